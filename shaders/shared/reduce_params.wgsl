@@ -1,0 +1,14 @@
+// Parameters of a reduction from [outer, length, inner] to [splits, outer, inner].
+struct Params {
+    first_workgroup: u32,
+    outer: u32,
+    // In the units that one load covers.
+    length: u32,
+    // In units of F.
+    inner: u32,
+    // Length of a split.
+    chunk: u32,
+    // splits * outer * inner
+    invocations: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;

@@ -1,0 +1,111 @@
+//! The reference: runs the unfused graph node by node, in `f32` or `f64`, and knows nothing of GPUs.
+//!
+//! It is the oracle that every kernel is held to and what `--device cpu` trains with.
+
+mod real;
+mod tensor;
+
+pub use real::Real;
+pub use tensor::{Data, Tensor};
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId, NodeKind};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Values of variables between steps, by name.
+pub type Variables<T> = HashMap<String, Arc<Tensor<T>>>;
+
+/// Runs one step of `graph`: reads `variables` and `inputs` (both by name), writes the updates back to
+/// `variables`, and returns the outputs in the order of [`Graph::outputs`].
+///
+/// # Errors
+/// If a variable or an input is missing or has another type than its node.
+pub fn interpret<T: Real>(
+    graph: &Graph,
+    variables: &mut Variables<T>,
+    inputs: &HashMap<String, Arc<Tensor<T>>>,
+) -> Result<Vec<Arc<Tensor<T>>>> {
+    let mut remaining = graph.use_counts();
+    let mut values: Vec<Option<Arc<Tensor<T>>>> = vec![None; graph.nodes.len()];
+    for id in graph.ids() {
+        if remaining[id.index()] == 0 {
+            continue;
+        }
+        let node = graph.node(id);
+        let value = match &node.kind {
+            NodeKind::Variable(name) => leaf(graph, id, "variable", variables.get(&**name))?,
+            NodeKind::Input(name) => leaf(graph, id, "input", inputs.get(&**name))?,
+            NodeKind::Constant(value) => {
+                Arc::new(Tensor::real(node.ty.shape.clone(), vec![T::of(*value)]))
+            }
+            NodeKind::Op(op) => {
+                let operands = node
+                    .inputs
+                    .iter()
+                    .map(|i| {
+                        values[i.index()]
+                            .as_deref()
+                            .ok_or_else(|| missing(graph, *i))
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                let value = T::run(&**op, &operands, &node.ty);
+                debug_assert_eq!(value.ty(), node.ty, "{op:?} returned another type");
+                Arc::new(value)
+            }
+        };
+        values[id.index()] = Some(value);
+        for input in &node.inputs {
+            remaining[input.index()] -= 1;
+            if remaining[input.index()] == 0 {
+                values[input.index()] = None;
+            }
+        }
+    }
+    let take = |id: NodeId| values[id.index()].clone().ok_or_else(|| missing(graph, id));
+    let outputs = graph
+        .outputs
+        .iter()
+        .map(|o| take(o.node))
+        .collect::<Result<Vec<_>>>()?;
+    let news = graph
+        .updates
+        .iter()
+        .map(|u| take(u.value))
+        .collect::<Result<Vec<_>>>()?;
+    for (update, value) in graph.updates.iter().zip(news) {
+        if let NodeKind::Variable(name) = &graph.node(update.variable).kind {
+            variables.insert(name.to_string(), value);
+        }
+    }
+    Ok(outputs)
+}
+
+fn leaf<T: Real>(
+    graph: &Graph,
+    id: NodeId,
+    kind: &str,
+    value: Option<&Arc<Tensor<T>>>,
+) -> Result<Arc<Tensor<T>>> {
+    let node = graph.node(id);
+    let value =
+        value.ok_or_else(|| Error::Graph(format!("{kind} {} has no value", node.label())))?;
+    if value.ty() != node.ty {
+        let message = format!(
+            "{kind} {} is a {} but was given a {}",
+            node.label(),
+            node.ty,
+            value.ty()
+        );
+        return Err(Error::Graph(message));
+    }
+    Ok(value.clone())
+}
+
+fn missing(graph: &Graph, id: NodeId) -> Error {
+    Error::Graph(format!(
+        "%{} ({}) has no value",
+        id.index(),
+        graph.node(id).label()
+    ))
+}

@@ -1,0 +1,77 @@
+//! The library's error type. Every message is one sentence that says what, where and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Shapes, element types or attributes that don't fit together.
+    #[error("{layer}{op}: {message} (built at {location})")]
+    Shape {
+        /// Path of the layer that was being built, with a separator, or empty.
+        layer: String,
+        /// Name of the operation.
+        op: &'static str,
+        /// What does not fit.
+        message: String,
+        /// Source line of the caller.
+        location: String,
+    },
+    /// A graph that breaks its own rules: a defect of whoever built it.
+    #[error("invalid graph: {0}")]
+    Graph(String),
+    /// A model, run or settings file that can't be used as written.
+    #[error("{0}")]
+    Config(String),
+    /// A data set that can't be used.
+    #[error("{0}")]
+    Data(String),
+    /// A shader that does not compile, or that does not match what the host binds to it.
+    #[error("shader {shader}: {message}")]
+    Shader {
+        /// Path under `shaders/`.
+        shader: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// No adapter, a lost device, a failed submission.
+    #[error("{0}")]
+    Device(String),
+    /// The adapter can't hold what the plan needs.
+    #[error("{0}")]
+    Memory(String),
+    /// The training went wrong: a loss that is not a number, say.
+    #[error("{0}")]
+    Training(String),
+    /// A file or folder that can't be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read`, `write`, `create`, ...
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps an [`io::Error`] with what was being done to which path.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    /// True for mistakes in what the user asked (exit code 2), false for failures while doing it.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Error::Shape { .. } | Error::Config(_))
+    }
+}

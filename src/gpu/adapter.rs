@@ -1,0 +1,137 @@
+//! Finding adapters and asking them what they can do.
+
+use crate::error::{Error, Result};
+use crate::plan::{SubgroupSize, Target};
+
+/// Which adapter to use.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum AdapterChoice {
+    /// The fastest that there is: a discrete GPU before an integrated one before a software adapter.
+    #[default]
+    Best,
+    /// A software adapter.
+    Software,
+    /// The adapter with this number in the list that `wgrad devices` prints.
+    Number(usize),
+    /// The first adapter whose name contains this text, in any case.
+    Name(String),
+}
+
+/// What `wgrad devices` tells of an adapter.
+#[derive(Clone, Debug)]
+pub struct AdapterSummary {
+    /// wgpu's description.
+    pub info: wgpu::AdapterInfo,
+    /// Its limits.
+    pub limits: wgpu::Limits,
+    /// Features that it has and wgrad uses.
+    pub features: wgpu::Features,
+    /// What the planner makes of it.
+    pub target: Target,
+}
+
+/// How to get an adapter where there is none.
+pub const INSTALL_HINT: &str = "install your GPU's Vulkan driver, or a software adapter \
+     (Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1), or use --device cpu";
+
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    })
+}
+
+/// Every adapter, best first.
+pub fn adapters() -> Vec<AdapterSummary> {
+    enumerate()
+        .iter()
+        .map(|adapter| AdapterSummary {
+            info: adapter.get_info(),
+            limits: adapter.limits(),
+            features: wanted_features(adapter),
+            target: target(adapter),
+        })
+        .collect()
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+pub(super) fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    let adapters = enumerate();
+    if adapters.is_empty() {
+        return Err(Error::Device(format!(
+            "no GPU adapter was found; {INSTALL_HINT}"
+        )));
+    }
+    let names: Vec<String> = adapters
+        .iter()
+        .enumerate()
+        .map(|(i, a)| format!("{i}: {}", a.get_info().name))
+        .collect();
+    let found = match choice {
+        AdapterChoice::Best => adapters.into_iter().next(),
+        AdapterChoice::Software => adapters
+            .into_iter()
+            .find(|a| a.get_info().device_type == wgpu::DeviceType::Cpu),
+        AdapterChoice::Number(n) => adapters.into_iter().nth(*n),
+        AdapterChoice::Name(text) => {
+            let text = text.to_lowercase();
+            adapters
+                .into_iter()
+                .find(|a| a.get_info().name.to_lowercase().contains(&text))
+        }
+    };
+    let asked = match choice {
+        AdapterChoice::Best => "any adapter".to_string(),
+        AdapterChoice::Software => "a software adapter".to_string(),
+        AdapterChoice::Number(n) => format!("adapter {n}"),
+        AdapterChoice::Name(text) => format!("adapter \"{text}\""),
+    };
+    found.ok_or_else(|| {
+        Error::Config(format!(
+            "{asked} was asked for, but there are only {}",
+            names.join(", ")
+        ))
+    })
+}
+
+pub(super) fn wanted_features(adapter: &wgpu::Adapter) -> wgpu::Features {
+    adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
+}
+
+pub(super) fn target(adapter: &wgpu::Adapter) -> Target {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    let software = info.device_type == wgpu::DeviceType::Cpu;
+    let subgroup = adapter
+        .features()
+        .contains(wgpu::Features::SUBGROUP)
+        .then_some(SubgroupSize {
+            min: info.subgroup_min_size,
+            max: info.subgroup_max_size,
+        });
+    Target {
+        name: info.name.clone(),
+        software,
+        subgroup,
+        // Measured on llvmpipe only; other software adapters read buffers.
+        prefers_texture_reads: software && info.name.to_lowercase().contains("llvmpipe"),
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        max_binding_bytes: limits.max_storage_buffer_binding_size.into(),
+        max_buffer_bytes: limits.max_buffer_size,
+        max_workgroups: limits.max_compute_workgroups_per_dimension.min(65_535),
+        max_texture_extent: limits.max_texture_dimension_2d,
+        offset_alignment: limits
+            .min_uniform_buffer_offset_alignment
+            .max(limits.min_storage_buffer_offset_alignment),
+    }
+}

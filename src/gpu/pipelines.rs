@@ -1,0 +1,121 @@
+//! Compiles the shaders of a plan, each once, in parallel threads.
+
+use super::Gpu;
+use crate::error::{Error, Result};
+use crate::plan::resolve::Resolved;
+use crate::shader::{BindingKind, Reflection};
+use rayon::prelude::*;
+use std::collections::HashMap;
+
+/// A compiled shader.
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// What makes a pipeline: the WGSL text and its overridable constants (values by their bits).
+pub(super) type Key = (String, Vec<(String, u64)>);
+
+/// The key of a launch's pipeline.
+pub(super) fn key(resolved: &Resolved, constants: &[(&str, f64)]) -> Key {
+    let constants = constants
+        .iter()
+        .map(|(n, v)| (n.to_string(), v.to_bits()))
+        .collect();
+    (resolved.source.clone(), constants)
+}
+
+/// Compiles every distinct pipeline; returns them with their index by key.
+pub(super) fn compile(
+    gpu: &Gpu,
+    wanted: &[(Key, String, &Reflection)],
+) -> Result<(Vec<Pipeline>, HashMap<Key, usize>)> {
+    let mut index: HashMap<Key, usize> = HashMap::new();
+    let mut distinct: Vec<&(Key, String, &Reflection)> = Vec::new();
+    for entry in wanted {
+        if !index.contains_key(&entry.0) {
+            index.insert(entry.0.clone(), distinct.len());
+            distinct.push(entry);
+        }
+    }
+    let pipelines = distinct
+        .par_iter()
+        .map(|(key, name, reflection)| pipeline(gpu, key, name, reflection))
+        .collect::<Result<Vec<_>>>()?;
+    Ok((pipelines, index))
+}
+
+fn pipeline(
+    gpu: &Gpu,
+    (source, constants): &Key,
+    name: &str,
+    reflection: &Reflection,
+) -> Result<Pipeline> {
+    let entries: Vec<wgpu::BindGroupLayoutEntry> = reflection
+        .bindings
+        .values()
+        .map(|&(binding, kind)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: binding_type(kind),
+            count: None,
+        })
+        .collect();
+    let constants: Vec<(&str, f64)> = constants
+        .iter()
+        .map(|(n, bits)| (n.as_str(), f64::from_bits(*bits)))
+        .collect();
+    let created = gpu.scoped(name, || {
+        let device = &gpu.device;
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(name),
+            entries: &entries,
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(name),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    });
+    created.map_err(|e| match e {
+        Error::Device(message) => Error::Shader {
+            shader: name.to_string(),
+            message,
+        },
+        other => other,
+    })
+}
+
+fn binding_type(kind: BindingKind) -> wgpu::BindingType {
+    let buffer = |ty| wgpu::BindingType::Buffer {
+        ty,
+        has_dynamic_offset: false,
+        min_binding_size: None,
+    };
+    match kind {
+        BindingKind::Uniform => buffer(wgpu::BufferBindingType::Uniform),
+        BindingKind::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+        BindingKind::ReadWrite => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+        BindingKind::Texture => wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: wgpu::TextureFormat::Rgba32Float,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        },
+    }
+}

@@ -1,0 +1,555 @@
+//! A plan made ready to run: pipelines, buffers and bind groups are created once; a step only encodes and submits.
+
+use super::pipelines::{self, Pipeline};
+use super::{Gpu, Store, store};
+use crate::cpu::{Data, Tensor};
+use crate::error::{Error, Result};
+use crate::plan::resolve::{Resolved, fold, resolve};
+use crate::plan::{Launch, Plan, Scalar, Step, ValueId, ValueKind};
+use crate::shader::TEXTURE_WIDTH;
+use crate::tensor::TensorType;
+use std::collections::BTreeMap;
+
+/// Steps that one submission may hold.
+pub const MAX_STEPS_PER_SUBMIT: usize = 32;
+
+/// A program on a device.
+pub struct Program {
+    commands: Vec<Command>,
+    pipelines: Vec<Pipeline>,
+    scalars: ScalarTable,
+    inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
+    outputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
+    workspace_bytes: u64,
+}
+
+enum Command {
+    Dispatch {
+        pipeline: usize,
+        bind_group: wgpu::BindGroup,
+        grid: [u32; 3],
+    },
+    Copy {
+        from: wgpu::Buffer,
+        to: wgpu::Buffer,
+        bytes: u64,
+    },
+    Fill {
+        buffer: wgpu::Buffer,
+        texture: wgpu::Texture,
+        vec4s: u32,
+    },
+}
+
+/// Scalar inputs: a row for each step of a submission, and the row of the current step, which kernels read.
+struct ScalarTable {
+    names: Vec<String>,
+    stride: u64,
+    current: Option<wgpu::Buffer>,
+    rows: Option<wgpu::Buffer>,
+    host: Vec<u32>,
+}
+
+impl ScalarTable {
+    fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
+        let stride = u64::from(gpu.target.offset_alignment.max(16));
+        let names: Vec<String> = plan
+            .values
+            .iter()
+            .filter_map(|value| match &value.kind {
+                ValueKind::Input(name) if is_scalar(&value.ty) => Some(name.to_string()),
+                _ => None,
+            })
+            .collect();
+        let row = stride * names.len() as u64;
+        let (mut current, mut rows) = (None, None);
+        if row > 0 {
+            current = Some(gpu.buffer("scalars of the step", row, wgpu::BufferUsages::STORAGE)?);
+            let bytes = row * MAX_STEPS_PER_SUBMIT as u64;
+            rows = Some(gpu.buffer(
+                "scalars of the submission",
+                bytes,
+                wgpu::BufferUsages::empty(),
+            )?);
+        }
+        let host = vec![0; row as usize / 4 * MAX_STEPS_PER_SUBMIT];
+        Ok(ScalarTable {
+            names,
+            stride,
+            current,
+            rows,
+            host,
+        })
+    }
+
+    fn row_bytes(&self) -> u64 {
+        self.stride * self.names.len() as u64
+    }
+}
+
+fn is_scalar(ty: &TensorType) -> bool {
+    ty.shape.rank() == 0
+}
+
+/// Buffers and views that bind groups refer to.
+struct Memory<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    slots: Vec<wgpu::Buffer>,
+    textures: Vec<wgpu::Texture>,
+    views: Vec<wgpu::TextureView>,
+    constants: BTreeMap<ValueId, wgpu::Buffer>,
+    inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
+}
+
+impl Memory<'_> {
+    /// Buffer and byte offset of a value.
+    fn buffer<'b>(
+        &'b self,
+        scalars: &'b ScalarTable,
+        value: ValueId,
+    ) -> Result<(&'b wgpu::Buffer, u64)> {
+        let known = &self.plan.values[value.index()];
+        let found = match &known.kind {
+            ValueKind::Variable(name) => {
+                let (ty, buffer) = self.store.get(name)?;
+                if *ty != known.ty {
+                    return Err(Error::Graph(format!(
+                        "variable {name} is a {ty}, the plan expects a {}",
+                        known.ty
+                    )));
+                }
+                Some((buffer, 0))
+            }
+            ValueKind::Input(name) if is_scalar(&known.ty) => {
+                let row = scalars.names.iter().position(|n| **n == **name);
+                scalars
+                    .current
+                    .as_ref()
+                    .zip(row)
+                    .map(|(buffer, row)| (buffer, row as u64 * scalars.stride))
+            }
+            ValueKind::Input(name) => self.inputs.get(&**name).map(|(_, buffer)| (buffer, 0)),
+            ValueKind::Constant(_) => self.constants.get(&value).map(|buffer| (buffer, 0)),
+            ValueKind::Temporary => {
+                self.plan.slot_of[value.index()].map(|slot| (&self.slots[slot.index()], 0))
+            }
+        };
+        found.ok_or_else(|| Error::Graph(format!("{} has no memory", known.label)))
+    }
+}
+
+impl Program {
+    /// Prepares `plan` on `gpu`. Variables are those of `store`, which must hold every one that the plan names.
+    ///
+    /// # Errors
+    /// If the device is out of memory, a shader does not compile or does not match its launch, or a variable is missing.
+    pub fn new(gpu: &Gpu, plan: &Plan, store: &Store) -> Result<Program> {
+        let launches: Vec<&Launch> = plan.launches().collect();
+        let resolved = launches
+            .iter()
+            .map(|launch| resolve(launch))
+            .collect::<Result<Vec<_>>>()?;
+        let keys: Vec<pipelines::Key> = launches
+            .iter()
+            .zip(&resolved)
+            .map(|(launch, resolved)| pipelines::key(resolved, &launch.shader.constants()))
+            .collect();
+        let wanted: Vec<_> = keys
+            .iter()
+            .zip(launches.iter().zip(&resolved))
+            .map(|(key, (launch, r))| (key.clone(), launch.shader.name.clone(), &r.reflection))
+            .collect();
+        let (pipelines, index) = pipelines::compile(gpu, &wanted)?;
+        let scalars = ScalarTable::new(gpu, plan)?;
+        let memory = allocate(gpu, plan, store)?;
+        let uniforms = Uniforms::new(gpu, &launches, &resolved)?;
+        let mut commands = Vec::with_capacity(plan.steps.len());
+        let mut at = 0;
+        for step in &plan.steps {
+            match step {
+                Step::Launch(launch) => {
+                    let pipeline = index[&keys[at]];
+                    let dispatches = launch.dispatches();
+                    for (piece, &offset) in uniforms.offsets[at].iter().enumerate() {
+                        let (first, end) = piece_range(launch, piece as u64, dispatches);
+                        let grid = fold(end - first, gpu.target.max_workgroups)?;
+                        let group = bind(
+                            gpu,
+                            &memory,
+                            &scalars,
+                            launch,
+                            &resolved[at],
+                            &pipelines[pipeline],
+                            uniforms.binding(offset, resolved[at].params.len()),
+                        )?;
+                        commands.push(Command::Dispatch {
+                            pipeline,
+                            bind_group: group,
+                            grid,
+                        });
+                    }
+                    at += 1;
+                }
+                Step::Copy { from, to } => {
+                    let bytes = plan.values[to.index()].bytes;
+                    let (from, _) = memory.buffer(&scalars, *from)?;
+                    let (to, _) = memory.buffer(&scalars, *to)?;
+                    commands.push(Command::Copy {
+                        from: from.clone(),
+                        to: to.clone(),
+                        bytes,
+                    });
+                }
+                Step::Texture(value) => {
+                    let (buffer, _) = memory.buffer(&scalars, *value)?;
+                    let texture = plan.texture_of[value.index()].ok_or_else(|| {
+                        Error::Graph(format!(
+                            "{} has no texture",
+                            plan.values[value.index()].label
+                        ))
+                    })?;
+                    commands.push(Command::Fill {
+                        buffer: buffer.clone(),
+                        texture: memory.textures[texture.index()].clone(),
+                        vec4s: (plan.values[value.index()].bytes / 16) as u32,
+                    });
+                }
+            }
+        }
+        let outputs = plan
+            .outputs
+            .iter()
+            .map(|(name, value, ty)| {
+                let (buffer, _) = memory.buffer(&scalars, *value)?;
+                Ok((name.clone(), (ty.clone(), buffer.clone())))
+            })
+            .collect::<Result<_>>()?;
+        let inputs = memory.inputs;
+        let workspace_bytes = plan.workspace_bytes();
+        Ok(Program {
+            commands,
+            pipelines,
+            scalars,
+            inputs,
+            outputs,
+            workspace_bytes,
+        })
+    }
+
+    /// Names of the scalar inputs, in the order in which [`Program::run`] takes their values.
+    pub fn scalar_names(&self) -> &[String] {
+        &self.scalars.names
+    }
+
+    /// Feeds an input that is no scalar, for the steps submitted from now on.
+    ///
+    /// # Errors
+    /// If there is no such input, or it has another type.
+    pub fn feed(&self, gpu: &Gpu, name: &str, value: &Tensor<f32>) -> Result<()> {
+        let (ty, buffer) = self
+            .inputs
+            .get(name)
+            .ok_or_else(|| Error::Graph(format!("there is no input {name}")))?;
+        if *ty != value.ty() {
+            return Err(Error::Graph(format!(
+                "input {name} is a {ty}, was given a {}",
+                value.ty()
+            )));
+        }
+        match &value.data {
+            Data::Real(x) => gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x)),
+            Data::Index(x) => gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x)),
+        }
+        Ok(())
+    }
+
+    /// Submits one step for each row of `scalars`, whose values are in the order of [`Program::scalar_names`];
+    /// at most [`MAX_STEPS_PER_SUBMIT`]. Does not wait.
+    ///
+    /// # Errors
+    /// If a row has another length, there are too many, or the device failed.
+    pub fn run(&mut self, gpu: &Gpu, scalars: &[Vec<Scalar>]) -> Result<wgpu::SubmissionIndex> {
+        let table = &mut self.scalars;
+        let words = table.stride as usize / 4;
+        if scalars.len() > MAX_STEPS_PER_SUBMIT
+            || scalars.iter().any(|row| row.len() != table.names.len())
+        {
+            return Err(Error::Graph(format!(
+                "a submission takes up to {MAX_STEPS_PER_SUBMIT} rows of {} scalars",
+                table.names.len()
+            )));
+        }
+        for (r, row) in scalars.iter().enumerate() {
+            for (c, scalar) in row.iter().enumerate() {
+                table.host[(r * table.names.len() + c) * words] = match *scalar {
+                    Scalar::U32(x) => x,
+                    Scalar::I32(x) => x.cast_unsigned(),
+                    Scalar::F32(x) => x.to_bits(),
+                };
+            }
+        }
+        let row_bytes = table.row_bytes();
+        if let Some(rows) = &table.rows {
+            let used = scalars.len() * row_bytes as usize / 4;
+            gpu.queue
+                .write_buffer(rows, 0, bytemuck::cast_slice(&table.host[..used]));
+        }
+        let mut encoder = gpu
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for row in 0..scalars.len() as u64 {
+            if let (Some(rows), Some(current)) = (&self.scalars.rows, &self.scalars.current) {
+                encoder.copy_buffer_to_buffer(rows, row * row_bytes, current, 0, row_bytes);
+            }
+            self.encode_step(&mut encoder);
+        }
+        let submission = gpu.queue.submit([encoder.finish()]);
+        gpu.check()?;
+        Ok(submission)
+    }
+
+    /// Encodes one step: as few compute passes as its copies allow.
+    fn encode_step(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut commands = self.commands.iter().peekable();
+        while let Some(command) = commands.next() {
+            match command {
+                Command::Copy { from, to, bytes } => {
+                    encoder.copy_buffer_to_buffer(from, 0, to, 0, *bytes)
+                }
+                Command::Fill {
+                    buffer,
+                    texture,
+                    vec4s,
+                } => fill(encoder, buffer, texture, *vec4s),
+                Command::Dispatch { .. } => {
+                    let mut pass =
+                        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                    let mut bound = usize::MAX;
+                    let mut next = Some(command);
+                    while let Some(Command::Dispatch {
+                        pipeline,
+                        bind_group,
+                        grid,
+                    }) = next
+                    {
+                        if bound != *pipeline {
+                            pass.set_pipeline(&self.pipelines[*pipeline].pipeline);
+                            bound = *pipeline;
+                        }
+                        pass.set_bind_group(0, bind_group, &[]);
+                        pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+                        next = commands.next_if(|c| matches!(c, Command::Dispatch { .. }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads an output of the last step back. Waits for the device.
+    ///
+    /// # Errors
+    /// If there is no such output, or the device fails.
+    pub fn read(&self, gpu: &Gpu, name: &str) -> Result<Tensor<f32>> {
+        let (ty, buffer) = self
+            .outputs
+            .get(name)
+            .ok_or_else(|| Error::Graph(format!("there is no output {name}")))?;
+        store::tensor(ty, gpu.read(buffer, ty.bytes() as u64)?)
+    }
+
+    /// Bytes of the slots and texture views.
+    pub fn workspace_bytes(&self) -> u64 {
+        self.workspace_bytes
+    }
+}
+
+fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Memory<'a>> {
+    let storage = wgpu::BufferUsages::STORAGE;
+    let slots = plan
+        .slots
+        .iter()
+        .map(|&bytes| gpu.buffer("a memory slot of the step", bytes, storage))
+        .collect::<Result<Vec<_>>>()?;
+    let textures = plan
+        .textures
+        .iter()
+        .map(|&rows| {
+            gpu.scoped("a texture view of the step", || {
+                gpu.device.create_texture(&wgpu::TextureDescriptor {
+                    label: Some("operand view"),
+                    size: wgpu::Extent3d {
+                        width: TEXTURE_WIDTH,
+                        height: rows,
+                        depth_or_array_layers: 1,
+                    },
+                    mip_level_count: 1,
+                    sample_count: 1,
+                    dimension: wgpu::TextureDimension::D2,
+                    format: wgpu::TextureFormat::Rgba32Float,
+                    usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+                    view_formats: &[],
+                })
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let views = textures
+        .iter()
+        .map(|t| t.create_view(&wgpu::TextureViewDescriptor::default()))
+        .collect();
+    let (mut constants, mut inputs) = (BTreeMap::new(), BTreeMap::new());
+    for (n, value) in plan.values.iter().enumerate() {
+        match &value.kind {
+            ValueKind::Constant(x) => {
+                let buffer = gpu.buffer("a constant", value.bytes, storage)?;
+                gpu.queue.write_buffer(&buffer, 0, &x.to_le_bytes());
+                constants.insert(ValueId(n as u32), buffer);
+            }
+            ValueKind::Input(name) if !is_scalar(&value.ty) => {
+                let buffer = gpu.buffer(name, value.bytes, storage)?;
+                inputs.insert(name.to_string(), (value.ty.clone(), buffer));
+            }
+            _ => {}
+        }
+    }
+    Ok(Memory {
+        plan,
+        store,
+        slots,
+        textures,
+        views,
+        constants,
+        inputs,
+    })
+}
+
+/// First workgroup of a piece and the end of it, when a launch is cut into `pieces`.
+fn piece_range(launch: &Launch, piece: u64, pieces: u64) -> (u64, u64) {
+    (
+        launch.workgroups * piece / pieces,
+        launch.workgroups * (piece + 1) / pieces,
+    )
+}
+
+/// The parameters of every dispatch, in one buffer.
+struct Uniforms {
+    buffer: wgpu::Buffer,
+    /// For each launch, the byte offset of each of its dispatches.
+    offsets: Vec<Vec<u64>>,
+}
+
+impl Uniforms {
+    fn new(gpu: &Gpu, launches: &[&Launch], resolved: &[Resolved]) -> Result<Self> {
+        let align = gpu.target.offset_alignment.max(16) as usize;
+        let (mut bytes, mut offsets) = (Vec::new(), Vec::with_capacity(launches.len()));
+        for (launch, resolved) in launches.iter().zip(resolved) {
+            let pieces = launch.dispatches();
+            let mut own = Vec::with_capacity(pieces as usize);
+            for piece in 0..pieces {
+                own.push(bytes.len() as u64);
+                let start = bytes.len();
+                bytes.extend_from_slice(&resolved.params);
+                let (first, _) = piece_range(launch, piece, pieces);
+                let at = start + resolved.first_workgroup;
+                bytes[at..at + 4].copy_from_slice(&(first as u32).to_le_bytes());
+                bytes.resize(bytes.len().next_multiple_of(align), 0);
+            }
+            offsets.push(own);
+        }
+        let size = (bytes.len() as u64).max(16);
+        let buffer = gpu.buffer("kernel parameters", size, wgpu::BufferUsages::UNIFORM)?;
+        gpu.queue.write_buffer(&buffer, 0, &bytes);
+        Ok(Uniforms { buffer, offsets })
+    }
+
+    fn binding(&self, offset: u64, bytes: usize) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset,
+            size: std::num::NonZeroU64::new(bytes as u64),
+        })
+    }
+}
+
+fn bind(
+    gpu: &Gpu,
+    memory: &Memory<'_>,
+    scalars: &ScalarTable,
+    launch: &Launch,
+    resolved: &Resolved,
+    pipeline: &Pipeline,
+    params: wgpu::BindingResource<'_>,
+) -> Result<wgpu::BindGroup> {
+    let binding = resolved
+        .reflection
+        .bindings
+        .get("params")
+        .map_or(0, |(binding, _)| *binding);
+    let mut entries = vec![wgpu::BindGroupEntry {
+        binding,
+        resource: params,
+    }];
+    for (operand, &(binding, _)) in launch.operands.iter().zip(&resolved.bindings) {
+        let value = &memory.plan.values[operand.value.index()];
+        let resource = match memory.plan.texture_of[operand.value.index()] {
+            Some(texture) if operand.texture => {
+                wgpu::BindingResource::TextureView(&memory.views[texture.index()])
+            }
+            _ => {
+                let (buffer, offset) = memory.buffer(scalars, operand.value)?;
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer,
+                    offset,
+                    size: std::num::NonZeroU64::new(value.bytes),
+                })
+            }
+        };
+        entries.push(wgpu::BindGroupEntry { binding, resource });
+    }
+    gpu.scoped(&launch.label, || {
+        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&launch.label),
+            layout: &pipeline.layout,
+            entries: &entries,
+        })
+    })
+}
+
+/// Copies a buffer into its texture view: whole rows, then what is left.
+fn fill(
+    encoder: &mut wgpu::CommandEncoder,
+    buffer: &wgpu::Buffer,
+    texture: &wgpu::Texture,
+    vec4s: u32,
+) {
+    let row_bytes = TEXTURE_WIDTH * 16;
+    let (rows, rest) = (vec4s / TEXTURE_WIDTH, vec4s % TEXTURE_WIDTH);
+    let mut copy = |row: u32, width: u32, height: u32| {
+        if width == 0 || height == 0 {
+            return;
+        }
+        encoder.copy_buffer_to_texture(
+            wgpu::TexelCopyBufferInfo {
+                buffer,
+                layout: wgpu::TexelCopyBufferLayout {
+                    offset: u64::from(row) * u64::from(row_bytes),
+                    bytes_per_row: Some(row_bytes),
+                    rows_per_image: None,
+                },
+            },
+            wgpu::TexelCopyTextureInfo {
+                texture,
+                mip_level: 0,
+                origin: wgpu::Origin3d { x: 0, y: row, z: 0 },
+                aspect: wgpu::TextureAspect::All,
+            },
+            wgpu::Extent3d {
+                width,
+                height,
+                depth_or_array_layers: 1,
+            },
+        );
+    };
+    copy(0, TEXTURE_WIDTH, rows);
+    copy(rows, rest, 1);
+}

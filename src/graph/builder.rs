@@ -1,0 +1,265 @@
+//! Building a graph: [`Var`] handles that read like eager code and know where they were called.
+
+use super::{Graph, Node, NodeId, NodeKind, Output, Update};
+use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::tensor::{DType, Shape, TensorType};
+use std::cell::RefCell;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// A graph under construction. Operations are methods of [`Var`], one in each file of `ops`.
+#[derive(Default)]
+pub struct Builder {
+    graph: RefCell<Graph>,
+    scope: RefCell<Vec<Arc<str>>>,
+}
+
+/// A value of a graph under construction: a cheap handle.
+#[derive(Clone, Copy)]
+pub struct Var<'g> {
+    builder: &'g Builder,
+    id: NodeId,
+}
+
+/// Names the layer that is being built for as long as it lives.
+pub struct Scope<'g> {
+    builder: &'g Builder,
+}
+
+impl Drop for Scope<'_> {
+    fn drop(&mut self) {
+        self.builder.scope.borrow_mut().pop();
+    }
+}
+
+impl Builder {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Goes on building at the end of `graph`.
+    pub fn from_graph(graph: Graph) -> Self {
+        Builder {
+            graph: RefCell::new(graph),
+            scope: RefCell::default(),
+        }
+    }
+
+    /// Names what is built while the guard lives: errors, dumps and labels carry it.
+    pub fn scope(&self, name: &str) -> Scope<'_> {
+        let mut stack = self.scope.borrow_mut();
+        let path = match stack.last() {
+            Some(outer) if !outer.is_empty() => format!("{outer}.{name}"),
+            _ => name.to_string(),
+        };
+        stack.push(path.into());
+        Scope { builder: self }
+    }
+
+    /// Takes `path` itself as the current scope, whatever the enclosing ones are.
+    pub(crate) fn absolute_scope(&self, path: &str) -> Scope<'_> {
+        self.scope.borrow_mut().push(path.into());
+        Scope { builder: self }
+    }
+
+    fn current_scope(&self) -> Arc<str> {
+        self.scope
+            .borrow()
+            .last()
+            .cloned()
+            .unwrap_or_else(|| "".into())
+    }
+
+    #[track_caller]
+    fn push(&self, kind: NodeKind, inputs: Vec<NodeId>, ty: TensorType) -> Var<'_> {
+        let mut graph = self.graph.borrow_mut();
+        let id = NodeId(graph.nodes.len() as u32);
+        let node = Node {
+            kind,
+            inputs,
+            ty,
+            scope: self.current_scope(),
+            location: Location::caller(),
+        };
+        graph.nodes.push(node);
+        Var { builder: self, id }
+    }
+
+    /// A tensor that lives across steps: weight, optimizer state, data set. Asking twice for a name gives the same node.
+    ///
+    /// # Errors
+    /// If the name is taken by a variable of another type.
+    #[track_caller]
+    pub fn variable(&self, name: &str, ty: TensorType) -> Result<Var<'_>> {
+        let known = {
+            let graph = self.graph.borrow();
+            graph
+                .ids()
+                .find(|&id| matches!(&graph.node(id).kind, NodeKind::Variable(n) if **n == *name))
+                .map(|id| (id, graph.ty(id).clone()))
+        };
+        match known {
+            Some((id, known)) if known == ty => Ok(Var { builder: self, id }),
+            Some((_, known)) => Err(self.error(
+                "variable",
+                format!("{name} is already a {known}; it can't also be a {ty}"),
+                Location::caller(),
+            )),
+            None => Ok(self.push(NodeKind::Variable(name.into()), vec![], ty)),
+        }
+    }
+
+    /// A tensor that the caller feeds before each step.
+    #[track_caller]
+    pub fn input(&self, name: &str, ty: TensorType) -> Var<'_> {
+        self.push(NodeKind::Input(name.into()), vec![], ty)
+    }
+
+    /// A scalar constant; it broadcasts against anything.
+    #[track_caller]
+    pub fn constant(&self, value: f64) -> Var<'_> {
+        self.push(
+            NodeKind::Constant(value),
+            vec![],
+            TensorType::f32(Shape::scalar()),
+        )
+    }
+
+    /// Applies `op`.
+    ///
+    /// # Errors
+    /// If the operands don't fit; the message names the layer and the caller's line.
+    #[track_caller]
+    pub fn op(&self, op: impl Op, inputs: &[Var<'_>]) -> Result<Var<'_>> {
+        let location = Location::caller();
+        let (ids, types): (Vec<_>, Vec<_>) = inputs.iter().map(|v| (v.id, v.ty())).unzip();
+        let refs: Vec<&TensorType> = types.iter().collect();
+        let ty = op
+            .infer(&refs)
+            .map_err(|message| self.error(op.name(), message, location))?;
+        if ty.elements() as u64 >= 1 << 31 {
+            let message = format!(
+                "the result {ty} has 2^31 elements or more; make the batch or the layer smaller"
+            );
+            return Err(self.error(op.name(), message, location));
+        }
+        Ok(self.push(NodeKind::Op(Arc::new(op)), ids, ty))
+    }
+
+    fn error(
+        &self,
+        op: &'static str,
+        message: String,
+        location: &'static Location<'static>,
+    ) -> Error {
+        let scope = self.current_scope();
+        let layer = if scope.is_empty() {
+            String::new()
+        } else {
+            format!("layer {scope}, ")
+        };
+        Error::Shape {
+            layer,
+            op,
+            message,
+            location: location.to_string(),
+        }
+    }
+
+    /// Lets the caller read `value` after a step under `name`.
+    pub fn output(&self, name: &str, value: Var<'_>) {
+        let output = Output {
+            name: name.to_string(),
+            node: value.id,
+        };
+        self.graph.borrow_mut().outputs.push(output);
+    }
+
+    /// After a step, `variable` takes `value`.
+    ///
+    /// # Errors
+    /// If `variable` is no variable, or the types differ.
+    #[track_caller]
+    pub fn update(&self, variable: Var<'_>, value: Var<'_>) -> Result<()> {
+        let (have, want) = (value.ty(), variable.ty());
+        let name = self.graph.borrow().node(variable.id).label();
+        if have != want {
+            let message = format!("{name} is a {want} and can't take a {have}");
+            return Err(self.error("update", message, Location::caller()));
+        }
+        if !matches!(
+            self.graph.borrow().node(variable.id).kind,
+            NodeKind::Variable(_)
+        ) {
+            let message = format!("{name} is not a variable");
+            return Err(self.error("update", message, Location::caller()));
+        }
+        let update = Update {
+            variable: variable.id,
+            value: value.id,
+        };
+        self.graph.borrow_mut().updates.push(update);
+        Ok(())
+    }
+
+    /// The handle of a node that was built before.
+    pub fn var(&self, id: NodeId) -> Var<'_> {
+        Var { builder: self, id }
+    }
+
+    /// Looks at the graph built so far.
+    pub fn with_graph<R>(&self, look: impl FnOnce(&Graph) -> R) -> R {
+        look(&self.graph.borrow())
+    }
+
+    /// The finished graph, verified.
+    ///
+    /// # Errors
+    /// If the graph breaks one of its rules.
+    pub fn finish(self) -> Result<Graph> {
+        let graph = self.graph.into_inner();
+        graph.verify()?;
+        Ok(graph)
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The graph that this value belongs to.
+    pub fn builder(self) -> &'g Builder {
+        self.builder
+    }
+
+    /// Its node.
+    pub fn id(self) -> NodeId {
+        self.id
+    }
+
+    /// Element type and shape.
+    pub fn ty(self) -> TensorType {
+        self.builder.graph.borrow().ty(self.id).clone()
+    }
+
+    /// Extents.
+    pub fn shape(self) -> Shape {
+        self.ty().shape
+    }
+
+    /// Element type.
+    pub fn dtype(self) -> DType {
+        self.builder.graph.borrow().ty(self.id).dtype
+    }
+
+    /// Applies an operation that has this value as its only operand.
+    #[track_caller]
+    pub fn apply(self, op: impl Op) -> Result<Var<'g>> {
+        self.builder.op(op, &[self])
+    }
+}
+
+impl std::fmt::Debug for Var<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "%{}: {}", self.id.0, self.ty())
+    }
+}

@@ -1,0 +1,67 @@
+//! The rules of a graph, checked whenever one is finished or rewritten.
+
+use super::{Graph, NodeKind};
+use crate::error::{Error, Result};
+use std::collections::HashSet;
+
+impl Graph {
+    /// Checks that operands come before their users, that every operation gives the type that its shape rule
+    /// says, that variables have one node each, and that updates fit.
+    ///
+    /// # Errors
+    /// Names the first node that breaks a rule.
+    pub fn verify(&self) -> Result<()> {
+        let mut names = HashSet::new();
+        for id in self.ids() {
+            let node = self.node(id);
+            let fail = |what: String| {
+                Err(Error::Graph(format!(
+                    "node %{} ({}) {what}",
+                    id.index(),
+                    node.label()
+                )))
+            };
+            if let Some(late) = node.inputs.iter().find(|input| **input >= id) {
+                return fail(format!("uses %{}, which comes later", late.index()));
+            }
+            match &node.kind {
+                NodeKind::Op(op) => {
+                    let types: Vec<_> = node.inputs.iter().map(|&i| self.ty(i)).collect();
+                    match op.infer(&types) {
+                        Ok(ty) if ty == node.ty => {}
+                        Ok(ty) => {
+                            return fail(format!("is typed {} but its rule gives {ty}", node.ty));
+                        }
+                        Err(message) => return fail(message),
+                    }
+                }
+                NodeKind::Variable(name) if !names.insert(name.clone()) => {
+                    return fail("is a second node for the same variable".into());
+                }
+                _ if !node.inputs.is_empty() => return fail("is a leaf with operands".into()),
+                _ => {}
+            }
+        }
+        let mut updated = HashSet::new();
+        for update in &self.updates {
+            let variable = self.node(update.variable);
+            let name = variable.label();
+            if !matches!(variable.kind, NodeKind::Variable(_)) {
+                return Err(Error::Graph(format!(
+                    "{name} is updated but is not a variable"
+                )));
+            }
+            if !updated.insert(update.variable) {
+                return Err(Error::Graph(format!("{name} is updated twice in one step")));
+            }
+            if variable.ty != *self.ty(update.value) {
+                return Err(Error::Graph(format!(
+                    "{name} is a {} and can't take a {}",
+                    variable.ty,
+                    self.ty(update.value)
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! Operations: one file each, holding everything about it, in one order: what it computes and where that comes
+//! from; attributes; shape rule; gradient rule; reference; GPU launches; builder method; sample cases.
+//!
+//! The kernels are in the folder of the same name under `shaders/`. To add an operation, write its file and its
+//! shader and add its name to the list at the end of this page; `docs/adding-an-op.md` walks through it.
+
+mod case;
+mod pointwise;
+mod reduce;
+
+pub use case::{Case, Operand, Values};
+pub use pointwise::{Pointwise, same_float};
+pub use reduce::Reduction;
+
+use crate::cpu::{Real, Tensor};
+use crate::error::Result;
+use crate::graph::Var;
+use crate::plan::{Lowering, Target};
+use crate::random::Stream;
+use crate::tensor::TensorType;
+use std::fmt::Debug;
+
+/// An operation of the graph.
+///
+/// The `Debug` text is its name with its attributes: two nodes with the same text and operands are the same value.
+pub trait Op: Debug + Send + Sync + 'static {
+    /// Name of the operation: that of its file in `ops` and its folder in `shaders`.
+    fn name(&self) -> &'static str;
+
+    /// Shape rule: the type of the result, or a sentence that says which operands don't fit and why.
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
+
+    /// Gradient rule: emits the nodes of the loss's gradient for each operand, `None` where there is none.
+    ///
+    /// # Errors
+    /// If a node can't be built, or there is no gradient.
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>>;
+
+    /// Computes the result on the CPU, in plain loops.
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T>;
+
+    /// Computes the result on the GPU: adds launches to the plan. Not called for views and pointwise operations.
+    ///
+    /// # Errors
+    /// If the target can't run it.
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
+
+    /// What the planner may do with the operation.
+    fn role(&self) -> Role {
+        Role::Kernel
+    }
+
+    /// Kernel variants that `target` can run for these operands, the default first. `lower` asks
+    /// [`Lowering::variant`] which to use.
+    fn variants(&self, _target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
+        vec!["default"]
+    }
+
+    /// Number of terms that are summed into one element of the result: scales error bounds.
+    fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
+        1
+    }
+}
+
+/// What the planner may do with an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Role {
+    /// Runs kernels of its own.
+    Kernel,
+    /// Runs kernels of its own; the last can apply pointwise operations to what it writes.
+    KernelWithEpilogue,
+    /// One element of the result depends on one element of each operand: can be fused.
+    Pointwise(PointwiseCode),
+    /// The same bytes under another shape: nothing runs.
+    View,
+}
+
+/// How a pointwise operation is written in a fused kernel: a call of a WGSL function of type `F`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointwiseCode {
+    /// File under `shaders/`, without ending.
+    pub shader: String,
+    /// Function to call.
+    pub function: String,
+    /// Arguments after the operands.
+    pub literals: Vec<f64>,
+}
+
+/// What a gradient rule sees.
+pub struct Vjp<'g> {
+    /// Operands.
+    pub inputs: Vec<Var<'g>>,
+    /// Result of the forward operation.
+    pub output: Var<'g>,
+    /// Gradient of the loss with respect to [`Vjp::output`], of the same shape.
+    pub grad: Var<'g>,
+}
+
+impl<'g> Vjp<'g> {
+    /// The error of an operation that has no gradient rule.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn not_differentiable(&self, name: &str) -> Result<Vec<Option<Var<'g>>>> {
+        Err(crate::Error::Graph(format!(
+            "{name} has no gradient; stop the gradient before it"
+        )))
+    }
+}
+
+/// [`Op`] as an object: how the graph holds operations. Implemented for every `Op`.
+pub trait ErasedOp: Debug + Send + Sync {
+    /// See [`Op::name`].
+    fn name(&self) -> &'static str;
+    /// See [`Op::infer`].
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
+    /// See [`Op::vjp`].
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>>;
+    /// See [`Op::reference`].
+    fn reference_f32(&self, inputs: &[&Tensor<f32>], output: &TensorType) -> Tensor<f32>;
+    /// See [`Op::reference`].
+    fn reference_f64(&self, inputs: &[&Tensor<f64>], output: &TensorType) -> Tensor<f64>;
+    /// See [`Op::lower`].
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
+    /// See [`Op::role`].
+    fn role(&self) -> Role;
+    /// See [`Op::variants`].
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str>;
+    /// See [`Op::reduction_length`].
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize;
+}
+
+impl<O: Op> ErasedOp for O {
+    fn name(&self) -> &'static str {
+        Op::name(self)
+    }
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Op::infer(self, inputs)
+    }
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        Op::vjp(self, cx)
+    }
+    fn reference_f32(&self, inputs: &[&Tensor<f32>], output: &TensorType) -> Tensor<f32> {
+        self.reference(inputs, output)
+    }
+    fn reference_f64(&self, inputs: &[&Tensor<f64>], output: &TensorType) -> Tensor<f64> {
+        self.reference(inputs, output)
+    }
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        Op::lower(self, cx)
+    }
+    fn role(&self) -> Role {
+        Op::role(self)
+    }
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        Op::variants(self, target, inputs)
+    }
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        Op::reduction_length(self, inputs)
+    }
+}
+
+/// Checks the number of operands; shape rules start with it.
+pub fn operands<'a, const N: usize>(
+    inputs: &[&'a TensorType],
+) -> Result<[&'a TensorType; N], String> {
+    inputs
+        .try_into()
+        .map_err(|_| format!("takes {N} operands, was given {}", inputs.len()))
+}
+
+/// One registered operation.
+pub struct Registered {
+    /// Name of its file and shader folder.
+    pub name: &'static str,
+    /// Sample cases: random odd shapes and the corners that matter, drawn from the stream.
+    pub cases: fn(&mut Stream) -> Vec<Case>,
+}
+
+macro_rules! register {
+    ($($module:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// Every operation: what the shared tests and `wgrad check` walk over.
+        pub static REGISTRY: &[Registered] = &[
+            $(Registered { name: stringify!($module), cases: $module::cases },)*
+        ];
+    };
+}
+
+register! {
+    add,
+    broadcast_to,
+    mul,
+    relu,
+    reshape,
+    sum,
+}

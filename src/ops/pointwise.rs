@@ -1,0 +1,148 @@
+//! Pointwise operations: element i of the result depends on element i of each operand, after broadcasting.
+//!
+//! A type that implements [`Pointwise`] is an [`Op`]: the shape rule (NumPy's broadcasting), the sums that undo
+//! broadcasting in the gradient, the loop of the reference and the fused kernel are here, once for all.
+
+use super::{Op, PointwiseCode, Role, Vjp};
+use crate::cpu::{Real, Tensor};
+use crate::error::{Error, Result};
+use crate::graph::Var;
+use crate::plan::Lowering;
+use crate::tensor::{DType, Shape, TensorType};
+use rayon::prelude::*;
+use std::fmt::Debug;
+
+/// A function of one element of each operand. The shader folder of the same name holds its WGSL function
+/// `fn op_NAME(a: F, …) -> F`, where `F` is `f32` or `vec4<f32>`; [`Pointwise::literals`] come after the operands.
+pub trait Pointwise: Debug + Send + Sync + 'static {
+    /// Name of the operation.
+    const NAME: &'static str;
+    /// Folder under `shaders/`: that of the operation whose file this is in.
+    const FOLDER: &'static str = Self::NAME;
+    /// Number of operands, at most four.
+    const ARITY: usize;
+
+    /// Value of one element.
+    fn eval<T: Real>(&self, x: &[T]) -> T;
+
+    /// Gradients with respect to the operands `x`, each of the shape of the result `y`; `dy` is the gradient
+    /// with respect to `y`.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    fn vjp<'g>(&self, x: &[Var<'g>], y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>>;
+
+    /// Attributes, handed to the WGSL function after the operands.
+    fn literals(&self) -> Vec<f64> {
+        Vec::new()
+    }
+}
+
+impl<P: Pointwise> Op for P {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        if inputs.len() != P::ARITY {
+            return Err(format!(
+                "takes {} operands, was given {}",
+                P::ARITY,
+                inputs.len()
+            ));
+        }
+        let mut shape = Shape::scalar();
+        for ty in inputs {
+            if ty.dtype != DType::F32 {
+                return Err(format!("works on f32, was given {ty}"));
+            }
+            shape = shape.broadcast(&ty.shape).ok_or_else(|| {
+                let all: Vec<_> = inputs.iter().map(|t| t.shape.to_string()).collect();
+                format!("shapes {} do not broadcast", all.join(" and "))
+            })?;
+        }
+        Ok(TensorType::f32(shape))
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let grads = Pointwise::vjp(self, &cx.inputs, cx.output, cx.grad)?;
+        grads
+            .into_iter()
+            .zip(&cx.inputs)
+            .map(|(grad, input)| grad.map(|g| g.sum_to(&input.shape())).transpose())
+            .collect()
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let operands: Vec<Vec<T>> = inputs
+            .iter()
+            .map(|input| broadcast(input, &output.shape))
+            .collect();
+        let values = (0..output.elements())
+            .into_par_iter()
+            .with_min_len(4096)
+            .map(|i| {
+                let mut x = [T::ZERO; 4];
+                for (slot, operand) in x.iter_mut().zip(&operands) {
+                    *slot = operand[i];
+                }
+                self.eval(&x[..P::ARITY])
+            })
+            .collect();
+        Tensor::real(output.shape.clone(), values)
+    }
+
+    fn lower(&self, _cx: &mut Lowering<'_>) -> Result<()> {
+        Err(Error::Graph(format!(
+            "{} is pointwise and belongs in a fused kernel",
+            P::NAME
+        )))
+    }
+
+    fn role(&self) -> Role {
+        Role::Pointwise(PointwiseCode {
+            shader: format!("{}/{}", P::FOLDER, P::NAME),
+            function: format!("op_{}", P::NAME),
+            literals: self.literals(),
+        })
+    }
+}
+
+/// Elements of `input` as `shape` sees them.
+pub(super) fn broadcast<T: Real>(input: &Tensor<T>, shape: &Shape) -> Vec<T> {
+    let values = input.reals();
+    if input.shape == *shape {
+        return values.to_vec();
+    }
+    let strides = input.shape.broadcast_strides(shape);
+    let own = shape.strides();
+    (0..shape.elements())
+        .into_par_iter()
+        .with_min_len(4096)
+        .map(|i| {
+            let at = (0..shape.rank())
+                .map(|a| i / own[a] % shape.dims()[a] * strides[a])
+                .sum::<usize>();
+            values[at]
+        })
+        .collect()
+}
+
+/// The shape rule of operations that take float operands of one and the same shape.
+///
+/// # Errors
+/// A sentence that names the shapes.
+pub fn same_float(inputs: &[&TensorType]) -> Result<TensorType, String> {
+    match inputs {
+        [first, rest @ ..] if first.dtype == DType::F32 && rest.iter().all(|t| t == first) => {
+            Ok((*first).clone())
+        }
+        _ => {
+            let all: Vec<_> = inputs.iter().map(|t| t.to_string()).collect();
+            Err(format!(
+                "takes floats of one shape, was given {}",
+                all.join(" and ")
+            ))
+        }
+    }
+}

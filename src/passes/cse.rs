@@ -1,0 +1,24 @@
+//! Merges nodes that compute the same value: same operation, same attributes, same operands.
+
+use super::rewrite::{Step, rewrite};
+use crate::graph::{Graph, NodeId, NodeKind};
+use std::collections::HashMap;
+
+pub(super) fn run(graph: &Graph) -> Graph {
+    let mut known: HashMap<(String, Vec<NodeId>), NodeId> = HashMap::new();
+    rewrite(graph, |_, node, new| {
+        let text = match &node.kind {
+            NodeKind::Op(op) => format!("{op:?} {}", node.ty),
+            NodeKind::Constant(value) => format!("constant {:x}", value.to_bits()),
+            NodeKind::Variable(_) | NodeKind::Input(_) => return Step::Node(node),
+        };
+        let key = (text, node.inputs.clone());
+        match known.get(&key) {
+            Some(&same) => Step::Replace(same),
+            None => {
+                known.insert(key, NodeId(new.nodes.len() as u32));
+                Step::Node(node)
+            }
+        }
+    })
+}

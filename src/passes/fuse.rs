@@ -1,0 +1,298 @@
+//! Groups nodes into kernels: chains of pointwise operations become one kernel with several results, and pointwise
+//! operations on the result of a matmul or convolution become its epilogue.
+
+use crate::graph::{Graph, NodeId, NodeKind};
+use crate::ops::Role;
+use std::collections::{BTreeSet, HashSet};
+
+/// Nodes that run as one kernel (or, for an operation of several launches, as its last).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The operation whose epilogue the others are; `None` for a purely pointwise group.
+    pub anchor: Option<NodeId>,
+    /// Pointwise members in topological order.
+    pub pointwise: Vec<NodeId>,
+    /// Members whose value is needed outside of the group, in order.
+    pub results: Vec<NodeId>,
+}
+
+impl Group {
+    /// The anchor and the pointwise members.
+    pub fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.anchor
+            .into_iter()
+            .chain(self.pointwise.iter().copied())
+    }
+}
+
+/// Groups the operations of `graph`, in an order in which they can run. Views, leaves and constants are in no group.
+/// No group reads and writes more than `max_buffers` tensors.
+pub fn fuse(graph: &Graph, max_buffers: usize) -> Vec<Group> {
+    let mut fusion = Fusion {
+        graph,
+        users: users(graph),
+        roots: graph.roots().collect(),
+        group_of: vec![None; graph.nodes.len()],
+        groups: Vec::new(),
+        max_buffers,
+    };
+    for id in graph.ids() {
+        let Some(op) = graph.node(id).op() else {
+            continue;
+        };
+        match op.role() {
+            Role::View => {}
+            Role::Kernel | Role::KernelWithEpilogue => fusion.start(Some(id), vec![]),
+            Role::Pointwise(_) => fusion.place(id),
+        }
+    }
+    fusion.finish()
+}
+
+fn users(graph: &Graph) -> Vec<Vec<NodeId>> {
+    let mut users = vec![Vec::new(); graph.nodes.len()];
+    for id in graph.ids() {
+        for input in &graph.node(id).inputs {
+            users[input.index()].push(id);
+        }
+    }
+    users
+}
+
+struct Candidate {
+    anchor: Option<NodeId>,
+    pointwise: Vec<NodeId>,
+}
+
+struct Fusion<'a> {
+    graph: &'a Graph,
+    users: Vec<Vec<NodeId>>,
+    roots: HashSet<NodeId>,
+    group_of: Vec<Option<usize>>,
+    /// Emptied when merged into another.
+    groups: Vec<Option<Candidate>>,
+    max_buffers: usize,
+}
+
+impl Fusion<'_> {
+    fn start(&mut self, anchor: Option<NodeId>, pointwise: Vec<NodeId>) {
+        let index = self.groups.len();
+        for member in anchor.iter().chain(&pointwise) {
+            self.group_of[member.index()] = Some(index);
+        }
+        self.groups.push(Some(Candidate { anchor, pointwise }));
+    }
+
+    /// Puts the pointwise node `id` into the largest set of its operands' groups that may become one with it.
+    fn place(&mut self, id: NodeId) {
+        let mut producers: Vec<usize> = self
+            .graph
+            .node(id)
+            .inputs
+            .iter()
+            .filter_map(|i| self.group_of[i.index()])
+            .filter(|&g| self.fits(g, id))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        // An epilogue saves the most traffic: try the groups with an anchor first, then later groups first.
+        producers.sort_by_key(|&g| {
+            let anchored = self.groups[g].as_ref().is_some_and(|c| c.anchor.is_some());
+            (!anchored, std::cmp::Reverse(g))
+        });
+        self.start(None, vec![id]);
+        for producer in producers {
+            if let Some(own) = self.group_of[id.index()] {
+                self.try_merge(producer, own);
+            }
+        }
+    }
+
+    /// Whether group `g` computes values of the shape of `id` and can take pointwise members.
+    fn fits(&self, g: usize, id: NodeId) -> bool {
+        let Some(candidate) = &self.groups[g] else {
+            return false;
+        };
+        let shape = &self.graph.ty(id).shape;
+        match candidate.anchor {
+            Some(anchor) => {
+                let role = self.graph.node(anchor).op().map(|op| op.role());
+                role == Some(Role::KernelWithEpilogue) && self.graph.ty(anchor).shape == *shape
+            }
+            None => candidate
+                .pointwise
+                .iter()
+                .all(|&p| self.graph.ty(p).shape == *shape),
+        }
+    }
+
+    fn try_merge(&mut self, a: usize, b: usize) {
+        let (Some(first), Some(second)) = (&self.groups[a], &self.groups[b]) else {
+            return;
+        };
+        if first.anchor.is_some() && second.anchor.is_some() {
+            return;
+        }
+        let anchor = first.anchor.or(second.anchor);
+        let mut pointwise: Vec<NodeId> = first
+            .pointwise
+            .iter()
+            .chain(&second.pointwise)
+            .copied()
+            .collect();
+        pointwise.sort();
+        let members: HashSet<NodeId> = anchor.iter().chain(&pointwise).copied().collect();
+        let results = self.results(&members);
+        // An epilogue writes one tensor: the last of its chain.
+        if anchor.is_some() && (results.len() != 1 || results.last() != pointwise.last()) {
+            return;
+        }
+        if self.operands(&members).len() + results.len() > self.max_buffers {
+            return;
+        }
+        if self.reaches_itself(&members) {
+            return;
+        }
+        self.groups[a] = None;
+        for member in &members {
+            self.group_of[member.index()] = Some(b);
+        }
+        self.groups[b] = Some(Candidate { anchor, pointwise });
+    }
+
+    fn results(&self, members: &HashSet<NodeId>) -> Vec<NodeId> {
+        let mut results: Vec<NodeId> = members
+            .iter()
+            .copied()
+            .filter(|m| {
+                self.roots.contains(m)
+                    || self.users[m.index()]
+                        .iter()
+                        .any(|user| !members.contains(user))
+            })
+            .collect();
+        results.sort();
+        results
+    }
+
+    /// Tensors read from outside; constants are written into the kernel.
+    fn operands(&self, members: &HashSet<NodeId>) -> HashSet<NodeId> {
+        members
+            .iter()
+            .flat_map(|m| &self.graph.node(*m).inputs)
+            .copied()
+            .filter(|i| !members.contains(i))
+            .filter(|i| !matches!(self.graph.node(*i).kind, NodeKind::Constant(_)))
+            .collect()
+    }
+
+    /// Whether some operand from outside depends, through whole groups, on a member: then the group can't run at once.
+    fn reaches_itself(&self, members: &HashSet<NodeId>) -> bool {
+        let mut pending: Vec<NodeId> = self.operands(members).into_iter().collect();
+        let mut seen: HashSet<NodeId> = pending.iter().copied().collect();
+        while let Some(id) = pending.pop() {
+            if members.contains(&id) {
+                return true;
+            }
+            let group: Vec<NodeId> =
+                match self.group_of[id.index()].and_then(|g| self.groups[g].as_ref()) {
+                    Some(c) => c.anchor.iter().chain(&c.pointwise).copied().collect(),
+                    None => vec![id],
+                };
+            for member in group {
+                for &input in &self.graph.node(member).inputs {
+                    if seen.insert(input) {
+                        pending.push(input);
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// The groups in an order in which every operand is ready.
+    fn finish(self) -> Vec<Group> {
+        let groups: Vec<Option<Group>> = self
+            .groups
+            .iter()
+            .map(|candidate| {
+                let c = candidate.as_ref()?;
+                let members: HashSet<NodeId> =
+                    c.anchor.iter().chain(&c.pointwise).copied().collect();
+                let results = self.results(&members);
+                Some(Group {
+                    anchor: c.anchor,
+                    pointwise: c.pointwise.clone(),
+                    results,
+                })
+            })
+            .collect();
+        let mut order: Vec<usize> = (0..groups.len()).filter(|&g| groups[g].is_some()).collect();
+        order.sort_by_key(|&g| groups[g].as_ref().and_then(|group| group.members().max()));
+        let mut sorted = Sorted {
+            fusion: &self,
+            groups: &groups,
+            done: vec![false; groups.len()],
+            order: Vec::new(),
+        };
+        for g in order {
+            sorted.visit(g);
+        }
+        let order = sorted.order;
+        order
+            .into_iter()
+            .filter_map(|g| groups[g].clone())
+            .collect()
+    }
+}
+
+/// Depth-first topological order over groups.
+struct Sorted<'a> {
+    fusion: &'a Fusion<'a>,
+    groups: &'a [Option<Group>],
+    done: Vec<bool>,
+    order: Vec<usize>,
+}
+
+impl Sorted<'_> {
+    /// Appends `start` after everything that it needs, without recursion: graphs can be deep.
+    fn visit(&mut self, start: usize) {
+        let mut stack = vec![(start, false)];
+        while let Some((g, expanded)) = stack.pop() {
+            if self.done[g] {
+                continue;
+            }
+            if expanded {
+                self.done[g] = true;
+                self.order.push(g);
+                continue;
+            }
+            stack.push((g, true));
+            let Some(group) = &self.groups[g] else {
+                continue;
+            };
+            for member in group.members() {
+                for &input in &self.fusion.graph.node(member).inputs {
+                    if let Some(needed) = self.producer(input)
+                        && needed != g
+                        && !self.done[needed]
+                    {
+                        stack.push((needed, false));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The group that computes `id`, looking through views.
+    fn producer(&self, mut id: NodeId) -> Option<usize> {
+        loop {
+            if let Some(g) = self.fusion.group_of[id.index()] {
+                return Some(g);
+            }
+            let node = self.fusion.graph.node(id);
+            node.op()?;
+            id = *node.inputs.first()?;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Copies a graph node by node while a pass decides what becomes of each.
+
+use crate::graph::{Graph, Node, NodeId, Output, Update};
+
+/// What a pass makes of a node.
+pub(super) enum Step {
+    /// Keep it, or put this node in its place. Operands are ids of the new graph.
+    Node(Node),
+    /// Use this node of the new graph instead.
+    Replace(NodeId),
+    /// Leave it out; nothing may refer to it.
+    Drop,
+}
+
+/// Copies `graph`. `visit` is handed each old id, the node with operands already translated, and the new graph so far.
+pub(super) fn rewrite(graph: &Graph, mut visit: impl FnMut(NodeId, Node, &Graph) -> Step) -> Graph {
+    let mut new = Graph::default();
+    let mut map: Vec<Option<NodeId>> = Vec::with_capacity(graph.nodes.len());
+    for id in graph.ids() {
+        let mut node = graph.node(id).clone();
+        let known = node
+            .inputs
+            .iter()
+            .map(|i| map[i.index()])
+            .collect::<Option<Vec<_>>>();
+        let step = match known {
+            Some(inputs) => {
+                node.inputs = inputs;
+                visit(id, node, &new)
+            }
+            None => Step::Drop,
+        };
+        map.push(match step {
+            Step::Node(node) => {
+                new.nodes.push(node);
+                Some(NodeId(new.nodes.len() as u32 - 1))
+            }
+            Step::Replace(id) => Some(id),
+            Step::Drop => None,
+        });
+    }
+    new.outputs = graph
+        .outputs
+        .iter()
+        .filter_map(|o| {
+            map[o.node.index()].map(|node| Output {
+                name: o.name.clone(),
+                node,
+            })
+        })
+        .collect();
+    new.updates = graph
+        .updates
+        .iter()
+        .filter_map(|u| {
+            let (variable, value) = (map[u.variable.index()]?, map[u.value.index()]?);
+            Some(Update { variable, value })
+        })
+        .collect();
+    new
+}

@@ -1,0 +1,396 @@
+//! Writes the WGSL of fused pointwise operations: a kernel of its own, or the epilogue of another.
+//!
+//! Both walk an iteration space, the shape of the results, in steps of one `F`: `vec4<f32>` where four neighbours
+//! can be handled at once, `f32` elsewhere. Operands of another shape broadcast; their index is computed from the
+//! position with the extents written into the text.
+
+use super::{Lowering, ValueId};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId, NodeKind};
+use crate::ops::{PointwiseCode, Role};
+use crate::passes::Group;
+use crate::shader::Shader;
+use crate::tensor::Shape;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// Invocations in a workgroup of a fused kernel.
+pub const WORKGROUP: usize = 256;
+
+/// A value read by a fused body.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Variable of the shader.
+    pub name: String,
+    /// The value.
+    pub value: ValueId,
+    /// Whether one number is read for all elements of a position, not an `F`.
+    pub splat: bool,
+    /// `vec4` loads over the whole iteration space.
+    pub loads: u64,
+}
+
+/// The body of a fused kernel: statements over `i`, the position in units of `F`.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// Imports of the functions that are called.
+    pub imports: BTreeSet<String>,
+    /// Values to bind.
+    pub reads: Vec<Read>,
+    /// Statements that load operands and compute every member.
+    pub statements: String,
+    /// For each result, its value and the name of the local variable that holds it.
+    pub results: Vec<(ValueId, String)>,
+    /// Whether `F` is `vec4<f32>`.
+    pub vec4: bool,
+    /// Steps of `F` in the iteration space.
+    pub steps: usize,
+    prefix: &'static str,
+}
+
+impl Body {
+    /// Writes the body of `group`. `value_of` gives the value of a node outside the group, and of each result.
+    /// In an epilogue the anchor's value is the argument `value`, and positions are in units of `F` all the same.
+    ///
+    /// # Errors
+    /// If a member is not pointwise: a defect.
+    pub fn new(
+        graph: &Graph,
+        group: &Group,
+        value_of: impl Fn(NodeId) -> Result<ValueId>,
+    ) -> Result<Self> {
+        let first = group.results.first().or(group.pointwise.first());
+        let first = *first.ok_or_else(|| Error::Graph("an empty group was planned".to_string()))?;
+        let space = graph.ty(first).shape.clone();
+        let outside = outside_operands(graph, group);
+        let shapes: Vec<&Shape> = outside.iter().map(|&id| &graph.ty(id).shape).collect();
+        let vec4 = match group.anchor {
+            Some(_) => space.last().is_multiple_of(4),
+            None => vectorizes(&space, &shapes),
+        };
+        let prefix = if group.anchor.is_some() { "e" } else { "x" };
+        let mut body = Body {
+            imports: BTreeSet::new(),
+            reads: Vec::new(),
+            statements: String::new(),
+            results: Vec::new(),
+            vec4,
+            steps: if vec4 {
+                space.elements().div_ceil(4)
+            } else {
+                space.elements()
+            },
+            prefix,
+        };
+        let mut names: BTreeMap<NodeId, String> = BTreeMap::new();
+        if let Some(anchor) = group.anchor {
+            names.insert(anchor, "value".to_string());
+        }
+        body.load_operands(graph, &space, &outside, &value_of, &mut names)?;
+        for &id in &group.pointwise {
+            let Some(Role::Pointwise(code)) = graph.node(id).op().map(|op| op.role()) else {
+                return Err(Error::Graph(format!(
+                    "%{} is fused but not pointwise",
+                    id.index()
+                )));
+            };
+            let arguments = graph
+                .node(id)
+                .inputs
+                .iter()
+                .map(|i| match &graph.node(*i).kind {
+                    NodeKind::Constant(value) => literal(*value),
+                    _ => names[i].clone(),
+                });
+            let call = call(&code, arguments.collect());
+            body.imports.insert(code.shader);
+            let name = format!("v{}", names.len());
+            let _ = writeln!(body.statements, "    let {name} = {call};");
+            names.insert(id, name);
+        }
+        for &id in &group.results {
+            body.results.push((value_of(id)?, names[&id].clone()));
+        }
+        Ok(body)
+    }
+
+    fn load_operands(
+        &mut self,
+        graph: &Graph,
+        space: &Shape,
+        outside: &[NodeId],
+        value_of: &impl Fn(NodeId) -> Result<ValueId>,
+        names: &mut BTreeMap<NodeId, String>,
+    ) -> Result<()> {
+        let unit = if self.vec4 { 4 } else { 1 };
+        let strided: Vec<Vec<usize>> = outside
+            .iter()
+            .map(|&id| &graph.ty(id).shape)
+            .filter(|s| s.elements() != 1 && s.elements() != space.elements())
+            .map(|s| s.broadcast_strides(space))
+            .collect();
+        let axes = collapse(space, &strided);
+        // Coordinates along the collapsed axes, innermost first, in units of F along the innermost.
+        if !strided.is_empty() {
+            let mut rest = "i".to_string();
+            for (n, axis) in axes.iter().enumerate().rev() {
+                let extent = if n + 1 == axes.len() {
+                    axis.extent / unit
+                } else {
+                    axis.extent
+                };
+                if n == 0 {
+                    let _ = writeln!(self.statements, "    let q{n} = {rest};");
+                } else {
+                    let _ = writeln!(self.statements, "    let q{n} = {rest} % {extent}u;");
+                    let _ = writeln!(self.statements, "    let r{n} = {rest} / {extent}u;");
+                    rest = format!("r{n}");
+                }
+            }
+        }
+        for &id in outside {
+            let shape = &graph.ty(id).shape;
+            let name = format!("{}{}", self.prefix, self.reads.len());
+            let local = format!("v{}", names.len());
+            let expression = if shape.elements() == space.elements() {
+                format!("load_{name}(i)")
+            } else if shape.elements() == 1 {
+                format!("F({name}[0])")
+            } else {
+                let strides = shape.broadcast_strides(space);
+                let splat = strides.last() == Some(&0) && self.vec4;
+                let index = strided_index(&axes, &strides, if splat { 1 } else { unit });
+                if splat {
+                    format!("F({name}[{index}])")
+                } else {
+                    format!("load_{name}({index})")
+                }
+            };
+            let splat = expression.starts_with("F(");
+            let loads = if splat { 0 } else { self.steps as u64 };
+            let _ = writeln!(self.statements, "    let {local} = {expression};");
+            self.reads.push(Read {
+                name,
+                value: value_of(id)?,
+                splat,
+                loads,
+            });
+            names.insert(id, local);
+        }
+        Ok(())
+    }
+
+    /// Declarations of the operands from binding `first` on, with their accessors. A value that is also written
+    /// is bound once, for both.
+    fn declarations(&self, first: u32) -> String {
+        let mut text = String::new();
+        let element = if self.vec4 { "vec4<f32>" } else { "f32" };
+        for (n, read) in self.reads.iter().enumerate() {
+            let (name, binding) = (&read.name, first + n as u32);
+            let access = if self.writes(read.value) {
+                "read_write"
+            } else {
+                "read"
+            };
+            let ty = if read.splat { "f32" } else { element };
+            let _ = writeln!(
+                text,
+                "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{ty}>;"
+            );
+            if !read.splat {
+                let _ = writeln!(
+                    text,
+                    "fn load_{name}(i: u32) -> {element} {{ return {name}[i]; }}"
+                );
+            }
+        }
+        text
+    }
+
+    fn writes(&self, value: ValueId) -> bool {
+        self.results.iter().any(|(result, _)| *result == value)
+    }
+
+    /// The kernel of a purely pointwise group.
+    pub fn kernel(&self) -> Shader {
+        let mut text = String::from("#import shared/grid\n");
+        for import in &self.imports {
+            let _ = writeln!(text, "#import {import}");
+        }
+        let element = if self.vec4 { "vec4<f32>" } else { "f32" };
+        let _ = writeln!(text, "alias F = {element};");
+        text.push_str("struct Params {\n    first_workgroup: u32,\n    steps: u32,\n}\n");
+        text.push_str("@group(0) @binding(0) var<uniform> params: Params;\n");
+        text.push_str(&self.declarations(1));
+        let mut binding = 1 + self.reads.len() as u32;
+        let mut stores = String::new();
+        for (n, (value, local)) in self.results.iter().enumerate() {
+            let name = match self.reads.iter().find(|r| r.value == *value) {
+                Some(read) => read.name.clone(),
+                None => {
+                    let name = format!("y{n}");
+                    let _ = writeln!(
+                        text,
+                        "@group(0) @binding({binding}) var<storage, read_write> {name}: array<F>;"
+                    );
+                    binding += 1;
+                    name
+                }
+            };
+            let _ = writeln!(stores, "    {name}[i] = {local};");
+        }
+        let _ = write!(
+            text,
+            "@compute @workgroup_size({WORKGROUP})
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {{
+    let i = workgroup_index(id, count) * {WORKGROUP}u + lane;
+    if (i >= params.steps) {{
+        return;
+    }}
+{}{stores}}}
+",
+            self.statements
+        );
+        Shader::generated("pointwise", text)
+    }
+
+    /// Text that replaces `fn epilogue(value: F, index: u32) -> F`, with operands from binding `first` on.
+    /// `index` is the position in elements.
+    pub fn epilogue(&self, first: u32) -> String {
+        let mut text = String::new();
+        for import in &self.imports {
+            let _ = writeln!(text, "#import {import}");
+        }
+        text.push_str(&self.declarations(first));
+        let shift = if self.vec4 { 2 } else { 0 };
+        let result = self
+            .results
+            .last()
+            .map_or("value", |(_, local)| local.as_str());
+        let _ = write!(
+            text,
+            "fn epilogue(value: F, index: u32) -> F {{\n    let i = index >> {shift}u;\n{}    return {result};\n}}",
+            self.statements
+        );
+        text
+    }
+}
+
+/// Adds the launch of a purely pointwise group.
+pub(super) fn lower_pointwise(cx: &mut Lowering<'_>, body: &Body) -> Result<()> {
+    let mut launch = super::Launch::of(body.kernel());
+    for read in &body.reads {
+        launch = if body.writes(read.value) {
+            launch.read_write(&read.name, read.value)
+        } else {
+            launch.read(&read.name, read.value, read.loads)
+        };
+    }
+    for (n, (value, _)) in body.results.iter().enumerate() {
+        if !body.reads.iter().any(|r| r.value == *value) {
+            launch = launch.write(&format!("y{n}"), *value);
+        }
+    }
+    cx.launch(
+        launch
+            .param("steps", body.steps)
+            .invocations(body.steps, WORKGROUP),
+    )
+}
+
+/// Operands from outside the group, in the order of first use; constants are written into the text.
+fn outside_operands(graph: &Graph, group: &Group) -> Vec<NodeId> {
+    let members: BTreeSet<NodeId> = group.members().collect();
+    let mut seen = BTreeSet::new();
+    group
+        .pointwise
+        .iter()
+        .flat_map(|&m| graph.node(m).inputs.iter().copied())
+        .filter(|i| !members.contains(i))
+        .filter(|i| !matches!(graph.node(*i).kind, NodeKind::Constant(_)))
+        .filter(|i| seen.insert(*i))
+        .collect()
+}
+
+/// Whether four neighbours can be handled at once: every operand is one number, or has the elements of the space
+/// in its order, or the innermost axis is a multiple of four.
+fn vectorizes(space: &Shape, operands: &[&Shape]) -> bool {
+    let plain = |s: &&Shape| s.elements() == 1 || s.elements() == space.elements();
+    operands.iter().all(plain) || space.last().is_multiple_of(4)
+}
+
+fn call(code: &PointwiseCode, mut arguments: Vec<String>) -> String {
+    arguments.extend(code.literals.iter().map(|&x| literal(x)));
+    format!("{}({})", code.function, arguments.join(", "))
+}
+
+/// A number as a WGSL expression of type `F`.
+fn literal(x: f64) -> String {
+    let x = x as f32;
+    if x.is_finite() {
+        format!("F({x:e}f)")
+    } else {
+        format!("F(bitcast<f32>({}u))", x.to_bits())
+    }
+}
+
+/// One axis of the collapsed iteration space.
+struct Axis {
+    extent: usize,
+    /// The last of the original axes that make it up.
+    last: usize,
+}
+
+/// Merges neighbouring axes that every operand walks alike.
+fn collapse(space: &Shape, strided: &[Vec<usize>]) -> Vec<Axis> {
+    let mut axes: Vec<Axis> = Vec::new();
+    for (axis, &extent) in space.dims().iter().enumerate() {
+        if extent == 1 && !axes.is_empty() {
+            continue;
+        }
+        let merges = axes
+            .last()
+            .is_some_and(|outer| strided.iter().all(|s| s[outer.last] == s[axis] * extent));
+        match axes.last_mut() {
+            Some(outer) if merges => {
+                outer.extent *= extent;
+                outer.last = axis;
+            }
+            Some(outer) if outer.extent == 1 => *outer = Axis { extent, last: axis },
+            _ => axes.push(Axis { extent, last: axis }),
+        }
+    }
+    axes
+}
+
+/// The index of an operand at the coordinates `q0`, `q1`, …, in units of `unit` elements.
+fn strided_index(axes: &[Axis], strides: &[usize], unit: usize) -> String {
+    let inner = axes.len() - 1;
+    let terms: Vec<String> = axes
+        .iter()
+        .enumerate()
+        .filter(|(_, axis)| strides[axis.last] != 0)
+        .map(|(n, axis)| {
+            // Along the innermost axis the coordinate itself counts units.
+            let stride = if n == inner {
+                strides[axis.last]
+            } else {
+                strides[axis.last] / unit
+            };
+            if stride == 1 {
+                format!("q{n}")
+            } else {
+                format!("q{n} * {stride}u")
+            }
+        })
+        .collect();
+    if terms.is_empty() {
+        "0u".to_string()
+    } else {
+        terms.join(" + ")
+    }
+}

@@ -1,0 +1,381 @@
+//! From groups of nodes to launches over values: what each operation's `lower` sees, and the walk that calls it.
+
+use super::fused::{self, Body};
+use super::{Launch, Step, Target, Value, ValueId, ValueKind};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId, NodeKind};
+use crate::ops::ErasedOp;
+use crate::passes::{self, Group};
+use crate::shader::Reflection;
+use crate::tensor::TensorType;
+use std::collections::HashMap;
+
+/// A value with its type: an operand or result of an operation.
+#[derive(Clone, Debug)]
+pub struct Arg {
+    /// The value.
+    pub value: ValueId,
+    /// Element type and shape.
+    pub ty: TensorType,
+}
+
+impl Arg {
+    /// Extents.
+    pub fn dims(&self) -> &[usize] {
+        self.ty.dims()
+    }
+
+    /// `vec4` loads that read it once.
+    pub fn vec4s(&self) -> u64 {
+        self.ty.elements().div_ceil(4) as u64
+    }
+}
+
+/// What an operation sees when it adds its launches to the plan.
+pub struct Lowering<'a> {
+    program: &'a mut Lowered,
+    target: &'a Target,
+    op: Option<&'a dyn ErasedOp>,
+    inputs: Vec<Arg>,
+    output: Option<Arg>,
+    epilogue: Option<&'a Body>,
+    forced: Option<&'a str>,
+    label: String,
+}
+
+impl Lowering<'_> {
+    /// The device to plan for.
+    pub fn target(&self) -> &Target {
+        self.target
+    }
+
+    /// Operand number `i`.
+    pub fn input(&self, i: usize) -> Arg {
+        self.inputs[i].clone()
+    }
+
+    /// The result. With an epilogue, what the launch that takes it writes.
+    pub fn output(&self) -> Result<Arg> {
+        self.output
+            .clone()
+            .ok_or_else(|| Error::Graph(format!("{} has no result", self.label)))
+    }
+
+    /// Memory for the time between this operation's own launches.
+    pub fn scratch(&mut self, ty: TensorType) -> Arg {
+        let value = self
+            .program
+            .temporary(&ty, format!("{} scratch", self.label));
+        Arg { value, ty }
+    }
+
+    /// The kernel variant to use: the one that was asked for if the operation has it, or else its default.
+    pub fn variant(&self) -> &'static str {
+        let Some(op) = self.op else { return "default" };
+        let types: Vec<&TensorType> = self.inputs.iter().map(|a| &a.ty).collect();
+        let known = op.variants(self.target, &types);
+        let asked = self
+            .forced
+            .and_then(|name| known.iter().copied().find(|v| *v == name));
+        asked
+            .or_else(|| known.first().copied())
+            .unwrap_or("default")
+    }
+
+    /// Adds a launch.
+    ///
+    /// # Errors
+    /// If the operation has an epilogue, which [`Lowering::launch_with_epilogue`] must take.
+    pub fn launch(&mut self, mut launch: Launch) -> Result<()> {
+        launch.label = self.label.clone();
+        self.program.steps.push(Step::Launch(launch));
+        Ok(())
+    }
+
+    /// Adds the launch that writes the result, whose shader declares `fn epilogue(value: F, index: u32) -> F`.
+    /// Every operation of role `KernelWithEpilogue` ends with one.
+    ///
+    /// # Errors
+    /// If the shader can't be read.
+    pub fn launch_with_epilogue(&mut self, mut launch: Launch) -> Result<()> {
+        if let Some(body) = self.epilogue {
+            let source = launch.shader.source()?;
+            let first = Reflection::new(&launch.shader.name, &source)?.next_binding();
+            launch
+                .shader
+                .replace_function("epilogue", body.epilogue(first));
+            for read in &body.reads {
+                launch = launch.read(&read.name, read.value, read.loads);
+            }
+        }
+        self.launch(launch)
+    }
+}
+
+/// Launches over values, before memory is planned.
+#[derive(Debug, Default)]
+pub(super) struct Lowered {
+    pub values: Vec<Value>,
+    pub steps: Vec<Step>,
+    pub outputs: Vec<(String, ValueId, TensorType)>,
+}
+
+impl Lowered {
+    fn push(&mut self, kind: ValueKind, ty: &TensorType, label: String) -> ValueId {
+        // Whole vec4s, so that kernels may read and write the last one in full.
+        let bytes = (ty.elements().max(1) as u64 * 4).next_multiple_of(16);
+        self.values.push(Value {
+            kind,
+            bytes,
+            ty: ty.clone(),
+            label,
+        });
+        ValueId(self.values.len() as u32 - 1)
+    }
+
+    fn temporary(&mut self, ty: &TensorType, label: String) -> ValueId {
+        self.push(ValueKind::Temporary, ty, label)
+    }
+}
+
+/// Lowers `graph` (simplified) for `target`. `force` names a kernel variant to use wherever an operation has it.
+pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Result<Lowered> {
+    let max_buffers = (target.max_storage_buffers as usize).min(8);
+    let groups = passes::fuse(graph, max_buffers);
+    let mut walk = Walk {
+        graph,
+        target,
+        force,
+        lowered: Lowered::default(),
+        value_of: HashMap::new(),
+    };
+    walk.place_leaves();
+    let in_place = walk.in_place_updates(&groups);
+    for group in &groups {
+        walk.lower_group(group, &in_place)?;
+    }
+    for output in &graph.outputs {
+        let value = walk.value(output.node)?;
+        let ty = graph.ty(output.node).clone();
+        walk.lowered.outputs.push((output.name.clone(), value, ty));
+    }
+    walk.copy_updates(&in_place)?;
+    Ok(walk.lowered)
+}
+
+struct Walk<'a> {
+    graph: &'a Graph,
+    target: &'a Target,
+    force: Option<&'a str>,
+    lowered: Lowered,
+    value_of: HashMap<NodeId, ValueId>,
+}
+
+impl Walk<'_> {
+    fn place_leaves(&mut self) {
+        for id in self.graph.ids() {
+            let node = self.graph.node(id);
+            let kind = match &node.kind {
+                NodeKind::Variable(name) => ValueKind::Variable(name.clone()),
+                NodeKind::Input(name) => ValueKind::Input(name.clone()),
+                NodeKind::Constant(x) => ValueKind::Constant(*x as f32),
+                NodeKind::Op(_) => continue,
+            };
+            let value = self.lowered.push(kind, &node.ty, node.label());
+            self.value_of.insert(id, value);
+        }
+    }
+
+    /// The value of a node, looking through views.
+    fn value(&self, id: NodeId) -> Result<ValueId> {
+        let mut at = id;
+        loop {
+            if let Some(&value) = self.value_of.get(&at) {
+                return Ok(value);
+            }
+            at = *self.graph.node(at).inputs.first().ok_or_else(|| {
+                Error::Graph(format!(
+                    "%{} ({}) was never computed",
+                    id.index(),
+                    self.graph.node(id).label()
+                ))
+            })?;
+        }
+    }
+
+    /// New values of variables that may be written straight over the old ones: results of pointwise groups that run
+    /// after every other reader of the variable.
+    fn in_place_updates(&self, groups: &[Group]) -> HashMap<NodeId, NodeId> {
+        let mut last_reader: HashMap<NodeId, usize> = HashMap::new();
+        let mut group_of: HashMap<NodeId, usize> = HashMap::new();
+        for (index, group) in groups.iter().enumerate() {
+            for member in group.members() {
+                group_of.insert(member, index);
+                for &input in &self.graph.node(member).inputs {
+                    last_reader.insert(self.through_views(input), index);
+                }
+            }
+        }
+        let mut in_place = HashMap::new();
+        for update in &self.graph.updates {
+            let Some(&group) = group_of.get(&update.value) else {
+                continue;
+            };
+            let late = last_reader
+                .get(&update.variable)
+                .is_none_or(|&last| last <= group);
+            let read_as_output = self
+                .graph
+                .outputs
+                .iter()
+                .any(|o| self.through_views(o.node) == update.variable);
+            // Within the group the variable must be read at the position that is written: not through a view.
+            let direct = !groups[group].members().any(|m| {
+                self.graph
+                    .node(m)
+                    .inputs
+                    .iter()
+                    .any(|&i| i != update.variable && self.through_views(i) == update.variable)
+            });
+            let pointwise = groups[group].anchor.is_none();
+            if pointwise
+                && late
+                && direct
+                && !read_as_output
+                && !in_place.contains_key(&update.value)
+            {
+                in_place.insert(update.value, update.variable);
+            }
+        }
+        in_place
+    }
+
+    fn through_views(&self, mut id: NodeId) -> NodeId {
+        while let Some(op) = self.graph.node(id).op() {
+            if op.role() != crate::ops::Role::View {
+                break;
+            }
+            id = self.graph.node(id).inputs[0];
+        }
+        id
+    }
+
+    fn lower_group(&mut self, group: &Group, in_place: &HashMap<NodeId, NodeId>) -> Result<()> {
+        for &result in &group.results {
+            let value = match in_place.get(&result) {
+                Some(variable) => self.value_of[variable],
+                None => {
+                    let node = self.graph.node(result);
+                    self.lowered.temporary(&node.ty, node.label())
+                }
+            };
+            self.value_of.insert(result, value);
+        }
+        let label = group
+            .members()
+            .map(|m| self.graph.node(m).label())
+            .collect::<Vec<_>>();
+        let label = short_label(&label);
+        let body = if group.pointwise.is_empty() {
+            None
+        } else {
+            Some(Body::new(self.graph, group, |id| self.value(id))?)
+        };
+        let (graph, target, forced) = (self.graph, self.target, self.force);
+        match group.anchor {
+            None => {
+                let mut cx = Lowering {
+                    program: &mut self.lowered,
+                    target,
+                    op: None,
+                    inputs: Vec::new(),
+                    output: None,
+                    epilogue: None,
+                    forced,
+                    label,
+                };
+                match &body {
+                    Some(body) => fused::lower_pointwise(&mut cx, body),
+                    None => Ok(()),
+                }
+            }
+            Some(anchor) => {
+                let node = graph.node(anchor);
+                let inputs = node
+                    .inputs
+                    .iter()
+                    .map(|&i| {
+                        Ok(Arg {
+                            value: self.value(i)?,
+                            ty: graph.ty(i).clone(),
+                        })
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                let Some(op) = node.op() else {
+                    return Err(Error::Graph(format!(
+                        "%{} anchors a group but is a leaf",
+                        anchor.index()
+                    )));
+                };
+                let output = match group.results.last() {
+                    Some(&result) => Arg {
+                        value: self.value(result)?,
+                        ty: node.ty.clone(),
+                    },
+                    None => return Ok(()),
+                };
+                let mut cx = Lowering {
+                    program: &mut self.lowered,
+                    target,
+                    op: Some(&**op),
+                    inputs,
+                    output: Some(output),
+                    epilogue: body.as_ref(),
+                    forced,
+                    label,
+                };
+                op.lower(&mut cx)
+            }
+        }
+    }
+
+    /// Copies the new values that could not be written in place.
+    fn copy_updates(&mut self, in_place: &HashMap<NodeId, NodeId>) -> Result<()> {
+        for update in &self.graph.updates {
+            if in_place.get(&update.value) == Some(&update.variable) {
+                continue;
+            }
+            let (from, to) = (self.value(update.value)?, self.value_of[&update.variable]);
+            if from == to {
+                continue;
+            }
+            if !matches!(
+                self.lowered.values[from.index()].kind,
+                ValueKind::Temporary | ValueKind::Input(_)
+            ) {
+                let message = format!(
+                    "{} takes the value of another variable or constant; give it an operation of its own",
+                    self.graph.node(update.variable).label()
+                );
+                return Err(Error::Graph(message));
+            }
+            self.lowered.steps.push(Step::Copy { from, to });
+        }
+        Ok(())
+    }
+}
+
+/// Joins the labels of a group's members, cut to a readable length.
+fn short_label(labels: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = labels
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(" + ");
+    if labels.len() > SHOWN {
+        text.push_str(&format!(" + {} more", labels.len() - SHOWN));
+    }
+    text
+}

@@ -1,0 +1,76 @@
+//! What the planner knows of the device: plain data, so that plans can be made and printed without one.
+
+/// Limits and abilities of an adapter that decide about kernels and memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Name for dumps.
+    pub name: String,
+    /// True for adapters that run on the CPU (lavapipe, WARP, SwiftShader).
+    pub software: bool,
+    /// Smallest and largest subgroup, if subgroup operations work in compute shaders.
+    pub subgroup: Option<SubgroupSize>,
+    /// Whether reading an operand through a texture view of its buffer is cheaper than reading the buffer.
+    pub prefers_texture_reads: bool,
+    /// Storage buffers that one shader may bind.
+    pub max_storage_buffers: u32,
+    /// Largest storage binding in bytes.
+    pub max_binding_bytes: u64,
+    /// Largest buffer in bytes.
+    pub max_buffer_bytes: u64,
+    /// Workgroups along one axis of a dispatch.
+    pub max_workgroups: u32,
+    /// Largest extent of a 2-D texture.
+    pub max_texture_extent: u32,
+    /// Alignment of uniform and storage binding offsets in bytes.
+    pub offset_alignment: u32,
+}
+
+/// Range of subgroup sizes of an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubgroupSize {
+    /// Smallest.
+    pub min: u32,
+    /// Largest.
+    pub max: u32,
+}
+
+impl Target {
+    /// The limits that WebGPU guarantees everywhere: no subgroups.
+    pub fn portable() -> Self {
+        Target {
+            name: "portable".to_string(),
+            software: false,
+            subgroup: None,
+            prefers_texture_reads: false,
+            max_storage_buffers: 8,
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_workgroups: 65_535,
+            max_texture_extent: 8192,
+            offset_alignment: 256,
+        }
+    }
+
+    /// Lavapipe, Mesa's software Vulkan adapter, on a processor with 256-bit vectors.
+    pub fn lavapipe() -> Self {
+        Target {
+            name: "lavapipe".to_string(),
+            software: true,
+            subgroup: Some(SubgroupSize { min: 8, max: 8 }),
+            prefers_texture_reads: true,
+            max_storage_buffers: 32,
+            max_buffer_bytes: 2 << 30,
+            max_texture_extent: 16_384,
+            ..Self::portable()
+        }
+    }
+
+    /// True if every subgroup has exactly `size` invocations.
+    pub fn subgroups_are(&self, size: u32) -> bool {
+        self.subgroup
+            == Some(SubgroupSize {
+                min: size,
+                max: size,
+            })
+    }
+}

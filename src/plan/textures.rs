@@ -1,0 +1,100 @@
+//! Decides which operands are read through texture views, and when the views are filled.
+//!
+//! On some adapters, software ones above all, a texture read is far cheaper than a storage-buffer read. A view costs
+//! a copy, and a copy ends the compute pass: so it must be read often enough, and copies are made together.
+
+use super::lower::Lowered;
+use super::{Access, Step, Target, ValueId};
+use crate::error::Result;
+use crate::shader::Shader;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Nanoseconds that a `vec4` load per lane costs more from a buffer than from a texture, on lavapipe.
+const SAVED_PER_LOAD_NS: f64 = 7.0;
+/// Nanoseconds per `vec4` copied into a view.
+const COPY_PER_VEC4_NS: f64 = 1.0;
+/// Nanoseconds for one more copy command and its share of a pass.
+const COPY_NS: f64 = 20_000.0;
+
+/// Marks the operands to read through views and inserts the copies that fill them.
+pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
+    if !target.prefers_texture_reads {
+        return Ok(());
+    }
+    let wanted = wanted(lowered, target)?;
+    let mut filled: HashSet<ValueId> = HashSet::new();
+    let mut ready: BTreeSet<ValueId> = wanted
+        .iter()
+        .copied()
+        .filter(|v| !matches!(lowered.values[v.index()].kind, super::ValueKind::Temporary))
+        .collect();
+    let mut steps = Vec::with_capacity(lowered.steps.len());
+    for mut step in std::mem::take(&mut lowered.steps) {
+        if let Step::Launch(launch) = &mut step {
+            let views = viewable(
+                &launch.shader,
+                launch.operands.iter().map(|o| o.name.as_str()),
+            )?;
+            for operand in &mut launch.operands {
+                operand.texture = operand.access == Access::Read
+                    && wanted.contains(&operand.value)
+                    && views.contains(&operand.name);
+                if operand.texture {
+                    launch.shader.read_through_texture(&operand.name);
+                    if !filled.contains(&operand.value) {
+                        steps.extend(ready.iter().map(|&value| Step::Texture(value)));
+                        filled.extend(std::mem::take(&mut ready));
+                    }
+                }
+            }
+            for operand in &launch.operands {
+                if operand.access != Access::Read
+                    && wanted.contains(&operand.value)
+                    && !filled.contains(&operand.value)
+                {
+                    ready.insert(operand.value);
+                }
+            }
+        }
+        steps.push(step);
+    }
+    lowered.steps = steps;
+    Ok(())
+}
+
+/// Values that gain from a view: the loads they save outweigh the copy.
+fn wanted(lowered: &Lowered, target: &Target) -> Result<HashSet<ValueId>> {
+    let mut loads: HashMap<ValueId, u64> = HashMap::new();
+    for step in &lowered.steps {
+        let Step::Launch(launch) = step else { continue };
+        let views = viewable(
+            &launch.shader,
+            launch.operands.iter().map(|o| o.name.as_str()),
+        )?;
+        for operand in &launch.operands {
+            if operand.access == Access::Read && views.contains(&operand.name) {
+                *loads.entry(operand.value).or_default() += operand.loads;
+            }
+        }
+    }
+    let gains = |(value, loads): &(ValueId, u64)| {
+        let value = &lowered.values[value.index()];
+        let cost = COPY_NS + COPY_PER_VEC4_NS * value.bytes as f64 / 16.0;
+        value.texture_rows() <= target.max_texture_extent
+            && *loads as f64 * SAVED_PER_LOAD_NS > cost
+    };
+    Ok(loads
+        .into_iter()
+        .filter(gains)
+        .map(|(value, _)| value)
+        .collect())
+}
+
+/// Operands that the shader can read through a view.
+fn viewable<'a>(shader: &Shader, names: impl Iterator<Item = &'a str>) -> Result<HashSet<String>> {
+    let source = shader.source()?;
+    Ok(names
+        .filter(|n| shader.can_read_through_texture(&source, n))
+        .map(str::to_string)
+        .collect())
+}

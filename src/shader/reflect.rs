@@ -1,0 +1,135 @@
+//! What a shader declares, read by naga: bindings, the fields of its parameters, its workgroup size.
+
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+
+/// What a shader expects at one binding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BindingKind {
+    /// `var<uniform>`: the parameters.
+    Uniform,
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    ReadWrite,
+    /// A storage texture, read.
+    Texture,
+}
+
+/// Scalar type of a parameter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ParamKind {
+    /// `u32`
+    U32,
+    /// `i32`
+    I32,
+    /// `f32`
+    F32,
+}
+
+/// A field of `Params`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ParamField {
+    /// Byte offset in the uniform.
+    pub offset: u32,
+    /// Scalar type.
+    pub kind: ParamKind,
+}
+
+/// Declarations of a shader.
+#[derive(Clone, Debug)]
+pub struct Reflection {
+    /// Variable name to binding number and kind. Everything is in group 0.
+    pub bindings: BTreeMap<String, (u32, BindingKind)>,
+    /// Fields of the uniform `params`.
+    pub params: BTreeMap<String, ParamField>,
+    /// Size of the uniform `params` in bytes.
+    pub params_bytes: u32,
+}
+
+impl Reflection {
+    /// Parses `source` and reads its declarations.
+    ///
+    /// # Errors
+    /// If the text is not WGSL, or declares something that the engine does not bind.
+    pub fn new(name: &str, source: &str) -> Result<Self> {
+        let error = |message: String| Error::Shader {
+            shader: name.to_string(),
+            message,
+        };
+        let module = naga::front::wgsl::parse_str(source)
+            .map_err(|e| error(e.emit_to_string_with_path(source, name)))?;
+        let mut reflection = Reflection {
+            bindings: BTreeMap::new(),
+            params: BTreeMap::new(),
+            params_bytes: 0,
+        };
+        for (_, var) in module.global_variables.iter() {
+            let (Some(binding), Some(var_name)) = (&var.binding, &var.name) else {
+                continue;
+            };
+            if binding.group != 0 {
+                return Err(error(format!(
+                    "{var_name} is in group {}, not 0",
+                    binding.group
+                )));
+            }
+            let ty = &module.types[var.ty].inner;
+            let kind = match (var.space, ty) {
+                (naga::AddressSpace::Uniform, naga::TypeInner::Struct { members, span }) => {
+                    for member in members {
+                        let field_name = member.name.clone().unwrap_or_default();
+                        let naga::TypeInner::Scalar(scalar) = &module.types[member.ty].inner else {
+                            return Err(error(format!("parameter {field_name} is not a scalar")));
+                        };
+                        let kind = match scalar.kind {
+                            naga::ScalarKind::Uint => ParamKind::U32,
+                            naga::ScalarKind::Sint => ParamKind::I32,
+                            naga::ScalarKind::Float => ParamKind::F32,
+                            _ => {
+                                return Err(error(format!(
+                                    "parameter {field_name} has a type that can't be packed"
+                                )));
+                            }
+                        };
+                        reflection.params.insert(
+                            field_name,
+                            ParamField {
+                                offset: member.offset,
+                                kind,
+                            },
+                        );
+                    }
+                    reflection.params_bytes = *span;
+                    BindingKind::Uniform
+                }
+                (naga::AddressSpace::Storage { access }, _) => {
+                    if access.contains(naga::StorageAccess::STORE) {
+                        BindingKind::ReadWrite
+                    } else {
+                        BindingKind::Read
+                    }
+                }
+                (naga::AddressSpace::Handle, naga::TypeInner::Image { .. }) => BindingKind::Texture,
+                _ => {
+                    return Err(error(format!(
+                        "{var_name} is bound in a way that the engine does not know"
+                    )));
+                }
+            };
+            reflection
+                .bindings
+                .insert(var_name.clone(), (binding.binding, kind));
+        }
+        Ok(reflection)
+    }
+
+    /// The lowest binding number above all that are declared.
+    pub fn next_binding(&self) -> u32 {
+        self.bindings
+            .values()
+            .map(|(binding, _)| binding + 1)
+            .max()
+            .unwrap_or(0)
+    }
+}
