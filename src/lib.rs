@@ -1,6 +1,7 @@
 //! wgrad trains and runs neural networks on any GPU through compute shaders.
 
 pub mod autodiff;
+pub mod check;
 pub mod cpu;
 mod error;
 pub mod gpu;

@@ -104,4 +104,16 @@ impl<T: Real> Tensor<T> {
             data: self.data.clone(),
         }
     }
+
+    /// The same tensor in double precision.
+    pub fn to_f64(&self) -> Tensor<f64> {
+        let data = match &self.data {
+            Data::Real(x) => Data::Real(x.iter().map(|x| x.to_f64()).collect()),
+            Data::Index(x) => Data::Index(x.clone()),
+        };
+        Tensor {
+            shape: self.shape.clone(),
+            data,
+        }
+    }
 }

@@ -20,6 +20,7 @@ pub struct Program {
     scalars: ScalarTable,
     inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
     outputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
+    slots: Vec<wgpu::Buffer>,
     workspace_bytes: u64,
 }
 
@@ -225,7 +226,7 @@ impl Program {
                 Ok((name.clone(), (ty.clone(), buffer.clone())))
             })
             .collect::<Result<_>>()?;
-        let inputs = memory.inputs;
+        let Memory { inputs, slots, .. } = memory;
         let workspace_bytes = plan.workspace_bytes();
         Ok(Program {
             commands,
@@ -233,6 +234,7 @@ impl Program {
             scalars,
             inputs,
             outputs,
+            slots,
             workspace_bytes,
         })
     }
@@ -356,6 +358,18 @@ impl Program {
             .get(name)
             .ok_or_else(|| Error::Graph(format!("there is no output {name}")))?;
         store::tensor(ty, gpu.read(buffer, ty.bytes() as u64)?)
+    }
+
+    /// Fills every slot with NaN, so that a kernel that leaves an element out is found out.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn poison(&self, gpu: &Gpu) -> Result<()> {
+        for slot in &self.slots {
+            gpu.queue
+                .write_buffer(slot, 0, &vec![0xFF; slot.size() as usize]);
+        }
+        gpu.check()
     }
 
     /// Bytes of the slots and texture views.

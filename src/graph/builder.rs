@@ -2,7 +2,7 @@
 
 use super::{Graph, Node, NodeId, NodeKind, Output, Update};
 use crate::error::{Error, Result};
-use crate::ops::Op;
+use crate::ops::{ErasedOp, Op};
 use crate::tensor::{DType, Shape, TensorType};
 use std::cell::RefCell;
 use std::panic::Location;
@@ -133,6 +133,15 @@ impl Builder {
     /// If the operands don't fit; the message names the layer and the caller's line.
     #[track_caller]
     pub fn op(&self, op: impl Op, inputs: &[Var<'_>]) -> Result<Var<'_>> {
+        self.erased(Arc::new(op), inputs)
+    }
+
+    /// Applies `op`, as [`Builder::op`] does.
+    ///
+    /// # Errors
+    /// If the operands don't fit.
+    #[track_caller]
+    pub fn erased(&self, op: Arc<dyn ErasedOp>, inputs: &[Var<'_>]) -> Result<Var<'_>> {
         let location = Location::caller();
         let (ids, types): (Vec<_>, Vec<_>) = inputs.iter().map(|v| (v.id, v.ty())).unzip();
         let refs: Vec<&TensorType> = types.iter().collect();
@@ -145,7 +154,7 @@ impl Builder {
             );
             return Err(self.error(op.name(), message, location));
         }
-        Ok(self.push(NodeKind::Op(Arc::new(op)), ids, ty))
+        Ok(self.push(NodeKind::Op(op), ids, ty))
     }
 
     fn error(

@@ -1,0 +1,206 @@
+//! Kernels against the reference, on a device: every variant of every operation, forward and backward.
+
+use super::worst_error;
+use crate::autodiff::gradients;
+use crate::cpu::{Tensor, Variables, interpret};
+use crate::error::Result;
+use crate::gpu::{Gpu, Program, Store};
+use crate::graph::{Builder, Graph};
+use crate::ops::{Case, REGISTRY};
+use crate::plan::Plan;
+use crate::random::Stream;
+use crate::tensor::{DType, TensorType};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Outcome of the cases of one operation, pass and variant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Operation.
+    pub op: &'static str,
+    /// `forward` or `backward`.
+    pub pass: &'static str,
+    /// Kernel variant.
+    pub variant: &'static str,
+    /// Cases run.
+    pub cases: usize,
+    /// The largest error as [`worst_error`] measures it.
+    pub worst_error: f64,
+    /// What was allowed for the case with the largest share of its allowance.
+    pub tolerance: f64,
+    /// Whether every case stayed within its allowance.
+    pub ok: bool,
+    /// What went wrong first, in words.
+    pub failure: Option<String>,
+}
+
+/// The error allowed for a value that sums `length` terms: single precision rounding, which grows like the root of the
+/// length for random terms, on top of what GPUs are allowed for elementary functions.
+pub fn tolerance(length: usize) -> f64 {
+    2e-5 + 1e-6 * (length as f64).sqrt()
+}
+
+/// Runs the cases of every registered operation whose name `wanted` accepts, and reports each group as it is done.
+///
+/// # Errors
+/// If the device fails. Kernels that are wrong, or do not compile, are in the groups.
+pub fn check_kernels(
+    gpu: &Gpu,
+    seed: u64,
+    wanted: impl Fn(&str) -> bool,
+    mut report: impl FnMut(Group),
+) -> Result<()> {
+    for op in REGISTRY.iter().filter(|op| wanted(op.name)) {
+        let cases = (op.cases)(&mut Stream::new(seed, 1));
+        for pass in ["forward", "backward"] {
+            for variant in variants(gpu, &cases) {
+                let mut group = Group {
+                    op: op.name,
+                    pass,
+                    variant,
+                    cases: 0,
+                    worst_error: 0.0,
+                    tolerance: tolerance(1),
+                    ok: true,
+                    failure: None,
+                };
+                for (n, case) in cases.iter().enumerate() {
+                    let applies = n_variants(gpu, case).contains(&variant);
+                    if applies {
+                        run_case(gpu, case, pass, seed + n as u64, &mut group)?;
+                    }
+                }
+                if group.cases > 0 {
+                    report(group);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn n_variants(gpu: &Gpu, case: &Case) -> Vec<&'static str> {
+    let types: Vec<&TensorType> = case.inputs.iter().map(|i| &i.ty).collect();
+    case.op.variants(&gpu.target, &types)
+}
+
+fn variants(gpu: &Gpu, cases: &[Case]) -> BTreeSet<&'static str> {
+    cases
+        .iter()
+        .flat_map(|case| n_variants(gpu, case))
+        .collect()
+}
+
+fn run_case(gpu: &Gpu, case: &Case, pass: &str, seed: u64, group: &mut Group) -> Result<()> {
+    let mut values = Vec::new();
+    let graph = match pass {
+        "forward" => forward(case, seed, &mut values)?,
+        _ => match backward(case, seed, &mut values)? {
+            Some(graph) => graph,
+            None => return Ok(()),
+        },
+    };
+    let allowed = tolerance(longest_reduction(&graph));
+    group.cases += 1;
+    let outcome = compare(gpu, &graph, &values, group.variant);
+    gpu.check()?;
+    let (error, failure) = match outcome {
+        Ok(error) => (error, format!("{case:?}: error {error:.2e}")),
+        Err(e) => (f64::INFINITY, format!("{case:?}: {e}")),
+    };
+    if error / allowed >= group.worst_error / group.tolerance {
+        (group.worst_error, group.tolerance) = (error, allowed);
+    }
+    if error > allowed {
+        group.ok = false;
+        group.failure.get_or_insert(failure);
+    }
+    Ok(())
+}
+
+/// Worst error over all outputs of `graph`, run on the device with `variant` and on the CPU in `f64`.
+fn compare(
+    gpu: &Gpu,
+    graph: &Graph,
+    values: &[(String, Tensor<f32>)],
+    variant: &str,
+) -> Result<f64> {
+    let mut store = Store::new();
+    for (name, value) in values {
+        store.set(gpu, name, value)?;
+    }
+    let plan = Plan::with_variant(graph, &gpu.target, Some(variant))?;
+    let mut program = Program::new(gpu, &plan, &store)?;
+    program.poison(gpu)?;
+    program.run(gpu, &[vec![]])?;
+    let mut variables: Variables<f64> = values
+        .iter()
+        .map(|(name, value)| (name.clone(), Arc::new(value.to_f64())))
+        .collect();
+    let reference = interpret(graph, &mut variables, &HashMap::new())?;
+    let mut worst: f64 = 0.0;
+    for (output, want) in graph.outputs.iter().zip(&reference) {
+        let got = program.read(gpu, &output.name)?;
+        worst = worst.max(worst_error(&got, want));
+    }
+    Ok(worst)
+}
+
+fn longest_reduction(graph: &Graph) -> usize {
+    let length = |node: &crate::graph::Node| {
+        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
+        node.op().map_or(1, |op| op.reduction_length(&types))
+    };
+    graph.nodes.iter().map(length).max().unwrap_or(1)
+}
+
+fn operands<'g>(
+    builder: &'g Builder,
+    case: &Case,
+    stream: &mut Stream,
+    values: &mut Vec<(String, Tensor<f32>)>,
+) -> Result<Vec<crate::graph::Var<'g>>> {
+    let mut operands = Vec::new();
+    for (i, operand) in case.inputs.iter().enumerate() {
+        let name = format!("a{i}");
+        operands.push(builder.variable(&name, operand.ty.clone())?);
+        values.push((name, operand.sample(stream)));
+    }
+    Ok(operands)
+}
+
+fn forward(case: &Case, seed: u64, values: &mut Vec<(String, Tensor<f32>)>) -> Result<Graph> {
+    let builder = Builder::new();
+    let operands = operands(&builder, case, &mut Stream::new(seed, 2), values)?;
+    builder.output("y", builder.erased(case.op.clone(), &operands)?);
+    builder.finish()
+}
+
+/// The gradients of the case under an uneven upstream gradient; `None` if no operand has one.
+fn backward(
+    case: &Case,
+    seed: u64,
+    values: &mut Vec<(String, Tensor<f32>)>,
+) -> Result<Option<Graph>> {
+    let builder = Builder::new();
+    let mut stream = Stream::new(seed, 2);
+    let operands = operands(&builder, case, &mut stream, values)?;
+    let wrt: Vec<_> = operands
+        .iter()
+        .zip(&case.inputs)
+        .filter(|(_, input)| input.differentiable)
+        .map(|(&v, _)| v)
+        .collect();
+    let y = builder.erased(case.op.clone(), &operands)?;
+    if wrt.is_empty() || y.dtype() != DType::F32 {
+        return Ok(None);
+    }
+    let uneven = crate::ops::Operand::uniform(y.shape());
+    let weights = builder.variable("weights", uneven.ty.clone())?;
+    values.push(("weights".to_string(), uneven.sample(&mut stream)));
+    let loss = y.mul(weights)?.sum_all()?;
+    for (n, grad) in gradients(loss, &wrt)?.into_iter().enumerate() {
+        builder.output(&format!("grad{n}"), grad);
+    }
+    builder.finish().map(Some)
+}
