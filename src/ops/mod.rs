@@ -5,6 +5,7 @@
 //! shader and add its name to the list at the end of this page; `docs/adding-an-op.md` walks through it.
 
 mod case;
+mod contraction;
 mod pointwise;
 mod reduce;
 
@@ -191,6 +192,8 @@ macro_rules! register {
 register! {
     add,
     broadcast_to,
+    conv2d,
+    matmul,
     mul,
     relu,
     reshape,
