@@ -2,6 +2,7 @@
 
 pub mod autodiff;
 pub mod cpu;
+pub mod data;
 mod error;
 pub mod gpu;
 pub mod graph;
