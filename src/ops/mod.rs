@@ -189,10 +189,21 @@ macro_rules! register {
 }
 
 register! {
+    abs,
     add,
     broadcast_to,
+    compare,
+    div,
+    exp,
+    log,
+    maximum,
+    minimum,
     mul,
+    neg,
     relu,
     reshape,
+    select,
+    sqrt,
+    sub,
     sum,
 }
