@@ -190,12 +190,23 @@ macro_rules! register {
 }
 
 register! {
+    abs,
     add,
     broadcast_to,
     conv2d,
     matmul,
+    compare,
+    div,
+    exp,
+    log,
+    maximum,
+    minimum,
     mul,
+    neg,
     relu,
     reshape,
+    select,
+    sqrt,
+    sub,
     sum,
 }
