@@ -7,6 +7,7 @@
 mod case;
 mod pointwise;
 mod reduce;
+mod rows;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
@@ -191,8 +192,10 @@ macro_rules! register {
 register! {
     add,
     broadcast_to,
+    gather_batch,
     mul,
     relu,
     reshape,
+    softmax_cross_entropy,
     sum,
 }
