@@ -3,6 +3,7 @@
 pub mod autodiff;
 pub mod check;
 pub mod cpu;
+pub mod data;
 mod error;
 pub mod gpu;
 pub mod graph;

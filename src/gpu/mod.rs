@@ -26,6 +26,7 @@ pub struct Gpu {
     /// What the planner needs to know of it.
     pub target: Target,
     failure: Arc<Mutex<Option<String>>>,
+    pipelines: pipelines::Cache,
 }
 
 impl Gpu {
@@ -65,6 +66,7 @@ impl Gpu {
             info,
             target,
             failure,
+            pipelines: pipelines::Cache::default(),
         })
     }
 

@@ -5,6 +5,7 @@
 //! shader and add its name to the list at the end of this page; `docs/adding-an-op.md` walks through it.
 
 mod case;
+mod contraction;
 mod pointwise;
 mod reduce;
 mod rows;
@@ -193,6 +194,8 @@ register! {
     add,
     broadcast_to,
     gather_batch,
+    conv2d,
+    matmul,
     mul,
     relu,
     reshape,

@@ -38,7 +38,8 @@ pub struct Lowering<'a> {
     op: Option<&'a dyn ErasedOp>,
     inputs: Vec<Arg>,
     output: Option<Arg>,
-    epilogue: Option<&'a Body>,
+    /// The epilogue by the width of the kernel's `F`: scalar, and `vec4` where it can be.
+    epilogue: Option<&'a (Body, Option<Body>)>,
     forced: Option<&'a str>,
     label: String,
 }
@@ -98,8 +99,18 @@ impl Lowering<'_> {
     /// # Errors
     /// If the shader can't be read.
     pub fn launch_with_epilogue(&mut self, mut launch: Launch) -> Result<()> {
-        if let Some(body) = self.epilogue {
+        if let Some((scalar, vec4)) = self.epilogue {
             let source = launch.shader.source()?;
+            let body = if source.contains("alias F = vec4<f32>;") {
+                vec4.as_ref().ok_or_else(|| {
+                    Error::Graph(format!(
+                        "{} stores vec4s but its rows are not whole ones",
+                        self.label
+                    ))
+                })?
+            } else {
+                scalar
+            };
             let first = Reflection::new(&launch.shader.name, &source)?.next_binding();
             launch
                 .shader
@@ -276,14 +287,11 @@ impl Walk<'_> {
             .map(|m| self.graph.node(m).label())
             .collect::<Vec<_>>();
         let label = short_label(&label);
-        let body = if group.pointwise.is_empty() {
-            None
-        } else {
-            Some(Body::new(self.graph, group, |id| self.value(id))?)
-        };
         let (graph, target, forced) = (self.graph, self.target, self.force);
         match group.anchor {
             None => {
+                let vec4 = Body::vectorizes(graph, group)?;
+                let body = Body::new(graph, group, vec4, |id| self.value(id))?;
                 let mut cx = Lowering {
                     program: &mut self.lowered,
                     target,
@@ -294,10 +302,7 @@ impl Walk<'_> {
                     forced,
                     label,
                 };
-                match &body {
-                    Some(body) => fused::lower_pointwise(&mut cx, body),
-                    None => Ok(()),
-                }
+                fused::lower_pointwise(&mut cx, &body)
             }
             Some(anchor) => {
                 let node = graph.node(anchor);
@@ -324,19 +329,32 @@ impl Walk<'_> {
                     },
                     None => return Ok(()),
                 };
+                let epilogue = self.epilogue(group)?;
                 let mut cx = Lowering {
                     program: &mut self.lowered,
                     target,
                     op: Some(&**op),
                     inputs,
                     output: Some(output),
-                    epilogue: body.as_ref(),
+                    epilogue: epilogue.as_ref(),
                     forced,
                     label,
                 };
                 op.lower(&mut cx)
             }
         }
+    }
+
+    /// The epilogue of a group with an anchor.
+    fn epilogue(&self, group: &Group) -> Result<Option<(Body, Option<Body>)>> {
+        if group.pointwise.is_empty() {
+            return Ok(None);
+        }
+        let body = |vec4| Body::new(self.graph, group, vec4, |id| self.value(id));
+        let vec4 = Body::vectorizes(self.graph, group)?
+            .then(|| body(true))
+            .transpose()?;
+        Ok(Some((body(false)?, vec4)))
     }
 
     /// Copies the new values that could not be written in place.

@@ -15,7 +15,7 @@ mod textures;
 pub use launch::{Access, Launch, Operand, Scalar};
 pub use lower::{Arg, Lowering};
 pub use memory::SlotId;
-pub use target::{SubgroupSize, Target};
+pub use target::{SubgroupSize, Target, TextureReads};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
