@@ -42,10 +42,14 @@ const WORKGROUP: usize = 64;
 /// Checks the operands that say which items to take.
 fn check_order(order: &TensorType, cursor: &TensorType, batch: usize) -> Result<(), String> {
     if order.elements() == 0 || *order != TensorType::u32([order.elements()]) {
-        return Err(format!("takes the order of the items as u32[n], was given {order}"));
+        return Err(format!(
+            "takes the order of the items as u32[n], was given {order}"
+        ));
     }
     if *cursor != TensorType::u32([]) {
-        return Err(format!("takes its position in the order as u32[], was given {cursor}"));
+        return Err(format!(
+            "takes its position in the order as u32[], was given {cursor}"
+        ));
     }
     if batch == 0 {
         return Err("a batch has at least one item, was given 0".to_string());
@@ -56,7 +60,7 @@ fn check_order(order: &TensorType, cursor: &TensorType, batch: usize) -> Result<
 /// The items of a batch.
 fn items(order: &[u32], cursor: u32, batch: usize, items: usize) -> Vec<usize> {
     let last = order.len() - 1;
-    let item = |i| order[((cursor as usize).min(last) + i).min(last)] as usize;
+    let item = |i: usize| order[((cursor as usize).min(last) + i).min(last)] as usize;
     (0..batch).map(|i| item(i).min(items - 1)).collect()
 }
 
@@ -64,7 +68,9 @@ impl GatherBatch {
     /// Factor and summand of each channel: an element is `byte * scale + shift`.
     fn scale_and_shift(&self) -> Vec<(f64, f64)> {
         let pairs = self.mean.iter().zip(&self.std);
-        pairs.map(|(mean, std)| (1.0 / (255.0 * std), -mean / std)).collect()
+        pairs
+            .map(|(mean, std)| (1.0 / (255.0 * std), -mean / std))
+            .collect()
     }
 
     /// Items in a data set of `words` words.
@@ -83,13 +89,20 @@ impl Op for GatherBatch {
         check_order(order, cursor, self.batch)?;
         let words = data.elements();
         if *data != TensorType::u32([words]) || words >= MOST_WORDS {
-            return Err(format!("takes at most 4 GiB of bytes as u32[words], was given {data}"));
+            return Err(format!(
+                "takes at most 4 GiB of bytes as u32[words], was given {data}"
+            ));
         }
         if self.item.elements() == 0 || self.items(words) == 0 {
-            return Err(format!("{data} does not hold one item of shape {}", self.item));
+            return Err(format!(
+                "{data} does not hold one item of shape {}",
+                self.item
+            ));
         }
         let channels = self.mean.len();
-        if self.std.len() != channels || !(channels == 1 || (2..=4).contains(&channels) && channels == self.item.last()) {
+        if self.std.len() != channels
+            || !(channels == 1 || (2..=4).contains(&channels) && channels == self.item.last())
+        {
             return Err(format!(
                 "takes one mean and std, or one for each of at most 4 channels, was given {} and {} for items of shape {}",
                 channels,
@@ -97,8 +110,13 @@ impl Op for GatherBatch {
                 self.item
             ));
         }
-        if self.std.iter().any(|std| *std <= 0.0) || self.mean.iter().chain(&self.std).any(|x| !x.is_finite()) {
-            return Err(format!("mean {:?} and std {:?} must be finite, and std positive", self.mean, self.std));
+        if self.std.iter().any(|std| *std <= 0.0)
+            || self.mean.iter().chain(&self.std).any(|x| !x.is_finite())
+        {
+            return Err(format!(
+                "mean {:?} and std {:?} must be finite, and std positive",
+                self.mean, self.std
+            ));
         }
         let dims = [&[self.batch], self.item.dims()].concat();
         Ok(TensorType::f32(dims))
@@ -109,20 +127,30 @@ impl Op for GatherBatch {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let (words, order, cursor) = (inputs[0].indices(), inputs[1].indices(), inputs[2].indices()[0]);
+        let (words, order, cursor) = (
+            inputs[0].indices(),
+            inputs[1].indices(),
+            inputs[2].indices()[0],
+        );
         let rows = items(order, cursor, self.batch, self.items(words.len()));
         let length = self.item.elements();
-        let norm: Vec<(T, T)> =
-            self.scale_and_shift().into_iter().map(|(a, b)| (T::of(a), T::of(b))).collect();
+        let norm: Vec<(T, T)> = self
+            .scale_and_shift()
+            .into_iter()
+            .map(|(a, b)| (T::of(a), T::of(b)))
+            .collect();
         let mut values = vec![T::ZERO; output.elements()];
-        values.par_chunks_mut(length).zip(rows).for_each(|(row, item)| {
-            for (e, value) in row.iter_mut().enumerate() {
-                let at = item * length + e;
-                let byte = words[at / 4].to_le_bytes()[at % 4];
-                let (scale, shift) = norm[e % norm.len()];
-                *value = T::of(f64::from(byte)) * scale + shift;
-            }
-        });
+        values
+            .par_chunks_mut(length)
+            .zip(rows)
+            .for_each(|(row, item)| {
+                for (e, value) in row.iter_mut().enumerate() {
+                    let at = item * length + e;
+                    let byte = words[at / 4].to_le_bytes()[at % 4];
+                    let (scale, shift) = norm[e % norm.len()];
+                    *value = T::of(f64::from(byte)) * scale + shift;
+                }
+            });
         Tensor::real(output.shape.clone(), values)
     }
 
@@ -150,7 +178,12 @@ impl Op for GatherBatch {
             .param("shift_1", at(1).1 as f32)
             .param("shift_2", at(2).1 as f32)
             .param("shift_3", at(3).1 as f32);
-        let launch = ordered(cx, launch, self.items(data.ty.elements()), self.batch * steps);
+        let launch = ordered(
+            cx,
+            launch,
+            self.items(data.ty.elements()),
+            self.batch * steps,
+        );
         cx.launch(launch)
     }
 }
@@ -174,9 +207,16 @@ impl Op for GatherLabels {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let (labels, order, cursor) = (inputs[0].indices(), inputs[1].indices(), inputs[2].indices()[0]);
+        let (labels, order, cursor) = (
+            inputs[0].indices(),
+            inputs[1].indices(),
+            inputs[2].indices()[0],
+        );
         let rows = items(order, cursor, self.batch, labels.len());
-        Tensor::index(output.shape.clone(), rows.into_iter().map(|item| labels[item]).collect())
+        Tensor::index(
+            output.shape.clone(),
+            rows.into_iter().map(|item| labels[item]).collect(),
+        )
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -218,7 +258,8 @@ impl<'g> Var<'g> {
     /// If the shapes don't fit.
     #[track_caller]
     pub fn gather_labels(self, order: Var<'g>, cursor: Var<'g>, batch: usize) -> Result<Var<'g>> {
-        self.builder().op(GatherLabels { batch }, &[self, order, cursor])
+        self.builder()
+            .op(GatherLabels { batch }, &[self, order, cursor])
     }
 }
 
@@ -248,7 +289,15 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         let [order, cursor] = which.clone();
         let data = Operand::index([words], Values::Below(u32::MAX));
         let (mean, std) = (mean.clone(), std.clone());
-        cases.push(Case::new(GatherBatch { batch, item, mean, std }, [data, order, cursor]));
+        cases.push(Case::new(
+            GatherBatch {
+                batch,
+                item,
+                mean,
+                std,
+            },
+            [data, order, cursor],
+        ));
         let [order, cursor] = which;
         let labels = Operand::index([items], Values::Below(10));
         cases.push(Case::new(GatherLabels { batch }, [labels, order, cursor]));

@@ -3,9 +3,13 @@
 //! Kernels import `shared/row_vec4` for their operand and `shared/row_invocation` for how a row is walked; the launch
 //! swaps either import where the other fits.
 
+use super::{operands, same_float};
+use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
-use crate::plan::{Launch, Target};
-use crate::tensor::TensorType;
+use crate::plan::{Launch, Lowering, Target};
+use crate::random::Stream;
+use crate::tensor::{Shape, TensorType};
+use rayon::prelude::*;
 
 /// One invocation a row.
 const INVOCATION: &str = "row per invocation";
@@ -93,4 +97,67 @@ impl Rows {
                 .swap("shared/row_pair_vec4", "shared/row_pair_scalar")
         })
     }
+}
+
+/// The shape rule of operations that map `N` tensors of one shape, row by row, to another of that shape.
+///
+/// # Errors
+/// A sentence that says what does not fit.
+pub(super) fn infer<const N: usize>(inputs: &[&TensorType]) -> Result<TensorType, String> {
+    let first = operands::<N>(inputs)?[0];
+    if first.shape.rank() == 0 || first.shape.last() == 0 {
+        return Err(format!("works along the last axis, and {first} has none"));
+    }
+    same_float(inputs)
+}
+
+/// The largest element of a row, and the sum of exponentials of all elements less that one.
+pub(super) fn statistics<T: Real>(row: &[T]) -> (T, T) {
+    let maximum = row.iter().fold(row[0], |m, &x| m.max(x));
+    let sum = row.iter().map(|&x| (x - maximum).exp()).sum();
+    (maximum, sum)
+}
+
+/// Computes every row of the result from the same rows of the operands.
+pub(super) fn reference<T: Real, const N: usize>(
+    inputs: [&Tensor<T>; N],
+    row: impl Fn([&[T]; N], &mut [T]) + Sync,
+) -> Tensor<T> {
+    let length = inputs[0].shape.last();
+    let mut values = vec![T::ZERO; inputs[0].shape.elements()];
+    values
+        .par_chunks_mut(length)
+        .enumerate()
+        .for_each(|(i, result)| {
+            let rows = inputs.map(|input| &input.reals()[i * length..(i + 1) * length]);
+            row(rows, result);
+        });
+    Tensor::real(inputs[0].shape.clone(), values)
+}
+
+/// Adds the launch of `shader` from operands of the given names to `out`, all of one shape.
+pub(super) fn lower(cx: &mut Lowering<'_>, shader: &str, names: &[&str]) -> Result<()> {
+    let output = cx.output()?;
+    let mut launch = Rows::of(&output.ty).launch(shader, cx.variant())?;
+    for (i, name) in names.iter().enumerate() {
+        let input = cx.input(i);
+        launch = launch.read(name, input.value, WALKS as u64 * input.vec4s());
+    }
+    cx.launch(launch.write("out", output.value))
+}
+
+/// Shapes that the cases of operations along rows share, with the size of the largest element: short and long rows,
+/// multiples of four and not, one element, numbers whose exponentials overflow.
+pub(super) fn cases(stream: &mut Stream) -> Vec<(Shape, f64)> {
+    let odd = |stream: &mut Stream| 2 + stream.below(7) as usize;
+    let (a, b) = (odd(stream), odd(stream));
+    vec![
+        ([a, 10].into(), 1.0),
+        ([2, b, 12].into(), 1.0),
+        ([5].into(), 4.0),
+        ([3, 260].into(), 4.0),
+        ([67, 64 + b].into(), 4.0),
+        ([a, 1].into(), 4.0),
+        ([1, 131].into(), 200.0),
+    ]
 }
