@@ -191,17 +191,28 @@ macro_rules! register {
 }
 
 register! {
+    abs,
     add,
     broadcast_to,
     gather_batch,
     log_softmax,
     conv2d,
     matmul,
+    compare,
+    div,
+    exp,
+    log,
+    maximum,
+    minimum,
     mul,
+    neg,
     relu,
     reshape,
     softmax,
     softmax_cross_entropy,
     squared_error,
+    select,
+    sqrt,
+    sub,
     sum,
 }
