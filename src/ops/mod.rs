@@ -8,6 +8,7 @@ mod case;
 mod contraction;
 mod pointwise;
 mod reduce;
+mod rows;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
@@ -193,6 +194,8 @@ register! {
     abs,
     add,
     broadcast_to,
+    gather_batch,
+    log_softmax,
     conv2d,
     matmul,
     compare,
@@ -205,6 +208,9 @@ register! {
     neg,
     relu,
     reshape,
+    softmax,
+    softmax_cross_entropy,
+    squared_error,
     select,
     sqrt,
     sub,
