@@ -2,12 +2,10 @@
 
 use super::progress::{Progress, short};
 use super::{DeviceArgs, print_json};
-use clap::Args as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::Error;
 use wgrad::nn::Network;
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};

@@ -4,9 +4,7 @@ use super::layer::{Activation, Layer, LayerKind, ModelSpec};
 use super::parameter::{Init, Layout, Parameter};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
-use crate::ops::avg_pool2d::AvgPool2d;
 use crate::ops::conv2d::Conv2d;
-use crate::ops::max_pool2d::MaxPool2d;
 use crate::tensor::TensorType;
 
 /// Whether a network is built for training or for use.
@@ -148,20 +146,12 @@ impl<'g> Walk<'g, '_> {
             }
             LayerKind::MaxPool2d { size, stride, padding } => {
                 let kernel = size.each();
-                x.max_pool2d(MaxPool2d {
-                    kernel,
-                    stride: stride.map_or(kernel, |s| s.each()),
-                    padding: padding.sides(kernel, [1, 1]),
-                })
+                x.max_pool2d(kernel, stride.map_or(kernel, |s| s.each()), padding.sides(kernel, [1, 1]))
             }
             LayerKind::AvgPool2d { size, stride, padding } => {
                 let kernel = size.each();
-                x.avg_pool2d(AvgPool2d {
-                    kernel,
-                    stride: stride.map_or(kernel, |s| s.each()),
-                    padding: padding.sides(kernel, [1, 1]),
-                    count_include_pad: false,
-                })
+                let stride = stride.map_or(kernel, |s| s.each());
+                x.avg_pool2d(kernel, stride, padding.sides(kernel, [1, 1]), false)
             }
             LayerKind::GlobalAvgPool2d {} => {
                 let &[_, _, _, _] = shape.dims() else {

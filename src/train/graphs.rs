@@ -63,11 +63,12 @@ fn batch<'g>(
     let order = builder.variable(&shape.name("order"), shape.per_sample())?;
     let cursor = builder.input("cursor", TensorType::u32([]));
     let valid = builder.input("valid", TensorType::u32([]));
+    let doubles = |x: &Option<Vec<f32>>| x.iter().flatten().map(|&x| f64::from(x)).collect();
     let gather = GatherBatch {
         batch: shape.batch,
-        sample: shape.sample.clone(),
-        mean: settings.data.mean.clone().unwrap_or_default(),
-        std: settings.data.std.clone().unwrap_or_default(),
+        item: shape.sample.clone().into(),
+        mean: doubles(&settings.data.mean),
+        std: doubles(&settings.data.std),
     };
     let x = images.gather_batch(order, cursor, gather)?;
     let y = labels.gather_labels(order, cursor, shape.batch)?;
