@@ -8,10 +8,12 @@ mod case;
 mod contraction;
 mod pointwise;
 mod reduce;
+mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
 pub use reduce::Reduction;
+pub use window::Window;
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -191,9 +193,11 @@ macro_rules! register {
 
 register! {
     add,
+    avg_pool2d,
     broadcast_to,
     conv2d,
     matmul,
+    max_pool2d,
     mul,
     relu,
     reshape,
