@@ -9,6 +9,7 @@ mod contraction;
 mod pointwise;
 mod reduce;
 mod window;
+mod rows;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
@@ -192,14 +193,30 @@ macro_rules! register {
 }
 
 register! {
+    abs,
     add,
     avg_pool2d,
     broadcast_to,
+    gather_batch,
+    log_softmax,
     conv2d,
     matmul,
     max_pool2d,
+    compare,
+    div,
+    exp,
+    log,
+    maximum,
+    minimum,
     mul,
+    neg,
     relu,
     reshape,
+    softmax,
+    softmax_cross_entropy,
+    squared_error,
+    select,
+    sqrt,
+    sub,
     sum,
 }

@@ -12,7 +12,7 @@ use crate::tensor::{DType, Shape, TensorType};
 use rayon::prelude::*;
 use std::fmt::Debug;
 
-/// A function of one element of each operand. The shader folder of the same name holds its WGSL function
+/// A function of one element of each operand. The file of its name in its shader folder holds the WGSL function
 /// `fn op_NAME(a: F, …) -> F`, where `F` is `f32` or `vec4<f32>`; [`Pointwise::literals`] come after the operands.
 pub trait Pointwise: Debug + Send + Sync + 'static {
     /// Name of the operation.
@@ -35,6 +35,11 @@ pub trait Pointwise: Debug + Send + Sync + 'static {
     /// Attributes, handed to the WGSL function after the operands.
     fn literals(&self) -> Vec<f64> {
         Vec::new()
+    }
+
+    /// The WGSL function to call, for operations that choose one by an attribute.
+    fn function(&self) -> String {
+        format!("op_{}", Self::NAME)
     }
 }
 
@@ -102,7 +107,7 @@ impl<P: Pointwise> Op for P {
     fn role(&self) -> Role {
         Role::Pointwise(PointwiseCode {
             shader: format!("{}/{}", P::FOLDER, P::NAME),
-            function: format!("op_{}", P::NAME),
+            function: self.function(),
             literals: self.literals(),
         })
     }

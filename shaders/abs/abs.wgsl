@@ -1,0 +1,1 @@
+fn op_abs(x: F) -> F { return abs(x); }

@@ -1,0 +1,1 @@
+fn op_div(a: F, b: F) -> F { return a / b; }

@@ -1,0 +1,1 @@
+fn op_exp(x: F) -> F { return exp(x); }

@@ -1,0 +1,1 @@
+fn op_log(x: F) -> F { return log(x); }

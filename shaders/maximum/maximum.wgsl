@@ -1,0 +1,1 @@
+fn op_maximum(a: F, b: F) -> F { return max(a, b); }

@@ -1,0 +1,1 @@
+fn op_minimum(a: F, b: F) -> F { return min(a, b); }

@@ -1,0 +1,1 @@
+fn op_neg(x: F) -> F { return -x; }

@@ -1,0 +1,1 @@
+fn op_sqrt(x: F) -> F { return sqrt(x); }

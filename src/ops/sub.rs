@@ -1,0 +1,44 @@
+//! `a - b`, broadcasting. PyTorch `torch.sub`, ONNX `Sub`.
+
+use super::{Case, Operand, Pointwise};
+use crate::cpu::Real;
+use crate::error::Result;
+use crate::graph::Var;
+use crate::random::Stream;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Sub;
+
+impl Pointwise for Sub {
+    const NAME: &'static str = "sub";
+    const ARITY: usize = 2;
+
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] - x[1]
+    }
+
+    fn vjp<'g>(&self, _x: &[Var<'g>], _y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        Ok(vec![Some(dy), Some(dy.neg()?)])
+    }
+}
+
+impl<'g> Var<'g> {
+    /// `self - other`, broadcasting.
+    ///
+    /// # Errors
+    /// If the shapes do not broadcast.
+    #[track_caller]
+    pub fn sub(self, other: Var<'g>) -> Result<Var<'g>> {
+        self.builder().op(Sub, &[self, other])
+    }
+}
+
+pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
+    vec![
+        Case::new(Sub, [Operand::uniform([3, 5]), Operand::uniform([3, 5])]),
+        Case::new(Sub, [Operand::uniform([2, 3, 8]), Operand::uniform([8])]),
+        Case::new(Sub, [Operand::uniform([2, 1, 3]), Operand::uniform([5, 1])]),
+        Case::new(Sub, [Operand::uniform([]), Operand::uniform([4, 4])]),
+    ]
+}
