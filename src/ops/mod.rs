@@ -8,11 +8,13 @@ mod case;
 mod contraction;
 mod pointwise;
 mod reduce;
+mod window;
 mod rows;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
 pub use reduce::Reduction;
+pub use window::Window;
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -194,12 +196,14 @@ register! {
     abs,
     add,
     argmax,
+    avg_pool2d,
     broadcast_to,
     gather_batch,
     log_softmax,
     conv2d,
     matmul,
     clamp,
+    max_pool2d,
     compare,
     correct,
     div,
