@@ -8,6 +8,7 @@ mod error;
 pub mod gpu;
 pub mod graph;
 pub mod ops;
+pub mod optim;
 pub mod passes;
 pub mod plan;
 pub mod random;
