@@ -6,8 +6,8 @@ mod program;
 mod readback;
 mod store;
 
-pub use adapter::{AdapterChoice, AdapterSummary, adapters};
-pub use program::Program;
+pub use adapter::{AdapterChoice, AdapterSummary, INSTALL_HINT, adapters};
+pub use program::{MAX_STEPS_PER_SUBMIT, Program};
 pub use readback::Readback;
 pub use store::Store;
 
