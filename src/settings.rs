@@ -193,10 +193,7 @@ impl Settings {
         if self.clip_norm.is_some_and(|norm| norm.is_nan() || norm <= 0.0) {
             return wrong("clip_norm must be above 0");
         }
-        if !(self.optimizer.lr().is_finite() && self.optimizer.lr() > 0.0) {
-            return wrong("the learning rate must be a number above 0");
-        }
-        Ok(())
+        self.optimizer.optimizer().validate()
     }
 
     /// Loads the data set and resolves what the settings left to it: mean, standard deviation, names of classes.

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::{Builder, Graph, Var};
 use crate::nn::{Mode, Network};
 use crate::ops::gather_batch::GatherBatch;
-use crate::optim::{OptimizerConfig, clip_grad_norm};
+use crate::optim::clip_grad_norm;
 use crate::settings::Settings;
 use crate::tensor::TensorType;
 
@@ -105,10 +105,9 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
     if let Some(norm) = settings.clip_norm {
         grads = clip_grad_norm(&grads, norm)?;
     }
-    let optimizer: &OptimizerConfig = &settings.optimizer;
     {
         let _scope = builder.scope("optimizer");
-        optimizer.apply(&builder, &weights, &grads)?;
+        settings.optimizer.optimizer().apply(&builder, &weights, &grads)?;
     }
     builder.finish()
 }

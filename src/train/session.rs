@@ -110,7 +110,9 @@ impl<'e> Session<'e> {
         let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
         let mut session = Self::prepare(engine, settings, network, test)?;
         let data = session.load("train", train, session.settings.batch)?;
-        for (name, ty) in session.settings.optimizer.state(&session.network.parameters) {
+        let parameters: Vec<(String, TensorType)> =
+            session.network.parameters.iter().map(|p| (p.name.clone(), p.ty.clone())).collect();
+        for (name, ty) in session.settings.optimizer.optimizer().state(&parameters) {
             session.memory.set(engine, &name, Tensor::zeros(&ty))?;
             session.state.push(name);
         }
@@ -394,8 +396,8 @@ impl<'e> Session<'e> {
     /// Values of the scalar inputs `names` for one step.
     fn row(&self, names: &[String], cursor: usize, valid: usize, step: u64) -> Result<Vec<Scalar>> {
         let planned = self.planned_steps();
-        let lr = self.settings.schedule.lr(self.settings.optimizer.lr(), step, planned);
-        let optimizer = self.settings.optimizer.scalars(step + 1, lr);
+        let lr = self.settings.schedule.lr(self.settings.optimizer.optimizer().lr(), step, planned);
+        let optimizer = self.settings.optimizer.optimizer().scalars(step + 1, lr);
         names
             .iter()
             .map(|name| match name.as_str() {
@@ -432,7 +434,7 @@ impl<'e> Session<'e> {
             "the loss is no longer a number in epoch {}, at or before step {}; lower the learning rate (it is {}) or clip the gradients (clip_norm)",
             self.epoch + 1,
             self.step,
-            self.settings.optimizer.lr()
+            self.settings.optimizer.optimizer().lr()
         )))
     }
 
