@@ -11,6 +11,9 @@
 // 16 or 32, and 32 or 64; 32 by 64 spills too many registers to be worth it.
 override TILE_ROWS: u32 = 16u;
 override TILE_COLUMNS: u32 = 64u;
+// Take the steps of all segments in one loop, finding the lines anew at each: faster where segments are a few steps
+// long, because entering a loop costs llvmpipe a copy of every register it carries.
+override SHORT_SEGMENTS: bool = false;
 
 // A block is 4 rows (the matrix's columns) by this lane's 4 columns; the slot's rows by the first 32 columns are blocks
 // 4s and 4s+1, by the next 32 columns 4s+2 and 4s+3.
@@ -91,6 +94,28 @@ fn multiply_slot(blocks: ptr<function, Blocks>, slot: u32, a: vec4<f32>, b0: mat
     }
 }
 
+// The lines a lane reads in one segment.
+struct Lines {
+    row: array<Line, 4>,
+    columns0: ColumnLines,
+    columns1: ColumnLines,
+}
+
+// Adds k .. k+3 of the segment.
+fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
+    let b0 = fetch_columns(lines.columns0, k);
+    var b1 = b0;
+    if (TILE_COLUMNS > 32u) {
+        b1 = fetch_columns(lines.columns1, k);
+    }
+    multiply_slot(blocks, 0u, a_fetch(lines.row[0], k), b0, b1);
+    multiply_slot(blocks, 1u, a_fetch(lines.row[1], k), b0, b1);
+    if (TILE_ROWS > 16u) {
+        multiply_slot(blocks, 2u, a_fetch(lines.row[2], k), b0, b1);
+        multiply_slot(blocks, 3u, a_fetch(lines.row[3], k), b0, b1);
+    }
+}
+
 fn store_slot(blocks: ptr<function, Blocks>, slot: u32, tile: Tile, lane: u32) {
     let row = tile.row + 8u * slot;
     let column = tile.column + 4u * lane;
@@ -120,28 +145,27 @@ fn main(
     let columns1 = columns_at(tile, 4u * lane + 32u);
 
     var blocks: Blocks;
-    let first = tile.split * params.segments_per_split;
-    let end = min(first + params.segments_per_split, params.segments);
-    for (var segment = first; segment < end; segment += 1u) {
+    var segment = tile.split * params.segments_per_split;
+    let end = min(segment + params.segments_per_split, params.segments);
+    var k = 0;
+    while (segment < end) {
         let length = segment_end(segment);
-        let line0 = slot_line(row0, segment, lane);
-        let line1 = slot_line(row1, segment, lane);
-        let line2 = slot_line(row2, segment, lane);
-        let line3 = slot_line(row3, segment, lane);
-        let lines0 = column_lines(columns0, segment);
-        let lines1 = column_lines(columns1, segment);
-        for (var k = 0; k < length; k += 4) {
-            let b0 = fetch_columns(lines0, k);
-            var b1 = b0;
-            if (TILE_COLUMNS > 32u) {
-                b1 = fetch_columns(lines1, k);
+        let lines = Lines(
+            array(
+                slot_line(row0, segment, lane), slot_line(row1, segment, lane),
+                slot_line(row2, segment, lane), slot_line(row3, segment, lane)),
+            column_lines(columns0, segment),
+            column_lines(columns1, segment));
+        if (SHORT_SEGMENTS) {
+            step(&blocks, lines, k);
+            let last = k + 4 >= length;
+            k = select(k + 4, 0, last);
+            segment += select(0u, 1u, last);
+        } else {
+            for (k = 0; k < length; k += 4) {
+                step(&blocks, lines, k);
             }
-            multiply_slot(&blocks, 0u, a_fetch(line0, k), b0, b1);
-            multiply_slot(&blocks, 1u, a_fetch(line1, k), b0, b1);
-            if (TILE_ROWS > 16u) {
-                multiply_slot(&blocks, 2u, a_fetch(line2, k), b0, b1);
-                multiply_slot(&blocks, 3u, a_fetch(line3, k), b0, b1);
-            }
+            segment += 1u;
         }
     }
 
