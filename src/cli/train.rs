@@ -69,7 +69,10 @@ impl Args {
         let mut settings = match (&self.config, &self.preset) {
             (Some(path), _) => Settings::read(path)?,
             (None, Some(name)) if name.ends_with(".toml") => Settings::read(Path::new(name))?,
-            (None, Some(name)) => Settings { model: named_model(name, here)?, ..Settings::preset()? },
+            (None, Some(name)) => Settings {
+                model: named_model(name, here)?,
+                ..Settings::preset()?
+            },
             (None, None) => Settings::preset()?,
         };
         if let Some(name) = &self.model {

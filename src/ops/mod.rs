@@ -8,8 +8,8 @@ mod case;
 mod contraction;
 mod pointwise;
 mod reduce;
-mod window;
 mod rows;
+mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};

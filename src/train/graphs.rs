@@ -90,8 +90,18 @@ fn batch<'g>(
 pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape) -> Result<Graph> {
     let builder = Builder::new();
     let step = builder.input("step", TensorType::u32([]));
-    let mode = Mode::Train { step, seed: settings.seed };
-    let batch = batch(&builder, network, settings, shape, mode, settings.label_smoothing)?;
+    let mode = Mode::Train {
+        step,
+        seed: settings.seed,
+    };
+    let batch = batch(
+        &builder,
+        network,
+        settings,
+        shape,
+        mode,
+        settings.label_smoothing,
+    )?;
     // The mean over the samples that count: fewer than the batch in the last step of an epoch.
     let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
     let loss = batch.losses.sum_all()?.mul(inverse_valid)?;
@@ -107,7 +117,10 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
     }
     {
         let _scope = builder.scope("optimizer");
-        settings.optimizer.optimizer().apply(&builder, &weights, &grads)?;
+        settings
+            .optimizer
+            .optimizer()
+            .apply(&builder, &weights, &grads)?;
     }
     builder.finish()
 }
@@ -116,7 +129,11 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
 ///
 /// # Errors
 /// If the network does not fit the data.
-pub fn evaluation_graph(network: &Network, settings: &Settings, shape: &DataShape) -> Result<Graph> {
+pub fn evaluation_graph(
+    network: &Network,
+    settings: &Settings,
+    shape: &DataShape,
+) -> Result<Graph> {
     let builder = Builder::new();
     let batch = batch(&builder, network, settings, shape, Mode::Eval, 0.0)?;
     builder.output("logits", batch.logits);
