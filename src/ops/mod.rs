@@ -8,13 +8,13 @@ mod case;
 mod contraction;
 mod pointwise;
 mod reduce;
+mod strided;
 mod window;
 mod rows;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
 pub use reduce::Reduction;
-pub use window::Window;
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -199,6 +199,7 @@ register! {
     broadcast_to,
     gather_batch,
     log_softmax,
+    concat,
     conv2d,
     matmul,
     max_pool2d,
@@ -210,12 +211,15 @@ register! {
     minimum,
     mul,
     neg,
+    pad,
+    permute,
     relu,
     reshape,
     softmax,
     softmax_cross_entropy,
     squared_error,
     select,
+    slice,
     sqrt,
     sub,
     sum,
