@@ -9,10 +9,12 @@ mod contraction;
 mod pointwise;
 mod reduce;
 mod rows;
+mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
 pub use reduce::Reduction;
+pub use window::Window;
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -194,6 +196,7 @@ register! {
     abs,
     add,
     argmax,
+    avg_pool2d,
     broadcast_to,
     clamp,
     compare,
@@ -208,6 +211,7 @@ register! {
     log,
     log_softmax,
     matmul,
+    max_pool2d,
     maximum,
     minimum,
     mul,

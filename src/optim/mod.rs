@@ -69,6 +69,30 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
+    /// The optimizer called `name`, with PyTorch's defaults.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "sgd" => Ok(OptimizerConfig::Sgd(Sgd::default())),
+            "adam" => Ok(OptimizerConfig::Adam(Adam::default())),
+            "adamw" => Ok(OptimizerConfig::AdamW(AdamW::default())),
+            _ => Err(Error::Config(format!(
+                "there is no optimizer \"{name}\"; there are sgd, adam and adamw"
+            ))),
+        }
+    }
+
+    /// Sets the learning rate.
+    pub fn set_lr(&mut self, lr: f64) {
+        match self {
+            OptimizerConfig::Sgd(sgd) => sgd.lr = lr,
+            OptimizerConfig::Adam(adam) => adam.lr = lr,
+            OptimizerConfig::AdamW(adamw) => adamw.lr = lr,
+        }
+    }
+
     /// The optimizer with its settings.
     pub fn optimizer(&self) -> &dyn Optimizer {
         match self {

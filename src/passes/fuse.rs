@@ -79,8 +79,11 @@ fn buffers(
     in_place: &InPlace,
 ) -> usize {
     let operands = operands(graph, members);
-    let written_over =
-        |r: &&NodeId| in_place.get(r).is_some_and(|variable| operands.contains(variable));
+    let written_over = |r: &&NodeId| {
+        in_place
+            .get(r)
+            .is_some_and(|variable| operands.contains(variable))
+    };
     operands.len() + results.len() - results.iter().filter(written_over).count()
 }
 
