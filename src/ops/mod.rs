@@ -9,10 +9,12 @@ mod contraction;
 mod pointwise;
 mod reduce;
 mod rows;
+mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
 pub use reduce::Reduction;
+pub use window::Window;
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -193,26 +195,39 @@ macro_rules! register {
 register! {
     abs,
     add,
+    argmax,
+    avg_pool2d,
     broadcast_to,
-    gather_batch,
-    log_softmax,
-    conv2d,
-    matmul,
+    clamp,
     compare,
+    conv2d,
+    correct,
     div,
     exp,
+    gather_batch,
+    gelu,
+    gelu_tanh,
+    leaky_relu,
     log,
+    log_softmax,
+    matmul,
+    max_pool2d,
     maximum,
     minimum,
     mul,
     neg,
+    pow,
+    reduce_max,
     relu,
     reshape,
+    select,
+    sigmoid,
+    silu,
     softmax,
     softmax_cross_entropy,
-    squared_error,
-    select,
     sqrt,
+    squared_error,
     sub,
     sum,
+    tanh,
 }

@@ -12,7 +12,7 @@ pub mod resolve;
 mod target;
 mod textures;
 
-pub use launch::{Access, Launch, Operand, Scalar};
+pub use launch::{Access, Launch, MAX_LOOP_ITERATIONS, Operand, Scalar};
 pub use lower::{Arg, Lowering};
 pub use memory::SlotId;
 pub use target::{SubgroupSize, Target, TextureReads};
