@@ -3,14 +3,19 @@
 pub mod autodiff;
 pub mod check;
 pub mod cpu;
+pub mod data;
 mod error;
 pub mod gpu;
 pub mod graph;
+pub mod nn;
 pub mod ops;
+pub mod optim;
 pub mod passes;
 pub mod plan;
 pub mod random;
+pub mod settings;
 pub mod shader;
 pub mod tensor;
+pub mod train;
 
 pub use error::{Error, Result};

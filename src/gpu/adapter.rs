@@ -1,7 +1,7 @@
 //! Finding adapters and asking them what they can do.
 
 use crate::error::{Error, Result};
-use crate::plan::{SubgroupSize, Target};
+use crate::plan::{SubgroupSize, Target, TextureReads};
 
 /// Which adapter to use.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,8 +123,12 @@ pub(super) fn target(adapter: &wgpu::Adapter) -> Target {
         name: info.name.clone(),
         software,
         subgroup,
-        // Measured on llvmpipe only; other software adapters read buffers.
-        prefers_texture_reads: software && info.name.to_lowercase().contains("llvmpipe"),
+        // Measured on llvmpipe only; others read buffers.
+        texture_reads: if info.name.to_lowercase().contains("llvmpipe") {
+            TextureReads::WhereCheaper
+        } else {
+            TextureReads::Never
+        },
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         max_binding_bytes: limits.max_storage_buffer_binding_size.into(),
         max_buffer_bytes: limits.max_buffer_size,

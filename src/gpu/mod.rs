@@ -6,8 +6,8 @@ mod program;
 mod readback;
 mod store;
 
-pub use adapter::{AdapterChoice, AdapterSummary, adapters};
-pub use program::Program;
+pub use adapter::{AdapterChoice, AdapterSummary, INSTALL_HINT, adapters};
+pub use program::{MAX_STEPS_PER_SUBMIT, Program};
 pub use readback::Readback;
 pub use store::Store;
 
@@ -26,6 +26,7 @@ pub struct Gpu {
     /// What the planner needs to know of it.
     pub target: Target,
     failure: Arc<Mutex<Option<String>>>,
+    pipelines: pipelines::Cache,
 }
 
 impl Gpu {
@@ -65,6 +66,7 @@ impl Gpu {
             info,
             target,
             failure,
+            pipelines: pipelines::Cache::default(),
         })
     }
 

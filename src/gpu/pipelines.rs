@@ -1,4 +1,4 @@
-//! Compiles the shaders of a plan, each once, in parallel threads.
+//! Compiles shaders, each once a device, in parallel threads.
 
 use super::Gpu;
 use crate::error::{Error, Result};
@@ -6,6 +6,7 @@ use crate::plan::resolve::Resolved;
 use crate::shader::{BindingKind, Reflection};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A compiled shader.
 pub(super) struct Pipeline {
@@ -25,24 +26,44 @@ pub(super) fn key(resolved: &Resolved, constants: &[(&str, f64)]) -> Key {
     (resolved.source.clone(), constants)
 }
 
-/// Compiles every distinct pipeline; returns them with their index by key.
-pub(super) fn compile(
-    gpu: &Gpu,
-    wanted: &[(Key, String, &Reflection)],
-) -> Result<(Vec<Pipeline>, HashMap<Key, usize>)> {
-    let mut index: HashMap<Key, usize> = HashMap::new();
-    let mut distinct: Vec<&(Key, String, &Reflection)> = Vec::new();
-    for entry in wanted {
-        if !index.contains_key(&entry.0) {
-            index.insert(entry.0.clone(), distinct.len());
-            distinct.push(entry);
-        }
+/// The pipelines of a device, kept for as long as it is open: programs share them.
+#[derive(Default)]
+pub(super) struct Cache(Mutex<HashMap<Key, Arc<Pipeline>>>);
+
+impl Cache {
+    fn known(&self) -> MutexGuard<'_, HashMap<Key, Arc<Pipeline>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let pipelines = distinct
-        .par_iter()
-        .map(|(key, name, reflection)| pipeline(gpu, key, name, reflection))
-        .collect::<Result<Vec<_>>>()?;
-    Ok((pipelines, index))
+
+    /// Compiles those of `wanted` that are not there yet, and returns all in order.
+    pub(super) fn get(
+        &self,
+        gpu: &Gpu,
+        wanted: &[(Key, String, &Reflection)],
+    ) -> Result<Vec<Arc<Pipeline>>> {
+        let mut missing: HashMap<&Key, &(Key, String, &Reflection)> = HashMap::new();
+        {
+            let known = self.known();
+            for entry in wanted.iter().filter(|entry| !known.contains_key(&entry.0)) {
+                missing.entry(&entry.0).or_insert(entry);
+            }
+        }
+        let compiled = missing
+            .par_iter()
+            .map(|(key, (_, name, reflection))| {
+                Ok((
+                    (*key).clone(),
+                    Arc::new(pipeline(gpu, key, name, reflection)?),
+                ))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut known = self.known();
+        known.extend(compiled);
+        Ok(wanted
+            .iter()
+            .filter_map(|(key, _, _)| known.get(key).cloned())
+            .collect())
+    }
 }
 
 fn pipeline(

@@ -9,6 +9,7 @@ use crate::plan::{Launch, Plan, Scalar, Step, ValueId, ValueKind};
 use crate::shader::TEXTURE_WIDTH;
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Steps that one submission may hold.
 pub const MAX_STEPS_PER_SUBMIT: usize = 32;
@@ -16,7 +17,6 @@ pub const MAX_STEPS_PER_SUBMIT: usize = 32;
 /// A program on a device.
 pub struct Program {
     commands: Vec<Command>,
-    pipelines: Vec<Pipeline>,
     scalars: ScalarTable,
     inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
     outputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
@@ -26,7 +26,7 @@ pub struct Program {
 
 enum Command {
     Dispatch {
-        pipeline: usize,
+        pipeline: Arc<Pipeline>,
         bind_group: wgpu::BindGroup,
         grid: [u32; 3],
     },
@@ -161,7 +161,7 @@ impl Program {
             .zip(launches.iter().zip(&resolved))
             .map(|(key, (launch, r))| (key.clone(), launch.shader.name.clone(), &r.reflection))
             .collect();
-        let (pipelines, index) = pipelines::compile(gpu, &wanted)?;
+        let pipelines = gpu.pipelines.get(gpu, &wanted)?;
         let scalars = ScalarTable::new(gpu, plan)?;
         let memory = allocate(gpu, plan, store)?;
         let uniforms = Uniforms::new(gpu, &launches, &resolved)?;
@@ -170,7 +170,7 @@ impl Program {
         for step in &plan.steps {
             match step {
                 Step::Launch(launch) => {
-                    let pipeline = index[&keys[at]];
+                    let pipeline = &pipelines[at];
                     let dispatches = launch.dispatches();
                     for (piece, &offset) in uniforms.offsets[at].iter().enumerate() {
                         let (first, end) = piece_range(launch, piece as u64, dispatches);
@@ -181,11 +181,11 @@ impl Program {
                             &scalars,
                             launch,
                             &resolved[at],
-                            &pipelines[pipeline],
+                            pipeline,
                             uniforms.binding(offset, resolved[at].params.len()),
                         )?;
                         commands.push(Command::Dispatch {
-                            pipeline,
+                            pipeline: pipeline.clone(),
                             bind_group: group,
                             grid,
                         });
@@ -230,7 +230,6 @@ impl Program {
         let workspace_bytes = plan.workspace_bytes();
         Ok(Program {
             commands,
-            pipelines,
             scalars,
             inputs,
             outputs,
@@ -327,7 +326,7 @@ impl Program {
                 Command::Dispatch { .. } => {
                     let mut pass =
                         encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                    let mut bound = usize::MAX;
+                    let mut bound: Option<&Arc<Pipeline>> = None;
                     let mut next = Some(command);
                     while let Some(Command::Dispatch {
                         pipeline,
@@ -335,9 +334,9 @@ impl Program {
                         grid,
                     }) = next
                     {
-                        if bound != *pipeline {
-                            pass.set_pipeline(&self.pipelines[*pipeline].pipeline);
-                            bound = *pipeline;
+                        if !bound.is_some_and(|b| Arc::ptr_eq(b, pipeline)) {
+                            pass.set_pipeline(&pipeline.pipeline);
+                            bound = Some(pipeline);
                         }
                         pass.set_bind_group(0, bind_group, &[]);
                         pass.dispatch_workgroups(grid[0], grid[1], grid[2]);

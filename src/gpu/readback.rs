@@ -18,6 +18,7 @@ struct Slot {
     staging: wgpu::Buffer,
     sender: flume::Sender<bool>,
     receiver: flume::Receiver<bool>,
+    submission: Option<wgpu::SubmissionIndex>,
 }
 
 impl Readback {
@@ -42,6 +43,7 @@ impl Readback {
                     staging,
                     sender,
                     receiver,
+                    submission: None,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -67,7 +69,7 @@ impl Readback {
         if !self.has_room() {
             return Err(Error::Device("the readback ring is full".to_string()));
         }
-        let slot = &self.slots[self.next];
+        let slot = &mut self.slots[self.next];
         let mut encoder = gpu
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -77,7 +79,7 @@ impl Readback {
             encoder.copy_buffer_to_buffer(buffer, 0, &slot.staging, at, bytes);
             at += bytes;
         }
-        gpu.queue.submit([encoder.finish()]);
+        slot.submission = Some(gpu.queue.submit([encoder.finish()]));
         let sender = slot.sender.clone();
         slot.staging
             .map_async(wgpu::MapMode::Read, .., move |result| {
@@ -96,13 +98,17 @@ impl Readback {
         if self.pending == 0 {
             return Ok(None);
         }
-        if wait {
-            gpu.wait()?;
-        } else {
-            let _ = gpu.device.poll(wgpu::PollType::Poll);
-            gpu.check()?;
-        }
         let slot = &self.slots[self.oldest];
+        let poll = match (&slot.submission, wait) {
+            (Some(submission), true) => wgpu::PollType::Wait {
+                submission_index: Some(submission.clone()),
+                timeout: None,
+            },
+            _ => wgpu::PollType::Poll,
+        };
+        let polled = gpu.device.poll(poll);
+        gpu.check()?;
+        polled.map_err(|e| Error::Device(format!("{} does not finish: {e}", gpu.info.name)))?;
         match slot.receiver.try_recv() {
             Ok(true) => {}
             Ok(false) => {

@@ -5,12 +5,16 @@
 //! shader and add its name to the list at the end of this page; `docs/adding-an-op.md` walks through it.
 
 mod case;
+mod contraction;
 mod pointwise;
 mod reduce;
+mod rows;
+mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
 pub use reduce::Reduction;
+pub use window::Window;
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -192,16 +196,22 @@ register! {
     abs,
     add,
     argmax,
+    avg_pool2d,
     broadcast_to,
     clamp,
     compare,
+    conv2d,
     correct,
     div,
     exp,
+    gather_batch,
     gelu,
     gelu_tanh,
     leaky_relu,
     log,
+    log_softmax,
+    matmul,
+    max_pool2d,
     maximum,
     minimum,
     mul,
@@ -213,7 +223,10 @@ register! {
     select,
     sigmoid,
     silu,
+    softmax,
+    softmax_cross_entropy,
     sqrt,
+    squared_error,
     sub,
     sum,
     tanh,

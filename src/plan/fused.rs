@@ -50,24 +50,19 @@ pub struct Body {
 
 impl Body {
     /// Writes the body of `group`. `value_of` gives the value of a node outside the group, and of each result.
-    /// In an epilogue the anchor's value is the argument `value`, and positions are in units of `F` all the same.
+    /// `vec4` chooses `F`; [`Body::vectorizes`] says whether it can be `vec4<f32>`. In an epilogue the anchor's value is
+    /// the argument `value`.
     ///
     /// # Errors
     /// If a member is not pointwise: a defect.
     pub fn new(
         graph: &Graph,
         group: &Group,
+        vec4: bool,
         value_of: impl Fn(NodeId) -> Result<ValueId>,
     ) -> Result<Self> {
-        let first = group.results.first().or(group.pointwise.first());
-        let first = *first.ok_or_else(|| Error::Graph("an empty group was planned".to_string()))?;
-        let space = graph.ty(first).shape.clone();
+        let space = space(graph, group)?;
         let outside = outside_operands(graph, group);
-        let shapes: Vec<&Shape> = outside.iter().map(|&id| &graph.ty(id).shape).collect();
-        let vec4 = match group.anchor {
-            Some(_) => space.last().is_multiple_of(4),
-            None => vectorizes(&space, &shapes),
-        };
         let prefix = if group.anchor.is_some() { "e" } else { "x" };
         let mut body = Body {
             imports: BTreeSet::new(),
@@ -112,6 +107,21 @@ impl Body {
             body.results.push((value_of(id)?, names[&id].clone()));
         }
         Ok(body)
+    }
+
+    /// Whether `group` can be walked four neighbours at a time: every operand is one number or has the elements of the
+    /// space in its order, or the innermost axis is a multiple of four.
+    ///
+    /// # Errors
+    /// If the group is empty: a defect.
+    pub fn vectorizes(graph: &Graph, group: &Group) -> Result<bool> {
+        let space = space(graph, group)?;
+        let plain = |id: &NodeId| {
+            let elements = graph.ty(*id).elements();
+            elements == 1 || elements == space.elements()
+        };
+        let flat = group.anchor.is_none() && outside_operands(graph, group).iter().all(plain);
+        Ok(flat || space.last().is_multiple_of(4))
     }
 
     fn load_operands(
@@ -316,11 +326,11 @@ fn outside_operands(graph: &Graph, group: &Group) -> Vec<NodeId> {
         .collect()
 }
 
-/// Whether four neighbours can be handled at once: every operand is one number, or has the elements of the space
-/// in its order, or the innermost axis is a multiple of four.
-fn vectorizes(space: &Shape, operands: &[&Shape]) -> bool {
-    let plain = |s: &&Shape| s.elements() == 1 || s.elements() == space.elements();
-    operands.iter().all(plain) || space.last().is_multiple_of(4)
+/// The iteration space of a group: the shape of its results.
+fn space(graph: &Graph, group: &Group) -> Result<Shape> {
+    let first = group.results.first().or(group.pointwise.first());
+    let first = *first.ok_or_else(|| Error::Graph("an empty group was planned".to_string()))?;
+    Ok(graph.ty(first).shape.clone())
 }
 
 fn call(code: &PointwiseCode, mut arguments: Vec<String>) -> String {

@@ -3,6 +3,9 @@
 use super::ValueId;
 use crate::shader::Shader;
 
+/// Loop iterations, of all its loops together, that one invocation may make: llvmpipe of Mesa 22 silently stops at 65,535.
+pub const MAX_LOOP_ITERATIONS: usize = 65_000;
+
 /// A parameter's value. Shaders name their parameters; the planner packs them by name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scalar {

@@ -5,7 +5,7 @@ use super::{Launch, Step, Target, Value, ValueId, ValueKind};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::ops::ErasedOp;
-use crate::passes::{self, Group};
+use crate::passes::{self, Group, InPlace};
 use crate::shader::Reflection;
 use crate::tensor::TensorType;
 use std::collections::HashMap;
@@ -38,7 +38,8 @@ pub struct Lowering<'a> {
     op: Option<&'a dyn ErasedOp>,
     inputs: Vec<Arg>,
     output: Option<Arg>,
-    epilogue: Option<&'a Body>,
+    /// The epilogue by the width of the kernel's `F`: scalar, and `vec4` where it can be.
+    epilogue: Option<&'a (Body, Option<Body>)>,
     forced: Option<&'a str>,
     label: String,
 }
@@ -98,8 +99,18 @@ impl Lowering<'_> {
     /// # Errors
     /// If the shader can't be read.
     pub fn launch_with_epilogue(&mut self, mut launch: Launch) -> Result<()> {
-        if let Some(body) = self.epilogue {
+        if let Some((scalar, vec4)) = self.epilogue {
             let source = launch.shader.source()?;
+            let body = if source.contains("alias F = vec4<f32>;") {
+                vec4.as_ref().ok_or_else(|| {
+                    Error::Graph(format!(
+                        "{} stores vec4s but its rows are not whole ones",
+                        self.label
+                    ))
+                })?
+            } else {
+                scalar
+            };
             let first = Reflection::new(&launch.shader.name, &source)?.next_binding();
             launch
                 .shader
@@ -141,7 +152,6 @@ impl Lowered {
 /// Lowers `graph` (simplified) for `target`. `force` names a kernel variant to use wherever an operation has it.
 pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Result<Lowered> {
     let max_buffers = (target.max_storage_buffers as usize).min(8);
-    let groups = passes::fuse(graph, max_buffers);
     let mut walk = Walk {
         graph,
         target,
@@ -150,7 +160,15 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
         value_of: HashMap::new(),
     };
     walk.place_leaves();
-    let in_place = walk.in_place_updates(&groups);
+    // Fuse as if every update could be made in place; should a group then bind too much, fuse as if none could.
+    let hoped = graph.updates.iter().map(|u| (u.value, u.variable));
+    let mut groups = passes::fuse(graph, max_buffers, &hoped.collect());
+    let mut in_place = walk.in_place_updates(&groups);
+    let too_many = |g: &Group| g.anchor.is_none() && g.buffers(graph, &in_place) > max_buffers;
+    if groups.iter().any(too_many) {
+        groups = passes::fuse(graph, max_buffers, &InPlace::new());
+        in_place = walk.in_place_updates(&groups);
+    }
     for group in &groups {
         walk.lower_group(group, &in_place)?;
     }
@@ -205,7 +223,7 @@ impl Walk<'_> {
 
     /// New values of variables that may be written straight over the old ones: results of pointwise groups that run
     /// after every other reader of the variable.
-    fn in_place_updates(&self, groups: &[Group]) -> HashMap<NodeId, NodeId> {
+    fn in_place_updates(&self, groups: &[Group]) -> InPlace {
         let mut last_reader: HashMap<NodeId, usize> = HashMap::new();
         let mut group_of: HashMap<NodeId, usize> = HashMap::new();
         for (index, group) in groups.iter().enumerate() {
@@ -216,7 +234,7 @@ impl Walk<'_> {
                 }
             }
         }
-        let mut in_place = HashMap::new();
+        let mut in_place = InPlace::new();
         for update in &self.graph.updates {
             let Some(&group) = group_of.get(&update.value) else {
                 continue;
@@ -260,7 +278,7 @@ impl Walk<'_> {
         id
     }
 
-    fn lower_group(&mut self, group: &Group, in_place: &HashMap<NodeId, NodeId>) -> Result<()> {
+    fn lower_group(&mut self, group: &Group, in_place: &InPlace) -> Result<()> {
         for &result in &group.results {
             let value = match in_place.get(&result) {
                 Some(variable) => self.value_of[variable],
@@ -276,14 +294,11 @@ impl Walk<'_> {
             .map(|m| self.graph.node(m).label())
             .collect::<Vec<_>>();
         let label = short_label(&label);
-        let body = if group.pointwise.is_empty() {
-            None
-        } else {
-            Some(Body::new(self.graph, group, |id| self.value(id))?)
-        };
         let (graph, target, forced) = (self.graph, self.target, self.force);
         match group.anchor {
             None => {
+                let vec4 = Body::vectorizes(graph, group)?;
+                let body = Body::new(graph, group, vec4, |id| self.value(id))?;
                 let mut cx = Lowering {
                     program: &mut self.lowered,
                     target,
@@ -294,10 +309,7 @@ impl Walk<'_> {
                     forced,
                     label,
                 };
-                match &body {
-                    Some(body) => fused::lower_pointwise(&mut cx, body),
-                    None => Ok(()),
-                }
+                fused::lower_pointwise(&mut cx, &body)
             }
             Some(anchor) => {
                 let node = graph.node(anchor);
@@ -324,13 +336,14 @@ impl Walk<'_> {
                     },
                     None => return Ok(()),
                 };
+                let epilogue = self.epilogue(group)?;
                 let mut cx = Lowering {
                     program: &mut self.lowered,
                     target,
                     op: Some(&**op),
                     inputs,
                     output: Some(output),
-                    epilogue: body.as_ref(),
+                    epilogue: epilogue.as_ref(),
                     forced,
                     label,
                 };
@@ -339,8 +352,20 @@ impl Walk<'_> {
         }
     }
 
+    /// The epilogue of a group with an anchor.
+    fn epilogue(&self, group: &Group) -> Result<Option<(Body, Option<Body>)>> {
+        if group.pointwise.is_empty() {
+            return Ok(None);
+        }
+        let body = |vec4| Body::new(self.graph, group, vec4, |id| self.value(id));
+        let vec4 = Body::vectorizes(self.graph, group)?
+            .then(|| body(true))
+            .transpose()?;
+        Ok(Some((body(false)?, vec4)))
+    }
+
     /// Copies the new values that could not be written in place.
-    fn copy_updates(&mut self, in_place: &HashMap<NodeId, NodeId>) -> Result<()> {
+    fn copy_updates(&mut self, in_place: &InPlace) -> Result<()> {
         for update in &self.graph.updates {
             if in_place.get(&update.value) == Some(&update.variable) {
                 continue;

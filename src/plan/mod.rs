@@ -12,10 +12,10 @@ pub mod resolve;
 mod target;
 mod textures;
 
-pub use launch::{Access, Launch, Operand, Scalar};
+pub use launch::{Access, Launch, MAX_LOOP_ITERATIONS, Operand, Scalar};
 pub use lower::{Arg, Lowering};
 pub use memory::SlotId;
-pub use target::{SubgroupSize, Target};
+pub use target::{SubgroupSize, Target, TextureReads};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;

@@ -9,8 +9,8 @@ pub struct Target {
     pub software: bool,
     /// Smallest and largest subgroup, if subgroup operations work in compute shaders.
     pub subgroup: Option<SubgroupSize>,
-    /// Whether reading an operand through a texture view of its buffer is cheaper than reading the buffer.
-    pub prefers_texture_reads: bool,
+    /// When operands are read through texture views of their buffers.
+    pub texture_reads: TextureReads,
     /// Storage buffers that one shader may bind.
     pub max_storage_buffers: u32,
     /// Largest storage binding in bytes.
@@ -23,6 +23,17 @@ pub struct Target {
     pub max_texture_extent: u32,
     /// Alignment of uniform and storage binding offsets in bytes.
     pub offset_alignment: u32,
+}
+
+/// When operands are read through texture views of their buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextureReads {
+    /// Buffers are as fast.
+    Never,
+    /// Where the reads that it makes cheaper outweigh the copy.
+    WhereCheaper,
+    /// Wherever a kernel can: to prove that it gives the same result.
+    Always,
 }
 
 /// Range of subgroup sizes of an adapter.
@@ -41,7 +52,7 @@ impl Target {
             name: "portable".to_string(),
             software: false,
             subgroup: None,
-            prefers_texture_reads: false,
+            texture_reads: TextureReads::Never,
             max_storage_buffers: 8,
             max_binding_bytes: 128 << 20,
             max_buffer_bytes: 256 << 20,
@@ -57,7 +68,7 @@ impl Target {
             name: "lavapipe".to_string(),
             software: true,
             subgroup: Some(SubgroupSize { min: 8, max: 8 }),
-            prefers_texture_reads: true,
+            texture_reads: TextureReads::WhereCheaper,
             max_storage_buffers: 32,
             max_buffer_bytes: 2 << 30,
             max_texture_extent: 16_384,

@@ -4,7 +4,7 @@
 //! a copy, and a copy ends the compute pass: so it must be read often enough, and copies are made together.
 
 use super::lower::Lowered;
-use super::{Access, Step, Target, ValueId};
+use super::{Access, Step, Target, TextureReads, ValueId};
 use crate::error::Result;
 use crate::shader::Shader;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -18,7 +18,7 @@ const COPY_NS: f64 = 20_000.0;
 
 /// Marks the operands to read through views and inserts the copies that fill them.
 pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
-    if !target.prefers_texture_reads {
+    if target.texture_reads == TextureReads::Never {
         return Ok(());
     }
     let wanted = wanted(lowered, target)?;
@@ -80,8 +80,9 @@ fn wanted(lowered: &Lowered, target: &Target) -> Result<HashSet<ValueId>> {
     let gains = |(value, loads): &(ValueId, u64)| {
         let value = &lowered.values[value.index()];
         let cost = COPY_NS + COPY_PER_VEC4_NS * value.bytes as f64 / 16.0;
+        let cheaper = *loads as f64 * SAVED_PER_LOAD_NS > cost;
         value.texture_rows() <= target.max_texture_extent
-            && *loads as f64 * SAVED_PER_LOAD_NS > cost
+            && (cheaper || target.texture_reads == TextureReads::Always)
     };
     Ok(loads
         .into_iter()

@@ -1,0 +1,11 @@
+// What the sum over a window is divided by.
+
+// Counts padding, too: every window has kernel_y * kernel_x places.
+override COUNT_INCLUDE_PAD: bool = true;
+
+fn divisor(ys: Range, xs: Range) -> f32 {
+    if (COUNT_INCLUDE_PAD) {
+        return f32(params.kernel_y * params.kernel_x);
+    }
+    return f32((ys.end - ys.start) * (xs.end - xs.start));
+}

@@ -1,0 +1,85 @@
+// conv2d weight gradient, groups = 1: dW[co, ky, kx, ci] = sum over n, oy, ox of dY[n, oy, ox, co]
+// X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, ci]. X, dY NHWC, dW O-KH-KW-I.
+// Computed as dW transposed: m = KH*KW*CI rows, n = CO columns, stored with TRANSPOSE_OUT. A segment is one row of dY
+// (segments = N*OH), its elements the pixels of the row (segment_len = OW). A = X, whose 4 rows of a texel share the
+// tap when CI is a multiple of 4 (A_VEC4); B = dY. Both row-contiguous.
+// K is long and m*n small: launch with splits > 1, then sum the partials with shared/split_sum.
+struct Params {
+    first_workgroup: u32,
+    column_tiles: u32,
+    row_tiles: u32,
+    batches: u32,
+    splits: u32,
+    m: u32,
+    n: u32,
+    segments: u32,
+    segment_len: u32,
+    segments_per_split: u32,
+    height: i32,
+    width: i32,
+    channels: u32,
+    out_height: u32,
+    kernel_width: i32,
+    stride_y: i32,
+    stride_x: i32,
+    pad_top: i32,
+    pad_left: i32,
+    dilation_y: i32,
+    dilation_x: i32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+
+fn load_a(i: u32) -> vec4<f32> { return a[i]; }
+fn load_b(i: u32) -> vec4<f32> { return b[i]; }
+
+// One weight's tap and channel: the offset of its input row and of its input element in that row for output pixel 0,
+// and the output pixels ox for which the input pixel exists.
+struct ARow {
+    y: i32,
+    offset: i32,
+    first: i32,
+    end: i32,
+}
+
+struct BColumn {
+    column: u32,
+}
+
+fn segment_end(segment: u32) -> i32 {
+    return i32(params.segment_len);
+}
+
+fn a_row(row: u32, batch: u32) -> ARow {
+    let tap = divide(row, params.channels);
+    let ky = divide_small(i32(tap), params.kernel_width);
+    let x = (i32(tap) - ky * params.kernel_width) * params.dilation_x - params.pad_left;
+    let pixels = divide_small(params.width - 1 - x, params.stride_x) + 1;
+    return ARow(
+        ky * params.dilation_y - params.pad_top,
+        x * i32(params.channels) + i32(row - tap * params.channels),
+        divide_small(max(0, -x) + params.stride_x - 1, params.stride_x),
+        min(pixels, i32(params.segment_len)));
+}
+
+fn a_line(row: ARow, segment: u32) -> Line {
+    let image = divide(segment, params.out_height);
+    let y = i32(segment - image * params.out_height) * params.stride_y + row.y;
+    let exists = y >= 0 && y < params.height;
+    let pixel = (i32(image) * params.height + y) * params.width;
+    return Line(
+        pixel * i32(params.channels) + row.offset, params.stride_x * i32(params.channels),
+        row.first, select(0, row.end, exists));
+}
+
+fn b_column(column: u32, batch: u32) -> BColumn {
+    return BColumn(column);
+}
+
+fn b_line(column: BColumn, segment: u32) -> Line {
+    return Line(
+        i32(segment * params.segment_len * params.n + column.column), i32(params.n),
+        0, i32(params.segment_len));
+}

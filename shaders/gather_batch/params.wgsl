@@ -1,0 +1,21 @@
+struct Params {
+    first_workgroup: u32,
+    invocations: u32,
+    // Items in the data set.
+    items: u32,
+    // Length of the order.
+    ordered: u32,
+    // Invocations to an item of a batch.
+    item_steps: u32,
+    // Channels that differ in scale and shift, 1 to 4; the scales and shifts of the others are unused.
+    channels: u32,
+    scale_0: f32,
+    scale_1: f32,
+    scale_2: f32,
+    scale_3: f32,
+    shift_0: f32,
+    shift_1: f32,
+    shift_2: f32,
+    shift_3: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;

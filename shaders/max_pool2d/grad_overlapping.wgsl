@@ -1,0 +1,30 @@
+// Gradient of max pooling for any windows. An invocation computes one F of dx: it sums dy over the windows that contain
+// its pixel and that the pixel won, in row order, finding each window's winner anew.
+#import max_pool2d/grad_operands
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(id, count) * 64u + lane;
+    if (i >= params.invocations) {
+        return;
+    }
+    let own = place(i, params.height, params.width);
+    let pixel = I(i32(own.y * params.width + own.x));
+    let oys = windows_over_row(own.y);
+    let oxs = windows_over_column(own.x);
+    var sum = F(0.0);
+    for (var oy = oys.start; oy < oys.end; oy += 1u) {
+        let ys = rows(oy);
+        var at = output_position(own.image, oy, oxs.start, own.channel);
+        for (var ox = oxs.start; ox < oxs.end; ox += 1u) {
+            let won = winner(own.image, ys, columns(ox), own.channel);
+            sum += select(F(0.0), dy_at(at), won == pixel);
+            at += params.channels;
+        }
+    }
+    out[i] = epilogue(sum, i * LANES);
+}

@@ -1,0 +1,196 @@
+// C[m, n] = sum over k of A(m, k) B(n, k): what matmul and the three passes of conv2d have in common.
+//
+// K is cut in `params.segments` segments. In a segment, a row of A (a column of B) is a line: elements at a constant
+// stride. A's lines may miss elements at either end (padding), which count as 0; B's are complete. An operand is read
+// through its lines only, in one of four ways, chosen when the pipeline is made:
+//   VEC4, K_CONTIGUOUS      a texel holds 4 consecutive k of one row: stride 1, base and limits multiples of 4;
+//   VEC4, not K_CONTIGUOUS  a texel holds 4 consecutive rows at one k: base and stride multiples of 4;
+//   K_CONTIGUOUS only       stride 1, any alignment: 4 consecutive k from two texels;
+//   neither                 any stride, element by element.
+//
+// An op defines, in its operands file: Params, the bindings a (1) and b (2), load_a and load_b (a texel by its index
+// in the linear tensor), `segment_end` (the number of k in a segment), and for each operand the part of its lines
+// that does not depend on the segment (`a_row`, `b_column`) and the line in one segment (`a_line`, `b_line`).
+// Rows and columns past the last are computed as copies of the last and not stored. Output: binding 3, store_*.wgsl.
+#import shared/division
+
+override A_VEC4: bool = true;
+override A_K_CONTIGUOUS: bool = true;
+override B_VEC4: bool = true;
+override B_K_CONTIGUOUS: bool = false;
+// Some segment's length is not a multiple of a step: 4 k when broadcast, 16 when tiled.
+override K_TAIL: bool = true;
+// Store C[n, m] in place of C[m, n].
+override TRANSPOSE_OUT: bool = false;
+// Let the rows of a tile run along n and its columns along m: for n below the narrowest tile.
+override SWAP_OPERANDS: bool = false;
+
+// Element k of the segment exists iff first <= k < end, at the linear address base + k * stride; otherwise it is 0.
+struct Line {
+    base: i32,
+    stride: i32,
+    first: i32,
+    end: i32,
+}
+
+// Elements s .. s+3 of the 8 in two texels.
+fn shifted(low: vec4<f32>, high: vec4<f32>, s: i32) -> vec4<f32> {
+    let by_two = (s & 2) != 0;
+    let part = select(low, vec4<f32>(low.zw, high.xy), by_two);
+    return select(part, vec4<f32>(part.yzw, select(high.x, high.z, by_two)), (s & 1) != 0);
+}
+
+// No address outside the line's elements is ever read.
+
+fn a_texel(line: Line, k: i32) -> vec4<f32> {
+    let exists = line.first <= k && k < line.end;
+    let address = select(0, line.base + k * line.stride, exists);
+    return select(vec4<f32>(0.0), load_a(u32(address) >> 2u), exists);
+}
+
+// The texel with the element of the line closest to k; texel 0 if there is none.
+fn a_texel_near(line: Line, k: i32) -> vec4<f32> {
+    let address = line.base + max(min(k, line.end - 1), line.first);
+    return load_a(u32(select(0, address, line.first < line.end)) >> 2u);
+}
+
+// VEC4: the texel at k. Otherwise elements k .. k+3 of the line.
+fn a_fetch(line: Line, k: i32) -> vec4<f32> {
+    if (A_VEC4) {
+        return a_texel(line, k);
+    }
+    let ks = vec4<i32>(k, k + 1, k + 2, k + 3);
+    if (A_K_CONTIGUOUS) {
+        let values = shifted(a_texel_near(line, k), a_texel_near(line, k + 3), line.base + k);
+        return select(vec4<f32>(0.0), values, (ks >= vec4<i32>(line.first)) & (ks < vec4<i32>(line.end)));
+    }
+    let part = vec4<i32>(line.base) + ks * line.stride;
+    return vec4<f32>(
+        a_texel(line, ks.x)[part.x & 3], a_texel(line, ks.y)[part.y & 3],
+        a_texel(line, ks.z)[part.z & 3], a_texel(line, ks.w)[part.w & 3]);
+}
+
+// B's lines are complete, so only a tail needs a mask.
+fn b_texel(line: Line, k: i32) -> vec4<f32> {
+    if (K_TAIL) {
+        return select(
+            vec4<f32>(0.0), load_b(u32(line.base + min(k, line.end - 1) * line.stride) >> 2u), k < line.end);
+    }
+    return load_b(u32(line.base + k * line.stride) >> 2u);
+}
+
+fn b_texel_near(line: Line, k: i32) -> vec4<f32> {
+    return load_b(u32(line.base + min(k, line.end - 1)) >> 2u);
+}
+
+// VEC4: the texel at k. Otherwise elements k .. k+3 of the line.
+fn b_fetch(line: Line, k: i32) -> vec4<f32> {
+    if (B_VEC4) {
+        return b_texel(line, k);
+    }
+    let ks = vec4<i32>(k, k + 1, k + 2, k + 3);
+    if (B_K_CONTIGUOUS) {
+        let values = shifted(b_texel_near(line, k), b_texel_near(line, k + 3), line.base + k);
+        return select(vec4<f32>(0.0), values, ks < vec4<i32>(line.end));
+    }
+    let part = vec4<i32>(line.base) + ks * line.stride;
+    return vec4<f32>(
+        b_texel(line, ks.x)[part.x & 3], b_texel(line, ks.y)[part.y & 3],
+        b_texel(line, ks.z)[part.z & 3], b_texel(line, ks.w)[part.w & 3]);
+}
+
+// What a row of the tile (or a column) reads: a row of A or a column of B, whichever SWAP_OPERANDS makes it.
+struct Source {
+    a: ARow,
+    b: BColumn,
+}
+
+fn source_line(source: Source, is_b: bool, segment: u32) -> Line {
+    if (is_b) {
+        return b_line(source.b, segment);
+    }
+    return a_line(source.a, segment);
+}
+
+fn fetch(line: Line, is_b: bool, k: i32) -> vec4<f32> {
+    if (is_b) {
+        return b_fetch(line, k);
+    }
+    return a_fetch(line, k);
+}
+
+// True if a fetch gives 4 rows (columns) at one k, false if it gives 4 k of one.
+fn fetches_across(is_b: bool) -> bool {
+    return select(A_VEC4 && !A_K_CONTIGUOUS, B_VEC4 && !B_K_CONTIGUOUS, is_b);
+}
+
+// Extent of A (rows) or B (columns).
+fn extent(is_b: bool) -> u32 {
+    return select(params.m, params.n, is_b);
+}
+
+// The source at `index` of A or B, or the last there is.
+fn source_at(index: u32, is_b: bool, batch: u32) -> Source {
+    let i = min(index, extent(is_b) - select(1u, 4u, fetches_across(is_b)));
+    var source: Source;
+    if (is_b) {
+        source.b = b_column(i, batch);
+    } else {
+        source.a = a_row(i, batch);
+    }
+    return source;
+}
+
+// Which part of the output a workgroup computes: a tile, of one matrix of the batch, over one split of the segments.
+struct Tile {
+    row: u32,
+    column: u32,
+    batch: u32,
+    split: u32,
+    exists: bool,
+}
+
+// Columns fastest, then rows, batch, split.
+fn tile_at(index: u32, tile_rows: u32, tile_columns: u32) -> Tile {
+    let rest = divide(index, params.column_tiles);
+    let slice = divide(rest, params.row_tiles);
+    let split = divide(slice, params.batches);
+    return Tile(
+        (rest - slice * params.row_tiles) * tile_rows,
+        (index - rest * params.column_tiles) * tile_columns,
+        slice - split * params.batches,
+        split,
+        split < params.splits);
+}
+
+fn row_at(tile: Tile, offset: u32) -> Source {
+    return source_at(tile.row + offset, SWAP_OPERANDS, tile.batch);
+}
+
+fn column_at(tile: Tile, offset: u32) -> Source {
+    return source_at(tile.column + offset, !SWAP_OPERANDS, tile.batch);
+}
+
+// Stores rows row .. row+3 of columns column .. column+3 of the tile, of which those inside the output exist. Output
+// [splits, batches, m, n], or [splits, batches, n, m] with TRANSPOSE_OUT.
+fn store_block(tile: Tile, row: u32, column: u32, c: mat4x4<f32>) {
+    let height = extent(SWAP_OPERANDS);
+    let width = extent(!SWAP_OPERANDS);
+    let rows = i32(height) - i32(row);
+    let columns = i32(width) - i32(column);
+    let slice = (tile.split * params.batches + tile.batch) * params.m * params.n;
+    if (TRANSPOSE_OUT != SWAP_OPERANDS) {
+        let t = transpose(c);
+        let first = slice + column * height + row;
+        store(first, t[0], select(0, rows, columns > 0));
+        store(first + height, t[1], select(0, rows, columns > 1));
+        store(first + 2u * height, t[2], select(0, rows, columns > 2));
+        store(first + 3u * height, t[3], select(0, rows, columns > 3));
+    } else {
+        let first = slice + row * width + column;
+        store(first, c[0], select(0, columns, rows > 0));
+        store(first + width, c[1], select(0, columns, rows > 1));
+        store(first + 2u * width, c[2], select(0, columns, rows > 2));
+        store(first + 3u * width, c[3], select(0, columns, rows > 3));
+    }
+}

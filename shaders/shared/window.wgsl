@@ -1,0 +1,81 @@
+// Windows of a pooling over an NHWC image: window (oy, ox) covers rows oy * stride_y - pad_top .. + kernel_y and
+// columns likewise, of which those inside of the image count. No window lies wholly in the padding.
+#import shared/division
+
+struct Params {
+    first_workgroup: u32,
+    invocations: u32,
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    // In units of F.
+    channels: u32,
+    kernel_y: u32,
+    kernel_x: u32,
+    stride_y: u32,
+    stride_x: u32,
+    pad_top: u32,
+    pad_left: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+
+// A place in a batch of images: counted image, row, column, and channels in units of F.
+struct Place {
+    image: u32,
+    y: u32,
+    x: u32,
+    channel: u32,
+}
+
+// The place of position i of a batch of images of `height` by `width`.
+fn place(i: u32, height: u32, width: u32) -> Place {
+    let pixel = divide(i, params.channels);
+    let line = divide(pixel, width);
+    let image = divide(line, height);
+    return Place(image, line - image * height, pixel - line * width, i - pixel * params.channels);
+}
+
+// A range: start is in it, end is not.
+struct Range {
+    start: u32,
+    end: u32,
+}
+
+// Rows (or columns) of the image inside window `o`.
+fn inside(o: u32, stride: u32, kernel: u32, pad: u32, extent: u32) -> Range {
+    let start = o * stride;
+    return Range(max(start, pad) - pad, min(start + kernel - pad, extent));
+}
+
+fn rows(oy: u32) -> Range {
+    return inside(oy, params.stride_y, params.kernel_y, params.pad_top, params.height);
+}
+
+fn columns(ox: u32) -> Range {
+    return inside(ox, params.stride_x, params.kernel_x, params.pad_left, params.width);
+}
+
+// Windows, of `outputs`, that contain row (or column) `i` of the image.
+fn containing(i: u32, stride: u32, kernel: u32, pad: u32, outputs: u32) -> Range {
+    let from_pad = i + pad;
+    let first = select(0u, divide(max(from_pad, kernel) - kernel, stride) + 1u, from_pad >= kernel);
+    return Range(first, min(divide(from_pad, stride) + 1u, outputs));
+}
+
+fn windows_over_row(y: u32) -> Range {
+    return containing(y, params.stride_y, params.kernel_y, params.pad_top, params.out_height);
+}
+
+fn windows_over_column(x: u32) -> Range {
+    return containing(x, params.stride_x, params.kernel_x, params.pad_left, params.out_width);
+}
+
+// Position in the input of a pixel's channels, and in the output of a window's.
+fn input_position(image: u32, y: u32, x: u32, channel: u32) -> u32 {
+    return ((image * params.height + y) * params.width + x) * params.channels + channel;
+}
+
+fn output_position(image: u32, oy: u32, ox: u32, channel: u32) -> u32 {
+    return ((image * params.out_height + oy) * params.out_width + ox) * params.channels + channel;
+}

@@ -1,0 +1,54 @@
+//! `wgrad eval`
+
+use super::{DeviceArgs, RunArg, print_json};
+use serde_json::json;
+use std::process::ExitCode;
+use wgrad::nn::Network;
+use wgrad::train::{RunFolder, Session, open_engine};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    run: RunArg,
+    /// Another test set: a folder with IDX files
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print one JSON line and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (folder, mut settings) = RunFolder::open(&args.run.run)?;
+    settings.init = Some(folder.model_path());
+    if let Some(data) = args.data {
+        settings.data.source = data;
+    }
+    settings.device = args.device.device.unwrap_or(settings.device);
+    settings.adapter = args.device.adapter.or(settings.adapter);
+    let network = Network::new(settings.model.clone())?;
+    let dataset = settings.load_data()?;
+    let (engine, told) = open_engine(&settings)?;
+    if let Some(told) = told {
+        eprintln!("note: {told}");
+    }
+    let mut session = Session::evaluation(&engine, settings, network, dataset.test)?;
+    let test = session.evaluate()?;
+    if args.json {
+        print_json(
+            &json!({"test_loss": test.loss, "test_accuracy": test.accuracy, "count": test.count}),
+        )?;
+    } else {
+        println!(
+            "test loss {:.4}, test accuracy {:.2}% of {} images of {} ({})",
+            test.loss,
+            100.0 * test.accuracy,
+            test.count,
+            dataset.name,
+            engine.name()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

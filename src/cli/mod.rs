@@ -1,0 +1,117 @@
+//! The command line: what is asked, run and told. Exit codes: 0 good, 1 the check or the training failed, 2 usage.
+
+mod bench;
+mod check;
+mod devices;
+mod eval;
+mod plan;
+mod predict;
+mod progress;
+mod train;
+
+use clap::{Parser, Subcommand};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+use wgrad::gpu::AdapterChoice;
+use wgrad::settings::Device;
+
+/// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
+#[derive(Parser)]
+#[command(name = "wgrad", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network: with no arguments, a small CNN on built-in digits
+    Train(train::Args),
+    /// Measure a trained run on its test set
+    Eval(eval::Args),
+    /// Classify image files with a trained run
+    Predict(predict::Args),
+    /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference
+    Check(check::Args),
+    /// Time kernels and training steps
+    Bench(bench::Args),
+    /// List adapters with the limits and features that matter
+    Devices(devices::Args),
+    /// Print the graph, the launches and the memory of a run, without a GPU
+    Plan(plan::Args),
+}
+
+/// Where to compute: shared by every command that does.
+#[derive(clap::Args, Clone, Debug, Default)]
+struct DeviceArgs {
+    /// Where to compute [default: auto]
+    #[arg(long, value_enum)]
+    device: Option<Device>,
+    /// Adapter to use: its number in `wgrad devices`, or a part of its name
+    #[arg(long, value_name = "NUMBER|NAME")]
+    adapter: Option<String>,
+}
+
+impl DeviceArgs {
+    fn choice(&self) -> AdapterChoice {
+        match &self.adapter {
+            None => AdapterChoice::Best,
+            Some(text) => text
+                .parse()
+                .map_or_else(|_| AdapterChoice::Name(text.clone()), AdapterChoice::Number),
+        }
+    }
+}
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("WGRAD_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let outcome = match Cli::parse().command {
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Devices(args) => devices::run(args),
+        Command::Plan(args) => plan::run(args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            // A reader that went away, as `head` does, is no failure of ours to report.
+            let pipe = error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
+            if pipe {
+                return ExitCode::SUCCESS;
+            }
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let usage = error
+                .downcast_ref::<wgrad::Error>()
+                .is_some_and(wgrad::Error::is_usage);
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// Prints one line of JSON.
+fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{value}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// A run's folder as an argument.
+#[derive(clap::Args, Clone, Debug)]
+struct RunArg {
+    /// Folder of the run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+}

@@ -1,0 +1,116 @@
+//! How a training run is told: a progress bar on a terminal, plain lines elsewhere, JSON lines when asked.
+
+use super::print_json;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write as _};
+use std::time::{Duration, Instant};
+use wgrad::Result;
+use wgrad::train::{EpochReport, Observer, StepReport, epoch_line};
+
+/// Tells how a training run goes.
+pub(super) struct Progress {
+    json: bool,
+    bar: Option<ProgressBar>,
+    epochs: u32,
+    last_line: Instant,
+}
+
+impl Progress {
+    pub(super) fn new(json: bool, epochs: u32) -> Self {
+        let bar = (!json && std::io::stderr().is_terminal()).then(|| {
+            let bar =
+                ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
+            let template = "{prefix} [{bar:28}] {pos}/{len}  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar
+        });
+        Progress {
+            json,
+            bar,
+            epochs,
+            last_line: Instant::now(),
+        }
+    }
+
+    /// A line for people; silent under `--json`.
+    pub(super) fn say(&self, line: &str) {
+        if self.json {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => {
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
+        }
+    }
+
+    /// Removes the bar.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn step(&mut self, r: &StepReport) {
+        const EVERY: Duration = Duration::from_secs(10);
+        let text = format!(
+            "loss {:.4}  accuracy {:.2}%  {:.0} images/s  {} left",
+            r.loss,
+            100.0 * r.accuracy,
+            r.samples_per_second,
+            short(r.time_left)
+        );
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(format!("epoch {}/{}", r.epoch, self.epochs));
+            bar.set_length(r.steps);
+            bar.set_position(r.step);
+            bar.set_message(text);
+        } else if !self.json && self.last_line.elapsed() >= EVERY && r.step < r.steps {
+            self.last_line = Instant::now();
+            self.say(&format!(
+                "epoch {}/{}  step {}/{}  {text}",
+                r.epoch, self.epochs, r.step, r.steps
+            ));
+        }
+    }
+
+    fn epoch(&mut self, r: &EpochReport) -> Result<()> {
+        self.last_line = Instant::now();
+        if self.json {
+            // A closed pipe ends the process in the caller, when it prints next.
+            let _ = print_json(&epoch_line(r));
+            return Ok(());
+        }
+        self.say(&format!(
+            "epoch {}/{}  loss {:.4}  accuracy {:.2}%  test loss {:.4}  test accuracy {:.2}%  {:.0} images/s  {}",
+            r.epoch,
+            self.epochs,
+            r.train_loss,
+            100.0 * r.train_accuracy,
+            r.test.loss,
+            100.0 * r.test.accuracy,
+            r.images_per_s,
+            short(Duration::from_secs_f64(r.seconds))
+        ));
+        Ok(())
+    }
+}
+
+/// A duration to read at a glance: `8.3 s`, `2 min 5 s`, `3 h 12 min`.
+pub(super) fn short(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        s if s < 59.95 => format!("{s:.1} s"),
+        s if s < 3599.5 => format!(
+            "{} min {} s",
+            (s.round() as u64) / 60,
+            (s.round() as u64) % 60
+        ),
+        s => format!("{} h {} min", s as u64 / 3600, s as u64 % 3600 / 60),
+    }
+}

@@ -1,0 +1,169 @@
+//! `wgrad train`
+
+use super::progress::{Progress, short};
+use super::{DeviceArgs, print_json};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+use wgrad::nn::Network;
+use wgrad::optim::OptimizerConfig;
+use wgrad::settings::{Settings, named_model};
+use wgrad::train::{RunFolder, Session, open_engine};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Settings file, or the name of a built-in model
+    #[arg(value_name = "run.toml|MODEL", conflicts_with = "config")]
+    preset: Option<String>,
+    /// Settings file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data: `digits` (built in), or a folder with IDX files, as MNIST has
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Model: mnist-cnn, lenet5, mlp, or a TOML file
+    #[arg(long, value_name = "NAME|FILE")]
+    model: Option<String>,
+    /// Passes over the training set
+    #[arg(long)]
+    epochs: Option<u32>,
+    /// Stop after this many steps
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Samples in a step
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Optimizer: sgd, adam or adamw
+    #[arg(long)]
+    optimizer: Option<String>,
+    /// Learning rate
+    #[arg(long)]
+    lr: Option<f64>,
+    /// Seed of everything random
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Visit the samples in the order of the files
+    #[arg(long)]
+    no_shuffle: bool,
+    /// Weights to start from
+    #[arg(long, value_name = "FILE.safetensors")]
+    init: Option<PathBuf>,
+    /// Folder for the run [default: the next free one under runs]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with a run that was stopped, or add epochs to one that ended
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out"])]
+    resume: Option<PathBuf>,
+    /// Print JSON lines and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// The settings that file and options give together; options win.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let here = Path::new(".");
+        let mut settings = match (&self.config, &self.preset) {
+            (Some(path), _) => Settings::read(path)?,
+            (None, Some(name)) if name.ends_with(".toml") => Settings::read(Path::new(name))?,
+            (None, Some(name)) => Settings {
+                model: named_model(name, here)?,
+                ..Settings::preset()?
+            },
+            (None, None) => Settings::preset()?,
+        };
+        if let Some(name) = &self.model {
+            settings.model = named_model(name, here)?;
+        }
+        if let Some(name) = &self.optimizer {
+            settings.optimizer = OptimizerConfig::named(name)?;
+        }
+        if let Some(lr) = self.lr {
+            settings.optimizer.set_lr(lr);
+        }
+        if let Some(source) = &self.data {
+            settings.data.source = source.clone();
+        }
+        settings.epochs = self.epochs.unwrap_or(settings.epochs);
+        settings.steps = self.steps.or(settings.steps);
+        settings.batch = self.batch.unwrap_or(settings.batch);
+        settings.seed = self.seed.unwrap_or(settings.seed);
+        settings.shuffle &= !self.no_shuffle;
+        settings.init = self.init.clone().or(settings.init);
+        settings.out = self.out.clone().or(settings.out);
+        self.devices(&mut settings);
+        Ok(settings)
+    }
+
+    fn devices(&self, settings: &mut Settings) {
+        settings.device = self.device.device.unwrap_or(settings.device);
+        settings.adapter = self.device.adapter.clone().or(settings.adapter.take());
+    }
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
+    let (mut settings, resumed) = match &args.resume {
+        Some(path) => {
+            let (folder, mut settings) = RunFolder::open(path)?;
+            settings.epochs = args.epochs.unwrap_or(settings.epochs);
+            settings.steps = args.steps.or(settings.steps);
+            args.devices(&mut settings);
+            (settings, Some(folder))
+        }
+        None => (args.settings()?, None),
+    };
+    settings.check()?;
+    let network = Network::new(settings.model.clone())?;
+    let dataset = settings.load_data()?;
+    let (engine, told) = open_engine(&settings)?;
+    let mut progress = Progress::new(args.json, settings.epochs);
+    if let Some(told) = told {
+        eprintln!("note: {told}");
+    }
+    progress.say(&format!(
+        "{} ({} weights) on {}: {} training and {} test images, {}",
+        settings.model.name,
+        network.parameter_count(),
+        dataset.name,
+        dataset.train.len(),
+        dataset.test.len(),
+        engine.name()
+    ));
+    let mut session = Session::training(&engine, settings.clone(), network, dataset)?;
+    let folder = match resumed {
+        Some(folder) => {
+            session.restore(folder.latest_checkpoint()?)?;
+            folder.write_settings(&settings)?;
+            folder
+        }
+        None => RunFolder::create(&settings)?,
+    };
+    let outcome = session.run(&mut progress, Some(&folder));
+    progress.finish();
+    let test = outcome?;
+    let seconds = start.elapsed().as_secs_f64();
+    if args.json {
+        print_json(&json!({
+            "event": "done",
+            "test_accuracy": test.accuracy,
+            "test_loss": test.loss,
+            "seconds": seconds,
+            "run": folder.path.display().to_string(),
+            "adapter": engine.name(),
+            "peak_gpu_bytes": session.peak_bytes(),
+        }))?;
+    } else {
+        println!(
+            "test accuracy {:.2}% of {} images after {}; run in {}",
+            100.0 * test.accuracy,
+            test.count,
+            short(start.elapsed()),
+            folder.path.display()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

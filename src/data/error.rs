@@ -1,0 +1,203 @@
+//! What can be wrong with a data set on disk.
+
+use std::path::PathBuf;
+
+/// Why a data set could not be loaded. Every message is one sentence: what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The folder is not there, or is not a folder.
+    #[error("no data folder at {}: give the folder that holds the four IDX files", path.display())]
+    NoFolder {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+
+    /// None of the names a file goes by is in the folder.
+    #[error("no {what} in {}: looked for {looked_for}; put the file there under one of these names", folder.display())]
+    MissingFile {
+        /// The folder looked in.
+        folder: PathBuf,
+        /// What the file holds, such as "training images".
+        what: &'static str,
+        /// Every name that was tried.
+        looked_for: String,
+    },
+
+    /// The system would not open or read a file.
+    #[error("cannot read {} ({source}): check that it is a file and that its permissions allow reading", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A file begins as gzip but does not unpack.
+    #[error("{} is damaged gzip ({source}): download it again", path.display())]
+    DamagedGzip {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: std::io::Error,
+    },
+
+    /// The first four bytes are not those of any IDX file of bytes.
+    #[error(
+        "{} is not an IDX file of bytes (it begins with {found:#010x}, where {expected:#010x} was expected): check \
+         what was downloaded",
+        path.display()
+    )]
+    NotIdx {
+        /// The file.
+        path: PathBuf,
+        /// The first four bytes, big-endian.
+        found: u32,
+        /// What they must be for the file's role.
+        expected: u32,
+    },
+
+    /// An IDX file of bytes, with the wrong number of dimensions for its name: labels where images belong, say.
+    #[error(
+        "{} should hold {what}, with {expected} dimension(s), but has {found}: the files may have been swapped or \
+         renamed, so check which is which",
+        path.display()
+    )]
+    WrongDimensions {
+        /// The file.
+        path: PathBuf,
+        /// What its name says it holds.
+        what: &'static str,
+        /// Dimensions that such a file has.
+        expected: u8,
+        /// Dimensions that this one has.
+        found: u8,
+    },
+
+    /// The file ends before the data that its header declares.
+    #[error(
+        "{} is cut short: its header declares {declared} bytes in all, it holds {found}; download it again",
+        path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that header and data take together, unpacked.
+        declared: u64,
+        /// Bytes that are there, unpacked; an upper bound where a gzip file is too small to unpack to `declared`.
+        found: Found,
+    },
+
+    /// The file goes on after the data that its header declares.
+    #[error(
+        "{} holds more than the {declared} bytes that its header declares: it is damaged or not an IDX file, so \
+         download it again",
+        path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that header and data take together, unpacked.
+        declared: u64,
+    },
+
+    /// The header declares more than this loader accepts.
+    #[error(
+        "{} declares {shape} bytes of data, over the limit of {limit} bytes: it is damaged, or the set must be split",
+        path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The declared shape, such as "60000 x 28 x 28".
+        shape: String,
+        /// The most that is accepted.
+        limit: u64,
+    },
+
+    /// A dimension of the header is zero.
+    #[error("{} declares {shape}, so it holds nothing to learn from: use a file with at least one image", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// The declared shape, such as "0 x 28 x 28".
+        shape: String,
+    },
+
+    /// Images and labels are not one to one.
+    #[error(
+        "{} holds {images} images but {} holds {labels} labels: take both files from the same set",
+        images_path.display(),
+        labels_path.display()
+    )]
+    CountsDiffer {
+        /// The file of images.
+        images_path: PathBuf,
+        /// How many it declares.
+        images: u64,
+        /// The file of labels.
+        labels_path: PathBuf,
+        /// How many it holds.
+        labels: u64,
+    },
+
+    /// A label names no class.
+    #[error(
+        "label {label} at index {index} of {} is out of range: {defined_by} {classes} class(es), so labels go up to {}; \
+         check that the files belong together",
+        path.display(),
+        classes.saturating_sub(1)
+    )]
+    LabelOutOfRange {
+        /// The file of labels.
+        path: PathBuf,
+        /// The place of the label, from 0.
+        index: usize,
+        /// The label.
+        label: u8,
+        /// What sets the number of classes: "the training labels have" or "classes.txt names".
+        defined_by: &'static str,
+        /// How many classes there are; at least one.
+        classes: usize,
+    },
+
+    /// Training and test images are not of one size.
+    #[error(
+        "training images are {train} but the test images in {} are {test}: take both from the same set",
+        path.display()
+    )]
+    SizesDiffer {
+        /// The file of test images.
+        path: PathBuf,
+        /// Rows and columns of a training image, such as "28 x 28".
+        train: String,
+        /// Rows and columns of a test image.
+        test: String,
+    },
+
+    /// `classes.txt` does not hold usable names.
+    #[error("{} {problem}: write one class name a line, in the order of the labels", path.display())]
+    ClassNames {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, as the rest of a sentence that begins with the file.
+        problem: String,
+    },
+}
+
+/// How much a file holds, as far as it was worth finding out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// So many bytes.
+    Exactly(u64),
+    /// A gzip file too small to unpack to more than this.
+    AtMost(u64),
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exactly(bytes) => write!(f, "{bytes}"),
+            Self::AtMost(bytes) => write!(f, "at most {bytes}"),
+        }
+    }
+}

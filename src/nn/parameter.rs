@@ -1,0 +1,149 @@
+//! Trainable weights: how they start, and how they look in files.
+
+use crate::cpu::Tensor;
+use crate::random::{Purpose, Stream};
+use crate::tensor::{Shape, TensorType};
+
+/// A trainable tensor of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// PyTorch-style name: `conv1.weight`.
+    pub name: String,
+    /// Type inside the engine.
+    pub ty: TensorType,
+    /// How it starts.
+    pub init: Init,
+    /// How it is laid out in files.
+    pub layout: Layout,
+}
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// Uniform within `sqrt(6 / (fan_in + fan_out))` of 0 (Glorot and Bengio 2010), the Keras default.
+    GlorotUniform {
+        /// Inputs of a unit.
+        fan_in: usize,
+        /// Units that an input goes to.
+        fan_out: usize,
+    },
+}
+
+/// How a parameter is laid out in files, which follow PyTorch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// As inside the engine.
+    Same,
+    /// A convolution's weights: O-KH-KW-I inside, O-I-KH-KW in files.
+    Conv,
+    /// The weights of a dense layer that follows a flattened `[height, width, channels]`: PyTorch flattens channels first.
+    DenseAfterFlatten {
+        /// Height, width and channels of what was flattened.
+        image: [usize; 3],
+    },
+}
+
+impl Parameter {
+    /// The starting value for `seed`; `index` is the parameter's position in the network.
+    pub fn initial(&self, seed: u64, index: u32) -> Tensor<f32> {
+        let n = self.ty.elements();
+        let values = match self.init {
+            Init::Zeros => vec![0.0; n],
+            Init::GlorotUniform { fan_in, fan_out } => {
+                let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
+                let mut stream = Stream::new(seed, Purpose::Weights.stream(index));
+                (0..n).map(|_| stream.range(-limit, limit)).collect()
+            }
+        };
+        Tensor::real(self.ty.shape.clone(), values)
+    }
+
+    /// Shape in files.
+    pub fn file_shape(&self) -> Shape {
+        match (self.layout, self.ty.dims()) {
+            (Layout::Conv, &[o, kh, kw, i]) => [o, i, kh, kw].into(),
+            _ => self.ty.shape.clone(),
+        }
+    }
+
+    /// For every element in file order, its index inside the engine.
+    fn file_order(&self) -> Vec<usize> {
+        match (self.layout, self.ty.dims()) {
+            (Layout::Conv, &[o, kh, kw, i]) => (0..o * i * kh * kw)
+                .map(|at| {
+                    let (x, rest) = (at % kw, at / kw);
+                    let (y, rest) = (rest % kh, rest / kh);
+                    let (channel, filter) = (rest % i, rest / i);
+                    ((filter * kh + y) * kw + x) * i + channel
+                })
+                .collect(),
+            (
+                Layout::DenseAfterFlatten {
+                    image: [height, width, channels],
+                },
+                &[units, inputs],
+            ) => (0..units * inputs)
+                .map(|at| {
+                    let (unit, rest) = (at / inputs, at % inputs);
+                    let (channel, pixel) = (rest / (height * width), rest % (height * width));
+                    unit * inputs + pixel * channels + channel
+                })
+                .collect(),
+            _ => (0..self.ty.elements()).collect(),
+        }
+    }
+
+    /// Elements of `value` in file order.
+    pub fn to_file(&self, value: &Tensor<f32>) -> Vec<f32> {
+        let inside = value.reals();
+        self.file_order().into_iter().map(|at| inside[at]).collect()
+    }
+
+    /// The tensor whose elements in file order are `values`, as many as the parameter has.
+    pub fn from_file(&self, values: &[f32]) -> Tensor<f32> {
+        let mut inside = vec![0.0; values.len()];
+        for (at, &value) in self.file_order().into_iter().zip(values) {
+            inside[at] = value;
+        }
+        Tensor::real(self.ty.shape.clone(), inside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameter(dims: &[usize], layout: Layout) -> Parameter {
+        Parameter {
+            name: "w".into(),
+            ty: TensorType::f32(dims.to_vec()),
+            init: Init::Zeros,
+            layout,
+        }
+    }
+
+    #[test]
+    fn convolution_weights_are_written_channels_before_taps() {
+        let p = parameter(&[1, 1, 2, 3], Layout::Conv);
+        let inside = Tensor::real([1, 1, 2, 3], vec![0., 1., 2., 10., 11., 12.]);
+        assert_eq!(p.file_shape(), Shape::from([1, 3, 1, 2]));
+        assert_eq!(p.to_file(&inside), [0., 10., 1., 11., 2., 12.]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let shapes: [(&[usize], Layout); 2] = [
+            (&[4, 3, 2, 5], Layout::Conv),
+            (&[3, 24], Layout::DenseAfterFlatten { image: [2, 3, 4] }),
+        ];
+        for (dims, layout) in shapes {
+            let p = parameter(dims, layout);
+            let n = p.ty.elements();
+            let value = Tensor::real(dims.to_vec(), (0..n).map(|i| i as f32).collect());
+            assert_ne!(p.to_file(&value), value.reals());
+            assert_eq!(p.from_file(&p.to_file(&value)), value);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Launching the contraction family: matmul and the three passes of conv2d share tiles, splits and variants.
+//!
+//! Every member is `C[m, n] = sum over k of A(m, k) B(n, k)`, with K cut in segments; `shaders/shared/contraction.wgsl`
+//! says how operands are read. Variants: `broadcast` (subgroups of 8, operands from textures where the planner says so)
+//! and `tiled` (workgroup memory, any adapter).
+
+use crate::error::Result;
+use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
+use crate::tensor::TensorType;
+
+/// One contraction, as its op describes it.
+pub(super) struct Contraction {
+    /// File of the broadcast variant under `shaders/`.
+    pub broadcast: &'static str,
+    /// File of the tiled variant.
+    pub tiled: &'static str,
+    /// Operand A.
+    pub a: Arg,
+    /// Operand B.
+    pub b: Arg,
+    /// Rows of a matrix of the result.
+    pub m: usize,
+    /// Columns of a matrix of the result.
+    pub n: usize,
+    /// Matrices in the batch.
+    pub batches: usize,
+    /// How K is cut.
+    pub segments: Segments,
+    /// How A is read.
+    pub a_layout: Layout,
+    /// How B is read.
+    pub b_layout: Layout,
+    /// Whether the result is stored as `[n, m]`.
+    pub transpose_out: bool,
+    /// Parameters of the op's own.
+    pub params: Vec<(&'static str, Scalar)>,
+}
+
+/// How an operand is read.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    /// Neighbouring k are neighbours in memory; else neighbouring rows are.
+    pub k_contiguous: bool,
+    /// Every texel of four neighbours is aligned.
+    pub vec4: bool,
+}
+
+/// How K is cut.
+#[derive(Clone, Copy)]
+pub(super) enum Segments {
+    /// The op names segments: so many, each of so many k.
+    Fixed { count: usize, length: usize },
+    /// K may be cut anywhere.
+    Free { k: usize },
+}
+
+impl Segments {
+    fn k(self) -> usize {
+        match self {
+            Segments::Fixed { count, length } => count * length,
+            Segments::Free { k } => k,
+        }
+    }
+}
+
+/// Variants that `target` can run, best first.
+pub(super) fn variants(target: &Target) -> Vec<&'static str> {
+    if target.subgroups_are(8) {
+        vec!["broadcast", "tiled"]
+    } else {
+        vec!["tiled"]
+    }
+}
+
+/// How a variant cuts the result into tiles.
+#[derive(Clone, Copy)]
+struct Tiling {
+    /// Tile rows run along n and tile columns along m: for results that are narrow.
+    swap: bool,
+    rows: usize,
+    columns: usize,
+    /// All segments in one loop: for segments so short that a loop of their own costs more.
+    short_segments: bool,
+}
+
+/// The tiling that measured best on llvmpipe (docs/decisions.md).
+fn tiling(variant: &str, c: &Contraction) -> Tiling {
+    if variant != "broadcast" {
+        return Tiling {
+            swap: c.n <= 16,
+            rows: 64,
+            columns: 64,
+            short_segments: false,
+        };
+    }
+    let short_segments = match c.segments {
+        Segments::Fixed { count, length } => {
+            count > 1 && length <= if c.transpose_out { 40 } else { 16 }
+        }
+        Segments::Free { .. } => false,
+    };
+    let swap = c.n <= 16 && c.m > 16;
+    let across = if swap { c.m } else { c.n };
+    let (rows, columns) = if across.next_multiple_of(64) > across.next_multiple_of(32) {
+        (if c.m <= 16 { 16 } else { 32 }, 32)
+    } else {
+        (16, 64)
+    };
+    Tiling {
+        swap,
+        rows,
+        columns,
+        short_segments,
+    }
+}
+
+/// Into how many splits to cut K.
+fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
+    /// Steps of four k that an invocation may take: llvmpipe stops shaders silently at 65,535 loop iterations.
+    const MOST_STEPS: usize = 50_000;
+    /// Steps below which another split costs more than it brings.
+    const FEWEST_STEPS: usize = 16;
+    let busy: usize = if target.software { 16 } else { 512 };
+    let (steps, most) = match c.segments {
+        Segments::Fixed { count, length } => {
+            let each = length.div_ceil(4) + 1;
+            (count * each, count)
+        }
+        Segments::Free { k } => (k.div_ceil(4), k.div_ceil(4)),
+    };
+    let wanted = busy.div_ceil(tiles).min(steps / FEWEST_STEPS).max(1);
+    wanted.max(steps.div_ceil(MOST_STEPS)).min(most.max(1))
+}
+
+/// Adds the launches of `c`, whose result is that of the operation that is being lowered.
+pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
+    let variant = cx.variant();
+    let tiling = tiling(variant, &c);
+    let (high, wide) = if tiling.swap { (c.n, c.m) } else { (c.m, c.n) };
+    let (row_tiles, column_tiles) = (high.div_ceil(tiling.rows), wide.div_ceil(tiling.columns));
+    let (a_extent, b_extent) = if tiling.swap {
+        (tiling.columns, tiling.rows)
+    } else {
+        (tiling.rows, tiling.columns)
+    };
+    let tiles = row_tiles * column_tiles * c.batches;
+    let splits = splits(cx.target(), &c, tiles);
+    let (segments, segment_len) = match c.segments {
+        Segments::Fixed { count, length } => (count, length),
+        Segments::Free { k } => {
+            let length = k.div_ceil(splits).next_multiple_of(4);
+            (k.div_ceil(length), length)
+        }
+    };
+    let segments_per_split = segments.div_ceil(splits);
+    let splits = segments.div_ceil(segments_per_split);
+    // The tiled variant takes 16 k a step, the other 4.
+    let step = if variant == "broadcast" { 4 } else { 16 };
+    let k_tail = match c.segments {
+        Segments::Fixed { length, .. } => !length.is_multiple_of(step),
+        Segments::Free { k } => !k.is_multiple_of(step) || !segment_len.is_multiple_of(step),
+    };
+    let out = cx.output()?;
+    let target = if splits == 1 {
+        out.clone()
+    } else {
+        cx.scratch(TensorType::f32([splits, c.batches, c.m, c.n]))
+    };
+    let k = c.segments.k();
+    let loads = |extent: usize| (tiles * splits * extent * k.div_ceil(4) / splits) as u64;
+    let flag = |on: bool| f64::from(u8::from(on));
+    let mut launch = Launch::new(if variant == "broadcast" {
+        c.broadcast
+    } else {
+        c.tiled
+    })
+    .read("a", c.a.value, loads(a_extent))
+    .read("b", c.b.value, loads(b_extent))
+    .write("out", target.value)
+    .constant("A_VEC4", flag(c.a_layout.vec4))
+    .constant("A_K_CONTIGUOUS", flag(c.a_layout.k_contiguous))
+    .constant("B_VEC4", flag(c.b_layout.vec4))
+    .constant("B_K_CONTIGUOUS", flag(c.b_layout.k_contiguous))
+    .constant("K_TAIL", flag(k_tail))
+    .constant("TRANSPOSE_OUT", flag(c.transpose_out))
+    .param("column_tiles", column_tiles)
+    .param("row_tiles", row_tiles)
+    .param("batches", c.batches)
+    .param("splits", splits)
+    .param("m", c.m)
+    .param("n", c.n)
+    .param("segments", segments)
+    .param("segment_len", segment_len)
+    .param("segments_per_split", segments_per_split)
+    .workgroups((tiles * splits) as u64)
+    .flops(2 * (c.m * c.n * c.batches) as u64 * k as u64);
+    if variant == "broadcast" {
+        launch = launch
+            .constant("TILE_ROWS", tiling.rows as f64)
+            .constant("TILE_COLUMNS", tiling.columns as f64)
+            .constant("SHORT_SEGMENTS", flag(tiling.short_segments));
+    }
+    launch.params.extend(c.params);
+    // The epilogue and the result's own rows decide the store; partial sums are written as matrices.
+    let innermost = if splits == 1 {
+        out.ty.shape.last()
+    } else if c.transpose_out {
+        c.m
+    } else {
+        c.n
+    };
+    if !innermost.is_multiple_of(4) {
+        launch = launch.swap("shared/store_vec4", "shared/store_scalar");
+    }
+    if splits == 1 {
+        return cx.launch_with_epilogue(launch);
+    }
+    cx.launch(launch)?;
+    sum_splits(cx, &target, &out, splits)
+}
+
+/// Adds the second stage: the sum over the splits in `partials`, in order, with the epilogue.
+pub(super) fn sum_splits(
+    cx: &mut Lowering<'_>,
+    partials: &Arg,
+    out: &Arg,
+    splits: usize,
+) -> Result<()> {
+    const WORKGROUP: usize = 64;
+    let len = out.ty.elements();
+    let vec4s = len.div_ceil(4);
+    let mut launch = Launch::new("shared/split_sum")
+        .read("a", partials.value, partials.vec4s())
+        .write("out", out.value)
+        .constant("LEN_VEC4", f64::from(u8::from(len.is_multiple_of(4))))
+        .param("splits", splits)
+        .param("len", len)
+        .invocations(vec4s, WORKGROUP);
+    if !out.ty.shape.last().is_multiple_of(4) {
+        launch = launch.swap("shared/store_vec4", "shared/store_scalar");
+    }
+    cx.launch_with_epilogue(launch)
+}

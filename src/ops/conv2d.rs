@@ -1,0 +1,531 @@
+//! 2-D convolution (cross-correlation, as everywhere in the field):
+//! `Y[n, oy, ox, co] = sum over ky, kx, ci of X[n, oy*sy - top + ky*dy, ox*sx - left + kx*dx, ci] W[co, ky, kx, ci]`.
+//! PyTorch `torch.nn.functional.conv2d`, ONNX `Conv`. X and Y are NHWC, W is O-KH-KW-I; X counts as 0 outside.
+//!
+//! The gradients are operations of their own, linear in both operands like the convolution itself.
+
+mod reference;
+
+use super::contraction::{self, Contraction, Layout, Segments};
+use super::{Case, Op, Operand, Role, Vjp, operands};
+use crate::cpu::{Real, Tensor};
+use crate::error::Result;
+use crate::graph::Var;
+use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
+use crate::random::Stream;
+use crate::tensor::{DType, TensorType};
+
+/// Stride, padding, dilation and groups; y before x.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2d {
+    /// Steps between output positions.
+    pub stride: [usize; 2],
+    /// Rows added at the top and bottom, columns at the left and right.
+    pub padding: [[usize; 2]; 2],
+    /// Steps between the kernel's taps.
+    pub dilation: [usize; 2],
+    /// Channels are cut into so many groups that do not see each other; depthwise if there are as many as channels.
+    pub groups: usize,
+}
+
+impl Default for Conv2d {
+    fn default() -> Self {
+        Conv2d { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1 }
+    }
+}
+
+/// Gradient of [`Conv2d`] with respect to its input: `dY, W` to `dX`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2dInputGrad {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// Height and width of its input.
+    pub input: [usize; 2],
+}
+
+/// Gradient of [`Conv2d`] with respect to its weights: `X, dY` to `dW`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2dWeightGrad {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// Height and width of its kernel.
+    pub kernel: [usize; 2],
+}
+
+/// Extents of a convolution.
+#[derive(Clone, Copy, Debug)]
+struct Extents {
+    batch: usize,
+    input: [usize; 2],
+    channels: usize,
+    kernel: [usize; 2],
+    output: [usize; 2],
+    out_channels: usize,
+    /// Input channels of a group.
+    group_channels: usize,
+}
+
+impl Conv2d {
+    /// Padding with which stride 1 keeps height and width, the odd row and column at the end ('same').
+    pub fn same(kernel: [usize; 2], dilation: [usize; 2]) -> [[usize; 2]; 2] {
+        [0, 1].map(|i| {
+            let total = dilation[i] * (kernel[i] - 1);
+            [total / 2, total - total / 2]
+        })
+    }
+
+    /// Height and width of the result.
+    ///
+    /// # Errors
+    /// If an attribute is zero or the kernel does not fit into the padded input.
+    pub fn output(&self, input: [usize; 2], kernel: [usize; 2]) -> Result<[usize; 2], String> {
+        let mut output = [0; 2];
+        for i in 0..2 {
+            if self.stride[i] == 0 || self.dilation[i] == 0 || kernel[i] == 0 {
+                return Err("stride, dilation and kernel must be at least 1".to_string());
+            }
+            let padded = input[i] + self.padding[i][0] + self.padding[i][1];
+            let span = self.dilation[i] * (kernel[i] - 1) + 1;
+            if span > padded {
+                return Err(format!("a kernel that spans {span} does not fit into an input of {padded} with its padding"));
+            }
+            output[i] = (padded - span) / self.stride[i] + 1;
+        }
+        Ok(output)
+    }
+
+    fn extents(&self, x: &[usize], w: &[usize]) -> Result<Extents, String> {
+        let (&[batch, height, width, channels], &[out_channels, kh, kw, group_channels]) = (x, w) else {
+            return Err(format!("takes X [N, H, W, C] and W [O, KH, KW, I], was given {x:?} and {w:?}"));
+        };
+        if self.groups == 0 || group_channels * self.groups != channels || !out_channels.is_multiple_of(self.groups) {
+            return Err(format!(
+                "an input of {channels} channels does not fit weights for {group_channels} channels to {out_channels} in {} groups",
+                self.groups
+            ));
+        }
+        let (input, kernel) = ([height, width], [kh, kw]);
+        let output = self.output(input, kernel)?;
+        Ok(Extents { batch, input, channels, kernel, output, out_channels, group_channels })
+    }
+
+    /// Parameters that say where a tap falls, as every kernel of the family names them.
+    fn geometry(&self) -> Vec<(&'static str, Scalar)> {
+        let signed = |x: usize| Scalar::I32(x as i32);
+        vec![
+            ("stride_y", signed(self.stride[0])),
+            ("stride_x", signed(self.stride[1])),
+            ("pad_top", signed(self.padding[0][0])),
+            ("pad_left", signed(self.padding[1][0])),
+            ("dilation_y", signed(self.dilation[0])),
+            ("dilation_x", signed(self.dilation[1])),
+        ]
+    }
+
+    fn variants(&self, target: &Target) -> Vec<&'static str> {
+        if self.groups > 1 {
+            return vec!["direct"];
+        }
+        let mut variants = contraction::variants(target);
+        variants.push("direct");
+        variants
+    }
+
+    /// A launch of one of the plain kernels, one invocation an element of `elements`.
+    fn direct(&self, file: &str, e: &Extents, operands: [&Arg; 2], out: &Arg, elements: usize) -> Launch {
+        let signed = |x: usize| Scalar::I32(x as i32);
+        let work = (out.ty.elements() * e.kernel[0] * e.kernel[1]) as u64;
+        let mut launch = Launch::new(file)
+            .read("a", operands[0].value, work * e.group_channels as u64)
+            .read("b", operands[1].value, work * e.group_channels as u64)
+            .write("out", out.value)
+            .param("height", signed(e.input[0]))
+            .param("width", signed(e.input[1]))
+            .param("channels", e.channels)
+            .param("out_height", signed(e.output[0]))
+            .param("out_width", signed(e.output[1]))
+            .param("out_channels", e.out_channels)
+            .param("kernel_height", signed(e.kernel[0]))
+            .param("kernel_width", signed(e.kernel[1]))
+            .param("group_channels", e.group_channels)
+            .param("group_out_channels", e.out_channels / self.groups)
+            .invocations(elements, 64)
+            .flops(e.flops());
+        launch.params.extend(self.geometry());
+        launch
+    }
+}
+
+impl Extents {
+    /// Floating-point operations of each of the three passes.
+    fn flops(&self) -> u64 {
+        let pixels = self.batch * self.output[0] * self.output[1];
+        2 * pixels as u64 * (self.out_channels * self.kernel[0] * self.kernel[1] * self.group_channels) as u64
+    }
+
+    fn x(&self) -> TensorType {
+        TensorType::f32([self.batch, self.input[0], self.input[1], self.channels])
+    }
+
+    fn w(&self) -> TensorType {
+        TensorType::f32([self.out_channels, self.kernel[0], self.kernel[1], self.group_channels])
+    }
+
+    fn y(&self) -> TensorType {
+        TensorType::f32([self.batch, self.output[0], self.output[1], self.out_channels])
+    }
+}
+
+fn floats(inputs: &[&TensorType]) -> Result<(), String> {
+    match inputs.iter().find(|ty| ty.dtype != DType::F32) {
+        Some(ty) => Err(format!("works on f32, was given {ty}")),
+        None => Ok(()),
+    }
+}
+
+fn signed(x: usize) -> Scalar {
+    Scalar::I32(x as i32)
+}
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [x, w] = operands(inputs)?;
+        floats(inputs)?;
+        Ok(self.extents(x.dims(), w.dims())?.y())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let (x, w) = (cx.inputs[0], cx.inputs[1]);
+        let (xs, ws) = (x.shape(), w.shape());
+        let input = [xs.dims()[1], xs.dims()[2]];
+        let kernel = [ws.dims()[1], ws.dims()[2]];
+        let dx = x.builder().op(Conv2dInputGrad { conv: *self, input }, &[cx.grad, w])?;
+        let dw = x.builder().op(Conv2dWeightGrad { conv: *self, kernel }, &[x, cx.grad])?;
+        Ok(vec![Some(dx), Some(dw)])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        match self.extents(inputs[0].dims(), inputs[1].dims()) {
+            Ok(e) => reference::forward(self, &e, inputs[0].reals(), inputs[1].reals()),
+            Err(_) => Tensor::zeros(output),
+        }
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (x, w, y) = (cx.input(0), cx.input(1), cx.output()?);
+        let e = self.extents(x.dims(), w.dims()).map_err(crate::Error::Graph)?;
+        if cx.variant() == "direct" {
+            let elements = y.ty.elements();
+            let launch = self.direct("conv2d/forward_direct", &e, [&x, &w], &y, elements);
+            let launch = launch.param("len", elements);
+            return cx.launch_with_epilogue(launch);
+        }
+        // A whole kernel row is one run of memory, unless its taps are spread.
+        let [kh, kw] = e.kernel;
+        let whole_rows = self.dilation[1] == 1 || kw == 1;
+        let (per_row, pixels) = if whole_rows { (1, kw) } else { (kw, 1) };
+        let length = pixels * e.channels;
+        let mut params = self.geometry();
+        params.extend([
+            ("segments_per_row", per_row.into()),
+            ("segment_pixels", signed(pixels)),
+            ("height", signed(e.input[0])),
+            ("width", signed(e.input[1])),
+            ("channels", signed(e.channels)),
+            ("out_height", e.output[0].into()),
+            ("out_width", e.output[1].into()),
+        ]);
+        contraction::lower(
+            cx,
+            Contraction {
+                broadcast: "conv2d/forward_broadcast",
+                tiled: "conv2d/forward_tiled",
+                a: x,
+                b: w,
+                m: e.batch * e.output[0] * e.output[1],
+                n: e.out_channels,
+                batches: 1,
+                segments: Segments::Fixed { count: kh * per_row, length },
+                a_layout: Layout { k_contiguous: true, vec4: e.channels.is_multiple_of(4) },
+                b_layout: Layout { k_contiguous: true, vec4: length.is_multiple_of(4) },
+                transpose_out: false,
+                params,
+            },
+        )
+    }
+
+    fn role(&self) -> Role {
+        Role::KernelWithEpilogue
+    }
+
+    fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
+        self.variants(target)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        inputs[1].dims()[1..].iter().product()
+    }
+}
+
+
+impl Op for Conv2dInputGrad {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [dy, w] = operands(inputs)?;
+        floats(inputs)?;
+        let e = self.extents(dy.dims(), w.dims())?;
+        if e.y() != *dy {
+            return Err(format!("the result's gradient is {dy}, the convolution gives {}", e.y()));
+        }
+        Ok(e.x())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let (dy, w, grad) = (cx.inputs[0], cx.inputs[1], cx.grad);
+        let kernel = [w.shape().dims()[1], w.shape().dims()[2]];
+        let for_dy = grad.conv2d(w, self.conv)?;
+        let for_w = w.builder().op(Conv2dWeightGrad { conv: self.conv, kernel }, &[grad, dy])?;
+        Ok(vec![Some(for_dy), Some(for_w)])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        match self.extents(inputs[0].dims(), inputs[1].dims()) {
+            Ok(e) => reference::input_grad(&self.conv, &e, inputs[0].reals(), inputs[1].reals()),
+            Err(_) => Tensor::zeros(output),
+        }
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (dy, w, dx) = (cx.input(0), cx.input(1), cx.output()?);
+        let e = self.extents(dy.dims(), w.dims()).map_err(crate::Error::Graph)?;
+        if cx.variant() == "direct" {
+            let elements = dx.ty.elements();
+            let launch = self.conv.direct("conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
+            return cx.launch_with_epilogue(launch.param("len", elements));
+        }
+        let [kh, kw] = e.kernel;
+        let mut params = self.conv.geometry();
+        params.extend([
+            ("height", e.input[0].into()),
+            ("width", e.input[1].into()),
+            ("out_height", signed(e.output[0])),
+            ("out_width", signed(e.output[1])),
+            ("kernel_width", signed(kw)),
+        ]);
+        contraction::lower(
+            cx,
+            Contraction {
+                broadcast: "conv2d/input_grad_broadcast",
+                tiled: "conv2d/input_grad_tiled",
+                a: dy,
+                b: w,
+                m: e.batch * e.input[0] * e.input[1],
+                n: e.channels,
+                batches: 1,
+                segments: Segments::Fixed { count: kh * kw, length: e.out_channels },
+                a_layout: Layout { k_contiguous: true, vec4: e.out_channels.is_multiple_of(4) },
+                b_layout: Layout { k_contiguous: false, vec4: e.channels.is_multiple_of(4) },
+                transpose_out: false,
+                params,
+            },
+        )
+    }
+
+    fn role(&self) -> Role {
+        Role::KernelWithEpilogue
+    }
+
+    fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
+        self.conv.variants(target)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        let w = inputs[1].dims();
+        w[1] * w[2] * w[0] / self.conv.groups.max(1)
+    }
+}
+
+impl Conv2dInputGrad {
+    fn extents(&self, dy: &[usize], w: &[usize]) -> Result<Extents, String> {
+        let channels = w.last().map_or(0, |i| i * self.conv.groups);
+        let batch = dy.first().copied().unwrap_or(0);
+        self.conv.extents(&[batch, self.input[0], self.input[1], channels], w)
+    }
+}
+
+impl Op for Conv2dWeightGrad {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [x, dy] = operands(inputs)?;
+        floats(inputs)?;
+        let e = self.extents(x.dims(), dy.dims())?;
+        if e.y() != *dy {
+            return Err(format!("the result's gradient is {dy}, the convolution gives {}", e.y()));
+        }
+        Ok(e.w())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let (x, dy, grad) = (cx.inputs[0], cx.inputs[1], cx.grad);
+        let input = [x.shape().dims()[1], x.shape().dims()[2]];
+        let for_x = x.builder().op(Conv2dInputGrad { conv: self.conv, input }, &[dy, grad])?;
+        Ok(vec![Some(for_x), Some(x.conv2d(grad, self.conv)?)])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        match self.extents(inputs[0].dims(), inputs[1].dims()) {
+            Ok(e) => reference::weight_grad(&self.conv, &e, inputs[0].reals(), inputs[1].reals()),
+            Err(_) => Tensor::zeros(output),
+        }
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (x, dy, dw) = (cx.input(0), cx.input(1), cx.output()?);
+        let e = self.extents(x.dims(), dy.dims()).map_err(crate::Error::Graph)?;
+        let [kh, kw] = e.kernel;
+        let rows = e.batch * e.output[0];
+        if cx.variant() == "direct" {
+            // Few weights and many pixels: cut the rows, so that loops stay short and there is work for all.
+            let per_split = (4096 / e.output[1]).clamp(1, rows);
+            let splits = rows.div_ceil(per_split);
+            let len = dw.ty.elements();
+            let to = if splits == 1 { dw.clone() } else { cx.scratch(TensorType::f32([splits, len])) };
+            let launch = self
+                .conv
+                .direct("conv2d/weight_grad_direct", &e, [&x, &dy], &to, splits * len)
+                .param("len", len)
+                .param("splits", splits)
+                .param("rows", rows)
+                .param("rows_per_split", per_split);
+            if splits == 1 {
+                return cx.launch_with_epilogue(launch);
+            }
+            cx.launch(launch)?;
+            return contraction::sum_splits(cx, &to, &dw, splits);
+        }
+        let mut params = self.conv.geometry();
+        params.extend([
+            ("height", signed(e.input[0])),
+            ("width", signed(e.input[1])),
+            ("channels", e.channels.into()),
+            ("out_height", e.output[0].into()),
+            ("kernel_width", signed(kw)),
+        ]);
+        contraction::lower(
+            cx,
+            Contraction {
+                broadcast: "conv2d/weight_grad_broadcast",
+                tiled: "conv2d/weight_grad_tiled",
+                a: x,
+                b: dy,
+                m: kh * kw * e.channels,
+                n: e.out_channels,
+                batches: 1,
+                segments: Segments::Fixed { count: rows, length: e.output[1] },
+                a_layout: Layout {
+                    k_contiguous: e.channels * self.conv.stride[1] == 1,
+                    vec4: e.channels.is_multiple_of(4),
+                },
+                b_layout: Layout { k_contiguous: false, vec4: e.out_channels.is_multiple_of(4) },
+                transpose_out: true,
+                params,
+            },
+        )
+    }
+
+    fn role(&self) -> Role {
+        Role::KernelWithEpilogue
+    }
+
+    fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
+        self.conv.variants(target)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        inputs[1].dims()[..3].iter().product()
+    }
+}
+
+impl Conv2dWeightGrad {
+    fn extents(&self, x: &[usize], dy: &[usize]) -> Result<Extents, String> {
+        let channels = x.last().copied().unwrap_or(0);
+        let out_channels = dy.last().copied().unwrap_or(0);
+        if self.conv.groups == 0 || !channels.is_multiple_of(self.conv.groups) {
+            return Err(format!("{channels} channels do not divide into {} groups", self.conv.groups));
+        }
+        self.conv.extents(x, &[out_channels, self.kernel[0], self.kernel[1], channels / self.conv.groups])
+    }
+}
+
+impl<'g> Var<'g> {
+    /// Convolution of `self [N, H, W, C]` with `weight [O, KH, KW, C / groups]`.
+    ///
+    /// # Errors
+    /// If the channels differ or the kernel does not fit.
+    #[track_caller]
+    pub fn conv2d(self, weight: Var<'g>, attributes: Conv2d) -> Result<Var<'g>> {
+        self.builder().op(attributes, &[self, weight])
+    }
+}
+
+pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
+    let plain = Conv2d::default();
+    let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
+    let (h, w) = (odd(stream), odd(stream));
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 14] = [
+        (plain, [2, h, w, 1], [4, 3, 3, 1]),
+        (plain, [1, h, w, 3], [5, 3, 3, 3]),
+        (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
+        (plain, [1, h, w, 4], [8, 1, 1, 4]),
+        (Conv2d { stride: [2, 2], padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 8], [4, 3, 3, 8]),
+        (Conv2d { stride: [2, 1], padding: [[0, 2], [1, 0]], ..plain }, [1, h, w, 5], [6, 3, 2, 5]),
+        (Conv2d { padding: Conv2d::same([5, 5], [1, 1]), ..plain }, [1, h, w, 2], [4, 5, 5, 2]),
+        (Conv2d { padding: Conv2d::same([4, 2], [1, 1]), ..plain }, [1, h, w, 4], [7, 4, 2, 4]),
+        (Conv2d { dilation: [2, 2], padding: [[2, 2], [2, 2]], ..plain }, [1, h, w, 4], [8, 3, 3, 4]),
+        (Conv2d { dilation: [1, 3], stride: [3, 2], padding: [[1, 0], [3, 3]], ..plain }, [1, 9, 11, 3], [2, 2, 3, 3]),
+        (Conv2d { groups: 2, ..plain }, [1, h, w, 4], [6, 3, 3, 2]),
+        (Conv2d { groups: 4, padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 4], [4, 3, 3, 1]),
+        (Conv2d { groups: 3, stride: [2, 2], ..plain }, [1, h, w, 6], [6, 2, 2, 2]),
+        (plain, [1, 3, 3, 1], [1, 3, 3, 1]),
+    ];
+    let mut cases = Vec::new();
+    for (conv, x, w) in shapes {
+        let Ok(e) = conv.extents(&x, &w) else { continue };
+        let y = e.y().shape;
+        cases.push(Case::new(conv, [Operand::uniform(x), Operand::uniform(w)]));
+        let input = Conv2dInputGrad { conv, input: e.input };
+        cases.push(Case::new(input, [Operand::uniform(y.clone()), Operand::uniform(w)]));
+        let weight = Conv2dWeightGrad { conv, kernel: e.kernel };
+        cases.push(Case::new(weight, [Operand::uniform(x), Operand::uniform(y)]));
+    }
+    cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_has_extents() {
+        // Each shape gives three cases, for the convolution and its two gradients.
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 14 * 3);
+    }
+
+    #[test]
+    fn channels_that_differ_are_named() {
+        let x = TensorType::f32([1, 8, 8, 3]);
+        let w = TensorType::f32([4, 3, 3, 2]);
+        let message = Op::infer(&Conv2d::default(), &[&x, &w]).unwrap_err();
+        assert!(message.contains("3 channels") && message.contains("for 2 channels"), "{message}");
+    }
+}

@@ -1,0 +1,121 @@
+//! `x - log(sum exp(x))` over the last axis. PyTorch `torch.log_softmax(dim=-1)`, ONNX `LogSoftmax`.
+
+use super::rows::{self, Rows};
+use super::{Case, Op, Operand, Values, Vjp};
+use crate::cpu::{Real, Tensor};
+use crate::error::Result;
+use crate::graph::Var;
+use crate::plan::{Lowering, Target};
+use crate::random::Stream;
+use crate::tensor::TensorType;
+
+/// See the module.
+#[derive(Debug)]
+pub struct LogSoftmax;
+
+/// The gradient of [`LogSoftmax`] from its result: `dy - exp(y) sum(dy)`.
+#[derive(Debug)]
+pub struct LogSoftmaxGrad;
+
+impl Op for LogSoftmax {
+    fn name(&self) -> &'static str {
+        "log_softmax"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        rows::infer::<1>(inputs)
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let grad = cx
+            .grad
+            .builder()
+            .op(LogSoftmaxGrad, &[cx.output, cx.grad])?;
+        Ok(vec![Some(grad)])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
+        rows::reference([inputs[0]], |[x], y| {
+            let (maximum, sum) = rows::statistics(x);
+            let log_sum = sum.ln();
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - maximum) - log_sum;
+            }
+        })
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        rows::lower(cx, "log_softmax/log_softmax", &["x"])
+    }
+
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        Rows::of(inputs[0]).variants(target)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        inputs[0].shape.last()
+    }
+}
+
+impl Op for LogSoftmaxGrad {
+    fn name(&self) -> &'static str {
+        "log_softmax_grad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        rows::infer::<2>(inputs)
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        cx.not_differentiable("the gradient of log_softmax")
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
+        rows::reference([inputs[0], inputs[1]], |[y, dy], dx| {
+            let sum: T = dy.iter().copied().sum();
+            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+                *dx = dy - y.exp() * sum;
+            }
+        })
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        rows::lower(cx, "log_softmax/log_softmax_grad", &["x", "dy"])
+    }
+
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        Rows::of(inputs[0]).variants(target)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        inputs[0].shape.last()
+    }
+}
+
+impl<'g> Var<'g> {
+    /// LogSoftmax over the last axis.
+    ///
+    /// # Errors
+    /// If `self` is not a float tensor of at least one axis.
+    #[track_caller]
+    pub fn log_softmax(self) -> Result<Var<'g>> {
+        self.apply(LogSoftmax)
+    }
+}
+
+pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
+    let forward = rows::cases(stream).into_iter().map(|(shape, most)| {
+        Case::new(
+            LogSoftmax,
+            [Operand::real(shape, Values::Uniform(-most, most))],
+        )
+    });
+    let backward = rows::cases(stream).into_iter().map(|(shape, _)| {
+        let y = Operand::real(shape.clone(), Values::Uniform(-4.0, 0.0));
+        Case::new(
+            LogSoftmaxGrad,
+            [y.constant(), Operand::uniform(shape).constant()],
+        )
+    });
+    forward.chain(backward).collect()
+}

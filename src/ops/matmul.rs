@@ -1,0 +1,229 @@
+//! Matrix product `C[.., m, n] = sum over k of A[.., m, k] B[.., k, n]`, each side optionally given transposed, in
+//! batches. PyTorch `torch.matmul`, ONNX `MatMul` and `Gemm`.
+//!
+//! Leading axes are the batch: the same on both sides, or of one matrix on one side.
+
+use super::contraction::{self, Contraction, Layout, Segments};
+use super::{Case, Op, Operand, Role, Vjp, operands};
+use crate::cpu::{Real, Tensor};
+use crate::error::Result;
+use crate::graph::Var;
+use crate::plan::{Lowering, Target};
+use crate::random::Stream;
+use crate::tensor::{DType, Shape, TensorType};
+use rayon::prelude::*;
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Matmul {
+    /// A is given as `[.., k, m]`.
+    pub transpose_a: bool,
+    /// B is given as `[.., n, k]`.
+    pub transpose_b: bool,
+}
+
+/// Extents of a product.
+struct Extents {
+    m: usize,
+    n: usize,
+    k: usize,
+    batch: Shape,
+    /// Elements between the matrices of A's batch; 0 if it has one.
+    a_batch_stride: usize,
+    b_batch_stride: usize,
+}
+
+impl Matmul {
+    fn extents(&self, a: &TensorType, b: &TensorType) -> Result<Extents, String> {
+        let split = |ty: &TensorType, name: &str, transposed: bool| {
+            if ty.dtype != DType::F32 || ty.shape.rank() < 2 {
+                return Err(format!("{name} must be a float matrix or a batch of them, not a {ty}"));
+            }
+            let (batch, matrix) = ty.dims().split_at(ty.shape.rank() - 2);
+            let (rows, columns) = if transposed { (matrix[1], matrix[0]) } else { (matrix[0], matrix[1]) };
+            Ok((Shape::from(batch), rows, columns))
+        };
+        let (a_batch, m, k) = split(a, "A", self.transpose_a)?;
+        let (b_batch, b_k, n) = split(b, "B", self.transpose_b)?;
+        if k != b_k {
+            return Err(format!("A {} has {k} columns but B {} has {b_k} rows", a.shape, b.shape));
+        }
+        let (count_a, count_b) = (a_batch.elements(), b_batch.elements());
+        let batch = if a_batch == b_batch || count_b == 1 && a_batch.rank() >= b_batch.rank() {
+            a_batch
+        } else if count_a == 1 && b_batch.rank() >= a_batch.rank() {
+            b_batch
+        } else {
+            return Err(format!("the batches of {} and {} differ", a.shape, b.shape));
+        };
+        let stride = |count: usize, matrix: usize| if count == 1 { 0 } else { matrix };
+        Ok(Extents { m, n, k, batch, a_batch_stride: stride(count_a, m * k), b_batch_stride: stride(count_b, k * n) })
+    }
+}
+
+impl Op for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [a, b] = operands(inputs)?;
+        let e = self.extents(a, b)?;
+        Ok(TensorType::f32([e.batch.dims(), &[e.m, e.n]].concat()))
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let (a, b, dc) = (cx.inputs[0], cx.inputs[1], cx.grad);
+        let da = if self.transpose_a {
+            b.matmul_with(dc, Matmul { transpose_a: self.transpose_b, transpose_b: true })?
+        } else {
+            dc.matmul_with(b, Matmul { transpose_a: false, transpose_b: !self.transpose_b })?
+        };
+        let db = if self.transpose_b {
+            dc.matmul_with(a, Matmul { transpose_a: true, transpose_b: self.transpose_a })?
+        } else {
+            a.matmul_with(dc, Matmul { transpose_a: !self.transpose_a, transpose_b: false })?
+        };
+        Ok(vec![Some(da.sum_to(&a.shape())?), Some(db.sum_to(&b.shape())?)])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let (a, b) = (inputs[0].reals(), inputs[1].reals());
+        let Ok(e) = self.extents(&inputs[0].ty(), &inputs[1].ty()) else { return Tensor::zeros(output) };
+        // B as [k, n], so that the innermost loop is contiguous.
+        let transposed = self.transpose_b.then(|| transpose(b, e.n, e.k));
+        let b = transposed.as_deref().unwrap_or(b);
+        let mut c = vec![T::ZERO; output.elements()];
+        c.par_chunks_mut(e.n).enumerate().for_each(|(row, c)| {
+            let (batch, i) = (row / e.m, row % e.m);
+            for p in 0..e.k {
+                let at = if self.transpose_a { p * e.m + i } else { i * e.k + p };
+                let x = a[batch * e.a_batch_stride + at];
+                let start = batch * e.b_batch_stride + p * e.n;
+                for (c, &y) in c.iter_mut().zip(&b[start..start + e.n]) {
+                    *c += x * y;
+                }
+            }
+        });
+        Tensor::real(output.shape.clone(), c)
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (a, b) = (cx.input(0), cx.input(1));
+        let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
+        let stride = |k_contiguous: bool, rows: usize| if k_contiguous { (e.k, 1) } else { (1, rows) };
+        let (a_row, a_k) = stride(!self.transpose_a, e.m);
+        let (b_column, b_k) = stride(self.transpose_b, e.n);
+        let layout = |k_contiguous: bool, rows: usize| Layout {
+            k_contiguous,
+            vec4: if k_contiguous { e.k.is_multiple_of(4) } else { rows.is_multiple_of(4) },
+        };
+        contraction::lower(
+            cx,
+            Contraction {
+                broadcast: "matmul/broadcast",
+                tiled: "matmul/tiled",
+                a,
+                b,
+                m: e.m,
+                n: e.n,
+                batches: e.batch.elements(),
+                segments: Segments::Free { k: e.k },
+                a_layout: layout(!self.transpose_a, e.m),
+                b_layout: layout(self.transpose_b, e.n),
+                transpose_out: false,
+                params: vec![
+                    ("k", e.k.into()),
+                    ("a_batch_stride", e.a_batch_stride.into()),
+                    ("a_row_stride", a_row.into()),
+                    ("a_k_stride", a_k.into()),
+                    ("b_batch_stride", e.b_batch_stride.into()),
+                    ("b_column_stride", b_column.into()),
+                    ("b_k_stride", b_k.into()),
+                ],
+            },
+        )
+    }
+
+    fn role(&self) -> Role {
+        Role::KernelWithEpilogue
+    }
+
+    fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
+        contraction::variants(target)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        self.extents(inputs[0], inputs[1]).map_or(1, |e| e.k)
+    }
+}
+
+/// Every `[rows, columns]` matrix in `x` as `[columns, rows]`.
+fn transpose<T: Real>(x: &[T], rows: usize, columns: usize) -> Vec<T> {
+    let matrix = rows * columns;
+    (0..x.len())
+        .map(|i| {
+            let (start, at) = (i / matrix * matrix, i % matrix);
+            x[start + at % rows * columns + at / rows]
+        })
+        .collect()
+}
+
+impl<'g> Var<'g> {
+    /// `self @ other`: `[.., m, k]` by `[.., k, n]`.
+    ///
+    /// # Errors
+    /// If the inner extents or the batches differ.
+    #[track_caller]
+    pub fn matmul(self, other: Var<'g>) -> Result<Var<'g>> {
+        self.matmul_with(other, Matmul { transpose_a: false, transpose_b: false })
+    }
+
+    /// `self @ other` with either side given transposed.
+    ///
+    /// # Errors
+    /// If the inner extents or the batches differ.
+    #[track_caller]
+    pub fn matmul_with(self, other: Var<'g>, op: Matmul) -> Result<Var<'g>> {
+        self.builder().op(op, &[self, other])
+    }
+
+    /// A dense layer's product: `self [.., in]` by `weight [out, in]` gives `[.., out]`. PyTorch `F.linear`.
+    ///
+    /// # Errors
+    /// If the last axis is not as long as the weight's rows.
+    #[track_caller]
+    pub fn linear(self, weight: Var<'g>) -> Result<Var<'g>> {
+        let shape = self.shape();
+        let rows = shape.elements() / shape.last().max(1);
+        let flat = self.reshape([rows, shape.last()])?;
+        let y = flat.matmul_with(weight, Matmul { transpose_a: false, transpose_b: true })?;
+        let mut dims = shape.dims().to_vec();
+        dims.pop();
+        dims.push(y.shape().last());
+        y.reshape(dims)
+    }
+}
+
+pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let odd = |stream: &mut Stream| 1 + stream.below(40) as usize;
+    for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
+        let op = Matmul { transpose_a, transpose_b };
+        let mut case = |batch: &[usize], m: usize, k: usize, n: usize, batch_b: &[usize]| {
+            let a = if transpose_a { [k, m] } else { [m, k] };
+            let b = if transpose_b { [n, k] } else { [k, n] };
+            let inputs = [[batch, &a[..]].concat(), [batch_b, &b[..]].concat()];
+            cases.push(Case::new(op, inputs.map(Operand::uniform)));
+        };
+        case(&[], odd(stream), odd(stream), odd(stream), &[]);
+        case(&[], 16, 64, 68, &[]);
+        case(&[], 4 * odd(stream), 4 * odd(stream), 4 * odd(stream), &[]);
+        case(&[3], odd(stream), odd(stream), odd(stream), &[3]);
+        case(&[2, 2], 5, 8, 12, &[]);
+        case(&[], 1, odd(stream), 1, &[]);
+        case(&[], 3, 700, 10, &[]);
+        case(&[], 65, 4, 129, &[]);
+    }
+    cases
+}

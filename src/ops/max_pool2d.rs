@@ -1,0 +1,193 @@
+//! The largest value in each window of an image, channel by channel: `y[n, oy, ox, c]` is the maximum of `x[n, y, x, c]`
+//! over window `(oy, ox)`; padding never wins. NHWC. PyTorch `torch.nn.functional.max_pool2d`, ONNX `MaxPool`.
+//!
+//! The gradient goes to the first maximum of a window in row order. Nothing is kept from the forward pass to tell which
+//! one that is: the gradient's kernels look at the window again.
+
+use super::window::{self, Window};
+use super::{Case, Op, Operand, Role, Values, Vjp, operands};
+use crate::cpu::{Real, Tensor};
+use crate::error::Result;
+use crate::graph::Var;
+use crate::plan::{Lowering, MAX_LOOP_ITERATIONS};
+use crate::random::Stream;
+use crate::tensor::TensorType;
+use rayon::prelude::*;
+
+/// See the module.
+#[derive(Debug)]
+pub struct MaxPool2d {
+    /// The windows.
+    pub window: Window,
+}
+
+/// The gradient of [`MaxPool2d`] with respect to its input: `x, dy` to `dx`.
+#[derive(Debug)]
+pub struct MaxPool2dGrad {
+    /// The windows.
+    pub window: Window,
+}
+
+impl Op for MaxPool2d {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [x] = operands(inputs)?;
+        self.window.infer(x)
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let grad = MaxPool2dGrad { window: self.window };
+        Ok(vec![Some(cx.grad.builder().op(grad, &[cx.inputs[0], cx.grad])?)])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let x = inputs[0];
+        let winners = winners(&self.window, x, output);
+        let values = winners.into_par_iter().with_min_len(4096).map(|at| x.reals()[at]).collect();
+        Tensor::real(output.shape.clone(), values)
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (x, y) = (cx.input(0), cx.output()?);
+        let loads = y.ty.elements() / window::lanes(&x.ty) * self.window.area();
+        let launch =
+            self.window.launch("max_pool2d/max_pool2d", [&x.ty, &y.ty, &y.ty], self.window.iterations(1))?;
+        cx.launch_with_epilogue(launch.read("x", x.value, loads as u64).write("out", y.value))
+    }
+
+    fn role(&self) -> Role {
+        Role::KernelWithEpilogue
+    }
+}
+
+impl Op for MaxPool2dGrad {
+    fn name(&self) -> &'static str {
+        "max_pool2d_grad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [x, dy] = operands(inputs)?;
+        let y = self.window.infer(x)?;
+        if *dy != y {
+            return Err(format!("the gradient of a {y} can't be a {dy}"));
+        }
+        Ok(x.clone())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        cx.not_differentiable("the gradient of max_pool2d")
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let (x, dy) = (inputs[0], inputs[1]);
+        let winners = winners(&self.window, x, &dy.ty());
+        let images = x.dims()[0];
+        let (size, windows) = (x.reals().len() / images, winners.len() / images);
+        let mut dx = vec![T::ZERO; x.reals().len()];
+        dx.par_chunks_mut(size).enumerate().for_each(|(n, image)| {
+            let own = n * windows..(n + 1) * windows;
+            for (&at, &dy) in winners[own.clone()].iter().zip(&dy.reals()[own]) {
+                image[at - n * size] += dy;
+            }
+        });
+        Tensor::real(output.shape.clone(), dx)
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (x, dy, dx) = (cx.input(0), cx.input(1), cx.output()?);
+        let (window, lanes) = (&self.window, window::lanes(&x.ty));
+        let by_cell = window.iterations(1) + window.cell_iterations();
+        let (looks, launch) = if window.disjoint() && by_cell <= MAX_LOOP_ITERATIONS {
+            let types = [&x.ty, &dy.ty, &dy.ty];
+            (dy.ty.elements() / lanes, window.launch("max_pool2d/grad_disjoint", types, by_cell)?)
+        } else {
+            let (types, overlap) = ([&x.ty, &dy.ty, &x.ty], window.overlap());
+            let launch = window.launch("max_pool2d/grad_overlapping", types, window.iterations(overlap))?;
+            (dx.ty.elements() / lanes * overlap, launch)
+        };
+        cx.launch_with_epilogue(
+            launch
+                .read("x", x.value, (looks * self.window.area()) as u64)
+                .read("dy", dy.value, looks as u64)
+                .write("out", dx.value),
+        )
+    }
+
+    fn role(&self) -> Role {
+        Role::KernelWithEpilogue
+    }
+
+    fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
+        self.window.overlap()
+    }
+}
+
+/// For every element of the result `[N, OH, OW, C]`, the index of the first maximum of its window in `x`.
+fn winners<T: Real>(window: &Window, x: &Tensor<T>, y: &TensorType) -> Vec<usize> {
+    let &[_, height, width, channels] = x.dims() else { return Vec::new() };
+    let (oh, ow) = (y.dims()[1], y.dims()[2]);
+    let values = x.reals();
+    let mut winners = vec![0; y.elements()];
+    winners.par_chunks_mut(ow * channels).enumerate().for_each(|(line, row)| {
+        let (n, oy) = (line / oh, line % oh);
+        for (ox, best) in row.chunks_mut(channels).enumerate() {
+            let (ys, xs) = (window.inside(0, oy, height), window.inside(1, ox, width));
+            let pixel = |y: usize, x: usize| ((n * height + y) * width + x) * channels;
+            for (c, best) in best.iter_mut().enumerate() {
+                *best = pixel(ys.start, xs.start) + c;
+            }
+            for y in ys {
+                for x in xs.clone() {
+                    for (c, best) in best.iter_mut().enumerate() {
+                        if values[pixel(y, x) + c] > values[*best] {
+                            *best = pixel(y, x) + c;
+                        }
+                    }
+                }
+            }
+        }
+    });
+    winners
+}
+
+impl<'g> Var<'g> {
+    /// The largest value in each window of `kernel` (height, width) of `self` `[N, H, W, C]`: `[N, OH, OW, C]`.
+    /// `padding` is `[[top, bottom], [left, right]]`.
+    ///
+    /// # Errors
+    /// If a window would lie wholly in padding, or `self` is no such tensor.
+    #[track_caller]
+    pub fn max_pool2d(self, kernel: [usize; 2], stride: [usize; 2], padding: [[usize; 2]; 2]) -> Result<Var<'g>> {
+        self.apply(MaxPool2d { window: Window { kernel, stride, padding } })
+    }
+}
+
+pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
+    let windows = window::cases(stream);
+    let forward = windows.iter().map(|(window, x)| {
+        Case::new(MaxPool2d { window: *window }, [Operand::real(*x, Values::Distinct)])
+    });
+    let backward = windows.iter().filter_map(|(window, x)| {
+        let y = window.infer(&TensorType::f32(*x)).ok()?;
+        let operands = [Operand::real(*x, Values::Ties).constant(), Operand::uniform(y.shape).constant()];
+        Some(Case::new(MaxPool2dGrad { window: *window }, operands))
+    });
+    forward.chain(backward).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gradient_goes_to_the_first_maximum_in_row_order() {
+        let window = Window { kernel: [2, 2], stride: [1, 1], padding: [[0, 0], [0, 0]] };
+        let x = Tensor::real([1, 2, 3, 1], vec![1.0, 5.0, 5.0, 5.0, 5.0, 0.0]);
+        let dy = Tensor::real([1, 1, 2, 1], vec![10.0, 1.0]);
+        let dx = MaxPool2dGrad { window }.reference(&[&x, &dy], &x.ty());
+        assert_eq!(dx.reals(), [0.0, 11.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+}

@@ -1,0 +1,291 @@
+//! One interface over a device and the CPU reference: variables by name, and steps of a training or evaluation graph.
+
+use crate::cpu::{self, Tensor, Variables};
+use crate::error::{Error, Result};
+use crate::gpu::{
+    AdapterChoice, Gpu, INSTALL_HINT, MAX_STEPS_PER_SUBMIT, Program, Readback, Store,
+};
+use crate::graph::{Graph, NodeKind};
+use crate::plan::{Plan, Scalar};
+use crate::settings::{Device, Settings};
+use crate::tensor::DType;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Where a run computes.
+pub enum Engine {
+    /// On an adapter.
+    Gpu(Box<Gpu>),
+    /// In the reference.
+    Cpu,
+}
+
+/// Opens what `settings` ask for. The second value is something to tell the user: that no adapter was found, say.
+///
+/// # Errors
+/// If an adapter was asked for and there is none.
+pub fn open_engine(settings: &Settings) -> Result<(Engine, Option<String>)> {
+    let choice = match &settings.adapter {
+        None => AdapterChoice::Best,
+        Some(text) => match text.parse() {
+            Ok(number) => AdapterChoice::Number(number),
+            Err(_) => AdapterChoice::Name(text.clone()),
+        },
+    };
+    match settings.device {
+        Device::Cpu => Ok((Engine::Cpu, None)),
+        Device::Gpu => Ok((Engine::Gpu(Box::new(Gpu::open(&choice)?)), None)),
+        Device::Auto => match Gpu::open(&choice) {
+            Ok(gpu) => Ok((Engine::Gpu(Box::new(gpu)), None)),
+            Err(e @ Error::Config(_)) => Err(e),
+            Err(e) => {
+                let told = format!(
+                    "{e}; training on the CPU reference, which is slow. To use a GPU, {INSTALL_HINT}"
+                );
+                Ok((Engine::Cpu, Some(told)))
+            }
+        },
+    }
+}
+
+impl Engine {
+    /// Name for reports.
+    pub fn name(&self) -> String {
+        match self {
+            Engine::Gpu(gpu) => format!("{} ({:?})", gpu.info.name, gpu.info.backend),
+            Engine::Cpu => "CPU reference".to_string(),
+        }
+    }
+
+    /// An empty memory for variables.
+    pub fn memory(&self) -> Memory {
+        match self {
+            Engine::Gpu(_) => Memory::Gpu(Store::new()),
+            Engine::Cpu => Memory::Cpu(Variables::new()),
+        }
+    }
+
+    /// Makes `graph` ready to run. Its variables must be in `memory`.
+    ///
+    /// # Errors
+    /// If it does not fit the device.
+    pub fn prepare(&self, graph: Graph, memory: &Memory) -> Result<Runner> {
+        match (self, memory) {
+            (Engine::Gpu(gpu), Memory::Gpu(store)) => {
+                let plan = Plan::new(&graph, &gpu.target)?;
+                Ok(Runner::Gpu(Box::new(Program::new(gpu, &plan, store)?)))
+            }
+            _ => {
+                let names = graph.nodes.iter().filter_map(|node| match &node.kind {
+                    NodeKind::Input(name) if node.ty.shape.rank() == 0 => {
+                        Some((name.to_string(), node.ty.dtype))
+                    }
+                    _ => None,
+                });
+                let (names, types) = names.unzip();
+                Ok(Runner::Cpu {
+                    graph: Box::new(graph),
+                    names,
+                    types,
+                    outputs: Vec::new(),
+                })
+            }
+        }
+    }
+
+    /// Waits for what was submitted.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn wait(&self) -> Result<()> {
+        match self {
+            Engine::Gpu(gpu) => gpu.wait(),
+            Engine::Cpu => Ok(()),
+        }
+    }
+
+    /// Bytes that the device has allocated, where it can tell.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        match self {
+            Engine::Gpu(gpu) => gpu.allocated_bytes(),
+            Engine::Cpu => None,
+        }
+    }
+
+    /// Largest tensor that a kernel can read at once, in bytes.
+    pub fn max_tensor_bytes(&self) -> u64 {
+        match self {
+            Engine::Gpu(gpu) => gpu.target.max_binding_bytes,
+            Engine::Cpu => u64::MAX,
+        }
+    }
+}
+
+/// Variables of a run.
+pub enum Memory {
+    /// On the device.
+    Gpu(Store),
+    /// On the host.
+    Cpu(Variables<f32>),
+}
+
+impl Memory {
+    /// Creates or replaces a variable.
+    ///
+    /// # Errors
+    /// If the device has no room for it.
+    pub fn set(&mut self, engine: &Engine, name: &str, value: Tensor<f32>) -> Result<()> {
+        match (self, engine) {
+            (Memory::Gpu(store), Engine::Gpu(gpu)) => store.set(gpu, name, &value),
+            (Memory::Cpu(variables), _) => {
+                variables.insert(name.to_string(), Arc::new(value));
+                Ok(())
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Reads a variable back, after everything submitted.
+    ///
+    /// # Errors
+    /// If there is none of that name, or the device failed.
+    pub fn get(&self, engine: &Engine, name: &str) -> Result<Tensor<f32>> {
+        match (self, engine) {
+            (Memory::Gpu(store), Engine::Gpu(gpu)) => store.read(gpu, name),
+            (Memory::Cpu(variables), _) => {
+                let found = variables.get(name).map(|value| (**value).clone());
+                found.ok_or_else(|| Error::Graph(format!("there is no variable {name}")))
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// A ring that reads the variables `names` without stopping the device; `None` on the CPU, where reading is free.
+    ///
+    /// # Errors
+    /// If one does not exist, or the device is out of memory.
+    pub fn readback(&self, engine: &Engine, names: &[&str]) -> Result<Option<Readback>> {
+        match (self, engine) {
+            (Memory::Gpu(store), Engine::Gpu(gpu)) => {
+                let sources = names
+                    .iter()
+                    .map(|name| store.get(name).cloned())
+                    .collect::<Result<Vec<_>>>()?;
+                Readback::new(gpu, sources, 3).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn mismatch() -> Error {
+    Error::Graph("variables of one engine were used with another".to_string())
+}
+
+/// A graph that is ready to run.
+pub enum Runner {
+    /// On the device.
+    Gpu(Box<Program>),
+    /// In the reference.
+    Cpu {
+        /// The graph, as built.
+        graph: Box<Graph>,
+        /// Its scalar inputs.
+        names: Vec<String>,
+        /// Their element types.
+        types: Vec<DType>,
+        /// Outputs of the last step.
+        outputs: Vec<Arc<Tensor<f32>>>,
+    },
+}
+
+impl Runner {
+    /// Names of the scalar inputs, in the order in which rows give their values.
+    pub fn scalar_names(&self) -> Vec<String> {
+        match self {
+            Runner::Gpu(program) => program.scalar_names().to_vec(),
+            Runner::Cpu { names, .. } => names.clone(),
+        }
+    }
+
+    /// Steps that one call of [`Runner::run`] takes at most.
+    pub fn max_steps(&self) -> usize {
+        match self {
+            Runner::Gpu(_) => MAX_STEPS_PER_SUBMIT,
+            Runner::Cpu { .. } => 1,
+        }
+    }
+
+    /// Runs a step for each row of scalars. On a device, submits and does not wait.
+    ///
+    /// # Errors
+    /// If the device failed, or a row does not fit.
+    pub fn run(
+        &mut self,
+        engine: &Engine,
+        memory: &mut Memory,
+        rows: &[Vec<Scalar>],
+    ) -> Result<()> {
+        match (self, engine, memory) {
+            (Runner::Gpu(program), Engine::Gpu(gpu), _) => program.run(gpu, rows).map(|_| ()),
+            (
+                Runner::Cpu {
+                    graph,
+                    names,
+                    types,
+                    outputs,
+                },
+                _,
+                Memory::Cpu(variables),
+            ) => {
+                for row in rows {
+                    let inputs: HashMap<String, Arc<Tensor<f32>>> = names
+                        .iter()
+                        .zip(types.iter().zip(row))
+                        .map(|(name, (dtype, scalar))| {
+                            (name.clone(), Arc::new(scalar_tensor(*dtype, *scalar)))
+                        })
+                        .collect();
+                    *outputs = cpu::interpret(graph, variables, &inputs)?;
+                }
+                Ok(())
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// An output of the last step.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn output(&self, engine: &Engine, name: &str) -> Result<Tensor<f32>> {
+        match (self, engine) {
+            (Runner::Gpu(program), Engine::Gpu(gpu)) => program.read(gpu, name),
+            (Runner::Cpu { graph, outputs, .. }, _) => {
+                let at = graph.outputs.iter().position(|o| o.name == name);
+                let found = at
+                    .and_then(|at| outputs.get(at))
+                    .map(|value| (**value).clone());
+                found.ok_or_else(|| Error::Graph(format!("there is no output {name}")))
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Bytes that the step needs beside variables, on a device.
+    pub fn workspace_bytes(&self) -> u64 {
+        match self {
+            Runner::Gpu(program) => program.workspace_bytes(),
+            Runner::Cpu { .. } => 0,
+        }
+    }
+}
+
+fn scalar_tensor(dtype: DType, scalar: Scalar) -> Tensor<f32> {
+    match (dtype, scalar) {
+        (DType::U32, Scalar::U32(x)) => Tensor::index([], vec![x]),
+        (_, Scalar::U32(x)) => Tensor::real([], vec![x as f32]),
+        (_, Scalar::I32(x)) => Tensor::real([], vec![x as f32]),
+        (_, Scalar::F32(x)) => Tensor::real([], vec![x]),
+    }
+}

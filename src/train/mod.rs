@@ -1,0 +1,13 @@
+//! Training and evaluation: graphs over data on the device, the loop, and the folder that a run leaves.
+
+mod engine;
+mod graphs;
+mod run_folder;
+mod session;
+mod source;
+pub mod weights;
+
+pub use engine::{Engine, open_engine};
+pub use graphs::{DataShape, evaluation_graph, training_graph};
+pub use run_folder::RunFolder;
+pub use session::{EpochReport, Evaluation, Observer, Session, StepReport, epoch_line};

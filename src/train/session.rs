@@ -1,0 +1,751 @@
+//! The training loop: epochs of steps, evaluation, checkpoints, and what is told about them.
+
+use super::engine::{Engine, Memory, Runner};
+use super::graphs::{DataShape, METRICS, evaluation_graph, training_graph};
+use super::run_folder::RunFolder;
+use super::source::{self, HostBatch};
+use super::weights::{self, Checkpoint};
+use crate::cpu::Tensor;
+use crate::data::{Dataset, ImageSet};
+use crate::error::{Error, Result};
+use crate::gpu::Readback;
+use crate::nn::Network;
+use crate::plan::Scalar;
+use crate::settings::Settings;
+use crate::tensor::TensorType;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Progress within an epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct StepReport {
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Steps done in it.
+    pub step: u64,
+    /// Steps that it has.
+    pub steps: u64,
+    /// Mean loss of the samples since the epoch began.
+    pub loss: f64,
+    /// Share of right answers since the epoch began.
+    pub accuracy: f64,
+    /// Samples a second since the epoch began.
+    pub samples_per_second: f64,
+    /// Estimate for the rest of the run.
+    pub time_left: Duration,
+}
+
+/// An epoch that is done.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochReport {
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Mean loss over the training samples, while they were learned.
+    pub train_loss: f64,
+    /// Share of right answers over them.
+    pub train_accuracy: f64,
+    /// Result on the test set.
+    pub test: Evaluation,
+    /// Training samples a second.
+    pub images_per_s: f64,
+    /// Seconds of training, without the test.
+    pub seconds: f64,
+}
+
+/// Result on a set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean loss.
+    pub loss: f64,
+    /// Share of right answers.
+    pub accuracy: f64,
+    /// Samples.
+    pub count: usize,
+}
+
+/// Who is told how the training goes.
+pub trait Observer {
+    /// Some steps are done.
+    fn step(&mut self, report: &StepReport);
+    /// An epoch is done.
+    fn epoch(&mut self, report: &EpochReport) -> Result<()>;
+}
+
+/// A network with its data on an engine.
+pub struct Session<'e> {
+    engine: &'e Engine,
+    settings: Settings,
+    network: Network,
+    memory: Memory,
+    train: Option<Runner>,
+    train_data: Option<Loaded>,
+    test: Runner,
+    test_data: Loaded,
+    state: Vec<String>,
+    metrics: Option<Readback>,
+    epoch: u32,
+    step: u64,
+    peak_bytes: u64,
+    train_samples: usize,
+}
+
+/// A set as the device sees it.
+struct Loaded {
+    shape: DataShape,
+    set: Arc<ImageSet>,
+    streamed: bool,
+}
+
+/// Position in the settings' order of random streams where the network's weights begin.
+const FIRST_WEIGHT: u32 = 0;
+
+impl<'e> Session<'e> {
+    /// Puts weights, optimizer state and both sets on `engine` and prepares training and evaluation.
+    ///
+    /// # Errors
+    /// If the data does not fit the network, or the whole does not fit the device.
+    pub fn training(
+        engine: &'e Engine,
+        settings: Settings,
+        network: Network,
+        dataset: Dataset,
+    ) -> Result<Session<'e>> {
+        check_fit(&network, &dataset)?;
+        let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
+        let mut session = Self::prepare(engine, settings, network, test)?;
+        let data = session.load("train", train, session.settings.batch)?;
+        let parameters: Vec<(String, TensorType)> = session
+            .network
+            .parameters
+            .iter()
+            .map(|p| (p.name.clone(), p.ty.clone()))
+            .collect();
+        for (name, ty) in session.settings.optimizer.optimizer().state(&parameters) {
+            session.memory.set(engine, &name, Tensor::zeros(&ty))?;
+            session.state.push(name);
+        }
+        let graph = training_graph(&session.network, &session.settings, &data.shape)?;
+        let runner = engine.prepare(graph, &session.memory);
+        session.train = Some(runner.map_err(|e| session.suggest_batch(e, &data.shape))?);
+        session.train_samples = data.set.len();
+        session.train_data = Some(data);
+        session.metrics = session.memory.readback(engine, &METRICS)?;
+        session.note_memory();
+        Ok(session)
+    }
+
+    /// Puts weights and a test set on `engine` for evaluation alone.
+    ///
+    /// # Errors
+    /// If the data does not fit the network, or the whole does not fit the device.
+    pub fn evaluation(
+        engine: &'e Engine,
+        settings: Settings,
+        network: Network,
+        test: ImageSet,
+    ) -> Result<Session<'e>> {
+        check_set(&network, &test, "test")?;
+        Self::prepare(engine, settings, network, Arc::new(test))
+    }
+
+    fn prepare(
+        engine: &'e Engine,
+        settings: Settings,
+        network: Network,
+        test: Arc<ImageSet>,
+    ) -> Result<Session<'e>> {
+        let mut memory = engine.memory();
+        let values = match &settings.init {
+            Some(path) => weights::load(path, &network.parameters)?,
+            None => (network.parameters.iter().zip(FIRST_WEIGHT..))
+                .map(|(p, index)| p.initial(settings.seed, index))
+                .collect(),
+        };
+        let mut state = Vec::new();
+        for (parameter, value) in network.parameters.iter().zip(values) {
+            memory.set(engine, &parameter.name, value)?;
+            state.push(parameter.name.clone());
+        }
+        for name in METRICS {
+            memory.set(engine, name, Tensor::zeros(&TensorType::f32([])))?;
+        }
+        let batch = settings.batch.min(test.len());
+        let test_data = load(engine, &mut memory, &settings, "test", test, batch)?;
+        let graph = evaluation_graph(&network, &settings, &test_data.shape)?;
+        let test = engine.prepare(graph, &memory)?;
+        Ok(Session {
+            engine,
+            settings,
+            network,
+            memory,
+            train: None,
+            train_data: None,
+            test,
+            test_data,
+            state,
+            metrics: None,
+            epoch: 0,
+            step: 0,
+            peak_bytes: 0,
+            train_samples: 0,
+        })
+    }
+
+    fn load(&mut self, name: &'static str, set: Arc<ImageSet>, batch: usize) -> Result<Loaded> {
+        load(
+            self.engine,
+            &mut self.memory,
+            &self.settings,
+            name,
+            set,
+            batch,
+        )
+    }
+
+    /// Adds to a memory error the batch that would fit.
+    fn suggest_batch(&self, error: Error, shape: &DataShape) -> Error {
+        let Error::Memory(message) = &error else {
+            return error;
+        };
+        let mut batch = self.settings.batch / 2;
+        while batch > 0 {
+            let smaller = DataShape {
+                batch,
+                ..shape.clone()
+            };
+            let fits = training_graph(&self.network, &self.settings, &smaller)
+                .and_then(|graph| self.engine.prepare(graph, &self.memory));
+            if fits.is_ok() {
+                return Error::Memory(format!("{message}; --batch {batch} fits"));
+            }
+            batch /= 2;
+        }
+        error
+    }
+
+    fn note_memory(&mut self) {
+        self.peak_bytes = self
+            .peak_bytes
+            .max(self.engine.allocated_bytes().unwrap_or(0));
+    }
+
+    /// Most bytes that the device had allocated; 0 where it can't tell.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
+    }
+
+    /// Steps done so far.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Settings with everything resolved.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Goes on from `checkpoint`.
+    ///
+    /// # Errors
+    /// If it is of another model or optimizer.
+    pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        for (name, value) in checkpoint.variables {
+            if !self.state.contains(&name) {
+                return Err(Error::Config(format!(
+                    "the checkpoint holds {name}, which this run does not have"
+                )));
+            }
+            self.memory.set(self.engine, &name, value)?;
+        }
+        (self.epoch, self.step) = (checkpoint.epoch, checkpoint.step);
+        Ok(())
+    }
+
+    /// Everything needed to go on later.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let read = |name: &String| Ok((name.clone(), self.memory.get(self.engine, name)?));
+        let variables = self.state.iter().map(read).collect::<Result<Vec<_>>>()?;
+        Ok(Checkpoint {
+            variables,
+            epoch: self.epoch,
+            step: self.step,
+        })
+    }
+
+    /// Writes the weights in PyTorch's layouts.
+    ///
+    /// # Errors
+    /// If the device failed, or the file can't be written.
+    pub fn save_model(&self, path: &Path) -> Result<()> {
+        let read = |p: &crate::nn::Parameter| self.memory.get(self.engine, &p.name);
+        let values = self
+            .network
+            .parameters
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<_>>>()?;
+        weights::save(path, &self.network.parameters, &values)
+    }
+
+    /// Trains until the settings' epochs or steps are done. After every epoch `observer` is told, and `folder`, if there is
+    /// one, gets a checkpoint and the weights.
+    ///
+    /// # Errors
+    /// If the device failed, the loss is no number, or the folder can't be written.
+    pub fn run(
+        &mut self,
+        observer: &mut dyn Observer,
+        folder: Option<&RunFolder>,
+    ) -> Result<Evaluation> {
+        let mut last = None;
+        while self.epoch < self.settings.epochs && !self.steps_are_done() {
+            let report = self.run_epoch(observer)?;
+            if let Some(folder) = folder {
+                folder.add_metrics(&epoch_line(&report))?;
+                folder.add_checkpoint(&self.checkpoint()?)?;
+                self.save_model(&folder.model_path())?;
+            }
+            observer.epoch(&report)?;
+            last = Some(report.test);
+        }
+        match last {
+            Some(evaluation) => Ok(evaluation),
+            None => {
+                let evaluation = self.evaluate()?;
+                if let Some(folder) = folder {
+                    self.save_model(&folder.model_path())?;
+                }
+                Ok(evaluation)
+            }
+        }
+    }
+
+    fn steps_are_done(&self) -> bool {
+        self.settings.steps.is_some_and(|steps| self.step >= steps)
+    }
+
+    fn run_epoch(&mut self, observer: &mut dyn Observer) -> Result<EpochReport> {
+        let start = Instant::now();
+        let (mut train, data) = match (self.train.take(), self.train_data.take()) {
+            (Some(train), Some(data)) => (train, data),
+            _ => {
+                return Err(Error::Training(
+                    "this session was made for evaluation".to_string(),
+                ));
+            }
+        };
+        let totals = self.train_steps(&mut train, &data, observer, start);
+        (self.train, self.train_data) = (Some(train), Some(data));
+        let totals = totals?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.epoch += 1;
+        self.note_memory();
+        let count = totals.samples.max(1) as f64;
+        Ok(EpochReport {
+            epoch: self.epoch,
+            train_loss: totals.loss / count,
+            train_accuracy: totals.correct / count,
+            test: self.evaluate()?,
+            images_per_s: count / seconds,
+            seconds,
+        })
+    }
+
+    fn train_steps(
+        &mut self,
+        train: &mut Runner,
+        data: &Loaded,
+        observer: &mut dyn Observer,
+        start: Instant,
+    ) -> Result<Totals> {
+        let (engine, samples, batch) = (self.engine, data.set.len(), self.settings.batch);
+        let order = source::order(
+            samples,
+            self.settings.shuffle,
+            self.settings.seed,
+            self.epoch,
+        );
+        let full = samples.div_ceil(batch) as u64;
+        let steps = full.min(
+            self.settings
+                .steps
+                .map_or(full, |most| most.saturating_sub(self.step)),
+        );
+        let feed = self.begin_pass(data, order)?;
+        let names = train.scalar_names();
+        let mut pace = Pace::new(if data.streamed { 1 } else { train.max_steps() });
+        let mut asked: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
+        let mut done = 0;
+        let mut latest = Totals::default();
+        while done < steps {
+            let count = pace.steps().min(steps - done);
+            let rows: Vec<Vec<Scalar>> = (done..done + count)
+                .map(|i| {
+                    let cursor = i as usize * batch;
+                    let valid = batch.min(samples - cursor);
+                    let cursor = if data.streamed { 0 } else { cursor };
+                    self.row(&names, cursor, valid, self.step + (i - done))
+                })
+                .collect::<Result<_>>()?;
+            if let Some(batches) = &feed {
+                self.feed(data, batches)?;
+            }
+            train.run(engine, &mut self.memory, &rows)?;
+            done += count;
+            self.step += count;
+            let seen = samples.min(done as usize * batch);
+            match &mut self.metrics {
+                Some(ring) => {
+                    if let (Engine::Gpu(gpu), true) = (engine, !ring.has_room()) {
+                        let values = ring.take(gpu, true)?;
+                        latest = totals(values, asked.pop_front());
+                    }
+                    if let Engine::Gpu(gpu) = engine {
+                        ring.request(gpu)?;
+                        asked.push_back(seen as u64);
+                        while let Some(values) = ring.take(gpu, false)? {
+                            latest = totals(Some(values), asked.pop_front());
+                        }
+                    }
+                }
+                None => latest = self.read_totals(seen as u64)?,
+            }
+            pace.finished(latest.samples.div_ceil(batch as u64));
+            if latest.samples > 0 {
+                self.check_loss(&latest)?;
+                observer.step(&self.step_report(
+                    &latest,
+                    latest.samples.div_ceil(batch as u64),
+                    steps,
+                    start,
+                ));
+            }
+        }
+        if let (Some(ring), Engine::Gpu(gpu)) = (&mut self.metrics, engine) {
+            while ring.take(gpu, true)?.is_some() {}
+        }
+        let latest = self.read_totals(samples.min(steps as usize * batch) as u64)?;
+        self.check_loss(&latest)?;
+        observer.step(&self.step_report(&latest, steps, steps, start));
+        Ok(latest)
+    }
+
+    /// Zeroes the metrics and says in what order samples come; for a streamed set, starts the thread that reads them.
+    fn begin_pass(
+        &mut self,
+        data: &Loaded,
+        order: Vec<u32>,
+    ) -> Result<Option<flume::Receiver<HostBatch>>> {
+        for name in METRICS {
+            self.memory
+                .set(self.engine, name, Tensor::zeros(&TensorType::f32([])))?;
+        }
+        if data.streamed {
+            return Ok(Some(source::stream(
+                data.set.clone(),
+                order,
+                data.shape.batch,
+            )));
+        }
+        let order = Tensor::index([order.len()], order);
+        self.memory
+            .set(self.engine, &data.shape.name("order"), order)?;
+        Ok(None)
+    }
+
+    /// Puts the next streamed batch where the graph reads it.
+    fn feed(&mut self, data: &Loaded, batches: &flume::Receiver<HostBatch>) -> Result<()> {
+        let batch = batches
+            .recv()
+            .map_err(|_| Error::Data("the thread that reads the data stopped".to_string()))?;
+        self.memory
+            .set(self.engine, &data.shape.name("images"), batch.images)?;
+        self.memory
+            .set(self.engine, &data.shape.name("labels"), batch.labels)
+    }
+
+    /// Values of the scalar inputs `names` for one step.
+    fn row(&self, names: &[String], cursor: usize, valid: usize, step: u64) -> Result<Vec<Scalar>> {
+        let planned = self.planned_steps();
+        let lr = self
+            .settings
+            .schedule
+            .lr(self.settings.optimizer.optimizer().lr(), step, planned);
+        let optimizer = self.settings.optimizer.optimizer().scalars(step + 1, lr);
+        names
+            .iter()
+            .map(|name| match name.as_str() {
+                "cursor" => Ok(Scalar::from(cursor)),
+                "valid" => Ok(Scalar::from(valid)),
+                "step" => Ok(Scalar::U32(step as u32)),
+                "inverse_valid" => Ok(Scalar::F32(1.0 / valid as f32)),
+                other => optimizer
+                    .iter()
+                    .find(|(known, _)| *known == other)
+                    .map(|(_, value)| Scalar::F32(*value))
+                    .ok_or_else(|| {
+                        Error::Graph(format!("nobody gives a value to the input {other}"))
+                    }),
+            })
+            .collect()
+    }
+
+    /// Steps that the whole run will have.
+    fn planned_steps(&self) -> u64 {
+        let steps = self.train_samples.div_ceil(self.settings.batch) as u64;
+        let all = u64::from(self.settings.epochs) * steps;
+        self.settings.steps.map_or(all, |steps| all.min(steps))
+    }
+
+    fn read_totals(&self, samples: u64) -> Result<Totals> {
+        let value = |name: &str| Ok(f64::from(self.memory.get(self.engine, name)?.reals()[0]));
+        Ok(Totals {
+            loss: value(METRICS[0])?,
+            correct: value(METRICS[1])?,
+            samples,
+        })
+    }
+
+    fn check_loss(&self, totals: &Totals) -> Result<()> {
+        if totals.loss.is_finite() {
+            return Ok(());
+        }
+        Err(Error::Training(format!(
+            "the loss is no longer a number in epoch {}, at or before step {}; lower the learning rate (it is {}) or clip the gradients (clip_norm)",
+            self.epoch + 1,
+            self.step,
+            self.settings.optimizer.optimizer().lr()
+        )))
+    }
+
+    fn step_report(&self, totals: &Totals, step: u64, steps: u64, start: Instant) -> StepReport {
+        let elapsed = start.elapsed().as_secs_f64();
+        let count = totals.samples.max(1) as f64;
+        let left = self.planned_steps().saturating_sub(self.step) + (steps - step.min(steps));
+        StepReport {
+            epoch: self.epoch + 1,
+            step,
+            steps,
+            loss: totals.loss / count,
+            accuracy: totals.correct / count,
+            samples_per_second: count / elapsed,
+            time_left: Duration::from_secs_f64(
+                (elapsed / step.max(1) as f64 * left as f64).min(1e9),
+            ),
+        }
+    }
+
+    /// Loss and accuracy on the test set.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn evaluate(&mut self) -> Result<Evaluation> {
+        self.evaluate_each(|_, _| Ok(()))
+    }
+
+    /// The same, handing the logits of every batch to `take` with the number of them that count.
+    ///
+    /// # Errors
+    /// If the device or `take` failed.
+    pub fn evaluate_with(
+        &mut self,
+        take: impl FnMut(Tensor<f32>, usize) -> Result<()>,
+    ) -> Result<Evaluation> {
+        let mut take = take;
+        let engine = self.engine;
+        self.evaluate_each(move |runner, valid| take(runner.output(engine, "logits")?, valid))
+    }
+
+    fn evaluate_each(
+        &mut self,
+        mut after: impl FnMut(&Runner, usize) -> Result<()>,
+    ) -> Result<Evaluation> {
+        let data = Loaded {
+            shape: self.test_data.shape.clone(),
+            set: self.test_data.set.clone(),
+            streamed: self.test_data.streamed,
+        };
+        let (samples, batch) = (data.set.len(), data.shape.batch);
+        let feed = self.begin_pass(&data, source::order(samples, false, 0, 0))?;
+        let names = self.test.scalar_names();
+        for start in (0..samples).step_by(batch) {
+            let valid = batch.min(samples - start);
+            let cursor = if data.streamed { 0 } else { start };
+            let row = self.row(&names, cursor, valid, self.step)?;
+            if let Some(batches) = &feed {
+                self.feed(&data, batches)?;
+            }
+            self.test.run(self.engine, &mut self.memory, &[row])?;
+            after(&self.test, valid)?;
+        }
+        let totals = self.read_totals(samples as u64)?;
+        let count = samples as f64;
+        Ok(Evaluation {
+            loss: totals.loss / count,
+            accuracy: totals.correct / count,
+            count: samples,
+        })
+    }
+}
+
+/// Sums since the epoch began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    loss: f64,
+    correct: f64,
+    samples: u64,
+}
+
+fn totals(values: Option<Vec<Tensor<f32>>>, samples: Option<u64>) -> Totals {
+    match (values.as_deref(), samples) {
+        (Some([loss, correct]), Some(samples)) => Totals {
+            loss: f64::from(loss.reals()[0]),
+            correct: f64::from(correct.reals()[0]),
+            samples,
+        },
+        _ => Totals::default(),
+    }
+}
+
+/// How many steps to submit at once: so many that a submission takes about a fifth of a second.
+struct Pace {
+    most: u64,
+    steps: u64,
+    last: Instant,
+    finished: u64,
+}
+
+impl Pace {
+    fn new(most: usize) -> Self {
+        Pace {
+            most: most as u64,
+            steps: 1,
+            last: Instant::now(),
+            finished: 0,
+        }
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// `finished` steps are known to be done.
+    fn finished(&mut self, finished: u64) {
+        const TARGET_SECONDS: f64 = 0.2;
+        if finished <= self.finished {
+            return;
+        }
+        let each = self.last.elapsed().as_secs_f64() / (finished - self.finished) as f64;
+        let wanted = (TARGET_SECONDS / each.max(1e-6)) as u64;
+        self.steps = wanted.clamp(1, (self.steps * 2).min(self.most));
+        (self.finished, self.last) = (finished, Instant::now());
+    }
+}
+
+/// The line of an epoch in `metrics.jsonl` and under `--json`.
+pub fn epoch_line(report: &EpochReport) -> serde_json::Value {
+    serde_json::json!({
+        "event": "epoch",
+        "epoch": report.epoch,
+        "train_loss": report.train_loss,
+        "train_accuracy": report.train_accuracy,
+        "test_loss": report.test.loss,
+        "test_accuracy": report.test.accuracy,
+        "images_per_s": report.images_per_s,
+        "seconds": report.seconds,
+    })
+}
+
+fn check_fit(network: &Network, dataset: &Dataset) -> Result<()> {
+    check_set(network, &dataset.train, "training")?;
+    check_set(network, &dataset.test, "test")?;
+    if dataset.classes.len() > network.classes {
+        return Err(Error::Config(format!(
+            "the data has {} classes but model {} ends in {} units; give its last layer {} units",
+            dataset.classes.len(),
+            network.spec.name,
+            network.classes,
+            dataset.classes.len()
+        )));
+    }
+    Ok(())
+}
+
+fn check_set(network: &Network, set: &ImageSet, name: &str) -> Result<()> {
+    let sample = [set.height, set.width, set.channels];
+    if network.spec.input != sample {
+        return Err(Error::Config(format!(
+            "model {} takes {:?} but the {name} images are {sample:?}; change its input",
+            network.spec.name, network.spec.input
+        )));
+    }
+    if set.is_empty() {
+        return Err(Error::Data(format!("the {name} set has no images")));
+    }
+    match set
+        .labels
+        .iter()
+        .position(|&label| label as usize >= network.classes)
+    {
+        Some(at) => Err(Error::Data(format!(
+            "{name} image {at} is labelled {}, but model {} has only {} outputs",
+            set.labels[at], network.spec.name, network.classes
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Puts a set on the device, or room for one batch of it if it is to be streamed.
+fn load(
+    engine: &Engine,
+    memory: &mut Memory,
+    settings: &Settings,
+    name: &'static str,
+    set: Arc<ImageSet>,
+    batch: usize,
+) -> Result<Loaded> {
+    let fits = set.images.len() as u64 <= engine.max_tensor_bytes();
+    let streamed = settings.data.stream.unwrap_or(!fits);
+    let sample = vec![set.height, set.width, set.channels];
+    let samples = if streamed { batch } else { set.len() };
+    let shape = DataShape {
+        set: name,
+        samples,
+        batch,
+        sample,
+    };
+    let (images, labels) = if streamed {
+        (
+            Tensor::zeros(&shape.images()),
+            Tensor::zeros(&shape.per_sample()),
+        )
+    } else {
+        let words = source::pack(&set.images);
+        (
+            Tensor::index([words.len()], words),
+            Tensor::index([set.len()], set.labels.clone()),
+        )
+    };
+    memory.set(engine, &shape.name("images"), images)?;
+    memory.set(engine, &shape.name("labels"), labels)?;
+    let order = (0..samples as u32).collect();
+    memory.set(
+        engine,
+        &shape.name("order"),
+        Tensor::index([samples], order),
+    )?;
+    Ok(Loaded {
+        shape,
+        set,
+        streamed,
+    })
+}

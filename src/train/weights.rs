@@ -1,0 +1,199 @@
+//! Weights in files: safetensors with PyTorch's names and layouts, which `torch.nn.Module.load_state_dict` takes as they are.
+
+use crate::cpu::{Data, Tensor};
+use crate::error::{Error, Result};
+use crate::nn::Parameter;
+use crate::tensor::DType;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Writes `bytes` to `path` in one go: what was there stays until the new content is complete on disk.
+///
+/// # Errors
+/// If the folder can't be written or the disk is full.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().map_err(Error::io("write", path))
+}
+
+/// Writes `values` of `parameters` in PyTorch's layouts.
+///
+/// # Errors
+/// If the file can't be written.
+pub fn save(path: &Path, parameters: &[Parameter], values: &[Tensor<f32>]) -> Result<()> {
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = parameters
+        .iter()
+        .zip(values)
+        .map(|(p, value)| {
+            let bytes = bytemuck::cast_slice(&p.to_file(value)).to_vec();
+            (p.name.clone(), p.file_shape().dims().to_vec(), bytes)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        Ok((
+            name.as_str(),
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| broken(path, e))?,
+        ))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(path, e))?;
+    write_whole(path, &bytes)
+}
+
+/// Reads values for `parameters` by name.
+///
+/// # Errors
+/// If the file can't be read, or lacks a parameter, or holds one of another shape.
+pub fn load(path: &Path, parameters: &[Parameter]) -> Result<Vec<Tensor<f32>>> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
+    parameters
+        .iter()
+        .map(|p| {
+            let view = file.tensor(&p.name).map_err(|_| {
+                let names = file.names().join(", ");
+                Error::Config(format!(
+                    "{} has no tensor {}; it holds {names}",
+                    path.display(),
+                    p.name
+                ))
+            })?;
+            if view.dtype() != Dtype::F32 || view.shape() != p.file_shape().dims() {
+                return Err(Error::Config(format!(
+                    "{}: {} is {:?}{:?}, but the model needs F32{}",
+                    path.display(),
+                    p.name,
+                    view.dtype(),
+                    view.shape(),
+                    p.file_shape()
+                )));
+            }
+            let values: Vec<f32> = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            Ok(p.from_file(&values))
+        })
+        .collect()
+}
+
+fn broken(path: &Path, e: safetensors::SafeTensorError) -> Error {
+    Error::Config(format!(
+        "{} is no usable safetensors file: {e}",
+        path.display()
+    ))
+}
+
+/// Everything that a run needs to go on: variables as they are inside the engine, and where it was.
+pub struct Checkpoint {
+    /// Variables by name.
+    pub variables: Vec<(String, Tensor<f32>)>,
+    /// Epochs that are done.
+    pub epoch: u32,
+    /// Steps that are done.
+    pub step: u64,
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let tensors: Vec<(&str, Dtype, &[usize], &[u8])> = self
+            .variables
+            .iter()
+            .map(|(name, value)| match &value.data {
+                Data::Real(x) => (
+                    name.as_str(),
+                    Dtype::F32,
+                    value.dims(),
+                    bytemuck::cast_slice(x),
+                ),
+                Data::Index(x) => (
+                    name.as_str(),
+                    Dtype::U32,
+                    value.dims(),
+                    bytemuck::cast_slice(x),
+                ),
+            })
+            .collect();
+        let views = tensors.into_iter().map(|(name, dtype, shape, bytes)| {
+            Ok((
+                name,
+                TensorView::new(dtype, shape.to_vec(), bytes).map_err(|e| broken(path, e))?,
+            ))
+        });
+        let views = views.collect::<Result<Vec<_>>>()?;
+        let progress = format!("{} {}", self.epoch, self.step);
+        let metadata = HashMap::from([("progress".to_string(), progress)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(path, e))?;
+        write_whole(path, &bytes)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// If the file can't be read or is no checkpoint.
+    pub fn load(path: &Path) -> Result<Checkpoint> {
+        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, e))?;
+        let progress = header.metadata().as_ref().and_then(|m| m.get("progress"));
+        let numbers: Vec<u64> = progress
+            .map(|p| p.split(' ').filter_map(|n| n.parse().ok()).collect())
+            .unwrap_or_default();
+        let &[epoch, step] = &numbers[..] else {
+            return Err(Error::Config(format!(
+                "{} is no checkpoint of wgrad",
+                path.display()
+            )));
+        };
+        let variables = file
+            .tensors()
+            .into_iter()
+            .map(|(name, view)| {
+                let words: Vec<u32> = view
+                    .data()
+                    .chunks_exact(4)
+                    .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect();
+                let dtype = if view.dtype() == Dtype::U32 {
+                    DType::U32
+                } else {
+                    DType::F32
+                };
+                let data = match dtype {
+                    DType::U32 => Data::Index(words),
+                    DType::F32 => Data::Real(words.into_iter().map(f32::from_bits).collect()),
+                };
+                (
+                    name,
+                    Tensor {
+                        shape: view.shape().into(),
+                        data,
+                    },
+                )
+            })
+            .collect();
+        Ok(Checkpoint {
+            variables,
+            epoch: epoch as u32,
+            step,
+        })
+    }
+}
