@@ -7,11 +7,15 @@ pub mod data;
 mod error;
 pub mod gpu;
 pub mod graph;
+pub mod nn;
 pub mod ops;
+pub mod optim;
 pub mod passes;
 pub mod plan;
 pub mod random;
+pub mod settings;
 pub mod shader;
 pub mod tensor;
+pub mod train;
 
 pub use error::{Error, Result};

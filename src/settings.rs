@@ -117,7 +117,11 @@ impl Default for Settings {
             data: DataSettings::default(),
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
-            model: ModelSpec { name: String::new(), input: Vec::new(), layers: Vec::new() },
+            model: ModelSpec {
+                name: String::new(),
+                input: Vec::new(),
+                layers: Vec::new(),
+            },
         }
     }
 }
@@ -128,7 +132,10 @@ impl Settings {
     /// # Errors
     /// Never, unless the built-in model is broken.
     pub fn preset() -> Result<Settings> {
-        Ok(Settings { model: ModelSpec::preset("mnist-cnn")?, ..Settings::default() })
+        Ok(Settings {
+            model: ModelSpec::preset("mnist-cnn")?,
+            ..Settings::default()
+        })
     }
 
     /// Reads a settings file. `model` and `data` may be a name or path in place of a table; paths are relative to the file.
@@ -140,11 +147,13 @@ impl Settings {
         let mut table: toml::Table = parse(&text, &path.display().to_string())?;
         let folder = path.parent().unwrap_or(Path::new("."));
         if let Some(toml::Value::String(source)) = table.get("data") {
-            let data = toml::Table::from_iter([("source".to_string(), toml::Value::from(source.clone()))]);
+            let data =
+                toml::Table::from_iter([("source".to_string(), toml::Value::from(source.clone()))]);
             table.insert("data".to_string(), toml::Value::Table(data));
         }
         if let Some(toml::Value::String(name)) = table.get("optimizer") {
-            let optimizer = toml::Table::from_iter([("name".to_string(), toml::Value::from(name.clone()))]);
+            let optimizer =
+                toml::Table::from_iter([("name".to_string(), toml::Value::from(name.clone()))]);
             table.insert("optimizer".to_string(), toml::Value::Table(optimizer));
         }
         let model = match table.get("model") {
@@ -153,20 +162,26 @@ impl Settings {
         };
         let spec = match model {
             Some(spec) => spec,
-            None if table.contains_key("model") => ModelSpec { name: String::new(), input: vec![], layers: vec![] },
+            None if table.contains_key("model") => ModelSpec {
+                name: String::new(),
+                input: vec![],
+                layers: vec![],
+            },
             None => ModelSpec::preset("mnist-cnn")?,
         };
         let inline = matches!(table.get("model"), Some(toml::Value::Table(_)));
         if !inline {
             table.remove("model");
         }
-        let text = toml::to_string(&table).map_err(|e| Error::Config(format!("{}: {e}", path.display())))?;
+        let text = toml::to_string(&table)
+            .map_err(|e| Error::Config(format!("{}: {e}", path.display())))?;
         let mut settings: Settings = parse(&text, &path.display().to_string())?;
         if !inline {
             settings.model = spec;
         }
         let source = Path::new(&settings.data.source);
-        if settings.data.source != "digits" && source.is_relative() && folder.join(source).is_dir() {
+        if settings.data.source != "digits" && source.is_relative() && folder.join(source).is_dir()
+        {
             settings.data.source = folder.join(source).display().to_string();
         }
         Ok(settings)
@@ -190,13 +205,13 @@ impl Settings {
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return wrong("label_smoothing must be at least 0 and below 1");
         }
-        if self.clip_norm.is_some_and(|norm| norm.is_nan() || norm <= 0.0) {
+        if self
+            .clip_norm
+            .is_some_and(|norm| norm.is_nan() || norm <= 0.0)
+        {
             return wrong("clip_norm must be above 0");
         }
-        if !(self.optimizer.lr().is_finite() && self.optimizer.lr() > 0.0) {
-            return wrong("the learning rate must be a number above 0");
-        }
-        Ok(())
+        self.optimizer.optimizer().validate()
     }
 
     /// Loads the data set and resolves what the settings left to it: mean, standard deviation, names of classes.
@@ -207,14 +222,22 @@ impl Settings {
         let dataset = match self.data.source.as_str() {
             "digits" => {
                 if self.data.train == 0 || self.data.test == 0 {
-                    return Err(Error::Config("data.train and data.test must be at least 1".to_string()));
+                    return Err(Error::Config(
+                        "data.train and data.test must be at least 1".to_string(),
+                    ));
                 }
                 data::digits(self.seed, self.data.train, self.data.test)
             }
-            folder => data::load_idx_dir(Path::new(folder)).map_err(|e| Error::Data(e.to_string()))?,
+            folder => {
+                data::load_idx_dir(Path::new(folder)).map_err(|e| Error::Data(e.to_string()))?
+            }
         };
         let stats = dataset.mean_std();
-        let std = stats.std.iter().map(|&s| if s > 0.0 { s } else { 1.0 }).collect();
+        let std = stats
+            .std
+            .iter()
+            .map(|&s| if s > 0.0 { s } else { 1.0 })
+            .collect();
         self.data.mean.get_or_insert(stats.mean);
         self.data.std.get_or_insert(std);
         self.data.classes = dataset.classes.clone();
@@ -222,7 +245,9 @@ impl Settings {
         for (name, values) in [("data.mean", &self.data.mean), ("data.std", &self.data.std)] {
             let values = values.as_deref().unwrap_or_default();
             if values.len() != channels || values.iter().any(|v| !v.is_finite()) {
-                return Err(Error::Config(format!("{name} must be {channels} numbers, one for each channel")));
+                return Err(Error::Config(format!(
+                    "{name} must be {channels} numbers, one for each channel"
+                )));
             }
         }
         if self.data.std.iter().flatten().any(|&s| s <= 0.0) {
@@ -259,7 +284,9 @@ pub fn named_model(name: &str, folder: &Path) -> Result<ModelSpec> {
 /// Says the file, the line and what is wrong with it.
 pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
     toml::from_str(text).map_err(|e: toml::de::Error| {
-        let line = e.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+        let line = e
+            .span()
+            .map(|span| text[..span.start.min(text.len())].lines().count().max(1));
         let place = line.map_or(file.to_string(), |line| format!("{file}, line {line}"));
         let message = e.message().trim().replace('\n', " ");
         Error::Config(format!("{place}: {message}{}", suggestion(&message)))
@@ -269,7 +296,9 @@ pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
 /// For serde's "unknown field `x`, expected one of `a`, `b`": which of them `x` most looks like.
 fn suggestion(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let [unknown, known @ ..] = &quoted[..] else { return String::new() };
+    let [unknown, known @ ..] = &quoted[..] else {
+        return String::new();
+    };
     if !message.starts_with("unknown") {
         return String::new();
     }
@@ -289,8 +318,13 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_answered_with_the_nearest() {
-        let error = parse::<Settings>("seed = 1\nepoch = 3\n", "run.toml").unwrap_err().to_string();
-        assert!(error.contains("run.toml, line 2") && error.contains("did you mean `epochs`?"), "{error}");
+        let error = parse::<Settings>("seed = 1\nepoch = 3\n", "run.toml")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("run.toml, line 2") && error.contains("did you mean `epochs`?"),
+            "{error}"
+        );
         let text = "name = \"m\"\ninput = [4]\n[[layer]]\ntype = \"dense\"\nunit = 3\n";
         let error = parse::<ModelSpec>(text, "m.toml").unwrap_err().to_string();
         assert!(error.contains("did you mean `units`?"), "{error}");

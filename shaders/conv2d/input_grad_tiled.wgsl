@@ -1,5 +1,5 @@
-// conv2d input gradient as a contraction: workgroup-memory tiles, any adapter. Operands, layout and parameters: conv2d/input_grad_operands; outputs per
-// workgroup: shared/contraction_tiled.
+// conv2d input gradient as a contraction: workgroup-memory tiles, any adapter.
+// Operands, layout and parameters: conv2d/input_grad_operands; outputs per workgroup: shared/contraction_tiled.
 #import shared/store_vec4
 #import conv2d/input_grad_operands
 #import shared/contraction_tiled

@@ -1,5 +1,5 @@
-// conv2d weight gradient as a contraction: subgroups of 8, no workgroup memory. Operands, layout and parameters: conv2d/weight_grad_operands; outputs per
-// workgroup: shared/contraction_broadcast.
+// conv2d weight gradient as a contraction: subgroups of 8, no workgroup memory.
+// Operands, layout and parameters: conv2d/weight_grad_operands; outputs per workgroup: shared/contraction_broadcast.
 #import shared/store_vec4
 #import conv2d/weight_grad_operands
 #import shared/contraction_broadcast

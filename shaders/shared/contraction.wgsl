@@ -18,10 +18,12 @@ override A_VEC4: bool = true;
 override A_K_CONTIGUOUS: bool = true;
 override B_VEC4: bool = true;
 override B_K_CONTIGUOUS: bool = false;
-// Some segment's length is not a multiple of 4.
+// Some segment's length is not a multiple of a step: 4 k when broadcast, 16 when tiled.
 override K_TAIL: bool = true;
 // Store C[n, m] in place of C[m, n].
 override TRANSPOSE_OUT: bool = false;
+// Let the rows of a tile run along n and its columns along m: for n below the narrowest tile.
+override SWAP_OPERANDS: bool = false;
 
 // Element k of the segment exists iff first <= k < end, at the linear address base + k * stride; otherwise it is 0.
 struct Line {
@@ -97,6 +99,48 @@ fn b_fetch(line: Line, k: i32) -> vec4<f32> {
         b_texel(line, ks.z)[part.z & 3], b_texel(line, ks.w)[part.w & 3]);
 }
 
+// What a row of the tile (or a column) reads: a row of A or a column of B, whichever SWAP_OPERANDS makes it.
+struct Source {
+    a: ARow,
+    b: BColumn,
+}
+
+fn source_line(source: Source, is_b: bool, segment: u32) -> Line {
+    if (is_b) {
+        return b_line(source.b, segment);
+    }
+    return a_line(source.a, segment);
+}
+
+fn fetch(line: Line, is_b: bool, k: i32) -> vec4<f32> {
+    if (is_b) {
+        return b_fetch(line, k);
+    }
+    return a_fetch(line, k);
+}
+
+// True if a fetch gives 4 rows (columns) at one k, false if it gives 4 k of one.
+fn fetches_across(is_b: bool) -> bool {
+    return select(A_VEC4 && !A_K_CONTIGUOUS, B_VEC4 && !B_K_CONTIGUOUS, is_b);
+}
+
+// Extent of A (rows) or B (columns).
+fn extent(is_b: bool) -> u32 {
+    return select(params.m, params.n, is_b);
+}
+
+// The source at `index` of A or B, or the last there is.
+fn source_at(index: u32, is_b: bool, batch: u32) -> Source {
+    let i = min(index, extent(is_b) - select(1u, 4u, fetches_across(is_b)));
+    var source: Source;
+    if (is_b) {
+        source.b = b_column(i, batch);
+    } else {
+        source.a = a_row(i, batch);
+    }
+    return source;
+}
+
 // Which part of the output a workgroup computes: a tile, of one matrix of the batch, over one split of the segments.
 struct Tile {
     row: u32,
@@ -119,36 +163,34 @@ fn tile_at(index: u32, tile_rows: u32, tile_columns: u32) -> Tile {
         split < params.splits);
 }
 
-// A row of the tile (the first of a texel of 4 rows), or the last there is.
-fn existing_row(tile: Tile, offset: u32) -> ARow {
-    let last = params.m - select(1u, 4u, A_VEC4 && !A_K_CONTIGUOUS);
-    return a_row(min(tile.row + offset, last), tile.batch);
+fn row_at(tile: Tile, offset: u32) -> Source {
+    return source_at(tile.row + offset, SWAP_OPERANDS, tile.batch);
 }
 
-// A column of the tile (the first of a texel of 4 columns), or the last there is.
-fn existing_column(tile: Tile, offset: u32) -> BColumn {
-    let last = params.n - select(1u, 4u, B_VEC4 && !B_K_CONTIGUOUS);
-    return b_column(min(tile.column + offset, last), tile.batch);
+fn column_at(tile: Tile, offset: u32) -> Source {
+    return source_at(tile.column + offset, !SWAP_OPERANDS, tile.batch);
 }
 
-// Stores rows row .. row+3 of columns column .. column+3, of which those inside m x n exist. Output
-// [splits, batches, m, n], or [splits, batches, n, m] when transposed.
+// Stores rows row .. row+3 of columns column .. column+3 of the tile, of which those inside the output exist. Output
+// [splits, batches, m, n], or [splits, batches, n, m] with TRANSPOSE_OUT.
 fn store_block(tile: Tile, row: u32, column: u32, c: mat4x4<f32>) {
-    let rows = i32(params.m) - i32(row);
-    let columns = i32(params.n) - i32(column);
+    let height = extent(SWAP_OPERANDS);
+    let width = extent(!SWAP_OPERANDS);
+    let rows = i32(height) - i32(row);
+    let columns = i32(width) - i32(column);
     let slice = (tile.split * params.batches + tile.batch) * params.m * params.n;
-    if (TRANSPOSE_OUT) {
+    if (TRANSPOSE_OUT != SWAP_OPERANDS) {
         let t = transpose(c);
-        let first = slice + column * params.m + row;
+        let first = slice + column * height + row;
         store(first, t[0], select(0, rows, columns > 0));
-        store(first + params.m, t[1], select(0, rows, columns > 1));
-        store(first + 2u * params.m, t[2], select(0, rows, columns > 2));
-        store(first + 3u * params.m, t[3], select(0, rows, columns > 3));
+        store(first + height, t[1], select(0, rows, columns > 1));
+        store(first + 2u * height, t[2], select(0, rows, columns > 2));
+        store(first + 3u * height, t[3], select(0, rows, columns > 3));
     } else {
-        let first = slice + row * params.n + column;
+        let first = slice + row * width + column;
         store(first, c[0], select(0, columns, rows > 0));
-        store(first + params.n, c[1], select(0, columns, rows > 1));
-        store(first + 2u * params.n, c[2], select(0, columns, rows > 2));
-        store(first + 3u * params.n, c[3], select(0, columns, rows > 3));
+        store(first + width, c[1], select(0, columns, rows > 1));
+        store(first + 2u * width, c[2], select(0, columns, rows > 2));
+        store(first + 3u * width, c[3], select(0, columns, rows > 3));
     }
 }

@@ -1,10 +1,9 @@
 // The contraction for subgroups of 8: a workgroup is one subgroup and computes TILE_ROWS by TILE_COLUMNS outputs, with
 // no workgroup memory and no barrier. Lane l owns columns 4l .. 4l+3 of every 32, for all rows, in registers. A step
-// takes 4 k: the lanes read the tile's part of A between them, each value reaches the others by subgroupShuffle
-// from a literal lane, and every lane reads B for its own columns.
+// takes 4 k: the lanes read the rows' values between them, each of which reaches the others by subgroupShuffle from a
+// literal lane, and every lane reads the values of its own columns.
 //
-// Slot s of A is 8 rows: lane l holds 4 k of row 8s + l, or, when A is read as texels of 4 rows, rows 8s + 4(l/4) .. +3
-// at k + l%4.
+// A slot is 8 rows: lane l holds 4 k of row 8s + l or, where texels hold 4 rows, rows 8s + 4(l/4) .. +3 at k + l%4.
 #import shared/grid
 #import shared/contraction
 
@@ -19,18 +18,15 @@ override SHORT_SEGMENTS: bool = false;
 // 4s and 4s+1, by the next 32 columns 4s+2 and 4s+3.
 alias Blocks = array<mat4x4<f32>, 16>;
 
-fn row_on_lane() -> bool {
-    return A_K_CONTIGUOUS || !A_VEC4;
+// Which row of a slot this lane reads (the first of a texel of 4).
+fn slot_row(tile: Tile, slot: u32, lane: u32) -> Source {
+    return row_at(tile, 8u * slot + select(lane, lane & 4u, fetches_across(SWAP_OPERANDS)));
 }
 
 // The line this lane reads for a slot, moved so that its element k is the first it needs in the step at k.
-fn slot_row(tile: Tile, slot: u32, lane: u32) -> ARow {
-    return existing_row(tile, 8u * slot + select(lane & 4u, lane, row_on_lane()));
-}
-
-fn slot_line(row: ARow, segment: u32, lane: u32) -> Line {
-    var line = a_line(row, segment);
-    if (!row_on_lane()) {
+fn slot_line(row: Source, segment: u32, lane: u32) -> Line {
+    var line = source_line(row, SWAP_OPERANDS, segment);
+    if (fetches_across(SWAP_OPERANDS)) {
         let k = i32(lane & 3u);
         line.base += k * line.stride;
         line.first -= k;
@@ -39,48 +35,54 @@ fn slot_line(row: ARow, segment: u32, lane: u32) -> Line {
     return line;
 }
 
-// A's values for 4 rows of a slot: matrix column i holds the 4 k of row i.
+// The values for 4 rows of a slot: matrix column i holds the 4 k of row i.
 fn broadcast_rows(slot: vec4<f32>, lane: u32) -> mat4x4<f32> {
     let texels = mat4x4<f32>(
         subgroupShuffle(slot, lane), subgroupShuffle(slot, lane + 1u),
         subgroupShuffle(slot, lane + 2u), subgroupShuffle(slot, lane + 3u));
-    if (row_on_lane()) {
-        return texels;
+    if (fetches_across(SWAP_OPERANDS)) {
+        return transpose(texels);
     }
-    return transpose(texels);
+    return texels;
 }
 
-// The lines of 4 neighbouring columns: one of texels, or one per column.
+// What 4 neighbouring columns read, and their lines; only the first where a fetch gives all 4.
+struct Columns {
+    column: array<Source, 4>,
+}
+
 struct ColumnLines {
     line: array<Line, 4>,
 }
 
-struct Columns {
-    column: array<BColumn, 4>,
-}
-
 fn columns_at(tile: Tile, offset: u32) -> Columns {
     return Columns(array(
-        existing_column(tile, offset), existing_column(tile, offset + 1u),
-        existing_column(tile, offset + 2u), existing_column(tile, offset + 3u)));
+        column_at(tile, offset), column_at(tile, offset + 1u),
+        column_at(tile, offset + 2u), column_at(tile, offset + 3u)));
 }
 
 fn column_lines(columns: Columns, segment: u32) -> ColumnLines {
     return ColumnLines(array(
-        b_line(columns.column[0], segment), b_line(columns.column[1], segment),
-        b_line(columns.column[2], segment), b_line(columns.column[3], segment)));
+        source_line(columns.column[0], !SWAP_OPERANDS, segment),
+        source_line(columns.column[1], !SWAP_OPERANDS, segment),
+        source_line(columns.column[2], !SWAP_OPERANDS, segment),
+        source_line(columns.column[3], !SWAP_OPERANDS, segment)));
 }
 
-// B's values for a lane's 4 columns: matrix column j holds the 4 columns at k + j.
+fn fetch_column(line: Line, k: i32) -> vec4<f32> {
+    return fetch(line, !SWAP_OPERANDS, k);
+}
+
+// The values for a lane's 4 columns: matrix column j holds the 4 columns at k + j.
 fn fetch_columns(lines: ColumnLines, k: i32) -> mat4x4<f32> {
-    if (B_VEC4 && !B_K_CONTIGUOUS) {
+    if (fetches_across(!SWAP_OPERANDS)) {
         return mat4x4<f32>(
-            b_fetch(lines.line[0], k), b_fetch(lines.line[0], k + 1),
-            b_fetch(lines.line[0], k + 2), b_fetch(lines.line[0], k + 3));
+            fetch_column(lines.line[0], k), fetch_column(lines.line[0], k + 1),
+            fetch_column(lines.line[0], k + 2), fetch_column(lines.line[0], k + 3));
     }
     return transpose(mat4x4<f32>(
-        b_fetch(lines.line[0], k), b_fetch(lines.line[1], k),
-        b_fetch(lines.line[2], k), b_fetch(lines.line[3], k)));
+        fetch_column(lines.line[0], k), fetch_column(lines.line[1], k),
+        fetch_column(lines.line[2], k), fetch_column(lines.line[3], k)));
 }
 
 fn multiply_slot(blocks: ptr<function, Blocks>, slot: u32, a: vec4<f32>, b0: mat4x4<f32>, b1: mat4x4<f32>) {
@@ -101,6 +103,10 @@ struct Lines {
     columns1: ColumnLines,
 }
 
+fn fetch_row(line: Line, k: i32) -> vec4<f32> {
+    return fetch(line, SWAP_OPERANDS, k);
+}
+
 // Adds k .. k+3 of the segment.
 fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
     let b0 = fetch_columns(lines.columns0, k);
@@ -108,11 +114,11 @@ fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
     if (TILE_COLUMNS > 32u) {
         b1 = fetch_columns(lines.columns1, k);
     }
-    multiply_slot(blocks, 0u, a_fetch(lines.row[0], k), b0, b1);
-    multiply_slot(blocks, 1u, a_fetch(lines.row[1], k), b0, b1);
+    multiply_slot(blocks, 0u, fetch_row(lines.row[0], k), b0, b1);
+    multiply_slot(blocks, 1u, fetch_row(lines.row[1], k), b0, b1);
     if (TILE_ROWS > 16u) {
-        multiply_slot(blocks, 2u, a_fetch(lines.row[2], k), b0, b1);
-        multiply_slot(blocks, 3u, a_fetch(lines.row[3], k), b0, b1);
+        multiply_slot(blocks, 2u, fetch_row(lines.row[2], k), b0, b1);
+        multiply_slot(blocks, 3u, fetch_row(lines.row[3], k), b0, b1);
     }
 }
 

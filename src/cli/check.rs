@@ -32,13 +32,26 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         vec![args.device.choice()]
     };
-    let wanted = |name: &str| args.filter.as_deref().is_none_or(|part| name.contains(part));
+    let wanted = |name: &str| {
+        args.filter
+            .as_deref()
+            .is_none_or(|part| name.contains(part))
+    };
     if !REGISTRY.iter().any(|op| wanted(op.name)) {
         let names: Vec<_> = REGISTRY.iter().map(|op| op.name).collect();
         let asked = args.filter.unwrap_or_default();
-        return Err(wgrad::Error::Config(format!("no operation is called {asked}; there are {}", names.join(", "))).into());
+        return Err(wgrad::Error::Config(format!(
+            "no operation is called {asked}; there are {}",
+            names.join(", ")
+        ))
+        .into());
     }
-    let mut table = Table { json: args.json, groups: 0, failed: 0, cases: 0 };
+    let mut table = Table {
+        json: args.json,
+        groups: 0,
+        failed: 0,
+        cases: 0,
+    };
     table.gradient_rules(&wanted, args.seed)?;
     for choice in choices {
         let gpu = Gpu::open(&choice)?;
@@ -53,7 +66,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         printed?;
     }
     table.end()?;
-    Ok(if table.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if table.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 struct Table {
@@ -86,7 +103,10 @@ impl Table {
                 "op": "all", "pass": "gradient rules", "variant": "f64 differences", "cases": cases, "ok": failures.is_empty(),
             }));
         }
-        println!("gradient rules against differences in f64: {cases} cases, {} failed", failures.len());
+        println!(
+            "gradient rules against differences in f64: {cases} cases, {} failed",
+            failures.len()
+        );
         for failure in failures {
             println!("  {failure}");
         }
@@ -95,8 +115,14 @@ impl Table {
 
     fn adapter(&self, gpu: &Gpu) -> anyhow::Result<()> {
         if !self.json {
-            println!("kernels against the CPU reference on {} ({:?}, {})", gpu.info.name, gpu.info.backend, gpu.info.driver_info);
-            println!("  {:<24} {:<9} {:<10} {:>5}  {:>11}  {:>9}", "op", "pass", "variant", "cases", "worst error", "tolerance");
+            println!(
+                "kernels against the CPU reference on {} ({:?}, {})",
+                gpu.info.name, gpu.info.backend, gpu.info.driver_info
+            );
+            println!(
+                "  {:<24} {:<9} {:<10} {:>5}  {:>11}  {:>9}",
+                "op", "pass", "variant", "cases", "worst error", "tolerance"
+            );
         }
         Ok(())
     }
@@ -124,7 +150,10 @@ impl Table {
 
     fn end(&self) -> anyhow::Result<()> {
         if !self.json {
-            println!("{} groups, {} cases, {} failed", self.groups, self.cases, self.failed);
+            println!(
+                "{} groups, {} cases, {} failed",
+                self.groups, self.cases, self.failed
+            );
         }
         Ok(())
     }

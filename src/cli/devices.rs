@@ -60,7 +60,11 @@ fn text(number: usize, a: &AdapterSummary) -> String {
         TextureReads::Never => "",
         _ => ", operands through textures",
     };
-    let features: Vec<_> = a.features.iter_names().map(|(name, _)| name.to_lowercase()).collect();
+    let features: Vec<_> = a
+        .features
+        .iter_names()
+        .map(|(name, _)| name.to_lowercase())
+        .collect();
     format!(
         "{number}: {}\n   {:?} through {:?}, driver {} {}\n   {} MiB a binding, {} MiB a buffer, {} KiB of workgroup memory, {} invocations a workgroup\n   {subgroups}{textures}; features used: {}\n",
         a.info.name,
@@ -72,6 +76,10 @@ fn text(number: usize, a: &AdapterSummary) -> String {
         mib(a.target.max_buffer_bytes),
         a.limits.max_compute_workgroup_storage_size >> 10,
         a.limits.max_compute_invocations_per_workgroup,
-        if features.is_empty() { "none".to_string() } else { features.join(", ") },
+        if features.is_empty() {
+            "none".to_string()
+        } else {
+            features.join(", ")
+        },
     )
 }

@@ -37,7 +37,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut session = Session::evaluation(&engine, settings, network, dataset.test)?;
     let test = session.evaluate()?;
     if args.json {
-        print_json(&json!({"test_loss": test.loss, "test_accuracy": test.accuracy, "count": test.count}))?;
+        print_json(
+            &json!({"test_loss": test.loss, "test_accuracy": test.accuracy, "count": test.count}),
+        )?;
     } else {
         println!(
             "test loss {:.4}, test accuracy {:.2}% of {} images of {} ({})",

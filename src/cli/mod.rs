@@ -58,7 +58,9 @@ impl DeviceArgs {
     fn choice(&self) -> AdapterChoice {
         match &self.adapter {
             None => AdapterChoice::Best,
-            Some(text) => text.parse().map_or_else(|_| AdapterChoice::Name(text.clone()), AdapterChoice::Number),
+            Some(text) => text
+                .parse()
+                .map_or_else(|_| AdapterChoice::Name(text.clone()), AdapterChoice::Number),
         }
     }
 }
@@ -66,7 +68,10 @@ impl DeviceArgs {
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("WGRAD_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let outcome = match Cli::parse().command {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
@@ -80,12 +85,16 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // A reader that went away, as `head` does, is no failure of ours to report.
-            let pipe = error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
+            let pipe = error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
             if pipe {
                 return ExitCode::SUCCESS;
             }
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            let usage = error.downcast_ref::<wgrad::Error>().is_some_and(wgrad::Error::is_usage);
+            let usage = error
+                .downcast_ref::<wgrad::Error>()
+                .is_some_and(wgrad::Error::is_usage);
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }

@@ -42,7 +42,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = if args.run.ends_with(".toml") {
         Settings::read(&PathBuf::from(&args.run))?
     } else {
-        Settings { model: named_model(&args.run, Path::new("."))?, ..Settings::preset()? }
+        Settings {
+            model: named_model(&args.run, Path::new("."))?,
+            ..Settings::preset()?
+        }
     };
     settings.batch = args.batch.unwrap_or(settings.batch);
     settings.check()?;
@@ -52,7 +55,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.data.std.get_or_insert(vec![1.0; channels]);
     let set = if args.eval { "test" } else { "train" };
     let samples = settings.data.train.max(settings.batch);
-    let shape = DataShape { set, samples, batch: settings.batch, sample: network.spec.input.clone() };
+    let shape = DataShape {
+        set,
+        samples,
+        batch: settings.batch,
+        sample: network.spec.input.clone(),
+    };
     let graph = if args.eval {
         evaluation_graph(&network, &settings, &shape)?
     } else {
@@ -75,7 +83,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             "flops": plan.launches().map(|l| l.flops).sum::<u64>(),
         }))?;
     } else {
-        println!("Graph, simplified:\n{}\nPlan for {}:\n{plan}", passes::simplify(&graph)?, target.name);
+        println!(
+            "Graph, simplified:\n{}\nPlan for {}:\n{plan}",
+            passes::simplify(&graph)?,
+            target.name
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

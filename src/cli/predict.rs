@@ -38,7 +38,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.adapter = args.device.adapter.or(settings.adapter);
     let network = Network::new(settings.model.clone())?;
     let &[height, width, channels] = &network.spec.input[..] else {
-        return Err(Error::Config(format!("model {} does not take images", network.spec.name)).into());
+        return Err(
+            Error::Config(format!("model {} does not take images", network.spec.name)).into(),
+        );
     };
     let mut images = Vec::with_capacity(args.images.len() * height * width * channels);
     for path in &args.images {
@@ -46,7 +48,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let classes = settings.data.classes.clone();
     let labels = vec![0; args.images.len()];
-    let set = ImageSet { images, labels, height, width, channels };
+    let set = ImageSet {
+        images,
+        labels,
+        height,
+        width,
+        channels,
+    };
     let (engine, told) = open_engine(&settings)?;
     if let Some(told) = told {
         eprintln!("note: {told}");
@@ -62,7 +70,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         order.truncate(args.top.max(1));
-        let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+        let name = |class: usize| {
+            classes
+                .get(class)
+                .cloned()
+                .unwrap_or_else(|| class.to_string())
+        };
         if args.json {
             let top: Vec<_> = order
                 .iter()
@@ -70,8 +83,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 .collect();
             print_json(&json!({"file": path.display().to_string(), "top": top}))?;
         } else {
-            let top: Vec<String> =
-                order.iter().map(|&class| format!("{} {:.1}%", name(class), 100.0 * probabilities[class])).collect();
+            let top: Vec<String> = order
+                .iter()
+                .map(|&class| format!("{} {:.1}%", name(class), 100.0 * probabilities[class]))
+                .collect();
             println!("{}: {}", path.display(), top.join(", "));
         }
     }
@@ -79,7 +94,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The bytes of an image file, resized to what the model takes.
-fn pixels(path: &Path, height: usize, width: usize, channels: usize, invert: bool) -> anyhow::Result<Vec<u8>> {
+fn pixels(
+    path: &Path,
+    height: usize,
+    width: usize,
+    channels: usize,
+    invert: bool,
+) -> anyhow::Result<Vec<u8>> {
     let mut reader = image::ImageReader::open(path)
         .and_then(image::ImageReader::with_guessed_format)
         .with_context(|| format!("cannot read {}", path.display()))?;
@@ -101,7 +122,12 @@ fn pixels(path: &Path, height: usize, width: usize, channels: usize, invert: boo
     let mut bytes = match channels {
         1 => resized.into_luma8().into_raw(),
         3 => resized.into_rgb8().into_raw(),
-        n => return Err(Error::Config(format!("the model takes images of {n} channels; image files give 1 or 3")).into()),
+        n => {
+            return Err(Error::Config(format!(
+                "the model takes images of {n} channels; image files give 1 or 3"
+            ))
+            .into());
+        }
     };
     if invert {
         bytes.iter_mut().for_each(|b| *b = 255 - *b);
@@ -111,7 +137,10 @@ fn pixels(path: &Path, height: usize, width: usize, channels: usize, invert: boo
 
 fn softmax(logits: &[f32]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exps: Vec<f64> = logits.iter().map(|&x| f64::from(x - largest).exp()).collect();
+    let exps: Vec<f64> = logits
+        .iter()
+        .map(|&x| f64::from(x - largest).exp())
+        .collect();
     let total: f64 = exps.iter().sum();
     exps.into_iter().map(|e| e / total).collect()
 }

@@ -18,14 +18,20 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(json: bool, epochs: u32) -> Self {
         let bar = (!json && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
+            let bar =
+                ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
             let template = "{prefix} [{bar:28}] {pos}/{len}  {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar
         });
-        Progress { json, bar, epochs, last_line: Instant::now() }
+        Progress {
+            json,
+            bar,
+            epochs,
+            last_line: Instant::now(),
+        }
     }
 
     /// A line for people; silent under `--json`.
@@ -66,7 +72,10 @@ impl Observer for Progress {
             bar.set_message(text);
         } else if !self.json && self.last_line.elapsed() >= EVERY && r.step < r.steps {
             self.last_line = Instant::now();
-            self.say(&format!("epoch {}/{}  step {}/{}  {text}", r.epoch, self.epochs, r.step, r.steps));
+            self.say(&format!(
+                "epoch {}/{}  step {}/{}  {text}",
+                r.epoch, self.epochs, r.step, r.steps
+            ));
         }
     }
 
@@ -97,7 +106,11 @@ pub(super) fn short(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match seconds {
         s if s < 59.95 => format!("{s:.1} s"),
-        s if s < 3599.5 => format!("{} min {} s", (s.round() as u64) / 60, (s.round() as u64) % 60),
+        s if s < 3599.5 => format!(
+            "{} min {} s",
+            (s.round() as u64) / 60,
+            (s.round() as u64) % 60
+        ),
         s => format!("{} h {} min", s as u64 / 3600, s as u64 % 3600 / 60),
     }
 }

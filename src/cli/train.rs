@@ -2,12 +2,10 @@
 
 use super::progress::{Progress, short};
 use super::{DeviceArgs, print_json};
-use clap::Args as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::Error;
 use wgrad::nn::Network;
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};
@@ -71,7 +69,10 @@ impl Args {
         let mut settings = match (&self.config, &self.preset) {
             (Some(path), _) => Settings::read(path)?,
             (None, Some(name)) if name.ends_with(".toml") => Settings::read(Path::new(name))?,
-            (None, Some(name)) => Settings { model: named_model(name, here)?, ..Settings::preset()? },
+            (None, Some(name)) => Settings {
+                model: named_model(name, here)?,
+                ..Settings::preset()?
+            },
             (None, None) => Settings::preset()?,
         };
         if let Some(name) = &self.model {

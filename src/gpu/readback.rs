@@ -39,7 +39,12 @@ impl Readback {
                     })
                 })?;
                 let (sender, receiver) = flume::bounded(1);
-                Ok(Slot { staging, sender, receiver, submission: None })
+                Ok(Slot {
+                    staging,
+                    sender,
+                    receiver,
+                    submission: None,
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(Readback {
@@ -95,9 +100,10 @@ impl Readback {
         }
         let slot = &self.slots[self.oldest];
         let poll = match (&slot.submission, wait) {
-            (Some(submission), true) => {
-                wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: None }
-            }
+            (Some(submission), true) => wgpu::PollType::Wait {
+                submission_index: Some(submission.clone()),
+                timeout: None,
+            },
             _ => wgpu::PollType::Poll,
         };
         let polled = gpu.device.poll(poll);

@@ -4,9 +4,7 @@ use super::layer::{Activation, Layer, LayerKind, ModelSpec};
 use super::parameter::{Init, Layout, Parameter};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
-use crate::ops::avg_pool2d::AvgPool2d;
 use crate::ops::conv2d::Conv2d;
-use crate::ops::max_pool2d::MaxPool2d;
 use crate::tensor::TensorType;
 
 /// Whether a network is built for training or for use.
@@ -43,14 +41,22 @@ impl Network {
     /// If a layer does not fit the one before it; the message names both and their shapes.
     pub fn new(spec: ModelSpec) -> Result<Network> {
         if spec.input.is_empty() || spec.input.contains(&0) {
-            return Err(Error::Config(format!("model {}: input {:?} is no shape", spec.name, spec.input)));
+            return Err(Error::Config(format!(
+                "model {}: input {:?} is no shape",
+                spec.name, spec.input
+            )));
         }
         if spec.layers.is_empty() {
             return Err(Error::Config(format!("model {} has no layers", spec.name)));
         }
         let builder = Builder::new();
         let x = builder.input("x", TensorType::f32([&[1], &spec.input[..]].concat()));
-        let mut network = Network { spec, parameters: Vec::new(), shapes: Vec::new(), classes: 0 };
+        let mut network = Network {
+            spec,
+            parameters: Vec::new(),
+            shapes: Vec::new(),
+            classes: 0,
+        };
         let mut parameters = Vec::new();
         let mut shapes = Vec::new();
         let logits = network.walk(x, Mode::Eval, &mut parameters, &mut shapes)?;
@@ -87,7 +93,13 @@ impl Network {
         shapes: &mut Vec<Vec<usize>>,
     ) -> Result<Var<'g>> {
         let names = self.spec.layer_names()?;
-        let mut walk = Walk { builder: x.builder(), mode, parameters, flattened: None, dropouts: 0 };
+        let mut walk = Walk {
+            builder: x.builder(),
+            mode,
+            parameters,
+            flattened: None,
+            dropouts: 0,
+        };
         let mut x = x;
         let mut before = "the input".to_string();
         for (layer, name) in self.spec.layers.iter().zip(&names) {
@@ -126,7 +138,16 @@ impl<'g> Walk<'g, '_> {
             location: String::new(),
         };
         match &layer.kind {
-            LayerKind::Conv2d { filters, kernel, stride, padding, dilation, groups, bias, activation } => {
+            LayerKind::Conv2d {
+                filters,
+                kernel,
+                stride,
+                padding,
+                dilation,
+                groups,
+                bias,
+                activation,
+            } => {
                 let &[_, _, _, channels] = shape.dims() else {
                     return Err(misfit("it takes [height, width, channels]"));
                 };
@@ -137,31 +158,46 @@ impl<'g> Walk<'g, '_> {
                     dilation: dilation.each(),
                     groups: *groups,
                 };
-                if kh == 0 || kw == 0 || *filters == 0 || *groups == 0 || !channels.is_multiple_of(*groups) {
-                    return Err(misfit("filters, kernel and groups must be at least 1, and the groups must divide the channels"));
+                if kh == 0
+                    || kw == 0
+                    || *filters == 0
+                    || *groups == 0
+                    || !channels.is_multiple_of(*groups)
+                {
+                    return Err(misfit(
+                        "filters, kernel and groups must be at least 1, and the groups must divide the channels",
+                    ));
                 }
                 let own = channels / groups;
-                let init = Init::GlorotUniform { fan_in: kh * kw * own, fan_out: kh * kw * filters / groups };
-                let w = self.parameter(name, "weight", &[*filters, kh, kw, own], init, Layout::Conv)?;
+                let init = Init::GlorotUniform {
+                    fan_in: kh * kw * own,
+                    fan_out: kh * kw * filters / groups,
+                };
+                let w =
+                    self.parameter(name, "weight", &[*filters, kh, kw, own], init, Layout::Conv)?;
                 let y = x.conv2d(w, conv)?;
                 self.finish(y, name, *filters, *bias, *activation)
             }
-            LayerKind::MaxPool2d { size, stride, padding } => {
+            LayerKind::MaxPool2d {
+                size,
+                stride,
+                padding,
+            } => {
                 let kernel = size.each();
-                x.max_pool2d(MaxPool2d {
+                x.max_pool2d(
                     kernel,
-                    stride: stride.map_or(kernel, |s| s.each()),
-                    padding: padding.sides(kernel, [1, 1]),
-                })
+                    stride.map_or(kernel, |s| s.each()),
+                    padding.sides(kernel, [1, 1]),
+                )
             }
-            LayerKind::AvgPool2d { size, stride, padding } => {
+            LayerKind::AvgPool2d {
+                size,
+                stride,
+                padding,
+            } => {
                 let kernel = size.each();
-                x.avg_pool2d(AvgPool2d {
-                    kernel,
-                    stride: stride.map_or(kernel, |s| s.each()),
-                    padding: padding.sides(kernel, [1, 1]),
-                    count_include_pad: false,
-                })
+                let stride = stride.map_or(kernel, |s| s.each());
+                x.avg_pool2d(kernel, stride, padding.sides(kernel, [1, 1]), false)
             }
             LayerKind::GlobalAvgPool2d {} => {
                 let &[_, _, _, _] = shape.dims() else {
@@ -176,9 +212,15 @@ impl<'g> Walk<'g, '_> {
                 let batch = shape.dims()[0];
                 x.reshape([batch, shape.elements() / batch])
             }
-            LayerKind::Dense { units, bias, activation } => {
+            LayerKind::Dense {
+                units,
+                bias,
+                activation,
+            } => {
                 let &[_, inputs] = shape.dims() else {
-                    return Err(misfit("it takes one row of features; put a flatten layer before it"));
+                    return Err(misfit(
+                        "it takes one row of features; put a flatten layer before it",
+                    ));
                 };
                 if *units == 0 {
                     return Err(misfit("it needs at least one unit"));
@@ -187,7 +229,10 @@ impl<'g> Walk<'g, '_> {
                     Some(image) => Layout::DenseAfterFlatten { image },
                     None => Layout::Same,
                 };
-                let init = Init::GlorotUniform { fan_in: inputs, fan_out: *units };
+                let init = Init::GlorotUniform {
+                    fan_in: inputs,
+                    fan_out: *units,
+                };
                 let w = self.parameter(name, "weight", &[*units, inputs], init, layout)?;
                 let y = x.linear(w)?;
                 self.finish(y, name, *units, *bias, *activation)
@@ -199,7 +244,9 @@ impl<'g> Walk<'g, '_> {
                 let stream = self.dropouts;
                 self.dropouts += 1;
                 match self.mode {
-                    Mode::Train { step, seed } => x.dropout(step, *rate, seed, stream),
+                    Mode::Train { .. } => {
+                        Err(misfit(&format!("dropout {stream} can't be trained")))
+                    }
                     Mode::Eval => Ok(x),
                 }
             }
@@ -207,7 +254,14 @@ impl<'g> Walk<'g, '_> {
         }
     }
 
-    fn finish(&mut self, y: Var<'g>, name: &str, outputs: usize, bias: bool, activation: Activation) -> Result<Var<'g>> {
+    fn finish(
+        &mut self,
+        y: Var<'g>,
+        name: &str,
+        outputs: usize,
+        bias: bool,
+        activation: Activation,
+    ) -> Result<Var<'g>> {
         let y = if bias {
             y.add(self.parameter(name, "bias", &[outputs], Init::Zeros, Layout::Same)?)?
         } else {
@@ -216,11 +270,23 @@ impl<'g> Walk<'g, '_> {
         activate(y, activation)
     }
 
-    fn parameter(&mut self, layer: &str, part: &str, dims: &[usize], init: Init, layout: Layout) -> Result<Var<'g>> {
+    fn parameter(
+        &mut self,
+        layer: &str,
+        part: &str,
+        dims: &[usize],
+        init: Init,
+        layout: Layout,
+    ) -> Result<Var<'g>> {
         let name = format!("{layer}.{part}");
         let ty = TensorType::f32(dims);
         let variable = self.builder.variable(&name, ty.clone())?;
-        self.parameters.push(Parameter { name, ty, init, layout });
+        self.parameters.push(Parameter {
+            name,
+            ty,
+            init,
+            layout,
+        });
         Ok(variable)
     }
 }

@@ -150,7 +150,10 @@ impl Pair {
 
 /// Rows and columns added around an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "\"valid\", \"same\", a number, or [[top, bottom], [left, right]]")]
+#[serde(
+    untagged,
+    expecting = "\"valid\", \"same\", a number, or [[top, bottom], [left, right]]"
+)]
 pub enum PaddingSpec {
     /// By name.
     Named(NamedPadding),
@@ -181,7 +184,9 @@ impl PaddingSpec {
     pub fn sides(self, window: [usize; 2], dilation: [usize; 2]) -> [[usize; 2]; 2] {
         match self {
             PaddingSpec::Named(NamedPadding::Valid) => [[0, 0], [0, 0]],
-            PaddingSpec::Named(NamedPadding::Same) => crate::ops::conv2d::Conv2d::same(window, dilation),
+            PaddingSpec::Named(NamedPadding::Same) => {
+                crate::ops::conv2d::Conv2d::same(window, dilation)
+            }
             PaddingSpec::All(n) => [[n, n], [n, n]],
             PaddingSpec::Sides(sides) => sides,
         }
@@ -205,7 +210,9 @@ impl LayerKind {
     pub fn stem(&self) -> &'static str {
         match self {
             LayerKind::Conv2d { .. } => "conv",
-            LayerKind::MaxPool2d { .. } | LayerKind::AvgPool2d { .. } | LayerKind::GlobalAvgPool2d {} => "pool",
+            LayerKind::MaxPool2d { .. }
+            | LayerKind::AvgPool2d { .. }
+            | LayerKind::GlobalAvgPool2d {} => "pool",
             LayerKind::Flatten {} => "flatten",
             LayerKind::Dense { .. } => "dense",
             LayerKind::Dropout { .. } => "dropout",
@@ -216,9 +223,21 @@ impl LayerKind {
 
 /// Built-in models: name, what it is, file.
 pub const PRESETS: &[(&str, &str, &str)] = &[
-    ("mnist-cnn", "the Keras MNIST example: two convolutions, two dense layers", include_str!("../../assets/models/mnist-cnn.toml")),
-    ("lenet5", "LeNet-5 (LeCun 1998) with max-pooling and ReLU", include_str!("../../assets/models/lenet5.toml")),
-    ("mlp", "two hidden dense layers", include_str!("../../assets/models/mlp.toml")),
+    (
+        "mnist-cnn",
+        "the Keras MNIST example: two convolutions, two dense layers",
+        include_str!("../../assets/models/mnist-cnn.toml"),
+    ),
+    (
+        "lenet5",
+        "LeNet-5 (LeCun 1998) with max-pooling and ReLU",
+        include_str!("../../assets/models/lenet5.toml"),
+    ),
+    (
+        "mlp",
+        "two hidden dense layers",
+        include_str!("../../assets/models/mlp.toml"),
+    ),
 ];
 
 impl ModelSpec {
@@ -249,8 +268,14 @@ impl ModelSpec {
             let stem = layer.kind.stem();
             let count = counts.entry(stem).or_insert(0);
             *count += 1;
-            let name = layer.name.clone().unwrap_or_else(|| format!("{stem}{count}"));
-            let fine = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            let name = layer
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("{stem}{count}"));
+            let fine = !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
             if !fine {
                 return Err(Error::Config(format!(
                     "model {}: a layer can't be called \"{name}\"; use letters, digits, _ and -",
@@ -258,7 +283,10 @@ impl ModelSpec {
                 )));
             }
             if names.contains(&name) {
-                return Err(Error::Config(format!("model {}: two layers are called {name}", self.name)));
+                return Err(Error::Config(format!(
+                    "model {}: two layers are called {name}",
+                    self.name
+                )));
             }
             names.push(name);
         }

@@ -5,5 +5,5 @@ mod layer;
 mod parameter;
 
 pub use build::{Mode, Network};
-pub use layer::{Activation, Layer, LayerKind, ModelSpec, PRESETS, Pair, PaddingSpec};
+pub use layer::{Activation, Layer, LayerKind, ModelSpec, PRESETS, PaddingSpec, Pair};
 pub use parameter::{Init, Layout, Parameter};

@@ -79,7 +79,12 @@ impl Parameter {
                     ((filter * kh + y) * kw + x) * i + channel
                 })
                 .collect(),
-            (Layout::DenseAfterFlatten { image: [height, width, channels] }, &[units, inputs]) => (0..units * inputs)
+            (
+                Layout::DenseAfterFlatten {
+                    image: [height, width, channels],
+                },
+                &[units, inputs],
+            ) => (0..units * inputs)
                 .map(|at| {
                     let (unit, rest) = (at / inputs, at % inputs);
                     let (channel, pixel) = (rest / (height * width), rest % (height * width));
@@ -111,7 +116,12 @@ mod tests {
     use super::*;
 
     fn parameter(dims: &[usize], layout: Layout) -> Parameter {
-        Parameter { name: "w".into(), ty: TensorType::f32(dims.to_vec()), init: Init::Zeros, layout }
+        Parameter {
+            name: "w".into(),
+            ty: TensorType::f32(dims.to_vec()),
+            init: Init::Zeros,
+            layout,
+        }
     }
 
     #[test]

@@ -72,12 +72,45 @@ pub(super) fn variants(target: &Target) -> Vec<&'static str> {
     }
 }
 
-/// Rows and columns of the result that a workgroup computes.
-fn tile(variant: &str, n: usize) -> (usize, usize) {
-    match variant {
-        "broadcast" if n <= 32 => (32, 32),
-        "broadcast" => (16, 64),
-        _ => (64, 64),
+/// How a variant cuts the result into tiles.
+#[derive(Clone, Copy)]
+struct Tiling {
+    /// Tile rows run along n and tile columns along m: for results that are narrow.
+    swap: bool,
+    rows: usize,
+    columns: usize,
+    /// All segments in one loop: for segments so short that a loop of their own costs more.
+    short_segments: bool,
+}
+
+/// The tiling that measured best on llvmpipe (docs/decisions.md).
+fn tiling(variant: &str, c: &Contraction) -> Tiling {
+    if variant != "broadcast" {
+        return Tiling {
+            swap: c.n <= 16,
+            rows: 64,
+            columns: 64,
+            short_segments: false,
+        };
+    }
+    let short_segments = match c.segments {
+        Segments::Fixed { count, length } => {
+            count > 1 && length <= if c.transpose_out { 40 } else { 16 }
+        }
+        Segments::Free { .. } => false,
+    };
+    let swap = c.n <= 16 && c.m > 16;
+    let across = if swap { c.m } else { c.n };
+    let (rows, columns) = if across.next_multiple_of(64) > across.next_multiple_of(32) {
+        (if c.m <= 16 { 16 } else { 32 }, 32)
+    } else {
+        (16, 64)
+    };
+    Tiling {
+        swap,
+        rows,
+        columns,
+        short_segments,
     }
 }
 
@@ -102,8 +135,14 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
 /// Adds the launches of `c`, whose result is that of the operation that is being lowered.
 pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     let variant = cx.variant();
-    let (tile_rows, tile_columns) = tile(variant, c.n);
-    let (row_tiles, column_tiles) = (c.m.div_ceil(tile_rows), c.n.div_ceil(tile_columns));
+    let tiling = tiling(variant, &c);
+    let (high, wide) = if tiling.swap { (c.n, c.m) } else { (c.m, c.n) };
+    let (row_tiles, column_tiles) = (high.div_ceil(tiling.rows), wide.div_ceil(tiling.columns));
+    let (a_extent, b_extent) = if tiling.swap {
+        (tiling.columns, tiling.rows)
+    } else {
+        (tiling.rows, tiling.columns)
+    };
     let tiles = row_tiles * column_tiles * c.batches;
     let splits = splits(cx.target(), &c, tiles);
     let (segments, segment_len) = match c.segments {
@@ -115,9 +154,11 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     };
     let segments_per_split = segments.div_ceil(splits);
     let splits = segments.div_ceil(segments_per_split);
+    // The tiled variant takes 16 k a step, the other 4.
+    let step = if variant == "broadcast" { 4 } else { 16 };
     let k_tail = match c.segments {
-        Segments::Fixed { length, .. } => !length.is_multiple_of(4),
-        Segments::Free { k } => !k.is_multiple_of(4),
+        Segments::Fixed { length, .. } => !length.is_multiple_of(step),
+        Segments::Free { k } => !k.is_multiple_of(step) || !segment_len.is_multiple_of(step),
     };
     let out = cx.output()?;
     let target = if splits == 1 {
@@ -133,8 +174,8 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     } else {
         c.tiled
     })
-    .read("a", c.a.value, loads(tile_rows))
-    .read("b", c.b.value, loads(tile_columns))
+    .read("a", c.a.value, loads(a_extent))
+    .read("b", c.b.value, loads(b_extent))
     .write("out", target.value)
     .constant("A_VEC4", flag(c.a_layout.vec4))
     .constant("A_K_CONTIGUOUS", flag(c.a_layout.k_contiguous))
@@ -142,6 +183,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     .constant("B_K_CONTIGUOUS", flag(c.b_layout.k_contiguous))
     .constant("K_TAIL", flag(k_tail))
     .constant("TRANSPOSE_OUT", flag(c.transpose_out))
+    .constant("SWAP_OPERANDS", flag(tiling.swap))
     .param("column_tiles", column_tiles)
     .param("row_tiles", row_tiles)
     .param("batches", c.batches)
@@ -155,8 +197,9 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     .flops(2 * (c.m * c.n * c.batches) as u64 * k as u64);
     if variant == "broadcast" {
         launch = launch
-            .constant("TILE_ROWS", tile_rows as f64)
-            .constant("TILE_COLUMNS", tile_columns as f64);
+            .constant("TILE_ROWS", tiling.rows as f64)
+            .constant("TILE_COLUMNS", tiling.columns as f64)
+            .constant("SHORT_SEGMENTS", flag(tiling.short_segments));
     }
     launch.params.extend(c.params);
     // The epilogue and the result's own rows decide the store; partial sums are written as matrices.

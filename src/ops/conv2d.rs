@@ -432,7 +432,10 @@ impl Op for Conv2dWeightGrad {
                 n: e.out_channels,
                 batches: 1,
                 segments: Segments::Fixed { count: rows, length: e.output[1] },
-                a_layout: Layout { k_contiguous: false, vec4: e.channels.is_multiple_of(4) },
+                a_layout: Layout {
+                    k_contiguous: e.channels * self.conv.stride[1] == 1,
+                    vec4: e.channels.is_multiple_of(4),
+                },
                 b_layout: Layout { k_contiguous: false, vec4: e.out_channels.is_multiple_of(4) },
                 transpose_out: true,
                 params,

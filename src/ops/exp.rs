@@ -40,6 +40,9 @@ pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
         Case::new(Exp, [Operand::real([2, 5, 8], Values::Uniform(-3.0, 3.0))]),
         Case::new(Exp, [Operand::real([], Values::Uniform(-3.0, 3.0))]),
         Case::new(Exp, [Operand::real([9], Values::Uniform(-90.0, -60.0))]),
-        Case::new(Exp, [Operand::real([12], Values::Uniform(60.0, 80.0))]),
+        Case::new(
+            Exp,
+            [Operand::real([12], Values::Uniform(60.0, 80.0)).constant()],
+        ),
     ]
 }

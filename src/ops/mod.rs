@@ -11,6 +11,7 @@ mod reduce;
 mod strided;
 mod window;
 mod rows;
+mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
@@ -195,8 +196,10 @@ macro_rules! register {
 register! {
     abs,
     add,
+    argmax,
     avg_pool2d,
     broadcast_to,
+    clamp,
     gather,
     gather_batch,
     log_softmax,
@@ -205,24 +208,40 @@ register! {
     matmul,
     max_pool2d,
     compare,
+    conv2d,
+    correct,
     div,
     dropout,
     exp,
+    gather_batch,
+    gelu,
+    gelu_tanh,
+    leaky_relu,
     log,
+    log_softmax,
+    matmul,
+    max_pool2d,
     maximum,
     minimum,
     mul,
     neg,
+    pow,
+    reduce_max,
     pad,
     permute,
     relu,
     reshape,
+    select,
+    sigmoid,
+    silu,
     softmax,
     softmax_cross_entropy,
     squared_error,
     select,
     slice,
     sqrt,
+    squared_error,
     sub,
     sum,
+    tanh,
 }

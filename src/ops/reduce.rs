@@ -163,7 +163,7 @@ pub(super) fn lower(over: &Reduction, cx: &mut Lowering<'_>, kernels: &str) -> R
 }
 
 /// Into how many splits to cut a reduction of `length` elements to each of `results`.
-fn splits(target: &Target, results: usize, length: usize) -> usize {
+pub(super) fn splits(target: &Target, results: usize, length: usize) -> usize {
     const SHORTEST: usize = 64;
     const LONGEST: usize = 16_384;
     let busy = if target.software { 512 } else { 16_384 };

@@ -3,7 +3,7 @@
 
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::ops::Role;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Nodes that run as one kernel (or, for an operation of several launches, as its last).
 #[derive(Clone, Debug, PartialEq)]
@@ -23,13 +23,24 @@ impl Group {
             .into_iter()
             .chain(self.pointwise.iter().copied())
     }
+
+    /// Number of tensors that the group reads and writes.
+    pub fn buffers(&self, graph: &Graph, in_place: &InPlace) -> usize {
+        buffers(graph, &self.members().collect(), &self.results, in_place)
+    }
 }
 
+/// New values of variables that are written over the old ones, with their variables.
+pub type InPlace = HashMap<NodeId, NodeId>;
+
 /// Groups the operations of `graph`, in an order in which they can run. Views, leaves and constants are in no group.
-/// No group reads and writes more than `max_buffers` tensors.
-pub fn fuse(graph: &Graph, max_buffers: usize) -> Vec<Group> {
+/// No group reads and writes more than `max_buffers` tensors; a variable whose new value is in `in_place` counts once
+/// in a group that reads and writes it.
+pub fn fuse(graph: &Graph, max_buffers: usize, in_place: &InPlace) -> Vec<Group> {
     let mut fusion = Fusion {
         graph,
+        in_place,
+        updates: graph.updates.iter().map(|u| u.value).collect(),
         users: users(graph),
         roots: graph.roots().collect(),
         group_of: vec![None; graph.nodes.len()],
@@ -49,6 +60,33 @@ pub fn fuse(graph: &Graph, max_buffers: usize) -> Vec<Group> {
     fusion.finish()
 }
 
+/// Tensors that `members` read from outside; constants are written into the kernel.
+fn operands(graph: &Graph, members: &HashSet<NodeId>) -> HashSet<NodeId> {
+    members
+        .iter()
+        .flat_map(|m| &graph.node(*m).inputs)
+        .copied()
+        .filter(|i| !members.contains(i))
+        .filter(|i| !matches!(graph.node(*i).kind, NodeKind::Constant(_)))
+        .collect()
+}
+
+/// Tensors that a group binds.
+fn buffers(
+    graph: &Graph,
+    members: &HashSet<NodeId>,
+    results: &[NodeId],
+    in_place: &InPlace,
+) -> usize {
+    let operands = operands(graph, members);
+    let written_over = |r: &&NodeId| {
+        in_place
+            .get(r)
+            .is_some_and(|variable| operands.contains(variable))
+    };
+    operands.len() + results.len() - results.iter().filter(written_over).count()
+}
+
 fn users(graph: &Graph) -> Vec<Vec<NodeId>> {
     let mut users = vec![Vec::new(); graph.nodes.len()];
     for id in graph.ids() {
@@ -66,6 +104,9 @@ struct Candidate {
 
 struct Fusion<'a> {
     graph: &'a Graph,
+    in_place: &'a InPlace,
+    /// New values of variables.
+    updates: HashSet<NodeId>,
     users: Vec<Vec<NodeId>>,
     roots: HashSet<NodeId>,
     group_of: Vec<Option<usize>>,
@@ -143,11 +184,16 @@ impl Fusion<'_> {
         pointwise.sort();
         let members: HashSet<NodeId> = anchor.iter().chain(&pointwise).copied().collect();
         let results = self.results(&members);
-        // An epilogue writes one tensor: the last of its chain.
-        if anchor.is_some() && (results.len() != 1 || results.last() != pointwise.last()) {
+        // An epilogue writes one tensor, the last of its chain, and never over one that it reads: the new value of a
+        // variable would have to be copied.
+        if anchor.is_some()
+            && (results.len() != 1
+                || results.last() != pointwise.last()
+                || results.iter().any(|r| self.updates.contains(r)))
+        {
             return;
         }
-        if self.operands(&members).len() + results.len() > self.max_buffers {
+        if buffers(self.graph, &members, &results, self.in_place) > self.max_buffers {
             return;
         }
         if self.reaches_itself(&members) {
@@ -175,20 +221,9 @@ impl Fusion<'_> {
         results
     }
 
-    /// Tensors read from outside; constants are written into the kernel.
-    fn operands(&self, members: &HashSet<NodeId>) -> HashSet<NodeId> {
-        members
-            .iter()
-            .flat_map(|m| &self.graph.node(*m).inputs)
-            .copied()
-            .filter(|i| !members.contains(i))
-            .filter(|i| !matches!(self.graph.node(*i).kind, NodeKind::Constant(_)))
-            .collect()
-    }
-
     /// Whether some operand from outside depends, through whole groups, on a member: then the group can't run at once.
     fn reaches_itself(&self, members: &HashSet<NodeId>) -> bool {
-        let mut pending: Vec<NodeId> = self.operands(members).into_iter().collect();
+        let mut pending: Vec<NodeId> = operands(self.graph, members).into_iter().collect();
         let mut seen: HashSet<NodeId> = pending.iter().copied().collect();
         while let Some(id) = pending.pop() {
             if members.contains(&id) {

@@ -6,7 +6,7 @@ mod fold;
 mod fuse;
 mod rewrite;
 
-pub use fuse::{Group, fuse};
+pub use fuse::{Group, InPlace, fuse};
 
 use crate::error::Result;
 use crate::graph::Graph;

@@ -5,7 +5,7 @@ use super::{Launch, Step, Target, Value, ValueId, ValueKind};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::ops::ErasedOp;
-use crate::passes::{self, Group};
+use crate::passes::{self, Group, InPlace};
 use crate::shader::Reflection;
 use crate::tensor::TensorType;
 use std::collections::HashMap;
@@ -157,7 +157,6 @@ impl Lowered {
 /// Lowers `graph` (simplified) for `target`. `force` names a kernel variant to use wherever an operation has it.
 pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Result<Lowered> {
     let max_buffers = (target.max_storage_buffers as usize).min(8);
-    let groups = passes::fuse(graph, max_buffers);
     let mut walk = Walk {
         graph,
         target,
@@ -166,7 +165,15 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
         value_of: HashMap::new(),
     };
     walk.place_leaves();
-    let in_place = walk.in_place_updates(&groups);
+    // Fuse as if every update could be made in place; should a group then bind too much, fuse as if none could.
+    let hoped = graph.updates.iter().map(|u| (u.value, u.variable));
+    let mut groups = passes::fuse(graph, max_buffers, &hoped.collect());
+    let mut in_place = walk.in_place_updates(&groups);
+    let too_many = |g: &Group| g.anchor.is_none() && g.buffers(graph, &in_place) > max_buffers;
+    if groups.iter().any(too_many) {
+        groups = passes::fuse(graph, max_buffers, &InPlace::new());
+        in_place = walk.in_place_updates(&groups);
+    }
     for group in &groups {
         walk.lower_group(group, &in_place)?;
     }
@@ -221,7 +228,7 @@ impl Walk<'_> {
 
     /// New values of variables that may be written straight over the old ones: results of pointwise groups that run
     /// after every other reader of the variable.
-    fn in_place_updates(&self, groups: &[Group]) -> HashMap<NodeId, NodeId> {
+    fn in_place_updates(&self, groups: &[Group]) -> InPlace {
         let mut last_reader: HashMap<NodeId, usize> = HashMap::new();
         let mut group_of: HashMap<NodeId, usize> = HashMap::new();
         for (index, group) in groups.iter().enumerate() {
@@ -232,7 +239,7 @@ impl Walk<'_> {
                 }
             }
         }
-        let mut in_place = HashMap::new();
+        let mut in_place = InPlace::new();
         for update in &self.graph.updates {
             let Some(&group) = group_of.get(&update.value) else {
                 continue;
@@ -276,7 +283,7 @@ impl Walk<'_> {
         id
     }
 
-    fn lower_group(&mut self, group: &Group, in_place: &HashMap<NodeId, NodeId>) -> Result<()> {
+    fn lower_group(&mut self, group: &Group, in_place: &InPlace) -> Result<()> {
         for &result in &group.results {
             let value = match in_place.get(&result) {
                 Some(variable) => self.value_of[variable],
@@ -363,7 +370,7 @@ impl Walk<'_> {
     }
 
     /// Copies the new values that could not be written in place.
-    fn copy_updates(&mut self, in_place: &HashMap<NodeId, NodeId>) -> Result<()> {
+    fn copy_updates(&mut self, in_place: &InPlace) -> Result<()> {
         for update in &self.graph.updates {
             if in_place.get(&update.value) == Some(&update.variable) {
                 continue;

@@ -2,7 +2,9 @@
 
 use crate::cpu::{self, Tensor, Variables};
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterChoice, Gpu, INSTALL_HINT, MAX_STEPS_PER_SUBMIT, Program, Readback, Store};
+use crate::gpu::{
+    AdapterChoice, Gpu, INSTALL_HINT, MAX_STEPS_PER_SUBMIT, Program, Readback, Store,
+};
 use crate::graph::{Graph, NodeKind};
 use crate::plan::{Plan, Scalar};
 use crate::settings::{Device, Settings};
@@ -37,7 +39,9 @@ pub fn open_engine(settings: &Settings) -> Result<(Engine, Option<String>)> {
             Ok(gpu) => Ok((Engine::Gpu(Box::new(gpu)), None)),
             Err(e @ Error::Config(_)) => Err(e),
             Err(e) => {
-                let told = format!("{e}; training on the CPU reference, which is slow. To use a GPU, {INSTALL_HINT}");
+                let told = format!(
+                    "{e}; training on the CPU reference, which is slow. To use a GPU, {INSTALL_HINT}"
+                );
                 Ok((Engine::Cpu, Some(told)))
             }
         },
@@ -73,11 +77,18 @@ impl Engine {
             }
             _ => {
                 let names = graph.nodes.iter().filter_map(|node| match &node.kind {
-                    NodeKind::Input(name) if node.ty.shape.rank() == 0 => Some((name.to_string(), node.ty.dtype)),
+                    NodeKind::Input(name) if node.ty.shape.rank() == 0 => {
+                        Some((name.to_string(), node.ty.dtype))
+                    }
                     _ => None,
                 });
                 let (names, types) = names.unzip();
-                Ok(Runner::Cpu { graph: Box::new(graph), names, types, outputs: Vec::new() })
+                Ok(Runner::Cpu {
+                    graph: Box::new(graph),
+                    names,
+                    types,
+                    outputs: Vec::new(),
+                })
             }
         }
     }
@@ -156,7 +167,10 @@ impl Memory {
     pub fn readback(&self, engine: &Engine, names: &[&str]) -> Result<Option<Readback>> {
         match (self, engine) {
             (Memory::Gpu(store), Engine::Gpu(gpu)) => {
-                let sources = names.iter().map(|name| store.get(name).cloned()).collect::<Result<Vec<_>>>()?;
+                let sources = names
+                    .iter()
+                    .map(|name| store.get(name).cloned())
+                    .collect::<Result<Vec<_>>>()?;
                 Readback::new(gpu, sources, 3).map(Some)
             }
             _ => Ok(None),
@@ -206,15 +220,31 @@ impl Runner {
     ///
     /// # Errors
     /// If the device failed, or a row does not fit.
-    pub fn run(&mut self, engine: &Engine, memory: &mut Memory, rows: &[Vec<Scalar>]) -> Result<()> {
+    pub fn run(
+        &mut self,
+        engine: &Engine,
+        memory: &mut Memory,
+        rows: &[Vec<Scalar>],
+    ) -> Result<()> {
         match (self, engine, memory) {
             (Runner::Gpu(program), Engine::Gpu(gpu), _) => program.run(gpu, rows).map(|_| ()),
-            (Runner::Cpu { graph, names, types, outputs }, _, Memory::Cpu(variables)) => {
+            (
+                Runner::Cpu {
+                    graph,
+                    names,
+                    types,
+                    outputs,
+                },
+                _,
+                Memory::Cpu(variables),
+            ) => {
                 for row in rows {
                     let inputs: HashMap<String, Arc<Tensor<f32>>> = names
                         .iter()
                         .zip(types.iter().zip(row))
-                        .map(|(name, (dtype, scalar))| (name.clone(), Arc::new(scalar_tensor(*dtype, *scalar))))
+                        .map(|(name, (dtype, scalar))| {
+                            (name.clone(), Arc::new(scalar_tensor(*dtype, *scalar)))
+                        })
                         .collect();
                     *outputs = cpu::interpret(graph, variables, &inputs)?;
                 }
@@ -233,7 +263,9 @@ impl Runner {
             (Runner::Gpu(program), Engine::Gpu(gpu)) => program.read(gpu, name),
             (Runner::Cpu { graph, outputs, .. }, _) => {
                 let at = graph.outputs.iter().position(|o| o.name == name);
-                let found = at.and_then(|at| outputs.get(at)).map(|value| (**value).clone());
+                let found = at
+                    .and_then(|at| outputs.get(at))
+                    .map(|value| (**value).clone());
                 found.ok_or_else(|| Error::Graph(format!("there is no output {name}")))
             }
             _ => Err(mismatch()),

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::{Builder, Graph, Var};
 use crate::nn::{Mode, Network};
 use crate::ops::gather_batch::GatherBatch;
-use crate::optim::{OptimizerConfig, clip_grad_norm};
+use crate::optim::clip_grad_norm;
 use crate::settings::Settings;
 use crate::tensor::TensorType;
 
@@ -63,11 +63,12 @@ fn batch<'g>(
     let order = builder.variable(&shape.name("order"), shape.per_sample())?;
     let cursor = builder.input("cursor", TensorType::u32([]));
     let valid = builder.input("valid", TensorType::u32([]));
+    let doubles = |x: &Option<Vec<f32>>| x.iter().flatten().map(|&x| f64::from(x)).collect();
     let gather = GatherBatch {
         batch: shape.batch,
-        sample: shape.sample.clone(),
-        mean: settings.data.mean.clone().unwrap_or_default(),
-        std: settings.data.std.clone().unwrap_or_default(),
+        item: shape.sample.clone().into(),
+        mean: doubles(&settings.data.mean),
+        std: doubles(&settings.data.std),
     };
     let x = images.gather_batch(order, cursor, gather)?;
     let y = labels.gather_labels(order, cursor, shape.batch)?;
@@ -89,8 +90,18 @@ fn batch<'g>(
 pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape) -> Result<Graph> {
     let builder = Builder::new();
     let step = builder.input("step", TensorType::u32([]));
-    let mode = Mode::Train { step, seed: settings.seed };
-    let batch = batch(&builder, network, settings, shape, mode, settings.label_smoothing)?;
+    let mode = Mode::Train {
+        step,
+        seed: settings.seed,
+    };
+    let batch = batch(
+        &builder,
+        network,
+        settings,
+        shape,
+        mode,
+        settings.label_smoothing,
+    )?;
     // The mean over the samples that count: fewer than the batch in the last step of an epoch.
     let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
     let loss = batch.losses.sum_all()?.mul(inverse_valid)?;
@@ -104,10 +115,12 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
     if let Some(norm) = settings.clip_norm {
         grads = clip_grad_norm(&grads, norm)?;
     }
-    let optimizer: &OptimizerConfig = &settings.optimizer;
     {
         let _scope = builder.scope("optimizer");
-        optimizer.apply(&builder, &weights, &grads)?;
+        settings
+            .optimizer
+            .optimizer()
+            .apply(&builder, &weights, &grads)?;
     }
     builder.finish()
 }
@@ -116,7 +129,11 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
 ///
 /// # Errors
 /// If the network does not fit the data.
-pub fn evaluation_graph(network: &Network, settings: &Settings, shape: &DataShape) -> Result<Graph> {
+pub fn evaluation_graph(
+    network: &Network,
+    settings: &Settings,
+    shape: &DataShape,
+) -> Result<Graph> {
     let builder = Builder::new();
     let batch = batch(&builder, network, settings, shape, Mode::Eval, 0.0)?;
     builder.output("logits", batch.logits);

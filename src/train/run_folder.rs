@@ -43,7 +43,8 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written.
     pub fn write_settings(&self, settings: &Settings) -> Result<()> {
-        let text = toml::to_string(settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
+        let text =
+            toml::to_string(settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
         write_whole(&self.settings_path(), text.as_bytes())
     }
 
@@ -52,10 +53,15 @@ impl RunFolder {
     /// # Errors
     /// If it is not one.
     pub fn open(path: &Path) -> Result<(RunFolder, Settings)> {
-        let folder = RunFolder { path: path.to_path_buf() };
+        let folder = RunFolder {
+            path: path.to_path_buf(),
+        };
         let file = folder.settings_path();
         if !file.is_file() {
-            return Err(Error::Config(format!("{} is not the folder of a run: it has no run.toml", path.display())));
+            return Err(Error::Config(format!(
+                "{} is not the folder of a run: it has no run.toml",
+                path.display()
+            )));
         }
         let text = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
         let settings = settings::parse(&text, &file.display().to_string())?;
@@ -84,7 +90,10 @@ impl RunFolder {
     pub fn add_metrics(&self, line: &serde_json::Value) -> Result<()> {
         let path = self.metrics_path();
         let append = || -> std::io::Result<()> {
-            let mut file = fs::OpenOptions::new().create(true).append(true).open(&path)?;
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)?;
             writeln!(file, "{line}")
         };
         append().map_err(Error::io("write", &path))
@@ -112,13 +121,21 @@ impl RunFolder {
     /// If there is none, or it can't be read.
     pub fn latest_checkpoint(&self) -> Result<Checkpoint> {
         let latest = self.checkpoints().pop();
-        let path = latest.ok_or_else(|| Error::Config(format!("{} has no checkpoint to go on from", self.path.display())))?;
+        let path = latest.ok_or_else(|| {
+            Error::Config(format!(
+                "{} has no checkpoint to go on from",
+                self.path.display()
+            ))
+        })?;
         Checkpoint::load(&path)
     }
 
     /// Checkpoints, oldest first: their names sort by step.
     fn checkpoints(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path.join("checkpoints")).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.path.join("checkpoints"))
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut paths: Vec<PathBuf> = entries
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
@@ -130,7 +147,9 @@ impl RunFolder {
 
 /// Creates `runs/MODEL-DATA-N` with the first free N.
 fn next_free(settings: &Settings) -> Result<PathBuf> {
-    let data = Path::new(&settings.data.source).file_name().map_or("data".into(), |n| n.to_string_lossy());
+    let data = Path::new(&settings.data.source)
+        .file_name()
+        .map_or("data".into(), |n| n.to_string_lossy());
     let runs = Path::new("runs");
     fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
     for n in 1..100_000 {
@@ -141,6 +160,7 @@ fn next_free(settings: &Settings) -> Result<PathBuf> {
             Err(e) => return Err(Error::io("create", &path)(e)),
         }
     }
-    Err(Error::Config("runs is full; name a folder with --out".to_string()))
+    Err(Error::Config(
+        "runs is full; name a folder with --out".to_string(),
+    ))
 }
-

@@ -105,12 +105,23 @@ impl<'e> Session<'e> {
     ///
     /// # Errors
     /// If the data does not fit the network, or the whole does not fit the device.
-    pub fn training(engine: &'e Engine, settings: Settings, network: Network, dataset: Dataset) -> Result<Session<'e>> {
+    pub fn training(
+        engine: &'e Engine,
+        settings: Settings,
+        network: Network,
+        dataset: Dataset,
+    ) -> Result<Session<'e>> {
         check_fit(&network, &dataset)?;
         let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
         let mut session = Self::prepare(engine, settings, network, test)?;
         let data = session.load("train", train, session.settings.batch)?;
-        for (name, ty) in session.settings.optimizer.state(&session.network.parameters) {
+        let parameters: Vec<(String, TensorType)> = session
+            .network
+            .parameters
+            .iter()
+            .map(|p| (p.name.clone(), p.ty.clone()))
+            .collect();
+        for (name, ty) in session.settings.optimizer.optimizer().state(&parameters) {
             session.memory.set(engine, &name, Tensor::zeros(&ty))?;
             session.state.push(name);
         }
@@ -128,12 +139,22 @@ impl<'e> Session<'e> {
     ///
     /// # Errors
     /// If the data does not fit the network, or the whole does not fit the device.
-    pub fn evaluation(engine: &'e Engine, settings: Settings, network: Network, test: ImageSet) -> Result<Session<'e>> {
+    pub fn evaluation(
+        engine: &'e Engine,
+        settings: Settings,
+        network: Network,
+        test: ImageSet,
+    ) -> Result<Session<'e>> {
         check_set(&network, &test, "test")?;
         Self::prepare(engine, settings, network, Arc::new(test))
     }
 
-    fn prepare(engine: &'e Engine, settings: Settings, network: Network, test: Arc<ImageSet>) -> Result<Session<'e>> {
+    fn prepare(
+        engine: &'e Engine,
+        settings: Settings,
+        network: Network,
+        test: Arc<ImageSet>,
+    ) -> Result<Session<'e>> {
         let mut memory = engine.memory();
         let values = match &settings.init {
             Some(path) => weights::load(path, &network.parameters)?,
@@ -172,15 +193,27 @@ impl<'e> Session<'e> {
     }
 
     fn load(&mut self, name: &'static str, set: Arc<ImageSet>, batch: usize) -> Result<Loaded> {
-        load(self.engine, &mut self.memory, &self.settings, name, set, batch)
+        load(
+            self.engine,
+            &mut self.memory,
+            &self.settings,
+            name,
+            set,
+            batch,
+        )
     }
 
     /// Adds to a memory error the batch that would fit.
     fn suggest_batch(&self, error: Error, shape: &DataShape) -> Error {
-        let Error::Memory(message) = &error else { return error };
+        let Error::Memory(message) = &error else {
+            return error;
+        };
         let mut batch = self.settings.batch / 2;
         while batch > 0 {
-            let smaller = DataShape { batch, ..shape.clone() };
+            let smaller = DataShape {
+                batch,
+                ..shape.clone()
+            };
             let fits = training_graph(&self.network, &self.settings, &smaller)
                 .and_then(|graph| self.engine.prepare(graph, &self.memory));
             if fits.is_ok() {
@@ -192,7 +225,9 @@ impl<'e> Session<'e> {
     }
 
     fn note_memory(&mut self) {
-        self.peak_bytes = self.peak_bytes.max(self.engine.allocated_bytes().unwrap_or(0));
+        self.peak_bytes = self
+            .peak_bytes
+            .max(self.engine.allocated_bytes().unwrap_or(0));
     }
 
     /// Most bytes that the device had allocated; 0 where it can't tell.
@@ -222,7 +257,9 @@ impl<'e> Session<'e> {
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
         for (name, value) in checkpoint.variables {
             if !self.state.contains(&name) {
-                return Err(Error::Config(format!("the checkpoint holds {name}, which this run does not have")));
+                return Err(Error::Config(format!(
+                    "the checkpoint holds {name}, which this run does not have"
+                )));
             }
             self.memory.set(self.engine, &name, value)?;
         }
@@ -237,7 +274,11 @@ impl<'e> Session<'e> {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let read = |name: &String| Ok((name.clone(), self.memory.get(self.engine, name)?));
         let variables = self.state.iter().map(read).collect::<Result<Vec<_>>>()?;
-        Ok(Checkpoint { variables, epoch: self.epoch, step: self.step })
+        Ok(Checkpoint {
+            variables,
+            epoch: self.epoch,
+            step: self.step,
+        })
     }
 
     /// Writes the weights in PyTorch's layouts.
@@ -246,7 +287,12 @@ impl<'e> Session<'e> {
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
         let read = |p: &crate::nn::Parameter| self.memory.get(self.engine, &p.name);
-        let values = self.network.parameters.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let values = self
+            .network
+            .parameters
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<_>>>()?;
         weights::save(path, &self.network.parameters, &values)
     }
 
@@ -255,7 +301,11 @@ impl<'e> Session<'e> {
     ///
     /// # Errors
     /// If the device failed, the loss is no number, or the folder can't be written.
-    pub fn run(&mut self, observer: &mut dyn Observer, folder: Option<&RunFolder>) -> Result<Evaluation> {
+    pub fn run(
+        &mut self,
+        observer: &mut dyn Observer,
+        folder: Option<&RunFolder>,
+    ) -> Result<Evaluation> {
         let mut last = None;
         while self.epoch < self.settings.epochs && !self.steps_are_done() {
             let report = self.run_epoch(observer)?;
@@ -287,7 +337,11 @@ impl<'e> Session<'e> {
         let start = Instant::now();
         let (mut train, data) = match (self.train.take(), self.train_data.take()) {
             (Some(train), Some(data)) => (train, data),
-            _ => return Err(Error::Training("this session was made for evaluation".to_string())),
+            _ => {
+                return Err(Error::Training(
+                    "this session was made for evaluation".to_string(),
+                ));
+            }
         };
         let totals = self.train_steps(&mut train, &data, observer, start);
         (self.train, self.train_data) = (Some(train), Some(data));
@@ -314,9 +368,18 @@ impl<'e> Session<'e> {
         start: Instant,
     ) -> Result<Totals> {
         let (engine, samples, batch) = (self.engine, data.set.len(), self.settings.batch);
-        let order = source::order(samples, self.settings.shuffle, self.settings.seed, self.epoch);
+        let order = source::order(
+            samples,
+            self.settings.shuffle,
+            self.settings.seed,
+            self.epoch,
+        );
         let full = samples.div_ceil(batch) as u64;
-        let steps = full.min(self.settings.steps.map_or(full, |most| most.saturating_sub(self.step)));
+        let steps = full.min(
+            self.settings
+                .steps
+                .map_or(full, |most| most.saturating_sub(self.step)),
+        );
         let feed = self.begin_pass(data, order)?;
         let names = train.scalar_names();
         let mut pace = Pace::new(if data.streamed { 1 } else { train.max_steps() });
@@ -359,7 +422,12 @@ impl<'e> Session<'e> {
             pace.finished(latest.samples.div_ceil(batch as u64));
             if latest.samples > 0 {
                 self.check_loss(&latest)?;
-                observer.step(&self.step_report(&latest, latest.samples.div_ceil(batch as u64), steps, start));
+                observer.step(&self.step_report(
+                    &latest,
+                    latest.samples.div_ceil(batch as u64),
+                    steps,
+                    start,
+                ));
             }
         }
         if let (Some(ring), Engine::Gpu(gpu)) = (&mut self.metrics, engine) {
@@ -372,30 +440,47 @@ impl<'e> Session<'e> {
     }
 
     /// Zeroes the metrics and says in what order samples come; for a streamed set, starts the thread that reads them.
-    fn begin_pass(&mut self, data: &Loaded, order: Vec<u32>) -> Result<Option<flume::Receiver<HostBatch>>> {
+    fn begin_pass(
+        &mut self,
+        data: &Loaded,
+        order: Vec<u32>,
+    ) -> Result<Option<flume::Receiver<HostBatch>>> {
         for name in METRICS {
-            self.memory.set(self.engine, name, Tensor::zeros(&TensorType::f32([])))?;
+            self.memory
+                .set(self.engine, name, Tensor::zeros(&TensorType::f32([])))?;
         }
         if data.streamed {
-            return Ok(Some(source::stream(data.set.clone(), order, data.shape.batch)));
+            return Ok(Some(source::stream(
+                data.set.clone(),
+                order,
+                data.shape.batch,
+            )));
         }
         let order = Tensor::index([order.len()], order);
-        self.memory.set(self.engine, &data.shape.name("order"), order)?;
+        self.memory
+            .set(self.engine, &data.shape.name("order"), order)?;
         Ok(None)
     }
 
     /// Puts the next streamed batch where the graph reads it.
     fn feed(&mut self, data: &Loaded, batches: &flume::Receiver<HostBatch>) -> Result<()> {
-        let batch = batches.recv().map_err(|_| Error::Data("the thread that reads the data stopped".to_string()))?;
-        self.memory.set(self.engine, &data.shape.name("images"), batch.images)?;
-        self.memory.set(self.engine, &data.shape.name("labels"), batch.labels)
+        let batch = batches
+            .recv()
+            .map_err(|_| Error::Data("the thread that reads the data stopped".to_string()))?;
+        self.memory
+            .set(self.engine, &data.shape.name("images"), batch.images)?;
+        self.memory
+            .set(self.engine, &data.shape.name("labels"), batch.labels)
     }
 
     /// Values of the scalar inputs `names` for one step.
     fn row(&self, names: &[String], cursor: usize, valid: usize, step: u64) -> Result<Vec<Scalar>> {
         let planned = self.planned_steps();
-        let lr = self.settings.schedule.lr(self.settings.optimizer.lr(), step, planned);
-        let optimizer = self.settings.optimizer.scalars(step + 1, lr);
+        let lr = self
+            .settings
+            .schedule
+            .lr(self.settings.optimizer.optimizer().lr(), step, planned);
+        let optimizer = self.settings.optimizer.optimizer().scalars(step + 1, lr);
         names
             .iter()
             .map(|name| match name.as_str() {
@@ -407,7 +492,9 @@ impl<'e> Session<'e> {
                     .iter()
                     .find(|(known, _)| *known == other)
                     .map(|(_, value)| Scalar::F32(*value))
-                    .ok_or_else(|| Error::Graph(format!("nobody gives a value to the input {other}"))),
+                    .ok_or_else(|| {
+                        Error::Graph(format!("nobody gives a value to the input {other}"))
+                    }),
             })
             .collect()
     }
@@ -421,7 +508,11 @@ impl<'e> Session<'e> {
 
     fn read_totals(&self, samples: u64) -> Result<Totals> {
         let value = |name: &str| Ok(f64::from(self.memory.get(self.engine, name)?.reals()[0]));
-        Ok(Totals { loss: value(METRICS[0])?, correct: value(METRICS[1])?, samples })
+        Ok(Totals {
+            loss: value(METRICS[0])?,
+            correct: value(METRICS[1])?,
+            samples,
+        })
     }
 
     fn check_loss(&self, totals: &Totals) -> Result<()> {
@@ -432,7 +523,7 @@ impl<'e> Session<'e> {
             "the loss is no longer a number in epoch {}, at or before step {}; lower the learning rate (it is {}) or clip the gradients (clip_norm)",
             self.epoch + 1,
             self.step,
-            self.settings.optimizer.lr()
+            self.settings.optimizer.optimizer().lr()
         )))
     }
 
@@ -447,7 +538,9 @@ impl<'e> Session<'e> {
             loss: totals.loss / count,
             accuracy: totals.correct / count,
             samples_per_second: count / elapsed,
-            time_left: Duration::from_secs_f64((elapsed / step.max(1) as f64 * left as f64).min(1e9)),
+            time_left: Duration::from_secs_f64(
+                (elapsed / step.max(1) as f64 * left as f64).min(1e9),
+            ),
         }
     }
 
@@ -463,14 +556,24 @@ impl<'e> Session<'e> {
     ///
     /// # Errors
     /// If the device or `take` failed.
-    pub fn evaluate_with(&mut self, take: impl FnMut(Tensor<f32>, usize) -> Result<()>) -> Result<Evaluation> {
+    pub fn evaluate_with(
+        &mut self,
+        take: impl FnMut(Tensor<f32>, usize) -> Result<()>,
+    ) -> Result<Evaluation> {
         let mut take = take;
         let engine = self.engine;
         self.evaluate_each(move |runner, valid| take(runner.output(engine, "logits")?, valid))
     }
 
-    fn evaluate_each(&mut self, mut after: impl FnMut(&Runner, usize) -> Result<()>) -> Result<Evaluation> {
-        let data = Loaded { shape: self.test_data.shape.clone(), set: self.test_data.set.clone(), streamed: self.test_data.streamed };
+    fn evaluate_each(
+        &mut self,
+        mut after: impl FnMut(&Runner, usize) -> Result<()>,
+    ) -> Result<Evaluation> {
+        let data = Loaded {
+            shape: self.test_data.shape.clone(),
+            set: self.test_data.set.clone(),
+            streamed: self.test_data.streamed,
+        };
         let (samples, batch) = (data.set.len(), data.shape.batch);
         let feed = self.begin_pass(&data, source::order(samples, false, 0, 0))?;
         let names = self.test.scalar_names();
@@ -486,7 +589,11 @@ impl<'e> Session<'e> {
         }
         let totals = self.read_totals(samples as u64)?;
         let count = samples as f64;
-        Ok(Evaluation { loss: totals.loss / count, accuracy: totals.correct / count, count: samples })
+        Ok(Evaluation {
+            loss: totals.loss / count,
+            accuracy: totals.correct / count,
+            count: samples,
+        })
     }
 }
 
@@ -500,9 +607,11 @@ struct Totals {
 
 fn totals(values: Option<Vec<Tensor<f32>>>, samples: Option<u64>) -> Totals {
     match (values.as_deref(), samples) {
-        (Some([loss, correct]), Some(samples)) => {
-            Totals { loss: f64::from(loss.reals()[0]), correct: f64::from(correct.reals()[0]), samples }
-        }
+        (Some([loss, correct]), Some(samples)) => Totals {
+            loss: f64::from(loss.reals()[0]),
+            correct: f64::from(correct.reals()[0]),
+            samples,
+        },
         _ => Totals::default(),
     }
 }
@@ -517,7 +626,12 @@ struct Pace {
 
 impl Pace {
     fn new(most: usize) -> Self {
-        Pace { most: most as u64, steps: 1, last: Instant::now(), finished: 0 }
+        Pace {
+            most: most as u64,
+            steps: 1,
+            last: Instant::now(),
+            finished: 0,
+        }
     }
 
     fn steps(&self) -> u64 {
@@ -577,7 +691,11 @@ fn check_set(network: &Network, set: &ImageSet, name: &str) -> Result<()> {
     if set.is_empty() {
         return Err(Error::Data(format!("the {name} set has no images")));
     }
-    match set.labels.iter().position(|&label| label as usize >= network.classes) {
+    match set
+        .labels
+        .iter()
+        .position(|&label| label as usize >= network.classes)
+    {
         Some(at) => Err(Error::Data(format!(
             "{name} image {at} is labelled {}, but model {} has only {} outputs",
             set.labels[at], network.spec.name, network.classes
@@ -599,16 +717,35 @@ fn load(
     let streamed = settings.data.stream.unwrap_or(!fits);
     let sample = vec![set.height, set.width, set.channels];
     let samples = if streamed { batch } else { set.len() };
-    let shape = DataShape { set: name, samples, batch, sample };
+    let shape = DataShape {
+        set: name,
+        samples,
+        batch,
+        sample,
+    };
     let (images, labels) = if streamed {
-        (Tensor::zeros(&shape.images()), Tensor::zeros(&shape.per_sample()))
+        (
+            Tensor::zeros(&shape.images()),
+            Tensor::zeros(&shape.per_sample()),
+        )
     } else {
         let words = source::pack(&set.images);
-        (Tensor::index([words.len()], words), Tensor::index([set.len()], set.labels.clone()))
+        (
+            Tensor::index([words.len()], words),
+            Tensor::index([set.len()], set.labels.clone()),
+        )
     };
     memory.set(engine, &shape.name("images"), images)?;
     memory.set(engine, &shape.name("labels"), labels)?;
     let order = (0..samples as u32).collect();
-    memory.set(engine, &shape.name("order"), Tensor::index([samples], order))?;
-    Ok(Loaded { shape, set, streamed })
+    memory.set(
+        engine,
+        &shape.name("order"),
+        Tensor::index([samples], order),
+    )?;
+    Ok(Loaded {
+        shape,
+        set,
+        streamed,
+    })
 }

@@ -20,7 +20,11 @@ pub(super) fn pack(bytes: &[u8]) -> Vec<u32> {
 
 /// The order in which an epoch visits the samples.
 pub(super) fn order(samples: usize, shuffle: bool, seed: u64, epoch: u32) -> Vec<u32> {
-    if shuffle { shuffled(samples, seed, epoch) } else { sequential(samples) }
+    if shuffle {
+        shuffled(samples, seed, epoch)
+    } else {
+        sequential(samples)
+    }
 }
 
 /// A batch that was put together on the host.
@@ -31,7 +35,11 @@ pub(super) struct HostBatch {
 
 /// Starts a thread that puts the batches of `order` together and stays a few ahead. The last batch is filled up by
 /// repeating its last sample.
-pub(super) fn stream(set: Arc<ImageSet>, order: Vec<u32>, batch: usize) -> flume::Receiver<HostBatch> {
+pub(super) fn stream(
+    set: Arc<ImageSet>,
+    order: Vec<u32>,
+    batch: usize,
+) -> flume::Receiver<HostBatch> {
     const AHEAD: usize = 4;
     let (sender, receiver) = flume::bounded(AHEAD);
     std::thread::spawn(move || {
@@ -46,7 +54,10 @@ pub(super) fn stream(set: Arc<ImageSet>, order: Vec<u32>, batch: usize) -> flume
             }
             let words = pack(&bytes);
             let images = Tensor::index([words.len()], words);
-            let sent = sender.send(HostBatch { images, labels: Tensor::index([batch], labels) });
+            let sent = sender.send(HostBatch {
+                images,
+                labels: Tensor::index([batch], labels),
+            });
             if sent.is_err() {
                 // The session ended before the epoch did.
                 return;
@@ -67,7 +78,13 @@ mod tests {
 
     #[test]
     fn the_last_streamed_batch_repeats_its_last_sample() {
-        let set = ImageSet { images: vec![10, 11, 12], labels: vec![0, 1, 2], height: 1, width: 1, channels: 1 };
+        let set = ImageSet {
+            images: vec![10, 11, 12],
+            labels: vec![0, 1, 2],
+            height: 1,
+            width: 1,
+            channels: 1,
+        };
         let batches: Vec<HostBatch> = stream(Arc::new(set), vec![2, 0, 1], 2).iter().collect();
         let labels: Vec<&[u32]> = batches.iter().map(|b| b.labels.indices()).collect();
         assert_eq!(labels, [&[2, 0], &[1, 1]]);

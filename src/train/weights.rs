@@ -14,7 +14,10 @@ use std::path::Path;
 /// # Errors
 /// If the folder can't be written or the disk is full.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(bytes)?;
@@ -39,7 +42,10 @@ pub fn save(path: &Path, parameters: &[Parameter], values: &[Tensor<f32>]) -> Re
         })
         .collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
-        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| broken(path, e))?))
+        Ok((
+            name.as_str(),
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| broken(path, e))?,
+        ))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
@@ -59,7 +65,11 @@ pub fn load(path: &Path, parameters: &[Parameter]) -> Result<Vec<Tensor<f32>>> {
         .map(|p| {
             let view = file.tensor(&p.name).map_err(|_| {
                 let names = file.names().join(", ");
-                Error::Config(format!("{} has no tensor {}; it holds {names}", path.display(), p.name))
+                Error::Config(format!(
+                    "{} has no tensor {}; it holds {names}",
+                    path.display(),
+                    p.name
+                ))
             })?;
             if view.dtype() != Dtype::F32 || view.shape() != p.file_shape().dims() {
                 return Err(Error::Config(format!(
@@ -71,15 +81,21 @@ pub fn load(path: &Path, parameters: &[Parameter]) -> Result<Vec<Tensor<f32>>> {
                     p.file_shape()
                 )));
             }
-            let values: Vec<f32> =
-                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let values: Vec<f32> = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
             Ok(p.from_file(&values))
         })
         .collect()
 }
 
 fn broken(path: &Path, e: safetensors::SafeTensorError) -> Error {
-    Error::Config(format!("{} is no usable safetensors file: {e}", path.display()))
+    Error::Config(format!(
+        "{} is no usable safetensors file: {e}",
+        path.display()
+    ))
 }
 
 /// Everything that a run needs to go on: variables as they are inside the engine, and where it was.
@@ -102,12 +118,25 @@ impl Checkpoint {
             .variables
             .iter()
             .map(|(name, value)| match &value.data {
-                Data::Real(x) => (name.as_str(), Dtype::F32, value.dims(), bytemuck::cast_slice(x)),
-                Data::Index(x) => (name.as_str(), Dtype::U32, value.dims(), bytemuck::cast_slice(x)),
+                Data::Real(x) => (
+                    name.as_str(),
+                    Dtype::F32,
+                    value.dims(),
+                    bytemuck::cast_slice(x),
+                ),
+                Data::Index(x) => (
+                    name.as_str(),
+                    Dtype::U32,
+                    value.dims(),
+                    bytemuck::cast_slice(x),
+                ),
             })
             .collect();
         let views = tensors.into_iter().map(|(name, dtype, shape, bytes)| {
-            Ok((name, TensorView::new(dtype, shape.to_vec(), bytes).map_err(|e| broken(path, e))?))
+            Ok((
+                name,
+                TensorView::new(dtype, shape.to_vec(), bytes).map_err(|e| broken(path, e))?,
+            ))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
         let progress = format!("{} {}", self.epoch, self.step);
@@ -125,25 +154,46 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, e))?;
         let progress = header.metadata().as_ref().and_then(|m| m.get("progress"));
-        let numbers: Vec<u64> =
-            progress.map(|p| p.split(' ').filter_map(|n| n.parse().ok()).collect()).unwrap_or_default();
+        let numbers: Vec<u64> = progress
+            .map(|p| p.split(' ').filter_map(|n| n.parse().ok()).collect())
+            .unwrap_or_default();
         let &[epoch, step] = &numbers[..] else {
-            return Err(Error::Config(format!("{} is no checkpoint of wgrad", path.display())));
+            return Err(Error::Config(format!(
+                "{} is no checkpoint of wgrad",
+                path.display()
+            )));
         };
         let variables = file
             .tensors()
             .into_iter()
             .map(|(name, view)| {
-                let words: Vec<u32> =
-                    view.data().chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-                let dtype = if view.dtype() == Dtype::U32 { DType::U32 } else { DType::F32 };
+                let words: Vec<u32> = view
+                    .data()
+                    .chunks_exact(4)
+                    .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect();
+                let dtype = if view.dtype() == Dtype::U32 {
+                    DType::U32
+                } else {
+                    DType::F32
+                };
                 let data = match dtype {
                     DType::U32 => Data::Index(words),
                     DType::F32 => Data::Real(words.into_iter().map(f32::from_bits).collect()),
                 };
-                (name, Tensor { shape: view.shape().into(), data })
+                (
+                    name,
+                    Tensor {
+                        shape: view.shape().into(),
+                        data,
+                    },
+                )
             })
             .collect();
-        Ok(Checkpoint { variables, epoch: epoch as u32, step })
+        Ok(Checkpoint {
+            variables,
+            epoch: epoch as u32,
+            step,
+        })
     }
 }

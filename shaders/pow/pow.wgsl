@@ -1,0 +1,11 @@
+// WGSL's pow takes no negative base, and 0^0 is up to the adapter.
+fn op_pow(a: F, b: F) -> F {
+    let size = exp2(b * log2(abs(a)));
+    let whole = floor(b) == b;
+    // Exact: a b that has no halves below it is even.
+    let odd = floor(0.5 * b) * 2.0 != b;
+    let negative = select(sqrt(a), select(size, -size, odd), whole);
+    let nonzero = select(negative, size, a > F(0.0));
+    let zero = select(1.0 / abs(a), F(0.0), b > F(0.0));
+    return select(select(nonzero, zero, a == F(0.0)), F(1.0), b == F(0.0));
+}

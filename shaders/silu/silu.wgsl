@@ -1,0 +1,2 @@
+#import sigmoid/sigmoid
+fn op_silu(x: F) -> F { return x * op_sigmoid(x); }

@@ -1,0 +1,102 @@
+//! Stochastic gradient descent with momentum, Nesterov's too. PyTorch `torch.optim.SGD`; Sutskever et al. 2013.
+
+use super::{Optimizer, require, scalar, state, state_name};
+use crate::error::Result;
+use crate::graph::{Builder, Var};
+use crate::tensor::TensorType;
+use serde::{Deserialize, Serialize};
+
+/// `g += weight_decay p; buf = momentum buf + g; p -= lr (nesterov: g + momentum buf, else buf)`. Without momentum there
+/// is no `buf`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sgd {
+    /// Learning rate.
+    pub lr: f64,
+    /// Share of the last step's direction that is kept.
+    pub momentum: f64,
+    /// Whether to look ahead along the momentum.
+    pub nesterov: bool,
+    /// Factor of the squared norm of the parameters in the loss, times two.
+    pub weight_decay: f64,
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Sgd {
+            lr: 0.01,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+const LR: &str = "optimizer.lr";
+const MOMENTUM: &str = "momentum";
+
+impl Optimizer for Sgd {
+    fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    fn validate(&self) -> Result<()> {
+        let least = if self.nesterov {
+            f64::MIN_POSITIVE
+        } else {
+            0.0
+        };
+        let range = if self.nesterov {
+            "above 0 with nesterov, and below 1"
+        } else {
+            "at least 0 and below 1"
+        };
+        let fits = (least..1.0).contains(&self.momentum);
+        require(self.lr >= 0.0, "lr", "at least 0", self.lr)?;
+        require(fits, "momentum", range, self.momentum)?;
+        require(
+            self.weight_decay >= 0.0,
+            "weight_decay",
+            "at least 0",
+            self.weight_decay,
+        )
+    }
+
+    fn state(&self, params: &[(String, TensorType)]) -> Vec<(String, TensorType)> {
+        if self.momentum == 0.0 {
+            return Vec::new();
+        }
+        state(&[MOMENTUM], params)
+    }
+
+    fn apply<'g>(
+        &self,
+        builder: &'g Builder,
+        params: &[(String, Var<'g>)],
+        grads: &[Var<'g>],
+    ) -> Result<()> {
+        let lr = scalar(builder, LR);
+        for ((name, p), &grad) in params.iter().zip(grads) {
+            let mut step = grad;
+            if self.weight_decay != 0.0 {
+                step = step.add(p.scale(self.weight_decay)?)?;
+            }
+            if self.momentum != 0.0 {
+                let buffer = builder.variable(&state_name(MOMENTUM, name), p.ty())?;
+                let next = buffer.scale(self.momentum)?.add(step)?;
+                builder.update(buffer, next)?;
+                step = if self.nesterov {
+                    step.add(next.scale(self.momentum)?)?
+                } else {
+                    next
+                };
+            }
+            builder.update(*p, p.sub(step.mul(lr)?)?)?;
+        }
+        Ok(())
+    }
+
+    fn scalars(&self, _step: u64, lr: f64) -> Vec<(&'static str, f32)> {
+        vec![(LR, lr as f32)]
+    }
+}
