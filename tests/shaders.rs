@@ -59,7 +59,9 @@ impl Launched {
                 self.plans += 1;
                 match Plan::with_variant(graph, &target, variant) {
                     Ok(plan) => self.add_launches(&plan, &target),
-                    Err(e) => self.failures.push(format!("{name} on {}: {e}", target.name)),
+                    Err(e) => self
+                        .failures
+                        .push(format!("{name} on {}: {e}", target.name)),
                 }
             }
         }
@@ -116,10 +118,7 @@ fn launched() -> &'static Launched {
 #[test]
 fn every_launch_gives_its_shader_what_it_declares() {
     let launched = launched();
-    println!(
-        "{} plans, {} launches",
-        launched.plans, launched.launches
-    );
+    println!("{} plans, {} launches", launched.plans, launched.launches);
     assert_none(&launched.failures);
     assert!(launched.launches > REGISTRY.len());
 }
@@ -133,7 +132,11 @@ fn every_shader_validates_and_translates_to_every_backend() {
             failures.push(format!("{}: {failure}", used.shader));
         }
     }
-    let subgroups = launched.texts.values().filter(|used| used.subgroups).count();
+    let subgroups = launched
+        .texts
+        .values()
+        .filter(|used| used.subgroups)
+        .count();
     println!(
         "{} shaders ({subgroups} with subgroup operations allowed) from {} files",
         launched.texts.len(),
@@ -334,7 +337,9 @@ fn every_operation_file_is_registered() {
 fn entries(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let entries = std::fs::read_dir(&folder).expect("the source tree is there");
-    entries.map(|entry| entry.expect("it can be read").path()).collect()
+    entries
+        .map(|entry| entry.expect("it can be read").path())
+        .collect()
 }
 
 fn stem(path: &Path) -> String {
