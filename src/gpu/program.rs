@@ -32,6 +32,8 @@ enum Command {
     },
     Copy {
         from: wgpu::Buffer,
+        /// Byte offset in `from`: scalar inputs share a buffer.
+        offset: u64,
         to: wgpu::Buffer,
         bytes: u64,
     },
@@ -194,10 +196,11 @@ impl Program {
                 }
                 Step::Copy { from, to } => {
                     let bytes = plan.values[to.index()].bytes;
-                    let (from, _) = memory.buffer(&scalars, *from)?;
+                    let (from, offset) = memory.buffer(&scalars, *from)?;
                     let (to, _) = memory.buffer(&scalars, *to)?;
                     commands.push(Command::Copy {
                         from: from.clone(),
+                        offset,
                         to: to.clone(),
                         bytes,
                     });
@@ -315,9 +318,12 @@ impl Program {
         let mut commands = self.commands.iter().peekable();
         while let Some(command) = commands.next() {
             match command {
-                Command::Copy { from, to, bytes } => {
-                    encoder.copy_buffer_to_buffer(from, 0, to, 0, *bytes)
-                }
+                Command::Copy {
+                    from,
+                    offset,
+                    to,
+                    bytes,
+                } => encoder.copy_buffer_to_buffer(from, *offset, to, 0, *bytes),
                 Command::Fill {
                     buffer,
                     texture,
