@@ -12,20 +12,33 @@ use std::collections::HashMap;
 /// # Errors
 /// If `loss` has more than one element, or an operation on the way has no gradient.
 pub fn gradients<'g>(loss: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
-    let builder = loss.builder();
     if loss.ty().elements() != 1 {
         return Err(Error::Graph(format!(
             "the loss must be one number, not a {}",
             loss.ty()
         )));
     }
+    let one = loss.builder().constant(1.0).broadcast_to(&loss.shape())?;
+    vjp(loss, one, wrt)
+}
+
+/// The vector-Jacobian product: gradients with respect to each of `wrt` of the loss whose gradient with respect to
+/// `value` is `upstream`. PyTorch `autograd.grad(value, wrt, upstream)`.
+///
+/// # Errors
+/// If `upstream` is of another type than `value`, or an operation on the way has no gradient.
+pub fn vjp<'g>(value: Var<'g>, upstream: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+    if upstream.ty() != value.ty() {
+        return Err(Error::Graph(format!(
+            "a {} can't be the gradient of a {}",
+            upstream.ty(),
+            value.ty()
+        )));
+    }
+    let builder = value.builder();
     let needed = dependents(builder, wrt);
-    let mut grads: HashMap<NodeId, Var<'g>> = HashMap::new();
-    grads.insert(
-        loss.id(),
-        builder.constant(1.0).broadcast_to(&loss.shape())?,
-    );
-    for index in (0..=loss.id().index()).rev() {
+    let mut grads = HashMap::from([(value.id(), upstream)]);
+    for index in (0..=value.id().index()).rev() {
         let id = NodeId(index as u32);
         let Some(&grad) = grads.get(&id).filter(|_| needed[index]) else {
             continue;

@@ -1,9 +1,9 @@
 //! Plans: what they look like, and that memory, order and updates in place keep what the graph means. The last test
 //! runs random graphs on an adapter; the others need none.
 
-mod support;
 #[path = "support/random_graph.rs"]
 mod random_graph;
+mod support;
 #[path = "support/targets.rs"]
 mod targets;
 
@@ -50,7 +50,9 @@ fn training_step() -> wgrad::Result<Graph> {
         let _scope = builder.scope("output");
         hidden.linear(weights[2])?.add(weights[3])?
     };
-    let loss = logits.softmax_cross_entropy(labels, valid, 0.0)?.mean(&[0])?;
+    let loss = logits
+        .softmax_cross_entropy(labels, valid, 0.0)?
+        .mean(&[0])?;
     builder.output("loss", loss);
     for (weight, gradient) in weights.into_iter().zip(gradients(loss, &weights)?) {
         builder.update(weight, weight.sub(gradient.mul(rate)?)?)?;
@@ -60,11 +62,15 @@ fn training_step() -> wgrad::Result<Graph> {
 
 /// Compares `text` with the file `name` under tests/golden. UPDATE_GOLDEN=1 writes the file in place of that.
 fn assert_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|v| v == "1") {
         std::fs::write(&path, text).expect("tests/golden can be written");
     }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
+    let golden = std::fs::read_to_string(&path)
+        .unwrap_or_default()
+        .replace("\r\n", "\n");
     let differs = golden.lines().zip(text.lines()).find(|(a, b)| a != b);
     assert!(
         golden == text,
@@ -104,7 +110,10 @@ fn no_slot_is_shared_while_needed_and_nothing_is_read_before_it_is_written() {
         let random = random_graph(seed).unwrap();
         for plan in plans(&random.graph) {
             if let Err(e) = memory::verify(&plan) {
-                panic!("seed {seed}, {}: {e}\n{}\n{plan}", plan.target.name, random.graph);
+                panic!(
+                    "seed {seed}, {}: {e}\n{}\n{plan}",
+                    plan.target.name, random.graph
+                );
             }
             shared += plan.slot_of.iter().flatten().count() - plan.slots.len();
         }
@@ -165,11 +174,17 @@ fn variables_change_after_everybody_has_read_them() {
             }
         }
     }
-    assert!(in_place > 0 && copied > 0, "{in_place} in place, {copied} copied");
+    assert!(
+        in_place > 0 && copied > 0,
+        "{in_place} in place, {copied} copied"
+    );
 }
 
 fn is_variable(plan: &Plan, value: ValueId) -> bool {
-    matches!(plan.values[value.index()].kind, wgrad::plan::ValueKind::Variable(_))
+    matches!(
+        plan.values[value.index()].kind,
+        wgrad::plan::ValueKind::Variable(_)
+    )
 }
 
 #[test]
@@ -179,7 +194,11 @@ fn fused_groups_hold_every_operation_once_and_can_run_in_their_order() {
         for max_buffers in [2, 4, 8] {
             let graph = passes::simplify(&random_graph(seed).unwrap().graph).unwrap();
             let mut done: HashSet<NodeId> = HashSet::new();
-            let in_place = graph.updates.iter().map(|u| (u.value, u.variable)).collect();
+            let in_place = graph
+                .updates
+                .iter()
+                .map(|u| (u.value, u.variable))
+                .collect();
             for group in passes::fuse(&graph, max_buffers, &in_place) {
                 let members: HashSet<NodeId> = group.members().collect();
                 for operand in members.iter().flat_map(|&m| &graph.node(m).inputs) {
@@ -194,18 +213,35 @@ fn fused_groups_hold_every_operation_once_and_can_run_in_their_order() {
                 }
                 fused += usize::from(members.len() > 1);
                 for member in members {
-                    assert!(done.insert(member), "seed {seed}: %{} runs twice", member.index());
+                    assert!(
+                        done.insert(member),
+                        "seed {seed}: %{} runs twice",
+                        member.index()
+                    );
                 }
             }
-            let runs = |id: &NodeId| graph.node(*id).op().is_some_and(|op| op.role() != Role::View);
-            assert_eq!(done.len(), graph.ids().filter(runs).count(), "seed {seed}:\n{graph}");
+            let runs = |id: &NodeId| {
+                graph
+                    .node(*id)
+                    .op()
+                    .is_some_and(|op| op.role() != Role::View)
+            };
+            assert_eq!(
+                done.len(),
+                graph.ids().filter(runs).count(),
+                "seed {seed}:\n{graph}"
+            );
         }
     }
     assert!(fused as u64 > PLANNED, "hardly anything was fused");
 }
 
 fn through_views(graph: &Graph, mut id: NodeId) -> NodeId {
-    while graph.node(id).op().is_some_and(|op| op.role() == Role::View) {
+    while graph
+        .node(id)
+        .op()
+        .is_some_and(|op| op.role() == Role::View)
+    {
         id = graph.node(id).inputs[0];
     }
     id
@@ -250,7 +286,16 @@ fn updated_while_read() -> Vec<Updated> {
     let column = v.reshape([4, 1]).unwrap();
     let next = column.mul(v).unwrap().sum(&[0]).unwrap();
     builder.update(v, next).unwrap();
-    builder.output("y", column.reshape([2, 2]).unwrap().sum(&[1, 0]).unwrap().add(v).unwrap());
+    builder.output(
+        "y",
+        column
+            .reshape([2, 2])
+            .unwrap()
+            .sum(&[1, 0])
+            .unwrap()
+            .add(v)
+            .unwrap(),
+    );
     cases.push(Updated {
         graph: builder.finish().unwrap(),
         output: vec![11.0, 12.0, 13.0, 14.0],
@@ -315,8 +360,18 @@ fn a_variable_keeps_its_old_value_for_the_whole_step_of_a_program() {
         let plan = Plan::new(&case.graph, &gpu.target).unwrap();
         let mut program = Program::new(gpu, &plan, &store).unwrap();
         program.run(gpu, &[vec![]]).unwrap();
-        assert_eq!(program.read(gpu, "y").unwrap().reals(), case.output, "{}\n{plan}", case.graph);
-        assert_eq!(store.read(gpu, "v").unwrap().reals(), case.after, "{}\n{plan}", case.graph);
+        assert_eq!(
+            program.read(gpu, "y").unwrap().reals(),
+            case.output,
+            "{}\n{plan}",
+            case.graph
+        );
+        assert_eq!(
+            store.read(gpu, "v").unwrap().reals(),
+            case.after,
+            "{}\n{plan}",
+            case.graph
+        );
     }
 }
 

@@ -17,6 +17,8 @@ pub const MAX_STEPS_PER_SUBMIT: usize = 32;
 /// A program on a device.
 pub struct Program {
     commands: Vec<Command>,
+    /// For each step of the plan, the end of its commands.
+    ends: Vec<usize>,
     scalars: ScalarTable,
     inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
     outputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
@@ -168,6 +170,7 @@ impl Program {
         let memory = allocate(gpu, plan, store)?;
         let uniforms = Uniforms::new(gpu, &launches, &resolved)?;
         let mut commands = Vec::with_capacity(plan.steps.len());
+        let mut ends = Vec::with_capacity(plan.steps.len());
         let mut at = 0;
         for step in &plan.steps {
             match step {
@@ -220,6 +223,7 @@ impl Program {
                     });
                 }
             }
+            ends.push(commands.len());
         }
         let outputs = plan
             .outputs
@@ -233,6 +237,7 @@ impl Program {
         let workspace_bytes = plan.workspace_bytes();
         Ok(Program {
             commands,
+            ends,
             scalars,
             inputs,
             outputs,
@@ -306,51 +311,30 @@ impl Program {
             if let (Some(rows), Some(current)) = (&self.scalars.rows, &self.scalars.current) {
                 encoder.copy_buffer_to_buffer(rows, row * row_bytes, current, 0, row_bytes);
             }
-            self.encode_step(&mut encoder);
+            encode(&mut encoder, self.commands.iter());
         }
         let submission = gpu.queue.submit([encoder.finish()]);
         gpu.check()?;
         Ok(submission)
     }
 
-    /// Encodes one step: as few compute passes as its copies allow.
-    fn encode_step(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut commands = self.commands.iter().peekable();
-        while let Some(command) = commands.next() {
-            match command {
-                Command::Copy {
-                    from,
-                    offset,
-                    to,
-                    bytes,
-                } => encoder.copy_buffer_to_buffer(from, *offset, to, 0, *bytes),
-                Command::Fill {
-                    buffer,
-                    texture,
-                    vec4s,
-                } => fill(encoder, buffer, texture, *vec4s),
-                Command::Dispatch { .. } => {
-                    let mut pass =
-                        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                    let mut bound: Option<&Arc<Pipeline>> = None;
-                    let mut next = Some(command);
-                    while let Some(Command::Dispatch {
-                        pipeline,
-                        bind_group,
-                        grid,
-                    }) = next
-                    {
-                        if !bound.is_some_and(|b| Arc::ptr_eq(b, pipeline)) {
-                            pass.set_pipeline(&pipeline.pipeline);
-                            bound = Some(pipeline);
-                        }
-                        pass.set_bind_group(0, bind_group, &[]);
-                        pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
-                        next = commands.next_if(|c| matches!(c, Command::Dispatch { .. }));
-                    }
-                }
-            }
-        }
+    /// Submits the plan's step number `step` alone, `times` times over, on whatever the memory holds: to time it.
+    /// Does not wait.
+    ///
+    /// # Errors
+    /// If the plan has no such step, or the device failed.
+    pub fn repeat(&self, gpu: &Gpu, step: usize, times: usize) -> Result<()> {
+        let Some(&end) = self.ends.get(step) else {
+            return Err(Error::Graph(format!("the plan has no step {step}")));
+        };
+        let start = if step == 0 { 0 } else { self.ends[step - 1] };
+        let mut encoder = gpu
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let commands = std::iter::repeat_n(&self.commands[start..end], times);
+        encode(&mut encoder, commands.flatten());
+        gpu.queue.submit([encoder.finish()]);
+        gpu.check()
     }
 
     /// Reads an output of the last step back. Waits for the device.
@@ -380,6 +364,45 @@ impl Program {
     /// Bytes of the slots and texture views.
     pub fn workspace_bytes(&self) -> u64 {
         self.workspace_bytes
+    }
+}
+
+/// Encodes commands in order, in as few compute passes as the copies among them allow.
+fn encode<'c>(encoder: &mut wgpu::CommandEncoder, commands: impl Iterator<Item = &'c Command>) {
+    let mut commands = commands.peekable();
+    while let Some(command) = commands.next() {
+        match command {
+            Command::Copy {
+                from,
+                offset,
+                to,
+                bytes,
+            } => encoder.copy_buffer_to_buffer(from, *offset, to, 0, *bytes),
+            Command::Fill {
+                buffer,
+                texture,
+                vec4s,
+            } => fill(encoder, buffer, texture, *vec4s),
+            Command::Dispatch { .. } => {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                let mut bound: Option<&Arc<Pipeline>> = None;
+                let mut next = Some(command);
+                while let Some(Command::Dispatch {
+                    pipeline,
+                    bind_group,
+                    grid,
+                }) = next
+                {
+                    if !bound.is_some_and(|b| Arc::ptr_eq(b, pipeline)) {
+                        pass.set_pipeline(&pipeline.pipeline);
+                        bound = Some(pipeline);
+                    }
+                    pass.set_bind_group(0, bind_group, &[]);
+                    pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+                    next = commands.next_if(|c| matches!(c, Command::Dispatch { .. }));
+                }
+            }
+        }
     }
 }
 

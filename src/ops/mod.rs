@@ -8,13 +8,14 @@ mod case;
 mod contraction;
 mod pointwise;
 mod reduce;
+mod strided;
+mod window;
 mod rows;
 mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
 pub use reduce::Reduction;
-pub use window::Window;
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -199,10 +200,18 @@ register! {
     avg_pool2d,
     broadcast_to,
     clamp,
+    gather,
+    gather_batch,
+    log_softmax,
+    concat,
+    conv2d,
+    matmul,
+    max_pool2d,
     compare,
     conv2d,
     correct,
     div,
+    dropout,
     exp,
     gather_batch,
     gelu,
@@ -218,6 +227,8 @@ register! {
     neg,
     pow,
     reduce_max,
+    pad,
+    permute,
     relu,
     reshape,
     select,
@@ -225,6 +236,9 @@ register! {
     silu,
     softmax,
     softmax_cross_entropy,
+    squared_error,
+    select,
+    slice,
     sqrt,
     squared_error,
     sub,

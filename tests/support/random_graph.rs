@@ -146,9 +146,7 @@ fn operation<'g>(stream: &mut Stream, pool: &[Var<'g>]) -> Result<Var<'g>> {
                 a.sum_keep(&[axis])?.scale(mean)
             }
         }
-        10 if shape.rank() < 3 => {
-            a.broadcast_to(&[&[2], shape.dims()].concat().into())
-        }
+        10 if shape.rank() < 3 => a.broadcast_to(&[&[2], shape.dims()].concat().into()),
         11 if shape.rank() >= 2 => {
             let k = shape.last();
             let fits = |s: &Shape| s.rank() == 2 && s.dims()[0] == k;

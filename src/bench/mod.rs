@@ -1,0 +1,131 @@
+//! Timing of kernels and whole training steps on an adapter: `wgrad bench`.
+//!
+//! A workload is a graph with the memory that it starts from. Names give extents in PyTorch's order (NCHW) so that they
+//! compare with other engines; tensors are NHWC here as everywhere.
+
+mod kernels;
+mod measure;
+mod training;
+
+pub use measure::{Bench, Cost, Effort, Timing};
+
+use crate::cpu::Tensor;
+use crate::error::Result;
+use crate::graph::{Graph, NodeKind};
+use crate::plan::Scalar;
+use crate::random::Stream;
+use crate::tensor::{DType, TensorType};
+
+/// Something to time: one step and what it starts from.
+pub trait Workload {
+    /// Name in tables and files.
+    fn name(&self) -> String;
+
+    /// The step.
+    ///
+    /// # Errors
+    /// If it can't be built: a defect of the workload.
+    fn graph(&self) -> Result<Graph>;
+
+    /// Values of every variable of `graph`, by name: random unless the workload says otherwise.
+    ///
+    /// # Errors
+    /// If the data can't be made.
+    fn variables(&self, graph: &Graph) -> Result<Vec<(String, Tensor<f32>)>> {
+        Ok(leaves(graph)
+            .enumerate()
+            .map(|(n, (name, ty))| (name.to_string(), random(ty, n as u64)))
+            .collect())
+    }
+
+    /// Values of the scalar inputs, by name.
+    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
+        Vec::new()
+    }
+}
+
+/// Every workload, in the order in which they are reported.
+pub fn workloads() -> Vec<Box<dyn Workload>> {
+    let mut all = kernels::workloads();
+    all.extend(training::workloads());
+    all
+}
+
+/// Variables of `graph` with their types.
+fn leaves(graph: &Graph) -> impl Iterator<Item = (&str, &TensorType)> {
+    graph.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Variable(name) => Some((&**name, &node.ty)),
+        _ => None,
+    })
+}
+
+/// Uniform in [-0.5, 0.5), or indices below 10.
+fn random(ty: &TensorType, stream: u64) -> Tensor<f32> {
+    let mut stream = Stream::new(1, stream);
+    let n = ty.elements();
+    match ty.dtype {
+        DType::F32 => {
+            let values = (0..n).map(|_| stream.range(-0.5, 0.5)).collect();
+            Tensor::real(ty.shape.clone(), values)
+        }
+        DType::U32 => Tensor::index(ty.shape.clone(), (0..n).map(|_| stream.below(10)).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, Target};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_workload_plans_and_moves_bytes() {
+        for target in [Target::portable(), Target::lavapipe()] {
+            for workload in workloads() {
+                let name = workload.name();
+                let plan = Plan::new(&workload.graph().unwrap(), &target).unwrap();
+                let cost = Cost::of_plan(&plan);
+                assert!(cost.bytes > 0, "{name} moves no bytes");
+                let contracts = ["matmul", "conv2d", "cnn"]
+                    .iter()
+                    .any(|p| name.starts_with(p));
+                assert_eq!(contracts, cost.flops > 0, "{name}: {} flops", cost.flops);
+            }
+        }
+    }
+
+    #[test]
+    fn a_convolution_with_its_gradients_is_three_contractions() {
+        let flops = |name: &str| {
+            let all = workloads();
+            let found = all.iter().find(|w| w.name() == name).unwrap();
+            let plan = Plan::new(&found.graph().unwrap(), &Target::portable()).unwrap();
+            Cost::of_plan(&plan).flops
+        };
+        let forward = flops("conv2d_fwd_16x64x32x32_to64_k3_p1");
+        assert_eq!(forward, 2 * 16 * 32 * 32 * 64 * 64 * 9);
+        assert_eq!(flops("conv2d_fwdbwd_16x64x32x32_to64_k3_p1"), 3 * forward);
+    }
+
+    #[test]
+    fn names_are_distinct_and_scalars_are_known() {
+        let mut names = BTreeSet::new();
+        for workload in workloads() {
+            assert!(
+                names.insert(workload.name()),
+                "{} comes twice",
+                workload.name()
+            );
+            let known: BTreeSet<_> = workload
+                .scalars()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
+            for node in workload.graph().unwrap().nodes {
+                if let NodeKind::Input(name) = &node.kind {
+                    assert!(known.contains(&**name), "{}: {name}", workload.name());
+                }
+            }
+        }
+    }
+}
