@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use wgrad::check::graphs_of;
 use wgrad::graph::Graph;
+use wgrad::nn::{ModelSpec, Network, PRESETS};
 use wgrad::ops::{REGISTRY, Role};
 use wgrad::plan::resolve::resolve;
 use wgrad::plan::{Plan, Target};
 use wgrad::random::Stream;
+use wgrad::settings::{DataSettings, Settings};
 use wgrad::shader;
+use wgrad::train::{DataShape, evaluation_graph, training_graph};
 
 /// WGSL text with the values of its constants: what becomes a pipeline.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +80,15 @@ impl Launched {
                     continue;
                 }
             };
+            let textures = launch.operands.iter().filter(|o| o.texture).count();
+            let buffers = launch.operands.len() - textures;
+            if buffers > target.max_storage_buffers as usize {
+                let bound = format!(
+                    "{} binds {buffers} buffers on {}",
+                    launch.label, target.name
+                );
+                self.failures.push(bound);
+            }
             let constants = launch.shader.constants();
             let text = Text {
                 source: resolved.source,
@@ -111,8 +123,43 @@ fn launched() -> &'static Launched {
                 }
             }
         }
+        for (model, _, _) in PRESETS {
+            match steps_of(model) {
+                Ok(graphs) => {
+                    for graph in &graphs {
+                        launched.add(model, graph);
+                    }
+                }
+                Err(e) => launched.failures.push(format!("{model}: {e}")),
+            }
+        }
         launched
     })
+}
+
+/// The training and the evaluation step of a built-in model.
+fn steps_of(model: &str) -> wgrad::Result<[Graph; 2]> {
+    let settings = Settings {
+        model: ModelSpec::preset(model)?,
+        data: DataSettings {
+            mean: Some(vec![0.1]),
+            std: Some(vec![0.3]),
+            ..DataSettings::default()
+        },
+        clip_norm: Some(1.0),
+        ..Settings::default()
+    };
+    let network = Network::new(settings.model.clone())?;
+    let shape = |set| DataShape {
+        set,
+        samples: 1000,
+        batch: settings.batch,
+        sample: network.spec.input.clone(),
+    };
+    Ok([
+        training_graph(&network, &settings, &shape("train"))?,
+        evaluation_graph(&network, &settings, &shape("test"))?,
+    ])
 }
 
 #[test]
@@ -174,6 +221,7 @@ fn check(text: &Text, used: &Use) -> Vec<String> {
         Err(e) => return vec![e],
     };
     let outcomes = [
+        ("WebGPU's limits", within_limits(&module)),
         ("SPIR-V", spirv(&module, &info, used.subgroups)),
         ("MSL", msl(&module, &info)),
         ("HLSL", hlsl(&module, &info, used.subgroups)),
@@ -194,6 +242,27 @@ fn validate(module: &Module, subgroups: bool) -> Result<ModuleInfo, String> {
     Validator::new(ValidationFlags::all(), capabilities)
         .validate(module)
         .map_err(|e| format!("{:?}", e.into_inner()))
+}
+
+/// Holds workgroups to the limits that WebGPU guarantees everywhere.
+fn within_limits(module: &Module) -> Result<(), String> {
+    const INVOCATIONS: u32 = 256;
+    const MEMORY_BYTES: u32 = 16_384;
+    for entry in &module.entry_points {
+        let invocations: u32 = entry.workgroup_size.iter().product();
+        if invocations > INVOCATIONS {
+            return Err(format!("a workgroup has {invocations} invocations"));
+        }
+    }
+    let shared = module.global_variables.iter();
+    let bytes: u32 = shared
+        .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+        .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+        .sum();
+    if bytes > MEMORY_BYTES {
+        return Err(format!("a workgroup takes {bytes} bytes of its memory"));
+    }
+    Ok(())
 }
 
 fn spirv(module: &Module, info: &ModuleInfo, subgroups: bool) -> Result<(), String> {
@@ -322,13 +391,14 @@ fn every_shader_folder_is_named_after_the_operation_that_owns_it() {
 
 #[test]
 fn every_operation_file_is_registered() {
-    // What operations share, none of them an operation itself.
-    const SHARED: [&str; 6] = ["mod", "case", "contraction", "pointwise", "reduce", "rows"];
+    let implements = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).expect("it can be read");
+        text.contains("impl Op for ") || text.contains("impl Pointwise for ")
+    };
     let strangers: Vec<_> = entries("src/ops")
         .into_iter()
-        .filter(|path| path.is_file())
+        .filter(|path| path.is_file() && implements(path))
         .map(|path| stem(&path))
-        .filter(|name| !SHARED.contains(&name.as_str()))
         .filter(|name| !REGISTRY.iter().any(|op| op.name == name))
         .collect();
     assert_none(&strangers);

@@ -34,6 +34,8 @@ enum Command {
     },
     Copy {
         from: wgpu::Buffer,
+        /// Byte offset in `from`: scalar inputs share a buffer.
+        offset: u64,
         to: wgpu::Buffer,
         bytes: u64,
     },
@@ -197,10 +199,11 @@ impl Program {
                 }
                 Step::Copy { from, to } => {
                     let bytes = plan.values[to.index()].bytes;
-                    let (from, _) = memory.buffer(&scalars, *from)?;
+                    let (from, offset) = memory.buffer(&scalars, *from)?;
                     let (to, _) = memory.buffer(&scalars, *to)?;
                     commands.push(Command::Copy {
                         from: from.clone(),
+                        offset,
                         to: to.clone(),
                         bytes,
                     });
@@ -369,9 +372,12 @@ fn encode<'c>(encoder: &mut wgpu::CommandEncoder, commands: impl Iterator<Item =
     let mut commands = commands.peekable();
     while let Some(command) = commands.next() {
         match command {
-            Command::Copy { from, to, bytes } => {
-                encoder.copy_buffer_to_buffer(from, 0, to, 0, *bytes)
-            }
+            Command::Copy {
+                from,
+                offset,
+                to,
+                bytes,
+            } => encoder.copy_buffer_to_buffer(from, *offset, to, 0, *bytes),
             Command::Fill {
                 buffer,
                 texture,

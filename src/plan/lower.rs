@@ -163,8 +163,10 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
         force,
         lowered: Lowered::default(),
         value_of: HashMap::new(),
+        kept: HashMap::new(),
     };
     walk.place_leaves();
+    walk.keep_roots();
     // Fuse as if every update could be made in place; should a group then bind too much, fuse as if none could.
     let hoped = graph.updates.iter().map(|u| (u.value, u.variable));
     let mut groups = passes::fuse(graph, max_buffers, &hoped.collect());
@@ -178,7 +180,7 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
         walk.lower_group(group, &in_place)?;
     }
     for output in &graph.outputs {
-        let value = walk.value(output.node)?;
+        let value = walk.root(output.node)?;
         let ty = graph.ty(output.node).clone();
         walk.lowered.outputs.push((output.name.clone(), value, ty));
     }
@@ -192,6 +194,8 @@ struct Walk<'a> {
     force: Option<&'a str>,
     lowered: Lowered,
     value_of: HashMap<NodeId, ValueId>,
+    /// Copies of leaves, made before anything runs, for the outputs and updates that take them.
+    kept: HashMap<NodeId, ValueId>,
 }
 
 impl Walk<'_> {
@@ -226,6 +230,35 @@ impl Walk<'_> {
         }
     }
 
+    /// Copies the variables that are an output or another variable's new value and change in this step: both mean the
+    /// value from before it. Copies scalar inputs that are one too, for these share a buffer.
+    fn keep_roots(&mut self) {
+        let graph = self.graph;
+        for root in graph.roots() {
+            let leaf = self.through_views(root);
+            let keeps = match &graph.node(leaf).kind {
+                NodeKind::Variable(_) => graph.updates.iter().any(|u| u.variable == leaf && u.value != leaf),
+                NodeKind::Input(_) => graph.ty(leaf).shape.rank() == 0,
+                _ => false,
+            };
+            if keeps && !self.kept.contains_key(&leaf) {
+                let from = self.value_of[&leaf];
+                let node = graph.node(leaf);
+                let to = self.lowered.temporary(&node.ty, format!("old {}", node.label()));
+                self.lowered.steps.push(Step::Copy { from, to });
+                self.kept.insert(leaf, to);
+            }
+        }
+    }
+
+    /// The value of a node that is an output or a variable's new value.
+    fn root(&self, id: NodeId) -> Result<ValueId> {
+        match self.kept.get(&self.through_views(id)) {
+            Some(&kept) => Ok(kept),
+            None => self.value(id),
+        }
+    }
+
     /// New values of variables that may be written straight over the old ones: results of pointwise groups that run
     /// after every other reader of the variable.
     fn in_place_updates(&self, groups: &[Group]) -> InPlace {
@@ -247,11 +280,6 @@ impl Walk<'_> {
             let late = last_reader
                 .get(&update.variable)
                 .is_none_or(|&last| last <= group);
-            let read_as_output = self
-                .graph
-                .outputs
-                .iter()
-                .any(|o| self.through_views(o.node) == update.variable);
             // Within the group the variable must be read at the position that is written: not through a view.
             let direct = !groups[group].members().any(|m| {
                 self.graph
@@ -261,12 +289,7 @@ impl Walk<'_> {
                     .any(|&i| i != update.variable && self.through_views(i) == update.variable)
             });
             let pointwise = groups[group].anchor.is_none();
-            if pointwise
-                && late
-                && direct
-                && !read_as_output
-                && !in_place.contains_key(&update.value)
-            {
+            if pointwise && late && direct && !in_place.contains_key(&update.value) {
                 in_place.insert(update.value, update.variable);
             }
         }
@@ -372,23 +395,11 @@ impl Walk<'_> {
     /// Copies the new values that could not be written in place.
     fn copy_updates(&mut self, in_place: &InPlace) -> Result<()> {
         for update in &self.graph.updates {
-            if in_place.get(&update.value) == Some(&update.variable) {
+            let stays = update.value == update.variable;
+            if stays || in_place.get(&update.value) == Some(&update.variable) {
                 continue;
             }
-            let (from, to) = (self.value(update.value)?, self.value_of[&update.variable]);
-            if from == to {
-                continue;
-            }
-            if !matches!(
-                self.lowered.values[from.index()].kind,
-                ValueKind::Temporary | ValueKind::Input(_)
-            ) {
-                let message = format!(
-                    "{} takes the value of another variable or constant; give it an operation of its own",
-                    self.graph.node(update.variable).label()
-                );
-                return Err(Error::Graph(message));
-            }
+            let (from, to) = (self.root(update.value)?, self.value_of[&update.variable]);
             self.lowered.steps.push(Step::Copy { from, to });
         }
         Ok(())

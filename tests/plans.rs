@@ -1,0 +1,465 @@
+//! Plans: what they look like, and that memory, order and updates in place keep what the graph means. The last test
+//! runs random graphs on an adapter; the others need none.
+
+#[path = "support/random_graph.rs"]
+mod random_graph;
+mod support;
+#[path = "support/targets.rs"]
+mod targets;
+
+use random_graph::{RandomGraph, random_graph};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use wgrad::autodiff::gradients;
+use wgrad::check::worst_error;
+use wgrad::cpu::{Tensor, Variables, interpret};
+use wgrad::gpu::{Gpu, Program, Store};
+use wgrad::graph::{Builder, Graph, NodeId};
+use wgrad::ops::Role;
+use wgrad::passes;
+use wgrad::plan::{Access, Plan, Scalar, Step, Target, TextureReads, ValueId, memory};
+use wgrad::tensor::TensorType;
+
+/// Random graphs that are planned.
+const PLANNED: u64 = 300;
+/// Random graphs that are run on the adapter.
+const RUN: u64 = 24;
+/// Steps that each of them takes.
+const STEPS: usize = 2;
+
+/// One training step of two dense layers: loss, gradients and update by gradient descent.
+fn training_step() -> wgrad::Result<Graph> {
+    let builder = Builder::new();
+    let parameter = |name: &str, dims: &[usize]| builder.variable(name, TensorType::f32(dims));
+    let x = builder.input("x", TensorType::f32([4, 6]));
+    let labels = builder.input("labels", TensorType::u32([4]));
+    let valid = builder.input("valid", TensorType::u32([]));
+    let rate = builder.input("rate", TensorType::f32([]));
+    let weights = [
+        parameter("hidden.weight", &[8, 6])?,
+        parameter("hidden.bias", &[8])?,
+        parameter("output.weight", &[3, 8])?,
+        parameter("output.bias", &[3])?,
+    ];
+    let hidden = {
+        let _scope = builder.scope("hidden");
+        x.linear(weights[0])?.add(weights[1])?.relu()?
+    };
+    let logits = {
+        let _scope = builder.scope("output");
+        hidden.linear(weights[2])?.add(weights[3])?
+    };
+    let loss = logits
+        .softmax_cross_entropy(labels, valid, 0.0)?
+        .mean(&[0])?;
+    builder.output("loss", loss);
+    for (weight, gradient) in weights.into_iter().zip(gradients(loss, &weights)?) {
+        builder.update(weight, weight.sub(gradient.mul(rate)?)?)?;
+    }
+    builder.finish()
+}
+
+/// Compares `text` with the file `name` under tests/golden. UPDATE_GOLDEN=1 writes the file in place of that.
+fn assert_golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|v| v == "1") {
+        std::fs::write(&path, text).expect("tests/golden can be written");
+    }
+    let golden = std::fs::read_to_string(&path)
+        .unwrap_or_default()
+        .replace("\r\n", "\n");
+    let differs = golden.lines().zip(text.lines()).find(|(a, b)| a != b);
+    assert!(
+        golden == text,
+        "{name} changed, first at {differs:?}; if that is meant, run UPDATE_GOLDEN=1 cargo test --test plans and look \
+         at the difference"
+    );
+}
+
+#[test]
+fn the_graph_of_a_training_step_reads_as_before() {
+    assert_golden("step.graph.txt", &training_step().unwrap().to_string());
+}
+
+#[test]
+fn the_plan_of_a_training_step_reads_as_before() {
+    let graph = training_step().unwrap();
+    let lavapipe = Target {
+        texture_reads: TextureReads::Always,
+        ..Target::lavapipe()
+    };
+    for (name, target) in [("portable", Target::portable()), ("lavapipe", lavapipe)] {
+        let plan = Plan::new(&graph, &target).unwrap();
+        assert_golden(&format!("step.plan.{name}.txt"), &plan.to_string());
+    }
+}
+
+/// The plans of `graph` for every kind of adapter.
+fn plans(graph: &Graph) -> Vec<Plan> {
+    let plan = |target: &Target| Plan::new(graph, target).expect("the graph can be planned");
+    targets::targets().iter().map(plan).collect()
+}
+
+#[test]
+fn no_slot_is_shared_while_needed_and_nothing_is_read_before_it_is_written() {
+    let mut shared = 0;
+    for seed in 0..PLANNED {
+        let random = random_graph(seed).unwrap();
+        for plan in plans(&random.graph) {
+            if let Err(e) = memory::verify(&plan) {
+                panic!(
+                    "seed {seed}, {}: {e}\n{}\n{plan}",
+                    plan.target.name, random.graph
+                );
+            }
+            shared += plan.slot_of.iter().flatten().count() - plan.slots.len();
+        }
+    }
+    assert!(shared as u64 > PLANNED, "slots were hardly ever shared");
+}
+
+#[test]
+fn the_check_of_slots_finds_an_overlap() {
+    let plan = Plan::new(&training_step().unwrap(), &Target::portable()).unwrap();
+    assert_eq!(memory::verify(&plan), Ok(()));
+    let first = plan.slot_of.iter().flatten().next().copied();
+    let squeezed = Plan {
+        slot_of: plan.slot_of.iter().map(|slot| slot.and(first)).collect(),
+        ..plan
+    };
+    assert!(memory::verify(&squeezed).is_err());
+}
+
+#[test]
+fn variables_change_after_everybody_has_read_them() {
+    let (mut in_place, mut copied) = (0, 0);
+    for seed in 0..PLANNED {
+        let random = random_graph(seed).unwrap();
+        for plan in plans(&random.graph) {
+            let mut changed: HashSet<ValueId> = HashSet::new();
+            let late = |changed: &HashSet<ValueId>, value: ValueId| {
+                assert!(
+                    !changed.contains(&value),
+                    "seed {seed}, {}: {} is read after it changed\n{}\n{plan}",
+                    plan.target.name,
+                    plan.values[value.index()].label,
+                    random.graph
+                );
+            };
+            for step in &plan.steps {
+                match step {
+                    Step::Launch(launch) => {
+                        for operand in launch.operands.iter().filter(|o| !o.texture) {
+                            late(&changed, operand.value);
+                        }
+                        let written = launch.operands.iter().filter(|o| o.access != Access::Read);
+                        for operand in written.filter(|o| is_variable(&plan, o.value)) {
+                            changed.insert(operand.value);
+                            in_place += 1;
+                        }
+                    }
+                    Step::Texture(value) => late(&changed, *value),
+                    Step::Copy { to, .. } if is_variable(&plan, *to) => {
+                        changed.insert(*to);
+                        copied += 1;
+                    }
+                    Step::Copy { from, .. } => late(&changed, *from),
+                }
+            }
+            for (_, value, _) in &plan.outputs {
+                late(&changed, *value);
+            }
+        }
+    }
+    assert!(
+        in_place > 0 && copied > 0,
+        "{in_place} in place, {copied} copied"
+    );
+}
+
+fn is_variable(plan: &Plan, value: ValueId) -> bool {
+    matches!(
+        plan.values[value.index()].kind,
+        wgrad::plan::ValueKind::Variable(_)
+    )
+}
+
+#[test]
+fn fused_groups_hold_every_operation_once_and_can_run_in_their_order() {
+    let mut fused = 0;
+    for seed in 0..PLANNED {
+        for max_buffers in [2, 4, 8] {
+            let graph = passes::simplify(&random_graph(seed).unwrap().graph).unwrap();
+            let mut done: HashSet<NodeId> = HashSet::new();
+            let in_place = graph
+                .updates
+                .iter()
+                .map(|u| (u.value, u.variable))
+                .collect();
+            for group in passes::fuse(&graph, max_buffers, &in_place) {
+                let members: HashSet<NodeId> = group.members().collect();
+                for operand in members.iter().flat_map(|&m| &graph.node(m).inputs) {
+                    let computed = through_views(&graph, *operand);
+                    assert!(
+                        graph.node(computed).op().is_none()
+                            || done.contains(&computed)
+                            || members.contains(&computed) && computed == *operand,
+                        "seed {seed}: {group:?} needs %{}\n{graph}",
+                        computed.index()
+                    );
+                }
+                fused += usize::from(members.len() > 1);
+                for member in members {
+                    assert!(
+                        done.insert(member),
+                        "seed {seed}: %{} runs twice",
+                        member.index()
+                    );
+                }
+            }
+            let runs = |id: &NodeId| {
+                graph
+                    .node(*id)
+                    .op()
+                    .is_some_and(|op| op.role() != Role::View)
+            };
+            assert_eq!(
+                done.len(),
+                graph.ids().filter(runs).count(),
+                "seed {seed}:\n{graph}"
+            );
+        }
+    }
+    assert!(fused as u64 > PLANNED, "hardly anything was fused");
+}
+
+fn through_views(graph: &Graph, mut id: NodeId) -> NodeId {
+    while graph
+        .node(id)
+        .op()
+        .is_some_and(|op| op.role() == Role::View)
+    {
+        id = graph.node(id).inputs[0];
+    }
+    id
+}
+
+/// A graph on `v = [1, 2, 3, 4]`, and what it gives and leaves.
+struct Updated {
+    graph: Graph,
+    output: Vec<f32>,
+    after: Vec<f32>,
+}
+
+/// Graphs in which a variable is read where its new value could already have taken its place.
+fn updated_while_read() -> Vec<Updated> {
+    let ty = || TensorType::f32([4]);
+    let mut cases = Vec::new();
+    // The new value is done first, the old one is read by a sum that can't be in the same kernel.
+    let builder = Builder::new();
+    let v = builder.variable("v", ty()).unwrap();
+    let next = v.scale(2.0).unwrap();
+    builder.update(v, next).unwrap();
+    let sum = next.sum_keep(&[0]).unwrap();
+    builder.output("y", sum.add(v).unwrap());
+    cases.push(Updated {
+        graph: builder.finish().unwrap(),
+        output: vec![21.0, 22.0, 23.0, 24.0],
+        after: vec![2.0, 4.0, 6.0, 8.0],
+    });
+    // The variable itself is asked for.
+    let builder = Builder::new();
+    let v = builder.variable("v", ty()).unwrap();
+    builder.update(v, v.neg().unwrap()).unwrap();
+    builder.output("y", v);
+    cases.push(Updated {
+        graph: builder.finish().unwrap(),
+        output: vec![1.0, 2.0, 3.0, 4.0],
+        after: vec![-1.0, -2.0, -3.0, -4.0],
+    });
+    // It is read in another order: through a view that broadcasts against the new value.
+    let builder = Builder::new();
+    let v = builder.variable("v", ty()).unwrap();
+    let column = v.reshape([4, 1]).unwrap();
+    let next = column.mul(v).unwrap().sum(&[0]).unwrap();
+    builder.update(v, next).unwrap();
+    builder.output(
+        "y",
+        column
+            .reshape([2, 2])
+            .unwrap()
+            .sum(&[1, 0])
+            .unwrap()
+            .add(v)
+            .unwrap(),
+    );
+    cases.push(Updated {
+        graph: builder.finish().unwrap(),
+        output: vec![11.0, 12.0, 13.0, 14.0],
+        after: vec![10.0, 20.0, 30.0, 40.0],
+    });
+    // Two variables take the same new value.
+    let builder = Builder::new();
+    let v = builder.variable("v", ty()).unwrap();
+    let w = builder.variable("w", ty()).unwrap();
+    let next = v.add(w).unwrap();
+    builder.update(w, next).unwrap();
+    builder.update(v, next).unwrap();
+    builder.output("y", next);
+    cases.push(Updated {
+        graph: builder.finish().unwrap(),
+        output: vec![2.0, 3.0, 4.0, 5.0],
+        after: vec![2.0, 3.0, 4.0, 5.0],
+    });
+    // A variable takes the value of another, whose own changes.
+    let builder = Builder::new();
+    let v = builder.variable("v", ty()).unwrap();
+    let w = builder.variable("w", ty()).unwrap();
+    builder.update(v, w).unwrap();
+    builder.update(w, v).unwrap();
+    builder.output("y", v.add(w).unwrap());
+    cases.push(Updated {
+        graph: builder.finish().unwrap(),
+        output: vec![2.0, 3.0, 4.0, 5.0],
+        after: vec![1.0; 4],
+    });
+    cases
+}
+
+fn updated_variables() -> Vec<(String, Tensor<f32>)> {
+    vec![
+        ("v".to_string(), Tensor::real([4], vec![1.0, 2.0, 3.0, 4.0])),
+        ("w".to_string(), Tensor::real([4], vec![1.0; 4])),
+    ]
+}
+
+#[test]
+fn a_variable_keeps_its_old_value_for_the_whole_step_of_the_reference() {
+    for case in updated_while_read() {
+        let mut variables: Variables<f32> = updated_variables()
+            .into_iter()
+            .map(|(name, value)| (name, Arc::new(value)))
+            .collect();
+        let outputs = interpret(&case.graph, &mut variables, &HashMap::new()).unwrap();
+        assert_eq!(outputs[0].reals(), case.output, "{}", case.graph);
+        assert_eq!(variables["v"].reals(), case.after, "{}", case.graph);
+    }
+}
+
+#[test]
+fn a_variable_keeps_its_old_value_for_the_whole_step_of_a_program() {
+    let Some(gpu) = support::gpu() else { return };
+    for case in updated_while_read() {
+        let mut store = Store::new();
+        for (name, value) in updated_variables() {
+            store.set(gpu, &name, &value).unwrap();
+        }
+        let plan = Plan::new(&case.graph, &gpu.target).unwrap();
+        let mut program = Program::new(gpu, &plan, &store).unwrap();
+        program.run(gpu, &[vec![]]).unwrap();
+        assert_eq!(
+            program.read(gpu, "y").unwrap().reals(),
+            case.output,
+            "{}\n{plan}",
+            case.graph
+        );
+        assert_eq!(
+            store.read(gpu, "v").unwrap().reals(),
+            case.after,
+            "{}\n{plan}",
+            case.graph
+        );
+    }
+}
+
+#[test]
+fn random_graphs_give_the_same_on_the_adapter_and_in_the_reference() {
+    let Some(gpu) = support::gpu() else { return };
+    let mut worst: f64 = 0.0;
+    for seed in 0..RUN {
+        let random = random_graph(seed).unwrap();
+        let reference = run_reference(&random);
+        for texture_reads in [TextureReads::Always, TextureReads::Never] {
+            let target = Target {
+                texture_reads,
+                ..gpu.target.clone()
+            };
+            let plan = Plan::new(&random.graph, &target).unwrap();
+            let got = run_program(gpu, &random, &plan);
+            for ((name, want), got) in reference.iter().zip(&got) {
+                let error = worst_error(got, want);
+                worst = worst.max(error);
+                assert!(
+                    error < 1e-4,
+                    "seed {seed}, {texture_reads:?}: {name} is off by {error:.1e}\n{}\n{plan}",
+                    random.graph
+                );
+            }
+        }
+    }
+    println!("{RUN} random graphs, worst error {worst:.1e}");
+}
+
+/// Values that the scalar inputs take in a step.
+fn scalar(step: usize) -> f32 {
+    0.25 + step as f32 * 0.5
+}
+
+/// Every output after every step, then every variable.
+fn run_reference(random: &RandomGraph) -> Vec<(String, Arc<Tensor<f64>>)> {
+    let mut variables: Variables<f64> = random
+        .variables
+        .iter()
+        .map(|(name, value)| (name.clone(), Arc::new(value.to_f64())))
+        .collect();
+    let mut results = Vec::new();
+    for step in 0..STEPS {
+        let mut inputs: HashMap<String, Arc<Tensor<f64>>> = random
+            .inputs
+            .iter()
+            .map(|(name, value)| (name.clone(), Arc::new(value.to_f64())))
+            .collect();
+        for n in 0..3 {
+            let value = Tensor::real([], vec![f64::from(scalar(step))]);
+            inputs.insert(format!("scalar{n}"), Arc::new(value));
+        }
+        let outputs = interpret(&random.graph, &mut variables, &inputs).unwrap();
+        for (output, value) in random.graph.outputs.iter().zip(outputs) {
+            results.push((format!("{} of step {step}", output.name), value));
+        }
+    }
+    for (name, _) in &random.variables {
+        results.push((name.clone(), variables[name].clone()));
+    }
+    results
+}
+
+/// The same from a program.
+fn run_program(gpu: &Gpu, random: &RandomGraph, plan: &Plan) -> Vec<Tensor<f32>> {
+    let mut store = Store::new();
+    for (name, value) in &random.variables {
+        store.set(gpu, name, value).unwrap();
+    }
+    let mut program = Program::new(gpu, plan, &store).unwrap();
+    program.poison(gpu).unwrap();
+    for (name, value) in &random.inputs {
+        if plan.values.iter().any(|v| v.label == *name) {
+            program.feed(gpu, name, value).unwrap();
+        }
+    }
+    let mut results = Vec::new();
+    for step in 0..STEPS {
+        let row = vec![Scalar::F32(scalar(step)); program.scalar_names().len()];
+        program.run(gpu, &[row]).unwrap();
+        for output in &random.graph.outputs {
+            results.push(program.read(gpu, &output.name).unwrap());
+        }
+    }
+    for (name, _) in &random.variables {
+        results.push(store.read(gpu, name).unwrap());
+    }
+    results
+}
