@@ -22,5 +22,5 @@ fn main(
     let e = i % params.item_steps;
     let at = item_of(row) * params.item_steps + e;
     let byte = (data[at >> 2u] >> (8u * (at & 3u))) & 255u;
-    out[i] = normalized(vec4<f32>(f32(byte)), vec4<u32>(e)).x;
+    out[i] = normalized(vec4<f32>(f32(byte)), e % params.period).x;
 }

@@ -7,8 +7,8 @@ struct Params {
     ordered: u32,
     // Invocations to an item of a batch.
     item_steps: u32,
-    // Channels that differ in scale and shift, 1 to 4; the scales and shifts of the others are unused.
-    channels: u32,
+    // Scales and shifts repeat after 3 or 4 channels; with 3, the last ones are unused.
+    period: u32,
     scale_0: f32,
     scale_1: f32,
     scale_2: f32,

@@ -79,6 +79,16 @@ pub fn check_kernels(
     Ok(())
 }
 
+/// The graphs that `case` is run on: forward, and backward if an operand has a gradient.
+///
+/// # Errors
+/// If they can't be built.
+pub fn graphs_of(case: &Case) -> Result<Vec<Graph>> {
+    let mut graphs = vec![forward(case, 0, &mut Vec::new())?];
+    graphs.extend(backward(case, 0, &mut Vec::new())?);
+    Ok(graphs)
+}
+
 fn n_variants(gpu: &Gpu, case: &Case) -> Vec<&'static str> {
     let types: Vec<&TensorType> = case.inputs.iter().map(|i| &i.ty).collect();
     case.op.variants(&gpu.target, &types)

@@ -4,7 +4,7 @@ mod gradients;
 mod kernels;
 
 pub use gradients::{GradientError, check_gradients};
-pub use kernels::{Group, check_kernels, tolerance};
+pub use kernels::{Group, check_kernels, graphs_of, tolerance};
 
 use crate::cpu::{Data, Tensor};
 

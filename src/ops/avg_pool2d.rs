@@ -11,11 +11,16 @@ use crate::random::Stream;
 use crate::tensor::{Shape, TensorType};
 use rayon::prelude::*;
 
-/// See the module.
-#[derive(Clone, Copy, Debug)]
+/// Windows; y before x. One that would lie wholly in padding is an error; rows and columns at the end for which
+/// there is no whole window are left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AvgPool2d {
-    /// The windows.
-    pub window: Window,
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Steps from one window to the next.
+    pub stride: [usize; 2],
+    /// Rows added at the top and bottom, columns at the left and right.
+    pub padding: [[usize; 2]; 2],
     /// Whether places in the padding count, as zeros: then every window's sum is divided by the same number.
     pub count_include_pad: bool,
 }
@@ -30,12 +35,16 @@ pub struct AvgPool2dGrad {
 }
 
 impl AvgPool2d {
+    fn window(&self) -> Window {
+        Window { kernel: self.kernel, stride: self.stride, padding: self.padding }
+    }
+
     /// What the sum over window `(oy, ox)` of an image of `height` by `width` is divided by.
     fn divisor(&self, [oy, ox]: [usize; 2], [height, width]: [usize; 2]) -> f64 {
         if self.count_include_pad {
-            return self.window.area() as f64;
+            return self.window().area() as f64;
         }
-        (self.window.inside(0, oy, height).len() * self.window.inside(1, ox, width).len()) as f64
+        (self.window().inside(0, oy, height).len() * self.window().inside(1, ox, width).len()) as f64
     }
 }
 
@@ -46,7 +55,7 @@ impl Op for AvgPool2d {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x] = operands(inputs)?;
-        self.window.infer(x)
+        self.window().infer(x)
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
@@ -62,8 +71,8 @@ impl Op for AvgPool2d {
         values.par_chunks_mut(ow * channels).enumerate().for_each(|(line, row)| {
             let (n, oy) = (line / oh, line % oh);
             for (ox, mean) in row.chunks_mut(channels).enumerate() {
-                for y in self.window.inside(0, oy, height) {
-                    for px in self.window.inside(1, ox, width) {
+                for y in self.window().inside(0, oy, height) {
+                    for px in self.window().inside(1, ox, width) {
                         let pixel = ((n * height + y) * width + px) * channels;
                         for (mean, &x) in mean.iter_mut().zip(&x.reals()[pixel..]) {
                             *mean += x;
@@ -78,10 +87,9 @@ impl Op for AvgPool2d {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (x, y) = (cx.input(0), cx.output()?);
-        let loads = y.ty.elements() / window::lanes(&x.ty) * self.window.area();
-        let launch =
-            self.window.launch("avg_pool2d/avg_pool2d", [&x.ty, &y.ty, &y.ty], self.window.iterations(1))?;
+        let (x, y, window) = (cx.input(0), cx.output()?, self.window());
+        let loads = y.ty.elements() / window::lanes(&x.ty) * window.area();
+        let launch = window.launch("avg_pool2d/avg_pool2d", [&x.ty, &y.ty, &y.ty], window.iterations(1))?;
         cx.launch_with_epilogue(
             launch
                 .constant("COUNT_INCLUDE_PAD", self.count_include_pad)
@@ -95,7 +103,7 @@ impl Op for AvgPool2d {
     }
 
     fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
-        self.window.area()
+        self.window().area()
     }
 }
 
@@ -107,7 +115,7 @@ impl Op for AvgPool2dGrad {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [dy] = operands(inputs)?;
         let x = TensorType::f32(self.input.clone());
-        let y = self.pool.window.infer(&x)?;
+        let y = self.pool.window().infer(&x)?;
         if *dy != y {
             return Err(format!("the gradient of a {y} can't be a {dy}"));
         }
@@ -128,8 +136,8 @@ impl Op for AvgPool2dGrad {
             for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
                 let divisor = T::of(pool.divisor([oy, ox], [height, width]));
                 let dy = &dy.reals()[((n * oh + oy) * ow + ox) * channels..][..channels];
-                for y in pool.window.inside(0, oy, height) {
-                    for x in pool.window.inside(1, ox, width) {
+                for y in pool.window().inside(0, oy, height) {
+                    for x in pool.window().inside(1, ox, width) {
                         for (dx, &dy) in image[(y * width + x) * channels..].iter_mut().zip(dy) {
                             *dx += dy / divisor;
                         }
@@ -141,7 +149,7 @@ impl Op for AvgPool2dGrad {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (dy, dx, window) = (cx.input(0), cx.output()?, &self.pool.window);
+        let (dy, dx, window) = (cx.input(0), cx.output()?, self.pool.window());
         let overlap = window.overlap();
         let launch = window.launch("avg_pool2d/grad", [&dx.ty, &dy.ty, &dx.ty], 2 * overlap)?;
         let loads = dx.ty.elements() / window::lanes(&dx.ty) * overlap;
@@ -158,25 +166,18 @@ impl Op for AvgPool2dGrad {
     }
 
     fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
-        self.pool.window.overlap()
+        self.pool.window().overlap()
     }
 }
 
 impl<'g> Var<'g> {
-    /// The mean of each window of `kernel` (height, width) of `self` `[N, H, W, C]`: `[N, OH, OW, C]`. `padding` is
-    /// `[[top, bottom], [left, right]]`; with `count_include_pad` it counts as zeros, without it does not count.
+    /// The mean of each window of `self` `[N, H, W, C]`: `[N, OH, OW, C]`.
     ///
     /// # Errors
     /// If a window would lie wholly in padding, or `self` is no such tensor.
     #[track_caller]
-    pub fn avg_pool2d(
-        self,
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        padding: [[usize; 2]; 2],
-        count_include_pad: bool,
-    ) -> Result<Var<'g>> {
-        self.apply(AvgPool2d { window: Window { kernel, stride, padding }, count_include_pad })
+    pub fn avg_pool2d(self, pool: AvgPool2d) -> Result<Var<'g>> {
+        self.apply(pool)
     }
 
     /// The mean of each channel of `self` `[N, H, W, C]` over the image: `[N, 1, 1, C]`. PyTorch
@@ -186,10 +187,11 @@ impl<'g> Var<'g> {
     /// If `self` is no float tensor of four axes.
     #[track_caller]
     pub fn global_avg_pool2d(self) -> Result<Var<'g>> {
-        let ty = self.ty();
-        let &[batch, height, width, channels] = ty.dims() else {
-            // The pooling's own shape rule says what is wrong.
-            return self.avg_pool2d([1, 1], [1, 1], [[0, 0], [0, 0]], false);
+        let shape = self.shape();
+        let &[batch, height, width, channels] = shape.dims() else {
+            // The shape rule of the pooling says what is wrong.
+            let pool = AvgPool2d { kernel: [1, 1], stride: [1, 1], padding: [[0, 0], [0, 0]], count_include_pad: false };
+            return self.avg_pool2d(pool);
         };
         let pixels = self.reshape([batch, height * width, channels])?;
         pixels.mean(&[1])?.reshape([batch, 1, 1, channels])
@@ -198,11 +200,14 @@ impl<'g> Var<'g> {
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let windows = window::cases(stream);
-    let pool = |n: usize, include: usize| AvgPool2d { window: windows[n].0, count_include_pad: n % 2 == include };
+    let pool = |n: usize, include: usize| {
+        let Window { kernel, stride, padding } = windows[n].0;
+        AvgPool2d { kernel, stride, padding, count_include_pad: n % 2 == include }
+    };
     let forward = (0..windows.len()).map(|n| Case::new(pool(n, 0), [Operand::uniform(windows[n].1)]));
     let backward = (0..windows.len()).filter_map(|n| {
         let (pool, x) = (pool(n, 1), TensorType::f32(windows[n].1));
-        let y = pool.window.infer(&x).ok()?;
+        let y = pool.window().infer(&x).ok()?;
         Some(Case::new(AvgPool2dGrad { pool, input: x.shape }, [Operand::uniform(y.shape)]))
     });
     forward.chain(backward).collect()
@@ -218,10 +223,9 @@ mod tests {
 
     #[test]
     fn padding_counts_only_if_asked() {
-        let window = Window { kernel: [2, 2], stride: [2, 2], padding: [[1, 0], [1, 0]] };
         let x = Tensor::real([1, 1, 1, 1], vec![8.0]);
         let mean = |count_include_pad| {
-            let pool = AvgPool2d { window, count_include_pad };
+            let pool = AvgPool2d { kernel: [2, 2], stride: [2, 2], padding: [[1, 0], [1, 0]], count_include_pad };
             pool.reference(&[&x], &TensorType::f32([1, 1, 1, 1])).reals()[0]
         };
         assert_eq!((mean(true), mean(false)), (2.0, 8.0));

@@ -183,6 +183,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     .constant("B_K_CONTIGUOUS", flag(c.b_layout.k_contiguous))
     .constant("K_TAIL", flag(k_tail))
     .constant("TRANSPOSE_OUT", flag(c.transpose_out))
+    .constant("SWAP_OPERANDS", flag(tiling.swap))
     .param("column_tiles", column_tiles)
     .param("row_tiles", row_tiles)
     .param("batches", c.batches)

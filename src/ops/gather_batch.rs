@@ -163,13 +163,15 @@ impl Op for GatherBatch {
             ("gather_batch/narrow", 1)
         };
         let norm = self.scale_and_shift();
-        let at = |channel: usize| norm[channel.min(norm.len() - 1)];
+        // One and two channels repeat within four.
+        let at = |channel: usize| norm[channel % norm.len()];
+        let period = if norm.len() == 3 { 3_usize } else { 4 };
         let steps = length / elements;
         let launch = Launch::new(shader)
             .read("data", data.value, output.vec4s() / 4)
             .write("out", output.value)
             .param("item_steps", steps)
-            .param("channels", norm.len())
+            .param("period", period)
             .param("scale_0", at(0).0 as f32)
             .param("scale_1", at(1).0 as f32)
             .param("scale_2", at(2).0 as f32)

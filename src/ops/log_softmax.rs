@@ -104,12 +104,9 @@ impl<'g> Var<'g> {
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
-    let forward = rows::cases(stream).into_iter().map(|(shape, most)| {
-        Case::new(
-            LogSoftmax,
-            [Operand::real(shape, Values::Uniform(-most, most))],
-        )
-    });
+    let forward = rows::cases(stream)
+        .into_iter()
+        .map(|(shape, values)| Case::new(LogSoftmax, [Operand::real(shape, values)]));
     let backward = rows::cases(stream).into_iter().map(|(shape, _)| {
         let y = Operand::real(shape.clone(), Values::Uniform(-4.0, 0.0));
         Case::new(

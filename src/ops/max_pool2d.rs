@@ -14,18 +14,29 @@ use crate::random::Stream;
 use crate::tensor::TensorType;
 use rayon::prelude::*;
 
-/// See the module.
-#[derive(Debug)]
+/// Windows; y before x. One that would lie wholly in padding is an error; rows and columns at the end for which
+/// there is no whole window are left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaxPool2d {
-    /// The windows.
-    pub window: Window,
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Steps from one window to the next.
+    pub stride: [usize; 2],
+    /// Rows added at the top and bottom, columns at the left and right.
+    pub padding: [[usize; 2]; 2],
 }
 
 /// The gradient of [`MaxPool2d`] with respect to its input: `x, dy` to `dx`.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaxPool2dGrad {
-    /// The windows.
-    pub window: Window,
+    /// The pooling.
+    pub pool: MaxPool2d,
+}
+
+impl MaxPool2d {
+    fn window(&self) -> Window {
+        Window { kernel: self.kernel, stride: self.stride, padding: self.padding }
+    }
 }
 
 impl Op for MaxPool2d {
@@ -35,26 +46,25 @@ impl Op for MaxPool2d {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x] = operands(inputs)?;
-        self.window.infer(x)
+        self.window().infer(x)
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let grad = MaxPool2dGrad { window: self.window };
+        let grad = MaxPool2dGrad { pool: *self };
         Ok(vec![Some(cx.grad.builder().op(grad, &[cx.inputs[0], cx.grad])?)])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let x = inputs[0];
-        let winners = winners(&self.window, x, output);
+        let winners = winners(&self.window(), x, output);
         let values = winners.into_par_iter().with_min_len(4096).map(|at| x.reals()[at]).collect();
         Tensor::real(output.shape.clone(), values)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (x, y) = (cx.input(0), cx.output()?);
-        let loads = y.ty.elements() / window::lanes(&x.ty) * self.window.area();
-        let launch =
-            self.window.launch("max_pool2d/max_pool2d", [&x.ty, &y.ty, &y.ty], self.window.iterations(1))?;
+        let (x, y, window) = (cx.input(0), cx.output()?, self.window());
+        let loads = y.ty.elements() / window::lanes(&x.ty) * window.area();
+        let launch = window.launch("max_pool2d/max_pool2d", [&x.ty, &y.ty, &y.ty], window.iterations(1))?;
         cx.launch_with_epilogue(launch.read("x", x.value, loads as u64).write("out", y.value))
     }
 
@@ -70,7 +80,7 @@ impl Op for MaxPool2dGrad {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x, dy] = operands(inputs)?;
-        let y = self.window.infer(x)?;
+        let y = self.pool.window().infer(x)?;
         if *dy != y {
             return Err(format!("the gradient of a {y} can't be a {dy}"));
         }
@@ -83,7 +93,7 @@ impl Op for MaxPool2dGrad {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (x, dy) = (inputs[0], inputs[1]);
-        let winners = winners(&self.window, x, &dy.ty());
+        let winners = winners(&self.pool.window(), x, &dy.ty());
         let images = x.dims()[0];
         let (size, windows) = (x.reals().len() / images, winners.len() / images);
         let mut dx = vec![T::ZERO; x.reals().len()];
@@ -98,7 +108,7 @@ impl Op for MaxPool2dGrad {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, dy, dx) = (cx.input(0), cx.input(1), cx.output()?);
-        let (window, lanes) = (&self.window, window::lanes(&x.ty));
+        let (window, lanes) = (self.pool.window(), window::lanes(&x.ty));
         let by_cell = window.iterations(1) + window.cell_iterations();
         let (looks, launch) = if window.disjoint() && by_cell <= MAX_LOOP_ITERATIONS {
             let types = [&x.ty, &dy.ty, &dy.ty];
@@ -110,7 +120,7 @@ impl Op for MaxPool2dGrad {
         };
         cx.launch_with_epilogue(
             launch
-                .read("x", x.value, (looks * self.window.area()) as u64)
+                .read("x", x.value, (looks * window.area()) as u64)
                 .read("dy", dy.value, looks as u64)
                 .write("out", dx.value),
         )
@@ -121,7 +131,7 @@ impl Op for MaxPool2dGrad {
     }
 
     fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
-        self.window.overlap()
+        self.pool.window().overlap()
     }
 }
 
@@ -154,26 +164,26 @@ fn winners<T: Real>(window: &Window, x: &Tensor<T>, y: &TensorType) -> Vec<usize
 }
 
 impl<'g> Var<'g> {
-    /// The largest value in each window of `kernel` (height, width) of `self` `[N, H, W, C]`: `[N, OH, OW, C]`.
-    /// `padding` is `[[top, bottom], [left, right]]`.
+    /// The largest value in each window of `self` `[N, H, W, C]`: `[N, OH, OW, C]`.
     ///
     /// # Errors
     /// If a window would lie wholly in padding, or `self` is no such tensor.
     #[track_caller]
-    pub fn max_pool2d(self, kernel: [usize; 2], stride: [usize; 2], padding: [[usize; 2]; 2]) -> Result<Var<'g>> {
-        self.apply(MaxPool2d { window: Window { kernel, stride, padding } })
+    pub fn max_pool2d(self, pool: MaxPool2d) -> Result<Var<'g>> {
+        self.apply(pool)
     }
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
+    let pool = |w: &Window| MaxPool2d { kernel: w.kernel, stride: w.stride, padding: w.padding };
     let windows = window::cases(stream);
     let forward = windows.iter().map(|(window, x)| {
-        Case::new(MaxPool2d { window: *window }, [Operand::real(*x, Values::Distinct)])
+        Case::new(pool(window), [Operand::real(*x, Values::Distinct)])
     });
     let backward = windows.iter().filter_map(|(window, x)| {
         let y = window.infer(&TensorType::f32(*x)).ok()?;
         let operands = [Operand::real(*x, Values::Ties).constant(), Operand::uniform(y.shape).constant()];
-        Some(Case::new(MaxPool2dGrad { window: *window }, operands))
+        Some(Case::new(MaxPool2dGrad { pool: pool(window) }, operands))
     });
     forward.chain(backward).collect()
 }
@@ -184,10 +194,10 @@ mod tests {
 
     #[test]
     fn the_gradient_goes_to_the_first_maximum_in_row_order() {
-        let window = Window { kernel: [2, 2], stride: [1, 1], padding: [[0, 0], [0, 0]] };
+        let pool = MaxPool2d { kernel: [2, 2], stride: [1, 1], padding: [[0, 0], [0, 0]] };
         let x = Tensor::real([1, 2, 3, 1], vec![1.0, 5.0, 5.0, 5.0, 5.0, 0.0]);
         let dy = Tensor::real([1, 1, 2, 1], vec![10.0, 1.0]);
-        let dx = MaxPool2dGrad { window }.reference(&[&x, &dy], &x.ty());
+        let dx = MaxPool2dGrad { pool }.reference(&[&x, &dy], &x.ty());
         assert_eq!(dx.reals(), [0.0, 11.0, 0.0, 0.0, 0.0, 0.0]);
     }
 }

@@ -9,12 +9,12 @@ mod contraction;
 mod pointwise;
 mod reduce;
 mod rows;
+mod strided;
 mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
 pub use reduce::Reduction;
-pub use window::Window;
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -200,10 +200,13 @@ register! {
     broadcast_to,
     clamp,
     compare,
+    concat,
     conv2d,
     correct,
     div,
+    dropout,
     exp,
+    gather,
     gather_batch,
     gelu,
     gelu_tanh,
@@ -216,6 +219,8 @@ register! {
     minimum,
     mul,
     neg,
+    pad,
+    permute,
     pow,
     reduce_max,
     relu,
@@ -223,6 +228,7 @@ register! {
     select,
     sigmoid,
     silu,
+    slice,
     softmax,
     softmax_cross_entropy,
     sqrt,

@@ -177,7 +177,7 @@ pub(super) fn splits(target: &Target, results: usize, length: usize) -> usize {
 const WORKGROUP: usize = 64;
 
 /// One stage: `[outer, length, inner]` to `[splits, outer, inner]`.
-fn stage(
+pub(super) fn stage(
     cx: &mut Lowering<'_>,
     kernels: &str,
     from: &Arg,

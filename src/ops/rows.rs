@@ -3,7 +3,7 @@
 //! Kernels import `shared/row_vec4` for their operand and `shared/row_invocation` for how a row is walked; the launch
 //! swaps either import where the other fits.
 
-use super::{operands, same_float};
+use super::{Values, operands, same_float};
 use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
 use crate::plan::{Launch, Lowering, Target};
@@ -52,13 +52,9 @@ impl Rows {
         if self.length / self.unit() > MAX_ITERATIONS / WALKS {
             return vec![WORKGROUP];
         }
-        // A graphics processor needs thousands of invocations, and neighbours that read neighbouring elements; a
-        // software adapter only pays for workgroup memory.
-        let long = if target.software {
-            self.rows < 16 && self.length >= 1024
-        } else {
-            self.length >= 64
-        };
+        // A graphics processor needs thousands of invocations, and neighbours that read neighbouring elements; on a
+        // software adapter workgroup memory costs more than anything it could save.
+        let long = !target.software && self.length >= 64;
         if long {
             vec![WORKGROUP, INVOCATION]
         } else {
@@ -146,18 +142,18 @@ pub(super) fn lower(cx: &mut Lowering<'_>, shader: &str, names: &[&str]) -> Resu
     cx.launch(launch.write("out", output.value))
 }
 
-/// Shapes that the cases of operations along rows share, with the size of the largest element: short and long rows,
-/// multiples of four and not, one element, numbers whose exponentials overflow.
-pub(super) fn cases(stream: &mut Stream) -> Vec<(Shape, f64)> {
+/// Shapes that the cases of operations along rows share, with the range of their elements: short and long rows, multiples
+/// of four and not, one element, numbers whose exponentials overflow.
+pub(super) fn cases(stream: &mut Stream) -> Vec<(Shape, Values)> {
     let odd = |stream: &mut Stream| 2 + stream.below(7) as usize;
     let (a, b) = (odd(stream), odd(stream));
     vec![
-        ([a, 10].into(), 1.0),
-        ([2, b, 12].into(), 1.0),
-        ([5].into(), 4.0),
-        ([3, 260].into(), 4.0),
-        ([67, 64 + b].into(), 4.0),
-        ([a, 1].into(), 4.0),
-        ([1, 131].into(), 200.0),
+        ([a, 10].into(), Values::Uniform(-1.0, 1.0)),
+        ([2, b, 12].into(), Values::Uniform(-1.0, 1.0)),
+        ([5].into(), Values::Uniform(-2.0, 2.0)),
+        ([3, 260].into(), Values::Uniform(-2.0, 2.0)),
+        ([67, 64 + b].into(), Values::Uniform(-2.0, 2.0)),
+        ([a, 1].into(), Values::Uniform(-2.0, 2.0)),
+        ([1, 131].into(), Values::Uniform(196.0, 200.0)),
     ]
 }

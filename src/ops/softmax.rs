@@ -100,12 +100,9 @@ impl<'g> Var<'g> {
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
-    let forward = rows::cases(stream).into_iter().map(|(shape, most)| {
-        Case::new(
-            Softmax,
-            [Operand::real(shape, Values::Uniform(-most, most))],
-        )
-    });
+    let forward = rows::cases(stream)
+        .into_iter()
+        .map(|(shape, values)| Case::new(Softmax, [Operand::real(shape, values)]));
     let backward = rows::cases(stream).into_iter().map(|(shape, _)| {
         let y = Operand::real(shape.clone(), Values::Uniform(0.0, 1.0));
         Case::new(

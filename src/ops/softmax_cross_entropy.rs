@@ -216,21 +216,21 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let odd = 2 + stream.below(7) as usize;
     let shapes = [
-        // rows, classes, valid rows, smoothing, largest logit
-        (3, 5, 3.0, 0.0, 1.0),
-        (odd, 10, 2.0, 0.0, 1.0),
-        (odd, 12, 100.0, 0.1, 1.0),
-        (5, 8, 0.0, 0.1, 1.0),
-        (1, 1, 1.0, 0.0, 1.0),
-        (2, 131, 2.0, 0.1, 4.0),
-        (67, 64 + odd, 66.0, 0.0, 4.0),
-        (3, 260, 3.0, 1.0, 50.0),
+        // rows, classes, valid rows, smoothing, range of the logits
+        (3, 5, 3.0, 0.0, -1.0..1.0),
+        (odd, 10, 2.0, 0.0, -1.0..1.0),
+        (odd, 12, 100.0, 0.1, -1.0..1.0),
+        (5, 8, 0.0, 0.1, -1.0..1.0),
+        (1, 1, 1.0, 0.0, -1.0..1.0),
+        (2, 131, 2.0, 0.1, -2.0..2.0),
+        (67, 64 + odd, 66.0, 0.0, -2.0..2.0),
+        (3, 260, 3.0, 1.0, 196.0..200.0),
     ];
     shapes
         .into_iter()
-        .flat_map(|(rows, classes, valid, label_smoothing, most)| {
+        .flat_map(|(rows, classes, valid, label_smoothing, range)| {
             let common = [
-                Operand::real([rows, classes], Values::Uniform(-most, most)),
+                Operand::real([rows, classes], Values::Uniform(range.start, range.end)),
                 Operand::index([rows], Values::Below(classes as u32)),
                 Operand::index([], Values::Fixed(vec![valid])),
             ];

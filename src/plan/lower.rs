@@ -55,6 +55,11 @@ impl Lowering<'_> {
         self.inputs[i].clone()
     }
 
+    /// Number of operands.
+    pub fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
     /// The result. With an epilogue, what the launch that takes it writes.
     pub fn output(&self) -> Result<Arg> {
         self.output

@@ -105,12 +105,27 @@ impl Shader {
     /// # Errors
     /// If an import, a function or an operand that was asked for is not there.
     pub fn source(&self) -> Result<String> {
+        self.assemble().map(|(text, _)| text)
+    }
+
+    /// The files under `shaders/` that the text is put together from, without ending.
+    ///
+    /// # Errors
+    /// As [`Shader::source`].
+    pub fn files(&self) -> Result<BTreeSet<String>> {
+        self.assemble().map(|(_, files)| files)
+    }
+
+    fn assemble(&self) -> Result<(String, BTreeSet<String>)> {
+        let mut seen = BTreeSet::new();
         let root = match &self.generated {
             Some(text) => text.as_str(),
-            None => file(&self.name)?,
+            None => {
+                seen.insert(self.name.clone());
+                file(&self.name)?
+            }
         };
         let mut text = String::new();
-        let mut seen = BTreeSet::new();
         self.inline(root, &mut seen, &mut text)?;
         for (name, replacement) in &self.functions {
             text = self.replaced(&text, name, replacement)?;
@@ -121,7 +136,7 @@ impl Shader {
         // Replacements may bring imports of their own.
         let mut complete = String::new();
         self.inline(&text, &mut seen, &mut complete)?;
-        Ok(complete)
+        Ok((complete, seen))
     }
 
     fn inline(&self, text: &str, seen: &mut BTreeSet<String>, out: &mut String) -> Result<()> {

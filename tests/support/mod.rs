@@ -1,16 +1,21 @@
 //! What tests that need an adapter share.
 
+#![allow(dead_code, reason = "every test file uses a part")]
+
 use std::sync::OnceLock;
 use wgrad::gpu::{AdapterChoice, Gpu};
+use wgrad::train::Engine;
 
-/// The software adapter, opened once a process, or `None` (said aloud) where there is none. With WGRAD_REQUIRE_GPU=1 a missing adapter fails.
-pub fn gpu() -> Option<&'static Gpu> {
-    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
-    GPU.get_or_init(|| {
-        match Gpu::open(&AdapterChoice::Software).or_else(|_| Gpu::open(&AdapterChoice::Best)) {
+/// The software adapter as an engine, opened once a process, or `None` (said aloud) where there is none. With
+/// WGRAD_REQUIRE_GPU=1 a missing adapter fails.
+pub fn engine() -> Option<&'static Engine> {
+    static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
+    let open = || Gpu::open(&AdapterChoice::Software).or_else(|_| Gpu::open(&AdapterChoice::Best));
+    ENGINE
+        .get_or_init(|| match open() {
             Ok(gpu) => {
                 eprintln!("adapter: {} ({})", gpu.info.name, gpu.info.driver_info);
-                Some(gpu)
+                Some(Engine::Gpu(Box::new(gpu)))
             }
             Err(e) if std::env::var_os("WGRAD_REQUIRE_GPU").is_some_and(|v| v == "1") => {
                 panic!("WGRAD_REQUIRE_GPU=1, but {e}")
@@ -19,7 +24,14 @@ pub fn gpu() -> Option<&'static Gpu> {
                 eprintln!("skipped: {e}");
                 None
             }
-        }
-    })
-    .as_ref()
+        })
+        .as_ref()
+}
+
+/// The device of [`engine`].
+pub fn gpu() -> Option<&'static Gpu> {
+    match engine() {
+        Some(Engine::Gpu(gpu)) => Some(gpu),
+        _ => None,
+    }
 }

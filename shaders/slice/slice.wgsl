@@ -1,0 +1,2 @@
+// A block of x: the strides of x, and the offset of its first element.
+#import shared/strided

@@ -1,0 +1,242 @@
+//! Rows of a table, by index: the embedding of tokens. `y[…, :] = table[indices[…], :]`. PyTorch
+//! `torch.nn.functional.embedding`, ONNX `Gather` along axis 0.
+//!
+//! An index that is not below the number of rows gives zeros, and no gradient.
+
+use super::reduce;
+use super::{Case, Op, Operand, Role, Values, Vjp, operands};
+use crate::cpu::{Real, Tensor};
+use crate::error::Result;
+use crate::graph::Var;
+use crate::plan::{Launch, Lowering, MAX_LOOP_ITERATIONS};
+use crate::random::Stream;
+use crate::tensor::{DType, TensorType};
+use rayon::prelude::*;
+
+/// See the module. Operands: table `[V, D]`, indices of any shape.
+#[derive(Debug)]
+pub struct Gather;
+
+/// The gradient of [`Gather`] with respect to the table: `indices, dy` to `[V, D]`. Every row sums the gradients of
+/// the positions that read it, in their order.
+#[derive(Debug)]
+pub struct GatherGrad {
+    /// Rows of the table.
+    pub rows: usize,
+}
+
+const WORKGROUP: usize = 64;
+
+/// Shape of what is read from a table with rows of `columns`.
+fn gathered(indices: &TensorType, columns: usize) -> TensorType {
+    TensorType::f32([indices.dims(), &[columns]].concat())
+}
+
+impl Op for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [table, indices] = operands(inputs)?;
+        match (table.dtype, table.dims(), indices.dtype) {
+            (DType::F32, &[rows, columns], DType::U32) if rows > 0 && columns > 0 => Ok(gathered(indices, columns)),
+            _ => Err(format!("takes a table f32[V,D] and indices of type u32, was given {table} and {indices}")),
+        }
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let grad = GatherGrad { rows: cx.inputs[0].shape().dims()[0] };
+        Ok(vec![Some(cx.grad.builder().op(grad, &[cx.inputs[1], cx.grad])?), None])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let (table, columns) = (inputs[0].reals(), output.shape.last());
+        let mut values = vec![T::ZERO; output.elements()];
+        values.par_chunks_mut(columns.max(1)).zip(inputs[1].indices()).for_each(|(row, &index)| {
+            if let Some(from) = table.chunks_exact(columns).nth(index as usize) {
+                row.copy_from_slice(from);
+            }
+        });
+        Tensor::real(output.shape.clone(), values)
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (table, indices, y) = (cx.input(0), cx.input(1), cx.output()?);
+        let (launch, lanes) = launch("gather/gather", y.ty.shape.last());
+        let invocations = y.ty.elements() / lanes;
+        cx.launch_with_epilogue(
+            launch
+                .read("table", table.value, invocations as u64)
+                .read("indices", indices.value, 0)
+                .write("out", y.value)
+                .param("invocations", invocations)
+                .param("rows", table.dims()[0])
+                .param("columns", y.ty.shape.last() / lanes)
+                .invocations(invocations, WORKGROUP),
+        )
+    }
+
+    fn role(&self) -> Role {
+        Role::KernelWithEpilogue
+    }
+}
+
+impl Op for GatherGrad {
+    fn name(&self) -> &'static str {
+        "gather_grad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [indices, dy] = operands(inputs)?;
+        if indices.dtype != DType::U32 || *dy != gathered(indices, dy.shape.last()) || self.rows == 0 {
+            return Err(format!("{indices} and {dy} are not indices and what they read from {} rows", self.rows));
+        }
+        Ok(TensorType::f32([self.rows, dy.shape.last()]))
+    }
+
+    /// Linear in `dy`: the gradient is read like the table.
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        Ok(vec![None, Some(cx.grad.gather(cx.inputs[0])?)])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let columns = output.shape.last();
+        let mut table = vec![T::ZERO; output.elements()];
+        for (&index, dy) in inputs[0].indices().iter().zip(inputs[1].reals().chunks_exact(columns)) {
+            if (index as usize) < self.rows {
+                let row = &mut table[index as usize * columns..][..columns];
+                row.iter_mut().zip(dy).for_each(|(sum, &dy)| *sum += dy);
+            }
+        }
+        Tensor::real(output.shape.clone(), table)
+    }
+
+    /// Links the positions that read the same row, split by split, lets every row follow its links, and sums the splits.
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (indices, dy, out) = (cx.input(0), cx.input(1), cx.output()?);
+        let (n, columns) = (indices.ty.elements(), out.ty.shape.last());
+        let chunk = self.chunk(n);
+        let splits = n.div_ceil(chunk);
+        let first = cx.scratch(TensorType::u32([splits, self.rows]));
+        let next = cx.scratch(TensorType::u32([n]));
+        let tables = if splits == 1 { out.clone() } else { cx.scratch(TensorType::f32([splits, self.rows, columns])) };
+        cx.launch(
+            Launch::new("gather/grad_clear")
+                .write("first", first.value)
+                .param("invocations", splits * self.rows)
+                .invocations(splits * self.rows, WORKGROUP),
+        )?;
+        cx.launch(
+            Launch::new("gather/grad_link")
+                .read("indices", indices.value, 0)
+                .read_write("first", first.value)
+                .write("next", next.value)
+                .param("invocations", n)
+                .param("rows", self.rows)
+                .param("chunk", chunk)
+                .invocations(n, WORKGROUP),
+        )?;
+        let (launch, lanes) = launch("gather/grad_sum", columns);
+        let invocations = splits * self.rows * columns / lanes;
+        cx.launch(
+            launch
+                .read("dy", dy.value, (n * columns / lanes) as u64)
+                .read("first", first.value, 0)
+                .read("next", next.value, 0)
+                .write("out", tables.value)
+                .param("invocations", invocations)
+                .param("columns", columns / lanes)
+                .invocations(invocations, WORKGROUP),
+        )?;
+        if splits > 1 {
+            reduce::stage(cx, "sum", &tables, &out, [1, splits, self.rows * columns], 1)?;
+        }
+        Ok(())
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        inputs[0].elements()
+    }
+}
+
+impl GatherGrad {
+    /// Indices in a split of `n`: a multiple of four, and no more than one loop may walk. Splits shorten the search for
+    /// equal indices and let more invocations sum; their tables should together be no larger than `dy`.
+    fn chunk(&self, n: usize) -> usize {
+        const SHORTEST: usize = 256;
+        let splits = (n / SHORTEST).min(n / self.rows).max(1);
+        n.div_ceil(splits).next_multiple_of(4).clamp(4, MAX_LOOP_ITERATIONS / 4 * 4)
+    }
+}
+
+/// A launch of `file` for rows of `columns`, and how many of them an invocation handles.
+fn launch(file: &str, columns: usize) -> (Launch, usize) {
+    if columns.is_multiple_of(4) {
+        (Launch::new(file), 4)
+    } else {
+        (Launch::new(file).swap("shared/lanes_vec4", "shared/lanes_scalar"), 1)
+    }
+}
+
+impl<'g> Var<'g> {
+    /// Rows of `self` `[V, D]` at `indices` `[…]`: `[…, D]`. An index that is not below V gives zeros.
+    ///
+    /// # Errors
+    /// If `self` is no such table, or `indices` are not integers.
+    #[track_caller]
+    pub fn gather(self, indices: Var<'g>) -> Result<Var<'g>> {
+        self.builder().op(Gather, &[self, indices])
+    }
+}
+
+pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
+    let mut odd = || 1 + stream.below(6) as usize;
+    let (a, b, c) = (odd(), odd(), odd());
+    // Some indices are past the last row.
+    let index = |shape: Vec<usize>, rows: usize| Operand::index(shape, Values::Below(rows as u32 + 2));
+    let read = |rows: usize, columns: usize, shape: Vec<usize>| {
+        Case::new(Gather, [Operand::uniform([rows, columns]), index(shape, rows)])
+    };
+    let summed = |rows: usize, columns: usize, shape: Vec<usize>| {
+        let dy = Operand::uniform([&shape[..], &[columns]].concat());
+        Case::new(GatherGrad { rows }, [index(shape, rows), dy])
+    };
+    vec![
+        read(5, 8, vec![a, b]),
+        read(7, 3, vec![c, 2]),
+        read(1, 4, vec![]),
+        read(65, 12, vec![130]),
+        read(300, 1, vec![2, 1, a]),
+        summed(4, 4, vec![a, b]),
+        summed(3, 5, vec![61]),
+        summed(1, 8, vec![b, 2, c]),
+        summed(2, 4, vec![]),
+        summed(3, 8, vec![2, 450 + a]),
+        summed(2, 3, vec![1031]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_past_the_table_reads_zeros_and_adds_to_no_row() {
+        let table = Tensor::real([2, 2], vec![1.0, 2.0, 3.0, 4.0]);
+        let indices = Tensor::index([3], vec![1, 2, 1]);
+        let y = Gather.reference(&[&table, &indices], &TensorType::f32([3, 2]));
+        assert_eq!(y.reals(), [3.0, 4.0, 0.0, 0.0, 3.0, 4.0]);
+        let dy = Tensor::real([3, 2], vec![1.0, 10.0, 5.0, 5.0, 2.0, 20.0]);
+        let grad = GatherGrad { rows: 2 }.reference(&[&indices, &dy], &TensorType::f32([2, 2]));
+        assert_eq!(grad.reals(), [0.0, 0.0, 3.0, 30.0]);
+    }
+
+    #[test]
+    fn splits_are_short_enough_for_one_loop_and_cover_all_indices() {
+        for (rows, n) in [(1, 1), (65, 768), (50_257, 200_000), (1, 1_000_000), (3, 65_001)] {
+            let chunk = GatherGrad { rows }.chunk(n);
+            assert!(chunk <= MAX_LOOP_ITERATIONS && chunk % 4 == 0, "{chunk} of {n}");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Every shader that the cases and the built-in models lead to, on every kind of adapter: it validates with no more
+//! than the engine asks a device for, it translates to SPIR-V, MSL and HLSL, and its bindings and parameters are
+//! those that its launches give. Needs no adapter.
+
+#[path = "support/targets.rs"]
+mod targets;
+
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{Module, ShaderStage};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use wgrad::check::graphs_of;
+use wgrad::graph::Graph;
+use wgrad::ops::{REGISTRY, Role};
+use wgrad::plan::resolve::resolve;
+use wgrad::plan::{Plan, Target};
+use wgrad::random::Stream;
+use wgrad::shader;
+
+/// WGSL text with the values of its constants: what becomes a pipeline.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Text {
+    source: String,
+    constants: Vec<(String, u64)>,
+}
+
+/// Where a text is used.
+struct Use {
+    shader: String,
+    /// Whether every adapter that runs it has subgroup operations.
+    subgroups: bool,
+}
+
+/// Everything that the plans of the cases and the built-in models launch.
+#[derive(Default)]
+struct Launched {
+    texts: BTreeMap<Text, Use>,
+    files: BTreeSet<String>,
+    plans: usize,
+    launches: usize,
+    failures: Vec<String>,
+}
+
+impl Launched {
+    /// Plans `graph` for every target, with the default kernels and with each variant that an operation of it has.
+    fn add(&mut self, name: &str, graph: &Graph) {
+        for target in targets::targets() {
+            let variants: BTreeSet<&str> = graph
+                .nodes
+                .iter()
+                .filter_map(|node| Some((node.op()?, &node.inputs)))
+                .flat_map(|(op, inputs)| {
+                    let types: Vec<_> = inputs.iter().map(|&i| graph.ty(i)).collect();
+                    op.variants(&target, &types)
+                })
+                .collect();
+            for variant in std::iter::once(None).chain(variants.into_iter().map(Some)) {
+                self.plans += 1;
+                match Plan::with_variant(graph, &target, variant) {
+                    Ok(plan) => self.add_launches(&plan, &target),
+                    Err(e) => self
+                        .failures
+                        .push(format!("{name} on {}: {e}", target.name)),
+                }
+            }
+        }
+    }
+
+    fn add_launches(&mut self, plan: &Plan, target: &Target) {
+        for launch in plan.launches() {
+            self.launches += 1;
+            let resolved = match resolve(launch) {
+                Ok(resolved) => resolved,
+                Err(e) => {
+                    self.failures.push(e.to_string());
+                    continue;
+                }
+            };
+            let constants = launch.shader.constants();
+            let text = Text {
+                source: resolved.source,
+                constants: constants
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), value.to_bits()))
+                    .collect(),
+            };
+            let known = self.texts.entry(text).or_insert_with(|| Use {
+                shader: launch.shader.name.clone(),
+                subgroups: true,
+            });
+            known.subgroups &= target.subgroup.is_some();
+            self.files.extend(launch.shader.files().unwrap_or_default());
+        }
+    }
+}
+
+fn launched() -> &'static Launched {
+    static LAUNCHED: OnceLock<Launched> = OnceLock::new();
+    LAUNCHED.get_or_init(|| {
+        let mut launched = Launched::default();
+        for op in REGISTRY {
+            for case in (op.cases)(&mut Stream::new(3, 1)) {
+                match graphs_of(&case) {
+                    Ok(graphs) => {
+                        for graph in &graphs {
+                            launched.add(op.name, graph);
+                        }
+                    }
+                    Err(e) => launched.failures.push(format!("{}: {e}", op.name)),
+                }
+            }
+        }
+        launched
+    })
+}
+
+#[test]
+fn every_launch_gives_its_shader_what_it_declares() {
+    let launched = launched();
+    println!("{} plans, {} launches", launched.plans, launched.launches);
+    assert_none(&launched.failures);
+    assert!(launched.launches > REGISTRY.len());
+}
+
+#[test]
+fn every_shader_validates_and_translates_to_every_backend() {
+    let launched = launched();
+    let mut failures = Vec::new();
+    for (text, used) in &launched.texts {
+        for failure in check(text, used) {
+            failures.push(format!("{}: {failure}", used.shader));
+        }
+    }
+    let subgroups = launched
+        .texts
+        .values()
+        .filter(|used| used.subgroups)
+        .count();
+    println!(
+        "{} shaders ({subgroups} with subgroup operations allowed) from {} files",
+        launched.texts.len(),
+        launched.files.len()
+    );
+    assert_none(&failures);
+    assert!(launched.texts.len() > REGISTRY.len());
+}
+
+/// What is wrong with a shader, if anything.
+fn check(text: &Text, used: &Use) -> Vec<String> {
+    let module = match naga::front::wgsl::parse_str(&text.source) {
+        Ok(module) => module,
+        Err(e) => return vec![e.emit_to_string(&text.source)],
+    };
+    let wide = validate(&module, used.subgroups);
+    let wide = match wide {
+        Ok(info) => info,
+        Err(e) => return vec![e],
+    };
+    let constants: naga::back::PipelineConstants = text
+        .constants
+        .iter()
+        .map(|(name, bits)| (name.clone(), f64::from_bits(*bits)))
+        .collect();
+    let entry = Some((ShaderStage::Compute, "main"));
+    let resolved =
+        naga::back::pipeline_constants::process_overrides(&module, &wide, entry, &constants);
+    let module = match resolved {
+        Ok((module, _)) => module,
+        Err(e) => return vec![format!("constants {:?}: {e}", text.constants)],
+    };
+    let info = match validate(&module, used.subgroups) {
+        Ok(info) => info,
+        Err(e) => return vec![e],
+    };
+    let outcomes = [
+        ("SPIR-V", spirv(&module, &info, used.subgroups)),
+        ("MSL", msl(&module, &info)),
+        ("HLSL", hlsl(&module, &info, used.subgroups)),
+    ];
+    outcomes
+        .into_iter()
+        .filter_map(|(backend, outcome)| Some(format!("{backend}: {}", outcome.err()?)))
+        .collect()
+}
+
+/// Validates with the capabilities that the engine asks a device for: those of WebGPU, and subgroups where they are used.
+fn validate(module: &Module, subgroups: bool) -> Result<ModuleInfo, String> {
+    let capabilities = if subgroups {
+        Capabilities::SUBGROUP
+    } else {
+        Capabilities::empty()
+    };
+    Validator::new(ValidationFlags::all(), capabilities)
+        .validate(module)
+        .map_err(|e| format!("{:?}", e.into_inner()))
+}
+
+fn spirv(module: &Module, info: &ModuleInfo, subgroups: bool) -> Result<(), String> {
+    use naga::back::spv::{self, Capability};
+    let mut capabilities = vec![
+        Capability::Shader,
+        Capability::Matrix,
+        Capability::ImageQuery,
+        Capability::StorageImageExtendedFormats,
+    ];
+    if subgroups {
+        capabilities.extend([
+            Capability::GroupNonUniform,
+            Capability::GroupNonUniformVote,
+            Capability::GroupNonUniformArithmetic,
+            Capability::GroupNonUniformBallot,
+            Capability::GroupNonUniformShuffle,
+            Capability::GroupNonUniformShuffleRelative,
+        ]);
+    }
+    let options = spv::Options {
+        lang_version: if subgroups { (1, 3) } else { (1, 0) },
+        capabilities: Some(capabilities.into_iter().collect()),
+        bounds_check_policies: restrict(),
+        ..Default::default()
+    };
+    let pipeline = spv::PipelineOptions {
+        shader_stage: ShaderStage::Compute,
+        entry_point: "main".to_string(),
+    };
+    let words = spv::write_vec(module, info, &options, Some(&pipeline));
+    let words = words.map_err(|e| e.to_string())?;
+    not_empty(words.len())
+}
+
+fn msl(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    use naga::back::msl;
+    let options = msl::Options {
+        lang_version: (2, 3),
+        bounds_check_policies: restrict(),
+        ..Default::default()
+    };
+    let pipeline = msl::PipelineOptions {
+        entry_point: Some((ShaderStage::Compute, "main".to_string())),
+        ..Default::default()
+    };
+    let (text, translated) =
+        msl::write_string(module, info, &options, &pipeline).map_err(|e| e.to_string())?;
+    for name in translated.entry_point_names {
+        name.map_err(|e| e.to_string())?;
+    }
+    not_empty(text.len())
+}
+
+fn hlsl(module: &Module, info: &ModuleInfo, subgroups: bool) -> Result<(), String> {
+    use naga::back::hlsl::{self, ShaderModel};
+    let options = hlsl::Options {
+        // Wave operations came with 6.0.
+        shader_model: if subgroups {
+            ShaderModel::V6_0
+        } else {
+            ShaderModel::V5_1
+        },
+        ..Default::default()
+    };
+    let pipeline = hlsl::PipelineOptions {
+        entry_point: Some((ShaderStage::Compute, "main".to_string())),
+    };
+    let mut text = String::new();
+    let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+    for name in written.map_err(|e| e.to_string())?.entry_point_names {
+        name.map_err(|e| e.to_string())?;
+    }
+    not_empty(text.len())
+}
+
+/// The bounds checks that wgpu asks for.
+fn restrict() -> naga::proc::BoundsCheckPolicies {
+    naga::proc::BoundsCheckPolicies {
+        index: naga::proc::BoundsCheckPolicy::Restrict,
+        buffer: naga::proc::BoundsCheckPolicy::Restrict,
+        image_load: naga::proc::BoundsCheckPolicy::Restrict,
+        binding_array: naga::proc::BoundsCheckPolicy::Unchecked,
+    }
+}
+
+fn not_empty(length: usize) -> Result<(), String> {
+    if length == 0 {
+        Err("the translation is empty".to_string())
+    } else {
+        Ok(())
+    }
+}
+
+#[test]
+fn every_shader_file_is_used_by_some_operation() {
+    let orphans: Vec<_> = shader::FILES
+        .iter()
+        .map(|(name, _)| name.to_string())
+        .filter(|name| !launched().files.contains(name))
+        .collect();
+    assert_none(&orphans);
+}
+
+#[test]
+fn every_shader_folder_is_named_after_the_operation_that_owns_it() {
+    let operations: BTreeSet<String> = REGISTRY.iter().map(|op| op.name.to_string()).collect();
+    let folders: BTreeSet<String> = entries("shaders")
+        .into_iter()
+        .map(|path| stem(&path))
+        .filter(|name| name != "shared")
+        .collect();
+    let strangers: Vec<_> = folders.difference(&operations).cloned().collect();
+    assert_none(&strangers);
+    let bare: Vec<_> = REGISTRY
+        .iter()
+        .filter(|op| !folders.contains(op.name))
+        .filter(|op| {
+            let cases = (op.cases)(&mut Stream::new(3, 1));
+            cases.iter().any(|case| case.op.role() != Role::View)
+        })
+        .map(|op| format!("{} runs kernels but has no folder", op.name))
+        .collect();
+    assert_none(&bare);
+}
+
+#[test]
+fn every_operation_file_is_registered() {
+    // What operations share, none of them an operation itself.
+    const SHARED: [&str; 6] = ["mod", "case", "contraction", "pointwise", "reduce", "rows"];
+    let strangers: Vec<_> = entries("src/ops")
+        .into_iter()
+        .filter(|path| path.is_file())
+        .map(|path| stem(&path))
+        .filter(|name| !SHARED.contains(&name.as_str()))
+        .filter(|name| !REGISTRY.iter().any(|op| op.name == name))
+        .collect();
+    assert_none(&strangers);
+}
+
+fn entries(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(&folder).expect("the source tree is there");
+    entries
+        .map(|entry| entry.expect("it can be read").path())
+        .collect()
+}
+
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+/// Fails with the first few of `failures`.
+fn assert_none(failures: &[String]) {
+    let shown = failures.iter().take(10).cloned().collect::<Vec<_>>();
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        shown.join("\n")
+    );
+}

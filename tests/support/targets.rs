@@ -1,0 +1,28 @@
+//! The kinds of adapters that plans are made for where no adapter is needed.
+
+use wgrad::plan::{SubgroupSize, Target, TextureReads};
+
+/// One of each kind that leads to other kernels: no subgroups, a desktop GPU, a software adapter with every policy of
+/// texture reads.
+pub fn targets() -> Vec<Target> {
+    let lavapipe = |texture_reads| Target {
+        texture_reads,
+        ..Target::lavapipe()
+    };
+    let desktop = Target {
+        name: "desktop".to_string(),
+        subgroup: Some(SubgroupSize { min: 32, max: 32 }),
+        max_storage_buffers: 16,
+        max_binding_bytes: 2 << 30,
+        max_buffer_bytes: 4 << 30,
+        max_texture_extent: 16_384,
+        ..Target::portable()
+    };
+    vec![
+        Target::portable(),
+        desktop,
+        lavapipe(TextureReads::WhereCheaper),
+        lavapipe(TextureReads::Always),
+        lavapipe(TextureReads::Never),
+    ]
+}
