@@ -1,6 +1,7 @@
 //! wgrad trains and runs neural networks on any GPU through compute shaders.
 
 pub mod autodiff;
+pub mod bench;
 pub mod check;
 pub mod cpu;
 pub mod data;

@@ -6,7 +6,8 @@ use crate::cpu::Tensor;
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Var};
 use crate::ops::conv2d::Conv2d;
-use crate::optim::OptimizerConfig;
+use crate::ops::max_pool2d::MaxPool2d;
+use crate::optim::{Adam, Optimizer};
 use crate::plan::Scalar;
 use crate::tensor::TensorType;
 
@@ -36,7 +37,7 @@ pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
     all.push(Box::new(CrossEntropy));
     all.push(Box::new(Add));
     all.push(Box::new(Sum));
-    all.push(Box::new(Adam));
+    all.push(Box::new(AdamStep));
     all
 }
 
@@ -125,7 +126,11 @@ impl Workload for MaxPool {
     fn graph(&self) -> Result<Graph> {
         let builder = Builder::new();
         let x = builder.variable("x", TensorType::f32([32, 26, 26, 32]))?;
-        let y = x.max_pool2d([2, 2], [2, 2], [[0, 0], [0, 0]])?;
+        let y = x.max_pool2d(MaxPool2d {
+            kernel: [2, 2],
+            stride: [2, 2],
+            padding: [[0, 0], [0, 0]],
+        })?;
         with_gradients(&builder, y, &[x])?;
         builder.finish()
     }
@@ -187,10 +192,10 @@ impl Workload for Sum {
     }
 }
 
-/// The default optimizer's update of a million weights.
-struct Adam;
+/// Adam's update of a million weights.
+struct AdamStep;
 
-impl Workload for Adam {
+impl Workload for AdamStep {
     fn name(&self) -> String {
         "adam_1m".to_string()
     }
@@ -200,7 +205,7 @@ impl Workload for Adam {
         let ty = TensorType::f32([1 << 20]);
         let weight = builder.variable("weight", ty.clone())?;
         let grad = builder.variable("grad", ty)?;
-        OptimizerConfig::default().apply(&builder, &[("weight".to_string(), weight)], &[grad])?;
+        Adam::default().apply(&builder, &[("weight".to_string(), weight)], &[grad])?;
         builder.finish()
     }
 
@@ -215,7 +220,7 @@ impl Workload for Adam {
     }
 
     fn scalars(&self) -> Vec<(&'static str, Scalar)> {
-        let optimizer = OptimizerConfig::default();
+        let optimizer = Adam::default();
         let scalars = optimizer.scalars(1, optimizer.lr());
         scalars
             .into_iter()

@@ -171,6 +171,11 @@ impl<'a> Bench<'a> {
         })
     }
 
+    /// The commands of one step, encoded and not submitted: to time the host's share.
+    pub fn encode(&self) -> wgpu::CommandBuffer {
+        self.program.encode(self.gpu, 1)
+    }
+
     /// Times the whole step.
     ///
     /// # Errors

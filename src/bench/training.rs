@@ -90,7 +90,7 @@ impl Workload for CnnTrain {
         let Ok(settings) = self.settings() else {
             return Vec::new();
         };
-        let optimizer = &settings.optimizer;
+        let optimizer = settings.optimizer.optimizer();
         let mut scalars = vec![
             ("cursor", Scalar::U32(0)),
             ("valid", Scalar::from(self.batch)),

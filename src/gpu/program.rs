@@ -298,24 +298,29 @@ impl Program {
                 };
             }
         }
-        let row_bytes = table.row_bytes();
         if let Some(rows) = &table.rows {
-            let used = scalars.len() * row_bytes as usize / 4;
+            let used = scalars.len() * table.row_bytes() as usize / 4;
             gpu.queue
                 .write_buffer(rows, 0, bytemuck::cast_slice(&table.host[..used]));
         }
+        let submission = gpu.queue.submit([self.encode(gpu, scalars.len())]);
+        gpu.check()?;
+        Ok(submission)
+    }
+
+    /// The commands of a submission of `steps` steps, up to [`MAX_STEPS_PER_SUBMIT`]: what [`Program::run`] submits.
+    pub fn encode(&self, gpu: &Gpu, steps: usize) -> wgpu::CommandBuffer {
+        let row_bytes = self.scalars.row_bytes();
         let mut encoder = gpu
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for row in 0..scalars.len() as u64 {
+        for row in 0..steps as u64 {
             if let (Some(rows), Some(current)) = (&self.scalars.rows, &self.scalars.current) {
                 encoder.copy_buffer_to_buffer(rows, row * row_bytes, current, 0, row_bytes);
             }
             encode(&mut encoder, self.commands.iter());
         }
-        let submission = gpu.queue.submit([encoder.finish()]);
-        gpu.check()?;
-        Ok(submission)
+        encoder.finish()
     }
 
     /// Submits the plan's step number `step` alone, `times` times over, on whatever the memory holds: to time it.

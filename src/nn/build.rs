@@ -4,7 +4,9 @@ use super::layer::{Activation, Layer, LayerKind, ModelSpec};
 use super::parameter::{Init, Layout, Parameter};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
+use crate::ops::avg_pool2d::AvgPool2d;
 use crate::ops::conv2d::Conv2d;
+use crate::ops::max_pool2d::MaxPool2d;
 use crate::tensor::TensorType;
 
 /// Whether a network is built for training or for use.
@@ -184,11 +186,11 @@ impl<'g> Walk<'g, '_> {
                 padding,
             } => {
                 let kernel = size.each();
-                x.max_pool2d(
+                x.max_pool2d(MaxPool2d {
                     kernel,
-                    stride.map_or(kernel, |s| s.each()),
-                    padding.sides(kernel, [1, 1]),
-                )
+                    stride: stride.map_or(kernel, |s| s.each()),
+                    padding: padding.sides(kernel, [1, 1]),
+                })
             }
             LayerKind::AvgPool2d {
                 size,
@@ -196,8 +198,12 @@ impl<'g> Walk<'g, '_> {
                 padding,
             } => {
                 let kernel = size.each();
-                let stride = stride.map_or(kernel, |s| s.each());
-                x.avg_pool2d(kernel, stride, padding.sides(kernel, [1, 1]), false)
+                x.avg_pool2d(AvgPool2d {
+                    kernel,
+                    stride: stride.map_or(kernel, |s| s.each()),
+                    padding: padding.sides(kernel, [1, 1]),
+                    count_include_pad: false,
+                })
             }
             LayerKind::GlobalAvgPool2d {} => {
                 let &[_, _, _, _] = shape.dims() else {
@@ -244,9 +250,7 @@ impl<'g> Walk<'g, '_> {
                 let stream = self.dropouts;
                 self.dropouts += 1;
                 match self.mode {
-                    Mode::Train { .. } => {
-                        Err(misfit(&format!("dropout {stream} can't be trained")))
-                    }
+                    Mode::Train { step, seed } => x.dropout(step, *rate, seed, stream),
                     Mode::Eval => Ok(x),
                 }
             }

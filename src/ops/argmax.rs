@@ -1,4 +1,5 @@
-//! Position of the largest element along the last axis, the first of several. PyTorch `torch.argmax`, ONNX `ArgMax`. No gradient.
+//! Position of the largest element along the last axis, the first of several. PyTorch `torch.argmax`, ONNX `ArgMax`. No
+//! gradient.
 //!
 //! On the GPU an invocation walks one split of one row; where there are several splits, a second launch chooses among
 //! their winners.

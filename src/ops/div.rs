@@ -50,6 +50,12 @@ pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
             Div,
             [Operand::uniform([5, 1]), Operand::real([2, 1, 3], away())],
         ),
-        Case::new(Div, [Operand::uniform([]), Operand::real([4, 4], away())]),
+        Case::new(
+            Div,
+            [
+                Operand::uniform([]).constant(),
+                Operand::real([4, 4], away()),
+            ],
+        ),
     ]
 }

@@ -101,6 +101,19 @@ impl<'g> Var<'g> {
     pub fn log_softmax(self) -> Result<Var<'g>> {
         self.apply(LogSoftmax)
     }
+
+    /// The same along `axis`.
+    ///
+    /// # Errors
+    /// If `self` is no float tensor with such an axis.
+    #[track_caller]
+    pub fn log_softmax_along(self, axis: usize) -> Result<Var<'g>> {
+        let last = self.shape().rank().saturating_sub(1);
+        if axis == last {
+            return self.log_softmax();
+        }
+        self.transpose(axis, last)?.log_softmax()?.transpose(axis, last)
+    }
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {

@@ -73,7 +73,7 @@ pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
         Case::new(
             Maximum,
             [
-                Operand::real([], between(1)),
+                Operand::real([], between(1)).constant(),
                 Operand::real([4, 4], Values::Distinct),
             ],
         ),

@@ -8,9 +8,8 @@ mod case;
 mod contraction;
 mod pointwise;
 mod reduce;
-mod strided;
-mod window;
 mod rows;
+mod strided;
 mod window;
 
 pub use case::{Case, Operand, Values};
@@ -200,19 +199,14 @@ register! {
     avg_pool2d,
     broadcast_to,
     clamp,
-    gather,
-    gather_batch,
-    log_softmax,
-    concat,
-    conv2d,
-    matmul,
-    max_pool2d,
     compare,
+    concat,
     conv2d,
     correct,
     div,
     dropout,
     exp,
+    gather,
     gather_batch,
     gelu,
     gelu_tanh,
@@ -225,20 +219,18 @@ register! {
     minimum,
     mul,
     neg,
-    pow,
-    reduce_max,
     pad,
     permute,
+    pow,
+    reduce_max,
     relu,
     reshape,
     select,
     sigmoid,
     silu,
+    slice,
     softmax,
     softmax_cross_entropy,
-    squared_error,
-    select,
-    slice,
     sqrt,
     squared_error,
     sub,

@@ -63,13 +63,17 @@ pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
             Select,
             [
                 mask(&[2, 3, 4]),
-                Operand::uniform([]),
+                Operand::uniform([]).constant(),
                 Operand::uniform([3, 4]),
             ],
         ),
         Case::new(
             Select,
-            [mask(&[7, 1]), Operand::uniform([3]), Operand::uniform([])],
+            [
+                mask(&[7, 1]),
+                Operand::uniform([3]),
+                Operand::uniform([]).constant(),
+            ],
         ),
     ]
 }

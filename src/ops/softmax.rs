@@ -97,6 +97,19 @@ impl<'g> Var<'g> {
     pub fn softmax(self) -> Result<Var<'g>> {
         self.apply(Softmax)
     }
+
+    /// The same along `axis`.
+    ///
+    /// # Errors
+    /// If `self` is no float tensor with such an axis.
+    #[track_caller]
+    pub fn softmax_along(self, axis: usize) -> Result<Var<'g>> {
+        let last = self.shape().rank().saturating_sub(1);
+        if axis == last {
+            return self.softmax();
+        }
+        self.transpose(axis, last)?.softmax()?.transpose(axis, last)
+    }
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {

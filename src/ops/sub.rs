@@ -39,6 +39,9 @@ pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
         Case::new(Sub, [Operand::uniform([3, 5]), Operand::uniform([3, 5])]),
         Case::new(Sub, [Operand::uniform([2, 3, 8]), Operand::uniform([8])]),
         Case::new(Sub, [Operand::uniform([2, 1, 3]), Operand::uniform([5, 1])]),
-        Case::new(Sub, [Operand::uniform([]), Operand::uniform([4, 4])]),
+        Case::new(
+            Sub,
+            [Operand::uniform([]).constant(), Operand::uniform([4, 4])],
+        ),
     ]
 }

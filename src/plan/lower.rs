@@ -237,14 +237,19 @@ impl Walk<'_> {
         for root in graph.roots() {
             let leaf = self.through_views(root);
             let keeps = match &graph.node(leaf).kind {
-                NodeKind::Variable(_) => graph.updates.iter().any(|u| u.variable == leaf && u.value != leaf),
+                NodeKind::Variable(_) => graph
+                    .updates
+                    .iter()
+                    .any(|u| u.variable == leaf && u.value != leaf),
                 NodeKind::Input(_) => graph.ty(leaf).shape.rank() == 0,
                 _ => false,
             };
             if keeps && !self.kept.contains_key(&leaf) {
                 let from = self.value_of[&leaf];
                 let node = graph.node(leaf);
-                let to = self.lowered.temporary(&node.ty, format!("old {}", node.label()));
+                let to = self
+                    .lowered
+                    .temporary(&node.ty, format!("old {}", node.label()));
                 self.lowered.steps.push(Step::Copy { from, to });
                 self.kept.insert(leaf, to);
             }

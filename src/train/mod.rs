@@ -11,3 +11,4 @@ pub use engine::{Engine, open_engine};
 pub use graphs::{DataShape, evaluation_graph, training_graph};
 pub use run_folder::RunFolder;
 pub use session::{EpochReport, Evaluation, Observer, Session, StepReport, epoch_line};
+pub(crate) use source::pack;

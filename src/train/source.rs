@@ -5,7 +5,7 @@ use crate::data::{ImageSet, sequential, shuffled};
 use std::sync::Arc;
 
 /// Bytes packed four to a word, little endian, the last word filled up with zeros.
-pub(super) fn pack(bytes: &[u8]) -> Vec<u32> {
+pub(crate) fn pack(bytes: &[u8]) -> Vec<u32> {
     let mut words = Vec::with_capacity(bytes.len().div_ceil(4));
     let chunks = bytes.chunks_exact(4);
     let rest = chunks.remainder();
