@@ -6,6 +6,7 @@ use crate::cpu::Tensor;
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Var};
 use crate::ops::conv2d::Conv2d;
+use crate::ops::max_pool2d::MaxPool2d;
 use crate::optim::{Adam, Optimizer};
 use crate::plan::Scalar;
 use crate::tensor::TensorType;
@@ -125,7 +126,11 @@ impl Workload for MaxPool {
     fn graph(&self) -> Result<Graph> {
         let builder = Builder::new();
         let x = builder.variable("x", TensorType::f32([32, 26, 26, 32]))?;
-        let y = x.max_pool2d([2, 2], [2, 2], [[0, 0], [0, 0]])?;
+        let y = x.max_pool2d(MaxPool2d {
+            kernel: [2, 2],
+            stride: [2, 2],
+            padding: [[0, 0]; 2],
+        })?;
         with_gradients(&builder, y, &[x])?;
         builder.finish()
     }
