@@ -4,9 +4,19 @@ use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::ModelSpec;
 use crate::optim::{OptimizerConfig, Schedule};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+
+/// Source of the digits that the program draws.
+const DIGITS: &str = "digits";
+/// The most digits to draw for a set: their bytes are held in memory.
+const MOST_DIGITS: usize = 1_000_000;
+/// The largest count of anything: no tensor has 2^31 elements.
+pub(crate) const LARGEST_COUNT: usize = (1 << 31) - 1;
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -49,16 +59,20 @@ pub struct Settings {
     /// Weights to start from: a safetensors file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
-    /// Folder of the run; a new one under `runs` if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Folder of the run; a new one under `runs` if absent. Not written: a run's settings lie in it.
+    #[serde(skip_serializing)]
     pub out: Option<PathBuf>,
-    /// Data set.
+    /// Data set. In a file also its source alone.
+    #[serde(deserialize_with = "table_or_name")]
     pub data: DataSettings,
-    /// Optimizer.
+    /// Optimizer. In a file also its name alone.
+    #[serde(deserialize_with = "table_or_name")]
     pub optimizer: OptimizerConfig,
-    /// Course of the learning rate.
+    /// Course of the learning rate. In a file also its name alone.
+    #[serde(deserialize_with = "table_or_name")]
     pub schedule: Schedule,
     /// Model. In a file also the name of a built-in one, or the path of a model's own file.
+    #[serde(deserialize_with = "table_or_name")]
     pub model: ModelSpec,
 }
 
@@ -89,7 +103,7 @@ pub struct DataSettings {
 impl Default for DataSettings {
     fn default() -> Self {
         DataSettings {
-            source: "digits".to_string(),
+            source: DIGITS.to_string(),
             train: 12_000,
             test: 2_000,
             mean: None,
@@ -138,51 +152,33 @@ impl Settings {
         })
     }
 
-    /// Reads a settings file. `model` and `data` may be a name or path in place of a table; paths are relative to the file.
+    /// Reads a settings file, or a model's own file, which stands for the default run of that model. Paths in it are relative
+    /// to the file.
     ///
     /// # Errors
     /// If the file can't be read, is no TOML, or has a key or value that does not belong.
     pub fn read(path: &Path) -> Result<Settings> {
         let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        let mut table: toml::Table = parse(&text, &path.display().to_string())?;
+        let file = path.display().to_string();
+        let table: toml::Table = parse(&text, &file)?;
+        if table.contains_key("layer") && !table.contains_key("model") {
+            return Ok(Settings {
+                model: parse(&text, &file)?,
+                ..Settings::default()
+            });
+        }
+        let mut settings: Settings = parse(&text, &file)?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        if let Some(toml::Value::String(source)) = table.get("data") {
-            let data =
-                toml::Table::from_iter([("source".to_string(), toml::Value::from(source.clone()))]);
-            table.insert("data".to_string(), toml::Value::Table(data));
+        match table.get("model") {
+            Some(toml::Value::String(name)) => settings.model = named_model(name, folder)?,
+            Some(_) => {}
+            None => settings.model = ModelSpec::preset("mnist-cnn")?,
         }
-        if let Some(toml::Value::String(name)) = table.get("optimizer") {
-            let optimizer =
-                toml::Table::from_iter([("name".to_string(), toml::Value::from(name.clone()))]);
-            table.insert("optimizer".to_string(), toml::Value::Table(optimizer));
+        for path in [&mut settings.init, &mut settings.out].into_iter().flatten() {
+            *path = folder.join(&*path);
         }
-        let model = match table.get("model") {
-            Some(toml::Value::String(name)) => Some(named_model(name, folder)?),
-            _ => None,
-        };
-        let spec = match model {
-            Some(spec) => spec,
-            None if table.contains_key("model") => ModelSpec {
-                name: String::new(),
-                input: vec![],
-                layers: vec![],
-            },
-            None => ModelSpec::preset("mnist-cnn")?,
-        };
-        let inline = matches!(table.get("model"), Some(toml::Value::Table(_)));
-        if !inline {
-            table.remove("model");
-        }
-        let text = toml::to_string(&table)
-            .map_err(|e| Error::Config(format!("{}: {e}", path.display())))?;
-        let mut settings: Settings = parse(&text, &path.display().to_string())?;
-        if !inline {
-            settings.model = spec;
-        }
-        let source = Path::new(&settings.data.source);
-        if settings.data.source != "digits" && source.is_relative() && folder.join(source).is_dir()
-        {
-            settings.data.source = folder.join(source).display().to_string();
+        if settings.data.source != DIGITS {
+            settings.data.source = folder.join(&settings.data.source).display().to_string();
         }
         Ok(settings)
     }
@@ -196,11 +192,17 @@ impl Settings {
         if self.batch == 0 {
             return wrong("batch must be at least 1");
         }
+        if self.batch > LARGEST_COUNT {
+            return wrong(&format!("batch must be at most {LARGEST_COUNT}"));
+        }
+        if i64::try_from(self.seed).is_err() {
+            return wrong("seed must be below 2^63, as numbers in TOML are");
+        }
         if self.epochs == 0 {
             return wrong("epochs must be at least 1");
         }
-        if self.steps == Some(0) {
-            return wrong("steps must be at least 1");
+        if self.steps.is_some_and(|steps| steps == 0 || i64::try_from(steps).is_err()) {
+            return wrong("steps must be at least 1 and below 2^63");
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return wrong("label_smoothing must be at least 0 and below 1");
@@ -211,7 +213,23 @@ impl Settings {
         {
             return wrong("clip_norm must be above 0");
         }
-        self.optimizer.optimizer().validate()
+        if self.data.source == DIGITS
+            && [self.data.train, self.data.test]
+                .iter()
+                .any(|n| !(1..=MOST_DIGITS).contains(n))
+        {
+            return wrong(&format!(
+                "data.train and data.test must be from 1 to {MOST_DIGITS}"
+            ));
+        }
+        self.optimizer.optimizer().validate()?;
+        self.schedule.validate()
+    }
+
+    /// Takes its data from `source`, whose mean and standard deviation are its own.
+    pub fn set_source(&mut self, source: String) {
+        self.data.source = source;
+        (self.data.mean, self.data.std) = (None, None);
     }
 
     /// Loads the data set and resolves what the settings left to it: mean, standard deviation, names of classes.
@@ -220,16 +238,15 @@ impl Settings {
     /// If the data can't be read, or does not fit the settings.
     pub fn load_data(&mut self) -> Result<Dataset> {
         let dataset = match self.data.source.as_str() {
-            "digits" => {
-                if self.data.train == 0 || self.data.test == 0 {
-                    return Err(Error::Config(
-                        "data.train and data.test must be at least 1".to_string(),
-                    ));
-                }
-                data::digits(self.seed, self.data.train, self.data.test)
-            }
+            DIGITS => data::digits(self.seed, self.data.train, self.data.test),
             folder => {
-                data::load_idx_dir(Path::new(folder)).map_err(|e| Error::Data(e.to_string()))?
+                let folder = Path::new(folder);
+                let dataset = data::load_idx_dir(folder).map_err(|e| Error::Data(e.to_string()))?;
+                // What the run writes down must be found from any other folder too.
+                if let Ok(path) = folder.canonicalize() {
+                    self.data.source = path.display().to_string();
+                }
+                dataset
             }
         };
         let stats = dataset.mean_std();
@@ -253,14 +270,6 @@ impl Settings {
         if self.data.std.iter().flatten().any(|&s| s <= 0.0) {
             return Err(Error::Config("data.std must be above 0".to_string()));
         }
-        if self.batch > dataset.train.len() {
-            return Err(Error::Config(format!(
-                "a batch of {} is larger than the {} training images; use --batch {} or less",
-                self.batch,
-                dataset.train.len(),
-                dataset.train.len()
-            )));
-        }
         Ok(dataset)
     }
 }
@@ -278,19 +287,114 @@ pub fn named_model(name: &str, folder: &Path) -> Result<ModelSpec> {
     ModelSpec::preset(name)
 }
 
+/// What a table of the settings can be given as by a single word.
+trait FromName: Sized {
+    fn from_name(name: &str) -> Result<Self>;
+}
+
+impl FromName for DataSettings {
+    fn from_name(source: &str) -> Result<Self> {
+        Ok(DataSettings {
+            source: source.to_string(),
+            ..DataSettings::default()
+        })
+    }
+}
+
+impl FromName for OptimizerConfig {
+    fn from_name(name: &str) -> Result<Self> {
+        OptimizerConfig::named(name)
+    }
+}
+
+impl FromName for Schedule {
+    fn from_name(name: &str) -> Result<Self> {
+        Schedule::named(name)
+    }
+}
+
+impl FromName for ModelSpec {
+    /// The name alone: [`Settings::read`] knows the folder in which to look for it.
+    fn from_name(name: &str) -> Result<Self> {
+        Ok(ModelSpec {
+            name: name.to_string(),
+            ..Settings::default().model
+        })
+    }
+}
+
+/// Reads a table, or the word that stands for one.
+fn table_or_name<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + FromName,
+{
+    struct TableOrName<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de> + FromName> Visitor<'de> for TableOrName<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table or a name")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<T, E> {
+            T::from_name(name).map_err(E::custom)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_any(TableOrName(PhantomData))
+}
+
 /// Parses TOML. Where a key is unknown the message names the nearest that exists.
 ///
 /// # Errors
 /// Says the file, the line and what is wrong with it.
 pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
     toml::from_str(text).map_err(|e: toml::de::Error| {
-        let line = e
-            .span()
-            .map(|span| text[..span.start.min(text.len())].lines().count().max(1));
-        let place = line.map_or(file.to_string(), |line| format!("{file}, line {line}"));
         let message = e.message().trim().replace('\n', " ");
-        Error::Config(format!("{place}: {message}{}", suggestion(&message)))
+        let place = match e.span() {
+            Some(span) => format!("{file}, line {}", line_of(text, span.start, &message)),
+            None => file.to_string(),
+        };
+        let suggestion = suggestion(&message);
+        Error::Config(format!("{place}: {}{suggestion}", in_words(message)))
     })
+}
+
+/// Line of the error with this `message` that was met at byte `start`. For a key within a table that is read as a whole,
+/// `start` is that of the table, and the key is looked for from there on.
+fn line_of(text: &str, start: usize, message: &str) -> usize {
+    let bytes = &text.as_bytes()[..start.min(text.len())];
+    let line = bytes.iter().filter(|&&b| b == b'\n').count();
+    let key = message
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split('`').next());
+    let within = key.and_then(|key| {
+        text.lines().skip(line).position(|line| {
+            let rest = line.trim_start().strip_prefix(key);
+            rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+        })
+    });
+    line + within.unwrap_or(0) + 1
+}
+
+/// The names of Rust's types in the words of whoever writes TOML.
+fn in_words(mut message: String) -> String {
+    for rust in ["usize", "u64", "u32"] {
+        message = message.replace(
+            &format!("expected {rust}"),
+            "expected a whole number, 0 or more",
+        );
+    }
+    for rust in ["f64", "f32"] {
+        message = message.replace(&format!("expected {rust}"), "expected a number");
+    }
+    message
 }
 
 /// For serde's "unknown field `x`, expected one of `a`, `b`": which of them `x` most looks like.

@@ -148,11 +148,16 @@ impl Builder {
         let ty = op
             .infer(&refs)
             .map_err(|message| self.error(op.name(), message, location))?;
-        if ty.elements() as u64 >= 1 << 31 {
-            let message = format!(
-                "the result {ty} has 2^31 elements or more; make the batch or the layer smaller"
-            );
-            return Err(self.error(op.name(), message, location));
+        let elements = ty
+            .dims()
+            .iter()
+            .try_fold(1_u64, |n, &d| n.checked_mul(d as u64));
+        if elements.is_none_or(|n| n >= 1 << 31) {
+            let scope = self.current_scope();
+            return Err(Error::Memory(format!(
+                "{scope}: the result of {} is {ty}, which is 2^31 elements or more; use a smaller batch or model",
+                op.name()
+            )));
         }
         Ok(self.push(NodeKind::Op(op), ids, ty))
     }

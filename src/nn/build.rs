@@ -1,13 +1,14 @@
 //! Building the graph of a model, layer by layer.
 
-use super::layer::{Activation, Layer, LayerKind, ModelSpec};
+use super::layer::{Activation, Layer, LayerKind, ModelSpec, PaddingSpec, Pair, bounded};
 use super::parameter::{Init, Layout, Parameter};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::ops::avg_pool2d::AvgPool2d;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::max_pool2d::MaxPool2d;
-use crate::tensor::TensorType;
+use crate::settings::LARGEST_COUNT;
+use crate::tensor::{Shape, TensorType};
 
 /// Whether a network is built for training or for use.
 #[derive(Clone, Copy)]
@@ -42,14 +43,17 @@ impl Network {
     /// # Errors
     /// If a layer does not fit the one before it; the message names both and their shapes.
     pub fn new(spec: ModelSpec) -> Result<Network> {
-        if spec.input.is_empty() || spec.input.contains(&0) {
+        if spec.input.is_empty() || !countable(&spec.input) {
             return Err(Error::Config(format!(
-                "model {}: input {:?} is no shape",
+                "model {}: input {:?} is no shape: give it numbers from 1 whose product is below 2^31",
                 spec.name, spec.input
             )));
         }
         if spec.layers.is_empty() {
-            return Err(Error::Config(format!("model {} has no layers", spec.name)));
+            return Err(Error::Config(format!(
+                "model {} has no layers; give it at least a dense layer",
+                spec.name
+            )));
         }
         let builder = Builder::new();
         let x = builder.input("x", TensorType::f32([&[1], &spec.input[..]].concat()));
@@ -67,7 +71,7 @@ impl Network {
             return Err(Error::Config(format!(
                 "model {}: the last layer gives {} for each sample; end with a dense layer of one unit for each class",
                 network.spec.name,
-                crate::tensor::Shape::from(&shape.dims()[1..])
+                Shape::from(&shape.dims()[1..])
             )));
         };
         (network.parameters, network.shapes, network.classes) = (parameters, shapes, classes);
@@ -110,7 +114,7 @@ impl Network {
                 Error::Shape { message, .. } => Error::Config(format!(
                     "model {}: layer {name} does not fit {before}, which gives {} for each sample: {message}",
                     self.spec.name,
-                    crate::tensor::Shape::from(&x.shape().dims()[1..])
+                    Shape::from(&x.shape().dims()[1..])
                 )),
                 other => other,
             })?;
@@ -133,12 +137,14 @@ struct Walk<'g, 'p> {
 impl<'g> Walk<'g, '_> {
     fn layer(&mut self, layer: &Layer, name: &str, x: Var<'g>) -> Result<Var<'g>> {
         let shape = x.shape();
-        let misfit = |message: &str| Error::Shape {
-            layer: String::new(),
-            op: "layer",
-            message: message.to_string(),
-            location: String::new(),
-        };
+        fn misfit(message: impl Into<String>) -> Error {
+            Error::Shape {
+                layer: String::new(),
+                op: "layer",
+                message: message.into(),
+                location: String::new(),
+            }
+        }
         match &layer.kind {
             LayerKind::Conv2d {
                 filters,
@@ -151,24 +157,27 @@ impl<'g> Walk<'g, '_> {
                 activation,
             } => {
                 let &[_, _, _, channels] = shape.dims() else {
-                    return Err(misfit("it takes [height, width, channels]"));
+                    return Err(misfit(
+                        "it takes [height, width, channels]; put it before any flatten or dense layer",
+                    ));
                 };
                 let [kh, kw] = kernel.each();
+                bounded(1, "kernel", &kernel.each()).map_err(misfit)?;
+                bounded(1, "stride", &stride.each()).map_err(misfit)?;
+                bounded(1, "dilation", &dilation.each()).map_err(misfit)?;
+                bounded(1, "filters", &[*filters]).map_err(misfit)?;
+                bounded(1, "groups", &[*groups]).map_err(misfit)?;
+                padding.check().map_err(misfit)?;
                 let conv = Conv2d {
                     stride: stride.each(),
                     padding: padding.sides([kh, kw], dilation.each()),
                     dilation: dilation.each(),
                     groups: *groups,
                 };
-                if kh == 0
-                    || kw == 0
-                    || *filters == 0
-                    || *groups == 0
-                    || !channels.is_multiple_of(*groups)
-                {
-                    return Err(misfit(
-                        "filters, kernel and groups must be at least 1, and the groups must divide the channels",
-                    ));
+                if !channels.is_multiple_of(*groups) || !filters.is_multiple_of(*groups) {
+                    return Err(misfit(format!(
+                        "its {groups} groups must divide the {channels} channels and its {filters} filters"
+                    )));
                 }
                 let own = channels / groups;
                 let init = Init::GlorotUniform {
@@ -185,10 +194,10 @@ impl<'g> Walk<'g, '_> {
                 stride,
                 padding,
             } => {
-                let kernel = size.each();
+                let [kernel, stride] = window(*size, *stride, *padding).map_err(misfit)?;
                 x.max_pool2d(MaxPool2d {
                     kernel,
-                    stride: stride.map_or(kernel, |s| s.each()),
+                    stride,
                     padding: padding.sides(kernel, [1, 1]),
                 })
             }
@@ -197,10 +206,10 @@ impl<'g> Walk<'g, '_> {
                 stride,
                 padding,
             } => {
-                let kernel = size.each();
+                let [kernel, stride] = window(*size, *stride, *padding).map_err(misfit)?;
                 x.avg_pool2d(AvgPool2d {
                     kernel,
-                    stride: stride.map_or(kernel, |s| s.each()),
+                    stride,
                     padding: padding.sides(kernel, [1, 1]),
                     count_include_pad: false,
                 })
@@ -228,9 +237,7 @@ impl<'g> Walk<'g, '_> {
                         "it takes one row of features; put a flatten layer before it",
                     ));
                 };
-                if *units == 0 {
-                    return Err(misfit("it needs at least one unit"));
-                }
+                bounded(1, "units", &[*units]).map_err(misfit)?;
                 let layout = match self.flattened.take() {
                     Some(image) => Layout::DenseAfterFlatten { image },
                     None => Layout::Same,
@@ -283,6 +290,12 @@ impl<'g> Walk<'g, '_> {
         layout: Layout,
     ) -> Result<Var<'g>> {
         let name = format!("{layer}.{part}");
+        if !countable(dims) {
+            return Err(Error::Config(format!(
+                "{name} would be {}, which is 2^31 numbers or more; make layer {layer} smaller",
+                Shape::from(dims)
+            )));
+        }
         let ty = TensorType::f32(dims);
         let variable = self.builder.variable(&name, ty.clone())?;
         self.parameters.push(Parameter {
@@ -293,6 +306,25 @@ impl<'g> Walk<'g, '_> {
         });
         Ok(variable)
     }
+}
+
+/// Whether a tensor of these extents has at least one element and fewer than 2^31.
+fn countable(dims: &[usize]) -> bool {
+    let product = dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+    product.is_some_and(|n| (1..=LARGEST_COUNT).contains(&n))
+}
+
+/// Extents and steps of a pooling's windows.
+fn window(
+    size: Pair,
+    stride: Option<Pair>,
+    padding: PaddingSpec,
+) -> Result<[[usize; 2]; 2], String> {
+    let stride = stride.unwrap_or(size);
+    bounded(1, "size", &size.each())?;
+    bounded(1, "stride", &stride.each())?;
+    padding.check()?;
+    Ok([size.each(), stride.each()])
 }
 
 fn activate(x: Var<'_>, function: Activation) -> Result<Var<'_>> {

@@ -130,7 +130,7 @@ pub enum Activation {
 
 /// One number for both axes, or `[y, x]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a number, or [y, x]")]
+#[serde(untagged, expecting = "a kernel, size, stride or dilation is a whole number, or two as [y, x]")]
 pub enum Pair {
     /// The same for both.
     Both(usize),
@@ -152,7 +152,7 @@ impl Pair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "\"valid\", \"same\", a number, or [[top, bottom], [left, right]]"
+    expecting = "padding is \"valid\", \"same\", a whole number, or four as [[top, bottom], [left, right]]"
 )]
 pub enum PaddingSpec {
     /// By name.
@@ -190,6 +190,31 @@ impl PaddingSpec {
             PaddingSpec::All(n) => [[n, n], [n, n]],
             PaddingSpec::Sides(sides) => sides,
         }
+    }
+
+    /// Refuses what no image needs, so that arithmetic on it can't overflow.
+    ///
+    /// # Errors
+    /// A sentence that says what is too large.
+    pub fn check(self) -> Result<(), String> {
+        match self {
+            PaddingSpec::Named(_) => Ok(()),
+            PaddingSpec::All(n) => bounded(0, "padding", &[n]),
+            PaddingSpec::Sides(sides) => bounded(0, "padding", sides.as_flattened()),
+        }
+    }
+}
+
+/// Checks that every one of the `values` of an attribute is at least `least` and so small that products of two of them fit
+/// into any index.
+///
+/// # Errors
+/// A sentence that names the attribute.
+pub(super) fn bounded(least: usize, attribute: &str, values: &[usize]) -> Result<(), String> {
+    const MOST: usize = 1 << 24;
+    match values.iter().find(|n| !(least..=MOST).contains(*n)) {
+        Some(n) => Err(format!("its {attribute} must be from {least} to {MOST}, not {n}")),
+        None => Ok(()),
     }
 }
 
@@ -284,7 +309,7 @@ impl ModelSpec {
             }
             if names.contains(&name) {
                 return Err(Error::Config(format!(
-                    "model {}: two layers are called {name}",
+                    "model {}: two layers are called {name}; give one of them another name",
                     self.name
                 )));
             }

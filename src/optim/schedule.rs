@@ -39,6 +39,26 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// The schedule called `name`, with the defaults of its settings.
+    ///
+    /// # Errors
+    /// If there is none, or it has a setting without a default.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "constant" => Ok(Schedule::Constant {}),
+            "cosine" => Ok(Schedule::Cosine {
+                warmup_steps: 0,
+                final_share: 0.0,
+            }),
+            "step" => Err(Error::Config(
+                "the schedule \"step\" needs a table with its every_steps".to_string(),
+            )),
+            _ => Err(Error::Config(format!(
+                "there is no schedule \"{name}\"; there are constant, cosine and step"
+            ))),
+        }
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
