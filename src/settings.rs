@@ -174,7 +174,10 @@ impl Settings {
             Some(_) => {}
             None => settings.model = ModelSpec::preset("mnist-cnn")?,
         }
-        for path in [&mut settings.init, &mut settings.out].into_iter().flatten() {
+        for path in [&mut settings.init, &mut settings.out]
+            .into_iter()
+            .flatten()
+        {
             *path = folder.join(&*path);
         }
         if settings.data.source != DIGITS {
@@ -201,7 +204,10 @@ impl Settings {
         if self.epochs == 0 {
             return wrong("epochs must be at least 1");
         }
-        if self.steps.is_some_and(|steps| steps == 0 || i64::try_from(steps).is_err()) {
+        if self
+            .steps
+            .is_some_and(|steps| steps == 0 || i64::try_from(steps).is_err())
+        {
             return wrong("steps must be at least 1 and below 2^63");
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {

@@ -130,7 +130,10 @@ pub enum Activation {
 
 /// One number for both axes, or `[y, x]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a kernel, size, stride or dilation is a whole number, or two as [y, x]")]
+#[serde(
+    untagged,
+    expecting = "a kernel, size, stride or dilation is a whole number, or two as [y, x]"
+)]
 pub enum Pair {
     /// The same for both.
     Both(usize),
@@ -213,7 +216,9 @@ impl PaddingSpec {
 pub(super) fn bounded(least: usize, attribute: &str, values: &[usize]) -> Result<(), String> {
     const MOST: usize = 1 << 24;
     match values.iter().find(|n| !(least..=MOST).contains(*n)) {
-        Some(n) => Err(format!("its {attribute} must be from {least} to {MOST}, not {n}")),
+        Some(n) => Err(format!(
+            "its {attribute} must be from {least} to {MOST}, not {n}"
+        )),
         None => Ok(()),
     }
 }
