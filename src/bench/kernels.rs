@@ -129,7 +129,7 @@ impl Workload for MaxPool {
         let y = x.max_pool2d(MaxPool2d {
             kernel: [2, 2],
             stride: [2, 2],
-            padding: [[0, 0], [0, 0]],
+            padding: [[0, 0]; 2],
         })?;
         with_gradients(&builder, y, &[x])?;
         builder.finish()

@@ -11,7 +11,9 @@ const WARM_UP_RUNS: usize = 3;
 const WARM_UP: Duration = Duration::from_millis(300);
 /// A run repeats its work until it lasts about this long, so that submission and waiting do not show.
 const RUN_SECONDS: f64 = 0.02;
-const MOST_STEPS_PER_RUN: usize = 1 << 16;
+const MOST_REPETITIONS: usize = 1 << 16;
+/// Repetitions of one of a plan's steps that go into a submission.
+const REPETITIONS_PER_SUBMIT: usize = 256;
 
 /// How long to go on measuring.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,12 @@ impl Default for Effort {
             runs: 9,
             time: Duration::ZERO,
         }
+    }
+}
+
+impl Effort {
+    fn done(self, runs: usize, start: Instant) -> bool {
+        runs >= self.runs.max(1) && start.elapsed() >= self.time
     }
 }
 
@@ -181,55 +189,87 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// If the adapter fails.
     pub fn time(&mut self, effort: Effort) -> Result<Timing> {
-        let (gpu, program, row) = (self.gpu, &mut self.program, &self.row);
-        time(gpu, effort, MAX_STEPS_PER_SUBMIT, |steps| {
-            program.run(gpu, &vec![row.clone(); steps]).map(|_| ())
+        let times = self.warm_up(Part::Whole, WARM_UP)?;
+        let (start, mut ms) = (Instant::now(), Vec::new());
+        while !effort.done(ms.len(), start) {
+            ms.push(self.ms_each(Part::Whole, times)?);
+        }
+        Ok(Timing::new(ms))
+    }
+
+    /// Times the whole step and each of the plan's steps alone, repeated on the memory that a whole step leaves. Every
+    /// round times each once, so that they compare even on a machine whose speed drifts.
+    ///
+    /// # Errors
+    /// If the adapter fails.
+    pub fn profile(&mut self, effort: Effort) -> Result<Profile> {
+        let whole = self.warm_up(Part::Whole, WARM_UP)?;
+        let steps = (0..self.plan.steps.len())
+            .map(|index| self.warm_up(Part::Step(index), Duration::ZERO))
+            .collect::<Result<Vec<_>>>()?;
+        let (start, mut whole_ms, mut steps_ms) =
+            (Instant::now(), Vec::new(), vec![Vec::new(); steps.len()]);
+        while !effort.done(whole_ms.len(), start) {
+            whole_ms.push(self.ms_each(Part::Whole, whole)?);
+            for (index, (&times, ms)) in steps.iter().zip(&mut steps_ms).enumerate() {
+                ms.push(self.ms_each(Part::Step(index), times)?);
+            }
+        }
+        Ok(Profile {
+            whole: Timing::new(whole_ms),
+            steps: steps_ms.into_iter().map(Timing::new).collect(),
         })
     }
 
-    /// Times the plan's step number `index` alone, repeated on the memory that a whole step left.
-    ///
-    /// # Errors
-    /// If there is no such step, or the adapter fails.
-    pub fn time_step(&mut self, index: usize, effort: Effort) -> Result<Timing> {
-        const MOST: usize = 256;
-        self.program
-            .run(self.gpu, std::slice::from_ref(&self.row))?;
-        let (gpu, program) = (self.gpu, &self.program);
-        time(gpu, effort, MOST, |times| program.repeat(gpu, index, times))
+    /// Runs `part` until `time` has passed, and at least a few times; returns how many repetitions make a run of
+    /// [`RUN_SECONDS`].
+    fn warm_up(&mut self, part: Part, time: Duration) -> Result<usize> {
+        let (start, mut runs, mut times) = (Instant::now(), 0, 1);
+        while runs < WARM_UP_RUNS || start.elapsed() < time {
+            let wanted = (1e3 * RUN_SECONDS / self.ms_each(part, times)?).ceil() as usize;
+            times = wanted.clamp(1, (times * 8).min(MOST_REPETITIONS));
+            runs += 1;
+        }
+        Ok(times)
+    }
+
+    /// Milliseconds that each of `times` repetitions takes until it is finished.
+    fn ms_each(&mut self, part: Part, times: usize) -> Result<f64> {
+        let start = Instant::now();
+        let mut left = times;
+        while left > 0 {
+            left -= match part {
+                Part::Whole => {
+                    let now = left.min(MAX_STEPS_PER_SUBMIT);
+                    self.program.run(self.gpu, &vec![self.row.clone(); now])?;
+                    now
+                }
+                Part::Step(index) => {
+                    let now = left.min(REPETITIONS_PER_SUBMIT);
+                    self.program.repeat(self.gpu, index, now)?;
+                    now
+                }
+            };
+        }
+        self.gpu.wait()?;
+        Ok(1e3 * start.elapsed().as_secs_f64() / times as f64)
     }
 }
 
-/// Times what `submit` submits, at most `most` repetitions at once.
-fn time(
-    gpu: &Gpu,
-    effort: Effort,
-    most: usize,
-    mut submit: impl FnMut(usize) -> Result<()>,
-) -> Result<Timing> {
-    gpu.wait()?;
-    let mut seconds_each = |steps: usize| -> Result<f64> {
-        let start = Instant::now();
-        let mut left = steps;
-        while left > 0 {
-            let now = left.min(most);
-            submit(now)?;
-            left -= now;
-        }
-        gpu.wait()?;
-        Ok(start.elapsed().as_secs_f64() / steps as f64)
-    };
-    let (start, mut runs, mut steps) = (Instant::now(), 0, 1);
-    while runs < WARM_UP_RUNS || start.elapsed() < WARM_UP {
-        let wanted = (RUN_SECONDS / seconds_each(steps)?).ceil() as usize;
-        steps = wanted.clamp(1, (steps * 8).min(MOST_STEPS_PER_RUN));
-        runs += 1;
-    }
-    let (start, mut ms) = (Instant::now(), Vec::new());
-    while ms.len() < effort.runs.max(1) || start.elapsed() < effort.time {
-        ms.push(1e3 * seconds_each(steps)?);
-    }
-    Ok(Timing::new(ms))
+/// What is timed: the whole plan, or one step of it.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    Step(usize),
+}
+
+/// A workload's time by the steps of its plan.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// All steps together, as they run.
+    pub whole: Timing,
+    /// Each step alone, in the order of [`Plan::steps`].
+    pub steps: Vec<Timing>,
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ fn describe(plan: &Plan, step: &Step) -> (String, String) {
     }
 }
 
-/// The table of a workload's steps, each timed alone, and of the whole.
+/// The table of a workload's steps, each timed alone, and of the whole. Shares are of the steps' sum.
 fn launches(
     gpu: &Gpu,
     name: &str,
@@ -173,56 +173,53 @@ fn launches(
     effort: Effort,
     json: bool,
 ) -> anyhow::Result<()> {
-    let total = bench.time(effort)?.median_ms();
+    let profile = bench.profile(effort)?;
+    let ms: Vec<f64> = profile.steps.iter().map(Timing::median_ms).collect();
+    let sum: f64 = ms.iter().sum();
+    let steps = &bench.plan.steps;
+    let mut out = io::stdout().lock();
     if !json {
         writeln!(
-            io::stdout(),
-            "{name}: {total:.4} ms\n{:>4} {:>10} {:>6} {:>9} {:>8}  {:<32} of",
-            "step",
-            "ms",
-            "share",
-            "GFLOP/s",
-            "GB/s",
-            "kernel"
+            out,
+            "{:>4} {:>10} {:>6} {:>9} {:>8}  {:<30} of",
+            "step", "ms", "share", "GFLOP/s", "GB/s", "kernel"
         )?;
     }
-    let (mut sum, mut copies) = (0.0, 0.0);
-    for index in 0..bench.plan.steps.len() {
-        let ms = bench.time_step(index, effort)?.median_ms();
-        let step = &bench.plan.steps[index];
+    for (index, (step, &ms)) in steps.iter().zip(&ms).enumerate() {
         let cost = Cost::of_step(&bench.plan, step);
         let (label, kernel) = describe(&bench.plan, step);
-        sum += ms;
-        if matches!(step, Step::Texture(_)) {
-            copies += ms;
-        }
+        let share = ms / sum;
+        let (gflops, gb_per_s) = (cost.gflops(ms), cost.gb_per_s(ms));
         if json {
-            print_json(&json!({
+            let line = json!({
                 "workload": name,
                 "adapter": gpu.info.name,
                 "step": index,
                 "label": label,
                 "kernel": kernel,
                 "median_ms": ms,
-                "share": ms / total,
-                "gflops": cost.gflops(ms),
-                "gb_per_s": cost.gb_per_s(ms),
-            }))?;
+                "share": share,
+                "gflops": gflops,
+                "gb_per_s": gb_per_s,
+            });
+            writeln!(out, "{line}")?;
         } else {
+            let percent = 100.0 * share;
+            let gflops = rate(gflops);
             writeln!(
-                io::stdout(),
-                "{index:>4} {ms:>10.4} {:>5.1}% {:>9} {:>8.2}  {kernel:<32} {label}",
-                100.0 * ms / total,
-                rate(cost.gflops(ms)),
-                cost.gb_per_s(ms)
+                out,
+                "{index:>4} {ms:>10.4} {percent:>5.1}% {gflops:>9} {gb_per_s:>8.2}  {kernel:<30} {label}"
             )?;
         }
     }
     if !json {
+        let views = steps.iter().zip(&ms);
+        let views = views.filter(|(step, _)| matches!(step, Step::Texture(_)));
+        let copies: f64 = views.map(|(_, ms)| ms).sum();
+        let whole = profile.whole.median_ms();
         writeln!(
-            io::stdout(),
-            "{sum:>15.4} {:>5.1}% alone and added up; {copies:.4} ms of it in texture copies",
-            100.0 * sum / total
+            out,
+            "{name}: {whole:.4} ms; its steps alone add up to {sum:.4} ms, {copies:.4} ms of it texture copies"
         )?;
     }
     Ok(())

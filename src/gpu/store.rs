@@ -61,6 +61,14 @@ impl Store {
         tensor(ty, gpu.read(buffer, ty.bytes() as u64)?)
     }
 
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.variables
+            .values()
+            .map(|(_, buffer)| buffer.size())
+            .sum()
+    }
+
     /// Names of the variables, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)

@@ -163,6 +163,14 @@ impl Memory {
         }
     }
 
+    /// Bytes that the variables take on a device.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Memory::Gpu(store) => store.bytes(),
+            Memory::Cpu(_) => 0,
+        }
+    }
+
     /// Reads a variable back, after everything submitted.
     ///
     /// # Errors

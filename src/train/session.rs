@@ -207,6 +207,17 @@ impl<'e> Session<'e> {
         self.peak_bytes
     }
 
+    /// Bytes that weights, state, data and the steps' workspace take by plan, on a device.
+    pub fn planned_bytes(&self) -> u64 {
+        let train = self.train.as_ref().map_or(0, Runner::workspace_bytes);
+        self.memory.bytes() + train + self.test.workspace_bytes()
+    }
+
+    /// Makes the run end after `epochs` epochs in all.
+    pub fn extend(&mut self, epochs: u32) {
+        self.settings.epochs = epochs;
+    }
+
     /// Steps done so far.
     pub fn steps_done(&self) -> u64 {
         self.step

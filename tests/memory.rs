@@ -1,0 +1,63 @@
+//! Device memory: what the plan says, and not a byte more after thousands of steps. One test, so that nothing else
+//! allocates on the device meanwhile.
+
+mod support;
+
+use wgrad::data::digits;
+use wgrad::nn::{ModelSpec, Network};
+use wgrad::settings::Settings;
+use wgrad::train::{Engine, EpochReport, Observer, Session, StepReport};
+
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: &StepReport) {}
+    fn epoch(&mut self, _: &EpochReport) -> wgrad::Result<()> {
+        Ok(())
+    }
+}
+
+fn session<'e>(engine: &'e Engine, model: &str, batch: usize, samples: usize) -> Session<'e> {
+    let model = ModelSpec::preset(model).unwrap();
+    let network = Network::new(model.clone()).unwrap();
+    let mut settings = Settings {
+        model,
+        batch,
+        epochs: 1,
+        ..Settings::preset().unwrap()
+    };
+    (settings.data.mean, settings.data.std) = (Some(vec![0.1]), Some(vec![0.3]));
+    Session::training(engine, settings, network, digits(1, samples, 64)).unwrap()
+}
+
+#[test]
+fn memory_is_what_was_planned_and_stays_flat_for_two_thousand_steps() {
+    let Some(engine) = support::engine() else {
+        return;
+    };
+    let allocated = || {
+        engine
+            .allocated_bytes()
+            .expect("the Vulkan backend reports allocations")
+    };
+    let before = allocated();
+    {
+        let mut cnn = session(engine, "mnist-cnn", 128, 256);
+        cnn.run(&mut Silent, None).unwrap();
+        let (peak, planned) = (cnn.peak_bytes() - before, cnn.planned_bytes());
+        println!("CNN at batch 128: {planned} bytes planned, {peak} allocated");
+        let ratio = peak as f64 / planned as f64;
+        assert!(
+            (0.9..=1.1).contains(&ratio),
+            "{peak} bytes allocated, {planned} planned"
+        );
+    }
+    engine.wait().unwrap();
+    let mut mlp = session(engine, "mlp", 32, 3200);
+    mlp.run(&mut Silent, None).unwrap();
+    let early = allocated();
+    mlp.extend(20);
+    mlp.run(&mut Silent, None).unwrap();
+    assert_eq!(mlp.steps_done(), 2000);
+    assert_eq!(allocated(), early, "bytes after 100 steps and after 2000");
+}
