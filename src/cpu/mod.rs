@@ -81,6 +81,39 @@ pub fn interpret<T: Real>(
     Ok(outputs)
 }
 
+/// Bytes of the results that exist at once, at most, while [`interpret`] runs `graph` in `f32`; without variables.
+pub fn workspace_bytes(graph: &Graph) -> u64 {
+    let mut remaining = graph.use_counts();
+    let bytes = |id: NodeId| match graph.node(id).kind {
+        NodeKind::Variable(_) => 0,
+        _ => graph.ty(id).bytes() as u64,
+    };
+    let (mut live, mut most) = (0_u64, 0);
+    for id in graph.ids() {
+        if remaining[id.index()] == 0 {
+            continue;
+        }
+        live += bytes(id);
+        most = most.max(live);
+        for &input in &graph.node(id).inputs {
+            remaining[input.index()] -= 1;
+            if remaining[input.index()] == 0 {
+                live -= bytes(input);
+            }
+        }
+    }
+    most
+}
+
+/// Bytes of the variables of `graph` in `f32`.
+pub fn variable_bytes(graph: &Graph) -> u64 {
+    let variables = graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.kind, NodeKind::Variable(_)));
+    variables.map(|node| node.ty.bytes() as u64).sum()
+}
+
 fn leaf<T: Real>(
     graph: &Graph,
     id: NodeId,

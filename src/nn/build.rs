@@ -179,10 +179,10 @@ impl<'g> Walk<'g, '_> {
                         "its {groups} groups must divide the {channels} channels and its {filters} filters"
                     )));
                 }
-                let own = channels / groups;
+                let (taps, own) = (kh * kw, channels / groups);
                 let init = Init::GlorotUniform {
-                    fan_in: kh * kw * own,
-                    fan_out: kh * kw * filters / groups,
+                    fan_in: taps.saturating_mul(own),
+                    fan_out: taps.saturating_mul(filters / groups),
                 };
                 let w =
                     self.parameter(name, "weight", &[*filters, kh, kw, own], init, Layout::Conv)?;

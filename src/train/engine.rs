@@ -1,14 +1,13 @@
 //! One interface over a device and the CPU reference: variables by name, and steps of a training or evaluation graph.
 
+use super::host_memory;
 use crate::cpu::{self, Tensor, Variables};
 use crate::error::{Error, Result};
-use crate::gpu::{
-    AdapterChoice, Gpu, INSTALL_HINT, MAX_STEPS_PER_SUBMIT, Program, Readback, Store,
-};
+use crate::gpu::{AdapterChoice, Gpu, MAX_STEPS_PER_SUBMIT, Program, Readback, Store};
 use crate::graph::{Graph, NodeKind};
 use crate::plan::{Plan, Scalar};
 use crate::settings::{Device, Settings};
-use crate::tensor::DType;
+use crate::tensor::{DType, TensorType};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -37,11 +36,10 @@ pub fn open_engine(settings: &Settings) -> Result<(Engine, Option<String>)> {
         Device::Gpu => Ok((Engine::Gpu(Box::new(Gpu::open(&choice)?)), None)),
         Device::Auto => match Gpu::open(&choice) {
             Ok(gpu) => Ok((Engine::Gpu(Box::new(gpu)), None)),
-            Err(e @ Error::Config(_)) => Err(e),
+            // Whoever names an adapter wants no other.
+            Err(e) if settings.adapter.is_some() => Err(e),
             Err(e) => {
-                let told = format!(
-                    "{e}; training on the CPU reference, which is slow. To use a GPU, {INSTALL_HINT}"
-                );
+                let told = format!("computing on the CPU reference, which is slow: {e}");
                 Ok((Engine::Cpu, Some(told)))
             }
         },
@@ -62,6 +60,26 @@ impl Engine {
         match self {
             Engine::Gpu(_) => Memory::Gpu(Store::new()),
             Engine::Cpu => Memory::Cpu(Variables::new()),
+        }
+    }
+
+    /// Checks, before anything is allocated, that there is room for a step of `graph` and its variables. What a GPU has
+    /// left it does not tell; [`Engine::prepare`] finds out.
+    ///
+    /// # Errors
+    /// If it does not fit the device's limits, or the memory of the computer where that is what the device uses.
+    pub fn check(&self, graph: &Graph) -> Result<()> {
+        match self {
+            Engine::Gpu(gpu) => {
+                let plan = Plan::new(graph, &gpu.target)?;
+                if gpu.target.software {
+                    host_memory::check(plan.workspace_bytes() + plan.variable_bytes())?;
+                }
+                Ok(())
+            }
+            Engine::Cpu => {
+                host_memory::check(cpu::workspace_bytes(graph) + cpu::variable_bytes(graph))
+            }
         }
     }
 
@@ -165,6 +183,20 @@ impl Memory {
                 found.ok_or_else(|| Error::Graph(format!("there is no variable {name}")))
             }
             _ => Err(mismatch()),
+        }
+    }
+
+    /// Type of a variable.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn ty(&self, name: &str) -> Result<TensorType> {
+        match self {
+            Memory::Gpu(store) => store.get(name).map(|(ty, _)| ty.clone()),
+            Memory::Cpu(variables) => {
+                let found = variables.get(name).map(|value| value.ty());
+                found.ok_or_else(|| Error::Graph(format!("there is no variable {name}")))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod engine;
 mod graphs;
+mod host_memory;
 mod run_folder;
 mod session;
 mod source;
@@ -10,5 +11,5 @@ pub mod weights;
 pub use engine::{Engine, open_engine};
 pub use graphs::{DataShape, evaluation_graph, training_graph};
 pub use run_folder::RunFolder;
-pub use session::{EpochReport, Evaluation, Observer, Session, StepReport, epoch_line};
+pub use session::{EpochReport, Evaluation, Observer, Session, StepReport, check_fit, epoch_line};
 pub(crate) use source::pack;

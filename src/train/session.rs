@@ -111,10 +111,14 @@ impl<'e> Session<'e> {
         network: Network,
         dataset: Dataset,
     ) -> Result<Session<'e>> {
-        check_fit(&network, &dataset)?;
+        check_fit(&network, &dataset, &settings)?;
         let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
+        let (shape, streamed) = placed(engine, &settings, "train", &train, settings.batch);
+        let graph = training_graph(&network, &settings, &shape)
+            .and_then(|graph| engine.check(&graph).map(|()| graph))
+            .map_err(|e| suggest_batch(e, engine, &network, &settings, &shape))?;
         let mut session = Self::prepare(engine, settings, network, test)?;
-        let data = session.load("train", train, session.settings.batch)?;
+        let data = load(engine, &mut session.memory, shape, streamed, train)?;
         let parameters: Vec<(String, TensorType)> = session
             .network
             .parameters
@@ -125,9 +129,7 @@ impl<'e> Session<'e> {
             session.memory.set(engine, &name, Tensor::zeros(&ty))?;
             session.state.push(name);
         }
-        let graph = training_graph(&session.network, &session.settings, &data.shape)?;
-        let runner = engine.prepare(graph, &session.memory);
-        session.train = Some(runner.map_err(|e| session.suggest_batch(e, &data.shape))?);
+        session.train = Some(engine.prepare(graph, &session.memory)?);
         session.train_samples = data.set.len();
         session.train_data = Some(data);
         session.metrics = session.memory.readback(engine, &METRICS)?;
@@ -155,6 +157,10 @@ impl<'e> Session<'e> {
         network: Network,
         test: Arc<ImageSet>,
     ) -> Result<Session<'e>> {
+        let batch = settings.batch.min(test.len());
+        let (shape, streamed) = placed(engine, &settings, "test", &test, batch);
+        let graph = evaluation_graph(&network, &settings, &shape)?;
+        engine.check(&graph)?;
         let mut memory = engine.memory();
         let values = match &settings.init {
             Some(path) => weights::load(path, &network.parameters)?,
@@ -170,9 +176,7 @@ impl<'e> Session<'e> {
         for name in METRICS {
             memory.set(engine, name, Tensor::zeros(&TensorType::f32([])))?;
         }
-        let batch = settings.batch.min(test.len());
-        let test_data = load(engine, &mut memory, &settings, "test", test, batch)?;
-        let graph = evaluation_graph(&network, &settings, &test_data.shape)?;
+        let test_data = load(engine, &mut memory, shape, streamed, test)?;
         let test = engine.prepare(graph, &memory)?;
         Ok(Session {
             engine,
@@ -190,38 +194,6 @@ impl<'e> Session<'e> {
             peak_bytes: 0,
             train_samples: 0,
         })
-    }
-
-    fn load(&mut self, name: &'static str, set: Arc<ImageSet>, batch: usize) -> Result<Loaded> {
-        load(
-            self.engine,
-            &mut self.memory,
-            &self.settings,
-            name,
-            set,
-            batch,
-        )
-    }
-
-    /// Adds to a memory error the batch that would fit.
-    fn suggest_batch(&self, error: Error, shape: &DataShape) -> Error {
-        let Error::Memory(message) = &error else {
-            return error;
-        };
-        let mut batch = self.settings.batch / 2;
-        while batch > 0 {
-            let smaller = DataShape {
-                batch,
-                ..shape.clone()
-            };
-            let fits = training_graph(&self.network, &self.settings, &smaller)
-                .and_then(|graph| self.engine.prepare(graph, &self.memory));
-            if fits.is_ok() {
-                return Error::Memory(format!("{message}; --batch {batch} fits"));
-            }
-            batch /= 2;
-        }
-        error
     }
 
     fn note_memory(&mut self) {
@@ -266,10 +238,23 @@ impl<'e> Session<'e> {
     /// # Errors
     /// If it is of another model or optimizer.
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let other = |what: String| {
+            Error::Config(format!(
+                "the checkpoint is of another model or optimizer: {what}; resume with the run.toml that it was made with"
+            ))
+        };
+        for name in &self.state {
+            let found = checkpoint.variables.iter().find(|(n, _)| n == name);
+            let (_, value) = found.ok_or_else(|| other(format!("it lacks {name}")))?;
+            let (have, want) = (value.ty(), self.memory.ty(name)?);
+            if have != want {
+                return Err(other(format!("its {name} is {have}, this run's is {want}")));
+            }
+        }
         for (name, value) in checkpoint.variables {
             if !self.state.contains(&name) {
-                return Err(Error::Config(format!(
-                    "the checkpoint holds {name}, which this run does not have"
+                return Err(other(format!(
+                    "it holds {name}, which this run does not have"
                 )));
             }
             self.memory.set(self.engine, &name, value)?;
@@ -318,7 +303,7 @@ impl<'e> Session<'e> {
         folder: Option<&RunFolder>,
     ) -> Result<Evaluation> {
         let mut last = None;
-        while self.epoch < self.settings.epochs && !self.steps_are_done() {
+        while !self.is_done() {
             let report = self.run_epoch(observer)?;
             if let Some(folder) = folder {
                 folder.add_metrics(&epoch_line(&report))?;
@@ -338,6 +323,11 @@ impl<'e> Session<'e> {
                 Ok(evaluation)
             }
         }
+    }
+
+    /// Whether all epochs or steps of the settings are done.
+    pub fn is_done(&self) -> bool {
+        self.epoch >= self.settings.epochs || self.steps_are_done()
     }
 
     fn steps_are_done(&self) -> bool {
@@ -487,10 +477,10 @@ impl<'e> Session<'e> {
     /// Values of the scalar inputs `names` for one step.
     fn row(&self, names: &[String], cursor: usize, valid: usize, step: u64) -> Result<Vec<Scalar>> {
         let planned = self.planned_steps();
-        let lr = self
-            .settings
-            .schedule
-            .lr(self.settings.optimizer.optimizer().lr(), step, planned);
+        let lr =
+            self.settings
+                .schedule
+                .lr(self.settings.optimizer.optimizer().lr(), step + 1, planned);
         let optimizer = self.settings.optimizer.optimizer().scalars(step + 1, lr);
         names
             .iter()
@@ -676,9 +666,11 @@ pub fn epoch_line(report: &EpochReport) -> serde_json::Value {
     })
 }
 
-fn check_fit(network: &Network, dataset: &Dataset) -> Result<()> {
-    check_set(network, &dataset.train, "training")?;
-    check_set(network, &dataset.test, "test")?;
+/// Checks that `network` can be trained on `dataset` as `settings` ask.
+///
+/// # Errors
+/// If shapes, classes or labels don't fit, or a batch is larger than the training set.
+pub fn check_fit(network: &Network, dataset: &Dataset, settings: &Settings) -> Result<()> {
     if dataset.classes.len() > network.classes {
         return Err(Error::Config(format!(
             "the data has {} classes but model {} ends in {} units; give its last layer {} units",
@@ -686,6 +678,15 @@ fn check_fit(network: &Network, dataset: &Dataset) -> Result<()> {
             network.spec.name,
             network.classes,
             dataset.classes.len()
+        )));
+    }
+    check_set(network, &dataset.train, "training")?;
+    check_set(network, &dataset.test, "test")?;
+    let samples = dataset.train.len();
+    if settings.batch > samples {
+        return Err(Error::Config(format!(
+            "a batch of {} is larger than the {samples} training images; use --batch {samples} or less",
+            settings.batch
         )));
     }
     Ok(())
@@ -715,25 +716,60 @@ fn check_set(network: &Network, set: &ImageSet, name: &str) -> Result<()> {
     }
 }
 
+/// How a set lies on the device, and whether it is to be streamed: then there is room for one batch.
+fn placed(
+    engine: &Engine,
+    settings: &Settings,
+    name: &'static str,
+    set: &ImageSet,
+    batch: usize,
+) -> (DataShape, bool) {
+    let fits = set.images.len() as u64 <= engine.max_tensor_bytes();
+    let streamed = settings.data.stream.unwrap_or(!fits);
+    let shape = DataShape {
+        set: name,
+        samples: if streamed { batch } else { set.len() },
+        batch,
+        sample: vec![set.height, set.width, set.channels],
+    };
+    (shape, streamed)
+}
+
+/// Adds to a memory error the batch that would fit.
+fn suggest_batch(
+    error: Error,
+    engine: &Engine,
+    network: &Network,
+    settings: &Settings,
+    shape: &DataShape,
+) -> Error {
+    let Error::Memory(message) = &error else {
+        return error;
+    };
+    let halves = std::iter::successors(Some(shape.batch / 2), |batch| Some(batch / 2));
+    let fits = |&batch: &usize| {
+        let smaller = DataShape {
+            batch,
+            ..shape.clone()
+        };
+        training_graph(network, settings, &smaller)
+            .and_then(|graph| engine.check(&graph))
+            .is_ok()
+    };
+    match halves.take_while(|&batch| batch > 0).find(fits) {
+        Some(batch) => Error::Memory(format!("{message}; --batch {batch} fits")),
+        None => error,
+    }
+}
+
 /// Puts a set on the device, or room for one batch of it if it is to be streamed.
 fn load(
     engine: &Engine,
     memory: &mut Memory,
-    settings: &Settings,
-    name: &'static str,
+    shape: DataShape,
+    streamed: bool,
     set: Arc<ImageSet>,
-    batch: usize,
 ) -> Result<Loaded> {
-    let fits = set.images.len() as u64 <= engine.max_tensor_bytes();
-    let streamed = settings.data.stream.unwrap_or(!fits);
-    let sample = vec![set.height, set.width, set.channels];
-    let samples = if streamed { batch } else { set.len() };
-    let shape = DataShape {
-        set: name,
-        samples,
-        batch,
-        sample,
-    };
     let (images, labels) = if streamed {
         (
             Tensor::zeros(&shape.images()),
@@ -748,11 +784,11 @@ fn load(
     };
     memory.set(engine, &shape.name("images"), images)?;
     memory.set(engine, &shape.name("labels"), labels)?;
-    let order = (0..samples as u32).collect();
+    let order = (0..shape.samples as u32).collect();
     memory.set(
         engine,
         &shape.name("order"),
-        Tensor::index([samples], order),
+        Tensor::index([shape.samples], order),
     )?;
     Ok(Loaded {
         shape,

@@ -3,7 +3,6 @@
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
-use crate::tensor::DType;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -19,13 +18,37 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = new_file(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
         Ok(())
     };
     write().map_err(Error::io("write", path))
+}
+
+/// A file of no lasting name in `folder`, with the permissions that a file usually gets.
+fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // The process's mask takes off what it should.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Reads a whole file; a device or a pipe might never end.
+fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    if !metadata.is_file() {
+        return Err(Error::Config(format!(
+            "{} is not a file; name a safetensors file",
+            path.display()
+        )));
+    }
+    std::fs::read(path).map_err(Error::io("read", path))
 }
 
 /// Writes `values` of `parameters` in PyTorch's layouts.
@@ -58,27 +81,27 @@ pub fn save(path: &Path, parameters: &[Parameter], values: &[Tensor<f32>]) -> Re
 /// # Errors
 /// If the file can't be read, or lacks a parameter, or holds one of another shape.
 pub fn load(path: &Path, parameters: &[Parameter]) -> Result<Vec<Tensor<f32>>> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = read_whole(path)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
     parameters
         .iter()
         .map(|p| {
             let view = file.tensor(&p.name).map_err(|_| {
-                let names = file.names().join(", ");
                 Error::Config(format!(
-                    "{} has no tensor {}; it holds {names}",
+                    "{} has no tensor {}, which the model needs; it holds {}",
                     path.display(),
-                    p.name
+                    p.name,
+                    some_of(file.names())
                 ))
             })?;
             if view.dtype() != Dtype::F32 || view.shape() != p.file_shape().dims() {
                 return Err(Error::Config(format!(
-                    "{}: {} is {:?}{:?}, but the model needs F32{}",
+                    "{}: {} is {:?} {:?}, but the model needs F32 {:?}; take the weights of the same model",
                     path.display(),
                     p.name,
                     view.dtype(),
                     view.shape(),
-                    p.file_shape()
+                    p.file_shape().dims()
                 )));
             }
             let values: Vec<f32> = view
@@ -91,9 +114,20 @@ pub fn load(path: &Path, parameters: &[Parameter]) -> Result<Vec<Tensor<f32>>> {
         .collect()
 }
 
+/// The first few of the names, sorted.
+fn some_of(mut names: Vec<&str>) -> String {
+    const SHOWN: usize = 8;
+    names.sort_unstable();
+    match names.len() {
+        0 => "none".to_string(),
+        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+        _ => names.join(", "),
+    }
+}
+
 fn broken(path: &Path, e: safetensors::SafeTensorError) -> Error {
     Error::Config(format!(
-        "{} is no usable safetensors file: {e}",
+        "{} is no usable safetensors file ({e}); it may be damaged or of another format",
         path.display()
     ))
 }
@@ -150,50 +184,36 @@ impl Checkpoint {
     /// # Errors
     /// If the file can't be read or is no checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = read_whole(path)?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, e))?;
-        let progress = header.metadata().as_ref().and_then(|m| m.get("progress"));
-        let numbers: Vec<u64> = progress
-            .map(|p| p.split(' ').filter_map(|n| n.parse().ok()).collect())
-            .unwrap_or_default();
-        let &[epoch, step] = &numbers[..] else {
-            return Err(Error::Config(format!(
-                "{} is no checkpoint of wgrad",
-                path.display()
-            )));
+        let strange = || {
+            let shown = path.display();
+            Error::Config(format!(
+                "{shown} is no checkpoint of wgrad; name the folder of a run"
+            ))
         };
-        let variables = file
-            .tensors()
-            .into_iter()
-            .map(|(name, view)| {
-                let words: Vec<u32> = view
-                    .data()
-                    .chunks_exact(4)
-                    .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                    .collect();
-                let dtype = if view.dtype() == Dtype::U32 {
-                    DType::U32
-                } else {
-                    DType::F32
-                };
-                let data = match dtype {
-                    DType::U32 => Data::Index(words),
-                    DType::F32 => Data::Real(words.into_iter().map(f32::from_bits).collect()),
-                };
-                (
-                    name,
-                    Tensor {
-                        shape: view.shape().into(),
-                        data,
-                    },
-                )
-            })
-            .collect();
+        let progress = header.metadata().as_ref().and_then(|m| m.get("progress"));
+        let (epoch, step) = progress
+            .and_then(|p| p.split_once(' '))
+            .ok_or_else(strange)?;
+        let variables = file.tensors().into_iter().map(|(name, view)| {
+            let words = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let data = match view.dtype() {
+                Dtype::U32 => Data::Index(words.collect()),
+                Dtype::F32 => Data::Real(words.map(f32::from_bits).collect()),
+                _ => return Err(strange()),
+            };
+            let shape = view.shape().into();
+            Ok((name, Tensor { shape, data }))
+        });
         Ok(Checkpoint {
-            variables,
-            epoch: epoch as u32,
-            step,
+            variables: variables.collect::<Result<_>>()?,
+            epoch: epoch.parse().map_err(|_| strange())?,
+            step: step.parse().map_err(|_| strange())?,
         })
     }
 }

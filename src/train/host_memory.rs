@@ -1,0 +1,61 @@
+//! How much memory this computer has left: the reference and software adapters compute in it.
+
+use crate::error::{Error, Result};
+use std::fs;
+
+/// Fails if `bytes` are more than what is free. Where the system does not tell, everything is taken to fit.
+///
+/// # Errors
+/// Says how much is needed and how much there is.
+pub(super) fn check(bytes: u64) -> Result<()> {
+    match available() {
+        Some(free) if bytes > free => {
+            let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
+            Err(Error::Memory(format!(
+                "a step takes {:.1} GiB, but only {:.1} GiB of memory are free; use a smaller batch or model",
+                gib(bytes),
+                gib(free)
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Free bytes, of the whole computer or of the control group (a container) where that has less.
+fn available() -> Option<u64> {
+    let computer = fs::read_to_string("/proc/meminfo").ok()?;
+    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let group = number("/sys/fs/cgroup/memory.max")
+        .zip(number("/sys/fs/cgroup/memory.current"))
+        .map(|(most, used)| most.saturating_sub(used));
+    let computer = mem_available(&computer)?;
+    Some(group.map_or(computer, |group| group.min(computer)))
+}
+
+/// The bytes that `/proc/meminfo` calls available.
+fn mem_available(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_read_in_bytes() {
+        let text =
+            "MemTotal:       24689764 kB\nMemFree:         1 kB\nMemAvailable:   20971520 kB\n";
+        assert_eq!(mem_available(text), Some(20 << 30));
+        assert_eq!(mem_available("MemFree: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn what_no_computer_holds_is_refused_where_the_system_tells() {
+        assert!(check(0).is_ok());
+        assert_eq!(check(u64::MAX).is_err(), available().is_some());
+    }
+}
