@@ -94,11 +94,18 @@ pub fn main() -> ExitCode {
             if pipe {
                 return ExitCode::SUCCESS;
             }
-            let message = format!("{error:#}").replace('\n', " ");
+            let ours = error.downcast_ref::<wgrad::Error>();
+            let message = match ours {
+                // Where in the source a node was built means nothing here.
+                Some(wgrad::Error::Shape {
+                    layer, op, message, ..
+                }) => format!("{layer}{op}: {message}"),
+                Some(ours) => ours.to_string(),
+                None => format!("{error:#}"),
+            };
+            let message = message.replace('\n', " ");
             let _ = writeln!(std::io::stderr(), "error: {message}");
-            let usage = error
-                .downcast_ref::<wgrad::Error>()
-                .is_some_and(wgrad::Error::is_usage);
+            let usage = ours.is_some_and(wgrad::Error::is_usage);
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }

@@ -1,7 +1,7 @@
 //! `wgrad predict`
 
 use super::{DeviceArgs, RunArg, note, print_line};
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -112,7 +112,7 @@ fn pixels(
     reader.limits(limits);
     let decoded = reader
         .decode()
-        .with_context(|| format!("cannot read {} as a PNG or JPEG image", path.display()))?;
+        .map_err(|e| anyhow!("cannot read {} as a PNG or JPEG image: {e}", path.display()))?;
     let filter = image::imageops::FilterType::Triangle;
     let resized = if (decoded.height() as usize, decoded.width() as usize) == (height, width) {
         decoded

@@ -71,7 +71,7 @@ impl Args {
             (None, None) => Settings::preset()?,
         };
         if let Some(name) = &self.model {
-            settings.model = named_model(name, Path::new("."))?;
+            settings.model = named_model(name, Path::new(""))?;
         }
         if let Some(name) = &self.optimizer {
             settings.optimizer = OptimizerConfig::named(name)?;

@@ -92,8 +92,15 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written.
     pub fn write_settings(&self, settings: &Settings) -> Result<()> {
+        let mut settings = settings.clone();
+        // Paths in a file are relative to it, those of an option are not.
+        if let Some(init) = &mut settings.init
+            && let Ok(path) = init.canonicalize()
+        {
+            *init = path;
+        }
         let text =
-            toml::to_string(settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
+            toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
         write_whole(&self.settings_path(), text.as_bytes())
     }
 

@@ -521,7 +521,7 @@ impl<'e> Session<'e> {
             return Ok(());
         }
         Err(Error::Training(format!(
-            "the loss is no longer a number in epoch {}, at or before step {}; lower the learning rate (it is {}) or clip the gradients (clip_norm)",
+            "the loss is no longer a number in epoch {}, at or before step {}; lower the learning rate (it is {:?}) or clip the gradients (clip_norm)",
             self.epoch + 1,
             self.step,
             self.settings.optimizer.optimizer().lr()
