@@ -27,8 +27,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         // Mean and standard deviation stay those that the network was trained with.
         settings.data.source = data;
     }
-    settings.device = args.device.device.unwrap_or(settings.device);
-    settings.adapter = args.device.adapter.or(settings.adapter);
+    args.device.apply(&mut settings);
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
     let dataset = settings.load_data()?;

@@ -36,7 +36,7 @@ enum Command {
     Eval(eval::Args),
     /// Classify image files with a trained run
     Predict(predict::Args),
-    /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference
+    /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference (with --device cpu, the gradients alone)
     Check(check::Args),
     /// Time kernels and training steps
     Bench(bench::Args),
@@ -58,6 +58,14 @@ struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// Puts what was asked for in place of what `settings` say. Whoever names an adapter wants it used.
+    fn apply(self, settings: &mut Settings) {
+        if self.adapter.is_some() {
+            (settings.device, settings.adapter) = (Device::Gpu, self.adapter);
+        }
+        settings.device = self.device.unwrap_or(settings.device);
+    }
+
     fn choice(&self) -> AdapterChoice {
         match &self.adapter {
             None => AdapterChoice::Best,

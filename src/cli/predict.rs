@@ -33,8 +33,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, mut settings) = RunFolder::open(&args.run.run)?;
     settings.init = Some(folder.model_path());
-    settings.device = args.device.device.unwrap_or(settings.device);
-    settings.adapter = args.device.adapter.or(settings.adapter);
+    args.device.apply(&mut settings);
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
     let &[height, width, channels] = &network.spec.input[..] else {

@@ -89,13 +89,8 @@ impl Args {
         settings.shuffle &= !self.no_shuffle;
         settings.init = self.init.clone().or(settings.init);
         settings.out = self.out.clone().or(settings.out);
-        self.devices(&mut settings);
+        self.device.clone().apply(&mut settings);
         Ok(settings)
-    }
-
-    fn devices(&self, settings: &mut Settings) {
-        settings.device = self.device.device.unwrap_or(settings.device);
-        settings.adapter = self.device.adapter.clone().or(settings.adapter.take());
     }
 }
 
@@ -109,7 +104,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 .steps
                 .or(settings.steps.filter(|_| args.epochs.is_none()));
             settings.epochs = args.epochs.unwrap_or(settings.epochs);
-            args.devices(&mut settings);
+            args.device.clone().apply(&mut settings);
             (settings, Some(folder))
         }
         None => (args.settings()?, None),
@@ -148,9 +143,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             folder.forget_after(epoch)?;
             if session.is_done() {
                 note(format_args!(
-                    "all {} epochs or steps of {} are done; give it more with --epochs",
-                    settings.epochs,
-                    folder.path.display()
+                    "nothing is left to do in {}: its {} epochs, or the steps asked for, are done; ask for more with --epochs",
+                    folder.path.display(),
+                    settings.epochs
                 ));
             } else {
                 folder.write_settings(&settings)?;

@@ -351,11 +351,15 @@ impl<'e> Session<'e> {
         self.epoch += 1;
         self.note_memory();
         let count = totals.samples.max(1) as f64;
+        let test = self.evaluate()?;
+        if !test.loss.is_finite() {
+            return Err(self.diverged("test loss", self.epoch));
+        }
         Ok(EpochReport {
             epoch: self.epoch,
             train_loss: totals.loss / count,
             train_accuracy: totals.correct / count,
-            test: self.evaluate()?,
+            test,
             images_per_s: count / seconds,
             seconds,
         })
@@ -520,12 +524,15 @@ impl<'e> Session<'e> {
         if totals.loss.is_finite() {
             return Ok(());
         }
-        Err(Error::Training(format!(
-            "the loss is no longer a number in epoch {}, at or before step {}; lower the learning rate (it is {:?}) or clip the gradients (clip_norm)",
-            self.epoch + 1,
+        Err(self.diverged("loss", self.epoch + 1))
+    }
+
+    fn diverged(&self, what: &str, epoch: u32) -> Error {
+        Error::Training(format!(
+            "the {what} is no longer a number in epoch {epoch}, at or before step {}; lower the learning rate (it is {:?}) or clip the gradients (clip_norm)",
             self.step,
             self.settings.optimizer.optimizer().lr()
-        )))
+        ))
     }
 
     fn step_report(&self, totals: &Totals, step: u64, steps: u64, start: Instant) -> StepReport {
