@@ -16,13 +16,8 @@ pub fn worst_error(got: &Tensor<f32>, want: &Tensor<f64>) -> f64 {
         return f64::INFINITY;
     }
     match (&got.data, &want.data) {
-        (Data::Index(a), Data::Index(b)) => {
-            if a == b {
-                0.0
-            } else {
-                f64::INFINITY
-            }
-        }
+        (Data::Index(a), Data::Index(b)) if a == b => 0.0,
+        (Data::Index(_), Data::Index(_)) => f64::INFINITY,
         (Data::Real(got), Data::Real(want)) => {
             let squares: f64 = want.iter().map(|x| x * x).sum();
             let rms = (squares / want.len().max(1) as f64).sqrt().max(1e-12);

@@ -31,7 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train a network: with no arguments, a small CNN on built-in digits
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Measure a trained run on its test set
     Eval(eval::Args),
     /// Classify image files with a trained run
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let outcome = match Cli::parse().command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Check(args) => check::run(args),

@@ -130,7 +130,7 @@ pub(super) fn target(adapter: &wgpu::Adapter) -> Target {
             TextureReads::Never
         },
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
-        max_binding_bytes: limits.max_storage_buffer_binding_size.into(),
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension.min(65_535),
         max_texture_extent: limits.max_texture_dimension_2d,
