@@ -39,7 +39,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let test = session.evaluate()?;
     if args.json {
         print_line(
-            &json!({"test_loss": test.loss, "test_accuracy": test.accuracy, "count": test.count}),
+            json!({"test_loss": test.loss, "test_accuracy": test.accuracy, "count": test.count}),
         )?;
     } else {
         print_line(format_args!(
