@@ -269,7 +269,7 @@ impl Settings {
             let values = values.as_deref().unwrap_or_default();
             if values.len() != channels || values.iter().any(|v| !v.is_finite()) {
                 return Err(Error::Config(format!(
-                    "{name} must be {channels} numbers, one for each channel"
+                    "{name} must be a list of finite numbers, one for each channel: {channels}"
                 )));
             }
         }
@@ -397,6 +397,7 @@ fn in_words(mut message: String) -> String {
             "expected a whole number, 0 or more",
         );
     }
+    message = message.replace("expected a sequence", "expected a list");
     for rust in ["f64", "f32"] {
         message = message.replace(&format!("expected {rust}"), "expected a number");
     }
@@ -412,13 +413,14 @@ fn suggestion(message: &str) -> String {
     if !message.starts_with("unknown") {
         return String::new();
     }
-    let nearest = known.iter().max_by(|a, b| {
-        let score = |known: &str| strsim::jaro_winkler(unknown, known);
-        score(a).total_cmp(&score(b))
-    });
-    match nearest {
-        Some(nearest) => format!("; did you mean `{nearest}`?"),
-        None => String::new(),
+    // Below this the two have hardly a letter in common.
+    const ALIKE: f64 = 0.7;
+    let scores = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(unknown, known), known));
+    match scores.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+        Some((score, nearest)) if score > ALIKE => format!("; did you mean `{nearest}`?"),
+        _ => String::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `wgrad bench`
 
-use super::{DeviceArgs, print_json};
+use super::{DeviceArgs, print_line};
 use serde_json::json;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.list {
         for workload in &wanted {
             if args.json {
-                print_json(&json!({ "workload": workload.name() }))?;
+                print_line(json!({ "workload": workload.name() }))?;
             } else {
                 writeln!(io::stdout(), "{}", workload.name())?;
             }
@@ -123,7 +123,7 @@ fn heading(gpu: &Gpu) -> io::Result<()> {
 fn whole(gpu: &Gpu, name: &str, timing: &Timing, cost: Cost, json: bool) -> anyhow::Result<()> {
     let median = timing.median_ms();
     if json {
-        return print_json(&json!({
+        return print_line(json!({
             "workload": name,
             "adapter": gpu.info.name,
             "median_ms": median,

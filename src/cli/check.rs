@@ -1,12 +1,13 @@
 //! `wgrad check`
 
-use super::{DeviceArgs, print_json};
+use super::{DeviceArgs, print_line};
 use serde_json::json;
 use std::process::ExitCode;
 use wgrad::check::{Group, check_gradients, check_kernels};
 use wgrad::gpu::{AdapterChoice, Gpu, adapters};
 use wgrad::ops::REGISTRY;
 use wgrad::random::Stream;
+use wgrad::settings::Device;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -16,7 +17,7 @@ pub(super) struct Args {
     #[command(flatten)]
     device: DeviceArgs,
     /// Check every adapter
-    #[arg(long, conflicts_with = "adapter")]
+    #[arg(long, conflicts_with_all = ["adapter", "device"])]
     all: bool,
     /// Seed of the random cases
     #[arg(long, default_value_t = 1)]
@@ -27,10 +28,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let choices = if args.all {
-        (0..adapters().len()).map(AdapterChoice::Number).collect()
-    } else {
-        vec![args.device.choice()]
+    let choices = match args.device.device {
+        Some(Device::Cpu) => Vec::new(),
+        // Without adapters the first of them is missed.
+        _ if args.all => (0..adapters().len().max(1))
+            .map(AdapterChoice::Number)
+            .collect(),
+        _ => vec![args.device.choice()],
     };
     let wanted = |name: &str| {
         args.filter
@@ -41,7 +45,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let names: Vec<_> = REGISTRY.iter().map(|op| op.name).collect();
         let asked = args.filter.unwrap_or_default();
         return Err(wgrad::Error::Config(format!(
-            "no operation is called {asked}; there are {}",
+            "no operation has \"{asked}\" in its name; there are {}",
             names.join(", ")
         ))
         .into());
@@ -99,30 +103,30 @@ impl Table {
         self.cases += cases;
         self.failed += usize::from(!failures.is_empty());
         if self.json {
-            return print_json(&json!({
+            return print_line(json!({
                 "op": "all", "pass": "gradient rules", "variant": "f64 differences", "cases": cases, "ok": failures.is_empty(),
             }));
         }
-        println!(
+        print_line(format_args!(
             "gradient rules against differences in f64: {cases} cases, {} failed",
             failures.len()
-        );
+        ))?;
         for failure in failures {
-            println!("  {failure}");
+            print_line(format_args!("  {failure}"))?;
         }
         Ok(())
     }
 
     fn adapter(&self, gpu: &Gpu) -> anyhow::Result<()> {
         if !self.json {
-            println!(
+            print_line(format_args!(
                 "kernels against the CPU reference on {} ({:?}, {})",
                 gpu.info.name, gpu.info.backend, gpu.info.driver_info
-            );
-            println!(
+            ))?;
+            print_line(format_args!(
                 "  {:<24} {:<9} {:<10} {:>5}  {:>11}  {:>9}",
                 "op", "pass", "variant", "cases", "worst error", "tolerance"
-            );
+            ))?;
         }
         Ok(())
     }
@@ -132,28 +136,28 @@ impl Table {
         self.cases += g.cases;
         self.failed += usize::from(!g.ok);
         if self.json {
-            return print_json(&json!({
+            return print_line(json!({
                 "op": g.op, "pass": g.pass, "variant": g.variant, "cases": g.cases, "worst_error": g.worst_error,
                 "tolerance": g.tolerance, "ok": g.ok, "adapter": adapter, "failure": g.failure,
             }));
         }
         let verdict = if g.ok { "ok" } else { "FAILED" };
-        println!(
+        print_line(format_args!(
             "  {:<24} {:<9} {:<10} {:>5}  {:>11.1e}  {:>9.1e}  {verdict}",
             g.op, g.pass, g.variant, g.cases, g.worst_error, g.tolerance
-        );
+        ))?;
         if let Some(failure) = &g.failure {
-            println!("    {failure}");
+            print_line(format_args!("    {failure}"))?;
         }
         Ok(())
     }
 
     fn end(&self) -> anyhow::Result<()> {
         if !self.json {
-            println!(
+            print_line(format_args!(
                 "{} groups, {} cases, {} failed",
                 self.groups, self.cases, self.failed
-            );
+            ))?;
         }
         Ok(())
     }

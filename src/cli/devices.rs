@@ -1,6 +1,6 @@
 //! `wgrad devices`
 
-use super::print_json;
+use super::print_line;
 use serde_json::json;
 use std::process::ExitCode;
 use wgrad::gpu::{AdapterSummary, INSTALL_HINT, adapters};
@@ -16,13 +16,13 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let adapters = adapters();
     if adapters.is_empty() && !args.json {
-        println!("no GPU adapter was found; {INSTALL_HINT}");
+        print_line(format_args!("no GPU adapter was found; {INSTALL_HINT}"))?;
     }
     for (number, adapter) in adapters.iter().enumerate() {
         if args.json {
-            print_json(&line(number, adapter))?;
+            print_line(line(number, adapter))?;
         } else {
-            print!("{}", text(number, adapter));
+            print_line(text(number, adapter).trim_end())?;
         }
     }
     Ok(ExitCode::SUCCESS)

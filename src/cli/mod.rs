@@ -9,13 +9,16 @@ mod predict;
 mod progress;
 mod train;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use std::fmt::Display;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use wgrad::gpu::AdapterChoice;
-use wgrad::settings::Device;
+use wgrad::nn::ModelSpec;
+use wgrad::settings::{Device, Settings};
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
 #[derive(Parser)]
@@ -33,7 +36,7 @@ enum Command {
     Eval(eval::Args),
     /// Classify image files with a trained run
     Predict(predict::Args),
-    /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference
+    /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference (with --device cpu, the gradients alone)
     Check(check::Args),
     /// Time kernels and training steps
     Bench(bench::Args),
@@ -46,7 +49,7 @@ enum Command {
 /// Where to compute: shared by every command that does.
 #[derive(clap::Args, Clone, Debug, Default)]
 struct DeviceArgs {
-    /// Where to compute [default: auto]
+    /// Where to compute [default: what the run or its settings say, else auto]
     #[arg(long, value_enum)]
     device: Option<Device>,
     /// Adapter to use: its number in `wgrad devices`, or a part of its name
@@ -55,6 +58,14 @@ struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// Puts what was asked for in place of what `settings` say. Whoever names an adapter wants it used.
+    fn apply(self, settings: &mut Settings) {
+        if self.adapter.is_some() {
+            (settings.device, settings.adapter) = (Device::Gpu, self.adapter);
+        }
+        settings.device = self.device.unwrap_or(settings.device);
+    }
+
     fn choice(&self) -> AdapterChoice {
         match &self.adapter {
             None => AdapterChoice::Best,
@@ -91,21 +102,34 @@ pub fn main() -> ExitCode {
             if pipe {
                 return ExitCode::SUCCESS;
             }
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            let usage = error
-                .downcast_ref::<wgrad::Error>()
-                .is_some_and(wgrad::Error::is_usage);
+            let ours = error.downcast_ref::<wgrad::Error>();
+            let message = match ours {
+                // Where in the source a node was built means nothing here.
+                Some(wgrad::Error::Shape {
+                    layer, op, message, ..
+                }) => format!("{layer}{op}: {message}"),
+                Some(ours) => ours.to_string(),
+                None => format!("{error:#}"),
+            };
+            let message = message.replace('\n', " ");
+            let _ = writeln!(std::io::stderr(), "error: {message}");
+            let usage = ours.is_some_and(wgrad::Error::is_usage);
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
 }
 
-/// Prints one line of JSON.
-fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+/// Prints a line of results, text or JSON.
+fn print_line(line: impl Display) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{value}")?;
-    out.flush()?;
-    Ok(())
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+}
+
+/// Tells the user something beside the results.
+fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
 /// A run's folder as an argument.
@@ -114,4 +138,16 @@ struct RunArg {
     /// Folder of the run
     #[arg(value_name = "RUN")]
     run: PathBuf,
+}
+
+/// The settings that `what` names: a settings file, a model's own file, or a built-in model.
+fn settings_of(what: &str) -> wgrad::Result<Settings> {
+    let path = Path::new(what);
+    if what.ends_with(".toml") || path.is_file() {
+        return Settings::read(path);
+    }
+    Ok(Settings {
+        model: ModelSpec::preset(what)?,
+        ..Settings::default()
+    })
 }

@@ -1,19 +1,17 @@
 //! `wgrad plan`
 
-use super::print_json;
+use super::{print_line, settings_of};
 use clap::ValueEnum;
 use serde_json::json;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::nn::Network;
 use wgrad::passes;
 use wgrad::plan::{Plan, Target};
-use wgrad::settings::{Settings, named_model};
 use wgrad::train::{DataShape, evaluation_graph, training_graph};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Settings file, or the name of a built-in model
+    /// Settings file, model file, or the name of a built-in model
     #[arg(value_name = "run.toml|MODEL", default_value = "mnist-cnn")]
     run: String,
     /// Samples in a step
@@ -39,14 +37,7 @@ enum PlanTarget {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut settings = if args.run.ends_with(".toml") {
-        Settings::read(&PathBuf::from(&args.run))?
-    } else {
-        Settings {
-            model: named_model(&args.run, Path::new("."))?,
-            ..Settings::preset()?
-        }
-    };
+    let mut settings = settings_of(&args.run)?;
     settings.batch = args.batch.unwrap_or(settings.batch);
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
@@ -72,7 +63,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let plan = Plan::new(&graph, &target)?;
     if args.json {
-        print_json(&json!({
+        print_line(json!({
             "model": settings.model.name,
             "batch": settings.batch,
             "nodes": graph.nodes.len(),
@@ -83,11 +74,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             "flops": plan.launches().map(|l| l.flops).sum::<u64>(),
         }))?;
     } else {
-        println!(
+        print_line(format_args!(
             "Graph, simplified:\n{}\nPlan for {}:\n{plan}",
             passes::simplify(&graph)?,
             target.name
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

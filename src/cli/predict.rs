@@ -1,7 +1,7 @@
 //! `wgrad predict`
 
-use super::{DeviceArgs, print_json};
-use anyhow::Context as _;
+use super::{DeviceArgs, RunArg, note, print_line};
+use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,9 +12,8 @@ use wgrad::train::{RunFolder, Session, open_engine};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of the run
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
+    #[command(flatten)]
+    run: RunArg,
     /// PNG or JPEG files
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
@@ -32,10 +31,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (folder, mut settings) = RunFolder::open(&args.run)?;
+    let (folder, mut settings) = RunFolder::open(&args.run.run)?;
     settings.init = Some(folder.model_path());
-    settings.device = args.device.device.unwrap_or(settings.device);
-    settings.adapter = args.device.adapter.or(settings.adapter);
+    args.device.apply(&mut settings);
+    settings.check()?;
     let network = Network::new(settings.model.clone())?;
     let &[height, width, channels] = &network.spec.input[..] else {
         return Err(
@@ -57,7 +56,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let (engine, told) = open_engine(&settings)?;
     if let Some(told) = told {
-        eprintln!("note: {told}");
+        note(told);
     }
     let mut session = Session::evaluation(&engine, settings, network, set)?;
     let mut rows: Vec<Vec<f64>> = Vec::new();
@@ -81,13 +80,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 .iter()
                 .map(|&class| json!({"class": name(class), "probability": probabilities[class]}))
                 .collect();
-            print_json(&json!({"file": path.display().to_string(), "top": top}))?;
+            print_line(json!({"file": path.display().to_string(), "top": top}))?;
         } else {
             let top: Vec<String> = order
                 .iter()
                 .map(|&class| format!("{} {:.1}%", name(class), 100.0 * probabilities[class]))
                 .collect();
-            println!("{}: {}", path.display(), top.join(", "));
+            print_line(format_args!("{}: {}", path.display(), top.join(", ")))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -112,7 +111,7 @@ fn pixels(
     reader.limits(limits);
     let decoded = reader
         .decode()
-        .with_context(|| format!("cannot read {} as a PNG or JPEG image", path.display()))?;
+        .map_err(|e| anyhow!("cannot read {} as a PNG or JPEG image: {e}", path.display()))?;
     let filter = image::imageops::FilterType::Triangle;
     let resized = if (decoded.height() as usize, decoded.width() as usize) == (height, width) {
         decoded

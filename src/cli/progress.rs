@@ -1,8 +1,8 @@
 //! How a training run is told: a progress bar on a terminal, plain lines elsewhere, JSON lines when asked.
 
-use super::print_json;
+use super::print_line;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use wgrad::Result;
 use wgrad::train::{EpochReport, Observer, StepReport, epoch_line};
@@ -39,11 +39,13 @@ impl Progress {
         if self.json {
             return;
         }
+        // A reader that went away does not stop the training.
+        let print = || {
+            let _ = print_line(line);
+        };
         match &self.bar {
-            Some(bar) => bar.println(line),
-            None => {
-                let _ = writeln!(std::io::stdout(), "{line}");
-            }
+            Some(bar) => bar.suspend(print),
+            None => print(),
         }
     }
 
@@ -82,8 +84,8 @@ impl Observer for Progress {
     fn epoch(&mut self, r: &EpochReport) -> Result<()> {
         self.last_line = Instant::now();
         if self.json {
-            // A closed pipe ends the process in the caller, when it prints next.
-            let _ = print_json(&epoch_line(r));
+            // As in `say`.
+            let _ = print_line(epoch_line(r));
             return Ok(());
         }
         self.say(&format!(

@@ -1,7 +1,7 @@
 //! `wgrad train`
 
 use super::progress::{Progress, short};
-use super::{DeviceArgs, print_json};
+use super::{DeviceArgs, note, print_line, settings_of};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,11 +9,11 @@ use std::time::Instant;
 use wgrad::nn::Network;
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};
-use wgrad::train::{RunFolder, Session, open_engine};
+use wgrad::train::{RunFolder, Session, check_fit, open_engine};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Settings file, or the name of a built-in model
+    /// Settings file, model file, or the name of a built-in model [default: mnist-cnn]
     #[arg(value_name = "run.toml|MODEL", conflicts_with = "config")]
     preset: Option<String>,
     /// Settings file
@@ -26,22 +26,22 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// Passes over the training set
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     epochs: Option<u32>,
     /// Stop after this many steps
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     steps: Option<u64>,
     /// Samples in a step
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     batch: Option<usize>,
     /// Optimizer: sgd, adam or adamw
     #[arg(long)]
     optimizer: Option<String>,
     /// Learning rate
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Seed of everything random
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     seed: Option<u64>,
     #[command(flatten)]
     device: DeviceArgs,
@@ -65,18 +65,13 @@ pub(super) struct Args {
 impl Args {
     /// The settings that file and options give together; options win.
     fn settings(&self) -> anyhow::Result<Settings> {
-        let here = Path::new(".");
         let mut settings = match (&self.config, &self.preset) {
             (Some(path), _) => Settings::read(path)?,
-            (None, Some(name)) if name.ends_with(".toml") => Settings::read(Path::new(name))?,
-            (None, Some(name)) => Settings {
-                model: named_model(name, here)?,
-                ..Settings::preset()?
-            },
+            (None, Some(what)) => settings_of(what)?,
             (None, None) => Settings::preset()?,
         };
         if let Some(name) = &self.model {
-            settings.model = named_model(name, here)?;
+            settings.model = named_model(name, Path::new(""))?;
         }
         if let Some(name) = &self.optimizer {
             settings.optimizer = OptimizerConfig::named(name)?;
@@ -85,7 +80,7 @@ impl Args {
             settings.optimizer.set_lr(lr);
         }
         if let Some(source) = &self.data {
-            settings.data.source = source.clone();
+            settings.set_source(source.clone());
         }
         settings.epochs = self.epochs.unwrap_or(settings.epochs);
         settings.steps = self.steps.or(settings.steps);
@@ -94,13 +89,8 @@ impl Args {
         settings.shuffle &= !self.no_shuffle;
         settings.init = self.init.clone().or(settings.init);
         settings.out = self.out.clone().or(settings.out);
-        self.devices(&mut settings);
+        self.device.clone().apply(&mut settings);
         Ok(settings)
-    }
-
-    fn devices(&self, settings: &mut Settings) {
-        settings.device = self.device.device.unwrap_or(settings.device);
-        settings.adapter = self.device.adapter.clone().or(settings.adapter.take());
     }
 }
 
@@ -109,20 +99,29 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (mut settings, resumed) = match &args.resume {
         Some(path) => {
             let (folder, mut settings) = RunFolder::open(path)?;
+            // Who asks for epochs no longer wants the run to end at the steps that were asked for before.
+            settings.steps = args
+                .steps
+                .or(settings.steps.filter(|_| args.epochs.is_none()));
             settings.epochs = args.epochs.unwrap_or(settings.epochs);
-            settings.steps = args.steps.or(settings.steps);
-            args.devices(&mut settings);
+            args.device.clone().apply(&mut settings);
             (settings, Some(folder))
         }
         None => (args.settings()?, None),
     };
     settings.check()?;
+    if resumed.is_none() {
+        RunFolder::check_free(&settings)?;
+    }
+    let checkpoint = resumed.as_ref().map(RunFolder::latest_checkpoint);
+    let checkpoint = checkpoint.transpose()?;
     let network = Network::new(settings.model.clone())?;
     let dataset = settings.load_data()?;
+    check_fit(&network, &dataset, &settings)?;
     let (engine, told) = open_engine(&settings)?;
     let mut progress = Progress::new(args.json, settings.epochs);
     if let Some(told) = told {
-        eprintln!("note: {told}");
+        note(told);
     }
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} test images, {}",
@@ -133,21 +132,37 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         dataset.test.len(),
         engine.name()
     ));
-    let mut session = Session::training(&engine, settings.clone(), network, dataset)?;
-    let folder = match resumed {
-        Some(folder) => {
-            session.restore(folder.latest_checkpoint()?)?;
-            folder.write_settings(&settings)?;
+    let mut wanted = settings.clone();
+    // What the checkpoint holds takes the place of the weights that the run once started from.
+    wanted.init = settings.init.clone().filter(|_| resumed.is_none());
+    let mut session = Session::training(&engine, wanted, network, dataset)?;
+    let folder = match (resumed, checkpoint) {
+        (Some(folder), Some(checkpoint)) => {
+            let epoch = checkpoint.epoch;
+            session.restore(checkpoint)?;
+            folder.forget_after(epoch)?;
+            if session.is_done() {
+                note(format_args!(
+                    "nothing is left to do in {}: its {} epochs, or the steps asked for, are done; ask for more with --epochs",
+                    folder.path.display(),
+                    settings.epochs
+                ));
+            } else {
+                folder.write_settings(&settings)?;
+            }
             folder
         }
-        None => RunFolder::create(&settings)?,
+        _ => RunFolder::create(&settings)?,
     };
     let outcome = session.run(&mut progress, Some(&folder));
     progress.finish();
+    if outcome.is_err() {
+        folder.discard();
+    }
     let test = outcome?;
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
-        print_json(&json!({
+        print_line(json!({
             "event": "done",
             "test_accuracy": test.accuracy,
             "test_loss": test.loss,
@@ -157,13 +172,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             "peak_gpu_bytes": session.peak_bytes(),
         }))?;
     } else {
-        println!(
+        print_line(format_args!(
             "test accuracy {:.2}% of {} images after {}; run in {}",
             100.0 * test.accuracy,
             test.count,
             short(start.elapsed()),
             folder.path.display()
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -127,7 +127,7 @@ fn require(holds: bool, name: &str, range: &str, value: f64) -> Result<()> {
         Ok(())
     } else {
         Err(Error::Config(format!(
-            "[optimizer] {name} must be {range}, not {value}"
+            "[optimizer] {name} must be {range}, not {value:?}"
         )))
     }
 }

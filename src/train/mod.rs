@@ -1,15 +1,19 @@
 //! Training and evaluation: graphs over data on the device, the loop, and the folder that a run leaves.
 
 mod engine;
+mod fit;
 mod graphs;
 mod host_memory;
+mod loaded;
+mod pace;
 mod run_folder;
 mod session;
 mod source;
 pub mod weights;
 
 pub use engine::{Engine, open_engine};
+pub use fit::check_fit;
 pub use graphs::{DataShape, evaluation_graph, training_graph};
 pub use run_folder::RunFolder;
-pub use session::{EpochReport, Evaluation, Observer, Session, StepReport, check_fit, epoch_line};
+pub use session::{EpochReport, Evaluation, Observer, Session, StepReport, epoch_line};
 pub(crate) use source::pack;

@@ -2,7 +2,7 @@
 
 use super::weights::{Checkpoint, write_whole};
 use crate::error::{Error, Result};
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,30 +12,79 @@ use std::path::{Path, PathBuf};
 pub struct RunFolder {
     /// Its path.
     pub path: PathBuf,
+    /// Whether the folder itself is new, not only what is in it.
+    created: bool,
 }
 
+const SETTINGS: &str = "run.toml";
+const MODEL: &str = "model.safetensors";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
+
 impl RunFolder {
+    /// Checks that the folder that `settings` ask for can become that of a new run.
+    ///
+    /// # Errors
+    /// If it holds a run already, or is no folder.
+    pub fn check_free(settings: &Settings) -> Result<()> {
+        let Some(path) = &settings.out else {
+            return Ok(());
+        };
+        let shown = path.display();
+        if path.exists() && !path.is_dir() {
+            return Err(Error::Config(format!(
+                "{shown} is a file; name a folder for the run"
+            )));
+        }
+        let parts = [SETTINGS, MODEL, METRICS, CHECKPOINTS];
+        if parts.iter().any(|part| path.join(part).exists()) {
+            return Err(Error::Config(format!(
+                "{shown} holds a run already; name another folder, or go on with it by --resume {shown}"
+            )));
+        }
+        Ok(())
+    }
+
     /// Creates the folder that `settings` ask for, or the next free one under `runs`, and writes the settings into it.
     ///
     /// # Errors
-    /// If it exists and holds a run already, or can't be written.
+    /// If it holds a run already, or can't be written; then nothing is left of it.
     pub fn create(settings: &Settings) -> Result<RunFolder> {
-        let path = match &settings.out {
+        let folder = match &settings.out {
             Some(path) => {
-                if path.join("run.toml").exists() {
-                    let shown = path.display();
-                    return Err(Error::Config(format!(
-                        "{shown} holds a run already; name another folder, or go on with it by --resume {shown}"
-                    )));
-                }
+                Self::check_free(settings)?;
+                let created = !path.exists();
                 fs::create_dir_all(path).map_err(Error::io("create", path))?;
-                path.clone()
+                RunFolder {
+                    path: path.clone(),
+                    created,
+                }
             }
-            None => next_free(settings)?,
+            None => RunFolder {
+                path: next_free(settings)?,
+                created: true,
+            },
         };
-        let folder = RunFolder { path };
-        folder.write_settings(settings)?;
-        Ok(folder)
+        let written = folder.write_settings(settings);
+        if written.is_err() {
+            folder.discard();
+        }
+        written.map(|()| folder)
+    }
+
+    /// Removes what a run that failed has left, unless there is a checkpoint to go on from.
+    pub fn discard(&self) {
+        if !self.checkpoints().is_empty() {
+            return;
+        }
+        // What can't be removed stays: the failure itself is what is to be told.
+        for file in [self.settings_path(), self.metrics_path()] {
+            let _ = fs::remove_file(file);
+        }
+        let _ = fs::remove_dir(self.path.join(CHECKPOINTS));
+        if self.created {
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 
     /// Writes `run.toml`.
@@ -43,8 +92,15 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written.
     pub fn write_settings(&self, settings: &Settings) -> Result<()> {
+        let mut settings = settings.clone();
+        // Paths in a file are relative to it, those of an option are not.
+        if let Some(init) = &mut settings.init
+            && let Ok(path) = init.canonicalize()
+        {
+            *init = path;
+        }
         let text =
-            toml::to_string(settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
+            toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
         write_whole(&self.settings_path(), text.as_bytes())
     }
 
@@ -55,32 +111,31 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(RunFolder, Settings)> {
         let folder = RunFolder {
             path: path.to_path_buf(),
+            created: false,
         };
         let file = folder.settings_path();
         if !file.is_file() {
             return Err(Error::Config(format!(
-                "{} is not the folder of a run: it has no run.toml",
+                "{} is not the folder of a run (it has no run.toml); name one that `wgrad train` made",
                 path.display()
             )));
         }
-        let text = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
-        let settings = settings::parse(&text, &file.display().to_string())?;
-        Ok((folder, settings))
+        Ok((folder, Settings::read(&file)?))
     }
 
     /// `run.toml`
     pub fn settings_path(&self) -> PathBuf {
-        self.path.join("run.toml")
+        self.path.join(SETTINGS)
     }
 
     /// `model.safetensors`
     pub fn model_path(&self) -> PathBuf {
-        self.path.join("model.safetensors")
+        self.path.join(MODEL)
     }
 
     /// `metrics.jsonl`
     pub fn metrics_path(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS)
     }
 
     /// Adds a line to `metrics.jsonl`.
@@ -99,12 +154,39 @@ impl RunFolder {
         append().map_err(Error::io("write", &path))
     }
 
+    /// Removes the lines of `metrics.jsonl` that tell of epochs after `epoch`: a run that was stopped between the line
+    /// and the checkpoint repeats the epoch.
+    ///
+    /// # Errors
+    /// If the file can't be read or written.
+    pub fn forget_after(&self, epoch: u32) -> Result<()> {
+        let path = self.metrics_path();
+        if !path.is_file() {
+            return Ok(());
+        }
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let done = |line: &&str| {
+            let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
+            line.and_then(|line| line["epoch"].as_u64())
+                .is_some_and(|e| e <= u64::from(epoch))
+        };
+        let kept: String = text
+            .lines()
+            .filter(done)
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        if kept == text {
+            return Ok(());
+        }
+        write_whole(&path, kept.as_bytes())
+    }
+
     /// Writes a checkpoint and removes those before it.
     ///
     /// # Errors
     /// If it can't be written; then the one before it is still there.
     pub fn add_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let folder = self.path.join("checkpoints");
+        let folder = self.path.join(CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let before = self.checkpoints();
         let path = folder.join(format!("step-{:09}.safetensors", checkpoint.step));
@@ -123,7 +205,7 @@ impl RunFolder {
         let latest = self.checkpoints().pop();
         let path = latest.ok_or_else(|| {
             Error::Config(format!(
-                "{} has no checkpoint to go on from",
+                "{} has no checkpoint to go on from; start the run anew",
                 self.path.display()
             ))
         })?;
@@ -132,7 +214,7 @@ impl RunFolder {
 
     /// Checkpoints, oldest first: their names sort by step.
     fn checkpoints(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path.join("checkpoints"))
+        let entries = fs::read_dir(self.path.join(CHECKPOINTS))
             .into_iter()
             .flatten()
             .flatten();
@@ -150,10 +232,22 @@ fn next_free(settings: &Settings) -> Result<PathBuf> {
     let data = Path::new(&settings.data.source)
         .file_name()
         .map_or("data".into(), |n| n.to_string_lossy());
+    // A model's name is free text.
+    let name: String = format!("{}-{data}", settings.model.name)
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let name = name.trim_start_matches('.');
     let runs = Path::new("runs");
     fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
     for n in 1..100_000 {
-        let path = runs.join(format!("{}-{data}-{n}", settings.model.name));
+        let path = runs.join(format!("{name}-{n}"));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}

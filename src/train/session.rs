@@ -1,7 +1,10 @@
 //! The training loop: epochs of steps, evaluation, checkpoints, and what is told about them.
 
 use super::engine::{Engine, Memory, Runner};
-use super::graphs::{DataShape, METRICS, evaluation_graph, training_graph};
+use super::fit::{check_fit, check_set, suggest_batch};
+use super::graphs::{METRICS, evaluation_graph, training_graph};
+use super::loaded::{Loaded, load, placed};
+use super::pace::Pace;
 use super::run_folder::RunFolder;
 use super::source::{self, HostBatch};
 use super::weights::{self, Checkpoint};
@@ -88,13 +91,6 @@ pub struct Session<'e> {
     step: u64,
     peak_bytes: u64,
     train_samples: usize,
-}
-
-/// A set as the device sees it.
-struct Loaded {
-    shape: DataShape,
-    set: Arc<ImageSet>,
-    streamed: bool,
 }
 
 /// Position in the settings' order of random streams where the network's weights begin.
@@ -351,11 +347,15 @@ impl<'e> Session<'e> {
         self.epoch += 1;
         self.note_memory();
         let count = totals.samples.max(1) as f64;
+        let test = self.evaluate()?;
+        if !test.loss.is_finite() {
+            return Err(self.diverged("test loss", self.epoch));
+        }
         Ok(EpochReport {
             epoch: self.epoch,
             train_loss: totals.loss / count,
             train_accuracy: totals.correct / count,
-            test: self.evaluate()?,
+            test,
             images_per_s: count / seconds,
             seconds,
         })
@@ -520,12 +520,15 @@ impl<'e> Session<'e> {
         if totals.loss.is_finite() {
             return Ok(());
         }
-        Err(Error::Training(format!(
-            "the loss is no longer a number in epoch {}, at or before step {}; lower the learning rate (it is {}) or clip the gradients (clip_norm)",
-            self.epoch + 1,
+        Err(self.diverged("loss", self.epoch + 1))
+    }
+
+    fn diverged(&self, what: &str, epoch: u32) -> Error {
+        Error::Training(format!(
+            "the {what} is no longer a number in epoch {epoch}, at or before step {}; lower the learning rate (it is {:?}) or clip the gradients (clip_norm)",
             self.step,
             self.settings.optimizer.optimizer().lr()
-        )))
+        ))
     }
 
     fn step_report(&self, totals: &Totals, step: u64, steps: u64, start: Instant) -> StepReport {
@@ -617,41 +620,6 @@ fn totals(values: Option<Vec<Tensor<f32>>>, samples: Option<u64>) -> Totals {
     }
 }
 
-/// How many steps to submit at once: so many that a submission takes about a fifth of a second.
-struct Pace {
-    most: u64,
-    steps: u64,
-    last: Instant,
-    finished: u64,
-}
-
-impl Pace {
-    fn new(most: usize) -> Self {
-        Pace {
-            most: most as u64,
-            steps: 1,
-            last: Instant::now(),
-            finished: 0,
-        }
-    }
-
-    fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// `finished` steps are known to be done.
-    fn finished(&mut self, finished: u64) {
-        const TARGET_SECONDS: f64 = 0.2;
-        if finished <= self.finished {
-            return;
-        }
-        let each = self.last.elapsed().as_secs_f64() / (finished - self.finished) as f64;
-        let wanted = (TARGET_SECONDS / each.max(1e-6)) as u64;
-        self.steps = wanted.clamp(1, (self.steps * 2).min(self.most));
-        (self.finished, self.last) = (finished, Instant::now());
-    }
-}
-
 /// The line of an epoch in `metrics.jsonl` and under `--json`.
 pub fn epoch_line(report: &EpochReport) -> serde_json::Value {
     serde_json::json!({
@@ -663,136 +631,5 @@ pub fn epoch_line(report: &EpochReport) -> serde_json::Value {
         "test_accuracy": report.test.accuracy,
         "images_per_s": report.images_per_s,
         "seconds": report.seconds,
-    })
-}
-
-/// Checks that `network` can be trained on `dataset` as `settings` ask.
-///
-/// # Errors
-/// If shapes, classes or labels don't fit, or a batch is larger than the training set.
-pub fn check_fit(network: &Network, dataset: &Dataset, settings: &Settings) -> Result<()> {
-    if dataset.classes.len() > network.classes {
-        return Err(Error::Config(format!(
-            "the data has {} classes but model {} ends in {} units; give its last layer {} units",
-            dataset.classes.len(),
-            network.spec.name,
-            network.classes,
-            dataset.classes.len()
-        )));
-    }
-    check_set(network, &dataset.train, "training")?;
-    check_set(network, &dataset.test, "test")?;
-    let samples = dataset.train.len();
-    if settings.batch > samples {
-        return Err(Error::Config(format!(
-            "a batch of {} is larger than the {samples} training images; use --batch {samples} or less",
-            settings.batch
-        )));
-    }
-    Ok(())
-}
-
-fn check_set(network: &Network, set: &ImageSet, name: &str) -> Result<()> {
-    let sample = [set.height, set.width, set.channels];
-    if network.spec.input != sample {
-        return Err(Error::Config(format!(
-            "model {} takes {:?} but the {name} images are {sample:?}; change its input",
-            network.spec.name, network.spec.input
-        )));
-    }
-    if set.is_empty() {
-        return Err(Error::Data(format!("the {name} set has no images")));
-    }
-    match set
-        .labels
-        .iter()
-        .position(|&label| label as usize >= network.classes)
-    {
-        Some(at) => Err(Error::Data(format!(
-            "{name} image {at} is labelled {}, but model {} has only {} outputs",
-            set.labels[at], network.spec.name, network.classes
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// How a set lies on the device, and whether it is to be streamed: then there is room for one batch.
-fn placed(
-    engine: &Engine,
-    settings: &Settings,
-    name: &'static str,
-    set: &ImageSet,
-    batch: usize,
-) -> (DataShape, bool) {
-    let fits = set.images.len() as u64 <= engine.max_tensor_bytes();
-    let streamed = settings.data.stream.unwrap_or(!fits);
-    let shape = DataShape {
-        set: name,
-        samples: if streamed { batch } else { set.len() },
-        batch,
-        sample: vec![set.height, set.width, set.channels],
-    };
-    (shape, streamed)
-}
-
-/// Adds to a memory error the batch that would fit.
-fn suggest_batch(
-    error: Error,
-    engine: &Engine,
-    network: &Network,
-    settings: &Settings,
-    shape: &DataShape,
-) -> Error {
-    let Error::Memory(message) = &error else {
-        return error;
-    };
-    let halves = std::iter::successors(Some(shape.batch / 2), |batch| Some(batch / 2));
-    let fits = |&batch: &usize| {
-        let smaller = DataShape {
-            batch,
-            ..shape.clone()
-        };
-        training_graph(network, settings, &smaller)
-            .and_then(|graph| engine.check(&graph))
-            .is_ok()
-    };
-    match halves.take_while(|&batch| batch > 0).find(fits) {
-        Some(batch) => Error::Memory(format!("{message}; --batch {batch} fits")),
-        None => error,
-    }
-}
-
-/// Puts a set on the device, or room for one batch of it if it is to be streamed.
-fn load(
-    engine: &Engine,
-    memory: &mut Memory,
-    shape: DataShape,
-    streamed: bool,
-    set: Arc<ImageSet>,
-) -> Result<Loaded> {
-    let (images, labels) = if streamed {
-        (
-            Tensor::zeros(&shape.images()),
-            Tensor::zeros(&shape.per_sample()),
-        )
-    } else {
-        let words = source::pack(&set.images);
-        (
-            Tensor::index([words.len()], words),
-            Tensor::index([set.len()], set.labels.clone()),
-        )
-    };
-    memory.set(engine, &shape.name("images"), images)?;
-    memory.set(engine, &shape.name("labels"), labels)?;
-    let order = (0..shape.samples as u32).collect();
-    memory.set(
-        engine,
-        &shape.name("order"),
-        Tensor::index([shape.samples], order),
-    )?;
-    Ok(Loaded {
-        shape,
-        set,
-        streamed,
     })
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::nn::Parameter;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Writes `bytes` to `path` in one go: what was there stays until the new content is complete on disk.
@@ -17,18 +17,23 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         let mut file = new_file(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
         Ok(())
     };
-    write().map_err(Error::io("write", path))
+    // What the temporary file was called is no help.
+    let reason = |e: io::Error| match e.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => e.kind().into(),
+    };
+    write().map_err(reason).map_err(Error::io("write", path))
 }
 
 /// A file of no lasting name in `folder`, with the permissions that a file usually gets.
-fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {

@@ -1,0 +1,85 @@
+//! Whether network, data, settings and device fit together: asked before anything is allocated.
+
+use super::engine::Engine;
+use super::graphs::{DataShape, training_graph};
+use crate::data::{Dataset, ImageSet};
+use crate::error::{Error, Result};
+use crate::nn::Network;
+use crate::settings::Settings;
+
+/// Checks that `network` can be trained on `dataset` as `settings` ask.
+///
+/// # Errors
+/// If shapes, classes or labels don't fit, or a batch is larger than the training set.
+pub fn check_fit(network: &Network, dataset: &Dataset, settings: &Settings) -> Result<()> {
+    if dataset.classes.len() > network.classes {
+        return Err(Error::Config(format!(
+            "the data has {} classes but model {} ends in {} units; give its last layer {} units",
+            dataset.classes.len(),
+            network.spec.name,
+            network.classes,
+            dataset.classes.len()
+        )));
+    }
+    check_set(network, &dataset.train, "training")?;
+    check_set(network, &dataset.test, "test")?;
+    let samples = dataset.train.len();
+    if settings.batch > samples {
+        return Err(Error::Config(format!(
+            "a batch of {} is larger than the {samples} training images; use --batch {samples} or less",
+            settings.batch
+        )));
+    }
+    Ok(())
+}
+
+pub(super) fn check_set(network: &Network, set: &ImageSet, name: &str) -> Result<()> {
+    let sample = [set.height, set.width, set.channels];
+    if network.spec.input != sample {
+        return Err(Error::Config(format!(
+            "model {} takes {:?} but the {name} images are {sample:?}; change its input",
+            network.spec.name, network.spec.input
+        )));
+    }
+    if set.is_empty() {
+        return Err(Error::Data(format!("the {name} set has no images")));
+    }
+    match set
+        .labels
+        .iter()
+        .position(|&label| label as usize >= network.classes)
+    {
+        Some(at) => Err(Error::Data(format!(
+            "{name} image {at} is labelled {}, but model {} has only {} outputs",
+            set.labels[at], network.spec.name, network.classes
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Adds to a memory error the batch that would fit.
+pub(super) fn suggest_batch(
+    error: Error,
+    engine: &Engine,
+    network: &Network,
+    settings: &Settings,
+    shape: &DataShape,
+) -> Error {
+    let Error::Memory(message) = &error else {
+        return error;
+    };
+    let halves = std::iter::successors(Some(shape.batch / 2), |batch| Some(batch / 2));
+    let fits = |&batch: &usize| {
+        let smaller = DataShape {
+            batch,
+            ..shape.clone()
+        };
+        training_graph(network, settings, &smaller)
+            .and_then(|graph| engine.check(&graph))
+            .is_ok()
+    };
+    match halves.take_while(|&batch| batch > 0).find(fits) {
+        Some(batch) => Error::Memory(format!("{message}; --batch {batch} fits")),
+        None => error,
+    }
+}

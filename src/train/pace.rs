@@ -1,0 +1,38 @@
+//! How much is submitted at once.
+
+use std::time::Instant;
+
+/// How many steps to submit at once: so many that a submission takes about a fifth of a second.
+pub(super) struct Pace {
+    most: u64,
+    steps: u64,
+    last: Instant,
+    finished: u64,
+}
+
+impl Pace {
+    pub fn new(most: usize) -> Self {
+        Pace {
+            most: most as u64,
+            steps: 1,
+            last: Instant::now(),
+            finished: 0,
+        }
+    }
+
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// `finished` steps are known to be done.
+    pub fn finished(&mut self, finished: u64) {
+        const TARGET_SECONDS: f64 = 0.2;
+        if finished <= self.finished {
+            return;
+        }
+        let each = self.last.elapsed().as_secs_f64() / (finished - self.finished) as f64;
+        let wanted = (TARGET_SECONDS / each.max(1e-6)) as u64;
+        self.steps = wanted.clamp(1, (self.steps * 2).min(self.most));
+        (self.finished, self.last) = (finished, Instant::now());
+    }
+}

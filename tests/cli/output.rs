@@ -1,0 +1,219 @@
+//! What goes to standard output and standard error, and what becomes of pictures and adapters.
+
+use super::sandbox::{Sandbox, Told};
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let image = image::GrayImage::from_fn(width, height, |x, y| image::Luma([(x * 9 + y) as u8]));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn with_json_standard_output_is_json_lines_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.train("--epochs 2 --json").succeeds();
+    let events: Vec<_> = told
+        .json()
+        .iter()
+        .map(|line| line["event"].clone())
+        .collect();
+    assert_eq!(events, ["epoch", "epoch", "done"]);
+    assert_eq!(told.err, "");
+    sandbox.write("a.png", png(8, 8));
+    sandbox.write("b.png", png(30, 20));
+    for (args, lines) in [
+        ("eval run --json", 1),
+        ("predict run a.png b.png --json", 2),
+        ("plan tiny.toml --json", 1),
+        ("check relu --device cpu --json", 1),
+    ] {
+        assert_eq!(sandbox.wgrad(args).succeeds().json().len(), lines, "{args}");
+    }
+    sandbox.wgrad("devices --json").succeeds().json();
+}
+
+#[test]
+fn with_json_a_failure_is_told_on_standard_error_alone() {
+    let sandbox = Sandbox::new();
+    for args in [
+        "train tiny.toml --data nowhere --device cpu --json",
+        "eval good --json",
+        "predict good a.png --json",
+        "plan nosuch --json",
+        "check nosuch --json",
+    ] {
+        let told = sandbox.wgrad(args);
+        assert!(
+            told.code != Some(0) && told.err.starts_with("error: "),
+            "{args}: {}",
+            told.err
+        );
+        assert_eq!(told.out, "", "{args}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_early_is_no_error() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    for args in [
+        "train tiny.toml --data good --batch 8 --epochs 20 --device cpu --out piped",
+        "train --resume run --epochs 20 --json",
+        "eval run",
+        "plan",
+        "check relu --device cpu",
+        "--help",
+    ] {
+        let mut child = sandbox
+            .command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let told = Told::from(child.wait_with_output().unwrap());
+        assert_eq!((told.code, &*told.err), (Some(0), ""), "{args}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_can_not_be_written_is_an_error() {
+    let sandbox = Sandbox::new();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = sandbox.command("plan").stdout(full).output().unwrap();
+    Told::from(output).fails(1, &["standard output", "No space left"]);
+}
+
+#[test]
+fn pictures_that_can_not_be_read_are_named_and_nothing_is_predicted() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    sandbox.write("good.png", png(8, 8));
+    sandbox.write("text.png", "no picture");
+    sandbox.write("empty.png", "");
+    sandbox.write("cut.png", &png(30, 20)[..60]);
+    // Width and height of the header, and the checksum that goes with them.
+    let mut bomb = png(8, 8);
+    bomb[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
+    let mut crc = flate2::Crc::new();
+    crc.update(&bomb[12..29]);
+    bomb[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    sandbox.write("bomb.png", bomb);
+    for name in [
+        "text.png",
+        "empty.png",
+        "cut.png",
+        "bomb.png",
+        "nowhere.png",
+        "good",
+    ] {
+        let told = sandbox
+            .wgrad(&format!("predict run good.png {name}"))
+            .fails(1, &[&format!("cannot read {name}")]);
+        assert_eq!(told.out, "");
+    }
+}
+
+#[test]
+fn pictures_of_any_size_are_predicted_with_as_many_classes_as_asked_for() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    sandbox.write("a.png", png(30, 20));
+    let told = sandbox.wgrad("predict run a.png --top 2 --json").succeeds();
+    let top = told.json()[0]["top"].as_array().unwrap().clone();
+    assert_eq!(top.len(), 2);
+    let told = sandbox
+        .wgrad("predict run a.png --top 99 --json")
+        .succeeds();
+    let top = told.json()[0]["top"].as_array().unwrap().clone();
+    let total: f64 = top.iter().map(|t| t["probability"].as_f64().unwrap()).sum();
+    assert!(top.len() == 3 && (total - 1.0).abs() < 1e-9);
+}
+
+/// Whether there is an adapter; said aloud if not, and with WGRAD_REQUIRE_GPU=1 a failure.
+fn adapter(sandbox: &Sandbox) -> bool {
+    let found = !sandbox.wgrad("devices --json").succeeds().out.is_empty();
+    if !found {
+        let required = std::env::var_os("WGRAD_REQUIRE_GPU").is_some_and(|v| v == "1");
+        assert!(!required, "WGRAD_REQUIRE_GPU=1, but there is no adapter");
+        eprintln!("skipped: there is no adapter");
+    }
+    found
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
+    let sandbox = Sandbox::new();
+    if !adapter(&sandbox) {
+        return;
+    }
+    let train = "train tiny.toml --data good --batch 8 --out run";
+    for name in ["77", "nosuch"] {
+        for args in [
+            &format!("{train} --adapter {name}"),
+            &format!("check relu --adapter {name}"),
+        ] {
+            let told = sandbox.wgrad(args);
+            assert_eq!(told.code, Some(2), "{}", told.err);
+            assert!(
+                told.err.contains(name) && told.err.contains("only 0: "),
+                "{}",
+                told.err
+            );
+        }
+    }
+    sandbox.holds_no_run();
+}
+
+#[test]
+fn a_batch_that_the_adapter_can_not_hold_is_answered_with_one_that_it_can() {
+    let sandbox = Sandbox::new();
+    if !adapter(&sandbox) {
+        return;
+    }
+    sandbox.write(
+        "big.toml",
+        "batch = 40000\n[data]\ntrain = 40000\ntest = 10\n",
+    );
+    let told = sandbox.wgrad("train big.toml --device gpu --out run --steps 1");
+    if told.code == Some(0) {
+        eprintln!("skipped: the adapter holds it");
+        return;
+    }
+    let told = told.fails(1, &["smaller batch", "--batch "]);
+    let (_, fits) = told.err.rsplit_once("--batch ").unwrap();
+    let fits: usize = fits.split(' ').next().unwrap().parse().unwrap();
+    assert!((1..40_000).contains(&fits), "{}", told.err);
+    sandbox.holds_no_run();
+}
+
+#[test]
+fn a_run_on_an_adapter_is_evaluated_alike_on_the_cpu() {
+    let sandbox = Sandbox::new();
+    if !adapter(&sandbox) {
+        return;
+    }
+    sandbox
+        .wgrad("train tiny.toml --data good --batch 8 --epochs 1 --device gpu --out run")
+        .succeeds();
+    let loss = |args: &str| {
+        sandbox.wgrad(args).succeeds().json()[0]["test_loss"]
+            .as_f64()
+            .unwrap()
+    };
+    let (gpu, cpu) = (
+        loss("eval run --json"),
+        loss("eval run --json --device cpu"),
+    );
+    assert!((gpu - cpu).abs() < 1e-5, "{gpu} {cpu}");
+}

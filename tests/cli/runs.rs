@@ -1,0 +1,181 @@
+//! Folders of runs: where they go, what they are resumed from, what a failure leaves of them.
+
+use super::sandbox::{Sandbox, names};
+use std::process::Command;
+
+#[test]
+fn a_run_is_not_written_over_another() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .trained()
+        .train("")
+        .fails(2, &["run holds a run already", "--resume run"]);
+}
+
+#[test]
+fn a_folder_that_can_not_be_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("run", "in the way");
+    sandbox.train("").fails(2, &["run is a file"]);
+    let args = "train tiny.toml --data good --batch 8 --device cpu --out run/below";
+    sandbox.wgrad(args).fails(1, &["cannot create run/below"]);
+}
+
+#[test]
+fn a_run_that_diverges_ends_with_a_sentence_and_leaves_no_folder() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.train("--optimizer sgd --lr 1e30 --json").fails(
+        1,
+        &["no longer a number", "lower the learning rate", "1e30"],
+    );
+    assert_eq!(told.out, "");
+    sandbox.holds_no_run();
+}
+
+#[test]
+fn a_disk_that_is_full_ends_the_run_and_leaves_no_half_of_it() {
+    let sandbox = Sandbox::new();
+    let disk = sandbox.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=8k", "tmpfs"])
+        .arg(&disk)
+        .output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        eprintln!("skipped: no small disk can be mounted");
+        return;
+    }
+    let told = sandbox.wgrad("train tiny.toml --data good --batch 8 --device cpu --out disk/run");
+    let left = names(&disk);
+    let unmounted = Command::new("umount").arg(&disk).status();
+    told.fails(1, &["cannot write disk/run/", "no storage space"]);
+    assert_eq!(left, [""; 0]);
+    assert!(unmounted.unwrap().success());
+}
+
+#[test]
+fn epochs_are_added_to_a_run_that_ended() {
+    let sandbox = Sandbox::new();
+    let told = sandbox
+        .trained()
+        .wgrad("train --resume run --epochs 3 --json");
+    assert_eq!(told.succeeds().json()[0]["epoch"], 3);
+    let metrics = std::fs::read_to_string(sandbox.path("run/metrics.jsonl")).unwrap();
+    let epoch = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["epoch"].as_u64();
+    let epochs: Vec<_> = metrics.lines().map(epoch).collect();
+    assert_eq!(epochs, [Some(1), Some(2), Some(3)]);
+}
+
+#[test]
+fn an_epoch_whose_checkpoint_was_never_written_is_told_once() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.trained().path("run/metrics.jsonl");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(
+        &path,
+        format!("{before}{{\"event\":\"epoch\",\"epoch\":3}}\n"),
+    )
+    .unwrap();
+    sandbox.wgrad("train --resume run --epochs 3").succeeds();
+    let after = std::fs::read_to_string(&path).unwrap();
+    assert!(after.starts_with(&before));
+    assert_eq!(after.matches("\"epoch\":3").count(), 1);
+}
+
+#[test]
+fn a_run_with_nothing_left_to_do_says_so() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.trained().wgrad("train --resume run").succeeds();
+    assert!(
+        told.err.starts_with("note: nothing is left to do in run"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn a_run_goes_on_without_the_weights_it_once_started_from() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    std::fs::rename(sandbox.path("run"), sandbox.path("first")).unwrap();
+    sandbox
+        .train("--epochs 1 --init first/model.safetensors")
+        .succeeds();
+    std::fs::remove_dir_all(sandbox.path("first")).unwrap();
+    sandbox.wgrad("train --resume run --epochs 2").succeeds();
+}
+
+#[test]
+fn steps_end_a_run_and_epochs_asked_for_later_lift_them() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.train("--steps 4 --json --no-shuffle").succeeds();
+    assert_eq!(
+        told.json().len(),
+        3,
+        "two epochs, the second cut short: {}",
+        told.out
+    );
+    assert_eq!(
+        names(&sandbox.path("run/checkpoints")),
+        ["step-000000004.safetensors"]
+    );
+    let told = sandbox
+        .wgrad("train --resume run --epochs 3 --json")
+        .succeeds();
+    assert_eq!(told.json()[0]["epoch"], 3);
+    assert_eq!(
+        names(&sandbox.path("run/checkpoints")),
+        ["step-000000007.safetensors"]
+    );
+}
+
+#[test]
+fn what_is_no_run_is_not_resumed_nor_evaluated() {
+    let sandbox = Sandbox::new();
+    for command in [
+        "train --resume good",
+        "eval good",
+        "eval nowhere",
+        "predict good a.png",
+    ] {
+        sandbox
+            .wgrad(command)
+            .fails(2, &["not the folder of a run", "run.toml"]);
+    }
+    sandbox.trained();
+    std::fs::remove_dir_all(sandbox.path("run/checkpoints")).unwrap();
+    std::fs::remove_file(sandbox.path("run/model.safetensors")).unwrap();
+    sandbox
+        .wgrad("train --resume run")
+        .fails(2, &["no checkpoint"]);
+    sandbox
+        .wgrad("eval run")
+        .fails(1, &["cannot read run/model.safetensors"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_model_or_optimizer_or_of_nothing_is_refused() {
+    let change = |from: &str, to: &str| {
+        let sandbox = Sandbox::new();
+        let path = sandbox.trained().path("run/run.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from));
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        sandbox.wgrad("train --resume run --epochs 3")
+    };
+    change("filters = 4", "filters = 5")
+        .fails(2, &["another model", "conv1.weight", "f32[5,3,3,1]"]);
+    change("name = \"adam\"", "name = \"adamw\"").succeeds();
+    let sandbox = Sandbox::new();
+    let checkpoint = sandbox
+        .trained()
+        .path("run/checkpoints/step-000000006.safetensors");
+    std::fs::copy(sandbox.path("run/model.safetensors"), &checkpoint).unwrap();
+    sandbox
+        .wgrad("train --resume run --epochs 3")
+        .fails(2, &["no checkpoint of wgrad"]);
+    std::fs::write(&checkpoint, [7; 100]).unwrap();
+    sandbox
+        .wgrad("train --resume run --epochs 3")
+        .fails(2, &["no usable safetensors file"]);
+}

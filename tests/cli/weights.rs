@@ -1,0 +1,78 @@
+//! Weights to start from.
+
+use super::sandbox::{Sandbox, safetensors};
+
+const FITTING: [(&str, &[usize]); 4] = [
+    ("conv1.weight", &[4, 1, 3, 3]),
+    ("conv1.bias", &[4]),
+    ("dense1.weight", &[3, 36]),
+    ("dense1.bias", &[3]),
+];
+
+#[track_caller]
+fn refused(bytes: &[u8], parts: &[&str]) {
+    let sandbox = Sandbox::new();
+    sandbox.write("w.safetensors", bytes);
+    sandbox
+        .train("--init w.safetensors")
+        .fails(2, &[&["w.safetensors"], parts].concat());
+    sandbox.holds_no_run();
+}
+
+#[test]
+fn weights_that_fit_are_started_from() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w.safetensors", safetensors(&FITTING));
+    let told = sandbox.train("--init w.safetensors --lr 0 --epochs 1 --json");
+    let loss = told.succeeds().json()[0]["test_loss"].as_f64().unwrap();
+    // All logits are zero.
+    assert!((loss - 3_f64.ln()).abs() < 1e-6, "{loss}");
+}
+
+#[test]
+fn bytes_that_are_no_weights_are_refused() {
+    let whole = safetensors(&FITTING);
+    refused(&whole[..whole.len() / 2], &["no usable safetensors file"]);
+    refused(&[], &["no usable safetensors file"]);
+    let noise: Vec<u8> = (0..500_u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    refused(&noise, &["no usable safetensors file"]);
+}
+
+#[test]
+fn a_header_that_claims_absurd_sizes_is_refused() {
+    let file = |length: u64, header: &str| [&length.to_le_bytes(), header.as_bytes()].concat();
+    refused(&file(1 << 63, "{}"), &["no usable safetensors file"]);
+    let header = r#"{"conv1.weight":{"dtype":"F32","shape":[1099511627776,1099511627776],"data_offsets":[0,16]}}"#;
+    refused(
+        &file(header.len() as u64, header),
+        &["no usable safetensors file"],
+    );
+}
+
+#[test]
+fn a_tensor_that_is_missing_or_of_another_shape_is_named() {
+    refused(
+        &safetensors(&FITTING[..1]),
+        &["no tensor conv1.bias", "it holds conv1.weight"],
+    );
+    let mut other = FITTING;
+    other[2].1 = &[3, 35];
+    refused(
+        &safetensors(&other),
+        &["dense1.weight", "[3, 35]", "[3, 36]"],
+    );
+}
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .train("--init nowhere.safetensors")
+        .fails(1, &["cannot read nowhere.safetensors"]);
+    sandbox
+        .train("--init good")
+        .fails(2, &["good is not a file"]);
+    sandbox.holds_no_run();
+}
