@@ -120,7 +120,7 @@ impl Default for Settings {
             seed: 1,
             device: Device::Auto,
             adapter: None,
-            epochs: 5,
+            epochs: 3,
             steps: None,
             batch: 128,
             shuffle: true,

@@ -240,6 +240,29 @@ fn fused_groups_hold_every_operation_once_and_can_run_in_their_order() {
     assert!(fused as u64 > PLANNED, "hardly anything was fused");
 }
 
+#[test]
+fn what_a_product_reads_is_not_in_its_epilogue() {
+    let builder = Builder::new();
+    let x = builder.input("x", TensorType::f32([8, 8]));
+    let w = builder.input("w", TensorType::f32([8, 8]));
+    let h = x.tanh().unwrap();
+    let y = h.linear(w).unwrap().add(h).unwrap();
+    builder.output("y", y);
+    let graph = passes::simplify(&builder.finish().unwrap()).unwrap();
+    let groups = passes::fuse(&graph, 8, &HashMap::new());
+    assert_eq!(groups.len(), 2, "{groups:?}");
+    for group in groups {
+        let members: HashSet<NodeId> = group.members().collect();
+        let operands = group.anchor.map(|anchor| &graph.node(anchor).inputs);
+        for operand in operands.into_iter().flatten() {
+            assert!(
+                !members.contains(operand),
+                "{group:?} reads what it computes\n{graph}"
+            );
+        }
+    }
+}
+
 fn through_views(graph: &Graph, mut id: NodeId) -> NodeId {
     while graph
         .node(id)

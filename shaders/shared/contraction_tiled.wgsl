@@ -9,9 +9,9 @@
 const TILE: u32 = 64u;
 const TILE_K: u32 = 16u;
 
-// Rows (columns) 4i .. 4i+3 at k of the step: index 16k + i.
-var<workgroup> row_tile: array<vec4<f32>, 256>;
-var<workgroup> column_tile: array<vec4<f32>, 256>;
+// Row (column) r at k of the step: index 64k + r. Single floats, because neighbours are written by different invocations.
+var<workgroup> row_tile: array<f32, 1024>;
+var<workgroup> column_tile: array<f32, 1024>;
 
 // What an invocation copies: 4 k of one row (column), or 4 rows at one k. This is the (first) row, and the (first) k.
 fn copied_index(index: u32, along_k: bool) -> u32 {
@@ -22,32 +22,33 @@ fn copied_k(index: u32, along_k: bool) -> u32 {
     return select(index / 16u, 4u * (index % 4u), along_k);
 }
 
+// Where the first of the 4 values goes that an invocation copies, and how far apart they go.
+fn copied_to(index: u32, along_k: bool) -> vec2<u32> {
+    return vec2<u32>(TILE * copied_k(index, along_k) + copied_index(index, along_k), select(1u, TILE, along_k));
+}
+
 fn fill_rows(index: u32, along_k: bool, value: vec4<f32>) {
-    let row = copied_index(index, along_k) / 4u;
-    let k = copied_k(index, along_k);
-    if (along_k) {
-        let part = (index / 4u) % 4u;
-        row_tile[16u * k + row][part] = value.x;
-        row_tile[16u * (k + 1u) + row][part] = value.y;
-        row_tile[16u * (k + 2u) + row][part] = value.z;
-        row_tile[16u * (k + 3u) + row][part] = value.w;
-    } else {
-        row_tile[16u * k + row] = value;
-    }
+    let to = copied_to(index, along_k);
+    row_tile[to.x] = value.x;
+    row_tile[to.x + to.y] = value.y;
+    row_tile[to.x + 2u * to.y] = value.z;
+    row_tile[to.x + 3u * to.y] = value.w;
 }
 
 fn fill_columns(index: u32, along_k: bool, value: vec4<f32>) {
-    let column = copied_index(index, along_k) / 4u;
-    let k = copied_k(index, along_k);
-    if (along_k) {
-        let part = (index / 4u) % 4u;
-        column_tile[16u * k + column][part] = value.x;
-        column_tile[16u * (k + 1u) + column][part] = value.y;
-        column_tile[16u * (k + 2u) + column][part] = value.z;
-        column_tile[16u * (k + 3u) + column][part] = value.w;
-    } else {
-        column_tile[16u * k + column] = value;
-    }
+    let to = copied_to(index, along_k);
+    column_tile[to.x] = value.x;
+    column_tile[to.x + to.y] = value.y;
+    column_tile[to.x + 2u * to.y] = value.z;
+    column_tile[to.x + 3u * to.y] = value.w;
+}
+
+fn four_rows(at: u32) -> vec4<f32> {
+    return vec4<f32>(row_tile[at], row_tile[at + 1u], row_tile[at + 2u], row_tile[at + 3u]);
+}
+
+fn four_columns(at: u32) -> vec4<f32> {
+    return vec4<f32>(column_tile[at], column_tile[at + 1u], column_tile[at + 2u], column_tile[at + 3u]);
 }
 
 @compute @workgroup_size(256)
@@ -81,8 +82,8 @@ fn main(
             fill_columns(index, columns_along_k, fetch(column_line, !SWAP_OPERANDS, k + column_k));
             workgroupBarrier();
             for (var i = 0u; i < TILE_K; i += 1u) {
-                let rows = row_tile[16u * i + my_row];
-                let columns = column_tile[16u * i + my_column];
+                let rows = four_rows(TILE * i + 4u * my_row);
+                let columns = four_columns(TILE * i + 4u * my_column);
                 block += mat4x4<f32>(columns * rows.x, columns * rows.y, columns * rows.z, columns * rows.w);
             }
             workgroupBarrier();

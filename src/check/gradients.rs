@@ -1,38 +1,72 @@
 //! Gradient rules against central differences in `f64`.
 
+use super::Group;
 use crate::autodiff::gradients;
 use crate::cpu::{Data, Tensor, Variables, interpret};
 use crate::error::Result;
 use crate::graph::{Builder, Graph};
-use crate::ops::Case;
+use crate::ops::{Case, REGISTRY};
 use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
-
-/// The worst disagreement of a case.
-#[derive(Clone, Debug)]
-pub struct GradientError {
-    /// Operand and element.
-    pub place: String,
-    /// From the gradient rule.
-    pub rule: f64,
-    /// From differences.
-    pub difference: f64,
-}
 
 /// Elements of each operand that are checked; larger ones are sampled.
 const CHECKED: usize = 40;
 const STEP: f64 = 1e-5;
-const ABSOLUTE: f64 = 1e-7;
-const RELATIVE: f64 = 1e-5;
+const TOLERANCE: f64 = 1e-5;
 
-/// Checks the gradient of `case` with respect to every differentiable operand. The operation stands in the middle of a
-/// graph: its operands are computed, and its result is weighted unevenly before it is summed.
+/// Checks the gradient rules of the registered operations whose name `wanted` accepts, and reports a [`Group`] for each
+/// that has gradients.
 ///
 /// # Errors
-/// If the graph can't be built. Disagreement is the inner result.
-pub fn check_gradients(case: &Case, seed: u64) -> Result<Result<(), GradientError>> {
+/// If a graph can't be built. Rules that are wrong are in the groups.
+pub fn check_gradient_rules(
+    seed: u64,
+    wanted: impl Fn(&str) -> bool,
+    mut report: impl FnMut(Group),
+) -> Result<()> {
+    for op in REGISTRY.iter().filter(|op| wanted(op.name)) {
+        let mut group = Group::new(op.name, "gradient", "f64 differences", TOLERANCE);
+        let cases = (op.cases)(&mut Stream::new(seed, 1));
+        for (n, case) in cases.iter().enumerate() {
+            if case.inputs.iter().any(|i| i.differentiable) {
+                let worst = worst_disagreement(case, seed + n as u64)?;
+                let what = || format!("{case:?} with seed {seed}: {worst}");
+                group.add(worst.error, TOLERANCE, what);
+            }
+        }
+        if group.cases > 0 {
+            report(group);
+        }
+    }
+    Ok(())
+}
+
+/// Where a rule and the difference are furthest apart.
+struct Disagreement {
+    /// `|rule - difference| / max(1, |difference|)`.
+    error: f64,
+    operand: usize,
+    element: usize,
+    rule: f64,
+    difference: f64,
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the gradient of operand {}, element {}, is {} by the rule and {} by differences",
+            self.operand, self.element, self.rule, self.difference
+        )
+    }
+}
+
+/// The worst over every differentiable operand of `case`. The operation stands in the middle of a graph: its operands
+/// are computed, and its result is weighted unevenly before it is summed.
+fn worst_disagreement(case: &Case, seed: u64) -> Result<Disagreement> {
     let mut stream = Stream::new(seed, 0);
     let mut variables: Variables<f64> = HashMap::new();
     let graph = build(case, &mut stream, &mut variables)?;
@@ -41,6 +75,13 @@ pub fn check_gradients(case: &Case, seed: u64) -> Result<Result<(), GradientErro
     let loss_only = Graph {
         outputs: graph.outputs[..1].to_vec(),
         ..graph.clone()
+    };
+    let mut worst = Disagreement {
+        error: 0.0,
+        operand: 0,
+        element: 0,
+        rule: 0.0,
+        difference: 0.0,
     };
     let checked = case
         .inputs
@@ -57,11 +98,11 @@ pub fn check_gradients(case: &Case, seed: u64) -> Result<Result<(), GradientErro
                 .map(|_| stream.below(n as u32) as usize)
                 .collect()
         };
-        for e in elements {
+        for element in elements {
             let at = |delta: f64| -> Result<f64> {
                 let mut nudged = variables.clone();
                 let mut values = variables[&name].reals().to_vec();
-                values[e] += delta;
+                values[element] += delta;
                 nudged.insert(
                     name.clone(),
                     Arc::new(Tensor::real(operand.ty.shape.clone(), values)),
@@ -69,19 +110,21 @@ pub fn check_gradients(case: &Case, seed: u64) -> Result<Result<(), GradientErro
                 Ok(interpret(&loss_only, &mut nudged, &none)?[0].reals()[0])
             };
             let difference = (at(STEP)? - at(-STEP)?) / (2.0 * STEP);
-            let rule = rule.reals()[e];
-            let close =
-                (rule - difference).abs() <= ABSOLUTE + RELATIVE * difference.abs().max(1.0);
-            if !close {
-                return Ok(Err(GradientError {
-                    place: format!("operand {i}, element {e}"),
+            let rule = rule.reals()[element];
+            let error = (rule - difference).abs() / difference.abs().max(1.0);
+            let error = if error.is_nan() { f64::INFINITY } else { error };
+            if error >= worst.error {
+                worst = Disagreement {
+                    error,
+                    operand: i,
+                    element,
                     rule,
                     difference,
-                }));
+                };
             }
         }
     }
-    Ok(Ok(()))
+    Ok(worst)
 }
 
 /// The graph `sum(op(0.5 a, …) * w)`, with the loss and then its gradients as outputs.

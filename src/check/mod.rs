@@ -3,10 +3,58 @@
 mod gradients;
 mod kernels;
 
-pub use gradients::{GradientError, check_gradients};
-pub use kernels::{Group, check_kernels, graphs_of, tolerance};
+pub use gradients::check_gradient_rules;
+pub use kernels::{check_kernels, graphs_of, tolerance};
 
 use crate::cpu::{Data, Tensor};
+
+/// Outcome of the cases of one operation, pass and variant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Operation.
+    pub op: &'static str,
+    /// `gradient` (the rule), `forward` or `backward` (kernels).
+    pub pass: &'static str,
+    /// Kernel variant.
+    pub variant: &'static str,
+    /// Cases run.
+    pub cases: usize,
+    /// The largest error.
+    pub worst_error: f64,
+    /// What was allowed for the case with the largest share of its allowance.
+    pub tolerance: f64,
+    /// Whether every case stayed within its allowance.
+    pub ok: bool,
+    /// What went wrong first, in words.
+    pub failure: Option<String>,
+}
+
+impl Group {
+    fn new(op: &'static str, pass: &'static str, variant: &'static str, tolerance: f64) -> Self {
+        Group {
+            op,
+            pass,
+            variant,
+            cases: 0,
+            worst_error: 0.0,
+            tolerance,
+            ok: true,
+            failure: None,
+        }
+    }
+
+    /// Counts a case with its error, of which `allowed` is allowed; `what` says what went wrong if it is more.
+    fn add(&mut self, error: f64, allowed: f64, what: impl FnOnce() -> String) {
+        self.cases += 1;
+        if error / allowed >= self.worst_error / self.tolerance {
+            (self.worst_error, self.tolerance) = (error, allowed);
+        }
+        if error > allowed {
+            self.ok = false;
+            self.failure.get_or_insert_with(what);
+        }
+    }
+}
 
 /// Largest error of `got` against `want`, element by element: `|got - want| / (|want| + rms(want))`, so that neither
 /// small elements nor small tensors are judged by rounding alone. Infinite if a value is missing, extra or not a

@@ -3,10 +3,9 @@
 use super::{DeviceArgs, print_line};
 use serde_json::json;
 use std::process::ExitCode;
-use wgrad::check::{Group, check_gradients, check_kernels};
+use wgrad::check::{Group, check_gradient_rules, check_kernels};
 use wgrad::gpu::{AdapterChoice, Gpu, adapters};
 use wgrad::ops::REGISTRY;
-use wgrad::random::Stream;
 use wgrad::settings::Device;
 
 #[derive(clap::Args)]
@@ -52,20 +51,23 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let mut table = Table {
         json: args.json,
-        groups: 0,
-        failed: 0,
-        cases: 0,
+        ..Table::default()
     };
-    table.gradient_rules(&wanted, args.seed)?;
+    let seed = args.seed;
+    table.head("gradient rules against differences in f64, on the CPU")?;
+    let mut printed = Ok(());
+    check_gradient_rules(seed, wanted, |group| table.row(None, &group, &mut printed))?;
+    printed?;
     for choice in choices {
         let gpu = Gpu::open(&choice)?;
-        table.adapter(&gpu)?;
+        let info = &gpu.info;
+        table.head(&format!(
+            "kernels against the CPU reference on {} ({:?}, {})",
+            info.name, info.backend, info.driver_info
+        ))?;
         let mut printed = Ok(());
-        check_kernels(&gpu, args.seed, wanted, |group| {
-            let row = table.row(&gpu.info.name, &group);
-            if printed.is_ok() {
-                printed = row;
-            }
+        check_kernels(&gpu, seed, wanted, |group| {
+            table.row(Some(&info.name), &group, &mut printed);
         })?;
         printed?;
     }
@@ -77,64 +79,37 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
+#[derive(Default)]
 struct Table {
     json: bool,
-    groups: usize,
+    rows: usize,
     failed: usize,
     cases: usize,
 }
 
 impl Table {
-    /// Gradient rules against differences in f64: needs no adapter.
-    fn gradient_rules(&mut self, wanted: &impl Fn(&str) -> bool, seed: u64) -> anyhow::Result<()> {
-        let (mut cases, mut failures) = (0, Vec::new());
-        for op in REGISTRY.iter().filter(|op| wanted(op.name)) {
-            for case in (op.cases)(&mut Stream::new(seed, 1)) {
-                if !case.inputs.iter().any(|i| i.differentiable) {
-                    continue;
-                }
-                cases += 1;
-                match check_gradients(&case, seed)? {
-                    Ok(()) => {}
-                    Err(e) => failures.push(format!("{}: {case:?}: {e:?}", op.name)),
-                }
-            }
-        }
-        self.cases += cases;
-        self.failed += usize::from(!failures.is_empty());
+    fn head(&self, title: &str) -> anyhow::Result<()> {
         if self.json {
-            return print_line(json!({
-                "op": "all", "pass": "gradient rules", "variant": "f64 differences", "cases": cases, "ok": failures.is_empty(),
-            }));
+            return Ok(());
         }
+        print_line(title)?;
         print_line(format_args!(
-            "gradient rules against differences in f64: {cases} cases, {} failed",
-            failures.len()
-        ))?;
-        for failure in failures {
-            print_line(format_args!("  {failure}"))?;
-        }
-        Ok(())
+            "  {:<24} {:<9} {:<18} {:>5}  {:>11}  {:>9}",
+            "op", "pass", "variant", "cases", "worst error", "tolerance"
+        ))
     }
 
-    fn adapter(&self, gpu: &Gpu) -> anyhow::Result<()> {
-        if !self.json {
-            print_line(format_args!(
-                "kernels against the CPU reference on {} ({:?}, {})",
-                gpu.info.name, gpu.info.backend, gpu.info.driver_info
-            ))?;
-            print_line(format_args!(
-                "  {:<24} {:<9} {:<10} {:>5}  {:>11}  {:>9}",
-                "op", "pass", "variant", "cases", "worst error", "tolerance"
-            ))?;
-        }
-        Ok(())
-    }
-
-    fn row(&mut self, adapter: &str, g: &Group) -> anyhow::Result<()> {
-        self.groups += 1;
+    /// Prints a row, unless one before could not be `printed`.
+    fn row(&mut self, adapter: Option<&str>, g: &Group, printed: &mut anyhow::Result<()>) {
+        self.rows += 1;
         self.cases += g.cases;
         self.failed += usize::from(!g.ok);
+        if printed.is_ok() {
+            *printed = self.print(adapter, g);
+        }
+    }
+
+    fn print(&self, adapter: Option<&str>, g: &Group) -> anyhow::Result<()> {
         if self.json {
             return print_line(json!({
                 "op": g.op, "pass": g.pass, "variant": g.variant, "cases": g.cases, "worst_error": g.worst_error,
@@ -143,7 +118,7 @@ impl Table {
         }
         let verdict = if g.ok { "ok" } else { "FAILED" };
         print_line(format_args!(
-            "  {:<24} {:<9} {:<10} {:>5}  {:>11.1e}  {:>9.1e}  {verdict}",
+            "  {:<24} {:<9} {:<18} {:>5}  {:>11.1e}  {:>9.1e}  {verdict}",
             g.op, g.pass, g.variant, g.cases, g.worst_error, g.tolerance
         ))?;
         if let Some(failure) = &g.failure {
@@ -155,8 +130,8 @@ impl Table {
     fn end(&self) -> anyhow::Result<()> {
         if !self.json {
             print_line(format_args!(
-                "{} groups, {} cases, {} failed",
-                self.groups, self.cases, self.failed
+                "{} of {} rows failed; {} cases in all",
+                self.failed, self.rows, self.cases
             ))?;
         }
         Ok(())

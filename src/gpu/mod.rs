@@ -166,7 +166,8 @@ impl Gpu {
             let _ = sender.send(result);
         });
         self.wait()?;
-        match receiver.try_recv() {
+        // Another thread's poll may have taken the callback and not yet have run it: this waits until it has.
+        match receiver.recv() {
             Ok(Ok(())) => {
                 let view = staging.get_mapped_range(..).map_err(|e| {
                     Error::Device(format!("{}: reading back failed: {e}", self.info.name))

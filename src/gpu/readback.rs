@@ -4,6 +4,10 @@ use super::{Gpu, store};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::tensor::TensorType;
+use std::time::Duration;
+
+/// How long a callback may take after the device has done what it waits for.
+const CALLBACK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Copies a few variables to the host without waiting for the device.
 pub struct Readback {
@@ -90,7 +94,8 @@ impl Readback {
         Ok(())
     }
 
-    /// The oldest values that were asked for: `None` if they are not there yet (with `wait`, only if none were asked for).
+    /// The oldest values that were asked for: `None` if they are not there yet, or (the only case
+    /// with `wait`) none were asked for.
     ///
     /// # Errors
     /// If the device failed.
@@ -109,15 +114,22 @@ impl Readback {
         let polled = gpu.device.poll(poll);
         gpu.check()?;
         polled.map_err(|e| Error::Device(format!("{} does not finish: {e}", gpu.info.name)))?;
-        match slot.receiver.try_recv() {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(Error::Device(format!(
-                    "{}: reading back failed",
-                    gpu.info.name
-                )));
+        let mapped = if wait {
+            // Another thread's poll may have taken the callback and not yet have run it.
+            slot.receiver
+                .recv_timeout(CALLBACK_PATIENCE)
+                .unwrap_or(false)
+        } else {
+            match slot.receiver.try_recv() {
+                Ok(mapped) => mapped,
+                Err(_) => return Ok(None),
             }
-            Err(_) => return Ok(None),
+        };
+        if !mapped {
+            return Err(Error::Device(format!(
+                "{}: reading back failed",
+                gpu.info.name
+            )));
         }
         let values = {
             let view = slot.staging.get_mapped_range(..).map_err(|e| {

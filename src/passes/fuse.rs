@@ -183,6 +183,16 @@ impl Fusion<'_> {
             .collect();
         pointwise.sort();
         let members: HashSet<NodeId> = anchor.iter().chain(&pointwise).copied().collect();
+        // What the anchor reads must be there before it runs.
+        if anchor.is_some_and(|a| {
+            self.graph
+                .node(a)
+                .inputs
+                .iter()
+                .any(|i| members.contains(i))
+        }) {
+            return;
+        }
         let results = self.results(&members);
         // An epilogue writes one tensor, the last of its chain, and never over one that it reads: the new value of a
         // variable would have to be copied.

@@ -1,5 +1,6 @@
-//! The folder that a run leaves: `run.toml`, `model.safetensors`, `checkpoints/`, `metrics.jsonl`.
+//! The folder that a run leaves: `run.toml`, `model.safetensors`, `checkpoints/`, `metrics.jsonl`, `report.html`.
 
+use super::report;
 use super::weights::{Checkpoint, write_whole};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -19,6 +20,7 @@ pub struct RunFolder {
 const SETTINGS: &str = "run.toml";
 const MODEL: &str = "model.safetensors";
 const METRICS: &str = "metrics.jsonl";
+const REPORT: &str = "report.html";
 const CHECKPOINTS: &str = "checkpoints";
 
 impl RunFolder {
@@ -78,8 +80,8 @@ impl RunFolder {
             return;
         }
         // What can't be removed stays: the failure itself is what is to be told.
-        for file in [self.settings_path(), self.metrics_path()] {
-            let _ = fs::remove_file(file);
+        for file in [SETTINGS, METRICS, REPORT] {
+            let _ = fs::remove_file(self.path.join(file));
         }
         let _ = fs::remove_dir(self.path.join(CHECKPOINTS));
         if self.created {
@@ -152,6 +154,21 @@ impl RunFolder {
             writeln!(file, "{line}")
         };
         append().map_err(Error::io("write", &path))
+    }
+
+    /// Writes `report.html` from the other files; `title` and `device` are the run's.
+    ///
+    /// # Errors
+    /// If one can't be read, or it can't be written.
+    pub fn write_report(&self, title: &str, device: &str) -> Result<()> {
+        let read = |path: &Path| fs::read_to_string(path).map_err(Error::io("read", path));
+        let metrics = read(&self.metrics_path())?;
+        let epochs: Vec<_> = metrics
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let page = report::html(title, device, &epochs, &read(&self.settings_path())?);
+        write_whole(&self.path.join(REPORT), page.as_bytes())
     }
 
     /// Removes the lines of `metrics.jsonl` that tell of epochs after `epoch`: a run that was stopped between the line

@@ -5,6 +5,7 @@ use super::fit::{check_fit, check_set, suggest_batch};
 use super::graphs::{METRICS, evaluation_graph, training_graph};
 use super::loaded::{Loaded, load, placed};
 use super::pace::Pace;
+use super::reports::{EpochReport, Evaluation, Observer, StepReport, epoch_line};
 use super::run_folder::RunFolder;
 use super::source::{self, HostBatch};
 use super::weights::{self, Checkpoint};
@@ -16,64 +17,10 @@ use crate::nn::Network;
 use crate::plan::Scalar;
 use crate::settings::Settings;
 use crate::tensor::TensorType;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Progress within an epoch.
-#[derive(Clone, Copy, Debug)]
-pub struct StepReport {
-    /// Epoch, from 1.
-    pub epoch: u32,
-    /// Steps done in it.
-    pub step: u64,
-    /// Steps that it has.
-    pub steps: u64,
-    /// Mean loss of the samples since the epoch began.
-    pub loss: f64,
-    /// Share of right answers since the epoch began.
-    pub accuracy: f64,
-    /// Samples a second since the epoch began.
-    pub samples_per_second: f64,
-    /// Estimate for the rest of the run.
-    pub time_left: Duration,
-}
-
-/// An epoch that is done.
-#[derive(Clone, Copy, Debug)]
-pub struct EpochReport {
-    /// Epoch, from 1.
-    pub epoch: u32,
-    /// Mean loss over the training samples, while they were learned.
-    pub train_loss: f64,
-    /// Share of right answers over them.
-    pub train_accuracy: f64,
-    /// Result on the test set.
-    pub test: Evaluation,
-    /// Training samples a second.
-    pub images_per_s: f64,
-    /// Seconds of training, without the test.
-    pub seconds: f64,
-}
-
-/// Result on a set.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Evaluation {
-    /// Mean loss.
-    pub loss: f64,
-    /// Share of right answers.
-    pub accuracy: f64,
-    /// Samples.
-    pub count: usize,
-}
-
-/// Who is told how the training goes.
-pub trait Observer {
-    /// Some steps are done.
-    fn step(&mut self, report: &StepReport);
-    /// An epoch is done.
-    fn epoch(&mut self, report: &EpochReport) -> Result<()>;
-}
 
 /// A network with its data on an engine.
 pub struct Session<'e> {
@@ -305,6 +252,7 @@ impl<'e> Session<'e> {
                 folder.add_metrics(&epoch_line(&report))?;
                 folder.add_checkpoint(&self.checkpoint()?)?;
                 self.save_model(&folder.model_path())?;
+                folder.write_report(&self.title(), &self.engine.name())?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
@@ -319,6 +267,12 @@ impl<'e> Session<'e> {
                 Ok(evaluation)
             }
         }
+    }
+
+    fn title(&self) -> String {
+        let data = Path::new(&self.settings.data.source);
+        let data = data.file_name().unwrap_or(data.as_os_str());
+        format!("{} on {}", self.settings.model.name, data.display())
     }
 
     /// Whether all epochs or steps of the settings are done.
@@ -344,15 +298,18 @@ impl<'e> Session<'e> {
         (self.train, self.train_data) = (Some(train), Some(data));
         let totals = totals?;
         let seconds = start.elapsed().as_secs_f64();
-        self.epoch += 1;
+        let epoch = self.epoch + 1;
+        if self.step.is_multiple_of(self.steps_of_epoch()) {
+            self.epoch = epoch;
+        }
         self.note_memory();
         let count = totals.samples.max(1) as f64;
         let test = self.evaluate()?;
         if !test.loss.is_finite() {
-            return Err(self.diverged("test loss", self.epoch));
+            return Err(self.diverged("test loss", epoch));
         }
         Ok(EpochReport {
-            epoch: self.epoch,
+            epoch,
             train_loss: totals.loss / count,
             train_accuracy: totals.correct / count,
             test,
@@ -375,17 +332,20 @@ impl<'e> Session<'e> {
             self.settings.seed,
             self.epoch,
         );
-        let full = samples.div_ceil(batch) as u64;
+        // A run whose steps ended within an epoch goes on there.
+        let full = self.steps_of_epoch();
+        let first = self.step % full;
         let steps = full.min(
             self.settings
                 .steps
-                .map_or(full, |most| most.saturating_sub(self.step)),
+                .map_or(full, |most| first + most.saturating_sub(self.step)),
         );
-        let feed = self.begin_pass(data, order)?;
+        let skipped = first as usize * batch;
+        let feed = self.begin_pass(data, order, skipped)?;
         let names = train.scalar_names();
         let mut pace = Pace::new(if data.streamed { 1 } else { train.max_steps() });
         let mut asked: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
-        let mut done = 0;
+        let mut done = first;
         let mut latest = Totals::default();
         while done < steps {
             let count = pace.steps().min(steps - done);
@@ -403,7 +363,7 @@ impl<'e> Session<'e> {
             train.run(engine, &mut self.memory, &rows)?;
             done += count;
             self.step += count;
-            let seen = samples.min(done as usize * batch);
+            let seen = samples.min(done as usize * batch) - skipped;
             match &mut self.metrics {
                 Some(ring) => {
                     if let (Engine::Gpu(gpu), true) = (engine, !ring.has_room()) {
@@ -420,37 +380,37 @@ impl<'e> Session<'e> {
                 }
                 None => latest = self.read_totals(seen as u64)?,
             }
-            pace.finished(latest.samples.div_ceil(batch as u64));
+            let finished = latest.samples.div_ceil(batch as u64);
+            pace.finished(finished);
             if latest.samples > 0 {
                 self.check_loss(&latest)?;
-                observer.step(&self.step_report(
-                    &latest,
-                    latest.samples.div_ceil(batch as u64),
-                    steps,
-                    start,
-                ));
+                observer.step(&self.step_report(&latest, first..first + finished, steps, start));
             }
         }
         if let (Some(ring), Engine::Gpu(gpu)) = (&mut self.metrics, engine) {
             while ring.take(gpu, true)?.is_some() {}
         }
-        let latest = self.read_totals(samples.min(steps as usize * batch) as u64)?;
+        let seen = samples.min(steps as usize * batch) - skipped;
+        let latest = self.read_totals(seen as u64)?;
         self.check_loss(&latest)?;
-        observer.step(&self.step_report(&latest, steps, steps, start));
+        observer.step(&self.step_report(&latest, first..steps, steps, start));
         Ok(latest)
     }
 
-    /// Zeroes the metrics and says in what order samples come; for a streamed set, starts the thread that reads them.
+    /// Zeroes the metrics and says in what order samples come; for a streamed set, starts the thread that reads them, after
+    /// the first `skipped`.
     fn begin_pass(
         &mut self,
         data: &Loaded,
-        order: Vec<u32>,
+        mut order: Vec<u32>,
+        skipped: usize,
     ) -> Result<Option<flume::Receiver<HostBatch>>> {
         for name in METRICS {
             self.memory
                 .set(self.engine, name, Tensor::zeros(&TensorType::f32([])))?;
         }
         if data.streamed {
+            order.drain(..skipped);
             return Ok(Some(source::stream(
                 data.set.clone(),
                 order,
@@ -500,10 +460,14 @@ impl<'e> Session<'e> {
             .collect()
     }
 
+    /// Steps of a whole epoch.
+    fn steps_of_epoch(&self) -> u64 {
+        self.train_samples.div_ceil(self.settings.batch) as u64
+    }
+
     /// Steps that the whole run will have.
     fn planned_steps(&self) -> u64 {
-        let steps = self.train_samples.div_ceil(self.settings.batch) as u64;
-        let all = u64::from(self.settings.epochs) * steps;
+        let all = u64::from(self.settings.epochs) * self.steps_of_epoch();
         self.settings.steps.map_or(all, |steps| all.min(steps))
     }
 
@@ -531,20 +495,26 @@ impl<'e> Session<'e> {
         ))
     }
 
-    fn step_report(&self, totals: &Totals, step: u64, steps: u64, start: Instant) -> StepReport {
+    /// After the steps `done` of an epoch that will have gone to `steps`.
+    fn step_report(
+        &self,
+        totals: &Totals,
+        done: Range<u64>,
+        steps: u64,
+        start: Instant,
+    ) -> StepReport {
         let elapsed = start.elapsed().as_secs_f64();
         let count = totals.samples.max(1) as f64;
-        let left = self.planned_steps().saturating_sub(self.step) + (steps - step.min(steps));
+        let each = elapsed / (done.end - done.start).max(1) as f64;
+        let left = self.planned_steps().saturating_sub(self.step) + steps.saturating_sub(done.end);
         StepReport {
             epoch: self.epoch + 1,
-            step,
+            step: done.end,
             steps,
             loss: totals.loss / count,
             accuracy: totals.correct / count,
             samples_per_second: count / elapsed,
-            time_left: Duration::from_secs_f64(
-                (elapsed / step.max(1) as f64 * left as f64).min(1e9),
-            ),
+            time_left: Duration::from_secs_f64((each * left as f64).min(1e9)),
         }
     }
 
@@ -579,7 +549,7 @@ impl<'e> Session<'e> {
             streamed: self.test_data.streamed,
         };
         let (samples, batch) = (data.set.len(), data.shape.batch);
-        let feed = self.begin_pass(&data, source::order(samples, false, 0, 0))?;
+        let feed = self.begin_pass(&data, source::order(samples, false, 0, 0), 0)?;
         let names = self.test.scalar_names();
         for start in (0..samples).step_by(batch) {
             let valid = batch.min(samples - start);
@@ -618,18 +588,4 @@ fn totals(values: Option<Vec<Tensor<f32>>>, samples: Option<u64>) -> Totals {
         },
         _ => Totals::default(),
     }
-}
-
-/// The line of an epoch in `metrics.jsonl` and under `--json`.
-pub fn epoch_line(report: &EpochReport) -> serde_json::Value {
-    serde_json::json!({
-        "event": "epoch",
-        "epoch": report.epoch,
-        "train_loss": report.train_loss,
-        "train_accuracy": report.train_accuracy,
-        "test_loss": report.test.loss,
-        "test_accuracy": report.test.accuracy,
-        "images_per_s": report.images_per_s,
-        "seconds": report.seconds,
-    })
 }

@@ -28,7 +28,7 @@ fn with_json_standard_output_is_json_lines_and_nothing_else() {
         ("eval run --json", 1),
         ("predict run a.png b.png --json", 2),
         ("plan tiny.toml --json", 1),
-        ("check relu --device cpu --json", 1),
+        ("check softmax_cross --device cpu --json", 1),
     ] {
         assert_eq!(sandbox.wgrad(args).succeeds().json().len(), lines, "{args}");
     }

@@ -1,0 +1,202 @@
+//! `report.html`: a run at a glance, in one file without scripts: curves, epochs, settings.
+
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Width and height of a chart, and the margins left and below its curves, in CSS pixels.
+const WIDTH: f64 = 440.0;
+const HEIGHT: f64 = 240.0;
+const LEFT: f64 = 52.0;
+const BOTTOM: f64 = 28.0;
+const TOP: f64 = 10.0;
+
+const HEAD: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<style>
+:root { color-scheme: light dark; --line: light-dark(#ccc, #444); --train: light-dark(#b35a00, #ffa94d); --test: light-dark(#0b5fb0, #74b9ff); }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2em auto; padding: 0 1em; }
+h1 { font-size: 1.4em; margin-bottom: .2em; } h2 { font-size: 1.1em; margin-top: 1.6em; }
+figure { display: inline-block; margin: 0 1em 1em 0; } svg { max-width: 100%; height: auto; }
+svg text { font-size: 12px; fill: currentColor; } .grid { stroke: var(--line); }
+.train { stroke: var(--train); } .test { stroke: var(--test); } polyline { fill: none; stroke-width: 2; }
+circle.train { fill: var(--train); } circle.test { fill: var(--test); }
+b.train { color: var(--train); } b.test { color: var(--test); }
+table { border-collapse: collapse; } th, td { padding: .15em .9em; text-align: right; border-bottom: 1px solid var(--line); }
+pre { padding: 1em; border: 1px solid var(--line); overflow-x: auto; font-size: 13px; }
+</style>
+"#;
+
+/// The page of a run called `title` on `device`, from the lines of its `metrics.jsonl` and the text of its `run.toml`.
+pub(super) fn html(title: &str, device: &str, epochs: &[Value], settings: &str) -> String {
+    let mut page = HEAD.to_string();
+    let title = escape(title);
+    let _ = write!(page, "<title>{title}</title>\n<h1>{title}</h1>\n");
+    if let Some(last) = epochs.last() {
+        let _ = writeln!(
+            page,
+            "<p>Test accuracy <b>{:.2}%</b> after epoch {}, on {}.</p>",
+            100.0 * number(last, "test_accuracy"),
+            last["epoch"],
+            escape(device)
+        );
+    }
+    page.push_str(&chart("Loss", epochs, "train_loss", "test_loss", |v| {
+        format!("{v:.3}")
+    }));
+    page.push_str(&chart(
+        "Accuracy",
+        epochs,
+        "train_accuracy",
+        "test_accuracy",
+        |v| format!("{:.1}%", 100.0 * v),
+    ));
+    page.push_str(&table(epochs));
+    let _ = write!(
+        page,
+        "<h2>Settings</h2>\n<pre>{}</pre>\n</html>\n",
+        escape(settings)
+    );
+    page
+}
+
+fn number(line: &Value, key: &str) -> f64 {
+    line[key].as_f64().unwrap_or(f64::NAN)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// Two curves over the epochs.
+fn chart(
+    name: &str,
+    epochs: &[Value],
+    train: &str,
+    test: &str,
+    label: impl Fn(f64) -> String,
+) -> String {
+    let values = |key: &str| -> Vec<f64> { epochs.iter().map(|line| number(line, key)).collect() };
+    let (train, test) = (values(train), values(test));
+    let finite = || train.iter().chain(&test).copied().filter(|v| v.is_finite());
+    let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+        (low.min(v), high.max(v))
+    });
+    if low > high {
+        return String::new();
+    }
+    let margin = if high > low { 0.05 * (high - low) } else { 0.5 };
+    let (low, high) = (low - margin, high + margin);
+    let x = |i: usize| {
+        let share = if epochs.len() > 1 {
+            i as f64 / (epochs.len() - 1) as f64
+        } else {
+            0.5
+        };
+        LEFT + share * (WIDTH - LEFT - 10.0)
+    };
+    let y = |v: f64| TOP + (high - v) / (high - low) * (HEIGHT - TOP - BOTTOM);
+    let mut svg = format!(
+        "<figure><figcaption>{name}: <b class=\"train\">training</b>, <b class=\"test\">test</b></figcaption>\n\
+         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\">\n"
+    );
+    for tick in 0..=4 {
+        let value = low + (high - low) * f64::from(tick) / 4.0;
+        let at = y(value);
+        let _ = writeln!(
+            svg,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            LEFT - 6.0,
+            at + 4.0,
+            label(value)
+        );
+    }
+    let every = epochs.len().div_ceil(8);
+    for (i, line) in epochs.iter().enumerate().step_by(every) {
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            x(i),
+            HEIGHT - 6.0,
+            line["epoch"]
+        );
+    }
+    for (class, values) in [("train", &train), ("test", &test)] {
+        let points: Vec<(f64, f64)> = values
+            .iter()
+            .enumerate()
+            .filter(|(_, v)| v.is_finite())
+            .map(|(i, &v)| (x(i), y(v)))
+            .collect();
+        let path: Vec<String> = points
+            .iter()
+            .map(|(x, y)| format!("{x:.1},{y:.1}"))
+            .collect();
+        let _ = writeln!(
+            svg,
+            "<polyline class=\"{class}\" points=\"{}\"/>",
+            path.join(" ")
+        );
+        for (x, y) in points {
+            let _ = writeln!(
+                svg,
+                "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"
+            );
+        }
+    }
+    svg.push_str("</svg></figure>\n");
+    svg
+}
+
+fn table(epochs: &[Value]) -> String {
+    let mut table = "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss<th>training accuracy<th>test loss\
+                     <th>test accuracy<th>images/s<th>seconds\n"
+        .to_string();
+    for line in epochs {
+        let _ = writeln!(
+            table,
+            "<tr><td>{}<td>{:.4}<td>{:.2}%<td>{:.4}<td>{:.2}%<td>{:.0}<td>{:.1}",
+            line["epoch"],
+            number(line, "train_loss"),
+            100.0 * number(line, "train_accuracy"),
+            number(line, "test_loss"),
+            100.0 * number(line, "test_accuracy"),
+            number(line, "images_per_s"),
+            number(line, "seconds")
+        );
+    }
+    table.push_str("</table>\n");
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::html;
+    use serde_json::json;
+
+    #[test]
+    fn names_are_escaped_and_every_epoch_has_a_row_and_two_points() {
+        let line = |epoch: u32| {
+            json!({
+                "epoch": epoch, "train_loss": 0.5, "train_accuracy": 0.8, "test_loss": 0.4, "test_accuracy": 0.875,
+                "images_per_s": 1000.0, "seconds": 2.0,
+            })
+        };
+        let page = html("<net> & data", "a device", &[line(1), line(2)], "seed = 1");
+        assert!(page.contains("<h1>&lt;net&gt; &amp; data</h1>"));
+        assert!(page.contains("Test accuracy <b>87.50%</b> after epoch 2, on a device."));
+        assert_eq!(page.matches("<circle").count(), 8);
+        assert_eq!(page.matches("<tr><td>").count(), 2);
+        assert!(!page.contains("NaN"));
+    }
+
+    #[test]
+    fn a_run_without_epochs_has_its_settings() {
+        let page = html("net", "a device", &[], "seed = 1");
+        assert!(page.contains("seed = 1") && !page.contains("<svg"));
+    }
+}

@@ -1,0 +1,74 @@
+//! What the documents say holds: links lead somewhere, commands exist, README's program is the one that compiles.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// README, the changelog, and every page under docs and tests/fixtures.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    for folder in ["docs", "tests/fixtures"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        pages.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    pages
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut links = 0;
+    for page in pages() {
+        let text = text(&page);
+        for part in text.split("](").skip(1) {
+            let target = part.split(')').next().unwrap();
+            if target.starts_with("http") || target.starts_with('#') {
+                continue;
+            }
+            let file = target.split('#').next().unwrap();
+            let path = page.parent().unwrap().join(file);
+            assert!(path.exists(), "{}: {target} is missing", page.display());
+            links += 1;
+        }
+    }
+    assert!(links > 10, "only {links} links were found");
+}
+
+#[test]
+fn readme_names_every_command_and_no_other() {
+    let help = Command::new(env!("CARGO_BIN_EXE_wgrad"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let mut commands: Vec<&str> = commands
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    let readme = text(&root().join("README.md"));
+    let mut named: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `wgrad "))
+        .filter_map(|line| line.split([' ', '`']).next())
+        .collect();
+    commands.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(named, commands);
+}
+
+#[test]
+fn readme_shows_the_example_that_compiles() {
+    let example = text(&root().join("examples/gradient_descent.rs"));
+    let (_, program) = example.split_once("\n\n").unwrap();
+    assert!(text(&root().join("README.md")).contains(program));
+}
