@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Elements of each operand that are checked; larger ones are sampled.
 const CHECKED: usize = 40;
 const STEP: f64 = 1e-5;
-const TOLERANCE: f64 = 1e-5;
+const TOLERANCE: f64 = 1e-6;
 
 /// Checks the gradient rules of the registered operations whose name `wanted` accepts, and reports a [`Group`] for each
 /// that has gradients.
