@@ -23,11 +23,16 @@ fn main(
     let ys = rows(own.y);
     let xs = columns(own.x);
     var sum = F(0.0);
-    for (var y = ys.start; y < ys.end; y += 1u) {
-        var at = input_position(own.image, y, xs.start, own.channel);
-        for (var x = xs.start; x < xs.end; x += 1u) {
-            sum += x_at(at);
-            at += params.channels;
+    for (var ky = 0u; ky < KERNEL_Y; ky += 1u) {
+        if (is_cut(ys, ky)) {
+            break;
+        }
+        let at = input_position(own.image, ys.start + ky, xs.start, own.channel);
+        for (var kx = 0u; kx < KERNEL_X; kx += 1u) {
+            if (is_cut(xs, kx)) {
+                break;
+            }
+            sum += x_at(at + kx * params.channels);
         }
     }
     out[i] = epilogue(sum / divisor(ys, xs), i * LANES);

@@ -5,7 +5,7 @@ override COUNT_INCLUDE_PAD: bool = true;
 
 fn divisor(ys: Range, xs: Range) -> f32 {
     if (COUNT_INCLUDE_PAD) {
-        return f32(params.kernel_y * params.kernel_x);
+        return f32(KERNEL_Y * KERNEL_X);
     }
     return f32((ys.end - ys.start) * (xs.end - xs.start));
 }

@@ -3,6 +3,11 @@
 // its cell: dy at the window's winner, 0 elsewhere.
 #import max_pool2d/grad_operands
 
+// The largest cell. Cells are all of that size unless PARTIAL.
+override CELL_Y: u32 = 1u;
+override CELL_X: u32 = 1u;
+override PARTIAL: bool = true;
+
 // From one end of cell `o` to the other; a cell starts where its window does, and the first with the image.
 fn cell(o: u32, stride: u32, pad: u32, outputs: u32, extent: u32) -> Range {
     let start = o * stride;
@@ -22,14 +27,20 @@ fn main(
     let own = place(i, params.out_height, params.out_width);
     let won = winner(own.image, rows(own.y), columns(own.x), own.channel);
     let gradient = dy_at(i);
-    let ys = cell(own.y, params.stride_y, params.pad_top, params.out_height, params.height);
-    let xs = cell(own.x, params.stride_x, params.pad_left, params.out_width, params.width);
-    for (var y = ys.start; y < ys.end; y += 1u) {
-        var at = input_position(own.image, y, xs.start, own.channel);
-        for (var x = xs.start; x < xs.end; x += 1u) {
-            let here = won == I(i32(y * params.width + x));
-            out[at] = epilogue(select(F(0.0), gradient, here), at * LANES);
-            at += params.channels;
+    let ys = cell(own.y, STRIDE_Y, params.pad_top, params.out_height, params.height);
+    let xs = cell(own.x, STRIDE_X, params.pad_left, params.out_width, params.width);
+    for (var cy = 0u; cy < CELL_Y; cy += 1u) {
+        if (PARTIAL && ys.start + cy >= ys.end) {
+            break;
+        }
+        let at = input_position(own.image, ys.start + cy, xs.start, own.channel);
+        for (var cx = 0u; cx < CELL_X; cx += 1u) {
+            if (PARTIAL && xs.start + cx >= xs.end) {
+                break;
+            }
+            let in_window = I(select(-1, i32(cy * KERNEL_X + cx), cy < KERNEL_Y && cx < KERNEL_X));
+            let here = at + cx * params.channels;
+            out[here] = epilogue(select(F(0.0), gradient, won == in_window), here * LANES);
         }
     }
 }

@@ -11,18 +11,24 @@ fn x_at(i: u32) -> F { return lanes(load_x(texel(i)), i); }
 fn load_dy(i: u32) -> vec4<f32> { return dy[i]; }
 fn dy_at(i: u32) -> F { return lanes(load_dy(texel(i)), i); }
 
-// The pixel (y * width + x) of the first maximum in row order, for each channel of an F.
+// The first maximum of a window in row order, for each channel of an F: its row times KERNEL_X plus its column, both
+// counted from the window's first that is inside the image.
 fn winner(image: u32, ys: Range, xs: Range, channel: u32) -> I {
     var best = x_at(input_position(image, ys.start, xs.start, channel));
-    var pixel = I(i32(ys.start * params.width + xs.start));
-    for (var y = ys.start; y < ys.end; y += 1u) {
-        var at = input_position(image, y, xs.start, channel);
-        for (var x = xs.start; x < xs.end; x += 1u) {
-            let value = x_at(at);
-            pixel = select(pixel, I(i32(y * params.width + x)), value > best);
+    var place = I(0);
+    for (var ky = 0u; ky < KERNEL_Y; ky += 1u) {
+        if (is_cut(ys, ky)) {
+            break;
+        }
+        let at = input_position(image, ys.start + ky, xs.start, channel);
+        for (var kx = 0u; kx < KERNEL_X; kx += 1u) {
+            if (is_cut(xs, kx)) {
+                break;
+            }
+            let value = x_at(at + kx * params.channels);
+            place = select(place, I(i32(ky * KERNEL_X + kx)), value > best);
             best = max(best, value);
-            at += params.channels;
         }
     }
-    return pixel;
+    return place;
 }

@@ -13,7 +13,6 @@ fn main(
         return;
     }
     let own = place(i, params.height, params.width);
-    let pixel = I(i32(own.y * params.width + own.x));
     let oys = windows_over_row(own.y);
     let oxs = windows_over_column(own.x);
     var sum = F(0.0);
@@ -21,8 +20,10 @@ fn main(
         let ys = rows(oy);
         var at = output_position(own.image, oy, oxs.start, own.channel);
         for (var ox = oxs.start; ox < oxs.end; ox += 1u) {
-            let won = winner(own.image, ys, columns(ox), own.channel);
-            sum += select(F(0.0), dy_at(at), won == pixel);
+            let xs = columns(ox);
+            let won = winner(own.image, ys, xs, own.channel);
+            let here = won == I(i32((own.y - ys.start) * KERNEL_X + own.x - xs.start));
+            sum += select(F(0.0), dy_at(at), here);
             at += params.channels;
         }
     }

@@ -11,14 +11,18 @@ struct Params {
     out_width: u32,
     // In units of F.
     channels: u32,
-    kernel_y: u32,
-    kernel_x: u32,
-    stride_y: u32,
-    stride_x: u32,
     pad_top: u32,
     pad_left: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
+
+// Constants of the pipeline, so that loops over a window are unrolled.
+override KERNEL_Y: u32 = 1u;
+override KERNEL_X: u32 = 1u;
+override STRIDE_Y: u32 = 1u;
+override STRIDE_X: u32 = 1u;
+// Whether a window may be cut by the image's border; else all have KERNEL_Y by KERNEL_X places.
+override PADDED: bool = true;
 
 // A place in a batch of images: counted image, row, column, and channels in units of F.
 struct Place {
@@ -42,6 +46,11 @@ struct Range {
     end: u32,
 }
 
+// Whether a window's row (or column) number k is past its end.
+fn is_cut(window: Range, k: u32) -> bool {
+    return PADDED && window.start + k >= window.end;
+}
+
 // Rows (or columns) of the image inside window `o`.
 fn inside(o: u32, stride: u32, kernel: u32, pad: u32, extent: u32) -> Range {
     let start = o * stride;
@@ -49,11 +58,11 @@ fn inside(o: u32, stride: u32, kernel: u32, pad: u32, extent: u32) -> Range {
 }
 
 fn rows(oy: u32) -> Range {
-    return inside(oy, params.stride_y, params.kernel_y, params.pad_top, params.height);
+    return inside(oy, STRIDE_Y, KERNEL_Y, params.pad_top, params.height);
 }
 
 fn columns(ox: u32) -> Range {
-    return inside(ox, params.stride_x, params.kernel_x, params.pad_left, params.width);
+    return inside(ox, STRIDE_X, KERNEL_X, params.pad_left, params.width);
 }
 
 // Windows, of `outputs`, that contain row (or column) `i` of the image.
@@ -64,11 +73,11 @@ fn containing(i: u32, stride: u32, kernel: u32, pad: u32, outputs: u32) -> Range
 }
 
 fn windows_over_row(y: u32) -> Range {
-    return containing(y, params.stride_y, params.kernel_y, params.pad_top, params.out_height);
+    return containing(y, STRIDE_Y, KERNEL_Y, params.pad_top, params.out_height);
 }
 
 fn windows_over_column(x: u32) -> Range {
-    return containing(x, params.stride_x, params.kernel_x, params.pad_left, params.out_width);
+    return containing(x, STRIDE_X, KERNEL_X, params.pad_left, params.out_width);
 }
 
 // Position in the input of a pixel's channels, and in the output of a window's.

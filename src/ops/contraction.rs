@@ -201,7 +201,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
             .constant("TILE_COLUMNS", tiling.columns as f64)
             .constant("SHORT_SEGMENTS", flag(tiling.short_segments));
     }
-    launch.params.extend(c.params);
+    launch = launch.params(c.params);
     // The epilogue and the result's own rows decide the store; partial sums are written as matrices.
     let innermost = if splits == 1 {
         out.ty.shape.last()

@@ -151,7 +151,7 @@ impl Conv2d {
             .param("group_out_channels", e.out_channels / self.groups)
             .invocations(elements, 64)
             .flops(e.flops());
-        launch.params.extend(self.geometry());
+        launch = launch.params(self.geometry());
         launch
     }
 }

@@ -109,10 +109,17 @@ impl Op for MaxPool2dGrad {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, dy, dx) = (cx.input(0), cx.input(1), cx.output()?);
         let (window, lanes) = (self.pool.window(), window::lanes(&x.ty));
-        let by_cell = window.iterations(1) + window.cell_iterations();
+        let cells = [1, 2].map(|axis| window.cells(axis - 1, dy.ty.dims()[axis], dx.ty.dims()[axis]));
+        let [(cell_y, partial_y), (cell_x, partial_x)] = cells;
+        let by_cell = window.iterations(1) + cell_y * (1 + cell_x);
         let (looks, launch) = if window.disjoint() && by_cell <= MAX_LOOP_ITERATIONS {
             let types = [&x.ty, &dy.ty, &dy.ty];
-            (dy.ty.elements() / lanes, window.launch("max_pool2d/grad_disjoint", types, by_cell)?)
+            let launch = window
+                .launch("max_pool2d/grad_disjoint", types, by_cell)?
+                .constant("CELL_Y", cell_y as f64)
+                .constant("CELL_X", cell_x as f64)
+                .constant("PARTIAL", partial_y || partial_x);
+            (dy.ty.elements() / lanes, launch)
         } else {
             let (types, overlap) = ([&x.ty, &dy.ty, &x.ty], window.overlap());
             let launch = window.launch("max_pool2d/grad_overlapping", types, window.iterations(overlap))?;

@@ -87,11 +87,22 @@ impl Window {
         windows * (2 + self.kernel[0] + self.area())
     }
 
-    /// Loop iterations that writing a window's cell takes, at most: what follows it up to the next, or a rest that is
-    /// too small for one.
-    pub(super) fn cell_iterations(&self) -> usize {
-        let [y, x] = [0, 1].map(|axis| self.kernel[axis] + self.stride[axis]);
-        y * (1 + x)
+    /// The cells into which `outputs` windows along `axis` cut an extent: the size of the largest, and whether some are
+    /// smaller. A cell is a window's start with what follows it up to the next; the first starts and the last ends with
+    /// the image.
+    pub(super) fn cells(&self, axis: usize, outputs: usize, extent: usize) -> (usize, bool) {
+        let (stride, before) = (self.stride[axis], self.padding[axis][0]);
+        let start = |o: usize| (o * stride).saturating_sub(before);
+        let end = |o: usize| {
+            if o + 1 < outputs {
+                start(o + 1)
+            } else {
+                extent
+            }
+        };
+        let sizes = (0..outputs).map(|o| end(o) - start(o));
+        let largest = sizes.clone().max().unwrap_or(0);
+        (largest, sizes.clone().any(|size| size != largest))
     }
 
     /// A launch of `file` with one invocation for each F of `space`, which is one of `x` and `y`: input and
@@ -125,10 +136,11 @@ impl Window {
             .param("out_height", y.dims()[1])
             .param("out_width", y.dims()[2])
             .param("channels", x.dims()[3] / lanes)
-            .param("kernel_y", self.kernel[0])
-            .param("kernel_x", self.kernel[1])
-            .param("stride_y", self.stride[0])
-            .param("stride_x", self.stride[1])
+            .constant("KERNEL_Y", self.kernel[0] as f64)
+            .constant("KERNEL_X", self.kernel[1] as f64)
+            .constant("STRIDE_Y", self.stride[0] as f64)
+            .constant("STRIDE_X", self.stride[1] as f64)
+            .constant("PADDED", self.padding != [[0, 0], [0, 0]])
             .param("pad_top", self.padding[0][0])
             .param("pad_left", self.padding[1][0])
             .invocations(invocations, WORKGROUP))

@@ -4,18 +4,14 @@
 //! can be handled at once, `f32` elsewhere. Operands of another shape broadcast; their index is computed from the
 //! position with the extents written into the text.
 
-use super::{Lowering, ValueId};
+use super::ValueId;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::ops::{PointwiseCode, Role};
 use crate::passes::Group;
-use crate::shader::Shader;
 use crate::tensor::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-
-/// Invocations in a workgroup of a fused kernel.
-pub const WORKGROUP: usize = 256;
 
 /// A value read by a fused body.
 #[derive(Clone, Debug)]
@@ -35,7 +31,7 @@ pub struct Read {
 pub struct Body {
     /// Imports of the functions that are called.
     pub imports: BTreeSet<String>,
-    /// Values to bind.
+    /// Values to bind, but for those that a body before it in the same kernel binds.
     pub reads: Vec<Read>,
     /// Statements that load operands and compute every member.
     pub statements: String,
@@ -51,7 +47,7 @@ pub struct Body {
 impl Body {
     /// Writes the body of `group`. `value_of` gives the value of a node outside the group, and of each result.
     /// `vec4` chooses `F`; [`Body::vectorizes`] says whether it can be `vec4<f32>`. In an epilogue the anchor's value is
-    /// the argument `value`.
+    /// the argument `value`. Bodies `before` it in the same kernel have names and single numbers that it shares.
     ///
     /// # Errors
     /// If a member is not pointwise: a defect.
@@ -59,6 +55,7 @@ impl Body {
         graph: &Graph,
         group: &Group,
         vec4: bool,
+        before: &[Body],
         value_of: impl Fn(NodeId) -> Result<ValueId>,
     ) -> Result<Self> {
         let space = space(graph, group)?;
@@ -81,7 +78,7 @@ impl Body {
         if let Some(anchor) = group.anchor {
             names.insert(anchor, "value".to_string());
         }
-        body.load_operands(graph, &space, &outside, &value_of, &mut names)?;
+        body.load_operands(graph, &space, &outside, before, &value_of, &mut names)?;
         for &id in &group.pointwise {
             let Some(Role::Pointwise(code)) = graph.node(id).op().map(|op| op.role()) else {
                 return Err(Error::Graph(format!(
@@ -129,6 +126,7 @@ impl Body {
         graph: &Graph,
         space: &Shape,
         outside: &[NodeId],
+        before: &[Body],
         value_of: &impl Fn(NodeId) -> Result<ValueId>,
         names: &mut BTreeMap<NodeId, String>,
     ) -> Result<()> {
@@ -158,9 +156,18 @@ impl Body {
                 }
             }
         }
+        let bound: usize = before.iter().map(|body| body.reads.len()).sum();
         for &id in outside {
             let shape = &graph.ty(id).shape;
-            let name = format!("{}{}", self.prefix, self.reads.len());
+            let value = value_of(id)?;
+            let shared = before
+                .iter()
+                .flat_map(|body| &body.reads)
+                .find(|read| read.splat && read.value == value && shape.elements() == 1);
+            let name = match shared {
+                Some(read) => read.name.clone(),
+                None => format!("{}{}", self.prefix, bound + self.reads.len()),
+            };
             let local = format!("v{}", names.len());
             let expression = if shape.elements() == space.elements() {
                 format!("load_{name}(i)")
@@ -179,12 +186,14 @@ impl Body {
             let splat = expression.starts_with("F(");
             let loads = if splat { 0 } else { self.steps as u64 };
             let _ = writeln!(self.statements, "    let {local} = {expression};");
-            self.reads.push(Read {
-                name,
-                value: value_of(id)?,
-                splat,
-                loads,
-            });
+            if shared.is_none() {
+                self.reads.push(Read {
+                    name,
+                    value,
+                    splat,
+                    loads,
+                });
+            }
             names.insert(id, local);
         }
         Ok(())
@@ -192,7 +201,7 @@ impl Body {
 
     /// Declarations of the operands from binding `first` on, with their accessors. A value that is also written
     /// is bound once, for both.
-    fn declarations(&self, first: u32) -> String {
+    pub fn declarations(&self, first: u32) -> String {
         let mut text = String::new();
         let element = if self.vec4 { "vec4<f32>" } else { "f32" };
         for (n, read) in self.reads.iter().enumerate() {
@@ -217,55 +226,9 @@ impl Body {
         text
     }
 
-    fn writes(&self, value: ValueId) -> bool {
+    /// Whether `value` is one of the results.
+    pub fn writes(&self, value: ValueId) -> bool {
         self.results.iter().any(|(result, _)| *result == value)
-    }
-
-    /// The kernel of a purely pointwise group.
-    pub fn kernel(&self) -> Shader {
-        let mut text = String::from("#import shared/grid\n");
-        for import in &self.imports {
-            let _ = writeln!(text, "#import {import}");
-        }
-        let element = if self.vec4 { "vec4<f32>" } else { "f32" };
-        let _ = writeln!(text, "alias F = {element};");
-        text.push_str("struct Params {\n    first_workgroup: u32,\n    steps: u32,\n}\n");
-        text.push_str("@group(0) @binding(0) var<uniform> params: Params;\n");
-        text.push_str(&self.declarations(1));
-        let mut binding = 1 + self.reads.len() as u32;
-        let mut stores = String::new();
-        for (n, (value, local)) in self.results.iter().enumerate() {
-            let name = match self.reads.iter().find(|r| r.value == *value) {
-                Some(read) => read.name.clone(),
-                None => {
-                    let name = format!("y{n}");
-                    let _ = writeln!(
-                        text,
-                        "@group(0) @binding({binding}) var<storage, read_write> {name}: array<F>;"
-                    );
-                    binding += 1;
-                    name
-                }
-            };
-            let _ = writeln!(stores, "    {name}[i] = {local};");
-        }
-        let _ = write!(
-            text,
-            "@compute @workgroup_size({WORKGROUP})
-fn main(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {{
-    let i = workgroup_index(id, count) * {WORKGROUP}u + lane;
-    if (i >= params.steps) {{
-        return;
-    }}
-{}{stores}}}
-",
-            self.statements
-        );
-        Shader::generated("pointwise", text)
     }
 
     /// Text that replaces `fn epilogue(value: F, index: u32) -> F`, with operands from binding `first` on.
@@ -288,28 +251,6 @@ fn main(
         );
         text
     }
-}
-
-/// Adds the launch of a purely pointwise group.
-pub(super) fn lower_pointwise(cx: &mut Lowering<'_>, body: &Body) -> Result<()> {
-    let mut launch = super::Launch::of(body.kernel());
-    for read in &body.reads {
-        launch = if body.writes(read.value) {
-            launch.read_write(&read.name, read.value)
-        } else {
-            launch.read(&read.name, read.value, read.loads)
-        };
-    }
-    for (n, (value, _)) in body.results.iter().enumerate() {
-        if !body.reads.iter().any(|r| r.value == *value) {
-            launch = launch.write(&format!("y{n}"), *value);
-        }
-    }
-    cx.launch(
-        launch
-            .param("steps", body.steps)
-            .invocations(body.steps, WORKGROUP),
-    )
 }
 
 /// Operands from outside the group, in the order of first use; constants are written into the text.

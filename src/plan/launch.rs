@@ -2,6 +2,7 @@
 
 use super::ValueId;
 use crate::shader::Shader;
+use std::borrow::Cow;
 
 /// Loop iterations, of all its loops together, that one invocation may make: llvmpipe of Mesa 22 silently stops at 65,535.
 pub const MAX_LOOP_ITERATIONS: usize = 65_000;
@@ -78,7 +79,7 @@ pub struct Launch {
     /// Bound values.
     pub operands: Vec<Operand>,
     /// Parameters by name, but for `first_workgroup`, which the planner sets.
-    pub params: Vec<(&'static str, Scalar)>,
+    pub params: Vec<(Cow<'static, str>, Scalar)>,
     /// Number of workgroups; the planner folds them into a grid that the adapter allows.
     pub workgroups: u64,
     /// Floating-point operations, for benchmarks; 0 where nobody counts them.
@@ -130,8 +131,15 @@ impl Launch {
     }
 
     /// Sets a field of the shader's `Params`.
-    pub fn param(mut self, name: &'static str, value: impl Into<Scalar>) -> Self {
-        self.params.push((name, value.into()));
+    pub fn param(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Scalar>) -> Self {
+        self.params.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets several.
+    pub fn params(mut self, params: Vec<(&'static str, Scalar)>) -> Self {
+        let named = params.into_iter().map(|(name, value)| (name.into(), value));
+        self.params.extend(named);
         self
     }
 

@@ -1,6 +1,7 @@
 //! From groups of nodes to launches over values: what each operation's `lower` sees, and the walk that calls it.
 
-use super::fused::{self, Body};
+use super::fused::Body;
+use super::pointwise;
 use super::{Launch, Step, Target, Value, ValueId, ValueKind};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, NodeKind};
@@ -176,9 +177,7 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
         groups = passes::fuse(graph, max_buffers, &InPlace::new());
         in_place = walk.in_place_updates(&groups);
     }
-    for group in &groups {
-        walk.lower_group(group, &in_place)?;
-    }
+    walk.lower_groups(&groups, &in_place)?;
     for output in &graph.outputs {
         let value = walk.root(output.node)?;
         let ty = graph.ty(output.node).clone();
@@ -311,7 +310,29 @@ impl Walk<'_> {
         id
     }
 
-    fn lower_group(&mut self, group: &Group, in_place: &InPlace) -> Result<()> {
+    fn lower_groups(&mut self, groups: &[Group], in_place: &InPlace) -> Result<()> {
+        let mut bodies: Vec<Body> = Vec::new();
+        let mut labels: Vec<String> = Vec::new();
+        for group in groups {
+            self.place_results(group, in_place);
+            if let Some(anchor) = group.anchor {
+                self.flush(&mut bodies, &mut labels)?;
+                self.lower_anchored(group, anchor)?;
+                continue;
+            }
+            let mut body = self.body(group, &bodies)?;
+            if !pointwise::fits(&bodies, &body, self.target.max_storage_buffers as usize) {
+                self.flush(&mut bodies, &mut labels)?;
+                body = self.body(group, &[])?;
+            }
+            bodies.push(body);
+            labels.extend(self.labels(group));
+        }
+        self.flush(&mut bodies, &mut labels)
+    }
+
+    /// Gives the results of `group` memory.
+    fn place_results(&mut self, group: &Group, in_place: &InPlace) {
         for &result in &group.results {
             let value = match in_place.get(&result) {
                 Some(variable) => self.value_of[variable],
@@ -322,67 +343,79 @@ impl Walk<'_> {
             };
             self.value_of.insert(result, value);
         }
-        let label = group
+    }
+
+    fn labels(&self, group: &Group) -> Vec<String> {
+        group
             .members()
             .map(|m| self.graph.node(m).label())
-            .collect::<Vec<_>>();
-        let label = short_label(&label);
-        let (graph, target, forced) = (self.graph, self.target, self.force);
-        match group.anchor {
-            None => {
-                let vec4 = Body::vectorizes(graph, group)?;
-                let body = Body::new(graph, group, vec4, |id| self.value(id))?;
-                let mut cx = Lowering {
-                    program: &mut self.lowered,
-                    target,
-                    op: None,
-                    inputs: Vec::new(),
-                    output: None,
-                    epilogue: None,
-                    forced,
-                    label,
-                };
-                fused::lower_pointwise(&mut cx, &body)
-            }
-            Some(anchor) => {
-                let node = graph.node(anchor);
-                let inputs = node
-                    .inputs
-                    .iter()
-                    .map(|&i| {
-                        Ok(Arg {
-                            value: self.value(i)?,
-                            ty: graph.ty(i).clone(),
-                        })
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                let Some(op) = node.op() else {
-                    return Err(Error::Graph(format!(
-                        "%{} anchors a group but is a leaf",
-                        anchor.index()
-                    )));
-                };
-                let output = match group.results.last() {
-                    Some(&result) => Arg {
-                        value: self.value(result)?,
-                        ty: node.ty.clone(),
-                    },
-                    None => return Ok(()),
-                };
-                let epilogue = self.epilogue(group)?;
-                let mut cx = Lowering {
-                    program: &mut self.lowered,
-                    target,
-                    op: Some(&**op),
-                    inputs,
-                    output: Some(output),
-                    epilogue: epilogue.as_ref(),
-                    forced,
-                    label,
-                };
-                op.lower(&mut cx)
-            }
+            .collect()
+    }
+
+    /// The body of a pointwise group that comes after the bodies `before` it in one kernel.
+    fn body(&self, group: &Group, before: &[Body]) -> Result<Body> {
+        let vec4 = Body::vectorizes(self.graph, group)?;
+        Body::new(self.graph, group, vec4, before, |id| self.value(id))
+    }
+
+    /// Launches the pointwise groups that have come together.
+    fn flush(&mut self, bodies: &mut Vec<Body>, labels: &mut Vec<String>) -> Result<()> {
+        let (bodies, labels) = (std::mem::take(bodies), std::mem::take(labels));
+        if bodies.is_empty() {
+            return Ok(());
         }
+        let mut cx = Lowering {
+            program: &mut self.lowered,
+            target: self.target,
+            op: None,
+            inputs: Vec::new(),
+            output: None,
+            epilogue: None,
+            forced: self.force,
+            label: short_label(&labels),
+        };
+        pointwise::lower(&mut cx, &bodies)
+    }
+
+    fn lower_anchored(&mut self, group: &Group, anchor: NodeId) -> Result<()> {
+        let graph = self.graph;
+        let node = graph.node(anchor);
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|&i| {
+                Ok(Arg {
+                    value: self.value(i)?,
+                    ty: graph.ty(i).clone(),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let Some(op) = node.op() else {
+            return Err(Error::Graph(format!(
+                "%{} anchors a group but is a leaf",
+                anchor.index()
+            )));
+        };
+        let output = match group.results.last() {
+            Some(&result) => Arg {
+                value: self.value(result)?,
+                ty: node.ty.clone(),
+            },
+            None => return Ok(()),
+        };
+        let epilogue = self.epilogue(group)?;
+        let label = short_label(&self.labels(group));
+        let mut cx = Lowering {
+            program: &mut self.lowered,
+            target: self.target,
+            op: Some(&**op),
+            inputs,
+            output: Some(output),
+            epilogue: epilogue.as_ref(),
+            forced: self.force,
+            label,
+        };
+        op.lower(&mut cx)
     }
 
     /// The epilogue of a group with an anchor.
@@ -390,7 +423,7 @@ impl Walk<'_> {
         if group.pointwise.is_empty() {
             return Ok(None);
         }
-        let body = |vec4| Body::new(self.graph, group, vec4, |id| self.value(id));
+        let body = |vec4| Body::new(self.graph, group, vec4, &[], |id| self.value(id));
         let vec4 = Body::vectorizes(self.graph, group)?
             .then(|| body(true))
             .transpose()?;

@@ -8,6 +8,7 @@ mod fused;
 mod launch;
 mod lower;
 pub mod memory;
+mod pointwise;
 pub mod resolve;
 mod target;
 mod textures;

@@ -82,7 +82,7 @@ pub fn resolve(launch: &Launch) -> Result<Resolved> {
         params[at..at + 4].copy_from_slice(&bits.to_le_bytes());
     }
     for (name, _) in &launch.params {
-        if !reflection.params.contains_key(*name) {
+        if !reflection.params.contains_key(&**name) {
             return Err(error(format!("has no parameter {name}")));
         }
     }
