@@ -88,7 +88,7 @@ fn chart(
     if low > high {
         return String::new();
     }
-    let margin = if high > low { 0.05 * (high - low) } else { 0.5 };
+    let margin = if high > low { 0.0 } else { 0.5 };
     let (low, high) = (low - margin, high + margin);
     let x = |i: usize| {
         let share = if epochs.len() > 1 {
