@@ -14,6 +14,10 @@ use std::sync::Arc;
 /// Steps that one submission may hold.
 pub const MAX_STEPS_PER_SUBMIT: usize = 32;
 
+/// Scalar inputs and constants are bound either way.
+const ONE_NUMBER: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::UNIFORM);
+
 /// A program on a device.
 pub struct Program {
     commands: Vec<Command>,
@@ -69,7 +73,7 @@ impl ScalarTable {
         let row = stride * names.len() as u64;
         let (mut current, mut rows) = (None, None);
         if row > 0 {
-            current = Some(gpu.buffer("scalars of the step", row, wgpu::BufferUsages::STORAGE)?);
+            current = Some(gpu.buffer("scalars of the step", row, ONE_NUMBER)?);
             let bytes = row * MAX_STEPS_PER_SUBMIT as u64;
             rows = Some(gpu.buffer(
                 "scalars of the submission",
@@ -448,7 +452,7 @@ fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Memory<'a
     for (n, value) in plan.values.iter().enumerate() {
         match &value.kind {
             ValueKind::Constant(x) => {
-                let buffer = gpu.buffer("a constant", value.bytes, storage)?;
+                let buffer = gpu.buffer("a constant", value.bytes, ONE_NUMBER)?;
                 gpu.queue.write_buffer(&buffer, 0, &x.to_le_bytes());
                 constants.insert(ValueId(n as u32), buffer);
             }

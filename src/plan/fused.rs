@@ -22,8 +22,19 @@ pub struct Read {
     pub value: ValueId,
     /// Whether one number is read for all elements of a position, not an `F`.
     pub splat: bool,
+    /// Whether the binding is a uniform.
+    pub uniform: bool,
     /// `vec4` loads over the whole iteration space.
     pub loads: u64,
+}
+
+/// Where a node outside a group, or a result of it, is to be found.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The value.
+    pub value: ValueId,
+    /// Whether it is one number that a uniform binding can hold: far cheaper to read for all invocations alike.
+    pub uniform: bool,
 }
 
 /// The body of a fused kernel: statements over `i`, the position in units of `F`.
@@ -45,7 +56,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// Writes the body of `group`. `value_of` gives the value of a node outside the group, and of each result.
+    /// Writes the body of `group`. `place_of` finds nodes outside the group, and each result.
     /// `vec4` chooses `F`; [`Body::vectorizes`] says whether it can be `vec4<f32>`. In an epilogue the anchor's value is
     /// the argument `value`. Bodies `before` it in the same kernel have names and single numbers that it shares.
     ///
@@ -56,7 +67,7 @@ impl Body {
         group: &Group,
         vec4: bool,
         before: &[Body],
-        value_of: impl Fn(NodeId) -> Result<ValueId>,
+        place_of: impl Fn(NodeId) -> Result<Place>,
     ) -> Result<Self> {
         let space = space(graph, group)?;
         let outside = outside_operands(graph, group);
@@ -78,7 +89,7 @@ impl Body {
         if let Some(anchor) = group.anchor {
             names.insert(anchor, "value".to_string());
         }
-        body.load_operands(graph, &space, &outside, before, &value_of, &mut names)?;
+        body.load_operands(graph, &space, &outside, before, &place_of, &mut names)?;
         for &id in &group.pointwise {
             let Some(Role::Pointwise(code)) = graph.node(id).op().map(|op| op.role()) else {
                 return Err(Error::Graph(format!(
@@ -101,7 +112,7 @@ impl Body {
             names.insert(id, name);
         }
         for &id in &group.results {
-            body.results.push((value_of(id)?, names[&id].clone()));
+            body.results.push((place_of(id)?.value, names[&id].clone()));
         }
         Ok(body)
     }
@@ -127,7 +138,7 @@ impl Body {
         space: &Shape,
         outside: &[NodeId],
         before: &[Body],
-        value_of: &impl Fn(NodeId) -> Result<ValueId>,
+        place_of: &impl Fn(NodeId) -> Result<Place>,
         names: &mut BTreeMap<NodeId, String>,
     ) -> Result<()> {
         let unit = if self.vec4 { 4 } else { 1 };
@@ -159,7 +170,7 @@ impl Body {
         let bound: usize = before.iter().map(|body| body.reads.len()).sum();
         for &id in outside {
             let shape = &graph.ty(id).shape;
-            let value = value_of(id)?;
+            let Place { value, uniform } = place_of(id)?;
             let shared = before
                 .iter()
                 .flat_map(|body| &body.reads)
@@ -169,8 +180,10 @@ impl Body {
                 None => format!("{}{}", self.prefix, bound + self.reads.len()),
             };
             let local = format!("v{}", names.len());
-            let expression = if shape.elements() == space.elements() {
+            let expression = if shape.elements() == space.elements() && !uniform {
                 format!("load_{name}(i)")
+            } else if shape.elements() == 1 && uniform {
+                format!("F({name}.x)")
             } else if shape.elements() == 1 {
                 format!("F({name}[0])")
             } else {
@@ -191,6 +204,7 @@ impl Body {
                     name,
                     value,
                     splat,
+                    uniform,
                     loads,
                 });
             }
@@ -211,6 +225,13 @@ impl Body {
             } else {
                 "read"
             };
+            if read.uniform {
+                let _ = writeln!(
+                    text,
+                    "@group(0) @binding({binding}) var<uniform> {name}: vec4<f32>;"
+                );
+                continue;
+            }
             let ty = if read.splat { "f32" } else { element };
             let _ = writeln!(
                 text,

@@ -1,6 +1,6 @@
 //! From groups of nodes to launches over values: what each operation's `lower` sees, and the walk that calls it.
 
-use super::fused::Body;
+use super::fused::{Body, Place};
 use super::pointwise;
 use super::{Launch, Step, Target, Value, ValueId, ValueKind};
 use crate::error::{Error, Result};
@@ -229,6 +229,18 @@ impl Walk<'_> {
         }
     }
 
+    /// The same with how a fused kernel may bind it.
+    fn place(&self, id: NodeId) -> Result<Place> {
+        let value = self.value(id)?;
+        let known = &self.lowered.values[value.index()];
+        let uniform = match known.kind {
+            ValueKind::Input(_) => known.ty.shape.rank() == 0,
+            ValueKind::Constant(_) => true,
+            _ => false,
+        };
+        Ok(Place { value, uniform })
+    }
+
     /// Copies the variables that are an output or another variable's new value and change in this step: both mean the
     /// value from before it. Copies scalar inputs that are one too, for these share a buffer.
     fn keep_roots(&mut self) {
@@ -355,7 +367,7 @@ impl Walk<'_> {
     /// The body of a pointwise group that comes after the bodies `before` it in one kernel.
     fn body(&self, group: &Group, before: &[Body]) -> Result<Body> {
         let vec4 = Body::vectorizes(self.graph, group)?;
-        Body::new(self.graph, group, vec4, before, |id| self.value(id))
+        Body::new(self.graph, group, vec4, before, |id| self.place(id))
     }
 
     /// Launches the pointwise groups that have come together.
@@ -423,7 +435,7 @@ impl Walk<'_> {
         if group.pointwise.is_empty() {
             return Ok(None);
         }
-        let body = |vec4| Body::new(self.graph, group, vec4, &[], |id| self.value(id));
+        let body = |vec4| Body::new(self.graph, group, vec4, &[], |id| self.place(id));
         let vec4 = Body::vectorizes(self.graph, group)?
             .then(|| body(true))
             .transpose()?;

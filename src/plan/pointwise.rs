@@ -11,13 +11,19 @@ use std::fmt::Write as _;
 /// Invocations in a workgroup.
 const WORKGROUP: usize = 256;
 
-/// Whether `body` can join `others` in one launch that binds up to `max_buffers` buffers.
+/// Uniform bindings of one launch, beside its parameters: every adapter allows 12 in all.
+const MAX_UNIFORMS: usize = 11;
+
+/// Whether `body` can join `others` in one launch that binds up to `max_buffers` storage buffers.
 pub(super) fn fits(others: &[Body], body: &Body, max_buffers: usize) -> bool {
     let all = || others.iter().chain([body]);
     // One kernel has one `F`.
     let joins =
         |other: &Body| other.vec4 == body.vec4 && !touches(other, body) && !touches(body, other);
-    others.iter().all(joins) && all().map(bindings).sum::<usize>() <= max_buffers
+    let uniforms = |body: &Body| body.reads.iter().filter(|read| read.uniform).count();
+    others.iter().all(joins)
+        && all().map(storage_buffers).sum::<usize>() <= max_buffers
+        && all().map(uniforms).sum::<usize>() <= MAX_UNIFORMS
 }
 
 /// Whether `reader` reads or writes what `writer` writes.
@@ -29,9 +35,10 @@ fn touches(writer: &Body, reader: &Body) -> bool {
             .any(|(value, _)| writer.writes(*value))
 }
 
-/// Buffers that `body` binds beside those of the bodies before it.
-fn bindings(body: &Body) -> usize {
-    body.reads.len() + new_results(body).count()
+/// Storage buffers that `body` binds beside those of the bodies before it.
+fn storage_buffers(body: &Body) -> usize {
+    let read = body.reads.iter().filter(|read| !read.uniform).count();
+    read + new_results(body).count()
 }
 
 /// Results that are not written over an operand.

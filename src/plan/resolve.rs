@@ -38,6 +38,7 @@ pub fn resolve(launch: &Launch) -> Result<Resolved> {
             .ok_or_else(|| error(format!("declares no binding {}", operand.name)))?;
         let expected = match (operand.access, operand.texture) {
             (Access::Read, true) => BindingKind::Texture,
+            (Access::Read, false) if kind == BindingKind::Uniform => kind,
             (Access::Read, false) => BindingKind::Read,
             (Access::Write | Access::ReadWrite, _) => BindingKind::ReadWrite,
         };
@@ -50,9 +51,9 @@ pub fn resolve(launch: &Launch) -> Result<Resolved> {
         }
         bindings.push((binding, kind));
     }
-    for (name, (_, kind)) in &reflection.bindings {
+    for name in reflection.bindings.keys() {
         let bound = launch.operands.iter().filter(|o| o.name == *name).count();
-        if *kind != BindingKind::Uniform && bound != 1 {
+        if name != "params" && bound != 1 {
             return Err(error(format!(
                 "declares {name}, which the launch binds {bound} times"
             )));

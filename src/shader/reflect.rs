@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// What a shader expects at one binding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BindingKind {
-    /// `var<uniform>`: the parameters.
+    /// `var<uniform>`: the parameters, or a number for all invocations.
     Uniform,
     /// `var<storage, read>`.
     Read,
@@ -101,6 +101,9 @@ impl Reflection {
                         );
                     }
                     reflection.params_bytes = *span;
+                    BindingKind::Uniform
+                }
+                (naga::AddressSpace::Uniform, naga::TypeInner::Vector { .. }) => {
                     BindingKind::Uniform
                 }
                 (naga::AddressSpace::Storage { access }, _) => {
