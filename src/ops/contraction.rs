@@ -2,7 +2,7 @@
 //!
 //! Every member is `C[m, n] = sum over k of A(m, k) B(n, k)`, with K cut in segments; `shaders/shared/contraction.wgsl`
 //! says how operands are read. Variants: `broadcast` (subgroups of 8, operands from textures where the planner says so)
-//! and `tiled` (workgroup memory, any adapter).
+//! and `tiled` (workgroup memory, any adapter), each with tiles of several sizes.
 
 use crate::error::Result;
 use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
@@ -63,19 +63,84 @@ impl Segments {
     }
 }
 
-/// Variants that `target` can run, best first.
-pub(super) fn variants(target: &Target) -> Vec<&'static str> {
-    if target.subgroups_are(8) {
-        vec!["broadcast", "tiled"]
-    } else {
-        vec!["tiled"]
+/// A kernel with the tile of the result that one workgroup of it computes.
+struct Variant {
+    name: &'static str,
+    kernel: Kernel,
+    rows: usize,
+    columns: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kernel {
+    /// One subgroup of 8, nothing shared.
+    Broadcast,
+    /// Workgroup memory; the import with the constants of the tile.
+    Tiled(&'static str),
+}
+
+const VARIANTS: [Variant; 4] = [
+    Variant {
+        name: "broadcast 16x64",
+        kernel: Kernel::Broadcast,
+        rows: 16,
+        columns: 64,
+    },
+    Variant {
+        name: "broadcast 32x32",
+        kernel: Kernel::Broadcast,
+        rows: 32,
+        columns: 32,
+    },
+    Variant {
+        name: "tiled 64x64",
+        kernel: Kernel::Tiled("shared/tile_64"),
+        rows: 64,
+        columns: 64,
+    },
+    Variant {
+        name: "tiled 128x128",
+        kernel: Kernel::Tiled("shared/tile_128"),
+        rows: 128,
+        columns: 128,
+    },
+];
+
+impl Variant {
+    fn named(name: &str) -> &'static Variant {
+        VARIANTS
+            .iter()
+            .find(|v| v.name == name)
+            .unwrap_or(&VARIANTS[2])
+    }
+
+    /// Whether tile rows run along n and tile columns along m: for results that are narrower than a tile.
+    fn swaps(&self, m: usize, n: usize) -> bool {
+        n <= 16 && (self.kernel != Kernel::Broadcast || m > 16)
     }
 }
 
-/// How a variant cuts the result into tiles.
+/// Variants for matrices of `m` by `n` that `target` can run, the one that is likely the fastest first.
+pub(super) fn variants(target: &Target, m: usize, n: usize) -> Vec<&'static str> {
+    let broadcasts = target.subgroups_are(8);
+    let usable = VARIANTS.iter().filter(|v| match v.kernel {
+        Kernel::Broadcast => broadcasts,
+        // Half of a larger tile would be empty.
+        Kernel::Tiled(_) => v.rows == 64 || m.min(n) > 64,
+    });
+    let mut names: Vec<&'static str> = usable.map(|v| v.name).collect();
+    // What measured best on llvmpipe (docs/decisions.md): the square tile where the wide one would be half empty.
+    let across = if VARIANTS[0].swaps(m, n) { m } else { n };
+    if broadcasts && across.next_multiple_of(64) > across.next_multiple_of(32) {
+        names.swap(0, 1);
+    }
+    names
+}
+
+/// How a variant cuts a contraction.
 #[derive(Clone, Copy)]
 struct Tiling {
-    /// Tile rows run along n and tile columns along m: for results that are narrow.
+    /// See [`Variant::swaps`].
     swap: bool,
     rows: usize,
     columns: usize,
@@ -83,33 +148,25 @@ struct Tiling {
     short_segments: bool,
 }
 
-/// The tiling that measured best on llvmpipe (docs/decisions.md).
-fn tiling(variant: &str, c: &Contraction) -> Tiling {
-    if variant != "broadcast" {
-        return Tiling {
-            swap: c.n <= 16,
-            rows: 64,
-            columns: 64,
-            short_segments: false,
-        };
-    }
+fn tiling(variant: &Variant, c: &Contraction) -> Tiling {
+    let swap = variant.swaps(c.m, c.n);
     let short_segments = match c.segments {
         Segments::Fixed { count, length } => {
             count > 1 && length <= if c.transpose_out { 40 } else { 16 }
         }
         Segments::Free { .. } => false,
     };
-    let swap = c.n <= 16 && c.m > 16;
-    let across = if swap { c.m } else { c.n };
-    let (rows, columns) = if across.next_multiple_of(64) > across.next_multiple_of(32) {
-        (if c.m <= 16 { 16 } else { 32 }, 32)
-    } else {
-        (16, 64)
-    };
+    let high = if swap { c.n } else { c.m };
+    // Half of a square tile's rows where the matrix has no more.
+    let halved = variant.kernel == Kernel::Broadcast && high <= variant.rows / 2;
     Tiling {
         swap,
-        rows,
-        columns,
+        rows: if halved {
+            variant.rows.div_ceil(2).max(16)
+        } else {
+            variant.rows
+        },
+        columns: variant.columns,
         short_segments,
     }
 }
@@ -134,7 +191,8 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
 
 /// Adds the launches of `c`, whose result is that of the operation that is being lowered.
 pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
-    let variant = cx.variant();
+    let variant = Variant::named(cx.variant());
+    let broadcast = variant.kernel == Kernel::Broadcast;
     let tiling = tiling(variant, &c);
     let (high, wide) = if tiling.swap { (c.n, c.m) } else { (c.m, c.n) };
     let (row_tiles, column_tiles) = (high.div_ceil(tiling.rows), wide.div_ceil(tiling.columns));
@@ -155,7 +213,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     let segments_per_split = segments.div_ceil(splits);
     let splits = segments.div_ceil(segments_per_split);
     // The tiled variant takes 16 k a step, the other 4.
-    let step = if variant == "broadcast" { 4 } else { 16 };
+    let step = if broadcast { 4 } else { 16 };
     let k_tail = match c.segments {
         Segments::Fixed { length, .. } => !length.is_multiple_of(step),
         Segments::Free { k } => !k.is_multiple_of(step) || !segment_len.is_multiple_of(step),
@@ -169,38 +227,35 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     let k = c.segments.k();
     let loads = |extent: usize| (tiles * splits * extent * k.div_ceil(4) / splits) as u64;
     let flag = |on: bool| f64::from(u8::from(on));
-    let mut launch = Launch::new(if variant == "broadcast" {
-        c.broadcast
-    } else {
-        c.tiled
-    })
-    .read("a", c.a.value, loads(a_extent))
-    .read("b", c.b.value, loads(b_extent))
-    .write("out", target.value)
-    .constant("A_VEC4", flag(c.a_layout.vec4))
-    .constant("A_K_CONTIGUOUS", flag(c.a_layout.k_contiguous))
-    .constant("B_VEC4", flag(c.b_layout.vec4))
-    .constant("B_K_CONTIGUOUS", flag(c.b_layout.k_contiguous))
-    .constant("K_TAIL", flag(k_tail))
-    .constant("TRANSPOSE_OUT", flag(c.transpose_out))
-    .constant("SWAP_OPERANDS", flag(tiling.swap))
-    .param("column_tiles", column_tiles)
-    .param("row_tiles", row_tiles)
-    .param("batches", c.batches)
-    .param("splits", splits)
-    .param("m", c.m)
-    .param("n", c.n)
-    .param("segments", segments)
-    .param("segment_len", segment_len)
-    .param("segments_per_split", segments_per_split)
-    .workgroups((tiles * splits) as u64)
-    .flops(2 * (c.m * c.n * c.batches) as u64 * k as u64);
-    if variant == "broadcast" {
-        launch = launch
+    let mut launch = Launch::new(if broadcast { c.broadcast } else { c.tiled })
+        .read("a", c.a.value, loads(a_extent))
+        .read("b", c.b.value, loads(b_extent))
+        .write("out", target.value)
+        .constant("A_VEC4", flag(c.a_layout.vec4))
+        .constant("A_K_CONTIGUOUS", flag(c.a_layout.k_contiguous))
+        .constant("B_VEC4", flag(c.b_layout.vec4))
+        .constant("B_K_CONTIGUOUS", flag(c.b_layout.k_contiguous))
+        .constant("K_TAIL", flag(k_tail))
+        .constant("TRANSPOSE_OUT", flag(c.transpose_out))
+        .constant("SWAP_OPERANDS", flag(tiling.swap))
+        .param("column_tiles", column_tiles)
+        .param("row_tiles", row_tiles)
+        .param("batches", c.batches)
+        .param("splits", splits)
+        .param("m", c.m)
+        .param("n", c.n)
+        .param("segments", segments)
+        .param("segment_len", segment_len)
+        .param("segments_per_split", segments_per_split)
+        .workgroups((tiles * splits) as u64)
+        .flops(2 * (c.m * c.n * c.batches) as u64 * k as u64);
+    launch = match variant.kernel {
+        Kernel::Broadcast => launch
             .constant("TILE_ROWS", tiling.rows as f64)
             .constant("TILE_COLUMNS", tiling.columns as f64)
-            .constant("SHORT_SEGMENTS", flag(tiling.short_segments));
-    }
+            .constant("SHORT_SEGMENTS", flag(tiling.short_segments)),
+        Kernel::Tiled(tile) => launch.swap("shared/tile_64", tile),
+    };
     launch = launch.params(c.params);
     // The epilogue and the result's own rows decide the store; partial sums are written as matrices.
     let innermost = if splits == 1 {

@@ -122,11 +122,12 @@ impl Conv2d {
         ]
     }
 
-    fn variants(&self, target: &Target) -> Vec<&'static str> {
+    /// Of a pass that is a product of `m` by `n`.
+    fn variants(&self, target: &Target, [m, n]: [usize; 2]) -> Vec<&'static str> {
         if self.groups > 1 {
             return vec!["direct"];
         }
-        let mut variants = contraction::variants(target);
+        let mut variants = contraction::variants(target, m, n);
         variants.push("direct");
         variants
     }
@@ -161,6 +162,19 @@ impl Extents {
     fn flops(&self) -> u64 {
         let pixels = self.batch * self.output[0] * self.output[1];
         2 * pixels as u64 * (self.out_channels * self.kernel[0] * self.kernel[1] * self.group_channels) as u64
+    }
+
+    /// Rows and columns of the product that each pass is.
+    fn forward(&self) -> [usize; 2] {
+        [self.batch * self.output[0] * self.output[1], self.out_channels]
+    }
+
+    fn input_grad(&self) -> [usize; 2] {
+        [self.batch * self.input[0] * self.input[1], self.channels]
+    }
+
+    fn weight_grad(&self) -> [usize; 2] {
+        [self.kernel[0] * self.kernel[1] * self.channels, self.out_channels]
     }
 
     fn x(&self) -> TensorType {
@@ -239,6 +253,7 @@ impl Op for Conv2d {
             ("out_height", e.output[0].into()),
             ("out_width", e.output[1].into()),
         ]);
+        let [m, n] = e.forward();
         contraction::lower(
             cx,
             Contraction {
@@ -246,8 +261,8 @@ impl Op for Conv2d {
                 tiled: "conv2d/forward_tiled",
                 a: x,
                 b: w,
-                m: e.batch * e.output[0] * e.output[1],
-                n: e.out_channels,
+                m,
+                n,
                 batches: 1,
                 segments: Segments::Fixed { count: kh * per_row, length },
                 a_layout: Layout { k_contiguous: true, vec4: e.channels.is_multiple_of(4) },
@@ -262,8 +277,9 @@ impl Op for Conv2d {
         Role::KernelWithEpilogue
     }
 
-    fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
-        self.variants(target)
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        let e = self.extents(inputs[0].dims(), inputs[1].dims());
+        self.variants(target, e.map_or([1, 1], |e| e.forward()))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -319,6 +335,7 @@ impl Op for Conv2dInputGrad {
             ("out_width", signed(e.output[1])),
             ("kernel_width", signed(kw)),
         ]);
+        let [m, n] = e.input_grad();
         contraction::lower(
             cx,
             Contraction {
@@ -326,8 +343,8 @@ impl Op for Conv2dInputGrad {
                 tiled: "conv2d/input_grad_tiled",
                 a: dy,
                 b: w,
-                m: e.batch * e.input[0] * e.input[1],
-                n: e.channels,
+                m,
+                n,
                 batches: 1,
                 segments: Segments::Fixed { count: kh * kw, length: e.out_channels },
                 a_layout: Layout { k_contiguous: true, vec4: e.out_channels.is_multiple_of(4) },
@@ -342,8 +359,9 @@ impl Op for Conv2dInputGrad {
         Role::KernelWithEpilogue
     }
 
-    fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
-        self.conv.variants(target)
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        let e = self.extents(inputs[0].dims(), inputs[1].dims());
+        self.conv.variants(target, e.map_or([1, 1], |e| e.input_grad()))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -392,7 +410,7 @@ impl Op for Conv2dWeightGrad {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, dy, dw) = (cx.input(0), cx.input(1), cx.output()?);
         let e = self.extents(x.dims(), dy.dims()).map_err(crate::Error::Graph)?;
-        let [kh, kw] = e.kernel;
+        let [_, kw] = e.kernel;
         let rows = e.batch * e.output[0];
         if cx.variant() == "direct" {
             // Few weights and many pixels: cut the rows, so that loops stay short and there is work for all.
@@ -421,6 +439,7 @@ impl Op for Conv2dWeightGrad {
             ("out_height", e.output[0].into()),
             ("kernel_width", signed(kw)),
         ]);
+        let [m, n] = e.weight_grad();
         contraction::lower(
             cx,
             Contraction {
@@ -428,8 +447,8 @@ impl Op for Conv2dWeightGrad {
                 tiled: "conv2d/weight_grad_tiled",
                 a: x,
                 b: dy,
-                m: kh * kw * e.channels,
-                n: e.out_channels,
+                m,
+                n,
                 batches: 1,
                 segments: Segments::Fixed { count: rows, length: e.output[1] },
                 a_layout: Layout {
@@ -447,8 +466,9 @@ impl Op for Conv2dWeightGrad {
         Role::KernelWithEpilogue
     }
 
-    fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
-        self.conv.variants(target)
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        let e = self.extents(inputs[0].dims(), inputs[1].dims());
+        self.conv.variants(target, e.map_or([1, 1], |e| e.weight_grad()))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -482,7 +502,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let plain = Conv2d::default();
     let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
-    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 14] = [
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 15] = [
         (plain, [2, h, w, 1], [4, 3, 3, 1]),
         (plain, [1, h, w, 3], [5, 3, 3, 3]),
         (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
@@ -497,6 +517,8 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         (Conv2d { groups: 4, padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 4], [4, 3, 3, 1]),
         (Conv2d { groups: 3, stride: [2, 2], ..plain }, [1, h, w, 6], [6, 2, 2, 2]),
         (plain, [1, 3, 3, 1], [1, 3, 3, 1]),
+        // More than half of the largest tile, in all three passes.
+        (plain, [1, 10, 12, 68], [72, 3, 3, 68]),
     ];
     let mut cases = Vec::new();
     for (conv, x, w) in shapes {
@@ -518,7 +540,7 @@ mod tests {
     #[test]
     fn every_case_has_extents() {
         // Each shape gives three cases, for the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 14 * 3);
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 15 * 3);
     }
 
     #[test]

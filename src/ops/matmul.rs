@@ -149,8 +149,9 @@ impl Op for Matmul {
         Role::KernelWithEpilogue
     }
 
-    fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
-        contraction::variants(target)
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        let (m, n) = self.extents(inputs[0], inputs[1]).map_or((1, 1), |e| (e.m, e.n));
+        contraction::variants(target, m, n)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -224,6 +225,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(&[], 1, odd(stream), 1, &[]);
         case(&[], 3, 700, 10, &[]);
         case(&[], 65, 4, 129, &[]);
+        case(&[], 132, 20, 140, &[]);
         // Narrow results are computed with the operands swapped.
         case(&[], 70, 64, 10, &[]);
         case(&[2], 33, 300, 3, &[2]);

@@ -180,7 +180,8 @@ impl Body {
                 None => format!("{}{}", self.prefix, bound + self.reads.len()),
             };
             let local = format!("v{}", names.len());
-            let expression = if shape.elements() == space.elements() && !uniform {
+            let whole = shape.elements() == space.elements() && !uniform && shared.is_none();
+            let expression = if whole {
                 format!("load_{name}(i)")
             } else if shape.elements() == 1 && uniform {
                 format!("F({name}.x)")

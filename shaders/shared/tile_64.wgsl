@@ -1,0 +1,8 @@
+// A tile of 64 x 64 outputs: 256 invocations, 4 x 4 outputs each.
+const TILE: u32 = 64u;
+const INVOCATIONS: u32 = 256u;
+// Invocations along either side of the tile, and blocks of 4 outputs that each has along it.
+const ACROSS: u32 = 16u;
+const BLOCKS: u32 = 1u;
+// Times 4 values that an invocation copies of each operand in a step.
+const COPIES: u32 = 1u;
