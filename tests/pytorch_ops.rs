@@ -53,6 +53,7 @@ const OPERATIONS: &[(&str, Build)] = &[
         losses.mean(&[0])
     }),
     ("div", |x, _| x[0].div(x[1])),
+    ("elu", |x, a| x[0].elu(a.number("alpha"))),
     ("exp", |x, _| x[0].exp()),
     ("gelu", |x, _| x[0].gelu()),
     ("gelu_tanh", |x, _| x[0].gelu_tanh()),
@@ -94,6 +95,7 @@ const OPERATIONS: &[(&str, Build)] = &[
     ("pow", |x, _| x[0].pow(x[1])),
     ("pow_scalar", |x, a| x[0].powf(a.number("exponent"))),
     ("relu", |x, _| x[0].relu()),
+    ("rms_norm", |x, a| x[0].rms_norm(a.number("epsilon"))),
     ("sigmoid", |x, _| x[0].sigmoid()),
     ("silu", |x, _| x[0].silu()),
     ("slice", |x, a| {
