@@ -36,7 +36,7 @@ fn the_gpu_drops_exactly_what_the_cpu_drops_and_so_does_the_gradient() -> Result
         store.set(gpu, "x", &ones)?;
         let mut program = Program::new(gpu, &Plan::new(&graph, &gpu.target)?, &store)?;
         for step in [0, 1, u32::MAX] {
-            program.run(gpu, &[vec![Scalar::U32(step)]])?;
+            program.run(gpu, 1, &[Scalar::U32(step)])?;
             let mut variables = HashMap::from([("x".to_string(), Arc::new(ones.to_f64()))]);
             let inputs =
                 HashMap::from([("step".to_string(), Arc::new(Tensor::index([], vec![step])))]);

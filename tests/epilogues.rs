@@ -51,7 +51,7 @@ fn error(gpu: &Gpu, graph: &Graph, values: &HashMap<String, Tensor<f32>>) -> Res
     }
     let mut program = Program::new(gpu, &plan, &store)?;
     program.poison(gpu)?;
-    program.run(gpu, &[vec![]])?;
+    program.run(gpu, 1, &[])?;
     let in_f64 = |(name, value): (&String, &Tensor<f32>)| (name.clone(), Arc::new(value.to_f64()));
     let mut variables = values.iter().map(in_f64).collect();
     let want = interpret(graph, &mut variables, &HashMap::new())?;

@@ -86,7 +86,7 @@ fn the_kernels_keep_the_same_promises() {
     for variant in ["row per invocation", "row per workgroup"] {
         let plan = Plan::with_variant(&graph(), &gpu.target, Some(variant)).unwrap();
         let mut program = Program::new(gpu, &plan, &store).unwrap();
-        program.run(gpu, &[vec![]]).unwrap();
+        program.run(gpu, 1, &[]).unwrap();
         let losses = program.read(gpu, "losses").unwrap();
         let gradient = program.read(gpu, "gradient").unwrap();
         assert_promises(losses.reals(), gradient.reals());

@@ -386,7 +386,7 @@ fn a_variable_keeps_its_old_value_for_the_whole_step_of_a_program() {
         }
         let plan = Plan::new(&case.graph, &gpu.target).unwrap();
         let mut program = Program::new(gpu, &plan, &store).unwrap();
-        program.run(gpu, &[vec![]]).unwrap();
+        program.run(gpu, 1, &[]).unwrap();
         assert_eq!(
             program.read(gpu, "y").unwrap().reals(),
             case.output,
@@ -480,7 +480,7 @@ fn run_program(gpu: &Gpu, random: &RandomGraph, plan: &Plan) -> Vec<Tensor<f32>>
     let mut results = Vec::new();
     for step in 0..STEPS {
         let row = vec![Scalar::F32(scalar(step)); program.scalar_names().len()];
-        program.run(gpu, &[row]).unwrap();
+        program.run(gpu, 1, &row).unwrap();
         for output in &random.graph.outputs {
             results.push(program.read(gpu, &output.name).unwrap());
         }

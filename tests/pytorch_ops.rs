@@ -339,7 +339,7 @@ fn on_gpu(gpu: &Gpu, case: &Case, graph: &Graph) -> Result<Vec<Tensor<f32>>> {
     let plan = Plan::with_variant(graph, &gpu.target, None)?;
     let mut program = Program::new(gpu, &plan, &store)?;
     program.poison(gpu)?;
-    program.run(gpu, &[vec![]])?;
+    program.run(gpu, 1, &[])?;
     graph
         .outputs
         .iter()

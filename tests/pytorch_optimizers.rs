@@ -209,8 +209,8 @@ fn run(gpu: &Gpu, program: &mut Program, scalars: &[(&str, f32)]) {
         let found = scalars.iter().find(|(n, _)| n == name);
         Scalar::F32(found.unwrap_or_else(|| panic!("{name} has no value")).1)
     };
-    let row = program.scalar_names().iter().map(value).collect();
-    program.run(gpu, &[row]).unwrap();
+    let row: Vec<Scalar> = program.scalar_names().iter().map(value).collect();
+    program.run(gpu, 1, &row).unwrap();
 }
 
 /// A step of a small model whose gradients come out of a matmul and a sum.

@@ -143,7 +143,8 @@ pub struct Bench<'a> {
     /// What runs.
     pub plan: Plan,
     program: Program,
-    row: Vec<Scalar>,
+    /// Scalar inputs of the steps of a full submission; the same for each.
+    scalars: Vec<Scalar>,
 }
 
 impl<'a> Bench<'a> {
@@ -170,12 +171,12 @@ impl<'a> Bench<'a> {
             .scalar_names()
             .iter()
             .map(value)
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
         Ok(Bench {
             gpu,
             plan,
             program,
-            row,
+            scalars: row.repeat(MAX_STEPS_PER_SUBMIT),
         })
     }
 
@@ -241,7 +242,9 @@ impl<'a> Bench<'a> {
             left -= match part {
                 Part::Whole => {
                     let now = left.min(MAX_STEPS_PER_SUBMIT);
-                    self.program.run(self.gpu, &vec![self.row.clone(); now])?;
+                    let each = self.program.scalar_names().len();
+                    self.program
+                        .run(self.gpu, now, &self.scalars[..now * each])?;
                     now
                 }
                 Part::Step(index) => {

@@ -119,7 +119,7 @@ fn compare(
     let plan = Plan::with_variant(graph, target, Some(variant))?;
     let mut program = Program::new(gpu, &plan, &store)?;
     program.poison(gpu)?;
-    program.run(gpu, &[vec![]])?;
+    program.run(gpu, 1, &[])?;
     let mut variables: Variables<f64> = values
         .iter()
         .map(|(name, value)| (name.clone(), Arc::new(value.to_f64())))

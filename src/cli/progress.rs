@@ -60,23 +60,29 @@ impl Progress {
 impl Observer for Progress {
     fn step(&mut self, r: &StepReport) {
         const EVERY: Duration = Duration::from_secs(10);
-        let text = format!(
-            "loss {:.4}  accuracy {:.2}%  {:.0} images/s  {} left",
-            r.loss,
-            100.0 * r.accuracy,
-            r.samples_per_second,
-            short(r.time_left)
-        );
+        let text = || {
+            format!(
+                "loss {:.4}  accuracy {:.2}%  {:.0} images/s  {} left",
+                r.loss,
+                100.0 * r.accuracy,
+                r.samples_per_second,
+                short(r.time_left)
+            )
+        };
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {}/{}", r.epoch, self.epochs));
             bar.set_length(r.steps);
             bar.set_position(r.step);
-            bar.set_message(text);
+            bar.set_message(text());
         } else if !self.json && self.last_line.elapsed() >= EVERY && r.step < r.steps {
             self.last_line = Instant::now();
             self.say(&format!(
-                "epoch {}/{}  step {}/{}  {text}",
-                r.epoch, self.epochs, r.step, r.steps
+                "epoch {}/{}  step {}/{}  {}",
+                r.epoch,
+                self.epochs,
+                r.step,
+                r.steps,
+                text()
             ));
         }
     }

@@ -64,14 +64,18 @@ impl<T: Real> Tensor<T> {
         }
     }
 
-    /// Element type and shape.
-    pub fn ty(&self) -> TensorType {
-        let dtype = match self.data {
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        match self.data {
             Data::Real(_) => DType::F32,
             Data::Index(_) => DType::U32,
-        };
+        }
+    }
+
+    /// Element type and shape.
+    pub fn ty(&self) -> TensorType {
         TensorType {
-            dtype,
+            dtype: self.dtype(),
             shape: self.shape.clone(),
         }
     }
@@ -87,6 +91,14 @@ impl<T: Real> Tensor<T> {
     /// Integer elements; shape rules guarantee that an operation is only handed the type it asked for.
     pub fn indices(&self) -> &[u32] {
         match &self.data {
+            Data::Index(values) => values,
+            Data::Real(_) => unreachable!("an integer tensor was expected"),
+        }
+    }
+
+    /// The same, to change them.
+    pub fn indices_mut(&mut self) -> &mut [u32] {
+        match &mut self.data {
             Data::Index(values) => values,
             Data::Real(_) => unreachable!("an integer tensor was expected"),
         }

@@ -13,7 +13,7 @@ pub use store::Store;
 
 use crate::error::{Error, Result};
 use crate::plan::Target;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// An open device with its queue.
 pub struct Gpu {
@@ -161,7 +161,7 @@ impl Gpu {
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
         self.queue.submit([encoder.finish()]);
-        let (sender, receiver) = flume::bounded(1);
+        let (sender, receiver) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             let _ = sender.send(result);
         });

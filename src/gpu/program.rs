@@ -277,37 +277,39 @@ impl Program {
         Ok(())
     }
 
-    /// Submits one step for each row of `scalars`, whose values are in the order of [`Program::scalar_names`];
-    /// at most [`MAX_STEPS_PER_SUBMIT`]. Does not wait.
+    /// Submits `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`]. Does not wait. `scalars` holds a row for each of them, one
+    /// after another, with the values in the order of [`Program::scalar_names`].
     ///
     /// # Errors
-    /// If a row has another length, there are too many, or the device failed.
-    pub fn run(&mut self, gpu: &Gpu, scalars: &[Vec<Scalar>]) -> Result<wgpu::SubmissionIndex> {
+    /// If there are too many steps or not as many scalars as they take, or the device failed.
+    pub fn run(
+        &mut self,
+        gpu: &Gpu,
+        steps: usize,
+        scalars: &[Scalar],
+    ) -> Result<wgpu::SubmissionIndex> {
         let table = &mut self.scalars;
-        let words = table.stride as usize / 4;
-        if scalars.len() > MAX_STEPS_PER_SUBMIT
-            || scalars.iter().any(|row| row.len() != table.names.len())
-        {
+        if steps > MAX_STEPS_PER_SUBMIT || scalars.len() != steps * table.names.len() {
             return Err(Error::Graph(format!(
-                "a submission takes up to {MAX_STEPS_PER_SUBMIT} rows of {} scalars",
-                table.names.len()
+                "a submission takes up to {MAX_STEPS_PER_SUBMIT} rows of {} scalars, not {steps} steps with {}",
+                table.names.len(),
+                scalars.len()
             )));
         }
-        for (r, row) in scalars.iter().enumerate() {
-            for (c, scalar) in row.iter().enumerate() {
-                table.host[(r * table.names.len() + c) * words] = match *scalar {
-                    Scalar::U32(x) => x,
-                    Scalar::I32(x) => x.cast_unsigned(),
-                    Scalar::F32(x) => x.to_bits(),
-                };
-            }
+        let words = table.stride as usize / 4;
+        for (place, scalar) in table.host.iter_mut().step_by(words).zip(scalars) {
+            *place = match *scalar {
+                Scalar::U32(x) => x,
+                Scalar::I32(x) => x.cast_unsigned(),
+                Scalar::F32(x) => x.to_bits(),
+            };
         }
         if let Some(rows) = &table.rows {
-            let used = scalars.len() * table.row_bytes() as usize / 4;
+            let used = scalars.len() * words;
             gpu.queue
                 .write_buffer(rows, 0, bytemuck::cast_slice(&table.host[..used]));
         }
-        let submission = gpu.queue.submit([self.encode(gpu, scalars.len())]);
+        let submission = gpu.queue.submit([self.encode(gpu, steps)]);
         gpu.check()?;
         Ok(submission)
     }

@@ -1,27 +1,29 @@
 //! A ring of staging buffers: small results come back while the device works on.
 
-use super::{Gpu, store};
-use crate::cpu::Tensor;
+use super::Gpu;
 use crate::error::{Error, Result};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// How long a callback may take after the device has done what it waits for.
 const CALLBACK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Copies a few variables to the host without waiting for the device.
+/// Copies a few `f32` variables to the host without waiting for the device.
 pub struct Readback {
     sources: Vec<(TensorType, wgpu::Buffer)>,
     slots: Vec<Slot>,
     next: usize,
     oldest: usize,
     pending: usize,
+    /// What was taken last.
+    values: Vec<f32>,
 }
 
 struct Slot {
     staging: wgpu::Buffer,
-    sender: flume::Sender<bool>,
-    receiver: flume::Receiver<bool>,
+    sender: mpsc::SyncSender<bool>,
+    receiver: mpsc::Receiver<bool>,
     submission: Option<wgpu::SubmissionIndex>,
 }
 
@@ -29,8 +31,11 @@ impl Readback {
     /// A ring of `depth` slots for `sources`.
     ///
     /// # Errors
-    /// If the device is out of memory.
+    /// If one is not `f32`, or the device is out of memory.
     pub fn new(gpu: &Gpu, sources: Vec<(TensorType, wgpu::Buffer)>, depth: usize) -> Result<Self> {
+        if let Some((ty, _)) = sources.iter().find(|(ty, _)| ty.dtype != DType::F32) {
+            return Err(Error::Graph(format!("a {ty} can't be read back as f32")));
+        }
         let bytes: u64 = sources.iter().map(|(ty, _)| ty.bytes() as u64).sum();
         let slots = (0..depth)
             .map(|_| {
@@ -42,7 +47,7 @@ impl Readback {
                         mapped_at_creation: false,
                     })
                 })?;
-                let (sender, receiver) = flume::bounded(1);
+                let (sender, receiver) = mpsc::sync_channel(1);
                 Ok(Slot {
                     staging,
                     sender,
@@ -57,6 +62,7 @@ impl Readback {
             next: 0,
             oldest: 0,
             pending: 0,
+            values: Vec::with_capacity(bytes as usize / 4),
         })
     }
 
@@ -94,12 +100,12 @@ impl Readback {
         Ok(())
     }
 
-    /// The oldest values that were asked for: `None` if they are not there yet, or (the only case
-    /// with `wait`) none were asked for.
+    /// The oldest values that were asked for, those of all variables one after another: `None` if they are not there yet,
+    /// or (the only case with `wait`) none were asked for.
     ///
     /// # Errors
     /// If the device failed.
-    pub fn take(&mut self, gpu: &Gpu, wait: bool) -> Result<Option<Vec<Tensor<f32>>>> {
+    pub fn take(&mut self, gpu: &Gpu, wait: bool) -> Result<Option<&[f32]>> {
         if self.pending == 0 {
             return Ok(None);
         }
@@ -131,23 +137,18 @@ impl Readback {
                 gpu.info.name
             )));
         }
-        let values = {
+        {
             let view = slot.staging.get_mapped_range(..).map_err(|e| {
                 Error::Device(format!("{}: reading back failed: {e}", gpu.info.name))
             })?;
-            let mut at = 0;
-            self.sources
-                .iter()
-                .map(|(ty, _)| {
-                    let bytes = view[at..at + ty.bytes()].to_vec();
-                    at += ty.bytes();
-                    store::tensor(ty, bytes)
-                })
-                .collect::<Result<Vec<_>>>()?
-        };
+            let words = view.chunks_exact(4);
+            self.values.clear();
+            self.values
+                .extend(words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+        }
         slot.staging.unmap();
         self.oldest = (self.oldest + 1) % self.slots.len();
         self.pending -= 1;
-        Ok(Some(values))
+        Ok(Some(&self.values))
     }
 }

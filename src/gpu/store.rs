@@ -23,17 +23,17 @@ impl Store {
     /// # Errors
     /// If the device is out of memory, or the variable has another type.
     pub fn set(&mut self, gpu: &Gpu, name: &str, value: &Tensor<f32>) -> Result<()> {
-        let ty = value.ty();
         if !self.variables.contains_key(name) {
+            let ty = value.ty();
             let bytes = (ty.bytes() as u64).next_multiple_of(16).max(16);
             let buffer = gpu.buffer(name, bytes, wgpu::BufferUsages::STORAGE)?;
-            self.variables
-                .insert(name.to_string(), (ty.clone(), buffer));
+            self.variables.insert(name.to_string(), (ty, buffer));
         }
         let (known, buffer) = self.get(name)?;
-        if *known != ty {
+        if (known.dtype, &known.shape) != (value.dtype(), &value.shape) {
             return Err(Error::Graph(format!(
-                "variable {name} is a {known}, not a {ty}"
+                "variable {name} is a {known}, not a {}",
+                value.ty()
             )));
         }
         match &value.data {

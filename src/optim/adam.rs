@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2015). PyTorch `torch.optim.Adam`.
 
-use super::{Optimizer, require, scalar, state, state_name};
+use super::{Optimizer, Scalars, require, scalar, state, state_name};
 use crate::error::Result;
 use crate::graph::{Builder, Var};
 use crate::tensor::TensorType;
@@ -81,15 +81,15 @@ impl Optimizer for Adam {
         Ok(())
     }
 
-    fn scalars(&self, step: u64, lr: f64) -> Vec<(&'static str, f32)> {
+    fn scalars(&self, step: u64, lr: f64) -> Scalars {
         let correction = |beta: f64| 1.0 - beta.powf(step as f64);
-        vec![
+        Scalars::from_iter([
             (STEP_SIZE, (lr / correction(self.beta1)) as f32),
             (
                 RSQRT_CORRECTION,
                 correction(self.beta2).sqrt().recip() as f32,
             ),
-        ]
+        ])
     }
 }
 

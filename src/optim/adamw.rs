@@ -1,7 +1,7 @@
 //! Adam with decoupled weight decay (Loshchilov and Hutter 2019). PyTorch `torch.optim.AdamW`.
 
 use super::adam::{Adam, Direction};
-use super::{Optimizer, scalar};
+use super::{Optimizer, Scalars, scalar};
 use crate::error::Result;
 use crate::graph::{Builder, Var};
 use crate::tensor::TensorType;
@@ -93,7 +93,7 @@ impl Optimizer for AdamW {
         Ok(())
     }
 
-    fn scalars(&self, step: u64, lr: f64) -> Vec<(&'static str, f32)> {
+    fn scalars(&self, step: u64, lr: f64) -> Scalars {
         let mut scalars = self.adam().scalars(step, lr);
         scalars.push((DECAY, (1.0 - lr * self.weight_decay) as f32));
         scalars

@@ -21,6 +21,9 @@ use crate::graph::{Builder, Var};
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
+/// Scalar inputs of an optimizer, without an allocation: every step asks for them.
+pub type Scalars = arrayvec::ArrayVec<(&'static str, f32), 4>;
+
 /// A rule that moves parameters along their gradients.
 pub trait Optimizer {
     /// Learning rate that a [`Schedule`] scales.
@@ -46,8 +49,8 @@ pub trait Optimizer {
         grads: &[Var<'g>],
     ) -> Result<()>;
 
-    /// Values of the scalar inputs at step number `step`, from 1, with learning rate `lr`.
-    fn scalars(&self, step: u64, lr: f64) -> Vec<(&'static str, f32)>;
+    /// Names and values of the scalar inputs at step number `step`, from 1, with learning rate `lr`; always in one order.
+    fn scalars(&self, step: u64, lr: f64) -> Scalars;
 }
 
 /// The `[optimizer]` table of a run: `name` says which, the other settings have PyTorch's defaults.

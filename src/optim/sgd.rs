@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum, Nesterov's too. PyTorch `torch.optim.SGD`; Sutskever et al. 2013.
 
-use super::{Optimizer, require, scalar, state, state_name};
+use super::{Optimizer, Scalars, require, scalar, state, state_name};
 use crate::error::Result;
 use crate::graph::{Builder, Var};
 use crate::tensor::TensorType;
@@ -96,7 +96,7 @@ impl Optimizer for Sgd {
         Ok(())
     }
 
-    fn scalars(&self, _step: u64, lr: f64) -> Vec<(&'static str, f32)> {
-        vec![(LR, lr as f32)]
+    fn scalars(&self, _step: u64, lr: f64) -> Scalars {
+        Scalars::from_iter([(LR, lr as f32)])
     }
 }

@@ -152,11 +152,11 @@ impl Memory {
     ///
     /// # Errors
     /// If the device has no room for it.
-    pub fn set(&mut self, engine: &Engine, name: &str, value: Tensor<f32>) -> Result<()> {
+    pub fn set(&mut self, engine: &Engine, name: &str, value: &Tensor<f32>) -> Result<()> {
         match (self, engine) {
-            (Memory::Gpu(store), Engine::Gpu(gpu)) => store.set(gpu, name, &value),
+            (Memory::Gpu(store), Engine::Gpu(gpu)) => store.set(gpu, name, value),
             (Memory::Cpu(variables), _) => {
-                variables.insert(name.to_string(), Arc::new(value));
+                variables.insert(name.to_string(), Arc::new(value.clone()));
                 Ok(())
             }
             _ => Err(mismatch()),
@@ -241,10 +241,10 @@ pub enum Runner {
 
 impl Runner {
     /// Names of the scalar inputs, in the order in which rows give their values.
-    pub fn scalar_names(&self) -> Vec<String> {
+    pub fn scalar_names(&self) -> &[String] {
         match self {
-            Runner::Gpu(program) => program.scalar_names().to_vec(),
-            Runner::Cpu { names, .. } => names.clone(),
+            Runner::Gpu(program) => program.scalar_names(),
+            Runner::Cpu { names, .. } => names,
         }
     }
 
@@ -256,18 +256,21 @@ impl Runner {
         }
     }
 
-    /// Runs a step for each row of scalars. On a device, submits and does not wait.
+    /// Runs `steps` steps with their rows of scalars, one after another. On a device, submits and does not wait.
     ///
     /// # Errors
-    /// If the device failed, or a row does not fit.
+    /// If the device failed, or the rows do not fit.
     pub fn run(
         &mut self,
         engine: &Engine,
         memory: &mut Memory,
-        rows: &[Vec<Scalar>],
+        steps: usize,
+        scalars: &[Scalar],
     ) -> Result<()> {
         match (self, engine, memory) {
-            (Runner::Gpu(program), Engine::Gpu(gpu), _) => program.run(gpu, rows).map(|_| ()),
+            (Runner::Gpu(program), Engine::Gpu(gpu), _) => {
+                program.run(gpu, steps, scalars).map(|_| ())
+            }
             (
                 Runner::Cpu {
                     graph,
@@ -278,7 +281,8 @@ impl Runner {
                 _,
                 Memory::Cpu(variables),
             ) => {
-                for row in rows {
+                for step in 0..steps {
+                    let row = &scalars[step * names.len()..][..names.len()];
                     let inputs: HashMap<String, Arc<Tensor<f32>>> = names
                         .iter()
                         .zip(types.iter().zip(row))

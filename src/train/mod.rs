@@ -9,6 +9,7 @@ mod pace;
 mod report;
 mod reports;
 mod run_folder;
+mod scalars;
 mod session;
 mod source;
 pub mod weights;

@@ -7,16 +7,18 @@ use super::loaded::{Loaded, load, placed};
 use super::pace::Pace;
 use super::reports::{EpochReport, Evaluation, Observer, StepReport, epoch_line};
 use super::run_folder::RunFolder;
-use super::source::{self, HostBatch};
+use super::scalars::{Rows, StepInputs};
+use super::source;
 use super::weights::{self, Checkpoint};
 use crate::cpu::Tensor;
 use crate::data::{Dataset, ImageSet};
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
+use crate::graph::Graph;
 use crate::nn::Network;
-use crate::plan::Scalar;
 use crate::settings::Settings;
 use crate::tensor::TensorType;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,16 +30,35 @@ pub struct Session<'e> {
     settings: Settings,
     network: Network,
     memory: Memory,
-    train: Option<Runner>,
-    train_data: Option<Loaded>,
-    test: Runner,
-    test_data: Loaded,
+    train: Option<Stage>,
+    test: Stage,
     state: Vec<String>,
     metrics: Option<Readback>,
     epoch: u32,
     step: u64,
     peak_bytes: u64,
     train_samples: usize,
+}
+
+/// A step that is ready to run, the set that it reads, and its scalar inputs.
+struct Stage {
+    runner: Runner,
+    data: Loaded,
+    rows: Rows,
+}
+
+impl Stage {
+    fn new(
+        engine: &Engine,
+        memory: &Memory,
+        settings: &Settings,
+        graph: Graph,
+        data: Loaded,
+    ) -> Result<Stage> {
+        let runner = engine.prepare(graph, memory)?;
+        let rows = Rows::new(runner.scalar_names(), settings.optimizer.optimizer())?;
+        Ok(Stage { runner, data, rows })
+    }
 }
 
 /// Position in the settings' order of random streams where the network's weights begin.
@@ -69,12 +90,12 @@ impl<'e> Session<'e> {
             .map(|p| (p.name.clone(), p.ty.clone()))
             .collect();
         for (name, ty) in session.settings.optimizer.optimizer().state(&parameters) {
-            session.memory.set(engine, &name, Tensor::zeros(&ty))?;
+            session.memory.set(engine, &name, &Tensor::zeros(&ty))?;
             session.state.push(name);
         }
-        session.train = Some(engine.prepare(graph, &session.memory)?);
         session.train_samples = data.set.len();
-        session.train_data = Some(data);
+        let stage = Stage::new(engine, &session.memory, &session.settings, graph, data)?;
+        session.train = Some(stage);
         session.metrics = session.memory.readback(engine, &METRICS)?;
         session.note_memory();
         Ok(session)
@@ -113,23 +134,21 @@ impl<'e> Session<'e> {
         };
         let mut state = Vec::new();
         for (parameter, value) in network.parameters.iter().zip(values) {
-            memory.set(engine, &parameter.name, value)?;
+            memory.set(engine, &parameter.name, &value)?;
             state.push(parameter.name.clone());
         }
         for name in METRICS {
-            memory.set(engine, name, Tensor::zeros(&TensorType::f32([])))?;
+            memory.set(engine, name, &Tensor::zeros(&TensorType::f32([])))?;
         }
-        let test_data = load(engine, &mut memory, shape, streamed, test)?;
-        let test = engine.prepare(graph, &memory)?;
+        let data = load(engine, &mut memory, shape, streamed, test)?;
+        let test = Stage::new(engine, &memory, &settings, graph, data)?;
         Ok(Session {
             engine,
             settings,
             network,
             memory,
             train: None,
-            train_data: None,
             test,
-            test_data,
             state,
             metrics: None,
             epoch: 0,
@@ -152,8 +171,9 @@ impl<'e> Session<'e> {
 
     /// Bytes that weights, state, data and the steps' workspace take by plan, on a device.
     pub fn planned_bytes(&self) -> u64 {
-        let train = self.train.as_ref().map_or(0, Runner::workspace_bytes);
-        self.memory.bytes() + train + self.test.workspace_bytes()
+        let stages = self.train.iter().chain([&self.test]);
+        let steps: u64 = stages.map(|stage| stage.runner.workspace_bytes()).sum();
+        self.memory.bytes() + steps
     }
 
     /// Makes the run end after `epochs` epochs in all.
@@ -200,7 +220,7 @@ impl<'e> Session<'e> {
                     "it holds {name}, which this run does not have"
                 )));
             }
-            self.memory.set(self.engine, &name, value)?;
+            self.memory.set(self.engine, &name, &value)?;
         }
         (self.epoch, self.step) = (checkpoint.epoch, checkpoint.step);
         Ok(())
@@ -286,16 +306,12 @@ impl<'e> Session<'e> {
 
     fn run_epoch(&mut self, observer: &mut dyn Observer) -> Result<EpochReport> {
         let start = Instant::now();
-        let (mut train, data) = match (self.train.take(), self.train_data.take()) {
-            (Some(train), Some(data)) => (train, data),
-            _ => {
-                return Err(Error::Training(
-                    "this session was made for evaluation".to_string(),
-                ));
-            }
-        };
-        let totals = self.train_steps(&mut train, &data, observer, start);
-        (self.train, self.train_data) = (Some(train), Some(data));
+        let mut train = self
+            .train
+            .take()
+            .ok_or_else(|| Error::Training("this session was made for evaluation".to_string()))?;
+        let totals = self.train_steps(&mut train, observer, start);
+        self.train = Some(train);
         let totals = totals?;
         let seconds = start.elapsed().as_secs_f64();
         let epoch = self.epoch + 1;
@@ -320,11 +336,11 @@ impl<'e> Session<'e> {
 
     fn train_steps(
         &mut self,
-        train: &mut Runner,
-        data: &Loaded,
+        train: &mut Stage,
         observer: &mut dyn Observer,
         start: Instant,
     ) -> Result<Totals> {
+        let Stage { runner, data, rows } = train;
         let (engine, samples, batch) = (self.engine, data.set.len(), self.settings.batch);
         let order = source::order(
             samples,
@@ -341,26 +357,32 @@ impl<'e> Session<'e> {
                 .map_or(full, |most| first + most.saturating_sub(self.step)),
         );
         let skipped = first as usize * batch;
-        let feed = self.begin_pass(data, order, skipped)?;
-        let names = train.scalar_names();
-        let mut pace = Pace::new(if data.streamed { 1 } else { train.max_steps() });
-        let mut asked: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
+        zero_metrics(engine, &mut self.memory)?;
+        let stream = data.begin(engine, &mut self.memory, order, skipped)?;
+        let planned = self.planned_steps();
+        let mut pace = Pace::new(if data.streamed { 1 } else { runner.max_steps() });
+        let mut asked: VecDeque<u64> = VecDeque::new();
         let mut done = first;
         let mut latest = Totals::default();
         while done < steps {
             let count = pace.steps().min(steps - done);
-            let rows: Vec<Vec<Scalar>> = (done..done + count)
-                .map(|i| {
-                    let cursor = i as usize * batch;
-                    let valid = batch.min(samples - cursor);
-                    let cursor = if data.streamed { 0 } else { cursor };
-                    self.row(&names, cursor, valid, self.step + (i - done))
-                })
-                .collect::<Result<_>>()?;
-            if let Some(batches) = &feed {
-                self.feed(data, batches)?;
+            rows.clear();
+            for i in 0..count {
+                let at = (done + i) as usize * batch;
+                let valid = batch.min(samples - at);
+                let cursor = data.cursor(at);
+                rows.push(&inputs(
+                    &self.settings,
+                    planned,
+                    self.step + i,
+                    cursor,
+                    valid,
+                ));
             }
-            train.run(engine, &mut self.memory, &rows)?;
+            if let Some(stream) = &stream {
+                data.feed(engine, &mut self.memory, stream)?;
+            }
+            runner.run(engine, &mut self.memory, count as usize, rows.values())?;
             done += count;
             self.step += count;
             let seen = samples.min(done as usize * batch) - skipped;
@@ -395,69 +417,6 @@ impl<'e> Session<'e> {
         self.check_loss(&latest)?;
         observer.step(&self.step_report(&latest, first..steps, steps, start));
         Ok(latest)
-    }
-
-    /// Zeroes the metrics and says in what order samples come; for a streamed set, starts the thread that reads them, after
-    /// the first `skipped`.
-    fn begin_pass(
-        &mut self,
-        data: &Loaded,
-        mut order: Vec<u32>,
-        skipped: usize,
-    ) -> Result<Option<flume::Receiver<HostBatch>>> {
-        for name in METRICS {
-            self.memory
-                .set(self.engine, name, Tensor::zeros(&TensorType::f32([])))?;
-        }
-        if data.streamed {
-            order.drain(..skipped);
-            return Ok(Some(source::stream(
-                data.set.clone(),
-                order,
-                data.shape.batch,
-            )));
-        }
-        let order = Tensor::index([order.len()], order);
-        self.memory
-            .set(self.engine, &data.shape.name("order"), order)?;
-        Ok(None)
-    }
-
-    /// Puts the next streamed batch where the graph reads it.
-    fn feed(&mut self, data: &Loaded, batches: &flume::Receiver<HostBatch>) -> Result<()> {
-        let batch = batches
-            .recv()
-            .map_err(|_| Error::Data("the thread that reads the data stopped".to_string()))?;
-        self.memory
-            .set(self.engine, &data.shape.name("images"), batch.images)?;
-        self.memory
-            .set(self.engine, &data.shape.name("labels"), batch.labels)
-    }
-
-    /// Values of the scalar inputs `names` for one step.
-    fn row(&self, names: &[String], cursor: usize, valid: usize, step: u64) -> Result<Vec<Scalar>> {
-        let planned = self.planned_steps();
-        let lr =
-            self.settings
-                .schedule
-                .lr(self.settings.optimizer.optimizer().lr(), step + 1, planned);
-        let optimizer = self.settings.optimizer.optimizer().scalars(step + 1, lr);
-        names
-            .iter()
-            .map(|name| match name.as_str() {
-                "cursor" => Ok(Scalar::from(cursor)),
-                "valid" => Ok(Scalar::from(valid)),
-                "step" => Ok(Scalar::U32(step as u32)),
-                "inverse_valid" => Ok(Scalar::F32(1.0 / valid as f32)),
-                other => optimizer
-                    .iter()
-                    .find(|(known, _)| *known == other)
-                    .map(|(_, value)| Scalar::F32(*value))
-                    .ok_or_else(|| {
-                        Error::Graph(format!("nobody gives a value to the input {other}"))
-                    }),
-            })
-            .collect()
     }
 
     /// Steps of a whole epoch.
@@ -543,23 +502,28 @@ impl<'e> Session<'e> {
         &mut self,
         mut after: impl FnMut(&Runner, usize) -> Result<()>,
     ) -> Result<Evaluation> {
-        let data = Loaded {
-            shape: self.test_data.shape.clone(),
-            set: self.test_data.set.clone(),
-            streamed: self.test_data.streamed,
-        };
+        let planned = self.planned_steps();
+        let Session {
+            engine,
+            settings,
+            memory,
+            test: Stage { runner, data, rows },
+            step,
+            ..
+        } = self;
         let (samples, batch) = (data.set.len(), data.shape.batch);
-        let feed = self.begin_pass(&data, source::order(samples, false, 0, 0), 0)?;
-        let names = self.test.scalar_names();
-        for start in (0..samples).step_by(batch) {
-            let valid = batch.min(samples - start);
-            let cursor = if data.streamed { 0 } else { start };
-            let row = self.row(&names, cursor, valid, self.step)?;
-            if let Some(batches) = &feed {
-                self.feed(&data, batches)?;
+        zero_metrics(engine, memory)?;
+        let order = source::order(samples, false, 0, 0);
+        let stream = data.begin(engine, memory, order, 0)?;
+        for at in (0..samples).step_by(batch) {
+            let valid = batch.min(samples - at);
+            rows.clear();
+            rows.push(&inputs(settings, planned, *step, data.cursor(at), valid));
+            if let Some(stream) = &stream {
+                data.feed(engine, memory, stream)?;
             }
-            self.test.run(self.engine, &mut self.memory, &[row])?;
-            after(&self.test, valid)?;
+            runner.run(engine, memory, 1, rows.values())?;
+            after(runner, valid)?;
         }
         let totals = self.read_totals(samples as u64)?;
         let count = samples as f64;
@@ -579,13 +543,31 @@ struct Totals {
     samples: u64,
 }
 
-fn totals(values: Option<Vec<Tensor<f32>>>, samples: Option<u64>) -> Totals {
-    match (values.as_deref(), samples) {
-        (Some([loss, correct]), Some(samples)) => Totals {
-            loss: f64::from(loss.reals()[0]),
-            correct: f64::from(correct.reals()[0]),
+fn totals(values: Option<&[f32]>, samples: Option<u64>) -> Totals {
+    match (values, samples) {
+        (Some(&[loss, correct]), Some(samples)) => Totals {
+            loss: f64::from(loss),
+            correct: f64::from(correct),
             samples,
         },
         _ => Totals::default(),
     }
+}
+
+/// What the scalar inputs of step number `step`, from 0, of `planned` are computed from.
+fn inputs(settings: &Settings, planned: u64, step: u64, cursor: usize, valid: usize) -> StepInputs {
+    let optimizer = settings.optimizer.optimizer();
+    let lr = settings.schedule.lr(optimizer.lr(), step + 1, planned);
+    StepInputs {
+        cursor,
+        valid,
+        step,
+        optimizer: optimizer.scalars(step + 1, lr),
+    }
+}
+
+fn zero_metrics(engine: &Engine, memory: &mut Memory) -> Result<()> {
+    METRICS
+        .iter()
+        .try_for_each(|name| memory.set(engine, name, &Tensor::zeros(&TensorType::f32([]))))
 }

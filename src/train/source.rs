@@ -2,20 +2,24 @@
 
 use crate::cpu::Tensor;
 use crate::data::{ImageSet, sequential, shuffled};
-use std::sync::Arc;
+use crate::error::{Error, Result};
+use crate::tensor::TensorType;
+use std::sync::{Arc, mpsc};
 
 /// Bytes packed four to a word, little endian, the last word filled up with zeros.
 pub(crate) fn pack(bytes: &[u8]) -> Vec<u32> {
-    let mut words = Vec::with_capacity(bytes.len().div_ceil(4));
+    words(bytes).collect()
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
     let chunks = bytes.chunks_exact(4);
     let rest = chunks.remainder();
-    words.extend(chunks.map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
-    if !rest.is_empty() {
-        let mut last = [0; 4];
-        last[..rest.len()].copy_from_slice(rest);
-        words.push(u32::from_le_bytes(last));
-    }
-    words
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    let last = (!rest.is_empty()).then_some(u32::from_le_bytes(last));
+    chunks
+        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .chain(last)
 }
 
 /// The order in which an epoch visits the samples.
@@ -33,38 +37,71 @@ pub(super) struct HostBatch {
     pub labels: Tensor<f32>,
 }
 
-/// Starts a thread that puts the batches of `order` together and stays a few ahead. The last batch is filled up by
-/// repeating its last sample.
-pub(super) fn stream(
-    set: Arc<ImageSet>,
-    order: Vec<u32>,
-    batch: usize,
-) -> flume::Receiver<HostBatch> {
-    const AHEAD: usize = 4;
-    let (sender, receiver) = flume::bounded(AHEAD);
-    std::thread::spawn(move || {
-        for indices in order.chunks(batch) {
-            let last = indices.len() - 1;
-            let picked = (0..batch).map(|i| indices[i.min(last)] as usize);
-            let mut bytes = Vec::with_capacity(batch * set.height * set.width * set.channels);
-            let mut labels = Vec::with_capacity(batch);
-            for index in picked {
-                bytes.extend_from_slice(set.image(index));
-                labels.push(set.labels[index]);
-            }
-            let words = pack(&bytes);
-            let images = Tensor::index([words.len()], words);
-            let sent = sender.send(HostBatch {
-                images,
-                labels: Tensor::index([batch], labels),
-            });
-            if sent.is_err() {
-                // The session ended before the epoch did.
-                return;
-            }
+impl HostBatch {
+    fn new(set: &ImageSet, batch: usize) -> Self {
+        let bytes = batch * set.height * set.width * set.channels;
+        HostBatch {
+            images: Tensor::zeros(&TensorType::u32([bytes.div_ceil(4)])),
+            labels: Tensor::zeros(&TensorType::u32([batch])),
         }
-    });
-    receiver
+    }
+
+    /// Takes the samples `indices` of `set`, the last of them again until the batch is full. `bytes` is scratch.
+    fn fill(&mut self, set: &ImageSet, indices: &[u32], bytes: &mut Vec<u8>) {
+        let last = indices.len() - 1;
+        bytes.clear();
+        for (i, label) in self.labels.indices_mut().iter_mut().enumerate() {
+            let index = indices[i.min(last)] as usize;
+            bytes.extend_from_slice(set.image(index));
+            *label = set.labels[index];
+        }
+        for (place, word) in self.images.indices_mut().iter_mut().zip(words(bytes)) {
+            *place = word;
+        }
+    }
+}
+
+/// Batches from a thread that stays a few ahead.
+pub(super) struct Stream {
+    filled: mpsc::Receiver<HostBatch>,
+    used: mpsc::SyncSender<HostBatch>,
+}
+
+impl Stream {
+    /// Starts the thread that puts the batches of `order` together.
+    pub fn new(set: Arc<ImageSet>, order: Vec<u32>, batch: usize) -> Stream {
+        const AHEAD: usize = 4;
+        let (sender, filled) = mpsc::sync_channel(AHEAD);
+        // Room for all there are: those ahead, the one that is filled and the one that is read.
+        let (used, spare) = mpsc::sync_channel(AHEAD + 2);
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            for indices in order.chunks(batch) {
+                let spare = spare.try_recv();
+                let mut next = spare.unwrap_or_else(|_| HostBatch::new(&set, batch));
+                next.fill(&set, indices, &mut bytes);
+                if sender.send(next).is_err() {
+                    // The session ended before the epoch did.
+                    return;
+                }
+            }
+        });
+        Stream { filled, used }
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// If the thread ended: there is none.
+    pub fn next(&self) -> Result<HostBatch> {
+        let next = self.filled.recv();
+        next.map_err(|_| Error::Data("the thread that reads the data stopped".to_string()))
+    }
+
+    /// Hands a batch back, whose memory then serves another.
+    pub fn give_back(&self, batch: HostBatch) {
+        let _ = self.used.try_send(batch);
+    }
 }
 
 #[cfg(test)]
@@ -85,9 +122,13 @@ mod tests {
             width: 1,
             channels: 1,
         };
-        let batches: Vec<HostBatch> = stream(Arc::new(set), vec![2, 0, 1], 2).iter().collect();
-        let labels: Vec<&[u32]> = batches.iter().map(|b| b.labels.indices()).collect();
-        assert_eq!(labels, [&[2, 0], &[1, 1]]);
-        assert_eq!(batches[1].images.indices(), [0x0b0b]);
+        let stream = Stream::new(Arc::new(set), vec![2, 0, 1], 2);
+        let first = stream.next().unwrap();
+        assert_eq!(first.labels.indices(), [2, 0]);
+        stream.give_back(first);
+        let second = stream.next().unwrap();
+        assert_eq!(second.labels.indices(), [1, 1]);
+        assert_eq!(second.images.indices(), [0x0b0b]);
+        assert!(stream.next().is_err());
     }
 }

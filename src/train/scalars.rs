@@ -1,0 +1,113 @@
+//! The scalar inputs of a step: where each gets its value, found once; the rows of a submission, in memory that is reused.
+
+use crate::error::{Error, Result};
+use crate::optim::{Optimizer, Scalars};
+use crate::plan::Scalar;
+
+/// What a step's scalar inputs are computed from.
+pub(super) struct StepInputs {
+    /// Place of the first sample in the order of the pass.
+    pub cursor: usize,
+    /// Samples that count.
+    pub valid: usize,
+    /// Steps before this one.
+    pub step: u64,
+    /// The optimizer's own.
+    pub optimizer: Scalars,
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    Cursor,
+    Valid,
+    Step,
+    InverseValid,
+    Optimizer(usize),
+}
+
+/// Rows of scalar inputs, one after another.
+pub(super) struct Rows {
+    sources: Vec<Source>,
+    values: Vec<Scalar>,
+}
+
+impl Rows {
+    /// Rows of the inputs `names`, some of which may be of `optimizer`.
+    ///
+    /// # Errors
+    /// If nobody gives a value to one.
+    pub fn new(names: &[String], optimizer: &dyn Optimizer) -> Result<Self> {
+        let own = optimizer.scalars(1, optimizer.lr());
+        let source = |name: &String| match name.as_str() {
+            "cursor" => Ok(Source::Cursor),
+            "valid" => Ok(Source::Valid),
+            "step" => Ok(Source::Step),
+            "inverse_valid" => Ok(Source::InverseValid),
+            other => own
+                .iter()
+                .position(|(known, _)| *known == other)
+                .map(Source::Optimizer)
+                .ok_or_else(|| Error::Graph(format!("nobody gives a value to the input {other}"))),
+        };
+        Ok(Rows {
+            sources: names.iter().map(source).collect::<Result<_>>()?,
+            values: Vec::new(),
+        })
+    }
+
+    /// Removes all rows.
+    pub fn clear(&mut self) {
+        self.values.clear();
+    }
+
+    /// Adds the row of a step.
+    pub fn push(&mut self, step: &StepInputs) {
+        let values = self.sources.iter().map(|source| match *source {
+            Source::Cursor => Scalar::from(step.cursor),
+            Source::Valid => Scalar::from(step.valid),
+            Source::Step => Scalar::U32(step.step as u32),
+            Source::InverseValid => Scalar::F32(1.0 / step.valid as f32),
+            Source::Optimizer(index) => Scalar::F32(step.optimizer[index].1),
+        });
+        self.values.extend(values);
+    }
+
+    /// The values of all rows.
+    pub fn values(&self) -> &[Scalar] {
+        &self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::{AdamW, Sgd};
+
+    #[test]
+    fn values_come_in_the_order_of_the_names() {
+        let optimizer = Sgd {
+            lr: 0.5,
+            ..Sgd::default()
+        };
+        let names =
+            ["optimizer.lr", "valid", "inverse_valid", "step", "cursor"].map(str::to_string);
+        let mut rows = Rows::new(&names, &optimizer).unwrap();
+        rows.push(&StepInputs {
+            cursor: 12,
+            valid: 4,
+            step: 3,
+            optimizer: optimizer.scalars(4, 0.5),
+        });
+        use Scalar::{F32, U32};
+        assert_eq!(
+            rows.values(),
+            [F32(0.5), U32(4), F32(0.25), U32(3), U32(12)]
+        );
+    }
+
+    #[test]
+    fn an_input_that_nobody_knows_is_an_error() {
+        let error = Rows::new(&["momentum".to_string()], &AdamW::default());
+        assert!(error.is_err_and(|e| e.to_string().contains("momentum")));
+    }
+}
