@@ -85,15 +85,13 @@ fn fetch_columns(lines: ColumnLines, k: i32) -> mat4x4<f32> {
         fetch_column(lines.line[2], k), fetch_column(lines.line[3], k)));
 }
 
-fn multiply_slot(blocks: ptr<function, Blocks>, slot: u32, a: vec4<f32>, b0: mat4x4<f32>, b1: mat4x4<f32>) {
-    let low = broadcast_rows(a, 0u);
-    let high = broadcast_rows(a, 4u);
-    (*blocks)[4u * slot] += b0 * low;
-    (*blocks)[4u * slot + 1u] += b0 * high;
-    if (TILE_COLUMNS > 32u) {
-        (*blocks)[4u * slot + 2u] += b1 * low;
-        (*blocks)[4u * slot + 3u] += b1 * high;
-    }
+struct Rows {
+    low: mat4x4<f32>,
+    high: mat4x4<f32>,
+}
+
+fn slot_rows(slot: vec4<f32>) -> Rows {
+    return Rows(broadcast_rows(slot, 0u), broadcast_rows(slot, 4u));
 }
 
 // The lines a lane reads in one segment.
@@ -109,16 +107,27 @@ fn fetch_row(line: Line, k: i32) -> vec4<f32> {
 
 // Adds k .. k+3 of the segment.
 fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
+    let r0 = slot_rows(fetch_row(lines.row[0], k));
+    let r1 = slot_rows(fetch_row(lines.row[1], k));
     let b0 = fetch_columns(lines.columns0, k);
-    var b1 = b0;
+    (*blocks)[0] += b0 * r0.low;
+    (*blocks)[1] += b0 * r0.high;
+    (*blocks)[4] += b0 * r1.low;
+    (*blocks)[5] += b0 * r1.high;
     if (TILE_COLUMNS > 32u) {
-        b1 = fetch_columns(lines.columns1, k);
+        let b1 = fetch_columns(lines.columns1, k);
+        (*blocks)[2] += b1 * r0.low;
+        (*blocks)[3] += b1 * r0.high;
+        (*blocks)[6] += b1 * r1.low;
+        (*blocks)[7] += b1 * r1.high;
     }
-    multiply_slot(blocks, 0u, fetch_row(lines.row[0], k), b0, b1);
-    multiply_slot(blocks, 1u, fetch_row(lines.row[1], k), b0, b1);
     if (TILE_ROWS > 16u) {
-        multiply_slot(blocks, 2u, fetch_row(lines.row[2], k), b0, b1);
-        multiply_slot(blocks, 3u, fetch_row(lines.row[3], k), b0, b1);
+        let r2 = slot_rows(fetch_row(lines.row[2], k));
+        (*blocks)[8] += b0 * r2.low;
+        (*blocks)[9] += b0 * r2.high;
+        let r3 = slot_rows(fetch_row(lines.row[3], k));
+        (*blocks)[12] += b0 * r3.low;
+        (*blocks)[13] += b0 * r3.high;
     }
 }
 
