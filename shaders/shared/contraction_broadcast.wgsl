@@ -1,26 +1,27 @@
-// The contraction for subgroups of 8: a workgroup is one subgroup and computes TILE_ROWS by TILE_COLUMNS outputs, with
-// no workgroup memory and no barrier. Lane l owns columns 4l .. 4l+3 of every 32, for all rows, in registers. A step
+// The contraction by subgroups: a workgroup is one subgroup and computes TILE_ROWS by TILE_COLUMNS outputs, with no
+// workgroup memory and no barrier. Lane l owns columns 4l .. 4l+3 of every 4 LANES, for all rows, in registers. A step
 // takes 4 k: the lanes read the rows' values between them, each of which reaches the others by subgroupShuffle from a
 // literal lane, and every lane reads the values of its own columns.
 //
-// A slot is 8 rows: lane l holds 4 k of row 8s + l or, where texels hold 4 rows, rows 8s + 4(l/4) .. +3 at k + l%4.
+// A slot is LANES rows: lane l holds 4 k of row l of the slot or, where texels hold 4 rows, rows 4(l/4) .. +3 at k + l%4.
 #import shared/grid
 #import shared/contraction
+#import shared/subgroup_8
 
-// 16 or 32, and 32 or 64; 32 by 64 spills too many registers to be worth it.
+// 16 or 32 rows, and 8 LANES columns or 4 LANES; the larger of both spills too many registers to be worth it.
 override TILE_ROWS: u32 = 16u;
 override TILE_COLUMNS: u32 = 64u;
 // Take the steps of all segments in one loop, finding the lines anew at each: faster where segments are a few steps
 // long, because entering a loop costs llvmpipe a copy of every register it carries.
 override SHORT_SEGMENTS: bool = false;
 
-// A block is 4 rows (the matrix's columns) by this lane's 4 columns; the slot's rows by the first 32 columns are blocks
-// 4s and 4s+1, by the next 32 columns 4s+2 and 4s+3.
-alias Blocks = array<mat4x4<f32>, 16>;
+// A block is 4 rows (the matrix's columns) by this lane's 4 columns. Block i is rows 4i .. 4i+3, of the first 4 LANES
+// columns; with twice as many, of which tiles have 16 rows, block 4 + i is those of the rest.
+alias Blocks = array<mat4x4<f32>, 8>;
 
 // Which row of a slot this lane reads (the first of a texel of 4).
 fn slot_row(tile: Tile, slot: u32, lane: u32) -> Source {
-    return row_at(tile, 8u * slot + select(lane, lane & 4u, fetches_across(SWAP_OPERANDS)));
+    return row_at(tile, LANES * slot + select(lane, lane & ~3u, fetches_across(SWAP_OPERANDS)));
 }
 
 // The line this lane reads for a slot, moved so that its element k is the first it needs in the step at k.
@@ -35,15 +36,22 @@ fn slot_line(row: Source, segment: u32, lane: u32) -> Line {
     return line;
 }
 
-// The values for 4 rows of a slot: matrix column i holds the 4 k of row i.
-fn broadcast_rows(slot: vec4<f32>, lane: u32) -> mat4x4<f32> {
-    let texels = mat4x4<f32>(
-        subgroupShuffle(slot, lane), subgroupShuffle(slot, lane + 1u),
-        subgroupShuffle(slot, lane + 2u), subgroupShuffle(slot, lane + 3u));
+// What the lanes read for the rows of a step: a texel of each slot.
+struct Slots {
+    texel: array<vec4<f32>, 4>,
+}
+
+// The values of the 4 rows of a block: matrix column i holds the 4 k of row i.
+fn block_rows(slots: Slots, block: u32) -> mat4x4<f32> {
+    let texel = slots.texel[4u * block / LANES];
+    let lane = 4u * block % LANES;
+    let rows = mat4x4<f32>(
+        subgroupShuffle(texel, lane), subgroupShuffle(texel, lane + 1u),
+        subgroupShuffle(texel, lane + 2u), subgroupShuffle(texel, lane + 3u));
     if (fetches_across(SWAP_OPERANDS)) {
-        return transpose(texels);
+        return transpose(rows);
     }
-    return texels;
+    return rows;
 }
 
 // What 4 neighbouring columns read, and their lines; only the first where a fetch gives all 4.
@@ -85,15 +93,6 @@ fn fetch_columns(lines: ColumnLines, k: i32) -> mat4x4<f32> {
         fetch_column(lines.line[2], k), fetch_column(lines.line[3], k)));
 }
 
-struct Rows {
-    low: mat4x4<f32>,
-    high: mat4x4<f32>,
-}
-
-fn slot_rows(slot: vec4<f32>) -> Rows {
-    return Rows(broadcast_rows(slot, 0u), broadcast_rows(slot, 4u));
-}
-
 // The lines a lane reads in one segment.
 struct Lines {
     row: array<Line, 4>,
@@ -105,44 +104,50 @@ fn fetch_row(line: Line, k: i32) -> vec4<f32> {
     return fetch(line, SWAP_OPERANDS, k);
 }
 
-// Adds k .. k+3 of the segment.
+// Adds k .. k+3 of the segment. Columns are read only after the rows of those before are done with: all at once would
+// spill registers.
 fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
-    let r0 = slot_rows(fetch_row(lines.row[0], k));
-    let r1 = slot_rows(fetch_row(lines.row[1], k));
-    let b0 = fetch_columns(lines.columns0, k);
-    (*blocks)[0] += b0 * r0.low;
-    (*blocks)[1] += b0 * r0.high;
-    (*blocks)[4] += b0 * r1.low;
-    (*blocks)[5] += b0 * r1.high;
-    if (TILE_COLUMNS > 32u) {
-        let b1 = fetch_columns(lines.columns1, k);
-        (*blocks)[2] += b1 * r0.low;
-        (*blocks)[3] += b1 * r0.high;
-        (*blocks)[6] += b1 * r1.low;
-        (*blocks)[7] += b1 * r1.high;
+    var slots: Slots;
+    slots.texel[0] = fetch_row(lines.row[0], k);
+    if (TILE_ROWS > LANES) {
+        slots.texel[1] = fetch_row(lines.row[1], k);
     }
+    let columns0 = fetch_columns(lines.columns0, k);
+    let rows0 = block_rows(slots, 0u);
+    let rows1 = block_rows(slots, 1u);
+    let rows2 = block_rows(slots, 2u);
+    let rows3 = block_rows(slots, 3u);
+    (*blocks)[0] += columns0 * rows0;
+    (*blocks)[1] += columns0 * rows1;
+    (*blocks)[2] += columns0 * rows2;
+    (*blocks)[3] += columns0 * rows3;
     if (TILE_ROWS > 16u) {
-        let r2 = slot_rows(fetch_row(lines.row[2], k));
-        (*blocks)[8] += b0 * r2.low;
-        (*blocks)[9] += b0 * r2.high;
-        let r3 = slot_rows(fetch_row(lines.row[3], k));
-        (*blocks)[12] += b0 * r3.low;
-        (*blocks)[13] += b0 * r3.high;
+        if (TILE_ROWS > 2u * LANES) {
+            slots.texel[2] = fetch_row(lines.row[2], k);
+            slots.texel[3] = fetch_row(lines.row[3], k);
+        }
+        (*blocks)[4] += columns0 * block_rows(slots, 4u);
+        (*blocks)[5] += columns0 * block_rows(slots, 5u);
+        (*blocks)[6] += columns0 * block_rows(slots, 6u);
+        (*blocks)[7] += columns0 * block_rows(slots, 7u);
+    } else if (TILE_COLUMNS > 4u * LANES) {
+        let columns1 = fetch_columns(lines.columns1, k);
+        (*blocks)[4] += columns1 * rows0;
+        (*blocks)[5] += columns1 * rows1;
+        (*blocks)[6] += columns1 * rows2;
+        (*blocks)[7] += columns1 * rows3;
     }
 }
 
-fn store_slot(blocks: ptr<function, Blocks>, slot: u32, tile: Tile, lane: u32) {
-    let row = tile.row + 8u * slot;
-    let column = tile.column + 4u * lane;
-    store_block(tile, row, column, (*blocks)[4u * slot]);
-    store_block(tile, row + 4u, column, (*blocks)[4u * slot + 1u]);
-    if (TILE_COLUMNS > 32u) {
-        store_block(tile, row, column + 32u, (*blocks)[4u * slot + 2u]);
-        store_block(tile, row + 4u, column + 32u, (*blocks)[4u * slot + 3u]);
-    }
+// Stores 16 rows, 4 blocks, by 4 LANES columns.
+fn store_blocks(blocks: ptr<function, Blocks>, first: u32, tile: Tile, row: u32, column: u32) {
+    store_block(tile, row, column, (*blocks)[first]);
+    store_block(tile, row + 4u, column, (*blocks)[first + 1u]);
+    store_block(tile, row + 8u, column, (*blocks)[first + 2u]);
+    store_block(tile, row + 12u, column, (*blocks)[first + 3u]);
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
@@ -157,7 +162,7 @@ fn main(
     let row2 = slot_row(tile, 2u, lane);
     let row3 = slot_row(tile, 3u, lane);
     let columns0 = columns_at(tile, 4u * lane);
-    let columns1 = columns_at(tile, 4u * lane + 32u);
+    let columns1 = columns_at(tile, 4u * (lane + LANES));
 
     var blocks: Blocks;
     var segment = tile.split * params.segments_per_split;
@@ -184,10 +189,11 @@ fn main(
         }
     }
 
-    store_slot(&blocks, 0u, tile, lane);
-    store_slot(&blocks, 1u, tile, lane);
+    let column = tile.column + 4u * lane;
+    store_blocks(&blocks, 0u, tile, tile.row, column);
     if (TILE_ROWS > 16u) {
-        store_slot(&blocks, 2u, tile, lane);
-        store_slot(&blocks, 3u, tile, lane);
+        store_blocks(&blocks, 4u, tile, tile.row + 16u, column);
+    } else if (TILE_COLUMNS > 4u * LANES) {
+        store_blocks(&blocks, 4u, tile, tile.row, column + 4u * LANES);
     }
 }

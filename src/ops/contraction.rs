@@ -1,7 +1,7 @@
 //! Launching the contraction family: matmul and the three passes of conv2d share tiles, splits and variants.
 //!
 //! Every member is `C[m, n] = sum over k of A(m, k) B(n, k)`, with K cut in segments; `shaders/shared/contraction.wgsl`
-//! says how operands are read. Variants: `broadcast` (subgroups of 8, operands from textures where the planner says so)
+//! says how operands are read. Variants: `broadcast` (one subgroup, operands from textures where the planner says so)
 //! and `tiled` (workgroup memory, any adapter), each with tiles of several sizes.
 
 use crate::error::Result;
@@ -73,24 +73,53 @@ struct Variant {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kernel {
-    /// One subgroup of 8, nothing shared.
-    Broadcast,
+    /// One subgroup of so many lanes, nothing shared; the import with their number.
+    Broadcast(u32, &'static str),
     /// Workgroup memory; the import with the constants of the tile.
     Tiled(&'static str),
 }
 
-const VARIANTS: [Variant; 4] = [
+const fn broadcast(lanes: u32) -> Kernel {
+    Kernel::Broadcast(
+        lanes,
+        match lanes {
+            8 => "shared/subgroup_8",
+            16 => "shared/subgroup_16",
+            _ => "shared/subgroup_32",
+        },
+    )
+}
+
+const VARIANTS: [Variant; 7] = [
     Variant {
         name: "broadcast 16x64",
-        kernel: Kernel::Broadcast,
+        kernel: broadcast(8),
         rows: 16,
         columns: 64,
     },
     Variant {
         name: "broadcast 32x32",
-        kernel: Kernel::Broadcast,
+        kernel: broadcast(8),
         rows: 32,
         columns: 32,
+    },
+    Variant {
+        name: "broadcast 16x128",
+        kernel: broadcast(16),
+        rows: 16,
+        columns: 128,
+    },
+    Variant {
+        name: "broadcast 32x64",
+        kernel: broadcast(16),
+        rows: 32,
+        columns: 64,
+    },
+    Variant {
+        name: "broadcast 32x128",
+        kernel: broadcast(32),
+        rows: 32,
+        columns: 128,
     },
     Variant {
         name: "tiled 64x64",
@@ -108,33 +137,49 @@ const VARIANTS: [Variant; 4] = [
 
 impl Variant {
     fn named(name: &str) -> &'static Variant {
+        const PORTABLE: usize = 5;
         VARIANTS
             .iter()
             .find(|v| v.name == name)
-            .unwrap_or(&VARIANTS[2])
+            .unwrap_or(&VARIANTS[PORTABLE])
+    }
+
+    /// Lanes of the subgroup that is a workgroup; `None` where a workgroup is more.
+    fn lanes(&self) -> Option<u32> {
+        match self.kernel {
+            Kernel::Broadcast(lanes, _) => Some(lanes),
+            Kernel::Tiled(_) => None,
+        }
     }
 
     /// Whether tile rows run along n and tile columns along m: for results that are narrower than a tile.
     fn swaps(&self, m: usize, n: usize) -> bool {
-        n <= 16 && (self.kernel != Kernel::Broadcast || m > 16)
+        n <= 16 && (self.lanes().is_none() || m > 16)
     }
 }
 
 /// Variants for matrices of `m` by `n` that `target` can run, the one that is likely the fastest first.
 pub(super) fn variants(target: &Target, m: usize, n: usize) -> Vec<&'static str> {
-    let broadcasts = target.subgroups_are(8);
-    let usable = VARIANTS.iter().filter(|v| match v.kernel {
-        Kernel::Broadcast => broadcasts,
+    let usable = |v: &&Variant| match v.lanes() {
+        Some(lanes) => target.subgroups_are(lanes),
         // Half of a larger tile would be empty.
-        Kernel::Tiled(_) => v.rows == 64 || m.min(n) > 64,
-    });
-    let mut names: Vec<&'static str> = usable.map(|v| v.name).collect();
-    // What measured best on llvmpipe (docs/decisions.md): the square tile where the wide one would be half empty.
-    let across = if VARIANTS[0].swaps(m, n) { m } else { n };
-    if broadcasts && across.next_multiple_of(64) > across.next_multiple_of(32) {
-        names.swap(0, 1);
+        None => v.rows == 64 || m.min(n) > 64,
+    };
+    let mut usable: Vec<&Variant> = VARIANTS.iter().filter(usable).collect();
+    // What measured best on llvmpipe (docs/decisions.md): broadcasting, by the square tile where the wide one would be half
+    // empty. Elsewhere workgroup memory comes first.
+    if !target.software {
+        usable.sort_by_key(|v| v.lanes().is_some());
+    } else if let [wide, square, ..] = usable[..]
+        && wide.lanes().is_some()
+        && square.lanes().is_some()
+    {
+        let across = if wide.swaps(m, n) { m } else { n };
+        if across.next_multiple_of(wide.columns) > across.next_multiple_of(square.columns) {
+            usable.swap(0, 1);
+        }
     }
-    names
+    usable.iter().map(|v| v.name).collect()
 }
 
 /// How a variant cuts a contraction.
@@ -158,7 +203,7 @@ fn tiling(variant: &Variant, c: &Contraction) -> Tiling {
     };
     let high = if swap { c.n } else { c.m };
     // Half of a square tile's rows where the matrix has no more.
-    let halved = variant.kernel == Kernel::Broadcast && high <= variant.rows / 2;
+    let halved = variant.lanes().is_some() && high <= variant.rows / 2;
     Tiling {
         swap,
         rows: if halved {
@@ -192,7 +237,7 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
 /// Adds the launches of `c`, whose result is that of the operation that is being lowered.
 pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     let variant = Variant::named(cx.variant());
-    let broadcast = variant.kernel == Kernel::Broadcast;
+    let broadcast = variant.lanes().is_some();
     let tiling = tiling(variant, &c);
     let (high, wide) = if tiling.swap { (c.n, c.m) } else { (c.m, c.n) };
     let (row_tiles, column_tiles) = (high.div_ceil(tiling.rows), wide.div_ceil(tiling.columns));
@@ -250,7 +295,8 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
         .workgroups((tiles * splits) as u64)
         .flops(2 * (c.m * c.n * c.batches) as u64 * k as u64);
     launch = match variant.kernel {
-        Kernel::Broadcast => launch
+        Kernel::Broadcast(_, lanes) => launch
+            .swap("shared/subgroup_8", lanes)
             .constant("TILE_ROWS", tiling.rows as f64)
             .constant("TILE_COLUMNS", tiling.columns as f64)
             .constant("SHORT_SEGMENTS", flag(tiling.short_segments)),
