@@ -333,7 +333,7 @@ impl Walk<'_> {
                 continue;
             }
             let mut body = self.body(group, &bodies)?;
-            if !pointwise::fits(&bodies, &body, self.target.max_storage_buffers as usize) {
+            if !pointwise::fits(&bodies, &body, self.target) {
                 self.flush(&mut bodies, &mut labels)?;
                 body = self.body(group, &[])?;
             }

@@ -2,7 +2,7 @@
 //! launch: the updates of all parameters above all, which would take a dispatch each.
 
 use super::fused::Body;
-use super::{Launch, Lowering, ValueId};
+use super::{Launch, Lowering, Target, ValueId};
 use crate::error::Result;
 use crate::shader::Shader;
 use std::collections::BTreeSet;
@@ -14,16 +14,31 @@ const WORKGROUP: usize = 256;
 /// Uniform bindings of one launch, beside its parameters: every adapter allows 12 in all.
 const MAX_UNIFORMS: usize = 11;
 
-/// Whether `body` can join `others` in one launch that binds up to `max_buffers` storage buffers.
-pub(super) fn fits(others: &[Body], body: &Body, max_buffers: usize) -> bool {
+/// Whether `body` can join `others` in one launch on `target`, and had better.
+pub(super) fn fits(others: &[Body], body: &Body, target: &Target) -> bool {
     let all = || others.iter().chain([body]);
     // One kernel has one `F`.
     let joins =
         |other: &Body| other.vec4 == body.vec4 && !touches(other, body) && !touches(body, other);
     let uniforms = |body: &Body| body.reads.iter().filter(|read| read.uniform).count();
     others.iter().all(joins)
-        && all().map(storage_buffers).sum::<usize>() <= max_buffers
+        && all().map(storage_buffers).sum::<usize>() <= target.max_storage_buffers as usize
         && all().map(uniforms).sum::<usize>() <= MAX_UNIFORMS
+        && !(target.software && skips_too_much(others, body))
+}
+
+/// Whether running all parts in every workgroup costs more than a launch of their own: software adapters do not branch
+/// around the parts of other workgroups but go through them with every lane switched off.
+fn skips_too_much(others: &[Body], body: &Body) -> bool {
+    /// Measured on lavapipe, two cores: a dispatch, and an access by a switched-off lane (docs/decisions.md).
+    const LAUNCH_NS: f64 = 25_000.0;
+    const SKIPPED_ACCESS_NS: f64 = 0.6;
+    let skipped = |runs: &Body, skips: &Body| {
+        let accesses = skips.reads.len() + skips.results.len();
+        (runs.steps * accesses) as f64 * SKIPPED_ACCESS_NS
+    };
+    let both = |other: &Body| skipped(other, body) + skipped(body, other);
+    others.iter().map(both).sum::<f64>() > LAUNCH_NS
 }
 
 /// Whether `reader` reads or writes what `writer` writes.
