@@ -5,6 +5,8 @@
 // A segment is `segment_pixels` neighbouring pixels of one image row with all their channels: a whole kernel row when
 // dilation_x is 1 (segments = KH, segment_pixels = KW, segments_per_row = 1), one tap otherwise (segments = KH*KW,
 // segment_pixels = 1, segments_per_row = KW). segment_len = segment_pixels * channels.
+#import shared/straight_lines
+
 struct Params {
     first_workgroup: u32,
     column_tiles: u32,
@@ -71,7 +73,7 @@ fn a_line(row: ARow, segment: u32) -> Line {
     let last = min(params.segment_pixels, params.width - x) * params.channels;
     return Line(
         ((row.image + y) * params.width + x) * params.channels, 1,
-        max(0, -x) * params.channels, select(0, last, exists));
+        max(0, -x) * params.channels, select(0, last, exists), 0);
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
@@ -81,5 +83,5 @@ fn b_column(column: u32, batch: u32) -> BColumn {
 fn b_line(column: BColumn, segment: u32) -> Line {
     return Line(
         i32((column.column * params.segments + segment) * params.segment_len), 1,
-        0, i32(params.segment_len));
+        0, i32(params.segment_len), 0);
 }

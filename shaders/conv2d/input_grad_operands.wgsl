@@ -3,6 +3,8 @@
 // inside the output. dX, dY NHWC, W O-KH-KW-I. A matrix of m = N*H*W rows and n = CI columns; a segment is one tap
 // (segments = KH*KW), its elements the output channels (segment_len = CO). A = dY, K-contiguous; B = W,
 // row-contiguous.
+#import shared/straight_lines
+
 struct Params {
     first_workgroup: u32,
     column_tiles: u32,
@@ -68,7 +70,7 @@ fn a_line(row: ARow, segment: u32) -> Line {
     let exists = oy >= 0 && oy < params.out_height && oy * params.stride_y == y
         && ox >= 0 && ox < params.out_width && ox * params.stride_x == x;
     let len = i32(params.segment_len);
-    return Line(((row.image + oy) * params.out_width + ox) * len, 1, 0, select(0, len, exists));
+    return Line(((row.image + oy) * params.out_width + ox) * len, 1, 0, select(0, len, exists), 0);
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
@@ -78,5 +80,5 @@ fn b_column(column: u32, batch: u32) -> BColumn {
 fn b_line(column: BColumn, segment: u32) -> Line {
     return Line(
         i32(segment * params.n + column.column), i32(params.segments * params.n),
-        0, i32(params.segment_len));
+        0, i32(params.segment_len), 0);
 }

@@ -1,8 +1,9 @@
 // conv2d weight gradient, groups = 1: dW[co, ky, kx, ci] = sum over n, oy, ox of dY[n, oy, ox, co]
 // X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, ci]. X, dY NHWC, dW O-KH-KW-I.
-// Computed as dW transposed: m = KH*KW*CI rows, n = CO columns, stored with TRANSPOSE_OUT. A segment is one row of dY
-// (segments = N*OH), its elements the pixels of the row (segment_len = OW). A = X, whose 4 rows of a texel share the
-// tap when CI is a multiple of 4 (A_VEC4); B = dY. Both row-contiguous.
+// Computed as dW transposed: m = KH*KW*CI rows, n = CO columns, stored with TRANSPOSE_OUT. A segment is `segment_rows`
+// neighbouring rows of dY in one image, the last of an image maybe fewer (segments = N * segments_per_image), its
+// elements the pixels of these rows (segment_len = segment_rows * OW). A = X, whose 4 rows of a texel share the tap when
+// CI is a multiple of 4 (A_VEC4); B = dY. Both row-contiguous, or A K-contiguous with CI = 1 and segment_rows = 1.
 // K is long and m*n small: launch with splits > 1, then sum the partials with shared/split_sum.
 struct Params {
     first_workgroup: u32,
@@ -15,10 +16,13 @@ struct Params {
     segments: u32,
     segment_len: u32,
     segments_per_split: u32,
+    segments_per_image: u32,
+    segment_rows: u32,
     height: i32,
     width: i32,
     channels: u32,
     out_height: u32,
+    out_width: i32,
     kernel_width: i32,
     stride_y: i32,
     stride_x: i32,
@@ -48,8 +52,19 @@ struct BColumn {
     column: u32,
 }
 
+// The image of a segment, and the first of its rows of dY there.
+struct Rows {
+    image: u32,
+    first: u32,
+}
+
+fn segment_start(segment: u32) -> Rows {
+    let image = divide(segment, params.segments_per_image);
+    return Rows(image, (segment - image * params.segments_per_image) * params.segment_rows);
+}
+
 fn segment_end(segment: u32) -> i32 {
-    return i32(params.segment_len);
+    return i32(min(params.segment_rows, params.out_height - segment_start(segment).first)) * params.out_width;
 }
 
 fn a_row(row: u32, batch: u32) -> ARow {
@@ -61,17 +76,27 @@ fn a_row(row: u32, batch: u32) -> ARow {
         ky * params.dilation_y - params.pad_top,
         x * i32(params.channels) + i32(row - tap * params.channels),
         divide_small(max(0, -x) + params.stride_x - 1, params.stride_x),
-        min(pixels, i32(params.segment_len)));
+        min(pixels, params.out_width));
 }
 
+// Base, first and end are for the first row of the segment, y its row of X.
 fn a_line(row: ARow, segment: u32) -> Line {
-    let image = divide(segment, params.out_height);
-    let y = i32(segment - image * params.out_height) * params.stride_y + row.y;
-    let exists = y >= 0 && y < params.height;
-    let pixel = (i32(image) * params.height + y) * params.width;
+    let start = segment_start(segment);
+    let y = i32(start.first) * params.stride_y + row.y;
+    let exists = params.segment_rows > 1u || (y >= 0 && y < params.height);
+    let pixel = (i32(start.image) * params.height + y) * params.width;
     return Line(
         pixel * i32(params.channels) + row.offset, params.stride_x * i32(params.channels),
-        row.first, select(0, row.end, exists));
+        row.first, select(0, row.end, exists), y);
+}
+
+fn a_element(line: Line, k: i32) -> Element {
+    let row = divide_small(k, params.out_width);
+    let x = k - row * params.out_width;
+    let y = line.y + row * params.stride_y;
+    return Element(
+        k < i32(params.segment_len) && y >= 0 && y < params.height && line.first <= x && x < line.end,
+        line.base + row * params.stride_y * params.width * i32(params.channels) + x * line.stride);
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
@@ -79,7 +104,7 @@ fn b_column(column: u32, batch: u32) -> BColumn {
 }
 
 fn b_line(column: BColumn, segment: u32) -> Line {
-    return Line(
-        i32(segment * params.segment_len * params.n + column.column), i32(params.n),
-        0, i32(params.segment_len));
+    let start = segment_start(segment);
+    let pixel = (start.image * params.out_height + start.first) * u32(params.out_width);
+    return Line(i32(pixel * params.n + column.column), i32(params.n), 0, segment_end(segment), 0);
 }

@@ -2,6 +2,8 @@
 // in elements (one of row/k is 1 when the operand is read as vec4). A batch stride of 0 repeats the operand.
 // Segments only serve splits: segments = splits, each of segment_len k, a multiple of 4, the last
 // one of what is left.
+#import shared/straight_lines
+
 struct Params {
     first_workgroup: u32,
     column_tiles: u32,
@@ -48,7 +50,7 @@ fn a_row(row: u32, batch: u32) -> ARow {
 fn a_line(row: ARow, segment: u32) -> Line {
     return Line(
         i32(row.base + segment * params.segment_len * params.a_k_stride), i32(params.a_k_stride),
-        0, segment_end(segment));
+        0, segment_end(segment), 0);
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
@@ -58,5 +60,5 @@ fn b_column(column: u32, batch: u32) -> BColumn {
 fn b_line(column: BColumn, segment: u32) -> Line {
     return Line(
         i32(column.base + segment * params.segment_len * params.b_k_stride), i32(params.b_k_stride),
-        0, segment_end(segment));
+        0, segment_end(segment), 0);
 }

@@ -1,8 +1,8 @@
 // C[m, n] = sum over k of A(m, k) B(n, k): what matmul and the three passes of conv2d have in common.
 //
 // K is cut in `params.segments` segments. In a segment, a row of A (a column of B) is a line: elements at a constant
-// stride. A's lines may miss elements at either end (padding), which count as 0; B's are complete. An operand is read
-// through its lines only, in one of four ways, chosen when the pipeline is made:
+// stride, or where the op's `a_element` says. A's lines may miss elements (padding), which count as 0; B's are complete.
+// An operand is read through its lines only, in one of four ways, chosen when the pipeline is made:
 //   VEC4, K_CONTIGUOUS      a texel holds 4 consecutive k of one row: stride 1, base and limits multiples of 4;
 //   VEC4, not K_CONTIGUOUS  a texel holds 4 consecutive rows at one k: base and stride multiples of 4;
 //   K_CONTIGUOUS only       stride 1, any alignment: 4 consecutive k from two texels;
@@ -10,7 +10,8 @@
 //
 // An op defines, in its operands file: Params, the bindings a (1) and b (2), load_a and load_b (a texel by its index
 // in the linear tensor), `segment_end` (the number of k in a segment), and for each operand the part of its lines
-// that does not depend on the segment (`a_row`, `b_column`) and the line in one segment (`a_line`, `b_line`).
+// that does not depend on the segment (`a_row`, `b_column`) and the line in one segment (`a_line`, `b_line`). Where the
+// lines of A are straight it imports shared/straight_lines.
 // Rows and columns past the last are computed as copies of the last and not stored. Output: binding 3, store_*.wgsl.
 #import shared/division
 
@@ -25,12 +26,20 @@ override TRANSPOSE_OUT: bool = false;
 // Let the rows of a tile run along n and its columns along m: for n below the narrowest tile.
 override SWAP_OPERANDS: bool = false;
 
-// Element k of the segment exists iff first <= k < end, at the linear address base + k * stride; otherwise it is 0.
+// Element k of the segment exists iff first <= k < end, at the linear address base + k * stride; otherwise it is 0. `y` is
+// for lines that are not straight.
 struct Line {
     base: i32,
     stride: i32,
     first: i32,
     end: i32,
+    y: i32,
+}
+
+// Where an element is, if it exists.
+struct Element {
+    exists: bool,
+    address: i32,
 }
 
 // Elements s .. s+3 of the 8 in two texels.
@@ -43,9 +52,9 @@ fn shifted(low: vec4<f32>, high: vec4<f32>, s: i32) -> vec4<f32> {
 // No address outside the line's elements is ever read.
 
 fn a_texel(line: Line, k: i32) -> vec4<f32> {
-    let exists = line.first <= k && k < line.end;
-    let address = select(0, line.base + k * line.stride, exists);
-    return select(vec4<f32>(0.0), load_a(u32(address) >> 2u), exists);
+    let element = a_element(line, k);
+    let address = select(0, element.address, element.exists);
+    return select(vec4<f32>(0.0), load_a(u32(address) >> 2u), element.exists);
 }
 
 // The texel with the element of the line closest to k; texel 0 if there is none.

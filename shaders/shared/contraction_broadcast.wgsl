@@ -24,16 +24,9 @@ fn slot_row(tile: Tile, slot: u32, lane: u32) -> Source {
     return row_at(tile, LANES * slot + select(lane, lane & ~3u, fetches_across(SWAP_OPERANDS)));
 }
 
-// The line this lane reads for a slot, moved so that its element k is the first it needs in the step at k.
-fn slot_line(row: Source, segment: u32, lane: u32) -> Line {
-    var line = source_line(row, SWAP_OPERANDS, segment);
-    if (fetches_across(SWAP_OPERANDS)) {
-        let k = i32(lane & 3u);
-        line.base += k * line.stride;
-        line.first -= k;
-        line.end -= k;
-    }
-    return line;
+// How far after the first k of a step that is which this lane reads for the rows.
+fn row_k(lane: u32) -> i32 {
+    return select(0, i32(lane & 3u), fetches_across(SWAP_OPERANDS));
 }
 
 // What the lanes read for the rows of a step: a texel of each slot.
@@ -93,24 +86,25 @@ fn fetch_columns(lines: ColumnLines, k: i32) -> mat4x4<f32> {
         fetch_column(lines.line[2], k), fetch_column(lines.line[3], k)));
 }
 
-// The lines a lane reads in one segment.
+// The lines a lane reads in one segment, and its row_k.
 struct Lines {
+    row_k: i32,
     row: array<Line, 4>,
     columns0: ColumnLines,
     columns1: ColumnLines,
 }
 
-fn fetch_row(line: Line, k: i32) -> vec4<f32> {
-    return fetch(line, SWAP_OPERANDS, k);
+fn fetch_row(lines: Lines, slot: u32, k: i32) -> vec4<f32> {
+    return fetch(lines.row[slot], SWAP_OPERANDS, k + lines.row_k);
 }
 
 // Adds k .. k+3 of the segment. Columns are read only after the rows of those before are done with: all at once would
 // spill registers.
 fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
     var slots: Slots;
-    slots.texel[0] = fetch_row(lines.row[0], k);
+    slots.texel[0] = fetch_row(lines, 0u, k);
     if (TILE_ROWS > LANES) {
-        slots.texel[1] = fetch_row(lines.row[1], k);
+        slots.texel[1] = fetch_row(lines, 1u, k);
     }
     let columns0 = fetch_columns(lines.columns0, k);
     let rows0 = block_rows(slots, 0u);
@@ -123,8 +117,8 @@ fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
     (*blocks)[3] += columns0 * rows3;
     if (TILE_ROWS > 16u) {
         if (TILE_ROWS > 2u * LANES) {
-            slots.texel[2] = fetch_row(lines.row[2], k);
-            slots.texel[3] = fetch_row(lines.row[3], k);
+            slots.texel[2] = fetch_row(lines, 2u, k);
+            slots.texel[3] = fetch_row(lines, 3u, k);
         }
         (*blocks)[4] += columns0 * block_rows(slots, 4u);
         (*blocks)[5] += columns0 * block_rows(slots, 5u);
@@ -171,9 +165,10 @@ fn main(
     while (segment < end) {
         let length = segment_end(segment);
         let lines = Lines(
+            row_k(lane),
             array(
-                slot_line(row0, segment, lane), slot_line(row1, segment, lane),
-                slot_line(row2, segment, lane), slot_line(row3, segment, lane)),
+                source_line(row0, SWAP_OPERANDS, segment), source_line(row1, SWAP_OPERANDS, segment),
+                source_line(row2, SWAP_OPERANDS, segment), source_line(row3, SWAP_OPERANDS, segment)),
             column_lines(columns0, segment),
             column_lines(columns1, segment));
         if (SHORT_SEGMENTS) {

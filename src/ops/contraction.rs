@@ -48,8 +48,12 @@ pub(super) struct Layout {
 /// How K is cut.
 #[derive(Clone, Copy)]
 pub(super) enum Segments {
-    /// The op names segments: so many, each of so many k.
-    Fixed { count: usize, length: usize },
+    /// The op names segments: so many, each of so many k or, the last ones of an image, fewer: `k` in all.
+    Fixed {
+        count: usize,
+        length: usize,
+        k: usize,
+    },
     /// K may be cut anywhere.
     Free { k: usize },
 }
@@ -57,8 +61,7 @@ pub(super) enum Segments {
 impl Segments {
     fn k(self) -> usize {
         match self {
-            Segments::Fixed { count, length } => count * length,
-            Segments::Free { k } => k,
+            Segments::Fixed { k, .. } | Segments::Free { k } => k,
         }
     }
 }
@@ -196,9 +199,7 @@ struct Tiling {
 fn tiling(variant: &Variant, c: &Contraction) -> Tiling {
     let swap = variant.swaps(c.m, c.n);
     let short_segments = match c.segments {
-        Segments::Fixed { count, length } => {
-            count > 1 && length <= if c.transpose_out { 40 } else { 16 }
-        }
+        Segments::Fixed { count, length, .. } => count > 1 && length <= 16,
         Segments::Free { .. } => false,
     };
     let high = if swap { c.n } else { c.m };
@@ -224,7 +225,7 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
     const FEWEST_STEPS: usize = 16;
     let busy: usize = if target.software { 16 } else { 512 };
     let (steps, most) = match c.segments {
-        Segments::Fixed { count, length } => {
+        Segments::Fixed { count, length, .. } => {
             let each = length.div_ceil(4) + 1;
             (count * each, count)
         }
@@ -249,7 +250,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     let tiles = row_tiles * column_tiles * c.batches;
     let splits = splits(cx.target(), &c, tiles);
     let (segments, segment_len) = match c.segments {
-        Segments::Fixed { count, length } => (count, length),
+        Segments::Fixed { count, length, .. } => (count, length),
         Segments::Free { k } => {
             let length = k.div_ceil(splits).next_multiple_of(4);
             (k.div_ceil(length), length)
@@ -260,7 +261,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     // The tiled variant takes 16 k a step, the other 4.
     let step = if broadcast { 4 } else { 16 };
     let k_tail = match c.segments {
-        Segments::Fixed { length, .. } => !length.is_multiple_of(step),
+        Segments::Fixed { count, length, k } => !length.is_multiple_of(step) || k != count * length,
         Segments::Free { k } => !k.is_multiple_of(step) || !segment_len.is_multiple_of(step),
     };
     let out = cx.output()?;

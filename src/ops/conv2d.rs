@@ -264,7 +264,7 @@ impl Op for Conv2d {
                 m,
                 n,
                 batches: 1,
-                segments: Segments::Fixed { count: kh * per_row, length },
+                segments: Segments::Fixed { count: kh * per_row, length, k: kh * per_row * length },
                 a_layout: Layout { k_contiguous: true, vec4: e.channels.is_multiple_of(4) },
                 b_layout: Layout { k_contiguous: true, vec4: length.is_multiple_of(4) },
                 transpose_out: false,
@@ -346,7 +346,7 @@ impl Op for Conv2dInputGrad {
                 m,
                 n,
                 batches: 1,
-                segments: Segments::Fixed { count: kh * kw, length: e.out_channels },
+                segments: Segments::Fixed { count: kh * kw, length: e.out_channels, k: kh * kw * e.out_channels },
                 a_layout: Layout { k_contiguous: true, vec4: e.out_channels.is_multiple_of(4) },
                 b_layout: Layout { k_contiguous: false, vec4: e.channels.is_multiple_of(4) },
                 transpose_out: false,
@@ -408,6 +408,10 @@ impl Op for Conv2dWeightGrad {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        /// Pixels of a segment: a loop of its own, that must stay below what llvmpipe lets an invocation run.
+        const LONGEST_SEGMENT: usize = 4096;
+        /// Segments, so that a product of few tiles can be cut into splits.
+        const FEWEST_SEGMENTS: usize = 16;
         let (x, dy, dw) = (cx.input(0), cx.input(1), cx.output()?);
         let e = self.extents(x.dims(), dy.dims()).map_err(crate::Error::Graph)?;
         let [_, kw] = e.kernel;
@@ -437,8 +441,19 @@ impl Op for Conv2dWeightGrad {
             ("width", signed(e.input[1])),
             ("channels", e.channels.into()),
             ("out_height", e.output[0].into()),
+            ("out_width", signed(e.output[1])),
             ("kernel_width", signed(kw)),
         ]);
+        let k_contiguous = e.channels * self.conv.stride[1] == 1;
+        // Rows of an image in a segment: many, so that few steps are cut short, but enough segments for all splits.
+        let segment_rows = if k_contiguous {
+            1
+        } else {
+            let most = (LONGEST_SEGMENT / e.output[1]).clamp(1, e.output[0]);
+            (rows / FEWEST_SEGMENTS).clamp(1, most)
+        };
+        let per_image = e.output[0].div_ceil(segment_rows);
+        params.extend([("segments_per_image", per_image.into()), ("segment_rows", segment_rows.into())]);
         let [m, n] = e.weight_grad();
         contraction::lower(
             cx,
@@ -450,11 +465,12 @@ impl Op for Conv2dWeightGrad {
                 m,
                 n,
                 batches: 1,
-                segments: Segments::Fixed { count: rows, length: e.output[1] },
-                a_layout: Layout {
-                    k_contiguous: e.channels * self.conv.stride[1] == 1,
-                    vec4: e.channels.is_multiple_of(4),
+                segments: Segments::Fixed {
+                    count: e.batch * per_image,
+                    length: segment_rows * e.output[1],
+                    k: rows * e.output[1],
                 },
+                a_layout: Layout { k_contiguous, vec4: e.channels.is_multiple_of(4) },
                 b_layout: Layout { k_contiguous: false, vec4: e.out_channels.is_multiple_of(4) },
                 transpose_out: true,
                 params,
@@ -502,7 +518,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let plain = Conv2d::default();
     let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
-    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 15] = [
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 18] = [
         (plain, [2, h, w, 1], [4, 3, 3, 1]),
         (plain, [1, h, w, 3], [5, 3, 3, 3]),
         (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
@@ -517,6 +533,10 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         (Conv2d { groups: 4, padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 4], [4, 3, 3, 1]),
         (Conv2d { groups: 3, stride: [2, 2], ..plain }, [1, h, w, 6], [6, 2, 2, 2]),
         (plain, [1, 3, 3, 1], [1, 3, 3, 1]),
+        // Segments of several rows, the last of an image of fewer.
+        (plain, [4, 13, 13, 8], [20, 3, 3, 8]),
+        (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 19, 10, 4], [12, 3, 3, 4]),
+        (Conv2d { stride: [2, 2], padding: [[1, 0], [1, 1]], ..plain }, [4, 17, 9, 6], [8, 3, 3, 6]),
         // More than half of the largest tile, in all three passes.
         (plain, [1, 10, 12, 68], [72, 3, 3, 68]),
     ];
@@ -540,7 +560,7 @@ mod tests {
     #[test]
     fn every_case_has_extents() {
         // Each shape gives three cases, for the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 15 * 3);
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 18 * 3);
     }
 
     #[test]
