@@ -8,16 +8,16 @@
 #import shared/contraction
 #import shared/subgroup_8
 
-// 16 or 32 rows, and 8 LANES columns or 4 LANES; the larger of both spills too many registers to be worth it.
+// 16 or 32 rows, and 4 LANES columns or 8 LANES.
 override TILE_ROWS: u32 = 16u;
 override TILE_COLUMNS: u32 = 64u;
 // Take the steps of all segments in one loop, finding the lines anew at each: faster where segments are a few steps
 // long, because entering a loop costs llvmpipe a copy of every register it carries.
 override SHORT_SEGMENTS: bool = false;
 
-// A block is 4 rows (the matrix's columns) by this lane's 4 columns. Block i is rows 4i .. 4i+3, of the first 4 LANES
-// columns; with twice as many, of which tiles have 16 rows, block 4 + i is those of the rest.
-alias Blocks = array<mat4x4<f32>, 8>;
+// A block is 4 rows (the matrix's columns) by this lane's 4 columns. Block i is rows 4i .. 4i+3 of the first 4 LANES columns,
+// block 8 + i those of the next.
+alias Blocks = array<mat4x4<f32>, 16>;
 
 // Which row of a slot this lane reads (the first of a texel of 4).
 fn slot_row(tile: Tile, slot: u32, lane: u32) -> Source {
@@ -98,8 +98,19 @@ fn fetch_row(lines: Lines, slot: u32, k: i32) -> vec4<f32> {
     return fetch(lines.row[slot], SWAP_OPERANDS, k + lines.row_k);
 }
 
-// Adds k .. k+3 of the segment. Columns are read only after the rows of those before are done with: all at once would
-// spill registers.
+// Adds to 16 rows, 4 blocks from `first`, what the rows from `row` (in blocks) give.
+fn multiply(blocks: ptr<function, Blocks>, first: u32, columns: mat4x4<f32>, slots: Slots, row: u32) {
+    let rows0 = block_rows(slots, row);
+    let rows1 = block_rows(slots, row + 1u);
+    let rows2 = block_rows(slots, row + 2u);
+    let rows3 = block_rows(slots, row + 3u);
+    (*blocks)[first] += columns * rows0;
+    (*blocks)[first + 1u] += columns * rows1;
+    (*blocks)[first + 2u] += columns * rows2;
+    (*blocks)[first + 3u] += columns * rows3;
+}
+
+// Adds k .. k+3 of the segment. Columns are read only when those before are done with: all at once would spill registers.
 fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
     var slots: Slots;
     slots.texel[0] = fetch_row(lines, 0u, k);
@@ -107,29 +118,20 @@ fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
         slots.texel[1] = fetch_row(lines, 1u, k);
     }
     let columns0 = fetch_columns(lines.columns0, k);
-    let rows0 = block_rows(slots, 0u);
-    let rows1 = block_rows(slots, 1u);
-    let rows2 = block_rows(slots, 2u);
-    let rows3 = block_rows(slots, 3u);
-    (*blocks)[0] += columns0 * rows0;
-    (*blocks)[1] += columns0 * rows1;
-    (*blocks)[2] += columns0 * rows2;
-    (*blocks)[3] += columns0 * rows3;
+    multiply(blocks, 0u, columns0, slots, 0u);
     if (TILE_ROWS > 16u) {
         if (TILE_ROWS > 2u * LANES) {
             slots.texel[2] = fetch_row(lines, 2u, k);
             slots.texel[3] = fetch_row(lines, 3u, k);
         }
-        (*blocks)[4] += columns0 * block_rows(slots, 4u);
-        (*blocks)[5] += columns0 * block_rows(slots, 5u);
-        (*blocks)[6] += columns0 * block_rows(slots, 6u);
-        (*blocks)[7] += columns0 * block_rows(slots, 7u);
-    } else if (TILE_COLUMNS > 4u * LANES) {
+        multiply(blocks, 4u, columns0, slots, 4u);
+    }
+    if (TILE_COLUMNS > 4u * LANES) {
         let columns1 = fetch_columns(lines.columns1, k);
-        (*blocks)[4] += columns1 * rows0;
-        (*blocks)[5] += columns1 * rows1;
-        (*blocks)[6] += columns1 * rows2;
-        (*blocks)[7] += columns1 * rows3;
+        multiply(blocks, 8u, columns1, slots, 0u);
+        if (TILE_ROWS > 16u) {
+            multiply(blocks, 12u, columns1, slots, 4u);
+        }
     }
 }
 
@@ -188,7 +190,11 @@ fn main(
     store_blocks(&blocks, 0u, tile, tile.row, column);
     if (TILE_ROWS > 16u) {
         store_blocks(&blocks, 4u, tile, tile.row + 16u, column);
-    } else if (TILE_COLUMNS > 4u * LANES) {
-        store_blocks(&blocks, 4u, tile, tile.row, column + 4u * LANES);
+    }
+    if (TILE_COLUMNS > 4u * LANES) {
+        store_blocks(&blocks, 8u, tile, tile.row, column + 4u * LANES);
+        if (TILE_ROWS > 16u) {
+            store_blocks(&blocks, 12u, tile, tile.row + 16u, column + 4u * LANES);
+        }
     }
 }

@@ -66,6 +66,17 @@ impl Segments {
     }
 }
 
+/// What decides between variants: extents of the matrices of the result, and how B is read.
+#[derive(Clone, Copy)]
+pub(super) struct Outline {
+    /// Rows.
+    pub m: usize,
+    /// Columns.
+    pub n: usize,
+    /// See [`Layout::k_contiguous`].
+    pub b_k_contiguous: bool,
+}
+
 /// A kernel with the tile of the result that one workgroup of it computes.
 struct Variant {
     name: &'static str,
@@ -93,33 +104,46 @@ const fn broadcast(lanes: u32) -> Kernel {
     )
 }
 
-const VARIANTS: [Variant; 7] = [
+/// Every one, by the lanes of the subgroup and the tile.
+const VARIANTS: [Variant; 9] = [
     Variant {
-        name: "broadcast 16x64",
+        name: "broadcast8 16x64",
         kernel: broadcast(8),
         rows: 16,
         columns: 64,
     },
     Variant {
-        name: "broadcast 32x32",
+        name: "broadcast8 32x32",
         kernel: broadcast(8),
         rows: 32,
         columns: 32,
     },
     Variant {
-        name: "broadcast 16x128",
+        name: "broadcast8 32x64",
+        kernel: broadcast(8),
+        rows: 32,
+        columns: 64,
+    },
+    Variant {
+        name: "broadcast16 16x128",
         kernel: broadcast(16),
         rows: 16,
         columns: 128,
     },
     Variant {
-        name: "broadcast 32x64",
+        name: "broadcast16 32x64",
         kernel: broadcast(16),
         rows: 32,
         columns: 64,
     },
     Variant {
-        name: "broadcast 32x128",
+        name: "broadcast16 32x128",
+        kernel: broadcast(16),
+        rows: 32,
+        columns: 128,
+    },
+    Variant {
+        name: "broadcast32 32x128",
         kernel: broadcast(32),
         rows: 32,
         columns: 128,
@@ -140,7 +164,7 @@ const VARIANTS: [Variant; 7] = [
 
 impl Variant {
     fn named(name: &str) -> &'static Variant {
-        const PORTABLE: usize = 5;
+        const PORTABLE: usize = 7;
         VARIANTS
             .iter()
             .find(|v| v.name == name)
@@ -161,26 +185,40 @@ impl Variant {
     }
 }
 
-/// Variants for matrices of `m` by `n` that `target` can run, the one that is likely the fastest first.
-pub(super) fn variants(target: &Target, m: usize, n: usize) -> Vec<&'static str> {
+impl Variant {
+    /// How early it comes on a software adapter: what measured best on llvmpipe (docs/decisions.md). Broadcasting, by a tile
+    /// that is not half empty; by a large one where that still leaves many, and a lane finds its columns side by side.
+    fn rank(&self, outline: Outline) -> usize {
+        const MANY_TILES: usize = 64;
+        let Some(lanes) = self.lanes() else { return 4 };
+        let Outline { m, n, .. } = outline;
+        let (high, across) = if self.swaps(m, n) { (n, m) } else { (m, n) };
+        let narrow = 4 * lanes as usize;
+        let wide = self.columns > narrow;
+        let half_empty = across.next_multiple_of(2 * narrow) > across.next_multiple_of(narrow);
+        let tiles = high.div_ceil(self.rows) * across.div_ceil(self.columns);
+        match (wide, self.rows > 16) {
+            (true, true) if !half_empty && !outline.b_k_contiguous && tiles >= MANY_TILES => 0,
+            (true, false) if !half_empty => 1,
+            (false, _) => 2,
+            _ => 3,
+        }
+    }
+}
+
+/// Variants that `target` can run, the one that is likely the fastest first.
+pub(super) fn variants(target: &Target, outline: Outline) -> Vec<&'static str> {
     let usable = |v: &&Variant| match v.lanes() {
         Some(lanes) => target.subgroups_are(lanes),
         // Half of a larger tile would be empty.
-        None => v.rows == 64 || m.min(n) > 64,
+        None => v.rows == 64 || outline.m.min(outline.n) > 64,
     };
     let mut usable: Vec<&Variant> = VARIANTS.iter().filter(usable).collect();
-    // What measured best on llvmpipe (docs/decisions.md): broadcasting, by the square tile where the wide one would be half
-    // empty. Elsewhere workgroup memory comes first.
-    if !target.software {
+    if target.software {
+        usable.sort_by_key(|v| v.rank(outline));
+    } else {
+        // Workgroup memory comes first where nothing else was measured.
         usable.sort_by_key(|v| v.lanes().is_some());
-    } else if let [wide, square, ..] = usable[..]
-        && wide.lanes().is_some()
-        && square.lanes().is_some()
-    {
-        let across = if wide.swaps(m, n) { m } else { n };
-        if across.next_multiple_of(wide.columns) > across.next_multiple_of(square.columns) {
-            usable.swap(0, 1);
-        }
     }
     usable.iter().map(|v| v.name).collect()
 }

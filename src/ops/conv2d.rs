@@ -6,7 +6,7 @@
 
 mod reference;
 
-use super::contraction::{self, Contraction, Layout, Segments};
+use super::contraction::{self, Contraction, Layout, Outline, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -122,12 +122,12 @@ impl Conv2d {
         ]
     }
 
-    /// Of a pass that is a product of `m` by `n`.
-    fn variants(&self, target: &Target, [m, n]: [usize; 2]) -> Vec<&'static str> {
+    /// Of a pass that is the product of `outline`.
+    fn variants(&self, target: &Target, outline: Outline) -> Vec<&'static str> {
         if self.groups > 1 {
             return vec!["direct"];
         }
-        let mut variants = contraction::variants(target, m, n);
+        let mut variants = contraction::variants(target, outline);
         variants.push("direct");
         variants
     }
@@ -165,16 +165,19 @@ impl Extents {
     }
 
     /// Rows and columns of the product that each pass is.
-    fn forward(&self) -> [usize; 2] {
-        [self.batch * self.output[0] * self.output[1], self.out_channels]
+    fn forward(&self) -> Outline {
+        let m = self.batch * self.output[0] * self.output[1];
+        Outline { m, n: self.out_channels, b_k_contiguous: true }
     }
 
-    fn input_grad(&self) -> [usize; 2] {
-        [self.batch * self.input[0] * self.input[1], self.channels]
+    fn input_grad(&self) -> Outline {
+        let m = self.batch * self.input[0] * self.input[1];
+        Outline { m, n: self.channels, b_k_contiguous: false }
     }
 
-    fn weight_grad(&self) -> [usize; 2] {
-        [self.kernel[0] * self.kernel[1] * self.channels, self.out_channels]
+    fn weight_grad(&self) -> Outline {
+        let m = self.kernel[0] * self.kernel[1] * self.channels;
+        Outline { m, n: self.out_channels, b_k_contiguous: false }
     }
 
     fn x(&self) -> TensorType {
@@ -253,7 +256,7 @@ impl Op for Conv2d {
             ("out_height", e.output[0].into()),
             ("out_width", e.output[1].into()),
         ]);
-        let [m, n] = e.forward();
+        let Outline { m, n, .. } = e.forward();
         contraction::lower(
             cx,
             Contraction {
@@ -279,7 +282,7 @@ impl Op for Conv2d {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        self.variants(target, e.map_or([1, 1], |e| e.forward()))
+        e.map_or(vec!["direct"], |e| self.variants(target, e.forward()))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -335,7 +338,7 @@ impl Op for Conv2dInputGrad {
             ("out_width", signed(e.output[1])),
             ("kernel_width", signed(kw)),
         ]);
-        let [m, n] = e.input_grad();
+        let Outline { m, n, .. } = e.input_grad();
         contraction::lower(
             cx,
             Contraction {
@@ -361,7 +364,7 @@ impl Op for Conv2dInputGrad {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        self.conv.variants(target, e.map_or([1, 1], |e| e.input_grad()))
+        e.map_or(vec!["direct"], |e| self.conv.variants(target, e.input_grad()))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -454,7 +457,7 @@ impl Op for Conv2dWeightGrad {
         };
         let per_image = e.output[0].div_ceil(segment_rows);
         params.extend([("segments_per_image", per_image.into()), ("segment_rows", segment_rows.into())]);
-        let [m, n] = e.weight_grad();
+        let Outline { m, n, .. } = e.weight_grad();
         contraction::lower(
             cx,
             Contraction {
@@ -484,7 +487,7 @@ impl Op for Conv2dWeightGrad {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        self.conv.variants(target, e.map_or([1, 1], |e| e.weight_grad()))
+        e.map_or(vec!["direct"], |e| self.conv.variants(target, e.weight_grad()))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

@@ -3,7 +3,7 @@
 //!
 //! Leading axes are the batch: the same on both sides, or of one matrix on one side.
 
-use super::contraction::{self, Contraction, Layout, Segments};
+use super::contraction::{self, Contraction, Layout, Outline, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -151,7 +151,7 @@ impl Op for Matmul {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let (m, n) = self.extents(inputs[0], inputs[1]).map_or((1, 1), |e| (e.m, e.n));
-        contraction::variants(target, m, n)
+        contraction::variants(target, Outline { m, n, b_k_contiguous: self.transpose_b })
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
