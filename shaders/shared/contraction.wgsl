@@ -57,6 +57,10 @@ fn a_texel(line: Line, k: i32) -> vec4<f32> {
     return select(vec4<f32>(0.0), load_a(u32(address) >> 2u), element.exists);
 }
 
+fn a_value(line: Line, k: i32) -> f32 {
+    return a_texel(line, k)[a_element(line, k).address & 3];
+}
+
 // The texel with the element of the line closest to k; texel 0 if there is none.
 fn a_texel_near(line: Line, k: i32) -> vec4<f32> {
     let address = line.base + max(min(k, line.end - 1), line.first);
@@ -73,10 +77,7 @@ fn a_fetch(line: Line, k: i32) -> vec4<f32> {
         let values = shifted(a_texel_near(line, k), a_texel_near(line, k + 3), line.base + k);
         return select(vec4<f32>(0.0), values, (ks >= vec4<i32>(line.first)) & (ks < vec4<i32>(line.end)));
     }
-    let part = vec4<i32>(line.base) + ks * line.stride;
-    return vec4<f32>(
-        a_texel(line, ks.x)[part.x & 3], a_texel(line, ks.y)[part.y & 3],
-        a_texel(line, ks.z)[part.z & 3], a_texel(line, ks.w)[part.w & 3]);
+    return vec4<f32>(a_value(line, ks.x), a_value(line, ks.y), a_value(line, ks.z), a_value(line, ks.w));
 }
 
 // B's lines are complete, so only a tail needs a mask.

@@ -521,7 +521,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let plain = Conv2d::default();
     let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
-    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 18] = [
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 20] = [
         (plain, [2, h, w, 1], [4, 3, 3, 1]),
         (plain, [1, h, w, 3], [5, 3, 3, 3]),
         (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
@@ -540,6 +540,8 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         (plain, [4, 13, 13, 8], [20, 3, 3, 8]),
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 19, 10, 4], [12, 3, 3, 4]),
         (Conv2d { stride: [2, 2], padding: [[1, 0], [1, 1]], ..plain }, [4, 17, 9, 6], [8, 3, 3, 6]),
+        (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [18, 4, 3, 16], [20, 3, 3, 16]),
+        (Conv2d { stride: [2, 1], padding: [[2, 0], [1, 2]], ..plain }, [17, 3, 4, 17], [18, 3, 2, 17]),
         // More than half of the largest tile, in all three passes.
         (plain, [1, 10, 12, 68], [72, 3, 3, 68]),
     ];
@@ -563,7 +565,7 @@ mod tests {
     #[test]
     fn every_case_has_extents() {
         // Each shape gives three cases, for the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 18 * 3);
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 20 * 3);
     }
 
     #[test]
