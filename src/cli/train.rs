@@ -118,7 +118,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let network = Network::new(settings.model.clone())?;
     let dataset = settings.load_data()?;
     check_fit(&network, &dataset, &settings)?;
-    let (engine, told) = open_engine(&settings)?;
+    let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
+    let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
     let mut progress = Progress::new(args.json, settings.epochs);
     if let Some(told) = told {
         note(told);
