@@ -168,6 +168,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             "test_accuracy": test.accuracy,
             "test_loss": test.loss,
             "seconds": seconds,
+            "seconds_to_first_step": progress.first_step().map(|done| (done - start).as_secs_f64()),
             "run": folder.path.display().to_string(),
             "adapter": engine.name(),
             "peak_gpu_bytes": session.peak_bytes(),
