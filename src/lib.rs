@@ -18,5 +18,6 @@ pub mod settings;
 pub mod shader;
 pub mod tensor;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};

@@ -118,15 +118,29 @@ fn compare(
     }
     let plan = Plan::with_variant(graph, target, Some(variant))?;
     let mut program = Program::new(gpu, &plan, &store)?;
-    program.poison(gpu)?;
-    program.run(gpu, 1, &[])?;
     let mut variables: Variables<f64> = values
         .iter()
         .map(|(name, value)| (name.clone(), Arc::new(value.to_f64())))
         .collect();
     let reference = interpret(graph, &mut variables, &HashMap::new())?;
+    worst_of_run(gpu, &mut program, graph, &reference)
+}
+
+/// Runs `program`, which was made of `graph`, once on poisoned memory: the worst error of its outputs against those that the
+/// `reference` computed.
+///
+/// # Errors
+/// If the device fails.
+pub(crate) fn worst_of_run(
+    gpu: &Gpu,
+    program: &mut Program,
+    graph: &Graph,
+    reference: &[Arc<Tensor<f64>>],
+) -> Result<f64> {
+    program.poison(gpu)?;
+    program.run(gpu, 1, &[])?;
     let mut worst: f64 = 0.0;
-    for (output, want) in graph.outputs.iter().zip(&reference) {
+    for (output, want) in graph.outputs.iter().zip(reference) {
         let got = program.read(gpu, &output.name)?;
         worst = worst.max(worst_error(&got, want));
     }

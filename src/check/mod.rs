@@ -4,6 +4,7 @@ mod gradients;
 mod kernels;
 
 pub use gradients::check_gradient_rules;
+pub(crate) use kernels::worst_of_run;
 pub use kernels::{check_kernels, graphs_of, tolerance};
 
 use crate::cpu::{Data, Tensor};

@@ -31,7 +31,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
     let dataset = settings.load_data()?;
-    let (engine, told) = open_engine(&settings)?;
+    let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
     if let Some(told) = told {
         note(told);
     }

@@ -8,6 +8,7 @@ mod plan;
 mod predict;
 mod progress;
 mod train;
+mod tune;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -17,8 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use wgrad::gpu::AdapterChoice;
-use wgrad::nn::ModelSpec;
+use wgrad::graph::Graph;
+use wgrad::nn::{ModelSpec, Network};
 use wgrad::settings::{Device, Settings};
+use wgrad::train::{DataShape, evaluation_graph, training_graph};
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
 #[derive(Parser)]
@@ -44,6 +47,8 @@ enum Command {
     Devices(devices::Args),
     /// Print the graph, the launches and the memory of a run, without a GPU
     Plan(plan::Args),
+    /// Measure which kernels are the fastest for a model on an adapter, for later runs to use
+    Tune(tune::Args),
 }
 
 /// Where to compute: shared by every command that does.
@@ -91,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Tune(args) => tune::run(args),
     };
     match outcome {
         Ok(code) => code,
@@ -150,4 +156,24 @@ fn settings_of(what: &str) -> wgrad::Result<Settings> {
         model: ModelSpec::preset(what)?,
         ..Settings::default()
     })
+}
+
+/// A step of what `settings` say, training or evaluation, without the data that it would read.
+fn graph_of(settings: &Settings, training: bool) -> wgrad::Result<Graph> {
+    let network = Network::new(settings.model.clone())?;
+    let channels = network.spec.input.last().copied().unwrap_or(1);
+    let mut settings = settings.clone();
+    settings.data.mean.get_or_insert(vec![0.0; channels]);
+    settings.data.std.get_or_insert(vec![1.0; channels]);
+    let shape = DataShape {
+        set: if training { "train" } else { "test" },
+        samples: settings.data.train.max(settings.batch),
+        batch: settings.batch,
+        sample: network.spec.input.clone(),
+    };
+    if training {
+        training_graph(&network, &settings, &shape)
+    } else {
+        evaluation_graph(&network, &settings, &shape)
+    }
 }

@@ -1,13 +1,11 @@
 //! `wgrad plan`
 
-use super::{print_line, settings_of};
+use super::{graph_of, print_line, settings_of};
 use clap::ValueEnum;
 use serde_json::json;
 use std::process::ExitCode;
-use wgrad::nn::Network;
 use wgrad::passes;
 use wgrad::plan::{Plan, Target};
-use wgrad::train::{DataShape, evaluation_graph, training_graph};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -40,23 +38,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = settings_of(&args.run)?;
     settings.batch = args.batch.unwrap_or(settings.batch);
     settings.check()?;
-    let network = Network::new(settings.model.clone())?;
-    let channels = network.spec.input.last().copied().unwrap_or(1);
-    settings.data.mean.get_or_insert(vec![0.0; channels]);
-    settings.data.std.get_or_insert(vec![1.0; channels]);
-    let set = if args.eval { "test" } else { "train" };
-    let samples = settings.data.train.max(settings.batch);
-    let shape = DataShape {
-        set,
-        samples,
-        batch: settings.batch,
-        sample: network.spec.input.clone(),
-    };
-    let graph = if args.eval {
-        evaluation_graph(&network, &settings, &shape)?
-    } else {
-        training_graph(&network, &settings, &shape)?
-    };
+    let graph = graph_of(&settings, !args.eval)?;
     let target = match args.target {
         PlanTarget::Portable => Target::portable(),
         PlanTarget::Lavapipe => Target::lavapipe(),

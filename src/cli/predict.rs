@@ -54,7 +54,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         width,
         channels,
     };
-    let (engine, told) = open_engine(&settings)?;
+    let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
     if let Some(told) = told {
         note(told);
     }

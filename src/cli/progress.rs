@@ -13,6 +13,7 @@ pub(super) struct Progress {
     bar: Option<ProgressBar>,
     epochs: u32,
     last_line: Instant,
+    first_step: Option<Instant>,
 }
 
 impl Progress {
@@ -31,7 +32,13 @@ impl Progress {
             bar,
             epochs,
             last_line: Instant::now(),
+            first_step: None,
         }
+    }
+
+    /// When the first step was known to be done.
+    pub(super) fn first_step(&self) -> Option<Instant> {
+        self.first_step
     }
 
     /// A line for people; silent under `--json`.
@@ -60,6 +67,7 @@ impl Progress {
 impl Observer for Progress {
     fn step(&mut self, r: &StepReport) {
         const EVERY: Duration = Duration::from_secs(10);
+        self.first_step.get_or_insert_with(Instant::now);
         let text = || {
             format!(
                 "loss {:.4}  accuracy {:.2}%  {:.0} images/s  {} left",

@@ -118,7 +118,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let network = Network::new(settings.model.clone())?;
     let dataset = settings.load_data()?;
     check_fit(&network, &dataset, &settings)?;
-    let (engine, told) = open_engine(&settings)?;
+    let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
+    let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
     let mut progress = Progress::new(args.json, settings.epochs);
     if let Some(told) = told {
         note(told);
@@ -167,6 +168,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             "test_accuracy": test.accuracy,
             "test_loss": test.loss,
             "seconds": seconds,
+            "seconds_to_first_step": progress.first_step().map(|done| (done - start).as_secs_f64()),
             "run": folder.path.display().to_string(),
             "adapter": engine.name(),
             "peak_gpu_bytes": session.peak_bytes(),

@@ -1,7 +1,7 @@
 //! Finding adapters and asking them what they can do.
 
 use crate::error::{Error, Result};
-use crate::plan::{SubgroupSize, Target, TextureReads};
+use crate::plan::{Choices, SubgroupSize, Target, TextureReads};
 
 /// Which adapter to use.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -137,5 +137,6 @@ pub(super) fn target(adapter: &wgpu::Adapter) -> Target {
         offset_alignment: limits
             .min_uniform_buffer_offset_alignment
             .max(limits.min_storage_buffer_offset_alignment),
+        choices: Choices::default(),
     }
 }

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::plan::resolve::Resolved;
 use crate::shader::{BindingKind, Reflection};
 use rayon::prelude::*;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,26 +36,34 @@ impl Cache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Compiles those of `wanted` that are not there yet, and returns all in order.
+    /// Compiles those of `wanted` that are not there yet, and returns all in order. `created` is told of each new one, by
+    /// its place among the wanted, in whatever thread made it.
     pub(super) fn get(
         &self,
         gpu: &Gpu,
         wanted: &[(Key, String, &Reflection)],
+        created: impl Fn(usize, &Pipeline) -> Result<()> + Sync,
     ) -> Result<Vec<Arc<Pipeline>>> {
-        let mut missing: HashMap<&Key, &(Key, String, &Reflection)> = HashMap::new();
+        let mut missing: HashMap<&Key, usize> = HashMap::new();
         {
             let known = self.known();
-            for entry in wanted.iter().filter(|entry| !known.contains_key(&entry.0)) {
-                missing.entry(&entry.0).or_insert(entry);
+            for (i, (key, ..)) in wanted.iter().enumerate() {
+                if !known.contains_key(key) {
+                    missing.entry(key).or_insert(i);
+                }
             }
         }
+        // Long ones first, so that no thread is left with one at the end.
+        let mut missing: Vec<(&Key, usize)> = missing.into_iter().collect();
+        missing.sort_by_key(|((source, _), i)| (Reverse(source.len()), *i));
         let compiled = missing
-            .par_iter()
-            .map(|(key, (_, name, reflection))| {
-                Ok((
-                    (*key).clone(),
-                    Arc::new(pipeline(gpu, key, name, reflection)?),
-                ))
+            .into_iter()
+            .par_bridge()
+            .map(|(key, i)| {
+                let (_, name, reflection) = &wanted[i];
+                let pipeline = pipeline(gpu, key, name, reflection)?;
+                created(i, &pipeline)?;
+                Ok((key.clone(), Arc::new(pipeline)))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut known = self.known();

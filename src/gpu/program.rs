@@ -169,10 +169,31 @@ impl Program {
             .zip(launches.iter().zip(&resolved))
             .map(|(key, (launch, r))| (key.clone(), launch.shader.name.clone(), &r.reflection))
             .collect();
-        let pipelines = gpu.pipelines.get(gpu, &wanted)?;
         let scalars = ScalarTable::new(gpu, plan)?;
         let memory = allocate(gpu, plan, store)?;
         let uniforms = Uniforms::new(gpu, &launches, &resolved)?;
+        let bound = |at: usize, pipeline: &Pipeline, offset: u64| {
+            let params = uniforms.binding(offset, resolved[at].params.len());
+            bind(
+                gpu,
+                &memory,
+                &scalars,
+                launches[at],
+                &resolved[at],
+                pipeline,
+                params,
+            )
+        };
+        let pipelines = gpu.pipelines.get(gpu, &wanted, |at, pipeline| {
+            if gpu.target.software {
+                warm_up(
+                    gpu,
+                    pipeline,
+                    &bound(at, pipeline, uniforms.offsets[at][0])?,
+                );
+            }
+            Ok(())
+        })?;
         let mut commands = Vec::with_capacity(plan.steps.len());
         let mut ends = Vec::with_capacity(plan.steps.len());
         let mut at = 0;
@@ -184,18 +205,9 @@ impl Program {
                     for (piece, &offset) in uniforms.offsets[at].iter().enumerate() {
                         let (first, end) = piece_range(launch, piece as u64, dispatches);
                         let grid = fold(end - first, gpu.target.max_workgroups)?;
-                        let group = bind(
-                            gpu,
-                            &memory,
-                            &scalars,
-                            launch,
-                            &resolved[at],
-                            pipeline,
-                            uniforms.binding(offset, resolved[at].params.len()),
-                        )?;
                         commands.push(Command::Dispatch {
                             pipeline: pipeline.clone(),
-                            bind_group: group,
+                            bind_group: bound(at, pipeline, offset)?,
                             grid,
                         });
                     }
@@ -415,6 +427,21 @@ fn encode<'c>(encoder: &mut wgpu::CommandEncoder, commands: impl Iterator<Item =
             }
         }
     }
+}
+
+/// Dispatches no workgroups at all: nothing is computed, but a software adapter, which compiles a pipeline when it is first
+/// dispatched, does so in a thread of its own while others are still created.
+fn warm_up(gpu: &Gpu, pipeline: &Pipeline, bind_group: &wgpu::BindGroup) {
+    let mut encoder = gpu
+        .device
+        .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_bind_group(0, bind_group, &[]);
+        pass.dispatch_workgroups(0, 0, 0);
+    }
+    gpu.queue.submit([encoder.finish()]);
 }
 
 fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Memory<'a>> {

@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::plan::{Lowering, Target};
 use crate::random::Stream;
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use std::fmt::Debug;
 
 /// An operation of the graph.
@@ -63,6 +63,16 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Number of terms that are summed into one element of the result: scales error bounds.
     fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
         1
+    }
+
+    /// Operands of these types on which to try the operation's variants. By default floats are uniform in [-1, 1) and
+    /// integers 0: operations to which integers mean something say what they may be.
+    fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
+        let operand = |ty: &&TensorType| match ty.dtype {
+            DType::F32 => Operand::uniform(ty.shape.clone()),
+            DType::U32 => Operand::index(ty.shape.clone(), Values::Below(1)),
+        };
+        inputs.iter().map(operand).collect()
     }
 }
 
@@ -132,6 +142,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str>;
     /// See [`Op::reduction_length`].
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize;
+    /// See [`Op::trial_operands`].
+    fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand>;
 }
 
 impl<O: Op> ErasedOp for O {
@@ -161,6 +173,9 @@ impl<O: Op> ErasedOp for O {
     }
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         Op::reduction_length(self, inputs)
+    }
+    fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
+        Op::trial_operands(self, inputs)
     }
 }
 

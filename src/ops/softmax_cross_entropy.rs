@@ -119,6 +119,10 @@ impl Op for SoftmaxCrossEntropy {
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         inputs[0].shape.last()
     }
+
+    fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
+        trial_operands(inputs)
+    }
 }
 
 impl Op for SoftmaxCrossEntropyGrad {
@@ -181,6 +185,10 @@ impl Op for SoftmaxCrossEntropyGrad {
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         inputs[0].shape.last()
     }
+
+    fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
+        trial_operands(inputs)
+    }
 }
 
 /// The launch without what only one of the kernels has.
@@ -193,6 +201,17 @@ fn launch(cx: &Lowering<'_>, shader: &str, rows: Rows, smoothing: f64) -> Result
         .read("valid", valid.value, rows.rows as u64)
         .param("classes", rows.length)
         .param("smoothing", smoothing as f32))
+}
+
+/// Every label is a class, and every row counts.
+fn trial_operands(inputs: &[&TensorType]) -> Vec<Operand> {
+    let rows = Rows::of(inputs[0]);
+    let of = |(i, ty): (usize, &&TensorType)| match i {
+        1 => Operand::index(ty.shape.clone(), Values::Below(rows.length as u32)),
+        2 => Operand::index([], Values::Fixed(vec![rows.rows as f64])),
+        _ => Operand::uniform(ty.shape.clone()),
+    };
+    inputs.iter().enumerate().map(of).collect()
 }
 
 impl<'g> Var<'g> {

@@ -2,7 +2,7 @@
 
 use super::fused::{Body, Place};
 use super::pointwise;
-use super::{Launch, Step, Target, Value, ValueId, ValueKind};
+use super::{Choices, Launch, Step, Target, Value, ValueId, ValueKind};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::ops::ErasedOp;
@@ -76,17 +76,28 @@ impl Lowering<'_> {
         Arg { value, ty }
     }
 
-    /// The kernel variant to use: the one that was asked for if the operation has it, or else its default.
+    /// The kernel variant to use: the one that was asked for or that the target's tuning chose, if the operation has it,
+    /// or else its default.
     pub fn variant(&self) -> &'static str {
         let Some(op) = self.op else { return "default" };
         let types: Vec<&TensorType> = self.inputs.iter().map(|a| &a.ty).collect();
         let known = op.variants(self.target, &types);
-        let asked = self
-            .forced
-            .and_then(|name| known.iter().copied().find(|v| *v == name));
-        asked
-            .or_else(|| known.first().copied())
-            .unwrap_or("default")
+        let default = known.first().copied().unwrap_or("default");
+        let named = |name: &str| known.iter().copied().find(|v| *v == name);
+        if let Some(name) = self.forced {
+            return named(name).unwrap_or(default);
+        }
+        if self.target.choices.is_empty() {
+            return default;
+        }
+        let key = Choices::key(op, &types);
+        match self.target.choices.get(&key) {
+            Some(name) => named(name).unwrap_or_else(|| {
+                tracing::trace!("{key} has no variant {name} on {}", self.target.name);
+                default
+            }),
+            None => default,
+        }
     }
 
     /// Adds a launch.

@@ -3,6 +3,7 @@
 //! `Plan::new` simplifies the graph, fuses it into groups, lets every operation add its launches, decides which
 //! operands are read through texture views, and assigns memory slots by liveness.
 
+mod choices;
 mod dump;
 mod fused;
 mod launch;
@@ -13,6 +14,7 @@ pub mod resolve;
 mod target;
 mod textures;
 
+pub use choices::Choices;
 pub use launch::{Access, Launch, MAX_LOOP_ITERATIONS, Operand, Scalar};
 pub use lower::{Arg, Lowering};
 pub use memory::SlotId;

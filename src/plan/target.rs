@@ -1,5 +1,7 @@
 //! What the planner knows of the device: plain data, so that plans can be made and printed without one.
 
+use super::Choices;
+
 /// Limits and abilities of an adapter that decide about kernels and memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
@@ -23,6 +25,8 @@ pub struct Target {
     pub max_texture_extent: u32,
     /// Alignment of uniform and storage binding offsets in bytes.
     pub offset_alignment: u32,
+    /// Kernel variants that a tuner found faster than the defaults; empty until one has run.
+    pub choices: Choices,
 }
 
 /// When operands are read through texture views of their buffers.
@@ -59,6 +63,7 @@ impl Target {
             max_workgroups: 65_535,
             max_texture_extent: 8192,
             offset_alignment: 256,
+            choices: Choices::default(),
         }
     }
 

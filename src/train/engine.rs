@@ -8,6 +8,7 @@ use crate::graph::{Graph, NodeKind};
 use crate::plan::{Plan, Scalar};
 use crate::settings::{Device, Settings};
 use crate::tensor::{DType, TensorType};
+use crate::tune::{self, Tuning};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,11 +20,15 @@ pub enum Engine {
     Cpu,
 }
 
-/// Opens what `settings` ask for. The second value is something to tell the user: that no adapter was found, say.
+/// Opens what `settings` ask for, to plan with the kernel variants that a run `recorded` or else with those that `wgrad tune`
+/// found. The second value is something to tell the user: that no adapter was found, say.
 ///
 /// # Errors
 /// If an adapter was asked for and there is none.
-pub fn open_engine(settings: &Settings) -> Result<(Engine, Option<String>)> {
+pub fn open_engine(
+    settings: &Settings,
+    recorded: Option<Tuning>,
+) -> Result<(Engine, Option<String>)> {
     let choice = match &settings.adapter {
         None => AdapterChoice::Best,
         Some(text) => match text.parse() {
@@ -33,9 +38,9 @@ pub fn open_engine(settings: &Settings) -> Result<(Engine, Option<String>)> {
     };
     match settings.device {
         Device::Cpu => Ok((Engine::Cpu, None)),
-        Device::Gpu => Ok((Engine::Gpu(Box::new(Gpu::open(&choice)?)), None)),
+        Device::Gpu => Ok(tuned(Gpu::open(&choice)?, recorded)),
         Device::Auto => match Gpu::open(&choice) {
-            Ok(gpu) => Ok((Engine::Gpu(Box::new(gpu)), None)),
+            Ok(gpu) => Ok(tuned(gpu, recorded)),
             // Whoever names an adapter wants no other.
             Err(e) if settings.adapter.is_some() => Err(e),
             Err(e) => {
@@ -46,7 +51,20 @@ pub fn open_engine(settings: &Settings) -> Result<(Engine, Option<String>)> {
     }
 }
 
+fn tuned(mut gpu: Gpu, recorded: Option<Tuning>) -> (Engine, Option<String>) {
+    let told = tune::choose(&mut gpu, recorded);
+    (Engine::Gpu(Box::new(gpu)), told)
+}
+
 impl Engine {
+    /// The kernel variants that it plans with; `None` on the CPU.
+    pub fn tuning(&self) -> Option<Tuning> {
+        match self {
+            Engine::Gpu(gpu) => Some(Tuning::of(gpu)),
+            Engine::Cpu => None,
+        }
+    }
+
     /// Name for reports.
     pub fn name(&self) -> String {
         match self {

@@ -1,9 +1,10 @@
-//! The folder that a run leaves: `run.toml`, `model.safetensors`, `checkpoints/`, `metrics.jsonl`, `report.html`.
+//! The folder that a run leaves: `run.toml`, `model.safetensors`, `checkpoints/`, `metrics.jsonl`, `report.html`, `variants.toml`.
 
 use super::report;
 use super::weights::{Checkpoint, write_whole};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
+use crate::tune::Tuning;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ const SETTINGS: &str = "run.toml";
 const MODEL: &str = "model.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const REPORT: &str = "report.html";
+const VARIANTS: &str = "variants.toml";
 const CHECKPOINTS: &str = "checkpoints";
 
 impl RunFolder {
@@ -80,7 +82,7 @@ impl RunFolder {
             return;
         }
         // What can't be removed stays: the failure itself is what is to be told.
-        for file in [SETTINGS, METRICS, REPORT] {
+        for file in [SETTINGS, METRICS, REPORT, VARIANTS] {
             let _ = fs::remove_file(self.path.join(file));
         }
         let _ = fs::remove_dir(self.path.join(CHECKPOINTS));
@@ -123,6 +125,24 @@ impl RunFolder {
             )));
         }
         Ok((folder, Settings::read(&file)?))
+    }
+
+    /// Writes down the kernel variants that the run is made with. Others add up in other orders, so a run that goes on
+    /// takes these, whatever was tuned since.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    pub fn record_variants(&self, tuning: &Tuning) -> Result<()> {
+        tuning.write(&self.path.join(VARIANTS))
+    }
+
+    /// The kernel variants that the run was made with; `None` if it never ran on an adapter.
+    ///
+    /// # Errors
+    /// If what is written about them can't be read.
+    pub fn recorded_variants(&self) -> Result<Option<Tuning>> {
+        let path = self.path.join(VARIANTS);
+        path.exists().then(|| Tuning::read(&path)).transpose()
     }
 
     /// `run.toml`

@@ -265,6 +265,9 @@ impl<'e> Session<'e> {
         observer: &mut dyn Observer,
         folder: Option<&RunFolder>,
     ) -> Result<Evaluation> {
+        if let (Some(folder), Some(tuning)) = (folder, self.engine.tuning()) {
+            folder.record_variants(&tuning)?;
+        }
         let mut last = None;
         while !self.is_done() {
             let report = self.run_epoch(observer)?;

@@ -7,4 +7,5 @@ mod output;
 mod runs;
 mod sandbox;
 mod settings;
+mod tuning;
 mod weights;

@@ -85,6 +85,8 @@ impl Sandbox {
             .args(args.split_whitespace())
             .current_dir(self.dir.path())
             .env("XDG_RUNTIME_DIR", self.path("xdg"))
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("MESA_SHADER_CACHE_DIR", shader_cache())
             .env_remove("WGRAD_LOG")
             .stdin(Stdio::null());
         command
@@ -113,6 +115,23 @@ impl Sandbox {
             assert!(!self.path(name).exists(), "{name} was left behind");
         }
     }
+}
+
+/// Where Mesa keeps what it compiled: where it would without the sandbox.
+fn shader_cache() -> PathBuf {
+    let folder = std::env::var_os("MESA_SHADER_CACHE_DIR").map(PathBuf::from);
+    folder.or_else(dirs::cache_dir).unwrap_or_default()
+}
+
+/// Whether there is an adapter to test on. Says so where there is none, or fails if WGRAD_REQUIRE_GPU=1.
+pub fn has_adapter(sandbox: &Sandbox) -> bool {
+    let found = !sandbox.wgrad("devices --json").succeeds().out.is_empty();
+    if !found {
+        let required = std::env::var_os("WGRAD_REQUIRE_GPU").is_some_and(|v| v == "1");
+        assert!(!required, "WGRAD_REQUIRE_GPU=1, but there is no adapter");
+        eprintln!("skipped: there is no adapter");
+    }
+    found
 }
 
 impl From<Output> for Told {

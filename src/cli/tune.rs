@@ -1,0 +1,209 @@
+//! `wgrad tune`
+
+use super::{DeviceArgs, graph_of, note, print_line, settings_of};
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+use wgrad::Error;
+use wgrad::gpu::{Gpu, adapters};
+use wgrad::settings::Device;
+use wgrad::tune::{Cache, MadeFor, Operation, Tuning, Verdict, operations, tune};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Settings file, model file, or the name of a built-in model
+    #[arg(value_name = "run.toml|MODEL", default_value = "mnist-cnn")]
+    run: String,
+    /// Samples in a step: kernels are chosen by shape
+    #[arg(long, allow_negative_numbers = true)]
+    batch: Option<usize>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print what was chosen so far, for every adapter, and stop
+    #[arg(long, conflicts_with_all = ["run", "batch", "device", "adapter", "clear"])]
+    show: bool,
+    /// Forget what was chosen so far, for every adapter, and stop
+    #[arg(long, conflicts_with_all = ["run", "batch", "device", "adapter"])]
+    clear: bool,
+    /// Print JSON lines and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// Draws the operands: any seed will do.
+const SEED: u64 = 1;
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let cache = Cache::of_user()?;
+    if args.show {
+        return show(&cache, args.json);
+    }
+    if args.clear {
+        let removed = cache.clear()?;
+        if args.json {
+            print_line(json!({ "removed": removed }))?;
+        } else {
+            print_line(format_args!("forgot the tuning of {removed} adapters"))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut settings = settings_of(&args.run)?;
+    settings.batch = args.batch.unwrap_or(settings.batch);
+    args.device.clone().apply(&mut settings);
+    settings.check()?;
+    if settings.device == Device::Cpu {
+        return Err(Error::Config(
+            "the CPU reference has nothing to tune; leave --device cpu out".to_string(),
+        )
+        .into());
+    }
+    // The last batch of a test set that is smaller than a batch has a shape of its own, and its defaults.
+    let graphs = [graph_of(&settings, true)?, graph_of(&settings, false)?];
+    let choice = DeviceArgs {
+        device: None,
+        adapter: settings.adapter.clone(),
+    };
+    let gpu = Gpu::open(&choice.choice())?;
+    let made_for = MadeFor::adapter(&gpu.info);
+    let mut choices = cache.load(&made_for).unwrap_or_else(|e| {
+        note(format_args!("{e}; it is written anew"));
+        Default::default()
+    });
+    let operations = operations(&graphs, &gpu.target)?;
+    if !args.json {
+        print_line(format_args!(
+            "{} with batches of {} on {} ({})",
+            settings.model.name, settings.batch, made_for.adapter, made_for.driver
+        ))?;
+    }
+    let mut saved_ms = 0.0;
+    for operation in &operations {
+        let verdict = tune(&gpu, operation, SEED)?;
+        saved_ms += verdict.saved_ms() * operation.uses as f64;
+        match verdict.chosen.filter(|_| verdict.departs()) {
+            Some(variant) => choices.set(operation.key(), variant),
+            None => choices.remove(&operation.key()),
+        }
+        tell(operation, &verdict, args.json)?;
+    }
+    cache.save(&made_for, choices)?;
+    let path = cache.path(&made_for);
+    if args.json {
+        print_line(json!({
+            "event": "done",
+            "operations": operations.len(),
+            "saved_ms": saved_ms,
+            "adapter": made_for.adapter,
+            "file": path.display().to_string(),
+        }))?;
+    } else {
+        print_line(format_args!(
+            "{} operations tried; what was chosen saves {saved_ms:.3} ms in a training and an evaluation step together; kept in {}",
+            operations.len(),
+            path.display()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn operands(operation: &Operation) -> String {
+    let types: Vec<String> = operation.inputs.iter().map(|ty| ty.to_string()).collect();
+    types.join(" ")
+}
+
+/// The rows of one operation.
+fn tell(operation: &Operation, verdict: &Verdict, json: bool) -> anyhow::Result<()> {
+    let default = verdict.trials[0].ms;
+    let gain = default
+        .zip(verdict.chosen_ms())
+        .map(|(default, chosen)| default / chosen);
+    if json {
+        let trials: Vec<_> = verdict
+            .trials
+            .iter()
+            .map(|t| json!({"variant": t.variant, "ms": t.ms, "rejected": t.rejected}))
+            .collect();
+        return print_line(json!({
+            "op": operation.kind(),
+            "operands": operands(operation),
+            "key": operation.key(),
+            "uses": operation.uses,
+            "variants": trials,
+            "default": verdict.trials[0].variant,
+            "chosen": verdict.chosen,
+            "gain": gain,
+        }));
+    }
+    print_line(format_args!("{} {}", operation.kind(), operands(operation)))?;
+    for trial in &verdict.trials {
+        let outcome = match (&trial.rejected, trial.ms) {
+            (Some(reason), _) => reason.clone(),
+            (None, ms) => {
+                let mark = match Some(trial.variant) == verdict.chosen {
+                    true if verdict.departs() => {
+                        format!("  chosen: {:.2} times as fast", gain.unwrap_or(f64::NAN))
+                    }
+                    true => "  default stays".to_string(),
+                    false => String::new(),
+                };
+                format!("{:>10.4} ms{mark}", ms.unwrap_or(f64::NAN))
+            }
+        };
+        print_line(format_args!("  {:<20} {outcome}", trial.variant))?;
+    }
+    if verdict.chosen.is_none() {
+        print_line("  no variant agrees with the reference; see wgrad check")?;
+    }
+    Ok(())
+}
+
+fn show(cache: &Cache, json: bool) -> anyhow::Result<ExitCode> {
+    let here: Vec<MadeFor> = adapters()
+        .iter()
+        .map(|adapter| MadeFor::adapter(&adapter.info))
+        .collect();
+    let files = cache.files()?;
+    if files.is_empty() && !json {
+        print_line("nothing was tuned yet; run wgrad tune")?;
+    }
+    for path in files {
+        match Tuning::read(&path) {
+            Ok(tuning) => show_one(&path, &tuning, here.contains(&tuning.made_for), json)?,
+            Err(e) => note(format_args!(
+                "{e}; it is not used: run wgrad tune again, or wgrad tune --clear"
+            )),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_one(path: &Path, tuning: &Tuning, current: bool, json: bool) -> anyhow::Result<()> {
+    let made_for = &tuning.made_for;
+    if json {
+        return print_line(json!({
+            "file": path.display().to_string(),
+            "current": current,
+            "made_for": made_for,
+            "variants": tuning.variants,
+        }));
+    }
+    let state = if current {
+        ""
+    } else {
+        "; not used: made with another driver, version of wgrad or adapter"
+    };
+    print_line(format_args!(
+        "{} ({}, {}){state}\n  in {}",
+        made_for.adapter,
+        made_for.backend,
+        made_for.driver,
+        path.display()
+    ))?;
+    if tuning.variants.is_empty() {
+        print_line("  every operation uses its default")?;
+    }
+    for (key, variant) in tuning.variants.iter() {
+        print_line(format_args!("  {variant:<20} {key}"))?;
+    }
+    Ok(())
+}
