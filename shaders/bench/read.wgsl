@@ -1,5 +1,9 @@
-// out[i] = the sum of what invocation i read of x: as many bytes as the adapter can read.
+// out[i] = the sum of what invocation i read of x: as many bytes as the adapter can read. A workgroup of 64 walks a stretch
+// of 1024 vec4s, 64 neighbours at a time, with four loads of each invocation under way at once.
 #import bench/stream
+
+const WIDTH = 64u;
+const STRETCH = 1024u;
 
 @compute @workgroup_size(64)
 fn main(

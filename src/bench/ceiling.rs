@@ -10,7 +10,9 @@ use std::time::Duration;
 
 /// Elements that the kernels stream: 64 MiB, larger than most caches.
 const STREAMED: usize = 16 << 20;
-/// Of `shaders/bench/stream.wgsl`: elements of a workgroup's stretch, and of what it writes where it only reads.
+/// Elements that a workgroup of `shaders/bench/copy.wgsl` copies.
+const COPIED: usize = 4 * 256;
+/// Elements that a workgroup of `shaders/bench/read.wgsl` reads, and that it writes.
 const STRETCH: usize = 4 * 1024;
 const SUMS: usize = 4 * 64;
 /// Of `shaders/bench/multiply_add.wgsl`.
@@ -126,14 +128,14 @@ fn stream_plans(target: &Target) -> Result<Vec<([&'static str; 2], Plan)>> {
         let ty = TensorType::f32([STREAMED]);
         let x = launches.temporary(&ty, "x");
         let copy = launches.temporary(&ty, "a copy of x");
-        let workgroups = STREAMED / STRETCH;
         let loads = STREAMED as u64 / 4;
         launches.push(
             Launch::new("bench/copy")
                 .read("x", x, loads)
                 .write("out", copy)
-                .workgroups(workgroups as u64),
+                .workgroups((STREAMED / COPIED) as u64),
         );
+        let workgroups = STREAMED / STRETCH;
         let sums = launches.temporary(&TensorType::f32([workgroups * SUMS]), "sums of x");
         launches.push(
             Launch::new("bench/read")

@@ -96,7 +96,7 @@ impl Timing {
 /// A workload that is ready to run on an adapter.
 pub struct Bench<'a> {
     gpu: &'a Gpu,
-    /// What runs.
+    /// What runs, as data.
     pub plan: Plan,
     program: Program,
     /// Scalar inputs of the steps of a full submission; the same for each.
@@ -148,9 +148,9 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// The commands of one step, encoded and not submitted: to time the host's share.
-    pub fn encode(&self) -> wgpu::CommandBuffer {
-        self.program.encode(self.gpu, 1)
+    /// What runs, ready to.
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
     /// Times the whole step.

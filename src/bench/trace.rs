@@ -92,7 +92,8 @@ pub fn trace(adapter: &str, roof: Roof, timelines: &[Timeline]) -> Value {
                     "bytes": event.cost.bytes,
                     "gflops": event.cost.gflops(ms),
                     "gb_per_s": event.cost.gb_per_s(ms),
-                    "percent_of_ceiling": roof.percent(event.cost, ms),
+                    // The ceilings are those of kernels; a copy command is none.
+                    "percent_of_ceiling": event.workgroups.map(|_| roof.percent(event.cost, ms)),
                 },
             }));
         }

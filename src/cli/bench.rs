@@ -136,7 +136,7 @@ fn wanted(filters: &[String]) -> anyhow::Result<Vec<Box<dyn Workload>>> {
 /// Fails if `path` does not end in `ending`, or can't become a file.
 fn check_output(path: &Path, ending: &str) -> anyhow::Result<()> {
     let shown = path.display();
-    if !path.extension().is_some_and(|e| e == ending) {
+    if path.extension().is_none_or(|e| e != ending) {
         return usage(format!(
             "{shown} must end in .{ending}: that is what is written"
         ));

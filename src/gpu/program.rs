@@ -317,6 +317,20 @@ impl Program {
         encoder.finish()
     }
 
+    /// What a step dispatches, in order: pipelines, bind groups (number 0) and workgroups.
+    pub fn dispatches(
+        &self,
+    ) -> impl Iterator<Item = (&wgpu::ComputePipeline, &wgpu::BindGroup, [u32; 3])> {
+        self.commands.iter().filter_map(|command| match command {
+            Command::Dispatch {
+                pipeline,
+                bind_group,
+                grid,
+            } => Some((&pipeline.pipeline, bind_group, *grid)),
+            _ => None,
+        })
+    }
+
     /// Runs one step with each of the plan's steps in a pass of its own and tells when the device was at work on each:
     /// `None` where the adapter writes no timestamps. Waits for the device. `scalars` as in [`Program::run`].
     ///

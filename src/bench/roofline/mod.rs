@@ -180,12 +180,22 @@ fn grid(svg: &mut Svg, x: Axis, y: Axis) {
     svg.text_along(beside, -std::f64::consts::FRAC_PI_2, 13.0, INK, "GFLOP/s");
 }
 
+/// Two figures at least.
+fn rate(x: f64) -> String {
+    let digits = match x {
+        x if x >= 10.0 => 0,
+        x if x >= 1.0 => 1,
+        _ => 2,
+    };
+    format!("{x:.digits$}")
+}
+
 /// What the points' numbers stand for.
 fn list(svg: &mut Svg, records: &[&Record]) {
-    let (name, rate, share) = (LIST + 26.0, WIDTH - 66.0, WIDTH - 14.0);
+    let (name, gflops, share) = (LIST + 26.0, WIDTH - 66.0, WIDTH - 14.0);
     let head = TOP + 4.0;
     svg.text([name, head], Anchor::Start, 11.0, FAINT, "workload");
-    svg.text([rate, head], Anchor::End, 11.0, FAINT, "GFLOP/s");
+    svg.text([gflops, head], Anchor::End, 11.0, FAINT, "GFLOP/s");
     svg.text([share, head], Anchor::End, 11.0, FAINT, "of roof");
     for (number, record) in (1..).zip(records) {
         let y = TOP + 8.0 + LIST_ROW * f64::from(number);
@@ -193,9 +203,9 @@ fn list(svg: &mut Svg, records: &[&Record]) {
         let text = number.to_string();
         svg.text([LIST + 18.0, y], Anchor::End, 12.0, colour, &text);
         svg.text([name, y], Anchor::Start, 12.0, INK, &record.workload);
-        let gflops = format!("{:.1}", record.gflops.unwrap_or(0.0));
-        svg.text([rate, y], Anchor::End, 12.0, INK, &gflops);
-        let percent = format!("{:.0}%", record.percent_of_ceiling);
+        let reached = rate(record.gflops.unwrap_or(0.0));
+        svg.text([gflops, y], Anchor::End, 12.0, INK, &reached);
+        let percent = format!("{}%", rate(record.percent_of_ceiling));
         svg.text([share, y], Anchor::End, 12.0, INK, &percent);
     }
 }
@@ -227,8 +237,9 @@ fn bars(svg: &mut Svg, roof: Roof, records: &[&Record]) {
         let right = at(record.percent_of_ceiling);
         svg.rectangle([BARS, y + 3.0, right, y + BAR_ROW - 4.0], colour);
         let text = format!(
-            "{:.1} GB/s, {:.0}%",
-            record.gb_per_s, record.percent_of_ceiling
+            "{} GB/s, {}%",
+            rate(record.gb_per_s),
+            rate(record.percent_of_ceiling)
         );
         svg.text([right + 6.0, middle], Anchor::Start, 12.0, INK, &text);
     }

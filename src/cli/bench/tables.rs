@@ -153,7 +153,8 @@ pub(super) fn launches(
         let (label, kernel) = describe(plan, step);
         let share = ms / sum;
         let (gflops, gb_per_s) = (cost.gflops(ms), cost.gb_per_s(ms));
-        let reached = roof.percent(cost, ms);
+        // The ceilings are those of kernels; a copy command is none.
+        let reached = matches!(step, Step::Launch(_)).then(|| roof.percent(cost, ms));
         if json {
             let line = json!({
                 "workload": name,
@@ -174,9 +175,10 @@ pub(super) fn launches(
         } else {
             let percent = 100.0 * share;
             let gflops = rate(gflops);
+            let reached = reached.map_or("-".to_string(), |reached| format!("{reached:.1}%"));
             writeln!(
                 out,
-                "{index:>4} {ms:>10.4} {percent:>5.1}% {gflops:>9} {gb_per_s:>7.2} {reached:>7.1}%  {kernel:<34} {label}"
+                "{index:>4} {ms:>10.4} {percent:>5.1}% {gflops:>9} {gb_per_s:>7.2} {reached:>8}  {kernel:<34} {label}"
             )?;
         }
     }
