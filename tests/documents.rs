@@ -12,10 +12,10 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// README, the changelog, and every page under docs and tests/fixtures.
+/// README, the changelog, and every page under docs, tests/fixtures and benches/peers.
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
-    for folder in ["docs", "tests/fixtures"] {
+    for folder in ["docs", "tests/fixtures", "benches/peers"] {
         let entries = fs::read_dir(root().join(folder)).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
         pages.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));

@@ -1,4 +1,4 @@
-//! Every shader that the cases and the built-in models lead to, on every kind of adapter: it validates with no more
+//! Every shader that the cases, the built-in models and the ceilings of `wgrad bench` lead to, on every kind of adapter: it validates with no more
 //! than the engine asks a device for, it translates to SPIR-V, MSL and HLSL, and its bindings and parameters are
 //! those that its launches give. Needs no adapter.
 
@@ -10,6 +10,7 @@ use naga::{Module, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use wgrad::bench::ceiling_plans;
 use wgrad::check::graphs_of;
 use wgrad::graph::Graph;
 use wgrad::nn::{ModelSpec, Network, PRESETS};
@@ -35,7 +36,7 @@ struct Use {
     subgroups: bool,
 }
 
-/// Everything that the plans of the cases and the built-in models launch.
+/// Everything that the plans of the cases, the built-in models and `wgrad bench`'s ceilings launch.
 #[derive(Default)]
 struct Launched {
     texts: BTreeMap<Text, Use>,
@@ -131,6 +132,17 @@ fn launched() -> &'static Launched {
                     }
                 }
                 Err(e) => launched.failures.push(format!("{model}: {e}")),
+            }
+        }
+        for target in targets::targets() {
+            match ceiling_plans(&target) {
+                Ok(plans) => {
+                    for plan in &plans {
+                        launched.plans += 1;
+                        launched.add_launches(plan, &target);
+                    }
+                }
+                Err(e) => launched.failures.push(format!("ceilings: {e}")),
             }
         }
         launched
@@ -358,7 +370,7 @@ fn not_empty(length: usize) -> Result<(), String> {
 }
 
 #[test]
-fn every_shader_file_is_used_by_some_operation() {
+fn every_shader_file_is_used() {
     let orphans: Vec<_> = shader::FILES
         .iter()
         .map(|(name, _)| name.to_string())
@@ -373,7 +385,8 @@ fn every_shader_folder_is_named_after_the_operation_that_owns_it() {
     let folders: BTreeSet<String> = entries("shaders")
         .into_iter()
         .map(|path| stem(&path))
-        .filter(|name| name != "shared")
+        // Pieces of several operations, and the kernels that measure an adapter for `src/bench`.
+        .filter(|name| name != "shared" && name != "bench")
         .collect();
     let strangers: Vec<_> = folders.difference(&operations).cloned().collect();
     assert_none(&strangers);

@@ -1,11 +1,10 @@
-//! Workloads of one operation or a few.
+//! Workloads that memory bounds: one operation or a few, no contractions.
 
-use super::{Workload, leaves, random};
-use crate::autodiff::vjp;
+use super::{Workload, leaves, random, with_gradients};
 use crate::cpu::Tensor;
 use crate::error::Result;
-use crate::graph::{Builder, Graph, Var};
-use crate::ops::conv2d::Conv2d;
+use crate::graph::{Builder, Graph};
+use crate::ops::avg_pool2d::AvgPool2d;
 use crate::ops::max_pool2d::MaxPool2d;
 use crate::optim::{Adam, Optimizer};
 use crate::plan::Scalar;
@@ -15,104 +14,15 @@ use crate::tensor::TensorType;
 const MANY: usize = 16 << 20;
 
 pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
-    let mut all: Vec<Box<dyn Workload>> = Vec::new();
-    for [m, k, n] in [[256; 3], [512; 3], [1024; 3], [128, 784, 128]] {
-        all.push(Box::new(Matmul { m, k, n }));
-    }
-    for [batch, channels, size, filters, padding] in
-        [[32, 1, 28, 32, 0], [32, 32, 13, 64, 0], [16, 64, 32, 64, 1]]
-    {
-        for backward in [false, true] {
-            all.push(Box::new(Convolution {
-                batch,
-                channels,
-                size,
-                filters,
-                padding,
-                backward,
-            }));
-        }
-    }
-    all.push(Box::new(MaxPool));
-    all.push(Box::new(CrossEntropy));
-    all.push(Box::new(Add));
-    all.push(Box::new(Sum));
-    all.push(Box::new(AdamStep));
-    all
-}
-
-/// Outputs `y` and its gradients for each of `wrt` under a random upstream gradient.
-fn with_gradients(builder: &Builder, y: Var<'_>, wrt: &[Var<'_>]) -> Result<()> {
-    let upstream = builder.variable("upstream", y.ty())?;
-    builder.output("y", y);
-    for (n, grad) in vjp(y, upstream, wrt)?.into_iter().enumerate() {
-        builder.output(&format!("grad{n}"), grad);
-    }
-    Ok(())
-}
-
-/// `[m, k]` times `[k, n]`.
-struct Matmul {
-    m: usize,
-    k: usize,
-    n: usize,
-}
-
-impl Workload for Matmul {
-    fn name(&self) -> String {
-        format!("matmul_{}x{}x{}", self.m, self.k, self.n)
-    }
-
-    fn graph(&self) -> Result<Graph> {
-        let builder = Builder::new();
-        let a = builder.variable("a", TensorType::f32([self.m, self.k]))?;
-        let b = builder.variable("b", TensorType::f32([self.k, self.n]))?;
-        builder.output("y", a.matmul(b)?);
-        builder.finish()
-    }
-}
-
-/// A 3x3 convolution of square images, alone or with both gradients.
-struct Convolution {
-    batch: usize,
-    channels: usize,
-    /// Height and width.
-    size: usize,
-    filters: usize,
-    /// On every side.
-    padding: usize,
-    backward: bool,
-}
-
-impl Workload for Convolution {
-    fn name(&self) -> String {
-        let pass = if self.backward { "fwdbwd" } else { "fwd" };
-        format!(
-            "conv2d_{pass}_{}x{}x{}x{}_to{}_k3_p{}",
-            self.batch, self.channels, self.size, self.size, self.filters, self.padding
-        )
-    }
-
-    fn graph(&self) -> Result<Graph> {
-        let builder = Builder::new();
-        let x = [self.batch, self.size, self.size, self.channels];
-        let x = builder.variable("x", TensorType::f32(x))?;
-        let w = builder.variable("w", TensorType::f32([self.filters, 3, 3, self.channels]))?;
-        let padding = [[self.padding; 2]; 2];
-        let y = x.conv2d(
-            w,
-            Conv2d {
-                padding,
-                ..Conv2d::default()
-            },
-        )?;
-        if self.backward {
-            with_gradients(&builder, y, &[x, w])?;
-        } else {
-            builder.output("y", y);
-        }
-        builder.finish()
-    }
+    vec![
+        Box::new(MaxPool),
+        Box::new(AvgPool),
+        Box::new(Softmax),
+        Box::new(CrossEntropy),
+        Box::new(Add),
+        Box::new(Sum),
+        Box::new(AdamStep),
+    ]
 }
 
 /// A 2x2 max-pool with its gradient.
@@ -132,6 +42,44 @@ impl Workload for MaxPool {
             padding: [[0, 0]; 2],
         })?;
         with_gradients(&builder, y, &[x])?;
+        builder.finish()
+    }
+}
+
+/// A 2x2 average pool with its gradient.
+struct AvgPool;
+
+impl Workload for AvgPool {
+    fn name(&self) -> String {
+        "avgpool2x2_fwdbwd_32x32x26x26".to_string()
+    }
+
+    fn graph(&self) -> Result<Graph> {
+        let builder = Builder::new();
+        let x = builder.variable("x", TensorType::f32([32, 26, 26, 32]))?;
+        let y = x.avg_pool2d(AvgPool2d {
+            kernel: [2, 2],
+            stride: [2, 2],
+            padding: [[0, 0]; 2],
+            count_include_pad: true,
+        })?;
+        with_gradients(&builder, y, &[x])?;
+        builder.finish()
+    }
+}
+
+/// The rows of a large matrix, as in attention, with their gradient.
+struct Softmax;
+
+impl Workload for Softmax {
+    fn name(&self) -> String {
+        "softmax_fwdbwd_4096x1024".to_string()
+    }
+
+    fn graph(&self) -> Result<Graph> {
+        let builder = Builder::new();
+        let x = builder.variable("x", TensorType::f32([4096, 1024]))?;
+        with_gradients(&builder, x.softmax()?, &[x])?;
         builder.finish()
     }
 }

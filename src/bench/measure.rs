@@ -2,8 +2,8 @@
 
 use super::Workload;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Store};
-use crate::plan::{Access, Plan, Scalar, Step, ValueId};
+use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Span, Store};
+use crate::plan::{Plan, Scalar};
 use std::time::{Duration, Instant};
 
 /// Runs and time before anything is recorded: pipelines, caches and clocks settle.
@@ -14,6 +14,10 @@ const RUN_SECONDS: f64 = 0.02;
 const MOST_REPETITIONS: usize = 1 << 16;
 /// Repetitions of one of a plan's steps that go into a submission.
 const REPETITIONS_PER_SUBMIT: usize = 256;
+/// Shares of the wall clock's time between which timestamps are believed. The wall clock includes a submission and a
+/// readback as well; other work on the machine lengthens both.
+const BELIEVED: std::ops::Range<f64> = 0.7..1.02;
+const CLOCK_RUNS: usize = 5;
 
 /// How long to go on measuring.
 #[derive(Clone, Copy, Debug)]
@@ -46,19 +50,31 @@ pub struct Timing {
 }
 
 impl Timing {
-    fn new(mut ms: Vec<f64>) -> Self {
+    /// Of runs of so many milliseconds a step.
+    pub fn of(mut ms: Vec<f64>) -> Self {
         ms.sort_by(f64::total_cmp);
         Timing { sorted_ms: ms }
     }
 
+    /// The run below which the share `q` of the others lies, interpolated between neighbours.
+    fn quantile_ms(&self, q: f64) -> f64 {
+        let Some(last) = self.sorted_ms.len().checked_sub(1) else {
+            return f64::NAN;
+        };
+        let at = q * last as f64;
+        let (below, above) = (at.floor() as usize, at.ceil() as usize);
+        let (below_ms, above_ms) = (self.sorted_ms[below], self.sorted_ms[above]);
+        below_ms + (above_ms - below_ms) * (at - below as f64)
+    }
+
     /// The middle run, or the mean of the two in the middle.
     pub fn median_ms(&self) -> f64 {
-        let half = self.sorted_ms.len() / 2;
-        match self.sorted_ms.len() {
-            0 => f64::NAN,
-            n if n % 2 == 1 => self.sorted_ms[half],
-            _ => (self.sorted_ms[half - 1] + self.sorted_ms[half]) / 2.0,
-        }
+        self.quantile_ms(0.5)
+    }
+
+    /// The quartiles: half of the runs lie between them.
+    pub fn quartiles_ms(&self) -> [f64; 2] {
+        [self.quantile_ms(0.25), self.quantile_ms(0.75)]
     }
 
     /// The fastest run.
@@ -77,70 +93,10 @@ impl Timing {
     }
 }
 
-/// Work that a plan or one of its steps does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Floating-point operations of the contractions; 0 where nobody counts them.
-    pub flops: u64,
-    /// Bytes that cross memory if every launch reads what it needs once and writes its results once.
-    pub bytes: u64,
-}
-
-impl Cost {
-    /// Of a whole step, without the copies into texture views, which serve the adapter and not the computation.
-    pub fn of_plan(plan: &Plan) -> Cost {
-        let steps = plan.steps.iter();
-        let counted = steps.filter(|step| !matches!(step, Step::Texture(_)));
-        counted.fold(Cost::default(), |sum, step| {
-            let cost = Cost::of_step(plan, step);
-            Cost {
-                flops: sum.flops + cost.flops,
-                bytes: sum.bytes + cost.bytes,
-            }
-        })
-    }
-
-    /// Of one of the plan's steps.
-    pub fn of_step(plan: &Plan, step: &Step) -> Cost {
-        let size = |value: ValueId| plan.values[value.index()].bytes;
-        match step {
-            Step::Launch(launch) => {
-                let bytes = launch.operands.iter().map(|operand| {
-                    let whole = size(operand.value);
-                    match operand.access {
-                        // Some read only a part: a batch of a data set.
-                        Access::Read => whole.min(operand.loads * 16),
-                        Access::Write => whole,
-                        Access::ReadWrite => 2 * whole,
-                    }
-                });
-                Cost {
-                    flops: launch.flops,
-                    bytes: bytes.sum(),
-                }
-            }
-            Step::Copy { from: value, .. } | Step::Texture(value) => Cost {
-                flops: 0,
-                bytes: 2 * size(*value),
-            },
-        }
-    }
-
-    /// Billions of floating-point operations a second at `ms` milliseconds; `None` where they are not counted.
-    pub fn gflops(&self, ms: f64) -> Option<f64> {
-        (self.flops > 0).then(|| self.flops as f64 / ms / 1e6)
-    }
-
-    /// Billions of bytes a second at `ms` milliseconds.
-    pub fn gb_per_s(&self, ms: f64) -> f64 {
-        self.bytes as f64 / ms / 1e6
-    }
-}
-
 /// A workload that is ready to run on an adapter.
 pub struct Bench<'a> {
     gpu: &'a Gpu,
-    /// What runs.
+    /// What runs, as data.
     pub plan: Plan,
     program: Program,
     /// Scalar inputs of the steps of a full submission; the same for each.
@@ -159,13 +115,25 @@ impl<'a> Bench<'a> {
         for (name, value) in workload.variables(&graph)? {
             store.set(gpu, &name, &value)?;
         }
-        let program = Program::new(gpu, &plan, &store)?;
-        let known = workload.scalars();
+        Self::of_plan(gpu, plan, &store, workload.scalars())
+    }
+
+    /// The same of a plan whose variables are in `store`, with its scalar inputs by name.
+    ///
+    /// # Errors
+    /// If it does not fit the adapter, or the adapter fails.
+    pub fn of_plan(
+        gpu: &'a Gpu,
+        plan: Plan,
+        store: &Store,
+        scalars: Vec<(&'static str, Scalar)>,
+    ) -> Result<Bench<'a>> {
+        let program = Program::new(gpu, &plan, store)?;
         let value = |name: &String| {
-            let found = known.iter().find(|(known, _)| known == name);
+            let found = scalars.iter().find(|(known, _)| known == name);
             found
                 .map(|(_, value)| *value)
-                .ok_or_else(|| Error::Graph(format!("{} has no value for {name}", workload.name())))
+                .ok_or_else(|| Error::Graph(format!("there is no value for {name}")))
         };
         let row = program
             .scalar_names()
@@ -180,9 +148,9 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// The commands of one step, encoded and not submitted: to time the host's share.
-    pub fn encode(&self) -> wgpu::CommandBuffer {
-        self.program.encode(self.gpu, 1)
+    /// What runs, ready to.
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
     /// Times the whole step.
@@ -195,30 +163,105 @@ impl<'a> Bench<'a> {
         while !effort.done(ms.len(), start) {
             ms.push(self.ms_each(Part::Whole, times)?);
         }
-        Ok(Timing::new(ms))
+        Ok(Timing::of(ms))
     }
 
-    /// Times the whole step and each of the plan's steps alone, repeated on the memory that a whole step leaves. Every
-    /// round times each once, so that they compare even on a machine whose speed drifts.
+    /// Times the plan's step number `step` alone, repeated.
     ///
     /// # Errors
     /// If the adapter fails.
-    pub fn profile(&mut self, effort: Effort) -> Result<Profile> {
-        let whole = self.warm_up(Part::Whole, WARM_UP)?;
-        let steps = (0..self.plan.steps.len())
-            .map(|index| self.warm_up(Part::Step(index), Duration::ZERO))
-            .collect::<Result<Vec<_>>>()?;
-        let (start, mut whole_ms, mut steps_ms) =
-            (Instant::now(), Vec::new(), vec![Vec::new(); steps.len()]);
-        while !effort.done(whole_ms.len(), start) {
-            whole_ms.push(self.ms_each(Part::Whole, whole)?);
-            for (index, (&times, ms)) in steps.iter().zip(&mut steps_ms).enumerate() {
-                ms.push(self.ms_each(Part::Step(index), times)?);
-            }
+    pub fn time_step(&mut self, step: usize, effort: Effort) -> Result<Timing> {
+        let times = self.warm_up(Part::Step(step), WARM_UP)?;
+        let (start, mut ms) = (Instant::now(), Vec::new());
+        while !effort.done(ms.len(), start) {
+            ms.push(self.ms_each(Part::Step(step), times)?);
         }
+        Ok(Timing::of(ms))
+    }
+
+    /// Times the whole step, and each of the plan's steps by `clock`. Every round times everything once, so that times
+    /// compare even on a machine whose speed drifts.
+    ///
+    /// # Errors
+    /// If the adapter fails.
+    pub fn profile(&mut self, effort: Effort, clock: Clock) -> Result<Profile> {
+        let whole = self.warm_up(Part::Whole, WARM_UP)?;
+        let count = self.plan.steps.len();
+        let times = match clock {
+            Clock::Timestamps => Vec::new(),
+            Clock::Wall => (0..count)
+                .map(|index| self.warm_up(Part::Step(index), Duration::ZERO))
+                .collect::<Result<_>>()?,
+        };
+        let (start, mut whole_ms) = (Instant::now(), Vec::new());
+        let mut rounds: Vec<Vec<Span>> = Vec::new();
+        while !effort.done(rounds.len(), start) {
+            whole_ms.push(self.ms_each(Part::Whole, whole)?);
+            rounds.push(match clock {
+                Clock::Timestamps => self.timestamps()?,
+                Clock::Wall => self.one_by_one(&times)?,
+            });
+        }
+        let steps = (0..count).map(|index| {
+            let ms = rounds.iter().map(|spans| spans[index].ms());
+            Timing::of(ms.collect())
+        });
+        let steps = steps.collect();
+        // The round in the middle, by its length.
+        let length = |spans: &Vec<Span>| spans.iter().map(|span| span.ms()).sum::<f64>();
+        rounds.sort_by(|a, b| length(a).total_cmp(&length(b)));
+        let middle = rounds.len() / 2;
         Ok(Profile {
-            whole: Timing::new(whole_ms),
-            steps: steps_ms.into_iter().map(Timing::new).collect(),
+            whole: Timing::of(whole_ms),
+            steps,
+            spans: rounds.swap_remove(middle),
+            clock,
+        })
+    }
+
+    /// When the adapter was at work on each of the plan's steps.
+    fn timestamps(&mut self) -> Result<Vec<Span>> {
+        let each = self.program.scalar_names().len();
+        let spans = self.program.run_timed(self.gpu, &self.scalars[..each])?;
+        spans.ok_or_else(|| Error::Device(format!("{} has no timestamps", self.gpu.info.name)))
+    }
+
+    /// Each of the plan's steps alone, repeated as often as `times` says on the memory that a whole step leaves, and laid
+    /// end to end.
+    fn one_by_one(&mut self, times: &[usize]) -> Result<Vec<Span>> {
+        let mut end_ns = 0.0;
+        let mut spans = Vec::with_capacity(times.len());
+        for (index, &times) in times.iter().enumerate() {
+            let start_ns = end_ns;
+            end_ns += 1e6 * self.ms_each(Part::Step(index), times)?;
+            spans.push(Span { start_ns, end_ns });
+        }
+        Ok(spans)
+    }
+
+    /// Which clock to time the steps of plans by: timestamps where the adapter writes them and those around this plan's
+    /// steps add up to about what the wall clock says. The plan should keep the adapter busy for milliseconds.
+    ///
+    /// # Errors
+    /// If the adapter fails.
+    pub fn clock(&mut self) -> Result<Clock> {
+        if !self.gpu.has_timestamps() {
+            return Ok(Clock::Wall);
+        }
+        self.timestamps()?;
+        let mut shares = Vec::with_capacity(CLOCK_RUNS);
+        for _ in 0..CLOCK_RUNS {
+            let start = Instant::now();
+            let spans = self.timestamps()?;
+            let wall = 1e3 * start.elapsed().as_secs_f64();
+            shares.push(spans.iter().map(|span| span.ms()).sum::<f64>() / wall);
+        }
+        let share = Timing::of(shares).median_ms();
+        tracing::info!("timestamps add up to {share:.3} of the wall clock's time");
+        Ok(if BELIEVED.contains(&share) {
+            Clock::Timestamps
+        } else {
+            Clock::Wall
         })
     }
 
@@ -266,13 +309,36 @@ enum Part {
     Step(usize),
 }
 
+/// What tells how long one of a plan's steps takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Timestamps that the adapter writes around each step of one run.
+    Timestamps,
+    /// The wall clock, around many repetitions of the step alone.
+    Wall,
+}
+
+impl Clock {
+    /// For files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Clock::Timestamps => "timestamps",
+            Clock::Wall => "wall",
+        }
+    }
+}
+
 /// A workload's time by the steps of its plan.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// All steps together, as they run.
+    /// All steps together, as they run, by the wall clock.
     pub whole: Timing,
-    /// Each step alone, in the order of [`Plan::steps`].
+    /// Each step, in the order of [`Plan::steps`].
     pub steps: Vec<Timing>,
+    /// The steps of one round, that in the middle: as they followed one another, or laid end to end by the wall clock.
+    pub spans: Vec<Span>,
+    /// What timed the steps.
+    pub clock: Clock,
 }
 
 #[cfg(test)]
@@ -281,22 +347,19 @@ mod tests {
 
     #[test]
     fn the_median_is_the_middle_run() {
-        let timing = Timing::new(vec![5.0, 1.0, 3.0]);
+        let timing = Timing::of(vec![5.0, 1.0, 3.0]);
         assert_eq!(
             (timing.median_ms(), timing.min_ms(), timing.max_ms()),
             (3.0, 1.0, 5.0)
         );
-        assert_eq!(Timing::new(vec![4.0, 1.0, 2.0, 10.0]).median_ms(), 3.0);
+        assert_eq!(Timing::of(vec![4.0, 1.0, 2.0, 10.0]).median_ms(), 3.0);
     }
 
     #[test]
-    fn rates_are_per_second() {
-        let cost = Cost {
-            flops: 2_000_000,
-            bytes: 4_000_000,
-        };
-        assert_eq!(cost.gflops(2.0), Some(1.0));
-        assert_eq!(cost.gb_per_s(2.0), 2.0);
-        assert_eq!(Cost { flops: 0, ..cost }.gflops(1.0), None);
+    fn half_of_the_runs_lie_between_the_quartiles() {
+        let timing = Timing::of(vec![5.0, 1.0, 2.0, 4.0, 3.0]);
+        assert_eq!(timing.quartiles_ms(), [2.0, 4.0]);
+        assert_eq!(Timing::of(vec![1.0, 2.0]).quartiles_ms(), [1.25, 1.75]);
+        assert_eq!(Timing::of(vec![7.0]).quartiles_ms(), [7.0, 7.0]);
     }
 }

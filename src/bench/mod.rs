@@ -3,15 +3,31 @@
 //! A workload is a graph with the memory that it starts from. Names give extents in PyTorch's order (NCHW) so that they
 //! compare with other engines; tensors are NHWC here as everywhere.
 
+mod baseline;
+mod ceiling;
+mod contractions;
+mod cost;
 mod kernels;
 mod measure;
+mod record;
+mod roof;
+mod roofline;
+mod trace;
 mod training;
 
-pub use measure::{Bench, Cost, Effort, Timing};
+pub use baseline::{Baseline, Change};
+pub use ceiling::{Bandwidth, Ceilings, ceiling_plans};
+pub use cost::Cost;
+pub use measure::{Bench, Clock, Effort, Profile, Timing};
+pub use record::Record;
+pub use roof::{Bound, Roof};
+pub use roofline::roofline;
+pub use trace::{Timeline, describe, trace};
 
+use crate::autodiff::vjp;
 use crate::cpu::Tensor;
 use crate::error::Result;
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Builder, Graph, NodeKind, Var};
 use crate::plan::Scalar;
 use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
@@ -46,7 +62,8 @@ pub trait Workload {
 
 /// Every workload, in the order in which they are reported.
 pub fn workloads() -> Vec<Box<dyn Workload>> {
-    let mut all = kernels::workloads();
+    let mut all = contractions::workloads();
+    all.extend(kernels::workloads());
     all.extend(training::workloads());
     all
 }
@@ -57,6 +74,16 @@ fn leaves(graph: &Graph) -> impl Iterator<Item = (&str, &TensorType)> {
         NodeKind::Variable(name) => Some((&**name, &node.ty)),
         _ => None,
     })
+}
+
+/// Outputs `y` and its gradients for each of `wrt` under a random upstream gradient.
+fn with_gradients(builder: &Builder, y: Var<'_>, wrt: &[Var<'_>]) -> Result<()> {
+    let upstream = builder.variable("upstream", y.ty())?;
+    builder.output("y", y);
+    for (n, grad) in vjp(y, upstream, wrt)?.into_iter().enumerate() {
+        builder.output(&format!("grad{n}"), grad);
+    }
+    Ok(())
 }
 
 /// Uniform in [-0.5, 0.5), or indices below 10.

@@ -1,17 +1,33 @@
 //! `wgrad bench`
 
+mod tables;
+
 use super::{DeviceArgs, print_line};
 use serde_json::json;
-use std::io::{self, Write as _};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use wgrad::Error;
-use wgrad::bench::{Bench, Cost, Effort, Timing, Workload, workloads};
+use wgrad::bench::{
+    Baseline, Bench, Ceilings, Clock, Cost, Effort, Record, Timeline, Workload, roofline, trace,
+    workloads,
+};
 use wgrad::gpu::Gpu;
-use wgrad::plan::{Plan, Step};
 use wgrad::settings::Device;
+use wgrad::train::weights::write_whole;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Times are of finished work, by the wall clock. Ceilings (multiply-adds in registers; bytes copied and read) are measured \
+on the adapter in the same run, and every workload is held to what they allow it.
+
+Examples:
+  wgrad bench cnn_train                        two training steps
+  wgrad bench matmul conv2d --roofline r.svg   a picture of all contractions under the adapter's roof
+  wgrad bench cnn_train_b32 --launches         where the time of a step goes
+  wgrad bench --json > old.json                then, after a change:
+  wgrad bench --baseline old.json              what has become faster or slower")]
 pub(super) struct Args {
     /// Only workloads whose name contains one of these
     #[arg(value_name = "WORKLOAD")]
@@ -19,15 +35,24 @@ pub(super) struct Args {
     /// Print the names of the workloads and stop
     #[arg(long)]
     list: bool,
-    /// Time every launch of each workload on its own
-    #[arg(long)]
-    launches: bool,
     /// Runs to take the median of
-    #[arg(long, default_value_t = Effort::default().runs)]
+    #[arg(long, value_name = "N", default_value_t = Effort::default().runs)]
     runs: usize,
     /// Go on with more runs for at least this long, for each workload
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
     seconds: f64,
+    /// Time every launch of each workload as well
+    #[arg(long)]
+    launches: bool,
+    /// Write a timeline of one step of each workload, launch by launch, for chrome://tracing or ui.perfetto.dev
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
+    /// Draw the workloads under the adapter's roofline
+    #[arg(long, value_name = "FILE.svg")]
+    roofline: Option<PathBuf>,
+    /// Compare with what an earlier `wgrad bench --json` printed
+    #[arg(long, value_name = "FILE.json")]
+    baseline: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print JSON lines and nothing else
@@ -39,14 +64,47 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let wanted = wanted(&args.filters)?;
     if args.list {
         for workload in &wanted {
+            let name = workload.name();
             if args.json {
-                print_line(json!({ "workload": workload.name() }))?;
+                print_line(json!({ "workload": name }))?;
             } else {
-                writeln!(io::stdout(), "{}", workload.name())?;
+                print_line(name)?;
             }
         }
         return Ok(ExitCode::SUCCESS);
     }
+    let effort = effort(&args)?;
+    // Whatever else can be wrong with the arguments is said before minutes are spent on measuring.
+    let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
+    for (file, ending) in [(&args.roofline, "svg"), (&args.trace, "json")] {
+        if let Some(path) = file {
+            check_output(path, ending)?;
+        }
+    }
+    let gpu = Gpu::open(&args.device.choice())?;
+    let ceilings = Ceilings::measure(&gpu)?;
+    tables::ceilings(&gpu, &ceilings, args.json)?;
+    let mut session = Session {
+        gpu: &gpu,
+        ceilings: &ceilings,
+        effort,
+        args: &args,
+        baseline: baseline.as_ref(),
+        records: Vec::new(),
+        timelines: Vec::new(),
+    };
+    for workload in &wanted {
+        session.measure(&**workload)?;
+    }
+    session.finish()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
+    Err(Error::Config(message.into()).into())
+}
+
+fn effort(args: &Args) -> anyhow::Result<Effort> {
     if args.device.device == Some(Device::Cpu) {
         return usage("wgrad bench times adapters, not the CPU reference; leave --device cpu out");
     }
@@ -57,39 +115,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return usage("--seconds must be a number of at least 0");
     };
     let runs = args.runs;
-    let effort = Effort { runs, time };
-    let gpu = Gpu::open(&args.device.choice())?;
-    if !args.json {
-        heading(&gpu)?;
-        if !args.launches {
-            writeln!(
-                io::stdout(),
-                "{:<40} {:>11} {:>11} {:>11} {:>5} {:>9} {:>8}",
-                "workload",
-                "median ms",
-                "min ms",
-                "max ms",
-                "runs",
-                "GFLOP/s",
-                "GB/s"
-            )?;
-        }
-    }
-    for workload in &wanted {
-        let mut bench = Bench::new(&gpu, &**workload)?;
-        if args.launches {
-            launches(&gpu, &workload.name(), &mut bench, effort, args.json)?;
-        } else {
-            let timing = bench.time(effort)?;
-            let cost = Cost::of_plan(&bench.plan);
-            whole(&gpu, &workload.name(), &timing, cost, args.json)?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn usage(message: &str) -> anyhow::Result<ExitCode> {
-    Err(Error::Config(message.to_string()).into())
+    Ok(Effort { runs, time })
 }
 
 /// The workloads that `filters` name; all if there are none.
@@ -97,10 +123,9 @@ fn wanted(filters: &[String]) -> anyhow::Result<Vec<Box<dyn Workload>>> {
     let all = workloads();
     for filter in filters {
         if !all.iter().any(|w| w.name().contains(filter.as_str())) {
-            return Err(Error::Config(format!(
+            return usage(format!(
                 "no workload is called {filter}; wgrad bench --list names them all"
-            ))
-            .into());
+            ));
         }
     }
     let chosen =
@@ -108,119 +133,92 @@ fn wanted(filters: &[String]) -> anyhow::Result<Vec<Box<dyn Workload>>> {
     Ok(all.into_iter().filter(|w| chosen(&w.name())).collect())
 }
 
-fn heading(gpu: &Gpu) -> io::Result<()> {
-    let info = &gpu.info;
-    writeln!(
-        io::stdout(),
-        "{} ({:?}, {})",
-        info.name,
-        info.backend,
-        info.driver_info
-    )
-}
-
-/// The line of one workload.
-fn whole(gpu: &Gpu, name: &str, timing: &Timing, cost: Cost, json: bool) -> anyhow::Result<()> {
-    let median = timing.median_ms();
-    if json {
-        return print_line(json!({
-            "workload": name,
-            "adapter": gpu.info.name,
-            "median_ms": median,
-            "min_ms": timing.min_ms(),
-            "max_ms": timing.max_ms(),
-            "runs": timing.runs(),
-            "gflops": cost.gflops(median),
-            "gb_per_s": cost.gb_per_s(median),
-        }));
+/// Fails if `path` does not end in `ending`, or can't become a file.
+fn check_output(path: &Path, ending: &str) -> anyhow::Result<()> {
+    let shown = path.display();
+    if path.extension().is_none_or(|e| e != ending) {
+        return usage(format!(
+            "{shown} must end in .{ending}: that is what is written"
+        ));
     }
-    writeln!(
-        io::stdout(),
-        "{name:<40} {median:>11.4} {:>11.4} {:>11.4} {:>5} {:>9} {:>8.2}",
-        timing.min_ms(),
-        timing.max_ms(),
-        timing.runs(),
-        rate(cost.gflops(median)),
-        cost.gb_per_s(median)
-    )?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let why = io::Error::new(io::ErrorKind::NotFound, "there is no such folder");
+        return Err(Error::io("write", path)(why).into());
+    }
+    if path.is_dir() {
+        return usage(format!("{shown} is a folder; name a file"));
+    }
     Ok(())
 }
 
-fn rate(gflops: Option<f64>) -> String {
-    gflops.map_or("-".to_string(), |rate| format!("{rate:.2}"))
-}
-
-/// What a step of the plan does, and with which kernel.
-fn describe(plan: &Plan, step: &Step) -> (String, String) {
-    match step {
-        Step::Launch(launch) => (launch.label.clone(), launch.shader.name.clone()),
-        Step::Copy { to, .. } => (
-            plan.values[to.index()].label.clone(),
-            "buffer copy".to_string(),
-        ),
-        Step::Texture(value) => (
-            plan.values[value.index()].label.clone(),
-            "texture copy".to_string(),
-        ),
-    }
-}
-
-/// The table of a workload's steps, each timed alone, and of the whole. Shares are of the steps' sum.
-fn launches(
-    gpu: &Gpu,
-    name: &str,
-    bench: &mut Bench<'_>,
+/// A run of the command, with what it has measured so far.
+struct Session<'a> {
+    gpu: &'a Gpu,
+    ceilings: &'a Ceilings,
     effort: Effort,
-    json: bool,
-) -> anyhow::Result<()> {
-    let profile = bench.profile(effort)?;
-    let ms: Vec<f64> = profile.steps.iter().map(Timing::median_ms).collect();
-    let sum: f64 = ms.iter().sum();
-    let steps = &bench.plan.steps;
-    let mut out = io::stdout().lock();
-    if !json {
-        writeln!(
-            out,
-            "{:>4} {:>10} {:>6} {:>9} {:>8}  {:<30} of",
-            "step", "ms", "share", "GFLOP/s", "GB/s", "kernel"
-        )?;
-    }
-    for (index, (step, &ms)) in steps.iter().zip(&ms).enumerate() {
-        let cost = Cost::of_step(&bench.plan, step);
-        let (label, kernel) = describe(&bench.plan, step);
-        let share = ms / sum;
-        let (gflops, gb_per_s) = (cost.gflops(ms), cost.gb_per_s(ms));
-        if json {
-            let line = json!({
-                "workload": name,
-                "adapter": gpu.info.name,
-                "step": index,
-                "label": label,
-                "kernel": kernel,
-                "median_ms": ms,
-                "share": share,
-                "gflops": gflops,
-                "gb_per_s": gb_per_s,
-            });
-            writeln!(out, "{line}")?;
+    args: &'a Args,
+    baseline: Option<&'a Baseline>,
+    records: Vec<Record>,
+    timelines: Vec<Timeline>,
+}
+
+impl Session<'_> {
+    /// Measures a workload and prints its line, after those of its launches if they are asked for.
+    fn measure(&mut self, workload: &dyn Workload) -> anyhow::Result<()> {
+        let (name, roof, json) = (workload.name(), self.ceilings.roof(), self.args.json);
+        let mut bench = Bench::new(self.gpu, workload)?;
+        let timing = if self.args.launches || self.args.trace.is_some() {
+            let profile = bench.profile(self.effort, self.ceilings.clock)?;
+            if self.args.launches {
+                tables::launches(self.gpu, &name, &bench.plan, &profile, roof, json)?;
+            }
+            let timeline = Timeline::new(&name, &bench.plan, &profile);
+            self.timelines.push(timeline);
+            profile.whole
         } else {
-            let percent = 100.0 * share;
-            let gflops = rate(gflops);
-            writeln!(
-                out,
-                "{index:>4} {ms:>10.4} {percent:>5.1}% {gflops:>9} {gb_per_s:>8.2}  {kernel:<30} {label}"
-            )?;
+            bench.time(self.effort)?
+        };
+        let cost = Cost::of_plan(&bench.plan);
+        let record = Record::new(&name, &self.gpu.info.name, &timing, cost, roof);
+        let change = self.baseline.and_then(|b| b.change(&record));
+        if json {
+            tables::record_json(&record, change.as_ref())?;
+        } else {
+            let first = self.records.is_empty() || self.args.launches;
+            tables::record(&record, first)?;
         }
+        self.records.push(record);
+        Ok(())
     }
-    if !json {
-        let views = steps.iter().zip(&ms);
-        let views = views.filter(|(step, _)| matches!(step, Step::Texture(_)));
-        let copies: f64 = views.map(|(_, ms)| ms).sum();
-        let whole = profile.whole.median_ms();
-        writeln!(
-            out,
-            "{name}: {whole:.4} ms; its steps alone add up to {sum:.4} ms, {copies:.4} ms of it texture copies"
-        )?;
+
+    /// Prints the changes since the baseline and writes the files that were asked for.
+    fn finish(&self) -> anyhow::Result<()> {
+        let (adapter, roof) = (&self.gpu.info.name, self.ceilings.roof());
+        if let (Some(baseline), false) = (self.baseline, self.args.json) {
+            tables::changes(baseline, &self.records)?;
+        }
+        if let Some(path) = &self.args.roofline {
+            let picture = roofline(adapter, roof, &self.records);
+            write_whole(path, picture.as_bytes())?;
+        }
+        if let Some(path) = &self.args.trace {
+            let trace = trace(adapter, roof, &self.timelines);
+            write_whole(path, trace.to_string().as_bytes())?;
+        }
+        if !self.args.json {
+            let clock = match self.ceilings.clock {
+                Clock::Timestamps => "timestamps of the adapter",
+                Clock::Wall => "the wall clock, each launch alone",
+            };
+            if let Some(path) = &self.args.roofline {
+                print_line(format!("roofline: {}", path.display()))?;
+            }
+            if let Some(path) = &self.args.trace {
+                print_line(format!("trace, by {clock}: {}", path.display()))?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,15 +1,18 @@
 //! Running plans on an adapter through wgpu.
 
 mod adapter;
+mod commands;
 mod pipelines;
 mod program;
 mod readback;
 mod store;
+mod timestamps;
 
 pub use adapter::{AdapterChoice, AdapterSummary, INSTALL_HINT, adapters};
 pub use program::{MAX_STEPS_PER_SUBMIT, Program};
 pub use readback::Readback;
 pub use store::Store;
+pub use timestamps::Span;
 
 use crate::error::{Error, Result};
 use crate::plan::Target;
@@ -179,6 +182,13 @@ impl Gpu {
                 self.info.name
             ))),
         }
+    }
+
+    /// Whether the device writes timestamps: [`Program::run_timed`] needs them.
+    pub fn has_timestamps(&self) -> bool {
+        self.device
+            .features()
+            .contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// Bytes that the device has allocated, where the backend can tell.

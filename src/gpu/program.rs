@@ -1,6 +1,8 @@
 //! A plan made ready to run: pipelines, buffers and bind groups are created once; a step only encodes and submits.
 
+use super::commands::{Command, encode};
 use super::pipelines::{self, Pipeline};
+use super::timestamps::{Span, Timestamps};
 use super::{Gpu, Store, store};
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
@@ -9,7 +11,6 @@ use crate::plan::{Launch, Plan, Scalar, Step, ValueId, ValueKind};
 use crate::shader::TEXTURE_WIDTH;
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Steps that one submission may hold.
 pub const MAX_STEPS_PER_SUBMIT: usize = 32;
@@ -28,26 +29,6 @@ pub struct Program {
     outputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
     slots: Vec<wgpu::Buffer>,
     workspace_bytes: u64,
-}
-
-enum Command {
-    Dispatch {
-        pipeline: Arc<Pipeline>,
-        bind_group: wgpu::BindGroup,
-        grid: [u32; 3],
-    },
-    Copy {
-        from: wgpu::Buffer,
-        /// Byte offset in `from`: scalar inputs share a buffer.
-        offset: u64,
-        to: wgpu::Buffer,
-        bytes: u64,
-    },
-    Fill {
-        buffer: wgpu::Buffer,
-        texture: wgpu::Texture,
-        vec4s: u32,
-    },
 }
 
 /// Scalar inputs: a row for each step of a submission, and the row of the current step, which kernels read.
@@ -91,8 +72,12 @@ impl ScalarTable {
         })
     }
 
-    fn row_bytes(&self) -> u64 {
-        self.stride * self.names.len() as u64
+    /// Encodes that the row number `row` of the submission becomes the current one.
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, row: u64) {
+        let bytes = self.stride * self.names.len() as u64;
+        if let (Some(rows), Some(current)) = (&self.rows, &self.current) {
+            encoder.copy_buffer_to_buffer(rows, row * bytes, current, 0, bytes);
+        }
     }
 }
 
@@ -300,6 +285,14 @@ impl Program {
         steps: usize,
         scalars: &[Scalar],
     ) -> Result<wgpu::SubmissionIndex> {
+        self.upload(gpu, steps, scalars)?;
+        let submission = gpu.queue.submit([self.encode(gpu, steps)]);
+        gpu.check()?;
+        Ok(submission)
+    }
+
+    /// Sends the rows of scalars of the next submission.
+    fn upload(&mut self, gpu: &Gpu, steps: usize, scalars: &[Scalar]) -> Result<()> {
         let table = &mut self.scalars;
         if steps > MAX_STEPS_PER_SUBMIT || scalars.len() != steps * table.names.len() {
             return Err(Error::Graph(format!(
@@ -321,24 +314,62 @@ impl Program {
             gpu.queue
                 .write_buffer(rows, 0, bytemuck::cast_slice(&table.host[..used]));
         }
-        let submission = gpu.queue.submit([self.encode(gpu, steps)]);
-        gpu.check()?;
-        Ok(submission)
+        Ok(())
     }
 
     /// The commands of a submission of `steps` steps, up to [`MAX_STEPS_PER_SUBMIT`]: what [`Program::run`] submits.
     pub fn encode(&self, gpu: &Gpu, steps: usize) -> wgpu::CommandBuffer {
-        let row_bytes = self.scalars.row_bytes();
         let mut encoder = gpu
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         for row in 0..steps as u64 {
-            if let (Some(rows), Some(current)) = (&self.scalars.rows, &self.scalars.current) {
-                encoder.copy_buffer_to_buffer(rows, row * row_bytes, current, 0, row_bytes);
-            }
+            self.scalars.encode(&mut encoder, row);
             encode(&mut encoder, self.commands.iter());
         }
         encoder.finish()
+    }
+
+    /// What a step dispatches, in order: pipelines, bind groups (number 0) and workgroups.
+    pub fn dispatches(
+        &self,
+    ) -> impl Iterator<Item = (&wgpu::ComputePipeline, &wgpu::BindGroup, [u32; 3])> {
+        self.commands.iter().filter_map(|command| match command {
+            Command::Dispatch {
+                pipeline,
+                bind_group,
+                grid,
+            } => Some((&pipeline.pipeline, bind_group, *grid)),
+            _ => None,
+        })
+    }
+
+    /// Runs one step with each of the plan's steps in a pass of its own and tells when the device was at work on each:
+    /// `None` where the adapter writes no timestamps. Waits for the device. `scalars` as in [`Program::run`].
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_timed(&mut self, gpu: &Gpu, scalars: &[Scalar]) -> Result<Option<Vec<Span>>> {
+        let Some(mut timestamps) = Timestamps::new(gpu, self.ends.len())? else {
+            return Ok(None);
+        };
+        self.upload(gpu, 1, scalars)?;
+        let mut encoder = gpu
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.scalars.encode(&mut encoder, 0);
+        for step in 0..self.ends.len() {
+            timestamps.encode(&mut encoder, self.commands_of(step));
+        }
+        timestamps.resolve(&mut encoder);
+        gpu.queue.submit([encoder.finish()]);
+        gpu.check()?;
+        timestamps.read(gpu).map(Some)
+    }
+
+    /// The commands of the plan's step number `step`.
+    fn commands_of(&self, step: usize) -> &[Command] {
+        let start = if step == 0 { 0 } else { self.ends[step - 1] };
+        &self.commands[start..self.ends[step]]
     }
 
     /// Submits the plan's step number `step` alone, `times` times over, on whatever the memory holds: to time it.
@@ -347,14 +378,13 @@ impl Program {
     /// # Errors
     /// If the plan has no such step, or the device failed.
     pub fn repeat(&self, gpu: &Gpu, step: usize, times: usize) -> Result<()> {
-        let Some(&end) = self.ends.get(step) else {
+        if step >= self.ends.len() {
             return Err(Error::Graph(format!("the plan has no step {step}")));
-        };
-        let start = if step == 0 { 0 } else { self.ends[step - 1] };
+        }
         let mut encoder = gpu
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let commands = std::iter::repeat_n(&self.commands[start..end], times);
+        let commands = std::iter::repeat_n(self.commands_of(step), times);
         encode(&mut encoder, commands.flatten());
         gpu.queue.submit([encoder.finish()]);
         gpu.check()
@@ -387,45 +417,6 @@ impl Program {
     /// Bytes of the slots and texture views.
     pub fn workspace_bytes(&self) -> u64 {
         self.workspace_bytes
-    }
-}
-
-/// Encodes commands in order, in as few compute passes as the copies among them allow.
-fn encode<'c>(encoder: &mut wgpu::CommandEncoder, commands: impl Iterator<Item = &'c Command>) {
-    let mut commands = commands.peekable();
-    while let Some(command) = commands.next() {
-        match command {
-            Command::Copy {
-                from,
-                offset,
-                to,
-                bytes,
-            } => encoder.copy_buffer_to_buffer(from, *offset, to, 0, *bytes),
-            Command::Fill {
-                buffer,
-                texture,
-                vec4s,
-            } => fill(encoder, buffer, texture, *vec4s),
-            Command::Dispatch { .. } => {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                let mut bound: Option<&Arc<Pipeline>> = None;
-                let mut next = Some(command);
-                while let Some(Command::Dispatch {
-                    pipeline,
-                    bind_group,
-                    grid,
-                }) = next
-                {
-                    if !bound.is_some_and(|b| Arc::ptr_eq(b, pipeline)) {
-                        pass.set_pipeline(&pipeline.pipeline);
-                        bound = Some(pipeline);
-                    }
-                    pass.set_bind_group(0, bind_group, &[]);
-                    pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
-                    next = commands.next_if(|c| matches!(c, Command::Dispatch { .. }));
-                }
-            }
-        }
     }
 }
 
@@ -593,43 +584,4 @@ fn bind(
             entries: &entries,
         })
     })
-}
-
-/// Copies a buffer into its texture view: whole rows, then what is left.
-fn fill(
-    encoder: &mut wgpu::CommandEncoder,
-    buffer: &wgpu::Buffer,
-    texture: &wgpu::Texture,
-    vec4s: u32,
-) {
-    let row_bytes = TEXTURE_WIDTH * 16;
-    let (rows, rest) = (vec4s / TEXTURE_WIDTH, vec4s % TEXTURE_WIDTH);
-    let mut copy = |row: u32, width: u32, height: u32| {
-        if width == 0 || height == 0 {
-            return;
-        }
-        encoder.copy_buffer_to_texture(
-            wgpu::TexelCopyBufferInfo {
-                buffer,
-                layout: wgpu::TexelCopyBufferLayout {
-                    offset: u64::from(row) * u64::from(row_bytes),
-                    bytes_per_row: Some(row_bytes),
-                    rows_per_image: None,
-                },
-            },
-            wgpu::TexelCopyTextureInfo {
-                texture,
-                mip_level: 0,
-                origin: wgpu::Origin3d { x: 0, y: row, z: 0 },
-                aspect: wgpu::TextureAspect::All,
-            },
-            wgpu::Extent3d {
-                width,
-                height,
-                depth_or_array_layers: 1,
-            },
-        );
-    };
-    copy(0, TEXTURE_WIDTH, rows);
-    copy(rows, rest, 1);
 }

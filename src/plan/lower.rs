@@ -161,7 +161,7 @@ impl Lowered {
         ValueId(self.values.len() as u32 - 1)
     }
 
-    fn temporary(&mut self, ty: &TensorType, label: String) -> ValueId {
+    pub(super) fn temporary(&mut self, ty: &TensorType, label: String) -> ValueId {
         self.push(ValueKind::Temporary, ty, label)
     }
 }

@@ -3,6 +3,7 @@
 //! `Plan::new` simplifies the graph, fuses it into groups, lets every operation add its launches, decides which
 //! operands are read through texture views, and assigns memory slots by liveness.
 
+mod by_hand;
 mod choices;
 mod dump;
 mod fused;
@@ -14,6 +15,7 @@ pub mod resolve;
 mod target;
 mod textures;
 
+pub use by_hand::Launches;
 pub use choices::Choices;
 pub use launch::{Access, Launch, MAX_LOOP_ITERATIONS, Operand, Scalar};
 pub use lower::{Arg, Lowering};
@@ -124,7 +126,11 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn with_variant(graph: &Graph, target: &Target, force: Option<&str>) -> Result<Plan> {
         let graph = passes::simplify(graph)?;
-        let mut lowered = lower::lower(&graph, target, force)?;
+        Self::of(lower::lower(&graph, target, force)?, target)
+    }
+
+    /// Chooses texture views and assigns memory.
+    fn of(mut lowered: lower::Lowered, target: &Target) -> Result<Plan> {
         for value in &lowered.values {
             if value.bytes > target.max_binding_bytes {
                 let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;

@@ -140,21 +140,10 @@ fn pictures_of_any_size_are_predicted_with_as_many_classes_as_asked_for() {
     assert!(top.len() == 3 && (total - 1.0).abs() < 1e-9);
 }
 
-/// Whether there is an adapter; said aloud if not, and with WGRAD_REQUIRE_GPU=1 a failure.
-fn adapter(sandbox: &Sandbox) -> bool {
-    let found = !sandbox.wgrad("devices --json").succeeds().out.is_empty();
-    if !found {
-        let required = std::env::var_os("WGRAD_REQUIRE_GPU").is_some_and(|v| v == "1");
-        assert!(!required, "WGRAD_REQUIRE_GPU=1, but there is no adapter");
-        eprintln!("skipped: there is no adapter");
-    }
-    found
-}
-
 #[test]
 fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
     let sandbox = Sandbox::new();
-    if !adapter(&sandbox) {
+    if !sandbox.has_adapter() {
         return;
     }
     let train = "train tiny.toml --data good --batch 8 --out run";
@@ -178,7 +167,7 @@ fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
 #[test]
 fn a_batch_that_the_adapter_can_not_hold_is_answered_with_one_that_it_can() {
     let sandbox = Sandbox::new();
-    if !adapter(&sandbox) {
+    if !sandbox.has_adapter() {
         return;
     }
     sandbox.write(
@@ -200,7 +189,7 @@ fn a_batch_that_the_adapter_can_not_hold_is_answered_with_one_that_it_can() {
 #[test]
 fn a_run_on_an_adapter_is_evaluated_alike_on_the_cpu() {
     let sandbox = Sandbox::new();
-    if !adapter(&sandbox) {
+    if !sandbox.has_adapter() {
         return;
     }
     sandbox

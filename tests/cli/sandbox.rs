@@ -109,6 +109,17 @@ impl Sandbox {
         self
     }
 
+    /// Whether there is an adapter; said aloud if not, and with WGRAD_REQUIRE_GPU=1 a failure.
+    pub fn has_adapter(&self) -> bool {
+        let found = !self.wgrad("devices --json").succeeds().out.is_empty();
+        if !found {
+            let required = std::env::var_os("WGRAD_REQUIRE_GPU").is_some_and(|v| v == "1");
+            assert!(!required, "WGRAD_REQUIRE_GPU=1, but there is no adapter");
+            eprintln!("skipped: there is no adapter");
+        }
+        found
+    }
+
     /// Checks that no run was begun.
     pub fn holds_no_run(&self) {
         for name in ["run", "runs"] {

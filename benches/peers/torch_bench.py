@@ -1,0 +1,209 @@
+"""The workloads of `wgrad bench` in PyTorch, on the CPU or, with --device, elsewhere: a JSON line each.
+
+usage: torch_bench.py [--device cpu|cuda|mps] [--runs N] [WORKLOAD ...]
+
+Names are those of `wgrad bench --list`; a WORKLOAD chooses those whose names contain it. Times are milliseconds of
+finished work, float32. A run repeats its work for about 20 ms, so that neither waiting nor launching shows.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+RUN_SECONDS = 0.02
+WARM_UP_SECONDS = 0.3
+
+
+def uniform(*shape):
+    return torch.rand(*shape) - 0.5
+
+
+def matmul(m, k, n, *, transposed="nn", batch=()):
+    def make(to):
+        # A transposed operand is stored transposed and seen through a view, as BLAS takes it.
+        def operand(rows, columns, is_transposed):
+            if is_transposed:
+                return to(uniform(*batch, columns, rows)).transpose(-1, -2)
+            return to(uniform(*batch, rows, columns))
+
+        a = operand(m, k, transposed[0] == "t")
+        b = operand(k, n, transposed[1] == "t")
+        return lambda: a @ b
+
+    return make
+
+
+def conv2d(batch, channels, size, filters, kernel, padding, *, stride=1, groups=1, backward):
+    def make(to):
+        x = to(uniform(batch, channels, size, size)).requires_grad_(backward)
+        w = to(uniform(filters, channels // groups, kernel, kernel)).requires_grad_(backward)
+
+        def forward():
+            return F.conv2d(x, w, stride=stride, padding=padding, groups=groups)
+
+        if not backward:
+            return forward
+        upstream = to(uniform(*forward().shape))
+        return lambda: torch.autograd.grad(forward(), (x, w), upstream)
+
+    return make
+
+
+def with_gradient(function, *shape):
+    def make(to):
+        x = to(uniform(*shape)).requires_grad_()
+        upstream = to(uniform(*function(x).shape))
+        return lambda: torch.autograd.grad(function(x), x, upstream)
+
+    return make
+
+
+def cross_entropy(to):
+    logits = to(uniform(128, 10)).requires_grad_()
+    labels = to(torch.randint(0, 10, (128,)))
+    upstream = to(uniform(128))
+
+    def step():
+        losses = F.cross_entropy(logits, labels, reduction="none")
+        return torch.autograd.grad(losses, logits, upstream)
+
+    return step
+
+
+def add(to):
+    a, b = to(uniform(1 << 24)), to(uniform(1 << 24))
+    y = torch.empty_like(a)
+    return lambda: torch.add(a, b, out=y)
+
+
+def total(to):
+    x = to(uniform(1 << 24))
+    return lambda: x.sum()
+
+
+def adam(to):
+    weight = nn.Parameter(to(uniform(1 << 20)))
+    weight.grad = to(uniform(1 << 20))
+    return torch.optim.Adam([weight], lr=1e-3).step
+
+
+def cnn_train(batch):
+    def make(to):
+        model = nn.Sequential(
+            nn.Conv2d(1, 32, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(64 * 5 * 5, 64),
+            nn.ReLU(),
+            nn.Linear(64, 10),
+        )
+        model = to(model)
+        images, labels = to(torch.rand(batch, 1, 28, 28)), to(torch.randint(0, 10, (batch,)))
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+        def step():
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+        return step
+
+    return make
+
+
+def workloads():
+    """Names with what makes their step."""
+    for m, k, n in [
+        (256, 256, 256),
+        (512, 512, 512),
+        (1024, 1024, 1024),
+        (128, 784, 128),
+        (8, 4096, 1024),
+        (4096, 1024, 8),
+    ]:
+        yield f"matmul_{m}x{k}x{n}", matmul(m, k, n)
+    for transposed in ("tn", "nt", "tt"):
+        yield f"matmul_{transposed}_512x512x512", matmul(512, 512, 512, transposed=transposed)
+    yield "matmul_nt_32x128x32x128", matmul(128, 32, 128, transposed="nt", batch=(32,))
+    for n, c, size, o, k, p, s, g in [
+        (32, 1, 28, 32, 3, 0, 1, 1),
+        (32, 32, 13, 64, 3, 0, 1, 1),
+        (16, 64, 32, 64, 3, 1, 1, 1),
+        (16, 3, 32, 64, 3, 1, 1, 1),
+        (16, 64, 32, 64, 1, 0, 1, 1),
+        (16, 32, 16, 64, 5, 2, 1, 1),
+        (16, 64, 32, 128, 3, 1, 2, 1),
+        (16, 64, 32, 64, 3, 1, 1, 64),
+    ]:
+        name = f"{n}x{c}x{size}x{size}_to{o}_k{k}_p{p}"
+        name += f"_s{s}" * (s != 1) + f"_g{g}" * (g != 1)
+        for passes, backward in (("fwd", False), ("fwdbwd", True)):
+            make = conv2d(n, c, size, o, k, p, stride=s, groups=g, backward=backward)
+            yield f"conv2d_{passes}_{name}", make
+    pooled = (32, 32, 26, 26)
+    yield "maxpool2x2_fwdbwd_32x32x26x26", with_gradient(lambda x: F.max_pool2d(x, 2), *pooled)
+    yield "avgpool2x2_fwdbwd_32x32x26x26", with_gradient(lambda x: F.avg_pool2d(x, 2), *pooled)
+    yield "softmax_fwdbwd_4096x1024", with_gradient(lambda x: x.softmax(-1), 4096, 1024)
+    yield "softmax_cross_entropy_128x10", cross_entropy
+    yield "add_16m", add
+    yield "sum_16m", total
+    yield "adam_1m", adam
+    for batch in (32, 128):
+        yield f"cnn_train_b{batch}", cnn_train(batch)
+
+
+def measure(step, synchronize, runs):
+    """Sorted milliseconds a step."""
+
+    def ms_each(times):
+        start = time.perf_counter()
+        for _ in range(times):
+            step()
+        synchronize()
+        return 1e3 * (time.perf_counter() - start) / times
+
+    start, times, warm_ups = time.perf_counter(), 1, 0
+    while warm_ups < 3 or time.perf_counter() - start < WARM_UP_SECONDS:
+        times = max(1, min(times * 8, round(1e3 * RUN_SECONDS / ms_each(times))))
+        warm_ups += 1
+    return sorted(ms_each(times) for _ in range(runs))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("filters", nargs="*", metavar="WORKLOAD")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--runs", type=int, default=9)
+    args = parser.parse_args()
+    synchronize = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
+    synchronize = synchronize.get(args.device, lambda: None)
+    torch.manual_seed(0)
+    for name, make in workloads():
+        if args.filters and not any(f in name for f in args.filters):
+            continue
+        gradients = "fwdbwd" in name or "train" in name or "entropy" in name
+        with torch.set_grad_enabled(gradients):
+            step = make(lambda tensor: tensor.to(args.device))
+            ms = measure(step, synchronize, args.runs)
+        line = {
+            "peer": f"PyTorch {torch.__version__}, {args.device}",
+            "workload": name,
+            "median_ms": statistics.median(ms),
+            "min_ms": ms[0],
+            "max_ms": ms[-1],
+            "runs": len(ms),
+        }
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+// out = x: as many bytes as the adapter can read and write. An invocation copies one vec4, as pointwise kernels do: several,
+// in a loop or not, are two to four times slower on lavapipe.
+#import bench/stream
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(id, count) * 256u + lane;
+    out[i] = load_x(i);
+}
