@@ -5,6 +5,7 @@
 //! The gradients are operations of their own, linear in both operands like the convolution itself.
 
 mod reference;
+mod winograd;
 
 use super::contraction::{self, Contraction, Layout, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
@@ -122,12 +123,22 @@ impl Conv2d {
         ]
     }
 
-    /// Of a pass that is a product of `m` by `n`.
-    fn variants(&self, target: &Target, [m, n]: [usize; 2]) -> Vec<&'static str> {
+    /// Of a pass that is a product of `m` by `n`; Winograd's cuts `outputs` into tiles.
+    fn variants(
+        &self,
+        target: &Target,
+        e: &Extents,
+        [m, n]: [usize; 2],
+        outputs: [usize; 2],
+    ) -> Vec<&'static str> {
         if self.groups > 1 {
             return vec!["direct"];
         }
         let mut variants = contraction::variants(target, m, n);
+        if winograd::covers(self, e, outputs, target) {
+            let at = if winograd::pays(e, outputs, target) { 0 } else { variants.len() };
+            variants.insert(at, winograd::NAME);
+        }
         variants.push("direct");
         variants
     }
@@ -238,6 +249,9 @@ impl Op for Conv2d {
             let launch = launch.param("len", elements);
             return cx.launch_with_epilogue(launch);
         }
+        if cx.variant() == winograd::NAME {
+            return winograd::forward(cx, self, &e);
+        }
         // A whole kernel row is one run of memory, unless its taps are spread.
         let [kh, kw] = e.kernel;
         let whole_rows = self.dilation[1] == 1 || kw == 1;
@@ -278,8 +292,8 @@ impl Op for Conv2d {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        self.variants(target, e.map_or([1, 1], |e| e.forward()))
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
+        self.variants(target, &e, e.forward(), e.output)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -326,6 +340,9 @@ impl Op for Conv2dInputGrad {
             let launch = self.conv.direct("conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
             return cx.launch_with_epilogue(launch.param("len", elements));
         }
+        if cx.variant() == winograd::NAME {
+            return winograd::input_grad(cx, &self.conv, &e);
+        }
         let [kh, kw] = e.kernel;
         let mut params = self.conv.geometry();
         params.extend([
@@ -360,8 +377,8 @@ impl Op for Conv2dInputGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        self.conv.variants(target, e.map_or([1, 1], |e| e.input_grad()))
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
+        self.conv.variants(target, &e, e.input_grad(), e.input)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -429,7 +446,10 @@ impl Op for Conv2dWeightGrad {
                 return cx.launch_with_epilogue(launch);
             }
             cx.launch(launch)?;
-            return contraction::sum_splits(cx, &to, &dw, splits);
+            return cx.launch_with_epilogue(contraction::sum_splits(&to, &dw, splits));
+        }
+        if cx.variant() == winograd::NAME {
+            return winograd::weight_grad(cx, &self.conv, &e);
         }
         let mut params = self.conv.geometry();
         params.extend([
@@ -467,8 +487,8 @@ impl Op for Conv2dWeightGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        self.conv.variants(target, e.map_or([1, 1], |e| e.weight_grad()))
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
+        self.conv.variants(target, &e, e.weight_grad(), e.output)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
