@@ -125,6 +125,21 @@ fn convolutions() -> impl Iterator<Item = Convolution> {
             ..plain
         },
         plain,
+        // Deeper layers of a ResNet: more channels on fewer pixels.
+        Convolution {
+            batch: 8,
+            channels: 128,
+            size: 16,
+            filters: 128,
+            ..plain
+        },
+        Convolution {
+            batch: 8,
+            channels: 512,
+            size: 4,
+            filters: 512,
+            ..plain
+        },
         // The first layer of a ResNet: three channels.
         Convolution {
             channels: 3,

@@ -275,7 +275,24 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
 
 /// Adds the launches of `c`, whose result is that of the operation that is being lowered.
 pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
-    let variant = Variant::named(cx.variant());
+    let (variant, out) = (cx.variant(), cx.output()?);
+    add(cx, c, variant, &out, true)
+}
+
+/// Adds the launches of `c`, a part of the operation that is being lowered, with the variant that is likely the fastest.
+pub(super) fn lower_into(cx: &mut Lowering<'_>, c: Contraction, out: &Arg) -> Result<()> {
+    let outline = Outline {
+        m: c.m,
+        n: c.n,
+        b_k_contiguous: c.b_layout.k_contiguous,
+    };
+    let variants = variants(cx.target(), outline);
+    add(cx, c, variants[0], out, false)
+}
+
+/// Adds launches that write `out`; with `last`, they are the operation's last.
+fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bool) -> Result<()> {
+    let variant = Variant::named(variant);
     let broadcast = variant.lanes().is_some();
     let tiling = tiling(variant, &c);
     let (high, wide) = if tiling.swap { (c.n, c.m) } else { (c.m, c.n) };
@@ -302,7 +319,6 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
         Segments::Fixed { count, length, k } => !length.is_multiple_of(step) || k != count * length,
         Segments::Free { k } => !k.is_multiple_of(step) || !segment_len.is_multiple_of(step),
     };
-    let out = cx.output()?;
     let target = if splits == 1 {
         out.clone()
     } else {
@@ -353,20 +369,19 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     if !innermost.is_multiple_of(4) {
         launch = launch.swap("shared/store_vec4", "shared/store_scalar");
     }
-    if splits == 1 {
-        return cx.launch_with_epilogue(launch);
+    if splits > 1 {
+        cx.launch(launch)?;
+        launch = sum_splits(&target, out, splits);
     }
-    cx.launch(launch)?;
-    sum_splits(cx, &target, &out, splits)
+    if last {
+        cx.launch_with_epilogue(launch)
+    } else {
+        cx.launch(launch)
+    }
 }
 
-/// Adds the second stage: the sum over the splits in `partials`, in order, with the epilogue.
-pub(super) fn sum_splits(
-    cx: &mut Lowering<'_>,
-    partials: &Arg,
-    out: &Arg,
-    splits: usize,
-) -> Result<()> {
+/// The second stage: the sum over the splits in `partials`, in order.
+pub(super) fn sum_splits(partials: &Arg, out: &Arg, splits: usize) -> Launch {
     const WORKGROUP: usize = 64;
     let len = out.ty.elements();
     let vec4s = len.div_ceil(4);
@@ -380,5 +395,5 @@ pub(super) fn sum_splits(
     if !out.ty.shape.last().is_multiple_of(4) {
         launch = launch.swap("shared/store_vec4", "shared/store_scalar");
     }
-    cx.launch_with_epilogue(launch)
+    launch
 }

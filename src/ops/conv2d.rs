@@ -5,6 +5,7 @@
 //! The gradients are operations of their own, linear in both operands like the convolution itself.
 
 mod reference;
+mod winograd;
 
 use super::contraction::{self, Contraction, Layout, Outline, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
@@ -122,12 +123,22 @@ impl Conv2d {
         ]
     }
 
-    /// Of a pass that is the product of `outline`.
-    fn variants(&self, target: &Target, outline: Outline) -> Vec<&'static str> {
+    /// Of a pass that is the product of `outline`; Winograd's cuts `outputs` into tiles.
+    fn variants(
+        &self,
+        target: &Target,
+        e: &Extents,
+        outline: Outline,
+        outputs: [usize; 2],
+    ) -> Vec<&'static str> {
         if self.groups > 1 {
             return vec!["direct"];
         }
         let mut variants = contraction::variants(target, outline);
+        if winograd::covers(self, e, outputs, target) {
+            let at = if winograd::pays(e, outputs, target) { 0 } else { variants.len() };
+            variants.insert(at, winograd::NAME);
+        }
         variants.push("direct");
         variants
     }
@@ -241,6 +252,9 @@ impl Op for Conv2d {
             let launch = launch.param("len", elements);
             return cx.launch_with_epilogue(launch);
         }
+        if cx.variant() == winograd::NAME {
+            return winograd::forward(cx, self, &e);
+        }
         // A whole kernel row is one run of memory, unless its taps are spread.
         let [kh, kw] = e.kernel;
         let whole_rows = self.dilation[1] == 1 || kw == 1;
@@ -281,8 +295,8 @@ impl Op for Conv2d {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        e.map_or(vec!["direct"], |e| self.variants(target, e.forward()))
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
+        self.variants(target, &e, e.forward(), e.output)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -329,6 +343,9 @@ impl Op for Conv2dInputGrad {
             let launch = self.conv.direct("conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
             return cx.launch_with_epilogue(launch.param("len", elements));
         }
+        if cx.variant() == winograd::NAME {
+            return winograd::input_grad(cx, &self.conv, &e);
+        }
         let [kh, kw] = e.kernel;
         let mut params = self.conv.geometry();
         params.extend([
@@ -363,8 +380,8 @@ impl Op for Conv2dInputGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        e.map_or(vec!["direct"], |e| self.conv.variants(target, e.input_grad()))
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
+        self.conv.variants(target, &e, e.input_grad(), e.input)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -436,7 +453,10 @@ impl Op for Conv2dWeightGrad {
                 return cx.launch_with_epilogue(launch);
             }
             cx.launch(launch)?;
-            return contraction::sum_splits(cx, &to, &dw, splits);
+            return cx.launch_with_epilogue(contraction::sum_splits(&to, &dw, splits));
+        }
+        if cx.variant() == winograd::NAME {
+            return winograd::weight_grad(cx, &self.conv, &e);
         }
         let mut params = self.conv.geometry();
         params.extend([
@@ -486,8 +506,8 @@ impl Op for Conv2dWeightGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let e = self.extents(inputs[0].dims(), inputs[1].dims());
-        e.map_or(vec!["direct"], |e| self.conv.variants(target, e.weight_grad()))
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
+        self.conv.variants(target, &e, e.weight_grad(), e.output)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -521,7 +541,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let plain = Conv2d::default();
     let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
-    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 20] = [
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 23] = [
         (plain, [2, h, w, 1], [4, 3, 3, 1]),
         (plain, [1, h, w, 3], [5, 3, 3, 3]),
         (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
@@ -542,6 +562,10 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         (Conv2d { stride: [2, 2], padding: [[1, 0], [1, 1]], ..plain }, [4, 17, 9, 6], [8, 3, 3, 6]),
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [18, 4, 3, 16], [20, 3, 3, 16]),
         (Conv2d { stride: [2, 1], padding: [[2, 0], [1, 2]], ..plain }, [17, 3, 4, 17], [18, 3, 2, 17]),
+        // Winograd's tiles: cut at the border, with padding on all sides or some, more than one row of them.
+        (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 4, 5, 4], [8, 3, 3, 4]),
+        (Conv2d { padding: [[2, 0], [0, 1]], ..plain }, [2, 9, 6, 16], [20, 3, 3, 16]),
+        (Conv2d { padding: [[1, 1], [3, 2]], ..plain }, [2, 3, 10, 36], [12, 3, 3, 36]),
         // More than half of the largest tile, in all three passes.
         (plain, [1, 10, 12, 68], [72, 3, 3, 68]),
     ];
@@ -565,7 +589,7 @@ mod tests {
     #[test]
     fn every_case_has_extents() {
         // Each shape gives three cases, for the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 20 * 3);
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 23 * 3);
     }
 
     #[test]

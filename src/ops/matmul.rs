@@ -8,7 +8,7 @@ use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
-use crate::plan::{Lowering, Target};
+use crate::plan::{Arg, Lowering, Target};
 use crate::random::Stream;
 use crate::tensor::{DType, Shape, TensorType};
 use rayon::prelude::*;
@@ -61,6 +61,45 @@ impl Matmul {
     }
 }
 
+impl Matmul {
+    /// The product of `a` and `b` as a contraction.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    pub(super) fn contraction(&self, a: Arg, b: Arg) -> Result<Contraction> {
+        let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
+        let stride = |k_contiguous: bool, rows: usize| if k_contiguous { (e.k, 1) } else { (1, rows) };
+        let (a_row, a_k) = stride(!self.transpose_a, e.m);
+        let (b_column, b_k) = stride(self.transpose_b, e.n);
+        let layout = |k_contiguous: bool, rows: usize| Layout {
+            k_contiguous,
+            vec4: if k_contiguous { e.k.is_multiple_of(4) } else { rows.is_multiple_of(4) },
+        };
+        Ok(Contraction {
+            broadcast: "matmul/broadcast",
+            tiled: "matmul/tiled",
+            a,
+            b,
+            m: e.m,
+            n: e.n,
+            batches: e.batch.elements(),
+            segments: Segments::Free { k: e.k },
+            a_layout: layout(!self.transpose_a, e.m),
+            b_layout: layout(self.transpose_b, e.n),
+            transpose_out: false,
+            params: vec![
+                ("k", e.k.into()),
+                ("a_batch_stride", e.a_batch_stride.into()),
+                ("a_row_stride", a_row.into()),
+                ("a_k_stride", a_k.into()),
+                ("b_batch_stride", e.b_batch_stride.into()),
+                ("b_column_stride", b_column.into()),
+                ("b_k_stride", b_k.into()),
+            ],
+        })
+    }
+}
+
 impl Op for Matmul {
     fn name(&self) -> &'static str {
         "matmul"
@@ -109,40 +148,8 @@ impl Op for Matmul {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (a, b) = (cx.input(0), cx.input(1));
-        let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
-        let stride = |k_contiguous: bool, rows: usize| if k_contiguous { (e.k, 1) } else { (1, rows) };
-        let (a_row, a_k) = stride(!self.transpose_a, e.m);
-        let (b_column, b_k) = stride(self.transpose_b, e.n);
-        let layout = |k_contiguous: bool, rows: usize| Layout {
-            k_contiguous,
-            vec4: if k_contiguous { e.k.is_multiple_of(4) } else { rows.is_multiple_of(4) },
-        };
-        contraction::lower(
-            cx,
-            Contraction {
-                broadcast: "matmul/broadcast",
-                tiled: "matmul/tiled",
-                a,
-                b,
-                m: e.m,
-                n: e.n,
-                batches: e.batch.elements(),
-                segments: Segments::Free { k: e.k },
-                a_layout: layout(!self.transpose_a, e.m),
-                b_layout: layout(self.transpose_b, e.n),
-                transpose_out: false,
-                params: vec![
-                    ("k", e.k.into()),
-                    ("a_batch_stride", e.a_batch_stride.into()),
-                    ("a_row_stride", a_row.into()),
-                    ("a_k_stride", a_k.into()),
-                    ("b_batch_stride", e.b_batch_stride.into()),
-                    ("b_column_stride", b_column.into()),
-                    ("b_k_stride", b_k.into()),
-                ],
-            },
-        )
+        let contraction = self.contraction(cx.input(0), cx.input(1))?;
+        contraction::lower(cx, contraction)
     }
 
     fn role(&self) -> Role {

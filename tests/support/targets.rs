@@ -3,7 +3,7 @@
 use wgrad::plan::{SubgroupSize, Target, TextureReads};
 
 /// One of each kind that leads to other kernels: no subgroups, a desktop GPU, a software adapter with every policy of
-/// texture reads.
+/// texture reads, and one on wider vectors.
 pub fn targets() -> Vec<Target> {
     let lavapipe = |texture_reads| Target {
         texture_reads,
@@ -18,11 +18,16 @@ pub fn targets() -> Vec<Target> {
         max_texture_extent: 16_384,
         ..Target::portable()
     };
+    let wide = Target {
+        subgroup: Some(SubgroupSize { min: 16, max: 16 }),
+        ..Target::lavapipe()
+    };
     vec![
         Target::portable(),
         desktop,
         lavapipe(TextureReads::WhereCheaper),
         lavapipe(TextureReads::Always),
         lavapipe(TextureReads::Never),
+        wide,
     ]
 }
