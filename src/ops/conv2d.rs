@@ -4,6 +4,7 @@
 //!
 //! The gradients are operations of their own, linear in both operands like the convolution itself.
 
+mod depthwise;
 mod reference;
 mod winograd;
 
@@ -132,7 +133,8 @@ impl Conv2d {
         outputs: [usize; 2],
     ) -> Vec<&'static str> {
         if self.groups > 1 {
-            return vec!["direct"];
+            let depthwise = depthwise::covers(self, e).then_some(depthwise::NAME);
+            return depthwise.into_iter().chain(["direct"]).collect();
         }
         let mut variants = contraction::variants(target, outline);
         if winograd::covers(self, e, outputs, target) {
@@ -255,6 +257,9 @@ impl Op for Conv2d {
         if cx.variant() == winograd::NAME {
             return winograd::forward(cx, self, &e);
         }
+        if cx.variant() == depthwise::NAME {
+            return depthwise::images(cx, "conv2d/forward_depthwise", self, &e);
+        }
         // A whole kernel row is one run of memory, unless its taps are spread.
         let [kh, kw] = e.kernel;
         let whole_rows = self.dilation[1] == 1 || kw == 1;
@@ -345,6 +350,9 @@ impl Op for Conv2dInputGrad {
         }
         if cx.variant() == winograd::NAME {
             return winograd::input_grad(cx, &self.conv, &e);
+        }
+        if cx.variant() == depthwise::NAME {
+            return depthwise::images(cx, "conv2d/input_grad_depthwise", &self.conv, &e);
         }
         let [kh, kw] = e.kernel;
         let mut params = self.conv.geometry();
@@ -458,6 +466,9 @@ impl Op for Conv2dWeightGrad {
         if cx.variant() == winograd::NAME {
             return winograd::weight_grad(cx, &self.conv, &e);
         }
+        if cx.variant() == depthwise::NAME {
+            return depthwise::weight_grad(cx, &self.conv, &e);
+        }
         let mut params = self.conv.geometry();
         params.extend([
             ("height", signed(e.input[0])),
@@ -541,7 +552,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let plain = Conv2d::default();
     let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
-    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 23] = [
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 26] = [
         (plain, [2, h, w, 1], [4, 3, 3, 1]),
         (plain, [1, h, w, 3], [5, 3, 3, 3]),
         (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
@@ -562,6 +573,10 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         (Conv2d { stride: [2, 2], padding: [[1, 0], [1, 1]], ..plain }, [4, 17, 9, 6], [8, 3, 3, 6]),
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [18, 4, 3, 16], [20, 3, 3, 16]),
         (Conv2d { stride: [2, 1], padding: [[2, 0], [1, 2]], ..plain }, [17, 3, 4, 17], [18, 3, 2, 17]),
+        // Depthwise, with strips that are cut, strides that leave pixels out, and rows in several splits.
+        (Conv2d { groups: 8, padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 8], [8, 3, 3, 1]),
+        (Conv2d { groups: 12, stride: [2, 3], padding: [[0, 2], [1, 0]], ..plain }, [1, 9, 11, 12], [12, 3, 2, 1]),
+        (Conv2d { groups: 4, dilation: [2, 1], padding: [[2, 2], [2, 2]], ..plain }, [3, 28, 31, 4], [4, 5, 5, 1]),
         // Winograd's tiles: cut at the border, with padding on all sides or some, more than one row of them.
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 4, 5, 4], [8, 3, 3, 4]),
         (Conv2d { padding: [[2, 0], [0, 1]], ..plain }, [2, 9, 6, 16], [20, 3, 3, 16]),
@@ -589,7 +604,7 @@ mod tests {
     #[test]
     fn every_case_has_extents() {
         // Each shape gives three cases, for the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 23 * 3);
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 26 * 3);
     }
 
     #[test]
