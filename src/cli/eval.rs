@@ -3,6 +3,7 @@
 use super::{DeviceArgs, RunArg, note, print_line};
 use serde_json::json;
 use std::process::ExitCode;
+use wgrad::data::Part;
 use wgrad::nn::Network;
 use wgrad::train::{RunFolder, Session, open_engine};
 
@@ -10,9 +11,12 @@ use wgrad::train::{RunFolder, Session, open_engine};
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Another data set, for its test images: a folder with the four IDX files
-    #[arg(long, value_name = "DIR")]
+    /// Another data set, whose test part to take
+    #[arg(long, value_name = "PATH")]
     data: Option<String>,
+    /// The part of the data to measure on [default: what the run says, else test]
+    #[arg(long, value_enum)]
+    part: Option<Part>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print one JSON line and nothing else
@@ -26,26 +30,29 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(data) = args.data {
         // Mean and standard deviation stay those that the network was trained with.
         settings.data.source = data;
+        settings.data.format = None;
+        settings.data.unsplit = true;
     }
+    settings.data.evaluate = args.part.unwrap_or(settings.data.evaluate);
     args.device.apply(&mut settings);
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
     let dataset = settings.load_data()?;
     let (engine, told) = open_engine(&settings)?;
-    if let Some(told) = told {
-        note(told);
-    }
+    told.iter().chain(&dataset.notes).for_each(note);
+    let noun = dataset.test.noun();
     let mut session = Session::evaluation(&engine, settings, network, dataset.test)?;
     let test = session.evaluate()?;
+    let name = test.measure.name();
     if args.json {
-        print_line(
-            json!({"test_loss": test.loss, "test_accuracy": test.accuracy, "count": test.count}),
-        )?;
+        let mut line = json!({"test_loss": test.loss, "count": test.count});
+        line[format!("test_{name}")] = test.score.into();
+        print_line(line)?;
     } else {
         print_line(format_args!(
-            "test loss {:.4}, test accuracy {:.2}% of {} images of {} ({})",
+            "test loss {:.4}, test {name} {} of {} {noun} of {} ({})",
             test.loss,
-            100.0 * test.accuracy,
+            test.measure.show(test.score),
             test.count,
             dataset.name,
             engine.name()

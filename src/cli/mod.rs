@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod data;
 mod devices;
 mod eval;
 mod plan;
@@ -36,6 +37,8 @@ enum Command {
     Eval(eval::Args),
     /// Classify image files with a trained run
     Predict(predict::Args),
+    /// Look at data: what it holds, and a contact sheet
+    Data(data::Args),
     /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference (with --device cpu, the gradients alone)
     Check(check::Args),
     /// Time kernels and training steps
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Data(args) => data::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Devices(args) => devices::run(args),

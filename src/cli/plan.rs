@@ -46,12 +46,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.data.std.get_or_insert(vec![1.0; channels]);
     let set = if args.eval { "test" } else { "train" };
     let samples = settings.data.train.max(settings.batch);
-    let shape = DataShape {
-        set,
-        samples,
-        batch: settings.batch,
-        sample: network.spec.input.clone(),
-    };
+    let shape = DataShape::images_of(set, samples, settings.batch, network.spec.input.clone());
     let graph = if args.eval {
         evaluation_graph(&network, &settings, &shape)?
     } else {

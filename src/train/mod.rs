@@ -16,8 +16,8 @@ pub mod weights;
 
 pub use engine::{Engine, open_engine};
 pub use fit::check_fit;
-pub use graphs::{DataShape, evaluation_graph, training_graph};
-pub use reports::{EpochReport, Evaluation, Observer, StepReport, epoch_line};
+pub use graphs::{DataShape, Layout, Target, evaluation_graph, training_graph};
+pub use reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
 pub use run_folder::RunFolder;
 pub use session::Session;
 pub(crate) use source::pack;

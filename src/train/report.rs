@@ -1,5 +1,6 @@
 //! `report.html`: a run at a glance, in one file without scripts: curves, epochs, settings.
 
+use super::reports::Measure;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -33,11 +34,17 @@ pub(super) fn html(title: &str, device: &str, epochs: &[Value], settings: &str) 
     let mut page = HEAD.to_string();
     let title = escape(title);
     let _ = write!(page, "<title>{title}</title>\n<h1>{title}</h1>\n");
+    let measure = match epochs.last() {
+        Some(last) if last.get("test_mae").is_some() => Measure::MeanAbsoluteError,
+        _ => Measure::Accuracy,
+    };
+    let [train, test] = ["train", "test"].map(|part| format!("{part}_{}", measure.name()));
     if let Some(last) = epochs.last() {
         let _ = writeln!(
             page,
-            "<p>Test accuracy <b>{:.2}%</b> after epoch {}, on {}.</p>",
-            100.0 * number(last, "test_accuracy"),
+            "<p>Test {} <b>{}</b> after epoch {}, on {}.</p>",
+            measure.name(),
+            measure.show(number(last, &test)),
             last["epoch"],
             escape(device)
         );
@@ -45,14 +52,10 @@ pub(super) fn html(title: &str, device: &str, epochs: &[Value], settings: &str) 
     page.push_str(&chart("Loss", epochs, "train_loss", "test_loss", |v| {
         format!("{v:.3}")
     }));
-    page.push_str(&chart(
-        "Accuracy",
-        epochs,
-        "train_accuracy",
-        "test_accuracy",
-        |v| format!("{:.1}%", 100.0 * v),
-    ));
-    page.push_str(&table(epochs));
+    page.push_str(&chart(measure.name(), epochs, &train, &test, |v| {
+        measure.show(v)
+    }));
+    page.push_str(&table(epochs, measure));
     let _ = write!(
         page,
         "<h2>Settings</h2>\n<pre>{}</pre>\n</html>\n",
@@ -152,20 +155,22 @@ fn chart(
     svg
 }
 
-fn table(epochs: &[Value]) -> String {
-    let mut table = "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss<th>training accuracy<th>test loss\
-                     <th>test accuracy<th>images/s<th>seconds\n"
-        .to_string();
+fn table(epochs: &[Value], measure: Measure) -> String {
+    let name = measure.name();
+    let mut table = format!(
+        "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss<th>training {name}<th>test loss\
+                     <th>test {name}<th>samples/s<th>seconds\n"
+    );
     for line in epochs {
         let _ = writeln!(
             table,
-            "<tr><td>{}<td>{:.4}<td>{:.2}%<td>{:.4}<td>{:.2}%<td>{:.0}<td>{:.1}",
+            "<tr><td>{}<td>{:.4}<td>{}<td>{:.4}<td>{}<td>{:.0}<td>{:.1}",
             line["epoch"],
             number(line, "train_loss"),
-            100.0 * number(line, "train_accuracy"),
+            measure.show(number(line, &format!("train_{name}"))),
             number(line, "test_loss"),
-            100.0 * number(line, "test_accuracy"),
-            number(line, "images_per_s"),
+            measure.show(number(line, &format!("test_{name}"))),
+            number(line, "samples_per_s"),
             number(line, "seconds")
         );
     }
@@ -183,7 +188,7 @@ mod tests {
         let line = |epoch: u32| {
             json!({
                 "epoch": epoch, "train_loss": 0.5, "train_accuracy": 0.8, "test_loss": 0.4, "test_accuracy": 0.875,
-                "images_per_s": 1000.0, "seconds": 2.0,
+                "samples_per_s": 1000.0, "seconds": 2.0,
             })
         };
         let page = html("<net> & data", "a device", &[line(1), line(2)], "seed = 1");

@@ -2,16 +2,16 @@
 
 use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, suggest_batch};
-use super::graphs::{METRICS, evaluation_graph, training_graph};
+use super::graphs::{METRICS, Target, evaluation_graph, training_graph};
 use super::loaded::{Loaded, load, placed};
 use super::pace::Pace;
-use super::reports::{EpochReport, Evaluation, Observer, StepReport, epoch_line};
+use super::reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
 use super::run_folder::RunFolder;
 use super::scalars::{Rows, StepInputs};
 use super::source;
 use super::weights::{self, Checkpoint};
 use crate::cpu::Tensor;
-use crate::data::{Dataset, ImageSet};
+use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
 use crate::graph::Graph;
@@ -73,8 +73,9 @@ impl<'e> Session<'e> {
         engine: &'e Engine,
         settings: Settings,
         network: Network,
-        dataset: Dataset,
+        dataset: impl Into<Dataset<Samples>>,
     ) -> Result<Session<'e>> {
+        let dataset = dataset.into();
         check_fit(&network, &dataset, &settings)?;
         let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
         let (shape, streamed) = placed(engine, &settings, "train", &train, settings.batch);
@@ -109,8 +110,9 @@ impl<'e> Session<'e> {
         engine: &'e Engine,
         settings: Settings,
         network: Network,
-        test: ImageSet,
+        test: impl Into<Samples>,
     ) -> Result<Session<'e>> {
+        let test = test.into();
         check_set(&network, &test, "test")?;
         Self::prepare(engine, settings, network, Arc::new(test))
     }
@@ -119,7 +121,7 @@ impl<'e> Session<'e> {
         engine: &'e Engine,
         settings: Settings,
         network: Network,
-        test: Arc<ImageSet>,
+        test: Arc<Samples>,
     ) -> Result<Session<'e>> {
         let batch = settings.batch.min(test.len());
         let (shape, streamed) = placed(engine, &settings, "test", &test, batch);
@@ -179,6 +181,14 @@ impl<'e> Session<'e> {
     /// Makes the run end after `epochs` epochs in all.
     pub fn extend(&mut self, epochs: u32) {
         self.settings.epochs = epochs;
+    }
+
+    /// What the scores in the reports are.
+    pub fn measure(&self) -> Measure {
+        match self.test.data.shape.target {
+            Target::Class => Measure::Accuracy,
+            Target::Values { .. } => Measure::MeanAbsoluteError,
+        }
     }
 
     /// Steps done so far.
@@ -327,9 +337,9 @@ impl<'e> Session<'e> {
         Ok(EpochReport {
             epoch,
             train_loss: totals.loss / count,
-            train_accuracy: totals.correct / count,
+            train_score: totals.score / count,
             test,
-            images_per_s: count / seconds,
+            samples_per_s: count / seconds,
             seconds,
         })
     }
@@ -431,10 +441,12 @@ impl<'e> Session<'e> {
     }
 
     fn read_totals(&self, samples: u64) -> Result<Totals> {
-        let value = |name: &str| Ok(f64::from(self.memory.get(self.engine, name)?.reals()[0]));
+        let value = |name: &str| -> Result<f64> {
+            Ok(f64::from(self.memory.get(self.engine, name)?.reals()[0]))
+        };
         Ok(Totals {
             loss: value(METRICS[0])?,
-            correct: value(METRICS[1])?,
+            score: value(METRICS[1])?,
             samples,
         })
     }
@@ -471,13 +483,14 @@ impl<'e> Session<'e> {
             step: done.end,
             steps,
             loss: totals.loss / count,
-            accuracy: totals.correct / count,
+            score: totals.score / count,
+            measure: self.measure(),
             samples_per_second: count / elapsed,
             time_left: Duration::from_secs_f64((each * left as f64).min(1e9)),
         }
     }
 
-    /// Loss and accuracy on the test set.
+    /// Loss and score on the test set.
     ///
     /// # Errors
     /// If the device failed.
@@ -502,7 +515,7 @@ impl<'e> Session<'e> {
         &mut self,
         mut after: impl FnMut(&Runner, usize) -> Result<()>,
     ) -> Result<Evaluation> {
-        let planned = self.planned_steps();
+        let (planned, measure) = (self.planned_steps(), self.measure());
         let Session {
             engine,
             settings,
@@ -529,7 +542,8 @@ impl<'e> Session<'e> {
         let count = samples as f64;
         Ok(Evaluation {
             loss: totals.loss / count,
-            accuracy: totals.correct / count,
+            score: totals.score / count,
+            measure,
             count: samples,
         })
     }
@@ -539,15 +553,15 @@ impl<'e> Session<'e> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     loss: f64,
-    correct: f64,
+    score: f64,
     samples: u64,
 }
 
 fn totals(values: Option<&[f32]>, samples: Option<u64>) -> Totals {
     match (values, samples) {
-        (Some(&[loss, correct]), Some(samples)) => Totals {
+        (Some(&[loss, score]), Some(samples)) => Totals {
             loss: f64::from(loss),
-            correct: f64::from(correct),
+            score: f64::from(score),
             samples,
         },
         _ => Totals::default(),
