@@ -6,6 +6,7 @@ use crate::data::{self, Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::nn::ModelSpec;
 use crate::optim::{OptimizerConfig, Schedule};
+use crate::train::AugmentSettings;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -63,6 +64,9 @@ pub struct Settings {
     /// Data set. In a file also its source alone.
     #[serde(deserialize_with = "table_or_name")]
     pub data: DataSettings,
+    /// Random changes of training pictures.
+    #[serde(skip_serializing_if = "AugmentSettings::is_off")]
+    pub augment: AugmentSettings,
     /// Optimizer. In a file also its name alone.
     #[serde(deserialize_with = "table_or_name")]
     pub optimizer: OptimizerConfig,
@@ -89,6 +93,7 @@ impl Default for Settings {
             init: None,
             out: None,
             data: DataSettings::default(),
+            augment: AugmentSettings::default(),
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
             model: ModelSpec {
@@ -178,20 +183,21 @@ impl Settings {
             return wrong("clip_norm must be above 0");
         }
         self.data.check()?;
+        self.augment.check()?;
         self.optimizer.optimizer().validate()?;
         self.schedule.validate()
     }
 
-    /// Takes its data from `source`, whose format, classes, mean and standard deviation are its own.
+    /// Takes its data from `source`, whose classes, mean and standard deviation are its own.
     pub fn set_source(&mut self, source: String) {
         self.data = DataSettings {
             source,
-            format: None,
             mean: None,
             std: None,
             classes: Vec::new(),
             scale: None,
             columns: Vec::new(),
+            tokenizer: None,
             ..std::mem::take(&mut self.data)
         };
     }

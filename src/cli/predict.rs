@@ -6,16 +6,19 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Error;
-use wgrad::data::{ImageSet, PictureShape, Samples, Scale, read_picture, read_rows};
+use wgrad::data::{
+    Format, ImageSet, PictureShape, Samples, Scale, read_last_window, read_picture, read_rows,
+    read_texts, target_scales,
+};
 use wgrad::nn::Network;
-use wgrad::settings::Settings;
+use wgrad::settings::{DataSettings, Settings};
 use wgrad::train::{RunFolder, Session, open_engine};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others), or for a run that learned from a table one CSV file
+    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others), or for a run that learned from a table or a series one CSV file, or from texts text files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Classes to show for each image or row
@@ -37,11 +40,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.clone().apply(&mut settings);
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
-    let (names, set) = match settings.data.columns.is_empty() {
-        true => pictures(&args, &network, &settings)?,
-        false => rows(&args, &settings)?,
+    let series = settings.data.format == Some(Format::Series);
+    let (names, set) = match (series, settings.data.columns.is_empty()) {
+        (true, _) => window(&args, &settings)?,
+        (false, false) => rows(&args, &settings)?,
+        _ if settings.data.tokenizer.is_some() => texts(&args, &settings)?,
+        _ => pictures(&args, &network, &settings)?,
     };
-    let (classes, scale) = (settings.data.classes.clone(), settings.data.scale);
+    let data = settings.data.clone();
     let (engine, told) = open_engine(&settings)?;
     if let Some(told) = told {
         note(told);
@@ -60,9 +66,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(())
     })?;
     for (name, outputs) in names.iter().zip(&outputs) {
-        match scale {
+        match data.scale {
+            _ if series => tell_rows(&args, name, outputs, &data)?,
             Some(scale) => tell_number(&args, name, outputs, scale)?,
-            None => tell_classes(&args, name, &softmax(outputs), &classes)?,
+            None => tell_classes(&args, name, &softmax(outputs), &data.classes)?,
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -121,6 +128,49 @@ fn rows(args: &Args, settings: &Settings) -> anyhow::Result<(Vec<String>, Sample
     notes.iter().for_each(note);
     let names = (1..=set.starts.len()).map(|row| format!("{} row {row}", path.display()));
     Ok((names.collect(), set.into()))
+}
+
+/// The last rows of a series.
+fn window(args: &Args, settings: &Settings) -> anyhow::Result<(Vec<String>, Samples)> {
+    let [path] = &args.files[..] else {
+        return Err(Error::Config("this run reads series: name one CSV file".to_string()).into());
+    };
+    let set = read_last_window(path, &settings.data).map_err(Error::from)?;
+    Ok((vec![path.display().to_string()], set.into()))
+}
+
+/// Files of text, one sample each.
+fn texts(args: &Args, settings: &Settings) -> anyhow::Result<(Vec<String>, Samples)> {
+    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(Error::io("read", path));
+    let texts = args
+        .files
+        .iter()
+        .map(read)
+        .collect::<Result<Vec<String>, Error>>()?;
+    let set = read_texts(&texts, &settings.data).map_err(Error::from)?;
+    let names = args.files.iter().map(|path| path.display().to_string());
+    Ok((names.collect(), set.into()))
+}
+
+/// A line for each row that is predicted, in the units of the columns.
+fn tell_rows(args: &Args, name: &str, outputs: &[f32], data: &DataSettings) -> anyhow::Result<()> {
+    let scales = target_scales(data);
+    for (row, values) in outputs.chunks(scales.len()).enumerate() {
+        let values = values.iter().zip(&scales);
+        let own = values.map(|(&x, (name, mean, std))| (name, f64::from(x) * std + mean));
+        if args.json {
+            let values: serde_json::Map<String, serde_json::Value> = own
+                .map(|(name, value)| (name.clone(), value.into()))
+                .collect();
+            print_line(json!({"file": name, "after": row + 1, "values": values}))?;
+        } else {
+            let values: Vec<String> = own
+                .map(|(name, value)| format!("{name} {value:.4}"))
+                .collect();
+            print_line(format_args!("{name} + {}: {}", row + 1, values.join(", ")))?;
+        }
+    }
+    Ok(())
 }
 
 fn tell_number(args: &Args, name: &str, outputs: &[f32], scale: Scale) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use super::settings::DIGITS;
 use super::split::split_off;
 use super::{
     DataError, DataSettings, Dataset, Part, Parts, Samples, cifar, digits, files, folder, idx, npz,
-    table,
+    series, table, text,
 };
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,12 @@ pub enum Format {
     Npz,
     /// A CSV file, or one for each part.
     Table,
+    /// A text whose next token is to be predicted.
+    Text,
+    /// A CSV file with a text and its class in each row.
+    TextTable,
+    /// A CSV file of numbers in the order of time.
+    Series,
 }
 
 impl fmt::Display for Format {
@@ -38,6 +44,9 @@ impl fmt::Display for Format {
             Format::Folder => "a folder of images for each class",
             Format::Npz => "a NumPy archive",
             Format::Table => "a table",
+            Format::Text => "a text",
+            Format::TextTable => "a table of texts",
+            Format::Series => "a series",
         })
     }
 }
@@ -80,7 +89,13 @@ pub fn detect(source: &str) -> Result<Format, DataError> {
         }
     }
     if table::looks_like(path) {
-        return Ok(Format::Table);
+        return Ok(match text::table_has_text(path) {
+            true => Format::TextTable,
+            false => Format::Table,
+        });
+    }
+    if text::looks_like(path) {
+        return Ok(Format::Text);
     }
     Err(DataError::UnknownFormat {
         path: path.to_owned(),
@@ -161,6 +176,9 @@ pub fn load(settings: &mut DataSettings, seed: u64) -> Result<Dataset<Samples>> 
         }
         Format::Folder => found(folder::load(path, settings)?)?,
         Format::Table => table::load(path, settings, seed)?,
+        Format::Text => text::load_text(path, settings)?,
+        Format::TextTable => text::load_table(path, settings, seed)?,
+        Format::Series => series::load(path, settings)?,
     };
     match settings.evaluate {
         Part::Test => {}

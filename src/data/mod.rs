@@ -13,10 +13,12 @@ mod npz;
 mod order;
 mod picture;
 mod samples;
+mod series;
 mod settings;
 mod sheet;
 mod split;
 mod table;
+mod text;
 
 pub use cifar::load_cifar_dir;
 pub use digits::digits;
@@ -26,9 +28,11 @@ pub use load::{Format, detect, load};
 pub use order::{sequential, shuffled};
 pub use picture::{Fit, PictureShape, read_picture};
 pub use samples::{RowSet, Rows, Samples, Targets};
+pub use series::{read_last_window, target_scales};
 pub use settings::DataSettings;
 pub use sheet::{contact_sheet, save_sheet};
 pub use table::{Column, ColumnKind, Scale, TargetKind, read_rows};
+pub use text::{Encoder, PADDING, TokenKind, Tokenizer, read_texts};
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -34,6 +34,13 @@ pub enum Rows {
         /// Numbers of a row.
         columns: usize,
     },
+    /// Tokens of a text; 0 is padding.
+    Tokens {
+        /// One after another.
+        tokens: Vec<u32>,
+        /// How many different ones there are, padding with them.
+        vocabulary: usize,
+    },
 }
 
 /// What is to be learned of each sample.
@@ -41,6 +48,8 @@ pub enum Rows {
 pub enum Targets {
     /// One class index for each sample.
     Classes(Vec<u32>),
+    /// The token after each token of the sample.
+    NextToken,
     /// Numbers: those of `length` rows from the row `start + offset` on.
     Values {
         /// Numbers of every row, `[rows, columns]`: as many rows as the samples are windows of.
@@ -80,6 +89,11 @@ impl Samples {
                 1 => vec![*columns],
                 _ => vec![*length, *columns],
             },
+            Samples::Rows(RowSet {
+                rows: Rows::Tokens { .. },
+                length,
+                ..
+            }) => vec![*length],
         }
     }
 
@@ -108,10 +122,37 @@ impl Samples {
         }
     }
 
+    /// How many tokens there are to choose from, if samples are made of tokens.
+    pub fn vocabulary(&self) -> Option<usize> {
+        match self {
+            Samples::Rows(RowSet {
+                rows: Rows::Tokens { vocabulary, .. },
+                ..
+            }) => Some(*vocabulary),
+            _ => None,
+        }
+    }
+
+    /// Outputs that a model needs of its own: the numbers to predict, or the tokens to choose from.
+    pub fn outputs(&self) -> Option<usize> {
+        match self {
+            Samples::Rows(RowSet {
+                targets: Targets::NextToken,
+                ..
+            }) => self.vocabulary(),
+            _ => self.target_values(),
+        }
+    }
+
     /// What the samples are called in reports.
     pub fn noun(&self) -> &'static str {
         match self {
             Samples::Images(_) => "images",
+            Samples::Rows(RowSet {
+                rows: Rows::Tokens { .. },
+                targets: Targets::Classes(_),
+                ..
+            }) => "texts",
             Samples::Rows(RowSet { length: 1, .. }) => "rows",
             Samples::Rows(_) => "windows",
         }
@@ -199,6 +240,7 @@ impl RowSet {
     pub(crate) fn span(&self) -> usize {
         match self.targets {
             Targets::Classes(_) => self.length,
+            Targets::NextToken => self.length + 1,
             Targets::Values { offset, length, .. } => self.length.max(offset + length),
         }
     }
@@ -209,6 +251,7 @@ impl Rows {
     pub fn len(&self) -> usize {
         match self {
             Rows::Floats { values, columns } => values.len() / (*columns).max(1),
+            Rows::Tokens { tokens, .. } => tokens.len(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! What a run file says about data: `[data]`.
 
-use super::{ChannelStats, Column, Dataset, Fit, Format, Part, Samples, Scale, TargetKind};
+use super::{
+    ChannelStats, Column, Dataset, Fit, Format, Part, Samples, Scale, TargetKind, TokenKind,
+    Tokenizer,
+};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
@@ -63,6 +66,30 @@ pub struct DataSettings {
     /// Tables: columns of numbers that are categories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
+    /// Tables of texts: the column of the text; one called text, sentence, review or content, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Texts: what they are cut into.
+    pub tokens: TokenKind,
+    /// Texts: the most tokens that a tokenizer of words or byte pairs learns.
+    pub vocabulary: usize,
+    /// Texts and series: tokens, or rows, of a sample.
+    pub context: usize,
+    /// Texts and series: tokens, or rows, from one training sample to the next; the context of a text, 1 of a series, if
+    /// absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
+    /// Series: rows to predict after a sample.
+    pub horizon: usize,
+    /// Series: columns to predict; all that are read if empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
+    /// Series: rows of the training, validation and test part, one after another; shares of the whole if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<[usize; 3]>,
+    /// The tokenizer that was learned; a run keeps it in a file of its own.
+    #[serde(skip)]
+    pub tokenizer: Option<Tokenizer>,
     /// Subtracted from each channel of a pixel in [0, 1]; that of the training set if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f32>>,
@@ -104,6 +131,15 @@ impl Default for DataSettings {
             header: None,
             drop: Vec::new(),
             categories: Vec::new(),
+            text: None,
+            tokens: TokenKind::Characters,
+            vocabulary: 8192,
+            context: 128,
+            stride: None,
+            horizon: 1,
+            targets: Vec::new(),
+            parts: None,
+            tokenizer: None,
             mean: None,
             std: None,
             classes: Vec::new(),
@@ -143,6 +179,10 @@ impl DataSettings {
                 "data.folds must be at least 2, and data.fold from 1 to that".to_string(),
             );
         }
+        let counts = [self.context, self.horizon, self.stride.unwrap_or(1)];
+        if counts.iter().any(|n| !(1..=1 << 20).contains(n)) || self.vocabulary > 1 << 20 {
+            return wrong("data.context, data.horizon, data.stride and data.vocabulary must be from 1 to 1048576".to_string());
+        }
         let sides = self.size.into_iter().flatten();
         if sides.into_iter().any(|side| !(1..=4096).contains(&side)) {
             return wrong("data.size must be from 1 to 4096".to_string());
@@ -164,6 +204,17 @@ impl DataSettings {
         {
             self.source = path.display().to_string();
         }
+    }
+
+    /// The tokenizer that there is, or one that is learned from `texts` and kept.
+    pub(crate) fn learned_tokenizer<'a>(
+        &mut self,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Tokenizer {
+        let learn = || Tokenizer::learn(self.tokens, self.vocabulary, texts);
+        let tokenizer = self.tokenizer.take().unwrap_or_else(learn);
+        self.tokenizer = Some(tokenizer.clone());
+        tokenizer
     }
 
     /// Takes from `dataset` what is not said: mean, standard deviation, names of classes.

@@ -51,12 +51,13 @@ pub(super) fn check_set(network: &Network, set: &Samples, name: &str) -> Result<
     if set.is_empty() {
         return Err(Error::Data(format!("the {name} set has no {noun}")));
     }
-    if let Some(values) = set
-        .target_values()
-        .filter(|&values| values != network.classes)
-    {
+    if let Some(outputs) = set.outputs().filter(|&outputs| outputs != network.classes) {
+        let what = match set.vocabulary() {
+            Some(_) => format!("there are {outputs} tokens to choose from"),
+            None => format!("{outputs} numbers are to be predicted for each sample"),
+        };
         return Err(Error::Config(format!(
-            "{values} numbers are to be predicted for each sample but model {} ends in {} units; give its last layer {values} units",
+            "{what} but model {} ends in {} units; give its last layer {outputs} units",
             network.spec.name, network.classes
         )));
     }

@@ -1,5 +1,6 @@
 //! The graphs of a training step and of an evaluation step. Both take their batch from data that lives in variables.
 
+use super::metrics::MOST_CONFUSED;
 use crate::autodiff::gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Var};
@@ -25,6 +26,13 @@ pub enum Layout {
         /// Rows of a sample.
         length: usize,
     },
+    /// As windows of tokens.
+    Tokens {
+        /// All tokens that there are.
+        rows: usize,
+        /// Tokens of a sample.
+        length: usize,
+    },
 }
 
 /// How what is to be learned lies on the device; it decides the loss.
@@ -33,6 +41,8 @@ pub enum Target {
     /// A class for each sample: cross-entropy.
     #[default]
     Class,
+    /// The token after each: cross-entropy, the mean over a sample's tokens.
+    NextToken,
     /// Numbers of windows of rows, as many rows as the samples are windows of: the mean squared error.
     Values {
         /// Numbers of a row.
@@ -89,6 +99,7 @@ impl DataShape {
     pub fn rows(&self) -> TensorType {
         match self.layout {
             Layout::Rows { rows, columns, .. } => TensorType::f32([rows, columns]),
+            Layout::Tokens { rows, .. } => TensorType::u32([rows]),
             Layout::Bytes => TensorType::f32([0, 0]),
         }
     }
@@ -114,6 +125,38 @@ impl DataShape {
 /// [`Measure`]: super::Measure
 pub const METRICS: [&str; 2] = ["metrics.loss", "metrics.score"];
 
+/// Variables of an evaluation of classes: the number of samples with their class among the five likeliest, and the confusion
+/// matrix.
+pub(super) const TOP_5: &str = "metrics.top_5";
+const CONFUSION: &str = "metrics.confusion";
+
+/// Types of those that there are for `classes` classes.
+pub(super) fn details(classes: usize) -> Vec<(&'static str, TensorType)> {
+    let top_5 = (classes > 5).then(|| (TOP_5, TensorType::f32([])));
+    let matrix = TensorType::f32([classes, classes]);
+    let confusion = (classes <= MOST_CONFUSED).then_some((CONFUSION, matrix));
+    top_5.into_iter().chain(confusion).collect()
+}
+
+/// What the first `valid` rows of a batch add to the variables of [`details`].
+fn detailed<'g>(
+    logits: Var<'g>,
+    y: Var<'g>,
+    valid: Var<'g>,
+) -> Result<Vec<(&'static str, Var<'g>)>> {
+    let count = |(name, _)| {
+        let count = match name {
+            TOP_5 => logits.count_in_top_k(y, valid, 5)?,
+            _ => logits.confusion(y, valid)?,
+        };
+        Ok((name, count))
+    };
+    details(logits.shape().last())
+        .into_iter()
+        .map(count)
+        .collect()
+}
+
 struct Batch<'g> {
     outputs: Var<'g>,
     losses: Var<'g>,
@@ -126,6 +169,16 @@ struct Samples<'g> {
     starts: Option<Var<'g>>,
     order: Var<'g>,
     cursor: Var<'g>,
+}
+
+impl<'g> Samples<'g> {
+    /// All rows, and the first of each sample.
+    fn windows(&self, builder: &'g Builder, shape: &DataShape) -> Result<(Var<'g>, Var<'g>)> {
+        let starts = self.starts.ok_or_else(|| {
+            Error::Graph("what follows a sample is known of windows of rows alone".to_string())
+        })?;
+        Ok((builder.variable(&shape.name("rows"), shape.rows())?, starts))
+    }
 }
 
 fn samples<'g>(
@@ -148,7 +201,7 @@ fn samples<'g>(
             };
             (images.gather_batch(order, cursor, gather)?, None)
         }
-        Layout::Rows { length, .. } => {
+        Layout::Rows { length, .. } | Layout::Tokens { length, .. } => {
             let rows = builder.variable(&shape.name("rows"), shape.rows())?;
             let starts = builder.variable(&shape.name("starts"), shape.per_sample())?;
             let starts = starts.gather_labels(order, cursor, shape.batch)?;
@@ -177,20 +230,44 @@ fn batch<'g>(
 ) -> Result<Batch<'g>> {
     let samples = samples(builder, settings, shape)?;
     let valid = builder.input("valid", TensorType::u32([]));
-    let outputs = network.forward(samples.x, mode)?;
+    let x = match mode {
+        Mode::Train { step, seed } if !settings.augment.is_off() => {
+            let _scope = builder.scope("augment");
+            settings.augment.apply(samples.x, step, seed)?
+        }
+        _ => samples.x,
+    };
+    let outputs = network.forward(x, mode)?;
     let _scope = builder.scope("loss");
     let (losses, score) = match shape.target {
         Target::Class => {
             let labels = builder.variable(&shape.name("labels"), shape.per_sample())?;
             let y = labels.gather_labels(samples.order, samples.cursor, shape.batch)?;
+            if matches!(mode, Mode::Eval) {
+                for (name, count) in detailed(outputs, y, valid)? {
+                    let total = builder.variable(name, count.ty())?;
+                    builder.update(total, total.add(count)?)?;
+                }
+            }
             let losses = outputs.softmax_cross_entropy(y, valid, smoothing)?;
             (losses, outputs.count_correct(y, valid)?)
         }
+        Target::NextToken => {
+            let (rows, starts) = samples.windows(builder, shape)?;
+            let length = shape.sample.iter().product::<usize>();
+            let count = shape.batch * length;
+            let y = rows.gather_windows(starts, 1, length)?.reshape([count])?;
+            let vocabulary = outputs.shape().elements() / count;
+            let logits = outputs.reshape([count, vocabulary])?;
+            let tokens = builder.input("valid_tokens", TensorType::u32([]));
+            let losses = logits.softmax_cross_entropy(y, tokens, smoothing)?;
+            let losses = losses.reshape([shape.batch, length])?.mean(&[1])?;
+            let right = logits.count_correct(y, tokens)?;
+            (losses, right.scale(1.0 / length as f64)?)
+        }
         Target::Values { offset, length, .. } => {
             let values = builder.variable(&shape.name("values"), shape.values())?;
-            let starts = samples.starts.ok_or_else(|| {
-                Error::Graph("numbers to predict belong to windows of rows".to_string())
-            })?;
+            let (_, starts) = samples.windows(builder, shape)?;
             let y = values.gather_windows(starts, offset, length)?;
             let y = y.reshape(outputs.shape())?;
             let losses = builder.op(SquaredError, &[outputs, y])?;

@@ -1,5 +1,6 @@
 //! `report.html`: a run at a glance, in one file without scripts: curves, epochs, settings.
 
+use super::metrics::Details;
 use super::reports::Measure;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -29,8 +30,15 @@ pre { padding: 1em; border: 1px solid var(--line); overflow-x: auto; font-size: 
 </style>
 "#;
 
-/// The page of a run called `title` on `device`, from the lines of its `metrics.jsonl` and the text of its `run.toml`.
-pub(super) fn html(title: &str, device: &str, epochs: &[Value], settings: &str) -> String {
+/// The page of a run called `title` on `device`, from the lines of its `metrics.jsonl`, the section of [`confusion`] and the
+/// text of its `run.toml`.
+pub(super) fn html(
+    title: &str,
+    device: &str,
+    epochs: &[Value],
+    confusion: &str,
+    settings: &str,
+) -> String {
     let mut page = HEAD.to_string();
     let title = escape(title);
     let _ = write!(page, "<title>{title}</title>\n<h1>{title}</h1>\n");
@@ -55,6 +63,7 @@ pub(super) fn html(title: &str, device: &str, epochs: &[Value], settings: &str) 
     page.push_str(&chart(measure.name(), epochs, &train, &test, |v| {
         measure.show(v)
     }));
+    page.push_str(confusion);
     page.push_str(&table(epochs, measure));
     let _ = write!(
         page,
@@ -62,6 +71,50 @@ pub(super) fn html(title: &str, device: &str, epochs: &[Value], settings: &str) 
         escape(settings)
     );
     page
+}
+
+/// The confusion matrix as a table whose cells are the darker, the larger their share of the row, with precision, recall and
+/// F1 of each class; nothing where there are too many classes.
+pub(super) fn confusion(details: &Details, classes: &[String]) -> String {
+    const MOST_SHOWN: usize = 40;
+    let (Some(matrix), Some(scores)) = (&details.confusion, details.class_scores()) else {
+        return String::new();
+    };
+    if matrix.len() > MOST_SHOWN {
+        return String::new();
+    }
+    let name = |class: usize| match classes.get(class) {
+        Some(name) => escape(name),
+        None => class.to_string(),
+    };
+    let mut text = "<h2>What was taken for what</h2>\n<p>A row is a class, a column what the model took it for.</p>\n\
+                    <table class=\"confusion\">\n<tr><th>"
+        .to_string();
+    for class in 0..matrix.len() {
+        let _ = write!(text, "<th>{}", name(class));
+    }
+    text.push_str("<th>precision<th>recall<th>F1\n");
+    for (class, (row, scores)) in matrix.iter().zip(scores).enumerate() {
+        let _ = write!(text, "<tr><th>{}", name(class));
+        let total = row.iter().sum::<u64>().max(1) as f64;
+        for (other, &count) in row.iter().enumerate() {
+            let kind = if other == class { "test" } else { "train" };
+            let share = 100.0 * count as f64 / total;
+            let _ = write!(
+                text,
+                "<td style=\"background: color-mix(in srgb, var(--{kind}) {share:.0}%, transparent)\">{count}"
+            );
+        }
+        let _ = writeln!(
+            text,
+            "<td>{:.1}%<td>{:.1}%<td>{:.1}%",
+            100.0 * scores.precision,
+            100.0 * scores.recall,
+            100.0 * scores.f1
+        );
+    }
+    text.push_str("</table>\n");
+    text
 }
 
 fn number(line: &Value, key: &str) -> f64 {
@@ -180,7 +233,7 @@ fn table(epochs: &[Value], measure: Measure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::html;
+    use super::{Details, confusion, html};
     use serde_json::json;
 
     #[test]
@@ -191,7 +244,13 @@ mod tests {
                 "samples_per_s": 1000.0, "seconds": 2.0,
             })
         };
-        let page = html("<net> & data", "a device", &[line(1), line(2)], "seed = 1");
+        let page = html(
+            "<net> & data",
+            "a device",
+            &[line(1), line(2)],
+            "<b>matrix</b>",
+            "seed = 1",
+        );
         assert!(page.contains("<h1>&lt;net&gt; &amp; data</h1>"));
         assert!(page.contains("Test accuracy <b>87.50%</b> after epoch 2, on a device."));
         assert_eq!(page.matches("<circle").count(), 8);
@@ -200,8 +259,29 @@ mod tests {
     }
 
     #[test]
+    fn the_matrix_has_a_row_and_a_column_for_each_class() {
+        let details = Details {
+            top_5: None,
+            confusion: Some(vec![vec![3, 1], vec![0, 4]]),
+        };
+        let text = confusion(&details, &["a<b".to_string(), "c".to_string()]);
+        assert_eq!(
+            (
+                text.matches("<tr>").count(),
+                text.matches("<td style").count()
+            ),
+            (3, 4)
+        );
+        assert!(
+            text.contains("a&lt;b") && text.contains("75%, transparent)\">3<td"),
+            "{text}"
+        );
+        assert_eq!(confusion(&Details::default(), &[]), "");
+    }
+
+    #[test]
     fn a_run_without_epochs_has_its_settings() {
-        let page = html("net", "a device", &[], "seed = 1");
+        let page = html("net", "a device", &[], "", "seed = 1");
         assert!(page.contains("seed = 1") && !page.contains("<svg"));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, suggest_batch};
-use super::graphs::{METRICS, Target, evaluation_graph, training_graph};
+use super::graphs::{METRICS, TOP_5, Target, details, evaluation_graph, training_graph};
 use super::loaded::{Loaded, load, placed};
+use super::metrics::Details;
 use super::pace::Pace;
 use super::reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
 use super::run_folder::RunFolder;
@@ -142,6 +143,11 @@ impl<'e> Session<'e> {
         for name in METRICS {
             memory.set(engine, name, &Tensor::zeros(&TensorType::f32([])))?;
         }
+        if shape.target == Target::Class {
+            for (name, ty) in details(network.classes) {
+                memory.set(engine, name, &Tensor::zeros(&ty))?;
+            }
+        }
         let data = load(engine, &mut memory, shape, streamed, test)?;
         let test = Stage::new(engine, &memory, &settings, graph, data)?;
         Ok(Session {
@@ -186,7 +192,7 @@ impl<'e> Session<'e> {
     /// What the scores in the reports are.
     pub fn measure(&self) -> Measure {
         match self.test.data.shape.target {
-            Target::Class => Measure::Accuracy,
+            Target::Class | Target::NextToken => Measure::Accuracy,
             Target::Values { .. } => Measure::MeanAbsoluteError,
         }
     }
@@ -282,7 +288,12 @@ impl<'e> Session<'e> {
                 folder.add_metrics(&epoch_line(&report))?;
                 folder.add_checkpoint(&self.checkpoint()?)?;
                 self.save_model(&folder.model_path())?;
-                folder.write_report(&self.title(), &self.engine.name())?;
+                folder.write_report(
+                    &self.title(),
+                    &self.engine.name(),
+                    &self.details()?,
+                    &self.settings.data.classes,
+                )?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
@@ -358,6 +369,7 @@ impl<'e> Session<'e> {
             self.settings.seed,
             self.epoch,
         );
+        let tokens = data.shape.sample[0];
         // A run whose steps ended within an epoch goes on there.
         let full = self.steps_of_epoch();
         let first = self.step % full;
@@ -387,6 +399,7 @@ impl<'e> Session<'e> {
                     self.step + i,
                     cursor,
                     valid,
+                    tokens,
                 ));
             }
             if let Some(stream) = &stream {
@@ -490,6 +503,33 @@ impl<'e> Session<'e> {
         }
     }
 
+    /// What the last evaluation found beyond loss and score.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn details(&self) -> Result<Details> {
+        let mut found = Details::default();
+        if self.test.data.shape.target != Target::Class {
+            return Ok(found);
+        }
+        let classes = self.network.classes;
+        for (name, _) in details(classes) {
+            let value = self.memory.get(self.engine, name)?;
+            match name {
+                TOP_5 => {
+                    let samples = self.test.data.set.len();
+                    found.top_5 = Some(f64::from(value.reals()[0]) / samples as f64);
+                }
+                _ => {
+                    let rows = value.reals().chunks(classes);
+                    let counts = rows.map(|row| row.iter().map(|&count| count as u64).collect());
+                    found.confusion = Some(counts.collect());
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Loss and score on the test set.
     ///
     /// # Errors
@@ -519,19 +559,33 @@ impl<'e> Session<'e> {
         let Session {
             engine,
             settings,
+            network,
             memory,
             test: Stage { runner, data, rows },
             step,
             ..
         } = self;
         let (samples, batch) = (data.set.len(), data.shape.batch);
+        let tokens = data.shape.sample[0];
         zero_metrics(engine, memory)?;
+        if data.shape.target == Target::Class {
+            for (name, ty) in details(network.classes) {
+                memory.set(engine, name, &Tensor::zeros(&ty))?;
+            }
+        }
         let order = source::order(samples, false, 0, 0);
         let stream = data.begin(engine, memory, order, 0)?;
         for at in (0..samples).step_by(batch) {
             let valid = batch.min(samples - at);
             rows.clear();
-            rows.push(&inputs(settings, planned, *step, data.cursor(at), valid));
+            rows.push(&inputs(
+                settings,
+                planned,
+                *step,
+                data.cursor(at),
+                valid,
+                tokens,
+            ));
             if let Some(stream) = &stream {
                 data.feed(engine, memory, stream)?;
             }
@@ -569,12 +623,20 @@ fn totals(values: Option<&[f32]>, samples: Option<u64>) -> Totals {
 }
 
 /// What the scalar inputs of step number `step`, from 0, of `planned` are computed from.
-fn inputs(settings: &Settings, planned: u64, step: u64, cursor: usize, valid: usize) -> StepInputs {
+fn inputs(
+    settings: &Settings,
+    planned: u64,
+    step: u64,
+    cursor: usize,
+    valid: usize,
+    tokens: usize,
+) -> StepInputs {
     let optimizer = settings.optimizer.optimizer();
     let lr = settings.schedule.lr(optimizer.lr(), step + 1, planned);
     StepInputs {
         cursor,
         valid,
+        tokens,
         step,
         optimizer: optimizer.scalars(step + 1, lr),
     }

@@ -47,14 +47,18 @@ pub(super) fn shape_of(
             } else {
                 set.rows.len()
             };
-            let Rows::Floats { columns, .. } = set.rows;
-            let layout = Layout::Rows {
-                rows,
-                columns,
-                length: set.length,
+            let length = set.length;
+            let layout = match set.rows {
+                Rows::Floats { columns, .. } => Layout::Rows {
+                    rows,
+                    columns,
+                    length,
+                },
+                Rows::Tokens { .. } => Layout::Tokens { rows, length },
             };
             let target = match set.targets {
                 Targets::Classes(_) => Target::Class,
+                Targets::NextToken => Target::NextToken,
                 Targets::Values {
                     columns,
                     offset,
@@ -84,12 +88,15 @@ pub(super) fn largest_tensor(set: &Samples) -> u64 {
     let bytes = match set {
         Samples::Images(set) => set.images.len(),
         Samples::Rows(set) => {
-            let Rows::Floats { values, .. } = &set.rows;
-            let targets = match &set.targets {
-                Targets::Classes(_) => 0,
-                Targets::Values { values, .. } => values.len(),
+            let numbers = match &set.rows {
+                Rows::Floats { values, .. } => values.len(),
+                Rows::Tokens { tokens, .. } => tokens.len(),
             };
-            4 * values.len().max(targets).max(set.starts.len())
+            let targets = match &set.targets {
+                Targets::Values { values, .. } => values.len(),
+                Targets::Classes(_) | Targets::NextToken => 0,
+            };
+            4 * numbers.max(targets).max(set.starts.len())
         }
     };
     bytes as u64
@@ -107,21 +114,22 @@ pub(super) fn variables(set: &Samples) -> Vec<(&'static str, Tensor<f32>)> {
             ]
         }
         Samples::Rows(set) => {
-            let Rows::Floats { values, columns } = &set.rows;
-            let rows = set.rows.len();
-            let table =
-                |values: &[f32], columns: usize| Tensor::real([rows, columns], values.to_vec());
-            let targets = match &set.targets {
-                Targets::Classes(labels) => ("labels", index(labels)),
+            let table = |values: &[f32], columns: usize| {
+                Tensor::real([set.rows.len(), columns], values.to_vec())
+            };
+            let rows = match &set.rows {
+                Rows::Floats { values, columns } => table(values, *columns),
+                Rows::Tokens { tokens, .. } => index(tokens),
+            };
+            let mut variables = vec![("rows", rows), ("starts", index(&set.starts))];
+            match &set.targets {
+                Targets::Classes(labels) => variables.push(("labels", index(labels))),
                 Targets::Values {
                     values, columns, ..
-                } => ("values", table(values, *columns)),
-            };
-            vec![
-                ("rows", table(values, *columns)),
-                ("starts", index(&set.starts)),
-                targets,
-            ]
+                } => variables.push(("values", table(values, *columns))),
+                Targets::NextToken => {}
+            }
+            variables
         }
     }
 }
@@ -137,18 +145,18 @@ impl HostBatch {
     pub fn new(set: &Samples, batch: usize) -> Self {
         let shape = shape_of(set, "", batch, true);
         let zeros = |name, ty| (name, Tensor::zeros(&ty));
-        let labels = || zeros("labels", shape.per_sample());
-        let variables = match (set, &shape.target) {
-            (Samples::Images(_), _) => vec![zeros("images", shape.images()), labels()],
-            (Samples::Rows(_), target) => vec![
+        let mut variables = match set {
+            Samples::Images(_) => vec![zeros("images", shape.images())],
+            Samples::Rows(_) => vec![
                 zeros("rows", shape.rows()),
                 zeros("starts", shape.per_sample()),
-                match target {
-                    Target::Class => labels(),
-                    Target::Values { .. } => zeros("values", shape.values()),
-                },
             ],
         };
+        match shape.target {
+            Target::Class => variables.push(zeros("labels", shape.per_sample())),
+            Target::Values { .. } => variables.push(zeros("values", shape.values())),
+            Target::NextToken => {}
+        }
         HostBatch { batch, variables }
     }
 
@@ -181,13 +189,17 @@ impl HostBatch {
                         values, columns, ..
                     } = &set.targets
                     {
-                        copy_rows(tensor, values, *columns, set, index);
+                        copy_rows(tensor.reals_mut(), values, *columns, set, index);
                     }
                 }
-                (_, Samples::Rows(set)) => {
-                    let Rows::Floats { values, columns } = &set.rows;
-                    copy_rows(tensor, values, *columns, set, index);
-                }
+                (_, Samples::Rows(set)) => match &set.rows {
+                    Rows::Floats { values, columns } => {
+                        copy_rows(tensor.reals_mut(), values, *columns, set, index);
+                    }
+                    Rows::Tokens { tokens, .. } => {
+                        copy_rows(tensor.indices_mut(), tokens, 1, set, index)
+                    }
+                },
                 (_, Samples::Images(_)) => {}
             }
         }
@@ -195,15 +207,15 @@ impl HostBatch {
 }
 
 /// Copies the rows that each sample of a batch needs, one sample after another.
-fn copy_rows(
-    tensor: &mut Tensor<f32>,
-    values: &[f32],
+fn copy_rows<E: Copy>(
+    places: &mut [E],
+    values: &[E],
     columns: usize,
     set: &RowSet,
     index: impl Fn(usize) -> usize,
 ) {
     let length = set.span() * columns;
-    for (i, rows) in tensor.reals_mut().chunks_exact_mut(length).enumerate() {
+    for (i, rows) in places.chunks_exact_mut(length).enumerate() {
         let first = set.starts[index(i)] as usize * columns;
         rows.copy_from_slice(&values[first..first + length]);
     }

@@ -49,7 +49,7 @@ impl Column {
     ///
     /// # Errors
     /// If it is text with so many different values that it is no category, as the rest of a sentence about the file.
-    pub(super) fn learn<'a>(
+    pub(crate) fn learn<'a>(
         name: &str,
         cells: impl Iterator<Item = &'a str> + Clone,
         category: bool,

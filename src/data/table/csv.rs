@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
 use std::path::Path;
 
 /// A file of rows of equally many cells.
-pub(super) struct Table {
+pub struct Table {
     /// Names of the columns: from the header, or `column_1`, `column_2`, ….
     pub names: Vec<String>,
     /// Cells, with the line at which each row begins.

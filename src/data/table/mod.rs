@@ -6,7 +6,8 @@ mod csv;
 pub use columns::{Column, ColumnKind};
 
 use self::columns::{Unknown, encode, places};
-use self::csv::{Table, number, value};
+pub(super) use self::csv::Table;
+use self::csv::{number, value};
 use super::files::{set_name, sorted_entries};
 use super::split::held_out;
 use super::{DataError, DataSettings, Dataset, RowSet, Rows, Samples, Targets};
@@ -49,10 +50,63 @@ pub struct Scale {
 }
 
 /// Where the parts of a table lie: one file, or a file for each.
-struct Files {
-    train: PathBuf,
-    validation: Option<PathBuf>,
-    test: Option<PathBuf>,
+pub(super) struct TableFiles {
+    pub train: PathBuf,
+    pub validation: Option<PathBuf>,
+    pub test: Option<PathBuf>,
+}
+
+impl TableFiles {
+    /// The files at `path`, if it is a table or a folder of one.
+    pub fn of(path: &Path) -> Option<TableFiles> {
+        files(path)
+    }
+
+    /// Reads the parts that there are: training first.
+    pub fn read(&self, header: Option<bool>) -> Result<Vec<(Table, PathBuf)>, DataError> {
+        let paths = [
+            Some(&self.train),
+            self.validation.as_ref(),
+            self.test.as_ref(),
+        ];
+        let read = |path: &PathBuf| Ok((Table::read(path, header)?, path.clone()));
+        paths.into_iter().flatten().map(read).collect()
+    }
+
+    /// Of the parts after the first that [`TableFiles::read`] gives, whether each is the test part.
+    pub fn is_test(&self) -> impl Iterator<Item = bool> {
+        let parts = [(&self.validation, false), (&self.test, true)];
+        parts
+            .into_iter()
+            .filter(|(path, _)| path.is_some())
+            .map(|(_, test)| test)
+    }
+}
+
+/// Whether a cell is a number.
+pub(super) fn is_number(cell: &str) -> bool {
+    number(cell).is_some()
+}
+
+/// All rows of `table` as the numbers that `columns` make of them.
+pub(super) fn encode_columns(
+    table: &Table,
+    columns: &[Column],
+    path: &Path,
+) -> Result<Vec<f32>, DataError> {
+    let places = places(table, columns, path)?;
+    encode(
+        table.rows.iter(),
+        columns,
+        &places,
+        path,
+        &mut Unknown::new(),
+    )
+}
+
+/// Names of the columns of a table, if it can be read.
+pub(super) fn header(path: &Path) -> Option<Vec<String>> {
+    Table::read(path, None).ok().map(|table| table.names)
 }
 
 /// Whether `path` is a table, or a folder of one.
@@ -68,8 +122,8 @@ fn is_table(path: &Path) -> bool {
         })
 }
 
-fn files(path: &Path) -> Option<Files> {
-    let single = |train: PathBuf| Files {
+fn files(path: &Path) -> Option<TableFiles> {
+    let single = |train: PathBuf| TableFiles {
         train,
         validation: None,
         test: None,
@@ -89,7 +143,7 @@ fn files(path: &Path) -> Option<Files> {
         tables.iter().find(is).cloned()
     };
     match (part(PARTS[0]), &tables[..]) {
-        (Some(train), _) => Some(Files {
+        (Some(train), _) => Some(TableFiles {
             train,
             validation: part(PARTS[1]),
             test: part(PARTS[2]),
@@ -132,13 +186,13 @@ pub(super) fn load(
     );
     let name = target_name(&table, settings, &files.train)?;
     settings.target = Some(name.clone());
-    let target_cells = cells_of(&table, &name, &files.train)?;
+    let own_cells = target_cells(&table, &name, &files.train)?;
     let known = !settings.columns.is_empty();
-    let kind = settings.predict.unwrap_or_else(|| kind_of(&target_cells));
+    let kind = settings.predict.unwrap_or_else(|| kind_of(&own_cells));
     settings.predict = Some(kind);
     let all_classes = match kind {
         TargetKind::Class if known => settings.classes.clone(),
-        TargetKind::Class => class_names(&target_cells, &name, &files.train)?,
+        TargetKind::Class => class_names(&own_cells, &name, &files.train)?,
         TargetKind::Number => Vec::new(),
     };
     let split = settings.folds.is_some() || validation.is_none() && test.is_none();
@@ -150,7 +204,7 @@ pub(super) fn load(
                     .position(|class| class == cell)
                     .unwrap_or(0) as u32
             };
-            let labels: Vec<u32> = target_cells.iter().map(|(_, cell)| label(cell)).collect();
+            let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
             let in_test = held_out(&labels, settings, seed);
             if !in_test.contains(&true) {
                 return Err(DataError::TooFew {
@@ -168,7 +222,7 @@ pub(super) fn load(
     let target = match kind {
         TargetKind::Class => Target::Classes(all_classes),
         TargetKind::Number => {
-            let seen = target_cells
+            let seen = own_cells
                 .iter()
                 .enumerate()
                 .filter(|(index, _)| learned(index));
@@ -197,7 +251,7 @@ pub(super) fn load(
             path,
             &mut unknown,
         )?;
-        let cells = cells_of(table, &name, path)?;
+        let cells = target_cells(table, &name, path)?;
         let cells = cells
             .into_iter()
             .enumerate()
@@ -279,7 +333,11 @@ fn told(unknown: &Unknown) -> impl Iterator<Item = String> {
 }
 
 /// The column to predict: the one that is said, or one that is called so, or the last.
-fn target_name(table: &Table, settings: &DataSettings, path: &Path) -> Result<String, DataError> {
+pub(super) fn target_name(
+    table: &Table,
+    settings: &DataSettings,
+    path: &Path,
+) -> Result<String, DataError> {
     if let Some(name) = &settings.target {
         return match table.names.contains(name) {
             true => Ok(name.clone()),
@@ -305,7 +363,7 @@ fn target_name(table: &Table, settings: &DataSettings, path: &Path) -> Result<St
 }
 
 /// The cells of the target, each with its line.
-fn cells_of<'t>(
+pub(super) fn target_cells<'t>(
     table: &'t Table,
     name: &str,
     path: &Path,
@@ -337,7 +395,11 @@ fn kind_of(cells: &[(u64, &str)]) -> TargetKind {
 }
 
 /// The different texts among `cells`, sorted: as numbers if they are.
-fn class_names(cells: &[(u64, &str)], name: &str, path: &Path) -> Result<Vec<String>, DataError> {
+pub(super) fn class_names(
+    cells: &[(u64, &str)],
+    name: &str,
+    path: &Path,
+) -> Result<Vec<String>, DataError> {
     let distinct: BTreeSet<&str> = cells.iter().map(|(_, cell)| *cell).collect();
     let mut classes: Vec<&str> = distinct.into_iter().collect();
     if classes.len() > CLASS_LIMIT {
@@ -382,6 +444,26 @@ fn target_number(line: u64, cell: &str, name: &str, path: &Path) -> Result<f64, 
     })
 }
 
+/// The class that a cell names.
+pub(super) fn class_index(
+    (line, cell): (u64, &str),
+    classes: &[String],
+    name: &str,
+    path: &Path,
+) -> Result<u32, DataError> {
+    let found = classes.iter().position(|class| class == cell);
+    found.map(|index| index as u32).ok_or_else(|| {
+        let known: Vec<&str> = classes.iter().take(10).map(|class| &**class).collect();
+        DataError::unusable(
+            path,
+            format!(
+                "has the class {cell} at line {line} in column {name}, which training did not have: it had {}",
+                known.join(", ")
+            ),
+        )
+    })
+}
+
 fn targets<'a>(
     cells: impl Iterator<Item = (u64, &'a str)>,
     target: &Target,
@@ -390,24 +472,9 @@ fn targets<'a>(
 ) -> Result<Targets, DataError> {
     match target {
         Target::Classes(classes) => {
-            let label = |(line, cell): (u64, &str)| {
-                let found = classes.iter().position(|class| class == cell);
-                let found = found.ok_or_else(|| {
-                    let known: Vec<&str> = classes.iter().take(10).map(|class| &**class).collect();
-                    DataError::unusable(
-                        path,
-                        format!(
-                            "has the class {cell} at line {line} in column {name}, which training did not have: it had {}",
-                            known.join(", ")
-                        ),
-                    )
-                })?;
-                Ok(found as u32)
-            };
-            cells
-                .map(label)
-                .collect::<Result<_, _>>()
-                .map(Targets::Classes)
+            let label = |cell| class_index(cell, classes, name, path);
+            let labels = cells.map(label).collect::<Result<_, _>>();
+            labels.map(Targets::Classes)
         }
         Target::Numbers(scale) => {
             let scaled = |(line, cell)| {

@@ -20,7 +20,9 @@ fn rows(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
     let Samples::Rows(set) = samples else {
         panic!("a table gives rows");
     };
-    let Rows::Floats { values, .. } = &set.rows;
+    let Rows::Floats { values, .. } = &set.rows else {
+        panic!("a table gives numbers");
+    };
     (
         values.clone(),
         samples.labels().unwrap_or_default().to_vec(),
