@@ -6,7 +6,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::data::{
-    self, ChannelStats, ColumnKind, Dataset, Format, Part, Samples, contact_sheet, save_sheet,
+    self, ChannelStats, ColumnKind, Dataset, Format, ImageSet, Part, Samples, contact_sheet,
+    save_sheet,
 };
 use wgrad::settings::{DataSettings, Settings};
 
@@ -45,6 +46,9 @@ struct Show {
     /// Write a picture with samples of every class, a row each
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
+    /// Show on the sheet one sample of each class and what `[augment]` of the settings file makes of it
+    #[arg(long, requires = "sheet")]
+    augmented: bool,
     /// Samples in a row of the sheet
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..))]
     columns: u8,
@@ -94,7 +98,7 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
     let dataset = settings.load_data()?;
     dataset.notes.iter().for_each(note);
     if let Some(path) = &args.sheet {
-        write_sheet(args, &dataset, path)?;
+        write_sheet(args, &settings, &dataset, path)?;
     }
     if args.json {
         return print_json(format, &settings, &dataset);
@@ -245,7 +249,12 @@ fn print_json(
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_sheet(args: &Show, dataset: &Dataset<Samples>, path: &Path) -> anyhow::Result<()> {
+fn write_sheet(
+    args: &Show,
+    settings: &Settings,
+    dataset: &Dataset<Samples>,
+    path: &Path,
+) -> anyhow::Result<()> {
     let set = match args.part {
         Part::Train => &dataset.train,
         Part::Test => &dataset.test,
@@ -257,6 +266,41 @@ fn write_sheet(args: &Show, dataset: &Dataset<Samples>, path: &Path) -> anyhow::
     let set = set
         .images()
         .with_context(|| format!("a sheet shows images, and {} has none", dataset.name))?;
-    let sheet = contact_sheet(set, &dataset.classes, args.columns.into());
+    let columns = usize::from(args.columns);
+    let sheet = match args.augmented {
+        true => contact_sheet(
+            &augmented(settings, set, columns)?,
+            &dataset.classes,
+            columns,
+        ),
+        false => contact_sheet(set, &dataset.classes, columns),
+    };
     Ok(save_sheet(&sheet, path)?)
+}
+
+/// The first picture of each class, and others that `[augment]` makes of it.
+fn augmented(settings: &Settings, set: &ImageSet, columns: usize) -> anyhow::Result<ImageSet> {
+    if settings.augment.is_off() {
+        return Err(wgrad::Error::Config(
+            "nothing is augmented: name a settings file with an [augment] table".to_string(),
+        )
+        .into());
+    }
+    settings.augment.check()?;
+    let scale = [&settings.data.mean, &settings.data.std].map(|x| x.as_deref().unwrap_or_default());
+    let mut shown = ImageSet {
+        images: Vec::new(),
+        labels: Vec::new(),
+        ..*set
+    };
+    for class in 0..settings.data.classes.len() as u32 {
+        if let Some(index) = set.labels.iter().position(|&label| label == class) {
+            let samples =
+                settings
+                    .augment
+                    .samples(set, index, columns - 1, scale, settings.seed)?;
+            shown.extend(&samples);
+        }
+    }
+    Ok(shown)
 }

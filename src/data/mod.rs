@@ -63,6 +63,18 @@ impl ImageSet {
         self.labels.is_empty()
     }
 
+    /// Adds the images of `other`, which must be of the same shape.
+    ///
+    /// # Panics
+    ///
+    /// Where they are not.
+    pub fn extend(&mut self, other: &ImageSet) {
+        let shape = |set: &ImageSet| [set.height, set.width, set.channels];
+        assert_eq!(shape(self), shape(other), "images of two shapes");
+        self.images.extend_from_slice(&other.images);
+        self.labels.extend_from_slice(&other.labels);
+    }
+
     /// The images whose index `keep` accepts.
     pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> ImageSet {
         let kept = || (0..self.len()).filter(|&index| keep(index));

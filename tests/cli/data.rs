@@ -272,3 +272,115 @@ fn a_number_is_predicted_in_its_own_units() {
             ],
         );
 }
+
+#[test]
+fn eval_tells_what_was_taken_for_what() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    let told = sandbox.wgrad("eval run --json").succeeds();
+    let line = &told.json()[0];
+    let matrix: Vec<Vec<u64>> = serde_json::from_value(line["confusion"].clone()).unwrap();
+    // Nine test images, three of each class.
+    assert!(matrix.iter().all(|row| row.iter().sum::<u64>() == 3));
+    let right: u64 = (0..3).map(|class| matrix[class][class]).sum();
+    assert!((line["test_accuracy"].as_f64().unwrap() - right as f64 / 9.0).abs() < 1e-6);
+    assert!((0.0..=1.0).contains(&line["auc"].as_f64().unwrap()));
+    let told = sandbox.wgrad("eval run").succeeds();
+    assert!(
+        told.out.contains("AUC") && told.out.contains("precision"),
+        "{}",
+        told.out
+    );
+    let report = std::fs::read_to_string(sandbox.path("run/report.html")).unwrap();
+    assert!(report.contains("What was taken for what"));
+}
+
+#[test]
+fn augmented_pictures_are_drawn_and_trained_on_and_a_run_repeats() {
+    let sandbox = Sandbox::new();
+    let tiny = super::sandbox::TINY
+        .replace("name =", "[model]\nname =")
+        .replace("[[layer]]", "[[model.layer]]");
+    let augment = "batch = 8\ndata = \"good\"\n[augment]\nflip = true\ncrop = 1\nrotate = 10\nbrightness = 0.2\ncutout = 2\n";
+    sandbox.write("run.toml", format!("{augment}{tiny}"));
+    sandbox
+        .wgrad("data show run.toml --augmented --sheet sheet.png --columns 5")
+        .succeeds();
+    assert!(image::open(sandbox.path("sheet.png")).unwrap().width() > 5 * 56);
+    sandbox
+        .wgrad("data show good --augmented --sheet sheet.png")
+        .fails(2, &["[augment]"]);
+    let weights = |out: &str, epochs: &str| {
+        sandbox
+            .wgrad(&format!("train run.toml --device cpu --out {out} {epochs}"))
+            .succeeds();
+        std::fs::read(sandbox.path(&format!("{out}/model.safetensors"))).unwrap()
+    };
+    let whole = weights("whole", "--epochs 2");
+    weights("part", "--epochs 1");
+    sandbox.wgrad("train --resume part --epochs 2").succeeds();
+    assert!(
+        std::fs::read(sandbox.path("part/model.safetensors")).unwrap() == whole,
+        "a resumed run sees other pictures"
+    );
+}
+
+#[test]
+fn a_series_is_trained_and_what_follows_is_predicted() {
+    let sandbox = Sandbox::new();
+    let row = |i: usize| format!("day {i},{}\n", if i.is_multiple_of(2) { 10 } else { 20 });
+    sandbox.write(
+        "series.csv",
+        format!("date,load\n{}", (0..80).map(row).collect::<String>()),
+    );
+    let series = "batch = 8\n[data]\nsource = \"series.csv\"\nformat = \"series\"\ncontext = 4\nhorizon = 2\n";
+    let dense = "optimizer = { name = \"adam\", lr = 0.05 }\n";
+    let model = "[model]\nname = \"linear\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 2\n";
+    sandbox.write("run.toml", format!("epochs = 20\n{dense}{series}{model}"));
+    let told = sandbox
+        .wgrad("train run.toml --device cpu --out run --json")
+        .succeeds();
+    assert!(
+        told.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.1,
+        "{}",
+        told.out
+    );
+    let told = sandbox.wgrad("predict run series.csv --json").succeeds();
+    let values: Vec<f64> = told
+        .json()
+        .iter()
+        .map(|line| line["values"]["load"].as_f64().unwrap())
+        .collect();
+    // The last day is odd.
+    assert!(
+        (values[0] - 10.0).abs() < 1.0 && (values[1] - 20.0).abs() < 1.0,
+        "{values:?}"
+    );
+    sandbox.write("short.csv", "date,load\nday 1,10\n");
+    sandbox
+        .wgrad("predict run short.csv")
+        .fails(1, &["has 1 rows", "predicts from 4"]);
+}
+
+#[test]
+fn texts_are_shown_and_one_that_is_too_short_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "poem.txt",
+        "so much depends upon a red wheel barrow. ".repeat(40),
+    );
+    let told = sandbox.wgrad("data show poem.txt --json").succeeds();
+    assert_eq!(told.json()[0]["format"], "text");
+    assert_eq!(
+        told.json()[0]["parts"]["train"]["shape"],
+        serde_json::json!([128])
+    );
+    sandbox.write("short.txt", "so much");
+    sandbox
+        .wgrad("data show short.txt")
+        .fails(1, &["short.txt gives 5 tokens", "data.context"]);
+    sandbox.write("bytes.txt", [0xff, 0xfe, 0x00]);
+    sandbox
+        .wgrad("data show bytes.txt")
+        .fails(1, &["not UTF-8 text at byte 0"]);
+}
