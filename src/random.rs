@@ -56,6 +56,8 @@ pub enum Purpose {
     TrainDigitLabels = 7,
     /// Built-in digits, classes of the test images; index: the block of ten images.
     TestDigitLabels = 8,
+    /// Which samples become the test part; index: the class.
+    Split = 16,
 }
 
 impl Purpose {

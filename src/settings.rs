@@ -1,9 +1,12 @@
 //! Settings of a run: what `run.toml` says, with everything resolved when the run starts.
 
-use crate::data::{self, Dataset};
+pub use crate::data::DataSettings;
+
+use crate::data::{self, Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::nn::ModelSpec;
 use crate::optim::{OptimizerConfig, Schedule};
+use crate::train::AugmentSettings;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,10 +14,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-/// Source of the digits that the program draws.
-const DIGITS: &str = "digits";
-/// The most digits to draw for a set: their bytes are held in memory.
-const MOST_DIGITS: usize = 1_000_000;
 /// The largest count of anything: no tensor has 2^31 elements.
 pub(crate) const LARGEST_COUNT: usize = (1 << 31) - 1;
 
@@ -65,6 +64,9 @@ pub struct Settings {
     /// Data set. In a file also its source alone.
     #[serde(deserialize_with = "table_or_name")]
     pub data: DataSettings,
+    /// Random changes of training pictures.
+    #[serde(skip_serializing_if = "AugmentSettings::is_off")]
+    pub augment: AugmentSettings,
     /// Optimizer. In a file also its name alone.
     #[serde(deserialize_with = "table_or_name")]
     pub optimizer: OptimizerConfig,
@@ -74,44 +76,6 @@ pub struct Settings {
     /// Model. In a file also the name of a built-in one, or the path of a model's own file.
     #[serde(deserialize_with = "table_or_name")]
     pub model: ModelSpec,
-}
-
-/// What to train and test on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataSettings {
-    /// `digits` for the built-in ones, or a folder with IDX files.
-    pub source: String,
-    /// Built-in digits: training images.
-    pub train: usize,
-    /// Built-in digits: test images.
-    pub test: usize,
-    /// Subtracted from each channel of a pixel in [0, 1]; that of the training set if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mean: Option<Vec<f32>>,
-    /// Divides each channel after that; that of the training set if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub std: Option<Vec<f32>>,
-    /// Names of the classes, filled in when the run starts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub classes: Vec<String>,
-    /// Whether batches are sent from the host one by one; only if the set does not fit on the device, if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream: Option<bool>,
-}
-
-impl Default for DataSettings {
-    fn default() -> Self {
-        DataSettings {
-            source: DIGITS.to_string(),
-            train: 12_000,
-            test: 2_000,
-            mean: None,
-            std: None,
-            classes: Vec::new(),
-            stream: None,
-        }
-    }
 }
 
 impl Default for Settings {
@@ -129,6 +93,7 @@ impl Default for Settings {
             init: None,
             out: None,
             data: DataSettings::default(),
+            augment: AugmentSettings::default(),
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
             model: ModelSpec {
@@ -180,9 +145,7 @@ impl Settings {
         {
             *path = folder.join(&*path);
         }
-        if settings.data.source != DIGITS {
-            settings.data.source = folder.join(&settings.data.source).display().to_string();
-        }
+        settings.data.relative_to(folder);
         Ok(settings)
     }
 
@@ -219,63 +182,43 @@ impl Settings {
         {
             return wrong("clip_norm must be above 0");
         }
-        if self.data.source == DIGITS
-            && [self.data.train, self.data.test]
-                .iter()
-                .any(|n| !(1..=MOST_DIGITS).contains(n))
-        {
-            return wrong(&format!(
-                "data.train and data.test must be from 1 to {MOST_DIGITS}"
-            ));
-        }
+        self.data.check()?;
+        self.augment.check()?;
         self.optimizer.optimizer().validate()?;
         self.schedule.validate()
     }
 
-    /// Takes its data from `source`, whose mean and standard deviation are its own.
+    /// Takes its data from `source`, whose classes, mean and standard deviation are its own.
     pub fn set_source(&mut self, source: String) {
-        self.data.source = source;
-        (self.data.mean, self.data.std) = (None, None);
+        self.data = DataSettings {
+            source,
+            mean: None,
+            std: None,
+            classes: Vec::new(),
+            scale: None,
+            columns: Vec::new(),
+            tokenizer: None,
+            ..std::mem::take(&mut self.data)
+        };
     }
 
-    /// Loads the data set and resolves what the settings left to it: mean, standard deviation, names of classes.
+    /// Loads the data set and resolves what the settings left to it: the size of images, mean, standard deviation, names of
+    /// classes.
     ///
     /// # Errors
     /// If the data can't be read, or does not fit the settings.
-    pub fn load_data(&mut self) -> Result<Dataset> {
-        let dataset = match self.data.source.as_str() {
-            DIGITS => data::digits(self.seed, self.data.train, self.data.test),
-            folder => {
-                let folder = Path::new(folder);
-                let dataset = data::load_idx_dir(folder).map_err(|e| Error::Data(e.to_string()))?;
-                // What the run writes down must be found from any other folder too.
-                if let Ok(path) = folder.canonicalize() {
-                    self.data.source = path.display().to_string();
-                }
-                dataset
-            }
-        };
-        let stats = dataset.mean_std();
-        let std = stats
-            .std
-            .iter()
-            .map(|&s| if s > 0.0 { s } else { 1.0 })
-            .collect();
-        self.data.mean.get_or_insert(stats.mean);
-        self.data.std.get_or_insert(std);
-        self.data.classes = dataset.classes.clone();
-        let channels = dataset.train.channels;
-        for (name, values) in [("data.mean", &self.data.mean), ("data.std", &self.data.std)] {
-            let values = values.as_deref().unwrap_or_default();
-            if values.len() != channels || values.iter().any(|v| !v.is_finite()) {
-                return Err(Error::Config(format!(
-                    "{name} must be a list of finite numbers, one for each channel: {channels}"
-                )));
-            }
+    pub fn load_data(&mut self) -> Result<Dataset<Samples>> {
+        if let &[height, width, channels] = &self.model.input[..] {
+            self.data.size.get_or_insert([height, width]);
+            self.data.channels.get_or_insert(channels);
         }
-        if self.data.std.iter().flatten().any(|&s| s <= 0.0) {
-            return Err(Error::Config("data.std must be above 0".to_string()));
+        let dataset = data::load(&mut self.data, self.seed)?;
+        if self.model.input.is_empty() {
+            self.model.input = dataset.train.shape();
         }
+        // What the run writes down must be found from any other folder too.
+        self.data.make_absolute();
+        self.data.learn(&dataset)?;
         Ok(dataset)
     }
 }

@@ -129,12 +129,7 @@ fn agrees_with_pytorch(engine: &Engine) {
         let network = Network::new(ModelSpec::preset("mnist-cnn").unwrap()).unwrap();
         let set = batch(&file);
         let classes = (0..10).map(|c| c.to_string()).collect();
-        let dataset = Dataset {
-            name: "record".into(),
-            train: set.clone(),
-            test: set,
-            classes,
-        };
+        let dataset = Dataset::new("record", set.clone(), set, classes).unwrap();
         let mut session = Session::training(engine, settings, network, dataset).unwrap();
         session.run(&mut Silent, None).unwrap();
         let written = folder.path().join("model.safetensors");

@@ -162,12 +162,7 @@ fn steps_of(model: &str) -> wgrad::Result<[Graph; 2]> {
         ..Settings::default()
     };
     let network = Network::new(settings.model.clone())?;
-    let shape = |set| DataShape {
-        set,
-        samples: 1000,
-        batch: settings.batch,
-        sample: network.spec.input.clone(),
-    };
+    let shape = |set| DataShape::images_of(set, 1000, settings.batch, network.spec.input.clone());
     Ok([
         training_graph(&network, &settings, &shape("train"))?,
         evaluation_graph(&network, &settings, &shape("test"))?,

@@ -2,6 +2,7 @@
 
 use super::{Workload, leaves};
 use crate::cpu::Tensor;
+use crate::data::digits;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::nn::Network;
@@ -37,12 +38,7 @@ impl CnnTrain {
     }
 
     fn shape(&self, network: &Network) -> DataShape {
-        DataShape {
-            set: "train",
-            samples: SAMPLES,
-            batch: self.batch,
-            sample: network.spec.input.clone(),
-        }
+        DataShape::images_of("train", SAMPLES, self.batch, network.spec.input.clone())
     }
 }
 
@@ -60,10 +56,10 @@ impl Workload for CnnTrain {
     }
 
     fn variables(&self, graph: &Graph) -> Result<Vec<(String, Tensor<f32>)>> {
-        let mut settings = self.settings()?;
+        let settings = self.settings()?;
         let network = Network::new(settings.model.clone())?;
         let shape = self.shape(&network);
-        let set = settings.load_data()?.train;
+        let set = digits(settings.seed, SAMPLES, 1).train;
         let words = pack(&set.images);
         let mut values = HashMap::from([
             (shape.name("images"), Tensor::index([words.len()], words)),

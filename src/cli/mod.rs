@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod data;
 mod devices;
 mod eval;
 mod plan;
@@ -39,6 +40,8 @@ enum Command {
     Eval(eval::Args),
     /// Classify image files with a trained run
     Predict(predict::Args),
+    /// Look at data: what it holds, and a contact sheet
+    Data(data::Args),
     /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference (with --device cpu, the gradients alone)
     Check(check::Args),
     /// Time kernels and training steps
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Data(args) => data::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Devices(args) => devices::run(args),
@@ -165,12 +169,9 @@ fn graph_of(settings: &Settings, training: bool) -> wgrad::Result<Graph> {
     let mut settings = settings.clone();
     settings.data.mean.get_or_insert(vec![0.0; channels]);
     settings.data.std.get_or_insert(vec![1.0; channels]);
-    let shape = DataShape {
-        set: if training { "train" } else { "test" },
-        samples: settings.data.train.max(settings.batch),
-        batch: settings.batch,
-        sample: network.spec.input.clone(),
-    };
+    let set = if training { "train" } else { "test" };
+    let samples = settings.data.train.max(settings.batch);
+    let shape = DataShape::images_of(set, samples, settings.batch, network.spec.input.clone());
     if training {
         training_graph(&network, &settings, &shape)
     } else {

@@ -70,9 +70,10 @@ impl Observer for Progress {
         self.first_step.get_or_insert_with(Instant::now);
         let text = || {
             format!(
-                "loss {:.4}  accuracy {:.2}%  {:.0} images/s  {} left",
+                "loss {:.4}  {} {}  {:.0} samples/s  {} left",
                 r.loss,
-                100.0 * r.accuracy,
+                r.measure.name(),
+                r.measure.show(r.score),
                 r.samples_per_second,
                 short(r.time_left)
             )
@@ -102,15 +103,17 @@ impl Observer for Progress {
             let _ = print_line(epoch_line(r));
             return Ok(());
         }
+        let measure = r.test.measure;
+        let name = measure.name();
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}  accuracy {:.2}%  test loss {:.4}  test accuracy {:.2}%  {:.0} images/s  {}",
+            "epoch {}/{}  loss {:.4}  {name} {}  test loss {:.4}  test {name} {}  {:.0} samples/s  {}",
             r.epoch,
             self.epochs,
             r.train_loss,
-            100.0 * r.train_accuracy,
+            measure.show(r.train_score),
             r.test.loss,
-            100.0 * r.test.accuracy,
-            r.images_per_s,
+            measure.show(r.test.score),
+            r.samples_per_s,
             short(Duration::from_secs_f64(r.seconds))
         ));
         Ok(())

@@ -9,7 +9,7 @@ use std::time::Instant;
 use wgrad::nn::Network;
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};
-use wgrad::train::{RunFolder, Session, check_fit, open_engine};
+use wgrad::train::{Evaluation, RunFolder, Session, check_fit, open_engine};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// Settings file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data: `digits` (built in), or a folder with IDX files, as MNIST has
+    /// Data: `digits` (built in), a folder (IDX files, CIFAR-10 batches, images in a folder a class), or a .npz or .csv file
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// Model: mnist-cnn, lenet5, mlp, or a TOML file
@@ -37,6 +37,12 @@ pub(super) struct Args {
     /// Optimizer: sgd, adam or adamw
     #[arg(long)]
     optimizer: Option<String>,
+    /// Column of a table to predict
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Train so many times, each time with another part of the samples held out, and tell mean and deviation
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    folds: Option<u16>,
     /// Learning rate
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
@@ -55,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with a run that was stopped, or add epochs to one that ended
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
     #[arg(long)]
@@ -82,6 +88,7 @@ impl Args {
         if let Some(source) = &self.data {
             settings.set_source(source.clone());
         }
+        settings.data.target = self.target.clone().or(settings.data.target);
         settings.epochs = self.epochs.unwrap_or(settings.epochs);
         settings.steps = self.steps.or(settings.steps);
         settings.batch = self.batch.unwrap_or(settings.batch);
@@ -95,37 +102,87 @@ impl Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let start = Instant::now();
-    let (mut settings, resumed) = match &args.resume {
-        Some(path) => {
-            let (folder, mut settings) = RunFolder::open(path)?;
-            // Who asks for epochs no longer wants the run to end at the steps that were asked for before.
-            settings.steps = args
-                .steps
-                .or(settings.steps.filter(|_| args.epochs.is_none()));
-            settings.epochs = args.epochs.unwrap_or(settings.epochs);
-            args.device.clone().apply(&mut settings);
-            (settings, Some(folder))
+    match (&args.resume, args.folds) {
+        (Some(path), _) => resume(&args, path)?,
+        (None, Some(folds)) => cross_validate(&args, folds.into())?,
+        (None, None) => {
+            train(&args, args.settings()?, None)?;
         }
-        None => (args.settings()?, None),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
+    let (folder, mut settings) = RunFolder::open(path)?;
+    // Who asks for epochs no longer wants the run to end at the steps that were asked for before.
+    settings.steps = args
+        .steps
+        .or(settings.steps.filter(|_| args.epochs.is_none()));
+    settings.epochs = args.epochs.unwrap_or(settings.epochs);
+    args.device.clone().apply(&mut settings);
+    train(args, settings, Some(folder)).map(|_| ())
+}
+
+/// Trains once for each fold, with that held out, and tells mean and standard deviation of the scores.
+fn cross_validate(args: &Args, folds: usize) -> anyhow::Result<()> {
+    let settings = args.settings()?;
+    let mut results = Vec::new();
+    for fold in 1..=folds {
+        let mut settings = settings.clone();
+        (settings.data.folds, settings.data.fold) = (Some(folds), fold);
+        settings.out = settings.out.map(|out| out.join(format!("fold-{fold}")));
+        results.push(train(args, settings, None)?);
+    }
+    let Some(measure) = results.first().map(|result| result.measure) else {
+        return Ok(());
     };
+    let count = results.len() as f64;
+    let mean = results.iter().map(|result| result.score).sum::<f64>() / count;
+    let squares = results.iter().map(|result| (result.score - mean).powi(2));
+    let std = (squares.sum::<f64>() / count).sqrt();
+    if args.json {
+        let name = measure.name();
+        let mut line = json!({"event": "folds", "folds": folds});
+        line[format!("mean_test_{name}")] = mean.into();
+        line[format!("std_test_{name}")] = std.into();
+        print_line(line)
+    } else {
+        print_line(format_args!(
+            "{folds} folds: mean test {} {}, standard deviation {}",
+            measure.name(),
+            measure.show(mean),
+            measure.show(std)
+        ))
+    }
+}
+
+/// Trains a run, new or in the folder `resumed`.
+fn train(
+    args: &Args,
+    mut settings: Settings,
+    resumed: Option<RunFolder>,
+) -> anyhow::Result<Evaluation> {
+    let start = Instant::now();
     settings.check()?;
     if resumed.is_none() {
         RunFolder::check_free(&settings)?;
     }
     let checkpoint = resumed.as_ref().map(RunFolder::latest_checkpoint);
     let checkpoint = checkpoint.transpose()?;
-    let network = Network::new(settings.model.clone())?;
+    // A model whose input is its own is checked before data are read, which can take long.
+    if !settings.model.input.is_empty() {
+        Network::new(settings.model.clone())?;
+    }
     let dataset = settings.load_data()?;
+    let network = Network::new(settings.model.clone())?;
     check_fit(&network, &dataset, &settings)?;
     let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
     let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
+    let noun = dataset.train.noun();
     let mut progress = Progress::new(args.json, settings.epochs);
-    if let Some(told) = told {
-        note(told);
-    }
+    told.iter().chain(&dataset.notes).for_each(note);
     progress.say(&format!(
-        "{} ({} weights) on {}: {} training and {} test images, {}",
+        "{} ({} weights) on {}: {} training and {} test {noun}, {}",
         settings.model.name,
         network.parameter_count(),
         dataset.name,
@@ -163,24 +220,26 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let test = outcome?;
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
-        print_line(json!({
+        let mut line = json!({
             "event": "done",
-            "test_accuracy": test.accuracy,
             "test_loss": test.loss,
             "seconds": seconds,
             "seconds_to_first_step": progress.first_step().map(|done| (done - start).as_secs_f64()),
             "run": folder.path.display().to_string(),
             "adapter": engine.name(),
             "peak_gpu_bytes": session.peak_bytes(),
-        }))?;
+        });
+        line[format!("test_{}", test.measure.name())] = test.score.into();
+        print_line(line)?;
     } else {
         print_line(format_args!(
-            "test accuracy {:.2}% of {} images after {}; run in {}",
-            100.0 * test.accuracy,
+            "test {} {} of {} {noun} after {}; run in {}",
+            test.measure.name(),
+            test.measure.show(test.score),
             test.count,
             short(start.elapsed()),
             folder.path.display()
         ))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(test)
 }

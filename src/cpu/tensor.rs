@@ -104,6 +104,14 @@ impl<T: Real> Tensor<T> {
         }
     }
 
+    /// Float elements, to change them.
+    pub fn reals_mut(&mut self) -> &mut [T] {
+        match &mut self.data {
+            Data::Real(values) => values,
+            Data::Index(_) => unreachable!("a float tensor was expected"),
+        }
+    }
+
     /// Extents.
     pub fn dims(&self) -> &[usize] {
         self.shape.dims()

@@ -6,10 +6,53 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The folder is not there, or is not a folder.
-    #[error("no data folder at {}: give the folder that holds the four IDX files", path.display())]
+    #[error(
+        "no data at {}: give a file or a folder with IDX files, CIFAR-10 batches or images in a folder a class, or `digits` \
+         for the built-in ones",
+        path.display()
+    )]
     NoFolder {
         /// Where it was looked for.
         path: PathBuf,
+    },
+
+    /// Nothing in the source is known.
+    #[error(
+        "nothing in {} is known as data: it should hold IDX files (train-images-idx3-ubyte, …), CIFAR-10 batches \
+         (data_batch_1.bin, …), one .npz or .csv file, train.csv and test.csv, or a folder of images for each class; say `format` if it does",
+        path.display()
+    )]
+    UnknownFormat {
+        /// The source.
+        path: PathBuf,
+    },
+
+    /// The validation part is asked for, and there is none.
+    #[error(
+        "{} has no validation part to evaluate on: it should lie beside the others, in `val`, or set evaluate = \"test\"",
+        path.display()
+    )]
+    NoValidation {
+        /// The source.
+        path: PathBuf,
+    },
+
+    /// Too few samples to split.
+    #[error(
+        "{samples} samples can't be split in a training and a test part: add some, or make the parts yourself"
+    )]
+    TooFew {
+        /// How many there are.
+        samples: usize,
+    },
+
+    /// A file or folder that is not what it should be.
+    #[error("{} {problem}", path.display())]
+    Unusable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what to do, as the rest of a sentence that begins with the file.
+        problem: String,
     },
 
     /// None of the names a file goes by is in the folder.
@@ -182,6 +225,22 @@ pub enum DataError {
         /// What is wrong, as the rest of a sentence that begins with the file.
         problem: String,
     },
+}
+
+impl DataError {
+    /// `path` is not what it should be; `problem` goes on from its name.
+    pub(crate) fn unusable(path: impl Into<PathBuf>, problem: impl Into<String>) -> DataError {
+        DataError::Unusable {
+            path: path.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+impl From<DataError> for crate::Error {
+    fn from(error: DataError) -> Self {
+        crate::Error::Data(error.to_string())
+    }
 }
 
 /// How much a file holds, as far as it was worth finding out.

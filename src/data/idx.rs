@@ -13,15 +13,12 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::Found;
-use super::{DataError, Dataset, ImageSet};
+use super::files::{MAX_BYTES, class_names};
+use super::{DataError, Dataset, ImageSet, Parts};
 
-/// The most bytes of elements that one file may declare.
-const MAX_BYTES: u64 = 4 << 30;
 /// Deflate never packs tighter than this (RFC 1951: a 258-byte match in two bits), so a gzip file of n bytes cannot
 /// unpack to more than this times n.
 const MAX_GZIP_RATIO: u64 = 1032;
-/// The most bytes that `classes.txt` may hold.
-const MAX_CLASS_NAMES_BYTES: u64 = 64 << 10;
 /// Labels are bytes.
 const MAX_CLASSES: usize = 256;
 
@@ -103,16 +100,12 @@ pub fn load_idx_dir(dir: &Path) -> Result<Dataset, DataError> {
     };
     check_labels(&train_labels, classes.len(), defined_by)?;
     check_labels(&test_labels, classes.len(), defined_by)?;
-    let name = dir
-        .canonicalize()
-        .ok()
-        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-    Ok(Dataset {
-        name: name.unwrap_or_else(|| "idx".to_owned()),
+    let parts = Parts {
         train: image_set(train, train_labels),
-        test: image_set(test, test_labels),
-        classes,
-    })
+        validation: None,
+        test: Some(image_set(test, test_labels)),
+    };
+    Ok(Dataset::of_parts(dir, parts, classes))
 }
 
 struct Images {
@@ -398,36 +391,15 @@ fn read_class_names(dir: &Path) -> Result<Option<Vec<String>>, DataError> {
     if !path.is_file() {
         return Ok(None);
     }
-    let mut bytes = Vec::new();
-    File::open(&path)
-        .and_then(|file| file.take(MAX_CLASS_NAMES_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|source| DataError::Unreadable {
-            path: path.clone(),
-            source,
-        })?;
-    let problem = |problem: String| DataError::ClassNames {
-        path: path.clone(),
-        problem,
-    };
-    if bytes.len() as u64 > MAX_CLASS_NAMES_BYTES {
-        return Err(problem(format!(
-            "is over {MAX_CLASS_NAMES_BYTES} bytes long"
-        )));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| problem("is not UTF-8 text".to_owned()))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end();
-    let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
-    if names.is_empty() {
-        return Err(problem("is empty".to_owned()));
-    }
-    if let Some(line) = names.iter().position(String::is_empty) {
-        return Err(problem(format!("has a blank line {}", line + 1)));
-    }
+    let names = class_names(&path)?;
     if names.len() > MAX_CLASSES {
-        return Err(problem(format!(
-            "names {} classes, over the {MAX_CLASSES} that byte labels tell apart",
-            names.len()
-        )));
+        return Err(DataError::ClassNames {
+            path,
+            problem: format!(
+                "names {} classes, over the {MAX_CLASSES} that byte labels tell apart",
+                names.len()
+            ),
+        });
     }
     Ok(Some(names))
 }

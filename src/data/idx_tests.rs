@@ -5,6 +5,7 @@ use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 use super::*;
+use crate::data::real_set;
 
 /// An IDX file: magic with `shape.len()` dimensions, the shape, the elements.
 fn idx(shape: &[u32], elements: &[u8]) -> Vec<u8> {
@@ -115,7 +116,7 @@ fn gzip_is_told_by_content_and_not_by_name() {
 fn a_missing_folder_is_named() {
     let missing = tempfile::tempdir().unwrap().path().join("nowhere");
     let message = load_idx_dir(&missing).unwrap_err().to_string();
-    assert_says(&message, &["no data folder at", missing.to_str().unwrap()]);
+    assert_says(&message, &["no data at", missing.to_str().unwrap()]);
 }
 
 #[test]
@@ -365,20 +366,6 @@ fn a_classes_file_that_does_not_fit_is_reported() {
             "classes.txt names 2 class(es)",
         ],
     );
-}
-
-/// The folder of a real set: in the folder that WGRAD_DATA names, else beside the repository. Says so where absent.
-fn real_set(name: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("WGRAD_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    let dir = data.join(name);
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    println!("skipped: {name} is not in {}", data.display());
-    None
 }
 
 #[track_caller]

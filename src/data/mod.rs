@@ -1,14 +1,41 @@
-//! Data sets: the digits drawn by the program, IDX files, and the order in which samples are visited.
+//! Data sets: the digits drawn by the program, files in the formats that people keep data in, and the order in which
+//! samples are visited.
 
+mod cifar;
 mod digits;
 mod error;
+mod files;
+mod folder;
 mod idx;
+mod load;
+mod npy;
+mod npz;
 mod order;
+mod picture;
+mod samples;
+mod series;
+mod settings;
+mod sheet;
+mod split;
+mod table;
+mod text;
 
+pub use cifar::load_cifar_dir;
 pub use digits::digits;
 pub use error::DataError;
 pub use idx::load_idx_dir;
+pub use load::{Format, detect, load};
 pub use order::{sequential, shuffled};
+pub use picture::{Fit, PictureShape, read_picture};
+pub use samples::{RowSet, Rows, Samples, Targets};
+pub use series::{read_last_window, target_scales};
+pub use settings::DataSettings;
+pub use sheet::{contact_sheet, save_sheet};
+pub use table::{Column, ColumnKind, Scale, TargetKind, read_rows};
+pub use text::{Encoder, PADDING, TokenKind, Tokenizer, read_texts};
+
+use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Images as bytes, NHWC, with one label each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +63,31 @@ impl ImageSet {
         self.labels.is_empty()
     }
 
+    /// Adds the images of `other`, which must be of the same shape.
+    ///
+    /// # Panics
+    ///
+    /// Where they are not.
+    pub fn extend(&mut self, other: &ImageSet) {
+        let shape = |set: &ImageSet| [set.height, set.width, set.channels];
+        assert_eq!(shape(self), shape(other), "images of two shapes");
+        self.images.extend_from_slice(&other.images);
+        self.labels.extend_from_slice(&other.labels);
+    }
+
+    /// The images whose index `keep` accepts.
+    pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> ImageSet {
+        let kept = || (0..self.len()).filter(|&index| keep(index));
+        ImageSet {
+            images: kept()
+                .flat_map(|index| self.image(index))
+                .copied()
+                .collect(),
+            labels: kept().map(|index| self.labels[index]).collect(),
+            ..*self
+        }
+    }
+
     /// The bytes of one image, `[height, width, channels]`.
     ///
     /// # Panics
@@ -47,23 +99,123 @@ impl ImageSet {
     }
 }
 
-/// A training set and a test set over the same classes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dataset {
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What the model learns from.
+    Train,
+    /// What choices are made by: when to stop, which model.
+    Validation,
+    /// What the result is measured on.
+    #[default]
+    Test,
+}
+
+/// A training set and a test set over the same classes. Readers of images give one of [`ImageSet`]s, which becomes one of
+/// [`Samples`] of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset<S = ImageSet> {
     /// What the set is called in reports.
     pub name: String,
     /// What the model learns from.
-    pub train: ImageSet,
+    pub train: S,
+    /// What choices are made by, where there is such a part.
+    pub validation: Option<S>,
     /// What its accuracy is measured on.
-    pub test: ImageSet,
-    /// The name of each class; every label is an index into it.
+    pub test: S,
+    /// The name of each class; every label is an index into it. None where numbers are to be predicted.
     pub classes: Vec<String>,
+    /// What the user should hear of: files that were left out.
+    pub notes: Vec<String>,
+}
+
+/// What was found of each part.
+#[derive(Debug)]
+pub(crate) struct Parts<S = ImageSet> {
+    pub train: S,
+    pub validation: Option<S>,
+    pub test: Option<S>,
+}
+
+impl<S: Clone> Dataset<S> {
+    /// The set that was found in `path`. Where there is no test part, the validation part takes its place.
+    pub(crate) fn of_parts(path: &Path, parts: Parts<S>, classes: Vec<String>) -> Dataset<S> {
+        let mut notes = Vec::new();
+        let (validation, test) = match (parts.validation, parts.test) {
+            (validation, Some(test)) => (validation, test),
+            (Some(validation), None) => {
+                notes
+                    .push("there is no test part: the validation part takes its place".to_string());
+                (None, validation)
+            }
+            (None, None) => {
+                notes.push("there is no test part: the training part takes its place".to_string());
+                (None, parts.train.clone())
+            }
+        };
+        Dataset {
+            name: files::set_name(path),
+            train: parts.train,
+            validation,
+            test,
+            classes,
+            notes,
+        }
+    }
+}
+
+impl<S: Clone + Into<Samples>> Dataset<S> {
+    /// A data set that is in memory already: every label must be below the number of `classes`.
+    ///
+    /// # Errors
+    /// If a set is empty, shapes differ, or a label names no class.
+    pub fn new(
+        name: impl Into<String>,
+        train: S,
+        test: S,
+        classes: Vec<String>,
+    ) -> Result<Dataset<S>, DataError> {
+        let name = name.into();
+        let [a, b]: [Samples; 2] = [train.clone().into(), test.clone().into()];
+        a.check(&name, classes.len())?;
+        b.check(&name, classes.len())?;
+        if a.shape() != b.shape() {
+            let problem = format!(
+                "has training samples of {:?} but test samples of {:?}",
+                a.shape(),
+                b.shape()
+            );
+            return Err(DataError::unusable(&*name, problem));
+        }
+        Ok(Dataset {
+            name,
+            train,
+            validation: None,
+            test,
+            classes,
+            notes: Vec::new(),
+        })
+    }
 }
 
 impl Dataset {
     /// Mean and standard deviation of the training pixels, for normalising both sets.
     pub fn mean_std(&self) -> ChannelStats {
         ChannelStats::of(&self.train)
+    }
+}
+
+impl From<Dataset> for Dataset<Samples> {
+    fn from(set: Dataset) -> Self {
+        Dataset {
+            name: set.name,
+            train: set.train.into(),
+            validation: set.validation.map(Samples::from),
+            test: set.test.into(),
+            classes: set.classes,
+            notes: set.notes,
+        }
     }
 }
 
@@ -108,6 +260,21 @@ fn mean_std_of(histogram: &[u64; 256]) -> (f32, f32) {
     let mean = moment(1);
     let std = (moment(2) - mean * mean).max(0.0).sqrt();
     ((mean / 255.0) as f32, (std / 255.0) as f32)
+}
+
+/// The folder of a real set: in the folder that WGRAD_DATA names, else beside the repository. Says so where absent.
+#[cfg(test)]
+pub(crate) fn real_set(name: &str) -> Option<std::path::PathBuf> {
+    let data = std::env::var_os("WGRAD_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        std::path::PathBuf::from,
+    );
+    let dir = data.join(name);
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    println!("skipped: {name} is not in {}", data.display());
+    None
 }
 
 #[cfg(test)]

@@ -43,7 +43,13 @@ impl Network {
     /// # Errors
     /// If a layer does not fit the one before it; the message names both and their shapes.
     pub fn new(spec: ModelSpec) -> Result<Network> {
-        if spec.input.is_empty() || !countable(&spec.input) {
+        if spec.input.is_empty() {
+            return Err(Error::Config(format!(
+                "model {} takes its input from the data, which are not known here; give it a shape in place of \"auto\"",
+                spec.name
+            )));
+        }
+        if !countable(&spec.input) {
             return Err(Error::Config(format!(
                 "model {}: input {:?} is no shape: give it numbers from 1 whose product is below 2^31",
                 spec.name, spec.input

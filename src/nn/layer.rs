@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct ModelSpec {
     /// Name for reports and run folders.
     pub name: String,
-    /// Shape of one sample: `[height, width, channels]`.
+    /// Shape of one sample: `[height, width, channels]`, or empty for that of the data, which a file calls `"auto"`.
+    #[serde(deserialize_with = "super::input::shape_or_auto")]
     pub input: Vec<usize>,
     /// Layers from input to logits.
     #[serde(rename = "layer")]

@@ -1,6 +1,7 @@
 //! Models: the declarative layer format, its built-in examples, and building the graph of one.
 
 mod build;
+mod input;
 mod layer;
 mod parameter;
 

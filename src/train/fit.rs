@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::graphs::{DataShape, training_graph};
-use crate::data::{Dataset, ImageSet};
+use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::settings::Settings;
@@ -11,7 +11,7 @@ use crate::settings::Settings;
 ///
 /// # Errors
 /// If shapes, classes or labels don't fit, or a batch is larger than the training set.
-pub fn check_fit(network: &Network, dataset: &Dataset, settings: &Settings) -> Result<()> {
+pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Settings) -> Result<()> {
     if dataset.classes.len() > network.classes {
         return Err(Error::Config(format!(
             "the data has {} classes but model {} ends in {} units; give its last layer {} units",
@@ -26,32 +26,52 @@ pub fn check_fit(network: &Network, dataset: &Dataset, settings: &Settings) -> R
     let samples = dataset.train.len();
     if settings.batch > samples {
         return Err(Error::Config(format!(
-            "a batch of {} is larger than the {samples} training images; use --batch {samples} or less",
-            settings.batch
+            "a batch of {} is larger than the {samples} training {}; use --batch {samples} or less",
+            settings.batch,
+            dataset.train.noun()
         )));
+    }
+    if dataset.train.target_values().is_some() && settings.label_smoothing > 0.0 {
+        return Err(Error::Config(
+            "label_smoothing is for classes, but the data has numbers to predict; set it to 0"
+                .to_string(),
+        ));
     }
     Ok(())
 }
 
-pub(super) fn check_set(network: &Network, set: &ImageSet, name: &str) -> Result<()> {
-    let sample = [set.height, set.width, set.channels];
+pub(super) fn check_set(network: &Network, set: &Samples, name: &str) -> Result<()> {
+    let (sample, noun) = (set.shape(), set.noun());
     if network.spec.input != sample {
         return Err(Error::Config(format!(
-            "model {} takes {:?} but the {name} images are {sample:?}; change its input",
+            "model {} takes {:?} but the {name} {noun} are {sample:?}; change its input, or make it \"auto\"",
             network.spec.name, network.spec.input
         )));
     }
     if set.is_empty() {
-        return Err(Error::Data(format!("the {name} set has no images")));
+        return Err(Error::Data(format!("the {name} set has no {noun}")));
     }
-    match set
-        .labels
+    if let Some(outputs) = set.outputs().filter(|&outputs| outputs != network.classes) {
+        let what = match set.vocabulary() {
+            Some(_) => format!("there are {outputs} tokens to choose from"),
+            None => format!("{outputs} numbers are to be predicted for each sample"),
+        };
+        return Err(Error::Config(format!(
+            "{what} but model {} ends in {} units; give its last layer {outputs} units",
+            network.spec.name, network.classes
+        )));
+    }
+    let labels = set.labels().unwrap_or_default();
+    match labels
         .iter()
         .position(|&label| label as usize >= network.classes)
     {
         Some(at) => Err(Error::Data(format!(
-            "{name} image {at} is labelled {}, but model {} has only {} outputs",
-            set.labels[at], network.spec.name, network.classes
+            "{name} {} {at} is labelled {}, but model {} has only {} outputs",
+            noun.trim_end_matches('s'),
+            labels[at],
+            network.spec.name,
+            network.classes
         ))),
         None => Ok(()),
     }

@@ -1,13 +1,58 @@
 //! The graphs of a training step and of an evaluation step. Both take their batch from data that lives in variables.
 
+use super::metrics::MOST_CONFUSED;
 use crate::autodiff::gradients;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Var};
 use crate::nn::{Mode, Network};
 use crate::ops::gather_batch::GatherBatch;
+use crate::ops::squared_error::SquaredError;
 use crate::optim::clip_grad_norm;
 use crate::settings::Settings;
 use crate::tensor::TensorType;
+
+/// How samples lie on the device.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Layout {
+    /// As bytes, four to a word.
+    #[default]
+    Bytes,
+    /// As windows of rows.
+    Rows {
+        /// All rows that there are.
+        rows: usize,
+        /// Numbers of a row.
+        columns: usize,
+        /// Rows of a sample.
+        length: usize,
+    },
+    /// As windows of tokens.
+    Tokens {
+        /// All tokens that there are.
+        rows: usize,
+        /// Tokens of a sample.
+        length: usize,
+    },
+}
+
+/// How what is to be learned lies on the device; it decides the loss.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Target {
+    /// A class for each sample: cross-entropy.
+    #[default]
+    Class,
+    /// The token after each: cross-entropy, the mean over a sample's tokens.
+    NextToken,
+    /// Numbers of windows of rows, as many rows as the samples are windows of: the mean squared error.
+    Values {
+        /// Numbers of a row.
+        columns: usize,
+        /// Rows from the first of a sample to the first of its target.
+        offset: usize,
+        /// Rows of a target.
+        length: usize,
+    },
+}
 
 /// Sizes and names of the data that a graph reads.
 #[derive(Clone, Debug)]
@@ -20,9 +65,25 @@ pub struct DataShape {
     pub batch: usize,
     /// Shape of a sample.
     pub sample: Vec<usize>,
+    /// How samples lie on the device.
+    pub layout: Layout,
+    /// What is to be learned of them.
+    pub target: Target,
 }
 
 impl DataShape {
+    /// `samples` images of the shape `sample`, each of a class.
+    pub fn images_of(set: &'static str, samples: usize, batch: usize, sample: Vec<usize>) -> Self {
+        DataShape {
+            set,
+            samples,
+            batch,
+            sample,
+            layout: Layout::Bytes,
+            target: Target::Class,
+        }
+    }
+
     /// Name of one of the set's variables.
     pub fn name(&self, part: &str) -> String {
         format!("data.{}.{part}", self.set)
@@ -34,18 +95,127 @@ impl DataShape {
         TensorType::u32([bytes.div_ceil(4)])
     }
 
-    /// Type of the labels, and of the order in which samples are visited.
+    /// Type of the rows that samples are windows of.
+    pub fn rows(&self) -> TensorType {
+        match self.layout {
+            Layout::Rows { rows, columns, .. } => TensorType::f32([rows, columns]),
+            Layout::Tokens { rows, .. } => TensorType::u32([rows]),
+            Layout::Bytes => TensorType::f32([0, 0]),
+        }
+    }
+
+    /// Type of the numbers to predict.
+    pub fn values(&self) -> TensorType {
+        match (&self.layout, &self.target) {
+            (Layout::Rows { rows, .. }, Target::Values { columns, .. }) => {
+                TensorType::f32([*rows, *columns])
+            }
+            _ => TensorType::f32([0, 0]),
+        }
+    }
+
+    /// Type of the labels, of the first rows, and of the order in which samples are visited.
     pub fn per_sample(&self) -> TensorType {
         TensorType::u32([self.samples])
     }
 }
 
-/// Variables that a graph adds its metrics to: the sum of losses and the number of correct answers.
-pub const METRICS: [&str; 2] = ["metrics.loss", "metrics.correct"];
+/// Variables that a graph adds its metrics to: the sum over the samples of the loss, and of what [`Measure`] says.
+///
+/// [`Measure`]: super::Measure
+pub const METRICS: [&str; 2] = ["metrics.loss", "metrics.score"];
+
+/// Variables of an evaluation of classes: the number of samples with their class among the five likeliest, and the confusion
+/// matrix.
+pub(super) const TOP_5: &str = "metrics.top_5";
+const CONFUSION: &str = "metrics.confusion";
+
+/// Types of those that there are for `classes` classes.
+pub(super) fn details(classes: usize) -> Vec<(&'static str, TensorType)> {
+    let top_5 = (classes > 5).then(|| (TOP_5, TensorType::f32([])));
+    let matrix = TensorType::f32([classes, classes]);
+    let confusion = (classes <= MOST_CONFUSED).then_some((CONFUSION, matrix));
+    top_5.into_iter().chain(confusion).collect()
+}
+
+/// What the first `valid` rows of a batch add to the variables of [`details`].
+fn detailed<'g>(
+    logits: Var<'g>,
+    y: Var<'g>,
+    valid: Var<'g>,
+) -> Result<Vec<(&'static str, Var<'g>)>> {
+    let count = |(name, _)| {
+        let count = match name {
+            TOP_5 => logits.count_in_top_k(y, valid, 5)?,
+            _ => logits.confusion(y, valid)?,
+        };
+        Ok((name, count))
+    };
+    details(logits.shape().last())
+        .into_iter()
+        .map(count)
+        .collect()
+}
 
 struct Batch<'g> {
-    logits: Var<'g>,
+    outputs: Var<'g>,
     losses: Var<'g>,
+}
+
+/// The batch at the scalar input `cursor`, without what is to be learned of it.
+struct Samples<'g> {
+    x: Var<'g>,
+    /// First row of each, where samples are windows of rows.
+    starts: Option<Var<'g>>,
+    order: Var<'g>,
+    cursor: Var<'g>,
+}
+
+impl<'g> Samples<'g> {
+    /// All rows, and the first of each sample.
+    fn windows(&self, builder: &'g Builder, shape: &DataShape) -> Result<(Var<'g>, Var<'g>)> {
+        let starts = self.starts.ok_or_else(|| {
+            Error::Graph("what follows a sample is known of windows of rows alone".to_string())
+        })?;
+        Ok((builder.variable(&shape.name("rows"), shape.rows())?, starts))
+    }
+}
+
+fn samples<'g>(
+    builder: &'g Builder,
+    settings: &Settings,
+    shape: &DataShape,
+) -> Result<Samples<'g>> {
+    let order = builder.variable(&shape.name("order"), shape.per_sample())?;
+    let cursor = builder.input("cursor", TensorType::u32([]));
+    let (x, starts) = match shape.layout {
+        Layout::Bytes => {
+            let images = builder.variable(&shape.name("images"), shape.images())?;
+            let doubles =
+                |x: &Option<Vec<f32>>| x.iter().flatten().map(|&x| f64::from(x)).collect();
+            let gather = GatherBatch {
+                batch: shape.batch,
+                item: shape.sample.clone().into(),
+                mean: doubles(&settings.data.mean),
+                std: doubles(&settings.data.std),
+            };
+            (images.gather_batch(order, cursor, gather)?, None)
+        }
+        Layout::Rows { length, .. } | Layout::Tokens { length, .. } => {
+            let rows = builder.variable(&shape.name("rows"), shape.rows())?;
+            let starts = builder.variable(&shape.name("starts"), shape.per_sample())?;
+            let starts = starts.gather_labels(order, cursor, shape.batch)?;
+            let x = rows.gather_windows(starts, 0, length)?;
+            let dims = [&[shape.batch], &shape.sample[..]].concat();
+            (x.reshape(dims)?, Some(starts))
+        }
+    };
+    Ok(Samples {
+        x,
+        starts,
+        order,
+        cursor,
+    })
 }
 
 /// Takes the batch at the scalar input `cursor`, runs the network and adds to the metrics; only the first `valid`
@@ -58,28 +228,59 @@ fn batch<'g>(
     mode: Mode<'g>,
     smoothing: f64,
 ) -> Result<Batch<'g>> {
-    let images = builder.variable(&shape.name("images"), shape.images())?;
-    let labels = builder.variable(&shape.name("labels"), shape.per_sample())?;
-    let order = builder.variable(&shape.name("order"), shape.per_sample())?;
-    let cursor = builder.input("cursor", TensorType::u32([]));
+    let samples = samples(builder, settings, shape)?;
     let valid = builder.input("valid", TensorType::u32([]));
-    let doubles = |x: &Option<Vec<f32>>| x.iter().flatten().map(|&x| f64::from(x)).collect();
-    let gather = GatherBatch {
-        batch: shape.batch,
-        item: shape.sample.clone().into(),
-        mean: doubles(&settings.data.mean),
-        std: doubles(&settings.data.std),
+    let x = match mode {
+        Mode::Train { step, seed } if !settings.augment.is_off() => {
+            let _scope = builder.scope("augment");
+            settings.augment.apply(samples.x, step, seed)?
+        }
+        _ => samples.x,
     };
-    let x = images.gather_batch(order, cursor, gather)?;
-    let y = labels.gather_labels(order, cursor, shape.batch)?;
-    let logits = network.forward(x, mode)?;
+    let outputs = network.forward(x, mode)?;
     let _scope = builder.scope("loss");
-    let losses = logits.softmax_cross_entropy(y, valid, smoothing)?;
-    let loss = builder.variable(METRICS[0], TensorType::f32([]))?;
-    builder.update(loss, loss.add(losses.sum_all()?)?)?;
-    let correct = builder.variable(METRICS[1], TensorType::f32([]))?;
-    builder.update(correct, correct.add(logits.count_correct(y, valid)?)?)?;
-    Ok(Batch { logits, losses })
+    let (losses, score) = match shape.target {
+        Target::Class => {
+            let labels = builder.variable(&shape.name("labels"), shape.per_sample())?;
+            let y = labels.gather_labels(samples.order, samples.cursor, shape.batch)?;
+            if matches!(mode, Mode::Eval) {
+                for (name, count) in detailed(outputs, y, valid)? {
+                    let total = builder.variable(name, count.ty())?;
+                    builder.update(total, total.add(count)?)?;
+                }
+            }
+            let losses = outputs.softmax_cross_entropy(y, valid, smoothing)?;
+            (losses, outputs.count_correct(y, valid)?)
+        }
+        Target::NextToken => {
+            let (rows, starts) = samples.windows(builder, shape)?;
+            let length = shape.sample.iter().product::<usize>();
+            let count = shape.batch * length;
+            let y = rows.gather_windows(starts, 1, length)?.reshape([count])?;
+            let vocabulary = outputs.shape().elements() / count;
+            let logits = outputs.reshape([count, vocabulary])?;
+            let tokens = builder.input("valid_tokens", TensorType::u32([]));
+            let losses = logits.softmax_cross_entropy(y, tokens, smoothing)?;
+            let losses = losses.reshape([shape.batch, length])?.mean(&[1])?;
+            let right = logits.count_correct(y, tokens)?;
+            (losses, right.scale(1.0 / length as f64)?)
+        }
+        Target::Values { offset, length, .. } => {
+            let values = builder.variable(&shape.name("values"), shape.values())?;
+            let (_, starts) = samples.windows(builder, shape)?;
+            let y = values.gather_windows(starts, offset, length)?;
+            let y = y.reshape(outputs.shape())?;
+            let losses = builder.op(SquaredError, &[outputs, y])?;
+            let losses = losses.mean(&[1])?.mask_rows(valid)?;
+            let errors = outputs.sub(y)?.abs()?.mean(&[1])?.mask_rows(valid)?;
+            (losses, errors.sum_all()?)
+        }
+    };
+    for (name, value) in METRICS.into_iter().zip([losses.sum_all()?, score]) {
+        let total = builder.variable(name, TensorType::f32([]))?;
+        builder.update(total, total.add(value)?)?;
+    }
+    Ok(Batch { outputs, losses })
 }
 
 /// One training step: batch, loss, gradients, update. Scalar inputs: `cursor`, `valid`, `step`, `inverse_valid` and those
@@ -136,6 +337,6 @@ pub fn evaluation_graph(
 ) -> Result<Graph> {
     let builder = Builder::new();
     let batch = batch(&builder, network, settings, shape, Mode::Eval, 0.0)?;
-    builder.output("logits", batch.logits);
+    builder.output("logits", batch.outputs);
     builder.finish()
 }

@@ -2,9 +2,9 @@
 
 use super::engine::{Engine, Memory};
 use super::graphs::DataShape;
-use super::source::{self, Stream};
+use super::source::{self, HostBatch, Stream};
 use crate::cpu::Tensor;
-use crate::data::ImageSet;
+use crate::data::Samples;
 use crate::error::Result;
 use crate::settings::Settings;
 use std::sync::Arc;
@@ -12,15 +12,11 @@ use std::sync::Arc;
 /// A set as the device sees it.
 pub(super) struct Loaded {
     pub shape: DataShape,
-    pub set: Arc<ImageSet>,
+    pub set: Arc<Samples>,
     pub streamed: bool,
-    names: Names,
-}
-
-/// Names of the set's variables.
-struct Names {
-    images: String,
-    labels: String,
+    /// Full names of the variables of [`source::variables`], in that order.
+    names: Vec<String>,
+    /// Name of the variable that says in which order samples come.
     order: String,
 }
 
@@ -43,7 +39,7 @@ impl Loaded {
             return Ok(Some(stream));
         }
         let order = Tensor::index([order.len()], order);
-        memory.set(engine, &self.names.order, &order)?;
+        memory.set(engine, &self.order, &order)?;
         Ok(None)
     }
 
@@ -53,8 +49,9 @@ impl Loaded {
     /// If the device or the thread that reads failed.
     pub fn feed(&self, engine: &Engine, memory: &mut Memory, stream: &Stream) -> Result<()> {
         let batch = stream.next()?;
-        memory.set(engine, &self.names.images, &batch.images)?;
-        memory.set(engine, &self.names.labels, &batch.labels)?;
+        for (name, (_, value)) in self.names.iter().zip(&batch.variables) {
+            memory.set(engine, name, value)?;
+        }
         stream.give_back(batch);
         Ok(())
     }
@@ -70,18 +67,12 @@ pub(super) fn placed(
     engine: &Engine,
     settings: &Settings,
     name: &'static str,
-    set: &ImageSet,
+    set: &Samples,
     batch: usize,
 ) -> (DataShape, bool) {
-    let fits = set.images.len() as u64 <= engine.max_tensor_bytes();
+    let fits = source::largest_tensor(set) <= engine.max_tensor_bytes();
     let streamed = settings.data.stream.unwrap_or(!fits);
-    let shape = DataShape {
-        set: name,
-        samples: if streamed { batch } else { set.len() },
-        batch,
-        sample: vec![set.height, set.width, set.channels],
-    };
-    (shape, streamed)
+    (source::shape_of(set, name, batch, streamed), streamed)
 }
 
 /// Puts a set on the device, or room for one batch of it if it is to be streamed.
@@ -90,34 +81,24 @@ pub(super) fn load(
     memory: &mut Memory,
     shape: DataShape,
     streamed: bool,
-    set: Arc<ImageSet>,
+    set: Arc<Samples>,
 ) -> Result<Loaded> {
-    let (images, labels) = if streamed {
-        (
-            Tensor::zeros(&shape.images()),
-            Tensor::zeros(&shape.per_sample()),
-        )
-    } else {
-        let words = source::pack(&set.images);
-        (
-            Tensor::index([words.len()], words),
-            Tensor::index([set.len()], set.labels.clone()),
-        )
+    let variables = match streamed {
+        true => HostBatch::new(&set, shape.batch).variables,
+        false => source::variables(&set),
     };
-    let order = (0..shape.samples as u32).collect();
-    let order = Tensor::index([shape.samples], order);
-    let names = Names {
-        images: shape.name("images"),
-        labels: shape.name("labels"),
-        order: shape.name("order"),
-    };
-    memory.set(engine, &names.images, &images)?;
-    memory.set(engine, &names.labels, &labels)?;
-    memory.set(engine, &names.order, &order)?;
+    let names: Vec<String> = variables.iter().map(|(part, _)| shape.name(part)).collect();
+    for (name, (_, value)) in names.iter().zip(&variables) {
+        memory.set(engine, name, value)?;
+    }
+    let order = shape.name("order");
+    let visited = (0..shape.samples as u32).collect();
+    memory.set(engine, &order, &Tensor::index([shape.samples], visited))?;
     Ok(Loaded {
         shape,
         set,
         streamed,
         names,
+        order,
     })
 }

@@ -1,10 +1,12 @@
 //! Training and evaluation: graphs over data on the device, the loop, and the folder that a run leaves.
 
+mod augment;
 mod engine;
 mod fit;
 mod graphs;
 mod host_memory;
 mod loaded;
+mod metrics;
 mod pace;
 mod report;
 mod reports;
@@ -14,10 +16,12 @@ mod session;
 mod source;
 pub mod weights;
 
+pub use augment::AugmentSettings;
 pub use engine::{Engine, open_engine};
 pub use fit::check_fit;
-pub use graphs::{DataShape, evaluation_graph, training_graph};
-pub use reports::{EpochReport, Evaluation, Observer, StepReport, epoch_line};
+pub use graphs::{DataShape, Layout, Target, evaluation_graph, training_graph};
+pub use metrics::{ClassScores, Details, area_under_curve, mean_area_under_curve};
+pub use reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
 pub use run_folder::RunFolder;
 pub use session::Session;
 pub(crate) use source::pack;

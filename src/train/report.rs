@@ -1,5 +1,7 @@
 //! `report.html`: a run at a glance, in one file without scripts: curves, epochs, settings.
 
+use super::metrics::Details;
+use super::reports::Measure;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -28,16 +30,29 @@ pre { padding: 1em; border: 1px solid var(--line); overflow-x: auto; font-size: 
 </style>
 "#;
 
-/// The page of a run called `title` on `device`, from the lines of its `metrics.jsonl` and the text of its `run.toml`.
-pub(super) fn html(title: &str, device: &str, epochs: &[Value], settings: &str) -> String {
+/// The page of a run called `title` on `device`, from the lines of its `metrics.jsonl`, the section of [`confusion`] and the
+/// text of its `run.toml`.
+pub(super) fn html(
+    title: &str,
+    device: &str,
+    epochs: &[Value],
+    confusion: &str,
+    settings: &str,
+) -> String {
     let mut page = HEAD.to_string();
     let title = escape(title);
     let _ = write!(page, "<title>{title}</title>\n<h1>{title}</h1>\n");
+    let measure = match epochs.last() {
+        Some(last) if last.get("test_mae").is_some() => Measure::MeanAbsoluteError,
+        _ => Measure::Accuracy,
+    };
+    let [train, test] = ["train", "test"].map(|part| format!("{part}_{}", measure.name()));
     if let Some(last) = epochs.last() {
         let _ = writeln!(
             page,
-            "<p>Test accuracy <b>{:.2}%</b> after epoch {}, on {}.</p>",
-            100.0 * number(last, "test_accuracy"),
+            "<p>Test {} <b>{}</b> after epoch {}, on {}.</p>",
+            measure.name(),
+            measure.show(number(last, &test)),
             last["epoch"],
             escape(device)
         );
@@ -45,20 +60,61 @@ pub(super) fn html(title: &str, device: &str, epochs: &[Value], settings: &str) 
     page.push_str(&chart("Loss", epochs, "train_loss", "test_loss", |v| {
         format!("{v:.3}")
     }));
-    page.push_str(&chart(
-        "Accuracy",
-        epochs,
-        "train_accuracy",
-        "test_accuracy",
-        |v| format!("{:.1}%", 100.0 * v),
-    ));
-    page.push_str(&table(epochs));
+    page.push_str(&chart(measure.name(), epochs, &train, &test, |v| {
+        measure.show(v)
+    }));
+    page.push_str(confusion);
+    page.push_str(&table(epochs, measure));
     let _ = write!(
         page,
         "<h2>Settings</h2>\n<pre>{}</pre>\n</html>\n",
         escape(settings)
     );
     page
+}
+
+/// The confusion matrix as a table whose cells are the darker, the larger their share of the row, with precision, recall and
+/// F1 of each class; nothing where there are too many classes.
+pub(super) fn confusion(details: &Details, classes: &[String]) -> String {
+    const MOST_SHOWN: usize = 40;
+    let (Some(matrix), Some(scores)) = (&details.confusion, details.class_scores()) else {
+        return String::new();
+    };
+    if matrix.len() > MOST_SHOWN {
+        return String::new();
+    }
+    let name = |class: usize| match classes.get(class) {
+        Some(name) => escape(name),
+        None => class.to_string(),
+    };
+    let mut text = "<h2>What was taken for what</h2>\n<p>A row is a class, a column what the model took it for.</p>\n\
+                    <table class=\"confusion\">\n<tr><th>"
+        .to_string();
+    for class in 0..matrix.len() {
+        let _ = write!(text, "<th>{}", name(class));
+    }
+    text.push_str("<th>precision<th>recall<th>F1\n");
+    for (class, (row, scores)) in matrix.iter().zip(scores).enumerate() {
+        let _ = write!(text, "<tr><th>{}", name(class));
+        let total = row.iter().sum::<u64>().max(1) as f64;
+        for (other, &count) in row.iter().enumerate() {
+            let kind = if other == class { "test" } else { "train" };
+            let share = 100.0 * count as f64 / total;
+            let _ = write!(
+                text,
+                "<td style=\"background: color-mix(in srgb, var(--{kind}) {share:.0}%, transparent)\">{count}"
+            );
+        }
+        let _ = writeln!(
+            text,
+            "<td>{:.1}%<td>{:.1}%<td>{:.1}%",
+            100.0 * scores.precision,
+            100.0 * scores.recall,
+            100.0 * scores.f1
+        );
+    }
+    text.push_str("</table>\n");
+    text
 }
 
 fn number(line: &Value, key: &str) -> f64 {
@@ -152,20 +208,22 @@ fn chart(
     svg
 }
 
-fn table(epochs: &[Value]) -> String {
-    let mut table = "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss<th>training accuracy<th>test loss\
-                     <th>test accuracy<th>images/s<th>seconds\n"
-        .to_string();
+fn table(epochs: &[Value], measure: Measure) -> String {
+    let name = measure.name();
+    let mut table = format!(
+        "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss<th>training {name}<th>test loss\
+                     <th>test {name}<th>samples/s<th>seconds\n"
+    );
     for line in epochs {
         let _ = writeln!(
             table,
-            "<tr><td>{}<td>{:.4}<td>{:.2}%<td>{:.4}<td>{:.2}%<td>{:.0}<td>{:.1}",
+            "<tr><td>{}<td>{:.4}<td>{}<td>{:.4}<td>{}<td>{:.0}<td>{:.1}",
             line["epoch"],
             number(line, "train_loss"),
-            100.0 * number(line, "train_accuracy"),
+            measure.show(number(line, &format!("train_{name}"))),
             number(line, "test_loss"),
-            100.0 * number(line, "test_accuracy"),
-            number(line, "images_per_s"),
+            measure.show(number(line, &format!("test_{name}"))),
+            number(line, "samples_per_s"),
             number(line, "seconds")
         );
     }
@@ -175,7 +233,7 @@ fn table(epochs: &[Value]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::html;
+    use super::{Details, confusion, html};
     use serde_json::json;
 
     #[test]
@@ -183,10 +241,16 @@ mod tests {
         let line = |epoch: u32| {
             json!({
                 "epoch": epoch, "train_loss": 0.5, "train_accuracy": 0.8, "test_loss": 0.4, "test_accuracy": 0.875,
-                "images_per_s": 1000.0, "seconds": 2.0,
+                "samples_per_s": 1000.0, "seconds": 2.0,
             })
         };
-        let page = html("<net> & data", "a device", &[line(1), line(2)], "seed = 1");
+        let page = html(
+            "<net> & data",
+            "a device",
+            &[line(1), line(2)],
+            "<b>matrix</b>",
+            "seed = 1",
+        );
         assert!(page.contains("<h1>&lt;net&gt; &amp; data</h1>"));
         assert!(page.contains("Test accuracy <b>87.50%</b> after epoch 2, on a device."));
         assert_eq!(page.matches("<circle").count(), 8);
@@ -195,8 +259,29 @@ mod tests {
     }
 
     #[test]
+    fn the_matrix_has_a_row_and_a_column_for_each_class() {
+        let details = Details {
+            top_5: None,
+            confusion: Some(vec![vec![3, 1], vec![0, 4]]),
+        };
+        let text = confusion(&details, &["a<b".to_string(), "c".to_string()]);
+        assert_eq!(
+            (
+                text.matches("<tr>").count(),
+                text.matches("<td style").count()
+            ),
+            (3, 4)
+        );
+        assert!(
+            text.contains("a&lt;b") && text.contains("75%, transparent)\">3<td"),
+            "{text}"
+        );
+        assert_eq!(confusion(&Details::default(), &[]), "");
+    }
+
+    #[test]
     fn a_run_without_epochs_has_its_settings() {
-        let page = html("net", "a device", &[], "seed = 1");
+        let page = html("net", "a device", &[], "", "seed = 1");
         assert!(page.contains("seed = 1") && !page.contains("<svg"));
     }
 }

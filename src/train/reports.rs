@@ -3,6 +3,33 @@
 use crate::error::Result;
 use std::time::Duration;
 
+/// What a score is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Share of right answers.
+    Accuracy,
+    /// Mean distance of a number from what was to be predicted, in units of its deviation.
+    MeanAbsoluteError,
+}
+
+impl Measure {
+    /// The word for people and for the keys of JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Accuracy => "accuracy",
+            Measure::MeanAbsoluteError => "mae",
+        }
+    }
+
+    /// A score for people.
+    pub fn show(self, score: f64) -> String {
+        match self {
+            Measure::Accuracy => format!("{:.2}%", 100.0 * score),
+            Measure::MeanAbsoluteError => format!("{score:.4}"),
+        }
+    }
+}
+
 /// Progress within an epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct StepReport {
@@ -14,8 +41,10 @@ pub struct StepReport {
     pub steps: u64,
     /// Mean loss of the samples since the epoch began.
     pub loss: f64,
-    /// Share of right answers since the epoch began.
-    pub accuracy: f64,
+    /// Score since the epoch began.
+    pub score: f64,
+    /// What the score is.
+    pub measure: Measure,
     /// Samples a second since the epoch began.
     pub samples_per_second: f64,
     /// Estimate for the rest of the run.
@@ -29,12 +58,12 @@ pub struct EpochReport {
     pub epoch: u32,
     /// Mean loss over the training samples, while they were learned.
     pub train_loss: f64,
-    /// Share of right answers over them.
-    pub train_accuracy: f64,
+    /// Score over them.
+    pub train_score: f64,
     /// Result on the test set.
     pub test: Evaluation,
     /// Training samples a second.
-    pub images_per_s: f64,
+    pub samples_per_s: f64,
     /// Seconds of training, without the test.
     pub seconds: f64,
 }
@@ -44,8 +73,10 @@ pub struct EpochReport {
 pub struct Evaluation {
     /// Mean loss.
     pub loss: f64,
-    /// Share of right answers.
-    pub accuracy: f64,
+    /// Score.
+    pub score: f64,
+    /// What the score is.
+    pub measure: Measure,
     /// Samples.
     pub count: usize,
 }
@@ -60,14 +91,16 @@ pub trait Observer {
 
 /// The line of an epoch in `metrics.jsonl` and under `--json`.
 pub fn epoch_line(report: &EpochReport) -> serde_json::Value {
-    serde_json::json!({
+    let measure = report.test.measure.name();
+    let mut line = serde_json::json!({
         "event": "epoch",
         "epoch": report.epoch,
         "train_loss": report.train_loss,
-        "train_accuracy": report.train_accuracy,
         "test_loss": report.test.loss,
-        "test_accuracy": report.test.accuracy,
-        "images_per_s": report.images_per_s,
+        "samples_per_s": report.samples_per_s,
         "seconds": report.seconds,
-    })
+    });
+    line[format!("train_{measure}")] = report.train_score.into();
+    line[format!("test_{measure}")] = report.test.score.into();
+    line
 }

@@ -1,7 +1,10 @@
-//! The folder that a run leaves: `run.toml`, `model.safetensors`, `checkpoints/`, `metrics.jsonl`, `report.html`, `variants.toml`.
+//! The folder that a run leaves: `run.toml`, `model.safetensors`, `checkpoints/`, `metrics.jsonl`, `report.html`,
+//! `variants.toml`, and `tokenizer.json` where it learned from texts.
 
+use super::metrics::Details;
 use super::report;
 use super::weights::{Checkpoint, write_whole};
+use crate::data::Tokenizer;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::tune::Tuning;
@@ -23,6 +26,7 @@ const MODEL: &str = "model.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const REPORT: &str = "report.html";
 const VARIANTS: &str = "variants.toml";
+const TOKENIZER: &str = "tokenizer.json";
 const CHECKPOINTS: &str = "checkpoints";
 
 impl RunFolder {
@@ -82,7 +86,7 @@ impl RunFolder {
             return;
         }
         // What can't be removed stays: the failure itself is what is to be told.
-        for file in [SETTINGS, METRICS, REPORT, VARIANTS] {
+        for file in [SETTINGS, METRICS, REPORT, VARIANTS, TOKENIZER] {
             let _ = fs::remove_file(self.path.join(file));
         }
         let _ = fs::remove_dir(self.path.join(CHECKPOINTS));
@@ -105,6 +109,11 @@ impl RunFolder {
         }
         let text =
             toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
+        if let Some(tokenizer) = &settings.data.tokenizer {
+            let text = serde_json::to_string(tokenizer);
+            let text = text.map_err(|e| Error::Config(format!("tokenizer: {e}")))?;
+            write_whole(&self.path.join(TOKENIZER), text.as_bytes())?;
+        }
         write_whole(&self.settings_path(), text.as_bytes())
     }
 
@@ -124,7 +133,12 @@ impl RunFolder {
                 path.display()
             )));
         }
-        Ok((folder, Settings::read(&file)?))
+        let mut settings = Settings::read(&file)?;
+        let tokenizer = path.join(TOKENIZER);
+        if tokenizer.is_file() {
+            settings.data.tokenizer = Some(Tokenizer::read(&tokenizer)?);
+        }
+        Ok((folder, settings))
     }
 
     /// Writes down the kernel variants that the run is made with. Others add up in other orders, so a run that goes on
@@ -176,18 +190,32 @@ impl RunFolder {
         append().map_err(Error::io("write", &path))
     }
 
-    /// Writes `report.html` from the other files; `title` and `device` are the run's.
+    /// Writes `report.html` from the other files; `title` and `device` are the run's, `details` those of the last epoch, and
+    /// `classes` the names of what they count.
     ///
     /// # Errors
     /// If one can't be read, or it can't be written.
-    pub fn write_report(&self, title: &str, device: &str) -> Result<()> {
+    pub fn write_report(
+        &self,
+        title: &str,
+        device: &str,
+        details: &Details,
+        classes: &[String],
+    ) -> Result<()> {
         let read = |path: &Path| fs::read_to_string(path).map_err(Error::io("read", path));
         let metrics = read(&self.metrics_path())?;
         let epochs: Vec<_> = metrics
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect();
-        let page = report::html(title, device, &epochs, &read(&self.settings_path())?);
+        let matrix = report::confusion(details, classes);
+        let page = report::html(
+            title,
+            device,
+            &epochs,
+            &matrix,
+            &read(&self.settings_path())?,
+        );
         write_whole(&self.path.join(REPORT), page.as_bytes())
     }
 

@@ -10,6 +10,8 @@ pub(super) struct StepInputs {
     pub cursor: usize,
     /// Samples that count.
     pub valid: usize,
+    /// Tokens of a sample; rows of what is no text.
+    pub tokens: usize,
     /// Steps before this one.
     pub step: u64,
     /// The optimizer's own.
@@ -20,6 +22,7 @@ pub(super) struct StepInputs {
 enum Source {
     Cursor,
     Valid,
+    ValidTokens,
     Step,
     InverseValid,
     Optimizer(usize),
@@ -41,6 +44,7 @@ impl Rows {
         let source = |name: &String| match name.as_str() {
             "cursor" => Ok(Source::Cursor),
             "valid" => Ok(Source::Valid),
+            "valid_tokens" => Ok(Source::ValidTokens),
             "step" => Ok(Source::Step),
             "inverse_valid" => Ok(Source::InverseValid),
             other => own
@@ -65,6 +69,7 @@ impl Rows {
         let values = self.sources.iter().map(|source| match *source {
             Source::Cursor => Scalar::from(step.cursor),
             Source::Valid => Scalar::from(step.valid),
+            Source::ValidTokens => Scalar::from(step.valid * step.tokens),
             Source::Step => Scalar::U32(step.step as u32),
             Source::InverseValid => Scalar::F32(1.0 / step.valid as f32),
             Source::Optimizer(index) => Scalar::F32(step.optimizer[index].1),
@@ -89,19 +94,27 @@ mod tests {
             lr: 0.5,
             ..Sgd::default()
         };
-        let names =
-            ["optimizer.lr", "valid", "inverse_valid", "step", "cursor"].map(str::to_string);
+        let names = [
+            "optimizer.lr",
+            "valid",
+            "inverse_valid",
+            "step",
+            "cursor",
+            "valid_tokens",
+        ]
+        .map(str::to_string);
         let mut rows = Rows::new(&names, &optimizer).unwrap();
         rows.push(&StepInputs {
             cursor: 12,
             valid: 4,
+            tokens: 3,
             step: 3,
             optimizer: optimizer.scalars(4, 0.5),
         });
         use Scalar::{F32, U32};
         assert_eq!(
             rows.values(),
-            [F32(0.5), U32(4), F32(0.25), U32(3), U32(12)]
+            [F32(0.5), U32(4), F32(0.25), U32(3), U32(12), U32(12)]
         );
     }
 

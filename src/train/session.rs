@@ -1,17 +1,19 @@
-//! The training loop: epochs of steps, evaluation, checkpoints, and what is told about them.
+//! The training loop: epochs of steps, checkpoints, and what is told about them.
+
+mod evaluate;
 
 use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, suggest_batch};
-use super::graphs::{METRICS, evaluation_graph, training_graph};
+use super::graphs::{METRICS, Target, details, evaluation_graph, training_graph};
 use super::loaded::{Loaded, load, placed};
 use super::pace::Pace;
-use super::reports::{EpochReport, Evaluation, Observer, StepReport, epoch_line};
+use super::reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
 use super::run_folder::RunFolder;
 use super::scalars::{Rows, StepInputs};
 use super::source;
 use super::weights::{self, Checkpoint};
 use crate::cpu::Tensor;
-use crate::data::{Dataset, ImageSet};
+use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
 use crate::graph::Graph;
@@ -73,8 +75,9 @@ impl<'e> Session<'e> {
         engine: &'e Engine,
         settings: Settings,
         network: Network,
-        dataset: Dataset,
+        dataset: impl Into<Dataset<Samples>>,
     ) -> Result<Session<'e>> {
+        let dataset = dataset.into();
         check_fit(&network, &dataset, &settings)?;
         let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
         let (shape, streamed) = placed(engine, &settings, "train", &train, settings.batch);
@@ -109,8 +112,9 @@ impl<'e> Session<'e> {
         engine: &'e Engine,
         settings: Settings,
         network: Network,
-        test: ImageSet,
+        test: impl Into<Samples>,
     ) -> Result<Session<'e>> {
+        let test = test.into();
         check_set(&network, &test, "test")?;
         Self::prepare(engine, settings, network, Arc::new(test))
     }
@@ -119,7 +123,7 @@ impl<'e> Session<'e> {
         engine: &'e Engine,
         settings: Settings,
         network: Network,
-        test: Arc<ImageSet>,
+        test: Arc<Samples>,
     ) -> Result<Session<'e>> {
         let batch = settings.batch.min(test.len());
         let (shape, streamed) = placed(engine, &settings, "test", &test, batch);
@@ -139,6 +143,11 @@ impl<'e> Session<'e> {
         }
         for name in METRICS {
             memory.set(engine, name, &Tensor::zeros(&TensorType::f32([])))?;
+        }
+        if shape.target == Target::Class {
+            for (name, ty) in details(network.classes) {
+                memory.set(engine, name, &Tensor::zeros(&ty))?;
+            }
         }
         let data = load(engine, &mut memory, shape, streamed, test)?;
         let test = Stage::new(engine, &memory, &settings, graph, data)?;
@@ -179,6 +188,14 @@ impl<'e> Session<'e> {
     /// Makes the run end after `epochs` epochs in all.
     pub fn extend(&mut self, epochs: u32) {
         self.settings.epochs = epochs;
+    }
+
+    /// What the scores in the reports are.
+    pub fn measure(&self) -> Measure {
+        match self.test.data.shape.target {
+            Target::Class | Target::NextToken => Measure::Accuracy,
+            Target::Values { .. } => Measure::MeanAbsoluteError,
+        }
     }
 
     /// Steps done so far.
@@ -275,7 +292,12 @@ impl<'e> Session<'e> {
                 folder.add_metrics(&epoch_line(&report))?;
                 folder.add_checkpoint(&self.checkpoint()?)?;
                 self.save_model(&folder.model_path())?;
-                folder.write_report(&self.title(), &self.engine.name())?;
+                folder.write_report(
+                    &self.title(),
+                    &self.engine.name(),
+                    &self.details()?,
+                    &self.settings.data.classes,
+                )?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
@@ -330,9 +352,9 @@ impl<'e> Session<'e> {
         Ok(EpochReport {
             epoch,
             train_loss: totals.loss / count,
-            train_accuracy: totals.correct / count,
+            train_score: totals.score / count,
             test,
-            images_per_s: count / seconds,
+            samples_per_s: count / seconds,
             seconds,
         })
     }
@@ -351,6 +373,7 @@ impl<'e> Session<'e> {
             self.settings.seed,
             self.epoch,
         );
+        let tokens = data.shape.sample[0];
         // A run whose steps ended within an epoch goes on there.
         let full = self.steps_of_epoch();
         let first = self.step % full;
@@ -380,6 +403,7 @@ impl<'e> Session<'e> {
                     self.step + i,
                     cursor,
                     valid,
+                    tokens,
                 ));
             }
             if let Some(stream) = &stream {
@@ -434,10 +458,12 @@ impl<'e> Session<'e> {
     }
 
     fn read_totals(&self, samples: u64) -> Result<Totals> {
-        let value = |name: &str| Ok(f64::from(self.memory.get(self.engine, name)?.reals()[0]));
+        let value = |name: &str| -> Result<f64> {
+            Ok(f64::from(self.memory.get(self.engine, name)?.reals()[0]))
+        };
         Ok(Totals {
             loss: value(METRICS[0])?,
-            correct: value(METRICS[1])?,
+            score: value(METRICS[1])?,
             samples,
         })
     }
@@ -474,67 +500,11 @@ impl<'e> Session<'e> {
             step: done.end,
             steps,
             loss: totals.loss / count,
-            accuracy: totals.correct / count,
+            score: totals.score / count,
+            measure: self.measure(),
             samples_per_second: count / elapsed,
             time_left: Duration::from_secs_f64((each * left as f64).min(1e9)),
         }
-    }
-
-    /// Loss and accuracy on the test set.
-    ///
-    /// # Errors
-    /// If the device failed.
-    pub fn evaluate(&mut self) -> Result<Evaluation> {
-        self.evaluate_each(|_, _| Ok(()))
-    }
-
-    /// The same, handing the logits of every batch to `take` with the number of them that count.
-    ///
-    /// # Errors
-    /// If the device or `take` failed.
-    pub fn evaluate_with(
-        &mut self,
-        take: impl FnMut(Tensor<f32>, usize) -> Result<()>,
-    ) -> Result<Evaluation> {
-        let mut take = take;
-        let engine = self.engine;
-        self.evaluate_each(move |runner, valid| take(runner.output(engine, "logits")?, valid))
-    }
-
-    fn evaluate_each(
-        &mut self,
-        mut after: impl FnMut(&Runner, usize) -> Result<()>,
-    ) -> Result<Evaluation> {
-        let planned = self.planned_steps();
-        let Session {
-            engine,
-            settings,
-            memory,
-            test: Stage { runner, data, rows },
-            step,
-            ..
-        } = self;
-        let (samples, batch) = (data.set.len(), data.shape.batch);
-        zero_metrics(engine, memory)?;
-        let order = source::order(samples, false, 0, 0);
-        let stream = data.begin(engine, memory, order, 0)?;
-        for at in (0..samples).step_by(batch) {
-            let valid = batch.min(samples - at);
-            rows.clear();
-            rows.push(&inputs(settings, planned, *step, data.cursor(at), valid));
-            if let Some(stream) = &stream {
-                data.feed(engine, memory, stream)?;
-            }
-            runner.run(engine, memory, 1, rows.values())?;
-            after(runner, valid)?;
-        }
-        let totals = self.read_totals(samples as u64)?;
-        let count = samples as f64;
-        Ok(Evaluation {
-            loss: totals.loss / count,
-            accuracy: totals.correct / count,
-            count: samples,
-        })
     }
 }
 
@@ -542,15 +512,15 @@ impl<'e> Session<'e> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     loss: f64,
-    correct: f64,
+    score: f64,
     samples: u64,
 }
 
 fn totals(values: Option<&[f32]>, samples: Option<u64>) -> Totals {
     match (values, samples) {
-        (Some(&[loss, correct]), Some(samples)) => Totals {
+        (Some(&[loss, score]), Some(samples)) => Totals {
             loss: f64::from(loss),
-            correct: f64::from(correct),
+            score: f64::from(score),
             samples,
         },
         _ => Totals::default(),
@@ -558,12 +528,20 @@ fn totals(values: Option<&[f32]>, samples: Option<u64>) -> Totals {
 }
 
 /// What the scalar inputs of step number `step`, from 0, of `planned` are computed from.
-fn inputs(settings: &Settings, planned: u64, step: u64, cursor: usize, valid: usize) -> StepInputs {
+fn inputs(
+    settings: &Settings,
+    planned: u64,
+    step: u64,
+    cursor: usize,
+    valid: usize,
+    tokens: usize,
+) -> StepInputs {
     let optimizer = settings.optimizer.optimizer();
     let lr = settings.schedule.lr(optimizer.lr(), step + 1, planned);
     StepInputs {
         cursor,
         valid,
+        tokens,
         step,
         optimizer: optimizer.scalars(step + 1, lr),
     }

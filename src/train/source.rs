@@ -1,9 +1,9 @@
 //! How samples reach the device: the whole set once, or batch by batch from a thread that reads ahead.
 
+use super::graphs::{DataShape, Layout, Target};
 use crate::cpu::Tensor;
-use crate::data::{ImageSet, sequential, shuffled};
+use crate::data::{RowSet, Rows, Samples, Targets, sequential, shuffled};
 use crate::error::{Error, Result};
-use crate::tensor::TensorType;
 use std::sync::{Arc, mpsc};
 
 /// Bytes packed four to a word, little endian, the last word filled up with zeros.
@@ -31,33 +31,193 @@ pub(super) fn order(samples: usize, shuffle: bool, seed: u64, epoch: u32) -> Vec
     }
 }
 
-/// A batch that was put together on the host.
+/// The shape of `set` on the device, whole, or as one batch of it.
+pub(super) fn shape_of(
+    set: &Samples,
+    name: &'static str,
+    batch: usize,
+    streamed: bool,
+) -> DataShape {
+    let samples = if streamed { batch } else { set.len() };
+    let (layout, target) = match set {
+        Samples::Images(_) => (Layout::Bytes, Target::Class),
+        Samples::Rows(set) => {
+            let rows = if streamed {
+                batch * set.span()
+            } else {
+                set.rows.len()
+            };
+            let length = set.length;
+            let layout = match set.rows {
+                Rows::Floats { columns, .. } => Layout::Rows {
+                    rows,
+                    columns,
+                    length,
+                },
+                Rows::Tokens { .. } => Layout::Tokens { rows, length },
+            };
+            let target = match set.targets {
+                Targets::Classes(_) => Target::Class,
+                Targets::NextToken => Target::NextToken,
+                Targets::Values {
+                    columns,
+                    offset,
+                    length,
+                    ..
+                } => Target::Values {
+                    columns,
+                    offset,
+                    length,
+                },
+            };
+            (layout, target)
+        }
+    };
+    DataShape {
+        set: name,
+        samples,
+        batch,
+        sample: set.shape(),
+        layout,
+        target,
+    }
+}
+
+/// Bytes of the largest tensor of `set` on the device.
+pub(super) fn largest_tensor(set: &Samples) -> u64 {
+    let bytes = match set {
+        Samples::Images(set) => set.images.len(),
+        Samples::Rows(set) => {
+            let numbers = match &set.rows {
+                Rows::Floats { values, .. } => values.len(),
+                Rows::Tokens { tokens, .. } => tokens.len(),
+            };
+            let targets = match &set.targets {
+                Targets::Values { values, .. } => values.len(),
+                Targets::Classes(_) | Targets::NextToken => 0,
+            };
+            4 * numbers.max(targets).max(set.starts.len())
+        }
+    };
+    bytes as u64
+}
+
+/// The variables of a whole set, by the part of their name that tells them apart.
+pub(super) fn variables(set: &Samples) -> Vec<(&'static str, Tensor<f32>)> {
+    let index = |values: &[u32]| Tensor::index([values.len()], values.to_vec());
+    match set {
+        Samples::Images(set) => {
+            let words = pack(&set.images);
+            vec![
+                ("images", Tensor::index([words.len()], words)),
+                ("labels", index(&set.labels)),
+            ]
+        }
+        Samples::Rows(set) => {
+            let table = |values: &[f32], columns: usize| {
+                Tensor::real([set.rows.len(), columns], values.to_vec())
+            };
+            let rows = match &set.rows {
+                Rows::Floats { values, columns } => table(values, *columns),
+                Rows::Tokens { tokens, .. } => index(tokens),
+            };
+            let mut variables = vec![("rows", rows), ("starts", index(&set.starts))];
+            match &set.targets {
+                Targets::Classes(labels) => variables.push(("labels", index(labels))),
+                Targets::Values {
+                    values, columns, ..
+                } => variables.push(("values", table(values, *columns))),
+                Targets::NextToken => {}
+            }
+            variables
+        }
+    }
+}
+
+/// A batch that was put together on the host: what [`variables`] gives of a set that has these samples alone.
 pub(super) struct HostBatch {
-    pub images: Tensor<f32>,
-    pub labels: Tensor<f32>,
+    batch: usize,
+    pub variables: Vec<(&'static str, Tensor<f32>)>,
 }
 
 impl HostBatch {
-    fn new(set: &ImageSet, batch: usize) -> Self {
-        let bytes = batch * set.height * set.width * set.channels;
-        HostBatch {
-            images: Tensor::zeros(&TensorType::u32([bytes.div_ceil(4)])),
-            labels: Tensor::zeros(&TensorType::u32([batch])),
+    /// Room for a batch.
+    pub fn new(set: &Samples, batch: usize) -> Self {
+        let shape = shape_of(set, "", batch, true);
+        let zeros = |name, ty| (name, Tensor::zeros(&ty));
+        let mut variables = match set {
+            Samples::Images(_) => vec![zeros("images", shape.images())],
+            Samples::Rows(_) => vec![
+                zeros("rows", shape.rows()),
+                zeros("starts", shape.per_sample()),
+            ],
+        };
+        match shape.target {
+            Target::Class => variables.push(zeros("labels", shape.per_sample())),
+            Target::Values { .. } => variables.push(zeros("values", shape.values())),
+            Target::NextToken => {}
         }
+        HostBatch { batch, variables }
     }
 
     /// Takes the samples `indices` of `set`, the last of them again until the batch is full. `bytes` is scratch.
-    fn fill(&mut self, set: &ImageSet, indices: &[u32], bytes: &mut Vec<u8>) {
+    fn fill(&mut self, set: &Samples, indices: &[u32], bytes: &mut Vec<u8>) {
         let last = indices.len() - 1;
-        bytes.clear();
-        for (i, label) in self.labels.indices_mut().iter_mut().enumerate() {
-            let index = indices[i.min(last)] as usize;
-            bytes.extend_from_slice(set.image(index));
-            *label = set.labels[index];
+        let index = |i: usize| indices[i.min(last)] as usize;
+        for (name, tensor) in &mut self.variables {
+            match (*name, set) {
+                ("images", Samples::Images(set)) => {
+                    bytes.clear();
+                    (0..self.batch).for_each(|i| bytes.extend_from_slice(set.image(index(i))));
+                    for (place, word) in tensor.indices_mut().iter_mut().zip(words(bytes)) {
+                        *place = word;
+                    }
+                }
+                ("labels", set) => {
+                    let labels = set.labels().unwrap_or_default();
+                    for (i, label) in tensor.indices_mut().iter_mut().enumerate() {
+                        *label = labels[index(i)];
+                    }
+                }
+                ("starts", Samples::Rows(set)) => {
+                    for (i, start) in tensor.indices_mut().iter_mut().enumerate() {
+                        *start = (i * set.span()) as u32;
+                    }
+                }
+                ("values", Samples::Rows(set)) => {
+                    if let Targets::Values {
+                        values, columns, ..
+                    } = &set.targets
+                    {
+                        copy_rows(tensor.reals_mut(), values, *columns, set, index);
+                    }
+                }
+                (_, Samples::Rows(set)) => match &set.rows {
+                    Rows::Floats { values, columns } => {
+                        copy_rows(tensor.reals_mut(), values, *columns, set, index);
+                    }
+                    Rows::Tokens { tokens, .. } => {
+                        copy_rows(tensor.indices_mut(), tokens, 1, set, index)
+                    }
+                },
+                (_, Samples::Images(_)) => {}
+            }
         }
-        for (place, word) in self.images.indices_mut().iter_mut().zip(words(bytes)) {
-            *place = word;
-        }
+    }
+}
+
+/// Copies the rows that each sample of a batch needs, one sample after another.
+fn copy_rows<E: Copy>(
+    places: &mut [E],
+    values: &[E],
+    columns: usize,
+    set: &RowSet,
+    index: impl Fn(usize) -> usize,
+) {
+    let length = set.span() * columns;
+    for (i, rows) in places.chunks_exact_mut(length).enumerate() {
+        let first = set.starts[index(i)] as usize * columns;
+        rows.copy_from_slice(&values[first..first + length]);
     }
 }
 
@@ -69,7 +229,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Starts the thread that puts the batches of `order` together.
-    pub fn new(set: Arc<ImageSet>, order: Vec<u32>, batch: usize) -> Stream {
+    pub fn new(set: Arc<Samples>, order: Vec<u32>, batch: usize) -> Stream {
         const AHEAD: usize = 4;
         let (sender, filled) = mpsc::sync_channel(AHEAD);
         // Room for all there are: those ahead, the one that is filled and the one that is read.
@@ -107,6 +267,7 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ImageSet;
 
     #[test]
     fn bytes_are_packed_little_endian_and_filled_up() {
@@ -122,13 +283,42 @@ mod tests {
             width: 1,
             channels: 1,
         };
-        let stream = Stream::new(Arc::new(set), vec![2, 0, 1], 2);
+        let stream = Stream::new(Arc::new(set.into()), vec![2, 0, 1], 2);
         let first = stream.next().unwrap();
-        assert_eq!(first.labels.indices(), [2, 0]);
+        assert_eq!(first.variables[1].1.indices(), [2, 0]);
         stream.give_back(first);
         let second = stream.next().unwrap();
-        assert_eq!(second.labels.indices(), [1, 1]);
-        assert_eq!(second.images.indices(), [0x0b0b]);
+        assert_eq!(second.variables[1].1.indices(), [1, 1]);
+        assert_eq!(second.variables[0].1.indices(), [0x0b0b]);
         assert!(stream.next().is_err());
+    }
+
+    #[test]
+    fn a_streamed_window_brings_its_rows_and_those_of_its_target() {
+        let set = RowSet {
+            rows: Rows::Floats {
+                values: (0..10).map(|i| i as f32).collect(),
+                columns: 2,
+            },
+            starts: vec![0, 2, 1],
+            length: 2,
+            targets: Targets::Values {
+                values: vec![10.0, 11.0, 12.0, 13.0, 14.0],
+                columns: 1,
+                offset: 2,
+                length: 1,
+            },
+        };
+        let stream = Stream::new(Arc::new(set.into()), vec![1, 2], 2);
+        let batch = stream.next().unwrap();
+        let [(_, rows), (_, starts), (_, values)] = &batch.variables[..] else {
+            panic!("rows, starts and values");
+        };
+        assert_eq!(
+            rows.reals(),
+            [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+        );
+        assert_eq!(starts.indices(), [0, 3]);
+        assert_eq!(values.reals(), [12.0, 13.0, 14.0, 11.0, 12.0, 13.0]);
     }
 }

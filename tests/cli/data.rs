@@ -9,9 +9,7 @@ const LABELS: &str = "good/train-labels-idx1-ubyte";
 fn a_data_folder_that_is_not_there_is_named() {
     let sandbox = Sandbox::new();
     let args = "train tiny.toml --data nowhere --batch 8 --device cpu --out run";
-    sandbox
-        .wgrad(args)
-        .fails(1, &["no data folder at nowhere", "IDX"]);
+    sandbox.wgrad(args).fails(1, &["no data at nowhere", "IDX"]);
     sandbox.holds_no_run();
 }
 
@@ -78,4 +76,311 @@ fn a_batch_larger_than_the_data_is_answered_with_one_that_is_not() {
     let args = "train tiny.toml --data good --batch 25 --device cpu --out run";
     sandbox.wgrad(args).fails(2, &["--batch 24"]);
     sandbox.holds_no_run();
+}
+
+/// A folder of images, three classes in a train and a test part, in which the class is a bright column.
+fn image_folder(sandbox: &Sandbox, name: &str) {
+    for (part, count) in [("train", 8), ("test", 3)] {
+        for class in ["ant", "bee", "cow"] {
+            let folder = sandbox.path(&format!("{name}/{part}/{class}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            for i in 0..count {
+                let bright = ["ant", "bee", "cow"]
+                    .iter()
+                    .position(|c| *c == class)
+                    .unwrap();
+                let pixel = |x, y| {
+                    image::Luma([if x as usize / 2 == bright {
+                        220
+                    } else {
+                        (x * 7 + y + i) as u8
+                    }])
+                };
+                let picture = image::GrayImage::from_fn(16, 12 + i, pixel);
+                picture.save(folder.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_images_is_shown_trained_and_measured() {
+    let sandbox = Sandbox::new();
+    image_folder(&sandbox, "pictures");
+    let told = sandbox
+        .wgrad("data show pictures --json --size 8 --sheet sheet.png")
+        .succeeds();
+    let shown = &told.json()[0];
+    assert_eq!(shown["format"], "folder");
+    assert_eq!(shown["classes"], serde_json::json!(["ant", "bee", "cow"]));
+    assert_eq!(
+        shown["parts"]["train"]["counts"],
+        serde_json::json!([8, 8, 8])
+    );
+    assert_eq!(
+        shown["parts"]["test"]["shape"],
+        serde_json::json!([8, 8, 3])
+    );
+    assert!(image::open(sandbox.path("sheet.png")).unwrap().height() > 3 * 56);
+    // Size and channels are those that the model takes.
+    sandbox
+        .wgrad("train tiny.toml --data pictures --batch 8 --device cpu --out run")
+        .succeeds();
+    let told = sandbox.wgrad("eval run --part train --json").succeeds();
+    assert_eq!(told.json()[0]["count"], 24);
+    sandbox
+        .wgrad("predict run pictures/test/bee/0.png")
+        .succeeds();
+}
+
+#[test]
+fn a_model_can_take_its_input_from_the_data() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "auto.toml",
+        super::sandbox::TINY.replace("[8, 8, 1]", "\"auto\""),
+    );
+    sandbox
+        .wgrad("train auto.toml --data good --batch 8 --device cpu --out run")
+        .succeeds();
+    let run = std::fs::read_to_string(sandbox.path("run/run.toml")).unwrap();
+    assert!(run.contains("input = [8, 8, 1]"), "{run}");
+    sandbox
+        .wgrad("plan auto.toml")
+        .fails(2, &["auto", "give it a shape"]);
+}
+
+#[test]
+fn what_is_no_data_is_told_with_what_would_be() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    sandbox
+        .wgrad("data show empty")
+        .fails(1, &["nothing in empty", ".npz"]);
+    sandbox.write("broken.npz", "PK\u{3}\u{4} no archive");
+    sandbox
+        .wgrad("data show broken.npz")
+        .fails(1, &["broken.npz is no NumPy archive"]);
+    sandbox
+        .wgrad("data show good --format cifar")
+        .fails(1, &["no training records in good"]);
+    sandbox
+        .wgrad("eval run --part validation")
+        .fails(2, &["run is not the folder of a run"]);
+    sandbox
+        .trained()
+        .wgrad("eval run --part validation")
+        .fails(1, &["no validation part"]);
+}
+
+const PEOPLE: &str = "age,city,paid\n20,Rome,no\n21,Rome,no\n22,Oslo,no\n?,Oslo,no\n60,Rome,yes\n61,Oslo,yes\n62,Rome,yes\n63,Oslo,yes\n";
+
+const DENSE: &str = "epochs = 30\nbatch = 4\noptimizer = { name = \"adam\", lr = 0.05 }\n[model]\nname = \"dense\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"dense\"\nunits = UNITS\n";
+
+#[test]
+fn a_table_is_trained_measured_and_predicted_with_the_columns_that_were_learned() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("people")).unwrap();
+    sandbox.write("people/train.csv", PEOPLE);
+    sandbox.write("people/test.csv", PEOPLE);
+    sandbox.write("dense.toml", DENSE.replace("UNITS", "2"));
+    let told = sandbox.wgrad("data show people --json").succeeds();
+    assert_eq!(told.json()[0]["target"], "paid");
+    assert_eq!(
+        told.json()[0]["columns"][1]["values"],
+        serde_json::json!(["Oslo", "Rome"])
+    );
+    let train = "train dense.toml --data people --device cpu --out run --json";
+    let told = sandbox.wgrad(train).succeeds();
+    assert_eq!(told.json().last().unwrap()["test_accuracy"], 1.0);
+    // Other columns in another order, a city that was not seen, and no column to predict.
+    sandbox.write("new.csv", "city,shoe,age\nParis,44,64\nRome,39,19\n");
+    let told = sandbox.wgrad("predict run new.csv --json").succeeds();
+    let classes: Vec<_> = told
+        .json()
+        .iter()
+        .map(|line| line["top"][0]["class"].clone())
+        .collect();
+    assert_eq!(classes, ["yes", "no"]);
+    assert!(
+        told.err.contains("note: 1 cells of column city") && told.err.contains("Paris"),
+        "{}",
+        told.err
+    );
+    // A table without parts is measured whole.
+    let told = sandbox
+        .wgrad("eval run --data people/test.csv --json")
+        .succeeds();
+    assert_eq!(told.json()[0]["count"], 8);
+    sandbox.write("ragged.csv", "age,city,paid\n1,Rome\n");
+    sandbox
+        .wgrad("eval run --data ragged.csv")
+        .fails(1, &["ragged.csv has 2 cells", "line 2", "have 3"]);
+}
+
+#[test]
+fn folds_are_trained_one_by_one_and_summed_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", PEOPLE);
+    sandbox.write("dense.toml", DENSE.replace("UNITS", "2"));
+    let told = sandbox
+        .wgrad(
+            "train dense.toml --data people.csv --device cpu --out runs --folds 4 --batch 2 --json",
+        )
+        .succeeds();
+    let last = told.json().pop().unwrap();
+    assert_eq!(
+        (&last["event"], &last["folds"]),
+        (&"folds".into(), &4.into())
+    );
+    assert!(last["mean_test_accuracy"].as_f64().unwrap() > 0.5);
+    let held_out = std::fs::read_to_string(sandbox.path("runs/fold-4/run.toml")).unwrap();
+    assert!(held_out.contains("folds = 4\nfold = 4\n"), "{held_out}");
+    let told = sandbox.wgrad("train --folds 1");
+    assert!(
+        told.code == Some(2) && told.err.contains("--folds"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn a_number_is_predicted_in_its_own_units() {
+    let sandbox = Sandbox::new();
+    let rows = (0..40).map(|i| format!("{i},{}\n", 100.0 + 2.5 * f64::from(i)));
+    sandbox.write("line.csv", format!("x,y\n{}", rows.collect::<String>()));
+    sandbox.write("dense.toml", DENSE.replace("UNITS", "1"));
+    let told = sandbox
+        .wgrad("train dense.toml --data line.csv --device cpu --out run --json --epochs 40")
+        .succeeds();
+    assert!(told.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.05);
+    sandbox.write("new.csv", "x\n20\n");
+    let told = sandbox.wgrad("predict run new.csv --json").succeeds();
+    assert!(
+        (told.json()[0]["value"].as_f64().unwrap() - 150.0).abs() < 3.0,
+        "{}",
+        told.out
+    );
+    sandbox.write("two.toml", DENSE.replace("UNITS", "2"));
+    sandbox
+        .wgrad("train two.toml --data line.csv --device cpu --out other")
+        .fails(
+            2,
+            &[
+                "1 numbers are to be predicted",
+                "give its last layer 1 units",
+            ],
+        );
+}
+
+#[test]
+fn eval_tells_what_was_taken_for_what() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    let told = sandbox.wgrad("eval run --json").succeeds();
+    let line = &told.json()[0];
+    let matrix: Vec<Vec<u64>> = serde_json::from_value(line["confusion"].clone()).unwrap();
+    // Nine test images, three of each class.
+    assert!(matrix.iter().all(|row| row.iter().sum::<u64>() == 3));
+    let right: u64 = (0..3).map(|class| matrix[class][class]).sum();
+    assert!((line["test_accuracy"].as_f64().unwrap() - right as f64 / 9.0).abs() < 1e-6);
+    assert!((0.0..=1.0).contains(&line["auc"].as_f64().unwrap()));
+    let told = sandbox.wgrad("eval run").succeeds();
+    assert!(
+        told.out.contains("AUC") && told.out.contains("precision"),
+        "{}",
+        told.out
+    );
+    let report = std::fs::read_to_string(sandbox.path("run/report.html")).unwrap();
+    assert!(report.contains("What was taken for what"));
+}
+
+#[test]
+fn augmented_pictures_are_drawn_and_trained_on_and_a_run_repeats() {
+    let sandbox = Sandbox::new();
+    let tiny = super::sandbox::TINY
+        .replace("name =", "[model]\nname =")
+        .replace("[[layer]]", "[[model.layer]]");
+    let augment = "batch = 8\ndata = \"good\"\n[augment]\nflip = true\ncrop = 1\nrotate = 10\nbrightness = 0.2\ncutout = 2\n";
+    sandbox.write("run.toml", format!("{augment}{tiny}"));
+    sandbox
+        .wgrad("data show run.toml --augmented --sheet sheet.png --columns 5")
+        .succeeds();
+    assert!(image::open(sandbox.path("sheet.png")).unwrap().width() > 5 * 56);
+    sandbox
+        .wgrad("data show good --augmented --sheet sheet.png")
+        .fails(2, &["[augment]"]);
+    let weights = |out: &str, epochs: &str| {
+        sandbox
+            .wgrad(&format!("train run.toml --device cpu --out {out} {epochs}"))
+            .succeeds();
+        std::fs::read(sandbox.path(&format!("{out}/model.safetensors"))).unwrap()
+    };
+    let whole = weights("whole", "--epochs 2");
+    weights("part", "--epochs 1");
+    sandbox.wgrad("train --resume part --epochs 2").succeeds();
+    assert!(
+        std::fs::read(sandbox.path("part/model.safetensors")).unwrap() == whole,
+        "a resumed run sees other pictures"
+    );
+}
+
+#[test]
+fn a_series_is_trained_and_what_follows_is_predicted() {
+    let sandbox = Sandbox::new();
+    let row = |i: usize| format!("day {i},{}\n", if i.is_multiple_of(2) { 10 } else { 20 });
+    sandbox.write(
+        "series.csv",
+        format!("date,load\n{}", (0..80).map(row).collect::<String>()),
+    );
+    let series = "batch = 8\n[data]\nsource = \"series.csv\"\nformat = \"series\"\ncontext = 4\nhorizon = 2\n";
+    let dense = "optimizer = { name = \"adam\", lr = 0.05 }\n";
+    let model = "[model]\nname = \"linear\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 2\n";
+    sandbox.write("run.toml", format!("epochs = 20\n{dense}{series}{model}"));
+    let told = sandbox
+        .wgrad("train run.toml --device cpu --out run --json")
+        .succeeds();
+    assert!(
+        told.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.1,
+        "{}",
+        told.out
+    );
+    let told = sandbox.wgrad("predict run series.csv --json").succeeds();
+    let values: Vec<f64> = told
+        .json()
+        .iter()
+        .map(|line| line["values"]["load"].as_f64().unwrap())
+        .collect();
+    // The last day is odd.
+    assert!(
+        (values[0] - 10.0).abs() < 1.0 && (values[1] - 20.0).abs() < 1.0,
+        "{values:?}"
+    );
+    sandbox.write("short.csv", "date,load\nday 1,10\n");
+    sandbox
+        .wgrad("predict run short.csv")
+        .fails(1, &["has 1 rows", "predicts from 4"]);
+}
+
+#[test]
+fn texts_are_shown_and_one_that_is_too_short_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "poem.txt",
+        "so much depends upon a red wheel barrow. ".repeat(40),
+    );
+    let told = sandbox.wgrad("data show poem.txt --json").succeeds();
+    assert_eq!(told.json()[0]["format"], "text");
+    assert_eq!(
+        told.json()[0]["parts"]["train"]["shape"],
+        serde_json::json!([128])
+    );
+    sandbox.write("short.txt", "so much");
+    sandbox
+        .wgrad("data show short.txt")
+        .fails(1, &["short.txt gives 5 tokens", "data.context"]);
+    sandbox.write("bytes.txt", [0xff, 0xfe, 0x00]);
+    sandbox
+        .wgrad("data show bytes.txt")
+        .fails(1, &["not UTF-8 text at byte 0"]);
 }

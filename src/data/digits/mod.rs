@@ -35,8 +35,10 @@ pub fn digits(seed: u64, train: usize, test: usize) -> Dataset {
     Dataset {
         name: "digits".to_owned(),
         train: draw_set(seed, train, Purpose::TrainDigits, Purpose::TrainDigitLabels),
+        validation: None,
         test: draw_set(seed, test, Purpose::TestDigits, Purpose::TestDigitLabels),
         classes: (0..CLASSES).map(|class| class.to_string()).collect(),
+        notes: Vec::new(),
     }
 }
 

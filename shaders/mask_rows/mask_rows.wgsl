@@ -1,0 +1,25 @@
+// The rows of x before the valid count, zeros in place of the others. One invocation an element.
+#import shared/grid
+struct Params {
+    first_workgroup: u32,
+    elements: u32,
+    // Elements of a row.
+    row: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> valid: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(id, count) * 64u + lane;
+    if (i >= params.elements) {
+        return;
+    }
+    out[i] = select(0.0, x[i], i / params.row < valid[0]);
+}

@@ -1,0 +1,306 @@
+//! `wgrad data`
+
+use super::{note, print_line, settings_of};
+use anyhow::Context as _;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use wgrad::data::{
+    self, ChannelStats, ColumnKind, Dataset, Format, ImageSet, Part, Samples, contact_sheet,
+    save_sheet,
+};
+use wgrad::settings::{DataSettings, Settings};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Say what a data set holds, and draw a contact sheet of it
+    Show(Box<Show>),
+}
+
+#[derive(clap::Args)]
+struct Show {
+    /// Data: a file or folder, `digits`, or a settings file whose data to show
+    #[arg(value_name = "PATH|run.toml")]
+    source: String,
+    /// What it holds [default: found out by looking]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Column of a table to predict
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Image files: rows and columns to bring them to
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Image files: 1 for grey, 3 for colour
+    #[arg(long)]
+    channels: Option<usize>,
+    /// Leave out, and tell of, files that can't be read
+    #[arg(long)]
+    skip_bad: bool,
+    /// Write a picture with samples of every class, a row each
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
+    /// Show on the sheet one sample of each class and what `[augment]` of the settings file makes of it
+    #[arg(long, requires = "sheet")]
+    augmented: bool,
+    /// Samples in a row of the sheet
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..))]
+    columns: u8,
+    /// The part whose samples the sheet shows
+    #[arg(long, value_enum, default_value = "train")]
+    part: Part,
+    /// Print one JSON line and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Command::Show(args) = args.command;
+    show(&args)
+}
+
+impl Show {
+    fn settings(&self) -> wgrad::Result<Settings> {
+        let mut settings = if self.source.ends_with(".toml") {
+            settings_of(&self.source)?
+        } else {
+            Settings {
+                data: DataSettings {
+                    source: self.source.clone(),
+                    ..DataSettings::default()
+                },
+                ..Settings::default()
+            }
+        };
+        let data = &mut settings.data;
+        data.format = self.format.or(data.format);
+        data.size = self.size.map(|side| [side, side]).or(data.size);
+        data.channels = self.channels.or(data.channels);
+        data.target = self.target.clone().or(data.target.take());
+        data.skip_bad |= self.skip_bad;
+        Ok(settings)
+    }
+}
+
+fn show(args: &Show) -> anyhow::Result<ExitCode> {
+    let mut settings = args.settings()?;
+    settings.data.check()?;
+    let format = match settings.data.format {
+        Some(format) => format,
+        None => data::detect(&settings.data.source).map_err(wgrad::Error::from)?,
+    };
+    let dataset = settings.load_data()?;
+    dataset.notes.iter().for_each(note);
+    if let Some(path) = &args.sheet {
+        write_sheet(args, &settings, &dataset, path)?;
+    }
+    if args.json {
+        return print_json(format, &settings, &dataset);
+    }
+    print_line(format_args!("{}: {format}", dataset.name))?;
+    for (name, set) in parts(&dataset) {
+        print_line(format_args!(
+            "{name}: {} {} of {}",
+            set.len(),
+            set.noun(),
+            shape_in_words(set)
+        ))?;
+    }
+    if let Some(images) = dataset.train.images() {
+        let stats = ChannelStats::of(images);
+        print_line(format_args!(
+            "mean {} and standard deviation {} of the training pixels, of 0 to 1",
+            listed(&stats.mean),
+            listed(&stats.std)
+        ))?;
+    }
+    for column in &settings.data.columns {
+        print_line(format_args!(
+            "column {}: {}",
+            column.name,
+            column_in_words(&column.kind)
+        ))?;
+    }
+    if let Some(target) = &settings.data.target {
+        let scale = settings
+            .data
+            .scale
+            .map(|scale| format!(" (mean {:.4}, deviation {:.4})", scale.mean, scale.std));
+        print_line(format_args!(
+            "to predict: {target}{}",
+            scale.unwrap_or_default()
+        ))?;
+    }
+    print_classes(&dataset)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_classes(dataset: &Dataset<Samples>) -> anyhow::Result<()> {
+    if dataset.classes.is_empty() {
+        return Ok(());
+    }
+    let sets: Vec<_> = parts(dataset).collect();
+    let width = dataset
+        .classes
+        .iter()
+        .map(|name| name.chars().count())
+        .max();
+    let width = width.unwrap_or(0).max("class".len());
+    let heads: String = sets.iter().map(|(name, _)| format!("{name:>12}")).collect();
+    print_line(format_args!("{:width$}{heads}", "class"))?;
+    for (class, name) in dataset.classes.iter().enumerate() {
+        let counts = sets
+            .iter()
+            .map(|(_, set)| format!("{:>12}", count(set, class)));
+        print_line(format_args!("{name:width$}{}", counts.collect::<String>()))?;
+    }
+    Ok(())
+}
+
+fn parts(dataset: &Dataset<Samples>) -> impl Iterator<Item = (&'static str, &Samples)> {
+    let parts = [
+        ("train", Some(&dataset.train)),
+        ("validation", dataset.validation.as_ref()),
+        ("test", Some(&dataset.test)),
+    ];
+    parts
+        .into_iter()
+        .filter_map(|(name, set)| Some((name, set?)))
+}
+
+fn shape_in_words(set: &Samples) -> String {
+    match set.shape()[..] {
+        [height, width, 1] => format!("{height} x {width}, grey"),
+        [height, width, 3] => format!("{height} x {width}, colour"),
+        [height, width, channels] => format!("{height} x {width}, {channels} channels"),
+        [columns] => format!("{columns} numbers"),
+        ref shape => format!("{shape:?}"),
+    }
+}
+
+fn column_in_words(kind: &ColumnKind) -> String {
+    match kind {
+        ColumnKind::Number { mean, std, missing } => format!(
+            "numbers, mean {mean:.4}, standard deviation {std:.4}{}",
+            if *missing { ", some missing" } else { "" }
+        ),
+        ColumnKind::Category { values } => {
+            let shown: Vec<&str> = values
+                .iter()
+                .take(6)
+                .map(|value| match &**value {
+                    "" => "(missing)",
+                    value => value,
+                })
+                .collect();
+            let more = if values.len() > 6 { ", …" } else { "" };
+            format!("{} categories: {}{more}", values.len(), shown.join(", "))
+        }
+    }
+}
+
+fn count(set: &Samples, class: usize) -> usize {
+    let labels = set.labels().unwrap_or_default();
+    labels
+        .iter()
+        .filter(|&&label| label as usize == class)
+        .count()
+}
+
+fn listed(values: &[f32]) -> String {
+    let values: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
+    values.join(", ")
+}
+
+fn print_json(
+    format: Format,
+    settings: &Settings,
+    dataset: &Dataset<Samples>,
+) -> anyhow::Result<ExitCode> {
+    let stats = dataset.train.images().map(ChannelStats::of);
+    let parts: serde_json::Map<String, serde_json::Value> = parts(dataset)
+        .map(|(name, set)| {
+            let counts: Vec<usize> = (0..dataset.classes.len())
+                .map(|class| count(set, class))
+                .collect();
+            (
+                name.to_string(),
+                json!({"samples": set.len(), "shape": set.shape(), "counts": counts}),
+            )
+        })
+        .collect();
+    print_line(json!({
+        "name": dataset.name,
+        "format": format,
+        "classes": dataset.classes,
+        "parts": parts,
+        "mean": stats.as_ref().map(|stats| &stats.mean),
+        "std": stats.as_ref().map(|stats| &stats.std),
+        "target": settings.data.target,
+        "columns": settings.data.columns,
+        "notes": dataset.notes,
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_sheet(
+    args: &Show,
+    settings: &Settings,
+    dataset: &Dataset<Samples>,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let set = match args.part {
+        Part::Train => &dataset.train,
+        Part::Test => &dataset.test,
+        Part::Validation => dataset
+            .validation
+            .as_ref()
+            .context("there is no validation part to draw")?,
+    };
+    let set = set
+        .images()
+        .with_context(|| format!("a sheet shows images, and {} has none", dataset.name))?;
+    let columns = usize::from(args.columns);
+    let sheet = match args.augmented {
+        true => contact_sheet(
+            &augmented(settings, set, columns)?,
+            &dataset.classes,
+            columns,
+        ),
+        false => contact_sheet(set, &dataset.classes, columns),
+    };
+    Ok(save_sheet(&sheet, path)?)
+}
+
+/// The first picture of each class, and others that `[augment]` makes of it.
+fn augmented(settings: &Settings, set: &ImageSet, columns: usize) -> anyhow::Result<ImageSet> {
+    if settings.augment.is_off() {
+        return Err(wgrad::Error::Config(
+            "nothing is augmented: name a settings file with an [augment] table".to_string(),
+        )
+        .into());
+    }
+    settings.augment.check()?;
+    let scale = [&settings.data.mean, &settings.data.std].map(|x| x.as_deref().unwrap_or_default());
+    let mut shown = ImageSet {
+        images: Vec::new(),
+        labels: Vec::new(),
+        ..*set
+    };
+    for class in 0..settings.data.classes.len() as u32 {
+        if let Some(index) = set.labels.iter().position(|&label| label == class) {
+            let samples =
+                settings
+                    .augment
+                    .samples(set, index, columns - 1, scale, settings.seed)?;
+            shown.extend(&samples);
+        }
+    }
+    Ok(shown)
+}

@@ -1,0 +1,91 @@
+//! What the readers of files share.
+
+use super::DataError;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The most bytes that a file of names may hold.
+const MAX_NAMES_BYTES: u64 = 64 << 10;
+/// The most bytes of one file of data.
+pub(super) const MAX_BYTES: u64 = 4 << 30;
+
+/// The bytes of `path`, if they are not too many.
+pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>, DataError> {
+    read_at_most(path, MAX_BYTES)
+}
+
+fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
+    let unreadable = |source| DataError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(DataError::unusable(
+            path,
+            format!("is over {most} bytes long: split it, or check what it is"),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// What is in `dir`, sorted by name; names that begin with a dot are left out.
+pub(super) fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let unreadable = |source| DataError::Unreadable {
+        path: dir.to_owned(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The class names in `path`, one a line.
+pub(super) fn class_names(path: &Path) -> Result<Vec<String>, DataError> {
+    let problem = |problem: String| DataError::ClassNames {
+        path: path.to_owned(),
+        problem,
+    };
+    let bytes = match read_at_most(path, MAX_NAMES_BYTES) {
+        Err(DataError::Unusable { .. }) => {
+            return Err(problem(format!("is over {MAX_NAMES_BYTES} bytes long")));
+        }
+        other => other?,
+    };
+    let text = String::from_utf8(bytes).map_err(|_| problem("is not UTF-8 text".to_owned()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end();
+    let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+    if names.is_empty() {
+        return Err(problem("is empty".to_owned()));
+    }
+    if let Some(line) = names.iter().position(String::is_empty) {
+        return Err(problem(format!("has a blank line {}", line + 1)));
+    }
+    Ok(names)
+}
+
+/// What a data set in `path` is called: the name of the folder or file.
+pub(super) fn set_name(path: &Path) -> String {
+    let whole = path.canonicalize();
+    let whole = whole.as_deref().unwrap_or(path);
+    let name = if whole.is_file() {
+        whole.file_stem()
+    } else {
+        whole.file_name()
+    };
+    name.map_or_else(
+        || "data".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}

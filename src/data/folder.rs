@@ -1,0 +1,312 @@
+//! Folders of image files, one folder a class, as PyTorch's `ImageFolder` has them: `train/cat/1.png`, `test/dog/2.jpg`; or
+//! `cat/1.png` without parts, which are then split off by the seed.
+
+use super::files::sorted_entries;
+use super::load::Found;
+use super::picture::{PictureShape, decode, read_picture};
+use super::{DataError, DataSettings, Fit, ImageSet, Parts};
+use crate::error::Error;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+const TRAIN: [&str; 2] = ["train", "training"];
+const VALIDATION: [&str; 4] = ["val", "valid", "validation", "dev"];
+const TEST: [&str; 2] = ["test", "testing"];
+/// Endings of files that are taken for images; what they are is read from their first bytes.
+const ENDINGS: [&str; 15] = [
+    "png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "qoi", "tga", "pnm", "ppm", "pgm",
+    "pbm", "jfif",
+];
+/// The most bytes of pixels in a part.
+const MAX_PIXELS: usize = 16 << 30;
+
+/// Whether `dir` has a folder of images for each class, in parts or not.
+pub(super) fn looks_like(dir: &Path) -> bool {
+    let root = part(dir, &TRAIN).unwrap_or_else(|| dir.to_owned());
+    class_folders(&root).is_ok_and(|classes| classes.iter().any(|(_, files)| !files.is_empty()))
+}
+
+/// Loads a folder of images. Where the settings say no size the first image's is taken, and colour.
+///
+/// # Errors
+/// Names the file that can't be read, or the folder that is missing or empty.
+pub(super) fn load(dir: &Path, settings: &DataSettings) -> Result<Found, Error> {
+    let train = part(dir, &TRAIN);
+    let root = train.clone().unwrap_or_else(|| dir.to_owned());
+    let folders = class_folders(&root)?;
+    let folders: Vec<_> = folders
+        .into_iter()
+        .filter(|(_, files)| !files.is_empty())
+        .collect();
+    // A run that goes on, or is measured, knows its classes.
+    let classes: Vec<String> = match settings.classes.is_empty() {
+        true => folders.iter().map(|(name, _)| name.clone()).collect(),
+        false => settings.classes.clone(),
+    };
+    let Some(first) = folders.first().and_then(|(_, files)| files.first()) else {
+        return Err(DataError::unusable(
+            root,
+            "has no folder with images in it: put the images of each class into a folder of its name",
+        )
+        .into());
+    };
+    let shape = shape_for(settings, first)?;
+    let mut skipped = Vec::new();
+    let mut read = |folders, classes: &[String]| {
+        let (set, left_out) = read_part(folders, classes, shape, settings.skip_bad)?;
+        skipped.extend(left_out);
+        Ok::<_, Error>(set)
+    };
+    let mut parts = Parts {
+        train: read(folders, &classes)?,
+        validation: None,
+        test: None,
+    };
+    if train.is_some() {
+        for (names, place) in [
+            (&VALIDATION[..], &mut parts.validation),
+            (&TEST[..], &mut parts.test),
+        ] {
+            if let Some(root) = part(dir, names) {
+                let set = read(class_folders(&root)?, &classes)?;
+                if set.is_empty() {
+                    return Err(
+                        DataError::unusable(root, "has no images: add some or remove it").into(),
+                    );
+                }
+                *place = Some(set);
+            }
+        }
+    }
+    if parts.train.is_empty() {
+        return Err(DataError::unusable(root, "has no image that can be read").into());
+    }
+    let notes = skipped.iter().map(|file| format!("left out {file}"));
+    Ok(Found {
+        parts,
+        classes,
+        notes: notes.collect(),
+    })
+}
+
+fn shape_for(settings: &DataSettings, first: &Path) -> Result<PictureShape, Error> {
+    let channels = settings.channels.unwrap_or(3);
+    if channels != 1 && channels != 3 {
+        return Err(Error::Config(format!(
+            "image files give 1 channel (grey) or 3 (colour), not {channels}; change data.channels or the model's input"
+        )));
+    }
+    let [height, width] = match settings.size {
+        Some(size) => size,
+        None => {
+            let picture = decode(first).map_err(|e| unreadable(first, &e))?;
+            [picture.height() as usize, picture.width() as usize]
+        }
+    };
+    let fit: Fit = settings.fit;
+    Ok(PictureShape {
+        height,
+        width,
+        channels,
+        fit,
+    })
+}
+
+fn unreadable(path: &Path, why: &str) -> DataError {
+    DataError::unusable(
+        path,
+        format!(
+            "can't be read as an image ({why}): remove it, or set data.skip_bad = true to leave such files out"
+        ),
+    )
+}
+
+/// The folder of a part, under one of its names.
+fn part(dir: &Path, names: &[&str]) -> Option<PathBuf> {
+    names
+        .iter()
+        .map(|name| dir.join(name))
+        .find(|path| path.is_dir())
+}
+
+/// The folders in `dir` with the image files in each, at any depth, sorted.
+fn class_folders(dir: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, DataError> {
+    let mut folders = Vec::new();
+    for path in sorted_entries(dir)?
+        .into_iter()
+        .filter(|path| path.is_dir())
+    {
+        let mut files = Vec::new();
+        add_images(&path, &mut files, 0)?;
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        folders.push((name.unwrap_or_default(), files));
+    }
+    Ok(folders)
+}
+
+fn add_images(dir: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Result<(), DataError> {
+    // A link that leads back up would never end.
+    const DEEPEST: usize = 16;
+    for path in sorted_entries(dir)? {
+        let ending = path
+            .extension()
+            .map(|e| e.to_string_lossy().to_ascii_lowercase());
+        if path.is_dir() && depth < DEEPEST {
+            add_images(&path, files, depth + 1)?;
+        } else if ending.is_some_and(|e| ENDINGS.contains(&&*e)) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads all images of a part, in parallel, and the sentences about those that were left out.
+fn read_part(
+    folders: Vec<(String, Vec<PathBuf>)>,
+    classes: &[String],
+    shape: PictureShape,
+    skip_bad: bool,
+) -> Result<(ImageSet, Vec<String>), Error> {
+    let mut files: Vec<(PathBuf, u32)> = Vec::new();
+    for (name, images) in folders {
+        let Some(first) = images.first() else {
+            continue;
+        };
+        let Some(class) = classes.iter().position(|class| *class == name) else {
+            let folder = first.parent().unwrap_or(first);
+            return Err(DataError::unusable(
+                folder,
+                format!(
+                    "is a class that the training part, or the run, does not have: it has {}",
+                    classes.join(", ")
+                ),
+            )
+            .into());
+        };
+        files.extend(images.into_iter().map(|path| (path, class as u32)));
+    }
+    let length = shape.height * shape.width * shape.channels;
+    if files.len().saturating_mul(length) > MAX_PIXELS {
+        return Err(Error::Memory(format!(
+            "{} images of {} x {} are over {} GiB of pixels; make data.size smaller",
+            files.len(),
+            shape.height,
+            shape.width,
+            MAX_PIXELS >> 30
+        )));
+    }
+    let read = |(path, class): &(PathBuf, u32)| (read_picture(path, shape), *class);
+    let mut set = ImageSet {
+        images: Vec::new(),
+        labels: Vec::new(),
+        height: shape.height,
+        width: shape.width,
+        channels: shape.channels,
+    };
+    let mut skipped = Vec::new();
+    // So many at a time that decoded pictures do not pile up beside the set.
+    for chunk in files.chunks(1024) {
+        let pictures: Vec<_> = chunk.par_iter().map(read).collect();
+        for ((picture, class), (path, _)) in pictures.into_iter().zip(chunk) {
+            match picture {
+                Ok(bytes) => {
+                    set.images.extend(bytes);
+                    set.labels.push(class);
+                }
+                Err(why) if skip_bad => skipped.push(format!("{}: {why}", path.display())),
+                Err(why) => return Err(unreadable(path, &why).into()),
+            }
+        }
+    }
+    Ok((set, skipped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+    use std::fs;
+
+    fn write(path: &Path, size: [u32; 2], color: [u8; 3]) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        RgbImage::from_pixel(size[0], size[1], Rgb(color))
+            .save(path)
+            .unwrap();
+    }
+
+    fn settings() -> DataSettings {
+        DataSettings {
+            size: Some([4, 4]),
+            ..DataSettings::default()
+        }
+    }
+
+    fn message(result: Result<Found, Error>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn parts_classes_sizes_and_formats_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("train/b/1.png"), [8, 4], [0, 0, 255]);
+        write(&dir.path().join("train/a/deep/2.bmp"), [4, 4], [255, 0, 0]);
+        write(&dir.path().join("val/a/3.png"), [4, 4], [255, 0, 0]);
+        write(&dir.path().join("test/b/4.tiff"), [5, 9], [0, 0, 255]);
+        assert!(looks_like(dir.path()));
+        let found = load(dir.path(), &settings()).unwrap();
+        let (set, skipped) = (found.parts, found.notes);
+        assert_eq!(found.classes, ["a", "b"]);
+        assert_eq!(
+            (set.train.labels.clone(), set.train.channels),
+            (vec![0, 1], 3)
+        );
+        assert_eq!(set.train.image(1)[..3], [0, 0, 255]);
+        assert_eq!(set.validation.unwrap().labels, [0]);
+        assert_eq!((set.test.unwrap().labels, skipped.len()), (vec![1], 0));
+    }
+
+    #[test]
+    fn a_bad_file_is_named_or_left_out_on_request() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("train/a/1.png"), [4, 4], [0; 3]);
+        write(&dir.path().join("test/a/1.png"), [4, 4], [0; 3]);
+        let bad = dir.path().join("train/a/2.png");
+        let whole = fs::read(dir.path().join("train/a/1.png")).unwrap();
+        // Cut short; not an image; a header that claims 2^31 columns.
+        let mut bomb = whole.clone();
+        bomb[16..20].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]);
+        for content in [&whole[..40], b"hello", &bomb] {
+            fs::write(&bad, content).unwrap();
+            let told = message(load(dir.path(), &settings()));
+            assert!(
+                told.contains("2.png") && told.contains("skip_bad"),
+                "{told}"
+            );
+            let lenient = DataSettings {
+                skip_bad: true,
+                ..settings()
+            };
+            let found = load(dir.path(), &lenient).unwrap();
+            let (set, skipped) = (found.parts, found.notes);
+            assert_eq!((set.train.len(), skipped.len()), (1, 1));
+            assert!(skipped[0].contains("2.png"));
+        }
+    }
+
+    #[test]
+    fn a_class_of_the_test_part_alone_and_an_empty_part_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("train/a/1.png"), [4, 4], [0; 3]);
+        write(&dir.path().join("test/z/1.png"), [4, 4], [0; 3]);
+        let told = message(load(dir.path(), &settings()));
+        assert!(
+            told.contains("test/z") && told.contains("training part"),
+            "{told}"
+        );
+        fs::remove_dir_all(dir.path().join("test/z")).unwrap();
+        let told = message(load(dir.path(), &settings()));
+        assert!(told.contains("has no images"), "{told}");
+    }
+}

@@ -1,0 +1,341 @@
+//! NumPy archives (`.npz`) with images and labels: MedMNIST's `train_images` and `train_labels`, Keras' `x_train` and
+//! `y_train`, or `images` and `labels` without parts. An archive is a zip file of one `.npy` file an array.
+
+use super::load::Found;
+use super::npy::{Array, Elements};
+use super::{DataError, ImageSet, Parts};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use zip::ZipArchive;
+
+type Archive = ZipArchive<BufReader<File>>;
+
+/// The most bytes that one array may unpack to.
+const MAX_ARRAY: u64 = 4 << 30;
+/// Deflate never packs tighter than this (RFC 1951).
+const MAX_RATIO: u64 = 1032;
+/// The most classes: labels are checked against it so that a damaged one does not name a billion of them.
+const MAX_CLASSES: i64 = 65_536;
+
+/// Names of images and labels of each part, in the order of [`Parts`].
+const NAMES: [[[&str; 2]; 3]; 2] = [
+    [
+        ["train_images", "train_labels"],
+        ["val_images", "val_labels"],
+        ["test_images", "test_labels"],
+    ],
+    [
+        ["x_train", "y_train"],
+        ["x_val", "y_val"],
+        ["x_test", "y_test"],
+    ],
+];
+const WITHOUT_PARTS: [[&str; 2]; 3] = [["images", "labels"], ["x", "y"], ["X", "y"]];
+
+/// Loads the archive `path`.
+///
+/// # Errors
+///
+/// [`DataError`] says which array is missing, damaged, or does not fit the others.
+pub(super) fn load(path: &Path) -> Result<Found, DataError> {
+    let file = File::open(path).map_err(|source| DataError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let archive = ZipArchive::new(BufReader::new(file));
+    let mut archive =
+        archive.map_err(|e| DataError::unusable(path, format!("is no NumPy archive ({e})")))?;
+    let has =
+        |archive: &Archive, name: &str| archive.index_for_name(&format!("{name}.npy")).is_some();
+    let parts = NAMES.iter().find(|parts| has(&archive, parts[0][0]));
+    let parts = if let Some([train, validation, test]) = parts {
+        let mut read = |names: &[&str; 2]| match has(&archive, names[0]) {
+            true => read_set(path, &mut archive, names).map(Some),
+            false => Ok(None),
+        };
+        let (train, validation, test) = (read(train)?, read(validation)?, read(test)?);
+        Parts {
+            train: train.ok_or_else(|| missing(path))?,
+            validation,
+            test,
+        }
+    } else {
+        let names = WITHOUT_PARTS.iter().find(|names| has(&archive, names[0]));
+        let names = names.ok_or_else(|| missing(path))?;
+        Parts {
+            train: read_set(path, &mut archive, names)?,
+            validation: None,
+            test: None,
+        }
+    };
+    let sets = || {
+        [
+            Some(&parts.train),
+            parts.validation.as_ref(),
+            parts.test.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+    };
+    let shape = |set: &ImageSet| [set.height, set.width, set.channels];
+    if let Some(other) = sets().find(|set| shape(set) != shape(&parts.train)) {
+        return Err(DataError::unusable(
+            path,
+            format!(
+                "has training images of {:?} but others of {:?}",
+                shape(&parts.train),
+                shape(other)
+            ),
+        ));
+    }
+    let largest = parts.train.labels.iter().copied().max().unwrap_or(0);
+    if let Some(label) = sets()
+        .flat_map(|set| &set.labels)
+        .find(|&&label| label > largest)
+    {
+        return Err(DataError::unusable(
+            path,
+            format!("has the label {label}, but the training labels go up to {largest}"),
+        ));
+    }
+    let classes = (0..=largest).map(|class| class.to_string()).collect();
+    Ok(Found {
+        parts,
+        classes,
+        notes: Vec::new(),
+    })
+}
+
+fn missing(path: &Path) -> DataError {
+    DataError::unusable(
+        path,
+        "holds no array x_train, train_images, images or x: name the arrays x_train, y_train, x_test and y_test",
+    )
+}
+
+fn read_set(path: &Path, archive: &mut Archive, names: &[&str; 2]) -> Result<ImageSet, DataError> {
+    let [images, labels] = [
+        read_array(path, archive, names[0])?,
+        read_array(path, archive, names[1])?,
+    ];
+    let wrong = |what: String| DataError::unusable(path, what);
+    let Elements::Bytes(bytes) = images.elements else {
+        return Err(wrong(format!(
+            "holds {} as other than bytes; save images as uint8 from 0 to 255",
+            names[0]
+        )));
+    };
+    let (&count, sides) = images.shape.split_first().unwrap_or((&0, &[]));
+    let (height, width, channels, planes) = match *sides {
+        [height, width] => (height, width, 1, false),
+        [height, width, channels] if (1..=4).contains(&channels) => {
+            (height, width, channels, false)
+        }
+        [channels, height, width] if (1..=4).contains(&channels) => (height, width, channels, true),
+        _ => {
+            return Err(wrong(format!(
+                "holds {} of shape {:?}; images are [count, height, width] or [count, height, width, channels] with at \
+                 most 4 channels",
+                names[0], images.shape
+            )));
+        }
+    };
+    if bytes.is_empty() {
+        return Err(wrong(format!("holds no {}", names[0])));
+    }
+    let labels = label_numbers(labels)
+        .map_err(|problem| wrong(format!("holds {} that {problem}", names[1])))?;
+    if labels.len() != count {
+        return Err(wrong(format!(
+            "holds {count} images in {} but {} labels in {}",
+            names[0],
+            labels.len(),
+            names[1]
+        )));
+    }
+    let images = if planes {
+        pixels_of_planes(&bytes, height * width, channels)
+    } else {
+        bytes
+    };
+    Ok(ImageSet {
+        images,
+        labels,
+        height,
+        width,
+        channels,
+    })
+}
+
+/// Images whose channels lie one after another, with the channels of each pixel together.
+fn pixels_of_planes(bytes: &[u8], plane: usize, channels: usize) -> Vec<u8> {
+    let images = bytes.chunks_exact(plane * channels);
+    let pixel = |image: &[u8], i: usize| image[i % channels * plane + i / channels];
+    images
+        .flat_map(|image| (0..plane * channels).map(move |i| pixel(image, i)))
+        .collect()
+}
+
+/// Labels `[count]` or `[count, 1]` as numbers of classes.
+fn label_numbers(labels: Array) -> Result<Vec<u32>, String> {
+    if !matches!(labels.shape[..], [_] | [_, 1]) {
+        return Err(format!(
+            "have shape {:?}; one number an image is wanted",
+            labels.shape
+        ));
+    }
+    let numbers: Vec<i64> = match labels.elements {
+        Elements::Bytes(bytes) => bytes.into_iter().map(i64::from).collect(),
+        Elements::Integers(integers) => integers,
+        Elements::Floats(floats) => match floats.iter().find(|x| x.fract() != 0.0) {
+            Some(x) => return Err(format!("have {x} among them, which is no class")),
+            None => floats.into_iter().map(|x| x as i64).collect(),
+        },
+    };
+    match numbers.iter().find(|n| !(0..MAX_CLASSES).contains(*n)) {
+        Some(n) => Err(format!(
+            "have {n} among them; classes are numbered from 0 to {}",
+            MAX_CLASSES - 1
+        )),
+        None => Ok(numbers.into_iter().map(|n| n as u32).collect()),
+    }
+}
+
+fn read_array(path: &Path, archive: &mut Archive, name: &str) -> Result<Array, DataError> {
+    let wrong = |problem: String| DataError::unusable(path, problem);
+    let entry = archive.by_name(&format!("{name}.npy"));
+    let mut entry =
+        entry.map_err(|e| wrong(format!("holds no array {name} that can be read ({e})")))?;
+    let size = entry.size();
+    if size > MAX_ARRAY || size > entry.compressed_size().saturating_mul(MAX_RATIO) {
+        return Err(wrong(format!(
+            "declares {size} bytes for {name}: it is damaged, or over the limit of {MAX_ARRAY}"
+        )));
+    }
+    Array::read(&mut entry, size)
+        .map_err(|problem| wrong(format!("holds an array {name} that {problem}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    fn npy(shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
+        [
+            b"\x93NUMPY\x01\x00",
+            &(header.len() as u16).to_le_bytes()[..],
+            header.as_bytes(),
+            data,
+        ]
+        .concat()
+    }
+
+    fn loaded(arrays: &[(&str, Vec<u8>)]) -> Result<Found, DataError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set.npz");
+        let mut zip = ZipWriter::new(File::create(&path).unwrap());
+        for (name, bytes) in arrays {
+            zip.start_file(format!("{name}.npy"), SimpleFileOptions::default())
+                .unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        load(&path)
+    }
+
+    #[test]
+    fn parts_and_channels_are_found() {
+        let set = loaded(&[
+            (
+                "x_train",
+                npy("(2, 3, 1, 2)", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            ),
+            ("y_train", npy("(2, 1)", &[0, 1])),
+            ("x_test", npy("(1, 1, 2, 3)", &[1, 2, 3, 4, 5, 6])),
+            ("y_test", npy("(1,)", &[1])),
+        ]);
+        // The first reads as 3 rows of one pixel with two channels.
+        assert!(set.unwrap_err().to_string().contains("[3, 1, 2]"));
+        let set = loaded(&[
+            (
+                "images",
+                npy(
+                    "(4, 3, 5, 6)",
+                    &(0..4 * 90).map(|i| (i % 90) as u8).collect::<Vec<_>>(),
+                ),
+            ),
+            ("labels", npy("(4,)", &[0, 1, 1, 0])),
+        ]);
+        let set = set.unwrap().parts;
+        assert!(set.train.len() == 4 && set.test.is_none());
+        assert_eq!(
+            [set.train.height, set.train.width, set.train.channels],
+            [5, 6, 3]
+        );
+        assert_eq!(set.train.image(0)[..6], [0, 30, 60, 1, 31, 61]);
+    }
+
+    #[test]
+    fn the_real_pneumonia_mnist_has_its_parts() {
+        let Some(dir) = crate::data::real_set("pneumoniamnist") else {
+            return;
+        };
+        let set = load(&dir.join("pneumoniamnist.npz")).unwrap().parts;
+        let counts = [
+            set.train.len(),
+            set.validation.as_ref().unwrap().len(),
+            set.test.as_ref().unwrap().len(),
+        ];
+        assert_eq!(counts, [4708, 524, 624]);
+        assert_eq!(
+            set.test
+                .as_ref()
+                .unwrap()
+                .labels
+                .iter()
+                .filter(|&&label| label == 1)
+                .count(),
+            390
+        );
+        assert!((crate::data::ChannelStats::of(&set.train).mean[0] - 0.5719).abs() < 1e-4);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let images = ("images", npy("(2, 1, 1)", &[1, 2]));
+        for (arrays, complaint) in [
+            (vec![images.clone()], "no array labels"),
+            (
+                vec![images.clone(), ("labels", npy("(3,)", &[0; 3]))],
+                "2 images in images but 3",
+            ),
+            (
+                vec![images.clone(), ("labels", npy("(2, 2)", &[0; 4]))],
+                "shape [2, 2]",
+            ),
+            (
+                vec![images.clone(), ("labels", npy("(9,)", &[0; 2]))],
+                "cut short",
+            ),
+            (vec![("pictures", npy("(1,)", &[0]))], "x_train"),
+            (
+                vec![
+                    ("images", npy("(2,)", &[0; 2])),
+                    ("labels", npy("(2,)", &[0; 2])),
+                ],
+                "of shape [2]",
+            ),
+        ] {
+            let told = loaded(&arrays).unwrap_err().to_string();
+            assert!(
+                told.contains("set.npz") && told.contains(complaint),
+                "{told}"
+            );
+        }
+    }
+}

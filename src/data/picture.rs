@@ -1,0 +1,112 @@
+//! Image files: decoding within limits, and bringing pictures to the size that a model takes.
+
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageReader, Limits};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The widest and highest picture that is decoded: a small file can claim to be a huge one.
+const MAX_SIDE: u32 = 16_384;
+/// Bytes that the decoder may take for one picture.
+const MAX_DECODED: u64 = 1 << 30;
+
+/// How a picture is brought to another shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// Scaled until the shorter side fits, the rest of the longer one cut off on both ends.
+    #[default]
+    Crop,
+    /// Each side scaled by itself.
+    Stretch,
+}
+
+/// What is wanted of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureShape {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// 1 for grey, 3 for colour.
+    pub channels: usize,
+    /// How they are brought to that size.
+    pub fit: Fit,
+}
+
+/// Decodes the picture in `path`.
+///
+/// # Errors
+/// Says why it can't be, as the rest of a sentence about the file.
+pub(super) fn decode(path: &Path) -> Result<DynamicImage, String> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let mut reader = reader.map_err(|e| e.to_string())?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED);
+    reader.limits(limits);
+    reader
+        .decode()
+        .map_err(|e| e.to_string().replace('\n', " "))
+}
+
+/// The bytes of the picture in `path` in the shape asked for, `[height, width, channels]`. A picture of that size is taken
+/// as it is; others are scaled with a triangle filter as wide as the scaling asks for.
+///
+/// # Errors
+/// Says why it can't be read, as the rest of a sentence about the file.
+pub fn read_picture(path: &Path, shape: PictureShape) -> Result<Vec<u8>, String> {
+    Ok(fitted(decode(path)?, shape))
+}
+
+pub(super) fn fitted(picture: DynamicImage, shape: PictureShape) -> Vec<u8> {
+    let (height, width) = (shape.height as u32, shape.width as u32);
+    let sized = if (picture.height(), picture.width()) == (height, width) {
+        picture
+    } else {
+        match shape.fit {
+            Fit::Crop => picture.resize_to_fill(width, height, FilterType::Triangle),
+            Fit::Stretch => picture.resize_exact(width, height, FilterType::Triangle),
+        }
+    };
+    match shape.channels {
+        1 => sized.into_luma8().into_raw(),
+        _ => sized.into_rgb8().into_raw(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+
+    /// Red on the left third, green in the middle, blue on the right.
+    fn striped() -> DynamicImage {
+        let colors = [[255, 0, 0], [0, 255, 0], [0, 0, 255]];
+        RgbImage::from_fn(30, 10, |x, _| Rgb(colors[x as usize / 10])).into()
+    }
+
+    fn shape(channels: usize, fit: Fit) -> PictureShape {
+        PictureShape {
+            height: 10,
+            width: 10,
+            channels,
+            fit,
+        }
+    }
+
+    #[test]
+    fn cropping_keeps_the_middle_and_stretching_the_whole() {
+        let cropped = fitted(striped(), shape(3, Fit::Crop));
+        assert!(cropped.chunks(3).all(|pixel| pixel == [0, 255, 0]));
+        let stretched = fitted(striped(), shape(3, Fit::Stretch));
+        assert_eq!(stretched[..3], [255, 0, 0]);
+        assert_eq!(stretched[27..30], [0, 0, 255]);
+    }
+
+    #[test]
+    fn grey_is_one_byte_a_pixel() {
+        assert_eq!(fitted(striped(), shape(1, Fit::Crop)).len(), 100);
+    }
+}

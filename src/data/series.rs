@@ -1,0 +1,333 @@
+//! Series: a CSV file whose rows are in the order of time. Samples are windows of `context` rows; to be predicted are the
+//! `horizon` rows after each.
+//!
+//! Columns are scaled by mean and standard deviation of the training part. Windows of the later parts begin `context` rows
+//! before them, so that every row of a part is predicted (the protocol of Zhou et al. 2021, Informer, for ETT).
+
+use super::table::{Column, ColumnKind, Table, TableFiles, encode_columns};
+use super::{DataError, DataSettings, Dataset, Parts, RowSet, Rows, Samples, Targets};
+use std::ops::Range;
+use std::path::Path;
+
+/// Loads the series at `path`. What is learned of the columns on the training part is put into `settings`, unless it is
+/// there.
+///
+/// # Errors
+/// Names the column or line that is wrong, or how many rows are missing.
+pub(super) fn load(
+    path: &Path,
+    settings: &mut DataSettings,
+) -> Result<Dataset<Samples>, DataError> {
+    let file = TableFiles::of(path).map(|files| files.train);
+    let file = file.ok_or_else(|| DataError::unusable(path, "is no series: give a .csv file"))?;
+    let table = Table::read(&file, settings.header)?;
+    let rows = table.rows.len();
+    let parts = part_rows(settings, rows).map_err(|problem| DataError::unusable(&file, problem))?;
+    if settings.columns.is_empty() {
+        settings.columns = learn(&table, settings, &parts[0], &file)?;
+    }
+    let columns = &settings.columns;
+    let values = encode_columns(&table, columns, &file)?;
+    let predicted = match settings.targets.is_empty() {
+        true => (0..columns.len()).collect(),
+        false => places(columns, &settings.targets, &file)?,
+    };
+    let width = columns.len();
+    let targets: Vec<f32> = values
+        .chunks_exact(width)
+        .flat_map(|row| predicted.iter().map(|&place| row[place]))
+        .collect();
+    let (context, horizon) = (settings.context, settings.horizon);
+    let set = |part: &Range<usize>, stride: usize| -> Result<Option<Samples>, DataError> {
+        if part.is_empty() {
+            return Ok(None);
+        }
+        let first = part.start.saturating_sub(context);
+        if part.end < first + context + horizon {
+            return Err(DataError::unusable(
+                &file,
+                format!(
+                    "has {} rows in one of its parts, and a window of data.context = {context} with data.horizon = {horizon} \
+                     takes {}",
+                    part.end - first,
+                    context + horizon
+                ),
+            ));
+        }
+        let starts = (first..=part.end - context - horizon).step_by(stride);
+        Ok(Some(
+            RowSet {
+                rows: Rows::Floats {
+                    values: values.clone(),
+                    columns: width,
+                },
+                starts: starts.map(|start| start as u32).collect(),
+                length: context,
+                targets: Targets::Values {
+                    values: targets.clone(),
+                    columns: predicted.len(),
+                    offset: context,
+                    length: horizon,
+                },
+            }
+            .into(),
+        ))
+    };
+    let [train, validation, test] = &parts;
+    let train = set(train, settings.stride.unwrap_or(1))?;
+    let parts = Parts {
+        train: train.ok_or(DataError::TooFew { samples: rows })?,
+        validation: set(validation, 1)?,
+        test: set(test, 1)?,
+    };
+    Ok(Dataset::of_parts(path, parts, Vec::new()))
+}
+
+/// Rows of the training, validation and test part: as said, or `test_share` of them at the end and half as many before.
+fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], String> {
+    if settings.unsplit {
+        return Ok([0..rows, 0..0, 0..rows]);
+    }
+    let [train, validation, test] = settings.parts.unwrap_or_else(|| {
+        let test = (rows as f64 * settings.test_share).round() as usize;
+        let validation = test / 2;
+        [rows.saturating_sub(test + validation), validation, test]
+    });
+    let ends = [
+        train,
+        train.saturating_add(validation),
+        train.saturating_add(validation).saturating_add(test),
+    ];
+    if train == 0 || ends[2] > rows {
+        return Err(format!(
+            "has {rows} rows, which data.parts or data.test_share do not leave for training, validation and test"
+        ));
+    }
+    Ok([0..ends[0], ends[0]..ends[1], ends[1]..ends[2]])
+}
+
+/// Learns the columns of numbers; a first column of text, such as a date, is left out.
+fn learn(
+    table: &Table,
+    settings: &DataSettings,
+    train: &Range<usize>,
+    file: &Path,
+) -> Result<Vec<Column>, DataError> {
+    let mut columns = Vec::new();
+    for (place, name) in table.names.iter().enumerate() {
+        if settings.drop.contains(name) {
+            continue;
+        }
+        let cells = || {
+            table.rows[train.clone()]
+                .iter()
+                .map(|(_, row)| row.get(place).unwrap_or_default())
+        };
+        let numbers = cells().all(super::table::is_number);
+        if !numbers && place == 0 {
+            continue;
+        }
+        if !numbers {
+            return Err(DataError::unusable(
+                file,
+                format!(
+                    "has cells that are no numbers in column {name}: fill them, or leave it out with drop = [\"{name}\"]"
+                ),
+            ));
+        }
+        columns.push(
+            Column::learn(name, cells(), false)
+                .map_err(|problem| DataError::unusable(file, problem))?,
+        );
+    }
+    if columns.is_empty() {
+        return Err(DataError::unusable(file, "has no column of numbers"));
+    }
+    Ok(columns)
+}
+
+/// The place of each of `names` among the columns that are read.
+fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize>, DataError> {
+    let place = |name: &String| {
+        let found = columns.iter().position(|column| column.name == *name);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+            DataError::unusable(
+                file,
+                format!(
+                    "has no column {name} to predict: it has {}",
+                    known.join(", ")
+                ),
+            )
+        })
+    };
+    names.iter().map(place).collect()
+}
+
+/// The last `context` rows of the series in `path`, for a model that learned `settings.columns`: what comes after them is
+/// to be predicted.
+///
+/// # Errors
+/// If there are fewer rows, or the columns are others.
+pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, DataError> {
+    let table = Table::read(path, settings.header)?;
+    let values = encode_columns(&table, &settings.columns, path)?;
+    let (rows, context, columns) = (table.rows.len(), settings.context, settings.columns.len());
+    if rows < context {
+        return Err(DataError::unusable(
+            path,
+            format!("has {rows} rows, but this run predicts from {context}"),
+        ));
+    }
+    let predicted = target_scales(settings).len();
+    Ok(RowSet {
+        // What follows is not known: zeros stand for it.
+        rows: Rows::Floats {
+            values: [
+                &values[(rows - context) * columns..],
+                &vec![0.0; settings.horizon * columns],
+            ]
+            .concat(),
+            columns,
+        },
+        starts: vec![0],
+        length: context,
+        targets: Targets::Values {
+            values: vec![0.0; (context + settings.horizon) * predicted],
+            columns: predicted,
+            offset: context,
+            length: settings.horizon,
+        },
+    })
+}
+
+/// Mean and standard deviation of the columns that are predicted, for showing predictions in their own units.
+pub fn target_scales(settings: &DataSettings) -> Vec<(String, f64, f64)> {
+    let wanted =
+        |column: &&Column| settings.targets.is_empty() || settings.targets.contains(&column.name);
+    let scale = |column: &Column| match column.kind {
+        ColumnKind::Number { mean, std, .. } => (column.name.clone(), mean, std),
+        ColumnKind::Category { .. } => (column.name.clone(), 0.0, 1.0),
+    };
+    settings.columns.iter().filter(wanted).map(scale).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn loaded(text: &str, settings: &mut DataSettings) -> Result<Dataset<Samples>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("series.csv");
+        fs::write(&path, text).unwrap();
+        load(&path, settings).map_err(|e| e.to_string())
+    }
+
+    fn starts(samples: &Samples) -> &[u32] {
+        match samples {
+            Samples::Rows(set) => &set.starts,
+            Samples::Images(_) => panic!("a series gives rows"),
+        }
+    }
+
+    /// Day, a number that grows by one and its double.
+    fn ramp(rows: usize) -> String {
+        let row = |i| format!("day {i},{i},{}\n", 2 * i);
+        "date,a,b\n".to_string() + &(0..rows).map(row).collect::<String>()
+    }
+
+    fn settings() -> DataSettings {
+        DataSettings {
+            context: 3,
+            horizon: 2,
+            parts: Some([10, 4, 6]),
+            targets: vec!["b".to_string()],
+            ..DataSettings::default()
+        }
+    }
+
+    #[test]
+    fn every_row_of_a_later_part_is_predicted_from_those_before() {
+        let mut settings = settings();
+        let set = loaded(&ramp(20), &mut settings).unwrap();
+        assert_eq!(starts(&set.train), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(starts(set.validation.as_ref().unwrap()), [7, 8, 9]);
+        assert_eq!(starts(&set.test), [11, 12, 13, 14, 15]);
+        assert_eq!(
+            (set.train.shape(), set.train.target_values()),
+            (vec![3, 2], Some(2))
+        );
+        let Samples::Rows(RowSet {
+            targets: Targets::Values { values, .. },
+            ..
+        }) = &set.test
+        else {
+            panic!("numbers are to be predicted");
+        };
+        // Of 0 to 18 by twos in training: mean 9.
+        let deviation = 33.0_f64.sqrt();
+        assert!((f64::from(values[14]) - (28.0 - 9.0) / deviation).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_can_not_be_is_told() {
+        let told = loaded(&ramp(19), &mut settings()).unwrap_err();
+        assert!(
+            told.contains("19 rows") && told.contains("data.parts"),
+            "{told}"
+        );
+        let long = &mut DataSettings {
+            context: 9,
+            ..settings()
+        };
+        assert!(loaded(&ramp(20), long).unwrap_err().contains("takes 11"));
+        let none = &mut DataSettings {
+            targets: vec!["c".to_string()],
+            ..settings()
+        };
+        assert!(
+            loaded(&ramp(20), none)
+                .unwrap_err()
+                .contains("no column c to predict: it has a, b")
+        );
+        let gap = ramp(20).replace("\nday 4,4,8", "\nday 4,,8");
+        assert!(
+            loaded(&gap, &mut settings())
+                .unwrap_err()
+                .contains("no numbers in column a")
+        );
+    }
+
+    #[test]
+    fn the_real_transformer_has_the_windows_of_its_protocol() {
+        let Some(dir) = crate::data::real_set("timeseries") else {
+            return;
+        };
+        let mut settings = DataSettings {
+            context: 96,
+            horizon: 96,
+            parts: Some([8640, 2880, 2880]),
+            ..DataSettings::default()
+        };
+        let set = load(&dir.join("ETTh1.csv"), &mut settings).unwrap();
+        let counts = [
+            set.train.len(),
+            set.validation.unwrap().len(),
+            set.test.len(),
+        ];
+        assert_eq!(counts, [8640 - 191, 2880 - 95, 2880 - 95]);
+        assert_eq!(set.train.shape(), [96, 7]);
+        let last = read_last_window(&dir.join("ETTh1.csv"), &settings).unwrap();
+        assert!(Samples::from(last).check("last", 0).is_ok());
+        // The last line has no end, and lines end as on Windows.
+        let airline = load(
+            &dir.join("airline-passengers.csv"),
+            &mut DataSettings {
+                context: 12,
+                ..DataSettings::default()
+            },
+        );
+        assert_eq!(airline.unwrap().train.shape(), [12, 1]);
+    }
+}

@@ -1,0 +1,268 @@
+//! What a run file says about data: `[data]`.
+
+use super::{
+    ChannelStats, Column, Dataset, Fit, Format, Part, Samples, Scale, TargetKind, TokenKind,
+    Tokenizer,
+};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::path::Path;
+
+/// Source of the digits that the program draws.
+pub(super) const DIGITS: &str = "digits";
+/// The most digits to draw for a set: their bytes are held in memory.
+const MOST_DIGITS: usize = 1_000_000;
+
+/// What to train and test on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSettings {
+    /// `digits` for the built-in ones, or a file or folder.
+    pub source: String,
+    /// What the source holds; found out by looking at it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Built-in digits: training images.
+    pub train: usize,
+    /// Built-in digits: test images.
+    pub test: usize,
+    /// The part that accuracy is measured on.
+    pub evaluate: Part,
+    /// Sources without a test part of their own: the share of the samples that becomes one, by the seed.
+    pub test_share: f64,
+    /// Takes the place of parts: the samples are dealt to so many folds, and one of them is the test part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
+    /// Whether samples without parts are all held out: to measure a run on data that it was not trained on.
+    #[serde(skip)]
+    pub unsplit: bool,
+    /// Which of the folds that is, from 1.
+    pub fold: usize,
+    /// Image files: rows and columns to bring them to; what the model takes if absent.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "side_or_sides"
+    )]
+    pub size: Option<[usize; 2]>,
+    /// Image files: 1 for grey, 3 for colour; what the model takes if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Image files: how they are brought to that size.
+    pub fit: Fit,
+    /// Image files: whether to leave out, and tell of, those that can't be read.
+    pub skip_bad: bool,
+    /// Tables: the column to predict; one called target, label, class or y, else the last, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Tables: whether that is a class or a number; found out if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predict: Option<TargetKind>,
+    /// Tables: whether the first row is a header; found out if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// Tables: columns to leave out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// Tables: columns of numbers that are categories.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// Tables of texts: the column of the text; one called text, sentence, review or content, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Texts: what they are cut into.
+    pub tokens: TokenKind,
+    /// Texts: the most tokens that a tokenizer of words or byte pairs learns.
+    pub vocabulary: usize,
+    /// Texts and series: tokens, or rows, of a sample.
+    pub context: usize,
+    /// Texts and series: tokens, or rows, from one training sample to the next; the context of a text, 1 of a series, if
+    /// absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
+    /// Series: rows to predict after a sample.
+    pub horizon: usize,
+    /// Series: columns to predict; all that are read if empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
+    /// Series: rows of the training, validation and test part, one after another; shares of the whole if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<[usize; 3]>,
+    /// The tokenizer that was learned; a run keeps it in a file of its own.
+    #[serde(skip)]
+    pub tokenizer: Option<Tokenizer>,
+    /// Subtracted from each channel of a pixel in [0, 1]; that of the training set if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Vec<f32>>,
+    /// Divides each channel after that; that of the training set if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<Vec<f32>>,
+    /// Names of the classes, filled in when the run starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// Whether batches are sent from the host one by one; only if the set does not fit on the device, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<bool>,
+    /// Tables: mean and deviation of a number to predict, filled in when the run starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
+    /// Tables: what was learned of each column, filled in when the run starts.
+    #[serde(rename = "column", skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        DataSettings {
+            source: DIGITS.to_string(),
+            format: None,
+            train: 12_000,
+            test: 2_000,
+            evaluate: Part::Test,
+            test_share: 0.2,
+            folds: None,
+            fold: 1,
+            unsplit: false,
+            size: None,
+            channels: None,
+            fit: Fit::Crop,
+            skip_bad: false,
+            target: None,
+            predict: None,
+            header: None,
+            drop: Vec::new(),
+            categories: Vec::new(),
+            text: None,
+            tokens: TokenKind::Characters,
+            vocabulary: 8192,
+            context: 128,
+            stride: None,
+            horizon: 1,
+            targets: Vec::new(),
+            parts: None,
+            tokenizer: None,
+            mean: None,
+            std: None,
+            classes: Vec::new(),
+            stream: None,
+            scale: None,
+            columns: Vec::new(),
+        }
+    }
+}
+
+impl DataSettings {
+    /// Whether the data are the digits that the program draws.
+    pub fn is_built_in(&self) -> bool {
+        self.source == DIGITS
+    }
+
+    /// Checks what can be checked without the data.
+    ///
+    /// # Errors
+    /// Names the first setting that can't be.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::Config(what));
+        let counts = [self.train, self.test];
+        if self.is_built_in() && counts.iter().any(|n| !(1..=MOST_DIGITS).contains(n)) {
+            return wrong(format!(
+                "data.train and data.test must be from 1 to {MOST_DIGITS}"
+            ));
+        }
+        if !(self.test_share > 0.0 && self.test_share < 1.0) {
+            return wrong("data.test_share must be above 0 and below 1".to_string());
+        }
+        if self
+            .folds
+            .is_some_and(|folds| folds < 2 || !(1..=folds).contains(&self.fold))
+        {
+            return wrong(
+                "data.folds must be at least 2, and data.fold from 1 to that".to_string(),
+            );
+        }
+        let counts = [self.context, self.horizon, self.stride.unwrap_or(1)];
+        if counts.iter().any(|n| !(1..=1 << 20).contains(n)) || self.vocabulary > 1 << 20 {
+            return wrong("data.context, data.horizon, data.stride and data.vocabulary must be from 1 to 1048576".to_string());
+        }
+        let sides = self.size.into_iter().flatten();
+        if sides.into_iter().any(|side| !(1..=4096).contains(&side)) {
+            return wrong("data.size must be from 1 to 4096".to_string());
+        }
+        Ok(())
+    }
+
+    /// Takes a source that is a path as relative to `folder`.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        if !self.is_built_in() {
+            self.source = folder.join(&self.source).display().to_string();
+        }
+    }
+
+    /// Makes the path of the source absolute.
+    pub(crate) fn make_absolute(&mut self) {
+        if !self.is_built_in()
+            && let Ok(path) = Path::new(&self.source).canonicalize()
+        {
+            self.source = path.display().to_string();
+        }
+    }
+
+    /// The tokenizer that there is, or one that is learned from `texts` and kept.
+    pub(crate) fn learned_tokenizer<'a>(
+        &mut self,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Tokenizer {
+        let learn = || Tokenizer::learn(self.tokens, self.vocabulary, texts);
+        let tokenizer = self.tokenizer.take().unwrap_or_else(learn);
+        self.tokenizer = Some(tokenizer.clone());
+        tokenizer
+    }
+
+    /// Takes from `dataset` what is not said: mean, standard deviation, names of classes.
+    ///
+    /// # Errors
+    /// If what is said does not fit it.
+    pub(crate) fn learn(&mut self, dataset: &Dataset<Samples>) -> Result<()> {
+        self.classes = dataset.classes.clone();
+        let Some(images) = dataset.train.images() else {
+            // Rows are scaled when they are read.
+            (self.mean, self.std) = (None, None);
+            return Ok(());
+        };
+        let ChannelStats { mean, std } = ChannelStats::of(images);
+        let channels = mean.len();
+        let std = std.iter().map(|&s| if s > 0.0 { s } else { 1.0 });
+        self.std.get_or_insert(std.collect());
+        self.mean.get_or_insert(mean);
+        for (name, values) in [("data.mean", &self.mean), ("data.std", &self.std)] {
+            let values = values.as_deref().unwrap_or_default();
+            if values.len() != channels || values.iter().any(|v| !v.is_finite()) {
+                return Err(Error::Config(format!(
+                    "{name} must be a list of finite numbers, one for each channel: {channels}"
+                )));
+            }
+        }
+        if self.std.iter().flatten().any(|&s| s <= 0.0) {
+            return Err(Error::Config("data.std must be above 0".to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// Reads `32` as `[32, 32]`.
+fn side_or_sides<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<[usize; 2]>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "expected one number of pixels, or [height, width]"
+    )]
+    enum Size {
+        Side(usize),
+        Sides([usize; 2]),
+    }
+    Ok(Some(match Size::deserialize(deserializer)? {
+        Size::Side(side) => [side, side],
+        Size::Sides(sides) => sides,
+    }))
+}

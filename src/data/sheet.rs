@@ -1,0 +1,136 @@
+//! A contact sheet: a picture with some samples of every class, a row each, to see what a model will see.
+
+use super::ImageSet;
+use crate::error::{Error, Result};
+use font8x8::legacy::BASIC_LEGACY;
+use image::{Rgb, RgbImage};
+use std::path::Path;
+
+/// Side of a glyph in pixels.
+const GLYPH: u32 = 8;
+/// Letters of a label at most.
+const MOST_LETTERS: usize = 16;
+/// Pixels between pictures, and around the sheet.
+const GAP: u32 = 4;
+/// Rows and columns of a picture at least; smaller ones are drawn larger by whole factors.
+const SMALLEST: u32 = 56;
+/// Most classes on a sheet.
+const MOST_ROWS: usize = 40;
+const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+const INK: Rgb<u8> = Rgb([30, 30, 30]);
+
+/// Draws a sheet with up to `columns` samples of each class, the first of the set, labelled with the class and its count.
+/// Sets of two or more than four channels show their first channel alone.
+pub fn contact_sheet(set: &ImageSet, classes: &[String], columns: usize) -> RgbImage {
+    let (height, width) = (set.height as u32, set.width as u32);
+    let factor = SMALLEST.div_ceil(height.max(width).max(1)).max(1);
+    let (cell_height, cell_width) = (height * factor, width * factor);
+    let rows = classes.len().min(MOST_ROWS) as u32;
+    let letters = classes
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let label = GLYPH * letters.clamp(8, MOST_LETTERS) as u32 + 2 * GAP;
+    let row_height = cell_height.max(3 * GLYPH) + GAP;
+    let sheet_width = label + columns as u32 * (cell_width + GAP) + GAP;
+    let mut sheet = RgbImage::from_pixel(sheet_width, rows * row_height + GAP, PAPER);
+    for (class, name) in classes.iter().enumerate().take(MOST_ROWS) {
+        let members = || (0..set.len()).filter(|&index| set.labels[index] as usize == class);
+        let top = GAP + class as u32 * row_height;
+        let middle = top + row_height / 2;
+        write(&mut sheet, name, [GAP, middle - GLYPH - 2]);
+        write(
+            &mut sheet,
+            &members().count().to_string(),
+            [GAP, middle + 2],
+        );
+        for (column, index) in members().take(columns).enumerate() {
+            let left = label + column as u32 * (cell_width + GAP);
+            draw(&mut sheet, set, index, [left, top], factor);
+        }
+    }
+    sheet
+}
+
+/// Writes a sheet as a PNG file.
+///
+/// # Errors
+/// If it can't be written.
+pub fn save_sheet(sheet: &RgbImage, path: &Path) -> Result<()> {
+    let saved = sheet.save_with_format(path, image::ImageFormat::Png);
+    saved.map_err(|e| match e {
+        image::ImageError::IoError(e) => Error::io("write", path)(e),
+        other => Error::Data(format!("cannot write {}: {other}", path.display())),
+    })
+}
+
+fn draw(sheet: &mut RgbImage, set: &ImageSet, index: usize, [left, top]: [u32; 2], factor: u32) {
+    let pixels = set.image(index);
+    for y in 0..set.height as u32 * factor {
+        for x in 0..set.width as u32 * factor {
+            let at = ((y / factor) as usize * set.width + (x / factor) as usize) * set.channels;
+            let color = match set.channels {
+                3 | 4 => [pixels[at], pixels[at + 1], pixels[at + 2]],
+                _ => [pixels[at]; 3],
+            };
+            sheet.put_pixel(left + x, top + y, Rgb(color));
+        }
+    }
+}
+
+/// Writes `text` with its upper left corner at `[x, y]`; letters that the font lacks are drawn as `?`.
+fn write(sheet: &mut RgbImage, text: &str, [x, y]: [u32; 2]) {
+    let long = text.chars().count() > MOST_LETTERS;
+    let shown = text
+        .chars()
+        .take(if long { MOST_LETTERS - 1 } else { MOST_LETTERS });
+    for (place, letter) in shown.chain(long.then_some('~')).enumerate() {
+        let code = if letter.is_ascii() {
+            letter as usize
+        } else {
+            usize::from(b'?')
+        };
+        for (row, bits) in BASIC_LEGACY[code].iter().enumerate() {
+            for column in (0..GLYPH).filter(|column| bits >> column & 1 == 1) {
+                let (x, y) = (x + place as u32 * GLYPH + column, y + row as u32);
+                if x < sheet.width() && y < sheet.height() {
+                    sheet.put_pixel(x, y, INK);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_a_class_are_in_its_row_enlarged_by_a_whole_factor() {
+        let set = ImageSet {
+            images: vec![10, 20, 30, 200, 210, 220],
+            labels: vec![1, 0],
+            height: 1,
+            width: 1,
+            channels: 3,
+        };
+        let classes = ["no".to_string(), "yes".to_string()];
+        let sheet = contact_sheet(&set, &classes, 2);
+        let label = 8 * GLYPH + 2 * GAP;
+        let row = SMALLEST + GAP;
+        assert_eq!(
+            sheet.dimensions(),
+            (label + 2 * (SMALLEST + GAP) + GAP, 2 * row + GAP)
+        );
+        let at = |column: u32, class: u32| {
+            sheet[(label + column * (SMALLEST + GAP) + 9, GAP + class * row + 9)]
+        };
+        assert_eq!(
+            [at(0, 0), at(0, 1)],
+            [Rgb([200, 210, 220]), Rgb([10, 20, 30])]
+        );
+        assert_eq!(at(1, 0), PAPER);
+        assert!(sheet.pixels().any(|&pixel| pixel == INK));
+    }
+}

@@ -1,0 +1,175 @@
+//! Columns of a table: what was learned of them on the training part, and their cells as numbers for a model.
+
+use super::csv::{Table, number, value};
+use crate::data::DataError;
+use csv::StringRecord;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+/// The most categories of a column: with more it is an identifier.
+const MAX_CATEGORIES: usize = 1000;
+
+/// A column that a model reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// As in the header.
+    pub name: String,
+    /// How its cells become numbers.
+    #[serde(flatten)]
+    pub kind: ColumnKind,
+}
+
+/// How the cells of a column become numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ColumnKind {
+    /// `(cell - mean) / std`; a missing cell gives 0. Where cells were missing in training, a second number says so with 1.
+    Number {
+        /// Mean of the training part.
+        mean: f64,
+        /// Standard deviation of the training part, 1 if that is 0.
+        std: f64,
+        /// Whether the second number is there.
+        missing: bool,
+    },
+    /// One number for each category, 1 for the cell's own; a category that was not seen in training gives zeros.
+    Category {
+        /// Those of the training part, sorted; the empty one stands for missing cells.
+        values: Vec<String>,
+    },
+}
+
+/// Categories that training did not have, by column: how many cells, and the first of them.
+pub(super) type Unknown = BTreeMap<String, (usize, String)>;
+
+impl Column {
+    /// Learns what a column of `cells` holds: numbers if every cell that is not missing is one and `category` does not say
+    /// otherwise.
+    ///
+    /// # Errors
+    /// If it is text with so many different values that it is no category, as the rest of a sentence about the file.
+    pub(crate) fn learn<'a>(
+        name: &str,
+        cells: impl Iterator<Item = &'a str> + Clone,
+        category: bool,
+    ) -> Result<Column, String> {
+        let values = || cells.clone().map(value);
+        let numbers: Option<Vec<f64>> = values().flatten().map(number).collect();
+        let kind = match numbers {
+            Some(numbers) if !category && !numbers.is_empty() => {
+                let count = numbers.len() as f64;
+                let mean = numbers.iter().sum::<f64>() / count;
+                let variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+                let std = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+                ColumnKind::Number {
+                    mean,
+                    std,
+                    missing: values().any(|value| value.is_none()),
+                }
+            }
+            _ => {
+                let values: BTreeSet<&str> = values().map(Option::unwrap_or_default).collect();
+                if values.len() > MAX_CATEGORIES {
+                    return Err(format!(
+                        "has {} different texts in column {name}, over the {MAX_CATEGORIES} that are taken for \
+                         categories: leave it out with drop = [\"{name}\"]",
+                        values.len()
+                    ));
+                }
+                let values = values.into_iter().map(str::to_string).collect();
+                ColumnKind::Category { values }
+            }
+        };
+        let name = name.to_string();
+        Ok(Column { name, kind })
+    }
+
+    /// Numbers that a cell becomes.
+    pub fn width(&self) -> usize {
+        match &self.kind {
+            ColumnKind::Number { missing, .. } => 1 + usize::from(*missing),
+            ColumnKind::Category { values } => values.len(),
+        }
+    }
+}
+
+/// The place of each of `columns` among the columns of `table`.
+///
+/// # Errors
+/// Names the column that is missing.
+pub(super) fn places(
+    table: &Table,
+    columns: &[Column],
+    path: &Path,
+) -> Result<Vec<usize>, DataError> {
+    let place = |column: &Column| {
+        let found = table.names.iter().position(|name| *name == column.name);
+        found.ok_or_else(|| {
+            DataError::unusable(
+                path,
+                format!(
+                    "has no column {}: it has {}",
+                    column.name,
+                    table.names.join(", ")
+                ),
+            )
+        })
+    };
+    columns.iter().map(place).collect()
+}
+
+/// The cells of `rows` as numbers, row after row. Counts in `unknown` the categories that training did not have.
+///
+/// # Errors
+/// Names the line of a cell that should be a number and is not.
+pub(super) fn encode<'a>(
+    rows: impl Iterator<Item = &'a (u64, StringRecord)>,
+    columns: &[Column],
+    places: &[usize],
+    path: &Path,
+    unknown: &mut Unknown,
+) -> Result<Vec<f32>, DataError> {
+    let indices: Vec<HashMap<&str, usize>> = columns
+        .iter()
+        .map(|column| match &column.kind {
+            ColumnKind::Category { values } => {
+                values.iter().enumerate().map(|(i, v)| (&**v, i)).collect()
+            }
+            ColumnKind::Number { .. } => HashMap::new(),
+        })
+        .collect();
+    let mut out = Vec::new();
+    for (line, row) in rows {
+        for ((column, &place), index) in columns.iter().zip(places).zip(&indices) {
+            let cell = value(row.get(place).unwrap_or_default());
+            let first = out.len();
+            out.resize(first + column.width(), 0.0);
+            match &column.kind {
+                ColumnKind::Number { mean, std, missing } => {
+                    match cell {
+                        Some(text) => {
+                            let x = number(text).ok_or_else(|| {
+                            DataError::unusable(
+                                path,
+                                format!("has \"{text}\" at line {line} in column {}, which is numbers", column.name),
+                            )
+                        })?;
+                            out[first] = ((x - mean) / std) as f32;
+                        }
+                        None if *missing => out[first + 1] = 1.0,
+                        None => {}
+                    }
+                }
+                ColumnKind::Category { .. } => match index.get(cell.unwrap_or_default()) {
+                    Some(&category) => out[first + category] = 1.0,
+                    None => {
+                        let shown = cell.unwrap_or("(missing)").to_string();
+                        unknown.entry(column.name.clone()).or_insert((0, shown)).0 += 1;
+                    }
+                },
+            }
+        }
+    }
+    Ok(out)
+}

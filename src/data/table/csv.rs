@@ -1,0 +1,117 @@
+//! CSV files as text cells, with the line of every row.
+
+use crate::data::DataError;
+use crate::data::files::MAX_BYTES;
+use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
+use std::path::Path;
+
+/// A file of rows of equally many cells.
+pub struct Table {
+    /// Names of the columns: from the header, or `column_1`, `column_2`, ….
+    pub names: Vec<String>,
+    /// Cells, with the line at which each row begins.
+    pub rows: Vec<(u64, StringRecord)>,
+}
+
+/// Cells that say that there is no value, besides empty ones.
+const MISSING: [&str; 7] = ["?", "NA", "N/A", "NaN", "nan", "null", "NULL"];
+/// What may stand between cells.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// The value of a cell, unless it is missing.
+pub(super) fn value(cell: &str) -> Option<&str> {
+    (!cell.is_empty() && !MISSING.contains(&cell)).then_some(cell)
+}
+
+/// A cell as a number.
+pub(super) fn number(cell: &str) -> Option<f64> {
+    cell.parse().ok().filter(|x: &f64| x.is_finite())
+}
+
+impl Table {
+    /// Reads `path`. Whether the first row is a header is found out unless `header` says: it is one if none of its cells
+    /// is a number and no two are equal.
+    ///
+    /// # Errors
+    /// Names the line that does not have as many cells as the others, or is not text.
+    pub fn read(path: &Path, header: Option<bool>) -> Result<Table, DataError> {
+        let unreadable = |source| DataError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let wrong = |problem: String| DataError::unusable(path, problem);
+        let mut file = File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.len() > MAX_BYTES {
+            return Err(wrong(format!("is over {MAX_BYTES} bytes long: split it")));
+        }
+        let mut start = [0; 3];
+        let has_mark = file.read(&mut start).map_err(unreadable)? == 3 && start == *b"\xef\xbb\xbf";
+        let begin = if has_mark { 3 } else { 0 };
+        file.seek(std::io::SeekFrom::Start(begin))
+            .map_err(unreadable)?;
+        let mut first = Vec::new();
+        let line = BufReader::new(&file)
+            .take(1 << 20)
+            .read_until(b'\n', &mut first);
+        line.map_err(unreadable)?;
+        file.seek(std::io::SeekFrom::Start(begin))
+            .map_err(unreadable)?;
+        let count = |delimiter: &u8| first.iter().filter(|b| *b == delimiter).count();
+        // The first of those that are most frequent.
+        let delimiter = DELIMITERS.iter().rev().max_by_key(|d| count(d)).copied();
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .trim(Trim::All)
+            .delimiter(delimiter.unwrap_or(b','))
+            .from_reader(BufReader::new(file));
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(|e| wrong(in_words(&e)))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            rows.push((line, record));
+        }
+        let Some((_, first)) = rows.first() else {
+            return Err(wrong("holds no rows".to_string()));
+        };
+        let distinct = || {
+            let mut cells: Vec<&str> = first.iter().collect();
+            cells.sort_unstable();
+            cells.windows(2).all(|pair| pair[0] != pair[1])
+        };
+        let named = header.unwrap_or_else(|| {
+            first
+                .iter()
+                .all(|cell| value(cell).is_some() && number(cell).is_none())
+                && distinct()
+        });
+        let names: Vec<String> = match named {
+            true => rows.remove(0).1.iter().map(str::to_string).collect(),
+            false => (1..=first.len()).map(|n| format!("column_{n}")).collect(),
+        };
+        if rows.is_empty() {
+            return Err(wrong("holds a header and no rows".to_string()));
+        }
+        Ok(Table { names, rows })
+    }
+}
+
+fn in_words(error: &csv::Error) -> String {
+    let line = |pos: &Option<csv::Position>| pos.as_ref().map_or(0, csv::Position::line);
+    match error.kind() {
+        ErrorKind::UnequalLengths {
+            pos,
+            expected_len,
+            len,
+        } => format!(
+            "has {len} cells in the row at line {}, where the rows before have {expected_len}: mend that row, or quote the \
+             cells that hold a delimiter",
+            line(pos)
+        ),
+        ErrorKind::Utf8 { pos, .. } => {
+            format!("is not UTF-8 text at line {}: save it as UTF-8", line(pos))
+        }
+        _ => format!("can't be read as CSV ({error})"),
+    }
+}

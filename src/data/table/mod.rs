@@ -1,0 +1,537 @@
+//! Tables: CSV files with columns of numbers and of categories, one of which is to be predicted.
+
+mod columns;
+mod csv;
+
+pub use columns::{Column, ColumnKind};
+
+use self::columns::{Unknown, encode, places};
+pub(super) use self::csv::Table;
+use self::csv::{number, value};
+use super::files::{set_name, sorted_entries};
+use super::split::held_out;
+use super::{DataError, DataSettings, Dataset, RowSet, Rows, Samples, Targets};
+use ::csv::StringRecord;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Files of the parts, without ending, in the order of training, validation and test.
+const PARTS: [&[&str]; 3] = [
+    &["train", "training"],
+    &["val", "valid", "validation", "dev"],
+    &["test", "testing"],
+];
+const ENDINGS: [&str; 2] = ["csv", "tsv"];
+/// Names of columns that are taken for the target where none is said.
+const TARGETS: [&str; 4] = ["target", "label", "class", "y"];
+/// A column of whole numbers with no more different ones than this is taken for classes.
+const MOST_CLASSES: usize = 20;
+/// The most classes.
+const CLASS_LIMIT: usize = 10_000;
+
+/// What is to be predicted of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// One of several classes.
+    Class,
+    /// A number.
+    Number,
+}
+
+/// Scale of a target that is a number: a model learns `(value - mean) / std`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scale {
+    /// Mean of the training part.
+    pub mean: f64,
+    /// Standard deviation of the training part.
+    pub std: f64,
+}
+
+/// Where the parts of a table lie: one file, or a file for each.
+pub(super) struct TableFiles {
+    pub train: PathBuf,
+    pub validation: Option<PathBuf>,
+    pub test: Option<PathBuf>,
+}
+
+impl TableFiles {
+    /// The files at `path`, if it is a table or a folder of one.
+    pub fn of(path: &Path) -> Option<TableFiles> {
+        files(path)
+    }
+
+    /// Reads the parts that there are: training first.
+    pub fn read(&self, header: Option<bool>) -> Result<Vec<(Table, PathBuf)>, DataError> {
+        let paths = [
+            Some(&self.train),
+            self.validation.as_ref(),
+            self.test.as_ref(),
+        ];
+        let read = |path: &PathBuf| Ok((Table::read(path, header)?, path.clone()));
+        paths.into_iter().flatten().map(read).collect()
+    }
+
+    /// Of the parts after the first that [`TableFiles::read`] gives, whether each is the test part.
+    pub fn is_test(&self) -> impl Iterator<Item = bool> {
+        let parts = [(&self.validation, false), (&self.test, true)];
+        parts
+            .into_iter()
+            .filter(|(path, _)| path.is_some())
+            .map(|(_, test)| test)
+    }
+}
+
+/// Whether a cell is a number.
+pub(super) fn is_number(cell: &str) -> bool {
+    number(cell).is_some()
+}
+
+/// All rows of `table` as the numbers that `columns` make of them.
+pub(super) fn encode_columns(
+    table: &Table,
+    columns: &[Column],
+    path: &Path,
+) -> Result<Vec<f32>, DataError> {
+    let places = places(table, columns, path)?;
+    encode(
+        table.rows.iter(),
+        columns,
+        &places,
+        path,
+        &mut Unknown::new(),
+    )
+}
+
+/// Names of the columns of a table, if it can be read.
+pub(super) fn header(path: &Path) -> Option<Vec<String>> {
+    Table::read(path, None).ok().map(|table| table.names)
+}
+
+/// Whether `path` is a table, or a folder of one.
+pub(super) fn looks_like(path: &Path) -> bool {
+    files(path).is_some()
+}
+
+fn is_table(path: &Path) -> bool {
+    path.is_file()
+        && ENDINGS.iter().any(|ending| {
+            path.extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case(ending))
+        })
+}
+
+fn files(path: &Path) -> Option<TableFiles> {
+    let single = |train: PathBuf| TableFiles {
+        train,
+        validation: None,
+        test: None,
+    };
+    if path.is_file() {
+        return is_table(path).then(|| single(path.to_owned()));
+    }
+    let tables: Vec<PathBuf> = sorted_entries(path).ok()?;
+    let tables: Vec<PathBuf> = tables.into_iter().filter(|path| is_table(path)).collect();
+    let part = |names: &[&str]| {
+        let is = |path: &&PathBuf| {
+            let stem = path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().to_lowercase());
+            stem.is_some_and(|stem| names.contains(&&*stem))
+        };
+        tables.iter().find(is).cloned()
+    };
+    match (part(PARTS[0]), &tables[..]) {
+        (Some(train), _) => Some(TableFiles {
+            train,
+            validation: part(PARTS[1]),
+            test: part(PARTS[2]),
+        }),
+        (None, [only]) => Some(single(only.clone())),
+        _ => None,
+    }
+}
+
+/// What the cells of the target become.
+enum Target {
+    Classes(Vec<String>),
+    Numbers(Scale),
+}
+
+/// Loads the table at `path`. What is learned on its training part is put into `settings`, unless it is there: then the
+/// run that learned it is measured on this table.
+///
+/// # Errors
+/// Names the file, and the line or column in it, that is wrong.
+pub(super) fn load(
+    path: &Path,
+    settings: &mut DataSettings,
+    seed: u64,
+) -> Result<Dataset<Samples>, DataError> {
+    let files = files(path).ok_or_else(|| {
+        DataError::unusable(
+            path,
+            "is no table: give a .csv file, or a folder with train.csv and test.csv",
+        )
+    })?;
+    let header = settings.header;
+    let read = |path: &Path| Table::read(path, header);
+    let table = read(&files.train)?;
+    let other =
+        |path: Option<&'_ PathBuf>| path.map(|path| Ok((read(path)?, path.clone()))).transpose();
+    let (validation, test) = (
+        other(files.validation.as_ref())?,
+        other(files.test.as_ref())?,
+    );
+    let name = target_name(&table, settings, &files.train)?;
+    settings.target = Some(name.clone());
+    let own_cells = target_cells(&table, &name, &files.train)?;
+    let known = !settings.columns.is_empty();
+    let kind = settings.predict.unwrap_or_else(|| kind_of(&own_cells));
+    settings.predict = Some(kind);
+    let all_classes = match kind {
+        TargetKind::Class if known => settings.classes.clone(),
+        TargetKind::Class => class_names(&own_cells, &name, &files.train)?,
+        TargetKind::Number => Vec::new(),
+    };
+    let split = settings.folds.is_some() || validation.is_none() && test.is_none();
+    let in_test = match split {
+        true => {
+            let label = |cell: &str| {
+                all_classes
+                    .iter()
+                    .position(|class| class == cell)
+                    .unwrap_or(0) as u32
+            };
+            let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
+            let in_test = held_out(&labels, settings, seed);
+            if !in_test.contains(&true) {
+                return Err(DataError::TooFew {
+                    samples: labels.len(),
+                });
+            }
+            in_test
+        }
+        false => vec![false; table.rows.len()],
+    };
+    let learned = |index: &usize| !in_test[*index];
+    if !known {
+        settings.columns = learn(&table, settings, &name, learned, &files.train)?;
+    }
+    let target = match kind {
+        TargetKind::Class => Target::Classes(all_classes),
+        TargetKind::Number => {
+            let seen = own_cells
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| learned(index));
+            let scale = match settings.scale {
+                Some(scale) => scale,
+                None => scale_of(seen.map(|(_, cell)| *cell), &name, &files.train)?,
+            };
+            settings.scale = Some(scale);
+            Target::Numbers(scale)
+        }
+    };
+    let mut unknown = Unknown::new();
+    let mut set = |table: &Table, path: &Path, keep: &dyn Fn(usize) -> bool| {
+        let rows = || {
+            table
+                .rows
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| keep(*index))
+        };
+        let places = places(table, &settings.columns, path)?;
+        let values = encode(
+            rows().map(|(_, row)| row),
+            &settings.columns,
+            &places,
+            path,
+            &mut unknown,
+        )?;
+        let cells = target_cells(table, &name, path)?;
+        let cells = cells
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| keep(*index));
+        let targets = targets(cells.map(|(_, cell)| cell), &target, &name, path)?;
+        Ok::<Samples, DataError>(row_set(values, &settings.columns, targets).into())
+    };
+    let train = set(&table, &files.train, &|index| !in_test[index])?;
+    let parts = super::Parts {
+        train,
+        validation: match (&validation, split) {
+            (Some((table, path)), false) => Some(set(table, path, &|_| true)?),
+            _ => None,
+        },
+        test: match (&test, split) {
+            (_, true) => Some(set(&table, &files.train, &|index| in_test[index])?),
+            (Some((table, path)), false) => Some(set(table, path, &|_| true)?),
+            (None, false) => None,
+        },
+    };
+    let classes = match target {
+        Target::Classes(classes) => classes,
+        Target::Numbers(_) => Vec::new(),
+    };
+    let mut dataset = Dataset::of_parts(path, parts, classes);
+    dataset.name = set_name(path);
+    dataset.notes.extend(told(&unknown));
+    Ok(dataset)
+}
+
+/// Rows of the table in `path` for a model that learned `settings.columns`; their target is not asked for. Returns with
+/// them what the user should hear of.
+///
+/// # Errors
+/// Names the column that is missing, or the line that is wrong.
+pub fn read_rows(path: &Path, settings: &DataSettings) -> Result<(RowSet, Vec<String>), DataError> {
+    let table = Table::read(path, settings.header)?;
+    let places = places(&table, &settings.columns, path)?;
+    let mut unknown = Unknown::new();
+    let values = encode(
+        table.rows.iter(),
+        &settings.columns,
+        &places,
+        path,
+        &mut unknown,
+    )?;
+    let rows = table.rows.len();
+    let targets = match settings.predict {
+        Some(TargetKind::Number) => Targets::Values {
+            values: vec![0.0; rows],
+            columns: 1,
+            offset: 0,
+            length: 1,
+        },
+        _ => Targets::Classes(vec![0; rows]),
+    };
+    let set = row_set(values, &settings.columns, targets);
+    Ok((set, told(&unknown).collect()))
+}
+
+fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
+    let columns: usize = columns.iter().map(Column::width).sum();
+    let count = values.len() / columns.max(1);
+    RowSet {
+        rows: Rows::Floats { values, columns },
+        starts: (0..count as u32).collect(),
+        length: 1,
+        targets,
+    }
+}
+
+fn told(unknown: &Unknown) -> impl Iterator<Item = String> {
+    unknown.iter().map(|(column, (count, first))| {
+        format!(
+            "{count} cells of column {column} hold categories that training did not have, {first} for one: they count as none \
+             of those it had"
+        )
+    })
+}
+
+/// The column to predict: the one that is said, or one that is called so, or the last.
+pub(super) fn target_name(
+    table: &Table,
+    settings: &DataSettings,
+    path: &Path,
+) -> Result<String, DataError> {
+    if let Some(name) = &settings.target {
+        return match table.names.contains(name) {
+            true => Ok(name.clone()),
+            false => Err(DataError::unusable(
+                path,
+                format!(
+                    "has no column {name} to predict: it has {}",
+                    table.names.join(", ")
+                ),
+            )),
+        };
+    }
+    let called = |wanted: &&str| {
+        table
+            .names
+            .iter()
+            .find(|name| name.eq_ignore_ascii_case(wanted))
+    };
+    let found = TARGETS.iter().find_map(called).or(table.names.last());
+    found
+        .cloned()
+        .ok_or_else(|| DataError::unusable(path, "has no columns"))
+}
+
+/// The cells of the target, each with its line.
+pub(super) fn target_cells<'t>(
+    table: &'t Table,
+    name: &str,
+    path: &Path,
+) -> Result<Vec<(u64, &'t str)>, DataError> {
+    let place = table.names.iter().position(|known| known == name);
+    let place = place.ok_or_else(|| DataError::unusable(path, format!("has no column {name}")))?;
+    let cell = |(line, row): &'t (u64, StringRecord)| {
+        let cell = value(row.get(place).unwrap_or_default()).ok_or_else(|| {
+            DataError::unusable(
+                path,
+                format!("has no value at line {line} in column {name}, which is to be predicted: leave such rows out"),
+            )
+        })?;
+        Ok((*line, cell))
+    };
+    table.rows.iter().map(cell).collect()
+}
+
+fn kind_of(cells: &[(u64, &str)]) -> TargetKind {
+    let numbers: Option<Vec<f64>> = cells.iter().map(|(_, cell)| number(cell)).collect();
+    let Some(numbers) = numbers else {
+        return TargetKind::Class;
+    };
+    let distinct: BTreeSet<u64> = numbers.iter().map(|x| x.to_bits()).collect();
+    match numbers.iter().all(|x| x.fract() == 0.0) && distinct.len() <= MOST_CLASSES {
+        true => TargetKind::Class,
+        false => TargetKind::Number,
+    }
+}
+
+/// The different texts among `cells`, sorted: as numbers if they are.
+pub(super) fn class_names(
+    cells: &[(u64, &str)],
+    name: &str,
+    path: &Path,
+) -> Result<Vec<String>, DataError> {
+    let distinct: BTreeSet<&str> = cells.iter().map(|(_, cell)| *cell).collect();
+    let mut classes: Vec<&str> = distinct.into_iter().collect();
+    if classes.len() > CLASS_LIMIT {
+        return Err(DataError::unusable(
+            path,
+            format!(
+                "has {} different values in column {name}, too many for classes: set predict = \"number\", or target to \
+                 another column",
+                classes.len()
+            ),
+        ));
+    }
+    if classes.iter().all(|class| number(class).is_some()) {
+        let order = |text: &&str| number(text).unwrap_or(0.0);
+        classes.sort_by(|a, b| order(a).total_cmp(&order(b)));
+    }
+    Ok(classes.into_iter().map(str::to_string).collect())
+}
+
+fn scale_of<'a>(
+    cells: impl Iterator<Item = (u64, &'a str)>,
+    name: &str,
+    path: &Path,
+) -> Result<Scale, DataError> {
+    let numbers = cells.map(|(line, cell)| target_number(line, cell, name, path));
+    let numbers = numbers.collect::<Result<Vec<f64>, _>>()?;
+    let count = numbers.len().max(1) as f64;
+    let mean = numbers.iter().sum::<f64>() / count;
+    let variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+    let std = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+    Ok(Scale { mean, std })
+}
+
+fn target_number(line: u64, cell: &str, name: &str, path: &Path) -> Result<f64, DataError> {
+    number(cell).ok_or_else(|| {
+        DataError::unusable(
+            path,
+            format!(
+                "has \"{cell}\" at line {line} in column {name}, where a number is to be predicted"
+            ),
+        )
+    })
+}
+
+/// The class that a cell names.
+pub(super) fn class_index(
+    (line, cell): (u64, &str),
+    classes: &[String],
+    name: &str,
+    path: &Path,
+) -> Result<u32, DataError> {
+    let found = classes.iter().position(|class| class == cell);
+    found.map(|index| index as u32).ok_or_else(|| {
+        let known: Vec<&str> = classes.iter().take(10).map(|class| &**class).collect();
+        DataError::unusable(
+            path,
+            format!(
+                "has the class {cell} at line {line} in column {name}, which training did not have: it had {}",
+                known.join(", ")
+            ),
+        )
+    })
+}
+
+fn targets<'a>(
+    cells: impl Iterator<Item = (u64, &'a str)>,
+    target: &Target,
+    name: &str,
+    path: &Path,
+) -> Result<Targets, DataError> {
+    match target {
+        Target::Classes(classes) => {
+            let label = |cell| class_index(cell, classes, name, path);
+            let labels = cells.map(label).collect::<Result<_, _>>();
+            labels.map(Targets::Classes)
+        }
+        Target::Numbers(scale) => {
+            let scaled = |(line, cell)| {
+                let x = target_number(line, cell, name, path)?;
+                Ok(((x - scale.mean) / scale.std) as f32)
+            };
+            Ok(Targets::Values {
+                values: cells.map(scaled).collect::<Result<_, DataError>>()?,
+                columns: 1,
+                offset: 0,
+                length: 1,
+            })
+        }
+    }
+}
+
+/// Learns every column but the target and those to leave out.
+fn learn(
+    table: &Table,
+    settings: &DataSettings,
+    target: &str,
+    learned: impl Fn(&usize) -> bool,
+    path: &Path,
+) -> Result<Vec<Column>, DataError> {
+    for name in settings.drop.iter().chain(&settings.categories) {
+        if !table.names.contains(name) {
+            return Err(DataError::unusable(
+                path,
+                format!("has no column {name}: it has {}", table.names.join(", ")),
+            ));
+        }
+    }
+    let read = |name: &&String| **name != target && !settings.drop.contains(*name);
+    let columns = table.names.iter().filter(read).map(|name| {
+        let place = table
+            .names
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or(0);
+        let rows: Vec<&str> = (0..table.rows.len())
+            .filter(&learned)
+            .map(|index| table.rows[index].1.get(place).unwrap_or_default())
+            .collect();
+        Column::learn(
+            name,
+            rows.iter().copied(),
+            settings.categories.contains(name),
+        )
+        .map_err(|problem| DataError::unusable(path, problem))
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    if columns.iter().map(Column::width).sum::<usize>() == 0 {
+        return Err(DataError::unusable(path, "has no column to predict from"));
+    }
+    Ok(columns)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

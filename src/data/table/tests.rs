@@ -1,0 +1,216 @@
+use super::*;
+use std::fs;
+use tempfile::TempDir;
+
+const TRAIN: &str = "age,city,label\n10,Rome,no\n20,Oslo,yes\n30,?,no\n,Rome,yes\n";
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+fn loaded(files: &[(&str, &str)], settings: &mut DataSettings) -> Result<Dataset<Samples>, String> {
+    load(folder(files).path(), settings, 1).map_err(|e| e.to_string())
+}
+
+fn rows(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
+    let Samples::Rows(set) = samples else {
+        panic!("a table gives rows");
+    };
+    let Rows::Floats { values, .. } = &set.rows else {
+        panic!("a table gives numbers");
+    };
+    (
+        values.clone(),
+        samples.labels().unwrap_or_default().to_vec(),
+    )
+}
+
+#[test]
+fn numbers_are_scaled_and_categories_become_one_number_each() {
+    let mut settings = DataSettings::default();
+    let test = "city,label,age\nRome,yes,20\nParis,no,40\n";
+    let set = loaded(&[("train.csv", TRAIN), ("test.csv", test)], &mut settings).unwrap();
+    assert_eq!(set.classes, ["no", "yes"]);
+    assert_eq!(set.train.shape(), [5]);
+    let deviation = (200.0_f64 / 3.0).sqrt();
+    let far = (10.0 / deviation) as f32;
+    // age, whether it is missing; city: missing, Oslo, Rome.
+    let want = [
+        [-far, 0.0, 0.0, 0.0, 1.0],
+        [0.0, 0.0, 0.0, 1.0, 0.0],
+        [far, 0.0, 1.0, 0.0, 0.0],
+        [0.0, 1.0, 0.0, 0.0, 1.0],
+    ];
+    assert_eq!(rows(&set.train), (want.concat(), vec![0, 1, 0, 1]));
+    // Columns are found by name, and Paris is none of the cities that were learned.
+    let want = [[0.0, 0.0, 0.0, 0.0, 1.0], [2.0 * far, 0.0, 0.0, 0.0, 0.0]].concat();
+    assert_eq!(rows(&set.test), (want, vec![1, 0]));
+    assert!(
+        set.notes[0].contains("1 cells of column city") && set.notes[0].contains("Paris"),
+        "{:?}",
+        set.notes
+    );
+}
+
+#[test]
+fn what_was_learned_is_kept_for_other_tables() {
+    let mut settings = DataSettings::default();
+    let set = loaded(&[("train.csv", TRAIN), ("test.csv", TRAIN)], &mut settings);
+    // As a run that starts does.
+    settings.learn(&set.unwrap()).unwrap();
+    let text = toml::to_string(&settings).unwrap();
+    let mut again: DataSettings = toml::from_str(&text).unwrap();
+    assert_eq!(again, settings);
+    let other = "age,city,label\n20,Oslo,yes\n20,Oslo,yes\n";
+    let set = loaded(&[("train.csv", other), ("test.csv", other)], &mut again).unwrap();
+    assert_eq!(rows(&set.test).0[..5], [0.0, 0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(rows(&set.test).1, [1, 1]);
+    assert_eq!(again, settings);
+    // Without the target, for predictions.
+    let dir = folder(&[("new.csv", "city,age\nOslo,20\n")]);
+    let (set, notes) = read_rows(&dir.path().join("new.csv"), &settings).unwrap();
+    assert_eq!(
+        (rows(&set.into()).0, notes.len()),
+        (vec![0.0, 0.0, 0.0, 1.0, 0.0], 0)
+    );
+}
+
+#[test]
+fn a_number_is_predicted_in_units_of_its_deviation() {
+    let mut settings = DataSettings {
+        target: Some("price".to_string()),
+        ..DataSettings::default()
+    };
+    let table = "price;rooms\n1.5;1\n2.5;2\n";
+    let set = loaded(&[("train.tsv", table), ("test.tsv", table)], &mut settings).unwrap();
+    assert_eq!(
+        settings.scale,
+        Some(Scale {
+            mean: 2.0,
+            std: 0.5
+        })
+    );
+    assert_eq!((set.train.target_values(), set.classes.len()), (Some(1), 0));
+    let Samples::Rows(RowSet {
+        targets: Targets::Values { values, .. },
+        ..
+    }) = set.train
+    else {
+        panic!("numbers are to be predicted");
+    };
+    assert_eq!(values, [-1.0, 1.0]);
+}
+
+#[test]
+fn a_header_is_found_or_missed() {
+    let names = |text: &str, header| {
+        let dir = folder(&[("a.csv", text)]);
+        Table::read(&dir.path().join("a.csv"), header)
+            .unwrap()
+            .names
+    };
+    assert_eq!(names("a,b\n1,2\n", None), ["a", "b"]);
+    assert_eq!(names("a,2\n1,2\n", None), ["column_1", "column_2"]);
+    assert_eq!(names("a,a\nb,c\n", None), ["column_1", "column_2"]);
+    assert_eq!(names("1,2\n3,4\n", Some(true)), ["1", "2"]);
+    assert_eq!(names("\u{feff}\"a\",b\r\n1,2", None), ["a", "b"]);
+}
+
+#[test]
+fn rows_that_can_not_be_are_named_by_line() {
+    let mut many = "id,label\n".to_string();
+    (0..1001).for_each(|i| many += &format!("t{i},{}\n", i % 2));
+    for (text, complaints) in [
+        (
+            "a,label\n1,2\n1,2,3\n",
+            vec!["train.csv has 3 cells in the row at line 3", "have 2"],
+        ),
+        ("a,label\n1,yes\n2,\n", vec!["line 3", "column label"]),
+        ("a,label\n", vec!["no rows"]),
+        ("", vec!["no rows"]),
+        (&many, vec!["1001 different texts", "drop"]),
+    ] {
+        let told = loaded(
+            &[("train.csv", text), ("test.csv", "a,label\n1,yes\n")],
+            &mut DataSettings::default(),
+        );
+        let told = told.unwrap_err();
+        assert!(complaints.iter().all(|part| told.contains(part)), "{told}");
+    }
+    for (test, complaint) in [
+        (
+            "a,label\nx,yes\n",
+            "has \"x\" at line 2 in column a, which is numbers",
+        ),
+        ("a,label\n1,maybe\n", "the class maybe at line 2"),
+        (
+            "b,label\n1,yes\n",
+            "test.csv has no column a: it has b, label",
+        ),
+    ] {
+        let train = "a,label\n1,yes\n2,no\n";
+        let told = loaded(
+            &[("train.csv", train), ("test.csv", test)],
+            &mut DataSettings::default(),
+        );
+        let told = told.unwrap_err();
+        assert!(told.contains(complaint), "{told}");
+    }
+    let mut settings = DataSettings {
+        target: Some("z".to_string()),
+        ..DataSettings::default()
+    };
+    let told = loaded(&[("train.csv", TRAIN)], &mut settings).unwrap_err();
+    assert!(
+        told.contains("no column z to predict: it has age, city, label"),
+        "{told}"
+    );
+}
+
+#[test]
+fn folds_hold_every_row_out_once() {
+    let mut text = "x,label\n".to_string();
+    (0..20).for_each(|i| text += &format!("{i},{}\n", if i % 4 == 0 { "rare" } else { "often" }));
+    let mut total = 0;
+    for fold in 1..=5 {
+        let mut settings = DataSettings {
+            folds: Some(5),
+            fold,
+            ..DataSettings::default()
+        };
+        let set = loaded(&[("all.csv", &text)], &mut settings).unwrap();
+        let labels = set.test.labels().unwrap();
+        assert_eq!(
+            (labels.len(), labels.iter().filter(|&&l| l == 1).count()),
+            (4, 1)
+        );
+        assert_eq!(set.train.len(), 16);
+        total += labels.len();
+    }
+    assert_eq!(total, 20);
+}
+
+#[test]
+fn the_real_adult_has_its_counts() {
+    let Some(dir) = crate::data::real_set("adult") else {
+        return;
+    };
+    let mut settings = DataSettings::default();
+    let set = load(&dir, &mut settings, 1).unwrap();
+    let rich = |samples: &Samples| {
+        samples
+            .labels()
+            .unwrap()
+            .iter()
+            .filter(|&&l| l == 1)
+            .count()
+    };
+    assert_eq!((set.train.len(), rich(&set.train)), (32_561, 7_841));
+    assert_eq!((set.test.len(), rich(&set.test)), (16_281, 3_846));
+    assert_eq!(set.classes, ["<=50K", ">50K"]);
+    assert_eq!(set.train.shape(), [108]);
+}

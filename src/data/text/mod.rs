@@ -1,0 +1,387 @@
+//! Texts: one long one whose next token is to be predicted, or a table with a text and its class in each row.
+
+mod bpe;
+mod tokenizer;
+
+pub use tokenizer::{Encoder, PADDING, TokenKind, Tokenizer};
+
+use super::files::{read_whole, sorted_entries};
+use super::split::held_out;
+use super::table::{TableFiles, TargetKind, class_index, class_names, target_cells, target_name};
+use super::{DataError, DataSettings, Dataset, Parts, RowSet, Rows, Samples, Targets};
+use std::path::{Path, PathBuf};
+
+/// Columns that are taken for the text where none is said.
+const TEXTS: [&str; 4] = ["text", "sentence", "review", "content"];
+/// Files of the parts of a text, without ending.
+const PARTS: [&[&str]; 3] = [
+    &["train"],
+    &["val", "valid", "validation", "dev"],
+    &["test"],
+];
+
+/// The texts of `path`: a file, the only one of a folder, or one for each part.
+fn files(path: &Path) -> Option<[Option<PathBuf>; 3]> {
+    let is_text = |path: &Path| {
+        path.is_file()
+            && path
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("txt"))
+    };
+    if path.is_file() {
+        return is_text(path).then(|| [Some(path.to_owned()), None, None]);
+    }
+    let texts: Vec<PathBuf> = sorted_entries(path).ok()?;
+    let texts: Vec<PathBuf> = texts.into_iter().filter(|path| is_text(path)).collect();
+    let part = |names: &[&str]| {
+        let is = |path: &&PathBuf| {
+            let stem = path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().to_lowercase());
+            stem.is_some_and(|stem| names.contains(&&*stem))
+        };
+        texts.iter().find(is).cloned()
+    };
+    match (PARTS.map(part), &texts[..]) {
+        (parts @ [Some(_), ..], _) => Some(parts),
+        (_, [only]) => Some([Some(only.clone()), None, None]),
+        _ => None,
+    }
+}
+
+/// Whether `path` is a text, or a folder of one.
+pub(super) fn looks_like(path: &Path) -> bool {
+    files(path).is_some()
+}
+
+/// Whether the table at `path` has a column that is called text, or as text is.
+pub(super) fn table_has_text(path: &Path) -> bool {
+    let files = TableFiles::of(path);
+    let table = files.and_then(|files| super::table::header(&files.train));
+    table.is_some_and(|names| text_column(&names).is_some())
+}
+
+fn text_column(names: &[String]) -> Option<&String> {
+    let called = |wanted: &&str| names.iter().find(|name| name.eq_ignore_ascii_case(wanted));
+    TEXTS.iter().find_map(called)
+}
+
+/// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. The
+/// tokenizer is learned on the training part, unless `settings` have one.
+///
+/// # Errors
+/// Names the file that is no text, or too short.
+pub(super) fn load_text(
+    path: &Path,
+    settings: &mut DataSettings,
+) -> Result<Dataset<Samples>, DataError> {
+    let [train, validation, test] = files(path).ok_or_else(|| {
+        DataError::unusable(
+            path,
+            "is no text: give a .txt file, or a folder with train.txt and test.txt",
+        )
+    })?;
+    let read = |path: PathBuf| -> Result<(String, PathBuf), DataError> {
+        let text = String::from_utf8(read_whole(&path)?);
+        let text = text.map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            DataError::unusable(
+                &path,
+                format!("is not UTF-8 text at byte {at}: save it as UTF-8"),
+            )
+        })?;
+        Ok((text, path))
+    };
+    let (mut train, file) = read(train.unwrap_or_else(|| path.to_owned()))?;
+    let mut parts = [
+        validation.map(read).transpose()?,
+        test.map(read).transpose()?,
+    ];
+    if settings.unsplit {
+        parts[1] = Some((train.clone(), file.clone()));
+    } else if parts.iter().all(Option::is_none) {
+        // The end of the text, so that no window is in both parts.
+        let mut at = (train.len() as f64 * (1.0 - settings.test_share)) as usize;
+        while !train.is_char_boundary(at) {
+            at -= 1;
+        }
+        parts[1] = Some((train.split_off(at), file.clone()));
+    }
+    let tokenizer = settings.learned_tokenizer([train.as_str()].into_iter());
+    let context = settings.context;
+    let windows = |text: &str, path: &Path, stride: usize| -> Result<Samples, DataError> {
+        let mut tokens = Vec::new();
+        tokenizer.encoder().encode(text, &mut tokens);
+        if tokens.len() <= context {
+            return Err(DataError::unusable(
+                path,
+                format!(
+                    "gives {} tokens in one of its parts, and a window takes {context} and the one after: make data.context \
+                     smaller or the text longer",
+                    tokens.len()
+                ),
+            ));
+        }
+        let starts = (0..tokens.len() - context)
+            .step_by(stride.max(1))
+            .map(|start| start as u32);
+        Ok(RowSet {
+            starts: starts.collect(),
+            rows: Rows::Tokens {
+                tokens,
+                vocabulary: tokenizer.vocabulary(),
+            },
+            length: context,
+            targets: Targets::NextToken,
+        }
+        .into())
+    };
+    let train = windows(&train, &file, settings.stride.unwrap_or(context))?;
+    let [validation, test] = parts;
+    let part = |part: Option<(String, PathBuf)>| {
+        part.map(|(text, path)| windows(&text, &path, context))
+            .transpose()
+    };
+    let parts = Parts {
+        train,
+        validation: part(validation)?,
+        test: part(test)?,
+    };
+    Ok(Dataset::of_parts(path, parts, Vec::new()))
+}
+
+/// Loads a table with a text and its class in each row: samples are the first `context` tokens of a text, padded with
+/// [`PADDING`]. The tokenizer is learned on the training part, unless `settings` have one.
+///
+/// # Errors
+/// Names the file, and the line or column in it, that is wrong.
+pub(super) fn load_table(
+    path: &Path,
+    settings: &mut DataSettings,
+    seed: u64,
+) -> Result<Dataset<Samples>, DataError> {
+    let files = TableFiles::of(path)
+        .ok_or_else(|| DataError::unusable(path, "is no table: give a .csv file"))?;
+    let tables = files.read(settings.header)?;
+    let (train, train_path) = &tables[0];
+    let target = target_name(train, settings, train_path)?;
+    settings.target = Some(target.clone());
+    settings.predict = Some(TargetKind::Class);
+    let column = match &settings.text {
+        Some(name) => name.clone(),
+        None => text_column(&train.names).cloned().ok_or_else(|| {
+            DataError::unusable(
+                train_path,
+                format!(
+                    "has no column called text: it has {}; name one by data.text",
+                    train.names.join(", ")
+                ),
+            )
+        })?,
+    };
+    settings.text = Some(column.clone());
+    let labels = target_cells(train, &target, train_path)?;
+    let classes = match settings.classes.is_empty() {
+        true => class_names(&labels, &target, train_path)?,
+        false => settings.classes.clone(),
+    };
+    let labels = |cells: Vec<(u64, &str)>, path: &Path| -> Result<Vec<u32>, DataError> {
+        cells
+            .into_iter()
+            .map(|cell| class_index(cell, &classes, &target, path))
+            .collect()
+    };
+    let train_labels = labels(target_cells(train, &target, train_path)?, train_path)?;
+    let split = settings.folds.is_some() || tables.len() == 1;
+    let in_test = match split {
+        true => held_out(&train_labels, settings, seed),
+        false => vec![false; train_labels.len()],
+    };
+    let texts = target_cells(train, &column, train_path)?;
+    let seen = texts.iter().zip(&in_test).filter(|(_, test)| !**test);
+    let seen: Vec<&str> = seen.map(|((_, text), _)| *text).collect();
+    let tokenizer = settings.learned_tokenizer(seen.into_iter());
+    let mut cut = 0;
+    let mut set = |texts: &[(u64, &str)], labels: &[u32], keep: &dyn Fn(usize) -> bool| {
+        let kept = (0..texts.len()).filter(|&index| keep(index));
+        let (mut tokens, mut own, mut encoder) = (Vec::new(), Vec::new(), tokenizer.encoder());
+        let mut count: u32 = 0;
+        let mut classes = Vec::new();
+        for index in kept {
+            own.clear();
+            encoder.encode(texts[index].1, &mut own);
+            cut += usize::from(own.len() > settings.context);
+            own.resize(settings.context, PADDING);
+            tokens.extend_from_slice(&own);
+            classes.push(labels[index]);
+            count += 1;
+        }
+        Samples::from(RowSet {
+            starts: (0..count).map(|i| i * settings.context as u32).collect(),
+            rows: Rows::Tokens {
+                tokens,
+                vocabulary: tokenizer.vocabulary(),
+            },
+            length: settings.context,
+            targets: Targets::Classes(classes),
+        })
+    };
+    let mut parts = Parts {
+        train: set(&texts, &train_labels, &|index| !in_test[index]),
+        validation: None,
+        test: split.then(|| set(&texts, &train_labels, &|index| in_test[index])),
+    };
+    if !split {
+        for ((table, path), is_test) in tables[1..].iter().zip(files.is_test()) {
+            let texts = target_cells(table, &column, path)?;
+            let labels = labels(target_cells(table, &target, path)?, path)?;
+            let samples = Some(set(&texts, &labels, &|_| true));
+            match is_test {
+                true => parts.test = samples,
+                false => parts.validation = samples,
+            }
+        }
+    }
+    let mut dataset = Dataset::of_parts(path, parts, classes);
+    if cut > 0 {
+        dataset.notes.push(format!(
+            "{cut} texts are longer than the context of {} tokens: their ends are left out",
+            settings.context
+        ));
+    }
+    Ok(dataset)
+}
+
+/// `texts` as samples for a model that learned `settings.tokenizer`; their class is not asked for.
+///
+/// # Errors
+/// If the run has no tokenizer.
+pub fn read_texts(texts: &[String], settings: &DataSettings) -> Result<RowSet, DataError> {
+    let tokenizer = settings.tokenizer.as_ref();
+    let tokenizer = tokenizer
+        .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it anew"))?;
+    let mut encoder = tokenizer.encoder();
+    let mut tokens = Vec::new();
+    for (text, end) in texts.iter().zip(1..) {
+        encoder.encode(text, &mut tokens);
+        tokens.resize(end * settings.context, PADDING);
+    }
+    Ok(RowSet {
+        starts: (0..texts.len() as u32)
+            .map(|i| i * settings.context as u32)
+            .collect(),
+        rows: Rows::Tokens {
+            tokens,
+            vocabulary: tokenizer.vocabulary(),
+        },
+        length: settings.context,
+        targets: Targets::Classes(vec![0; texts.len()]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn in_folder(
+        name: &str,
+        text: &str,
+        settings: &mut DataSettings,
+    ) -> Result<Dataset<Samples>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
+        settings.source = dir.path().display().to_string();
+        crate::data::load(settings, 1).map_err(|e| e.to_string())
+    }
+
+    fn rows(samples: &Samples) -> &RowSet {
+        match samples {
+            Samples::Rows(set) => set,
+            Samples::Images(_) => panic!("texts give rows"),
+        }
+    }
+
+    #[test]
+    fn a_text_gives_windows_and_its_end_is_the_test_part() {
+        let mut settings = DataSettings {
+            context: 4,
+            ..DataSettings::default()
+        };
+        let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
+        let train = rows(&set.train);
+        assert_eq!(
+            (train.rows.len(), &train.starts[..]),
+            (40, &[0, 4, 8, 12, 16, 20, 24, 28, 32][..])
+        );
+        let Rows::Tokens { tokens, vocabulary } = &train.rows else {
+            panic!("tokens");
+        };
+        assert_eq!((&tokens[..3], *vocabulary), (&[2, 3, 4][..], 12));
+        assert_eq!(rows(&set.test).starts, [0, 4]);
+        settings.stride = Some(1);
+        let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
+        assert_eq!(rows(&set.train).starts.len(), 36);
+        let told = in_folder("input.txt", "abc", &mut settings).unwrap_err();
+        assert!(
+            told.contains("2 tokens") && told.contains("data.context"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn texts_of_a_table_are_padded_and_cut() {
+        let mut settings = DataSettings {
+            context: 3,
+            tokens: TokenKind::Words,
+            test_share: 0.5,
+            ..DataSettings::default()
+        };
+        let table = "label,text\n1,good good film\n0,bad\n1,\"good, very good\"\n0,bad bad\n";
+        let set = in_folder("all.csv", table, &mut settings).unwrap();
+        assert_eq!(
+            (set.classes.len(), set.train.len(), set.test.len()),
+            (2, 2, 2)
+        );
+        let train = rows(&set.train);
+        let Rows::Tokens { tokens, .. } = &train.rows else {
+            panic!("tokens");
+        };
+        let Targets::Classes(labels) = &train.targets else {
+            panic!("classes");
+        };
+        let bad = labels.iter().position(|&label| label == 0).unwrap();
+        assert_eq!(tokens[3 * bad + 2], PADDING);
+        assert!(tokens[3 * bad] != PADDING);
+        let told = in_folder(
+            "all.csv",
+            "label,text\n1,good\n0,\n",
+            &mut DataSettings::default(),
+        )
+        .unwrap_err();
+        assert!(
+            told.contains("line 3") && told.contains("column text"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn the_real_news_have_their_counts() {
+        let Some(dir) = crate::data::real_set("ag_news") else {
+            return;
+        };
+        let mut settings = DataSettings {
+            source: dir.display().to_string(),
+            tokens: TokenKind::Words,
+            vocabulary: 5000,
+            context: 64,
+            ..DataSettings::default()
+        };
+        let set = crate::data::load(&mut settings, 1).unwrap();
+        assert_eq!(
+            (set.train.len(), set.test.len(), set.classes.len()),
+            (8000, 2000, 4)
+        );
+        assert_eq!(set.train.shape(), [64]);
+    }
+}

@@ -1,0 +1,265 @@
+//! From text to tokens and back. Token 0 is reserved for padding in every tokenizer.
+
+use super::bpe::BytePairs;
+use crate::data::DataError;
+use crate::data::files::read_whole;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+/// The token that fills up what is shorter than its context.
+pub const PADDING: u32 = 0;
+/// The token for what a tokenizer did not see in training; byte pairs know every byte.
+const UNKNOWN: u32 = 1;
+/// First token with a text of its own, after padding and unknown.
+const FIRST: u32 = 2;
+
+/// What texts are cut into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKind {
+    /// Characters.
+    #[default]
+    Characters,
+    /// Words in lower case, and signs.
+    Words,
+    /// Pieces that are frequent in the training text: byte pairs (Sennrich, Haddow and Birch 2016, on bytes as in GPT-2).
+    BytePairs,
+}
+
+/// A tokenizer with what it learned of the training text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Tokenizer {
+    /// One token a character.
+    Characters {
+        /// Those of the training text, sorted.
+        characters: Vec<char>,
+    },
+    /// One token a word or sign.
+    Words {
+        /// Those of the training text, the most frequent first.
+        words: Vec<String>,
+    },
+    /// Byte pairs.
+    BytePairs(BytePairs),
+}
+
+impl Tokenizer {
+    /// Learns from `texts`; words and byte pairs become at most `vocabulary` tokens in all.
+    pub fn learn<'a>(
+        kind: TokenKind,
+        vocabulary: usize,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Tokenizer {
+        match kind {
+            TokenKind::Characters => {
+                let characters: BTreeSet<char> = texts.flat_map(str::chars).collect();
+                Tokenizer::Characters {
+                    characters: characters.into_iter().collect(),
+                }
+            }
+            TokenKind::Words => {
+                let mut counts: HashMap<String, u64> = HashMap::new();
+                for text in texts {
+                    words(text, |word| *counts.entry(word).or_default() += 1);
+                }
+                let mut words: Vec<(String, u64)> = counts.into_iter().collect();
+                words.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.cmp(b)));
+                words.truncate(vocabulary.saturating_sub(FIRST as usize));
+                Tokenizer::Words {
+                    words: words.into_iter().map(|(word, _)| word).collect(),
+                }
+            }
+            TokenKind::BytePairs => Tokenizer::BytePairs(BytePairs::learn(vocabulary, texts)),
+        }
+    }
+
+    /// Reads the file that a run keeps its tokenizer in.
+    ///
+    /// # Errors
+    /// If it can't be read, or is no tokenizer.
+    pub fn read(path: &Path) -> Result<Tokenizer, DataError> {
+        let text = read_whole(path)?;
+        let damaged = |problem: String| {
+            DataError::unusable(path, format!("is no tokenizer ({problem}): it is damaged"))
+        };
+        let tokenizer: Tokenizer =
+            serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+        match &tokenizer {
+            Tokenizer::BytePairs(pairs) if !pairs.is_sound() => {
+                Err(damaged("a pair of tokens that come later".to_string()))
+            }
+            _ => Ok(tokenizer),
+        }
+    }
+
+    /// How many tokens there are, padding with them.
+    pub fn vocabulary(&self) -> usize {
+        match self {
+            Tokenizer::Characters { characters } => FIRST as usize + characters.len(),
+            Tokenizer::Words { words } => FIRST as usize + words.len(),
+            Tokenizer::BytePairs(pairs) => pairs.vocabulary(),
+        }
+    }
+
+    /// Tokens of many texts: what is looked up is prepared once.
+    pub fn encoder(&self) -> Encoder<'_> {
+        let index: HashMap<String, u32> = match self {
+            Tokenizer::Characters { characters } => (FIRST..)
+                .zip(characters)
+                .map(|(token, c)| (c.to_string(), token))
+                .collect(),
+            Tokenizer::Words { words } => (FIRST..)
+                .zip(words)
+                .map(|(token, word)| (word.clone(), token))
+                .collect(),
+            Tokenizer::BytePairs(_) => HashMap::new(),
+        };
+        let pieces = match self {
+            Tokenizer::BytePairs(pairs) => Some(pairs.encoder()),
+            _ => None,
+        };
+        Encoder {
+            tokenizer: self,
+            index,
+            pieces,
+        }
+    }
+
+    /// The text of `tokens`. Padding is left out; what was unknown is `�`; words are joined by spaces.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        let known = |token: u32| token.checked_sub(FIRST).map(|at| at as usize);
+        let tokens = tokens.iter().copied().filter(|&token| token != PADDING);
+        match self {
+            Tokenizer::Characters { characters } => tokens
+                .map(|token| {
+                    known(token)
+                        .and_then(|at| characters.get(at))
+                        .copied()
+                        .unwrap_or('\u{fffd}')
+                })
+                .collect(),
+            Tokenizer::Words { words } => {
+                let words = tokens.map(|token| {
+                    known(token)
+                        .and_then(|at| words.get(at))
+                        .map_or("\u{fffd}", |word| word)
+                });
+                words.collect::<Vec<&str>>().join(" ")
+            }
+            Tokenizer::BytePairs(pairs) => pairs.decode(tokens),
+        }
+    }
+}
+
+/// See [`Tokenizer::encoder`].
+pub struct Encoder<'t> {
+    tokenizer: &'t Tokenizer,
+    index: HashMap<String, u32>,
+    pieces: Option<super::bpe::Encoder>,
+}
+
+impl Encoder<'_> {
+    /// Adds the tokens of `text` to `tokens`.
+    pub fn encode(&mut self, text: &str, tokens: &mut Vec<u32>) {
+        let token = |text: &str| self.index.get(text).copied().unwrap_or(UNKNOWN);
+        match self.tokenizer {
+            Tokenizer::Characters { .. } => {
+                let mut buffer = [0; 4];
+                tokens.extend(text.chars().map(|c| token(c.encode_utf8(&mut buffer))));
+            }
+            Tokenizer::Words { .. } => words(text, |word| tokens.push(token(&word))),
+            Tokenizer::BytePairs(_) => {
+                if let Some(pieces) = &mut self.pieces {
+                    pieces.encode(text, tokens);
+                }
+            }
+        }
+    }
+}
+
+/// Hands every word of `text` to `take`, in lower case: runs of letters and digits, and each other sign that is no space.
+fn words(text: &str, mut take: impl FnMut(String)) {
+    let mut word = String::new();
+    for c in text.chars() {
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+            continue;
+        }
+        if !word.is_empty() {
+            take(std::mem::take(&mut word));
+        }
+        if !c.is_whitespace() {
+            take(c.to_string());
+        }
+    }
+    if !word.is_empty() {
+        take(word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "The cat, the CAT and 2 äpfel.\n";
+
+    fn learned(kind: TokenKind, vocabulary: usize) -> Tokenizer {
+        Tokenizer::learn(kind, vocabulary, [TEXT].into_iter())
+    }
+
+    fn encoded(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+        let mut tokens = Vec::new();
+        tokenizer.encoder().encode(text, &mut tokens);
+        tokens
+    }
+
+    #[test]
+    fn characters_and_byte_pairs_give_the_text_back() {
+        for kind in [TokenKind::Characters, TokenKind::BytePairs] {
+            let tokenizer = learned(kind, 300);
+            let tokens = encoded(&tokenizer, TEXT);
+            assert_eq!(tokenizer.decode(&tokens), TEXT);
+            assert!(
+                tokens
+                    .iter()
+                    .all(|&t| t != PADDING && (t as usize) < tokenizer.vocabulary())
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_gives_the_tokenizer_back_and_a_damaged_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokenizer.json");
+        let tokenizer = learned(TokenKind::BytePairs, 270);
+        std::fs::write(&path, serde_json::to_string(&tokenizer).unwrap()).unwrap();
+        assert_eq!(Tokenizer::read(&path).unwrap(), tokenizer);
+        for text in [
+            "{}",
+            r#"{"kind":"byte_pairs","merges":[[257,1]]}"#,
+            r#"{"kind":"byte_pairs","merges":[[0,1]]}"#,
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert!(
+                Tokenizer::read(&path)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("tokenizer.json is no tokenizer")
+            );
+        }
+    }
+
+    #[test]
+    fn words_are_counted_in_lower_case_and_the_rest_is_unknown() {
+        // The two most frequent words, beside padding and unknown.
+        let tokenizer = learned(TokenKind::Words, 4);
+        assert_eq!(tokenizer.vocabulary(), 4);
+        let tokens = encoded(&tokenizer, "the cat sat");
+        assert_eq!(tokenizer.decode(&tokens), "the cat \u{fffd}");
+        assert_eq!(tokens[2], UNKNOWN);
+        let characters = learned(TokenKind::Characters, 0);
+        assert_eq!(encoded(&characters, "z"), [UNKNOWN]);
+    }
+}

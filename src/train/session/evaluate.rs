@@ -1,0 +1,111 @@
+//! A pass over the test set: loss, score, and what else is counted on the way.
+
+use super::{Session, Stage, inputs, zero_metrics};
+use crate::cpu::Tensor;
+use crate::error::Result;
+use crate::train::engine::Runner;
+use crate::train::graphs::{TOP_5, Target, details};
+use crate::train::metrics::Details;
+use crate::train::reports::Evaluation;
+use crate::train::source;
+
+impl Session<'_> {
+    /// What the last evaluation found beyond loss and score.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn details(&self) -> Result<Details> {
+        let mut found = Details::default();
+        if self.test.data.shape.target != Target::Class {
+            return Ok(found);
+        }
+        let classes = self.network.classes;
+        for (name, _) in details(classes) {
+            let value = self.memory.get(self.engine, name)?;
+            match name {
+                TOP_5 => {
+                    let samples = self.test.data.set.len();
+                    found.top_5 = Some(f64::from(value.reals()[0]) / samples as f64);
+                }
+                _ => {
+                    let rows = value.reals().chunks(classes);
+                    let counts = rows.map(|row| row.iter().map(|&count| count as u64).collect());
+                    found.confusion = Some(counts.collect());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Loss and score on the test set.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn evaluate(&mut self) -> Result<Evaluation> {
+        self.evaluate_each(|_, _| Ok(()))
+    }
+
+    /// The same, handing the logits of every batch to `take` with the number of them that count.
+    ///
+    /// # Errors
+    /// If the device or `take` failed.
+    pub fn evaluate_with(
+        &mut self,
+        take: impl FnMut(Tensor<f32>, usize) -> Result<()>,
+    ) -> Result<Evaluation> {
+        let mut take = take;
+        let engine = self.engine;
+        self.evaluate_each(move |runner, valid| take(runner.output(engine, "logits")?, valid))
+    }
+
+    fn evaluate_each(
+        &mut self,
+        mut after: impl FnMut(&Runner, usize) -> Result<()>,
+    ) -> Result<Evaluation> {
+        let (planned, measure) = (self.planned_steps(), self.measure());
+        let Session {
+            engine,
+            settings,
+            network,
+            memory,
+            test: Stage { runner, data, rows },
+            step,
+            ..
+        } = self;
+        let (samples, batch) = (data.set.len(), data.shape.batch);
+        let tokens = data.shape.sample[0];
+        zero_metrics(engine, memory)?;
+        if data.shape.target == Target::Class {
+            for (name, ty) in details(network.classes) {
+                memory.set(engine, name, &Tensor::zeros(&ty))?;
+            }
+        }
+        let order = source::order(samples, false, 0, 0);
+        let stream = data.begin(engine, memory, order, 0)?;
+        for at in (0..samples).step_by(batch) {
+            let valid = batch.min(samples - at);
+            rows.clear();
+            rows.push(&inputs(
+                settings,
+                planned,
+                *step,
+                data.cursor(at),
+                valid,
+                tokens,
+            ));
+            if let Some(stream) = &stream {
+                data.feed(engine, memory, stream)?;
+            }
+            runner.run(engine, memory, 1, rows.values())?;
+            after(runner, valid)?;
+        }
+        let totals = self.read_totals(samples as u64)?;
+        let count = samples as f64;
+        Ok(Evaluation {
+            loss: totals.loss / count,
+            score: totals.score / count,
+            measure,
+            count: samples,
+        })
+    }
+}
