@@ -123,7 +123,7 @@ fn launched() -> &'static Launched {
                 }
             }
         }
-        for (model, _, _) in PRESETS {
+        for model in PRESETS.iter().map(|preset| preset.name) {
             match steps_of(model) {
                 Ok(graphs) => {
                     for graph in &graphs {

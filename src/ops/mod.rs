@@ -5,6 +5,7 @@
 //! shader and add its name to the list at the end of this page; `docs/adding-an-op.md` walks through it.
 
 mod case;
+mod columns;
 mod contraction;
 mod pointwise;
 mod reduce;
@@ -211,6 +212,7 @@ register! {
     gather_batch,
     gelu,
     gelu_tanh,
+    layer_norm,
     leaky_relu,
     log,
     log_softmax,
@@ -218,8 +220,10 @@ register! {
     max_pool2d,
     maximum,
     minimum,
+    moments,
     mul,
     neg,
+    normalize,
     pad,
     permute,
     pow,

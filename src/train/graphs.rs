@@ -3,7 +3,7 @@
 use crate::autodiff::gradients;
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Var};
-use crate::nn::{Mode, Network};
+use crate::nn::{Mode, Network, Training};
 use crate::ops::gather_batch::GatherBatch;
 use crate::optim::clip_grad_norm;
 use crate::settings::Settings;
@@ -55,6 +55,7 @@ fn batch<'g>(
     network: &Network,
     settings: &Settings,
     shape: &DataShape,
+    valid: Var<'g>,
     mode: Mode<'g>,
     smoothing: f64,
 ) -> Result<Batch<'g>> {
@@ -62,7 +63,6 @@ fn batch<'g>(
     let labels = builder.variable(&shape.name("labels"), shape.per_sample())?;
     let order = builder.variable(&shape.name("order"), shape.per_sample())?;
     let cursor = builder.input("cursor", TensorType::u32([]));
-    let valid = builder.input("valid", TensorType::u32([]));
     let doubles = |x: &Option<Vec<f32>>| x.iter().flatten().map(|&x| f64::from(x)).collect();
     let gather = GatherBatch {
         batch: shape.batch,
@@ -90,20 +90,24 @@ fn batch<'g>(
 pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape) -> Result<Graph> {
     let builder = Builder::new();
     let step = builder.input("step", TensorType::u32([]));
-    let mode = Mode::Train {
+    let valid = builder.input("valid", TensorType::u32([]));
+    let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
+    let mode = Mode::Train(Training {
         step,
+        valid,
+        inverse_valid,
         seed: settings.seed,
-    };
+    });
     let batch = batch(
         &builder,
         network,
         settings,
         shape,
+        valid,
         mode,
         settings.label_smoothing,
     )?;
     // The mean over the samples that count: fewer than the batch in the last step of an epoch.
-    let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
     let loss = batch.losses.sum_all()?.mul(inverse_valid)?;
     let weights = network
         .parameters
@@ -135,7 +139,8 @@ pub fn evaluation_graph(
     shape: &DataShape,
 ) -> Result<Graph> {
     let builder = Builder::new();
-    let batch = batch(&builder, network, settings, shape, Mode::Eval, 0.0)?;
+    let valid = builder.input("valid", TensorType::u32([]));
+    let batch = batch(&builder, network, settings, shape, valid, Mode::Eval, 0.0)?;
     builder.output("logits", batch.logits);
     builder.finish()
 }

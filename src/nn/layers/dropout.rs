@@ -1,0 +1,39 @@
+//! Dropout.
+
+use crate::error::Result;
+use crate::graph::Var;
+use crate::nn::build::Mode;
+use crate::nn::layer::LayerType;
+use crate::nn::site::Site;
+use serde::{Deserialize, Serialize};
+
+/// Zeroes elements at random while training, and scales the rest up. PyTorch `Dropout`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// Share that is zeroed, below 1.
+    pub rate: f64,
+}
+
+impl LayerType for Dropout {
+    fn stem(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn keeps_features(&self) -> bool {
+        true
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        if !(0.0..1.0).contains(&self.rate) {
+            return Err(Site::misfit("its rate must be at least 0 and below 1"));
+        }
+        let stream = site.random_stream();
+        match site.mode {
+            Mode::Train(training) => {
+                inputs[0].dropout(training.step, self.rate, training.seed, stream)
+            }
+            Mode::Eval => Ok(inputs[0]),
+        }
+    }
+}
