@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod devices;
 mod eval;
+mod models;
 mod plan;
 mod predict;
 mod progress;
@@ -42,6 +43,8 @@ enum Command {
     Bench(bench::Args),
     /// List adapters with the limits and features that matter
     Devices(devices::Args),
+    /// List the built-in models, print their files, write their starting weights
+    Models(models::Args),
     /// Print the graph, the launches and the memory of a run, without a GPU
     Plan(plan::Args),
 }
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Models(args) => models::run(args),
         Command::Plan(args) => plan::run(args),
     };
     match outcome {

@@ -45,7 +45,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.data.mean.get_or_insert(vec![0.0; channels]);
     settings.data.std.get_or_insert(vec![1.0; channels]);
     let set = if args.eval { "test" } else { "train" };
-    let samples = settings.data.train.max(settings.batch);
+    let target = match args.target {
+        PlanTarget::Portable => Target::portable(),
+        PlanTarget::Lavapipe => Target::lavapipe(),
+    };
+    // A set that does not fit is streamed, with room for one batch.
+    let sample_bytes: usize = network.spec.input.iter().product();
+    let all = settings.data.train.max(settings.batch);
+    let fits = (all as u64).saturating_mul(sample_bytes as u64) <= target.max_binding_bytes;
+    let samples = if fits { all } else { settings.batch };
     let shape = DataShape {
         set,
         samples,
@@ -56,10 +64,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         evaluation_graph(&network, &settings, &shape)?
     } else {
         training_graph(&network, &settings, &shape)?
-    };
-    let target = match args.target {
-        PlanTarget::Portable => Target::portable(),
-        PlanTarget::Lavapipe => Target::lavapipe(),
     };
     let plan = Plan::new(&graph, &target)?;
     if args.json {

@@ -4,6 +4,7 @@ use super::expand::{Placed, Source, expand};
 use super::model::ModelSpec;
 use super::parameter::Parameter;
 use super::site::{Declared, Site, countable};
+use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::tensor::{Shape, TensorType};
@@ -110,6 +111,12 @@ impl Network {
     /// Number of trainable numbers.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(|p| p.ty.elements()).sum()
+    }
+
+    /// What weights and buffers start at with `seed`, in the order of [`Network::state`].
+    pub fn initial_state(&self, seed: u64) -> Vec<Tensor<f32>> {
+        let numbered = self.state().zip(0..);
+        numbered.map(|(part, index)| part.initial(seed, index)).collect()
     }
 
     /// Everything that files hold: weights, then buffers.

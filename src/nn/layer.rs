@@ -3,8 +3,9 @@
 
 use super::block::Block;
 use super::layers::{
-    ActivationLayer, Add, AvgPool2d, Concat, Conv2d, Dense, Dropout, Flatten, GlobalAvgPool2d,
-    MaxPool2d, Multiply,
+    ActivationLayer, Add, AvgPool2d, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout,
+    Dropout2d, Flatten, GlobalAvgPool2d, GroupNorm, LayerNorm, LocalResponseNorm, MaxPool2d,
+    Multiply, PadChannels, RmsNorm, Upsample,
 };
 use super::site::Site;
 use crate::error::Result;
@@ -74,6 +75,8 @@ kinds! {
     Block(Block),
     /// Convolution of images.
     Conv2d(Conv2d),
+    /// The transpose of a convolution.
+    ConvTranspose2d(ConvTranspose2d),
     /// Maximum over windows.
     MaxPool2d(MaxPool2d),
     /// Mean over windows.
@@ -86,8 +89,24 @@ kinds! {
     Dense(Dense),
     /// Zeroes elements at random while training.
     Dropout(Dropout),
+    /// Zeroes channels at random while training.
+    Dropout2d(Dropout2d),
     /// A function of every element.
     Activation(ActivationLayer),
+    /// Normalizes every channel over the batch.
+    BatchNorm(BatchNorm),
+    /// Normalizes every position over its channels.
+    LayerNorm(LayerNorm),
+    /// Normalizes every sample over groups of its channels.
+    GroupNorm(GroupNorm),
+    /// Divides every position by the root of its mean square.
+    RmsNorm(RmsNorm),
+    /// Divides by the squares of neighbouring channels.
+    LocalResponseNorm(LocalResponseNorm),
+    /// Repeats every pixel.
+    Upsample(Upsample),
+    /// Zeros beside the channels.
+    PadChannels(PadChannels),
     /// Sum of several values.
     Add(Add),
     /// Product of several values.

@@ -28,4 +28,10 @@ presets! {
     "mnist-cnn": "the Keras MNIST example: two convolutions, two dense layers",
     "lenet5": "LeNet-5 (LeCun 1998) with max-pooling and ReLU",
     "mlp": "two hidden dense layers",
+    "resnet20": "ResNet-20 for 32 x 32 images (He et al. 2015)",
+    "alexnet32": "AlexNet for 32 x 32 images",
+    "resnet18-cifar": "ResNet-18 for 32 x 32 images: 3 x 3 stem without max-pooling",
+    "resnet18": "ResNet-18 for 224 x 224 images (He et al. 2015), as torchvision has it",
+    "alexnet": "AlexNet for 227 x 227 images (Krizhevsky et al. 2012)",
+    "resnet50": "ResNet-50 for 224 x 224 images (He et al. 2015), as torchvision has it",
 }

@@ -109,3 +109,85 @@ impl LayerType for Conv2d {
         site.finish(y, self.filters, bias, self.activation)
     }
 }
+
+/// The transpose of a convolution: what enlarges images by learned kernels. PyTorch `ConvTranspose2d`. It computes the gradient
+/// of a convolution with respect to its input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvTranspose2d {
+    /// Output channels.
+    pub filters: usize,
+    /// Height and width of the kernel.
+    pub kernel: Pair,
+    /// Steps between what neighbouring inputs go to.
+    #[serde(default = "Pair::one")]
+    pub stride: Pair,
+    /// Rows and columns taken off around the result: the padding of the convolution.
+    #[serde(default)]
+    pub padding: PaddingSpec,
+    /// Rows and columns added at the end of the result.
+    #[serde(default = "none")]
+    pub output_padding: Pair,
+    /// Whether a bias is added.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// Applied to the result.
+    #[serde(default)]
+    pub activation: Activation,
+    /// How the weights start, if not as the model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_init: Option<WeightInit>,
+    /// What the biases start at, if not as goes with the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias_init: Option<f64>,
+}
+
+fn none() -> Pair {
+    Pair::Both(0)
+}
+
+impl LayerType for ConvTranspose2d {
+    fn stem(&self) -> &'static str {
+        "conv"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let [height, width, channels] = image(inputs[0])?;
+        let ([kh, kw], stride) = (self.kernel.each(), self.stride.each());
+        bounded(1, "kernel", &[kh, kw])
+            .and_then(|()| bounded(1, "stride", &stride))
+            .and_then(|()| bounded(1, "filters", &[self.filters]))
+            .and_then(|()| bounded(0, "output_padding", &self.output_padding.each()))
+            .and_then(|()| self.padding.check())
+            .map_err(Site::misfit)?;
+        let padding = self.padding.sides([kh, kw], [1, 1]);
+        let mut output = [0; 2];
+        for (axis, (input, kernel)) in [(height, kh), (width, kw)].into_iter().enumerate() {
+            let more = self.output_padding.each()[axis];
+            if more >= stride[axis] {
+                return Err(Site::misfit("its output_padding must be below its stride"));
+            }
+            let whole = (input - 1) * stride[axis] + kernel + more;
+            let taken = padding[axis][0] + padding[axis][1];
+            if whole <= taken {
+                return Err(Site::misfit("its padding leaves nothing of the result"));
+            }
+            output[axis] = whole - taken;
+        }
+        let conv = conv2d::Conv2d {
+            stride,
+            padding,
+            ..conv2d::Conv2d::default()
+        };
+        let taps = kh * kw;
+        // As PyTorch counts them, from the shape of the weight: [in, out, height, width].
+        let (fan_in, fan_out) = (taps.saturating_mul(self.filters), taps.saturating_mul(channels));
+        let init = site.weight_init(self.weight_init);
+        let dims = [channels, kh, kw, self.filters];
+        let w = site.parameter("weight", &dims, init.weights(fan_in, fan_out), Layout::Conv)?;
+        let op = conv2d::Conv2dInputGrad { conv, input: output };
+        let y = site.builder.op(op, &[inputs[0], w])?;
+        let bias = site.bias_init(self.bias, self.bias_init, init, fan_in);
+        site.finish(y, self.filters, bias, self.activation)
+    }
+}

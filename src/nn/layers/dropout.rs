@@ -1,5 +1,6 @@
 //! Dropout.
 
+use super::image;
 use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::build::Mode;
@@ -25,9 +26,7 @@ impl LayerType for Dropout {
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        if !(0.0..1.0).contains(&self.rate) {
-            return Err(Site::misfit("its rate must be at least 0 and below 1"));
-        }
+        checked(self.rate)?;
         let stream = site.random_stream();
         match site.mode {
             Mode::Train(training) => {
@@ -35,5 +34,40 @@ impl LayerType for Dropout {
             }
             Mode::Eval => Ok(inputs[0]),
         }
+    }
+}
+
+/// Zeroes whole channels at random while training. PyTorch `Dropout2d`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout2d {
+    /// Share that is zeroed, below 1.
+    pub rate: f64,
+}
+
+impl LayerType for Dropout2d {
+    fn stem(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        image(inputs[0])?;
+        checked(self.rate)?;
+        let stream = site.random_stream();
+        match site.mode {
+            Mode::Train(training) => {
+                let dims = inputs[0].shape().dims().to_vec();
+                let ones = site.builder.constant(1.0).broadcast_to(&[dims[0], 1, 1, dims[3]].into())?;
+                inputs[0].mul(ones.dropout(training.step, self.rate, training.seed, stream)?)
+            }
+            Mode::Eval => Ok(inputs[0]),
+        }
+    }
+}
+
+fn checked(rate: f64) -> Result<()> {
+    match (0.0..1.0).contains(&rate) {
+        true => Ok(()),
+        false => Err(Site::misfit("its rate must be at least 0 and below 1")),
     }
 }

@@ -5,14 +5,20 @@ mod conv;
 mod dense;
 mod dropout;
 mod merge;
+mod norm;
+mod pad;
 mod pool;
+mod upsample;
 
 pub use activation::ActivationLayer;
-pub use conv::Conv2d;
+pub use conv::{Conv2d, ConvTranspose2d};
 pub use dense::{Dense, Flatten};
-pub use dropout::Dropout;
+pub use dropout::{Dropout, Dropout2d};
 pub use merge::{Add, Concat, Multiply};
+pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
+pub use pad::PadChannels;
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use upsample::Upsample;
 
 use super::site::Site;
 use crate::error::Result;
