@@ -96,11 +96,7 @@ impl Default for Settings {
             augment: AugmentSettings::default(),
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
-            model: ModelSpec {
-                name: String::new(),
-                input: Vec::new(),
-                layers: Vec::new(),
-            },
+            model: ModelSpec::default(),
         }
     }
 }
@@ -310,9 +306,15 @@ pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
             Some(span) => format!("{file}, line {}", line_of(text, span.start, &message)),
             None => file.to_string(),
         };
-        let suggestion = suggestion(&message);
-        Error::Config(format!("{place}: {}{suggestion}", in_words(message)))
+        Error::Config(format!("{place}: {}", explained(&message)))
     })
+}
+
+/// What serde says of a value, in the words of whoever writes TOML, with the nearest known key.
+pub(crate) fn explained(message: &str) -> String {
+    let message = message.trim().replace('\n', " ");
+    let suggestion = suggestion(&message);
+    format!("{}{suggestion}", in_words(message))
 }
 
 /// Line of the error with this `message` that was met at byte `start`. For a key within a table that is read as a whole,

@@ -14,7 +14,7 @@ use wgrad::cpu::{Data, Tensor, Variables, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph, Var};
 use wgrad::ops::avg_pool2d::AvgPool2d;
-use wgrad::ops::conv2d::Conv2d;
+use wgrad::ops::conv2d::{Conv2d, Conv2dInputGrad};
 use wgrad::ops::matmul::Matmul;
 use wgrad::ops::max_pool2d::MaxPool2d;
 use wgrad::plan::Plan;
@@ -36,6 +36,24 @@ const OPERATIONS: &[(&str, Build)] = &[
             count_include_pad: include,
         })
     }),
+    ("batch_norm", |x, a| {
+        let builder = x[0].builder();
+        let valid = builder.variable("rows", TensorType::u32([]))?;
+        let (channels, moments) = (x[0].shape().last(), x[0].moments(0, Some(valid))?);
+        let part = |i: usize| moments.slice_axis(0, i..i + 1)?.reshape([channels]);
+        let (mean, variance) = (part(0)?, part(1)?);
+        let deviation = variance
+            .add(builder.constant(a.number("epsilon")))?
+            .sqrt()?;
+        let y = x[0].normalize(mean, x[1].div(deviation)?, x[2])?;
+        y.slice_axis(0, 0..a.integer("valid"))
+    }),
+    ("batch_norm_eval", |x, a| {
+        let epsilon = x[0].builder().constant(a.number("epsilon"));
+        let deviation = x[2].add(epsilon)?.sqrt()?;
+        x[0].normalize(x[1], x[3].div(deviation)?, x[4])
+    }),
+    ("bce_with_logits", |x, _| x[0].bce_with_logits(x[1])),
     ("clamp", |x, a| x[0].clamp(a.number("min"), a.number("max"))),
     ("concat", |x, a| Var::concat(x, a.integer("axis"))),
     ("conv2d", |x, a| {
@@ -46,6 +64,15 @@ const OPERATIONS: &[(&str, Build)] = &[
             groups: a.integer("groups"),
         };
         x[0].conv2d(x[1], conv)
+    }),
+    ("conv_transpose2d", |x, a| {
+        let conv = Conv2d {
+            stride: a.pair("stride"),
+            padding: a.pairs("padding"),
+            ..Conv2d::default()
+        };
+        let input = a.pair("output");
+        x[0].builder().op(Conv2dInputGrad { conv, input }, x)
     }),
     ("cross_entropy", |x, a| {
         let valid = x[0].builder().variable("rows", TensorType::u32([]))?;
@@ -59,6 +86,21 @@ const OPERATIONS: &[(&str, Build)] = &[
     ("gelu_tanh", |x, _| x[0].gelu_tanh()),
     ("gather", |x, _| x[0].gather(x[1])),
     ("global_avg_pool2d", |x, _| x[0].global_avg_pool2d()),
+    ("group_norm", |x, a| {
+        x[0].group_norm(a.integer("groups"), x[1], x[2], a.number("epsilon"))
+    }),
+    ("huber", |x, a| x[0].huber(x[1], a.number("delta"))),
+    ("kl_div", |x, _| x[0].log_softmax()?.kl_div(x[1])),
+    ("l1", |x, _| x[0].l1(x[1])),
+    ("layer_norm", |x, a| x[0].layer_norm(a.number("epsilon"))),
+    ("local_response_norm", |x, a| {
+        x[0].local_response_norm(
+            a.integer("size"),
+            a.number("alpha"),
+            a.number("beta"),
+            a.number("k"),
+        )
+    }),
     ("leaky_relu", |x, a| x[0].leaky_relu(a.number("alpha"))),
     ("log", |x, _| x[0].log()),
     ("log_softmax", |x, a| {
@@ -200,7 +242,7 @@ struct Case {
     attributes: Attributes,
     inputs: Vec<Tensor<f32>>,
     gradients: Vec<Option<Tensor<f32>>>,
-    /// The extent of the first operand's first axis: losses ask how many rows count.
+    /// How many samples count: what the case says, or all along the first operand's first axis.
     rows: Tensor<f32>,
     output: Tensor<f32>,
     upstream: Tensor<f32>,
@@ -227,6 +269,9 @@ impl Case {
             inputs[0] = as_float(&inputs[0]);
         }
         let rows = inputs[0].dims().first().map_or(1, |&n| n as u32);
+        let rows = case["attributes"]["valid"]
+            .as_u64()
+            .map_or(rows, |n| n as u32);
         Case {
             name: text("name"),
             op,

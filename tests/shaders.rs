@@ -124,8 +124,11 @@ fn launched() -> &'static Launched {
                 }
             }
         }
-        for (model, _, _) in PRESETS {
+        for model in PRESETS.iter().map(|preset| preset.name) {
+            // Larger ones repeat the layers of the smaller.
+            const MOST: usize = 5_000_000;
             match steps_of(model) {
+                Ok(_) if weights_of(model) > MOST => {}
                 Ok(graphs) => {
                     for graph in &graphs {
                         launched.add(model, graph);
@@ -149,16 +152,24 @@ fn launched() -> &'static Launched {
     })
 }
 
+fn weights_of(model: &str) -> usize {
+    let network = ModelSpec::preset(model).and_then(Network::new);
+    network.map_or(0, |network| network.parameter_count())
+}
+
 /// The training and the evaluation step of a built-in model.
 fn steps_of(model: &str) -> wgrad::Result<[Graph; 2]> {
+    let model = ModelSpec::preset(model)?;
+    let channels = model.input.last().copied().unwrap_or(1);
     let settings = Settings {
-        model: ModelSpec::preset(model)?,
+        model,
         data: DataSettings {
-            mean: Some(vec![0.1]),
-            std: Some(vec![0.3]),
+            mean: Some(vec![0.1; channels]),
+            std: Some(vec![0.3; channels]),
             ..DataSettings::default()
         },
         clip_norm: Some(1.0),
+        batch: 16,
         ..Settings::default()
     };
     let network = Network::new(settings.model.clone())?;

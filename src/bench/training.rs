@@ -5,8 +5,9 @@ use crate::cpu::Tensor;
 use crate::data::digits;
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::nn::Network;
+use crate::nn::{ModelSpec, Network};
 use crate::plan::Scalar;
+use crate::random::Stream;
 use crate::settings::Settings;
 use crate::train::{DataShape, pack, training_graph};
 use std::collections::HashMap;
@@ -15,22 +16,29 @@ use std::collections::HashMap;
 const SAMPLES: usize = 1024;
 
 pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
-    [32, 128]
-        .into_iter()
-        .map(|batch| Box::new(CnnTrain { batch }) as Box<dyn Workload>)
-        .collect()
+    let train = |name: &'static str, model: &'static str, batch: usize| {
+        Box::new(Train { name, model, batch }) as Box<dyn Workload>
+    };
+    vec![
+        train("cnn_train_b32", "mnist-cnn", 32),
+        train("cnn_train_b128", "mnist-cnn", 128),
+        train("resnet18_train_b8", "resnet18-cifar", 8),
+    ]
 }
 
-/// The built-in CNN on the built-in digits, as `wgrad train` runs it.
-struct CnnTrain {
+/// A built-in model on the built-in digits, or on random images where it takes no digits, as `wgrad train` runs it.
+struct Train {
+    name: &'static str,
+    model: &'static str,
     batch: usize,
 }
 
-impl CnnTrain {
+impl Train {
     fn settings(&self) -> Result<Settings> {
         let mut settings = Settings {
             batch: self.batch,
-            ..Settings::preset()?
+            model: ModelSpec::preset(self.model)?,
+            ..Settings::default()
         };
         settings.data.train = SAMPLES;
         settings.data.test = 1;
@@ -40,18 +48,36 @@ impl CnnTrain {
     fn shape(&self, network: &Network) -> DataShape {
         DataShape::images_of("train", SAMPLES, self.batch, network.spec.input.clone())
     }
+
+    /// Images as packed bytes, and labels.
+    fn data(&self, settings: &Settings, network: &Network) -> Result<(Vec<u32>, Vec<u32>)> {
+        const DIGITS: [usize; 3] = [28, 28, 1];
+        if network.spec.input == DIGITS {
+            let set = digits(settings.seed, SAMPLES, 1).train;
+            return Ok((pack(&set.images), set.labels));
+        }
+        let mut stream = Stream::new(settings.seed, 0);
+        let words = SAMPLES * network.spec.input.iter().product::<usize>() / 4;
+        let images = (0..words).map(|_| stream.next_u32()).collect();
+        let classes = network.classes as u32;
+        Ok((
+            images,
+            (0..SAMPLES).map(|_| stream.below(classes)).collect(),
+        ))
+    }
 }
 
-impl Workload for CnnTrain {
+impl Workload for Train {
     fn name(&self) -> String {
-        format!("cnn_train_b{}", self.batch)
+        self.name.to_string()
     }
 
     fn graph(&self) -> Result<Graph> {
         let mut settings = self.settings()?;
-        settings.data.mean = Some(vec![0.5]);
-        settings.data.std = Some(vec![0.5]);
         let network = Network::new(settings.model.clone())?;
+        let channels = network.spec.input.last().copied().unwrap_or(1);
+        settings.data.mean = Some(vec![0.5; channels]);
+        settings.data.std = Some(vec![0.5; channels]);
         training_graph(&network, &settings, &self.shape(&network))
     }
 
@@ -59,20 +85,17 @@ impl Workload for CnnTrain {
         let settings = self.settings()?;
         let network = Network::new(settings.model.clone())?;
         let shape = self.shape(&network);
-        let set = digits(settings.seed, SAMPLES, 1).train;
-        let words = pack(&set.images);
+        let (images, labels) = self.data(&settings, &network)?;
         let mut values = HashMap::from([
-            (shape.name("images"), Tensor::index([words.len()], words)),
-            (shape.name("labels"), Tensor::index([SAMPLES], set.labels)),
+            (shape.name("images"), Tensor::index([images.len()], images)),
+            (shape.name("labels"), Tensor::index([SAMPLES], labels)),
             (
                 shape.name("order"),
                 Tensor::index([SAMPLES], (0..SAMPLES as u32).collect()),
             ),
         ]);
-        for (parameter, index) in network.parameters.iter().zip(0..) {
-            let value = parameter.initial(settings.seed, index);
-            values.insert(parameter.name.clone(), value);
-        }
+        let starts = network.initial_state(settings.seed);
+        values.extend(network.state().map(|part| part.name.clone()).zip(starts));
         // The rest, optimizer state and metrics, starts at zero.
         Ok(leaves(graph)
             .map(|(name, ty)| {

@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod devices;
 mod eval;
+mod models;
 mod plan;
 mod predict;
 mod progress;
@@ -48,6 +49,8 @@ enum Command {
     Bench(bench::Args),
     /// List adapters with the limits and features that matter
     Devices(devices::Args),
+    /// List the built-in models, print their files, write their starting weights
+    Models(models::Args),
     /// Print the graph, the launches and the memory of a run, without a GPU
     Plan(plan::Args),
     /// Measure which kernels are the fastest for a model on an adapter, for later runs to use
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Models(args) => models::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Tune(args) => tune::run(args),
     };
@@ -162,15 +166,20 @@ fn settings_of(what: &str) -> wgrad::Result<Settings> {
     })
 }
 
-/// A step of what `settings` say, training or evaluation, without the data that it would read.
-fn graph_of(settings: &Settings, training: bool) -> wgrad::Result<Graph> {
+/// A step of what `settings` say, training or evaluation, without the data that it would read, on a device that binds up to
+/// `most_bytes` at once.
+fn graph_of(settings: &Settings, training: bool, most_bytes: u64) -> wgrad::Result<Graph> {
     let network = Network::new(settings.model.clone())?;
     let channels = network.spec.input.last().copied().unwrap_or(1);
     let mut settings = settings.clone();
     settings.data.mean.get_or_insert(vec![0.0; channels]);
     settings.data.std.get_or_insert(vec![1.0; channels]);
     let set = if training { "train" } else { "test" };
-    let samples = settings.data.train.max(settings.batch);
+    // A set that does not fit is streamed, with room for one batch.
+    let sample_bytes: usize = network.spec.input.iter().product();
+    let all = settings.data.train.max(settings.batch);
+    let fits = (all as u64).saturating_mul(sample_bytes as u64) <= most_bytes;
+    let samples = if fits { all } else { settings.batch };
     let shape = DataShape::images_of(set, samples, settings.batch, network.spec.input.clone());
     if training {
         training_graph(&network, &settings, &shape)

@@ -38,11 +38,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = settings_of(&args.run)?;
     settings.batch = args.batch.unwrap_or(settings.batch);
     settings.check()?;
-    let graph = graph_of(&settings, !args.eval)?;
     let target = match args.target {
         PlanTarget::Portable => Target::portable(),
         PlanTarget::Lavapipe => Target::lavapipe(),
     };
+    let graph = graph_of(&settings, !args.eval, target.max_binding_bytes)?;
     let plan = Plan::new(&graph, &target)?;
     if args.json {
         print_line(json!({

@@ -57,13 +57,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
-    // The last batch of a test set that is smaller than a batch has a shape of its own, and its defaults.
-    let graphs = [graph_of(&settings, true)?, graph_of(&settings, false)?];
     let choice = DeviceArgs {
         device: None,
         adapter: settings.adapter.clone(),
     };
     let gpu = Gpu::open(&choice.choice())?;
+    // The last batch of a test set that is smaller than a batch has a shape of its own, and its defaults.
+    let most = gpu.target.max_binding_bytes;
+    let graphs = [
+        graph_of(&settings, true, most)?,
+        graph_of(&settings, false, most)?,
+    ];
     let made_for = MadeFor::adapter(&gpu.info);
     let mut choices = cache.load(&made_for).unwrap_or_else(|e| {
         note(format_args!("{e}; it is written anew"));

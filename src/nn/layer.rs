@@ -1,326 +1,166 @@
-//! The layer format: a model is an input shape and a list of layers, each with a type, a name and its attributes.
+//! One layer of a model: its name, what it takes, and what it does. What it does is one type for each kind of layer, in a
+//! file for each family under `layers`; a new kind is a type there and a line in the list below.
 
-use crate::error::{Error, Result};
+use super::block::Block;
+use super::layers::{
+    ActivationLayer, Add, AvgPool2d, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout,
+    Dropout2d, Flatten, GlobalAvgPool2d, GroupNorm, LayerNorm, LocalResponseNorm, MaxPool2d,
+    Multiply, PadChannels, RmsNorm, Upsample,
+};
+use super::site::Site;
+use crate::error::Result;
+use crate::graph::Var;
 use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
 
-/// A model as its file says it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelSpec {
-    /// Name for reports and run folders.
-    pub name: String,
-    /// Shape of one sample: `[height, width, channels]`, or empty for that of the data, which a file calls `"auto"`.
-    #[serde(deserialize_with = "super::input::shape_or_auto")]
-    pub input: Vec<usize>,
-    /// Layers from input to logits.
-    #[serde(rename = "layer")]
-    pub layers: Vec<Layer>,
+/// What a kind of layer says of itself.
+pub trait LayerType: Debug {
+    /// Stem of the names of unnamed layers: `conv` of `conv1`.
+    fn stem(&self) -> &'static str;
+
+    /// How many values it takes.
+    fn takes(&self) -> Takes {
+        Takes::One
+    }
+
+    /// Whether its result has the features of its input in their order: then a dense layer after it still follows a flatten.
+    fn keeps_features(&self) -> bool {
+        false
+    }
+
+    /// Builds its nodes. The weights that it declares at the site get the layer's name as a prefix.
+    ///
+    /// # Errors
+    /// If it does not fit its inputs: [`Site::misfit`] with a sentence.
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>>;
+}
+
+/// How many values a layer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// One, by default what the layer before it gives.
+    One,
+    /// Two or more, each named.
+    Several,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident($ty:ty),)*) => {
+        /// What a layer does, with its attributes.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "type", rename_all = "snake_case")]
+        pub enum LayerKind {
+            $($(#[$doc])* $kind($ty),)*
+        }
+
+        $(impl From<$ty> for LayerKind {
+            fn from(layer: $ty) -> Self {
+                LayerKind::$kind(layer)
+            }
+        })*
+
+        impl LayerKind {
+            /// What it says of itself.
+            pub fn layer_type(&self) -> &dyn LayerType {
+                match self {
+                    $(LayerKind::$kind(layer) => layer,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A block of the model's, once or several times.
+    Block(Block),
+    /// Convolution of images.
+    Conv2d(Conv2d),
+    /// The transpose of a convolution.
+    ConvTranspose2d(ConvTranspose2d),
+    /// Maximum over windows.
+    MaxPool2d(MaxPool2d),
+    /// Mean over windows.
+    AvgPool2d(AvgPool2d),
+    /// Mean over height and width.
+    GlobalAvgPool2d(GlobalAvgPool2d),
+    /// All axes as one.
+    Flatten(Flatten),
+    /// Every input to every unit.
+    Dense(Dense),
+    /// Zeroes elements at random while training.
+    Dropout(Dropout),
+    /// Zeroes channels at random while training.
+    Dropout2d(Dropout2d),
+    /// A function of every element.
+    Activation(ActivationLayer),
+    /// Normalizes every channel over the batch.
+    BatchNorm(BatchNorm),
+    /// Normalizes every position over its channels.
+    LayerNorm(LayerNorm),
+    /// Normalizes every sample over groups of its channels.
+    GroupNorm(GroupNorm),
+    /// Divides every position by the root of its mean square.
+    RmsNorm(RmsNorm),
+    /// Divides by the squares of neighbouring channels.
+    LocalResponseNorm(LocalResponseNorm),
+    /// Repeats every pixel.
+    Upsample(Upsample),
+    /// Zeros beside the channels.
+    PadChannels(PadChannels),
+    /// Sum of several values.
+    Add(Add),
+    /// Product of several values.
+    Multiply(Multiply),
+    /// Several values side by side along the channels.
+    Concat(Concat),
 }
 
 /// One layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
-    /// Name: the prefix of its weights. Without one, the type and a count: `conv1`, `dense2`.
+    /// Name: the prefix of its weights. Without one, the stem of its type and a count: `conv1`, `dense2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The layer whose result it takes; the one before it if absent. `input` is the model's input, or the block's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// The layers whose results it takes, if it takes several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Vec<String>>,
     /// What it does.
     #[serde(flatten)]
     pub kind: LayerKind,
 }
 
-/// What a layer does, with its attributes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum LayerKind {
-    /// Convolution of `[height, width, channels]`. PyTorch `Conv2d`.
-    Conv2d {
-        /// Output channels.
-        filters: usize,
-        /// Height and width of the kernel.
-        kernel: Pair,
-        /// Steps between output positions.
-        #[serde(default = "one")]
-        stride: Pair,
-        /// Rows and columns added around the input.
-        #[serde(default)]
-        padding: PaddingSpec,
-        /// Steps between the kernel's taps.
-        #[serde(default = "one")]
-        dilation: Pair,
-        /// Groups of channels that do not see each other.
-        #[serde(default = "single")]
-        groups: usize,
-        /// Whether a bias is added.
-        #[serde(default = "yes")]
-        bias: bool,
-        /// Applied to the result.
-        #[serde(default)]
-        activation: Activation,
-    },
-    /// Maximum over windows. PyTorch `MaxPool2d`.
-    MaxPool2d {
-        /// Height and width of the window.
-        size: Pair,
-        /// Steps between windows; the size if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        stride: Option<Pair>,
-        /// Rows and columns added around the input.
-        #[serde(default)]
-        padding: PaddingSpec,
-    },
-    /// Mean over windows, of the elements that exist. PyTorch `AvgPool2d(count_include_pad=False)`.
-    AvgPool2d {
-        /// Height and width of the window.
-        size: Pair,
-        /// Steps between windows; the size if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        stride: Option<Pair>,
-        /// Rows and columns added around the input.
-        #[serde(default)]
-        padding: PaddingSpec,
-    },
-    /// Mean over height and width: `[channels]`.
-    GlobalAvgPool2d {},
-    /// All axes as one.
-    Flatten {},
-    /// Every input to every unit. PyTorch `Linear`.
-    Dense {
-        /// Outputs.
-        units: usize,
-        /// Whether a bias is added.
-        #[serde(default = "yes")]
-        bias: bool,
-        /// Applied to the result.
-        #[serde(default)]
-        activation: Activation,
-    },
-    /// Zeroes elements at random while training.
-    Dropout {
-        /// Share that is zeroed, below 1.
-        rate: f64,
-    },
-    /// A function of every element.
-    Activation {
-        /// Which.
-        function: Activation,
-    },
-}
-
-/// A function of every element.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// The element itself.
-    #[default]
-    None,
-    /// `max(x, 0)`.
-    Relu,
-    /// `x` above 0, 0.01 x below.
-    LeakyRelu,
-    /// `x Phi(x)`, by the error function.
-    Gelu,
-    /// `x Phi(x)`, by the tanh formula.
-    GeluTanh,
-    /// `x sigmoid(x)`.
-    Silu,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
-}
-
-/// One number for both axes, or `[y, x]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a kernel, size, stride or dilation is a whole number, or two as [y, x]"
-)]
-pub enum Pair {
-    /// The same for both.
-    Both(usize),
-    /// `[y, x]`.
-    Each([usize; 2]),
-}
-
-impl Pair {
-    /// `[y, x]`.
-    pub fn each(self) -> [usize; 2] {
-        match self {
-            Pair::Both(n) => [n, n],
-            Pair::Each(pair) => pair,
-        }
-    }
-}
-
-/// Rows and columns added around an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "padding is \"valid\", \"same\", a whole number, or four as [[top, bottom], [left, right]]"
-)]
-pub enum PaddingSpec {
-    /// By name.
-    Named(NamedPadding),
-    /// The same on all four sides.
-    All(usize),
-    /// `[[top, bottom], [left, right]]`.
-    Sides([[usize; 2]; 2]),
-}
-
-/// Paddings that have a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NamedPadding {
-    /// None.
-    Valid,
-    /// As much as keeps height and width at stride 1.
-    Same,
-}
-
-impl Default for PaddingSpec {
-    fn default() -> Self {
-        PaddingSpec::Named(NamedPadding::Valid)
-    }
-}
-
-impl PaddingSpec {
-    /// `[[top, bottom], [left, right]]` for a window.
-    pub fn sides(self, window: [usize; 2], dilation: [usize; 2]) -> [[usize; 2]; 2] {
-        match self {
-            PaddingSpec::Named(NamedPadding::Valid) => [[0, 0], [0, 0]],
-            PaddingSpec::Named(NamedPadding::Same) => {
-                crate::ops::conv2d::Conv2d::same(window, dilation)
-            }
-            PaddingSpec::All(n) => [[n, n], [n, n]],
-            PaddingSpec::Sides(sides) => sides,
+impl Layer {
+    /// A layer without a name that takes what the one before it gives.
+    pub fn new(kind: impl Into<LayerKind>) -> Layer {
+        Layer {
+            name: None,
+            input: None,
+            inputs: None,
+            kind: kind.into(),
         }
     }
 
-    /// Refuses what no image needs, so that arithmetic on it can't overflow.
-    ///
-    /// # Errors
-    /// A sentence that says what is too large.
-    pub fn check(self) -> Result<(), String> {
-        match self {
-            PaddingSpec::Named(_) => Ok(()),
-            PaddingSpec::All(n) => bounded(0, "padding", &[n]),
-            PaddingSpec::Sides(sides) => bounded(0, "padding", sides.as_flattened()),
-        }
-    }
-}
-
-/// Checks that every one of the `values` of an attribute is at least `least` and so small that products of two of them fit
-/// into any index.
-///
-/// # Errors
-/// A sentence that names the attribute.
-pub(super) fn bounded(least: usize, attribute: &str, values: &[usize]) -> Result<(), String> {
-    const MOST: usize = 1 << 24;
-    match values.iter().find(|n| !(least..=MOST).contains(*n)) {
-        Some(n) => Err(format!(
-            "its {attribute} must be from {least} to {MOST}, not {n}"
-        )),
-        None => Ok(()),
-    }
-}
-
-fn one() -> Pair {
-    Pair::Both(1)
-}
-
-fn single() -> usize {
-    1
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl LayerKind {
-    /// Stem of the names of unnamed layers.
-    pub fn stem(&self) -> &'static str {
-        match self {
-            LayerKind::Conv2d { .. } => "conv",
-            LayerKind::MaxPool2d { .. }
-            | LayerKind::AvgPool2d { .. }
-            | LayerKind::GlobalAvgPool2d {} => "pool",
-            LayerKind::Flatten {} => "flatten",
-            LayerKind::Dense { .. } => "dense",
-            LayerKind::Dropout { .. } => "dropout",
-            LayerKind::Activation { .. } => "activation",
-        }
-    }
-}
-
-/// Built-in models: name, what it is, file.
-pub const PRESETS: &[(&str, &str, &str)] = &[
-    (
-        "mnist-cnn",
-        "the Keras MNIST example: two convolutions, two dense layers",
-        include_str!("../../assets/models/mnist-cnn.toml"),
-    ),
-    (
-        "lenet5",
-        "LeNet-5 (LeCun 1998) with max-pooling and ReLU",
-        include_str!("../../assets/models/lenet5.toml"),
-    ),
-    (
-        "mlp",
-        "two hidden dense layers",
-        include_str!("../../assets/models/mlp.toml"),
-    ),
-];
-
-impl ModelSpec {
-    /// The built-in model `name`.
-    ///
-    /// # Errors
-    /// If there is none; the message lists them.
-    pub fn preset(name: &str) -> Result<ModelSpec> {
-        let found = PRESETS.iter().find(|(preset, _, _)| *preset == name);
-        let (_, _, text) = found.ok_or_else(|| {
-            let names: Vec<_> = PRESETS.iter().map(|(n, _, _)| *n).collect();
-            Error::Config(format!(
-                "there is no model \"{name}\": name a TOML file or one of {}",
-                names.join(", ")
-            ))
-        })?;
-        crate::settings::parse(text, &format!("built-in model {name}"))
+    /// The same layer called `name`.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Layer {
+        self.name = Some(name.into());
+        self
     }
 
-    /// The name of every layer: its own, or the stem of its type with a count.
-    ///
-    /// # Errors
-    /// If two layers have the same name, or a name can't be part of a weight's name.
-    pub fn layer_names(&self) -> Result<Vec<String>> {
-        let mut counts = std::collections::HashMap::new();
-        let mut names: Vec<String> = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            let stem = layer.kind.stem();
-            let count = counts.entry(stem).or_insert(0);
-            *count += 1;
-            let name = layer
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("{stem}{count}"));
-            let fine = !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-            if !fine {
-                return Err(Error::Config(format!(
-                    "model {}: a layer can't be called \"{name}\"; use letters, digits, _ and -",
-                    self.name
-                )));
-            }
-            if names.contains(&name) {
-                return Err(Error::Config(format!(
-                    "model {}: two layers are called {name}; give one of them another name",
-                    self.name
-                )));
-            }
-            names.push(name);
-        }
-        Ok(names)
+    /// The same layer on the result of the layer `name`.
+    #[must_use]
+    pub fn input(mut self, name: impl Into<String>) -> Layer {
+        self.input = Some(name.into());
+        self
+    }
+
+    /// The same layer on the results of several.
+    #[must_use]
+    pub fn inputs<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Layer {
+        self.inputs = Some(names.into_iter().map(Into::into).collect());
+        self
     }
 }

@@ -1,10 +1,24 @@
-//! Models: the declarative layer format, its built-in examples, and building the graph of one.
+//! Models: the declarative format, its built-in examples, and building the graph of one.
 
+mod attributes;
+mod block;
 mod build;
+mod expand;
+mod init;
 mod input;
 mod layer;
+pub mod layers;
+mod model;
 mod parameter;
+mod presets;
+mod site;
 
-pub use build::{Mode, Network};
-pub use layer::{Activation, Layer, LayerKind, ModelSpec, PRESETS, PaddingSpec, Pair};
+pub use attributes::{Activation, NamedPadding, PaddingSpec, Pair};
+pub use block::{Block, BlockSpec};
+pub use build::{Mode, Network, Training};
+pub use init::{NamedInit, ScaledInit, WeightInit};
+pub use layer::{Layer, LayerKind, LayerType, Takes};
+pub use model::ModelSpec;
 pub use parameter::{Init, Layout, Parameter};
+pub use presets::{PRESETS, Preset};
+pub use site::Site;

@@ -1,10 +1,10 @@
-//! Trainable weights: how they start, and how they look in files.
+//! Weights and other state of layers: how they start, and how they look in files.
 
 use crate::cpu::Tensor;
 use crate::random::{Purpose, Stream};
 use crate::tensor::{Shape, TensorType};
 
-/// A trainable tensor of a network.
+/// A tensor of a network that lives across steps: a weight, or a statistic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// PyTorch-style name: `conv1.weight`.
@@ -20,14 +20,17 @@ pub struct Parameter {
 /// How a parameter starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// All zero.
-    Zeros,
-    /// Uniform within `sqrt(6 / (fan_in + fan_out))` of 0 (Glorot and Bengio 2010), the Keras default.
-    GlorotUniform {
-        /// Inputs of a unit.
-        fan_in: usize,
-        /// Units that an input goes to.
-        fan_out: usize,
+    /// All the same.
+    Constant(f64),
+    /// Uniform within `limit` of 0.
+    Uniform {
+        /// The largest magnitude.
+        limit: f64,
+    },
+    /// Normal around 0.
+    Normal {
+        /// Standard deviation.
+        std: f64,
     },
 }
 
@@ -38,8 +41,8 @@ pub enum Layout {
     Same,
     /// A convolution's weights: O-KH-KW-I inside, O-I-KH-KW in files.
     Conv,
-    /// The weights of a dense layer that follows a flattened `[height, width, channels]`: PyTorch flattens channels first.
-    DenseAfterFlatten {
+    /// Rows of features, or one, of a flattened `[height, width, channels]`: PyTorch flattens channels first.
+    Flattened {
         /// Height, width and channels of what was flattened.
         image: [usize; 3],
     },
@@ -49,13 +52,14 @@ impl Parameter {
     /// The starting value for `seed`; `index` is the parameter's position in the network.
     pub fn initial(&self, seed: u64, index: u32) -> Tensor<f32> {
         let n = self.ty.elements();
+        let mut stream = Stream::new(seed, Purpose::Weights.stream(index));
         let values = match self.init {
-            Init::Zeros => vec![0.0; n],
-            Init::GlorotUniform { fan_in, fan_out } => {
-                let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
-                let mut stream = Stream::new(seed, Purpose::Weights.stream(index));
+            Init::Constant(value) => vec![value as f32; n],
+            Init::Uniform { limit } => {
+                let limit = limit as f32;
                 (0..n).map(|_| stream.range(-limit, limit)).collect()
             }
+            Init::Normal { std } => (0..n).map(|_| std as f32 * stream.normal()).collect(),
         };
         Tensor::real(self.ty.shape.clone(), values)
     }
@@ -79,18 +83,17 @@ impl Parameter {
                     ((filter * kh + y) * kw + x) * i + channel
                 })
                 .collect(),
-            (
-                Layout::DenseAfterFlatten {
-                    image: [height, width, channels],
-                },
-                &[units, inputs],
-            ) => (0..units * inputs)
-                .map(|at| {
-                    let (unit, rest) = (at / inputs, at % inputs);
-                    let (channel, pixel) = (rest / (height * width), rest % (height * width));
-                    unit * inputs + pixel * channels + channel
-                })
-                .collect(),
+            (Layout::Flattened { image }, _) => {
+                let [height, width, channels] = image;
+                let inputs = height * width * channels;
+                (0..self.ty.elements())
+                    .map(|at| {
+                        let (row, rest) = (at / inputs, at % inputs);
+                        let (channel, pixel) = (rest / (height * width), rest % (height * width));
+                        row * inputs + pixel * channels + channel
+                    })
+                    .collect()
+            }
             _ => (0..self.ty.elements()).collect(),
         }
     }
@@ -119,7 +122,7 @@ mod tests {
         Parameter {
             name: "w".into(),
             ty: TensorType::f32(dims.to_vec()),
-            init: Init::Zeros,
+            init: Init::Constant(0.0),
             layout,
         }
     }
@@ -134,9 +137,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let shapes: [(&[usize], Layout); 2] = [
+        let flattened = Layout::Flattened { image: [2, 3, 4] };
+        let shapes: [(&[usize], Layout); 3] = [
             (&[4, 3, 2, 5], Layout::Conv),
-            (&[3, 24], Layout::DenseAfterFlatten { image: [2, 3, 4] }),
+            (&[3, 24], flattened),
+            (&[24], flattened),
         ];
         for (dims, layout) in shapes {
             let p = parameter(dims, layout);

@@ -2,7 +2,7 @@
 
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::random::Stream;
 
@@ -33,6 +33,21 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn abs(self) -> Result<Var<'g>> {
         self.apply(Abs)
+    }
+
+    /// Mean absolute error of the prediction `self` against `target`: a scalar. PyTorch `torch.nn.functional.l1_loss`.
+    ///
+    /// # Errors
+    /// If the two are not float tensors of one shape: broadcasting here is nearly always a mistake.
+    #[track_caller]
+    pub fn l1(self, target: Var<'g>) -> Result<Var<'g>> {
+        let (a, b) = (self.ty(), target.ty());
+        if a != b {
+            return Err(Error::Graph(format!(
+                "l1 takes a prediction and a target of one shape, was given {a} and {b}"
+            )));
+        }
+        self.sub(target)?.abs()?.mean(&(0..a.shape.rank()).collect::<Vec<_>>())
     }
 }
 

@@ -5,6 +5,7 @@
 //! shader and add its name to the list at the end of this page; `docs/adding-an-op.md` walks through it.
 
 mod case;
+mod columns;
 mod contraction;
 mod pointwise;
 mod reduce;
@@ -213,6 +214,7 @@ register! {
     argmax,
     augment,
     avg_pool2d,
+    bce_with_logits,
     broadcast_to,
     clamp,
     compare,
@@ -230,7 +232,11 @@ register! {
     gelu,
     gelu_tanh,
     in_top_k,
+    huber,
+    kl_div,
+    layer_norm,
     leaky_relu,
+    local_response_norm,
     log,
     log_softmax,
     mask_rows,
@@ -238,8 +244,10 @@ register! {
     max_pool2d,
     maximum,
     minimum,
+    moments,
     mul,
     neg,
+    normalize,
     pad,
     permute,
     pow,

@@ -4,7 +4,7 @@ use super::metrics::MOST_CONFUSED;
 use crate::autodiff::gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Var};
-use crate::nn::{Mode, Network};
+use crate::nn::{Mode, Network, Training};
 use crate::ops::gather_batch::GatherBatch;
 use crate::ops::squared_error::SquaredError;
 use crate::optim::clip_grad_norm;
@@ -225,15 +225,17 @@ fn batch<'g>(
     network: &Network,
     settings: &Settings,
     shape: &DataShape,
+    valid: Var<'g>,
     mode: Mode<'g>,
     smoothing: f64,
 ) -> Result<Batch<'g>> {
     let samples = samples(builder, settings, shape)?;
-    let valid = builder.input("valid", TensorType::u32([]));
     let x = match mode {
-        Mode::Train { step, seed } if !settings.augment.is_off() => {
+        Mode::Train(training) if !settings.augment.is_off() => {
             let _scope = builder.scope("augment");
-            settings.augment.apply(samples.x, step, seed)?
+            settings
+                .augment
+                .apply(samples.x, training.step, training.seed)?
         }
         _ => samples.x,
     };
@@ -291,20 +293,24 @@ fn batch<'g>(
 pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape) -> Result<Graph> {
     let builder = Builder::new();
     let step = builder.input("step", TensorType::u32([]));
-    let mode = Mode::Train {
+    let valid = builder.input("valid", TensorType::u32([]));
+    let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
+    let mode = Mode::Train(Training {
         step,
+        valid,
+        inverse_valid,
         seed: settings.seed,
-    };
+    });
     let batch = batch(
         &builder,
         network,
         settings,
         shape,
+        valid,
         mode,
         settings.label_smoothing,
     )?;
     // The mean over the samples that count: fewer than the batch in the last step of an epoch.
-    let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
     let loss = batch.losses.sum_all()?.mul(inverse_valid)?;
     let weights = network
         .parameters
@@ -336,7 +342,8 @@ pub fn evaluation_graph(
     shape: &DataShape,
 ) -> Result<Graph> {
     let builder = Builder::new();
-    let batch = batch(&builder, network, settings, shape, Mode::Eval, 0.0)?;
+    let valid = builder.input("valid", TensorType::u32([]));
+    let batch = batch(&builder, network, settings, shape, valid, Mode::Eval, 0.0)?;
     builder.output("logits", batch.outputs);
     builder.finish()
 }

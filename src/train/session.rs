@@ -63,9 +63,6 @@ impl Stage {
     }
 }
 
-/// Position in the settings' order of random streams where the network's weights begin.
-const FIRST_WEIGHT: u32 = 0;
-
 impl<'e> Session<'e> {
     /// Puts weights, optimizer state and both sets on `engine` and prepares training and evaluation.
     ///
@@ -131,15 +128,13 @@ impl<'e> Session<'e> {
         engine.check(&graph)?;
         let mut memory = engine.memory();
         let values = match &settings.init {
-            Some(path) => weights::load(path, &network.parameters)?,
-            None => (network.parameters.iter().zip(FIRST_WEIGHT..))
-                .map(|(p, index)| p.initial(settings.seed, index))
-                .collect(),
+            Some(path) => weights::load(path, network.state())?,
+            None => network.initial_state(settings.seed),
         };
         let mut state = Vec::new();
-        for (parameter, value) in network.parameters.iter().zip(values) {
-            memory.set(engine, &parameter.name, &value)?;
-            state.push(parameter.name.clone());
+        for (part, value) in network.state().zip(values) {
+            memory.set(engine, &part.name, &value)?;
+            state.push(part.name.clone());
         }
         for name in METRICS {
             memory.set(engine, name, &Tensor::zeros(&TensorType::f32([])))?;
@@ -257,19 +252,14 @@ impl<'e> Session<'e> {
         })
     }
 
-    /// Writes the weights in PyTorch's layouts.
+    /// Writes weights and buffers in PyTorch's layouts.
     ///
     /// # Errors
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
         let read = |p: &crate::nn::Parameter| self.memory.get(self.engine, &p.name);
-        let values = self
-            .network
-            .parameters
-            .iter()
-            .map(read)
-            .collect::<Result<Vec<_>>>()?;
-        weights::save(path, &self.network.parameters, &values)
+        let values = self.network.state().map(read).collect::<Result<Vec<_>>>()?;
+        weights::save(path, &self.network, &values, self.step)
     }
 
     /// Trains until the settings' epochs or steps are done. After every epoch `observer` is told, and `folder`, if there is

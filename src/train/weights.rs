@@ -2,7 +2,7 @@
 
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
-use crate::nn::Parameter;
+use crate::nn::{Network, Parameter};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -56,23 +56,33 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(Error::io("read", path))
 }
 
-/// Writes `values` of `parameters` in PyTorch's layouts.
+/// Writes the `values` of a network's state ([`Network::state`]) in PyTorch's layouts, and the number of `steps` that it was
+/// trained for where PyTorch counts them.
 ///
 /// # Errors
 /// If the file can't be written.
-pub fn save(path: &Path, parameters: &[Parameter], values: &[Tensor<f32>]) -> Result<()> {
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = parameters
-        .iter()
+pub fn save(path: &Path, network: &Network, values: &[Tensor<f32>], steps: u64) -> Result<()> {
+    let mut tensors: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> = network
+        .state()
         .zip(values)
         .map(|(p, value)| {
             let bytes = bytemuck::cast_slice(&p.to_file(value)).to_vec();
-            (p.name.clone(), p.file_shape().dims().to_vec(), bytes)
+            (
+                p.name.as_str(),
+                Dtype::F32,
+                p.file_shape().dims().to_vec(),
+                bytes,
+            )
         })
         .collect();
-    let views = tensors.iter().map(|(name, shape, bytes)| {
+    tensors.extend(network.counters.iter().map(|name| {
+        let count = steps.to_le_bytes().to_vec();
+        (name.as_str(), Dtype::I64, Vec::new(), count)
+    }));
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
         Ok((
-            name.as_str(),
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| broken(path, e))?,
+            *name,
+            TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| broken(path, e))?,
         ))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
@@ -85,11 +95,13 @@ pub fn save(path: &Path, parameters: &[Parameter], values: &[Tensor<f32>]) -> Re
 ///
 /// # Errors
 /// If the file can't be read, or lacks a parameter, or holds one of another shape.
-pub fn load(path: &Path, parameters: &[Parameter]) -> Result<Vec<Tensor<f32>>> {
+pub fn load<'p>(
+    path: &Path,
+    parameters: impl Iterator<Item = &'p Parameter>,
+) -> Result<Vec<Tensor<f32>>> {
     let bytes = read_whole(path)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
     parameters
-        .iter()
         .map(|p| {
             let view = file.tensor(&p.name).map_err(|_| {
                 Error::Config(format!(

@@ -1,0 +1,33 @@
+// One workgroup walks one split of COLUMNS neighbouring columns, and its invocations put their sums together in workgroup
+// memory: for adapters that need many invocations. The functions are those of shared/columns_invocation; control flow must be
+// uniform where sum_of_rows is called.
+const SIZE: u32 = 256u;
+// A power of two.
+override COLUMNS: u32 = 16u;
+override ROWS: u32 = SIZE / COLUMNS;
+var<workgroup> partials: array<F, 256>;
+
+fn place_of(workgroup: u32, lane: u32) -> Place {
+    let across = (params.inner + COLUMNS - 1u) / COLUMNS;
+    let block = workgroup / across;
+    let split = block / params.outer;
+    let column = (workgroup - block * across) * COLUMNS + lane % COLUMNS;
+    let works = split < params.splits && column < params.inner;
+    return Place(block - split * params.outer, column, split, lane / COLUMNS, works);
+}
+
+fn sum_of_rows(x: F, lane: u32) -> F {
+    partials[lane] = x;
+    // Every round reads what other invocations wrote in the round before.
+    workgroupBarrier();
+    for (var half = ROWS >> 1u; half > 0u; half = half >> 1u) {
+        if (lane < half * COLUMNS) {
+            partials[lane] += partials[lane + half * COLUMNS];
+        }
+        workgroupBarrier();
+    }
+    let result = partials[lane % COLUMNS];
+    // The next sum overwrites this one: everybody must have read it.
+    workgroupBarrier();
+    return result;
+}

@@ -1,0 +1,188 @@
+//! `wgrad models`
+
+use super::{print_line, settings_of};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wgrad::nn::{ModelSpec, Network, PRESETS};
+use wgrad::plan::{Plan, Target};
+use wgrad::settings::Settings;
+use wgrad::train::{DataShape, evaluation_graph, training_graph, weights};
+use wgrad::{Error, Result};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Samples in a batch, for the memory of a training step
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Print one JSON line a model and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Print a built-in model's file: a start for one's own
+    Show {
+        /// The model
+        name: String,
+        /// Print one JSON line with the file as text and the layers with their shapes
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the weights that training would start from, as a safetensors file with PyTorch's names
+    Init {
+        /// Settings file, model file, or the name of a built-in model
+        #[arg(value_name = "run.toml|MODEL")]
+        model: String,
+        /// File to write
+        #[arg(long)]
+        out: PathBuf,
+        /// Seed [default: that of the settings]
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Print one JSON line and nothing else
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.what {
+        None => list(args.batch, args.json)?,
+        Some(What::Show { name, json }) => show(&name, json)?,
+        Some(What::Init {
+            model,
+            out,
+            seed,
+            json,
+        }) => init(&model, out, seed, json)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a model needs.
+struct Needs {
+    /// Floating-point operations of one sample's forward pass, of convolutions and matrix products.
+    flops: u64,
+    /// Bytes of a training step beside weights, optimizer state and data.
+    workspace: u64,
+}
+
+fn list(batch: usize, json: bool) -> anyhow::Result<()> {
+    if batch == 0 {
+        return Err(Error::Config("batch must be at least 1".to_string()).into());
+    }
+    if !json {
+        print_line(format_args!(
+            "{:<16} {:>14} {:>10} {:>9} {:>12}",
+            "model", "input", "parameters", "GFLOP", "memory MiB"
+        ))?;
+    }
+    for preset in PRESETS {
+        let network = Network::new(ModelSpec::preset(preset.name)?)?;
+        let needs = needs(&network, batch)?;
+        if json {
+            print_line(json!({
+                "name": preset.name,
+                "about": preset.about,
+                "input": network.spec.input,
+                "classes": network.classes,
+                "parameters": network.parameter_count(),
+                "flops": needs.flops,
+                "batch": batch,
+                "workspace_bytes": needs.workspace,
+            }))?;
+        } else {
+            let input: Vec<_> = network.spec.input.iter().map(usize::to_string).collect();
+            print_line(format_args!(
+                "{:<16} {:>14} {:>10} {:>9.3} {:>12.1}  {}",
+                preset.name,
+                input.join(" x "),
+                network.parameter_count(),
+                needs.flops as f64 / 1e9,
+                needs.workspace as f64 / f64::from(1 << 20),
+                preset.about
+            ))?;
+        }
+    }
+    if !json {
+        print_line(format_args!(
+            "GFLOP: of one sample, forward. Memory: of a training step with a batch of {batch}, beside weights, optimizer and data."
+        ))?;
+    }
+    Ok(())
+}
+
+fn needs(network: &Network, batch: usize) -> Result<Needs> {
+    let mut settings = Settings {
+        model: network.spec.clone(),
+        ..Settings::default()
+    };
+    let channels = network.spec.input.last().copied().unwrap_or(1);
+    settings.data.mean = Some(vec![0.0; channels]);
+    settings.data.std = Some(vec![1.0; channels]);
+    let shape = |set, batch| DataShape::images_of(set, batch, batch, network.spec.input.clone());
+    // What a model needs does not depend on what an adapter could bind.
+    let target = Target {
+        max_binding_bytes: u64::MAX,
+        max_buffer_bytes: u64::MAX,
+        ..Target::portable()
+    };
+    let forward = evaluation_graph(network, &settings, &shape("test", 1))?;
+    let training = training_graph(network, &settings, &shape("train", batch))?;
+    let launches = Plan::new(&forward, &target)?;
+    Ok(Needs {
+        flops: launches.launches().map(|launch| launch.flops).sum(),
+        workspace: Plan::new(&training, &target)?.workspace_bytes(),
+    })
+}
+
+fn show(name: &str, json: bool) -> anyhow::Result<()> {
+    let spec = ModelSpec::preset(name)?;
+    let text = PRESETS
+        .iter()
+        .find(|p| p.name == name)
+        .map_or("", |p| p.text);
+    if !json {
+        return print_line(text.trim_end());
+    }
+    let network = Network::new(spec)?;
+    let layers: Vec<Value> = network
+        .layers
+        .iter()
+        .map(|(name, shape)| json!({ "name": name, "shape": shape }))
+        .collect();
+    print_line(json!({ "name": name, "file": text, "layers": layers }))
+}
+
+fn init(model: &str, out: PathBuf, seed: Option<u64>, json: bool) -> anyhow::Result<()> {
+    let settings = settings_of(model)?;
+    let seed = seed.unwrap_or(settings.seed);
+    let network = Network::new(settings.model)?;
+    if out.exists() {
+        return Err(Error::Config(format!(
+            "{} exists already; name another file",
+            out.display()
+        ))
+        .into());
+    }
+    weights::save(&out, &network, &network.initial_state(seed), 0)?;
+    if json {
+        return print_line(json!({
+            "model": network.spec.name,
+            "seed": seed,
+            "parameters": network.parameter_count(),
+            "file": out,
+        }));
+    }
+    print_line(format_args!(
+        "{}: {} parameters from seed {seed} in {}",
+        network.spec.name,
+        network.parameter_count(),
+        out.display()
+    ))
+}

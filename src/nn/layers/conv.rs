@@ -1,0 +1,204 @@
+//! Convolutions.
+
+use super::image;
+use crate::error::Result;
+use crate::graph::Var;
+use crate::nn::attributes::{Activation, PaddingSpec, Pair, bounded, yes};
+use crate::nn::init::WeightInit;
+use crate::nn::layer::LayerType;
+use crate::nn::parameter::Layout;
+use crate::nn::site::Site;
+use crate::ops::conv2d;
+use serde::{Deserialize, Serialize};
+
+/// Convolution of `[height, width, channels]`. PyTorch `Conv2d`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2d {
+    /// Output channels.
+    pub filters: usize,
+    /// Height and width of the kernel.
+    pub kernel: Pair,
+    /// Steps between output positions.
+    #[serde(default = "Pair::one")]
+    pub stride: Pair,
+    /// Rows and columns added around the input.
+    #[serde(default)]
+    pub padding: PaddingSpec,
+    /// Steps between the kernel's taps.
+    #[serde(default = "Pair::one")]
+    pub dilation: Pair,
+    /// Groups of channels that do not see each other.
+    #[serde(default = "single")]
+    pub groups: usize,
+    /// Whether a bias is added.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// Applied to the result.
+    #[serde(default)]
+    pub activation: Activation,
+    /// How the weights start, if not as the model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_init: Option<WeightInit>,
+    /// What the biases start at, if not as goes with the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias_init: Option<f64>,
+}
+
+fn single() -> usize {
+    1
+}
+
+impl Conv2d {
+    /// With stride 1, a bias, and neither padding nor activation.
+    pub fn new(filters: usize, kernel: impl Into<Pair>) -> Conv2d {
+        Conv2d {
+            filters,
+            kernel: kernel.into(),
+            stride: Pair::one(),
+            padding: PaddingSpec::default(),
+            dilation: Pair::one(),
+            groups: 1,
+            bias: true,
+            activation: Activation::None,
+            weight_init: None,
+            bias_init: None,
+        }
+    }
+
+    fn check(&self, channels: usize) -> Result<(), String> {
+        bounded(1, "kernel", &self.kernel.each())?;
+        bounded(1, "stride", &self.stride.each())?;
+        bounded(1, "dilation", &self.dilation.each())?;
+        bounded(1, "filters", &[self.filters])?;
+        bounded(1, "groups", &[self.groups])?;
+        self.padding.check()?;
+        if !channels.is_multiple_of(self.groups) || !self.filters.is_multiple_of(self.groups) {
+            return Err(format!(
+                "its {} groups must divide the {channels} channels and its {} filters",
+                self.groups, self.filters
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl LayerType for Conv2d {
+    fn stem(&self) -> &'static str {
+        "conv"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let [_, _, channels] = image(inputs[0])?;
+        self.check(channels).map_err(Site::misfit)?;
+        let [kh, kw] = self.kernel.each();
+        let conv = conv2d::Conv2d {
+            stride: self.stride.each(),
+            padding: self.padding.sides([kh, kw], self.dilation.each()),
+            dilation: self.dilation.each(),
+            groups: self.groups,
+        };
+        let (taps, own) = (kh * kw, channels / self.groups);
+        let fan_in = taps.saturating_mul(own);
+        let fan_out = taps.saturating_mul(self.filters / self.groups);
+        let init = site.weight_init(self.weight_init);
+        let weights = init.weights(fan_in, fan_out);
+        let w = site.parameter(
+            "weight",
+            &[self.filters, kh, kw, own],
+            weights,
+            Layout::Conv,
+        )?;
+        let y = inputs[0].conv2d(w, conv)?;
+        let bias = site.bias_init(self.bias, self.bias_init, init, fan_in);
+        site.finish(y, self.filters, bias, self.activation)
+    }
+}
+
+/// The transpose of a convolution: what enlarges images by learned kernels. PyTorch `ConvTranspose2d`. It computes the gradient
+/// of a convolution with respect to its input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvTranspose2d {
+    /// Output channels.
+    pub filters: usize,
+    /// Height and width of the kernel.
+    pub kernel: Pair,
+    /// Steps between what neighbouring inputs go to.
+    #[serde(default = "Pair::one")]
+    pub stride: Pair,
+    /// Rows and columns taken off around the result: the padding of the convolution.
+    #[serde(default)]
+    pub padding: PaddingSpec,
+    /// Rows and columns added at the end of the result.
+    #[serde(default = "none")]
+    pub output_padding: Pair,
+    /// Whether a bias is added.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// Applied to the result.
+    #[serde(default)]
+    pub activation: Activation,
+    /// How the weights start, if not as the model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_init: Option<WeightInit>,
+    /// What the biases start at, if not as goes with the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias_init: Option<f64>,
+}
+
+fn none() -> Pair {
+    Pair::Both(0)
+}
+
+impl LayerType for ConvTranspose2d {
+    fn stem(&self) -> &'static str {
+        "conv"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let [height, width, channels] = image(inputs[0])?;
+        let ([kh, kw], stride) = (self.kernel.each(), self.stride.each());
+        bounded(1, "kernel", &[kh, kw])
+            .and_then(|()| bounded(1, "stride", &stride))
+            .and_then(|()| bounded(1, "filters", &[self.filters]))
+            .and_then(|()| bounded(0, "output_padding", &self.output_padding.each()))
+            .and_then(|()| self.padding.check())
+            .map_err(Site::misfit)?;
+        let padding = self.padding.sides([kh, kw], [1, 1]);
+        let mut output = [0; 2];
+        for (axis, (input, kernel)) in [(height, kh), (width, kw)].into_iter().enumerate() {
+            let more = self.output_padding.each()[axis];
+            if more >= stride[axis] {
+                return Err(Site::misfit("its output_padding must be below its stride"));
+            }
+            let whole = (input - 1) * stride[axis] + kernel + more;
+            let taken = padding[axis][0] + padding[axis][1];
+            if whole <= taken {
+                return Err(Site::misfit("its padding leaves nothing of the result"));
+            }
+            output[axis] = whole - taken;
+        }
+        let conv = conv2d::Conv2d {
+            stride,
+            padding,
+            ..conv2d::Conv2d::default()
+        };
+        let taps = kh * kw;
+        // As PyTorch counts them, from the shape of the weight: [in, out, height, width].
+        let (fan_in, fan_out) = (
+            taps.saturating_mul(self.filters),
+            taps.saturating_mul(channels),
+        );
+        let init = site.weight_init(self.weight_init);
+        let dims = [channels, kh, kw, self.filters];
+        let w = site.parameter("weight", &dims, init.weights(fan_in, fan_out), Layout::Conv)?;
+        let op = conv2d::Conv2dInputGrad {
+            conv,
+            input: output,
+        };
+        let y = site.builder.op(op, &[inputs[0], w])?;
+        let bias = site.bias_init(self.bias, self.bias_init, init, fan_in);
+        site.finish(y, self.filters, bias, self.activation)
+    }
+}

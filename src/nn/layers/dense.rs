@@ -1,0 +1,93 @@
+//! Dense layers, and the flatten before them.
+
+use crate::error::Result;
+use crate::graph::Var;
+use crate::nn::attributes::{Activation, bounded, yes};
+use crate::nn::init::WeightInit;
+use crate::nn::layer::LayerType;
+use crate::nn::parameter::Layout;
+use crate::nn::site::Site;
+use serde::{Deserialize, Serialize};
+
+/// All axes as one, rows of pixels of channels.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flatten {}
+
+impl LayerType for Flatten {
+    fn stem(&self) -> &'static str {
+        "flatten"
+    }
+
+    fn keeps_features(&self) -> bool {
+        true
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let shape = inputs[0].shape();
+        if let &[_, height, width, channels] = shape.dims() {
+            site.flattened = Some([height, width, channels]);
+        }
+        let batch = shape.dims()[0];
+        inputs[0].reshape([batch, shape.elements() / batch])
+    }
+}
+
+/// Every input to every unit. PyTorch `Linear`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dense {
+    /// Outputs.
+    pub units: usize,
+    /// Whether a bias is added.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// Applied to the result.
+    #[serde(default)]
+    pub activation: Activation,
+    /// How the weights start, if not as the model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_init: Option<WeightInit>,
+    /// What the biases start at, if not as goes with the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias_init: Option<f64>,
+}
+
+impl Dense {
+    /// With a bias and no activation.
+    pub fn new(units: usize) -> Dense {
+        Dense {
+            units,
+            bias: true,
+            activation: Activation::None,
+            weight_init: None,
+            bias_init: None,
+        }
+    }
+}
+
+impl LayerType for Dense {
+    fn stem(&self) -> &'static str {
+        "dense"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let &[_, features] = inputs[0].shape().dims() else {
+            return Err(Site::misfit(
+                "it takes one row of features; put a flatten layer before it",
+            ));
+        };
+        let units = self.units;
+        bounded(1, "units", &[units]).map_err(Site::misfit)?;
+        let layout = match site.flattened {
+            Some(image) => Layout::Flattened { image },
+            None => Layout::Same,
+        };
+        let init = site.weight_init(self.weight_init);
+        let weights = init.weights(features, units);
+        let w = site.parameter("weight", &[units, features], weights, layout)?;
+        let y = inputs[0].linear(w)?;
+        let bias = site.bias_init(self.bias, self.bias_init, init, features);
+        site.finish(y, units, bias, self.activation)
+    }
+}

@@ -1,0 +1,76 @@
+//! Dropout.
+
+use super::image;
+use crate::error::Result;
+use crate::graph::Var;
+use crate::nn::build::Mode;
+use crate::nn::layer::LayerType;
+use crate::nn::site::Site;
+use serde::{Deserialize, Serialize};
+
+/// Zeroes elements at random while training, and scales the rest up. PyTorch `Dropout`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// Share that is zeroed, below 1.
+    pub rate: f64,
+}
+
+impl LayerType for Dropout {
+    fn stem(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn keeps_features(&self) -> bool {
+        true
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        checked(self.rate)?;
+        let stream = site.random_stream();
+        match site.mode {
+            Mode::Train(training) => {
+                inputs[0].dropout(training.step, self.rate, training.seed, stream)
+            }
+            Mode::Eval => Ok(inputs[0]),
+        }
+    }
+}
+
+/// Zeroes whole channels at random while training. PyTorch `Dropout2d`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout2d {
+    /// Share that is zeroed, below 1.
+    pub rate: f64,
+}
+
+impl LayerType for Dropout2d {
+    fn stem(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        image(inputs[0])?;
+        checked(self.rate)?;
+        let stream = site.random_stream();
+        match site.mode {
+            Mode::Train(training) => {
+                let dims = inputs[0].shape().dims().to_vec();
+                let ones = site
+                    .builder
+                    .constant(1.0)
+                    .broadcast_to(&[dims[0], 1, 1, dims[3]].into())?;
+                inputs[0].mul(ones.dropout(training.step, self.rate, training.seed, stream)?)
+            }
+            Mode::Eval => Ok(inputs[0]),
+        }
+    }
+}
+
+fn checked(rate: f64) -> Result<()> {
+    match (0.0..1.0).contains(&rate) {
+        true => Ok(()),
+        false => Err(Site::misfit("its rate must be at least 0 and below 1")),
+    }
+}

@@ -1,0 +1,38 @@
+//! The kinds of layers, a file for each family.
+
+mod activation;
+mod conv;
+mod dense;
+mod dropout;
+mod merge;
+mod norm;
+mod pad;
+mod pool;
+mod upsample;
+
+pub use activation::ActivationLayer;
+pub use conv::{Conv2d, ConvTranspose2d};
+pub use dense::{Dense, Flatten};
+pub use dropout::{Dropout, Dropout2d};
+pub use merge::{Add, Concat, Multiply};
+pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
+pub use pad::PadChannels;
+pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use upsample::Upsample;
+
+use super::site::Site;
+use crate::error::Result;
+use crate::graph::Var;
+
+/// `[height, width, channels]` of the images `x`.
+///
+/// # Errors
+/// If `x` is no batch of images.
+fn image(x: Var<'_>) -> Result<[usize; 3]> {
+    match x.shape().dims() {
+        &[_, height, width, channels] => Ok([height, width, channels]),
+        _ => Err(Site::misfit(
+            "it takes [height, width, channels]; put it before any flatten or dense layer",
+        )),
+    }
+}

@@ -1,0 +1,341 @@
+//! Normalizations.
+
+use crate::error::Result;
+use crate::graph::Var;
+use crate::nn::attributes::{Activation, bounded, yes};
+use crate::nn::build::{Mode, Training};
+use crate::nn::layer::LayerType;
+use crate::nn::parameter::{Init, Layout};
+use crate::nn::site::Site;
+use serde::{Deserialize, Serialize};
+
+/// Normalizes every channel over the batch, of images or of rows of features (Ioffe and Szegedy 2015). PyTorch
+/// `BatchNorm1d`, `BatchNorm2d`. In training by the statistics of the samples that count, which also move the running ones:
+/// `running = (1 - momentum) running + momentum batch`; else by the running ones. The running variance is divided by n - 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    #[serde(default = "small")]
+    pub eps: f64,
+    /// Share of the batch in the running statistics.
+    #[serde(default = "tenth")]
+    pub momentum: f64,
+    /// Whether a weight and a bias for each channel are trained.
+    #[serde(default = "yes")]
+    pub affine: bool,
+    /// What the weights start at: 0 in the last normalization of a residual block lets it start as the identity.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight_init: f64,
+    /// Applied to the result.
+    #[serde(default)]
+    pub activation: Activation,
+}
+
+/// Normalizes every position over its channels, or a row over its features (Ba, Kiros and Hinton 2016). PyTorch
+/// `LayerNorm(channels)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerNorm {
+    /// Added to the variance.
+    #[serde(default = "small")]
+    pub eps: f64,
+    /// Whether a weight and a bias for each channel are trained.
+    #[serde(default = "yes")]
+    pub affine: bool,
+    /// Applied to the result.
+    #[serde(default)]
+    pub activation: Activation,
+}
+
+/// Normalizes every sample over groups of its channels (Wu and He 2018). PyTorch `GroupNorm`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupNorm {
+    /// Groups; they divide the channels. 1: the whole sample at once; as many as channels: instance normalization.
+    pub groups: usize,
+    /// Added to the variance.
+    #[serde(default = "small")]
+    pub eps: f64,
+    /// Whether a weight and a bias for each channel are trained.
+    #[serde(default = "yes")]
+    pub affine: bool,
+    /// Applied to the result.
+    #[serde(default)]
+    pub activation: Activation,
+}
+
+/// Divides every position by the root mean square of its channels (Zhang and Sennrich 2019). PyTorch `RMSNorm(channels)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RmsNorm {
+    /// Added to the mean square.
+    #[serde(default = "small")]
+    pub eps: f64,
+    /// Whether a weight for each channel is trained.
+    #[serde(default = "yes")]
+    pub affine: bool,
+    /// Applied to the result.
+    #[serde(default)]
+    pub activation: Activation,
+}
+
+/// Divides every element by a power of the squares in a window of channels (Krizhevsky et al. 2012). PyTorch
+/// `LocalResponseNorm`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalResponseNorm {
+    /// Channels of the window.
+    pub size: usize,
+    /// Factor of the mean square in the window.
+    #[serde(default = "ten_thousandth")]
+    pub alpha: f64,
+    /// Power.
+    #[serde(default = "three_quarters")]
+    pub beta: f64,
+    /// Added to the mean square; above 0.
+    #[serde(default = "one")]
+    pub k: f64,
+}
+
+fn ten_thousandth() -> f64 {
+    1e-4
+}
+
+fn three_quarters() -> f64 {
+    0.75
+}
+
+fn small() -> f64 {
+    1e-5
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(x: &f64) -> bool {
+    *x == 1.0
+}
+
+impl Default for BatchNorm {
+    fn default() -> Self {
+        BatchNorm {
+            eps: small(),
+            momentum: tenth(),
+            affine: true,
+            weight_init: 1.0,
+            activation: Activation::None,
+        }
+    }
+}
+
+impl Default for LayerNorm {
+    fn default() -> Self {
+        LayerNorm {
+            eps: small(),
+            affine: true,
+            activation: Activation::None,
+        }
+    }
+}
+
+impl GroupNorm {
+    /// With a trained weight and bias.
+    pub fn new(groups: usize) -> GroupNorm {
+        GroupNorm {
+            groups,
+            eps: small(),
+            affine: true,
+            activation: Activation::None,
+        }
+    }
+}
+
+impl Default for RmsNorm {
+    fn default() -> Self {
+        RmsNorm {
+            eps: small(),
+            affine: true,
+            activation: Activation::None,
+        }
+    }
+}
+
+/// Channels of `x`, after a look at `eps`.
+fn channels(x: Var<'_>, eps: f64) -> Result<usize> {
+    if !(eps > 0.0 && eps.is_finite()) {
+        return Err(Site::misfit(format!("its eps must be above 0, not {eps}")));
+    }
+    Ok(x.shape().last())
+}
+
+/// How numbers for each channel lie in files.
+fn layout(site: &Site<'_, '_>) -> Layout {
+    match site.flattened {
+        Some(image) => Layout::Flattened { image },
+        None => Layout::Same,
+    }
+}
+
+/// Weight and bias for each channel; the constants 1 and 0 if they are not trained.
+fn affine<'g>(
+    site: &mut Site<'g, '_>,
+    trained: bool,
+    weight: f64,
+    channels: usize,
+) -> Result<[Var<'g>; 2]> {
+    let layout = layout(site);
+    let mut part = |name: &str, start: f64| match trained {
+        true => site.parameter(name, &[channels], Init::Constant(start), layout),
+        false => site
+            .builder
+            .constant(start)
+            .broadcast_to(&[channels].into()),
+    };
+    Ok([part("weight", weight)?, part("bias", 0.0)?])
+}
+
+impl LayerType for BatchNorm {
+    fn stem(&self) -> &'static str {
+        "norm"
+    }
+
+    fn keeps_features(&self) -> bool {
+        true
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let x = inputs[0];
+        let channels = channels(x, self.eps)?;
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(Site::misfit("its momentum must be from 0 to 1"));
+        }
+        let layout = layout(site);
+        let [weight, bias] = affine(site, self.affine, self.weight_init, channels)?;
+        let mut running =
+            |part: &str, start: f64| site.buffer(part, &[channels], Init::Constant(start), layout);
+        let running_mean = running("running_mean", 0.0)?;
+        let running_var = running("running_var", 1.0)?;
+        site.counter("num_batches_tracked");
+        let (mean, variance) = match site.mode {
+            Mode::Eval => (running_mean, running_var),
+            Mode::Train(training) => {
+                let moments = x.moments(0, Some(training.valid))?;
+                let part = |i: usize| moments.slice_axis(0, i..i + 1)?.reshape([channels]);
+                let (mean, variance) = (part(0)?, part(1)?);
+                let unbiased = variance.mul(correction(x, &training)?)?;
+                for (running, batch) in [(running_mean, mean), (running_var, unbiased)] {
+                    let moved = running.scale(1.0 - self.momentum)?;
+                    let value = moved.add(batch.scale(self.momentum)?)?;
+                    site.builder.update(running, value)?;
+                }
+                (mean, variance)
+            }
+        };
+        let deviation = variance.add(site.builder.constant(self.eps))?.sqrt()?;
+        let y = x.normalize(mean, weight.div(deviation)?, bias)?;
+        self.activation.apply(y)
+    }
+}
+
+/// `n / (n - 1)` for the n values of a channel that count: what makes a variance unbiased. A single value has variance 0 and
+/// gives 2, so that nothing becomes infinite.
+fn correction<'g>(x: Var<'g>, training: &Training<'g>) -> Result<Var<'g>> {
+    let dims = x.shape().dims().to_vec();
+    let of_sample: usize = dims[1..dims.len() - 1].iter().product();
+    let builder = x.builder();
+    let share = training.inverse_valid.scale(1.0 / of_sample as f64)?;
+    let share = share.minimum(builder.constant(0.5))?;
+    let one = builder.constant(1.0);
+    one.div(one.sub(share)?)
+}
+
+impl LayerType for LayerNorm {
+    fn stem(&self) -> &'static str {
+        "norm"
+    }
+
+    fn keeps_features(&self) -> bool {
+        true
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let channels = channels(inputs[0], self.eps)?;
+        let mut y = inputs[0].layer_norm(self.eps)?;
+        if self.affine {
+            let [weight, bias] = affine(site, true, 1.0, channels)?;
+            y = y.mul(weight)?.add(bias)?;
+        }
+        self.activation.apply(y)
+    }
+}
+
+impl LayerType for GroupNorm {
+    fn stem(&self) -> &'static str {
+        "norm"
+    }
+
+    fn keeps_features(&self) -> bool {
+        true
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let channels = channels(inputs[0], self.eps)?;
+        bounded(1, "groups", &[self.groups]).map_err(Site::misfit)?;
+        if !channels.is_multiple_of(self.groups) {
+            return Err(Site::misfit(format!(
+                "its {} groups must divide the {channels} channels",
+                self.groups
+            )));
+        }
+        let [weight, bias] = affine(site, self.affine, 1.0, channels)?;
+        let y = inputs[0].group_norm(self.groups, weight, bias, self.eps)?;
+        self.activation.apply(y)
+    }
+}
+
+impl LayerType for RmsNorm {
+    fn stem(&self) -> &'static str {
+        "norm"
+    }
+
+    fn keeps_features(&self) -> bool {
+        true
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let channels = channels(inputs[0], self.eps)?;
+        let mut y = inputs[0].rms_norm(self.eps)?;
+        if self.affine {
+            let layout = layout(site);
+            let start = Init::Constant(1.0);
+            y = y.mul(site.parameter("weight", &[channels], start, layout)?)?;
+        }
+        self.activation.apply(y)
+    }
+}
+
+impl LayerType for LocalResponseNorm {
+    fn stem(&self) -> &'static str {
+        "norm"
+    }
+
+    fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        bounded(1, "size", &[self.size]).map_err(Site::misfit)?;
+        for (name, value, least) in [
+            ("alpha", self.alpha, 0.0),
+            ("beta", self.beta, 0.0),
+            ("k", self.k, f64::MIN_POSITIVE),
+        ] {
+            if !(value >= least && value.is_finite()) {
+                return Err(Site::misfit(format!("its {name} can't be {value}")));
+            }
+        }
+        inputs[0].local_response_norm(self.size, self.alpha, self.beta, self.k)
+    }
+}

@@ -1,0 +1,39 @@
+//! Padding of channels.
+
+use crate::error::Result;
+use crate::graph::Var;
+use crate::nn::attributes::bounded;
+use crate::nn::layer::LayerType;
+use crate::nn::site::Site;
+use serde::{Deserialize, Serialize};
+
+/// Channels of zeros on both sides of those that are there, until there are so many: the shortcut without weights of He et al.
+/// 2015 (option A). An odd channel comes after them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PadChannels {
+    /// Channels of the result.
+    pub channels: usize,
+}
+
+impl LayerType for PadChannels {
+    fn stem(&self) -> &'static str {
+        "pad"
+    }
+
+    fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let shape = inputs[0].shape();
+        let have = shape.last();
+        bounded(1, "channels", &[self.channels]).map_err(Site::misfit)?;
+        if self.channels < have {
+            return Err(Site::misfit(format!(
+                "it pads to {} channels, which are fewer than {have}",
+                self.channels
+            )));
+        }
+        let more = self.channels - have;
+        let mut sides = vec![[0, 0]; shape.rank()];
+        sides[shape.rank() - 1] = [more / 2, more - more / 2];
+        inputs[0].pad(&sides, 0.0)
+    }
+}

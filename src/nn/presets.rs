@@ -1,0 +1,37 @@
+//! Built-in models.
+
+/// A built-in model.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// Name to ask for.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// Its file.
+    pub text: &'static str,
+}
+
+macro_rules! presets {
+    ($($name:literal: $about:literal,)*) => {
+        /// Built-in models, small ones first.
+        pub const PRESETS: &[Preset] = &[
+            $(Preset {
+                name: $name,
+                about: $about,
+                text: include_str!(concat!("../../assets/models/", $name, ".toml")),
+            },)*
+        ];
+    };
+}
+
+presets! {
+    "mnist-cnn": "the Keras MNIST example: two convolutions, two dense layers",
+    "lenet5": "LeNet-5 (LeCun 1998) with max-pooling and ReLU",
+    "mlp": "two hidden dense layers",
+    "resnet20": "ResNet-20 for 32 x 32 images (He et al. 2015)",
+    "alexnet32": "AlexNet for 32 x 32 images",
+    "resnet18-cifar": "ResNet-18 for 32 x 32 images: 3 x 3 stem without max-pooling",
+    "resnet18": "ResNet-18 for 224 x 224 images (He et al. 2015), as torchvision has it",
+    "alexnet": "AlexNet for 227 x 227 images (Krizhevsky et al. 2012)",
+    "resnet50": "ResNet-50 for 224 x 224 images (He et al. 2015), as torchvision has it",
+}

@@ -1,0 +1,156 @@
+//! Where a layer is built: what it may ask for and where it declares its weights.
+
+use super::attributes::Activation;
+use super::build::Mode;
+use super::init::{WeightInit, bias};
+use super::parameter::{Init, Layout, Parameter};
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Var};
+use crate::settings::LARGEST_COUNT;
+use crate::tensor::{Shape, TensorType};
+
+/// Weights and state of a network, in the order of its layers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Declared {
+    pub parameters: Vec<Parameter>,
+    pub buffers: Vec<Parameter>,
+    /// Names of counters of steps.
+    pub counters: Vec<String>,
+    pub dropouts: u32,
+}
+
+/// Where a layer is built.
+pub struct Site<'g, 'd> {
+    /// The graph.
+    pub builder: &'g Builder,
+    /// For training or for use.
+    pub mode: Mode<'g>,
+    /// Height, width and channels of the image that its input is, if a flatten made it a row.
+    pub flattened: Option<[usize; 3]>,
+    pub(super) name: &'d str,
+    pub(super) weight_init: WeightInit,
+    pub(super) declared: &'d mut Declared,
+}
+
+impl<'g> Site<'g, '_> {
+    /// The error of a layer that does not fit its input.
+    pub fn misfit(message: impl Into<String>) -> Error {
+        Error::Shape {
+            layer: String::new(),
+            op: "layer",
+            message: message.into(),
+            location: String::new(),
+        }
+    }
+
+    /// How the weights of this layer start: its own choice, or the model's.
+    pub fn weight_init(&self, own: Option<WeightInit>) -> WeightInit {
+        own.unwrap_or(self.weight_init)
+    }
+
+    /// Declares a trainable tensor `LAYER.part`.
+    ///
+    /// # Errors
+    /// If it has 2^31 elements or more.
+    pub fn parameter(
+        &mut self,
+        part: &str,
+        dims: &[usize],
+        init: Init,
+        layout: Layout,
+    ) -> Result<Var<'g>> {
+        let (parameter, variable) = self.declare(part, dims, init, layout)?;
+        self.declared.parameters.push(parameter);
+        Ok(variable)
+    }
+
+    /// Declares state that is not trained, `LAYER.part`: saved with the weights, changed by the training step alone.
+    ///
+    /// # Errors
+    /// If it has 2^31 elements or more.
+    pub fn buffer(
+        &mut self,
+        part: &str,
+        dims: &[usize],
+        init: Init,
+        layout: Layout,
+    ) -> Result<Var<'g>> {
+        let (buffer, variable) = self.declare(part, dims, init, layout)?;
+        self.declared.buffers.push(buffer);
+        Ok(variable)
+    }
+
+    /// Declares that files hold the number of training steps as `LAYER.part`.
+    pub fn counter(&mut self, part: &str) {
+        let name = format!("{}.{part}", self.name);
+        self.declared.counters.push(name);
+    }
+
+    /// The number of a random stream that no other layer has.
+    pub fn random_stream(&mut self) -> u32 {
+        let stream = self.declared.dropouts;
+        self.declared.dropouts += 1;
+        stream
+    }
+
+    /// `y` with a bias `LAYER.bias` for each of its `outputs` channels, if it has one, and the activation.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn finish(
+        &mut self,
+        y: Var<'g>,
+        outputs: usize,
+        bias_init: Option<Init>,
+        activation: Activation,
+    ) -> Result<Var<'g>> {
+        let y = match bias_init {
+            Some(init) => y.add(self.parameter("bias", &[outputs], init, Layout::Same)?)?,
+            None => y,
+        };
+        activation.apply(y)
+    }
+
+    /// How a bias starts: `None` if there is none.
+    pub fn bias_init(
+        &self,
+        has_bias: bool,
+        own: Option<f64>,
+        weights: WeightInit,
+        fan_in: usize,
+    ) -> Option<Init> {
+        has_bias.then(|| bias(own, weights, fan_in))
+    }
+
+    fn declare(
+        &self,
+        part: &str,
+        dims: &[usize],
+        init: Init,
+        layout: Layout,
+    ) -> Result<(Parameter, Var<'g>)> {
+        let name = format!("{}.{part}", self.name);
+        if !countable(dims) {
+            return Err(Error::Config(format!(
+                "{name} would be {}, which is 2^31 numbers or more; make layer {} smaller",
+                Shape::from(dims),
+                self.name
+            )));
+        }
+        let ty = TensorType::f32(dims);
+        let variable = self.builder.variable(&name, ty.clone())?;
+        let parameter = Parameter {
+            name,
+            ty,
+            init,
+            layout,
+        };
+        Ok((parameter, variable))
+    }
+}
+
+/// Whether a tensor of these extents has at least one element and fewer than 2^31.
+pub(super) fn countable(dims: &[usize]) -> bool {
+    let product = dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+    product.is_some_and(|n| (1..=LARGEST_COUNT).contains(&n))
+}

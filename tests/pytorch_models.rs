@@ -1,0 +1,281 @@
+//! Every built-in image network against PyTorch's record: logits, loss, every gradient, running statistics, and evaluation. See
+//! tests/fixtures/README.md. The weights are drawn from the seed, as `wgrad models init` does for the record.
+
+mod support;
+
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use wgrad::autodiff::gradients;
+use wgrad::cpu::{Tensor, Variables, interpret};
+use wgrad::gpu::{Gpu, Program, Store};
+use wgrad::graph::{Builder, Graph};
+use wgrad::nn::{Layer, LayerKind, Mode, ModelSpec, Network, Training};
+use wgrad::plan::{Plan, Scalar};
+use wgrad::tensor::TensorType;
+
+/// Relative to a tensor's size. Single precision loses digits with depth, in PyTorch's record too.
+const ALLOWED: f64 = 1e-3;
+
+/// Norm and a few elements of a tensor in file order.
+struct Fingerprint {
+    norm: f64,
+    elements: Vec<f64>,
+}
+
+impl Fingerprint {
+    fn recorded(value: &Value) -> Fingerprint {
+        let elements = value["elements"].as_array().expect("elements");
+        Fingerprint {
+            norm: value["norm"].as_f64().expect("a norm"),
+            elements: elements
+                .iter()
+                .map(|x| x.as_f64().expect("a number"))
+                .collect(),
+        }
+    }
+
+    fn of(values: &[f32], samples: usize) -> Fingerprint {
+        let squares: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum();
+        let at = |i: usize| f64::from(values[i * values.len() / samples]);
+        Fingerprint {
+            norm: squares.sqrt(),
+            elements: (0..samples).map(at).collect(),
+        }
+    }
+
+    /// Largest difference, relative to the size of the tensor's elements.
+    fn difference(&self, values: &[f32]) -> f64 {
+        let got = Fingerprint::of(values, self.elements.len());
+        let size = self.norm / (values.len() as f64).sqrt();
+        let pairs = self.elements.iter().zip(&got.elements);
+        let elements = pairs.map(|(want, got)| (want - got).abs() / (want.abs() + size + 1e-12));
+        let norm = (self.norm - got.norm).abs() / (self.norm + 1e-12);
+        let worst = elements.fold(norm, f64::max);
+        if worst.is_nan() { f64::INFINITY } else { worst }
+    }
+}
+
+struct Record {
+    network: Network,
+    seed: u64,
+    batch: usize,
+    value: Value,
+}
+
+impl Record {
+    fn of(name: &str) -> Record {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models.json");
+        let text = std::fs::read_to_string(path).expect("the record is there");
+        let all: Value = serde_json::from_str(&text).expect("the record is JSON");
+        let models = all["models"].as_array().expect("the record has models");
+        let value = models.iter().find(|m| m["name"] == name);
+        let value = value
+            .unwrap_or_else(|| panic!("{name} is recorded"))
+            .clone();
+        let mut spec = ModelSpec::preset(name).unwrap();
+        // PyTorch's random numbers are others.
+        let drops = |layer: &Layer| matches!(layer.kind, LayerKind::Dropout(_));
+        spec.layers.retain(|layer| !drops(layer));
+        Record {
+            network: Network::new(spec).unwrap(),
+            seed: all["seed"].as_u64().expect("a seed"),
+            batch: value["batch"].as_u64().expect("a batch") as usize,
+            value,
+        }
+    }
+
+    /// The images that the record was made with.
+    fn images(&self) -> Tensor<f32> {
+        let dims = [&[self.batch], &self.network.spec.input[..]].concat();
+        let pixel = |i: u64| {
+            let byte = (i * 2_654_435_761 % (1 << 32)) >> 24;
+            let slow = (i / 3 / 5 + 40 * (i % 3)) % 256;
+            (byte + 3 * slow) as f32 / 1024.0 - 0.5
+        };
+        let n = dims.iter().product::<usize>() as u64;
+        Tensor::real(dims, (0..n).map(pixel).collect())
+    }
+
+    fn variables(&self) -> Vec<(String, Tensor<f32>)> {
+        let classes = self.network.classes as u32;
+        let labels = (0..self.batch as u32).map(|i| i * 3 % classes).collect();
+        let names = self.network.state().map(|part| part.name.clone());
+        let mut all: Vec<_> = names.zip(self.network.initial_state(self.seed)).collect();
+        all.push(("x".into(), self.images()));
+        all.push(("labels".into(), Tensor::index([self.batch], labels)));
+        all
+    }
+
+    /// A training step without optimizer, and the evaluation.
+    fn graphs(&self) -> [Graph; 2] {
+        let ty = TensorType::f32([&[self.batch], &self.network.spec.input[..]].concat());
+        let builder = Builder::new();
+        let x = builder.variable("x", ty.clone()).unwrap();
+        let labels = builder
+            .variable("labels", TensorType::u32([self.batch]))
+            .unwrap();
+        let valid = builder.input("valid", TensorType::u32([]));
+        let training = Training {
+            step: builder.input("step", TensorType::u32([])),
+            valid,
+            inverse_valid: builder.input("inverse_valid", TensorType::f32([])),
+            seed: self.seed,
+        };
+        let logits = self.network.forward(x, Mode::Train(training)).unwrap();
+        let losses = logits.softmax_cross_entropy(labels, valid, 0.0).unwrap();
+        let loss = losses.mean(&[0]).unwrap();
+        builder.output("loss", loss);
+        builder.output("logits", logits);
+        let weights = self.network.parameters.iter();
+        let weights: Vec<_> = weights
+            .map(|p| builder.variable(&p.name, p.ty.clone()).unwrap())
+            .collect();
+        let grads = gradients(loss, &weights).unwrap();
+        for (parameter, grad) in self.network.parameters.iter().zip(grads) {
+            builder.output(&parameter.name, grad);
+        }
+        let evaluation = Builder::new();
+        let x = evaluation.variable("x", ty).unwrap();
+        let logits = self.network.forward(x, Mode::Eval).unwrap();
+        evaluation.output("evaluated", logits);
+        [builder.finish().unwrap(), evaluation.finish().unwrap()]
+    }
+
+    fn scalar(&self, name: &str) -> Scalar {
+        match name {
+            "valid" => Scalar::from(self.batch),
+            "inverse_valid" => Scalar::F32(1.0 / self.batch as f32),
+            _ => Scalar::U32(0),
+        }
+    }
+
+    /// Holds `values`, by the names of outputs and buffers, to the record.
+    fn hold(&self, values: &HashMap<String, Tensor<f32>>, on: &str) {
+        let loss = f64::from(values["loss"].reals()[0]);
+        let want = self.value["loss"].as_f64().unwrap();
+        let mut worst = ((loss - want).abs() / want, "loss".to_string());
+        let mut failures = Vec::new();
+        let mut check = |name: &str, recorded: &Value, values: &[f32]| {
+            let difference = Fingerprint::recorded(recorded).difference(values);
+            if difference > ALLOWED {
+                failures.push(format!("{name} is off by {difference:.1e}"));
+            }
+            if difference > worst.0 {
+                worst = (difference, name.to_string());
+            }
+        };
+        check("logits", &self.value["logits"], values["logits"].reals());
+        for parameter in &self.network.parameters {
+            let recorded = &self.value["gradients"][&parameter.name];
+            let grad = parameter.to_file(&values[&parameter.name]);
+            check(&parameter.name, recorded, &grad);
+        }
+        for buffer in &self.network.buffers {
+            let recorded = &self.value["buffers"][&buffer.name];
+            check(&buffer.name, recorded, values[&buffer.name].reals());
+        }
+        check(
+            "evaluated",
+            &self.value["evaluated"],
+            values["evaluated"].reals(),
+        );
+        println!("{on}: worst {:.1e} ({})", worst.0, worst.1);
+        assert!(
+            worst.0.is_finite() && failures.is_empty(),
+            "{on}:\n{}",
+            failures.join("\n")
+        );
+    }
+
+    fn on_cpu(&self) -> HashMap<String, Tensor<f32>> {
+        let variables = self.variables().into_iter().map(|(n, v)| (n, Arc::new(v)));
+        let mut variables: Variables<f32> = variables.collect();
+        let inputs: HashMap<String, Arc<Tensor<f32>>> = HashMap::from([
+            (
+                "valid".into(),
+                Arc::new(Tensor::index([], vec![self.batch as u32])),
+            ),
+            ("step".into(), Arc::new(Tensor::index([], vec![0]))),
+            (
+                "inverse_valid".into(),
+                Arc::new(Tensor::real([], vec![1.0 / self.batch as f32])),
+            ),
+        ]);
+        let mut values = HashMap::new();
+        for graph in self.graphs() {
+            let outputs = interpret(&graph, &mut variables, &inputs).unwrap();
+            let names = graph.outputs.iter().map(|output| output.name.clone());
+            values.extend(names.zip(outputs.iter().map(|value| (**value).clone())));
+        }
+        for buffer in &self.network.buffers {
+            values.insert(buffer.name.clone(), (*variables[&buffer.name]).clone());
+        }
+        values
+    }
+
+    fn on_gpu(&self, gpu: &Gpu) -> HashMap<String, Tensor<f32>> {
+        let mut store = Store::new();
+        for (name, value) in self.variables() {
+            store.set(gpu, &name, &value).unwrap();
+        }
+        let mut values = HashMap::new();
+        for graph in self.graphs() {
+            let plan = Plan::new(&graph, &gpu.target).unwrap();
+            let mut program = Program::new(gpu, &plan, &store).unwrap();
+            program.poison(gpu).unwrap();
+            let row: Vec<Scalar> = program
+                .scalar_names()
+                .iter()
+                .map(|n| self.scalar(n))
+                .collect();
+            program.run(gpu, 1, &row).unwrap();
+            for output in &graph.outputs {
+                values.insert(
+                    output.name.clone(),
+                    program.read(gpu, &output.name).unwrap(),
+                );
+            }
+        }
+        for buffer in &self.network.buffers {
+            values.insert(buffer.name.clone(), store.read(gpu, &buffer.name).unwrap());
+        }
+        values
+    }
+}
+
+fn on_the_reference(name: &str) {
+    let record = Record::of(name);
+    record.hold(&record.on_cpu(), &format!("{name} in the reference"));
+}
+
+fn on_the_adapter(name: &str) {
+    let Some(gpu) = support::gpu() else { return };
+    let record = Record::of(name);
+    record.hold(&record.on_gpu(gpu), &format!("{name} on {}", gpu.info.name));
+}
+
+macro_rules! models {
+    ($($module:ident: $name:literal,)*) => {
+        $(mod $module {
+            #[test]
+            fn agrees_with_pytorch_in_the_reference() {
+                super::on_the_reference($name);
+            }
+
+            #[test]
+            fn agrees_with_pytorch_on_the_adapter() {
+                super::on_the_adapter($name);
+            }
+        })*
+    };
+}
+
+models! {
+    resnet20: "resnet20",
+    resnet18_cifar: "resnet18-cifar",
+    alexnet32: "alexnet32",
+    resnet18: "resnet18",
+    resnet50: "resnet50",
+}
