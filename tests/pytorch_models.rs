@@ -29,7 +29,10 @@ impl Fingerprint {
         let elements = value["elements"].as_array().expect("elements");
         Fingerprint {
             norm: value["norm"].as_f64().expect("a norm"),
-            elements: elements.iter().map(|x| x.as_f64().expect("a number")).collect(),
+            elements: elements
+                .iter()
+                .map(|x| x.as_f64().expect("a number"))
+                .collect(),
         }
     }
 
@@ -68,7 +71,9 @@ impl Record {
         let all: Value = serde_json::from_str(&text).expect("the record is JSON");
         let models = all["models"].as_array().expect("the record has models");
         let value = models.iter().find(|m| m["name"] == name);
-        let value = value.unwrap_or_else(|| panic!("{name} is recorded")).clone();
+        let value = value
+            .unwrap_or_else(|| panic!("{name} is recorded"))
+            .clone();
         let mut spec = ModelSpec::preset(name).unwrap();
         // PyTorch's random numbers are others.
         let drops = |layer: &Layer| matches!(layer.kind, LayerKind::Dropout(_));
@@ -108,7 +113,9 @@ impl Record {
         let ty = TensorType::f32([&[self.batch], &self.network.spec.input[..]].concat());
         let builder = Builder::new();
         let x = builder.variable("x", ty.clone()).unwrap();
-        let labels = builder.variable("labels", TensorType::u32([self.batch])).unwrap();
+        let labels = builder
+            .variable("labels", TensorType::u32([self.batch]))
+            .unwrap();
         let valid = builder.input("valid", TensorType::u32([]));
         let training = Training {
             step: builder.input("step", TensorType::u32([])),
@@ -169,18 +176,32 @@ impl Record {
             let recorded = &self.value["buffers"][&buffer.name];
             check(&buffer.name, recorded, values[&buffer.name].reals());
         }
-        check("evaluated", &self.value["evaluated"], values["evaluated"].reals());
+        check(
+            "evaluated",
+            &self.value["evaluated"],
+            values["evaluated"].reals(),
+        );
         println!("{on}: worst {:.1e} ({})", worst.0, worst.1);
-        assert!(worst.0.is_finite() && failures.is_empty(), "{on}:\n{}", failures.join("\n"));
+        assert!(
+            worst.0.is_finite() && failures.is_empty(),
+            "{on}:\n{}",
+            failures.join("\n")
+        );
     }
 
     fn on_cpu(&self) -> HashMap<String, Tensor<f32>> {
         let variables = self.variables().into_iter().map(|(n, v)| (n, Arc::new(v)));
         let mut variables: Variables<f32> = variables.collect();
         let inputs: HashMap<String, Arc<Tensor<f32>>> = HashMap::from([
-            ("valid".into(), Arc::new(Tensor::index([], vec![self.batch as u32]))),
+            (
+                "valid".into(),
+                Arc::new(Tensor::index([], vec![self.batch as u32])),
+            ),
             ("step".into(), Arc::new(Tensor::index([], vec![0]))),
-            ("inverse_valid".into(), Arc::new(Tensor::real([], vec![1.0 / self.batch as f32]))),
+            (
+                "inverse_valid".into(),
+                Arc::new(Tensor::real([], vec![1.0 / self.batch as f32])),
+            ),
         ]);
         let mut values = HashMap::new();
         for graph in self.graphs() {
@@ -204,10 +225,17 @@ impl Record {
             let plan = Plan::new(&graph, &gpu.target).unwrap();
             let mut program = Program::new(gpu, &plan, &store).unwrap();
             program.poison(gpu).unwrap();
-            let row: Vec<Scalar> = program.scalar_names().iter().map(|n| self.scalar(n)).collect();
+            let row: Vec<Scalar> = program
+                .scalar_names()
+                .iter()
+                .map(|n| self.scalar(n))
+                .collect();
             program.run(gpu, 1, &row).unwrap();
             for output in &graph.outputs {
-                values.insert(output.name.clone(), program.read(gpu, &output.name).unwrap());
+                values.insert(
+                    output.name.clone(),
+                    program.read(gpu, &output.name).unwrap(),
+                );
             }
         }
         for buffer in &self.network.buffers {
@@ -225,6 +253,12 @@ fn on_the_reference(name: &str) {
 fn on_the_adapter(name: &str) {
     let Some(gpu) = support::gpu() else { return };
     let record = Record::of(name);
+    let largest = record.network.state().map(|part| part.ty.bytes()).max();
+    let largest = largest.unwrap_or(0) as u64;
+    if largest > gpu.target.max_binding_bytes {
+        eprintln!("skipped: {name} has a weight of {largest} bytes, more than the adapter binds");
+        return;
+    }
     record.hold(&record.on_gpu(gpu), &format!("{name} on {}", gpu.info.name));
 }
 
@@ -250,4 +284,5 @@ models! {
     alexnet32: "alexnet32",
     resnet18: "resnet18",
     resnet50: "resnet50",
+    alexnet: "alexnet",
 }

@@ -42,7 +42,9 @@ const OPERATIONS: &[(&str, Build)] = &[
         let (channels, moments) = (x[0].shape().last(), x[0].moments(0, Some(valid))?);
         let part = |i: usize| moments.slice_axis(0, i..i + 1)?.reshape([channels]);
         let (mean, variance) = (part(0)?, part(1)?);
-        let deviation = variance.add(builder.constant(a.number("epsilon")))?.sqrt()?;
+        let deviation = variance
+            .add(builder.constant(a.number("epsilon")))?
+            .sqrt()?;
         let y = x[0].normalize(mean, x[1].div(deviation)?, x[2])?;
         y.slice_axis(0, 0..a.integer("valid"))
     }),
@@ -267,7 +269,9 @@ impl Case {
             inputs[0] = as_float(&inputs[0]);
         }
         let rows = inputs[0].dims().first().map_or(1, |&n| n as u32);
-        let rows = case["attributes"]["valid"].as_u64().map_or(rows, |n| n as u32);
+        let rows = case["attributes"]["valid"]
+            .as_u64()
+            .map_or(rows, |n| n as u32);
         Case {
             name: text("name"),
             op,

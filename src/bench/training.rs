@@ -64,7 +64,10 @@ impl Train {
         let words = SAMPLES * network.spec.input.iter().product::<usize>() / 4;
         let images = (0..words).map(|_| stream.next_u32()).collect();
         let classes = network.classes as u32;
-        Ok((images, (0..SAMPLES).map(|_| stream.below(classes)).collect()))
+        Ok((
+            images,
+            (0..SAMPLES).map(|_| stream.below(classes)).collect(),
+        ))
     }
 }
 

@@ -148,7 +148,10 @@ fn needs(network: &Network, batch: usize) -> Result<Needs> {
 
 fn show(name: &str, json: bool) -> anyhow::Result<()> {
     let spec = ModelSpec::preset(name)?;
-    let text = PRESETS.iter().find(|p| p.name == name).map_or("", |p| p.text);
+    let text = PRESETS
+        .iter()
+        .find(|p| p.name == name)
+        .map_or("", |p| p.text);
     if !json {
         return print_line(text.trim_end());
     }

@@ -74,7 +74,9 @@ impl BlockSpec {
     fn parameters(&self) -> BTreeSet<String> {
         let mut names: BTreeSet<String> = self.defaults.keys().cloned().collect();
         for layer in &self.layers {
-            layer.values().for_each(|value| mentioned(value, &mut names));
+            layer
+                .values()
+                .for_each(|value| mentioned(value, &mut names));
         }
         names
     }

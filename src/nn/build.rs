@@ -116,7 +116,9 @@ impl Network {
     /// What weights and buffers start at with `seed`, in the order of [`Network::state`].
     pub fn initial_state(&self, seed: u64) -> Vec<Tensor<f32>> {
         let numbered = self.state().zip(0..);
-        numbered.map(|(part, index)| part.initial(seed, index)).collect()
+        numbered
+            .map(|(part, index)| part.initial(seed, index))
+            .collect()
     }
 
     /// Everything that files hold: weights, then buffers.
@@ -176,7 +178,9 @@ impl Network {
         let text = match &given[..] {
             [(name, shape)] => format!("{name}, which gives {shape} for each sample"),
             _ => {
-                let each = given.iter().map(|(name, shape)| format!("{name} ({shape})"));
+                let each = given
+                    .iter()
+                    .map(|(name, shape)| format!("{name} ({shape})"));
                 each.collect::<Vec<_>>().join(" and ")
             }
         };

@@ -167,9 +167,9 @@ impl Expansion<'_> {
         within.push(block.block.clone());
         let mut value = input;
         for index in 0..block.repeat.unwrap_or(1) {
-            let layers = spec.fill(block, index).map_err(|why| {
-                self.error(format!("layer {name}: block {} {why}", block.block))
-            })?;
+            let layers = spec
+                .fill(block, index)
+                .map_err(|why| self.error(format!("layer {name}: block {} {why}", block.block)))?;
             if layers.is_empty() {
                 return Err(self.error(format!("block {} has no layers", block.block)));
             }

@@ -83,8 +83,7 @@ impl Columns {
         let launch = if self.unit() == 4 {
             launch
         } else {
-            launch
-                .swap("shared/lanes_vec4", "shared/lanes_scalar")
+            launch.swap("shared/lanes_vec4", "shared/lanes_scalar")
         };
         if variant == WORKGROUP {
             let groups = splits * self.outer * inner.div_ceil(self.across());

@@ -67,7 +67,12 @@ pub fn save(path: &Path, network: &Network, values: &[Tensor<f32>], steps: u64) 
         .zip(values)
         .map(|(p, value)| {
             let bytes = bytemuck::cast_slice(&p.to_file(value)).to_vec();
-            (p.name.as_str(), Dtype::F32, p.file_shape().dims().to_vec(), bytes)
+            (
+                p.name.as_str(),
+                Dtype::F32,
+                p.file_shape().dims().to_vec(),
+                bytes,
+            )
         })
         .collect();
     tensors.extend(network.counters.iter().map(|name| {

@@ -150,41 +150,93 @@ fn references_that_lead_nowhere_are_named() {
     let stem = named("stem", conv);
     let unknown = format!("{stem}\n{}", sum("\"stem\", \"stam\""));
     refused(&unknown, 2, &["layer add1", "stam", "did you mean stem?"]);
-    let later = format!("{stem}\n{}\n{}", sum("\"stem\", \"late\""), named("late", conv));
+    let later = format!(
+        "{stem}\n{}\n{}",
+        sum("\"stem\", \"late\""),
+        named("late", conv)
+    );
     refused(&later, 2, &["layer add1", "late", "comes later"]);
-    let itself = format!("{stem}\n{}", named("a", "type = \"flatten\"; input = \"a\""));
+    let itself = format!(
+        "{stem}\n{}",
+        named("a", "type = \"flatten\"; input = \"a\"")
+    );
     refused(&itself, 2, &["layer a", "is itself"]);
-    let branch = format!("{stem}\n{}\n{FLATTEN}\n{DENSE}", named("b", &format!("{conv}; input = \"input\"")));
+    let branch = format!(
+        "{stem}\n{}\n{FLATTEN}\n{DENSE}",
+        named("b", &format!("{conv}; input = \"input\""))
+    );
     refused(&branch, 2, &["nothing takes the result of layer stem"]);
-    refused(&format!("{stem}\n{}", sum("\"stem\"")), 2, &["layer add1", "two values or more"]);
+    refused(
+        &format!("{stem}\n{}", sum("\"stem\"")),
+        2,
+        &["layer add1", "two values or more"],
+    );
     let shapes = format!("{stem}\n{}", sum("\"stem\", \"input\""));
-    refused(&shapes, 2, &["layer add1", "layer stem ([8,8,4])", "the input ([8,8,1])", "one shape"]);
-    refused(&format!("{}\n{FLATTEN}\n{DENSE}", named("input", conv)), 2, &["called \"input\""]);
+    refused(
+        &shapes,
+        2,
+        &[
+            "layer add1",
+            "layer stem ([8,8,4])",
+            "the input ([8,8,1])",
+            "one shape",
+        ],
+    );
+    refused(
+        &format!("{}\n{FLATTEN}\n{DENSE}", named("input", conv)),
+        2,
+        &["called \"input\""],
+    );
 }
 
 /// What `wgrad plan` says to a model whose block `b` and layers these are.
 #[track_caller]
 fn block_refused(block: &str, layers: &str, parts: &[&str]) {
     let sandbox = Sandbox::new();
-    let text = format!("name = \"m\"\ninput = [8, 8, 1]\n{block}\n{layers}\n[[layer]]\ntype = \"flatten\"\n[[layer]]\n{}", DENSE.replace("; ", "\n"));
+    let text = format!(
+        "name = \"m\"\ninput = [8, 8, 1]\n{block}\n{layers}\n[[layer]]\ntype = \"flatten\"\n[[layer]]\n{}",
+        DENSE.replace("; ", "\n")
+    );
     sandbox.write("m.toml", text);
     sandbox.wgrad("plan m.toml").fails(2, parts);
 }
 
 #[test]
 fn blocks_that_can_not_be_filled_in_are_told_why() {
-    let block = "[[block.b.layer]]\ntype = \"conv2d\"\nfilters = \"$filters\"\nkernel = 3\npadding = 1";
-    let used = |rest: &str| format!("[[layer]]\nname = \"x\"\ntype = \"block\"\nblock = \"b\"\n{rest}");
-    block_refused(block, &used(""), &["layer x", "block b", "parameter filters"]);
-    block_refused(block, &used("with = { filter = 3 }"), &["no parameter filter", "it has filters"]);
-    block_refused(block, &used("with = { filters = \"many\" }"), &["layer number 1", "whole number"]);
-    block_refused(block, &used("repeat = 0\nwith = { filters = 3 }"), &["repeat must be at least 1"]);
+    let block =
+        "[[block.b.layer]]\ntype = \"conv2d\"\nfilters = \"$filters\"\nkernel = 3\npadding = 1";
+    let used =
+        |rest: &str| format!("[[layer]]\nname = \"x\"\ntype = \"block\"\nblock = \"b\"\n{rest}");
+    block_refused(
+        block,
+        &used(""),
+        &["layer x", "block b", "parameter filters"],
+    );
+    block_refused(
+        block,
+        &used("with = { filter = 3 }"),
+        &["no parameter filter", "it has filters"],
+    );
+    block_refused(
+        block,
+        &used("with = { filters = \"many\" }"),
+        &["layer number 1", "whole number"],
+    );
+    block_refused(
+        block,
+        &used("repeat = 0\nwith = { filters = 3 }"),
+        &["repeat must be at least 1"],
+    );
     let unknown = used("").replace("\"b\"", "\"bb\"");
     block_refused(block, &unknown, &["no block bb", "did you mean b?"]);
     let itself = "[[block.b.layer]]\ntype = \"block\"\nblock = \"b\"";
     block_refused(itself, &used(""), &["made of itself"]);
     let typo = block.replace("kernel", "kernle");
-    block_refused(&typo, &used("with = { filters = 3 }"), &["did you mean `kernel`?"]);
+    block_refused(
+        &typo,
+        &used("with = { filters = 3 }"),
+        &["did you mean `kernel`?"],
+    );
 }
 
 #[test]
@@ -192,13 +244,24 @@ fn a_model_is_shown_and_its_weights_are_written() {
     let sandbox = Sandbox::new();
     let shown = sandbox.wgrad("models show resnet20").succeeds();
     sandbox.write("mine.toml", &shown.out);
-    sandbox.wgrad("models init mine.toml --out w.safetensors --seed 3").succeeds();
+    sandbox
+        .wgrad("models init mine.toml --out w.safetensors --seed 3")
+        .succeeds();
     let bytes = std::fs::read(sandbox.path("w.safetensors")).unwrap();
     let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let names = weights.names();
-    for name in ["layer1.0.conv1.weight", "layer3.2.bn2.running_var", "bn1.num_batches_tracked", "fc.bias"] {
+    for name in [
+        "layer1.0.conv1.weight",
+        "layer3.2.bn2.running_var",
+        "bn1.num_batches_tracked",
+        "fc.bias",
+    ] {
         assert!(names.contains(&name), "{name} is missing");
     }
-    sandbox.wgrad("models init mine.toml --out w.safetensors").fails(2, &["exists already"]);
-    sandbox.wgrad("models show resnet19").fails(2, &["resnet19", "resnet20"]);
+    sandbox
+        .wgrad("models init mine.toml --out w.safetensors")
+        .fails(2, &["exists already"]);
+    sandbox
+        .wgrad("models show resnet19")
+        .fails(2, &["resnet19", "resnet20"]);
 }

@@ -103,7 +103,12 @@ impl LayerType for Conv2d {
         let fan_out = taps.saturating_mul(self.filters / self.groups);
         let init = site.weight_init(self.weight_init);
         let weights = init.weights(fan_in, fan_out);
-        let w = site.parameter("weight", &[self.filters, kh, kw, own], weights, Layout::Conv)?;
+        let w = site.parameter(
+            "weight",
+            &[self.filters, kh, kw, own],
+            weights,
+            Layout::Conv,
+        )?;
         let y = inputs[0].conv2d(w, conv)?;
         let bias = site.bias_init(self.bias, self.bias_init, init, fan_in);
         site.finish(y, self.filters, bias, self.activation)
@@ -181,11 +186,17 @@ impl LayerType for ConvTranspose2d {
         };
         let taps = kh * kw;
         // As PyTorch counts them, from the shape of the weight: [in, out, height, width].
-        let (fan_in, fan_out) = (taps.saturating_mul(self.filters), taps.saturating_mul(channels));
+        let (fan_in, fan_out) = (
+            taps.saturating_mul(self.filters),
+            taps.saturating_mul(channels),
+        );
         let init = site.weight_init(self.weight_init);
         let dims = [channels, kh, kw, self.filters];
         let w = site.parameter("weight", &dims, init.weights(fan_in, fan_out), Layout::Conv)?;
-        let op = conv2d::Conv2dInputGrad { conv, input: output };
+        let op = conv2d::Conv2dInputGrad {
+            conv,
+            input: output,
+        };
         let y = site.builder.op(op, &[inputs[0], w])?;
         let bias = site.bias_init(self.bias, self.bias_init, init, fan_in);
         site.finish(y, self.filters, bias, self.activation)

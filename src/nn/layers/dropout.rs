@@ -57,7 +57,10 @@ impl LayerType for Dropout2d {
         match site.mode {
             Mode::Train(training) => {
                 let dims = inputs[0].shape().dims().to_vec();
-                let ones = site.builder.constant(1.0).broadcast_to(&[dims[0], 1, 1, dims[3]].into())?;
+                let ones = site
+                    .builder
+                    .constant(1.0)
+                    .broadcast_to(&[dims[0], 1, 1, dims[3]].into())?;
                 inputs[0].mul(ones.dropout(training.step, self.rate, training.seed, stream)?)
             }
             Mode::Eval => Ok(inputs[0]),

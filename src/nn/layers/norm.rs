@@ -217,9 +217,8 @@ impl LayerType for BatchNorm {
         }
         let layout = layout(site);
         let [weight, bias] = affine(site, self.affine, self.weight_init, channels)?;
-        let mut running = |part: &str, start: f64| {
-            site.buffer(part, &[channels], Init::Constant(start), layout)
-        };
+        let mut running =
+            |part: &str, start: f64| site.buffer(part, &[channels], Init::Constant(start), layout);
         let running_mean = running("running_mean", 0.0)?;
         let running_var = running("running_var", 1.0)?;
         site.counter("num_batches_tracked");
