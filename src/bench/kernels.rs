@@ -42,7 +42,7 @@ pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
 }
 
 /// Outputs `y` and its gradients for each of `wrt` under a random upstream gradient.
-fn with_gradients(builder: &Builder, y: Var<'_>, wrt: &[Var<'_>]) -> Result<()> {
+pub(super) fn with_gradients(builder: &Builder, y: Var<'_>, wrt: &[Var<'_>]) -> Result<()> {
     let upstream = builder.variable("upstream", y.ty())?;
     builder.output("y", y);
     for (n, grad) in vjp(y, upstream, wrt)?.into_iter().enumerate() {

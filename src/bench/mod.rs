@@ -5,6 +5,7 @@
 
 mod kernels;
 mod measure;
+mod sequence;
 mod training;
 
 pub use measure::{Bench, Cost, Effort, Timing};
@@ -47,6 +48,7 @@ pub trait Workload {
 /// Every workload, in the order in which they are reported.
 pub fn workloads() -> Vec<Box<dyn Workload>> {
     let mut all = kernels::workloads();
+    all.extend(sequence::workloads());
     all.extend(training::workloads());
     all
 }
@@ -86,7 +88,7 @@ mod tests {
                 let plan = Plan::new(&workload.graph().unwrap(), &target).unwrap();
                 let cost = Cost::of_plan(&plan);
                 assert!(cost.bytes > 0, "{name} moves no bytes");
-                let contracts = ["matmul", "conv2d", "cnn"]
+                let contracts = ["matmul", "conv2d", "cnn", "attention", "lstm"]
                     .iter()
                     .any(|p| name.starts_with(p));
                 assert_eq!(contracts, cost.flops > 0, "{name}: {} flops", cost.flops);

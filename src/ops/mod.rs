@@ -7,6 +7,7 @@
 mod case;
 mod contraction;
 mod pointwise;
+mod recurrent;
 mod reduce;
 mod rows;
 mod strided;
@@ -14,6 +15,7 @@ mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
+pub use recurrent::RecurrentWeights;
 pub use reduce::Reduction;
 
 use crate::cpu::{Real, Tensor};
@@ -23,6 +25,7 @@ use crate::plan::{Lowering, Target};
 use crate::random::Stream;
 use crate::tensor::TensorType;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// An operation of the graph.
 ///
@@ -63,6 +66,13 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Number of terms that are summed into one element of the result: scales error bounds.
     fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
         1
+    }
+
+    /// The operation that computes this result on the way, from the same operands: where a graph holds both, the
+    /// planner lowers that one, which finds where to write in [`Lowering::by_product`], and this one not at all. So
+    /// a forward pass leaves to its gradient what would be costly to compute again.
+    fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
+        None
     }
 }
 
@@ -132,6 +142,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str>;
     /// See [`Op::reduction_length`].
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize;
+    /// See [`Op::by_product_of`].
+    fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>>;
 }
 
 impl<O: Op> ErasedOp for O {
@@ -161,6 +173,9 @@ impl<O: Op> ErasedOp for O {
     }
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         Op::reduction_length(self, inputs)
+    }
+    fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
+        Op::by_product_of(self)
     }
 }
 
@@ -196,6 +211,7 @@ register! {
     abs,
     add,
     argmax,
+    attention,
     avg_pool2d,
     broadcast_to,
     clamp,
@@ -211,9 +227,11 @@ register! {
     gather_batch,
     gelu,
     gelu_tanh,
+    gru,
     leaky_relu,
     log,
     log_softmax,
+    lstm,
     matmul,
     max_pool2d,
     maximum,
