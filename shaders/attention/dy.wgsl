@@ -11,10 +11,3 @@ fn dy_four(base: u32, c: u32) -> vec4<f32> {
         load_dy(at >> 2u)[at & 3u], load_dy((at + 1u) >> 2u)[(at + 1u) & 3u],
         load_dy((at + 2u) >> 2u)[(at + 2u) & 3u], load_dy((at + 3u) >> 2u)[(at + 3u) & 3u]));
 }
-
-/// Numbers 4c .. 4c+3 of the gradients of rows t .. t+3.
-fn dy_fours(rows: Rows, t: u32, c: u32) -> Four {
-    return Four(
-        dy_four(base(rows, t), c), dy_four(base(rows, t + 1u), c),
-        dy_four(base(rows, t + 2u), c), dy_four(base(rows, t + 3u), c));
-}

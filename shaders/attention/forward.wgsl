@@ -7,6 +7,36 @@
 #import attention/all_keys
 @group(0) @binding(4) var<storage, read_write> lse: array<f32>;
 
+/// Sources: parts 0, 1 and 2 of qkv.
+fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> { return qkv_four(qkv_base(rows, t, source), c); }
+fn place(rows: Rows, t: u32, part: u32) -> u32 { return base(rows, t); }
+
+/// What is known of a row after some of its scores.
+struct Softmax {
+    maximum: f32,
+    sum: f32,
+    // Weights of the last four scores, and what the result before them is to be multiplied with.
+    p: vec4<f32>,
+    fade: f32,
+}
+
+fn with_scores(row: Softmax, scores: vec4<f32>, seen: vec4<bool>) -> Softmax {
+    let top = max(row.maximum, largest(select(vec4<f32>(LOWEST), scores, seen)));
+    let p = select(vec4<f32>(0.0), exp(scores - vec4<f32>(top)), seen);
+    let fade = exp(row.maximum - top);
+    return Softmax(top, row.sum * fade + total(p), p, fade);
+}
+
+/// Writes the row's statistics; returns what its result is to be multiplied with. A row that sees no key is 0.
+fn finish(rows: Rows, r: u32, row: Softmax) -> f32 {
+    let t = rows.first + r;
+    let counts = row.sum > 0.0 && t < params.time;
+    if (r < ROWS) {
+        lse[statistic(rows, t)] = select(0.0, row.maximum + log(row.sum), counts);
+    }
+    return select(0.0, 1.0 / row.sum, counts);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) id: vec3<u32>,
@@ -18,53 +48,27 @@ fn main(
         return;
     }
     let keys = key_count(rows.sample);
-    var q: array<Head, ROWS>;
-    var y: array<Head, ROWS>;
-    var maximum: array<f32, ROWS>;
-    var sum: array<f32, ROWS>;
-    for (var r = 0u; r < ROWS; r += 1u) {
-        q[r] = qkv_head(qkv_base(rows, rows.first + r, 0u));
-        maximum[r] = LOWEST;
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            q[r][c] = q[r][c] * params.scale;
-        }
-    }
+    let q = scaled(head_at(rows, 0u), vec4<f32>(params.scale));
+    var y: Head;
+    var row0 = Softmax(LOWEST, 0.0, vec4<f32>(0.0), 0.0);
+    var row1 = row0;
+    var row2 = row0;
+    var row3 = row0;
     let end = select(keys, min(keys, rows.first + ROWS), CAUSAL);
     for (var key = 0u; key < end; key += 4u) {
-        var scores: array<vec4<f32>, ROWS>;
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            let k = qkv_fours(rows, key, 1u, c);
-            for (var r = 0u; r < ROWS; r += 1u) {
-                scores[r] += q[r][c] * k;
-            }
+        let scores = products(q, rows, key, 1u);
+        row0 = with_scores(row0, scores.r0, seen(rows, 0u, key, keys));
+        if (ROWS > 1u) {
+            row1 = with_scores(row1, scores.r1, seen(rows, 1u, key, keys));
         }
-        var p: array<vec4<f32>, ROWS>;
-        var fade: array<f32, ROWS>;
-        for (var r = 0u; r < ROWS; r += 1u) {
-            let seen = next_four(key) < vec4<u32>(select(keys, min(keys, rows.first + r + 1u), CAUSAL));
-            let top = max(maximum[r], largest(select(vec4<f32>(LOWEST), scores[r], seen)));
-            p[r] = select(vec4<f32>(0.0), exp(scores[r] - vec4<f32>(top)), seen);
-            fade[r] = exp(maximum[r] - top);
-            maximum[r] = top;
-            sum[r] = sum[r] * fade[r] + total(p[r]);
+        if (ROWS > 2u) {
+            row2 = with_scores(row2, scores.r2, seen(rows, 2u, key, keys));
+            row3 = with_scores(row3, scores.r3, seen(rows, 3u, key, keys));
         }
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            let v = qkv_fours(rows, key, 2u, c);
-            for (var r = 0u; r < ROWS; r += 1u) {
-                y[r][c] = y[r][c] * fade[r] + v * p[r];
-            }
-        }
+        y = scaled(y, vec4<f32>(row0.fade, row1.fade, row2.fade, row3.fade));
+        y = gathered(y, rows, key, 2u, Bundle(row0.p, row1.p, row2.p, row3.p));
     }
-    for (var r = 0u; r < ROWS; r += 1u) {
-        let t = rows.first + r;
-        // A row that sees no key is 0.
-        let seen = sum[r] > 0.0 && t < params.time;
-        let inverse = select(0.0, 1.0 / sum[r], seen);
-        lse[statistic(rows, t)] = select(0.0, maximum[r] + log(sum[r]), seen);
-        if (t < params.time) {
-            for (var c = 0u; c < VEC4S; c += 1u) {
-                store_four(base(rows, t), c, y[r][c] * inverse);
-            }
-        }
-    }
+    let inverse = vec4<f32>(
+        finish(rows, 0u, row0), finish(rows, 1u, row1), finish(rows, 2u, row2), finish(rows, 3u, row3));
+    store_head(scaled(y, inverse), rows, 0u);
 }

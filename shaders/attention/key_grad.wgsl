@@ -12,6 +12,23 @@ fn load_delta(i: u32) -> vec4<f32> { return delta[i]; }
 fn load_dy(i: u32) -> vec4<f32> { return dy[i]; }
 #import attention/dy
 
+/// Sources: parts 0, 1 and 2 of qkv, 3 is dy.
+fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> {
+    if (source == 3u) {
+        return dy_four(base(rows, t), c);
+    }
+    return qkv_four(qkv_base(rows, t, source), c);
+}
+fn place(rows: Rows, t: u32, part: u32) -> u32 { return qkv_base(rows, t, part); }
+
+/// The weights that queries t .. t+3 give to key number r of the invocation.
+fn weights(rows: Rows, r: u32, t: u32, keys: u32, scores: vec4<f32>, lse: vec4<f32>) -> vec4<f32> {
+    let key = rows.first + r;
+    let late = next_four(t) >= vec4<u32>(select(0u, key, CAUSAL));
+    let sees = late & (next_four(t) < vec4<u32>(params.time)) & vec4<bool>(key < keys);
+    return select(vec4<f32>(0.0), exp(scores - lse), sees);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) id: vec3<u32>,
@@ -23,56 +40,34 @@ fn main(
         return;
     }
     let keys = key_count(rows.sample);
-    var k: array<Head, ROWS>;
-    var v: array<Head, ROWS>;
-    var dk: array<Head, ROWS>;
-    var dv: array<Head, ROWS>;
-    for (var r = 0u; r < ROWS; r += 1u) {
-        k[r] = qkv_head(qkv_base(rows, rows.first + r, 1u));
-        v[r] = qkv_head(qkv_base(rows, rows.first + r, 2u));
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            k[r][c] = k[r][c] * params.scale;
-        }
-    }
+    let k = scaled(head_at(rows, 1u), vec4<f32>(params.scale));
+    let v = head_at(rows, 2u);
+    var dk: Head;
+    var dv: Head;
     // Keys that nobody sees have gradient 0.
     let end = select(0u, params.time, rows.first < keys);
     for (var query = select(0u, rows.first & ~3u, CAUSAL); query < end; query += 4u) {
-        var scores: array<vec4<f32>, ROWS>;
-        var dp: array<vec4<f32>, ROWS>;
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            let q = qkv_fours(rows, query, 0u, c);
-            let d = dy_fours(rows, query, c);
-            for (var r = 0u; r < ROWS; r += 1u) {
-                scores[r] += k[r][c] * q;
-                dp[r] += v[r][c] * d;
-            }
-        }
-        let t = next_four(query);
+        let scores = products(k, rows, query, 0u);
+        let dp = products(v, rows, query, 3u);
         let query_lse = load_lse(statistic(rows, query) >> 2u);
         let query_delta = load_delta(statistic(rows, query) >> 2u);
-        var p: array<vec4<f32>, ROWS>;
-        var ds: array<vec4<f32>, ROWS>;
-        for (var r = 0u; r < ROWS; r += 1u) {
-            let first = vec4<u32>(select(0u, rows.first + r, CAUSAL));
-            let sees = (t >= first) & (t < vec4<u32>(params.time)) & vec4<bool>(rows.first + r < keys);
-            p[r] = select(vec4<f32>(0.0), exp(scores[r] - query_lse), sees);
-            ds[r] = p[r] * (dp[r] - query_delta);
+        var p: Bundle;
+        var ds: Bundle;
+        p.r0 = weights(rows, 0u, query, keys, scores.r0, query_lse);
+        ds.r0 = p.r0 * (dp.r0 - query_delta);
+        if (ROWS > 1u) {
+            p.r1 = weights(rows, 1u, query, keys, scores.r1, query_lse);
+            ds.r1 = p.r1 * (dp.r1 - query_delta);
         }
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            let q = qkv_fours(rows, query, 0u, c);
-            let d = dy_fours(rows, query, c);
-            for (var r = 0u; r < ROWS; r += 1u) {
-                dv[r][c] += d * p[r];
-                dk[r][c] += q * ds[r];
-            }
+        if (ROWS > 2u) {
+            p.r2 = weights(rows, 2u, query, keys, scores.r2, query_lse);
+            ds.r2 = p.r2 * (dp.r2 - query_delta);
+            p.r3 = weights(rows, 3u, query, keys, scores.r3, query_lse);
+            ds.r3 = p.r3 * (dp.r3 - query_delta);
         }
+        dv = gathered(dv, rows, query, 3u, p);
+        dk = gathered(dk, rows, query, 0u, ds);
     }
-    for (var r = 0u; r < ROWS; r += 1u) {
-        if (rows.first + r < params.time) {
-            for (var c = 0u; c < VEC4S; c += 1u) {
-                store_four(qkv_base(rows, rows.first + r, 1u), c, dk[r][c] * params.scale);
-                store_four(qkv_base(rows, rows.first + r, 2u), c, dv[r][c]);
-            }
-        }
-    }
+    store_head(scaled(dk, vec4<f32>(params.scale)), rows, 1u);
+    store_head(dv, rows, 2u);
 }

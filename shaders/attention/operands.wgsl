@@ -33,10 +33,6 @@ override WORKGROUP: u32 = 64u;
 
 const LOWEST = -3.4028234e38;
 
-/// Four vectors of a head, as matrix columns: four numbers of each.
-alias Four = mat4x4<f32>;
-alias Head = array<vec4<f32>, VEC4S>;
-
 /// The rows of an invocation: `first` .. `first + ROWS - 1` of a head of a sample.
 struct Rows {
     sample: u32,
@@ -88,24 +84,90 @@ fn within(c: u32, x: vec4<f32>) -> vec4<f32> {
     return select(vec4<f32>(0.0), x, at < vec4<u32>(HEAD_DIM));
 }
 
-/// Numbers 4c .. 4c+3 of query, key or value t .. t+3.
-fn qkv_fours(rows: Rows, t: u32, part: u32, c: u32) -> Four {
-    return Four(
-        qkv_four(qkv_base(rows, t, part), c), qkv_four(qkv_base(rows, t + 1u, part), c),
-        qkv_four(qkv_base(rows, t + 2u, part), c), qkv_four(qkv_base(rows, t + 3u, part), c));
+/// Something of every row of an invocation; those from ROWS on are unused.
+struct Bundle {
+    r0: vec4<f32>,
+    r1: vec4<f32>,
+    r2: vec4<f32>,
+    r3: vec4<f32>,
 }
 
-fn qkv_head(base: u32) -> Head {
-    var head: Head;
-    for (var c = 0u; c < VEC4S; c += 1u) {
-        head[c] = qkv_four(base, c);
+/// Numbers 4c .. 4c+3 of the invocation's rows.
+fn bundle_at(rows: Rows, source: u32, c: u32) -> Bundle {
+    var x: Bundle;
+    x.r0 = four(rows, rows.first, source, c);
+    if (ROWS > 1u) {
+        x.r1 = four(rows, rows.first + 1u, source, c);
     }
-    return head;
+    if (ROWS > 2u) {
+        x.r2 = four(rows, rows.first + 2u, source, c);
+        x.r3 = four(rows, rows.first + 3u, source, c);
+    }
+    return x;
 }
 
-/// Writes numbers 4c .. 4c+3 of the head that begins at `base`.
-fn store_four(base: u32, c: u32, x: vec4<f32>) {
-    store(base + 4u * c, x, i32(HEAD_DIM) - i32(4u * c));
+/// Numbers 4c .. 4c+3 of positions t .. t+3: a column for each position.
+fn columns_at(rows: Rows, t: u32, source: u32, c: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        four(rows, t, source, c), four(rows, t + 1u, source, c),
+        four(rows, t + 2u, source, c), four(rows, t + 3u, source, c));
+}
+
+/// The same with a row for each position. A product of a matrix and a vector becomes fused multiply-adds; one of a vector and a
+/// matrix would not.
+fn rows_of(rows: Rows, t: u32, source: u32, c: u32) -> mat4x4<f32> {
+    return transpose(columns_at(rows, t, source, c));
+}
+
+/// sum, and the products of x with numbers 4c .. 4c+3 of positions t .. t+3.
+fn across(rows: Rows, t: u32, source: u32, c: u32, x: Bundle, sum: Bundle) -> Bundle {
+    return added(sum, rows_of(rows, t, source, c), x);
+}
+
+/// y, and numbers 4c .. 4c+3 of positions t .. t+3 weighed with p.
+fn along(rows: Rows, t: u32, source: u32, c: u32, p: Bundle, y: Bundle) -> Bundle {
+    return added(y, columns_at(rows, t, source, c), p);
+}
+
+fn added(sum: Bundle, m: mat4x4<f32>, x: Bundle) -> Bundle {
+    var y = sum;
+    y.r0 += m * x.r0;
+    if (ROWS > 1u) {
+        y.r1 += m * x.r1;
+    }
+    if (ROWS > 2u) {
+        y.r2 += m * x.r2;
+        y.r3 += m * x.r3;
+    }
+    return y;
+}
+
+fn times(x: Bundle, by: vec4<f32>) -> Bundle {
+    return Bundle(x.r0 * by.x, x.r1 * by.y, x.r2 * by.z, x.r3 * by.w);
+}
+
+fn dot_rows(a: Bundle, b: Bundle) -> vec4<f32> {
+    return vec4<f32>(dot(a.r0, b.r0), dot(a.r1, b.r1), dot(a.r2, b.r2), dot(a.r3, b.r3));
+}
+
+fn store_bundle(x: Bundle, rows: Rows, part: u32, c: u32) {
+    store_four(rows, 0u, part, c, x.r0);
+    store_four(rows, 1u, part, c, x.r1);
+    store_four(rows, 2u, part, c, x.r2);
+    store_four(rows, 3u, part, c, x.r3);
+}
+
+/// Writes numbers 4c .. 4c+3 of row r where `place` says, if there is such a row.
+fn store_four(rows: Rows, r: u32, part: u32, c: u32, x: vec4<f32>) {
+    let t = rows.first + r;
+    if (r < ROWS && t < params.time) {
+        store(place(rows, t, part) + 4u * c, x, i32(HEAD_DIM) - i32(4u * c));
+    }
+}
+
+/// Which of positions t .. t+3 row r may see as keys, of the `keys` there are.
+fn seen(rows: Rows, r: u32, t: u32, keys: u32) -> vec4<bool> {
+    return next_four(t) < vec4<u32>(select(keys, min(keys, rows.first + r + 1u), CAUSAL));
 }
 
 fn next_four(t: u32) -> vec4<u32> { return vec4<u32>(t) + vec4<u32>(0u, 1u, 2u, 3u); }

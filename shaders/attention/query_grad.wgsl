@@ -25,6 +25,30 @@ fn y_four(base: u32, c: u32) -> vec4<f32> {
         load_y((at + 2u) >> 2u)[(at + 2u) & 3u], load_y((at + 3u) >> 2u)[(at + 3u) & 3u]));
 }
 
+/// Sources: parts 0, 1 and 2 of qkv, 3 is dy, 4 is y.
+fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> {
+    if (source == 3u) {
+        return dy_four(base(rows, t), c);
+    }
+    if (source == 4u) {
+        return y_four(base(rows, t), c);
+    }
+    return qkv_four(qkv_base(rows, t, source), c);
+}
+fn place(rows: Rows, t: u32, part: u32) -> u32 { return qkv_base(rows, t, part); }
+
+/// Of row r, or of the last.
+fn lse_at(rows: Rows, r: u32) -> f32 {
+    let i = statistic(rows, rows.first + min(r, ROWS - 1u));
+    return load_lse(i >> 2u)[i & 3u];
+}
+
+/// The gradient of the scores of row r with positions t .. t+3.
+fn score_grad(rows: Rows, r: u32, t: u32, keys: u32, scores: vec4<f32>, dp: vec4<f32>, lse: f32, delta: f32) -> vec4<f32> {
+    let ds = exp(scores - vec4<f32>(lse)) * (dp - vec4<f32>(delta));
+    return select(vec4<f32>(0.0), ds, seen(rows, r, t, keys));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) id: vec3<u32>,
@@ -36,54 +60,29 @@ fn main(
         return;
     }
     let keys = key_count(rows.sample);
-    var q: array<Head, ROWS>;
-    var d: array<Head, ROWS>;
-    var dq: array<Head, ROWS>;
-    var row_lse: array<f32, ROWS>;
-    var row_delta: array<f32, ROWS>;
+    let q = scaled(head_at(rows, 0u), vec4<f32>(params.scale));
+    let d = head_at(rows, 3u);
+    let there = next_four(rows.first) < vec4<u32>(params.time);
+    let row_delta = select(vec4<f32>(0.0), dots(d, head_at(rows, 4u)), there);
+    let row_lse = vec4<f32>(lse_at(rows, 0u), lse_at(rows, 1u), lse_at(rows, 2u), lse_at(rows, 3u));
     for (var r = 0u; r < ROWS; r += 1u) {
-        let t = rows.first + r;
-        q[r] = qkv_head(qkv_base(rows, t, 0u));
-        var products = vec4<f32>(0.0);
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            q[r][c] = q[r][c] * params.scale;
-            d[r][c] = dy_four(base(rows, t), c);
-            products += d[r][c] * y_four(base(rows, t), c);
-        }
-        row_delta[r] = select(0.0, total(products), t < params.time);
-        row_lse[r] = load_lse(statistic(rows, t) >> 2u)[statistic(rows, t) & 3u];
-        delta[statistic(rows, t)] = row_delta[r];
+        delta[statistic(rows, rows.first + r)] = row_delta[r];
     }
+    var dq: Head;
     let end = select(keys, min(keys, rows.first + ROWS), CAUSAL);
     for (var key = 0u; key < end; key += 4u) {
-        var scores: array<vec4<f32>, ROWS>;
-        var dp: array<vec4<f32>, ROWS>;
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            let k = qkv_fours(rows, key, 1u, c);
-            let v = qkv_fours(rows, key, 2u, c);
-            for (var r = 0u; r < ROWS; r += 1u) {
-                scores[r] += q[r][c] * k;
-                dp[r] += d[r][c] * v;
-            }
+        let scores = products(q, rows, key, 1u);
+        let dp = products(d, rows, key, 2u);
+        var ds: Bundle;
+        ds.r0 = score_grad(rows, 0u, key, keys, scores.r0, dp.r0, row_lse.x, row_delta.x);
+        if (ROWS > 1u) {
+            ds.r1 = score_grad(rows, 1u, key, keys, scores.r1, dp.r1, row_lse.y, row_delta.y);
         }
-        var ds: array<vec4<f32>, ROWS>;
-        for (var r = 0u; r < ROWS; r += 1u) {
-            let seen = next_four(key) < vec4<u32>(select(keys, min(keys, rows.first + r + 1u), CAUSAL));
-            let p = exp(scores[r] - vec4<f32>(row_lse[r])) * (dp[r] - vec4<f32>(row_delta[r]));
-            ds[r] = select(vec4<f32>(0.0), p, seen);
+        if (ROWS > 2u) {
+            ds.r2 = score_grad(rows, 2u, key, keys, scores.r2, dp.r2, row_lse.z, row_delta.z);
+            ds.r3 = score_grad(rows, 3u, key, keys, scores.r3, dp.r3, row_lse.w, row_delta.w);
         }
-        for (var c = 0u; c < VEC4S; c += 1u) {
-            let k = qkv_fours(rows, key, 1u, c);
-            for (var r = 0u; r < ROWS; r += 1u) {
-                dq[r][c] += k * ds[r];
-            }
-        }
+        dq = gathered(dq, rows, key, 1u, ds);
     }
-    for (var r = 0u; r < ROWS; r += 1u) {
-        if (rows.first + r < params.time) {
-            for (var c = 0u; c < VEC4S; c += 1u) {
-                store_four(qkv_base(rows, rows.first + r, 0u), c, dq[r][c] * params.scale);
-            }
-        }
-    }
+    store_head(scaled(dq, vec4<f32>(params.scale)), rows, 0u);
 }

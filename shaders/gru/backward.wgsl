@@ -18,35 +18,29 @@ fn load_y(i: u32) -> vec4<f32> { return y[i]; }
 const GATES = 3u;
 const TRACE = 4u;
 
-struct Grad {
-    gates: array<F, GATES>,
-    // Of the state's part of the new gate.
-    given: F,
-    carry: F,
-}
-
 fn handed_down(i: u32) -> F { return hidden[i]; }
 
-fn cell_grad(sample: u32, u: u32, sum: F, carried: F) -> Grad {
+fn cell_grad(sample: u32, u: u32, sum: F, carried: F, there: bool) {
     let dh = sum + carried;
     let r = trace_at(sample, params.t, 0u, u);
     let z = trace_at(sample, params.t, 1u, u);
     let n = trace_at(sample, params.t, 2u, u);
     let given = trace_at(sample, params.t, 3u, u);
-    let at = (sample * params.time + min(params.earlier, params.time - 1u)) * params.hidden + u;
-    let before = select(F(0.0), lanes(load_y(texel(at)), at), params.earlier < params.time);
+    let at = part(sample, earlier(), 1u, 0u) + u;
+    let before = select(lanes(load_y(texel(at)), at), F(0.0), starts());
     let dn = dh * (F(1.0) - z) * (F(1.0) - n * n);
-    return Grad(
-        array<F, GATES>(dn * given * r * (F(1.0) - r), dh * (before - n) * z * (F(1.0) - z), dn), dn * r, dh * z);
+    let dr = dn * given * r * (F(1.0) - r);
+    let dz = dh * (before - n) * z * (F(1.0) - z);
+    store_grad(sample, 0u, u, dr, there);
+    store_grad(sample, 1u, u, dz, there);
+    store_grad(sample, 2u, u, dn, there);
+    store_hidden(sample, 0u, u, dr, there);
+    store_hidden(sample, 1u, u, dz, there);
+    store_hidden(sample, 2u, u, dn * r, there);
+    store_carry(sample, u, dh * z, there);
 }
 
-fn store_grads(position: u32, u: u32, grad: Grad, there: bool) {
-    var gates = grad.gates;
-    for (var gate = 0u; gate < GATES; gate += 1u) {
-        let at = (position * GATES + gate) * params.hidden + u;
-        let of_state = select(gates[gate], grad.given, gate == 2u);
-        out[at] = select(F(0.0), gates[gate], there);
-        hidden[at] = select(F(0.0), of_state, there);
-    }
+fn store_hidden(sample: u32, gate: u32, u: u32, value: F, there: bool) {
+    hidden[part(sample, params.t, GATES, gate) + u] = select(F(0.0), value, there);
 }
 #import shared/recurrent_backward

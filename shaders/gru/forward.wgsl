@@ -16,25 +16,22 @@ fn load_bias(i: u32) -> vec4<f32> { return bias[i]; }
 const GATES = 3u;
 const TRACE = 4u;
 
-struct Step {
-    state: F,
-    trace: array<F, TRACE>,
-}
-
-/// The state at a position.
-fn before_at(position: u32, u: u32) -> F { return out[position * params.hidden + u]; }
-
 fn bias_at(gate: u32, u: u32) -> F {
     let at = gate * params.hidden + u;
     return lanes(load_bias(texel(at)), at);
 }
 
-fn cell(x: array<F, GATES>, sums: array<F, GATES>, before: F, u: u32) -> Step {
-    let r = op_sigmoid(x[0] + sums[0] + bias_at(0u, u));
-    let z = op_sigmoid(x[1] + sums[1] + bias_at(1u, u));
-    let given = sums[2] + bias_at(2u, u);
-    let n = op_tanh(x[2] + r * given);
-    let state = n - z * n + select(F(0.0), z * before, params.products > 0u);
-    return Step(state, array<F, TRACE>(r, z, n, given));
+fn cell(sample: u32, u: u32, sums: Sums, there: bool) {
+    let r = op_sigmoid(x_at(sample, 0u, u) + sums.a + bias_at(0u, u));
+    let z = op_sigmoid(x_at(sample, 1u, u) + sums.b + bias_at(1u, u));
+    let given = sums.c + bias_at(2u, u);
+    let n = op_tanh(x_at(sample, 2u, u) + r * given);
+    let before = out[part(sample, params.before, 1u, 0u) + u];
+    store_trace(sample, 0u, u, r, there);
+    store_trace(sample, 1u, u, z, there);
+    store_trace(sample, 2u, u, n, there);
+    store_trace(sample, 3u, u, given, there);
+    store_state(sample, u, n - z * n + select(F(0.0), z * before, params.products > 0u), there);
 }
+#import shared/recurrent_columns_3
 #import shared/recurrent_forward

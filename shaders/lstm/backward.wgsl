@@ -15,32 +15,20 @@ fn load_trace(i: u32) -> vec4<f32> { return trace[i]; }
 const GATES = 4u;
 const TRACE = 5u;
 
-struct Grad {
-    gates: array<F, GATES>,
-    carry: F,
-}
-
 fn handed_down(i: u32) -> F { return out[i]; }
 
-fn cell_grad(sample: u32, u: u32, dh: F, carried: F) -> Grad {
+fn cell_grad(sample: u32, u: u32, dh: F, carried: F, there: bool) {
     let i = trace_at(sample, params.t, 0u, u);
     let f = trace_at(sample, params.t, 1u, u);
     let g = trace_at(sample, params.t, 2u, u);
     let o = trace_at(sample, params.t, 3u, u);
     let squashed = op_tanh(trace_at(sample, params.t, 4u, u));
-    let before = select(F(0.0), trace_at(sample, min(params.earlier, params.time - 1u), 4u, u), params.earlier < params.time);
+    let before = select(trace_at(sample, earlier(), 4u, u), F(0.0), starts());
     let dc = carried + dh * o * (F(1.0) - squashed * squashed);
-    return Grad(
-        array<F, GATES>(
-            dc * g * i * (F(1.0) - i), dc * before * f * (F(1.0) - f), dc * i * (F(1.0) - g * g),
-            dh * squashed * o * (F(1.0) - o)),
-        dc * f);
-}
-
-fn store_grads(position: u32, u: u32, grad: Grad, there: bool) {
-    var gates = grad.gates;
-    for (var gate = 0u; gate < GATES; gate += 1u) {
-        out[(position * GATES + gate) * params.hidden + u] = select(F(0.0), gates[gate], there);
-    }
+    store_grad(sample, 0u, u, dc * g * i * (F(1.0) - i), there);
+    store_grad(sample, 1u, u, dc * before * f * (F(1.0) - f), there);
+    store_grad(sample, 2u, u, dc * i * (F(1.0) - g * g), there);
+    store_grad(sample, 3u, u, dh * squashed * o * (F(1.0) - o), there);
+    store_carry(sample, u, dc * f, there);
 }
 #import shared/recurrent_backward

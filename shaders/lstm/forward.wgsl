@@ -14,20 +14,19 @@ fn load_w(i: u32) -> vec4<f32> { return w[i]; }
 const GATES = 4u;
 const TRACE = 5u;
 
-struct Step {
-    state: F,
-    trace: array<F, TRACE>,
-}
-
-/// The cell state at a position.
-fn before_at(position: u32, u: u32) -> F { return trace[(position * TRACE + 4u) * params.hidden + u]; }
-
-fn cell(x: array<F, GATES>, sums: array<F, GATES>, before: F, u: u32) -> Step {
-    let i = op_sigmoid(x[0] + sums[0]);
-    let f = op_sigmoid(x[1] + sums[1]);
-    let g = op_tanh(x[2] + sums[2]);
-    let o = op_sigmoid(x[3] + sums[3]);
+fn cell(sample: u32, u: u32, sums: Sums, there: bool) {
+    let i = op_sigmoid(x_at(sample, 0u, u) + sums.a);
+    let f = op_sigmoid(x_at(sample, 1u, u) + sums.b);
+    let g = op_tanh(x_at(sample, 2u, u) + sums.c);
+    let o = op_sigmoid(x_at(sample, 3u, u) + sums.d);
+    let before = trace[part(sample, params.before, TRACE, 4u) + u];
     let c = i * g + select(F(0.0), f * before, params.products > 0u);
-    return Step(o * op_tanh(c), array<F, TRACE>(i, f, g, o, c));
+    store_trace(sample, 0u, u, i, there);
+    store_trace(sample, 1u, u, f, there);
+    store_trace(sample, 2u, u, g, there);
+    store_trace(sample, 3u, u, o, there);
+    store_trace(sample, 4u, u, c, there);
+    store_state(sample, u, o * op_tanh(c), there);
 }
+#import shared/recurrent_columns_4
 #import shared/recurrent_forward

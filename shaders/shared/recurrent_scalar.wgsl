@@ -6,6 +6,5 @@ fn weight_at(row: u32, column: u32) -> f32 {
     return lanes(load_w(texel(at)), at);
 }
 fn gate_weights(gate: u32, u: u32, k: u32) -> Weights { return weight_at(gate * params.hidden + u, k); }
-fn times(state: F, weights: Weights) -> F { return state * weights; }
+fn times(x: F, weights: Weights) -> F { return x * weights; }
 fn unit_weights(k: u32, u: u32) -> Weights { return weight_at(k, u); }
-fn times_back(grads: F, weights: Weights) -> F { return weights * grads; }

@@ -18,7 +18,6 @@ pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
             all.push(Box::new(Attention { time, backward }));
         }
     }
-    for time in [64, 128, 256] { for backward in [false, true] { all.push(Box::new(Composed { time, backward })); } }
     all.push(Box::new(LstmTrain));
     all
 }
@@ -76,9 +75,13 @@ impl Workload for LstmTrain {
         let head = variable("head.weight", &[CLASSES, HIDDEN])?;
         let bias = variable("head.bias", &[CLASSES])?;
         let states = x.lstm(weights, None, false)?;
-        let last = states.slice_axis(1, SIDE - 1..SIDE)?.reshape([BATCH, HIDDEN])?;
+        let last = states
+            .slice_axis(1, SIDE - 1..SIDE)?
+            .reshape([BATCH, HIDDEN])?;
         let logits = last.linear(head)?.add(bias)?;
-        let loss = logits.softmax_cross_entropy(labels, valid, 0.0)?.mean(&[0])?;
+        let loss = logits
+            .softmax_cross_entropy(labels, valid, 0.0)?
+            .mean(&[0])?;
         builder.output("loss", loss);
         let parameters = [
             weights.input,
@@ -89,15 +92,28 @@ impl Workload for LstmTrain {
             bias,
         ];
         let grads = gradients(loss, &parameters)?;
-        let names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "head.weight", "head.bias"];
-        let named: Vec<_> = names.iter().map(ToString::to_string).zip(parameters).collect();
+        let names = [
+            "weight_ih",
+            "weight_hh",
+            "bias_ih",
+            "bias_hh",
+            "head.weight",
+            "head.bias",
+        ];
+        let named: Vec<_> = names
+            .iter()
+            .map(ToString::to_string)
+            .zip(parameters)
+            .collect();
         Adam::default().apply(&builder, &named, &grads)?;
         builder.finish()
     }
 
     fn variables(&self, graph: &Graph) -> Result<Vec<(String, Tensor<f32>)>> {
         let starts_random = |name: &str| {
-            ["x", "labels"].contains(&name) || name.starts_with("lstm.") || name.starts_with("head.")
+            ["x", "labels"].contains(&name)
+                || name.starts_with("lstm.")
+                || name.starts_with("head.")
         };
         let value = |(n, (name, ty)): (usize, (&str, &TensorType))| {
             let value = match starts_random(name) && !name.contains("bias") {
@@ -112,29 +128,11 @@ impl Workload for LstmTrain {
     fn scalars(&self) -> Vec<(&'static str, Scalar)> {
         let optimizer = Adam::default();
         let numbers = optimizer.scalars(1, optimizer.lr());
-        let numbers = numbers.into_iter().map(|(name, value)| (name, Scalar::F32(value)));
-        numbers.chain([("valid", Scalar::U32(BATCH as u32))]).collect()
-    }
-}
-
-/// TEMPORARY composed attention
-pub(super) struct Composed { pub time: usize, pub backward: bool }
-impl Workload for Composed {
-    fn name(&self) -> String {
-        format!("composed_{}_{}", if self.backward {"fwdbwd"} else {"fwd"}, self.time)
-    }
-    fn graph(&self) -> Result<Graph> {
-        let builder = Builder::new();
-        let t = self.time;
-        let qkv = builder.variable("qkv", TensorType::f32([8, t, 3 * 128]))?;
-        let mask = builder.variable("mask", TensorType::f32([t, t]))?;
-        let heads = qkv.reshape([8, t, 3, 4, 32])?.permute(&[2, 0, 3, 1, 4])?;
-        let part = |i: usize| heads.slice_axis(0, i..i + 1)?.reshape([32, t, 32]);
-        let (q, k, v) = (part(0)?, part(1)?, part(2)?);
-        let s = q.matmul_with(k, crate::ops::matmul::Matmul { transpose_a: false, transpose_b: true })?;
-        let p = s.scale(0.17)?.add(mask)?.softmax()?;
-        let y = p.matmul(v)?.reshape([8, 4, t, 32])?.permute(&[0, 2, 1, 3])?.reshape([8, t, 128])?;
-        if self.backward { with_gradients(&builder, y, &[qkv])?; } else { builder.output("y", y); }
-        builder.finish()
+        let numbers = numbers
+            .into_iter()
+            .map(|(name, value)| (name, Scalar::F32(value)));
+        numbers
+            .chain([("valid", Scalar::U32(BATCH as u32))])
+            .collect()
     }
 }

@@ -291,7 +291,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(false, a, b, 3, None),
         case(true, 2, 3, 5, Some(&[3.0, 1.0])),
         case(false, 1, 1, 1, None),
-        case(false, 9, 4, 8, None),
+        case(false, 9, 3, 68, None),
         case(true, 3, 5, 4, None),
         case(false, 4, 5, 36, Some(&[0.0, 5.0, 9.0, 2.0])),
         case(true, 10, 3, 132, Some(&[1.0, 2.0, 3.0, 3.0, 3.0, 0.0, 3.0, 2.0, 1.0, 3.0])),

@@ -45,6 +45,14 @@ const BROADCAST: &str = "broadcast";
 /// An invocation has 4 samples.
 const DIRECT: &str = "direct";
 
+/// Files for so many F of units in a lane.
+const UNITS: [&str; 4] = [
+    "shared/recurrent_units_1",
+    "shared/recurrent_units_2",
+    "shared/recurrent_units_3",
+    "shared/recurrent_units_4",
+];
+
 impl Layer {
     /// Extents from the recurrent weights and any tensor `[B, T, …]`.
     pub fn extents(&self, positions: &TensorType, w: &TensorType) -> Result<Extents, String> {
@@ -53,34 +61,59 @@ impl Layer {
         };
         match (w.dtype, w.dims()) {
             (DType::F32, &[rows, hidden]) if hidden > 0 && rows == self.gates * hidden => {
-                Ok(Extents { samples, time, hidden })
+                Ok(Extents {
+                    samples,
+                    time,
+                    hidden,
+                })
             }
-            _ => Err(format!("takes recurrent weights f32[{}H,H], was given {w}", self.gates)),
+            _ => Err(format!(
+                "takes recurrent weights f32[{}H,H], was given {w}",
+                self.gates
+            )),
         }
     }
 
     /// The shape rule of the forward operations.
-    pub fn check(&self, x: &TensorType, w: &TensorType, lengths: Option<&TensorType>) -> Result<Extents, String> {
+    pub fn check(
+        &self,
+        x: &TensorType,
+        w: &TensorType,
+        lengths: Option<&TensorType>,
+    ) -> Result<Extents, String> {
         let e = self.extents(x, w)?;
         if *x != e.tensor(self.gates) || x.elements() == 0 {
-            return Err(format!("takes {} gates f32[B,T,{}] for weights {w}, was given {x}", self.gates, self.gates * e.hidden));
+            return Err(format!(
+                "takes {} gates f32[B,T,{}] for weights {w}, was given {x}",
+                self.gates,
+                self.gates * e.hidden
+            ));
         }
         match lengths {
-            Some(lengths) if *lengths != TensorType::u32([e.samples]) => {
-                Err(format!("takes lengths u32[{}] for {x}, was given {lengths}", e.samples))
-            }
+            Some(lengths) if *lengths != TensorType::u32([e.samples]) => Err(format!(
+                "takes lengths u32[{}] for {x}, was given {lengths}",
+                e.samples
+            )),
             _ => Ok(e),
         }
     }
 
     /// Positions in the order of the forward walk.
     pub fn walk(&self, time: usize) -> Vec<usize> {
-        if self.reverse { (0..time).rev().collect() } else { (0..time).collect() }
+        if self.reverse {
+            (0..time).rev().collect()
+        } else {
+            (0..time).collect()
+        }
     }
 
     /// Kernel variants for layers of `hidden` units, the better one first.
     pub fn variants(&self, target: &Target, hidden: usize) -> Vec<&'static str> {
-        if target.subgroups_are(8) && hidden.is_multiple_of(4) { vec![BROADCAST, DIRECT] } else { vec![DIRECT] }
+        if target.subgroups_are(8) && hidden.is_multiple_of(4) {
+            vec![BROADCAST, DIRECT]
+        } else {
+            vec![DIRECT]
+        }
     }
 
     /// The launches of one walk, a step at a time: from `folder/pass`, the forward walk or, `back`, its reversal. The caller
@@ -89,7 +122,11 @@ impl Layer {
         let broadcast = cx.variant() == BROADCAST;
         let unit = if e.hidden.is_multiple_of(4) { 4 } else { 1 };
         let hidden = e.hidden / unit;
-        let tile_units = if broadcast && back { 8 * hidden.div_ceil(8).min(4) } else { 8 };
+        let tile_units = if broadcast && back {
+            8 * hidden.div_ceil(8).min(4)
+        } else {
+            8
+        };
         let (rows, column_tiles) = (if broadcast { 8 } else { 32 }, hidden.div_ceil(tile_units));
         let products = if back { self.gates * hidden } else { hidden };
         let workgroups = e.samples.div_ceil(rows) * column_tiles;
@@ -113,13 +150,16 @@ impl Layer {
                 .workgroups(workgroups as u64)
                 .flops(2 * (e.samples * self.gates * e.hidden * e.hidden) as u64);
             if broadcast {
-                launch = launch.swap("shared/recurrent_rows_direct", "shared/recurrent_rows_broadcast");
+                launch = launch.swap(
+                    "shared/recurrent_rows_direct",
+                    "shared/recurrent_rows_broadcast",
+                );
             }
             if unit == 1 {
                 launch = launch.swap("shared/recurrent_vec4", "shared/recurrent_scalar");
             }
-            if back {
-                launch = launch.constant("TILE_UNITS", tile_units as f64);
+            if back && broadcast {
+                launch = launch.swap("shared/recurrent_units_1", UNITS[tile_units / 8 - 1]);
             }
             launch
         };
@@ -135,13 +175,21 @@ impl Layer {
 
 /// Binds a result that step `n` of a walk writes a part of.
 pub(super) fn write_part(launch: Launch, n: usize, name: &str, value: &Arg) -> Launch {
-    if n == 0 { launch.write(name, value.value) } else { launch.read_write(name, value.value) }
+    if n == 0 {
+        launch.write(name, value.value)
+    } else {
+        launch.read_write(name, value.value)
+    }
 }
 
 /// Binds the lengths, if there are any.
 pub(super) fn read_lengths(launch: Launch, lengths: Option<&Arg>) -> Launch {
     match lengths {
-        Some(lengths) => launch.swap("shared/all_steps", "shared/first_steps").read("lengths", lengths.value, 0),
+        Some(lengths) => {
+            launch
+                .swap("shared/all_steps", "shared/first_steps")
+                .read("lengths", lengths.value, 0)
+        }
         None => launch,
     }
 }
@@ -155,18 +203,33 @@ pub(super) fn sigmoid<T: Real>(x: T) -> T {
 /// what the states give to the gates, and the states `[B, T, H]`.
 pub(super) fn weight_grad<'g>(grads: Var<'g>, states: Var<'g>, reverse: bool) -> Result<Var<'g>> {
     let (gates, shape) = (grads.shape().last(), states.shape());
-    let &[samples, time, hidden] = shape.dims() else { return states.builder().constant(0.0).broadcast_to(&shape) };
+    let &[samples, time, hidden] = shape.dims() else {
+        return states.builder().constant(0.0).broadcast_to(&shape);
+    };
     if time == 1 {
-        return states.builder().constant(0.0).broadcast_to(&[gates, hidden].into());
+        return states
+            .builder()
+            .constant(0.0)
+            .broadcast_to(&[gates, hidden].into());
     }
     let before = if reverse {
-        states.slice_axis(1, 1..time)?.pad(&[[0, 0], [0, 1], [0, 0]], 0.0)?
+        states
+            .slice_axis(1, 1..time)?
+            .pad(&[[0, 0], [0, 1], [0, 0]], 0.0)?
     } else {
-        states.slice_axis(1, 0..time - 1)?.pad(&[[0, 0], [1, 0], [0, 0]], 0.0)?
+        states
+            .slice_axis(1, 0..time - 1)?
+            .pad(&[[0, 0], [1, 0], [0, 0]], 0.0)?
     };
     let grads = grads.reshape([samples * time, gates])?;
     let before = before.reshape([samples * time, hidden])?;
-    grads.matmul_with(before, Matmul { transpose_a: true, transpose_b: false })
+    grads.matmul_with(
+        before,
+        Matmul {
+            transpose_a: true,
+            transpose_b: false,
+        },
+    )
 }
 
 /// Weights of a recurrent layer with their biases, as PyTorch's `nn.LSTM` and `nn.GRU` hold them for one layer and direction.
