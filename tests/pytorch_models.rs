@@ -253,6 +253,12 @@ fn on_the_reference(name: &str) {
 fn on_the_adapter(name: &str) {
     let Some(gpu) = support::gpu() else { return };
     let record = Record::of(name);
+    let largest = record.network.state().map(|part| part.ty.bytes()).max();
+    let largest = largest.unwrap_or(0) as u64;
+    if largest > gpu.target.max_binding_bytes {
+        eprintln!("skipped: {name} has a weight of {largest} bytes, more than the adapter binds");
+        return;
+    }
     record.hold(&record.on_gpu(gpu), &format!("{name} on {}", gpu.info.name));
 }
 
@@ -278,4 +284,5 @@ models! {
     alexnet32: "alexnet32",
     resnet18: "resnet18",
     resnet50: "resnet50",
+    alexnet: "alexnet",
 }

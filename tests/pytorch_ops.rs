@@ -13,6 +13,7 @@ use wgrad::check::worst_error;
 use wgrad::cpu::{Data, Tensor, Variables, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph, Var};
+use wgrad::ops::RecurrentWeights;
 use wgrad::ops::avg_pool2d::AvgPool2d;
 use wgrad::ops::conv2d::{Conv2d, Conv2dInputGrad};
 use wgrad::ops::matmul::Matmul;
@@ -27,6 +28,9 @@ type Build = for<'g> fn(&[Var<'g>], &Attributes) -> Result<Var<'g>>;
 const OPERATIONS: &[(&str, Build)] = &[
     ("abs", |x, _| x[0].abs()),
     ("add", |x, _| x[0].add(x[1])),
+    ("attention", |x, a| {
+        x[0].attention(a.integer("heads"), a.flag("causal"), x.get(1).copied())
+    }),
     ("avg_pool2d", |x, a| {
         let include = a.flag("count_include_pad");
         x[0].avg_pool2d(AvgPool2d {
@@ -79,8 +83,15 @@ const OPERATIONS: &[(&str, Build)] = &[
         let losses = x[0].softmax_cross_entropy(x[1], valid, a.number("label_smoothing"))?;
         losses.mean(&[0])
     }),
+    ("cross_entropy_ignored", |x, a| {
+        let valid = x[0].builder().variable("rows", TensorType::u32([]))?;
+        x[0].masked_cross_entropy(x[1], valid, a.integer("ignore") as u32)
+    }),
     ("div", |x, _| x[0].div(x[1])),
     ("elu", |x, a| x[0].elu(a.number("alpha"))),
+    ("embedding", |x, a| {
+        x[0].embedding(x[1], Some(a.integer("padding")))
+    }),
     ("exp", |x, _| x[0].exp()),
     ("gelu", |x, _| x[0].gelu()),
     ("gelu_tanh", |x, _| x[0].gelu_tanh()),
@@ -89,6 +100,7 @@ const OPERATIONS: &[(&str, Build)] = &[
     ("group_norm", |x, a| {
         x[0].group_norm(a.integer("groups"), x[1], x[2], a.number("epsilon"))
     }),
+    ("gru", |x, _| both_directions(x, Var::gru)),
     ("huber", |x, a| x[0].huber(x[1], a.number("delta"))),
     ("kl_div", |x, _| x[0].log_softmax()?.kl_div(x[1])),
     ("l1", |x, _| x[0].l1(x[1])),
@@ -106,6 +118,7 @@ const OPERATIONS: &[(&str, Build)] = &[
     ("log_softmax", |x, a| {
         x[0].log_softmax_along(a.integer("axis"))
     }),
+    ("lstm", |x, _| both_directions(x, Var::lstm)),
     ("matmul", matmul),
     ("max", |x, a| match a.flag("keepdims") {
         true => x[0].max_keep(&a.extents("axes")),
@@ -138,6 +151,15 @@ const OPERATIONS: &[(&str, Build)] = &[
     ("pow_scalar", |x, a| x[0].powf(a.number("exponent"))),
     ("relu", |x, _| x[0].relu()),
     ("rms_norm", |x, a| x[0].rms_norm(a.number("epsilon"))),
+    ("rotary", |x, a| {
+        let (heads, shape) = (a.integer("heads"), x[0].shape());
+        let &[batch, time, width] = shape.dims() else {
+            panic!("qkv is [B,T,3E]")
+        };
+        let vectors = [batch, time, 3 * heads, width / 3 / heads];
+        let turned = x[0].reshape(vectors)?.rotary(x[1], 2 * heads)?;
+        turned.reshape(shape)
+    }),
     ("sigmoid", |x, _| x[0].sigmoid()),
     ("silu", |x, _| x[0].silu()),
     ("slice", |x, a| {
@@ -168,6 +190,24 @@ const GPU_TOLERANCE: f64 = 2e-5;
 /// Cases where single precision itself is worse. The gradient of tanh is `1 - y^2`, and of a `y` within 1e-4 of 1 it
 /// keeps four digits, in PyTorch's float32 too; every element of this case is that close.
 const GPU_EXCEPTIONS: &[(&str, f64)] = &[("tanh_saturated", 1e-3)];
+
+/// A recurrent layer from both ends: x, the weights of each direction as PyTorch names them, and lengths if there are any.
+fn both_directions<'g>(
+    x: &[Var<'g>],
+    layer: fn(Var<'g>, RecurrentWeights<'g>, Option<Var<'g>>, bool) -> Result<Var<'g>>,
+) -> Result<Var<'g>> {
+    let run = |reverse: bool| {
+        let first = if reverse { 5 } else { 1 };
+        let weights = RecurrentWeights {
+            input: x[first],
+            state: x[first + 1],
+            input_bias: x[first + 2],
+            state_bias: x[first + 3],
+        };
+        layer(x[0], weights, x.get(9).copied(), reverse)
+    };
+    Var::concat(&[run(false)?, run(true)?], 2)
+}
 
 /// Batches that differ are broadcast first, as PyTorch does by itself.
 fn matmul<'g>(x: &[Var<'g>], a: &Attributes) -> Result<Var<'g>> {
@@ -250,10 +290,19 @@ struct Case {
 
 impl Case {
     fn all() -> Vec<Case> {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let bytes = std::fs::read(folder.join("ops.safetensors")).expect("the record is there");
+        ["ops", "sequence"]
+            .into_iter()
+            .flat_map(Case::recorded_in)
+            .collect()
+    }
+
+    fn recorded_in(record: &str) -> Vec<Case> {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(record);
+        let bytes = std::fs::read(path.with_extension("safetensors")).expect("the record is there");
         let tensors = SafeTensors::deserialize(&bytes).expect("the record is whole");
-        let text = std::fs::read_to_string(folder.join("ops.json")).expect("the list is there");
+        let text = std::fs::read_to_string(path.with_extension("json")).expect("the list is there");
         let list: Value = serde_json::from_str(&text).expect("the list is JSON");
         let cases = list["cases"].as_array().expect("the list has cases");
         cases.iter().map(|case| Case::new(case, &tensors)).collect()

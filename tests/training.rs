@@ -23,9 +23,11 @@ const SMALL: &str = r#"
 name = "small"
 input = [28, 28, 1]
 layer = [
-    { type = "conv2d", filters = 8, kernel = 3, stride = 2, activation = "relu" },
+    { type = "conv2d", filters = 8, kernel = 3, stride = 2, bias = false },
+    { type = "batch_norm", activation = "relu" },
     { type = "max_pool2d", size = 2 },
     { type = "flatten" },
+    { type = "batch_norm" },
     { type = "dropout", rate = 0.1 },
     { type = "dense", units = 10 },
 ]

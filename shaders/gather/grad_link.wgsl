@@ -1,6 +1,7 @@
 // Gradient of gather, second of three: links the positions that read the same row. The indices are cut into splits of
 // `chunk` (a multiple of 4). next[i] is the next position in i's split with the same index, or 0xffffffff;
-// first[split, row] is the first with that row, which is written by that position alone. One invocation a position.
+// first[split, row] is the first with that row, which is written by that position alone, and not for the padding index. One
+// invocation a position.
 #import shared/grid
 #import shared/division
 
@@ -9,6 +10,8 @@ struct Params {
     // Number of indices.
     invocations: u32,
     rows: u32,
+    // The index whose row has no gradient; `rows` if there is none.
+    padding: u32,
     chunk: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -41,7 +44,7 @@ fn main(
         later = min(later, select(nowhere, at, same & (at > vec4<u32>(i)) & (at < vec4<u32>(end))));
     }
     next[i] = min(min(later.x, later.y), min(later.z, later.w));
-    if (!any(earlier) && row < params.rows) {
+    if (!any(earlier) && row < params.rows && row != params.padding) {
         first[split * params.rows + row] = i;
     }
 }

@@ -12,6 +12,7 @@ mod measure;
 mod record;
 mod roof;
 mod roofline;
+mod sequence;
 mod trace;
 mod training;
 
@@ -64,6 +65,7 @@ pub trait Workload {
 pub fn workloads() -> Vec<Box<dyn Workload>> {
     let mut all = contractions::workloads();
     all.extend(kernels::workloads());
+    all.extend(sequence::workloads());
     all.extend(training::workloads());
     all
 }
@@ -113,7 +115,7 @@ mod tests {
                 let plan = Plan::new(&workload.graph().unwrap(), &target).unwrap();
                 let cost = Cost::of_plan(&plan);
                 assert!(cost.bytes > 0, "{name} moves no bytes");
-                let contracts = ["matmul", "conv2d", "cnn", "resnet"]
+                let contracts = ["matmul", "conv2d", "cnn", "resnet", "attention", "lstm"]
                     .iter()
                     .any(|p| name.starts_with(p));
                 assert_eq!(contracts, cost.flops > 0, "{name}: {} flops", cost.flops);

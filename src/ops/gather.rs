@@ -1,7 +1,8 @@
 //! Rows of a table, by index: the embedding of tokens. `y[…, :] = table[indices[…], :]`. PyTorch
 //! `torch.nn.functional.embedding`, ONNX `Gather` along axis 0.
 //!
-//! An index that is not below the number of rows gives zeros, and no gradient.
+//! An index that is not below the number of rows gives zeros, and no gradient. The row of a padding index is read like
+//! any other but has no gradient: PyTorch's `padding_idx`.
 
 use super::reduce;
 use super::{Case, Op, Operand, Role, Values, Vjp, operands};
@@ -15,7 +16,10 @@ use rayon::prelude::*;
 
 /// See the module. Operands: table `[V, D]`, indices of any shape.
 #[derive(Debug)]
-pub struct Gather;
+pub struct Gather {
+    /// The index whose row never has a gradient.
+    pub padding: Option<usize>,
+}
 
 /// The gradient of [`Gather`] with respect to the table: `indices, dy` to `[V, D]`. Every row sums the gradients of
 /// the positions that read it, in their order.
@@ -23,6 +27,8 @@ pub struct Gather;
 pub struct GatherGrad {
     /// Rows of the table.
     pub rows: usize,
+    /// As in [`Gather`].
+    pub padding: Option<usize>,
 }
 
 const WORKGROUP: usize = 64;
@@ -40,13 +46,18 @@ impl Op for Gather {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [table, indices] = operands(inputs)?;
         match (table.dtype, table.dims(), indices.dtype) {
-            (DType::F32, &[rows, columns], DType::U32) if rows > 0 && columns > 0 => Ok(gathered(indices, columns)),
+            (DType::F32, &[rows, columns], DType::U32) if rows > 0 && columns > 0 => match self.padding {
+                Some(padding) if padding >= rows => {
+                    Err(format!("the padding index {padding} is none of the {rows} rows of {table}"))
+                }
+                _ => Ok(gathered(indices, columns)),
+            },
             _ => Err(format!("takes a table f32[V,D] and indices of type u32, was given {table} and {indices}")),
         }
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let grad = GatherGrad { rows: cx.inputs[0].shape().dims()[0] };
+        let grad = GatherGrad { rows: cx.inputs[0].shape().dims()[0], padding: self.padding };
         Ok(vec![Some(cx.grad.builder().op(grad, &[cx.inputs[1], cx.grad])?), None])
     }
 
@@ -97,6 +108,9 @@ impl Op for GatherGrad {
 
     /// Linear in `dy`: the gradient is read like the table.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        if self.padding.is_some() {
+            return cx.not_differentiable("the gradient of an embedding with a padding index");
+        }
         Ok(vec![None, Some(cx.grad.gather(cx.inputs[0])?)])
     }
 
@@ -104,7 +118,7 @@ impl Op for GatherGrad {
         let columns = output.shape.last();
         let mut table = vec![T::ZERO; output.elements()];
         for (&index, dy) in inputs[0].indices().iter().zip(inputs[1].reals().chunks_exact(columns)) {
-            if (index as usize) < self.rows {
+            if (index as usize) < self.rows && Some(index as usize) != self.padding {
                 let row = &mut table[index as usize * columns..][..columns];
                 row.iter_mut().zip(dy).for_each(|(sum, &dy)| *sum += dy);
             }
@@ -134,6 +148,8 @@ impl Op for GatherGrad {
                 .write("next", next.value)
                 .param("invocations", n)
                 .param("rows", self.rows)
+                // A number that no index below `rows` is.
+                .param("padding", self.padding.unwrap_or(self.rows))
                 .param("chunk", chunk)
                 .invocations(n, WORKGROUP),
         )?;
@@ -186,7 +202,17 @@ impl<'g> Var<'g> {
     /// If `self` is no such table, or `indices` are not integers.
     #[track_caller]
     pub fn gather(self, indices: Var<'g>) -> Result<Var<'g>> {
-        self.builder().op(Gather, &[self, indices])
+        self.builder().op(Gather { padding: None }, &[self, indices])
+    }
+
+    /// The same for a table of embeddings, of which the row `padding` has no gradient: it stays what it was at the
+    /// start, zeros by custom. PyTorch `F.embedding(indices, self, padding_idx)`.
+    ///
+    /// # Errors
+    /// As [`Var::gather`], or if there is no row `padding`.
+    #[track_caller]
+    pub fn embedding(self, indices: Var<'g>, padding: Option<usize>) -> Result<Var<'g>> {
+        self.builder().op(Gather { padding }, &[self, indices])
     }
 }
 
@@ -196,11 +222,16 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     // Some indices are past the last row.
     let index = |shape: Vec<usize>, rows: usize| Operand::index(shape, Values::Below(rows as u32 + 2));
     let read = |rows: usize, columns: usize, shape: Vec<usize>| {
-        Case::new(Gather, [Operand::uniform([rows, columns]), index(shape, rows)])
+        Case::new(Gather { padding: None }, [Operand::uniform([rows, columns]), index(shape, rows)])
+    };
+    // What the rule gives is not the derivative of what is read: the kernels alone are checked.
+    let padded = |rows: usize, columns: usize, shape: Vec<usize>, padding: usize| {
+        let dy = Operand::uniform([&shape[..], &[columns]].concat()).constant();
+        Case::new(GatherGrad { rows, padding: Some(padding) }, [index(shape, rows), dy])
     };
     let summed = |rows: usize, columns: usize, shape: Vec<usize>| {
         let dy = Operand::uniform([&shape[..], &[columns]].concat());
-        Case::new(GatherGrad { rows }, [index(shape, rows), dy])
+        Case::new(GatherGrad { rows, padding: None }, [index(shape, rows), dy])
     };
     vec![
         read(5, 8, vec![a, b]),
@@ -208,6 +239,9 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         read(1, 4, vec![]),
         read(65, 12, vec![130]),
         read(300, 1, vec![2, 1, a]),
+        padded(5, 8, vec![a, b], 0),
+        padded(3, 5, vec![2, 450 + a], 2),
+        padded(1, 4, vec![c], 0),
         summed(4, 4, vec![a, b]),
         summed(3, 5, vec![61]),
         summed(1, 8, vec![b, 2, c]),
@@ -225,17 +259,18 @@ mod tests {
     fn an_index_past_the_table_reads_zeros_and_adds_to_no_row() {
         let table = Tensor::real([2, 2], vec![1.0, 2.0, 3.0, 4.0]);
         let indices = Tensor::index([3], vec![1, 2, 1]);
-        let y = Gather.reference(&[&table, &indices], &TensorType::f32([3, 2]));
+        let y = Gather { padding: None }.reference(&[&table, &indices], &TensorType::f32([3, 2]));
         assert_eq!(y.reals(), [3.0, 4.0, 0.0, 0.0, 3.0, 4.0]);
         let dy = Tensor::real([3, 2], vec![1.0, 10.0, 5.0, 5.0, 2.0, 20.0]);
-        let grad = GatherGrad { rows: 2 }.reference(&[&indices, &dy], &TensorType::f32([2, 2]));
-        assert_eq!(grad.reals(), [0.0, 0.0, 3.0, 30.0]);
+        let grad = |padding| GatherGrad { rows: 2, padding }.reference(&[&indices, &dy], &TensorType::f32([2, 2]));
+        assert_eq!(grad(None).reals(), [0.0, 0.0, 3.0, 30.0]);
+        assert_eq!(grad(Some(1)).reals(), [0.0; 4]);
     }
 
     #[test]
     fn splits_are_short_enough_for_one_loop_and_cover_all_indices() {
         for (rows, n) in [(1, 1), (65, 768), (50_257, 200_000), (1, 1_000_000), (3, 65_001)] {
-            let chunk = GatherGrad { rows }.chunk(n);
+            let chunk = GatherGrad { rows, padding: None }.chunk(n);
             assert!(chunk <= MAX_LOOP_ITERATIONS && chunk.is_multiple_of(4), "{chunk} of {n}");
         }
     }

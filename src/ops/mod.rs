@@ -8,6 +8,7 @@ mod case;
 mod columns;
 mod contraction;
 mod pointwise;
+mod recurrent;
 mod reduce;
 mod rows;
 mod strided;
@@ -15,6 +16,7 @@ mod window;
 
 pub use case::{Case, Operand, Values};
 pub use pointwise::{Pointwise, same_float};
+pub use recurrent::RecurrentWeights;
 pub use reduce::Reduction;
 
 use crate::cpu::{Real, Tensor};
@@ -24,6 +26,7 @@ use crate::plan::{Lowering, Target};
 use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// An operation of the graph.
 ///
@@ -74,6 +77,11 @@ pub trait Op: Debug + Send + Sync + 'static {
             DType::U32 => Operand::index(ty.shape.clone(), Values::Below(1)),
         };
         inputs.iter().map(operand).collect()
+    /// The operation that computes this result on the way, from the same operands: where a graph holds both, the
+    /// planner lowers that one, which finds where to write in [`Lowering::by_product`], and this one not at all. So
+    /// a forward pass leaves to its gradient what would be costly to compute again.
+    fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
+        None
     }
 }
 
@@ -145,6 +153,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize;
     /// See [`Op::trial_operands`].
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand>;
+    /// See [`Op::by_product_of`].
+    fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>>;
 }
 
 impl<O: Op> ErasedOp for O {
@@ -177,6 +187,8 @@ impl<O: Op> ErasedOp for O {
     }
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
         Op::trial_operands(self, inputs)
+    fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
+        Op::by_product_of(self)
     }
 }
 
@@ -213,6 +225,7 @@ register! {
     add,
     argmax,
     augment,
+    attention,
     avg_pool2d,
     bce_with_logits,
     broadcast_to,
@@ -222,6 +235,7 @@ register! {
     confusion,
     conv2d,
     correct,
+    counted,
     div,
     dropout,
     elu,
@@ -235,11 +249,13 @@ register! {
     huber,
     kl_div,
     layer_norm,
+    gru,
     leaky_relu,
     local_response_norm,
     log,
     log_softmax,
     mask_rows,
+    lstm,
     matmul,
     max_pool2d,
     maximum,
@@ -255,6 +271,7 @@ register! {
     relu,
     reshape,
     rms_norm,
+    rotary,
     select,
     sigmoid,
     silu,

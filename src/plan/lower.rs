@@ -39,6 +39,7 @@ pub struct Lowering<'a> {
     op: Option<&'a dyn ErasedOp>,
     inputs: Vec<Arg>,
     output: Option<Arg>,
+    by_product: Option<Arg>,
     /// The epilogue by the width of the kernel's `F`: scalar, and `vec4` where it can be.
     epilogue: Option<&'a (Body, Option<Body>)>,
     forced: Option<&'a str>,
@@ -66,6 +67,12 @@ impl Lowering<'_> {
         self.output
             .clone()
             .ok_or_else(|| Error::Graph(format!("{} has no result", self.label)))
+    }
+
+    /// Where to write the result of the node that is this operation's by-product, if the graph has one: see
+    /// `Op::by_product_of`.
+    pub fn by_product(&self) -> Option<Arg> {
+        self.by_product.clone()
     }
 
     /// Memory for the time between this operation's own launches.
@@ -176,6 +183,7 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
         lowered: Lowered::default(),
         value_of: HashMap::new(),
         kept: HashMap::new(),
+        by_products: by_products(graph),
     };
     walk.place_leaves();
     walk.keep_roots();
@@ -206,6 +214,28 @@ struct Walk<'a> {
     value_of: HashMap<NodeId, ValueId>,
     /// Copies of leaves, made before anything runs, for the outputs and updates that take them.
     kept: HashMap<NodeId, ValueId>,
+    /// By-products, by the node that computes them on its way.
+    by_products: HashMap<NodeId, NodeId>,
+}
+
+/// The nodes of `graph` that another node with the same operands computes on its way, by that node.
+fn by_products(graph: &Graph) -> HashMap<NodeId, NodeId> {
+    let mut found = HashMap::new();
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let Some(main) = node.op().and_then(|op| op.by_product_of()) else {
+            continue;
+        };
+        let text = format!("{main:?}");
+        let same = |other: &NodeId| {
+            let other = graph.node(*other);
+            other.inputs == node.inputs && other.op().is_some_and(|op| format!("{op:?}") == text)
+        };
+        if let Some(main) = graph.ids().find(same) {
+            found.insert(main, id);
+        }
+    }
+    found
 }
 
 impl Walk<'_> {
@@ -337,6 +367,10 @@ impl Walk<'_> {
         let mut bodies: Vec<Body> = Vec::new();
         let mut labels: Vec<String> = Vec::new();
         for group in groups {
+            let made_on_the_way = group.anchor.filter(|a| self.value_of.contains_key(a));
+            if made_on_the_way.is_some() {
+                continue;
+            }
             self.place_results(group, in_place);
             if let Some(anchor) = group.anchor {
                 self.flush(&mut bodies, &mut labels)?;
@@ -393,6 +427,7 @@ impl Walk<'_> {
             op: None,
             inputs: Vec::new(),
             output: None,
+            by_product: None,
             epilogue: None,
             forced: self.force,
             label: short_label(&labels),
@@ -426,6 +461,7 @@ impl Walk<'_> {
             },
             None => return Ok(()),
         };
+        let by_product = self.by_product(anchor);
         let epilogue = self.epilogue(group)?;
         let label = short_label(&self.labels(group));
         let mut cx = Lowering {
@@ -434,11 +470,25 @@ impl Walk<'_> {
             op: Some(&**op),
             inputs,
             output: Some(output),
+            by_product,
             epilogue: epilogue.as_ref(),
             forced: self.force,
             label,
         };
         op.lower(&mut cx)
+    }
+
+    /// Gives the by-product of `anchor` memory, if the graph has one that was not computed yet.
+    fn by_product(&mut self, anchor: NodeId) -> Option<Arg> {
+        let id = *self.by_products.get(&anchor)?;
+        if self.value_of.contains_key(&id) {
+            return None;
+        }
+        let node = self.graph.node(id);
+        let value = self.lowered.temporary(&node.ty, node.label());
+        self.value_of.insert(id, value);
+        let ty = node.ty.clone();
+        Some(Arg { value, ty })
     }
 
     /// The epilogue of a group with an anchor.

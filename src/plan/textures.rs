@@ -22,6 +22,7 @@ pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
         return Ok(());
     }
     let wanted = wanted(lowered, target)?;
+    let written = last_writes(lowered);
     let mut filled: HashSet<ValueId> = HashSet::new();
     let mut ready: BTreeSet<ValueId> = wanted
         .iter()
@@ -29,7 +30,7 @@ pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
         .filter(|v| !matches!(lowered.values[v.index()].kind, super::ValueKind::Temporary))
         .collect();
     let mut steps = Vec::with_capacity(lowered.steps.len());
-    for mut step in std::mem::take(&mut lowered.steps) {
+    for (index, mut step) in std::mem::take(&mut lowered.steps).into_iter().enumerate() {
         if let Step::Launch(launch) = &mut step {
             let views = viewable(
                 &launch.shader,
@@ -38,6 +39,7 @@ pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
             for operand in &mut launch.operands {
                 operand.texture = operand.access == Access::Read
                     && wanted.contains(&operand.value)
+                    && written.get(&operand.value).is_none_or(|&last| last < index)
                     && views.contains(&operand.name);
                 if operand.texture {
                     launch.shader.read_through_texture(&operand.name);
@@ -50,7 +52,7 @@ pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
             for operand in &launch.operands {
                 if operand.access != Access::Read
                     && wanted.contains(&operand.value)
-                    && !filled.contains(&operand.value)
+                    && written.get(&operand.value) == Some(&index)
                 {
                     ready.insert(operand.value);
                 }
@@ -60,6 +62,22 @@ pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
     }
     lowered.steps = steps;
     Ok(())
+}
+
+/// The last step that writes each temporary: several launches may write it part by part, and a view holds what was there
+/// when it was filled.
+fn last_writes(lowered: &Lowered) -> HashMap<ValueId, usize> {
+    let mut last = HashMap::new();
+    for (index, step) in lowered.steps.iter().enumerate() {
+        let Step::Launch(launch) = step else { continue };
+        let written = launch.operands.iter().filter(|o| o.access != Access::Read);
+        for value in written.map(|o| o.value) {
+            if lowered.values[value.index()].kind == super::ValueKind::Temporary {
+                last.insert(value, index);
+            }
+        }
+    }
+    last
 }
 
 /// Values that gain from a view: the loads they save outweigh the copy.

@@ -1,0 +1,175 @@
+// What the kernels of attention read, and which rows an invocation computes.
+//
+// qkv is [batch, time, 3, heads, head_dim]: of every position the queries, keys and values of all heads, as one dense
+// layer gives them. What is [batch, time, heads, head_dim], the result and its gradient, is read by the same functions. Row
+// statistics are [batch, heads, padded]: `time` of them, and zeros up to the next multiple of 4.
+//
+// An invocation computes ROWS neighbouring rows (queries, or keys) of one head of one sample and walks all positions of
+// the other kind, four at a time; nothing is shared between invocations, and all of one head read the same addresses.
+#import shared/grid
+#import shared/division
+#import shared/store_vec4
+#import attention/head_64
+#import attention/rows_1
+
+struct Params {
+    first_workgroup: u32,
+    batch: u32,
+    time: u32,
+    // `time` rounded up to a multiple of 4.
+    padded: u32,
+    heads: u32,
+    // 1 / sqrt(head_dim).
+    scale: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>;
+fn load_qkv(i: u32) -> vec4<f32> { return qkv[i]; }
+
+override HEAD_DIM: u32;
+// A position does not see later ones.
+override CAUSAL: bool = false;
+override WORKGROUP: u32 = 64u;
+
+const LOWEST = -3.4028234e38;
+
+/// The rows of an invocation: `first` .. `first + ROWS - 1` of a head of a sample.
+struct Rows {
+    sample: u32,
+    head: u32,
+    first: u32,
+    exist: bool,
+}
+
+fn rows_at(invocation: u32) -> Rows {
+    let per_head = params.padded / ROWS;
+    let matrix = divide(invocation, per_head);
+    let sample = divide(matrix, params.heads);
+    return Rows(
+        sample, matrix - sample * params.heads, (invocation - matrix * per_head) * ROWS, sample < params.batch);
+}
+
+/// The first element of query (part 0), key (1) or value (2) `t`, or of the last there is.
+fn qkv_base(rows: Rows, t: u32, part: u32) -> u32 {
+    let position = rows.sample * params.time + min(t, params.time - 1u);
+    return ((position * 3u + part) * params.heads + rows.head) * HEAD_DIM;
+}
+
+/// The same in a tensor [batch, time, heads, head_dim].
+fn base(rows: Rows, t: u32) -> u32 {
+    return ((rows.sample * params.time + min(t, params.time - 1u)) * params.heads + rows.head) * HEAD_DIM;
+}
+
+/// The place of row `t` in the statistics.
+fn statistic(rows: Rows, t: u32) -> u32 {
+    return (rows.sample * params.heads + rows.head) * params.padded + t;
+}
+
+fn qkv_four(base: u32, c: u32) -> vec4<f32> {
+    if (4u * c >= HEAD_DIM) {
+        return vec4<f32>(0.0);
+    }
+    let at = base + 4u * c;
+    if (HEAD_DIM % 4u == 0u) {
+        return load_qkv(at >> 2u);
+    }
+    return within(c, vec4<f32>(
+        load_qkv(at >> 2u)[at & 3u], load_qkv((at + 1u) >> 2u)[(at + 1u) & 3u],
+        load_qkv((at + 2u) >> 2u)[(at + 2u) & 3u], load_qkv((at + 3u) >> 2u)[(at + 3u) & 3u]));
+}
+
+/// Zeros past the end of the head.
+fn within(c: u32, x: vec4<f32>) -> vec4<f32> {
+    let at = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
+    return select(vec4<f32>(0.0), x, at < vec4<u32>(HEAD_DIM));
+}
+
+/// Something of every row of an invocation; those from ROWS on are unused.
+struct Bundle {
+    r0: vec4<f32>,
+    r1: vec4<f32>,
+    r2: vec4<f32>,
+    r3: vec4<f32>,
+}
+
+/// Numbers 4c .. 4c+3 of the invocation's rows.
+fn bundle_at(rows: Rows, source: u32, c: u32) -> Bundle {
+    var x: Bundle;
+    x.r0 = four(rows, rows.first, source, c);
+    if (ROWS > 1u) {
+        x.r1 = four(rows, rows.first + 1u, source, c);
+    }
+    if (ROWS > 2u) {
+        x.r2 = four(rows, rows.first + 2u, source, c);
+        x.r3 = four(rows, rows.first + 3u, source, c);
+    }
+    return x;
+}
+
+/// Numbers 4c .. 4c+3 of positions t .. t+3: a column for each position.
+fn columns_at(rows: Rows, t: u32, source: u32, c: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        four(rows, t, source, c), four(rows, t + 1u, source, c),
+        four(rows, t + 2u, source, c), four(rows, t + 3u, source, c));
+}
+
+/// The same with a row for each position. A product of a matrix and a vector becomes fused multiply-adds; one of a vector and a
+/// matrix would not.
+fn rows_of(rows: Rows, t: u32, source: u32, c: u32) -> mat4x4<f32> {
+    return transpose(columns_at(rows, t, source, c));
+}
+
+/// sum, and the products of x with numbers 4c .. 4c+3 of positions t .. t+3.
+fn across(rows: Rows, t: u32, source: u32, c: u32, x: Bundle, sum: Bundle) -> Bundle {
+    return added(sum, rows_of(rows, t, source, c), x);
+}
+
+/// y, and numbers 4c .. 4c+3 of positions t .. t+3 weighed with p.
+fn along(rows: Rows, t: u32, source: u32, c: u32, p: Bundle, y: Bundle) -> Bundle {
+    return added(y, columns_at(rows, t, source, c), p);
+}
+
+fn added(sum: Bundle, m: mat4x4<f32>, x: Bundle) -> Bundle {
+    var y = sum;
+    y.r0 += m * x.r0;
+    if (ROWS > 1u) {
+        y.r1 += m * x.r1;
+    }
+    if (ROWS > 2u) {
+        y.r2 += m * x.r2;
+        y.r3 += m * x.r3;
+    }
+    return y;
+}
+
+fn times(x: Bundle, by: vec4<f32>) -> Bundle {
+    return Bundle(x.r0 * by.x, x.r1 * by.y, x.r2 * by.z, x.r3 * by.w);
+}
+
+fn dot_rows(a: Bundle, b: Bundle) -> vec4<f32> {
+    return vec4<f32>(dot(a.r0, b.r0), dot(a.r1, b.r1), dot(a.r2, b.r2), dot(a.r3, b.r3));
+}
+
+fn store_bundle(x: Bundle, rows: Rows, part: u32, c: u32) {
+    store_four(rows, 0u, part, c, x.r0);
+    store_four(rows, 1u, part, c, x.r1);
+    store_four(rows, 2u, part, c, x.r2);
+    store_four(rows, 3u, part, c, x.r3);
+}
+
+/// Writes numbers 4c .. 4c+3 of row r where `place` says, if there is such a row.
+fn store_four(rows: Rows, r: u32, part: u32, c: u32, x: vec4<f32>) {
+    let t = rows.first + r;
+    if (r < ROWS && t < params.time) {
+        store(place(rows, t, part) + 4u * c, x, i32(HEAD_DIM) - i32(4u * c));
+    }
+}
+
+/// Which of positions t .. t+3 row r may see as keys, of the `keys` there are.
+fn seen(rows: Rows, r: u32, t: u32, keys: u32) -> vec4<bool> {
+    return next_four(t) < vec4<u32>(select(keys, min(keys, rows.first + r + 1u), CAUSAL));
+}
+
+fn next_four(t: u32) -> vec4<u32> { return vec4<u32>(t) + vec4<u32>(0u, 1u, 2u, 3u); }
+fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
+fn total(x: vec4<f32>) -> f32 { return (x.x + x.y) + (x.z + x.w); }

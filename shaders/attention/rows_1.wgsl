@@ -1,0 +1,2 @@
+// Rows that an invocation computes.
+const ROWS = 1u;

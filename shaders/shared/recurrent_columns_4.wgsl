@@ -1,0 +1,22 @@
+// Four F of sums for each sample of an invocation. Written out, so that all stay in registers.
+struct Sums {
+    a: F,
+    b: F,
+    c: F,
+    d: F,
+}
+
+struct Columns {
+    a: Weights,
+    b: Weights,
+    c: Weights,
+    d: Weights,
+}
+
+fn columns_at(u: u32, k: u32) -> Columns {
+    return Columns(column_weights(0u, u, k), column_weights(1u, u, k), column_weights(2u, u, k), column_weights(3u, u, k));
+}
+
+fn add_products(sums: Sums, x: F, w: Columns) -> Sums {
+    return Sums(sums.a + times(x, w.a), sums.b + times(x, w.b), sums.c + times(x, w.c), sums.d + times(x, w.d));
+}

@@ -1,0 +1,32 @@
+// How the samples and units of one step of a recurrent layer are shared out: an invocation has 4 samples, and reads their states
+// itself. For any adapter.
+const INVOCATIONS = 64u;
+
+struct Rows {
+    r0: Sums,
+    r1: Sums,
+    r2: Sums,
+    r3: Sums,
+}
+
+/// The first sample of an invocation, and its first unit. A workgroup has 32 samples and 8 F of units.
+fn share_at(workgroup: u32, lane: u32) -> vec2<u32> {
+    let row = divide(workgroup, params.column_tiles);
+    return vec2<u32>(32u * row + 4u * (lane / 8u), 8u * (workgroup - row * params.column_tiles) + lane % 8u);
+}
+
+/// Adds the products of position k of the states.
+fn add_rows(rows: Rows, first: u32, lane: u32, k: u32, w: Columns) -> Rows {
+    return Rows(
+        add_products(rows.r0, state_at(first, k), w),
+        add_products(rows.r1, state_at(first + 1u, k), w),
+        add_products(rows.r2, state_at(first + 2u, k), w),
+        add_products(rows.r3, state_at(first + 3u, k), w));
+}
+
+fn finish_rows(rows: Rows, first: u32, u: u32) {
+    finish(first, u, rows.r0);
+    finish(first + 1u, u, rows.r1);
+    finish(first + 2u, u, rows.r2);
+    finish(first + 3u, u, rows.r3);
+}

@@ -1,0 +1,402 @@
+//! Scaled dot-product attention of every head: `softmax(q k / sqrt(D)) v`, over all positions or, `causal`, over those
+//! not later than the query's. PyTorch `F.scaled_dot_product_attention` (`nn.MultiheadAttention` without its dense layers).
+//!
+//! Queries, keys and values come as one operand `[B, T, 3 E]`, E = heads x D, as one dense layer gives them: all
+//! queries of a position, its keys, its values, each head by head. The result is `[B, T, E]`, ready for the next dense
+//! layer: no axis is ever moved. An optional operand `u32 [B]` holds lengths: later positions of that sample are padding
+//! and no keys (queries there still see the keys). A row that sees no key is 0.
+//!
+//! No kernel stores the T x T scores. The forward pass leaves the logarithm of each row's sum of exponentials, from which
+//! the backward pass finds the softmax again (Dao et al. 2022, [arXiv 2205.14135](https://arxiv.org/abs/2205.14135)):
+//! one launch over queries, one over keys and values, each gathering.
+
+mod reference;
+
+use super::{Case, ErasedOp, Op, Operand, Values, Vjp};
+use crate::cpu::{Real, Tensor};
+use crate::error::Result;
+use crate::graph::Var;
+use crate::plan::{Arg, Launch, Lowering, Target};
+use crate::random::Stream;
+use crate::tensor::{DType, TensorType};
+use std::sync::Arc;
+
+/// See the module. Operands: qkv, and lengths if there are any.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attention {
+    /// Heads, each of an equal share of the width.
+    pub heads: usize,
+    /// Whether a position sees only itself and earlier ones.
+    pub causal: bool,
+}
+
+/// The logarithm of every row's sum of exponentials, `[B, heads, T]` with T rounded up to a multiple of 4 by zeros: what
+/// [`Attention`] leaves to its gradient. A row that sees no key has 0.
+#[derive(Debug)]
+pub struct AttentionLse(pub Attention);
+
+/// The gradient of [`Attention`] with respect to qkv. Operands: qkv, the result, its [`AttentionLse`], the gradient of
+/// the result, and lengths if there are any.
+#[derive(Debug)]
+pub struct AttentionGrad(pub Attention);
+
+/// Numbers of a head that the kernels hold in registers at most.
+const MAX_HEAD_DIM: usize = 128;
+
+/// Kernel variants: rows of queries (or keys) that an invocation computes. More of them share what is read.
+const ROWS: [(&str, usize); 3] = [("1 row", 1), ("2 rows", 2), ("4 rows", 4)];
+
+#[derive(Clone, Copy)]
+struct Extents {
+    batch: usize,
+    time: usize,
+    heads: usize,
+    head_dim: usize,
+}
+
+impl Extents {
+    /// E.
+    fn width(self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Positions in a row of statistics.
+    fn padded(self) -> usize {
+        self.time.next_multiple_of(4)
+    }
+
+    /// The smallest size of heads that kernels are made for.
+    fn head_size(self) -> usize {
+        self.head_dim.next_power_of_two().max(16)
+    }
+
+    fn result(self) -> TensorType {
+        TensorType::f32([self.batch, self.time, self.width()])
+    }
+
+    fn statistics(self) -> TensorType {
+        TensorType::f32([self.batch, self.heads, self.padded()])
+    }
+}
+
+impl Attention {
+    fn extents(self, qkv: &TensorType, lengths: Option<&TensorType>) -> Result<Extents, String> {
+        let &[batch, time, width] = qkv.dims() else {
+            return Err(format!("takes queries, keys and values f32[B,T,3E], was given {qkv}"));
+        };
+        if qkv.dtype != DType::F32 || qkv.elements() == 0 || !width.is_multiple_of(3) {
+            return Err(format!("takes queries, keys and values f32[B,T,3E], was given {qkv}"));
+        }
+        if self.heads == 0 || !(width / 3).is_multiple_of(self.heads) {
+            return Err(format!("can't divide a width of {} among {} heads", width / 3, self.heads));
+        }
+        let head_dim = width / 3 / self.heads;
+        if head_dim > MAX_HEAD_DIM {
+            return Err(format!(
+                "{} heads of a width of {} have {head_dim} numbers each; at most {MAX_HEAD_DIM} can be: use more heads",
+                self.heads,
+                width / 3
+            ));
+        }
+        match lengths {
+            Some(lengths) if *lengths != TensorType::u32([batch]) => {
+                Err(format!("takes lengths u32[{batch}] for {qkv}, was given {lengths}"))
+            }
+            _ => Ok(Extents { batch, time, heads: self.heads, head_dim }),
+        }
+    }
+
+    /// Extents of operands that were checked.
+    fn known(self, qkv: &TensorType) -> Result<Extents> {
+        self.extents(qkv, None).map_err(crate::Error::Graph)
+    }
+
+    /// Adds the forward launch.
+    fn launch_forward(self, cx: &mut Lowering<'_>, y: &Arg, lse: &Arg) -> Result<()> {
+        let e = self.known(&cx.input(0).ty)?;
+        let lengths = (cx.inputs() > 1).then(|| cx.input(1));
+        let launch = self.launch(cx, "attention/forward", e, 2, lengths);
+        cx.launch(launch.write("out", y.value).write("lse", lse.value))
+    }
+
+    /// A launch of `shader`, whose every invocation reads `walks` vectors of qkv at each position that it visits.
+    fn launch(self, cx: &Lowering<'_>, shader: &str, e: Extents, walks: u64, lengths: Option<Arg>) -> Launch {
+        let rows = ROWS.iter().find(|(name, _)| *name == cx.variant()).map_or(1, |&(_, rows)| rows);
+        // A software adapter gives a workgroup to one core.
+        let workgroup = if cx.target().software { 8 } else { 64 };
+        let invocations = e.batch * e.heads * e.padded() / rows;
+        let pairs = (e.batch * e.heads * e.time * e.time) as u64 / if self.causal { 2 } else { 1 };
+        let vec4s = e.head_dim.div_ceil(4) as u64;
+        let launch = Launch::new(shader)
+            .read("qkv", cx.input(0).value, walks * pairs * vec4s / rows as u64)
+            .swap("attention/head_64", head_file(e.head_size()))
+            .swap("attention/rows_1", rows_file(rows))
+            .constant("HEAD_DIM", e.head_dim as f64)
+            .constant("CAUSAL", f64::from(u8::from(self.causal)))
+            .constant("WORKGROUP", workgroup as f64)
+            .param("batch", e.batch)
+            .param("time", e.time)
+            .param("padded", e.padded())
+            .param("heads", e.heads)
+            .param("scale", 1.0 / (e.head_dim as f32).sqrt())
+            .invocations(invocations, workgroup)
+            .flops(2 * walks * pairs * e.head_dim as u64);
+        let launch = match e.head_dim % 4 {
+            0 => launch,
+            _ => launch.swap("shared/store_vec4", "shared/store_scalar"),
+        };
+        match lengths {
+            Some(lengths) => launch.swap("attention/all_keys", "attention/first_keys").read("lengths", lengths.value, 0),
+            None => launch,
+        }
+    }
+
+    /// Variants for `qkv`, the one that is likely the fastest first. A row holds `vectors` of its head in registers.
+    fn variants(self, target: &Target, qkv: &TensorType, vectors: usize) -> Vec<&'static str> {
+        let Ok(e) = self.extents(qkv, None) else { return vec![ROWS[0].0] };
+        let most = match e.head_size() {
+            128.. => 1,
+            64 => 2,
+            _ => 4,
+        };
+        let mut usable: Vec<_> = ROWS.iter().filter(|(_, rows)| *rows <= most).collect();
+        // What measured best on llvmpipe (docs/decisions.md), where a read costs as much as many products.
+        if target.software {
+            let fits = |rows: usize| rows == 1 || rows * vectors * e.head_size() <= 256;
+            usable.sort_by_key(|(_, rows)| (!fits(*rows), std::cmp::Reverse(*rows)));
+        }
+        usable.into_iter().map(|(name, _)| *name).collect()
+    }
+}
+
+fn head_file(size: usize) -> &'static str {
+    match size {
+        16 => "attention/head_16",
+        32 => "attention/head_32",
+        64 => "attention/head_64",
+        _ => "attention/head_128",
+    }
+}
+
+fn rows_file(rows: usize) -> &'static str {
+    match rows {
+        1 => "attention/rows_1",
+        2 => "attention/rows_2",
+        _ => "attention/rows_4",
+    }
+}
+
+/// The operands of the forward operations: qkv, and lengths if there are any.
+fn forward_operands<'a>(inputs: &[&'a TensorType]) -> Result<(&'a TensorType, Option<&'a TensorType>), String> {
+    match inputs {
+        [qkv] => Ok((qkv, None)),
+        [qkv, lengths] => Ok((qkv, Some(lengths))),
+        _ => Err(format!("takes queries, keys and values in one operand, and lengths, was given {} operands", inputs.len())),
+    }
+}
+
+impl Op for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let (qkv, lengths) = forward_operands(inputs)?;
+        Ok(self.extents(qkv, lengths)?.result())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        let builder = cx.grad.builder();
+        let lse = builder.op(AttentionLse(*self), &cx.inputs)?;
+        let mut operands = vec![cx.inputs[0], cx.output, lse, cx.grad];
+        operands.extend(cx.inputs.get(1));
+        let grad = builder.op(AttentionGrad(*self), &operands)?;
+        let mut grads = vec![Some(grad)];
+        grads.resize(cx.inputs.len(), None);
+        Ok(grads)
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let Ok(e) = self.known(&inputs[0].ty()) else { return Tensor::zeros(output) };
+        reference::forward(*self, e, inputs[0].reals(), inputs.get(1).map(|l| l.indices()))
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let y = cx.output()?;
+        let e = self.known(&cx.input(0).ty)?;
+        let lse = cx.by_product();
+        let lse = lse.unwrap_or_else(|| cx.scratch(e.statistics()));
+        self.launch_forward(cx, &y, &lse)
+    }
+
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        Attention::variants(*self, target, inputs[0], 2)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        inputs[0].dims()[1]
+    }
+}
+
+impl Op for AttentionLse {
+    fn name(&self) -> &'static str {
+        "attention_lse"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let (qkv, lengths) = forward_operands(inputs)?;
+        Ok(self.0.extents(qkv, lengths)?.statistics())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        cx.not_differentiable("the row sum of attention")
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let Ok(e) = self.0.known(&inputs[0].ty()) else { return Tensor::zeros(output) };
+        reference::lse(self.0, e, inputs[0].reals(), inputs.get(1).map(|l| l.indices()))
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let lse = cx.output()?;
+        let y = cx.scratch(self.0.known(&cx.input(0).ty)?.result());
+        self.0.launch_forward(cx, &y, &lse)
+    }
+
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        self.0.variants(target, inputs[0], 2)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        inputs[0].dims()[1]
+    }
+
+    fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
+        Some(Arc::new(self.0))
+    }
+}
+
+impl Op for AttentionGrad {
+    fn name(&self) -> &'static str {
+        "attention_grad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [qkv, y, lse, dy, ..] = inputs else {
+            return Err(format!("takes qkv, result, row sums and gradient, was given {} operands", inputs.len()));
+        };
+        let e = self.0.extents(qkv, inputs.get(4).copied())?;
+        if **y != e.result() || *dy != *y || **lse != e.statistics() {
+            return Err(format!("{y}, {lse} and {dy} are not result, row sums and gradient for {qkv}"));
+        }
+        Ok((*qkv).clone())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        cx.not_differentiable("the gradient of attention")
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let Ok(e) = self.0.known(&inputs[0].ty()) else { return Tensor::zeros(output) };
+        let [qkv, y, lse, dy] = [0, 1, 2, 3].map(|i| inputs[i].reals());
+        reference::gradient(self.0, e, qkv, y, lse, dy, inputs.get(4).map(|l| l.indices()))
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let [qkv, y, lse, dy] = [0, 1, 2, 3].map(|i| cx.input(i));
+        let out = cx.output()?;
+        let lengths = (cx.inputs() > 4).then(|| cx.input(4));
+        let e = self.0.known(&qkv.ty)?;
+        let delta = cx.scratch(e.statistics());
+        let queries = self.0.launch(cx, "attention/query_grad", e, 3, lengths.clone());
+        cx.launch(
+            queries
+                .read("lse", lse.value, 4 * lse.vec4s())
+                .read("y", y.value, y.vec4s())
+                .read("dy", dy.value, dy.vec4s())
+                .write("delta", delta.value)
+                .write("out", out.value),
+        )?;
+        let keys = self.0.launch(cx, "attention/key_grad", e, 2, lengths);
+        let loads = keys.operands[0].loads;
+        let blocks = loads / (2 * e.head_dim as u64);
+        cx.launch(
+            keys.read("lse", lse.value, blocks)
+                .read("delta", delta.value, blocks)
+                .read("dy", dy.value, loads)
+                .read_write("out", out.value),
+        )
+    }
+
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        self.0.variants(target, inputs[0], 4)
+    }
+
+    fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
+        inputs[0].dims()[1]
+    }
+}
+
+impl<'g> Var<'g> {
+    /// Attention among the positions of `self` `[B, T, 3 E]`, queries, keys and values in this order, by `heads` heads: `[B,
+    /// T, E]`. Of sample i only the first `lengths[i]` positions are keys.
+    ///
+    /// # Errors
+    /// If the width does not divide, a head has more than 128 numbers, or `lengths` is not `u32 [B]`.
+    #[track_caller]
+    pub fn attention(self, heads: usize, causal: bool, lengths: Option<Var<'g>>) -> Result<Var<'g>> {
+        let operands: Vec<_> = std::iter::once(self).chain(lengths).collect();
+        self.builder().op(Attention { heads, causal }, &operands)
+    }
+}
+
+pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
+    let mut odd = || 1 + stream.below(9) as usize;
+    let (a, b) = (odd(), odd());
+    let case = |causal: bool, batch: usize, time: usize, heads: usize, head_dim: usize, lengths: Option<&[f64]>| {
+        let mut inputs = vec![Operand::uniform([batch, time, 3 * heads * head_dim])];
+        inputs.extend(lengths.map(|l| Operand::index([batch], Values::Fixed(l.to_vec()))));
+        Case::new(Attention { heads, causal }, inputs)
+    };
+    vec![
+        case(false, 2, a, 2, 4, None),
+        case(true, 1, 131, 3, 4, None),
+        case(true, 1, b, 3, 5, None),
+        case(false, 3, 6, 1, 5, Some(&[0.0, 1.0, 6.0])),
+        case(false, 1, 1, 1, 1, None),
+        case(true, 2, 13, 2, 16, Some(&[5.0, 20.0])),
+        case(false, 1, 33, 2, 32, None),
+        case(true, 2, 9, 1, 40, Some(&[9.0, 4.0])),
+        case(true, 1, 18, 1, 100, None),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Builder;
+
+    #[test]
+    fn widths_that_no_head_can_hold_are_refused() {
+        let builder = Builder::new();
+        let refused = |width: usize, heads: usize| {
+            let qkv = builder.input("qkv", TensorType::f32([1, 2, width]));
+            qkv.attention(heads, false, None).unwrap_err().to_string()
+        };
+        assert!(refused(24, 0).contains("among 0 heads"));
+        assert!(refused(24, 3).contains("a width of 8 among 3 heads"));
+        assert!(refused(768, 1).contains("use more heads"));
+        assert!(refused(25, 1).contains("f32[B,T,3E]"));
+    }
+
+    #[test]
+    fn a_causal_first_position_copies_its_own_value() {
+        let qkv = Tensor::real([1, 2, 3], vec![1.0, 2.0, 3.0, -1.0, 5.0, 4.0]);
+        let attention = Attention { heads: 1, causal: true };
+        let y = attention.reference(&[&qkv], &TensorType::f32([1, 2, 1]));
+        assert_eq!(y.reals()[0], 3.0);
+        // Scores -2 and -5: weights 1 / (1 + e^-3) and the rest.
+        let first = 1.0 / (1.0 + (-3.0_f64).exp());
+        assert!((y.reals()[1] - (3.0 * first + 4.0 * (1.0 - first))).abs() < 1e-12);
+    }
+}

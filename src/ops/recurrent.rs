@@ -1,0 +1,246 @@
+//! What `lstm` and `gru` share: operands, the walk over time, how a step is divided on the GPU.
+//!
+//! The products with the input are made for all steps at once, by a dense layer. A step is one launch: it multiplies the
+//! state before it with the recurrent weights and applies the cell. All launches work on the same tensors `[B, T, …]`, so
+//! nothing is copied between steps.
+
+use crate::cpu::Real;
+use crate::error::Result;
+use crate::graph::Var;
+use crate::ops::matmul::Matmul;
+use crate::plan::{Arg, Launch, Lowering, Target};
+use crate::tensor::{DType, TensorType};
+
+/// A kind of recurrent layer, with its direction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layer {
+    /// Folder of its shaders.
+    pub folder: &'static str,
+    /// Gates: the weights are `[gates H, H]`.
+    pub gates: usize,
+    /// Whether time is walked from the end.
+    pub reverse: bool,
+}
+
+/// Extents of a layer's operands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extents {
+    /// B.
+    pub samples: usize,
+    /// T.
+    pub time: usize,
+    /// H.
+    pub hidden: usize,
+}
+
+impl Extents {
+    /// A tensor with `parts` times H numbers at each position.
+    pub fn tensor(self, parts: usize) -> TensorType {
+        TensorType::f32([self.samples, self.time, parts * self.hidden])
+    }
+}
+
+/// One subgroup of 8 has 8 samples.
+const BROADCAST: &str = "broadcast";
+/// An invocation has 4 samples.
+const DIRECT: &str = "direct";
+
+/// Files for so many F of units in a lane.
+const UNITS: [&str; 4] = [
+    "shared/recurrent_units_1",
+    "shared/recurrent_units_2",
+    "shared/recurrent_units_3",
+    "shared/recurrent_units_4",
+];
+
+impl Layer {
+    /// Extents from the recurrent weights and any tensor `[B, T, …]`.
+    pub fn extents(&self, positions: &TensorType, w: &TensorType) -> Result<Extents, String> {
+        let &[samples, time, _] = positions.dims() else {
+            return Err(format!("takes positions [B,T,…], was given {positions}"));
+        };
+        match (w.dtype, w.dims()) {
+            (DType::F32, &[rows, hidden]) if hidden > 0 && rows == self.gates * hidden => {
+                Ok(Extents {
+                    samples,
+                    time,
+                    hidden,
+                })
+            }
+            _ => Err(format!(
+                "takes recurrent weights f32[{}H,H], was given {w}",
+                self.gates
+            )),
+        }
+    }
+
+    /// The shape rule of the forward operations.
+    pub fn check(
+        &self,
+        x: &TensorType,
+        w: &TensorType,
+        lengths: Option<&TensorType>,
+    ) -> Result<Extents, String> {
+        let e = self.extents(x, w)?;
+        if *x != e.tensor(self.gates) || x.elements() == 0 {
+            return Err(format!(
+                "takes {} gates f32[B,T,{}] for weights {w}, was given {x}",
+                self.gates,
+                self.gates * e.hidden
+            ));
+        }
+        match lengths {
+            Some(lengths) if *lengths != TensorType::u32([e.samples]) => Err(format!(
+                "takes lengths u32[{}] for {x}, was given {lengths}",
+                e.samples
+            )),
+            _ => Ok(e),
+        }
+    }
+
+    /// Positions in the order of the forward walk.
+    pub fn walk(&self, time: usize) -> Vec<usize> {
+        if self.reverse {
+            (0..time).rev().collect()
+        } else {
+            (0..time).collect()
+        }
+    }
+
+    /// Kernel variants for layers of `hidden` units, the better one first.
+    pub fn variants(&self, target: &Target, hidden: usize) -> Vec<&'static str> {
+        if target.subgroups_are(8) && hidden.is_multiple_of(4) {
+            vec![BROADCAST, DIRECT]
+        } else {
+            vec![DIRECT]
+        }
+    }
+
+    /// The launches of one walk, a step at a time: from `folder/pass`, the forward walk or, `back`, its reversal. The caller
+    /// binds the operands.
+    pub fn steps(&self, cx: &Lowering<'_>, pass: &str, e: Extents, back: bool) -> Vec<Launch> {
+        let broadcast = cx.variant() == BROADCAST;
+        let unit = if e.hidden.is_multiple_of(4) { 4 } else { 1 };
+        let hidden = e.hidden / unit;
+        let tile_units = if broadcast && back {
+            8 * hidden.div_ceil(8).min(4)
+        } else {
+            8
+        };
+        let (rows, column_tiles) = (if broadcast { 8 } else { 32 }, hidden.div_ceil(tile_units));
+        let products = if back { self.gates * hidden } else { hidden };
+        let workgroups = e.samples.div_ceil(rows) * column_tiles;
+        let mut order = self.walk(e.time);
+        if back {
+            order.reverse();
+        }
+        let step = |(n, &t): (usize, &usize)| {
+            let before = if n == 0 { t } else { order[n - 1] };
+            let earlier = order.get(n + 1).filter(|_| back).copied().unwrap_or(e.time);
+            let mut launch = Launch::new(&format!("{}/{pass}", self.folder))
+                .param("samples", e.samples)
+                .param("time", e.time)
+                .param("hidden", hidden)
+                .param("column_tiles", column_tiles)
+                .param("tile_units", tile_units)
+                .param("t", t)
+                .param("before", before)
+                .param("earlier", earlier)
+                .param("products", if n == 0 { 0 } else { products })
+                .workgroups(workgroups as u64)
+                .flops(2 * (e.samples * self.gates * e.hidden * e.hidden) as u64);
+            if broadcast {
+                launch = launch.swap(
+                    "shared/recurrent_rows_direct",
+                    "shared/recurrent_rows_broadcast",
+                );
+            }
+            if unit == 1 {
+                launch = launch.swap("shared/recurrent_vec4", "shared/recurrent_scalar");
+            }
+            if back && broadcast {
+                launch = launch.swap("shared/recurrent_units_1", UNITS[tile_units / 8 - 1]);
+            }
+            launch
+        };
+        order.iter().enumerate().map(step).collect()
+    }
+
+    /// Loads that one launch of a walk makes of the recurrent weights.
+    pub fn weight_loads(&self, cx: &Lowering<'_>, e: Extents) -> u64 {
+        let rows = if cx.variant() == BROADCAST { 8 } else { 4 };
+        (e.samples.div_ceil(rows) * self.gates * e.hidden * e.hidden / 4) as u64
+    }
+}
+
+/// Binds a result that step `n` of a walk writes a part of.
+pub(super) fn write_part(launch: Launch, n: usize, name: &str, value: &Arg) -> Launch {
+    if n == 0 {
+        launch.write(name, value.value)
+    } else {
+        launch.read_write(name, value.value)
+    }
+}
+
+/// Binds the lengths, if there are any.
+pub(super) fn read_lengths(launch: Launch, lengths: Option<&Arg>) -> Launch {
+    match lengths {
+        Some(lengths) => {
+            launch
+                .swap("shared/all_steps", "shared/first_steps")
+                .read("lengths", lengths.value, 0)
+        }
+        None => launch,
+    }
+}
+
+/// `1 / (1 + e^-x)`.
+pub(super) fn sigmoid<T: Real>(x: T) -> T {
+    T::ONE / (T::ONE + (-x).exp())
+}
+
+/// The gradient of the recurrent weights `[gates H, H]`, of all steps in one product: from the gradients `[B, T, gates H]` of
+/// what the states give to the gates, and the states `[B, T, H]`.
+pub(super) fn weight_grad<'g>(grads: Var<'g>, states: Var<'g>, reverse: bool) -> Result<Var<'g>> {
+    let (gates, shape) = (grads.shape().last(), states.shape());
+    let &[samples, time, hidden] = shape.dims() else {
+        return states.builder().constant(0.0).broadcast_to(&shape);
+    };
+    if time == 1 {
+        return states
+            .builder()
+            .constant(0.0)
+            .broadcast_to(&[gates, hidden].into());
+    }
+    let before = if reverse {
+        states
+            .slice_axis(1, 1..time)?
+            .pad(&[[0, 0], [0, 1], [0, 0]], 0.0)?
+    } else {
+        states
+            .slice_axis(1, 0..time - 1)?
+            .pad(&[[0, 0], [1, 0], [0, 0]], 0.0)?
+    };
+    let grads = grads.reshape([samples * time, gates])?;
+    let before = before.reshape([samples * time, hidden])?;
+    grads.matmul_with(
+        before,
+        Matmul {
+            transpose_a: true,
+            transpose_b: false,
+        },
+    )
+}
+
+/// Weights of a recurrent layer with their biases, as PyTorch's `nn.LSTM` and `nn.GRU` hold them for one layer and direction.
+#[derive(Clone, Copy, Debug)]
+pub struct RecurrentWeights<'g> {
+    /// `weight_ih`, `[gates H, I]`.
+    pub input: Var<'g>,
+    /// `weight_hh`, `[gates H, H]`.
+    pub state: Var<'g>,
+    /// `bias_ih`, `[gates H]`.
+    pub input_bias: Var<'g>,
+    /// `bias_hh`, `[gates H]`.
+    pub state_bias: Var<'g>,
+}
