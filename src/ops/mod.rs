@@ -77,6 +77,8 @@ pub trait Op: Debug + Send + Sync + 'static {
             DType::U32 => Operand::index(ty.shape.clone(), Values::Below(1)),
         };
         inputs.iter().map(operand).collect()
+    }
+
     /// The operation that computes this result on the way, from the same operands: where a graph holds both, the
     /// planner lowers that one, which finds where to write in [`Lowering::by_product`], and this one not at all. So
     /// a forward pass leaves to its gradient what would be costly to compute again.
@@ -187,6 +189,7 @@ impl<O: Op> ErasedOp for O {
     }
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
         Op::trial_operands(self, inputs)
+    }
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
         Op::by_product_of(self)
     }
