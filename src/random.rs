@@ -58,6 +58,8 @@ pub enum Purpose {
     TestDigitLabels = 8,
     /// Which samples become the test part; index: the class.
     Split = 16,
+    /// How much of each picture is mixed with another's; index: the step.
+    Mix = 17,
 }
 
 impl Purpose {

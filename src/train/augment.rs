@@ -5,6 +5,8 @@ use crate::data::ImageSet;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::ops::augment::{Augment, Change};
+use crate::ops::paste_box::PasteBox;
+use crate::random::{Purpose, Stream};
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -30,6 +32,27 @@ pub struct AugmentSettings {
     pub saturation: f64,
     /// Put a square of the mean colour in each, so many pixels a side.
     pub cutout: usize,
+    /// Mix each picture and its class with another's (Zhang et al. 2018); the share is of the distribution Beta(mixup, mixup).
+    pub mixup: f64,
+    /// Paste a box of another picture into each, and mix the classes by its area (Yun et al. 2019); the area is of the
+    /// distribution Beta(cutmix, cutmix).
+    pub cutmix: f64,
+}
+
+/// How much of another picture comes into those of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mix {
+    /// Share of its own class that a picture keeps.
+    pub share: f32,
+    /// Rows and columns of the box that is pasted.
+    pub pasted: [u32; 2],
+}
+
+/// Pictures, and what is learned of them where they are mixed: the share of the own class and the class of the other.
+pub(super) struct Mixed<'g> {
+    pub x: Var<'g>,
+    pub share: Var<'g>,
+    pub valid: Var<'g>,
 }
 
 impl AugmentSettings {
@@ -46,12 +69,16 @@ impl AugmentSettings {
         let shares = [self.brightness, self.contrast, self.saturation];
         let possible = (0.0..=90.0).contains(&self.rotate)
             && shares.iter().all(|share| (0.0..=10.0).contains(share))
-            && self.crop.max(self.cutout) <= 4096;
+            && self.crop.max(self.cutout) <= 4096
+            && [self.mixup, self.cutmix]
+                .iter()
+                .all(|alpha| *alpha == 0.0 || (0.01..=10.0).contains(alpha))
+            && (self.mixup == 0.0 || self.cutmix == 0.0);
         match possible {
             true => Ok(()),
             false => Err(Error::Config(
                 "augment: rotate is from 0 to 90 degrees, brightness, contrast and saturation from 0 to 10, crop and cutout up to \
-                 4096 pixels"
+                 4096 pixels, and one of mixup and cutmix from 0.01 to 10"
                     .to_string(),
             )),
         }
@@ -83,6 +110,56 @@ impl AugmentSettings {
             .filter(|(asked, _)| *asked)
             .map(|(_, change)| change)
             .collect()
+    }
+
+    /// Whether pictures are mixed with one another.
+    pub fn mixes(&self) -> bool {
+        self.mixup + self.cutmix > 0.0
+    }
+
+    /// What is mixed in step number `step` of pictures with these rows and columns.
+    pub fn mix(&self, seed: u64, step: u64, [height, width]: [usize; 2]) -> Mix {
+        let mut stream = Stream::new(seed, Purpose::Mix.stream(step as u32));
+        let share = beta(&mut stream, self.mixup.max(self.cutmix));
+        if self.cutmix == 0.0 {
+            return Mix {
+                share: share as f32,
+                pasted: [0, 0],
+            };
+        }
+        let side = (1.0 - share).sqrt();
+        let pasted = [height, width].map(|extent| (extent as f64 * side).round());
+        let share = 1.0 - pasted[0] * pasted[1] / (height * width).max(1) as f64;
+        Mix {
+            share: share as f32,
+            pasted: pasted.map(|side| side as u32),
+        }
+    }
+
+    /// The pictures `x`, of which the first `valid` are samples, mixed with one another. Reads the scalar inputs `mix_share`,
+    /// `mix_height` and `mix_width`.
+    ///
+    /// # Errors
+    /// If `x` are no pictures.
+    pub(super) fn mixed<'g>(
+        &self,
+        x: Var<'g>,
+        step: Var<'g>,
+        valid: Var<'g>,
+        seed: u64,
+    ) -> Result<Mixed<'g>> {
+        let builder = x.builder();
+        let share = builder.input("mix_share", TensorType::f32([]));
+        let other = x.next_row(valid)?;
+        let x = if self.cutmix > 0.0 {
+            let [height, width] =
+                ["mix_height", "mix_width"].map(|name| builder.input(name, TensorType::u32([])));
+            builder.op(PasteBox { seed }, &[x, other, step, height, width])?
+        } else {
+            // other + share (x - other)
+            other.add(x.sub(other)?.mul(share)?)?
+        };
+        Ok(Mixed { x, share, valid })
     }
 
     /// Picture number `index` of `set`, and `count` changed ones: those that the first steps of a run with `seed` would see
@@ -146,9 +223,72 @@ impl AugmentSettings {
     }
 }
 
+impl<'g> Mixed<'g> {
+    /// Losses of `logits` against the own classes `y` and those of the pictures that were mixed in.
+    ///
+    /// # Errors
+    /// If the types don't fit.
+    pub fn losses(&self, logits: Var<'g>, y: Var<'g>, smoothing: f64) -> Result<Var<'g>> {
+        let own = logits.softmax_cross_entropy(y, self.valid, smoothing)?;
+        let other = logits.softmax_cross_entropy(y.next_row(self.valid)?, self.valid, smoothing)?;
+        other.add(own.sub(other)?.mul(self.share)?)
+    }
+}
+
+/// A number of the distribution Beta(alpha, alpha) (Jöhnk 1964).
+fn beta(stream: &mut Stream, alpha: f64) -> f64 {
+    loop {
+        let [a, b] = [(); 2].map(|()| f64::from(stream.unit()).powf(1.0 / alpha));
+        if a + b <= 1.0 && a + b > 0.0 {
+            return a / (a + b);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_have_the_mean_and_deviation_of_their_distribution() {
+        for alpha in [0.2, 1.0, 2.0] {
+            let settings = AugmentSettings {
+                mixup: alpha,
+                ..AugmentSettings::default()
+            };
+            let shares: Vec<f64> = (0..4000)
+                .map(|step| f64::from(settings.mix(1, step, [8, 8]).share))
+                .collect();
+            let mean = shares.iter().sum::<f64>() / 4000.0;
+            let variance = shares.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 4000.0;
+            assert!((mean - 0.5).abs() < 0.03, "{mean}");
+            assert!(
+                (variance - 0.25 / (2.0 * alpha + 1.0)).abs() < 0.02,
+                "{variance}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_share_of_a_class_is_what_the_box_leaves() {
+        let settings = AugmentSettings {
+            cutmix: 1.0,
+            ..AugmentSettings::default()
+        };
+        for step in 0..50 {
+            let Mix {
+                share,
+                pasted: [height, width],
+            } = settings.mix(3, step, [8, 6]);
+            assert!(height <= 8 && width <= 6);
+            assert!((share - (1.0 - (height * width) as f32 / 48.0)).abs() < 1e-6);
+        }
+        let both = AugmentSettings {
+            mixup: 1.0,
+            ..settings
+        };
+        assert!(both.check().is_err());
+    }
 
     #[test]
     fn samples_are_the_picture_and_others_of_it() {

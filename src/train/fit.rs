@@ -31,6 +31,12 @@ pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Setti
             dataset.train.noun()
         )));
     }
+    if !settings.augment.is_off() && dataset.train.images().is_none() {
+        return Err(Error::Config(format!(
+            "[augment] changes pictures, but the data are {}; leave it out",
+            dataset.train.noun()
+        )));
+    }
     if dataset.train.target_values().is_some() && settings.label_smoothing > 0.0 {
         return Err(Error::Config(
             "label_smoothing is for classes, but the data has numbers to predict; set it to 0"

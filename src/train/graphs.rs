@@ -230,15 +230,17 @@ fn batch<'g>(
     smoothing: f64,
 ) -> Result<Batch<'g>> {
     let samples = samples(builder, settings, shape)?;
-    let x = match mode {
-        Mode::Train(training) if !settings.augment.is_off() => {
-            let _scope = builder.scope("augment");
-            settings
-                .augment
-                .apply(samples.x, training.step, training.seed)?
+    let mut mixed = None;
+    let mut x = samples.x;
+    if let Mode::Train(Training { step, seed, .. }) = mode {
+        let _scope = builder.scope("augment");
+        x = settings.augment.apply(x, step, seed)?;
+        if settings.augment.mixes() {
+            let mix = settings.augment.mixed(x, step, valid, seed)?;
+            x = mix.x;
+            mixed = Some(mix);
         }
-        _ => samples.x,
-    };
+    }
     let outputs = network.forward(x, mode)?;
     let _scope = builder.scope("loss");
     let (losses, score) = match shape.target {
@@ -251,7 +253,10 @@ fn batch<'g>(
                     builder.update(total, total.add(count)?)?;
                 }
             }
-            let losses = outputs.softmax_cross_entropy(y, valid, smoothing)?;
+            let losses = match mixed {
+                Some(mixed) => mixed.losses(outputs, y, smoothing)?,
+                None => outputs.softmax_cross_entropy(y, valid, smoothing)?,
+            };
             (losses, outputs.count_correct(y, valid)?)
         }
         Target::NextToken => {

@@ -1,5 +1,6 @@
 //! The scalar inputs of a step: where each gets its value, found once; the rows of a submission, in memory that is reused.
 
+use super::augment::Mix;
 use crate::error::{Error, Result};
 use crate::optim::{Optimizer, Scalars};
 use crate::plan::Scalar;
@@ -14,6 +15,8 @@ pub(super) struct StepInputs {
     pub tokens: usize,
     /// Steps before this one.
     pub step: u64,
+    /// How pictures are mixed.
+    pub mix: Mix,
     /// The optimizer's own.
     pub optimizer: Scalars,
 }
@@ -25,6 +28,9 @@ enum Source {
     ValidTokens,
     Step,
     InverseValid,
+    MixShare,
+    MixHeight,
+    MixWidth,
     Optimizer(usize),
 }
 
@@ -47,6 +53,9 @@ impl Rows {
             "valid_tokens" => Ok(Source::ValidTokens),
             "step" => Ok(Source::Step),
             "inverse_valid" => Ok(Source::InverseValid),
+            "mix_share" => Ok(Source::MixShare),
+            "mix_height" => Ok(Source::MixHeight),
+            "mix_width" => Ok(Source::MixWidth),
             other => own
                 .iter()
                 .position(|(known, _)| *known == other)
@@ -72,6 +81,9 @@ impl Rows {
             Source::ValidTokens => Scalar::from(step.valid * step.tokens),
             Source::Step => Scalar::U32(step.step as u32),
             Source::InverseValid => Scalar::F32(1.0 / step.valid as f32),
+            Source::MixShare => Scalar::F32(step.mix.share),
+            Source::MixHeight => Scalar::U32(step.mix.pasted[0]),
+            Source::MixWidth => Scalar::U32(step.mix.pasted[1]),
             Source::Optimizer(index) => Scalar::F32(step.optimizer[index].1),
         });
         self.values.extend(values);
@@ -109,6 +121,7 @@ mod tests {
             valid: 4,
             tokens: 3,
             step: 3,
+            mix: Mix::default(),
             optimizer: optimizer.scalars(4, 0.5),
         });
         use Scalar::{F32, U32};

@@ -2,6 +2,7 @@
 
 mod evaluate;
 
+use super::augment::Mix;
 use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, suggest_batch};
 use super::graphs::{METRICS, Target, details, evaluation_graph, training_graph};
@@ -363,7 +364,6 @@ impl<'e> Session<'e> {
             self.settings.seed,
             self.epoch,
         );
-        let tokens = data.shape.sample[0];
         // A run whose steps ended within an epoch goes on there.
         let full = self.steps_of_epoch();
         let first = self.step % full;
@@ -393,7 +393,7 @@ impl<'e> Session<'e> {
                     self.step + i,
                     cursor,
                     valid,
-                    tokens,
+                    &data.shape.sample,
                 ));
             }
             if let Some(stream) = &stream {
@@ -524,15 +524,22 @@ fn inputs(
     step: u64,
     cursor: usize,
     valid: usize,
-    tokens: usize,
+    sample: &[usize],
 ) -> StepInputs {
     let optimizer = settings.optimizer.optimizer();
     let lr = settings.schedule.lr(optimizer.lr(), step + 1, planned);
+    let mix = match sample {
+        &[height, width, _] if settings.augment.mixes() => {
+            settings.augment.mix(settings.seed, step, [height, width])
+        }
+        _ => Mix::default(),
+    };
     StepInputs {
         cursor,
         valid,
-        tokens,
+        tokens: sample[0],
         step,
+        mix,
         optimizer: optimizer.scalars(step + 1, lr),
     }
 }

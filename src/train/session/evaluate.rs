@@ -73,7 +73,6 @@ impl Session<'_> {
             ..
         } = self;
         let (samples, batch) = (data.set.len(), data.shape.batch);
-        let tokens = data.shape.sample[0];
         zero_metrics(engine, memory)?;
         if data.shape.target == Target::Class {
             for (name, ty) in details(network.classes) {
@@ -91,7 +90,7 @@ impl Session<'_> {
                 *step,
                 data.cursor(at),
                 valid,
-                tokens,
+                &data.shape.sample,
             ));
             if let Some(stream) = &stream {
                 data.feed(engine, memory, stream)?;
