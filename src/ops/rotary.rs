@@ -166,6 +166,6 @@ mod tests {
     fn the_first_position_is_not_turned_and_sinusoids_begin_with_0_and_1() {
         assert_eq!(rotary_table(1, 4, 10_000.0).reals(), [1.0, 1.0, 0.0, 0.0]);
         assert_eq!(sinusoidal_table(1, 4).reals(), [0.0, 1.0, 0.0, 1.0]);
-        assert!((sinusoidal_table(2, 4).reals()[0] - 1.0_f32.sin()).abs() < 1e-7);
+        assert!((sinusoidal_table(2, 4).reals()[4] - 1.0_f32.sin()).abs() < 1e-7);
     }
 }
