@@ -76,7 +76,7 @@ pub(super) fn load(
     let [train, validation, test] = &parts;
     let train = set(train, settings.stride.unwrap_or(1))?;
     let parts = Parts {
-        train: train.ok_or_else(|| DataError::TooFew { samples: rows })?,
+        train: train.ok_or(DataError::TooFew { samples: rows })?,
         validation: set(validation, 1)?,
         test: set(test, 1)?,
     };
