@@ -49,10 +49,14 @@ struct Launched {
 impl Launched {
     /// Plans `graph` for every target, with the default kernels and with each variant that an operation of it has.
     fn add(&mut self, name: &str, graph: &Graph) {
+        self.add_with(name, graph, true);
+    }
+
+    /// With the default kernels alone unless `variants` are asked for.
+    fn add_with(&mut self, name: &str, graph: &Graph, variants: bool) {
         for target in targets::targets() {
-            let variants: BTreeSet<&str> = graph
-                .nodes
-                .iter()
+            let nodes = graph.nodes.iter().filter(|_| variants);
+            let variants: BTreeSet<&str> = nodes
                 .filter_map(|node| Some((node.op()?, &node.inputs)))
                 .flat_map(|(op, inputs)| {
                     let types: Vec<_> = inputs.iter().map(|&i| graph.ty(i)).collect();
@@ -125,13 +129,16 @@ fn launched() -> &'static Launched {
             }
         }
         for model in PRESETS.iter().map(|preset| preset.name) {
-            // Larger ones repeat the layers of the smaller.
-            const MOST: usize = 5_000_000;
+            // Large ones repeat the layers of smaller ones, and deep ones are planned once a target.
+            const MOST_WEIGHTS: usize = 5_000_000;
+            const MANY_NODES: usize = 1000;
+            if weights_of(model) > MOST_WEIGHTS {
+                continue;
+            }
             match steps_of(model) {
-                Ok(_) if weights_of(model) > MOST => {}
                 Ok(graphs) => {
                     for graph in &graphs {
-                        launched.add(model, graph);
+                        launched.add_with(model, graph, graph.nodes.len() < MANY_NODES);
                     }
                 }
                 Err(e) => launched.failures.push(format!("{model}: {e}")),
