@@ -1,0 +1,65 @@
+//! Sample cases of the convolution and its two gradients.
+
+use super::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
+use crate::ops::{Case, Operand};
+use crate::random::Stream;
+
+pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
+    let plain = Conv2d::default();
+    let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
+    let (h, w) = (odd(stream), odd(stream));
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 26] = [
+        (plain, [2, h, w, 1], [4, 3, 3, 1]),
+        (plain, [1, h, w, 3], [5, 3, 3, 3]),
+        (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
+        (plain, [1, h, w, 4], [8, 1, 1, 4]),
+        (Conv2d { stride: [2, 2], padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 8], [4, 3, 3, 8]),
+        (Conv2d { stride: [2, 1], padding: [[0, 2], [1, 0]], ..plain }, [1, h, w, 5], [6, 3, 2, 5]),
+        (Conv2d { padding: Conv2d::same([5, 5], [1, 1]), ..plain }, [1, h, w, 2], [4, 5, 5, 2]),
+        (Conv2d { padding: Conv2d::same([4, 2], [1, 1]), ..plain }, [1, h, w, 4], [7, 4, 2, 4]),
+        (Conv2d { dilation: [2, 2], padding: [[2, 2], [2, 2]], ..plain }, [1, h, w, 4], [8, 3, 3, 4]),
+        (Conv2d { dilation: [1, 3], stride: [3, 2], padding: [[1, 0], [3, 3]], ..plain }, [1, 9, 11, 3], [2, 2, 3, 3]),
+        (Conv2d { groups: 2, ..plain }, [1, h, w, 4], [6, 3, 3, 2]),
+        (Conv2d { groups: 4, padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 4], [4, 3, 3, 1]),
+        (Conv2d { groups: 3, stride: [2, 2], ..plain }, [1, h, w, 6], [6, 2, 2, 2]),
+        (plain, [1, 3, 3, 1], [1, 3, 3, 1]),
+        // Segments of several rows, the last of an image of fewer.
+        (plain, [4, 13, 13, 8], [20, 3, 3, 8]),
+        (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 19, 10, 4], [12, 3, 3, 4]),
+        (Conv2d { stride: [2, 2], padding: [[1, 0], [1, 1]], ..plain }, [4, 17, 9, 6], [8, 3, 3, 6]),
+        (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [18, 4, 3, 16], [20, 3, 3, 16]),
+        (Conv2d { stride: [2, 1], padding: [[2, 0], [1, 2]], ..plain }, [17, 3, 4, 17], [18, 3, 2, 17]),
+        // Depthwise, with strips that are cut, strides that leave pixels out, and rows in several splits.
+        (Conv2d { groups: 8, padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 8], [8, 3, 3, 1]),
+        (Conv2d { groups: 12, stride: [2, 3], padding: [[0, 2], [1, 0]], ..plain }, [1, 9, 11, 12], [12, 3, 2, 1]),
+        (Conv2d { groups: 4, dilation: [2, 1], padding: [[2, 2], [2, 2]], ..plain }, [3, 28, 31, 4], [4, 5, 5, 1]),
+        // Winograd's tiles: cut at the border, with padding on all sides or some, more than one row of them.
+        (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 4, 5, 4], [8, 3, 3, 4]),
+        (Conv2d { padding: [[2, 0], [0, 1]], ..plain }, [2, 9, 6, 16], [20, 3, 3, 16]),
+        (Conv2d { padding: [[1, 1], [3, 2]], ..plain }, [2, 3, 10, 36], [12, 3, 3, 36]),
+        // More than half of the largest tile, in all three passes.
+        (plain, [1, 10, 12, 68], [72, 3, 3, 68]),
+    ];
+    let mut cases = Vec::new();
+    for (conv, x, w) in shapes {
+        let Ok(e) = conv.extents(&x, &w) else { continue };
+        let y = e.y().shape;
+        cases.push(Case::new(conv, [Operand::uniform(x), Operand::uniform(w)]));
+        let input = Conv2dInputGrad { conv, input: e.input };
+        cases.push(Case::new(input, [Operand::uniform(y.clone()), Operand::uniform(w)]));
+        let weight = Conv2dWeightGrad { conv, kernel: e.kernel };
+        cases.push(Case::new(weight, [Operand::uniform(x), Operand::uniform(y)]));
+    }
+    cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_has_extents() {
+        // Each shape gives three cases, for the convolution and its two gradients.
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 26 * 3);
+    }
+}
