@@ -223,6 +223,11 @@ pub(super) fn variants(target: &Target, outline: Outline) -> Vec<&'static str> {
     usable.iter().map(|v| v.name).collect()
 }
 
+/// Whether the variant broadcasts within a subgroup.
+pub(super) fn broadcasts(variant: &str) -> bool {
+    Variant::named(variant).lanes().is_some()
+}
+
 /// How a variant cuts a contraction.
 #[derive(Clone, Copy)]
 struct Tiling {
