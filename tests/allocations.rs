@@ -158,7 +158,8 @@ fn attribution_tells_crates_apart() {
         of("at /rustc/5980/library/alloc/src/boxed.rs:317:33"),
         Some("std")
     );
-    let file = "at /home/user/.cargo/registry/src/index.crates.io-1949/wgpu-core-30.0.1/src/lib.rs:1:1";
+    let file =
+        "at /home/user/.cargo/registry/src/index.crates.io-1949/wgpu-core-30.0.1/src/lib.rs:1:1";
     assert_eq!(of(file), Some("wgpu-core"));
     // An allocation that is ours: a copy of a shape's strides. And one that is not.
     let shape = TensorType::f32([2, 3]).shape;
