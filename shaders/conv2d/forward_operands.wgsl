@@ -18,6 +18,9 @@ struct Params {
     segments: u32,
     segment_len: u32,
     segments_per_split: u32,
+    // W as it is, or transposed.
+    b_column_stride: u32,
+    b_k_stride: u32,
     segments_per_row: u32,
     segment_pixels: i32,
     height: i32,
@@ -82,6 +85,7 @@ fn b_column(column: u32, batch: u32) -> BColumn {
 
 fn b_line(column: BColumn, segment: u32) -> Line {
     return Line(
-        i32((column.column * params.segments + segment) * params.segment_len), 1,
+        i32(column.column * params.b_column_stride + segment * params.segment_len * params.b_k_stride),
+        i32(params.b_k_stride),
         0, i32(params.segment_len), 0);
 }

@@ -228,6 +228,40 @@ pub(super) fn broadcasts(variant: &str) -> bool {
     Variant::named(variant).lanes().is_some()
 }
 
+/// Whether a K-contiguous B of `n` rows and `k` columns is transposed before `m` rows are multiplied with it by a variant that
+/// broadcasts: a lane reads 4 columns, which then are one texel and not four from far apart. It pays on software adapters where
+/// B is large enough and read often enough; the kernel takes whole blocks of 4 (docs/decisions.md).
+pub(super) fn transposes(target: &Target, m: usize, n: usize, k: usize) -> bool {
+    const FEWEST_ROWS: usize = 256;
+    const SMALLEST: usize = 64;
+    let blocks = n.is_multiple_of(4) && k.is_multiple_of(4);
+    target.software && m >= FEWEST_ROWS && n.min(k) >= SMALLEST && blocks
+}
+
+/// Adds the launch that transposes the matrices of `x`, whose axes but for the `batch_axes` first are `[rows, columns]`.
+///
+/// # Errors
+/// If the launch can't be added.
+pub(super) fn transposed(
+    cx: &mut Lowering<'_>,
+    x: &Arg,
+    batch_axes: usize,
+    [rows, columns]: [usize; 2],
+) -> Result<Arg> {
+    let dims = [&x.dims()[..batch_axes], &[columns, rows]].concat();
+    let to = cx.scratch(TensorType::f32(dims));
+    let blocks = x.ty.elements() / 16;
+    let launch = Launch::new("shared/transpose")
+        .read("a", x.value, x.vec4s())
+        .write("out", to.value)
+        .param("blocks", blocks)
+        .param("row_blocks", rows / 4)
+        .param("column_blocks", columns / 4)
+        .invocations(blocks, 64);
+    cx.launch(launch)?;
+    Ok(to)
+}
+
 /// How a variant cuts a contraction.
 #[derive(Clone, Copy)]
 struct Tiling {

@@ -180,9 +180,14 @@ impl Extents {
     }
 
     /// Rows and columns of the product that each pass is.
-    fn forward(&self) -> Outline {
-        let m = self.batch * self.output[0] * self.output[1];
-        Outline { m, n: self.out_channels, b_k_contiguous: true }
+    fn forward(&self, target: &Target) -> Outline {
+        let (m, n) = (self.batch * self.output[0] * self.output[1], self.out_channels);
+        Outline { m, n, b_k_contiguous: !contraction::transposes(target, m, n, self.row()) }
+    }
+
+    /// Weights of an output channel.
+    fn row(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.group_channels
     }
 
     fn input_grad(&self) -> Outline {
@@ -267,8 +272,15 @@ impl Op for Conv2d {
         let whole_rows = self.dilation[1] == 1 || kw == 1;
         let (per_row, pixels) = if whole_rows { (1, kw) } else { (kw, 1) };
         let length = pixels * e.channels;
+        let Outline { m, n, .. } = e.forward(cx.target());
+        let k = e.row();
+        let transposed = contraction::broadcasts(cx.variant()) && contraction::transposes(cx.target(), m, n, k);
+        let w = if transposed { contraction::transposed(cx, &w, 0, [n, k])? } else { w };
+        let (b_column_stride, b_k_stride) = if transposed { (1, n) } else { (k, 1) };
         let mut params = self.geometry();
         params.extend([
+            ("b_column_stride", b_column_stride.into()),
+            ("b_k_stride", b_k_stride.into()),
             ("segments_per_row", per_row.into()),
             ("segment_pixels", signed(pixels)),
             ("height", signed(e.input[0])),
@@ -277,7 +289,6 @@ impl Op for Conv2d {
             ("out_height", e.output[0].into()),
             ("out_width", e.output[1].into()),
         ]);
-        let Outline { m, n, .. } = e.forward();
         contraction::lower(
             cx,
             Contraction {
@@ -290,7 +301,10 @@ impl Op for Conv2d {
                 batches: 1,
                 segments: Segments::Fixed { count: kh * per_row, length, k: kh * per_row * length },
                 a_layout: Layout { k_contiguous: true, vec4: e.channels.is_multiple_of(4) },
-                b_layout: Layout { k_contiguous: true, vec4: length.is_multiple_of(4) },
+                b_layout: match transposed {
+                    true => Layout { k_contiguous: false, vec4: n.is_multiple_of(4) },
+                    false => Layout { k_contiguous: true, vec4: length.is_multiple_of(4) },
+                },
                 transpose_out: false,
                 params,
             },
@@ -303,7 +317,7 @@ impl Op for Conv2d {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.variants(target, &e, e.forward(), e.output)
+        self.variants(target, &e, e.forward(target), e.output)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

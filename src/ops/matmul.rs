@@ -8,7 +8,7 @@ use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
-use crate::plan::{Arg, Launch, Lowering, Target};
+use crate::plan::{Arg, Lowering, Target};
 use crate::random::Stream;
 use crate::tensor::{DType, Shape, TensorType};
 use rayon::prelude::*;
@@ -151,10 +151,8 @@ impl Op for Matmul {
         let (a, mut b) = (cx.input(0), cx.input(1));
         let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
         let mut op = *self;
-        // A lane of a subgroup reads 4 columns: side by side they are one texel, else four from far apart.
-        let broadcasts = contraction::broadcasts(cx.variant()) && cx.target().software;
-        if broadcasts && op.transpose_b && pays_to_transpose(&e) {
-            b = transposed_on_device(cx, &b, e.n, e.k)?;
+        if op.transpose_b && contraction::broadcasts(cx.variant()) && contraction::transposes(cx.target(), e.m, e.n, e.k) {
+            b = contraction::transposed(cx, &b, b.ty.shape.rank() - 2, [e.n, e.k])?;
             op.transpose_b = false;
         }
         contraction::lower(cx, op.contraction(a, b)?)
@@ -165,38 +163,14 @@ impl Op for Matmul {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let (m, n) = self.extents(inputs[0], inputs[1]).map_or((1, 1), |e| (e.m, e.n));
-        contraction::variants(target, Outline { m, n, b_k_contiguous: self.transpose_b })
+        let (m, n, k) = self.extents(inputs[0], inputs[1]).map_or((1, 1, 1), |e| (e.m, e.n, e.k));
+        let b_k_contiguous = self.transpose_b && !contraction::transposes(target, m, n, k);
+        contraction::variants(target, Outline { m, n, b_k_contiguous })
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         self.extents(inputs[0], inputs[1]).map_or(1, |e| e.k)
     }
-}
-
-/// Whether B is large enough to transpose, read by rows enough, and of whole blocks (docs/decisions.md).
-fn pays_to_transpose(e: &Extents) -> bool {
-    const FEWEST_ROWS: usize = 256;
-    const SMALLEST: usize = 64;
-    e.m >= FEWEST_ROWS && e.n.min(e.k) >= SMALLEST && e.n.is_multiple_of(4) && e.k.is_multiple_of(4)
-}
-
-/// Adds the launch that transposes the `[rows, columns]` matrices of `x`.
-fn transposed_on_device(cx: &mut Lowering<'_>, x: &Arg, rows: usize, columns: usize) -> Result<Arg> {
-    let mut dims = x.dims().to_vec();
-    let last = dims.len() - 1;
-    dims.swap(last - 1, last);
-    let to = cx.scratch(TensorType::f32(dims));
-    let blocks = x.ty.elements() / 16;
-    let launch = Launch::new("matmul/transpose")
-        .read("a", x.value, x.vec4s())
-        .write("out", to.value)
-        .param("blocks", blocks)
-        .param("row_blocks", rows / 4)
-        .param("column_blocks", columns / 4)
-        .invocations(blocks, 64);
-    cx.launch(launch)?;
-    Ok(to)
 }
 
 /// Every `[rows, columns]` matrix in `x` as `[columns, rows]`.

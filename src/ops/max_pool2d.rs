@@ -5,7 +5,7 @@
 //! one that is: the gradient's kernels look at the window again.
 
 use super::window::{self, Window};
-use super::{Case, Op, Operand, Role, Values, Vjp, operands};
+use super::{Case, Op, Operand, Role, Values, Vjp, conv2d_max_pool, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
@@ -171,13 +171,17 @@ fn winners<T: Real>(window: &Window, x: &Tensor<T>, y: &TensorType) -> Vec<usize
 }
 
 impl<'g> Var<'g> {
-    /// The largest value in each window of `self` `[N, H, W, C]`: `[N, OH, OW, C]`.
+    /// The largest value in each window of `self` `[N, H, W, C]`: `[N, OH, OW, C]`. After a convolution of few taps it becomes
+    /// one operation with it ([`conv2d_max_pool`](super::conv2d_max_pool)).
     ///
     /// # Errors
     /// If a window would lie wholly in padding, or `self` is no such tensor.
     #[track_caller]
     pub fn max_pool2d(self, pool: MaxPool2d) -> Result<Var<'g>> {
-        self.apply(pool)
+        match conv2d_max_pool::fused(self, &pool)? {
+            Some(pooled) => Ok(pooled),
+            None => self.apply(pool),
+        }
     }
 }
 

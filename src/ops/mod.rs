@@ -25,6 +25,7 @@ use crate::graph::Var;
 use crate::plan::{Lowering, Target};
 use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -157,6 +158,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand>;
     /// See [`Op::by_product_of`].
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>>;
+    /// The operation itself, to ask whether it is of a certain type.
+    fn as_any(&self) -> &dyn Any;
 }
 
 impl<O: Op> ErasedOp for O {
@@ -192,6 +195,9 @@ impl<O: Op> ErasedOp for O {
     }
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
         Op::by_product_of(self)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 
@@ -237,6 +243,7 @@ register! {
     concat,
     confusion,
     conv2d,
+    conv2d_max_pool,
     correct,
     counted,
     div,

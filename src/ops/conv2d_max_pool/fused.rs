@@ -1,0 +1,64 @@
+//! Where the pooling of a convolution becomes one operation with it.
+
+use super::Conv2dMaxPool;
+use crate::error::Result;
+use crate::graph::Var;
+use crate::ops::conv2d::Conv2d;
+use crate::ops::max_pool2d::MaxPool2d;
+use crate::tensor::TensorType;
+
+/// `x` pooled, where `x` is a convolution that [`Conv2dMaxPool`] covers, or such a one with a bias for each channel, a relu, or
+/// both; `None` where it is not. A bias and a relu keep the order of the numbers of a channel: they come after the pooling then.
+///
+/// # Errors
+/// If a node can't be built.
+pub(in crate::ops) fn fused<'g>(x: Var<'g>, pool: &MaxPool2d) -> Result<Option<Var<'g>>> {
+    if pool.kernel != pool.stride || pool.padding != [[0, 0], [0, 0]] {
+        return Ok(None);
+    }
+    let builder = x.builder();
+    let (inner, relu) = match operands(x, "relu")[..] {
+        [inner] => (inner, true),
+        _ => (x, false),
+    };
+    let (between, bias) = match operands(inner, "add")[..] {
+        [inner, bias] if bias.shape().dims() == [x.shape().last()] => (inner, Some(bias)),
+        _ => (inner, None),
+    };
+    let (Some(conv), [image, weights]) = (convolution(between), &operands(between, "conv2d")[..]) else {
+        return Ok(None);
+    };
+    let op = Conv2dMaxPool { stride: conv.stride, padding: conv.padding, pool: pool.kernel };
+    let &[out, kh, kw, channels] = weights.shape().dims() else { return Ok(None) };
+    let covered = op.extents(&image.ty(), &TensorType::f32([kh, kw, channels, out])).is_ok();
+    if !covered || op.conv() != conv {
+        return Ok(None);
+    }
+    let scope = builder.with_graph(|graph| graph.node(between.id()).scope.clone());
+    let _scope = builder.absolute_scope(&scope);
+    let mut y = builder.op(op, &[*image, weights.permute(&[1, 2, 3, 0])?])?;
+    if let Some(bias) = bias {
+        y = y.add(bias)?;
+    }
+    if relu {
+        y = y.relu()?;
+    }
+    Ok(Some(y))
+}
+
+/// Operands of `x` if it is an operation of that name.
+fn operands<'g>(x: Var<'g>, name: &str) -> Vec<Var<'g>> {
+    let builder = x.builder();
+    let ids = builder.with_graph(|graph| {
+        let node = graph.node(x.id());
+        let is_it = node.op().is_some_and(|op| op.name() == name);
+        if is_it { node.inputs.clone() } else { Vec::new() }
+    });
+    ids.into_iter().map(|id| builder.var(id)).collect()
+}
+
+/// The convolution that `x` is, its gradients not counted.
+fn convolution(x: Var<'_>) -> Option<Conv2d> {
+    let builder = x.builder();
+    builder.with_graph(|graph| graph.node(x.id()).op()?.as_any().downcast_ref().copied())
+}
