@@ -55,11 +55,12 @@ pub(super) fn text(e: &Extents, pass: Pass) -> String {
     for window in 0..e.strip() {
         let _ = writeln!(text, "fn sums_{window}(pixels: Patch, weights: Weights) -> Sums {{");
         let sums = (0..e.places()).map(|place| {
-            let terms = (0..taps).map(|tap| {
+            let value = |tap: usize| {
                 let (row, column) = e.under(window, place, tap);
-                format!("{} * weights.w{tap}", number(row, column))
-            });
-            terms.collect::<Vec<_>>().join(" + ")
+                number(row, column)
+            };
+            let first = format!("{} * weights.w0", value(0));
+            (1..taps).fold(first, |sum, tap| format!("fma(vec4<f32>({}), weights.w{tap}, {sum})", value(tap)))
         });
         list(&mut text, "    return Sums(", sums, ");\n}");
     }
@@ -106,7 +107,7 @@ fn weight_grad(text: &mut String, e: &Extents) {
                 format!("vec4<f32>({})", number(row, column))
             };
             let chosen = (1..places).fold(at(0), |chosen, p| format!("select({chosen}, {}, above_{p})", at(p)));
-            format!("to.w{tap} + dy * {chosen}")
+            format!("fma(dy, {chosen}, to.w{tap})")
         });
         list(text, "    return Weights(", gradients, ");\n}");
     }
