@@ -43,9 +43,12 @@ pub struct Settings {
     pub adapter: Option<String>,
     /// Passes over the training set.
     pub epochs: u32,
-    /// Stop after so many steps, whatever the epochs say.
+    /// Steps of the run, in place of epochs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
+    /// Steps of an epoch, after which the run is evaluated and written down; as many as the training set has if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps_per_epoch: Option<usize>,
     /// Samples in a step.
     pub batch: usize,
     /// Whether every epoch visits the samples in an order of its own.
@@ -86,6 +89,7 @@ impl Default for Settings {
             adapter: None,
             epochs: 3,
             steps: None,
+            steps_per_epoch: None,
             batch: 128,
             shuffle: true,
             label_smoothing: 0.0,
@@ -168,6 +172,12 @@ impl Settings {
             .is_some_and(|steps| steps == 0 || i64::try_from(steps).is_err())
         {
             return wrong("steps must be at least 1 and below 2^63");
+        }
+        let samples = self.steps_per_epoch.map(|n| n.saturating_mul(self.batch));
+        if samples.is_some_and(|samples| !(1..=LARGEST_COUNT).contains(&samples)) {
+            return wrong(&format!(
+                "steps_per_epoch must be at least 1, and its samples at most {LARGEST_COUNT}"
+            ));
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return wrong("label_smoothing must be at least 0 and below 1");

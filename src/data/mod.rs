@@ -25,7 +25,7 @@ pub use digits::digits;
 pub use error::DataError;
 pub use idx::load_idx_dir;
 pub use load::{Format, detect, load};
-pub use order::{sequential, shuffled};
+pub use order::{random_starts, sequential, shuffled};
 pub use picture::{Fit, PictureShape, read_picture};
 pub use samples::{RowSet, Rows, Samples, Targets};
 pub use series::{read_last_window, target_scales};

@@ -62,6 +62,7 @@ pub(super) fn load(
                     columns: width,
                 },
                 starts: starts.map(|start| start as u32).collect(),
+                random_starts: false,
                 length: context,
                 targets: Targets::Values {
                     values: targets.clone(),
@@ -89,7 +90,7 @@ fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], 
         return Ok([0..rows, 0..0, 0..rows]);
     }
     let [train, validation, test] = settings.parts.unwrap_or_else(|| {
-        let test = (rows as f64 * settings.test_share).round() as usize;
+        let test = (rows as f64 * settings.test_share()).round() as usize;
         let validation = test / 2;
         [rows.saturating_sub(test + validation), validation, test]
     });
@@ -191,6 +192,7 @@ pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, 
             columns,
         },
         starts: vec![0],
+        random_starts: false,
         length: context,
         targets: Targets::Values {
             values: vec![0.0; (context + settings.horizon) * predicted],

@@ -28,8 +28,10 @@ pub struct DataSettings {
     pub test: usize,
     /// The part that accuracy is measured on.
     pub evaluate: Part,
-    /// Sources without a test part of their own: the share of the samples that becomes one, by the seed.
-    pub test_share: f64,
+    /// Sources without a test part of their own: the share of the samples that becomes one, by the seed; a fifth if absent,
+    /// of a text its last tenth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_share: Option<f64>,
     /// Takes the place of parts: the samples are dealt to so many folds, and one of them is the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
@@ -75,8 +77,8 @@ pub struct DataSettings {
     pub vocabulary: usize,
     /// Texts and series: tokens, or rows, of a sample.
     pub context: usize,
-    /// Texts and series: tokens, or rows, from one training sample to the next; the context of a text, 1 of a series, if
-    /// absent.
+    /// Texts and series: tokens, or rows, from one training sample to the next. If absent, 1 of a series, and samples of a
+    /// text begin anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
     /// Series: rows to predict after a sample.
@@ -118,7 +120,7 @@ impl Default for DataSettings {
             train: 12_000,
             test: 2_000,
             evaluate: Part::Test,
-            test_share: 0.2,
+            test_share: None,
             folds: None,
             fold: 1,
             unsplit: false,
@@ -168,7 +170,7 @@ impl DataSettings {
                 "data.train and data.test must be from 1 to {MOST_DIGITS}"
             ));
         }
-        if !(self.test_share > 0.0 && self.test_share < 1.0) {
+        if !(self.test_share() > 0.0 && self.test_share() < 1.0) {
             return wrong("data.test_share must be above 0 and below 1".to_string());
         }
         if self
@@ -188,6 +190,11 @@ impl DataSettings {
             return wrong("data.size must be from 1 to 4096".to_string());
         }
         Ok(())
+    }
+
+    /// The share of the samples that becomes a test part.
+    pub(super) fn test_share(&self) -> f64 {
+        self.test_share.unwrap_or(0.2)
     }
 
     /// Takes a source that is a path as relative to `folder`.

@@ -46,6 +46,32 @@ pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Setti
     Ok(())
 }
 
+/// Training samples of an epoch. Where they begin anywhere, `set` gets as many as `steps_per_epoch` asks for.
+///
+/// # Errors
+/// If an epoch would have more steps than the set.
+pub(super) fn samples_of_epoch(set: &mut Samples, settings: &Settings) -> Result<usize> {
+    let Some(steps) = settings.steps_per_epoch else {
+        return Ok(set.len());
+    };
+    let wanted = steps * settings.batch;
+    match set {
+        Samples::Rows(rows) if rows.random_starts && settings.shuffle => {
+            rows.starts.resize(wanted, 0);
+        }
+        _ => {
+            let all = set.len().div_ceil(settings.batch);
+            if steps > all {
+                return Err(Error::Config(format!(
+                    "steps_per_epoch is {steps}, but the training set has {all} batches of {}; make it smaller",
+                    settings.batch
+                )));
+            }
+        }
+    }
+    Ok(wanted.min(set.len()))
+}
+
 pub(super) fn check_set(network: &Network, set: &Samples, name: &str) -> Result<()> {
     let (sample, noun) = (set.shape(), set.noun());
     if network.spec.input != sample {

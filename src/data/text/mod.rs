@@ -66,8 +66,8 @@ fn text_column(names: &[String]) -> Option<&String> {
     TEXTS.iter().find_map(called)
 }
 
-/// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. The
-/// tokenizer is learned on the training part, unless `settings` have one.
+/// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. Without a
+/// `stride` those to learn from begin anywhere. The tokenizer is learned on the training part, unless `settings` have one.
 ///
 /// # Errors
 /// Names the file that is no text, or too short.
@@ -101,7 +101,7 @@ pub(super) fn load_text(
         parts[1] = Some((train.clone(), file.clone()));
     } else if parts.iter().all(Option::is_none) {
         // The end of the text, so that no window is in both parts.
-        let mut at = (train.len() as f64 * (1.0 - settings.test_share)) as usize;
+        let mut at = (train.len() as f64 * (1.0 - settings.test_share())) as usize;
         while !train.is_char_boundary(at) {
             at -= 1;
         }
@@ -109,7 +109,7 @@ pub(super) fn load_text(
     }
     let tokenizer = settings.learned_tokenizer([train.as_str()].into_iter());
     let context = settings.context;
-    let windows = |text: &str, path: &Path, stride: usize| -> Result<Samples, DataError> {
+    let windows = |text: &str, path: &Path, stride: Option<usize>| -> Result<RowSet, DataError> {
         let mut tokens = Vec::new();
         tokenizer.encoder().encode(text, &mut tokens);
         if tokens.len() <= context {
@@ -123,27 +123,30 @@ pub(super) fn load_text(
             ));
         }
         let starts = (0..tokens.len() - context)
-            .step_by(stride.max(1))
+            .step_by(stride.unwrap_or(context).max(1))
             .map(|start| start as u32);
         Ok(RowSet {
             starts: starts.collect(),
+            random_starts: false,
             rows: Rows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
             },
             length: context,
             targets: Targets::NextToken,
-        }
-        .into())
+        })
     };
-    let train = windows(&train, &file, settings.stride.unwrap_or(context))?;
+    let train = RowSet {
+        random_starts: settings.stride.is_none(),
+        ..windows(&train, &file, settings.stride)?
+    };
     let [validation, test] = parts;
     let part = |part: Option<(String, PathBuf)>| {
-        part.map(|(text, path)| windows(&text, &path, context))
+        part.map(|(text, path)| windows(&text, &path, None).map(Samples::from))
             .transpose()
     };
     let parts = Parts {
-        train,
+        train: train.into(),
         validation: part(validation)?,
         test: part(test)?,
     };
@@ -218,6 +221,7 @@ pub(super) fn load_table(
         }
         Samples::from(RowSet {
             starts: (0..count).map(|i| i * settings.context as u32).collect(),
+            random_starts: false,
             rows: Rows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
@@ -270,6 +274,7 @@ pub fn read_texts(texts: &[String], settings: &DataSettings) -> Result<RowSet, D
         starts: (0..texts.len() as u32)
             .map(|i| i * settings.context as u32)
             .collect(),
+        random_starts: false,
         rows: Rows::Tokens {
             tokens,
             vocabulary: tokenizer.vocabulary(),
@@ -311,17 +316,19 @@ mod tests {
         let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
         let train = rows(&set.train);
         assert_eq!(
-            (train.rows.len(), &train.starts[..]),
-            (40, &[0, 4, 8, 12, 16, 20, 24, 28, 32][..])
+            (train.rows.len(), &train.starts[..], train.random_starts),
+            (45, &[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40][..], true)
         );
         let Rows::Tokens { tokens, vocabulary } = &train.rows else {
             panic!("tokens");
         };
         assert_eq!((&tokens[..3], *vocabulary), (&[2, 3, 4][..], 12));
-        assert_eq!(rows(&set.test).starts, [0, 4]);
-        settings.stride = Some(1);
+        assert_eq!(rows(&set.test).starts, [0]);
+        (settings.stride, settings.test_share) = (Some(1), Some(0.2));
         let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
-        assert_eq!(rows(&set.train).starts.len(), 36);
+        let train = rows(&set.train);
+        assert_eq!((train.starts.len(), train.random_starts), (36, false));
+        assert_eq!(rows(&set.test).starts, [0, 4]);
         let told = in_folder("input.txt", "abc", &mut settings).unwrap_err();
         assert!(
             told.contains("2 tokens") && told.contains("data.context"),
@@ -334,7 +341,7 @@ mod tests {
         let mut settings = DataSettings {
             context: 3,
             tokens: TokenKind::Words,
-            test_share: 0.5,
+            test_share: Some(0.5),
             ..DataSettings::default()
         };
         let table = "label,text\n1,good good film\n0,bad\n1,\"good, very good\"\n0,bad bad\n";
