@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod devices;
 mod eval;
+mod generate;
 mod models;
 mod plan;
 mod predict;
@@ -39,8 +40,10 @@ enum Command {
     Train(Box<train::Args>),
     /// Measure a trained run on its test set
     Eval(eval::Args),
-    /// Classify image files with a trained run
+    /// Classify image files, rows of a table or texts with a trained run, or forecast a series
     Predict(predict::Args),
+    /// Write text with a run that learned from a text
+    Generate(generate::Args),
     /// Look at data: what it holds, and a contact sheet
     Data(data::Args),
     /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference (with --device cpu, the gradients alone)
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Generate(args) => generate::run(args),
         Command::Data(args) => data::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),

@@ -32,7 +32,7 @@ pub use series::{read_last_window, target_scales};
 pub use settings::DataSettings;
 pub use sheet::{contact_sheet, save_sheet};
 pub use table::{Column, ColumnKind, Scale, TargetKind, read_rows};
-pub use text::{Encoder, PADDING, TokenKind, Tokenizer, read_texts};
+pub use text::{Decoder, Encoder, PADDING, TokenKind, Tokenizer, read_texts};
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -1,8 +1,10 @@
 //! Texts: one long one whose next token is to be predicted, or a table with a text and its class in each row.
 
 mod bpe;
+mod decoder;
 mod tokenizer;
 
+pub use decoder::Decoder;
 pub use tokenizer::{Encoder, PADDING, TokenKind, Tokenizer};
 
 use super::files::{read_whole, sorted_entries};
@@ -256,21 +258,43 @@ pub(super) fn load_table(
     Ok(dataset)
 }
 
-/// `texts` as samples for a model that learned `settings.tokenizer`; their class is not asked for.
+/// `texts`, each with its name, as samples for a model that learned `settings.tokenizer`; their class is not asked for. The
+/// second value is what the user should hear of: texts that are cut, words that are not known.
 ///
 /// # Errors
-/// If the run has no tokenizer.
-pub fn read_texts(texts: &[String], settings: &DataSettings) -> Result<RowSet, DataError> {
+/// If the run has no tokenizer, or names the text that holds nothing.
+pub fn read_texts(
+    texts: &[(String, String)],
+    settings: &DataSettings,
+) -> Result<(RowSet, Vec<String>), DataError> {
     let tokenizer = settings.tokenizer.as_ref();
     let tokenizer = tokenizer
         .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it anew"))?;
-    let mut encoder = tokenizer.encoder();
-    let mut tokens = Vec::new();
-    for (text, end) in texts.iter().zip(1..) {
-        encoder.encode(text, &mut tokens);
-        tokens.resize(end * settings.context, PADDING);
+    let (mut encoder, context) = (tokenizer.encoder(), settings.context);
+    let (mut tokens, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, text) in texts {
+        own.clear();
+        encoder.encode(text, &mut own);
+        if own.is_empty() {
+            return Err(DataError::unusable(
+                name,
+                "is an empty text: give it a word",
+            ));
+        }
+        if own.len() > context {
+            notes.push(format!(
+                "{name} has {} tokens, and the model takes {context}: its end is left out",
+                own.len()
+            ));
+        }
+        own.resize(context, PADDING);
+        let known = own.iter().any(|&token| token >= tokenizer.first_token());
+        if !known {
+            notes.push(format!("{name} holds nothing that training had"));
+        }
+        tokens.extend_from_slice(&own);
     }
-    Ok(RowSet {
+    let set = RowSet {
         starts: (0..texts.len() as u32)
             .map(|i| i * settings.context as u32)
             .collect(),
@@ -281,7 +305,8 @@ pub fn read_texts(texts: &[String], settings: &DataSettings) -> Result<RowSet, D
         },
         length: settings.context,
         targets: Targets::Classes(vec![0; texts.len()]),
-    })
+    };
+    Ok((set, notes))
 }
 
 #[cfg(test)]
@@ -370,6 +395,32 @@ mod tests {
             told.contains("line 3") && told.contains("column text"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn texts_to_predict_are_cut_and_padded_and_empty_ones_are_refused() {
+        let mut settings = DataSettings {
+            context: 2,
+            ..DataSettings::default()
+        };
+        let texts = |texts: &[&str]| -> Vec<(String, String)> {
+            let named = |(i, text): (usize, &&str)| (format!("text {i}"), text.to_string());
+            texts.iter().enumerate().map(named).collect()
+        };
+        assert!(read_texts(&texts(&["ab"]), &settings).is_err());
+        settings.learned_tokenizer(["ab"].into_iter());
+        let (set, notes) = read_texts(&texts(&["ab", "b", "aba", "?"]), &settings).unwrap();
+        let Rows::Tokens { tokens, .. } = &set.rows else {
+            panic!("tokens");
+        };
+        assert_eq!(tokens, &[2, 3, 3, PADDING, 2, 3, 1, PADDING]);
+        assert_eq!(notes.len(), 2);
+        assert!(notes[0].contains("text 2 has 3 tokens"), "{notes:?}");
+        assert!(notes[1].contains("text 3 holds nothing"), "{notes:?}");
+        let told = read_texts(&texts(&["a", ""]), &settings)
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("text 1 is an empty text"), "{told}");
     }
 
     #[test]
