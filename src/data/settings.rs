@@ -75,8 +75,9 @@ pub struct DataSettings {
     pub tokens: TokenKind,
     /// Texts: the most tokens that a tokenizer of words or byte pairs learns.
     pub vocabulary: usize,
-    /// Texts and series: tokens, or rows, of a sample.
-    pub context: usize,
+    /// Texts and series: tokens, or rows, of a sample; what the model takes of a text, else 128, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
     /// Texts and series: tokens, or rows, from one training sample to the next. If absent, 1 of a series, and samples of a
     /// text begin anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +137,7 @@ impl Default for DataSettings {
             text: None,
             tokens: TokenKind::Characters,
             vocabulary: 8192,
-            context: 128,
+            context: None,
             stride: None,
             horizon: 1,
             targets: Vec::new(),
@@ -181,7 +182,7 @@ impl DataSettings {
                 "data.folds must be at least 2, and data.fold from 1 to that".to_string(),
             );
         }
-        let counts = [self.context, self.horizon, self.stride.unwrap_or(1)];
+        let counts = [self.context(), self.horizon, self.stride.unwrap_or(1)];
         if counts.iter().any(|n| !(1..=1 << 20).contains(n)) || self.vocabulary > 1 << 20 {
             return wrong("data.context, data.horizon, data.stride and data.vocabulary must be from 1 to 1048576".to_string());
         }
@@ -195,6 +196,11 @@ impl DataSettings {
     /// The share of the samples that becomes a test part.
     pub(super) fn test_share(&self) -> f64 {
         self.test_share.unwrap_or(0.2)
+    }
+
+    /// Tokens, or rows, of a sample.
+    pub fn context(&self) -> usize {
+        self.context.unwrap_or(128)
     }
 
     /// Takes a source that is a path as relative to `folder`.

@@ -62,10 +62,10 @@ impl<'e> Generator<'e> {
         if !settings.data.classes.is_empty() {
             return Err(no_language("it tells texts apart"));
         }
-        let &[context] = &network.spec.input[..] else {
-            return Err(no_language("it does not take tokens"));
-        };
-        if network.classes != tokenizer.vocabulary() {
+        let input = network.spec.input.tokens().filter(|_| network.per_token);
+        let input = input.ok_or_else(|| no_language("it gives no logits for every token"))?;
+        let context = input.tokens;
+        if network.classes < tokenizer.vocabulary() {
             return Err(Error::Config(format!(
                 "model {name} gives {} numbers for a token, but its tokenizer has {} tokens: model and tokenizer.json are of \
                  different runs",
@@ -162,7 +162,8 @@ impl<'e> Generator<'e> {
         let first = tokenizer.first_token() as usize;
         for _ in 0..count {
             let logits = self.logits(&tokens)?;
-            let token = sampling.choose(&logits, first, &mut stream)?;
+            let known = &logits[..tokenizer.vocabulary()];
+            let token = sampling.choose(known, first, &mut stream)?;
             tokens.push(token);
             if tokens.len() > self.context {
                 tokens.remove(0);

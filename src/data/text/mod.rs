@@ -110,7 +110,7 @@ pub(super) fn load_text(
         parts[1] = Some((train.split_off(at), file.clone()));
     }
     let tokenizer = settings.learned_tokenizer([train.as_str()].into_iter());
-    let context = settings.context;
+    let context = settings.context();
     let windows = |text: &str, path: &Path, stride: Option<usize>| -> Result<RowSet, DataError> {
         let mut tokens = Vec::new();
         tokenizer.encoder().encode(text, &mut tokens);
@@ -215,20 +215,20 @@ pub(super) fn load_table(
         for index in kept {
             own.clear();
             encoder.encode(texts[index].1, &mut own);
-            cut += usize::from(own.len() > settings.context);
-            own.resize(settings.context, PADDING);
+            cut += usize::from(own.len() > settings.context());
+            own.resize(settings.context(), PADDING);
             tokens.extend_from_slice(&own);
             classes.push(labels[index]);
             count += 1;
         }
         Samples::from(RowSet {
-            starts: (0..count).map(|i| i * settings.context as u32).collect(),
+            starts: (0..count).map(|i| i * settings.context() as u32).collect(),
             random_starts: false,
             rows: Rows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
             },
-            length: settings.context,
+            length: settings.context(),
             targets: Targets::Classes(classes),
         })
     };
@@ -252,7 +252,7 @@ pub(super) fn load_table(
     if cut > 0 {
         dataset.notes.push(format!(
             "{cut} texts are longer than the context of {} tokens: their ends are left out",
-            settings.context
+            settings.context()
         ));
     }
     Ok(dataset)
@@ -270,7 +270,7 @@ pub fn read_texts(
     let tokenizer = settings.tokenizer.as_ref();
     let tokenizer = tokenizer
         .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it anew"))?;
-    let (mut encoder, context) = (tokenizer.encoder(), settings.context);
+    let (mut encoder, context) = (tokenizer.encoder(), settings.context());
     let (mut tokens, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for (name, text) in texts {
         own.clear();
@@ -296,14 +296,14 @@ pub fn read_texts(
     }
     let set = RowSet {
         starts: (0..texts.len() as u32)
-            .map(|i| i * settings.context as u32)
+            .map(|i| i * settings.context() as u32)
             .collect(),
         random_starts: false,
         rows: Rows::Tokens {
             tokens,
             vocabulary: tokenizer.vocabulary(),
         },
-        length: settings.context,
+        length: settings.context(),
         targets: Targets::Classes(vec![0; texts.len()]),
     };
     Ok((set, notes))
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn a_text_gives_windows_and_its_end_is_the_test_part() {
         let mut settings = DataSettings {
-            context: 4,
+            context: Some(4),
             ..DataSettings::default()
         };
         let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
         let mut settings = DataSettings {
-            context: 3,
+            context: Some(3),
             tokens: TokenKind::Words,
             test_share: Some(0.5),
             ..DataSettings::default()
@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn texts_to_predict_are_cut_and_padded_and_empty_ones_are_refused() {
         let mut settings = DataSettings {
-            context: 2,
+            context: Some(2),
             ..DataSettings::default()
         };
         let texts = |texts: &[&str]| -> Vec<(String, String)> {
@@ -432,7 +432,7 @@ mod tests {
             source: dir.display().to_string(),
             tokens: TokenKind::Words,
             vocabulary: 5000,
-            context: 64,
+            context: Some(64),
             ..DataSettings::default()
         };
         let set = crate::data::load(&mut settings, 1).unwrap();
