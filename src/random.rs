@@ -60,6 +60,10 @@ pub enum Purpose {
     Split = 16,
     /// How much of each picture is mixed with another's; index: the step.
     Mix = 17,
+    /// Where training samples begin that may begin anywhere; index: the epoch.
+    Starts = 18,
+    /// The tokens of a generated text.
+    Generation = 19,
 }
 
 impl Purpose {

@@ -43,9 +43,12 @@ pub struct Settings {
     pub adapter: Option<String>,
     /// Passes over the training set.
     pub epochs: u32,
-    /// Stop after so many steps, whatever the epochs say.
+    /// Steps of the run, in place of epochs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
+    /// Steps of an epoch, after which the run is evaluated and written down; as many as the training set has if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps_per_epoch: Option<usize>,
     /// Samples in a step.
     pub batch: usize,
     /// Whether every epoch visits the samples in an order of its own.
@@ -86,6 +89,7 @@ impl Default for Settings {
             adapter: None,
             epochs: 3,
             steps: None,
+            steps_per_epoch: None,
             batch: 128,
             shuffle: true,
             label_smoothing: 0.0,
@@ -169,6 +173,12 @@ impl Settings {
         {
             return wrong("steps must be at least 1 and below 2^63");
         }
+        let samples = self.steps_per_epoch.map(|n| n.saturating_mul(self.batch));
+        if samples.is_some_and(|samples| !(1..=LARGEST_COUNT).contains(&samples)) {
+            return wrong(&format!(
+                "steps_per_epoch must be at least 1, and its samples at most {LARGEST_COUNT}"
+            ));
+        }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return wrong("label_smoothing must be at least 0 and below 1");
         }
@@ -198,20 +208,27 @@ impl Settings {
         };
     }
 
-    /// Loads the data set and resolves what the settings left to it: the size of images, mean, standard deviation, names of
+    /// Loads the data set and resolves what the settings left to it: the size of images, the model's input, mean, standard deviation, names of
     /// classes.
     ///
     /// # Errors
     /// If the data can't be read, or does not fit the settings.
     pub fn load_data(&mut self) -> Result<Dataset<Samples>> {
-        if let &[height, width, channels] = &self.model.input[..] {
+        if let Some([height, width, channels]) = self.model.input.image() {
             self.data.size.get_or_insert([height, width]);
             self.data.channels.get_or_insert(channels);
         }
-        let dataset = data::load(&mut self.data, self.seed)?;
-        if self.model.input.is_empty() {
-            self.model.input = dataset.train.shape();
+        if let Some(input) = self.model.input.tokens() {
+            let context = *self.data.context.get_or_insert(input.tokens);
+            if context != input.tokens && !input.auto {
+                return Err(Error::Config(format!(
+                    "model {} takes {} tokens but data.context is {context}; make them the same, or leave data.context out",
+                    self.model.name, input.tokens
+                )));
+            }
         }
+        let dataset = data::load(&mut self.data, self.seed)?;
+        self.model.input = self.model.input.resolved(&dataset.train);
         // What the run writes down must be found from any other folder too.
         self.data.make_absolute();
         self.data.learn(&dataset)?;

@@ -40,7 +40,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     told.iter().chain(&dataset.notes).for_each(note);
     let noun = dataset.test.noun();
     let labels = dataset.test.labels().map(<[u32]>::to_vec);
-    let perplexity = dataset.test.vocabulary().is_some() && labels.is_none();
     let mut session = Session::evaluation(&engine, settings, network, dataset.test)?;
     let mut logits: Vec<f32> = Vec::new();
     // The area under the curve needs the scores of all samples at once.
@@ -56,13 +55,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         mean_area_under_curve(&logits, classes, &labels)
     });
     let name = test.measure.name();
+    let perplexity = test.measure.perplexity(test.loss);
     if args.json {
         let mut line = details.to_json();
         line["test_loss"] = test.loss.into();
         line[format!("test_{name}")] = test.score.into();
         line["count"] = test.count.into();
         line["auc"] = area.into();
-        line["perplexity"] = perplexity.then(|| test.loss.exp()).into();
+        line["perplexity"] = perplexity.into();
         print_line(line)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -74,8 +74,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         dataset.name,
         engine.name()
     ))?;
-    if perplexity {
-        print_line(format_args!("perplexity {:.3}", test.loss.exp()))?;
+    if let Some(perplexity) = perplexity {
+        print_line(format_args!("perplexity {perplexity:.3}"))?;
     }
     if test.measure == Measure::MeanAbsoluteError {
         print_line(format_args!(

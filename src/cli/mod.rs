@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod devices;
 mod eval;
+mod generate;
 mod models;
 mod plan;
 mod predict;
@@ -39,8 +40,10 @@ enum Command {
     Train(Box<train::Args>),
     /// Measure a trained run on its test set
     Eval(eval::Args),
-    /// Classify image files with a trained run
+    /// Classify image files, rows of a table or texts with a trained run, or forecast a series
     Predict(predict::Args),
+    /// Write text with a run that learned from a text
+    Generate(generate::Args),
     /// Look at data: what it holds, and a contact sheet
     Data(data::Args),
     /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference (with --device cpu, the gradients alone)
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Generate(args) => generate::run(args),
         Command::Data(args) => data::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
@@ -170,17 +174,17 @@ fn settings_of(what: &str) -> wgrad::Result<Settings> {
 /// `most_bytes` at once.
 fn graph_of(settings: &Settings, training: bool, most_bytes: u64) -> wgrad::Result<Graph> {
     let network = Network::new(settings.model.clone())?;
-    let channels = network.spec.input.last().copied().unwrap_or(1);
+    let channels = network.spec.input.channels();
     let mut settings = settings.clone();
     settings.data.mean.get_or_insert(vec![0.0; channels]);
     settings.data.std.get_or_insert(vec![1.0; channels]);
     let set = if training { "train" } else { "test" };
     // A set that does not fit is streamed, with room for one batch.
-    let sample_bytes: usize = network.spec.input.iter().product();
+    let sample_bytes: usize = network.spec.input.sample().iter().product();
     let all = settings.data.train.max(settings.batch);
     let fits = (all as u64).saturating_mul(sample_bytes as u64) <= most_bytes;
     let samples = if fits { all } else { settings.batch };
-    let shape = DataShape::images_of(set, samples, settings.batch, network.spec.input.clone());
+    let shape = DataShape::of_model(set, samples, settings.batch, &network);
     if training {
         training_graph(&network, &settings, &shape)
     } else {

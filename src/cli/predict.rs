@@ -1,7 +1,7 @@
 //! `wgrad predict`
 
 use super::{DeviceArgs, RunArg, note, print_line};
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,9 +18,12 @@ use wgrad::train::{RunFolder, Session, open_engine};
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others), or for a run that learned from a table or a series one CSV file, or from texts text files
-    #[arg(value_name = "FILE", required = true)]
+    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others), or for a run that learned from a table or a series one CSV file, or from texts text files, `-` for one text a line of standard input
+    #[arg(value_name = "FILE", required_unless_present = "text")]
     files: Vec<PathBuf>,
+    /// A text to classify; may be given several times
+    #[arg(long, value_name = "TEXT", conflicts_with = "files")]
+    text: Vec<String>,
     /// Classes to show for each image or row
     #[arg(long, default_value_t = 3)]
     top: usize,
@@ -34,17 +37,32 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// What stands for standard input in place of a file.
+const STDIN: &str = "-";
+
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, mut settings) = RunFolder::open(&args.run.run)?;
     settings.init = Some(folder.model_path());
     args.device.clone().apply(&mut settings);
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
+    let learned_texts = settings.data.tokenizer.is_some();
+    if learned_texts && settings.data.classes.is_empty() {
+        let told = format!(
+            "{} was trained to write text, not to tell it apart; use `wgrad generate`",
+            args.run.run.display()
+        );
+        return Err(Error::Config(told).into());
+    }
+    if !learned_texts && !args.text.is_empty() {
+        let told = "this run did not learn from texts; name files in place of --text";
+        return Err(Error::Config(told.to_string()).into());
+    }
     let series = settings.data.format == Some(Format::Series);
     let (names, set) = match (series, settings.data.columns.is_empty()) {
         (true, _) => window(&args, &settings)?,
         (false, false) => rows(&args, &settings)?,
-        _ if settings.data.tokenizer.is_some() => texts(&args, &settings)?,
+        _ if learned_texts => texts(&args, &settings)?,
         _ => pictures(&args, &network, &settings)?,
     };
     let data = settings.data.clone();
@@ -81,7 +99,7 @@ fn pictures(
     network: &Network,
     settings: &Settings,
 ) -> anyhow::Result<(Vec<String>, Samples)> {
-    let &[height, width, channels] = &network.spec.input[..] else {
+    let Some([height, width, channels]) = network.spec.input.image() else {
         return Err(
             Error::Config(format!("model {} does not take images", network.spec.name)).into(),
         );
@@ -139,17 +157,32 @@ fn window(args: &Args, settings: &Settings) -> anyhow::Result<(Vec<String>, Samp
     Ok((vec![path.display().to_string()], set.into()))
 }
 
-/// Files of text, one sample each.
+/// Texts as they were given, files of one text each, or the lines of standard input.
 fn texts(args: &Args, settings: &Settings) -> anyhow::Result<(Vec<String>, Samples)> {
-    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(Error::io("read", path));
-    let texts = args
-        .files
-        .iter()
-        .map(read)
-        .collect::<Result<Vec<String>, Error>>()?;
-    let set = read_texts(&texts, &settings.data).map_err(Error::from)?;
-    let names = args.files.iter().map(|path| path.display().to_string());
-    Ok((names.collect(), set.into()))
+    let given = args.text.iter().zip(1..);
+    let mut texts: Vec<(String, String)> = given
+        .map(|(text, n)| (format!("text {n}"), text.clone()))
+        .collect();
+    let mut names = args.text.clone();
+    for path in &args.files {
+        if path.as_os_str() == STDIN {
+            for (line, n) in std::io::stdin().lines().zip(1..) {
+                let line = line.context("cannot read standard input")?;
+                names.push(line.clone());
+                texts.push((format!("line {n} of standard input"), line));
+            }
+            continue;
+        }
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        names.push(path.display().to_string());
+        texts.push((path.display().to_string(), text));
+    }
+    if texts.is_empty() {
+        return Err(Error::Config("standard input has no line to classify".to_string()).into());
+    }
+    let (set, notes) = read_texts(&texts, &settings.data).map_err(Error::from)?;
+    notes.iter().for_each(note);
+    Ok((names, set.into()))
 }
 
 /// A line for each row that is predicted, in the units of the columns.
@@ -204,7 +237,11 @@ fn tell_classes(
             .iter()
             .map(|&index| json!({"class": class(index), "probability": probabilities[index]}))
             .collect();
-        return print_line(json!({"file": name, "top": top}));
+        // A text that was given as such is its own name.
+        let is_file =
+            args.text.is_empty() && args.files.iter().all(|path| path.as_os_str() != STDIN);
+        let key = if is_file { "file" } else { "text" };
+        return print_line(json!({key: name, "top": top}));
     }
     let top: Vec<String> = order
         .iter()

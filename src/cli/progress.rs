@@ -11,13 +11,12 @@ use wgrad::train::{EpochReport, Observer, StepReport, epoch_line};
 pub(super) struct Progress {
     json: bool,
     bar: Option<ProgressBar>,
-    epochs: u32,
     last_line: Instant,
     first_step: Option<Instant>,
 }
 
 impl Progress {
-    pub(super) fn new(json: bool, epochs: u32) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         let bar = (!json && std::io::stderr().is_terminal()).then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
@@ -30,7 +29,6 @@ impl Progress {
         Progress {
             json,
             bar,
-            epochs,
             last_line: Instant::now(),
             first_step: None,
         }
@@ -79,7 +77,7 @@ impl Observer for Progress {
             )
         };
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("epoch {}/{}", r.epoch, self.epochs));
+            bar.set_prefix(format!("epoch {}/{}", r.epoch, r.epochs));
             bar.set_length(r.steps);
             bar.set_position(r.step);
             bar.set_message(text());
@@ -88,7 +86,7 @@ impl Observer for Progress {
             self.say(&format!(
                 "epoch {}/{}  step {}/{}  {}",
                 r.epoch,
-                self.epochs,
+                r.epochs,
                 r.step,
                 r.steps,
                 text()
@@ -105,10 +103,12 @@ impl Observer for Progress {
         }
         let measure = r.test.measure;
         let name = measure.name();
+        let perplexity = measure.perplexity(r.test.loss);
+        let perplexity = perplexity.map_or(String::new(), |p| format!("  perplexity {p:.3}"));
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}  {name} {}  test loss {:.4}  test {name} {}  {:.0} samples/s  {}",
+            "epoch {}/{}  loss {:.4}  {name} {}  test loss {:.4}{perplexity}  test {name} {}  {:.0} samples/s  {}",
             r.epoch,
-            self.epochs,
+            r.epochs,
             r.train_loss,
             measure.show(r.train_score),
             r.test.loss,

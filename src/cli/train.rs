@@ -6,7 +6,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::nn::Network;
+use wgrad::nn::{InputSpec, Network};
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};
 use wgrad::train::{Evaluation, RunFolder, Session, check_fit, open_engine};
@@ -28,9 +28,12 @@ pub(super) struct Args {
     /// Passes over the training set
     #[arg(long, allow_negative_numbers = true)]
     epochs: Option<u32>,
-    /// Stop after this many steps
+    /// Steps of the run, in place of epochs
     #[arg(long, allow_negative_numbers = true)]
     steps: Option<u64>,
+    /// Steps of an epoch, after which the run is evaluated and written down [default: as many as the training set has]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    steps_per_epoch: Option<usize>,
     /// Samples in a step
     #[arg(long, allow_negative_numbers = true)]
     batch: Option<usize>,
@@ -61,7 +64,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with a run that was stopped, or add epochs to one that ended
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
     #[arg(long)]
@@ -89,8 +92,8 @@ impl Args {
             settings.set_source(source.clone());
         }
         settings.data.target = self.target.clone().or(settings.data.target);
-        settings.epochs = self.epochs.unwrap_or(settings.epochs);
-        settings.steps = self.steps.or(settings.steps);
+        self.set_length(&mut settings);
+        settings.steps_per_epoch = self.steps_per_epoch.or(settings.steps_per_epoch);
         settings.batch = self.batch.unwrap_or(settings.batch);
         settings.seed = self.seed.unwrap_or(settings.seed);
         settings.shuffle &= !self.no_shuffle;
@@ -98,6 +101,14 @@ impl Args {
         settings.out = self.out.clone().or(settings.out);
         self.device.clone().apply(&mut settings);
         Ok(settings)
+    }
+
+    /// How long to train. Who asks for epochs does not want the steps that the settings say.
+    fn set_length(&self, settings: &mut Settings) {
+        settings.steps = self
+            .steps
+            .or(settings.steps.filter(|_| self.epochs.is_none()));
+        settings.epochs = self.epochs.unwrap_or(settings.epochs);
     }
 }
 
@@ -114,11 +125,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
     let (folder, mut settings) = RunFolder::open(path)?;
-    // Who asks for epochs no longer wants the run to end at the steps that were asked for before.
-    settings.steps = args
-        .steps
-        .or(settings.steps.filter(|_| args.epochs.is_none()));
-    settings.epochs = args.epochs.unwrap_or(settings.epochs);
+    args.set_length(&mut settings);
     args.device.clone().apply(&mut settings);
     train(args, settings, Some(folder)).map(|_| ())
 }
@@ -170,7 +177,7 @@ fn train(
     let checkpoint = resumed.as_ref().map(RunFolder::latest_checkpoint);
     let checkpoint = checkpoint.transpose()?;
     // A model whose input is its own is checked before data are read, which can take long.
-    if !settings.model.input.is_empty() {
+    if settings.model.input != InputSpec::Auto {
         Network::new(settings.model.clone())?;
     }
     let dataset = settings.load_data()?;
@@ -179,7 +186,7 @@ fn train(
     let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
     let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
     let noun = dataset.train.noun();
-    let mut progress = Progress::new(args.json, settings.epochs);
+    let mut progress = Progress::new(args.json);
     told.iter().chain(&dataset.notes).for_each(note);
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} test {noun}, {}",
@@ -201,9 +208,8 @@ fn train(
             folder.forget_after(epoch)?;
             if session.is_done() {
                 note(format_args!(
-                    "nothing is left to do in {}: its {} epochs, or the steps asked for, are done; ask for more with --epochs",
-                    folder.path.display(),
-                    settings.epochs
+                    "nothing is left to do in {}: the epochs or steps asked for are done; ask for more with --epochs or --steps",
+                    folder.path.display()
                 ));
             } else {
                 folder.write_settings(&settings)?;
@@ -219,6 +225,7 @@ fn train(
     }
     let test = outcome?;
     let seconds = start.elapsed().as_secs_f64();
+    let perplexity = test.measure.perplexity(test.loss);
     if args.json {
         let mut line = json!({
             "event": "done",
@@ -230,10 +237,16 @@ fn train(
             "peak_gpu_bytes": session.peak_bytes(),
         });
         line[format!("test_{}", test.measure.name())] = test.score.into();
+        if let Some(perplexity) = perplexity {
+            line["test_perplexity"] = perplexity.into();
+        }
         print_line(line)?;
     } else {
+        let language = perplexity.map_or(String::new(), |perplexity| {
+            format!("loss {:.4}, perplexity {perplexity:.3}, ", test.loss)
+        });
         print_line(format_args!(
-            "test {} {} of {} {noun} after {}; run in {}",
+            "test {language}{} {} of {} {noun} after {}; run in {}",
             test.measure.name(),
             test.measure.show(test.score),
             test.count,

@@ -133,6 +133,9 @@ pub fn load(settings: &mut DataSettings, seed: u64) -> Result<Dataset<Samples>> 
         Some(format) => format,
         None => detect(&source)?,
     };
+    if format == Format::Text {
+        settings.test_share.get_or_insert(0.1);
+    }
     let found = |found: Found| -> Result<Dataset<Samples>> {
         let Found {
             parts,

@@ -25,14 +25,14 @@ pub use digits::digits;
 pub use error::DataError;
 pub use idx::load_idx_dir;
 pub use load::{Format, detect, load};
-pub use order::{sequential, shuffled};
+pub use order::{random_starts, sequential, shuffled};
 pub use picture::{Fit, PictureShape, read_picture};
 pub use samples::{RowSet, Rows, Samples, Targets};
 pub use series::{read_last_window, target_scales};
 pub use settings::DataSettings;
 pub use sheet::{contact_sheet, save_sheet};
 pub use table::{Column, ColumnKind, Scale, TargetKind, read_rows};
-pub use text::{Encoder, PADDING, TokenKind, Tokenizer, read_texts};
+pub use text::{Decoder, Encoder, PADDING, TokenKind, Tokenizer, read_texts};
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;

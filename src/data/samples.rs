@@ -18,6 +18,9 @@ pub struct RowSet {
     pub rows: Rows,
     /// First row of each sample.
     pub starts: Vec<u32>,
+    /// Whether training that shuffles begins its samples anywhere in the rows, drawn anew every epoch, in place of at
+    /// `starts`: as many as these are.
+    pub random_starts: bool,
     /// Rows of a sample: 1 for tables.
     pub length: usize,
     /// What is to be learned.
@@ -133,6 +136,17 @@ impl Samples {
         }
     }
 
+    /// Whether the token after each is to be predicted.
+    pub fn predicts_next(&self) -> bool {
+        matches!(
+            self,
+            Samples::Rows(RowSet {
+                targets: Targets::NextToken,
+                ..
+            })
+        )
+    }
+
     /// Outputs that a model needs of its own: the numbers to predict, or the tokens to choose from.
     pub fn outputs(&self) -> Option<usize> {
         match self {
@@ -178,6 +192,7 @@ impl Samples {
                 Samples::Rows(RowSet {
                     rows: set.rows.clone(),
                     starts: kept(&set.starts),
+                    random_starts: set.random_starts,
                     length: set.length,
                     targets: match &set.targets {
                         Targets::Classes(labels) => Targets::Classes(kept(labels)),
@@ -284,6 +299,7 @@ mod tests {
                 columns: 2,
             },
             starts: vec![0, 1, 2],
+            random_starts: false,
             length: 1,
             targets: Targets::Classes(vec![0, 1, 0]),
         }

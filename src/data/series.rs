@@ -37,7 +37,7 @@ pub(super) fn load(
         .chunks_exact(width)
         .flat_map(|row| predicted.iter().map(|&place| row[place]))
         .collect();
-    let (context, horizon) = (settings.context, settings.horizon);
+    let (context, horizon) = (settings.context(), settings.horizon);
     let set = |part: &Range<usize>, stride: usize| -> Result<Option<Samples>, DataError> {
         if part.is_empty() {
             return Ok(None);
@@ -62,6 +62,7 @@ pub(super) fn load(
                     columns: width,
                 },
                 starts: starts.map(|start| start as u32).collect(),
+                random_starts: false,
                 length: context,
                 targets: Targets::Values {
                     values: targets.clone(),
@@ -89,7 +90,7 @@ fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], 
         return Ok([0..rows, 0..0, 0..rows]);
     }
     let [train, validation, test] = settings.parts.unwrap_or_else(|| {
-        let test = (rows as f64 * settings.test_share).round() as usize;
+        let test = (rows as f64 * settings.test_share()).round() as usize;
         let validation = test / 2;
         [rows.saturating_sub(test + validation), validation, test]
     });
@@ -172,7 +173,7 @@ fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize
 pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, DataError> {
     let table = Table::read(path, settings.header)?;
     let values = encode_columns(&table, &settings.columns, path)?;
-    let (rows, context, columns) = (table.rows.len(), settings.context, settings.columns.len());
+    let (rows, context, columns) = (table.rows.len(), settings.context(), settings.columns.len());
     if rows < context {
         return Err(DataError::unusable(
             path,
@@ -191,6 +192,7 @@ pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, 
             columns,
         },
         starts: vec![0],
+        random_starts: false,
         length: context,
         targets: Targets::Values {
             values: vec![0.0; (context + settings.horizon) * predicted],
@@ -239,7 +241,7 @@ mod tests {
 
     fn settings() -> DataSettings {
         DataSettings {
-            context: 3,
+            context: Some(3),
             horizon: 2,
             parts: Some([10, 4, 6]),
             targets: vec!["b".to_string()],
@@ -278,7 +280,7 @@ mod tests {
             "{told}"
         );
         let long = &mut DataSettings {
-            context: 9,
+            context: Some(9),
             ..settings()
         };
         assert!(loaded(&ramp(20), long).unwrap_err().contains("takes 11"));
@@ -305,7 +307,7 @@ mod tests {
             return;
         };
         let mut settings = DataSettings {
-            context: 96,
+            context: Some(96),
             horizon: 96,
             parts: Some([8640, 2880, 2880]),
             ..DataSettings::default()
@@ -324,7 +326,7 @@ mod tests {
         let airline = load(
             &dir.join("airline-passengers.csv"),
             &mut DataSettings {
-                context: 12,
+                context: Some(12),
                 ..DataSettings::default()
             },
         );

@@ -28,8 +28,10 @@ pub struct DataSettings {
     pub test: usize,
     /// The part that accuracy is measured on.
     pub evaluate: Part,
-    /// Sources without a test part of their own: the share of the samples that becomes one, by the seed.
-    pub test_share: f64,
+    /// Sources without a test part of their own: the share of the samples that becomes one, by the seed; a fifth if absent,
+    /// of a text its last tenth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_share: Option<f64>,
     /// Takes the place of parts: the samples are dealt to so many folds, and one of them is the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
@@ -73,10 +75,11 @@ pub struct DataSettings {
     pub tokens: TokenKind,
     /// Texts: the most tokens that a tokenizer of words or byte pairs learns.
     pub vocabulary: usize,
-    /// Texts and series: tokens, or rows, of a sample.
-    pub context: usize,
-    /// Texts and series: tokens, or rows, from one training sample to the next; the context of a text, 1 of a series, if
-    /// absent.
+    /// Texts and series: tokens, or rows, of a sample; what the model takes of a text, else 128, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
+    /// Texts and series: tokens, or rows, from one training sample to the next. If absent, 1 of a series, and samples of a
+    /// text begin anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
     /// Series: rows to predict after a sample.
@@ -118,7 +121,7 @@ impl Default for DataSettings {
             train: 12_000,
             test: 2_000,
             evaluate: Part::Test,
-            test_share: 0.2,
+            test_share: None,
             folds: None,
             fold: 1,
             unsplit: false,
@@ -134,7 +137,7 @@ impl Default for DataSettings {
             text: None,
             tokens: TokenKind::Characters,
             vocabulary: 8192,
-            context: 128,
+            context: None,
             stride: None,
             horizon: 1,
             targets: Vec::new(),
@@ -168,7 +171,7 @@ impl DataSettings {
                 "data.train and data.test must be from 1 to {MOST_DIGITS}"
             ));
         }
-        if !(self.test_share > 0.0 && self.test_share < 1.0) {
+        if !(self.test_share() > 0.0 && self.test_share() < 1.0) {
             return wrong("data.test_share must be above 0 and below 1".to_string());
         }
         if self
@@ -179,7 +182,7 @@ impl DataSettings {
                 "data.folds must be at least 2, and data.fold from 1 to that".to_string(),
             );
         }
-        let counts = [self.context, self.horizon, self.stride.unwrap_or(1)];
+        let counts = [self.context(), self.horizon, self.stride.unwrap_or(1)];
         if counts.iter().any(|n| !(1..=1 << 20).contains(n)) || self.vocabulary > 1 << 20 {
             return wrong("data.context, data.horizon, data.stride and data.vocabulary must be from 1 to 1048576".to_string());
         }
@@ -188,6 +191,16 @@ impl DataSettings {
             return wrong("data.size must be from 1 to 4096".to_string());
         }
         Ok(())
+    }
+
+    /// The share of the samples that becomes a test part.
+    pub(super) fn test_share(&self) -> f64 {
+        self.test_share.unwrap_or(0.2)
+    }
+
+    /// Tokens, or rows, of a sample.
+    pub fn context(&self) -> usize {
+        self.context.unwrap_or(128)
     }
 
     /// Takes a source that is a path as relative to `folder`.

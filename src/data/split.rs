@@ -31,7 +31,7 @@ pub(super) fn held_out(labels: &[u32], settings: &DataSettings, seed: u64) -> Ve
             }
             None => {
                 let most = members.len().saturating_sub(1);
-                let wanted = (members.len() as f64 * settings.test_share).round() as usize;
+                let wanted = (members.len() as f64 * settings.test_share()).round() as usize;
                 for &index in &members[..wanted.clamp(most.min(1), most)] {
                     test[index] = true;
                 }
@@ -71,7 +71,7 @@ mod tests {
 
     fn shared(labels: &[u32], test_share: f64) -> Vec<bool> {
         let settings = DataSettings {
-            test_share,
+            test_share: Some(test_share),
             ..DataSettings::default()
         };
         held_out(labels, &settings, 3)

@@ -2,7 +2,7 @@
 
 use super::engine::{Engine, Memory};
 use super::graphs::DataShape;
-use super::source::{self, HostBatch, Stream};
+use super::source::{self, HostBatch, Pass, Stream};
 use crate::cpu::Tensor;
 use crate::data::Samples;
 use crate::error::Result;
@@ -21,8 +21,8 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Begins a pass over the set's samples in `order`: a set that is on the device is told the order; for a streamed one,
-    /// starts the thread that reads them, after the first `skipped`.
+    /// Begins `pass` over the set's samples: a set that is on the device is told of it; for a streamed one, starts the thread
+    /// that reads them, after the first `skipped`.
     ///
     /// # Errors
     /// If the device failed.
@@ -30,16 +30,18 @@ impl Loaded {
         &self,
         engine: &Engine,
         memory: &mut Memory,
-        mut order: Vec<u32>,
+        pass: Pass,
         skipped: usize,
     ) -> Result<Option<Stream>> {
         if self.streamed {
-            order.drain(..skipped);
-            let stream = Stream::new(self.set.clone(), order, self.shape.batch);
+            let stream = Stream::new(self.set.clone(), pass, skipped, self.shape.batch);
             return Ok(Some(stream));
         }
-        let order = Tensor::index([order.len()], order);
-        memory.set(engine, &self.order, &order)?;
+        let index = |values: Vec<u32>| Tensor::index([values.len()], values);
+        memory.set(engine, &self.order, &index(pass.order))?;
+        if let Some(starts) = pass.starts {
+            memory.set(engine, &self.shape.name("starts"), &index(starts))?;
+        }
         Ok(None)
     }
 

@@ -18,6 +18,7 @@ pub mod weights;
 
 pub use augment::AugmentSettings;
 pub use engine::{Engine, open_engine};
+pub(crate) use engine::{Memory, Runner};
 pub use fit::check_fit;
 pub use graphs::{DataShape, Layout, Target, evaluation_graph, training_graph};
 pub use metrics::{ClassScores, Details, area_under_curve, mean_area_under_curve};

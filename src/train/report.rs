@@ -44,13 +44,20 @@ pub(super) fn html(
     let _ = write!(page, "<title>{title}</title>\n<h1>{title}</h1>\n");
     let measure = match epochs.last() {
         Some(last) if last.get("test_mae").is_some() => Measure::MeanAbsoluteError,
+        Some(last) if last.get("test_perplexity").is_some() => Measure::TokenAccuracy,
         _ => Measure::Accuracy,
     };
     let [train, test] = ["train", "test"].map(|part| format!("{part}_{}", measure.name()));
     if let Some(last) = epochs.last() {
+        let loss = number(last, "test_loss");
+        let perplexity = measure
+            .perplexity(loss)
+            .map_or(String::new(), |perplexity| {
+                format!("loss <b>{loss:.4}</b> nats a token, perplexity <b>{perplexity:.3}</b>, ")
+            });
         let _ = writeln!(
             page,
-            "<p>Test {} <b>{}</b> after epoch {}, on {}.</p>",
+            "<p>Test {perplexity}{} <b>{}</b> after epoch {}, on {}.</p>",
             measure.name(),
             measure.show(number(last, &test)),
             last["epoch"],
@@ -256,6 +263,18 @@ mod tests {
         assert_eq!(page.matches("<circle").count(), 8);
         assert_eq!(page.matches("<tr><td>").count(), 2);
         assert!(!page.contains("NaN"));
+    }
+
+    #[test]
+    fn a_model_of_language_is_told_by_its_perplexity() {
+        let line = json!({
+            "epoch": 1, "train_loss": 2.0, "train_accuracy": 0.4, "test_loss": 1.0, "test_accuracy": 0.5,
+            "test_perplexity": 2.71, "samples_per_s": 1000.0, "seconds": 2.0,
+        });
+        let page = html("net", "a device", &[line], "", "seed = 1");
+        let told =
+            "Test loss <b>1.0000</b> nats a token, perplexity <b>2.718</b>, accuracy <b>50.00%</b>";
+        assert!(page.contains(told), "{page}");
     }
 
     #[test]

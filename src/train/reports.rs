@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum Measure {
     /// Share of right answers.
     Accuracy,
+    /// Share of tokens that were the likeliest: of models of language, whose loss is the cross-entropy of a token in nats.
+    TokenAccuracy,
     /// Mean distance of a number from what was to be predicted, in units of its deviation.
     MeanAbsoluteError,
 }
@@ -16,15 +18,21 @@ impl Measure {
     /// The word for people and for the keys of JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Measure::Accuracy => "accuracy",
+            Measure::Accuracy | Measure::TokenAccuracy => "accuracy",
             Measure::MeanAbsoluteError => "mae",
         }
+    }
+
+    /// The perplexity that goes with a loss in nats a token: between how many tokens, equally likely, a model of language
+    /// is undecided on average.
+    pub fn perplexity(self, loss: f64) -> Option<f64> {
+        (self == Measure::TokenAccuracy).then(|| loss.exp())
     }
 
     /// A score for people.
     pub fn show(self, score: f64) -> String {
         match self {
-            Measure::Accuracy => format!("{:.2}%", 100.0 * score),
+            Measure::Accuracy | Measure::TokenAccuracy => format!("{:.2}%", 100.0 * score),
             Measure::MeanAbsoluteError => format!("{score:.4}"),
         }
     }
@@ -35,6 +43,8 @@ impl Measure {
 pub struct StepReport {
     /// Epoch, from 1.
     pub epoch: u32,
+    /// Epochs that the run will have.
+    pub epochs: u32,
     /// Steps done in it.
     pub step: u64,
     /// Steps that it has.
@@ -56,6 +66,8 @@ pub struct StepReport {
 pub struct EpochReport {
     /// Epoch, from 1.
     pub epoch: u32,
+    /// Epochs that the run will have.
+    pub epochs: u32,
     /// Mean loss over the training samples, while they were learned.
     pub train_loss: f64,
     /// Score over them.
@@ -102,5 +114,8 @@ pub fn epoch_line(report: &EpochReport) -> serde_json::Value {
     });
     line[format!("train_{measure}")] = report.train_score.into();
     line[format!("test_{measure}")] = report.test.score.into();
+    if let Some(perplexity) = report.test.measure.perplexity(report.test.loss) {
+        line["test_perplexity"] = perplexity.into();
+    }
     line
 }

@@ -4,14 +4,14 @@ mod evaluate;
 
 use super::augment::Mix;
 use super::engine::{Engine, Memory, Runner};
-use super::fit::{check_fit, check_set, suggest_batch};
+use super::fit::{check_fit, check_set, samples_of_epoch, suggest_batch};
 use super::graphs::{METRICS, Target, details, evaluation_graph, training_graph};
 use super::loaded::{Loaded, load, placed};
 use super::pace::Pace;
 use super::reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
 use super::run_folder::RunFolder;
 use super::scalars::{Rows, StepInputs};
-use super::source;
+use super::source::Pass;
 use super::weights::{self, Checkpoint};
 use crate::cpu::Tensor;
 use crate::data::{Dataset, Samples};
@@ -40,7 +40,8 @@ pub struct Session<'e> {
     epoch: u32,
     step: u64,
     peak_bytes: u64,
-    train_samples: usize,
+    /// Training samples of an epoch.
+    epoch_samples: usize,
 }
 
 /// A step that is ready to run, the set that it reads, and its scalar inputs.
@@ -75,7 +76,8 @@ impl<'e> Session<'e> {
         network: Network,
         dataset: impl Into<Dataset<Samples>>,
     ) -> Result<Session<'e>> {
-        let dataset = dataset.into();
+        let mut dataset = dataset.into();
+        let epoch_samples = samples_of_epoch(&mut dataset.train, &settings)?;
         check_fit(&network, &dataset, &settings)?;
         let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
         let (shape, streamed) = placed(engine, &settings, "train", &train, settings.batch);
@@ -94,7 +96,7 @@ impl<'e> Session<'e> {
             session.memory.set(engine, &name, &Tensor::zeros(&ty))?;
             session.state.push(name);
         }
-        session.train_samples = data.set.len();
+        session.epoch_samples = epoch_samples;
         let stage = Stage::new(engine, &session.memory, &session.settings, graph, data)?;
         session.train = Some(stage);
         session.metrics = session.memory.readback(engine, &METRICS)?;
@@ -159,7 +161,7 @@ impl<'e> Session<'e> {
             epoch: 0,
             step: 0,
             peak_bytes: 0,
-            train_samples: 0,
+            epoch_samples: 0,
         })
     }
 
@@ -189,7 +191,8 @@ impl<'e> Session<'e> {
     /// What the scores in the reports are.
     pub fn measure(&self) -> Measure {
         match self.test.data.shape.target {
-            Target::Class | Target::NextToken => Measure::Accuracy,
+            Target::Class => Measure::Accuracy,
+            Target::NextToken => Measure::TokenAccuracy,
             Target::Values { .. } => Measure::MeanAbsoluteError,
         }
     }
@@ -263,7 +266,7 @@ impl<'e> Session<'e> {
         weights::save(path, &self.network, &values, self.step)
     }
 
-    /// Trains until the settings' epochs or steps are done. After every epoch `observer` is told, and `folder`, if there is
+    /// Trains until the settings' epochs, or steps, are done. After every epoch `observer` is told, and `folder`, if there is
     /// one, gets a checkpoint and the weights.
     ///
     /// # Errors
@@ -311,13 +314,12 @@ impl<'e> Session<'e> {
         format!("{} on {}", self.settings.model.name, data.display())
     }
 
-    /// Whether all epochs or steps of the settings are done.
+    /// Whether the epochs of the settings are done, or the steps where they say how many.
     pub fn is_done(&self) -> bool {
-        self.epoch >= self.settings.epochs || self.steps_are_done()
-    }
-
-    fn steps_are_done(&self) -> bool {
-        self.settings.steps.is_some_and(|steps| self.step >= steps)
+        match self.settings.steps {
+            Some(steps) => self.step >= steps,
+            None => self.epoch >= self.settings.epochs,
+        }
     }
 
     fn run_epoch(&mut self, observer: &mut dyn Observer) -> Result<EpochReport> {
@@ -342,6 +344,7 @@ impl<'e> Session<'e> {
         }
         Ok(EpochReport {
             epoch,
+            epochs: self.planned_epochs(),
             train_loss: totals.loss / count,
             train_score: totals.score / count,
             test,
@@ -357,13 +360,11 @@ impl<'e> Session<'e> {
         start: Instant,
     ) -> Result<Totals> {
         let Stage { runner, data, rows } = train;
-        let (engine, samples, batch) = (self.engine, data.set.len(), self.settings.batch);
-        let order = source::order(
-            samples,
-            self.settings.shuffle,
-            self.settings.seed,
-            self.epoch,
-        );
+        let (engine, samples, batch) = (self.engine, self.epoch_samples, self.settings.batch);
+        let pass = match self.settings.shuffle {
+            true => Pass::of_epoch(&data.set, self.settings.seed, self.epoch),
+            false => Pass::in_order(data.set.len()),
+        };
         // A run whose steps ended within an epoch goes on there.
         let full = self.steps_of_epoch();
         let first = self.step % full;
@@ -374,7 +375,7 @@ impl<'e> Session<'e> {
         );
         let skipped = first as usize * batch;
         zero_metrics(engine, &mut self.memory)?;
-        let stream = data.begin(engine, &mut self.memory, order, skipped)?;
+        let stream = data.begin(engine, &mut self.memory, pass, skipped)?;
         let planned = self.planned_steps();
         let mut pace = Pace::new(if data.streamed { 1 } else { runner.max_steps() });
         let mut asked: VecDeque<u64> = VecDeque::new();
@@ -438,13 +439,19 @@ impl<'e> Session<'e> {
 
     /// Steps of a whole epoch.
     fn steps_of_epoch(&self) -> u64 {
-        self.train_samples.div_ceil(self.settings.batch) as u64
+        self.epoch_samples.div_ceil(self.settings.batch) as u64
     }
 
     /// Steps that the whole run will have.
     fn planned_steps(&self) -> u64 {
         let all = u64::from(self.settings.epochs) * self.steps_of_epoch();
-        self.settings.steps.map_or(all, |steps| all.min(steps))
+        self.settings.steps.unwrap_or(all)
+    }
+
+    /// Epochs that the whole run will have, the last perhaps cut short.
+    fn planned_epochs(&self) -> u32 {
+        let epochs = self.planned_steps().div_ceil(self.steps_of_epoch().max(1));
+        u32::try_from(epochs).unwrap_or(u32::MAX)
     }
 
     fn read_totals(&self, samples: u64) -> Result<Totals> {
@@ -487,6 +494,7 @@ impl<'e> Session<'e> {
         let left = self.planned_steps().saturating_sub(self.step) + steps.saturating_sub(done.end);
         StepReport {
             epoch: self.epoch + 1,
+            epochs: self.planned_epochs(),
             step: done.end,
             steps,
             loss: totals.loss / count,

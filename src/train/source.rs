@@ -2,7 +2,7 @@
 
 use super::graphs::{DataShape, Layout, Target};
 use crate::cpu::Tensor;
-use crate::data::{RowSet, Rows, Samples, Targets, sequential, shuffled};
+use crate::data::{RowSet, Rows, Samples, Targets, random_starts, sequential, shuffled};
 use crate::error::{Error, Result};
 use std::sync::{Arc, mpsc};
 
@@ -22,12 +22,39 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
         .chain(last)
 }
 
-/// The order in which an epoch visits the samples.
-pub(super) fn order(samples: usize, shuffle: bool, seed: u64, epoch: u32) -> Vec<u32> {
-    if shuffle {
-        shuffled(samples, seed, epoch)
-    } else {
-        sequential(samples)
+/// Which samples a pass over a set visits, one after another.
+pub(super) struct Pass {
+    /// Their indices.
+    pub order: Vec<u32>,
+    /// First rows of the set's samples, where they are those of this pass alone.
+    pub starts: Option<Vec<u32>>,
+}
+
+impl Pass {
+    /// All samples of a set of `samples` as they come.
+    pub fn in_order(samples: usize) -> Pass {
+        Pass {
+            order: sequential(samples),
+            starts: None,
+        }
+    }
+
+    /// Those of an epoch: all of `set` in an order of the epoch's own, or as many that begin anywhere in its rows.
+    pub fn of_epoch(set: &Samples, seed: u64, epoch: u32) -> Pass {
+        match set {
+            Samples::Rows(rows) if rows.random_starts => {
+                let places = rows.rows.len() + 1 - rows.span();
+                let starts = random_starts(set.len(), places as u32, seed, epoch);
+                Pass {
+                    starts: Some(starts),
+                    ..Pass::in_order(set.len())
+                }
+            }
+            _ => Pass {
+                order: shuffled(set.len(), seed, epoch),
+                starts: None,
+            },
+        }
     }
 }
 
@@ -160,10 +187,22 @@ impl HostBatch {
         HostBatch { batch, variables }
     }
 
-    /// Takes the samples `indices` of `set`, the last of them again until the batch is full. `bytes` is scratch.
-    fn fill(&mut self, set: &Samples, indices: &[u32], bytes: &mut Vec<u8>) {
+    /// Takes the samples `indices` of `set`, the last of them again until the batch is full. Windows begin at `starts`, or
+    /// where the set says. `bytes` is scratch.
+    fn fill(
+        &mut self,
+        set: &Samples,
+        starts: Option<&[u32]>,
+        indices: &[u32],
+        bytes: &mut Vec<u8>,
+    ) {
         let last = indices.len() - 1;
         let index = |i: usize| indices[i.min(last)] as usize;
+        let starts = match set {
+            Samples::Rows(set) => starts.unwrap_or(&set.starts),
+            Samples::Images(_) => &[],
+        };
+        let start = |i: usize| starts[index(i)] as usize;
         for (name, tensor) in &mut self.variables {
             match (*name, set) {
                 ("images", Samples::Images(set)) => {
@@ -189,15 +228,15 @@ impl HostBatch {
                         values, columns, ..
                     } = &set.targets
                     {
-                        copy_rows(tensor.reals_mut(), values, *columns, set, index);
+                        copy_rows(tensor.reals_mut(), values, *columns, set, start);
                     }
                 }
                 (_, Samples::Rows(set)) => match &set.rows {
                     Rows::Floats { values, columns } => {
-                        copy_rows(tensor.reals_mut(), values, *columns, set, index);
+                        copy_rows(tensor.reals_mut(), values, *columns, set, start);
                     }
                     Rows::Tokens { tokens, .. } => {
-                        copy_rows(tensor.indices_mut(), tokens, 1, set, index)
+                        copy_rows(tensor.indices_mut(), tokens, 1, set, start)
                     }
                 },
                 (_, Samples::Images(_)) => {}
@@ -212,11 +251,11 @@ fn copy_rows<E: Copy>(
     values: &[E],
     columns: usize,
     set: &RowSet,
-    index: impl Fn(usize) -> usize,
+    start: impl Fn(usize) -> usize,
 ) {
     let length = set.span() * columns;
     for (i, rows) in places.chunks_exact_mut(length).enumerate() {
-        let first = set.starts[index(i)] as usize * columns;
+        let first = start(i) * columns;
         rows.copy_from_slice(&values[first..first + length]);
     }
 }
@@ -228,18 +267,18 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Starts the thread that puts the batches of `order` together.
-    pub fn new(set: Arc<Samples>, order: Vec<u32>, batch: usize) -> Stream {
+    /// Starts the thread that puts the batches of `pass` together, after the first `skipped` samples.
+    pub fn new(set: Arc<Samples>, pass: Pass, skipped: usize, batch: usize) -> Stream {
         const AHEAD: usize = 4;
         let (sender, filled) = mpsc::sync_channel(AHEAD);
         // Room for all there are: those ahead, the one that is filled and the one that is read.
         let (used, spare) = mpsc::sync_channel(AHEAD + 2);
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
-            for indices in order.chunks(batch) {
+            for indices in pass.order[skipped..].chunks(batch) {
                 let spare = spare.try_recv();
                 let mut next = spare.unwrap_or_else(|_| HostBatch::new(&set, batch));
-                next.fill(&set, indices, &mut bytes);
+                next.fill(&set, pass.starts.as_deref(), indices, &mut bytes);
                 if sender.send(next).is_err() {
                     // The session ended before the epoch did.
                     return;
@@ -269,6 +308,36 @@ mod tests {
     use super::*;
     use crate::data::ImageSet;
 
+    fn listed(order: &[u32]) -> Pass {
+        Pass {
+            order: order.to_vec(),
+            starts: None,
+        }
+    }
+
+    #[test]
+    fn samples_that_begin_anywhere_end_within_the_rows_and_stream_as_drawn() {
+        let set = RowSet {
+            rows: Rows::Tokens {
+                tokens: (0..10).collect(),
+                vocabulary: 10,
+            },
+            starts: vec![0; 40],
+            random_starts: true,
+            length: 3,
+            targets: Targets::NextToken,
+        };
+        let set = Samples::from(set);
+        let pass = Pass::of_epoch(&set, 1, 0);
+        let starts = pass.starts.clone().unwrap();
+        // A window takes three rows and the one after.
+        assert_eq!(starts.iter().max(), Some(&6));
+        assert_ne!(starts, Pass::of_epoch(&set, 1, 1).starts.unwrap());
+        let batch = Stream::new(Arc::new(set), pass, 4, 2).next().unwrap();
+        let windows = starts[4..6].iter().flat_map(|&start| start..start + 4);
+        assert_eq!(batch.variables[0].1.indices(), windows.collect::<Vec<_>>());
+    }
+
     #[test]
     fn bytes_are_packed_little_endian_and_filled_up() {
         assert_eq!(pack(&[1, 2, 3, 4, 5]), [0x0403_0201, 5]);
@@ -283,7 +352,7 @@ mod tests {
             width: 1,
             channels: 1,
         };
-        let stream = Stream::new(Arc::new(set.into()), vec![2, 0, 1], 2);
+        let stream = Stream::new(Arc::new(set.into()), listed(&[2, 0, 1]), 0, 2);
         let first = stream.next().unwrap();
         assert_eq!(first.variables[1].1.indices(), [2, 0]);
         stream.give_back(first);
@@ -301,6 +370,7 @@ mod tests {
                 columns: 2,
             },
             starts: vec![0, 2, 1],
+            random_starts: false,
             length: 2,
             targets: Targets::Values {
                 values: vec![10.0, 11.0, 12.0, 13.0, 14.0],
@@ -309,7 +379,7 @@ mod tests {
                 length: 1,
             },
         };
-        let stream = Stream::new(Arc::new(set.into()), vec![1, 2], 2);
+        let stream = Stream::new(Arc::new(set.into()), listed(&[0, 1, 2]), 1, 2);
         let batch = stream.next().unwrap();
         let [(_, rows), (_, starts), (_, values)] = &batch.variables[..] else {
             panic!("rows, starts and values");

@@ -8,5 +8,6 @@ mod output;
 mod runs;
 mod sandbox;
 mod settings;
+mod text;
 mod tuning;
 mod weights;

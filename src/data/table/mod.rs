@@ -318,6 +318,7 @@ fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
     RowSet {
         rows: Rows::Floats { values, columns },
         starts: (0..count as u32).collect(),
+        random_starts: false,
         length: 1,
         targets,
     }

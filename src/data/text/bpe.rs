@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Token of byte 0.
-const FIRST_BYTE: u32 = 1;
+pub(super) const FIRST_BYTE: u32 = 1;
 /// Token of the first joined pair.
 const FIRST_PAIR: u32 = 257;
 
@@ -106,6 +106,11 @@ impl BytePairs {
 
     /// The text of `tokens`; bytes that are no UTF-8 become `�`.
     pub(super) fn decode(&self, tokens: impl Iterator<Item = u32>) -> String {
+        String::from_utf8_lossy(&self.bytes_of(tokens)).into_owned()
+    }
+
+    /// The bytes that `tokens` stand for.
+    pub(super) fn bytes_of(&self, tokens: impl Iterator<Item = u32>) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut open: Vec<u32> = Vec::new();
         for token in tokens {
@@ -122,7 +127,7 @@ impl BytePairs {
                 }
             }
         }
-        String::from_utf8_lossy(&bytes).into_owned()
+        bytes
     }
 }
 

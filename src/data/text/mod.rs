@@ -1,8 +1,10 @@
 //! Texts: one long one whose next token is to be predicted, or a table with a text and its class in each row.
 
 mod bpe;
+mod decoder;
 mod tokenizer;
 
+pub use decoder::Decoder;
 pub use tokenizer::{Encoder, PADDING, TokenKind, Tokenizer};
 
 use super::files::{read_whole, sorted_entries};
@@ -66,8 +68,8 @@ fn text_column(names: &[String]) -> Option<&String> {
     TEXTS.iter().find_map(called)
 }
 
-/// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. The
-/// tokenizer is learned on the training part, unless `settings` have one.
+/// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. Without a
+/// `stride` those to learn from begin anywhere. The tokenizer is learned on the training part, unless `settings` have one.
 ///
 /// # Errors
 /// Names the file that is no text, or too short.
@@ -101,15 +103,15 @@ pub(super) fn load_text(
         parts[1] = Some((train.clone(), file.clone()));
     } else if parts.iter().all(Option::is_none) {
         // The end of the text, so that no window is in both parts.
-        let mut at = (train.len() as f64 * (1.0 - settings.test_share)) as usize;
+        let mut at = (train.len() as f64 * (1.0 - settings.test_share())) as usize;
         while !train.is_char_boundary(at) {
             at -= 1;
         }
         parts[1] = Some((train.split_off(at), file.clone()));
     }
     let tokenizer = settings.learned_tokenizer([train.as_str()].into_iter());
-    let context = settings.context;
-    let windows = |text: &str, path: &Path, stride: usize| -> Result<Samples, DataError> {
+    let context = settings.context();
+    let windows = |text: &str, path: &Path, stride: Option<usize>| -> Result<RowSet, DataError> {
         let mut tokens = Vec::new();
         tokenizer.encoder().encode(text, &mut tokens);
         if tokens.len() <= context {
@@ -123,27 +125,30 @@ pub(super) fn load_text(
             ));
         }
         let starts = (0..tokens.len() - context)
-            .step_by(stride.max(1))
+            .step_by(stride.unwrap_or(context).max(1))
             .map(|start| start as u32);
         Ok(RowSet {
             starts: starts.collect(),
+            random_starts: false,
             rows: Rows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
             },
             length: context,
             targets: Targets::NextToken,
-        }
-        .into())
+        })
     };
-    let train = windows(&train, &file, settings.stride.unwrap_or(context))?;
+    let train = RowSet {
+        random_starts: settings.stride.is_none(),
+        ..windows(&train, &file, settings.stride)?
+    };
     let [validation, test] = parts;
     let part = |part: Option<(String, PathBuf)>| {
-        part.map(|(text, path)| windows(&text, &path, context))
+        part.map(|(text, path)| windows(&text, &path, None).map(Samples::from))
             .transpose()
     };
     let parts = Parts {
-        train,
+        train: train.into(),
         validation: part(validation)?,
         test: part(test)?,
     };
@@ -210,19 +215,20 @@ pub(super) fn load_table(
         for index in kept {
             own.clear();
             encoder.encode(texts[index].1, &mut own);
-            cut += usize::from(own.len() > settings.context);
-            own.resize(settings.context, PADDING);
+            cut += usize::from(own.len() > settings.context());
+            own.resize(settings.context(), PADDING);
             tokens.extend_from_slice(&own);
             classes.push(labels[index]);
             count += 1;
         }
         Samples::from(RowSet {
-            starts: (0..count).map(|i| i * settings.context as u32).collect(),
+            starts: (0..count).map(|i| i * settings.context() as u32).collect(),
+            random_starts: false,
             rows: Rows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
             },
-            length: settings.context,
+            length: settings.context(),
             targets: Targets::Classes(classes),
         })
     };
@@ -246,37 +252,61 @@ pub(super) fn load_table(
     if cut > 0 {
         dataset.notes.push(format!(
             "{cut} texts are longer than the context of {} tokens: their ends are left out",
-            settings.context
+            settings.context()
         ));
     }
     Ok(dataset)
 }
 
-/// `texts` as samples for a model that learned `settings.tokenizer`; their class is not asked for.
+/// `texts`, each with its name, as samples for a model that learned `settings.tokenizer`; their class is not asked for. The
+/// second value is what the user should hear of: texts that are cut, words that are not known.
 ///
 /// # Errors
-/// If the run has no tokenizer.
-pub fn read_texts(texts: &[String], settings: &DataSettings) -> Result<RowSet, DataError> {
+/// If the run has no tokenizer, or names the text that holds nothing.
+pub fn read_texts(
+    texts: &[(String, String)],
+    settings: &DataSettings,
+) -> Result<(RowSet, Vec<String>), DataError> {
     let tokenizer = settings.tokenizer.as_ref();
     let tokenizer = tokenizer
         .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it anew"))?;
-    let mut encoder = tokenizer.encoder();
-    let mut tokens = Vec::new();
-    for (text, end) in texts.iter().zip(1..) {
-        encoder.encode(text, &mut tokens);
-        tokens.resize(end * settings.context, PADDING);
+    let (mut encoder, context) = (tokenizer.encoder(), settings.context());
+    let (mut tokens, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, text) in texts {
+        own.clear();
+        encoder.encode(text, &mut own);
+        if own.is_empty() {
+            return Err(DataError::unusable(
+                name,
+                "is an empty text: give it a word",
+            ));
+        }
+        if own.len() > context {
+            notes.push(format!(
+                "{name} has {} tokens, and the model takes {context}: its end is left out",
+                own.len()
+            ));
+        }
+        own.resize(context, PADDING);
+        let known = own.iter().any(|&token| token >= tokenizer.first_token());
+        if !known {
+            notes.push(format!("{name} holds nothing that training had"));
+        }
+        tokens.extend_from_slice(&own);
     }
-    Ok(RowSet {
+    let set = RowSet {
         starts: (0..texts.len() as u32)
-            .map(|i| i * settings.context as u32)
+            .map(|i| i * settings.context() as u32)
             .collect(),
+        random_starts: false,
         rows: Rows::Tokens {
             tokens,
             vocabulary: tokenizer.vocabulary(),
         },
-        length: settings.context,
+        length: settings.context(),
         targets: Targets::Classes(vec![0; texts.len()]),
-    })
+    };
+    Ok((set, notes))
 }
 
 #[cfg(test)]
@@ -305,23 +335,25 @@ mod tests {
     #[test]
     fn a_text_gives_windows_and_its_end_is_the_test_part() {
         let mut settings = DataSettings {
-            context: 4,
+            context: Some(4),
             ..DataSettings::default()
         };
         let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
         let train = rows(&set.train);
         assert_eq!(
-            (train.rows.len(), &train.starts[..]),
-            (40, &[0, 4, 8, 12, 16, 20, 24, 28, 32][..])
+            (train.rows.len(), &train.starts[..], train.random_starts),
+            (45, &[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40][..], true)
         );
         let Rows::Tokens { tokens, vocabulary } = &train.rows else {
             panic!("tokens");
         };
         assert_eq!((&tokens[..3], *vocabulary), (&[2, 3, 4][..], 12));
-        assert_eq!(rows(&set.test).starts, [0, 4]);
-        settings.stride = Some(1);
+        assert_eq!(rows(&set.test).starts, [0]);
+        (settings.stride, settings.test_share) = (Some(1), Some(0.2));
         let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
-        assert_eq!(rows(&set.train).starts.len(), 36);
+        let train = rows(&set.train);
+        assert_eq!((train.starts.len(), train.random_starts), (36, false));
+        assert_eq!(rows(&set.test).starts, [0, 4]);
         let told = in_folder("input.txt", "abc", &mut settings).unwrap_err();
         assert!(
             told.contains("2 tokens") && told.contains("data.context"),
@@ -332,9 +364,9 @@ mod tests {
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
         let mut settings = DataSettings {
-            context: 3,
+            context: Some(3),
             tokens: TokenKind::Words,
-            test_share: 0.5,
+            test_share: Some(0.5),
             ..DataSettings::default()
         };
         let table = "label,text\n1,good good film\n0,bad\n1,\"good, very good\"\n0,bad bad\n";
@@ -366,6 +398,32 @@ mod tests {
     }
 
     #[test]
+    fn texts_to_predict_are_cut_and_padded_and_empty_ones_are_refused() {
+        let mut settings = DataSettings {
+            context: Some(2),
+            ..DataSettings::default()
+        };
+        let texts = |texts: &[&str]| -> Vec<(String, String)> {
+            let named = |(i, text): (usize, &&str)| (format!("text {i}"), text.to_string());
+            texts.iter().enumerate().map(named).collect()
+        };
+        assert!(read_texts(&texts(&["ab"]), &settings).is_err());
+        settings.learned_tokenizer(["ab"].into_iter());
+        let (set, notes) = read_texts(&texts(&["ab", "b", "aba", "?"]), &settings).unwrap();
+        let Rows::Tokens { tokens, .. } = &set.rows else {
+            panic!("tokens");
+        };
+        assert_eq!(tokens, &[2, 3, 3, PADDING, 2, 3, 1, PADDING]);
+        assert_eq!(notes.len(), 2);
+        assert!(notes[0].contains("text 2 has 3 tokens"), "{notes:?}");
+        assert!(notes[1].contains("text 3 holds nothing"), "{notes:?}");
+        let told = read_texts(&texts(&["a", ""]), &settings)
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("text 1 is an empty text"), "{told}");
+    }
+
+    #[test]
     fn the_real_news_have_their_counts() {
         let Some(dir) = crate::data::real_set("ag_news") else {
             return;
@@ -374,7 +432,7 @@ mod tests {
             source: dir.display().to_string(),
             tokens: TokenKind::Words,
             vocabulary: 5000,
-            context: 64,
+            context: Some(64),
             ..DataSettings::default()
         };
         let set = crate::data::load(&mut settings, 1).unwrap();

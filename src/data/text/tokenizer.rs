@@ -1,6 +1,6 @@
 //! From text to tokens and back. Token 0 is reserved for padding in every tokenizer.
 
-use super::bpe::BytePairs;
+use super::bpe::{BytePairs, FIRST_BYTE};
 use crate::data::DataError;
 use crate::data::files::read_whole;
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,34 @@ impl Tokenizer {
             Tokenizer::Characters { characters } => FIRST as usize + characters.len(),
             Tokenizer::Words { words } => FIRST as usize + words.len(),
             Tokenizer::BytePairs(pairs) => pairs.vocabulary(),
+        }
+    }
+
+    /// The first token that stands for a text: before it are padding and what was unknown. Of words it is the most frequent.
+    pub fn first_token(&self) -> u32 {
+        match self {
+            Tokenizer::Characters { .. } | Tokenizer::Words { .. } => FIRST,
+            Tokenizer::BytePairs(_) => FIRST_BYTE,
+        }
+    }
+
+    /// The first character or word of `text` that training did not have; byte pairs know all.
+    pub fn unknown(&self, text: &str) -> Option<String> {
+        match self {
+            Tokenizer::Characters { characters } => {
+                let unknown = text.chars().find(|c| !characters.contains(c));
+                unknown.map(String::from)
+            }
+            Tokenizer::Words { words: known } => {
+                let mut unknown = None;
+                words(text, |word| {
+                    if unknown.is_none() && !known.contains(&word) {
+                        unknown = Some(word);
+                    }
+                });
+                unknown
+            }
+            Tokenizer::BytePairs(_) => None,
         }
     }
 
@@ -259,7 +287,10 @@ mod tests {
         let tokens = encoded(&tokenizer, "the cat sat");
         assert_eq!(tokenizer.decode(&tokens), "the cat \u{fffd}");
         assert_eq!(tokens[2], UNKNOWN);
+        assert_eq!(tokenizer.unknown("the cat sat"), Some("sat".to_string()));
+        assert_eq!(tokenizer.unknown("THE cat"), None);
         let characters = learned(TokenKind::Characters, 0);
+        assert_eq!(characters.unknown("az"), Some("z".to_string()));
         assert_eq!(encoded(&characters, "z"), [UNKNOWN]);
     }
 }

@@ -7,7 +7,7 @@ use crate::train::engine::Runner;
 use crate::train::graphs::{TOP_5, Target, details};
 use crate::train::metrics::Details;
 use crate::train::reports::Evaluation;
-use crate::train::source;
+use crate::train::source::Pass;
 
 impl Session<'_> {
     /// What the last evaluation found beyond loss and score.
@@ -79,8 +79,7 @@ impl Session<'_> {
                 memory.set(engine, name, &Tensor::zeros(&ty))?;
             }
         }
-        let order = source::order(samples, false, 0, 0);
-        let stream = data.begin(engine, memory, order, 0)?;
+        let stream = data.begin(engine, memory, Pass::in_order(samples), 0)?;
         for at in (0..samples).step_by(batch) {
             let valid = batch.min(samples - at);
             rows.clear();

@@ -1,0 +1,102 @@
+//! `wgrad generate`
+
+use super::{DeviceArgs, RunArg, note, print_line};
+use anyhow::Context as _;
+use serde_json::json;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Instant;
+use wgrad::generate::{Generator, Sampling};
+use wgrad::nn::Network;
+use wgrad::train::{RunFolder, open_engine};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    run: RunArg,
+    /// Text to go on from [default: a new line]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    prompt: String,
+    /// Tokens to write
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    tokens: usize,
+    /// What logits are divided by: below 1 likely tokens become likelier; 0 takes the likeliest
+    #[arg(
+        long,
+        value_name = "T",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    temperature: f64,
+    /// Choose among so many of the likeliest tokens [default: all]
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Seed of the choices
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print one JSON line when the text is done and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let sampling = Sampling {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        seed: args.seed,
+    };
+    sampling.check()?;
+    let (folder, mut settings) = RunFolder::open(&args.run.run)?;
+    settings.init = Some(folder.model_path());
+    args.device.apply(&mut settings);
+    settings.check()?;
+    let network = Network::new(settings.model.clone())?;
+    let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
+    told.iter().for_each(note);
+    let mut generator = Generator::new(&engine, &settings, &network)?;
+    let start = Instant::now();
+    let mut text = String::new();
+    // What can't be gone on from is told before the first word.
+    generator.tokens_of(&args.prompt)?;
+    if !args.json {
+        print_piece(&args.prompt)?;
+    }
+    generator.write(&args.prompt, args.tokens, &sampling, |piece| {
+        match args.json {
+            true => {
+                text.push_str(piece);
+                anyhow::Ok(())
+            }
+            false => print_piece(piece),
+        }
+    })?;
+    if !args.json {
+        print_line("")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    print_line(json!({
+        "prompt": args.prompt,
+        "text": text,
+        "tokens": args.tokens,
+        "seed": args.seed,
+        "seconds": seconds,
+        "tokens_per_s": args.tokens as f64 / seconds,
+        "adapter": engine.name(),
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_piece(piece: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "{piece}")
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+}

@@ -1,0 +1,154 @@
+//! Choosing the next token by what a model gives to each.
+
+use crate::error::{Error, Result};
+use crate::random::Stream;
+
+/// How tokens are chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// What logits are divided by before the softmax: below 1 likely tokens become likelier; 0 takes the likeliest.
+    pub temperature: f64,
+    /// Only so many of the likeliest tokens can be chosen (Fan, Lewis and Dauphin 2018); all if absent.
+    pub top_k: Option<usize>,
+    /// Seed of the choices.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Sampling {
+            temperature: 1.0,
+            top_k: None,
+            seed: 1,
+        }
+    }
+}
+
+impl Sampling {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// Names the one that can't be.
+    pub fn check(&self) -> Result<()> {
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return Err(Error::Config(format!(
+                "the temperature must be 0 (the likeliest token) or above, not {}",
+                self.temperature
+            )));
+        }
+        if self.top_k == Some(0) {
+            return Err(Error::Config("top-k must be at least 1".to_string()));
+        }
+        Ok(())
+    }
+
+    /// The token that is chosen from `logits`, one for each token; those from `first` on can be. Of equal logits the first
+    /// counts as the likelier.
+    ///
+    /// # Errors
+    /// If a logit is no number, or there is none to choose from.
+    pub(super) fn choose(&self, logits: &[f32], first: usize, stream: &mut Stream) -> Result<u32> {
+        let candidates = first..logits.len();
+        if candidates.is_empty() || logits[first..].iter().any(|x| x.is_nan()) {
+            return Err(Error::Training(
+                "the model gives no number for some tokens: its training diverged".to_string(),
+            ));
+        }
+        let mut order: Vec<usize> = candidates.collect();
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+        if self.temperature == 0.0 {
+            return Ok(order[0] as u32);
+        }
+        order.truncate(self.top_k.unwrap_or(order.len()));
+        let largest = f64::from(logits[order[0]]);
+        let weight =
+            |&token: &usize| ((f64::from(logits[token]) - largest) / self.temperature).exp();
+        let total: f64 = order.iter().map(weight).sum();
+        let mut left = total * f64::from(stream.next_u32()) / 4_294_967_296.0;
+        for token in &order {
+            left -= weight(token);
+            if left < 0.0 {
+                return Ok(*token as u32);
+            }
+        }
+        // Rounding may leave a little.
+        Ok(order[order.len() - 1] as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often each of three tokens is chosen in 3,000 draws.
+    fn counts(sampling: Sampling, logits: [f32; 3], first: usize) -> [usize; 3] {
+        let mut stream = Stream::new(7, 0);
+        let mut counts = [0; 3];
+        for _ in 0..3000 {
+            counts[sampling.choose(&logits, first, &mut stream).unwrap() as usize] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn tokens_are_chosen_as_often_as_their_probability_says() {
+        // Probabilities 1/7, 2/7, 4/7; at temperature 1/2 they are 1/21, 4/21, 16/21.
+        let logits = [0.0, 2_f32.ln(), 4_f32.ln()];
+        let near = |counts: [usize; 3], parts: [usize; 3]| {
+            let total: usize = parts.iter().sum();
+            // Four standard deviations of the least even count are about 110.
+            (0..3).all(|i| counts[i].abs_diff(3000 * parts[i] / total) < 110)
+        };
+        let plain = Sampling::default();
+        assert!(near(counts(plain, logits, 0), [1, 2, 4]));
+        let colder = Sampling {
+            temperature: 0.5,
+            ..plain
+        };
+        assert!(near(counts(colder, logits, 0), [1, 4, 16]));
+        let two = Sampling {
+            top_k: Some(2),
+            ..plain
+        };
+        assert!(near(counts(two, logits, 0), [0, 1, 2]));
+        assert_eq!(counts(two, logits, 0)[0], 0);
+        assert!(
+            near(counts(plain, logits, 1), [0, 1, 2]),
+            "token 0 can't be chosen"
+        );
+    }
+
+    #[test]
+    fn the_likeliest_is_chosen_at_temperature_0_and_the_first_of_equals() {
+        let greedy = Sampling {
+            temperature: 0.0,
+            ..Sampling::default()
+        };
+        assert_eq!(counts(greedy, [1.0, 3.0, 3.0], 0), [0, 3000, 0]);
+        assert_eq!(counts(greedy, [9.0, 3.0, 3.5], 1), [0, 0, 3000]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_an_error() {
+        let choose = |logits: &[f32]| Sampling::default().choose(logits, 0, &mut Stream::new(1, 0));
+        assert!(choose(&[f32::NAN, 1.0]).is_err() && choose(&[]).is_err());
+        for temperature in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(
+                Sampling {
+                    temperature,
+                    ..Sampling::default()
+                }
+                .check()
+                .is_err()
+            );
+        }
+        assert!(
+            Sampling {
+                top_k: Some(0),
+                ..Sampling::default()
+            }
+            .check()
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Models of language: they learn, write the same on CPU and GPU, and a run cut within an epoch goes on bit for bit.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use wgrad::Error;
+use wgrad::data::{Dataset, Samples};
+use wgrad::generate::{Generator, Sampling};
+use wgrad::nn::Network;
+use wgrad::settings::Settings;
+use wgrad::train::{
+    Engine, EpochReport, Evaluation, Measure, Observer, RunFolder, Session, StepReport,
+};
+
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: &StepReport) {}
+    fn epoch(&mut self, _: &EpochReport) -> wgrad::Result<()> {
+        Ok(())
+    }
+}
+
+/// Every letter says which comes next.
+const TEXT: &str = "abcdefghijklmnopqrst ";
+
+/// A run that sees one letter and predicts the next.
+const LETTERS: &str = r#"
+seed = 3
+batch = 8
+steps = 60
+steps_per_epoch = 40
+
+[data]
+source = "letters.txt"
+
+[optimizer]
+name = "adamw"
+lr = 0.05
+
+[model]
+name = "letters"
+input = { tokens = 6, vocabulary = 2, auto = true }
+layer = [
+    { type = "embedding", width = 16 },
+    { type = "dropout", rate = 0.1 },
+    { type = "lstm", units = 16 },
+    { type = "dense", units = "vocabulary" },
+]
+"#;
+
+/// The run of `text` in `folder`, with its data.
+fn loaded(folder: &Path, text: &str) -> (Settings, Dataset<Samples>) {
+    fs::write(folder.join("letters.txt"), TEXT.repeat(40)).unwrap();
+    fs::write(folder.join("run.toml"), text).unwrap();
+    let mut settings = Settings::read(&folder.join("run.toml")).unwrap();
+    settings.check().unwrap();
+    let data = settings.load_data().unwrap();
+    (settings, data)
+}
+
+fn session(engine: &Engine, settings: Settings, data: Dataset<Samples>) -> Session<'_> {
+    let network = Network::new(settings.model.clone()).unwrap();
+    Session::training(engine, settings, network, data).unwrap()
+}
+
+/// The weights that `session` has.
+fn weights(session: &Session<'_>, folder: &Path) -> Vec<u8> {
+    let path = folder.join("model.safetensors");
+    session.save_model(&path).unwrap();
+    fs::read(path).unwrap()
+}
+
+/// Trains the run of `text` in `folder`, and leaves its weights there.
+fn trained(engine: &Engine, folder: &Path, text: &str) -> (Settings, Evaluation, Vec<u8>) {
+    let (mut settings, data) = loaded(folder, text);
+    let mut session = session(engine, settings.clone(), data);
+    let result = session.run(&mut Silent, None).unwrap();
+    settings.init = Some(folder.join("model.safetensors"));
+    (settings, result, weights(&session, folder))
+}
+
+fn written(engine: &Engine, settings: &Settings, prompt: &str, sampling: &Sampling) -> String {
+    let network = Network::new(settings.model.clone()).unwrap();
+    let mut generator = Generator::new(engine, settings, &network).unwrap();
+    let mut text = String::new();
+    let take = |piece: &str| {
+        text.push_str(piece);
+        Ok::<(), Error>(())
+    };
+    generator.write(prompt, 40, sampling, take).unwrap();
+    text
+}
+
+#[test]
+fn a_model_learns_what_follows_and_writes_it_on_both_devices_past_its_context() {
+    let Some(gpu) = support::engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, result, _) = trained(gpu, folder.path(), LETTERS);
+    // Without learning, it is the logarithm of 23 tokens: 3.1.
+    assert!(result.loss < 0.3 && result.score > 0.95, "{result:?}");
+    assert_eq!(result.measure, Measure::TokenAccuracy);
+    let greedy = Sampling {
+        temperature: 0.0,
+        ..Sampling::default()
+    };
+    let on_gpu = written(gpu, &settings, "abc", &greedy);
+    assert_eq!(on_gpu, TEXT.repeat(3)[3..43]);
+    assert_eq!(written(&Engine::Cpu, &settings, "abc", &greedy), on_gpu);
+    // Hot enough that every other letter is another one.
+    let hot = |seed| Sampling {
+        temperature: 3.0,
+        seed,
+        ..Sampling::default()
+    };
+    let drawn = written(gpu, &settings, "abc", &hot(1));
+    assert_eq!(written(gpu, &settings, "abc", &hot(1)), drawn);
+    assert_ne!(written(gpu, &settings, "abc", &hot(2)), drawn);
+    let one = Sampling {
+        top_k: Some(1),
+        ..hot(1)
+    };
+    assert_eq!(written(gpu, &settings, "abc", &one), on_gpu);
+}
+
+#[test]
+fn a_text_is_learned_the_same_on_both_devices_from_windows_anywhere_resident_or_streamed() {
+    let Some(gpu) = support::engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let short = LETTERS.replace("steps = 60", "steps = 3");
+    let (_, on_gpu, resident) = trained(gpu, folder.path(), &short);
+    let (_, on_cpu, _) = trained(&Engine::Cpu, folder.path(), &short);
+    let apart = (on_gpu.loss - on_cpu.loss).abs();
+    assert!(apart < 1e-4, "after three steps losses are {apart:e} apart");
+    let streamed = short.replace("[data]", "[data]\nstream = true");
+    assert!(trained(gpu, folder.path(), &streamed).2 == resident);
+    let listed = short.replace("[data]", "[data]\nstride = 6");
+    let listed = listed.replace("steps_per_epoch = 40", "steps_per_epoch = 10");
+    assert!(trained(gpu, folder.path(), &listed).2 != resident);
+}
+
+#[test]
+fn a_run_that_ended_within_an_epoch_goes_on_bit_for_bit() {
+    let Some(gpu) = support::engine() else { return };
+    for engine in [&Engine::Cpu, gpu] {
+        let folder = tempfile::tempdir().unwrap();
+        // The second epoch begins at step 40: cut before and after it.
+        let (_, _, whole) = trained(engine, folder.path(), LETTERS);
+        let out = folder.path().join("run");
+        let (mut settings, data) = loaded(folder.path(), LETTERS);
+        settings.out = Some(out.clone());
+        for steps in [13, 47, 60] {
+            settings.steps = Some(steps);
+            let first = !out.exists();
+            let run = match first {
+                true => RunFolder::create(&settings).unwrap(),
+                false => RunFolder::open(&out).unwrap().0,
+            };
+            let mut session = session(engine, settings.clone(), data.clone());
+            if !first {
+                session.restore(run.latest_checkpoint().unwrap()).unwrap();
+            }
+            session.run(&mut Silent, Some(&run)).unwrap();
+            assert_eq!(session.steps_done(), steps);
+            if steps == 60 {
+                assert!(
+                    weights(&session, folder.path()) == whole,
+                    "on {}",
+                    engine.name()
+                );
+            }
+        }
+    }
+}
