@@ -4,7 +4,7 @@ use super::{DeviceArgs, RunArg, note, print_line};
 use std::process::ExitCode;
 use wgrad::data::Part;
 use wgrad::nn::Network;
-use wgrad::train::{Details, Measure, RunFolder, Session, mean_area_under_curve, open_engine};
+use wgrad::train::{Details, RunFolder, Session, mean_area_under_curve, open_engine};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -77,11 +77,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if perplexity {
         print_line(format_args!("perplexity {:.3}", test.loss.exp()))?;
     }
-    if test.measure == Measure::MeanAbsoluteError {
+    if let Some(mse) = details.mse {
         print_line(format_args!(
-            "mse {:.4}, rmse {:.4}, in units of the deviation",
-            test.loss,
-            test.loss.sqrt()
+            "mse {mse:.4}, rmse {:.4}, in units of the deviation",
+            mse.sqrt()
         ))?;
     }
     print_details(&details, area, &dataset.classes)?;

@@ -219,6 +219,80 @@ fn a_table_is_trained_measured_and_predicted_with_the_columns_that_were_learned(
 }
 
 #[test]
+fn classes_are_weighted_or_told_apart_by_one_logit() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("people")).unwrap();
+    // Of the two who are paid in training, one is left.
+    let rare = PEOPLE.replace("61,Oslo,yes\n62,Rome,yes\n", "");
+    sandbox.write("people/train.csv", rare);
+    sandbox.write("people/test.csv", PEOPLE);
+    let weighted = "loss = { name = \"cross_entropy\", class_weights = \"balanced\" }\n";
+    let told = [
+        ("weighted", weighted, "2"),
+        ("one", "loss = \"bce\"\n", "1"),
+    ]
+    .map(|(run, loss, units)| {
+        sandbox.write(
+            "dense.toml",
+            loss.to_string() + &DENSE.replace("UNITS", units),
+        );
+        let train = format!("train dense.toml --data people --device cpu --out {run} --json");
+        sandbox.wgrad(&train).succeeds();
+        let told = sandbox.wgrad(&format!("eval {run} --json")).succeeds();
+        let line = told.json().pop().unwrap();
+        assert_eq!(line["test_accuracy"], 1.0, "{line}");
+        assert_eq!(line["auc"], 1.0, "{line}");
+        assert_eq!(line["confusion"], serde_json::json!([[4, 0], [0, 4]]));
+        sandbox.write("new.csv", "age,city\n64,Rome\n19,Rome\n");
+        let predicted = sandbox
+            .wgrad(&format!("predict {run} new.csv --json"))
+            .succeeds();
+        predicted
+            .json()
+            .iter()
+            .map(|line| line["top"][0]["class"].clone())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(told, [["yes", "no"], ["yes", "no"]]);
+    let settings = std::fs::read_to_string(sandbox.path("weighted/run.toml")).unwrap();
+    assert!(
+        settings.contains("class_weights = [0.75, 1.5]"),
+        "{settings}"
+    );
+    sandbox
+        .wgrad("train dense.toml --data people --model mlp --out no")
+        .fails(2, &["takes"]);
+}
+
+#[test]
+fn a_number_is_predicted_by_any_of_its_losses() {
+    let sandbox = Sandbox::new();
+    let row = |i: usize| format!("{i},{}\n", 3 * i + 1);
+    sandbox.write(
+        "line.csv",
+        format!("a,b\n{}", (0..60).map(row).collect::<String>()),
+    );
+    for loss in ["\"mse\"", "\"l1\"", "{ name = \"huber\", delta = 0.5 }"] {
+        let dense = DENSE.replace("UNITS", "1");
+        sandbox.write("dense.toml", format!("loss = {loss}\n{dense}"));
+        let run = format!("run{}", loss.len());
+        let train = format!("train dense.toml --data line.csv --device cpu --out {run}");
+        sandbox.wgrad(&train).succeeds();
+        let told = sandbox.wgrad(&format!("eval {run} --json")).succeeds();
+        let line = told.json().pop().unwrap();
+        let number = |key: &str| line[key].as_f64().unwrap();
+        assert!(number("mse") < 0.01 && number("test_mae") < 0.1, "{line}");
+        let of = match loss {
+            "\"mse\"" => number("mse"),
+            "\"l1\"" => number("test_mae"),
+            // All errors are below delta.
+            _ => number("mse") / 2.0,
+        };
+        assert!((number("test_loss") - of).abs() < 1e-6, "{line}");
+    }
+}
+
+#[test]
 fn folds_are_trained_one_by_one_and_summed_up() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", PEOPLE);
