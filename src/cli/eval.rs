@@ -1,5 +1,6 @@
 //! `wgrad eval`
 
+use super::naive::Floors;
 use super::{DeviceArgs, RunArg, note, print_line};
 use std::process::ExitCode;
 use wgrad::data::Part;
@@ -41,6 +42,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let noun = dataset.test.noun();
     let labels = dataset.test.labels().map(<[u32]>::to_vec);
     let perplexity = dataset.test.vocabulary().is_some() && labels.is_none();
+    let floors = Floors::of(&dataset.test, &settings.data);
     let mut session = Session::evaluation(&engine, settings, network, dataset.test)?;
     let mut logits: Vec<f32> = Vec::new();
     // The area under the curve needs the scores of all samples at once.
@@ -62,6 +64,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         line[format!("test_{name}")] = test.score.into();
         line["count"] = test.count.into();
         line["auc"] = area.into();
+        floors.add_to(&mut line, &details);
         line["perplexity"] = perplexity.then(|| test.loss.exp()).into();
         print_line(line)?;
         return Ok(ExitCode::SUCCESS);
@@ -77,12 +80,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if perplexity {
         print_line(format_args!("perplexity {:.3}", test.loss.exp()))?;
     }
-    if let Some(mse) = details.mse {
-        print_line(format_args!(
-            "mse {mse:.4}, rmse {:.4}, in units of the deviation",
-            mse.sqrt()
-        ))?;
-    }
+    floors.print(&details)?;
     print_details(&details, area, &dataset.classes)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod eval;
 mod models;
+mod naive;
 mod plan;
 mod predict;
 mod progress;

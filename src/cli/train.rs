@@ -1,5 +1,6 @@
 //! `wgrad train`
 
+use super::naive::Floors;
 use super::progress::{Progress, short};
 use super::{DeviceArgs, note, print_line, settings_of};
 use serde_json::json;
@@ -179,6 +180,7 @@ fn train(
     let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
     let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
     let noun = dataset.train.noun();
+    let floors = Floors::of(&dataset.test, &settings.data);
     let mut progress = Progress::new(args.json, settings.epochs);
     told.iter().chain(&dataset.notes).for_each(note);
     progress.say(&format!(
@@ -230,6 +232,7 @@ fn train(
             "peak_gpu_bytes": session.peak_bytes(),
         });
         line[format!("test_{}", test.measure.name())] = test.score.into();
+        floors.add_to(&mut line, &session.details()?);
         print_line(line)?;
     } else {
         print_line(format_args!(
@@ -240,6 +243,7 @@ fn train(
             short(start.elapsed()),
             folder.path.display()
         ))?;
+        floors.print(&session.details()?)?;
     }
     Ok(test)
 }

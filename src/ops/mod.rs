@@ -10,6 +10,7 @@ mod contraction;
 mod pointwise;
 mod recurrent;
 mod reduce;
+mod resized;
 mod rows;
 mod strided;
 mod window;
@@ -225,6 +226,7 @@ macro_rules! register {
 
 register! {
     abs,
+    adaptive_avg_pool2d,
     add,
     argmax,
     augment,
@@ -288,4 +290,5 @@ register! {
     sub,
     sum,
     tanh,
+    upsample_bilinear2d,
 }

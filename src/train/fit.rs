@@ -1,10 +1,10 @@
 //! Whether network, data, settings and device fit together: asked before anything is allocated.
 
 use super::engine::Engine;
-use super::graphs::{DataShape, training_graph};
+use super::graphs::{DataShape, Target, training_graph};
 use super::loss::Loss;
 use super::source::target_of;
-use crate::data::{Dataset, Samples};
+use crate::data::{Dataset, Samples, WindowNorm};
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::settings::Settings;
@@ -74,6 +74,13 @@ pub(super) fn check_set(
         network.classes,
         settings.label_smoothing,
     )?;
+    let (target, norm) = (target_of(set), settings.data.window_norm);
+    let is_series = matches!(target, Target::Values { offset, .. } if offset > 1);
+    if norm != WindowNorm::None && !(is_series && sample.len() == 2) {
+        return Err(Error::Config(format!(
+            "data.window_norm is for windows of a series of two rows or more, but the data are {noun} of {sample:?}; leave it out"
+        )));
+    }
     if set.is_empty() {
         return Err(Error::Data(format!("the {name} set has no {noun}")));
     }

@@ -3,6 +3,7 @@
 use super::loss::Losses;
 use super::metrics::MOST_CONFUSED;
 use crate::autodiff::gradients;
+use crate::data::WindowNorm;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Var};
 use crate::nn::{Mode, Network, Training};
@@ -263,6 +264,10 @@ fn batch<'g>(
             mixed = Some(mix);
         }
     }
+    let norm = settings.data.window_norm;
+    if norm != WindowNorm::None {
+        x = norm.apply(x)?;
+    }
     let mut outputs = network.forward(x, mode)?;
     let _scope = builder.scope("loss");
     let loss = &settings.loss;
@@ -308,6 +313,11 @@ fn batch<'g>(
         Target::Values { offset, length, .. } => {
             let values = builder.variable(&shape.name("values"), shape.values())?;
             let (_, starts) = samples.windows(builder, shape)?;
+            if norm != WindowNorm::None {
+                // The rows before those to predict: as many as the network saw.
+                let seen = values.gather_windows(starts, 0, shape.sample[0])?;
+                outputs = norm.undo(outputs, seen)?;
+            }
             let y = values.gather_windows(starts, offset, length)?;
             let y = y.reshape(outputs.shape())?;
             let losses = loss.of_numbers(outputs, y, valid)?;

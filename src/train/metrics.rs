@@ -77,7 +77,6 @@ impl Details {
         let scores = self.macro_scores();
         json!({
             "top_5": self.top_5,
-            "mse": self.mse,
             "confusion": self.confusion,
             "precision": scores.map(|s| s.precision),
             "recall": scores.map(|s| s.recall),

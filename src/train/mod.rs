@@ -16,6 +16,7 @@ mod scalars;
 mod session;
 mod source;
 pub mod weights;
+mod window_norm;
 
 pub use augment::AugmentSettings;
 pub use engine::{Engine, open_engine};

@@ -407,7 +407,7 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
         "series.csv",
         format!("date,load\n{}", (0..80).map(row).collect::<String>()),
     );
-    let series = "batch = 8\n[data]\nsource = \"series.csv\"\nformat = \"series\"\ncontext = 4\nhorizon = 2\n";
+    let series = "batch = 8\n[data]\nsource = \"series.csv\"\nformat = \"series\"\ncontext = 4\nhorizon = 2\nseason = 2\n";
     let dense = "optimizer = { name = \"adam\", lr = 0.05 }\n";
     let model = "[model]\nname = \"linear\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 2\n";
     sandbox.write("run.toml", format!("epochs = 20\n{dense}{series}{model}"));
@@ -416,6 +416,20 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
         .succeeds();
     assert!(
         told.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.1,
+        "{}",
+        told.out
+    );
+    // Every other day is the same: what the last two rows say is all there is to know.
+    let told = sandbox.wgrad("eval run --json").succeeds();
+    let naive = &told.json()[0]["naive"];
+    assert!(naive[0]["mse"].as_f64().unwrap() > 1.0, "{naive}");
+    assert_eq!(
+        (&naive[1]["repeats"], &naive[1]["mse"]),
+        (&2.into(), &0.0.into())
+    );
+    let told = sandbox.wgrad("eval run").succeeds();
+    assert!(
+        told.out.contains("repeating the last 2 rows: mse 0.0000"),
         "{}",
         told.out
     );
@@ -434,6 +448,44 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
     sandbox
         .wgrad("predict run short.csv")
         .fails(1, &["has 1 rows", "predicts from 4"]);
+}
+
+#[test]
+fn a_series_that_drifts_is_forecast_relative_to_its_window() {
+    let sandbox = Sandbox::new();
+    // Levels of the test part were never seen in training.
+    let row = |i: usize| format!("day {i},{},{}\n", i % 7, 3 * i);
+    sandbox.write(
+        "drift.csv",
+        format!("date,week,load\n{}", (0..200).map(row).collect::<String>()),
+    );
+    for norm in ["last", "instance"] {
+        let series = format!(
+            "batch = 8\nepochs = 12\n[data]\nsource = \"drift.csv\"\nformat = \"series\"\ncontext = 7\nhorizon = 3\ntargets = [\"load\"]\nwindow_norm = \"{norm}\"\n"
+        );
+        let model = "[optimizer]\nname = \"adam\"\nlr = 0.02\n[model]\nname = \"linear\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 3\n";
+        sandbox.write("run.toml", series + model);
+        let train = format!("train run.toml --device cpu --out {norm} --json");
+        let told = sandbox.wgrad(&train).succeeds();
+        let done = told.json().pop().unwrap();
+        assert!(
+            done["mse"].as_f64().unwrap() < done["naive"][0]["mse"].as_f64().unwrap() / 4.0,
+            "{done}"
+        );
+        let told = sandbox
+            .wgrad(&format!("predict {norm} drift.csv --json"))
+            .succeeds();
+        let next = told.json()[0]["values"]["load"].as_f64().unwrap();
+        assert!((next - 600.0).abs() < 4.0, "{norm}: {next}");
+    }
+    sandbox.write(
+        "dense.toml",
+        DENSE.replace("UNITS", "2") + "[data]\nsource = \"people.csv\"\nwindow_norm = \"last\"\n",
+    );
+    sandbox.write("people.csv", PEOPLE);
+    sandbox
+        .wgrad("train dense.toml --device cpu --out no")
+        .fails(2, &["window_norm", "series"]);
 }
 
 #[test]

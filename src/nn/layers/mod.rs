@@ -8,6 +8,7 @@ mod merge;
 mod norm;
 mod pad;
 mod pool;
+mod sequence;
 mod upsample;
 
 pub use activation::ActivationLayer;
@@ -17,8 +18,12 @@ pub use dropout::{Dropout, Dropout2d};
 pub use merge::{Add, Concat, Multiply};
 pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use pad::PadChannels;
-pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
-pub use upsample::Upsample;
+pub use pool::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use sequence::{
+    AvgPool1d, Conv1d, GlobalAvgPool1d, GlobalMaxPool1d, MaxPool1d, NamedPadding1d, Padding1d,
+    Transpose,
+};
+pub use upsample::{Interpolation, Upsample};
 
 use super::site::Site;
 use crate::error::Result;
