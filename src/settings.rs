@@ -206,20 +206,27 @@ impl Settings {
         };
     }
 
-    /// Loads the data set and resolves what the settings left to it: the size of images, mean, standard deviation, names of
-    /// classes, balanced class weights.
+    /// Loads the data set and resolves what the settings left to it: the size of images, the model's input, mean, standard
+    /// deviation, names of classes, balanced class weights.
     ///
     /// # Errors
     /// If the data can't be read, or does not fit the settings.
     pub fn load_data(&mut self) -> Result<Dataset<Samples>> {
-        if let &[height, width, channels] = &self.model.input[..] {
+        if let Some([height, width, channels]) = self.model.input.image() {
             self.data.size.get_or_insert([height, width]);
             self.data.channels.get_or_insert(channels);
         }
-        let dataset = data::load(&mut self.data, self.seed)?;
-        if self.model.input.is_empty() {
-            self.model.input = dataset.train.shape();
+        if let Some(input) = self.model.input.tokens() {
+            let context = *self.data.context.get_or_insert(input.tokens);
+            if context != input.tokens && !input.auto {
+                return Err(Error::Config(format!(
+                    "model {} takes {} tokens but data.context is {context}; make them the same, or leave data.context out",
+                    self.model.name, input.tokens
+                )));
+            }
         }
+        let dataset = data::load(&mut self.data, self.seed)?;
+        self.model.input = self.model.input.resolved(&dataset.train);
         // What the run writes down must be found from any other folder too.
         self.data.make_absolute();
         self.data.learn(&dataset)?;

@@ -90,7 +90,7 @@ impl Record {
 
     /// The images that the record was made with.
     fn images(&self) -> Tensor<f32> {
-        let dims = [&[self.batch], &self.network.spec.input[..]].concat();
+        let dims = [&[self.batch], &self.network.spec.input.sample()[..]].concat();
         let pixel = |i: u64| {
             let byte = (i * 2_654_435_761 % (1 << 32)) >> 24;
             let slow = (i / 3 / 5 + 40 * (i % 3)) % 256;
@@ -112,7 +112,7 @@ impl Record {
 
     /// A training step without optimizer, and the evaluation.
     fn graphs(&self) -> [Graph; 2] {
-        let ty = TensorType::f32([&[self.batch], &self.network.spec.input[..]].concat());
+        let ty = self.network.spec.input.ty(self.batch);
         let builder = Builder::new();
         let x = builder.variable("x", ty.clone()).unwrap();
         let labels = builder

@@ -167,7 +167,7 @@ fn weights_of(model: &str) -> usize {
 /// The training and the evaluation step of a built-in model.
 fn steps_of(model: &str) -> wgrad::Result<[Graph; 2]> {
     let model = ModelSpec::preset(model)?;
-    let channels = model.input.last().copied().unwrap_or(1);
+    let channels = model.input.channels();
     let settings = Settings {
         model,
         data: DataSettings {
@@ -180,7 +180,7 @@ fn steps_of(model: &str) -> wgrad::Result<[Graph; 2]> {
         ..Settings::default()
     };
     let network = Network::new(settings.model.clone())?;
-    let shape = |set| DataShape::images_of(set, 1000, settings.batch, network.spec.input.clone());
+    let shape = |set| DataShape::of_model(set, 1000, settings.batch, &network);
     Ok([
         training_graph(&network, &settings, &shape("train"))?,
         evaluation_graph(&network, &settings, &shape("test"))?,

@@ -46,18 +46,18 @@ impl Train {
     }
 
     fn shape(&self, network: &Network) -> DataShape {
-        DataShape::images_of("train", SAMPLES, self.batch, network.spec.input.clone())
+        DataShape::of_model("train", SAMPLES, self.batch, network)
     }
 
     /// Images as packed bytes, and labels.
     fn data(&self, settings: &Settings, network: &Network) -> Result<(Vec<u32>, Vec<u32>)> {
         const DIGITS: [usize; 3] = [28, 28, 1];
-        if network.spec.input == DIGITS {
+        if network.spec.input.image() == Some(DIGITS) {
             let set = digits(settings.seed, SAMPLES, 1).train;
             return Ok((pack(&set.images), set.labels));
         }
         let mut stream = Stream::new(settings.seed, 0);
-        let words = SAMPLES * network.spec.input.iter().product::<usize>() / 4;
+        let words = SAMPLES * network.spec.input.sample().iter().product::<usize>() / 4;
         let images = (0..words).map(|_| stream.next_u32()).collect();
         let classes = network.classes as u32;
         Ok((
@@ -75,7 +75,7 @@ impl Workload for Train {
     fn graph(&self) -> Result<Graph> {
         let mut settings = self.settings()?;
         let network = Network::new(settings.model.clone())?;
-        let channels = network.spec.input.last().copied().unwrap_or(1);
+        let channels = network.spec.input.channels();
         settings.data.mean = Some(vec![0.5; channels]);
         settings.data.std = Some(vec![0.5; channels]);
         training_graph(&network, &settings, &self.shape(&network))

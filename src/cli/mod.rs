@@ -171,17 +171,17 @@ fn settings_of(what: &str) -> wgrad::Result<Settings> {
 /// `most_bytes` at once.
 fn graph_of(settings: &Settings, training: bool, most_bytes: u64) -> wgrad::Result<Graph> {
     let network = Network::new(settings.model.clone())?;
-    let channels = network.spec.input.last().copied().unwrap_or(1);
+    let channels = network.spec.input.channels();
     let mut settings = settings.clone();
     settings.data.mean.get_or_insert(vec![0.0; channels]);
     settings.data.std.get_or_insert(vec![1.0; channels]);
     let set = if training { "train" } else { "test" };
     // A set that does not fit is streamed, with room for one batch.
-    let sample_bytes: usize = network.spec.input.iter().product();
+    let sample_bytes: usize = network.spec.input.sample().iter().product();
     let all = settings.data.train.max(settings.batch);
     let fits = (all as u64).saturating_mul(sample_bytes as u64) <= most_bytes;
     let samples = if fits { all } else { settings.batch };
-    let shape = DataShape::images_of(set, samples, settings.batch, network.spec.input.clone());
+    let shape = DataShape::of_model(set, samples, settings.batch, &network);
     if training {
         training_graph(&network, &settings, &shape)
     } else {

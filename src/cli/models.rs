@@ -97,11 +97,10 @@ fn list(batch: usize, json: bool) -> anyhow::Result<()> {
                 "workspace_bytes": needs.workspace,
             }))?;
         } else {
-            let input: Vec<_> = network.spec.input.iter().map(usize::to_string).collect();
             print_line(format_args!(
                 "{:<16} {:>14} {:>10} {:>9.3} {:>12.1}  {}",
                 preset.name,
-                input.join(" x "),
+                network.spec.input.to_string(),
                 network.parameter_count(),
                 needs.flops as f64 / 1e9,
                 needs.workspace as f64 / f64::from(1 << 20),
@@ -122,10 +121,10 @@ fn needs(network: &Network, batch: usize) -> Result<Needs> {
         model: network.spec.clone(),
         ..Settings::default()
     };
-    let channels = network.spec.input.last().copied().unwrap_or(1);
+    let channels = network.spec.input.channels();
     settings.data.mean = Some(vec![0.0; channels]);
     settings.data.std = Some(vec![1.0; channels]);
-    let shape = |set, batch| DataShape::images_of(set, batch, batch, network.spec.input.clone());
+    let shape = |set, batch| DataShape::of_model(set, batch, batch, network);
     // What a model needs does not depend on what an adapter could bind.
     let target = Target {
         max_binding_bytes: u64::MAX,

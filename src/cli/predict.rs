@@ -81,7 +81,7 @@ fn pictures(
     network: &Network,
     settings: &Settings,
 ) -> anyhow::Result<(Vec<String>, Samples)> {
-    let &[height, width, channels] = &network.spec.input[..] else {
+    let Some([height, width, channels]) = network.spec.input.image() else {
         return Err(
             Error::Config(format!("model {} does not take images", network.spec.name)).into(),
         );

@@ -103,7 +103,7 @@ mod tests {
         let mut settings = crate::data::DataSettings {
             source: dir.join("ETTh1.csv").display().to_string(),
             format: Some(crate::data::Format::Series),
-            context: 96,
+            context: Some(96),
             horizon: 96,
             parts: Some([8640, 2880, 2880]),
             ..Default::default()

@@ -133,6 +133,17 @@ impl Samples {
         }
     }
 
+    /// Whether the token after each is to be predicted.
+    pub fn predicts_next(&self) -> bool {
+        matches!(
+            self,
+            Samples::Rows(RowSet {
+                targets: Targets::NextToken,
+                ..
+            })
+        )
+    }
+
     /// Outputs that a model needs of its own: the numbers to predict, or the tokens to choose from.
     pub fn outputs(&self) -> Option<usize> {
         match self {

@@ -37,7 +37,7 @@ pub(super) fn load(
         .chunks_exact(width)
         .flat_map(|row| predicted.iter().map(|&place| row[place]))
         .collect();
-    let (context, horizon) = (settings.context, settings.horizon);
+    let (context, horizon) = (settings.context(), settings.horizon);
     let set = |part: &Range<usize>, stride: usize| -> Result<Option<Samples>, DataError> {
         if part.is_empty() {
             return Ok(None);
@@ -172,7 +172,7 @@ fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize
 pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, DataError> {
     let table = Table::read(path, settings.header)?;
     let values = encode_columns(&table, &settings.columns, path)?;
-    let (rows, context, columns) = (table.rows.len(), settings.context, settings.columns.len());
+    let (rows, context, columns) = (table.rows.len(), settings.context(), settings.columns.len());
     if rows < context {
         return Err(DataError::unusable(
             path,
@@ -245,7 +245,7 @@ mod tests {
 
     fn settings() -> DataSettings {
         DataSettings {
-            context: 3,
+            context: Some(3),
             horizon: 2,
             parts: Some([10, 4, 6]),
             targets: vec!["b".to_string()],
@@ -284,7 +284,7 @@ mod tests {
             "{told}"
         );
         let long = &mut DataSettings {
-            context: 9,
+            context: Some(9),
             ..settings()
         };
         assert!(loaded(&ramp(20), long).unwrap_err().contains("takes 11"));
@@ -311,7 +311,7 @@ mod tests {
             return;
         };
         let mut settings = DataSettings {
-            context: 96,
+            context: Some(96),
             horizon: 96,
             parts: Some([8640, 2880, 2880]),
             ..DataSettings::default()
@@ -330,7 +330,7 @@ mod tests {
         let airline = load(
             &dir.join("airline-passengers.csv"),
             &mut DataSettings {
-                context: 12,
+                context: Some(12),
                 ..DataSettings::default()
             },
         );

@@ -73,8 +73,9 @@ pub struct DataSettings {
     pub tokens: TokenKind,
     /// Texts: the most tokens that a tokenizer of words or byte pairs learns.
     pub vocabulary: usize,
-    /// Texts and series: tokens, or rows, of a sample.
-    pub context: usize,
+    /// Texts and series: tokens, or rows, of a sample; what the model takes of a text, else 128, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
     /// Texts and series: tokens, or rows, from one training sample to the next; the context of a text, 1 of a series, if
     /// absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,7 +141,7 @@ impl Default for DataSettings {
             text: None,
             tokens: TokenKind::Characters,
             vocabulary: 8192,
-            context: 128,
+            context: None,
             stride: None,
             horizon: 1,
             season: None,
@@ -188,7 +189,7 @@ impl DataSettings {
             );
         }
         let (stride, season) = (self.stride.unwrap_or(1), self.season.unwrap_or(1));
-        let counts = [self.context, self.horizon, stride, season];
+        let counts = [self.context(), self.horizon, stride, season];
         if counts.iter().any(|n| !(1..=1 << 20).contains(n)) || self.vocabulary > 1 << 20 {
             return wrong("data.context, data.horizon, data.stride, data.season and data.vocabulary must be from 1 to 1048576".to_string());
         }
@@ -197,6 +198,11 @@ impl DataSettings {
             return wrong("data.size must be from 1 to 4096".to_string());
         }
         Ok(())
+    }
+
+    /// Tokens, or rows, of a sample.
+    pub fn context(&self) -> usize {
+        self.context.unwrap_or(128)
     }
 
     /// Takes a source that is a path as relative to `folder`.

@@ -1,5 +1,6 @@
 //! Attributes that layers of several families share: pairs, paddings, activations.
 
+use super::site::Site;
 use crate::error::Result;
 use crate::graph::Var;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,59 @@ impl PaddingSpec {
             PaddingSpec::All(n) => bounded(0, "padding", &[n]),
             PaddingSpec::Sides(sides) => bounded(0, "padding", sides.as_flattened()),
         }
+    }
+}
+
+/// How many units a layer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "units is a whole number, or \"vocabulary\": one for each token that there is"
+)]
+pub enum Units {
+    /// So many.
+    Number(usize),
+    /// By a word.
+    Named(NamedUnits),
+}
+
+/// Numbers of units that have a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedUnits {
+    /// One for each token of the model's vocabulary.
+    Vocabulary,
+}
+
+impl From<usize> for Units {
+    fn from(n: usize) -> Self {
+        Units::Number(n)
+    }
+}
+
+impl From<NamedUnits> for Units {
+    fn from(named: NamedUnits) -> Self {
+        Units::Named(named)
+    }
+}
+
+impl Units {
+    /// How many they are in the model of `site`.
+    ///
+    /// # Errors
+    /// If there are none or too many, or it is the vocabulary of a model that has none.
+    pub fn number(self, site: &Site<'_, '_>) -> Result<usize> {
+        let units = match (self, site.tokens) {
+            (Units::Number(units), _) => units,
+            (Units::Named(NamedUnits::Vocabulary), Some(input)) => input.vocabulary,
+            (Units::Named(NamedUnits::Vocabulary), None) => {
+                return Err(Site::misfit(
+                    "its units are the vocabulary, but the model's input is no tokens",
+                ));
+            }
+        };
+        bounded(1, "units", &[units]).map_err(Site::misfit)?;
+        Ok(units)
     }
 }
 

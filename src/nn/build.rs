@@ -3,11 +3,12 @@
 use super::expand::{Placed, Source, expand};
 use super::model::ModelSpec;
 use super::parameter::Parameter;
-use super::site::{Declared, Site, countable};
+use super::site::{Declared, Site};
+use super::time::lengths;
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
-use crate::tensor::{Shape, TensorType};
+use crate::tensor::{DType, Shape};
 
 /// Whether a network is built for training or for use.
 #[derive(Clone, Copy)]
@@ -44,8 +45,10 @@ pub struct Network {
     pub counters: Vec<String>,
     /// Names of the layers, blocks filled in, and the shape of what each gives, without the batch.
     pub layers: Vec<(String, Vec<usize>)>,
-    /// Length of the logits.
+    /// Length of the logits: classes, or tokens to choose from.
     pub classes: usize,
+    /// Whether there are logits for every token of a sample, in place of one row for the sample.
+    pub per_token: bool,
     placed: Vec<Placed>,
 }
 
@@ -55,18 +58,9 @@ impl Network {
     /// # Errors
     /// If a layer does not fit what it takes; the message names both and their shapes.
     pub fn new(spec: ModelSpec) -> Result<Network> {
-        if spec.input.is_empty() {
-            return Err(Error::Config(format!(
-                "model {} takes its input from the data, which are not known here; give it a shape in place of \"auto\"",
-                spec.name
-            )));
-        }
-        if !countable(&spec.input) {
-            return Err(Error::Config(format!(
-                "model {}: input {:?} is no shape: give it numbers from 1 whose product is below 2^31",
-                spec.name, spec.input
-            )));
-        }
+        spec.input
+            .check()
+            .map_err(|why| Error::Config(format!("model {} {why}", spec.name)))?;
         if spec.layers.is_empty() {
             return Err(Error::Config(format!(
                 "model {} has no layers; give it at least a dense layer",
@@ -81,30 +75,34 @@ impl Network {
             counters: Vec::new(),
             layers: Vec::new(),
             classes: 0,
+            per_token: false,
             placed,
         };
         let builder = Builder::new();
-        let sample = TensorType::f32([&[1], &network.spec.input[..]].concat());
-        let x = builder.input("x", sample);
+        let x = builder.input("x", network.spec.input.ty(1));
         let (values, declared) = network.walk(x, Mode::Eval)?;
         let shape = |v: &Var<'_>| v.shape().dims()[1..].to_vec();
         let names = network.placed.iter().map(|placed| placed.name.clone());
         network.layers = names.zip(values.iter().map(shape)).collect();
         let last = values.last().map(shape).unwrap_or_default();
-        let &[classes] = &last[..] else {
-            return Err(Error::Config(format!(
-                "model {}: the last layer gives {} for each sample; end with a dense layer of one unit for each class",
-                network.spec.name,
-                Shape::from(last)
-            )));
+        network.classes = match (&last[..], network.spec.input.tokens()) {
+            (&[classes], _) => classes,
+            (&[time, classes], Some(input)) if time == input.tokens => classes,
+            _ => {
+                return Err(Error::Config(format!(
+                    "model {}: the last layer gives {} for each sample; end with a dense layer of one unit for each class",
+                    network.spec.name,
+                    Shape::from(last)
+                )));
+            }
         };
-        network.classes = classes;
+        network.per_token = last.len() == 2;
         (network.parameters, network.buffers) = (declared.parameters, declared.buffers);
         network.counters = declared.counters;
         Ok(network)
     }
 
-    /// Logits `[N, classes]` of `x [N, ...input]`. Weights and buffers are variables under their names; in training the
+    /// Logits `[N, classes]` of `x [N, ...input]`; `[N, tokens, classes]` of a model [`per_token`](Network::per_token). Weights and buffers are variables under their names; in training the
     /// buffers are updated.
     ///
     /// # Errors
@@ -136,6 +134,11 @@ impl Network {
     fn walk<'g>(&self, x: Var<'g>, mode: Mode<'g>) -> Result<(Vec<Var<'g>>, Declared)> {
         let builder = x.builder();
         let mut declared = Declared::default();
+        let tokens = self.spec.input.tokens();
+        let lengths = match tokens {
+            Some(input) if input.padded => Some(lengths(x, input.vocabulary)?),
+            _ => None,
+        };
         let mut values: Vec<Var<'g>> = Vec::with_capacity(self.placed.len());
         // The image that each result is a row of, until a dense layer has taken it.
         let mut flattened: Vec<Option<[usize; 3]>> = Vec::with_capacity(self.placed.len());
@@ -156,10 +159,15 @@ impl Network {
                 flattened: image,
                 name: &placed.name,
                 weight_init: self.spec.weight_init,
+                tokens,
+                lengths,
                 declared: &mut declared,
             };
             let _scope = builder.scope(&placed.name);
-            let built = layer.build(&mut site, &inputs);
+            let built = match layer.takes_tokens() {
+                true => layer.build(&mut site, &inputs),
+                false => numbers(&inputs).and_then(|()| layer.build(&mut site, &inputs)),
+            };
             let kept = site.flattened.filter(|_| layer.keeps_features());
             let y = built.map_err(|e| self.misfit(e, placed, &inputs))?;
             values.push(y);
@@ -194,5 +202,15 @@ impl Network {
             "model {}: layer {} does not fit {text}: {message}",
             self.spec.name, placed.name
         ))
+    }
+}
+
+/// Checks that `inputs` are numbers, as all layers but few take them.
+fn numbers(inputs: &[Var<'_>]) -> Result<()> {
+    match inputs.iter().any(|x| x.dtype() == DType::U32) {
+        true => Err(Site::misfit(
+            "it takes numbers, not tokens; put an embedding layer before it",
+        )),
+        false => Ok(()),
     }
 }

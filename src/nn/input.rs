@@ -1,27 +1,221 @@
-//! The input of a model in its file: a shape, or the word that leaves it to the data.
+//! What a model takes for each sample, as its file says it: a shape, tokens, or the word that leaves it to the data.
 
-use serde::{Deserialize, Deserializer};
+use super::site::countable;
+use crate::data::Samples;
+use crate::tensor::TensorType;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 
-/// Reads `"auto"` as the empty shape.
-pub(super) fn shape_or_auto<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<usize>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "expected a list of numbers, or \"auto\" for the shape of the data"
-    )]
-    enum Input {
-        Shape(Vec<usize>),
-        Name(Auto),
+/// What a model takes for each sample.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum InputSpec {
+    /// What the data have: `"auto"` in a file.
+    #[default]
+    Auto,
+    /// Numbers of this shape: `[height, width, channels]`, `[rows, columns]` or `[features]`.
+    Shape(Vec<usize>),
+    /// Tokens of a text.
+    Tokens(TokenInput),
+}
+
+/// A sample of tokens: `{ tokens = 64, vocabulary = 65 }` in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenInput {
+    /// Tokens of a sample: the context.
+    pub tokens: usize,
+    /// Different tokens that there are; each is a number below it.
+    pub vocabulary: usize,
+    /// Whether samples may end in padding, token 0, which layers over time leave out. Samples that end before their context
+    /// does, as those of tables of texts, need it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub padded: bool,
+    /// Whether a run takes the vocabulary from its data, and the tokens where `data.context` says how many: the numbers
+    /// above are for when there are no data.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub auto: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl TokenInput {
+    /// So many `tokens`, each below `vocabulary`, without padding.
+    pub fn new(tokens: usize, vocabulary: usize) -> TokenInput {
+        TokenInput {
+            tokens,
+            vocabulary,
+            padded: false,
+            auto: false,
+        }
     }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Auto {
-        Auto,
+}
+
+impl InputSpec {
+    /// Shape of a sample; nothing where it is left to the data.
+    pub fn sample(&self) -> Vec<usize> {
+        match self {
+            InputSpec::Auto => Vec::new(),
+            InputSpec::Shape(shape) => shape.clone(),
+            InputSpec::Tokens(input) => vec![input.tokens],
+        }
     }
-    Ok(match Input::deserialize(deserializer)? {
-        Input::Shape(shape) => shape,
-        Input::Name(Auto::Auto) => Vec::new(),
-    })
+
+    /// Type of `batch` samples.
+    pub fn ty(&self, batch: usize) -> TensorType {
+        let dims = [&[batch], &self.sample()[..]].concat();
+        match self {
+            InputSpec::Tokens(_) => TensorType::u32(dims),
+            _ => TensorType::f32(dims),
+        }
+    }
+
+    /// Height, width and channels, if it takes images.
+    pub fn image(&self) -> Option<[usize; 3]> {
+        match self {
+            InputSpec::Shape(shape) => shape[..].try_into().ok(),
+            _ => None,
+        }
+    }
+
+    /// What it takes of a text, if it takes tokens.
+    pub fn tokens(&self) -> Option<TokenInput> {
+        match self {
+            InputSpec::Tokens(input) => Some(*input),
+            _ => None,
+        }
+    }
+
+    /// Channels of an image, or what else is the last axis: as many as means of the data. 1 for tokens.
+    pub fn channels(&self) -> usize {
+        match self {
+            InputSpec::Shape(shape) => shape.last().copied().unwrap_or(1),
+            _ => 1,
+        }
+    }
+
+    /// What is left to the data taken from `samples`.
+    pub fn resolved(&self, samples: &Samples) -> InputSpec {
+        match (self, samples.vocabulary()) {
+            (InputSpec::Auto, None) => InputSpec::Shape(samples.shape()),
+            (InputSpec::Auto, Some(vocabulary)) => InputSpec::Tokens(TokenInput {
+                padded: !samples.predicts_next(),
+                ..TokenInput::new(samples.shape()[0], vocabulary)
+            }),
+            (InputSpec::Tokens(input), Some(vocabulary)) if input.auto => {
+                InputSpec::Tokens(TokenInput {
+                    tokens: samples.shape()[0],
+                    vocabulary,
+                    auto: false,
+                    ..*input
+                })
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// Checks that it is known and no larger than anything can be.
+    ///
+    /// # Errors
+    /// The rest of a sentence that begins with the model.
+    pub(super) fn check(&self) -> Result<(), String> {
+        const MOST_TOKENS: usize = 1 << 24;
+        match self {
+            InputSpec::Auto => Err(
+                "takes its input from the data, which are not known here; give it a shape in place of \"auto\", or \
+                 { tokens = 64, vocabulary = 100 } with numbers of its own"
+                    .to_string(),
+            ),
+            InputSpec::Shape(shape) if !countable(shape) || shape.is_empty() => Err(format!(
+                "takes {shape:?}, which is no shape: give it numbers from 1 whose product is below 2^31"
+            )),
+            InputSpec::Shape(_) => Ok(()),
+            InputSpec::Tokens(input) => {
+                let counts = [("tokens", input.tokens), ("vocabulary", input.vocabulary)];
+                match counts.into_iter().find(|(_, n)| !(1..=MOST_TOKENS).contains(n)) {
+                    Some((name, n)) => Err(format!(
+                        "takes tokens, and its input.{name} must be from 1 to {MOST_TOKENS}, not {n}"
+                    )),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for InputSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InputSpec::Auto => f.write_str("auto"),
+            InputSpec::Shape(shape) => {
+                let extents: Vec<_> = shape.iter().map(usize::to_string).collect();
+                f.write_str(&extents.join(" x "))
+            }
+            InputSpec::Tokens(input) => write!(f, "{} tokens", input.tokens),
+        }
+    }
+}
+
+impl From<Vec<usize>> for InputSpec {
+    fn from(shape: Vec<usize>) -> Self {
+        InputSpec::Shape(shape)
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for InputSpec {
+    fn from(shape: [usize; N]) -> Self {
+        InputSpec::Shape(shape.to_vec())
+    }
+}
+
+impl From<TokenInput> for InputSpec {
+    fn from(input: TokenInput) -> Self {
+        InputSpec::Tokens(input)
+    }
+}
+
+impl Serialize for InputSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            InputSpec::Auto => serializer.serialize_str("auto"),
+            InputSpec::Shape(shape) => shape.serialize(serializer),
+            InputSpec::Tokens(input) => input.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for InputSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Input;
+
+        impl<'de> Visitor<'de> for Input {
+            type Value = InputSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a list of numbers, { tokens = ..., vocabulary = ... }, or \"auto\" for what the data have",
+                )
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<InputSpec, E> {
+                match word {
+                    "auto" => Ok(InputSpec::Auto),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+                }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<InputSpec, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(InputSpec::Shape)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<InputSpec, A::Error> {
+                TokenInput::deserialize(MapAccessDeserializer::new(map)).map(InputSpec::Tokens)
+            }
+        }
+
+        deserializer.deserialize_any(Input)
+    }
 }

@@ -4,9 +4,9 @@
 use super::block::Block;
 use super::layers::{
     ActivationLayer, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, BatchNorm, Concat, Conv1d,
-    Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Flatten, GlobalAvgPool1d, GlobalAvgPool2d,
-    GlobalMaxPool1d, GroupNorm, LayerNorm, LocalResponseNorm, MaxPool1d, MaxPool2d, Multiply,
-    PadChannels, RmsNorm, Transpose, Upsample,
+    Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Embedding, Flatten, GlobalAvgPool1d, GlobalAvgPool2d,
+    GlobalMaxPool1d, GroupNorm, Gru, LayerNorm, LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply,
+    PadChannels, Positions, RmsNorm, Transpose, Upsample,
 };
 use super::site::Site;
 use crate::error::Result;
@@ -22,6 +22,11 @@ pub trait LayerType: Debug {
     /// How many values it takes.
     fn takes(&self) -> Takes {
         Takes::One
+    }
+
+    /// Whether it takes tokens, in place of numbers.
+    fn takes_tokens(&self) -> bool {
+        false
     }
 
     /// Whether its result has the features of its input in their order: then a dense layer after it still follows a flatten.
@@ -102,6 +107,14 @@ kinds! {
     Flatten(Flatten),
     /// Every input to every unit.
     Dense(Dense),
+    /// A row of numbers for each token.
+    Embedding(Embedding),
+    /// Adds a row of numbers for each position.
+    Positions(Positions),
+    /// Long short-term memory over the positions.
+    Lstm(Lstm),
+    /// Gated recurrent units over the positions.
+    Gru(Gru),
     /// Zeroes elements at random while training.
     Dropout(Dropout),
     /// Zeroes channels at random while training.

@@ -12,11 +12,13 @@ mod model;
 mod parameter;
 mod presets;
 mod site;
+mod time;
 
-pub use attributes::{Activation, NamedPadding, PaddingSpec, Pair};
+pub use attributes::{Activation, NamedPadding, NamedUnits, PaddingSpec, Pair, Units};
 pub use block::{Block, BlockSpec};
 pub use build::{Mode, Network, Training};
 pub use init::{NamedInit, ScaledInit, WeightInit};
+pub use input::{InputSpec, TokenInput};
 pub use layer::{Layer, LayerKind, LayerType, Takes};
 pub use model::ModelSpec;
 pub use parameter::{Init, Layout, Parameter};

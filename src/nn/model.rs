@@ -1,7 +1,8 @@
-//! The model format: an input shape, layers with names and references, and blocks of layers.
+//! The model format: an input, layers with names and references, and blocks of layers.
 
 use super::block::BlockSpec;
 use super::init::WeightInit;
+use super::input::InputSpec;
 use super::layer::Layer;
 use super::presets::PRESETS;
 use crate::error::{Error, Result};
@@ -14,9 +15,8 @@ use std::collections::BTreeMap;
 pub struct ModelSpec {
     /// Name for reports and run folders.
     pub name: String,
-    /// Shape of one sample: `[height, width, channels]`, or empty for that of the data, which a file calls `"auto"`.
-    #[serde(deserialize_with = "super::input::shape_or_auto")]
-    pub input: Vec<usize>,
+    /// What it takes for each sample.
+    pub input: InputSpec,
     /// How the weights of convolutions and dense layers start, where they do not say so themselves.
     #[serde(default, skip_serializing_if = "is_default")]
     pub weight_init: WeightInit,
@@ -33,8 +33,8 @@ fn is_default(init: &WeightInit) -> bool {
 }
 
 impl ModelSpec {
-    /// A model without layers yet, for samples of shape `input`.
-    pub fn new(name: impl Into<String>, input: impl Into<Vec<usize>>) -> ModelSpec {
+    /// A model without layers yet, for samples that are `input`: a shape, or a [`TokenInput`](super::TokenInput).
+    pub fn new(name: impl Into<String>, input: impl Into<InputSpec>) -> ModelSpec {
         ModelSpec {
             name: name.into(),
             input: input.into(),

@@ -31,6 +31,7 @@ presets! {
     "resnet20": "ResNet-20 for 32 x 32 images (He et al. 2015)",
     "alexnet32": "AlexNet for 32 x 32 images",
     "resnet18-cifar": "ResNet-18 for 32 x 32 images: 3 x 3 stem without max-pooling",
+    "lstm-char": "a language model of characters: two LSTM layers",
     "resnet18": "ResNet-18 for 224 x 224 images (He et al. 2015), as torchvision has it",
     "alexnet": "AlexNet for 227 x 227 images (Krizhevsky et al. 2012)",
     "resnet50": "ResNet-50 for 224 x 224 images (He et al. 2015), as torchvision has it",

@@ -3,6 +3,7 @@
 use super::attributes::Activation;
 use super::build::Mode;
 use super::init::{WeightInit, bias};
+use super::input::TokenInput;
 use super::parameter::{Init, Layout, Parameter};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -27,6 +28,10 @@ pub struct Site<'g, 'd> {
     pub mode: Mode<'g>,
     /// Height, width and channels of the image that its input is, if a flatten made it a row.
     pub flattened: Option<[usize; 3]>,
+    /// What the model takes of a text, if it takes tokens.
+    pub tokens: Option<TokenInput>,
+    /// Tokens of each sample that are no padding, `u32 [N]`, if samples may end in padding.
+    pub(super) lengths: Option<Var<'g>>,
     pub(super) name: &'d str,
     pub(super) weight_init: WeightInit,
     pub(super) declared: &'d mut Declared,
@@ -46,6 +51,21 @@ impl<'g> Site<'g, '_> {
     /// How the weights of this layer start: its own choice, or the model's.
     pub fn weight_init(&self, own: Option<WeightInit>) -> WeightInit {
         own.unwrap_or(self.weight_init)
+    }
+
+    /// Positions of each sample that are no padding, `u32 [N]`, for a layer over `time` positions; nothing where samples have no
+    /// padding.
+    ///
+    /// # Errors
+    /// If the positions are no longer those of the tokens.
+    pub fn lengths(&self, time: usize) -> Result<Option<Var<'g>>> {
+        match (self.lengths, self.tokens) {
+            (Some(_), Some(input)) if input.tokens != time => Err(Site::misfit(format!(
+                "it takes {time} positions, but of padded tokens only all {} can be told from padding",
+                input.tokens
+            ))),
+            (lengths, _) => Ok(lengths),
+        }
     }
 
     /// Declares a trainable tensor `LAYER.part`.

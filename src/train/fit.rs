@@ -62,12 +62,7 @@ pub(super) fn check_set(
     settings: &Settings,
 ) -> Result<()> {
     let (sample, noun) = (set.shape(), set.noun());
-    if network.spec.input != sample {
-        return Err(Error::Config(format!(
-            "model {} takes {:?} but the {name} {noun} are {sample:?}; change its input, or make it \"auto\"",
-            network.spec.name, network.spec.input
-        )));
-    }
+    check_input(network, set, name)?;
     settings.loss.check_target(
         &target_of(set),
         &network.spec.name,
@@ -84,16 +79,7 @@ pub(super) fn check_set(
     if set.is_empty() {
         return Err(Error::Data(format!("the {name} set has no {noun}")));
     }
-    if let Some(outputs) = set.outputs().filter(|&outputs| outputs != network.classes) {
-        let what = match set.vocabulary() {
-            Some(_) => format!("there are {outputs} tokens to choose from"),
-            None => format!("{outputs} numbers are to be predicted for each sample"),
-        };
-        return Err(Error::Config(format!(
-            "{what} but model {} ends in {} units; give its last layer {outputs} units",
-            network.spec.name, network.classes
-        )));
-    }
+    check_outputs(network, set)?;
     let labels = set.labels().unwrap_or_default();
     let classes = settings.loss.classes(network.classes);
     match labels.iter().position(|&label| label as usize >= classes) {
@@ -105,6 +91,60 @@ pub(super) fn check_set(
             network.classes
         ))),
         None => Ok(()),
+    }
+}
+
+/// Whether the model takes samples such as those of `set`.
+fn check_input(network: &Network, set: &Samples, name: &str) -> Result<()> {
+    let (sample, noun, model) = (set.shape(), set.noun(), &network.spec.name);
+    let takes = network.spec.input.sample();
+    let wrong = |text: String| Err(Error::Config(text));
+    match (network.spec.input.tokens(), set.vocabulary()) {
+        (None, None) if takes != sample => wrong(format!(
+            "model {model} takes {takes:?} but the {name} {noun} are {sample:?}; change its input, or make it \"auto\""
+        )),
+        (Some(_), None) => wrong(format!(
+            "model {model} takes tokens but the {name} {noun} are {sample:?}; give it a text or a table of texts"
+        )),
+        (None, Some(_)) => wrong(format!(
+            "model {model} takes {takes:?} but the {name} {noun} are texts, which are tokens; give it the input \"auto\" and begin \
+             with an embedding layer, or take a built-in model for texts"
+        )),
+        (Some(input), Some(_)) if takes != sample => wrong(format!(
+            "model {model} takes {} tokens but the {name} {noun} have {}; make data.context {}",
+            input.tokens, sample[0], input.tokens
+        )),
+        (Some(input), Some(vocabulary)) if vocabulary > input.vocabulary => wrong(format!(
+            "the {name} {noun} are made of {vocabulary} different tokens but model {model} knows {}; give its input vocabulary = \
+             {vocabulary}, or auto = true",
+            input.vocabulary
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the model gives what is to be learned of `set`.
+fn check_outputs(network: &Network, set: &Samples) -> Result<()> {
+    let (model, classes) = (&network.spec.name, network.classes);
+    let wrong = |text: String| Err(Error::Config(text));
+    match (set.predicts_next(), network.per_token, set.outputs()) {
+        (true, false, _) => wrong(format!(
+            "the token after each is to be predicted but model {model} gives one answer for the whole sample; leave out what pools \
+             over time, and end with a dense layer of units = \"vocabulary\""
+        )),
+        (false, true, _) => wrong(format!(
+            "one answer for each sample is to be learned but model {model} gives one for every token; pool over time before its \
+             last layer"
+        )),
+        (true, true, Some(outputs)) if classes < outputs => wrong(format!(
+            "there are {outputs} tokens to choose from but model {model} ends in {classes} units; give its last layer units = \
+             \"vocabulary\""
+        )),
+        (false, false, Some(outputs)) if classes != outputs => wrong(format!(
+            "{outputs} numbers are to be predicted for each sample but model {model} ends in {classes} units; give its last layer \
+             {outputs} units"
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -86,6 +86,26 @@ impl DataShape {
         }
     }
 
+    /// `samples` samples as `network` takes them, with what it gives as what is to be learned: for plans without data.
+    pub fn of_model(set: &'static str, samples: usize, batch: usize, network: &Network) -> Self {
+        let sample = network.spec.input.sample();
+        let shape = DataShape::images_of(set, samples, batch, sample);
+        match network.spec.input.tokens() {
+            None => shape,
+            Some(input) => DataShape {
+                layout: Layout::Tokens {
+                    rows: samples * input.tokens + 1,
+                    length: input.tokens,
+                },
+                target: match network.per_token {
+                    true => Target::NextToken,
+                    false => Target::Class,
+                },
+                ..shape
+            },
+        }
+    }
+
     /// Name of one of the set's variables.
     pub fn name(&self, part: &str) -> String {
         format!("data.{}.{part}", self.set)

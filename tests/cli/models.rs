@@ -334,7 +334,7 @@ fn layers_of_sequences_that_can_not_be_are_named() {
     refused(
         "type = \"conv1d\"; filters = 4; kernel = 3",
         2,
-        &["layer conv1", "[8,8,1]", "[length, channels]"],
+        &["layer conv1", "[8,8,1]", "[time, features]"],
     );
     refused(
         "type = \"adaptive_avg_pool2d\"; size = 0",

@@ -108,7 +108,7 @@ pub(super) fn load_text(
         parts[1] = Some((train.split_off(at), file.clone()));
     }
     let tokenizer = settings.learned_tokenizer([train.as_str()].into_iter());
-    let context = settings.context;
+    let context = settings.context();
     let windows = |text: &str, path: &Path, stride: usize| -> Result<Samples, DataError> {
         let mut tokens = Vec::new();
         tokenizer.encoder().encode(text, &mut tokens);
@@ -210,19 +210,19 @@ pub(super) fn load_table(
         for index in kept {
             own.clear();
             encoder.encode(texts[index].1, &mut own);
-            cut += usize::from(own.len() > settings.context);
-            own.resize(settings.context, PADDING);
+            cut += usize::from(own.len() > settings.context());
+            own.resize(settings.context(), PADDING);
             tokens.extend_from_slice(&own);
             classes.push(labels[index]);
             count += 1;
         }
         Samples::from(RowSet {
-            starts: (0..count).map(|i| i * settings.context as u32).collect(),
+            starts: (0..count).map(|i| i * settings.context() as u32).collect(),
             rows: Rows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
             },
-            length: settings.context,
+            length: settings.context(),
             targets: Targets::Classes(classes),
         })
     };
@@ -246,7 +246,7 @@ pub(super) fn load_table(
     if cut > 0 {
         dataset.notes.push(format!(
             "{cut} texts are longer than the context of {} tokens: their ends are left out",
-            settings.context
+            settings.context()
         ));
     }
     Ok(dataset)
@@ -264,17 +264,17 @@ pub fn read_texts(texts: &[String], settings: &DataSettings) -> Result<RowSet, D
     let mut tokens = Vec::new();
     for (text, end) in texts.iter().zip(1..) {
         encoder.encode(text, &mut tokens);
-        tokens.resize(end * settings.context, PADDING);
+        tokens.resize(end * settings.context(), PADDING);
     }
     Ok(RowSet {
         starts: (0..texts.len() as u32)
-            .map(|i| i * settings.context as u32)
+            .map(|i| i * settings.context() as u32)
             .collect(),
         rows: Rows::Tokens {
             tokens,
             vocabulary: tokenizer.vocabulary(),
         },
-        length: settings.context,
+        length: settings.context(),
         targets: Targets::Classes(vec![0; texts.len()]),
     })
 }
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn a_text_gives_windows_and_its_end_is_the_test_part() {
         let mut settings = DataSettings {
-            context: 4,
+            context: Some(4),
             ..DataSettings::default()
         };
         let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
         let mut settings = DataSettings {
-            context: 3,
+            context: Some(3),
             tokens: TokenKind::Words,
             test_share: 0.5,
             ..DataSettings::default()
@@ -374,7 +374,7 @@ mod tests {
             source: dir.display().to_string(),
             tokens: TokenKind::Words,
             vocabulary: 5000,
-            context: 64,
+            context: Some(64),
             ..DataSettings::default()
         };
         let set = crate::data::load(&mut settings, 1).unwrap();

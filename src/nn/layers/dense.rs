@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::Var;
-use crate::nn::attributes::{Activation, bounded, yes};
+use crate::nn::attributes::{Activation, Units, yes};
 use crate::nn::init::WeightInit;
 use crate::nn::layer::LayerType;
 use crate::nn::parameter::Layout;
@@ -33,12 +33,12 @@ impl LayerType for Flatten {
     }
 }
 
-/// Every input to every unit. PyTorch `Linear`.
+/// Every input to every unit, of a row of features or of every position of a sequence. PyTorch `Linear`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
     /// Outputs.
-    pub units: usize,
+    pub units: Units,
     /// Whether a bias is added.
     #[serde(default = "yes")]
     pub bias: bool,
@@ -55,9 +55,9 @@ pub struct Dense {
 
 impl Dense {
     /// With a bias and no activation.
-    pub fn new(units: usize) -> Dense {
+    pub fn new(units: impl Into<Units>) -> Dense {
         Dense {
-            units,
+            units: units.into(),
             bias: true,
             activation: Activation::None,
             weight_init: None,
@@ -72,13 +72,12 @@ impl LayerType for Dense {
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        let &[_, features] = inputs[0].shape().dims() else {
+        let (&[_, features] | &[_, _, features]) = inputs[0].shape().dims() else {
             return Err(Site::misfit(
-                "it takes one row of features; put a flatten layer before it",
+                "it takes one row of features, or one for each position; put a flatten layer before it",
             ));
         };
-        let units = self.units;
-        bounded(1, "units", &[units]).map_err(Site::misfit)?;
+        let units = self.units.number(site)?;
         let layout = match site.flattened {
             Some(image) => Layout::Flattened { image },
             None => Layout::Same,

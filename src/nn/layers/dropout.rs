@@ -26,14 +26,20 @@ impl LayerType for Dropout {
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        checked(self.rate)?;
-        let stream = site.random_stream();
-        match site.mode {
-            Mode::Train(training) => {
-                inputs[0].dropout(training.step, self.rate, training.seed, stream)
-            }
-            Mode::Eval => Ok(inputs[0]),
-        }
+        dropped(site, inputs[0], self.rate)
+    }
+}
+
+/// `x` with a share of its elements zeroed while training.
+///
+/// # Errors
+/// If `rate` is no share.
+pub(super) fn dropped<'g>(site: &mut Site<'g, '_>, x: Var<'g>, rate: f64) -> Result<Var<'g>> {
+    checked(rate)?;
+    let stream = site.random_stream();
+    match site.mode {
+        Mode::Train(training) => x.dropout(training.step, rate, training.seed, stream),
+        Mode::Eval => Ok(x),
     }
 }
 
@@ -71,6 +77,8 @@ impl LayerType for Dropout2d {
 fn checked(rate: f64) -> Result<()> {
     match (0.0..1.0).contains(&rate) {
         true => Ok(()),
-        false => Err(Site::misfit("its rate must be at least 0 and below 1")),
+        false => Err(Site::misfit(
+            "the share that it drops must be at least 0 and below 1",
+        )),
     }
 }

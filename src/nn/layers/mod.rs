@@ -4,10 +4,12 @@ mod activation;
 mod conv;
 mod dense;
 mod dropout;
+mod embedding;
 mod merge;
 mod norm;
 mod pad;
 mod pool;
+mod recurrent;
 mod sequence;
 mod upsample;
 
@@ -15,10 +17,12 @@ pub use activation::ActivationLayer;
 pub use conv::{Conv2d, ConvTranspose2d};
 pub use dense::{Dense, Flatten};
 pub use dropout::{Dropout, Dropout2d};
+pub use embedding::{Embedding, Positions};
 pub use merge::{Add, Concat, Multiply};
 pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use pad::PadChannels;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use recurrent::{Gru, Lstm};
 pub use sequence::{
     AvgPool1d, Conv1d, GlobalAvgPool1d, GlobalMaxPool1d, MaxPool1d, NamedPadding1d, Padding1d,
     Transpose,
@@ -38,6 +42,19 @@ fn image(x: Var<'_>) -> Result<[usize; 3]> {
         &[_, height, width, channels] => Ok([height, width, channels]),
         _ => Err(Site::misfit(
             "it takes [height, width, channels]; put it before any flatten or dense layer",
+        )),
+    }
+}
+
+/// Positions and features of the sequences `x`, `[N, time, features]`.
+///
+/// # Errors
+/// If `x` is no batch of sequences.
+fn sequence(x: Var<'_>) -> Result<[usize; 2]> {
+    match x.shape().dims() {
+        &[_, time, features] => Ok([time, features]),
+        _ => Err(Site::misfit(
+            "it takes [time, features]: put it after an embedding, or after rows for an image",
         )),
     }
 }

@@ -1,5 +1,6 @@
 //! Convolution and pooling along one axis, of series and other sequences `[length, channels]`: those of images of height 1.
 
+use super::sequence;
 use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::attributes::{Activation, bounded, yes};
@@ -145,16 +146,6 @@ pub struct Transpose {}
 
 fn one() -> usize {
     1
-}
-
-/// `[length, channels]` of the sequences `x`.
-fn sequence(x: Var<'_>) -> Result<[usize; 2]> {
-    match x.shape().dims() {
-        &[_, length, channels] => Ok([length, channels]),
-        _ => Err(Site::misfit(
-            "it takes [length, channels]; put it before any flatten or dense layer",
-        )),
-    }
 }
 
 /// The sequences `x` as images of height 1.

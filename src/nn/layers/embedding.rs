@@ -1,0 +1,83 @@
+//! Tokens and positions as rows of numbers.
+
+use super::sequence;
+use crate::error::Result;
+use crate::graph::Var;
+use crate::nn::attributes::bounded;
+use crate::nn::init::WeightInit;
+use crate::nn::layer::LayerType;
+use crate::nn::parameter::{Init, Layout};
+use crate::nn::site::Site;
+use serde::{Deserialize, Serialize};
+
+/// A trained row of numbers for each token: `[tokens]` to `[tokens, width]`. PyTorch `Embedding`. Its table has a row for each
+/// token of the model's vocabulary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedding {
+    /// Numbers of a row.
+    pub width: usize,
+    /// How the rows start, if not normal of variance 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_init: Option<WeightInit>,
+}
+
+impl Embedding {
+    /// Rows of `width` numbers.
+    pub fn new(width: usize) -> Embedding {
+        Embedding {
+            width,
+            weight_init: None,
+        }
+    }
+}
+
+/// Adds to every position of a sequence a row of its own, so that their order is seen: a trained one, as in GPT-2.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Positions {
+    /// How the rows start, if not normal of variance 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_init: Option<WeightInit>,
+}
+
+/// How the rows of a table start: by default as PyTorch's `Embedding`.
+fn start(own: Option<WeightInit>, rows: usize, width: usize) -> Init {
+    own.map_or(Init::Normal { std: 1.0 }, |own| own.weights(rows, width))
+}
+
+impl LayerType for Embedding {
+    fn stem(&self) -> &'static str {
+        "embedding"
+    }
+
+    fn takes_tokens(&self) -> bool {
+        true
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        bounded(1, "width", &[self.width]).map_err(Site::misfit)?;
+        let (Some(tokens), [_, _]) = (site.tokens, inputs[0].shape().dims()) else {
+            return Err(Site::misfit(
+                "it takes tokens: give the model an input = { tokens = ..., vocabulary = ... }, and this layer input = \"input\"",
+            ));
+        };
+        let rows = tokens.vocabulary;
+        let start = start(self.weight_init, rows, self.width);
+        let table = site.parameter("weight", &[rows, self.width], start, Layout::Same)?;
+        table.embedding(inputs[0], None)
+    }
+}
+
+impl LayerType for Positions {
+    fn stem(&self) -> &'static str {
+        "positions"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let [time, width] = sequence(inputs[0])?;
+        let start = start(self.weight_init, time, width);
+        let table = site.parameter("weight", &[time, width], start, Layout::Same)?;
+        inputs[0].add(table)
+    }
+}
