@@ -6,7 +6,7 @@ use crate::data::{self, Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::nn::ModelSpec;
 use crate::optim::{OptimizerConfig, Schedule};
-use crate::train::AugmentSettings;
+use crate::train::{AugmentSettings, Loss};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -53,6 +53,12 @@ pub struct Settings {
     pub batch: usize,
     /// Whether every epoch visits the samples in an order of its own.
     pub shuffle: bool,
+    /// What is made small. In a file also its name alone.
+    #[serde(
+        skip_serializing_if = "Loss::is_auto",
+        deserialize_with = "table_or_name"
+    )]
+    pub loss: Loss,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// Largest global norm of the gradients.
@@ -92,6 +98,7 @@ impl Default for Settings {
             steps_per_epoch: None,
             batch: 128,
             shuffle: true,
+            loss: Loss::default(),
             label_smoothing: 0.0,
             clip_norm: None,
             init: None,
@@ -188,6 +195,7 @@ impl Settings {
         {
             return wrong("clip_norm must be above 0");
         }
+        self.loss.check()?;
         self.data.check()?;
         self.augment.check()?;
         self.optimizer.optimizer().validate()?;
@@ -208,8 +216,8 @@ impl Settings {
         };
     }
 
-    /// Loads the data set and resolves what the settings left to it: the size of images, the model's input, mean, standard deviation, names of
-    /// classes.
+    /// Loads the data set and resolves what the settings left to it: the size of images, the model's input, mean, standard
+    /// deviation, names of classes, balanced class weights.
     ///
     /// # Errors
     /// If the data can't be read, or does not fit the settings.
@@ -232,6 +240,7 @@ impl Settings {
         // What the run writes down must be found from any other folder too.
         self.data.make_absolute();
         self.data.learn(&dataset)?;
+        self.loss.learn(&dataset.train, dataset.classes.len());
         Ok(dataset)
     }
 }
@@ -266,6 +275,12 @@ impl FromName for DataSettings {
 impl FromName for OptimizerConfig {
     fn from_name(name: &str) -> Result<Self> {
         OptimizerConfig::named(name)
+    }
+}
+
+impl FromName for Loss {
+    fn from_name(name: &str) -> Result<Self> {
+        Loss::named(name)
     }
 }
 

@@ -87,6 +87,12 @@ const OPERATIONS: &[(&str, Build)] = &[
         let valid = x[0].builder().variable("rows", TensorType::u32([]))?;
         x[0].masked_cross_entropy(x[1], valid, a.integer("ignore") as u32)
     }),
+    ("cross_entropy_weighted", |x, a| {
+        let valid = x[0].builder().variable("rows", TensorType::u32([]))?;
+        let smoothing = a.number("label_smoothing");
+        let [losses, weights] = x[0].weighted_cross_entropy(x[1], valid, x[2], smoothing)?;
+        losses.sum_all()?.div(weights.sum_all()?)
+    }),
     ("div", |x, _| x[0].div(x[1])),
     ("elu", |x, a| x[0].elu(a.number("alpha"))),
     ("embedding", |x, a| {

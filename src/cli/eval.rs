@@ -1,10 +1,11 @@
 //! `wgrad eval`
 
+use super::naive::Floors;
 use super::{DeviceArgs, RunArg, note, print_line};
 use std::process::ExitCode;
 use wgrad::data::Part;
 use wgrad::nn::Network;
-use wgrad::train::{Details, Measure, RunFolder, Session, mean_area_under_curve, open_engine};
+use wgrad::train::{Details, RunFolder, Session, mean_area_under_curve, open_engine};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -40,6 +41,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     told.iter().chain(&dataset.notes).for_each(note);
     let noun = dataset.test.noun();
     let labels = dataset.test.labels().map(<[u32]>::to_vec);
+    let floors = Floors::of(&dataset.test, &settings.data);
     let mut session = Session::evaluation(&engine, settings, network, dataset.test)?;
     let mut logits: Vec<f32> = Vec::new();
     // The area under the curve needs the scores of all samples at once.
@@ -62,6 +64,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         line[format!("test_{name}")] = test.score.into();
         line["count"] = test.count.into();
         line["auc"] = area.into();
+        floors.add_to(&mut line, &details);
         line["perplexity"] = perplexity.into();
         print_line(line)?;
         return Ok(ExitCode::SUCCESS);
@@ -77,13 +80,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(perplexity) = perplexity {
         print_line(format_args!("perplexity {perplexity:.3}"))?;
     }
-    if test.measure == Measure::MeanAbsoluteError {
-        print_line(format_args!(
-            "mse {:.4}, rmse {:.4}, in units of the deviation",
-            test.loss,
-            test.loss.sqrt()
-        ))?;
-    }
+    floors.print(&details)?;
     print_details(&details, area, &dataset.classes)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod devices;
 mod eval;
 mod generate;
 mod models;
+mod naive;
 mod plan;
 mod predict;
 mod progress;

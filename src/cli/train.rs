@@ -1,5 +1,6 @@
 //! `wgrad train`
 
+use super::naive::Floors;
 use super::progress::{Progress, short};
 use super::{DeviceArgs, note, print_line, settings_of};
 use serde_json::json;
@@ -186,6 +187,7 @@ fn train(
     let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
     let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
     let noun = dataset.train.noun();
+    let floors = Floors::of(&dataset.test, &settings.data);
     let mut progress = Progress::new(args.json);
     told.iter().chain(&dataset.notes).for_each(note);
     progress.say(&format!(
@@ -240,6 +242,7 @@ fn train(
         if let Some(perplexity) = perplexity {
             line["test_perplexity"] = perplexity.into();
         }
+        floors.add_to(&mut line, &session.details()?);
         print_line(line)?;
     } else {
         let language = perplexity.map_or(String::new(), |perplexity| {
@@ -253,6 +256,7 @@ fn train(
             short(start.elapsed()),
             folder.path.display()
         ))?;
+        floors.print(&session.details()?)?;
     }
     Ok(test)
 }

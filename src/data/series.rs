@@ -180,33 +180,39 @@ pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, 
             format!("has {rows} rows, but this run predicts from {context}"),
         ));
     }
-    let predicted = target_scales(settings).len();
+    let predicted: Vec<usize> = (0..columns)
+        .filter(|&place| is_predicted(&settings.columns[place], settings))
+        .collect();
+    let seen = &values[(rows - context) * columns..];
+    let seen_targets = seen
+        .chunks_exact(columns)
+        .flat_map(|row| predicted.iter().map(|&place| row[place]));
+    let unknown = vec![0.0; settings.horizon * predicted.len()];
     Ok(RowSet {
         // What follows is not known: zeros stand for it.
         rows: Rows::Floats {
-            values: [
-                &values[(rows - context) * columns..],
-                &vec![0.0; settings.horizon * columns],
-            ]
-            .concat(),
+            values: [seen, &vec![0.0; settings.horizon * columns]].concat(),
             columns,
         },
         starts: vec![0],
         random_starts: false,
         length: context,
         targets: Targets::Values {
-            values: vec![0.0; (context + settings.horizon) * predicted],
-            columns: predicted,
+            values: seen_targets.chain(unknown).collect(),
+            columns: predicted.len(),
             offset: context,
             length: settings.horizon,
         },
     })
 }
 
+fn is_predicted(column: &Column, settings: &DataSettings) -> bool {
+    settings.targets.is_empty() || settings.targets.contains(&column.name)
+}
+
 /// Mean and standard deviation of the columns that are predicted, for showing predictions in their own units.
 pub fn target_scales(settings: &DataSettings) -> Vec<(String, f64, f64)> {
-    let wanted =
-        |column: &&Column| settings.targets.is_empty() || settings.targets.contains(&column.name);
+    let wanted = |column: &&Column| is_predicted(column, settings);
     let scale = |column: &Column| match column.kind {
         ColumnKind::Number { mean, std, .. } => (column.name.clone(), mean, std),
         ColumnKind::Category { .. } => (column.name.clone(), 0.0, 1.0),

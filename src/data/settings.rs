@@ -84,6 +84,12 @@ pub struct DataSettings {
     pub stride: Option<usize>,
     /// Series: rows to predict after a sample.
     pub horizon: usize,
+    /// Series: rows after which it repeats itself, such as the 24 hours of a day; for the naive forecast that results are held to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub season: Option<usize>,
+    /// Series: to what the columns of every window are brought.
+    #[serde(skip_serializing_if = "is_none")]
+    pub window_norm: WindowNorm,
     /// Series: columns to predict; all that are read if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
@@ -140,6 +146,8 @@ impl Default for DataSettings {
             context: None,
             stride: None,
             horizon: 1,
+            season: None,
+            window_norm: WindowNorm::None,
             targets: Vec::new(),
             parts: None,
             tokenizer: None,
@@ -182,9 +190,10 @@ impl DataSettings {
                 "data.folds must be at least 2, and data.fold from 1 to that".to_string(),
             );
         }
-        let counts = [self.context(), self.horizon, self.stride.unwrap_or(1)];
+        let (stride, season) = (self.stride.unwrap_or(1), self.season.unwrap_or(1));
+        let counts = [self.context(), self.horizon, stride, season];
         if counts.iter().any(|n| !(1..=1 << 20).contains(n)) || self.vocabulary > 1 << 20 {
-            return wrong("data.context, data.horizon, data.stride and data.vocabulary must be from 1 to 1048576".to_string());
+            return wrong("data.context, data.horizon, data.stride, data.season and data.vocabulary must be from 1 to 1048576".to_string());
         }
         let sides = self.size.into_iter().flatten();
         if sides.into_iter().any(|side| !(1..=4096).contains(&side)) {
@@ -259,6 +268,23 @@ impl DataSettings {
         }
         Ok(())
     }
+}
+
+/// To what the columns of a window are brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowNorm {
+    /// They stay what they are.
+    #[default]
+    None,
+    /// The last row is subtracted (NLinear, Zeng et al. 2022).
+    Last,
+    /// Mean 0 and variance 1 within the window: reversible instance normalization (RevIN, Kim et al. 2022), without weights.
+    Instance,
+}
+
+fn is_none(norm: &WindowNorm) -> bool {
+    *norm == WindowNorm::None
 }
 
 /// Reads `32` as `[32, 32]`.

@@ -3,9 +3,10 @@
 
 use super::block::Block;
 use super::layers::{
-    ActivationLayer, Add, AvgPool2d, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout,
-    Dropout2d, Embedding, Flatten, GlobalAvgPool2d, GroupNorm, Gru, LayerNorm, LocalResponseNorm,
-    Lstm, MaxPool2d, Multiply, PadChannels, Positions, RmsNorm, Upsample,
+    ActivationLayer, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, BatchNorm, Concat, Conv1d,
+    Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Embedding, Flatten, GlobalAvgPool1d, GlobalAvgPool2d,
+    GlobalMaxPool1d, GroupNorm, Gru, LayerNorm, LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply,
+    PadChannels, Positions, RmsNorm, Transpose, Upsample,
 };
 use super::site::Site;
 use crate::error::Result;
@@ -88,6 +89,20 @@ kinds! {
     AvgPool2d(AvgPool2d),
     /// Mean over height and width.
     GlobalAvgPool2d(GlobalAvgPool2d),
+    /// Mean over windows that divide the image into so many.
+    AdaptiveAvgPool2d(AdaptiveAvgPool2d),
+    /// Convolution of sequences.
+    Conv1d(Conv1d),
+    /// Maximum over windows of a sequence.
+    MaxPool1d(MaxPool1d),
+    /// Mean over windows of a sequence.
+    AvgPool1d(AvgPool1d),
+    /// Mean over a sequence.
+    GlobalAvgPool1d(GlobalAvgPool1d),
+    /// Maximum over a sequence.
+    GlobalMaxPool1d(GlobalMaxPool1d),
+    /// Swaps length and channels of a sequence.
+    Transpose(Transpose),
     /// All axes as one.
     Flatten(Flatten),
     /// Every input to every unit.
@@ -116,7 +131,7 @@ kinds! {
     RmsNorm(RmsNorm),
     /// Divides by the squares of neighbouring channels.
     LocalResponseNorm(LocalResponseNorm),
-    /// Repeats every pixel.
+    /// Enlarges images.
     Upsample(Upsample),
     /// Zeros beside the channels.
     PadChannels(PadChannels),

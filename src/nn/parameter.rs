@@ -41,6 +41,8 @@ pub enum Layout {
     Same,
     /// A convolution's weights: O-KH-KW-I inside, O-I-KH-KW in files.
     Conv,
+    /// A one-dimensional convolution's weights: O-1-K-I inside, O-I-K in files.
+    Conv1d,
     /// Rows of features, or one, of a flattened `[height, width, channels]`: PyTorch flattens channels first.
     Flattened {
         /// Height, width and channels of what was flattened.
@@ -68,6 +70,7 @@ impl Parameter {
     pub fn file_shape(&self) -> Shape {
         match (self.layout, self.ty.dims()) {
             (Layout::Conv, &[o, kh, kw, i]) => [o, i, kh, kw].into(),
+            (Layout::Conv1d, &[o, 1, k, i]) => [o, i, k].into(),
             _ => self.ty.shape.clone(),
         }
     }
@@ -75,7 +78,7 @@ impl Parameter {
     /// For every element in file order, its index inside the engine.
     fn file_order(&self) -> Vec<usize> {
         match (self.layout, self.ty.dims()) {
-            (Layout::Conv, &[o, kh, kw, i]) => (0..o * i * kh * kw)
+            (Layout::Conv | Layout::Conv1d, &[o, kh, kw, i]) => (0..o * i * kh * kw)
                 .map(|at| {
                     let (x, rest) = (at % kw, at / kw);
                     let (y, rest) = (rest % kh, rest / kh);
@@ -138,8 +141,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let flattened = Layout::Flattened { image: [2, 3, 4] };
-        let shapes: [(&[usize], Layout); 3] = [
+        let shapes: [(&[usize], Layout); 4] = [
             (&[4, 3, 2, 5], Layout::Conv),
+            (&[4, 1, 3, 5], Layout::Conv1d),
             (&[3, 24], flattened),
             (&[24], flattened),
         ];

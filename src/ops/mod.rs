@@ -10,6 +10,7 @@ mod contraction;
 mod pointwise;
 mod recurrent;
 mod reduce;
+mod resized;
 mod rows;
 mod strided;
 mod window;
@@ -231,6 +232,7 @@ macro_rules! register {
 
 register! {
     abs,
+    adaptive_avg_pool2d,
     add,
     argmax,
     augment,
@@ -295,4 +297,5 @@ register! {
     sub,
     sum,
     tanh,
+    upsample_bilinear2d,
 }

@@ -230,6 +230,35 @@ impl<'g> Var<'g> {
         let op = SoftmaxCrossEntropy { label_smoothing };
         self.builder().op(op, &[self, labels, valid])
     }
+
+    /// The same with a weight for each class, `weights` `f32 [C]`: the losses `[N]` times their weights, and the weight of each
+    /// row's label `[N]`, both 0 from row `valid` on. The sum of the first over that of the second is the weighted mean: PyTorch
+    /// `F.cross_entropy(weight=weights)`.
+    ///
+    /// # Errors
+    /// As [`Var::softmax_cross_entropy`], or if there is not one weight for each class.
+    #[track_caller]
+    pub fn weighted_cross_entropy(
+        self,
+        labels: Var<'g>,
+        valid: Var<'g>,
+        weights: Var<'g>,
+        label_smoothing: f64,
+    ) -> Result<[Var<'g>; 2]> {
+        let (rows, classes) = (labels.shape().elements(), self.shape().last());
+        let own = weights.reshape([classes, 1])?.gather(labels)?;
+        let own = own.reshape([rows])?.mask_rows(valid)?;
+        let mut losses = self.softmax_cross_entropy(labels, valid, 0.0)?.mul(own)?;
+        if label_smoothing > 0.0 {
+            // In the even part of the target each class has its own weight, whatever the label.
+            let even = self.log_softmax()?.mul(weights)?.sum(&[1])?;
+            let even = even
+                .scale(-label_smoothing / classes as f64)?
+                .mask_rows(valid)?;
+            losses = losses.scale(1.0 - label_smoothing)?.add(even)?;
+        }
+        Ok([losses, own])
+    }
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {

@@ -1,5 +1,6 @@
 //! Random changes of training pictures: what `[augment]` says, as nodes of the training step.
 
+use super::loss::Losses;
 use crate::cpu::{Tensor, interpret};
 use crate::data::ImageSet;
 use crate::error::{Error, Result};
@@ -224,14 +225,25 @@ impl AugmentSettings {
 }
 
 impl<'g> Mixed<'g> {
-    /// Losses of `logits` against the own classes `y` and those of the pictures that were mixed in.
+    /// Losses against the own classes `y` and those of the pictures that were mixed in, from what `of` gives for classes.
     ///
     /// # Errors
     /// If the types don't fit.
-    pub fn losses(&self, logits: Var<'g>, y: Var<'g>, smoothing: f64) -> Result<Var<'g>> {
-        let own = logits.softmax_cross_entropy(y, self.valid, smoothing)?;
-        let other = logits.softmax_cross_entropy(y.next_row(self.valid)?, self.valid, smoothing)?;
-        other.add(own.sub(other)?.mul(self.share)?)
+    pub fn losses(
+        &self,
+        y: Var<'g>,
+        of: impl Fn(Var<'g>) -> Result<Losses<'g>>,
+    ) -> Result<Losses<'g>> {
+        let (own, other) = (of(y)?, of(y.next_row(self.valid)?)?);
+        let mix = |own: Var<'g>, other: Var<'g>| other.add(own.sub(other)?.mul(self.share)?);
+        let weights = match (own.weights, other.weights) {
+            (Some(own), Some(other)) => Some(mix(own, other)?),
+            _ => None,
+        };
+        Ok(Losses {
+            losses: mix(own.losses, other.losses)?,
+            weights,
+        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! Whether network, data, settings and device fit together: asked before anything is allocated.
 
 use super::engine::Engine;
-use super::graphs::{DataShape, training_graph};
-use crate::data::{Dataset, Samples};
+use super::graphs::{DataShape, Target, training_graph};
+use super::loss::Loss;
+use super::source::target_of;
+use crate::data::{Dataset, Samples, WindowNorm};
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::settings::Settings;
@@ -12,17 +14,24 @@ use crate::settings::Settings;
 /// # Errors
 /// If shapes, classes or labels don't fit, or a batch is larger than the training set.
 pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Settings) -> Result<()> {
-    if dataset.classes.len() > network.classes {
+    let classes = dataset.classes.len();
+    if classes > settings.loss.classes(network.classes) {
+        let hint = match settings.loss {
+            Loss::Bce(_) => {
+                "use \"cross_entropy\" in place of \"bce\", which is for two".to_string()
+            }
+            _ if (classes, network.classes) == (2, 1) => {
+                "give its last layer 2 units, or set loss = \"bce\"".to_string()
+            }
+            _ => format!("give its last layer {classes} units"),
+        };
         return Err(Error::Config(format!(
-            "the data has {} classes but model {} ends in {} units; give its last layer {} units",
-            dataset.classes.len(),
-            network.spec.name,
-            network.classes,
-            dataset.classes.len()
+            "the data has {classes} classes but model {} ends in {} units; {hint}",
+            network.spec.name, network.classes
         )));
     }
-    check_set(network, &dataset.train, "training")?;
-    check_set(network, &dataset.test, "test")?;
+    check_set(network, &dataset.train, "training", settings)?;
+    check_set(network, &dataset.test, "test", settings)?;
     let samples = dataset.train.len();
     if settings.batch > samples {
         return Err(Error::Config(format!(
@@ -72,18 +81,34 @@ pub(super) fn samples_of_epoch(set: &mut Samples, settings: &Settings) -> Result
     Ok(wanted.min(set.len()))
 }
 
-pub(super) fn check_set(network: &Network, set: &Samples, name: &str) -> Result<()> {
-    let noun = set.noun();
+pub(super) fn check_set(
+    network: &Network,
+    set: &Samples,
+    name: &str,
+    settings: &Settings,
+) -> Result<()> {
+    let (sample, noun) = (set.shape(), set.noun());
     check_input(network, set, name)?;
+    settings.loss.check_target(
+        &target_of(set),
+        &network.spec.name,
+        network.classes,
+        settings.label_smoothing,
+    )?;
+    let (target, norm) = (target_of(set), settings.data.window_norm);
+    let is_series = matches!(target, Target::Values { offset, .. } if offset > 1);
+    if norm != WindowNorm::None && !(is_series && sample.len() == 2) {
+        return Err(Error::Config(format!(
+            "data.window_norm is for windows of a series of two rows or more, but the data are {noun} of {sample:?}; leave it out"
+        )));
+    }
     if set.is_empty() {
         return Err(Error::Data(format!("the {name} set has no {noun}")));
     }
     check_outputs(network, set)?;
     let labels = set.labels().unwrap_or_default();
-    match labels
-        .iter()
-        .position(|&label| label as usize >= network.classes)
-    {
+    let classes = settings.loss.classes(network.classes);
+    match labels.iter().position(|&label| label as usize >= classes) {
         Some(at) => Err(Error::Data(format!(
             "{name} {} {at} is labelled {}, but model {} has only {} outputs",
             noun.trim_end_matches('s'),

@@ -1,7 +1,9 @@
 //! The graphs of a training step and of an evaluation step. Both take their batch from data that lives in variables.
 
+use super::loss::Losses;
 use super::metrics::MOST_CONFUSED;
 use crate::autodiff::gradients;
+use crate::data::WindowNorm;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Var};
 use crate::nn::{Mode, Network, Training};
@@ -35,15 +37,15 @@ pub enum Layout {
     },
 }
 
-/// How what is to be learned lies on the device; it decides the loss.
+/// How what is to be learned lies on the device; it decides the loss where the settings leave it to the data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Target {
-    /// A class for each sample: cross-entropy.
+    /// A class for each sample.
     #[default]
     Class,
-    /// The token after each: cross-entropy, the mean over a sample's tokens.
+    /// The token after each; the mean over a sample's tokens.
     NextToken,
-    /// Numbers of windows of rows, as many rows as the samples are windows of: the mean squared error.
+    /// Numbers of windows of rows, as many rows as the samples are windows of.
     Values {
         /// Numbers of a row.
         columns: usize,
@@ -140,25 +142,39 @@ impl DataShape {
     }
 }
 
-/// Variables that a graph adds its metrics to: the sum over the samples of the loss, and of what [`Measure`] says.
+/// Variables that a graph adds its metrics to: the sum over the samples of the loss, and of what [`Measure`] says; where
+/// samples count differently in the loss, the sum of their weights too.
 ///
 /// [`Measure`]: super::Measure
-pub const METRICS: [&str; 2] = ["metrics.loss", "metrics.score"];
-
-/// Variables of an evaluation of classes: the number of samples with their class among the five likeliest, and the confusion
-/// matrix.
-pub(super) const TOP_5: &str = "metrics.top_5";
-const CONFUSION: &str = "metrics.confusion";
-
-/// Types of those that there are for `classes` classes.
-pub(super) fn details(classes: usize) -> Vec<(&'static str, TensorType)> {
-    let top_5 = (classes > 5).then(|| (TOP_5, TensorType::f32([])));
-    let matrix = TensorType::f32([classes, classes]);
-    let confusion = (classes <= MOST_CONFUSED).then_some((CONFUSION, matrix));
-    top_5.into_iter().chain(confusion).collect()
+pub(super) fn metrics(settings: &Settings) -> &'static [&'static str] {
+    const METRICS: &[&str] = &["metrics.loss", "metrics.score", "metrics.weight"];
+    match settings.loss.is_weighted() {
+        true => METRICS,
+        false => &METRICS[..2],
+    }
 }
 
-/// What the first `valid` rows of a batch add to the variables of [`details`].
+/// Variables of an evaluation. Of classes: the number of samples with their class among the five likeliest, and the confusion
+/// matrix. Of numbers: the sum of the mean squared errors of the samples, whatever the loss is.
+pub(super) const TOP_5: &str = "metrics.top_5";
+pub(super) const CONFUSION: &str = "metrics.confusion";
+pub(super) const SQUARED_ERROR: &str = "metrics.squared_error";
+
+/// Types of those that there are for `target`, which may be one of `classes` classes.
+pub(super) fn details(target: &Target, classes: usize) -> Vec<(&'static str, TensorType)> {
+    match target {
+        Target::Class => {
+            let top_5 = (classes > 5).then(|| (TOP_5, TensorType::f32([])));
+            let matrix = TensorType::f32([classes, classes]);
+            let confusion = (classes <= MOST_CONFUSED).then_some((CONFUSION, matrix));
+            top_5.into_iter().chain(confusion).collect()
+        }
+        Target::NextToken => Vec::new(),
+        Target::Values { .. } => vec![(SQUARED_ERROR, TensorType::f32([]))],
+    }
+}
+
+/// What the first `valid` rows of a batch of classes add to the variables of [`details`].
 fn detailed<'g>(
     logits: Var<'g>,
     y: Var<'g>,
@@ -171,15 +187,22 @@ fn detailed<'g>(
         };
         Ok((name, count))
     };
-    details(logits.shape().last())
+    details(&Target::Class, logits.shape().last())
         .into_iter()
         .map(count)
         .collect()
 }
 
 struct Batch<'g> {
+    /// What the network gives; of classes, a score for each.
     outputs: Var<'g>,
-    losses: Var<'g>,
+    losses: Losses<'g>,
+}
+
+/// Adds `value` to the variable `name`.
+fn accumulate(builder: &Builder, name: &str, value: Var<'_>) -> Result<()> {
+    let total = builder.variable(name, value.ty())?;
+    builder.update(total, total.add(value)?)
 }
 
 /// The batch at the scalar input `cursor`, without what is to be learned of it.
@@ -261,22 +284,34 @@ fn batch<'g>(
             mixed = Some(mix);
         }
     }
-    let outputs = network.forward(x, mode)?;
+    let norm = settings.data.window_norm;
+    if norm != WindowNorm::None {
+        x = norm.apply(x)?;
+    }
+    let mut outputs = network.forward(x, mode)?;
     let _scope = builder.scope("loss");
+    let loss = &settings.loss;
+    loss.check_target(
+        &shape.target,
+        &network.spec.name,
+        network.classes,
+        smoothing,
+    )?;
     let (losses, score) = match shape.target {
         Target::Class => {
             let labels = builder.variable(&shape.name("labels"), shape.per_sample())?;
             let y = labels.gather_labels(samples.order, samples.cursor, shape.batch)?;
+            let of = |y| loss.of_classes(builder, outputs, y, valid, smoothing);
+            let losses = match mixed {
+                Some(mixed) => mixed.losses(y, of)?,
+                None => of(y)?,
+            };
+            outputs = loss.logits(outputs)?;
             if matches!(mode, Mode::Eval) {
                 for (name, count) in detailed(outputs, y, valid)? {
-                    let total = builder.variable(name, count.ty())?;
-                    builder.update(total, total.add(count)?)?;
+                    accumulate(builder, name, count)?;
                 }
             }
-            let losses = match mixed {
-                Some(mixed) => mixed.losses(outputs, y, smoothing)?,
-                None => outputs.softmax_cross_entropy(y, valid, smoothing)?,
-            };
             (losses, outputs.count_correct(y, valid)?)
         }
         Target::NextToken => {
@@ -288,24 +323,40 @@ fn batch<'g>(
             let logits = outputs.reshape([count, vocabulary])?;
             let tokens = builder.input("valid_tokens", TensorType::u32([]));
             let losses = logits.softmax_cross_entropy(y, tokens, smoothing)?;
-            let losses = losses.reshape([shape.batch, length])?.mean(&[1])?;
+            let losses = Losses {
+                losses: losses.reshape([shape.batch, length])?.mean(&[1])?,
+                weights: None,
+            };
             let right = logits.count_correct(y, tokens)?;
             (losses, right.scale(1.0 / length as f64)?)
         }
         Target::Values { offset, length, .. } => {
             let values = builder.variable(&shape.name("values"), shape.values())?;
             let (_, starts) = samples.windows(builder, shape)?;
+            if norm != WindowNorm::None {
+                // The rows before those to predict: as many as the network saw.
+                let seen = values.gather_windows(starts, 0, shape.sample[0])?;
+                outputs = norm.undo(outputs, seen)?;
+            }
             let y = values.gather_windows(starts, offset, length)?;
             let y = y.reshape(outputs.shape())?;
-            let losses = builder.op(SquaredError, &[outputs, y])?;
-            let losses = losses.mean(&[1])?.mask_rows(valid)?;
+            let losses = loss.of_numbers(outputs, y, valid)?;
+            if matches!(mode, Mode::Eval) {
+                let squares = builder.op(SquaredError, &[outputs, y])?;
+                let squares = squares.mean(&[1])?.mask_rows(valid)?;
+                accumulate(builder, SQUARED_ERROR, squares.sum_all()?)?;
+            }
             let errors = outputs.sub(y)?.abs()?.mean(&[1])?.mask_rows(valid)?;
             (losses, errors.sum_all()?)
         }
     };
-    for (name, value) in METRICS.into_iter().zip([losses.sum_all()?, score]) {
-        let total = builder.variable(name, TensorType::f32([]))?;
-        builder.update(total, total.add(value)?)?;
+    let weight = losses
+        .weights
+        .map(|weights| weights.sum_all())
+        .transpose()?;
+    let values = [Some(losses.losses.sum_all()?), Some(score), weight];
+    for (name, value) in metrics(settings).iter().zip(values.into_iter().flatten()) {
+        accumulate(builder, name, value)?;
     }
     Ok(Batch { outputs, losses })
 }
@@ -336,7 +387,7 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
         settings.label_smoothing,
     )?;
     // The mean over the samples that count: fewer than the batch in the last step of an epoch.
-    let loss = batch.losses.sum_all()?.mul(inverse_valid)?;
+    let loss = batch.losses.mean(inverse_valid)?;
     let weights = network
         .parameters
         .iter()

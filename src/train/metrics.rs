@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 /// The most classes with a confusion matrix: a kernel counts every cell.
 pub const MOST_CONFUSED: usize = 100;
 
-/// Counts over a test set of classes.
+/// What is counted over a test set beside loss and score.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
     /// Share of samples with their class among the five likeliest, where there are more than five.
     pub top_5: Option<f64>,
+    /// Mean squared error, where numbers are predicted, in units of their deviation.
+    pub mse: Option<f64>,
     /// How often each class (row) was taken for each (column), where there are not too many.
     pub confusion: Option<Vec<Vec<u64>>>,
 }
@@ -140,8 +142,8 @@ mod tests {
     #[test]
     fn scores_follow_from_the_matrix() {
         let details = Details {
-            top_5: None,
             confusion: Some(vec![vec![3, 1, 0], vec![2, 4, 0], vec![0, 0, 0]]),
+            ..Details::default()
         };
         let scores = details.class_scores().unwrap();
         assert_eq!((scores[0].precision, scores[0].recall), (0.6, 0.75));

@@ -280,8 +280,8 @@ mod tests {
     #[test]
     fn the_matrix_has_a_row_and_a_column_for_each_class() {
         let details = Details {
-            top_5: None,
             confusion: Some(vec![vec![3, 1], vec![0, 4]]),
+            ..Details::default()
         };
         let text = confusion(&details, &["a<b".to_string(), "c".to_string()]);
         assert_eq!(

@@ -5,7 +5,7 @@ mod evaluate;
 use super::augment::Mix;
 use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, samples_of_epoch, suggest_batch};
-use super::graphs::{METRICS, Target, details, evaluation_graph, training_graph};
+use super::graphs::{Target, details, evaluation_graph, metrics, training_graph};
 use super::loaded::{Loaded, load, placed};
 use super::pace::Pace;
 use super::reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
@@ -72,12 +72,13 @@ impl<'e> Session<'e> {
     /// If the data does not fit the network, or the whole does not fit the device.
     pub fn training(
         engine: &'e Engine,
-        settings: Settings,
+        mut settings: Settings,
         network: Network,
         dataset: impl Into<Dataset<Samples>>,
     ) -> Result<Session<'e>> {
         let mut dataset = dataset.into();
         let epoch_samples = samples_of_epoch(&mut dataset.train, &settings)?;
+        settings.loss.learn(&dataset.train, dataset.classes.len());
         check_fit(&network, &dataset, &settings)?;
         let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
         let (shape, streamed) = placed(engine, &settings, "train", &train, settings.batch);
@@ -99,7 +100,8 @@ impl<'e> Session<'e> {
         session.epoch_samples = epoch_samples;
         let stage = Stage::new(engine, &session.memory, &session.settings, graph, data)?;
         session.train = Some(stage);
-        session.metrics = session.memory.readback(engine, &METRICS)?;
+        let metrics = metrics(&session.settings);
+        session.metrics = session.memory.readback(engine, metrics)?;
         session.note_memory();
         Ok(session)
     }
@@ -115,7 +117,7 @@ impl<'e> Session<'e> {
         test: impl Into<Samples>,
     ) -> Result<Session<'e>> {
         let test = test.into();
-        check_set(&network, &test, "test")?;
+        check_set(&network, &test, "test", &settings)?;
         Self::prepare(engine, settings, network, Arc::new(test))
     }
 
@@ -139,13 +141,13 @@ impl<'e> Session<'e> {
             memory.set(engine, &part.name, &value)?;
             state.push(part.name.clone());
         }
-        for name in METRICS {
-            memory.set(engine, name, &Tensor::zeros(&TensorType::f32([])))?;
+        if let Some((name, values)) = settings.loss.variable()? {
+            let value = Tensor::real([values.len()], values);
+            memory.set(engine, name, &value)?;
         }
-        if shape.target == Target::Class {
-            for (name, ty) in details(network.classes) {
-                memory.set(engine, name, &Tensor::zeros(&ty))?;
-            }
+        zero_metrics(engine, &mut memory, &settings)?;
+        for (name, ty) in details(&shape.target, settings.loss.classes(network.classes)) {
+            memory.set(engine, name, &Tensor::zeros(&ty))?;
         }
         let data = load(engine, &mut memory, shape, streamed, test)?;
         let test = Stage::new(engine, &memory, &settings, graph, data)?;
@@ -345,7 +347,7 @@ impl<'e> Session<'e> {
         Ok(EpochReport {
             epoch,
             epochs: self.planned_epochs(),
-            train_loss: totals.loss / count,
+            train_loss: totals.mean_loss(),
             train_score: totals.score / count,
             test,
             samples_per_s: count / seconds,
@@ -374,7 +376,7 @@ impl<'e> Session<'e> {
                 .map_or(full, |most| first + most.saturating_sub(self.step)),
         );
         let skipped = first as usize * batch;
-        zero_metrics(engine, &mut self.memory)?;
+        zero_metrics(engine, &mut self.memory, &self.settings)?;
         let stream = data.begin(engine, &mut self.memory, pass, skipped)?;
         let planned = self.planned_steps();
         let mut pace = Pace::new(if data.streamed { 1 } else { runner.max_steps() });
@@ -455,14 +457,10 @@ impl<'e> Session<'e> {
     }
 
     fn read_totals(&self, samples: u64) -> Result<Totals> {
-        let value = |name: &str| -> Result<f64> {
-            Ok(f64::from(self.memory.get(self.engine, name)?.reals()[0]))
-        };
-        Ok(Totals {
-            loss: value(METRICS[0])?,
-            score: value(METRICS[1])?,
-            samples,
-        })
+        let value = |name: &&str| Ok(self.memory.get(self.engine, name)?.reals()[0]);
+        let values = metrics(&self.settings).iter().map(value);
+        let values = values.collect::<Result<Vec<f32>>>()?;
+        Ok(totals(Some(&values), Some(samples)))
     }
 
     fn check_loss(&self, totals: &Totals) -> Result<()> {
@@ -497,7 +495,7 @@ impl<'e> Session<'e> {
             epochs: self.planned_epochs(),
             step: done.end,
             steps,
-            loss: totals.loss / count,
+            loss: totals.mean_loss(),
             score: totals.score / count,
             measure: self.measure(),
             samples_per_second: count / elapsed,
@@ -512,14 +510,27 @@ struct Totals {
     loss: f64,
     score: f64,
     samples: u64,
+    /// What the loss is divided by: the samples, or the sum of their weights.
+    weight: f64,
 }
 
+impl Totals {
+    fn mean_loss(&self) -> f64 {
+        match self.weight > 0.0 {
+            true => self.loss / self.weight,
+            false => self.loss,
+        }
+    }
+}
+
+/// Of the values of [`metrics`], over so many samples.
 fn totals(values: Option<&[f32]>, samples: Option<u64>) -> Totals {
     match (values, samples) {
-        (Some(&[loss, score]), Some(samples)) => Totals {
+        (Some(&[loss, score, ref weight @ ..]), Some(samples)) => Totals {
             loss: f64::from(loss),
             score: f64::from(score),
             samples,
+            weight: weight.first().map_or(samples as f64, |&w| f64::from(w)),
         },
         _ => Totals::default(),
     }
@@ -552,8 +563,8 @@ fn inputs(
     }
 }
 
-fn zero_metrics(engine: &Engine, memory: &mut Memory) -> Result<()> {
-    METRICS
+fn zero_metrics(engine: &Engine, memory: &mut Memory, settings: &Settings) -> Result<()> {
+    metrics(settings)
         .iter()
         .try_for_each(|name| memory.set(engine, name, &Tensor::zeros(&TensorType::f32([]))))
 }

@@ -66,8 +66,8 @@ pub(super) fn shape_of(
     streamed: bool,
 ) -> DataShape {
     let samples = if streamed { batch } else { set.len() };
-    let (layout, target) = match set {
-        Samples::Images(_) => (Layout::Bytes, Target::Class),
+    let layout = match set {
+        Samples::Images(_) => Layout::Bytes,
         Samples::Rows(set) => {
             let rows = if streamed {
                 batch * set.span()
@@ -75,29 +75,14 @@ pub(super) fn shape_of(
                 set.rows.len()
             };
             let length = set.length;
-            let layout = match set.rows {
+            match set.rows {
                 Rows::Floats { columns, .. } => Layout::Rows {
                     rows,
                     columns,
                     length,
                 },
                 Rows::Tokens { .. } => Layout::Tokens { rows, length },
-            };
-            let target = match set.targets {
-                Targets::Classes(_) => Target::Class,
-                Targets::NextToken => Target::NextToken,
-                Targets::Values {
-                    columns,
-                    offset,
-                    length,
-                    ..
-                } => Target::Values {
-                    columns,
-                    offset,
-                    length,
-                },
-            };
-            (layout, target)
+            }
         }
     };
     DataShape {
@@ -106,7 +91,28 @@ pub(super) fn shape_of(
         batch,
         sample: set.shape(),
         layout,
-        target,
+        target: target_of(set),
+    }
+}
+
+/// What is to be learned of the samples of `set`.
+pub(super) fn target_of(set: &Samples) -> Target {
+    match set {
+        Samples::Images(_) => Target::Class,
+        Samples::Rows(set) => match set.targets {
+            Targets::Classes(_) => Target::Class,
+            Targets::NextToken => Target::NextToken,
+            Targets::Values {
+                columns,
+                offset,
+                length,
+                ..
+            } => Target::Values {
+                columns,
+                offset,
+                length,
+            },
+        },
     }
 }
 

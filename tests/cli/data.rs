@@ -219,6 +219,80 @@ fn a_table_is_trained_measured_and_predicted_with_the_columns_that_were_learned(
 }
 
 #[test]
+fn classes_are_weighted_or_told_apart_by_one_logit() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("people")).unwrap();
+    // Of the two who are paid in training, one is left.
+    let rare = PEOPLE.replace("61,Oslo,yes\n62,Rome,yes\n", "");
+    sandbox.write("people/train.csv", rare);
+    sandbox.write("people/test.csv", PEOPLE);
+    let weighted = "loss = { name = \"cross_entropy\", class_weights = \"balanced\" }\n";
+    let told = [
+        ("weighted", weighted, "2"),
+        ("one", "loss = \"bce\"\n", "1"),
+    ]
+    .map(|(run, loss, units)| {
+        sandbox.write(
+            "dense.toml",
+            loss.to_string() + &DENSE.replace("UNITS", units),
+        );
+        let train = format!("train dense.toml --data people --device cpu --out {run} --json");
+        sandbox.wgrad(&train).succeeds();
+        let told = sandbox.wgrad(&format!("eval {run} --json")).succeeds();
+        let line = told.json().pop().unwrap();
+        assert_eq!(line["test_accuracy"], 1.0, "{line}");
+        assert_eq!(line["auc"], 1.0, "{line}");
+        assert_eq!(line["confusion"], serde_json::json!([[4, 0], [0, 4]]));
+        sandbox.write("new.csv", "age,city\n64,Rome\n19,Rome\n");
+        let predicted = sandbox
+            .wgrad(&format!("predict {run} new.csv --json"))
+            .succeeds();
+        predicted
+            .json()
+            .iter()
+            .map(|line| line["top"][0]["class"].clone())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(told, [["yes", "no"], ["yes", "no"]]);
+    let settings = std::fs::read_to_string(sandbox.path("weighted/run.toml")).unwrap();
+    assert!(
+        settings.contains("class_weights = [0.75, 1.5]"),
+        "{settings}"
+    );
+    sandbox
+        .wgrad("train dense.toml --data people --model mlp --out no")
+        .fails(2, &["takes"]);
+}
+
+#[test]
+fn a_number_is_predicted_by_any_of_its_losses() {
+    let sandbox = Sandbox::new();
+    let row = |i: usize| format!("{i},{}\n", 3 * i + 1);
+    sandbox.write(
+        "line.csv",
+        format!("a,b\n{}", (0..60).map(row).collect::<String>()),
+    );
+    for loss in ["\"mse\"", "\"l1\"", "{ name = \"huber\", delta = 0.5 }"] {
+        let dense = DENSE.replace("UNITS", "1");
+        sandbox.write("dense.toml", format!("loss = {loss}\n{dense}"));
+        let run = format!("run{}", loss.len());
+        let train = format!("train dense.toml --data line.csv --device cpu --out {run}");
+        sandbox.wgrad(&train).succeeds();
+        let told = sandbox.wgrad(&format!("eval {run} --json")).succeeds();
+        let line = told.json().pop().unwrap();
+        let number = |key: &str| line[key].as_f64().unwrap();
+        assert!(number("mse") < 0.01 && number("test_mae") < 0.1, "{line}");
+        let of = match loss {
+            "\"mse\"" => number("mse"),
+            "\"l1\"" => number("test_mae"),
+            // All errors are below delta.
+            _ => number("mse") / 2.0,
+        };
+        assert!((number("test_loss") - of).abs() < 1e-6, "{line}");
+    }
+}
+
+#[test]
 fn folds_are_trained_one_by_one_and_summed_up() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", PEOPLE);
@@ -333,7 +407,7 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
         "series.csv",
         format!("date,load\n{}", (0..80).map(row).collect::<String>()),
     );
-    let series = "batch = 8\n[data]\nsource = \"series.csv\"\nformat = \"series\"\ncontext = 4\nhorizon = 2\n";
+    let series = "batch = 8\n[data]\nsource = \"series.csv\"\nformat = \"series\"\ncontext = 4\nhorizon = 2\nseason = 2\n";
     let dense = "optimizer = { name = \"adam\", lr = 0.05 }\n";
     let model = "[model]\nname = \"linear\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 2\n";
     sandbox.write("run.toml", format!("epochs = 20\n{dense}{series}{model}"));
@@ -342,6 +416,20 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
         .succeeds();
     assert!(
         told.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.1,
+        "{}",
+        told.out
+    );
+    // Every other day is the same: what the last two rows say is all there is to know.
+    let told = sandbox.wgrad("eval run --json").succeeds();
+    let naive = &told.json()[0]["naive"];
+    assert!(naive[0]["mse"].as_f64().unwrap() > 1.0, "{naive}");
+    assert_eq!(
+        (&naive[1]["repeats"], &naive[1]["mse"]),
+        (&2.into(), &0.0.into())
+    );
+    let told = sandbox.wgrad("eval run").succeeds();
+    assert!(
+        told.out.contains("repeating the last 2 rows: mse 0.0000"),
         "{}",
         told.out
     );
@@ -360,6 +448,44 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
     sandbox
         .wgrad("predict run short.csv")
         .fails(1, &["has 1 rows", "predicts from 4"]);
+}
+
+#[test]
+fn a_series_that_drifts_is_forecast_relative_to_its_window() {
+    let sandbox = Sandbox::new();
+    // Levels of the test part were never seen in training.
+    let row = |i: usize| format!("day {i},{},{}\n", i % 7, 3 * i);
+    sandbox.write(
+        "drift.csv",
+        format!("date,week,load\n{}", (0..200).map(row).collect::<String>()),
+    );
+    for norm in ["last", "instance"] {
+        let series = format!(
+            "batch = 8\nepochs = 12\n[data]\nsource = \"drift.csv\"\nformat = \"series\"\ncontext = 7\nhorizon = 3\ntargets = [\"load\"]\nwindow_norm = \"{norm}\"\n"
+        );
+        let model = "[optimizer]\nname = \"adam\"\nlr = 0.02\n[model]\nname = \"linear\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 3\n";
+        sandbox.write("run.toml", series + model);
+        let train = format!("train run.toml --device cpu --out {norm} --json");
+        let told = sandbox.wgrad(&train).succeeds();
+        let done = told.json().pop().unwrap();
+        assert!(
+            done["mse"].as_f64().unwrap() < done["naive"][0]["mse"].as_f64().unwrap() / 4.0,
+            "{done}"
+        );
+        let told = sandbox
+            .wgrad(&format!("predict {norm} drift.csv --json"))
+            .succeeds();
+        let next = told.json()[0]["values"]["load"].as_f64().unwrap();
+        assert!((next - 600.0).abs() < 4.0, "{norm}: {next}");
+    }
+    sandbox.write(
+        "dense.toml",
+        DENSE.replace("UNITS", "2") + "[data]\nsource = \"people.csv\"\nwindow_norm = \"last\"\n",
+    );
+    sandbox.write("people.csv", PEOPLE);
+    sandbox
+        .wgrad("train dense.toml --device cpu --out no")
+        .fails(2, &["window_norm", "series"]);
 }
 
 #[test]

@@ -265,3 +265,90 @@ fn a_model_is_shown_and_its_weights_are_written() {
         .wgrad("models show resnet19")
         .fails(2, &["resnet19", "resnet20"]);
 }
+
+/// What `wgrad plan` says to a model of sequences of 8 positions of 2 channels, of one layer and a flatten.
+#[track_caller]
+fn sequence_refused(layer: &str, parts: &[&str]) {
+    let sandbox = Sandbox::new();
+    let text = format!(
+        "name = \"m\"\ninput = [8, 2]\nlayer = [{{ {layer} }}, {{ type = \"flatten\" }}]\n"
+    );
+    sandbox.write("s.toml", text);
+    sandbox.wgrad("plan s.toml").fails(2, parts);
+}
+
+#[test]
+fn layers_of_sequences_that_can_not_be_are_named() {
+    for (layer, parts) in [
+        (
+            "type = \"conv1d\", filters = 4, kernel = 9",
+            ["layer conv1", "[8,2]", "9"],
+        ),
+        (
+            "type = \"conv1d\", filters = 4, kernel = 3, dilation = 4",
+            ["layer conv1", "[8,2]", "9"],
+        ),
+        (
+            "type = \"conv1d\", filters = 4, kernel = 0, padding = \"causal\"",
+            ["layer conv1", "kernel", "0"],
+        ),
+        (
+            "type = \"conv1d\", filters = 4, kernel = 3, stride = 0",
+            ["layer conv1", "stride", "0"],
+        ),
+        (
+            "type = \"conv1d\", filters = 3, kernel = 3, groups = 2",
+            ["layer conv1", "2 groups", "3 filters"],
+        ),
+        (
+            "type = \"conv1d\", filters = 4, kernel = 3, padding = 999999999",
+            ["layer conv1", "padding", "999999999"],
+        ),
+        (
+            "type = \"conv1d\", filters = 4, kernel = 3, padding = \"full\"",
+            ["padding is", "\"causal\"", "[before, after]"],
+        ),
+        (
+            "type = \"max_pool1d\", size = 9",
+            ["layer pool1", "window of 9", "8"],
+        ),
+        (
+            "type = \"max_pool1d\", size = 2, padding = 2",
+            ["layer pool1", "wholly outside", "8"],
+        ),
+        (
+            "type = \"avg_pool1d\", size = 0, padding = \"causal\"",
+            ["layer pool1", "size", "0"],
+        ),
+        (
+            "type = \"conv2d\", filters = 4, kernel = 3",
+            ["layer conv1", "[8,2]", "[height, width, channels]"],
+        ),
+        (
+            "type = \"adaptive_avg_pool2d\", size = 2",
+            ["layer pool1", "[8,2]", "[height, width, channels]"],
+        ),
+    ] {
+        sequence_refused(layer, &parts);
+    }
+    refused(
+        "type = \"conv1d\"; filters = 4; kernel = 3",
+        2,
+        &["layer conv1", "[8,8,1]", "[time, features]"],
+    );
+    refused(
+        "type = \"adaptive_avg_pool2d\"; size = 0",
+        2,
+        &["layer pool1", "size", "0"],
+    );
+    refused(
+        "type = \"upsample\"; factor = 2; mode = \"cubic\"",
+        2,
+        &["bilinear", "cubic"],
+    );
+    refused(
+        "type = \"upsample\"; factor = 16000000; mode = \"bilinear\"",
+        2,
+        &["layer upsample1", "can't bring 8 x 8"],
+    );
+}

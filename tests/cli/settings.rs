@@ -96,6 +96,25 @@ fn settings_out_of_range_are_named() {
         ("clip_norm = -1", "clip_norm"),
         ("label_smoothing = 1.0", "label_smoothing"),
         ("steps = 0", "steps"),
+        (
+            "loss = { name = \"cross_entropy\", class_weights = [1.0, -1.0, 1.0] }",
+            "class_weights",
+        ),
+        (
+            "loss = { name = \"cross_entropy\", class_weights = [1.0, nan, 1.0] }",
+            "class_weights",
+        ),
+        (
+            "loss = { name = \"cross_entropy\", class_weights = [0, 0, 0] }",
+            "class_weights",
+        ),
+        (
+            "loss = { name = \"cross_entropy\", class_weights = \"even\" }",
+            "\"balanced\"",
+        ),
+        ("loss = { name = \"huber\", delta = -1 }", "loss.delta"),
+        ("loss = { name = \"huber\", gamma = 1 }", "expected `delta`"),
+        ("loss = \"hubber\"", "mse, l1 and huber"),
         ("[data]\ntrain = 1000000000000", "data.train"),
         ("[data]\nsource = \"good\"\nmean = [nan]", "data.mean"),
         ("[data]\nsource = \"good\"\nmean = [0.1, 0.2]", "data.mean"),
@@ -106,6 +125,28 @@ fn settings_out_of_range_are_named() {
         ),
     ] {
         refused(&settings(head), &[name]);
+    }
+}
+
+#[test]
+fn a_loss_that_does_not_fit_data_or_model_is_told_with_one_that_does() {
+    let sandbox = Sandbox::new();
+    for (loss, parts) in [
+        ("\"mse\"", ["for numbers", "cross_entropy"]),
+        ("\"bce\"", ["3 classes", "for two"]),
+        (
+            "{ name = \"cross_entropy\", class_weights = [1, 2] }",
+            ["2 numbers", "3 units"],
+        ),
+    ] {
+        sandbox.write(
+            "s.toml",
+            settings(&format!("data = \"good\"\nloss = {loss}")),
+        );
+        sandbox
+            .wgrad("train s.toml --device cpu --out run")
+            .fails(2, &parts);
+        sandbox.holds_no_run();
     }
 }
 

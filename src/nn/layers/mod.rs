@@ -10,6 +10,7 @@ mod norm;
 mod pad;
 mod pool;
 mod recurrent;
+mod sequence;
 mod upsample;
 
 pub use activation::ActivationLayer;
@@ -20,9 +21,13 @@ pub use embedding::{Embedding, Positions};
 pub use merge::{Add, Concat, Multiply};
 pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use pad::PadChannels;
-pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use pool::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm};
-pub use upsample::Upsample;
+pub use sequence::{
+    AvgPool1d, Conv1d, GlobalAvgPool1d, GlobalMaxPool1d, MaxPool1d, NamedPadding1d, Padding1d,
+    Transpose,
+};
+pub use upsample::{Interpolation, Upsample};
 
 use super::site::Site;
 use crate::error::Result;

@@ -42,6 +42,14 @@ pub struct AvgPool2d {
 #[serde(deny_unknown_fields)]
 pub struct GlobalAvgPool2d {}
 
+/// Mean over windows that divide the image into so many, whatever its size. PyTorch `AdaptiveAvgPool2d`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveAvgPool2d {
+    /// Height and width of the result.
+    pub size: Pair,
+}
+
 impl MaxPool2d {
     /// Windows that do not overlap, without padding.
     pub fn new(size: impl Into<Pair>) -> MaxPool2d {
@@ -92,6 +100,22 @@ impl LayerType for AvgPool2d {
             padding: self.padding.sides(kernel, [1, 1]),
             count_include_pad: false,
         })
+    }
+}
+
+impl LayerType for AdaptiveAvgPool2d {
+    fn stem(&self) -> &'static str {
+        "pool"
+    }
+
+    fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let [height, width, _] = image(inputs[0])?;
+        let size = self.size.each();
+        bounded(1, "size", &size).map_err(Site::misfit)?;
+        if size == [height, width] {
+            return Ok(inputs[0]);
+        }
+        inputs[0].adaptive_avg_pool2d(size)
     }
 }
 

@@ -8,12 +8,30 @@ use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Repeats every pixel. PyTorch `Upsample(mode="nearest")`.
+/// Enlarges images by a whole factor. PyTorch `Upsample`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upsample {
     /// How many times, down and across.
     pub factor: Pair,
+    /// Where the pixels between come from.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: Interpolation,
+}
+
+/// Where the pixels of an enlarged image come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// Every pixel is repeated.
+    #[default]
+    Nearest,
+    /// From the four pixels around each, the corners not aligned: PyTorch's `align_corners=False`.
+    Bilinear,
+}
+
+fn is_default(mode: &Interpolation) -> bool {
+    *mode == Interpolation::Nearest
 }
 
 impl LayerType for Upsample {
@@ -25,6 +43,9 @@ impl LayerType for Upsample {
         let [height, width, channels] = image(inputs[0])?;
         let [down, across] = self.factor.each();
         bounded(1, "factor", &[down, across]).map_err(Site::misfit)?;
+        if self.mode == Interpolation::Bilinear {
+            return inputs[0].upsample_bilinear2d([height * down, width * across]);
+        }
         let n = inputs[0].shape().dims()[0];
         inputs[0]
             .reshape([n, height, 1, width, 1, channels])?

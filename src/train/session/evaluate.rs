@@ -4,7 +4,7 @@ use super::{Session, Stage, inputs, zero_metrics};
 use crate::cpu::Tensor;
 use crate::error::Result;
 use crate::train::engine::Runner;
-use crate::train::graphs::{TOP_5, Target, details};
+use crate::train::graphs::{SQUARED_ERROR, TOP_5, details};
 use crate::train::metrics::Details;
 use crate::train::reports::Evaluation;
 use crate::train::source::Pass;
@@ -16,17 +16,14 @@ impl Session<'_> {
     /// If the device failed.
     pub fn details(&self) -> Result<Details> {
         let mut found = Details::default();
-        if self.test.data.shape.target != Target::Class {
-            return Ok(found);
-        }
-        let classes = self.network.classes;
-        for (name, _) in details(classes) {
+        let classes = self.settings.loss.classes(self.network.classes);
+        let samples = self.test.data.set.len() as f64;
+        for (name, _) in details(&self.test.data.shape.target, classes) {
             let value = self.memory.get(self.engine, name)?;
+            let mean = || Some(f64::from(value.reals()[0]) / samples);
             match name {
-                TOP_5 => {
-                    let samples = self.test.data.set.len();
-                    found.top_5 = Some(f64::from(value.reals()[0]) / samples as f64);
-                }
+                TOP_5 => found.top_5 = mean(),
+                SQUARED_ERROR => found.mse = mean(),
                 _ => {
                     let rows = value.reals().chunks(classes);
                     let counts = rows.map(|row| row.iter().map(|&count| count as u64).collect());
@@ -73,11 +70,9 @@ impl Session<'_> {
             ..
         } = self;
         let (samples, batch) = (data.set.len(), data.shape.batch);
-        zero_metrics(engine, memory)?;
-        if data.shape.target == Target::Class {
-            for (name, ty) in details(network.classes) {
-                memory.set(engine, name, &Tensor::zeros(&ty))?;
-            }
+        zero_metrics(engine, memory, settings)?;
+        for (name, ty) in details(&data.shape.target, settings.loss.classes(network.classes)) {
+            memory.set(engine, name, &Tensor::zeros(&ty))?;
         }
         let stream = data.begin(engine, memory, Pass::in_order(samples), 0)?;
         for at in (0..samples).step_by(batch) {
@@ -100,7 +95,7 @@ impl Session<'_> {
         let totals = self.read_totals(samples as u64)?;
         let count = samples as f64;
         Ok(Evaluation {
-            loss: totals.loss / count,
+            loss: totals.mean_loss(),
             score: totals.score / count,
             measure,
             count: samples,

@@ -1,0 +1,502 @@
+//! What a run makes small: the `[loss]` table, and the losses of a batch as nodes.
+
+use super::graphs::Target;
+use crate::data::Samples;
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Var};
+use crate::ops::squared_error::SquaredError;
+use crate::tensor::TensorType;
+use serde::{Deserialize, Serialize};
+
+/// The loss of a run: `name` says which, the other settings have PyTorch's defaults.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Loss {
+    /// By the data: cross-entropy of classes and tokens, the mean squared error of numbers.
+    #[default]
+    #[serde(skip)]
+    Auto,
+    /// Of classes. PyTorch `CrossEntropyLoss`.
+    CrossEntropy(CrossEntropy),
+    /// Of two classes, by one logit: that of the second. PyTorch `BCEWithLogitsLoss`.
+    Bce(Bce),
+    /// Of numbers: the mean squared error. PyTorch `MSELoss`.
+    Mse(Mse),
+    /// Of numbers: the mean absolute error. PyTorch `L1Loss`.
+    L1(L1),
+    /// Of numbers: squared below `delta`, absolute above. PyTorch `HuberLoss`.
+    Huber(Huber),
+}
+
+/// See [`Loss::CrossEntropy`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrossEntropy {
+    /// How much samples of each class count; the loss is the weighted mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+}
+
+/// See [`Loss::Bce`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bce {
+    /// Factor of the loss of samples of the second class.
+    pub pos_weight: f64,
+}
+
+/// See [`Loss::Mse`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mse {}
+
+/// See [`Loss::L1`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L1 {}
+
+/// See [`Loss::Huber`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Huber {
+    /// Where the square ends; above 0.
+    pub delta: f64,
+}
+
+impl Default for Bce {
+    fn default() -> Self {
+        Bce { pos_weight: 1.0 }
+    }
+}
+
+impl Default for Huber {
+    fn default() -> Self {
+        Huber { delta: 1.0 }
+    }
+}
+
+/// How much samples of each class count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "class_weights is a list of numbers, one for each class, or \"balanced\""
+)]
+pub enum ClassWeights {
+    /// One number for each class.
+    Numbers(Vec<f64>),
+    /// By name.
+    Named(NamedWeights),
+}
+
+/// Class weights that have a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedWeights {
+    /// `samples / (classes * samples of the class)` in the training part, as scikit-learn's; found when the run starts.
+    Balanced,
+}
+
+/// The largest weight of a class.
+const HEAVIEST: f64 = 1e9;
+
+/// The variable that holds a weight for each class.
+const CLASS_WEIGHTS: &str = "loss.class_weights";
+
+/// Losses of the samples of a batch.
+pub(super) struct Losses<'g> {
+    /// `[batch]`, times the weights if there are any; 0 for samples that only fill up the batch.
+    pub losses: Var<'g>,
+    /// How much each sample counts in the mean, `[batch]`; the same if absent.
+    pub weights: Option<Var<'g>>,
+}
+
+impl<'g> Losses<'g> {
+    /// The mean over the samples that count, one over whose number is `inverse_valid`.
+    pub fn mean(&self, inverse_valid: Var<'g>) -> Result<Var<'g>> {
+        let sum = self.losses.sum_all()?;
+        match self.weights {
+            None => sum.mul(inverse_valid),
+            Some(weights) => {
+                // Where every sample is of a class without weight the loss is 0, not 0 / 0.
+                let least = sum.builder().constant(1e-30);
+                sum.div(weights.sum_all()?.maximum(least)?)
+            }
+        }
+    }
+}
+
+impl Loss {
+    /// The loss called `name`, with PyTorch's defaults.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "auto" => Loss::Auto,
+            "cross_entropy" => Loss::CrossEntropy(CrossEntropy::default()),
+            "bce" => Loss::Bce(Bce::default()),
+            "mse" => Loss::Mse(Mse {}),
+            "l1" => Loss::L1(L1 {}),
+            "huber" => Loss::Huber(Huber::default()),
+            _ => {
+                return Err(Error::Config(format!(
+                    "there is no loss \"{name}\"; there are cross_entropy and bce for classes, mse, l1 and huber for numbers, and \
+                     auto"
+                )));
+            }
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Loss::Auto => "auto",
+            Loss::CrossEntropy(_) => "cross_entropy",
+            Loss::Bce(_) => "bce",
+            Loss::Mse(_) => "mse",
+            Loss::L1(_) => "l1",
+            Loss::Huber(_) => "huber",
+        }
+    }
+
+    /// Whether it is left to the data.
+    pub fn is_auto(&self) -> bool {
+        *self == Loss::Auto
+    }
+
+    /// Checks what does not depend on the data.
+    ///
+    /// # Errors
+    /// Names the setting that can't be.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::Config(what));
+        match self {
+            Loss::CrossEntropy(CrossEntropy {
+                class_weights: Some(ClassWeights::Numbers(weights)),
+            }) => {
+                let fine = |w: &f64| (0.0..=HEAVIEST).contains(w);
+                if let Some(w) = weights.iter().find(|w| !fine(w)) {
+                    return wrong(format!(
+                        "loss.class_weights must be numbers from 0 to {HEAVIEST:e}, not {w}"
+                    ));
+                }
+                if weights.iter().all(|&w| w == 0.0) {
+                    return wrong("loss.class_weights must not all be 0".to_string());
+                }
+                Ok(())
+            }
+            Loss::Bce(Bce { pos_weight: w }) if !(*w > 0.0 && *w <= HEAVIEST) => wrong(format!(
+                "loss.pos_weight must be above 0 and at most {HEAVIEST:e}, not {w}"
+            )),
+            Loss::Huber(Huber { delta }) if !(*delta > 0.0 && delta.is_finite()) => {
+                wrong(format!("loss.delta must be above 0, not {delta}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks it against what is to be learned, by a model called `model` with so many outputs.
+    ///
+    /// # Errors
+    /// Says what does not fit, and what would.
+    pub(super) fn check_target(
+        &self,
+        target: &Target,
+        model: &str,
+        outputs: usize,
+        label_smoothing: f64,
+    ) -> Result<()> {
+        let wrong = |what: String| Err(Error::Config(what));
+        let name = self.name();
+        match (self, target) {
+            (Loss::Mse(_) | Loss::L1(_) | Loss::Huber(_), Target::Class | Target::NextToken) => {
+                wrong(format!(
+                    "loss \"{name}\" is for numbers, but the data has classes to predict; use \"cross_entropy\""
+                ))
+            }
+            (Loss::CrossEntropy(_) | Loss::Bce(_), Target::Values { .. }) => wrong(format!(
+                "loss \"{name}\" is for classes, but the data has numbers to predict; use \"mse\", \"l1\" or \"huber\""
+            )),
+            (
+                Loss::Bce(_)
+                | Loss::CrossEntropy(CrossEntropy {
+                    class_weights: Some(_),
+                }),
+                Target::NextToken,
+            ) => wrong(
+                "tokens are told apart by a cross-entropy without class weights; set loss = \"cross_entropy\""
+                    .to_string(),
+            ),
+            (Loss::Bce(_), Target::Class) if outputs != 1 => wrong(format!(
+                "loss \"bce\" takes one logit, but model {model} ends in {outputs} units; give its last layer 1 unit, or use \
+                 \"cross_entropy\""
+            )),
+            (Loss::Bce(_), Target::Class) if label_smoothing > 0.0 => wrong(
+                "label_smoothing is for loss \"cross_entropy\"; set it to 0 with \"bce\"".to_string(),
+            ),
+            (
+                Loss::CrossEntropy(CrossEntropy {
+                    class_weights: Some(ClassWeights::Numbers(weights)),
+                }),
+                Target::Class,
+            ) if weights.len() != outputs => wrong(format!(
+                "loss.class_weights has {} numbers, but model {model} ends in {outputs} units; give one for each class",
+                weights.len()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Classes that a model with so many outputs tells apart.
+    pub(super) fn classes(&self, outputs: usize) -> usize {
+        match self {
+            Loss::Bce(_) => 2,
+            _ => outputs,
+        }
+    }
+
+    /// Finds balanced class weights from the labels of the training part, `classes` in all. Classes without a sample weigh 1.
+    pub(crate) fn learn(&mut self, train: &Samples, classes: usize) {
+        let (Loss::CrossEntropy(CrossEntropy { class_weights }), Some(labels)) =
+            (self, train.labels())
+        else {
+            return;
+        };
+        if *class_weights != Some(ClassWeights::Named(NamedWeights::Balanced)) {
+            return;
+        }
+        let mut counts = vec![0_usize; classes];
+        for &label in labels {
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1;
+            }
+        }
+        let there = counts.iter().filter(|&&count| count > 0).count();
+        let weight = |count: usize| match count {
+            0 => 1.0,
+            _ => labels.len() as f64 / (there * count) as f64,
+        };
+        let weights = counts.into_iter().map(weight).collect();
+        *class_weights = Some(ClassWeights::Numbers(weights));
+    }
+
+    /// Whether samples count differently in its mean.
+    pub(super) fn is_weighted(&self) -> bool {
+        matches!(
+            self,
+            Loss::CrossEntropy(CrossEntropy {
+                class_weights: Some(_)
+            })
+        )
+    }
+
+    /// The variable that its nodes read, with its numbers.
+    ///
+    /// # Errors
+    /// If class weights are still to be found.
+    pub(super) fn variable(&self) -> Result<Option<(&'static str, Vec<f32>)>> {
+        match self {
+            Loss::CrossEntropy(CrossEntropy {
+                class_weights: Some(ClassWeights::Numbers(weights)),
+            }) => {
+                let weights = weights.iter().map(|&w| w as f32).collect();
+                Ok(Some((CLASS_WEIGHTS, weights)))
+            }
+            Loss::CrossEntropy(CrossEntropy {
+                class_weights: Some(ClassWeights::Named(NamedWeights::Balanced)),
+            }) => Err(Error::Config(
+                "class_weights = \"balanced\" are found when a run starts; give them as numbers here"
+                    .to_string(),
+            )),
+            _ => Ok(None),
+        }
+    }
+
+    /// The scores of every class, `[batch, classes]`, from what the network gives: of a single logit z they are 0 and z, whose
+    /// softmax is sigmoid(z).
+    pub(super) fn logits<'g>(&self, outputs: Var<'g>) -> Result<Var<'g>> {
+        match self {
+            Loss::Bce(_) => {
+                let zeros = outputs.builder().constant(0.0);
+                Var::concat(&[zeros.broadcast_to(&outputs.shape())?, outputs], 1)
+            }
+            _ => Ok(outputs),
+        }
+    }
+
+    /// Losses of `outputs`, `[batch, outputs]`, of which the first `valid` count, against the classes `y`, `u32 [batch]`.
+    pub(super) fn of_classes<'g>(
+        &self,
+        builder: &'g Builder,
+        outputs: Var<'g>,
+        y: Var<'g>,
+        valid: Var<'g>,
+        smoothing: f64,
+    ) -> Result<Losses<'g>> {
+        let (rows, count) = (outputs.shape().dims()[0], outputs.shape().last());
+        if let Loss::Bce(Bce { pos_weight }) = *self {
+            // 1 for the second class.
+            let target = y.counted(valid, 0)?;
+            let mut losses = outputs.reshape([rows])?.bce_with_logits(target)?;
+            if pos_weight != 1.0 {
+                let factor = target.scale(pos_weight - 1.0)?.add(builder.constant(1.0))?;
+                losses = losses.mul(factor)?;
+            }
+            return Ok(Losses {
+                losses: losses.mask_rows(valid)?,
+                weights: None,
+            });
+        }
+        if !self.is_weighted() {
+            return Ok(Losses {
+                losses: outputs.softmax_cross_entropy(y, valid, smoothing)?,
+                weights: None,
+            });
+        }
+        let weights = builder.variable(CLASS_WEIGHTS, TensorType::f32([count]))?;
+        let [losses, own] = outputs.weighted_cross_entropy(y, valid, weights, smoothing)?;
+        Ok(Losses {
+            losses,
+            weights: Some(own),
+        })
+    }
+
+    /// Losses of the numbers `outputs`, of which the first `valid` rows count, against `y` of the same shape.
+    pub(super) fn of_numbers<'g>(
+        &self,
+        outputs: Var<'g>,
+        y: Var<'g>,
+        valid: Var<'g>,
+    ) -> Result<Losses<'g>> {
+        let each = match self {
+            Loss::L1(_) => outputs.sub(y)?.abs()?,
+            Loss::Huber(Huber { delta }) => outputs.huber(y, *delta)?,
+            _ => outputs.builder().op(SquaredError, &[outputs, y])?,
+        };
+        Ok(Losses {
+            losses: each.mean(&[1])?.mask_rows(valid)?,
+            weights: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::{Tensor, interpret};
+    use crate::data::ImageSet;
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    fn balanced(labels: Vec<u32>, classes: usize) -> Loss {
+        let set = ImageSet {
+            images: vec![0; labels.len()],
+            labels,
+            height: 1,
+            width: 1,
+            channels: 1,
+        };
+        let mut loss: Loss =
+            toml::from_str("name = \"cross_entropy\"\nclass_weights = \"balanced\"").unwrap();
+        loss.learn(&set.into(), classes);
+        loss
+    }
+
+    /// As scikit-learn's `compute_class_weight("balanced", ...)`.
+    #[test]
+    fn balanced_weights_are_inverse_to_how_often_a_class_is_seen() {
+        let weights = |loss: Loss| loss.variable().unwrap().unwrap().1;
+        assert_eq!(weights(balanced(vec![0, 1, 1, 1], 2)), [2.0, 2.0 / 3.0]);
+        assert_eq!(
+            weights(balanced(vec![0, 2, 2, 2], 3)),
+            [2.0, 1.0, 2.0 / 3.0]
+        );
+    }
+
+    #[test]
+    fn weights_that_can_not_be_are_named() {
+        for (weights, told) in [
+            ("[1.0, -1.0]", "not -1"),
+            ("[nan, 1.0]", "not NaN"),
+            ("[inf]", "not inf"),
+            ("[0.0, 0.0]", "all be 0"),
+            ("[]", "all be 0"),
+        ] {
+            let text = format!("name = \"cross_entropy\"\nclass_weights = {weights}");
+            let error = toml::from_str::<Loss>(&text).unwrap().check().unwrap_err();
+            assert!(error.to_string().contains(told), "{error}");
+        }
+        for text in [
+            "name = \"huber\"\ndelta = 0.0",
+            "name = \"huber\"\ndelta = nan",
+            "name = \"bce\"\npos_weight = -1.0",
+        ] {
+            assert!(toml::from_str::<Loss>(text).unwrap().check().is_err());
+        }
+        let error = toml::from_str::<Loss>("name = \"mse\"\ndelta = 1.0").unwrap_err();
+        assert!(error.to_string().contains("delta"), "{error}");
+    }
+
+    #[test]
+    fn a_loss_of_the_other_kind_of_data_is_refused_with_one_that_fits() {
+        let numbers = Target::Values {
+            columns: 1,
+            offset: 0,
+            length: 1,
+        };
+        let told = |loss: &str, target: &Target, outputs| {
+            let loss = Loss::named(loss).unwrap();
+            let checked = loss.check_target(target, "m", outputs, 0.0);
+            checked.unwrap_err().to_string()
+        };
+        assert!(told("huber", &Target::Class, 2).contains("use \"cross_entropy\""));
+        assert!(told("bce", &numbers, 1).contains("use \"mse\""));
+        assert!(told("bce", &Target::Class, 2).contains("1 unit"));
+    }
+
+    /// Values of PyTorch 2: `BCEWithLogitsLoss(pos_weight=torch.tensor(2.5))` of three of four rows, and its gradient.
+    #[test]
+    fn binary_cross_entropy_agrees_with_pytorch_and_has_two_classes() {
+        let loss = Loss::Bce(Bce { pos_weight: 2.5 });
+        let builder = Builder::new();
+        let z = builder.variable("z", TensorType::f32([4, 1])).unwrap();
+        let y = builder.variable("y", TensorType::u32([4])).unwrap();
+        let valid = builder.variable("valid", TensorType::u32([])).unwrap();
+        let third = builder.constant(1.0 / 3.0);
+        let losses = loss.of_classes(&builder, z, y, valid, 0.0).unwrap();
+        let mean = losses.mean(third).unwrap();
+        builder.output("mean", mean);
+        let gradient = crate::autodiff::gradients(mean, &[z]).unwrap()[0];
+        builder.output("gradient", gradient);
+        builder.output("logits", loss.logits(z).unwrap());
+        let graph = builder.finish().unwrap();
+        let values = [
+            ("z", Tensor::real([4, 1], vec![0.5, -1.25, 3.0, 7.0])),
+            ("y", Tensor::index([4], vec![1, 0, 1, 1])),
+            ("valid", Tensor::index([], vec![3])),
+        ];
+        let mut variables = values
+            .map(|(name, value)| (name.to_string(), Arc::new(value)))
+            .into();
+        let outputs = interpret(&graph, &mut variables, &HashMap::new()).unwrap();
+        let close = |got: &[f64], want: &[f64]| {
+            got.len() == want.len() && got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6)
+        };
+        assert!(
+            close(outputs[0].reals(), &[0.519529973577]),
+            "{:?}",
+            outputs[0]
+        );
+        assert!(
+            close(
+                outputs[1].reals(),
+                &[-0.314617223998, 0.074233379608, -0.039521560981, 0.0]
+            ),
+            "{:?}",
+            outputs[1]
+        );
+        assert_eq!(
+            outputs[2].reals(),
+            [0.0, 0.5, 0.0, -1.25, 0.0, 3.0, 0.0, 7.0]
+        );
+    }
+}
