@@ -2,6 +2,7 @@
 
 mod activation;
 mod conv;
+mod conv1d;
 mod dense;
 mod dropout;
 mod embedding;
@@ -10,11 +11,14 @@ mod norm;
 mod pad;
 mod pool;
 mod recurrent;
-mod sequence;
 mod upsample;
 
 pub use activation::ActivationLayer;
 pub use conv::{Conv2d, ConvTranspose2d};
+pub use conv1d::{
+    AvgPool1d, Conv1d, GlobalAvgPool1d, GlobalMaxPool1d, MaxPool1d, NamedPadding1d, Padding1d,
+    Transpose,
+};
 pub use dense::{Dense, Flatten};
 pub use dropout::{Dropout, Dropout2d};
 pub use embedding::{Embedding, Positions};
@@ -23,10 +27,6 @@ pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use pad::PadChannels;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm};
-pub use sequence::{
-    AvgPool1d, Conv1d, GlobalAvgPool1d, GlobalMaxPool1d, MaxPool1d, NamedPadding1d, Padding1d,
-    Transpose,
-};
 pub use upsample::{Interpolation, Upsample};
 
 use super::site::Site;
