@@ -3,10 +3,11 @@
 
 use super::block::Block;
 use super::layers::{
-    ActivationLayer, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, BatchNorm, Concat, Conv1d,
-    Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Embedding, Flatten, GlobalAvgPool1d, GlobalAvgPool2d,
-    GlobalMaxPool1d, GroupNorm, Gru, LayerNorm, LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply,
-    PadChannels, Positions, RmsNorm, Transpose, Upsample,
+    ActivationLayer, AdaptiveAvgPool2d, Add, Attention, AvgPool1d, AvgPool2d, BatchNorm, Concat,
+    Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Embedding, Flatten,
+    GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GroupNorm, Gru, LayerNorm,
+    LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply, PadChannels, Positions, RmsNorm, Rows,
+    SelfAttention, TimePool, Transpose, Upsample,
 };
 use super::site::Site;
 use crate::error::Result;
@@ -111,6 +112,14 @@ kinds! {
     Embedding(Embedding),
     /// Adds a row of numbers for each position.
     Positions(Positions),
+    /// Attention among the positions, of queries, keys and values.
+    Attention(Attention),
+    /// Attention among the positions, with its dense layers.
+    SelfAttention(SelfAttention),
+    /// An image as a sequence of its rows.
+    Rows(Rows),
+    /// A sequence as one row of features.
+    TimePool(TimePool),
     /// Long short-term memory over the positions.
     Lstm(Lstm),
     /// Gated recurrent units over the positions.

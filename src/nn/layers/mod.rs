@@ -1,7 +1,9 @@
 //! The kinds of layers, a file for each family.
 
 mod activation;
+mod attention;
 mod conv;
+mod conv1d;
 mod dense;
 mod dropout;
 mod embedding;
@@ -14,19 +16,21 @@ mod sequence;
 mod upsample;
 
 pub use activation::ActivationLayer;
+pub use attention::{Attention, SelfAttention};
 pub use conv::{Conv2d, ConvTranspose2d};
+pub use conv1d::{
+    AvgPool1d, Conv1d, GlobalAvgPool1d, GlobalMaxPool1d, MaxPool1d, NamedPadding1d, Padding1d,
+    Transpose,
+};
 pub use dense::{Dense, Flatten};
 pub use dropout::{Dropout, Dropout2d};
-pub use embedding::{Embedding, Positions};
+pub use embedding::{Embedding, PositionKind, Positions};
 pub use merge::{Add, Concat, Multiply};
 pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use pad::PadChannels;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm};
-pub use sequence::{
-    AvgPool1d, Conv1d, GlobalAvgPool1d, GlobalMaxPool1d, MaxPool1d, NamedPadding1d, Padding1d,
-    Transpose,
-};
+pub use sequence::{Rows, TimePool, TimePoolKind};
 pub use upsample::{Interpolation, Upsample};
 
 use super::site::Site;
