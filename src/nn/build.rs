@@ -4,7 +4,7 @@ use super::expand::{Placed, Source, expand};
 use super::model::ModelSpec;
 use super::parameter::Parameter;
 use super::site::{Declared, Site};
-use super::time::lengths;
+use super::time::Padding;
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -43,6 +43,8 @@ pub struct Network {
     pub buffers: Vec<Parameter>,
     /// Names under which files hold the number of training steps.
     pub counters: Vec<String>,
+    /// Names under which files hold a weight a second time, with the weight that it is: those of tied layers.
+    pub aliases: Vec<(String, String)>,
     /// Names of the layers, blocks filled in, and the shape of what each gives, without the batch.
     pub layers: Vec<(String, Vec<usize>)>,
     /// Length of the logits: classes, or tokens to choose from.
@@ -73,6 +75,7 @@ impl Network {
             parameters: Vec::new(),
             buffers: Vec::new(),
             counters: Vec::new(),
+            aliases: Vec::new(),
             layers: Vec::new(),
             classes: 0,
             per_token: false,
@@ -98,7 +101,7 @@ impl Network {
         };
         network.per_token = last.len() == 2;
         (network.parameters, network.buffers) = (declared.parameters, declared.buffers);
-        network.counters = declared.counters;
+        (network.counters, network.aliases) = (declared.counters, declared.aliases);
         Ok(network)
     }
 
@@ -135,8 +138,8 @@ impl Network {
         let builder = x.builder();
         let mut declared = Declared::default();
         let tokens = self.spec.input.tokens();
-        let lengths = match tokens {
-            Some(input) if input.padded => Some(lengths(x, input.vocabulary)?),
+        let padding = match tokens {
+            Some(input) if input.padded => Some(Padding::of(x, input.vocabulary)?),
             _ => None,
         };
         let mut values: Vec<Var<'g>> = Vec::with_capacity(self.placed.len());
@@ -160,7 +163,7 @@ impl Network {
                 name: &placed.name,
                 weight_init: self.spec.weight_init,
                 tokens,
-                lengths,
+                padding,
                 declared: &mut declared,
             };
             let _scope = builder.scope(&placed.name);

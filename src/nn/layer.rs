@@ -3,9 +3,10 @@
 
 use super::block::Block;
 use super::layers::{
-    ActivationLayer, Add, AvgPool2d, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout,
-    Dropout2d, Embedding, Flatten, GlobalAvgPool2d, GroupNorm, Gru, LayerNorm, LocalResponseNorm,
-    Lstm, MaxPool2d, Multiply, PadChannels, Positions, RmsNorm, Upsample,
+    ActivationLayer, Add, Attention, AvgPool2d, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense,
+    Dropout, Dropout2d, Embedding, Flatten, GlobalAvgPool2d, GroupNorm, Gru, LayerNorm,
+    LocalResponseNorm, Lstm, MaxPool2d, Multiply, PadChannels, Positions, RmsNorm, Rows,
+    SelfAttention, TimePool, Upsample,
 };
 use super::site::Site;
 use crate::error::Result;
@@ -96,6 +97,14 @@ kinds! {
     Embedding(Embedding),
     /// Adds a row of numbers for each position.
     Positions(Positions),
+    /// Attention among the positions, of queries, keys and values.
+    Attention(Attention),
+    /// Attention among the positions, with its dense layers.
+    SelfAttention(SelfAttention),
+    /// An image as a sequence of its rows.
+    Rows(Rows),
+    /// A sequence as one row of features.
+    TimePool(TimePool),
     /// Long short-term memory over the positions.
     Lstm(Lstm),
     /// Gated recurrent units over the positions.

@@ -21,6 +21,7 @@ pub use init::{NamedInit, ScaledInit, WeightInit};
 pub use input::{InputSpec, TokenInput};
 pub use layer::{Layer, LayerKind, LayerType, Takes};
 pub use model::ModelSpec;
-pub use parameter::{Init, Layout, Parameter};
+pub use parameter::{Init, Layout, Parameter, Table};
 pub use presets::{PRESETS, Preset};
 pub use site::Site;
+pub use time::Padding;

@@ -1,6 +1,7 @@
 //! Weights and other state of layers: how they start, and how they look in files.
 
 use crate::cpu::Tensor;
+use crate::ops::rotary::{rotary_table, sinusoidal_table};
 use crate::random::{Purpose, Stream};
 use crate::tensor::{Shape, TensorType};
 
@@ -32,6 +33,30 @@ pub enum Init {
         /// Standard deviation.
         std: f64,
     },
+    /// Numbers that follow from the shape `[time, size]`, and stay.
+    Table(Table),
+}
+
+/// A table of what is known of every position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Table {
+    /// [`sinusoidal_table`].
+    Sinusoidal,
+    /// [`rotary_table`].
+    Rotary {
+        /// Base of the wavelengths.
+        base: f64,
+    },
+}
+
+impl Table {
+    /// The table for `time` positions, `[time, size]`.
+    fn numbers(self, time: usize, size: usize) -> Tensor<f32> {
+        match self {
+            Table::Sinusoidal => sinusoidal_table(time, size),
+            Table::Rotary { base } => rotary_table(time, size, base),
+        }
+    }
 }
 
 /// How a parameter is laid out in files, which follow PyTorch.
@@ -60,8 +85,14 @@ impl Parameter {
                 (0..n).map(|_| stream.range(-limit, limit)).collect()
             }
             Init::Normal { std } => (0..n).map(|_| std as f32 * stream.normal()).collect(),
+            Init::Table(table) => return table.numbers(self.ty.dims()[0], self.ty.shape.last()),
         };
         Tensor::real(self.ty.shape.clone(), values)
+    }
+
+    /// Whether it is in files: all but tables, which follow from their shapes.
+    pub fn in_files(&self) -> bool {
+        !matches!(self.init, Init::Table(_))
     }
 
     /// Shape in files.

@@ -4,7 +4,8 @@ use super::attributes::Activation;
 use super::build::Mode;
 use super::init::{WeightInit, bias};
 use super::input::TokenInput;
-use super::parameter::{Init, Layout, Parameter};
+use super::parameter::{Init, Layout, Parameter, Table};
+use super::time::Padding;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::settings::LARGEST_COUNT;
@@ -17,6 +18,8 @@ pub(super) struct Declared {
     pub buffers: Vec<Parameter>,
     /// Names of counters of steps.
     pub counters: Vec<String>,
+    /// Second names of weights, and the weights.
+    pub aliases: Vec<(String, String)>,
     pub dropouts: u32,
 }
 
@@ -30,8 +33,8 @@ pub struct Site<'g, 'd> {
     pub flattened: Option<[usize; 3]>,
     /// What the model takes of a text, if it takes tokens.
     pub tokens: Option<TokenInput>,
-    /// Tokens of each sample that are no padding, `u32 [N]`, if samples may end in padding.
-    pub(super) lengths: Option<Var<'g>>,
+    /// Where samples end, if they may end in padding.
+    pub(super) padding: Option<Padding<'g>>,
     pub(super) name: &'d str,
     pub(super) weight_init: WeightInit,
     pub(super) declared: &'d mut Declared,
@@ -53,18 +56,17 @@ impl<'g> Site<'g, '_> {
         own.unwrap_or(self.weight_init)
     }
 
-    /// Positions of each sample that are no padding, `u32 [N]`, for a layer over `time` positions; nothing where samples have no
-    /// padding.
+    /// Where samples end, for a layer over `time` positions; nothing where they have no padding.
     ///
     /// # Errors
     /// If the positions are no longer those of the tokens.
-    pub fn lengths(&self, time: usize) -> Result<Option<Var<'g>>> {
-        match (self.lengths, self.tokens) {
+    pub fn padding(&self, time: usize) -> Result<Option<Padding<'g>>> {
+        match (self.padding, self.tokens) {
             (Some(_), Some(input)) if input.tokens != time => Err(Site::misfit(format!(
                 "it takes {time} positions, but of padded tokens only all {} can be told from padding",
                 input.tokens
             ))),
-            (lengths, _) => Ok(lengths),
+            (padding, _) => Ok(padding),
         }
     }
 
@@ -97,6 +99,39 @@ impl<'g> Site<'g, '_> {
     ) -> Result<Var<'g>> {
         let (buffer, variable) = self.declare(part, dims, init, layout)?;
         self.declared.buffers.push(buffer);
+        Ok(variable)
+    }
+
+    /// Declares a table of numbers that follow from its shape: neither trained nor in files.
+    ///
+    /// # Errors
+    /// If it has 2^31 elements or more.
+    pub fn table(&mut self, part: &str, dims: [usize; 2], table: Table) -> Result<Var<'g>> {
+        self.buffer(part, &dims, Init::Table(table), Layout::Same)
+    }
+
+    /// The weight of the layer `other` as the weight of this one, too.
+    ///
+    /// # Errors
+    /// If no layer above is called so, or its weight is of another shape than `dims`.
+    pub fn tied(&mut self, other: &str, dims: &[usize]) -> Result<Var<'g>> {
+        let name = format!("{other}.weight");
+        let weight = self.declared.parameters.iter().find(|p| p.name == name);
+        let Some(weight) = weight else {
+            return Err(Site::misfit(format!(
+                "it is tied to {other}, but no layer above of that name has a weight"
+            )));
+        };
+        if weight.ty.dims() != dims {
+            return Err(Site::misfit(format!(
+                "it is tied to {other}, whose weight is {}, but it needs {}",
+                weight.ty.shape,
+                Shape::from(dims)
+            )));
+        }
+        let variable = self.builder.variable(&name, weight.ty.clone())?;
+        let own = format!("{}.weight", self.name);
+        self.declared.aliases.push((own, name));
         Ok(variable)
     }
 

@@ -3,22 +3,42 @@
 use crate::error::Result;
 use crate::graph::Var;
 
-/// 1 for each of the tokens `x`, `u32 [N, T]`, of a `vocabulary` that is no padding, 0 for padding, token 0: `[N, T]`.
-fn real(x: Var<'_>, vocabulary: usize) -> Result<Var<'_>> {
-    let builder = x.builder();
-    // A table with a row for each token: whether it is one.
-    let others = builder
-        .constant(1.0)
-        .broadcast_to(&[vocabulary.saturating_sub(1).max(1), 1].into())?;
-    let table = others.pad(&[[1, 0], [0, 0]], 0.0)?;
-    table.gather(x)?.reshape(x.shape())
+/// Where the samples of a batch of tokens end: token 0 from some position on is padding.
+#[derive(Clone, Copy)]
+pub struct Padding<'g> {
+    /// 1 for each token that is none, 0 for padding: `[N, T]`.
+    pub real: Var<'g>,
+    /// Tokens before the first padding: `u32 [N]`.
+    pub lengths: Var<'g>,
 }
 
-/// How many of the tokens `x`, `u32 [N, T]`, of a `vocabulary` come before the first padding: `u32 [N]`.
-pub(super) fn lengths(x: Var<'_>, vocabulary: usize) -> Result<Var<'_>> {
-    let real = real(x, vocabulary)?;
-    let one = x.builder().constant(1.0);
-    // Padding after the last position, for samples that have none.
-    let padding = one.sub(real)?.pad(&[[0, 0], [0, 1]], 1.0)?;
-    padding.argmax()
+impl<'g> Padding<'g> {
+    /// That of the tokens `x`, `u32 [N, T]`, of a `vocabulary`.
+    ///
+    /// # Errors
+    /// If `x` are no such tokens.
+    pub(super) fn of(x: Var<'g>, vocabulary: usize) -> Result<Padding<'g>> {
+        let builder = x.builder();
+        let one = builder.constant(1.0);
+        // A table with a row for each token: whether it is one.
+        let others = one.broadcast_to(&[vocabulary.saturating_sub(1).max(1), 1].into())?;
+        let table = others.pad(&[[1, 0], [0, 0]], 0.0)?;
+        let real = table.gather(x)?.reshape(x.shape())?;
+        // Padding after the last position, for samples that have none.
+        let padding = one.sub(real)?.pad(&[[0, 0], [0, 1]], 1.0)?;
+        Ok(Padding {
+            real,
+            lengths: padding.argmax()?,
+        })
+    }
+
+    /// 1 for the last token of each sample, 0 for all others: `[N, T]`.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn last(&self) -> Result<Var<'g>> {
+        let time = self.real.shape().last();
+        let after = self.real.pad(&[[0, 0], [0, 1]], 0.0)?;
+        self.real.sub(after.slice_axis(1, 1..time + 1)?)
+    }
 }

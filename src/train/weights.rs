@@ -65,6 +65,7 @@ pub fn save(path: &Path, network: &Network, values: &[Tensor<f32>], steps: u64) 
     let mut tensors: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> = network
         .state()
         .zip(values)
+        .filter(|(p, _)| p.in_files())
         .map(|(p, value)| {
             let bytes = bytemuck::cast_slice(&p.to_file(value)).to_vec();
             (
@@ -75,6 +76,11 @@ pub fn save(path: &Path, network: &Network, values: &[Tensor<f32>], steps: u64) 
             )
         })
         .collect();
+    for (alias, weight) in &network.aliases {
+        if let Some((_, dtype, shape, bytes)) = tensors.iter().find(|(name, ..)| name == weight) {
+            tensors.push((alias.as_str(), *dtype, shape.clone(), bytes.clone()));
+        }
+    }
     tensors.extend(network.counters.iter().map(|name| {
         let count = steps.to_le_bytes().to_vec();
         (name.as_str(), Dtype::I64, Vec::new(), count)
@@ -103,6 +109,9 @@ pub fn load<'p>(
     let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
     parameters
         .map(|p| {
+            if !p.in_files() {
+                return Ok(p.initial(0, 0));
+            }
             let view = file.tensor(&p.name).map_err(|_| {
                 Error::Config(format!(
                     "{} has no tensor {}, which the model needs; it holds {}",

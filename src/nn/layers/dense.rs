@@ -51,6 +51,10 @@ pub struct Dense {
     /// What the biases start at, if not as goes with the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_init: Option<f64>,
+    /// The layer whose weight it has, in place of one of its own: an output layer of a language model that is tied to its
+    /// embedding (Press and Wolf 2017). Its whole name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tied: Option<String>,
 }
 
 impl Dense {
@@ -62,6 +66,7 @@ impl Dense {
             activation: Activation::None,
             weight_init: None,
             bias_init: None,
+            tied: None,
         }
     }
 }
@@ -84,7 +89,10 @@ impl LayerType for Dense {
         };
         let init = site.weight_init(self.weight_init);
         let weights = init.weights(features, units);
-        let w = site.parameter("weight", &[units, features], weights, layout)?;
+        let w = match &self.tied {
+            Some(other) => site.tied(other, &[units, features])?,
+            None => site.parameter("weight", &[units, features], weights, layout)?,
+        };
         let y = inputs[0].linear(w)?;
         let bias = site.bias_init(self.bias, self.bias_init, init, features);
         site.finish(y, units, bias, self.activation)

@@ -6,7 +6,7 @@ use crate::graph::Var;
 use crate::nn::attributes::bounded;
 use crate::nn::init::WeightInit;
 use crate::nn::layer::LayerType;
-use crate::nn::parameter::{Init, Layout};
+use crate::nn::parameter::{Init, Layout, Table};
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
@@ -32,13 +32,27 @@ impl Embedding {
     }
 }
 
-/// Adds to every position of a sequence a row of its own, so that their order is seen: a trained one, as in GPT-2.
+/// Adds to every position of a sequence a row of its own, so that their order is seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Positions {
-    /// How the rows start, if not normal of variance 1.
+    /// What rows they are.
+    #[serde(default)]
+    pub kind: PositionKind,
+    /// How rows that are learned start, if not normal of variance 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_init: Option<WeightInit>,
+}
+
+/// Rows that tell positions apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionKind {
+    /// Trained, as in GPT-2.
+    #[default]
+    Learned,
+    /// Sines and cosines of the position, as in the first transformer (Vaswani et al. 2017); they stay as they are.
+    Sinusoidal,
 }
 
 /// How the rows of a table start: by default as PyTorch's `Embedding`.
@@ -76,8 +90,13 @@ impl LayerType for Positions {
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let [time, width] = sequence(inputs[0])?;
-        let start = start(self.weight_init, time, width);
-        let table = site.parameter("weight", &[time, width], start, Layout::Same)?;
+        let table = match self.kind {
+            PositionKind::Learned => {
+                let start = start(self.weight_init, time, width);
+                site.parameter("weight", &[time, width], start, Layout::Same)?
+            }
+            PositionKind::Sinusoidal => site.table("table", [time, width], Table::Sinusoidal)?,
+        };
         inputs[0].add(table)
     }
 }

@@ -1,6 +1,7 @@
 //! The kinds of layers, a file for each family.
 
 mod activation;
+mod attention;
 mod conv;
 mod dense;
 mod dropout;
@@ -10,18 +11,21 @@ mod norm;
 mod pad;
 mod pool;
 mod recurrent;
+mod sequence;
 mod upsample;
 
 pub use activation::ActivationLayer;
+pub use attention::{Attention, SelfAttention};
 pub use conv::{Conv2d, ConvTranspose2d};
 pub use dense::{Dense, Flatten};
 pub use dropout::{Dropout, Dropout2d};
-pub use embedding::{Embedding, Positions};
+pub use embedding::{Embedding, PositionKind, Positions};
 pub use merge::{Add, Concat, Multiply};
 pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use pad::PadChannels;
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm};
+pub use sequence::{Rows, TimePool, TimePoolKind};
 pub use upsample::Upsample;
 
 use super::site::Site;

@@ -43,6 +43,9 @@ pub struct LayerNorm {
     /// Whether a weight and a bias for each channel are trained.
     #[serde(default = "yes")]
     pub affine: bool,
+    /// Whether there is a bias among them.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
     /// Applied to the result.
     #[serde(default)]
     pub activation: Activation,
@@ -118,6 +121,10 @@ fn one() -> f64 {
     1.0
 }
 
+fn is_yes(flag: &bool) -> bool {
+    *flag
+}
+
 fn is_one(x: &f64) -> bool {
     *x == 1.0
 }
@@ -139,6 +146,7 @@ impl Default for LayerNorm {
         LayerNorm {
             eps: small(),
             affine: true,
+            bias: true,
             activation: Activation::None,
         }
     }
@@ -267,9 +275,17 @@ impl LayerType for LayerNorm {
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let channels = channels(inputs[0], self.eps)?;
         let mut y = inputs[0].layer_norm(self.eps)?;
-        if self.affine {
-            let [weight, bias] = affine(site, true, 1.0, channels)?;
-            y = y.mul(weight)?.add(bias)?;
+        match (self.affine, self.bias) {
+            (false, _) => {}
+            (true, true) => {
+                let [weight, bias] = affine(site, true, 1.0, channels)?;
+                y = y.mul(weight)?.add(bias)?;
+            }
+            (true, false) => {
+                let layout = layout(site);
+                let start = Init::Constant(1.0);
+                y = y.mul(site.parameter("weight", &[channels], start, layout)?)?;
+            }
         }
         self.activation.apply(y)
     }

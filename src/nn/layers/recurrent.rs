@@ -115,7 +115,7 @@ impl Stack {
                 self.layers * directions
             )));
         }
-        let lengths = site.lengths(time)?;
+        let lengths = site.padding(time)?.map(|padding| padding.lengths);
         let mut x = x;
         for layer in 0..self.layers {
             if layer > 0 {

@@ -1,0 +1,174 @@
+//! Attention among the positions of a sequence.
+
+use super::sequence;
+use crate::error::Result;
+use crate::graph::Var;
+use crate::nn::attributes::{bounded, yes};
+use crate::nn::init::{NamedInit, WeightInit};
+use crate::nn::layer::LayerType;
+use crate::nn::parameter::{Init, Layout, Table};
+use crate::nn::site::Site;
+use serde::{Deserialize, Serialize};
+
+/// Attention of every position over the others, from queries, keys and values as one dense layer gives them: `[time, 3 width]`
+/// to `[time, width]`. PyTorch `scaled_dot_product_attention`. Padding is no key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// Heads; they divide the width.
+    pub heads: usize,
+    /// Whether a position sees only itself and those before it.
+    #[serde(default)]
+    pub causal: bool,
+    /// Base of rotary positions (Su et al. 2021), 10,000 by custom: queries and keys are turned by their positions. None
+    /// without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotary: Option<f64>,
+}
+
+/// Attention with its dense layers, for queries, keys and values before it and for the result after it: `[time, width]` to
+/// `[time, width]`. PyTorch `MultiheadAttention(width, heads, batch_first=True)`, with its names and its start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfAttention {
+    /// Heads; they divide the width.
+    pub heads: usize,
+    /// Whether a position sees only itself and those before it.
+    #[serde(default)]
+    pub causal: bool,
+    /// Base of rotary positions, as for [`Attention`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotary: Option<f64>,
+    /// Whether the dense layers have biases.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// How the weights start, if not as PyTorch's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_init: Option<WeightInit>,
+}
+
+impl Attention {
+    /// Of `heads` heads, over all positions.
+    pub fn new(heads: usize) -> Attention {
+        Attention {
+            heads,
+            causal: false,
+            rotary: None,
+        }
+    }
+
+    /// The result for queries, keys and values `[N, time, 3 width]`.
+    fn attend<'g>(&self, site: &mut Site<'g, '_>, qkv: Var<'g>) -> Result<Var<'g>> {
+        const MOST_OF_A_HEAD: usize = 128;
+        let [time, triple] = sequence(qkv)?;
+        bounded(1, "heads", &[self.heads]).map_err(Site::misfit)?;
+        if !triple.is_multiple_of(3) {
+            return Err(Site::misfit(format!(
+                "it takes queries, keys and values of one width, but {triple} is not three times one; put a dense layer of \
+                 three times the width before it, or use self_attention"
+            )));
+        }
+        let (width, heads) = (triple / 3, self.heads);
+        if !width.is_multiple_of(heads) {
+            return Err(Site::misfit(format!(
+                "its {heads} heads must divide the width, {width}"
+            )));
+        }
+        let size = width / heads;
+        if size > MOST_OF_A_HEAD {
+            return Err(Site::misfit(format!(
+                "each of its {heads} heads has {size} of a width of {width}, and may have {MOST_OF_A_HEAD}; use more heads"
+            )));
+        }
+        let padding = site.padding(time)?;
+        let qkv = match self.rotary {
+            Some(base) if !(base > 1.0 && base.is_finite()) => {
+                return Err(Site::misfit(format!(
+                    "its rotary must be above 1, not {base}"
+                )));
+            }
+            Some(_) if !size.is_multiple_of(2) => {
+                return Err(Site::misfit(format!(
+                    "rotary turns pairs of numbers, but each of its {heads} heads has {size}; change the width or the heads"
+                )));
+            }
+            Some(base) => {
+                let table = site.table("rotary", [time, size], Table::Rotary { base })?;
+                let shape = qkv.shape();
+                let groups = qkv.reshape([shape.dims()[0], time, 3 * heads, size])?;
+                groups.rotary(table, 2 * heads)?.reshape(shape)?
+            }
+            None => qkv,
+        };
+        qkv.attention(heads, self.causal, padding.map(|padding| padding.lengths))
+    }
+}
+
+impl SelfAttention {
+    /// Of `heads` heads, over all positions.
+    pub fn new(heads: usize) -> SelfAttention {
+        SelfAttention {
+            heads,
+            causal: false,
+            rotary: None,
+            bias: true,
+            weight_init: None,
+        }
+    }
+
+    /// One of the dense layers, whose weight and bias have these `names`.
+    fn dense<'g>(
+        &self,
+        site: &mut Site<'g, '_>,
+        x: Var<'g>,
+        names: [&str; 2],
+        units: usize,
+        init: WeightInit,
+    ) -> Result<Var<'g>> {
+        let features = x.shape().last();
+        let start = init.weights(features, units);
+        let weight = site.parameter(names[0], &[units, features], start, Layout::Same)?;
+        let y = x.linear(weight)?;
+        match self.bias {
+            true => {
+                let start = Init::Constant(0.0);
+                y.add(site.parameter(names[1], &[units], start, Layout::Same)?)
+            }
+            false => Ok(y),
+        }
+    }
+}
+
+impl LayerType for Attention {
+    fn stem(&self) -> &'static str {
+        "attention"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        self.attend(site, inputs[0])
+    }
+}
+
+impl LayerType for SelfAttention {
+    fn stem(&self) -> &'static str {
+        "attention"
+    }
+
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let [_, width] = sequence(inputs[0])?;
+        let [projection, result] = match self.weight_init {
+            Some(own) => [own, own],
+            None => [NamedInit::GlorotUniform.into(), NamedInit::Pytorch.into()],
+        };
+        let names = ["in_proj_weight", "in_proj_bias"];
+        let qkv = self.dense(site, inputs[0], names, 3 * width, projection)?;
+        let attention = Attention {
+            heads: self.heads,
+            causal: self.causal,
+            rotary: self.rotary,
+        };
+        let y = attention.attend(site, qkv)?;
+        let names = ["out_proj.weight", "out_proj.bias"];
+        self.dense(site, y, names, width, result)
+    }
+}
