@@ -36,10 +36,16 @@ class Model(nn.Module):
             kind = layer["type"]
             counts[kind] = counts.get(kind, 0) + 1
             name = layer.get("name", f"{kind}{counts[kind]}")
-            known = {"embedding": {"width"}, "lstm": {"units", "layers"}, "gru": {"units", "layers"}, "dropout": {"rate"}, "dense": {"units"}}
+            known = {
+                "embedding": {"width"},
+                "lstm": {"units", "layers"},
+                "gru": {"units", "layers"},
+                "dropout": {"rate"},
+                "dense": {"units", "bias", "activation"},
+            }
             unknown = set(layer) - known.get(kind, set()) - {"type", "name", "weight_init"}
-            if kind not in known or unknown:
-                sys.exit(f"not here yet: layer {name} of type {kind} with {', '.join(sorted(unknown)) or 'anything'}")
+            if kind not in known or unknown or layer.get("activation", "none") != "none":
+                sys.exit(f"not here yet: layer {name} of type {kind}, with {', '.join(sorted(layer))}")
             if kind == "embedding":
                 module, width = nn.Embedding(vocabulary, layer["width"]), layer["width"]
             elif kind in ("lstm", "gru"):
@@ -48,7 +54,7 @@ class Model(nn.Module):
             elif kind == "dropout":
                 module = nn.Dropout(layer["rate"])
             else:
-                module, width = nn.Linear(width, vocabulary), vocabulary
+                module, width = nn.Linear(width, vocabulary, bias=layer.get("bias", True)), vocabulary
             self.add_module(name, module)
             self.kinds.append((name, kind))
 

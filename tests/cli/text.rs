@@ -140,7 +140,7 @@ name = "opinions"
 input = "auto"
 layer = [
     { type = "embedding", width = 8 },
-    { type = "mean_over_time" },
+    { type = "time_pool", by = "mean" },
     { type = "dense", units = 2 },
 ]
 "#;
