@@ -104,9 +104,9 @@ impl Observer for Progress {
             return Ok(());
         }
         let measure = r.test.measure;
-        let name = measure.name();
+        let (name, part) = (measure.name(), r.test.part.name());
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}  {name} {}  test loss {:.4}  test {name} {}  {:.0} samples/s  {}",
+            "epoch {}/{}  loss {:.4}  {name} {}  {part} loss {:.4}  {part} {name} {}  {:.0} samples/s  {}",
             r.epoch,
             self.epochs,
             r.train_loss,

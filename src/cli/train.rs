@@ -178,11 +178,11 @@ fn train(
     check_fit(&network, &dataset, &settings)?;
     let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
     let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
-    let noun = dataset.train.noun();
+    let (noun, part) = (dataset.train.noun(), settings.data.evaluate.name());
     let mut progress = Progress::new(args.json, settings.epochs);
     told.iter().chain(&dataset.notes).for_each(note);
     progress.say(&format!(
-        "{} ({} weights) on {}: {} training and {} test {noun}, {}",
+        "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
         settings.model.name,
         network.parameter_count(),
         dataset.name,
@@ -222,6 +222,7 @@ fn train(
     if args.json {
         let mut line = json!({
             "event": "done",
+            "part": part,
             "test_loss": test.loss,
             "seconds": seconds,
             "seconds_to_first_step": progress.first_step().map(|done| (done - start).as_secs_f64()),
@@ -233,7 +234,7 @@ fn train(
         print_line(line)?;
     } else {
         print_line(format_args!(
-            "test {} {} of {} {noun} after {}; run in {}",
+            "{part} {} {} of {} {noun} after {}; run in {}",
             test.measure.name(),
             test.measure.show(test.score),
             test.count,
