@@ -39,7 +39,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let dataset = settings.load_data()?;
     let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
     told.iter().chain(&dataset.notes).for_each(note);
-    let noun = dataset.test.noun();
+    let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let labels = dataset.test.labels().map(<[u32]>::to_vec);
     let floors = Floors::of(&dataset.test, &settings.data);
     let mut session = Session::evaluation(&engine, settings, network, dataset.test)?;
@@ -60,6 +60,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let perplexity = test.measure.perplexity(test.loss);
     if args.json {
         let mut line = details.to_json();
+        line["part"] = part.into();
         line["test_loss"] = test.loss.into();
         line[format!("test_{name}")] = test.score.into();
         line["count"] = test.count.into();
@@ -70,7 +71,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     print_line(format_args!(
-        "test loss {:.4}, test {name} {} of {} {noun} of {} ({})",
+        "{part} loss {:.4}, {part} {name} {} of {} {noun} of {} ({})",
         test.loss,
         test.measure.show(test.score),
         test.count,

@@ -102,11 +102,11 @@ impl Observer for Progress {
             return Ok(());
         }
         let measure = r.test.measure;
-        let name = measure.name();
+        let (name, part) = (measure.name(), r.test.part.name());
         let perplexity = measure.perplexity(r.test.loss);
         let perplexity = perplexity.map_or(String::new(), |p| format!("  perplexity {p:.3}"));
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}  {name} {}  test loss {:.4}{perplexity}  test {name} {}  {:.0} samples/s  {}",
+            "epoch {}/{}  loss {:.4}  {name} {}  {part} loss {:.4}{perplexity}  {part} {name} {}  {:.0} samples/s  {}",
             r.epoch,
             r.epochs,
             r.train_loss,

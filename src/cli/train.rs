@@ -186,12 +186,12 @@ fn train(
     check_fit(&network, &dataset, &settings)?;
     let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
     let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
-    let noun = dataset.train.noun();
+    let (noun, part) = (dataset.train.noun(), settings.data.evaluate.name());
     let floors = Floors::of(&dataset.test, &settings.data);
     let mut progress = Progress::new(args.json);
     told.iter().chain(&dataset.notes).for_each(note);
     progress.say(&format!(
-        "{} ({} weights) on {}: {} training and {} test {noun}, {}",
+        "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
         settings.model.name,
         network.parameter_count(),
         dataset.name,
@@ -231,6 +231,7 @@ fn train(
     if args.json {
         let mut line = json!({
             "event": "done",
+            "part": part,
             "test_loss": test.loss,
             "seconds": seconds,
             "seconds_to_first_step": progress.first_step().map(|done| (done - start).as_secs_f64()),
@@ -249,7 +250,7 @@ fn train(
             format!("loss {:.4}, perplexity {perplexity:.3}, ", test.loss)
         });
         print_line(format_args!(
-            "test {language}{} {} of {} {noun} after {}; run in {}",
+            "{part} {language}{} {} of {} {noun} after {}; run in {}",
             test.measure.name(),
             test.measure.show(test.score),
             test.count,

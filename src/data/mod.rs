@@ -114,6 +114,17 @@ pub enum Part {
     Test,
 }
 
+impl Part {
+    /// The word for people and for JSON, as in a run file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+        }
+    }
+}
+
 /// A training set and a test set over the same classes. Readers of images give one of [`ImageSet`]s, which becomes one of
 /// [`Samples`] of any kind.
 #[derive(Clone, Debug, PartialEq)]

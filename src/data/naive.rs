@@ -75,6 +75,7 @@ mod tests {
             length: horizon,
         };
         Samples::Rows(RowSet {
+            random_starts: false,
             rows: Rows::Floats { values, columns: 1 },
             starts,
             length: context,

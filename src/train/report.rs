@@ -2,6 +2,7 @@
 
 use super::metrics::Details;
 use super::reports::Measure;
+use crate::data::Part;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -48,6 +49,9 @@ pub(super) fn html(
         _ => Measure::Accuracy,
     };
     let [train, test] = ["train", "test"].map(|part| format!("{part}_{}", measure.name()));
+    let part = epochs.last().and_then(|last| last["part"].as_str());
+    let part = escape(part.unwrap_or(Part::Test.name()));
+    let part = part.as_str();
     if let Some(last) = epochs.last() {
         let loss = number(last, "test_loss");
         let perplexity = measure
@@ -57,21 +61,30 @@ pub(super) fn html(
             });
         let _ = writeln!(
             page,
-            "<p>Test {perplexity}{} <b>{}</b> after epoch {}, on {}.</p>",
+            "<p>{} {perplexity}{} <b>{}</b> after epoch {}, on {}.</p>",
+            capitalized(part),
             measure.name(),
             measure.show(number(last, &test)),
             last["epoch"],
             escape(device)
         );
     }
-    page.push_str(&chart("Loss", epochs, "train_loss", "test_loss", |v| {
-        format!("{v:.3}")
-    }));
-    page.push_str(&chart(measure.name(), epochs, &train, &test, |v| {
-        measure.show(v)
-    }));
+    page.push_str(&chart(
+        "Loss",
+        part,
+        epochs,
+        ["train_loss", "test_loss"],
+        |v| format!("{v:.3}"),
+    ));
+    page.push_str(&chart(
+        &capitalized(measure.name()),
+        part,
+        epochs,
+        [&train, &test],
+        |v| measure.show(v),
+    ));
     page.push_str(confusion);
-    page.push_str(&table(epochs, measure));
+    page.push_str(&table(epochs, part, measure));
     let _ = write!(
         page,
         "<h2>Settings</h2>\n<pre>{}</pre>\n</html>\n",
@@ -124,6 +137,12 @@ pub(super) fn confusion(details: &Details, classes: &[String]) -> String {
     text
 }
 
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
+}
+
 fn number(line: &Value, key: &str) -> f64 {
     line[key].as_f64().unwrap_or(f64::NAN)
 }
@@ -134,12 +153,25 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
+/// Three to six round values from `low` to `high`.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    let least = (high - low) / 5.0;
+    let power = 10_f64.powf(least.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
+    let step = steps
+        .into_iter()
+        .find(|step| *step >= least)
+        .unwrap_or(steps[3]);
+    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
+    (first..=last).map(|n| n as f64 * step).collect()
+}
+
 /// Two curves over the epochs.
 fn chart(
     name: &str,
+    part: &str,
     epochs: &[Value],
-    train: &str,
-    test: &str,
+    [train, test]: [&str; 2],
     label: impl Fn(f64) -> String,
 ) -> String {
     let values = |key: &str| -> Vec<f64> { epochs.iter().map(|line| number(line, key)).collect() };
@@ -163,11 +195,10 @@ fn chart(
     };
     let y = |v: f64| TOP + (high - v) / (high - low) * (HEIGHT - TOP - BOTTOM);
     let mut svg = format!(
-        "<figure><figcaption>{name}: <b class=\"train\">training</b>, <b class=\"test\">test</b></figcaption>\n\
+        "<figure><figcaption>{name}: <b class=\"train\">training</b>, <b class=\"test\">{part}</b></figcaption>\n\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\">\n"
     );
-    for tick in 0..=4 {
-        let value = low + (high - low) * f64::from(tick) / 4.0;
+    for value in ticks(low, high) {
         let at = y(value);
         let _ = writeln!(
             svg,
@@ -215,11 +246,11 @@ fn chart(
     svg
 }
 
-fn table(epochs: &[Value], measure: Measure) -> String {
+fn table(epochs: &[Value], part: &str, measure: Measure) -> String {
     let name = measure.name();
     let mut table = format!(
-        "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss<th>training {name}<th>test loss\
-                     <th>test {name}<th>samples/s<th>seconds\n"
+        "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss<th>training {name}<th>{part} loss\
+                     <th>{part} {name}<th>samples/s<th>seconds\n"
     );
     for line in epochs {
         let _ = writeln!(
@@ -240,7 +271,7 @@ fn table(epochs: &[Value], measure: Measure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Details, confusion, html};
+    use super::{Details, confusion, html, ticks};
     use serde_json::json;
 
     #[test]
@@ -296,6 +327,38 @@ mod tests {
             "{text}"
         );
         assert_eq!(confusion(&Details::default(), &[]), "");
+    }
+
+    #[test]
+    fn what_was_measured_on_another_part_says_so() {
+        let line = json!({
+            "epoch": 1, "part": "validation", "train_loss": 0.5, "train_accuracy": 0.8, "test_loss": 0.4, "test_accuracy": 0.75,
+            "samples_per_s": 1000.0, "seconds": 2.0,
+        });
+        let page = html("net", "a device", &[line], "", "");
+        assert!(
+            page.contains("Validation accuracy <b>75.00%</b>")
+                && page.contains("<th>validation loss")
+        );
+        assert!(!page.contains(">test<") && !page.contains("<th>test"));
+    }
+
+    #[test]
+    fn ticks_are_round_and_within() {
+        let near = |found: Vec<f64>, wanted: &[f64]| {
+            assert_eq!(found.len(), wanted.len(), "{found:?}");
+            assert!(
+                found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-9),
+                "{found:?}"
+            );
+        };
+        near(ticks(0.022, 0.264), &[0.05, 0.1, 0.15, 0.2, 0.25]);
+        near(ticks(0.9156, 0.9932), &[0.92, 0.94, 0.96, 0.98]);
+        near(ticks(-0.5, 0.5), &[-0.4, -0.2, 0.0, 0.2, 0.4]);
+        near(
+            ticks(0.0, 1000.0),
+            &[0.0, 200.0, 400.0, 600.0, 800.0, 1000.0],
+        );
     }
 
     #[test]

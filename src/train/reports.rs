@@ -1,5 +1,6 @@
 //! What is told of a training run: within an epoch, after it, and as a line for machines.
 
+use crate::data::Part;
 use crate::error::Result;
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ pub struct EpochReport {
     pub train_loss: f64,
     /// Score over them.
     pub train_score: f64,
-    /// Result on the test set.
+    /// Result on the part to evaluate.
     pub test: Evaluation,
     /// Training samples a second.
     pub samples_per_s: f64,
@@ -83,6 +84,8 @@ pub struct EpochReport {
 /// Result on a set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
+    /// Which part of the data that is.
+    pub part: Part,
     /// Mean loss.
     pub loss: f64,
     /// Score.
@@ -101,12 +104,13 @@ pub trait Observer {
     fn epoch(&mut self, report: &EpochReport) -> Result<()>;
 }
 
-/// The line of an epoch in `metrics.jsonl` and under `--json`.
+/// The line of an epoch in `metrics.jsonl` and under `--json`: `test_…` are of the part of the data that `part` names.
 pub fn epoch_line(report: &EpochReport) -> serde_json::Value {
     let measure = report.test.measure.name();
     let mut line = serde_json::json!({
         "event": "epoch",
         "epoch": report.epoch,
+        "part": report.test.part,
         "train_loss": report.train_loss,
         "test_loss": report.test.loss,
         "samples_per_s": report.samples_per_s,

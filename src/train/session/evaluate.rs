@@ -59,7 +59,11 @@ impl Session<'_> {
         &mut self,
         mut after: impl FnMut(&Runner, usize) -> Result<()>,
     ) -> Result<Evaluation> {
-        let (planned, measure) = (self.planned_steps(), self.measure());
+        let (planned, measure, part) = (
+            self.planned_steps(),
+            self.measure(),
+            self.settings.data.evaluate,
+        );
         let Session {
             engine,
             settings,
@@ -95,6 +99,7 @@ impl Session<'_> {
         let totals = self.read_totals(samples as u64)?;
         let count = samples as f64;
         Ok(Evaluation {
+            part,
             loss: totals.mean_loss(),
             score: totals.score / count,
             measure,
