@@ -1,6 +1,6 @@
 // Reads the gradient dy[batch, time, heads, head_dim] of the result.
 fn dy_four(base: u32, c: u32) -> vec4<f32> {
-    if (4u * c >= HEAD_DIM) {
+    if (past_head(c)) {
         return vec4<f32>(0.0);
     }
     let at = base + 4u * c;

@@ -31,7 +31,7 @@ fn with_scores(row: Softmax, scores: vec4<f32>, seen: vec4<bool>) -> Softmax {
 fn finish(rows: Rows, r: u32, row: Softmax) -> f32 {
     let t = rows.first + r;
     let counts = row.sum > 0.0 && t < params.time;
-    if (r < ROWS) {
+    if (r < ROWS && t < params.padded) {
         lse[statistic(rows, t)] = select(0.0, row.maximum + log(row.sum), counts);
     }
     return select(0.0, 1.0 / row.sum, counts);
@@ -43,7 +43,7 @@ fn main(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let rows = rows_at(workgroup_index(id, count) * WORKGROUP + lane);
+    let rows = rows_at(workgroup_index(id, count), lane);
     if (!rows.exist) {
         return;
     }
@@ -54,7 +54,7 @@ fn main(
     var row1 = row0;
     var row2 = row0;
     var row3 = row0;
-    let end = select(keys, min(keys, rows.first + ROWS), CAUSAL);
+    let end = select(keys, min(keys, end_together(rows)), CAUSAL);
     for (var key = 0u; key < end; key += 4u) {
         let scores = products(q, rows, key, 1u);
         row0 = with_scores(row0, scores.r0, seen(rows, 0u, key, keys));

@@ -1,89 +1,42 @@
-// The vectors of an invocation's rows, for heads of at most 32 numbers. Written out, so that all stay in registers: some
-// drivers don't unroll loops over arrays.
+// The vectors of an invocation's rows, for heads of at most 32 numbers. The functions are those of attention/sixteen, of all
+// numbers.
+#import attention/sixteen
+
 struct Head {
-    c0: Bundle,
-    c1: Bundle,
-    c2: Bundle,
-    c3: Bundle,
-    c4: Bundle,
-    c5: Bundle,
-    c6: Bundle,
-    c7: Bundle,
+    s0: Sixteen,
+    s1: Sixteen,
 }
 
-/// The invocation's own vectors of a source.
 fn head_at(rows: Rows, source: u32) -> Head {
     return Head(
-        bundle_at(rows, source, 0u),
-        bundle_at(rows, source, 1u),
-        bundle_at(rows, source, 2u),
-        bundle_at(rows, source, 3u),
-        bundle_at(rows, source, 4u),
-        bundle_at(rows, source, 5u),
-        bundle_at(rows, source, 6u),
-        bundle_at(rows, source, 7u));
+        sixteen_at(rows, source, 0u),
+        sixteen_at(rows, source, 4u));
 }
 
-/// Dot products with the vectors of positions t .. t+3 of a source.
 fn products(x: Head, rows: Rows, t: u32, source: u32) -> Bundle {
-    var sum = across(rows, t, source, 0u, x.c0, Bundle());
-    sum = across(rows, t, source, 1u, x.c1, sum);
-    sum = across(rows, t, source, 2u, x.c2, sum);
-    sum = across(rows, t, source, 3u, x.c3, sum);
-    sum = across(rows, t, source, 4u, x.c4, sum);
-    sum = across(rows, t, source, 5u, x.c5, sum);
-    sum = across(rows, t, source, 6u, x.c6, sum);
-    sum = across(rows, t, source, 7u, x.c7, sum);
+    var sum = sixteen_products(x.s0, rows, t, source, 0u, Bundle());
+    sum = sixteen_products(x.s1, rows, t, source, 4u, sum);
     return sum;
 }
 
-/// y and the vectors of positions t .. t+3 of a source, weighed with p.
 fn gathered(y: Head, rows: Rows, t: u32, source: u32, p: Bundle) -> Head {
     return Head(
-        along(rows, t, source, 0u, p, y.c0),
-        along(rows, t, source, 1u, p, y.c1),
-        along(rows, t, source, 2u, p, y.c2),
-        along(rows, t, source, 3u, p, y.c3),
-        along(rows, t, source, 4u, p, y.c4),
-        along(rows, t, source, 5u, p, y.c5),
-        along(rows, t, source, 6u, p, y.c6),
-        along(rows, t, source, 7u, p, y.c7));
+        sixteen_gathered(y.s0, rows, t, source, 0u, p),
+        sixteen_gathered(y.s1, rows, t, source, 4u, p));
 }
 
-/// Each row by its factor.
 fn scaled(x: Head, by: vec4<f32>) -> Head {
     return Head(
-        times(x.c0, by),
-        times(x.c1, by),
-        times(x.c2, by),
-        times(x.c3, by),
-        times(x.c4, by),
-        times(x.c5, by),
-        times(x.c6, by),
-        times(x.c7, by));
+        sixteen_scaled(x.s0, by),
+        sixteen_scaled(x.s1, by));
 }
 
-/// The dot product of every row of a with that of b.
 fn dots(a: Head, b: Head) -> vec4<f32> {
-    var sum = dot_rows(a.c0, b.c0);
-    sum += dot_rows(a.c1, b.c1);
-    sum += dot_rows(a.c2, b.c2);
-    sum += dot_rows(a.c3, b.c3);
-    sum += dot_rows(a.c4, b.c4);
-    sum += dot_rows(a.c5, b.c5);
-    sum += dot_rows(a.c6, b.c6);
-    sum += dot_rows(a.c7, b.c7);
-    return sum;
+    return sixteen_dots(a.s0, b.s0)
+        + sixteen_dots(a.s1, b.s1);
 }
 
-/// Writes the rows where `place` says.
 fn store_head(x: Head, rows: Rows, part: u32) {
-    store_bundle(x.c0, rows, part, 0u);
-    store_bundle(x.c1, rows, part, 1u);
-    store_bundle(x.c2, rows, part, 2u);
-    store_bundle(x.c3, rows, part, 3u);
-    store_bundle(x.c4, rows, part, 4u);
-    store_bundle(x.c5, rows, part, 5u);
-    store_bundle(x.c6, rows, part, 6u);
-    store_bundle(x.c7, rows, part, 7u);
+    store_sixteen(x.s0, rows, part, 0u);
+    store_sixteen(x.s1, rows, part, 4u);
 }

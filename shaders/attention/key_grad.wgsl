@@ -35,7 +35,7 @@ fn main(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let rows = rows_at(workgroup_index(id, count) * WORKGROUP + lane);
+    let rows = rows_at(workgroup_index(id, count), lane);
     if (!rows.exist) {
         return;
     }
@@ -45,8 +45,8 @@ fn main(
     var dk: Head;
     var dv: Head;
     // Keys that nobody sees have gradient 0.
-    let end = select(0u, params.time, rows.first < keys);
-    for (var query = select(0u, rows.first & ~3u, CAUSAL); query < end; query += 4u) {
+    let end = select(0u, params.time, first_together(rows) < keys);
+    for (var query = select(0u, first_together(rows) & ~3u, CAUSAL); query < end; query += 4u) {
         let scores = products(k, rows, query, 0u);
         let dp = products(v, rows, query, 3u);
         let query_lse = load_lse(statistic(rows, query) >> 2u);

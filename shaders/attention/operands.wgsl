@@ -5,12 +5,13 @@
 // statistics are [batch, heads, padded]: `time` of them, and zeros up to the next multiple of 4.
 //
 // An invocation computes ROWS neighbouring rows (queries, or keys) of one head of one sample and walks all positions of
-// the other kind, four at a time; nothing is shared between invocations, and all of one head read the same addresses.
+// the other kind, four at a time, as attention/reads_* says.
 #import shared/grid
 #import shared/division
 #import shared/store_vec4
-#import attention/head_64
 #import attention/rows_1
+#import attention/reads_direct
+#import attention/head_64
 
 struct Params {
     first_workgroup: u32,
@@ -19,6 +20,8 @@ struct Params {
     // `time` rounded up to a multiple of 4.
     padded: u32,
     heads: u32,
+    // Invocations for a head.
+    per_head: u32,
     // 1 / sqrt(head_dim).
     scale: f32,
 }
@@ -38,15 +41,16 @@ struct Rows {
     sample: u32,
     head: u32,
     first: u32,
+    lane: u32,
     exist: bool,
 }
 
-fn rows_at(invocation: u32) -> Rows {
-    let per_head = params.padded / ROWS;
-    let matrix = divide(invocation, per_head);
+fn rows_at(workgroup: u32, lane: u32) -> Rows {
+    let invocation = workgroup * WORKGROUP + lane;
+    let matrix = divide(invocation, params.per_head);
     let sample = divide(matrix, params.heads);
-    return Rows(
-        sample, matrix - sample * params.heads, (invocation - matrix * per_head) * ROWS, sample < params.batch);
+    let first = (invocation - matrix * params.per_head) * ROWS;
+    return Rows(sample, matrix - sample * params.heads, first, lane, sample < params.batch);
 }
 
 /// The first element of query (part 0), key (1) or value (2) `t`, or of the last there is.
@@ -66,7 +70,7 @@ fn statistic(rows: Rows, t: u32) -> u32 {
 }
 
 fn qkv_four(base: u32, c: u32) -> vec4<f32> {
-    if (4u * c >= HEAD_DIM) {
+    if (past_head(c)) {
         return vec4<f32>(0.0);
     }
     let at = base + 4u * c;
@@ -76,6 +80,12 @@ fn qkv_four(base: u32, c: u32) -> vec4<f32> {
     return within(c, vec4<f32>(
         load_qkv(at >> 2u)[at & 3u], load_qkv((at + 1u) >> 2u)[(at + 1u) & 3u],
         load_qkv((at + 2u) >> 2u)[(at + 2u) & 3u], load_qkv((at + 3u) >> 2u)[(at + 3u) & 3u]));
+}
+
+/// Whether numbers 4c .. 4c+3 are past the end of the head: never where it has all the numbers that the kernel is made for.
+fn past_head(c: u32) -> bool {
+    let full = HEAD_DIM >= 16u && (HEAD_DIM & (HEAD_DIM - 1u)) == 0u;
+    return !full && 4u * c >= HEAD_DIM;
 }
 
 /// Zeros past the end of the head.
@@ -106,27 +116,21 @@ fn bundle_at(rows: Rows, source: u32, c: u32) -> Bundle {
     return x;
 }
 
-/// Numbers 4c .. 4c+3 of positions t .. t+3: a column for each position.
-fn columns_at(rows: Rows, t: u32, source: u32, c: u32) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        four(rows, t, source, c), four(rows, t + 1u, source, c),
-        four(rows, t + 2u, source, c), four(rows, t + 3u, source, c));
+/// Numbers 4c .. 4c+3 (a) and the next four (b) of four positions: a column for each position.
+struct Eight {
+    a: mat4x4<f32>,
+    b: mat4x4<f32>,
 }
 
-/// The same with a row for each position. A product of a matrix and a vector becomes fused multiply-adds; one of a vector and a
-/// matrix would not.
-fn rows_of(rows: Rows, t: u32, source: u32, c: u32) -> mat4x4<f32> {
-    return transpose(columns_at(rows, t, source, c));
+/// sum, and the products of x with four numbers of four positions. A product of a matrix and a vector becomes fused multiply-adds;
+/// one of a vector and a matrix would not.
+fn across(columns: mat4x4<f32>, x: Bundle, sum: Bundle) -> Bundle {
+    return added(sum, transpose(columns), x);
 }
 
-/// sum, and the products of x with numbers 4c .. 4c+3 of positions t .. t+3.
-fn across(rows: Rows, t: u32, source: u32, c: u32, x: Bundle, sum: Bundle) -> Bundle {
-    return added(sum, rows_of(rows, t, source, c), x);
-}
-
-/// y, and numbers 4c .. 4c+3 of positions t .. t+3 weighed with p.
-fn along(rows: Rows, t: u32, source: u32, c: u32, p: Bundle, y: Bundle) -> Bundle {
-    return added(y, columns_at(rows, t, source, c), p);
+/// y, and four numbers of four positions weighed with p.
+fn along(columns: mat4x4<f32>, p: Bundle, y: Bundle) -> Bundle {
+    return added(y, columns, p);
 }
 
 fn added(sum: Bundle, m: mat4x4<f32>, x: Bundle) -> Bundle {

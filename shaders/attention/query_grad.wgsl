@@ -13,7 +13,7 @@ fn load_y(i: u32) -> vec4<f32> { return y[i]; }
 fn load_dy(i: u32) -> vec4<f32> { return dy[i]; }
 #import attention/dy
 fn y_four(base: u32, c: u32) -> vec4<f32> {
-    if (4u * c >= HEAD_DIM) {
+    if (past_head(c)) {
         return vec4<f32>(0.0);
     }
     let at = base + 4u * c;
@@ -55,7 +55,7 @@ fn main(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let rows = rows_at(workgroup_index(id, count) * WORKGROUP + lane);
+    let rows = rows_at(workgroup_index(id, count), lane);
     if (!rows.exist) {
         return;
     }
@@ -66,10 +66,12 @@ fn main(
     let row_delta = select(vec4<f32>(0.0), dots(d, head_at(rows, 4u)), there);
     let row_lse = vec4<f32>(lse_at(rows, 0u), lse_at(rows, 1u), lse_at(rows, 2u), lse_at(rows, 3u));
     for (var r = 0u; r < ROWS; r += 1u) {
-        delta[statistic(rows, rows.first + r)] = row_delta[r];
+        if (rows.first + r < params.padded) {
+            delta[statistic(rows, rows.first + r)] = row_delta[r];
+        }
     }
     var dq: Head;
-    let end = select(keys, min(keys, rows.first + ROWS), CAUSAL);
+    let end = select(keys, min(keys, end_together(rows)), CAUSAL);
     for (var key = 0u; key < end; key += 4u) {
         let scores = products(q, rows, key, 1u);
         let dp = products(d, rows, key, 2u);

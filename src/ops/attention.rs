@@ -43,8 +43,32 @@ pub struct AttentionGrad(pub Attention);
 /// Numbers of a head that the kernels hold in registers at most.
 const MAX_HEAD_DIM: usize = 128;
 
-/// Kernel variants: rows of queries (or keys) that an invocation computes. More of them share what is read.
-const ROWS: [(&str, usize); 3] = [("1 row", 1), ("2 rows", 2), ("4 rows", 4)];
+/// How the kernels divide the work.
+struct Variant {
+    name: &'static str,
+    /// Rows of queries (or keys) that an invocation computes. More of them share what is read.
+    rows: usize,
+    /// Whether the 8 lanes of a subgroup share what they read, too.
+    broadcast: bool,
+}
+
+const VARIANTS: [Variant; 6] = [
+    Variant { name: "1 row", rows: 1, broadcast: false },
+    Variant { name: "2 rows", rows: 2, broadcast: false },
+    Variant { name: "4 rows", rows: 4, broadcast: false },
+    Variant { name: "broadcast8 1 row", rows: 1, broadcast: true },
+    Variant { name: "broadcast8 2 rows", rows: 2, broadcast: true },
+    Variant { name: "broadcast8 4 rows", rows: 4, broadcast: true },
+];
+
+/// Lanes of a subgroup that broadcasts.
+const LANES: usize = 8;
+
+impl Variant {
+    fn named(name: &str) -> &'static Variant {
+        VARIANTS.iter().find(|v| v.name == name).unwrap_or(&VARIANTS[0])
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Extents {
@@ -121,14 +145,16 @@ impl Attention {
 
     /// A launch of `shader`, whose every invocation reads `walks` vectors of qkv at each position that it visits.
     fn launch(self, cx: &Lowering<'_>, shader: &str, e: Extents, walks: u64, lengths: Option<Arg>) -> Launch {
-        let rows = ROWS.iter().find(|(name, _)| *name == cx.variant()).map_or(1, |&(_, rows)| rows);
+        let &Variant { rows, broadcast, .. } = Variant::named(cx.variant());
         // A software adapter gives a workgroup to one core.
-        let workgroup = if cx.target().software { 8 } else { 64 };
-        let invocations = e.batch * e.heads * e.padded() / rows;
+        let workgroup = if broadcast || cx.target().software { LANES } else { 64 };
+        let sharing = if broadcast { LANES } else { 1 };
+        let per_head = (e.padded() / rows).next_multiple_of(sharing);
+        let invocations = e.batch * e.heads * per_head;
         let pairs = (e.batch * e.heads * e.time * e.time) as u64 / if self.causal { 2 } else { 1 };
         let vec4s = e.head_dim.div_ceil(4) as u64;
         let launch = Launch::new(shader)
-            .read("qkv", cx.input(0).value, walks * pairs * vec4s / rows as u64)
+            .read("qkv", cx.input(0).value, walks * pairs * vec4s / (rows * sharing) as u64)
             .swap("attention/head_64", head_file(e.head_size()))
             .swap("attention/rows_1", rows_file(rows))
             .constant("HEAD_DIM", e.head_dim as f64)
@@ -138,9 +164,14 @@ impl Attention {
             .param("time", e.time)
             .param("padded", e.padded())
             .param("heads", e.heads)
+            .param("per_head", per_head)
             .param("scale", 1.0 / (e.head_dim as f32).sqrt())
             .invocations(invocations, workgroup)
             .flops(2 * walks * pairs * e.head_dim as u64);
+        let launch = match broadcast {
+            true => launch.swap("attention/reads_direct", "attention/reads_broadcast"),
+            false => launch,
+        };
         let launch = match e.head_dim % 4 {
             0 => launch,
             _ => launch.swap("shared/store_vec4", "shared/store_scalar"),
@@ -153,19 +184,21 @@ impl Attention {
 
     /// Variants for `qkv`, the one that is likely the fastest first. A row holds `vectors` of its head in registers.
     fn variants(self, target: &Target, qkv: &TensorType, vectors: usize) -> Vec<&'static str> {
-        let Ok(e) = self.extents(qkv, None) else { return vec![ROWS[0].0] };
+        let Ok(e) = self.extents(qkv, None) else { return vec![VARIANTS[0].name] };
         let most = match e.head_size() {
             128.. => 1,
             64 => 2,
             _ => 4,
         };
-        let mut usable: Vec<_> = ROWS.iter().filter(|(_, rows)| *rows <= most).collect();
+        let broadcasts = target.subgroups_are(LANES as u32);
+        let usable = |v: &&Variant| v.rows <= most && (broadcasts || !v.broadcast);
+        let mut usable: Vec<_> = VARIANTS.iter().filter(usable).collect();
         // What measured best on llvmpipe (docs/decisions.md), where a read costs as much as many products.
         if target.software {
             let fits = |rows: usize| rows == 1 || rows * vectors * e.head_size() <= 256;
-            usable.sort_by_key(|(_, rows)| (!fits(*rows), std::cmp::Reverse(*rows)));
+            usable.sort_by_key(|v| (!v.broadcast, !fits(v.rows), std::cmp::Reverse(v.rows)));
         }
-        usable.into_iter().map(|(name, _)| *name).collect()
+        usable.into_iter().map(|v| v.name).collect()
     }
 }
 
