@@ -130,7 +130,7 @@ impl InputSpec {
                     .to_string(),
             ),
             InputSpec::Shape(shape) if !countable(shape) || shape.is_empty() => Err(format!(
-                "takes {shape:?}, which is no shape: give it numbers from 1 whose product is below 2^31"
+                "takes the input {shape:?}, which is no shape: give it numbers from 1 whose product is below 2^31"
             )),
             InputSpec::Shape(_) => Ok(()),
             InputSpec::Tokens(input) => {

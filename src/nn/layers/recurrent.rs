@@ -119,7 +119,7 @@ impl Stack {
         let mut x = x;
         for layer in 0..self.layers {
             if layer > 0 {
-                x = dropped(site, x, self.dropout)?;
+                x = dropped(site, x, "dropout", self.dropout)?;
             }
             let mut states = Vec::with_capacity(directions);
             for reverse in [false, true].into_iter().take(directions) {
