@@ -73,6 +73,32 @@ fn a_language_model_takes_vocabulary_and_context_from_its_text_and_the_run_keeps
 }
 
 #[test]
+fn files_hold_tied_weights_under_both_names_and_no_tables_of_positions() {
+    let sandbox = sandbox(INPUT, LAYERS);
+    for model in ["gpt-nano", "text-encoder"] {
+        let init = format!("models init {model} --out {model}.safetensors");
+        sandbox.wgrad(&init).succeeds();
+    }
+    let bytes = ["gpt-nano", "text-encoder"]
+        .map(|model| std::fs::read(sandbox.path(&format!("{model}.safetensors"))).unwrap());
+    let [gpt, encoder] = bytes
+        .each_ref()
+        .map(|bytes| safetensors::SafeTensors::deserialize(bytes).unwrap());
+    let embedding = gpt.tensor("transformer.wte.weight").unwrap();
+    let output = gpt.tensor("lm_head.weight").unwrap();
+    assert_eq!(output.shape(), [65, 128]);
+    assert!(embedding.data() == output.data());
+    let name = "encoder.layers.0.self_attn.in_proj_weight";
+    assert_eq!(encoder.tensor(name).unwrap().shape(), [384, 128]);
+    assert!(
+        !encoder
+            .names()
+            .iter()
+            .any(|name| name.contains("positions"))
+    );
+}
+
+#[test]
 fn texts_by_class_are_learned_with_padding_left_out() {
     let layers = "type = \"embedding\"; width = 8\ntype = \"self_attention\"; heads = 2\ntype = \"time_pool\"; by = \"mean\"\n\
                   type = \"dense\"; units = 2";
