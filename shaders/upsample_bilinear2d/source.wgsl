@@ -21,7 +21,7 @@ fn takers(i: u32, extent: u32, outputs: u32) -> Range {
 
 // The share of input i in output o.
 fn share(o: u32, i: u32, extent: u32, outputs: u32) -> f32 {
-    let from = source(o, extent, outputs);
-    let next = min(from.first + 1u, extent - 1u);
-    return select(0.0, 1.0 - from.more, from.first == i) + select(0.0, from.more, next == i);
+    let taken = source(o, extent, outputs);
+    let next = min(taken.first + 1u, extent - 1u);
+    return select(0.0, 1.0 - taken.more, taken.first == i) + select(0.0, taken.more, next == i);
 }
