@@ -1,6 +1,7 @@
-// conv2d forward, groups = 1: Y[n, oy, ox, co] = sum over ky, kx, ci of
+// conv2d forward: Y[n, oy, ox, co] = sum over ky, kx, ci of
 // X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, ci] W[co, ky, kx, ci].
-// X is NHWC, W is O-KH-KW-I, Y is NHWC: a matrix of m = N*OH*OW rows and n = CO columns.
+// X is NHWC, W is O-KH-KW-I, Y is NHWC: a matrix of m = N*OH*OW rows and n = CO columns. Groups are a batch of such, each
+// with X and Y of its own; the matrices of W lie one after another as they are.
 //
 // A segment is `segment_pixels` neighbouring pixels of one image row with all their channels: a whole kernel row when
 // dilation_x is 1 (segments = KH, segment_pixels = KW, segments_per_row = 1), one tap otherwise (segments = KH*KW,
@@ -58,7 +59,8 @@ fn segment_end(segment: u32) -> i32 {
     return i32(params.segment_len);
 }
 
-fn a_row(row: u32, batch: u32) -> ARow {
+fn a_row(row_of_group: u32, batch: u32) -> ARow {
+    let row = batch * params.m + row_of_group;
     let line = divide(row, params.out_width);
     let image = divide(line, params.out_height);
     return ARow(
@@ -80,7 +82,7 @@ fn a_line(row: ARow, segment: u32) -> Line {
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
-    return BColumn(column);
+    return BColumn(batch * params.n + column);
 }
 
 fn b_line(column: BColumn, segment: u32) -> Line {

@@ -1,8 +1,8 @@
-// conv2d input gradient, groups = 1: dX[n, y, x, ci] = sum over ky, kx, co of dY[n, oy, ox, co] W[co, ky, kx, ci], where
+// conv2d input gradient: dX[n, y, x, ci] = sum over ky, kx, co of dY[n, oy, ox, co] W[co, ky, kx, ci], where
 // oy*stride_y = y + pad_top - ky*dilation_y and ox*stride_x = x + pad_left - kx*dilation_x have integer solutions
 // inside the output. dX, dY NHWC, W O-KH-KW-I. A matrix of m = N*H*W rows and n = CI columns; a segment is one tap
 // (segments = KH*KW), its elements the output channels (segment_len = CO). A = dY, K-contiguous; B = W,
-// row-contiguous.
+// row-contiguous. Groups are a batch of such, each with dX and dY of its own; the matrices of W lie one after another.
 #import shared/straight_lines
 
 struct Params {
@@ -43,15 +43,17 @@ struct ARow {
     x: i32,
 }
 
+// The address of the column in the first tap of the first output channel.
 struct BColumn {
-    column: u32,
+    base: u32,
 }
 
 fn segment_end(segment: u32) -> i32 {
     return i32(params.segment_len);
 }
 
-fn a_row(row: u32, batch: u32) -> ARow {
+fn a_row(row_of_group: u32, batch: u32) -> ARow {
+    let row = batch * params.m + row_of_group;
     let line = divide(row, params.width);
     let image = divide(line, params.height);
     return ARow(
@@ -74,11 +76,11 @@ fn a_line(row: ARow, segment: u32) -> Line {
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
-    return BColumn(column);
+    return BColumn(batch * params.segment_len * params.segments * params.n + column);
 }
 
 fn b_line(column: BColumn, segment: u32) -> Line {
     return Line(
-        i32(segment * params.n + column.column), i32(params.segments * params.n),
+        i32(segment * params.n + column.base), i32(params.segments * params.n),
         0, i32(params.segment_len), 0);
 }

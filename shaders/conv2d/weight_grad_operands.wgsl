@@ -1,9 +1,10 @@
-// conv2d weight gradient, groups = 1: dW[co, ky, kx, ci] = sum over n, oy, ox of dY[n, oy, ox, co]
+// conv2d weight gradient: dW[co, ky, kx, ci] = sum over n, oy, ox of dY[n, oy, ox, co]
 // X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, ci]. X, dY NHWC, dW O-KH-KW-I.
 // Computed as dW transposed: m = KH*KW*CI rows, n = CO columns, stored with TRANSPOSE_OUT. A segment is `segment_rows`
 // neighbouring rows of dY in one image, the last of an image maybe fewer (segments = N * segments_per_image), its
 // elements the pixels of these rows (segment_len = segment_rows * OW). A = X, whose 4 rows of a texel share the tap when
 // CI is a multiple of 4 (A_VEC4); B = dY. Both row-contiguous, or A K-contiguous with CI = 1 and segment_rows = 1.
+// Groups are a batch of such, each with X and dY of its own.
 // K is long and m*n small: launch with splits > 1, then sum the partials with shared/split_sum.
 struct Params {
     first_workgroup: u32,
@@ -40,8 +41,9 @@ fn load_a(i: u32) -> vec4<f32> { return a[i]; }
 fn load_b(i: u32) -> vec4<f32> { return b[i]; }
 
 // One weight's tap and channel: the offset of its input row and of its input element in that row for output pixel 0,
-// and the output pixels ox for which the input pixel exists.
+// and the output pixels ox for which the input pixel exists; the first image of its group.
 struct ARow {
+    image: i32,
     y: i32,
     offset: i32,
     first: i32,
@@ -49,7 +51,13 @@ struct ARow {
 }
 
 struct BColumn {
+    image: u32,
     column: u32,
+}
+
+// The first image of a group, of all images of all groups.
+fn first_image(batch: u32) -> u32 {
+    return batch * divide(params.segments, params.segments_per_image);
 }
 
 // The image of a segment, and the first of its rows of dY there.
@@ -73,6 +81,7 @@ fn a_row(row: u32, batch: u32) -> ARow {
     let x = (i32(tap) - ky * params.kernel_width) * params.dilation_x - params.pad_left;
     let pixels = divide_small(params.width - 1 - x, params.stride_x) + 1;
     return ARow(
+        i32(first_image(batch)),
         ky * params.dilation_y - params.pad_top,
         x * i32(params.channels) + i32(row - tap * params.channels),
         divide_small(max(0, -x) + params.stride_x - 1, params.stride_x),
@@ -84,7 +93,7 @@ fn a_line(row: ARow, segment: u32) -> Line {
     let start = segment_start(segment);
     let y = i32(start.first) * params.stride_y + row.y;
     let exists = params.segment_rows > 1u || (y >= 0 && y < params.height);
-    let pixel = (i32(start.image) * params.height + y) * params.width;
+    let pixel = ((row.image + i32(start.image)) * params.height + y) * params.width;
     return Line(
         pixel * i32(params.channels) + row.offset, params.stride_x * i32(params.channels),
         row.first, select(0, row.end, exists), y);
@@ -100,11 +109,11 @@ fn a_element(line: Line, k: i32) -> Element {
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
-    return BColumn(column);
+    return BColumn(first_image(batch), column);
 }
 
 fn b_line(column: BColumn, segment: u32) -> Line {
     let start = segment_start(segment);
-    let pixel = (start.image * params.out_height + start.first) * u32(params.out_width);
+    let pixel = ((column.image + start.image) * params.out_height + start.first) * u32(params.out_width);
     return Line(i32(pixel * params.n + column.column), i32(params.n), 0, segment_end(segment), 0);
 }

@@ -318,6 +318,12 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     add(cx, c, variant, &out, true)
 }
 
+/// Adds the launches of `c`, a part of the operation that is being lowered, with the variant of the operation.
+pub(super) fn lower_part(cx: &mut Lowering<'_>, c: Contraction, out: &Arg) -> Result<()> {
+    let variant = cx.variant();
+    add(cx, c, variant, out, false)
+}
+
 /// Adds the launches of `c`, a part of the operation that is being lowered, with the variant that is likely the fastest.
 pub(super) fn lower_into(cx: &mut Lowering<'_>, c: Contraction, out: &Arg) -> Result<()> {
     let outline = Outline {

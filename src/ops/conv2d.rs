@@ -6,6 +6,7 @@
 
 mod cases;
 mod depthwise;
+mod grouped;
 mod reference;
 mod winograd;
 
@@ -131,14 +132,18 @@ impl Conv2d {
         &self,
         target: &Target,
         e: &Extents,
-        outline: Outline,
+        outline: impl Fn(&Extents) -> Outline,
         outputs: [usize; 2],
     ) -> Vec<&'static str> {
-        if self.groups > 1 {
-            let depthwise = depthwise::covers(self, e).then_some(depthwise::NAME);
-            return depthwise.into_iter().chain(["direct"]).collect();
+        if depthwise::covers(self, e) {
+            return vec![depthwise::NAME, "direct"];
         }
-        let mut variants = contraction::variants(target, outline);
+        let mut variants = contraction::variants(target, outline(&e.one_group(self.groups)));
+        if self.groups > 1 {
+            let at = if grouped::pays(self, e, target) { variants.len() } else { 0 };
+            variants.insert(at, "direct");
+            return variants;
+        }
         if winograd::covers(self, e, outputs, target) {
             let at = if winograd::pays(e, outputs, target) { 0 } else { variants.len() };
             variants.insert(at, winograd::NAME);
@@ -179,7 +184,12 @@ impl Extents {
         2 * pixels as u64 * (self.out_channels * self.kernel[0] * self.kernel[1] * self.group_channels) as u64
     }
 
-    /// Rows and columns of the product that each pass is.
+    /// Those of one group of several.
+    fn one_group(&self, groups: usize) -> Extents {
+        Extents { channels: self.group_channels, out_channels: self.out_channels / groups.max(1), ..*self }
+    }
+
+    /// Rows and columns of the product that each pass is, of one group.
     fn forward(&self, target: &Target) -> Outline {
         let (m, n) = (self.batch * self.output[0] * self.output[1], self.out_channels);
         Outline { m, n, b_k_contiguous: !contraction::transposes(target, m, n, self.row()) }
@@ -267,6 +277,8 @@ impl Op for Conv2d {
         if cx.variant() == depthwise::NAME {
             return depthwise::images(cx, "conv2d/forward_depthwise", self, &e);
         }
+        let e = e.one_group(self.groups);
+        let x = grouped::apart(cx, x, self.groups)?;
         // A whole kernel row is one run of memory, unless its taps are spread.
         let [kh, kw] = e.kernel;
         let whole_rows = self.dilation[1] == 1 || kw == 1;
@@ -275,8 +287,9 @@ impl Op for Conv2d {
         let Outline { m, n, .. } = e.forward(cx.target());
         let k = e.row();
         let transposed = contraction::broadcasts(cx.variant()) && contraction::transposes(cx.target(), m, n, k);
-        let w = if transposed { contraction::transposed(cx, &w, 0, [n, k])? } else { w };
-        let (b_column_stride, b_k_stride) = if transposed { (1, n) } else { (k, 1) };
+        let columns = n * self.groups;
+        let w = if transposed { contraction::transposed(cx, &w, 0, [columns, k])? } else { w };
+        let (b_column_stride, b_k_stride) = if transposed { (1, columns) } else { (k, 1) };
         let mut params = self.geometry();
         params.extend([
             ("b_column_stride", b_column_stride.into()),
@@ -289,7 +302,7 @@ impl Op for Conv2d {
             ("out_height", e.output[0].into()),
             ("out_width", e.output[1].into()),
         ]);
-        contraction::lower(
+        grouped::lower(
             cx,
             Contraction {
                 broadcast: "conv2d/forward_broadcast",
@@ -298,7 +311,7 @@ impl Op for Conv2d {
                 b: w,
                 m,
                 n,
-                batches: 1,
+                batches: self.groups,
                 segments: Segments::Fixed { count: kh * per_row, length, k: kh * per_row * length },
                 a_layout: Layout { k_contiguous: true, vec4: e.channels.is_multiple_of(4) },
                 b_layout: match transposed {
@@ -317,7 +330,7 @@ impl Op for Conv2d {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.variants(target, &e, e.forward(target), e.output)
+        self.variants(target, &e, |e| e.forward(target), e.output)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -370,6 +383,8 @@ impl Op for Conv2dInputGrad {
         if cx.variant() == depthwise::NAME {
             return depthwise::images(cx, "conv2d/input_grad_depthwise", &self.conv, &e);
         }
+        let e = e.one_group(self.conv.groups);
+        let dy = grouped::apart(cx, dy, self.conv.groups)?;
         let [kh, kw] = e.kernel;
         let mut params = self.conv.geometry();
         params.extend([
@@ -380,7 +395,7 @@ impl Op for Conv2dInputGrad {
             ("kernel_width", signed(kw)),
         ]);
         let Outline { m, n, .. } = e.input_grad();
-        contraction::lower(
+        grouped::lower(
             cx,
             Contraction {
                 broadcast: "conv2d/input_grad_broadcast",
@@ -389,7 +404,7 @@ impl Op for Conv2dInputGrad {
                 b: w,
                 m,
                 n,
-                batches: 1,
+                batches: self.conv.groups,
                 segments: Segments::Fixed { count: kh * kw, length: e.out_channels, k: kh * kw * e.out_channels },
                 a_layout: Layout { k_contiguous: true, vec4: e.out_channels.is_multiple_of(4) },
                 b_layout: Layout { k_contiguous: false, vec4: e.channels.is_multiple_of(4) },
@@ -405,7 +420,7 @@ impl Op for Conv2dInputGrad {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.conv.variants(target, &e, e.input_grad(), e.input)
+        self.conv.variants(target, &e, Extents::input_grad, e.input)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -485,6 +500,8 @@ impl Op for Conv2dWeightGrad {
         if cx.variant() == depthwise::NAME {
             return depthwise::weight_grad(cx, &self.conv, &e);
         }
+        let e = e.one_group(self.conv.groups);
+        let (x, dy) = (grouped::apart(cx, x, self.conv.groups)?, grouped::apart(cx, dy, self.conv.groups)?);
         let mut params = self.conv.geometry();
         params.extend([
             ("height", signed(e.input[0])),
@@ -514,7 +531,7 @@ impl Op for Conv2dWeightGrad {
                 b: dy,
                 m,
                 n,
-                batches: 1,
+                batches: self.conv.groups,
                 segments: Segments::Fixed {
                     count: e.batch * per_image,
                     length: segment_rows * e.output[1],
@@ -534,7 +551,7 @@ impl Op for Conv2dWeightGrad {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.conv.variants(target, &e, e.weight_grad(), e.output)
+        self.conv.variants(target, &e, Extents::weight_grad, e.output)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

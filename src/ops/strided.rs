@@ -2,7 +2,7 @@
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
-use crate::plan::{Launch, Lowering};
+use crate::plan::{Arg, Launch, Lowering};
 use crate::tensor::TensorType;
 use rayon::prelude::*;
 
@@ -77,13 +77,22 @@ impl Strided {
 
     /// Adds the launch of `file`, which imports `shared/strided`, from operand 0 to the result.
     pub fn lower(&self, cx: &mut Lowering<'_>, file: &str) -> Result<()> {
-        let (x, y) = (cx.input(0), cx.output()?);
+        let launch = self.launch(file, &cx.input(0), &cx.output()?);
+        cx.launch_with_epilogue(launch)
+    }
+
+    /// The launch of `file`, which imports `shared/strided`, from `x` to `y`.
+    pub fn launch(&self, file: &str, x: &Arg, y: &Arg) -> Launch {
         let Strided { offset, mut axes } = self.merged();
         axes.reverse();
         let whole_texels = axes[0].stride == 1
             && offset.is_multiple_of(4)
             && axes[1..].iter().all(|a| a.stride.is_multiple_of(4));
-        let (reading, lanes) = match (y.ty.shape.last().is_multiple_of(4), whole_texels) {
+        // Four neighbours of the result are neighbours along one axis.
+        let fours = [y.ty.shape.last(), axes[0].extent]
+            .iter()
+            .all(|n| n.is_multiple_of(4));
+        let (reading, lanes) = match (fours, whole_texels) {
             (true, true) => ("shared/strided_texels", 4),
             (true, false) => ("shared/strided_elements", 4),
             (false, _) => ("shared/strided_scalar", 1),
@@ -111,7 +120,7 @@ impl Strided {
             let unit = if a == 0 { 1 } else { unit };
             launch = launch.param(name, axes.get(a).map_or(0, |axis| axis.stride / unit));
         }
-        cx.launch_with_epilogue(launch)
+        launch
     }
 }
 

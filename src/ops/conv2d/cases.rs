@@ -8,7 +8,7 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
     let plain = Conv2d::default();
     let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
-    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 27] = [
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 32] = [
         (plain, [2, h, w, 1], [4, 3, 3, 1]),
         (plain, [1, h, w, 3], [5, 3, 3, 3]),
         (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
@@ -33,12 +33,18 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
         (Conv2d { groups: 8, padding: [[1, 1], [1, 1]], ..plain }, [2, h, w, 8], [8, 3, 3, 1]),
         (Conv2d { groups: 12, stride: [2, 3], padding: [[0, 2], [1, 0]], ..plain }, [1, 9, 11, 12], [12, 3, 2, 1]),
         (Conv2d { groups: 4, dilation: [2, 1], padding: [[2, 2], [2, 2]], ..plain }, [3, 28, 31, 4], [4, 5, 5, 1]),
+        // Groups as a batch of contractions: rows of whole texels and not, several images, splits, and groups of one channel.
+        (Conv2d { groups: 2, padding: [[1, 1], [1, 1]], ..plain }, [3, h, w, 16], [24, 3, 3, 8]),
+        (Conv2d { groups: 3, stride: [2, 1], padding: [[2, 0], [1, 2]], ..plain }, [5, 9, 11, 15], [21, 3, 2, 5]),
+        (Conv2d { groups: 2, padding: [[2, 2], [2, 2]], ..plain }, [9, 8, 8, 8], [40, 5, 5, 4]),
+        (Conv2d { groups: 5, dilation: [1, 2], ..plain }, [2, h, 9, 5], [10, 2, 3, 1]),
         // Winograd's tiles: cut at the border, with padding on all sides or some, more than one row of them.
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 4, 5, 4], [8, 3, 3, 4]),
         (Conv2d { padding: [[2, 0], [0, 1]], ..plain }, [2, 9, 6, 16], [20, 3, 3, 16]),
         (Conv2d { padding: [[1, 1], [3, 2]], ..plain }, [2, 3, 10, 36], [12, 3, 3, 36]),
         // Weights that are transposed first, on software adapters.
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [2, 14, 13, 12], [64, 3, 3, 12]),
+        (Conv2d { groups: 2, padding: [[1, 1], [1, 1]], ..plain }, [1, 17, 16, 16], [128, 3, 3, 8]),
         // More than half of the largest tile, in all three passes.
         (plain, [1, 10, 12, 68], [72, 3, 3, 68]),
     ];
@@ -62,6 +68,6 @@ mod tests {
     #[test]
     fn every_case_has_extents() {
         // Each shape gives three cases, for the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 26 * 3);
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 30 * 3);
     }
 }

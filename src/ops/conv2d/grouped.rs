@@ -1,0 +1,56 @@
+//! A convolution of several groups as a batch of contractions: channels that lie side by side are copied apart, so that every
+//! group has images of its own, and the results are copied together again. Weights lie one group after another as they are.
+
+use super::{Conv2d, Extents};
+use crate::error::Result;
+use crate::ops::contraction::{self, Contraction};
+use crate::ops::strided::{Strided, StridedAxis};
+use crate::plan::{Arg, Lowering, Target};
+use crate::tensor::TensorType;
+
+/// Whether contractions are likely faster than the plain kernels. Where a read of memory costs much, always; elsewhere,
+/// where groups are not so small that most of a tile would be empty (not measured).
+pub(super) fn pays(conv: &Conv2d, e: &Extents, target: &Target) -> bool {
+    const SMALLEST: usize = 16;
+    target.software || e.one_group(conv.groups).out_channels.min(e.group_channels) >= SMALLEST
+}
+
+/// `images` `[N, H, W, C]` as `[groups, N, H, W, C / groups]`.
+pub(super) fn apart(cx: &mut Lowering<'_>, images: Arg, groups: usize) -> Result<Arg> {
+    let &[batch, height, width, channels] = images.dims() else {
+        return Err(crate::Error::Graph(format!(
+            "{} is no batch of images",
+            images.ty
+        )));
+    };
+    if groups == 1 {
+        return Ok(images);
+    }
+    let (pixels, own) = (batch * height * width, channels / groups);
+    let to = cx.scratch(TensorType::f32([groups, batch, height, width, own]));
+    let copy = copy([(groups, own), (pixels, channels), (own, 1)]);
+    cx.launch(copy.launch("conv2d/regroup", &images, &to))?;
+    Ok(to)
+}
+
+/// Adds the launches of `c`, whose batch are the groups, and which gives rows of channels of images.
+pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
+    let (groups, pixels, own) = (c.batches, c.m, c.n);
+    if groups == 1 {
+        return contraction::lower(cx, c);
+    }
+    let from = cx.scratch(TensorType::f32([groups, pixels, own]));
+    contraction::lower_part(cx, c, &from)?;
+    let copy = copy([(pixels, own), (groups, pixels * own), (own, 1)]);
+    let launch = copy.launch("conv2d/regroup", &from, &cx.output()?);
+    cx.launch_with_epilogue(launch)
+}
+
+/// A copy with axes of these extents and strides.
+fn copy(axes: [(usize, usize); 3]) -> Strided {
+    let axes = axes.map(|(extent, stride)| StridedAxis { extent, stride });
+    Strided {
+        offset: 0,
+        axes: axes.to_vec(),
+    }
+}
