@@ -266,11 +266,12 @@ impl LayerType for LayerNorm {
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let channels = channels(inputs[0], self.eps)?;
-        let mut y = inputs[0].layer_norm(self.eps)?;
-        if self.affine {
+        let y = if self.affine {
             let [weight, bias] = affine(site, true, 1.0, channels)?;
-            y = y.mul(weight)?.add(bias)?;
-        }
+            inputs[0].layer_norm_affine(weight, bias, self.eps)?
+        } else {
+            inputs[0].layer_norm(self.eps)?
+        };
         self.activation.apply(y)
     }
 }
