@@ -1,9 +1,14 @@
-// Rows of x[rows, length] moved to mean 0 and scaled to variance 1: out = (x - mean) / sqrt(mean((x - mean)^2) + EPSILON).
+// Rows of x[rows, length] moved to mean 0 and scaled to variance 1, then weighted and shifted by column:
+// out = (x - mean) scale weight + bias, scale = 1 / sqrt(mean((x - mean)^2) + EPSILON). statistics[rows] holds, of each row, the
+// mean and the scale.
 #import shared/grid
 #import shared/row_params
 #import shared/row_vec4
 @group(0) @binding(2) var<storage, read_write> out: array<F>;
+@group(0) @binding(3) var<storage, read_write> statistics: array<vec4<f32>>;
 #import shared/row_invocation
+#import layer_norm/unweighted
+#import layer_norm/unshifted
 
 override EPSILON: f32;
 
@@ -18,19 +23,22 @@ fn main(
         return;
     }
     let base = row * params.length;
-    let elements = f32(params.length) * total(F(1.0));
+    let elements = f32(params.length * WIDTH);
     var sum = F(0.0);
     for (var k = first_of(lane); k < params.length; k += LANES) {
         sum += load_x(base + k);
     }
-    let mean = F(row_sum(total(sum), lane) / elements);
+    let mean = row_sum(total(sum), lane) / elements;
     var squares = F(0.0);
     for (var k = first_of(lane); k < params.length; k += LANES) {
-        let d = load_x(base + k) - mean;
+        let d = load_x(base + k) - F(mean);
         squares += d * d;
     }
-    let scale = F(inverseSqrt(row_sum(total(squares), lane) / elements + EPSILON));
+    let scale = inverseSqrt(row_sum(total(squares), lane) / elements + EPSILON);
     for (var k = first_of(lane); k < params.length; k += LANES) {
-        out[base + k] = (load_x(base + k) - mean) * scale;
+        out[base + k] = shifted(weighted((load_x(base + k) - F(mean)) * F(scale), k), k);
+    }
+    if (first_of(lane) == 0u) {
+        statistics[row] = vec4<f32>(mean, scale, 0.0, 0.0);
     }
 }

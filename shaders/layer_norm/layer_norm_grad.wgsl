@@ -1,12 +1,19 @@
-// The gradient of layer_norm row by row, from its operand x[rows, length] and the gradient dy of its result y:
-// out = scale (dy - mean(dy) - y mean(y dy)), y = scale (x - mean(x)), scale = 1 / sqrt(mean((x - mean(x))^2) + EPSILON).
+// The gradient of layer_norm row by row, from its operand x[rows, length], the mean and scale of every row in
+// statistics[rows], and the gradient dy of its result: with y = (x - mean) scale and g = dy weight,
+// out = scale (g - mean(g) - y mean(y g)).
 #import shared/grid
 #import shared/row_params
 #import shared/row_pair_vec4
 @group(0) @binding(3) var<storage, read_write> out: array<F>;
+@group(0) @binding(4) var<storage, read> statistics: array<vec4<f32>>;
+fn load_statistics(i: u32) -> vec4<f32> { return statistics[i]; }
 #import shared/row_invocation
+#import layer_norm/unweighted
 
-override EPSILON: f32;
+// Applied to every value before it is stored; `index` is the linear element index of its first element.
+fn epilogue(value: F, index: u32) -> F {
+    return value;
+}
 
 @compute @workgroup_size(64)
 fn main(
@@ -19,25 +26,22 @@ fn main(
         return;
     }
     let base = row * params.length;
-    let elements = f32(params.length) * total(F(1.0));
+    let elements = f32(params.length * WIDTH);
+    let known = load_statistics(row);
+    let mean = F(known.x);
+    let scale = F(known.y);
     var sum = F(0.0);
-    var sum_dy = F(0.0);
-    for (var k = first_of(lane); k < params.length; k += LANES) {
-        sum += load_x(base + k);
-        sum_dy += load_dy(base + k);
-    }
-    let mean = F(row_sum(total(sum), lane) / elements);
-    let mean_dy = F(row_sum(total(sum_dy), lane) / elements);
-    var squares = F(0.0);
     var products = F(0.0);
     for (var k = first_of(lane); k < params.length; k += LANES) {
-        let d = load_x(base + k) - mean;
-        squares += d * d;
-        products += d * load_dy(base + k);
+        let g = weighted(load_dy(base + k), k);
+        sum += g;
+        products += g * (load_x(base + k) - mean) * scale;
     }
-    let scale = inverseSqrt(row_sum(total(squares), lane) / elements + EPSILON);
-    let slope = F(row_sum(total(products), lane) / elements * scale * scale);
+    let mean_g = F(row_sum(total(sum), lane) / elements);
+    let slope = F(row_sum(total(products), lane) / elements);
     for (var k = first_of(lane); k < params.length; k += LANES) {
-        out[base + k] = F(scale) * (load_dy(base + k) - mean_dy - (load_x(base + k) - mean) * slope);
+        let g = weighted(load_dy(base + k), k);
+        let y = (load_x(base + k) - mean) * scale;
+        out[base + k] = epilogue(scale * (g - mean_g - y * slope), (base + k) * WIDTH);
     }
 }

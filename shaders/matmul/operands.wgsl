@@ -1,7 +1,7 @@
 // Batched matmul: C[b, m, n] = sum over k of A[b, m, k] B[b, k, n], each operand in either orientation, by its strides
 // in elements (one of row/k is 1 when the operand is read as vec4). A batch stride of 0 repeats the operand.
-// Segments only serve splits: segments = splits, each of segment_len k, a multiple of 4, the last
-// one of what is left.
+// K may be cut in segments of segment_len k, the last one of what is left: for splits, or where both operands leave out `gap`
+// elements between segments, after the `first` ones of each.
 #import shared/straight_lines
 
 struct Params {
@@ -19,9 +19,13 @@ struct Params {
     a_batch_stride: u32,
     a_row_stride: u32,
     a_k_stride: u32,
+    a_first: u32,
+    a_segment_gap: u32,
     b_batch_stride: u32,
     b_column_stride: u32,
     b_k_stride: u32,
+    b_first: u32,
+    b_segment_gap: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -44,21 +48,21 @@ fn segment_end(segment: u32) -> i32 {
 }
 
 fn a_row(row: u32, batch: u32) -> ARow {
-    return ARow(batch * params.a_batch_stride + row * params.a_row_stride);
+    return ARow(params.a_first + batch * params.a_batch_stride + row * params.a_row_stride);
 }
 
 fn a_line(row: ARow, segment: u32) -> Line {
     return Line(
-        i32(row.base + segment * params.segment_len * params.a_k_stride), i32(params.a_k_stride),
+        i32(row.base + segment * (params.segment_len * params.a_k_stride + params.a_segment_gap)), i32(params.a_k_stride),
         0, segment_end(segment), 0);
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
-    return BColumn(batch * params.b_batch_stride + column * params.b_column_stride);
+    return BColumn(params.b_first + batch * params.b_batch_stride + column * params.b_column_stride);
 }
 
 fn b_line(column: BColumn, segment: u32) -> Line {
     return Line(
-        i32(column.base + segment * params.segment_len * params.b_k_stride), i32(params.b_k_stride),
+        i32(column.base + segment * (params.segment_len * params.b_k_stride + params.b_segment_gap)), i32(params.b_k_stride),
         0, segment_end(segment), 0);
 }

@@ -12,3 +12,10 @@ fn columns(k: u32) -> u32 { return k; }
 
 fn largest(x: f32) -> f32 { return x; }
 fn total(x: f32) -> f32 { return x; }
+
+/// The texel that holds step i of an operand of texels, and that step of it.
+fn texel(i: u32) -> u32 { return i >> 2u; }
+fn lanes(texel: vec4<f32>, i: u32) -> F { return texel[i & 3u]; }
+
+/// Elements in an F.
+const WIDTH = 1u;

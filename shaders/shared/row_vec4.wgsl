@@ -17,3 +17,10 @@ fn columns(k: u32) -> vec4<u32> { return vec4<u32>(4u * k) + vec4<u32>(0u, 1u, 2
 
 fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
 fn total(x: vec4<f32>) -> f32 { return (x.x + x.y) + (x.z + x.w); }
+
+/// The texel that holds step i of another operand of the same kind, and that step of it.
+fn texel(i: u32) -> u32 { return i; }
+fn lanes(texel: vec4<f32>, i: u32) -> F { return texel; }
+
+/// Elements in an F.
+const WIDTH = 4u;

@@ -1,12 +1,13 @@
-//! Workloads of sequence models: attention and recurrent layers with their gradients, and the training step of an LSTM.
+//! Workloads of sequence models: attention and recurrent layers with their gradients, and the training steps of an LSTM and a
+//! GPT.
 
 use super::{Workload, leaves, random, with_gradients};
 use crate::autodiff::gradients;
 use crate::cpu::Tensor;
 use crate::error::Result;
-use crate::graph::{Builder, Graph};
+use crate::graph::{Builder, Graph, Var};
 use crate::ops::RecurrentWeights;
-use crate::optim::{Adam, Optimizer};
+use crate::optim::{Adam, AdamW, Optimizer};
 use crate::plan::Scalar;
 use crate::tensor::TensorType;
 
@@ -18,6 +19,7 @@ pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
         }
     }
     all.push(Box::new(LstmTrain));
+    all.push(Box::new(GptTrain));
     all
 }
 
@@ -109,29 +111,123 @@ impl Workload for LstmTrain {
     }
 
     fn variables(&self, graph: &Graph) -> Result<Vec<(String, Tensor<f32>)>> {
-        let starts_random = |name: &str| {
-            ["x", "labels"].contains(&name)
-                || name.starts_with("lstm.")
-                || name.starts_with("head.")
-        };
-        let value = |(n, (name, ty)): (usize, (&str, &TensorType))| {
-            let value = match starts_random(name) && !name.contains("bias") {
-                true => random(ty, n as u64),
-                false => Tensor::zeros(ty),
-            };
-            (name.to_string(), value)
-        };
-        Ok(leaves(graph).enumerate().map(value).collect())
+        Ok(started(graph, &["x", "labels", "lstm.", "head."]))
     }
 
     fn scalars(&self) -> Vec<(&'static str, Scalar)> {
-        let optimizer = Adam::default();
-        let numbers = optimizer.scalars(1, optimizer.lr());
-        let numbers = numbers
-            .into_iter()
-            .map(|(name, value)| (name, Scalar::F32(value)));
-        numbers
-            .chain([("valid", Scalar::U32(BATCH as u32))])
-            .collect()
+        scalars(&Adam::default(), BATCH)
+    }
+}
+
+/// Values of every variable: random where the name starts like one of `random_stems` and is no bias, else 0.
+fn started(graph: &Graph, random_stems: &[&str]) -> Vec<(String, Tensor<f32>)> {
+    let value = |(n, (name, ty)): (usize, (&str, &TensorType))| {
+        let stem = random_stems.iter().any(|stem| name.starts_with(stem));
+        let value = match stem && !name.contains("bias") {
+            true => random(ty, n as u64),
+            false => Tensor::zeros(ty),
+        };
+        (name.to_string(), value)
+    };
+    leaves(graph).enumerate().map(value).collect()
+}
+
+/// The scalars of a step with `valid` samples.
+fn scalars(optimizer: &dyn Optimizer, valid: usize) -> Vec<(&'static str, Scalar)> {
+    let numbers = optimizer.scalars(1, optimizer.lr()).into_iter();
+    let numbers = numbers.map(|(name, value)| (name, Scalar::F32(value)));
+    numbers.chain([("valid", Scalar::from(valid))]).collect()
+}
+
+/// A training step of a GPT of 4 blocks, each of 4 causal heads and 128 wide, on 8 texts of 128 letters of 65 kinds, with `AdamW`.
+struct GptTrain;
+
+const TEXTS: usize = 8;
+const CONTEXT: usize = 128;
+const LETTERS: usize = 65;
+const WIDTH: usize = 128;
+const BLOCKS: usize = 4;
+const HEADS: usize = 4;
+
+/// Makes parameters and remembers them.
+struct Parameters<'g> {
+    builder: &'g Builder,
+    named: Vec<(String, Var<'g>)>,
+}
+
+impl<'g> Parameters<'g> {
+    fn add(&mut self, name: String, dims: &[usize]) -> Result<Var<'g>> {
+        let variable = self
+            .builder
+            .variable(&format!("gpt.{name}"), TensorType::f32(dims))?;
+        self.named.push((name, variable));
+        Ok(variable)
+    }
+
+    fn dense(&mut self, x: Var<'g>, name: &str, width: usize) -> Result<Var<'g>> {
+        let weight = self.add(format!("{name}.weight"), &[width, x.shape().last()])?;
+        let bias = self.add(format!("{name}.bias"), &[width])?;
+        x.linear(weight)?.add(bias)
+    }
+
+    fn norm(&mut self, x: Var<'g>, name: &str) -> Result<Var<'g>> {
+        let weight = self.add(format!("{name}.weight"), &[WIDTH])?;
+        let bias = self.add(format!("{name}.bias"), &[WIDTH])?;
+        x.layer_norm_affine(weight, bias, 1e-5)
+    }
+
+    /// A block: attention, then two dense layers, each after a normalization and beside a shortcut.
+    fn block(&mut self, x: Var<'g>, name: &str) -> Result<Var<'g>> {
+        let y = self.norm(x, &format!("{name}.n1"))?;
+        let y = self.dense(y, &format!("{name}.qkv"), 3 * WIDTH)?;
+        let y = y.attention(HEADS, true, None)?;
+        let x = x.add(self.dense(y, &format!("{name}.proj"), WIDTH)?)?;
+        let y = self.norm(x, &format!("{name}.n2"))?;
+        let y = self
+            .dense(y, &format!("{name}.up"), 4 * WIDTH)?
+            .gelu_tanh()?;
+        x.add(self.dense(y, &format!("{name}.down"), WIDTH)?)
+    }
+}
+
+impl Workload for GptTrain {
+    fn name(&self) -> String {
+        format!("gpt_train_b{TEXTS}")
+    }
+
+    fn graph(&self) -> Result<Graph> {
+        let builder = Builder::new();
+        let letters = builder.variable("letters", TensorType::u32([TEXTS, CONTEXT]))?;
+        let labels = builder.variable("labels", TensorType::u32([TEXTS * CONTEXT]))?;
+        let valid = builder.input("valid", TensorType::u32([]));
+        let mut parameters = Parameters {
+            builder: &builder,
+            named: Vec::new(),
+        };
+        let tokens = parameters.add("tok.weight".into(), &[LETTERS, WIDTH])?;
+        let positions = parameters.add("pos.weight".into(), &[CONTEXT, WIDTH])?;
+        let mut x = tokens.gather(letters)?.add(positions)?;
+        for n in 0..BLOCKS {
+            x = parameters.block(x, &format!("blocks.{n}"))?;
+        }
+        let x = parameters.norm(x, "norm")?;
+        let head = parameters.add("head.weight".into(), &[LETTERS, WIDTH])?;
+        let logits = x.linear(head)?.reshape([TEXTS * CONTEXT, LETTERS])?;
+        let loss = logits
+            .softmax_cross_entropy(labels, valid, 0.0)?
+            .mean(&[0])?;
+        builder.output("loss", loss);
+        let variables: Vec<_> = parameters.named.iter().map(|(_, v)| *v).collect();
+        let grads = gradients(loss, &variables)?;
+        AdamW::default().apply(&builder, &parameters.named, &grads)?;
+        builder.finish()
+    }
+
+    fn variables(&self, graph: &Graph) -> Result<Vec<(String, Tensor<f32>)>> {
+        Ok(started(graph, &["gpt.", "letters", "labels"]))
+    }
+
+    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
+        scalars(&AdamW::default(), TEXTS * CONTEXT)
     }
 }

@@ -270,7 +270,7 @@ impl<'g> Var<'g> {
     /// If the shapes don't fit.
     #[track_caller]
     pub fn lstm(self, weights: RecurrentWeights<'g>, lengths: Option<Var<'g>>, reverse: bool) -> Result<Var<'g>> {
-        let x = self.linear(weights.input)?.add(weights.input_bias)?.add(weights.state_bias)?;
+        let x = self.linear(weights.input)?.add(weights.input_bias.add(weights.state_bias)?)?;
         let operands: Vec<_> = [x, weights.state].into_iter().chain(lengths).collect();
         self.builder().op(Lstm { reverse }, &operands)
     }
@@ -287,7 +287,8 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         inputs.extend(lengths.map(|l| Operand::index([samples], Values::Fixed(l.to_vec()))));
         Case::new(Lstm { reverse }, inputs)
     };
-    vec![
+    let mut cases = recurrent::weight_grad_cases();
+    cases.extend([
         case(false, a, b, 3, None),
         case(true, 2, 3, 5, Some(&[3.0, 1.0])),
         case(false, 1, 1, 1, None),
@@ -295,7 +296,8 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(true, 3, 5, 4, None),
         case(false, 4, 5, 36, Some(&[0.0, 5.0, 9.0, 2.0])),
         case(true, 10, 3, 132, Some(&[1.0, 2.0, 3.0, 3.0, 3.0, 0.0, 3.0, 2.0, 1.0, 3.0])),
-    ]
+    ]);
+    cases
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Matrix product `C[.., m, n] = sum over k of A[.., m, k] B[.., k, n]`, each side optionally given transposed, in
 //! batches. PyTorch `torch.matmul`, ONNX `MatMul` and `Gemm`.
 //!
-//! Leading axes are the batch: the same on both sides, or of one matrix on one side.
+//! Leading axes are the batch: the same on both sides, or of one matrix on one side. The rows of a batch that is multiplied with
+//! one matrix are rows of one large product, as in a dense layer over sequences.
 
 use super::contraction::{self, Contraction, Layout, Outline, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
-use crate::plan::{Arg, Lowering, Target};
+use crate::plan::{Arg, Lowering, Scalar, Target};
 use crate::random::Stream;
 use crate::tensor::{DType, Shape, TensorType};
 use rayon::prelude::*;
@@ -24,10 +25,14 @@ pub struct Matmul {
 
 /// Extents of a product.
 struct Extents {
+    /// Rows of a product: all there are, where B is one matrix for the whole batch and A is not transposed.
     m: usize,
     n: usize,
     k: usize,
-    batch: Shape,
+    /// Products.
+    batches: usize,
+    /// The shape of the result.
+    result: Shape,
     /// Elements between the matrices of A's batch; 0 if it has one.
     a_batch_stride: usize,
     b_batch_stride: usize,
@@ -56,8 +61,14 @@ impl Matmul {
         } else {
             return Err(format!("the batches of {} and {} differ", a.shape, b.shape));
         };
-        let stride = |count: usize, matrix: usize| if count == 1 { 0 } else { matrix };
-        Ok(Extents { m, n, k, batch, a_batch_stride: stride(count_a, m * k), b_batch_stride: stride(count_b, k * n) })
+        let result = Shape::from([batch.dims(), &[m, n]].concat());
+        let (m, batches) = match count_b == 1 && !self.transpose_a {
+            true => (m * count_a, 1),
+            false => (m, batch.elements()),
+        };
+        let stride = |count: usize, matrix: usize| if count == 1 || batches == 1 { 0 } else { matrix };
+        let (a_batch_stride, b_batch_stride) = (stride(count_a, m * k), stride(count_b, k * n));
+        Ok(Extents { m, n, k, batches, result, a_batch_stride, b_batch_stride })
     }
 }
 
@@ -82,7 +93,7 @@ impl Matmul {
             b,
             m: e.m,
             n: e.n,
-            batches: e.batch.elements(),
+            batches: e.batches,
             segments: Segments::Free { k: e.k },
             a_layout: layout(!self.transpose_a, e.m),
             b_layout: layout(self.transpose_b, e.n),
@@ -92,9 +103,13 @@ impl Matmul {
                 ("a_batch_stride", e.a_batch_stride.into()),
                 ("a_row_stride", a_row.into()),
                 ("a_k_stride", a_k.into()),
+                ("a_first", Scalar::U32(0)),
+                ("a_segment_gap", Scalar::U32(0)),
                 ("b_batch_stride", e.b_batch_stride.into()),
                 ("b_column_stride", b_column.into()),
                 ("b_k_stride", b_k.into()),
+                ("b_first", Scalar::U32(0)),
+                ("b_segment_gap", Scalar::U32(0)),
             ],
         })
     }
@@ -107,23 +122,29 @@ impl Op for Matmul {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [a, b] = operands(inputs)?;
-        let e = self.extents(a, b)?;
-        Ok(TensorType::f32([e.batch.dims(), &[e.m, e.n]].concat()))
+        Ok(TensorType::f32(self.extents(a, b)?.result))
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let (a, b, dc) = (cx.inputs[0], cx.inputs[1], cx.grad);
+        let (mut a, b, mut dc) = (cx.inputs[0], cx.inputs[1], cx.grad);
         let da = if self.transpose_a {
             b.matmul_with(dc, Matmul { transpose_a: self.transpose_b, transpose_b: true })?
         } else {
             dc.matmul_with(b, Matmul { transpose_a: false, transpose_b: !self.transpose_b })?
         };
+        // The rows of the whole batch add to one matrix: a product, not products and their sum.
+        let [.., k, n] = *b.shape().dims() else { return Ok(vec![Some(da), None]) };
+        let one_matrix = b.shape().elements() == k * n && !self.transpose_a;
+        if one_matrix {
+            (a, dc) = (rows(a)?, rows(dc)?);
+        }
         let db = if self.transpose_b {
             dc.matmul_with(a, Matmul { transpose_a: true, transpose_b: self.transpose_a })?
         } else {
             a.matmul_with(dc, Matmul { transpose_a: !self.transpose_a, transpose_b: false })?
         };
-        Ok(vec![Some(da.sum_to(&a.shape())?), Some(db.sum_to(&b.shape())?)])
+        let db = if one_matrix { db.reshape(b.shape())? } else { db.sum_to(&b.shape())? };
+        Ok(vec![Some(da.sum_to(&cx.inputs[0].shape())?), Some(db)])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
@@ -173,6 +194,12 @@ impl Op for Matmul {
     }
 }
 
+/// `x` as one matrix.
+fn rows(x: Var<'_>) -> Result<Var<'_>> {
+    let shape = x.shape();
+    x.reshape([shape.elements() / shape.last().max(1), shape.last()])
+}
+
 /// Every `[rows, columns]` matrix in `x` as `[columns, rows]`.
 fn transpose<T: Real>(x: &[T], rows: usize, columns: usize) -> Vec<T> {
     let matrix = rows * columns;
@@ -209,14 +236,12 @@ impl<'g> Var<'g> {
     /// If the last axis is not as long as the weight's rows.
     #[track_caller]
     pub fn linear(self, weight: Var<'g>) -> Result<Var<'g>> {
-        let shape = self.shape();
-        let rows = shape.elements() / shape.last().max(1);
-        let flat = self.reshape([rows, shape.last()])?;
-        let y = flat.matmul_with(weight, Matmul { transpose_a: false, transpose_b: true })?;
-        let mut dims = shape.dims().to_vec();
-        dims.pop();
-        dims.push(y.shape().last());
-        y.reshape(dims)
+        let op = Matmul { transpose_a: false, transpose_b: true };
+        if self.shape().rank() == 1 {
+            let y = rows(self)?.matmul_with(weight, op)?;
+            return y.reshape([y.shape().last()]);
+        }
+        self.matmul_with(weight, op)
     }
 }
 
@@ -242,6 +267,9 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(&[], 132, 20, 140, &[]);
         // Large enough to be transposed first, on software adapters.
         case(&[2], 260, 68, 256, &[]);
+        // One matrix for the rows of a batch.
+        case(&[2, 3], 7, odd(stream), odd(stream), &[]);
+        case(&[2], 130, 68, 64, &[1]);
         // Narrow results are computed with the operands swapped.
         case(&[], 70, 64, 10, &[]);
         case(&[2], 33, 300, 3, &[2]);

@@ -274,19 +274,19 @@ impl LayerType for LayerNorm {
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let channels = channels(inputs[0], self.eps)?;
-        let mut y = inputs[0].layer_norm(self.eps)?;
-        match (self.affine, self.bias) {
-            (false, _) => {}
+        let y = match (self.affine, self.bias) {
+            (false, _) => inputs[0].layer_norm(self.eps)?,
             (true, true) => {
                 let [weight, bias] = affine(site, true, 1.0, channels)?;
-                y = y.mul(weight)?.add(bias)?;
+                inputs[0].layer_norm_affine(weight, bias, self.eps)?
             }
             (true, false) => {
                 let layout = layout(site);
                 let start = Init::Constant(1.0);
-                y = y.mul(site.parameter("weight", &[channels], start, layout)?)?;
+                let weight = site.parameter("weight", &[channels], start, layout)?;
+                inputs[0].layer_norm(self.eps)?.mul(weight)?
             }
-        }
+        };
         self.activation.apply(y)
     }
 }
