@@ -115,9 +115,17 @@ mod tests {
                 let plan = Plan::new(&workload.graph().unwrap(), &target).unwrap();
                 let cost = Cost::of_plan(&plan);
                 assert!(cost.bytes > 0, "{name} moves no bytes");
-                let contracts = ["matmul", "conv2d", "cnn", "resnet", "attention", "lstm", "gpt"]
-                    .iter()
-                    .any(|p| name.starts_with(p));
+                let contracts = [
+                    "matmul",
+                    "conv2d",
+                    "cnn",
+                    "resnet",
+                    "attention",
+                    "lstm",
+                    "gpt",
+                ]
+                .iter()
+                .any(|p| name.starts_with(p));
                 assert_eq!(contracts, cost.flops > 0, "{name}: {} flops", cost.flops);
             }
         }
