@@ -6,6 +6,7 @@
 //! past the end of a sample h is 0, and `reverse` begins at its end. The result is h, `[B, T, H]`.
 
 use super::recurrent::{self, Extents, Layer, RecurrentWeights, sigmoid};
+use super::recurrent_weight_grad::weight_grad;
 use super::{Case, ErasedOp, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -200,7 +201,7 @@ impl Op for Gru {
         operands.extend(cx.inputs.get(3));
         let of_input = builder.op(GruGrad(*self), &operands)?;
         let of_state = builder.op(GruStateGrad(*self), &operands)?;
-        let dw = recurrent::weight_grad(of_state, cx.output, self.reverse)?;
+        let dw = weight_grad(of_state, cx.output, self.reverse)?;
         let mut grads = vec![Some(of_input), Some(dw), Some(of_state.sum(&[0, 1])?)];
         grads.resize(cx.inputs.len(), None);
         Ok(grads)

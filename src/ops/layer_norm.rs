@@ -52,7 +52,9 @@ fn check_columns(name: &str, operand: &TensorType, x: &TensorType) -> Result<(),
     if *operand == expected {
         return Ok(());
     }
-    Err(format!("takes a {name} {expected} for {x}, was given {operand}"))
+    Err(format!(
+        "takes a {name} {expected} for {x}, was given {operand}"
+    ))
 }
 
 impl LayerNorm {
@@ -65,7 +67,10 @@ impl LayerNorm {
                 check_columns("bias", bias, &x)?;
                 Ok(x)
             }
-            _ => Err(format!("takes x, or x, weight and bias, was given {} operands", inputs.len())),
+            _ => Err(format!(
+                "takes x, or x, weight and bias, was given {} operands",
+                inputs.len()
+            )),
         }
     }
 
@@ -108,11 +113,17 @@ impl Op for LayerNorm {
         let sums = builder.op(LayerNormSums, &operands)?;
         let part = |i: usize| sums.slice_axis(0, i..i + 1)?.reshape([x.shape().last()]);
         operands.push(cx.inputs[1]);
-        Ok(vec![Some(builder.op(LayerNormGrad, &operands)?), Some(part(0)?), Some(part(1)?)])
+        Ok(vec![
+            Some(builder.op(LayerNormGrad, &operands)?),
+            Some(part(0)?),
+            Some(part(1)?),
+        ])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
-        let affine = inputs.get(1).map(|weight| (weight.reals(), inputs[2].reals()));
+        let affine = inputs
+            .get(1)
+            .map(|weight| (weight.reals(), inputs[2].reals()));
         rows::reference([inputs[0]], |[x], y| {
             let (mean, r) = statistics(x, self.epsilon);
             for (column, (y, &x)) in y.iter_mut().zip(x).enumerate() {
@@ -184,11 +195,17 @@ impl Op for LayerNormStatistics {
 /// x, statistics and dy, checked.
 fn gradient_operands<'a>(inputs: &[&'a TensorType]) -> Result<&'a TensorType, String> {
     let [x, statistics, dy, ..] = inputs else {
-        return Err(format!("takes x, statistics and gradient, was given {} operands", inputs.len()));
+        return Err(format!(
+            "takes x, statistics and gradient, was given {} operands",
+            inputs.len()
+        ));
     };
     rows::infer::<2>(&[x, dy])?;
     if **statistics != statistics_of(x) {
-        return Err(format!("takes statistics {} for {x}, was given {statistics}", statistics_of(x)));
+        return Err(format!(
+            "takes statistics {} for {x}, was given {statistics}",
+            statistics_of(x)
+        ));
     }
     Ok(x)
 }
@@ -217,7 +234,10 @@ impl Op for LayerNormGrad {
         let mut dx = vec![T::ZERO; output.elements()];
         dx.par_chunks_mut(length).enumerate().for_each(|(row, dx)| {
             let range = row * length..(row + 1) * length;
-            let (mean, r) = (statistics[STATISTICS * row], statistics[STATISTICS * row + 1]);
+            let (mean, r) = (
+                statistics[STATISTICS * row],
+                statistics[STATISTICS * row + 1],
+            );
             let y: Vec<T> = x[range.clone()].iter().map(|&x| (x - mean) * r).collect();
             let weighted = |(column, &dy): (usize, &T)| weight.map_or(dy, |w| dy * w[column]);
             let g: Vec<T> = dy[range].iter().enumerate().map(weighted).collect();
@@ -278,8 +298,15 @@ impl Op for LayerNormSums {
         let length = inputs[0].shape.last();
         let [x, statistics, dy] = [0, 1, 2].map(|i| inputs[i].reals());
         let (mut products, mut sums) = (vec![T::ZERO; length], vec![T::ZERO; length]);
-        for (row, (x, dy)) in x.chunks_exact(length).zip(dy.chunks_exact(length)).enumerate() {
-            let (mean, r) = (statistics[STATISTICS * row], statistics[STATISTICS * row + 1]);
+        for (row, (x, dy)) in x
+            .chunks_exact(length)
+            .zip(dy.chunks_exact(length))
+            .enumerate()
+        {
+            let (mean, r) = (
+                statistics[STATISTICS * row],
+                statistics[STATISTICS * row + 1],
+            );
             for (column, (&x, &dy)) in x.iter().zip(dy).enumerate() {
                 products[column] += dy * (x - mean) * r;
                 sums[column] += dy;
@@ -292,14 +319,22 @@ impl Op for LayerNormSums {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, statistics, dy, out) = (cx.input(0), cx.input(1), cx.input(2), cx.output()?);
         let Rows { rows, length } = Rows::of(&x.ty);
-        let columns = Columns { outer: 1, length: rows, inner: length };
+        let columns = Columns {
+            outer: 1,
+            length: rows,
+            inner: length,
+        };
         let variant = cx.variant();
         let splits = columns.splits(variant);
         let to = match splits {
             1 => out.clone(),
             _ => cx.scratch(TensorType::f32([splits, 2 * length])),
         };
-        let whole = Whole { span: 1, rows, sample: 1 };
+        let whole = Whole {
+            span: 1,
+            rows,
+            sample: 1,
+        };
         let launch = columns
             .launch("layer_norm/sums", variant, splits, whole)
             .read("dy", dy.value, dy.vec4s())
@@ -345,8 +380,14 @@ impl<'g> Var<'g> {
     /// # Errors
     /// If `self` is not a float tensor of at least one axis, or weight and bias don't have a number for each of its columns.
     #[track_caller]
-    pub fn layer_norm_affine(self, weight: Var<'g>, bias: Var<'g>, epsilon: f64) -> Result<Var<'g>> {
-        self.builder().op(LayerNorm { epsilon }, &[self, weight, bias])
+    pub fn layer_norm_affine(
+        self,
+        weight: Var<'g>,
+        bias: Var<'g>,
+        epsilon: f64,
+    ) -> Result<Var<'g>> {
+        self.builder()
+            .op(LayerNorm { epsilon }, &[self, weight, bias])
     }
 }
 
@@ -358,7 +399,10 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
             let x = || Operand::uniform(shape.clone());
             let columns = || Operand::uniform([length]);
             cases.push(Case::new(LayerNorm { epsilon }, [x()]));
-            cases.push(Case::new(LayerNorm { epsilon }, [x(), columns(), columns()]));
+            cases.push(Case::new(
+                LayerNorm { epsilon },
+                [x(), columns(), columns()],
+            ));
             let mut rows = shape.dims().to_vec();
             rows.pop();
             rows.push(STATISTICS);

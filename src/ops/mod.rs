@@ -281,6 +281,7 @@ register! {
     paste_box,
     permute,
     pow,
+    recurrent_weight_grad,
     reduce_max,
     relu,
     reshape,
