@@ -19,10 +19,10 @@ pub(super) struct Args {
     /// Settings file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data: `digits` (built in), a folder (IDX files, CIFAR-10 batches, images in a folder a class), or a .npz or .csv file
+    /// Data: `digits` (built in), a folder (IDX files, CIFAR-10 batches, images in a folder a class), or a .npz, .csv or .txt file
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Model: mnist-cnn, lenet5, mlp, or a TOML file
+    /// Model: a built-in one (`wgrad models` lists them), or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// Passes over the training set

@@ -215,3 +215,8 @@ pub(super) fn bounded(least: usize, attribute: &str, values: &[usize]) -> Result
 pub(super) fn yes() -> bool {
     true
 }
+
+/// For serde: whether a flag that is usually not set need not be written.
+pub(super) fn is_false(flag: &bool) -> bool {
+    !flag
+}

@@ -1,5 +1,6 @@
 //! What a model takes for each sample, as its file says it: a shape, tokens, or the word that leaves it to the data.
 
+use super::attributes::is_false;
 use super::site::countable;
 use crate::data::Samples;
 use crate::tensor::TensorType;
@@ -36,10 +37,6 @@ pub struct TokenInput {
     /// above are for when there are no data.
     #[serde(default, skip_serializing_if = "is_false")]
     pub auto: bool,
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 impl TokenInput {
@@ -130,7 +127,7 @@ impl InputSpec {
                     .to_string(),
             ),
             InputSpec::Shape(shape) if !countable(shape) || shape.is_empty() => Err(format!(
-                "takes {shape:?}, which is no shape: give it numbers from 1 whose product is below 2^31"
+                "takes the input {shape:?}, which is no shape: give it numbers from 1 whose product is below 2^31"
             )),
             InputSpec::Shape(_) => Ok(()),
             InputSpec::Tokens(input) => {

@@ -7,6 +7,7 @@ mod models;
 mod output;
 mod runs;
 mod sandbox;
+mod sequences;
 mod settings;
 mod text;
 mod tuning;

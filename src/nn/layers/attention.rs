@@ -60,8 +60,15 @@ impl Attention {
     /// The result for queries, keys and values `[N, time, 3 width]`.
     fn attend<'g>(&self, site: &mut Site<'g, '_>, qkv: Var<'g>) -> Result<Var<'g>> {
         const MOST_OF_A_HEAD: usize = 128;
+        // An invocation visits every position in one loop, and some drivers end a loop at 65,535.
+        const MOST_POSITIONS: usize = 1 << 15;
         let [time, triple] = sequence(qkv)?;
         bounded(1, "heads", &[self.heads]).map_err(Site::misfit)?;
+        if time > MOST_POSITIONS {
+            return Err(Site::misfit(format!(
+                "its {time} positions are more than {MOST_POSITIONS}; make the sequence shorter"
+            )));
+        }
         if !triple.is_multiple_of(3) {
             return Err(Site::misfit(format!(
                 "it takes queries, keys and values of one width, but {triple} is not three times one; put a dense layer of \

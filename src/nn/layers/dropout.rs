@@ -26,16 +26,21 @@ impl LayerType for Dropout {
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        dropped(site, inputs[0], self.rate)
+        dropped(site, inputs[0], "rate", self.rate)
     }
 }
 
-/// `x` with a share of its elements zeroed while training.
+/// `x` with a share of its elements, the layer's `attribute`, zeroed while training.
 ///
 /// # Errors
 /// If `rate` is no share.
-pub(super) fn dropped<'g>(site: &mut Site<'g, '_>, x: Var<'g>, rate: f64) -> Result<Var<'g>> {
-    checked(rate)?;
+pub(super) fn dropped<'g>(
+    site: &mut Site<'g, '_>,
+    x: Var<'g>,
+    attribute: &str,
+    rate: f64,
+) -> Result<Var<'g>> {
+    checked(attribute, rate)?;
     let stream = site.random_stream();
     match site.mode {
         Mode::Train(training) => x.dropout(training.step, rate, training.seed, stream),
@@ -58,7 +63,7 @@ impl LayerType for Dropout2d {
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         image(inputs[0])?;
-        checked(self.rate)?;
+        checked("rate", self.rate)?;
         let stream = site.random_stream();
         match site.mode {
             Mode::Train(training) => {
@@ -74,11 +79,11 @@ impl LayerType for Dropout2d {
     }
 }
 
-fn checked(rate: f64) -> Result<()> {
+fn checked(attribute: &str, rate: f64) -> Result<()> {
     match (0.0..1.0).contains(&rate) {
         true => Ok(()),
-        false => Err(Site::misfit(
-            "the share that it drops must be at least 0 and below 1",
-        )),
+        false => Err(Site::misfit(format!(
+            "its {attribute} must be at least 0 and below 1, not {rate}"
+        ))),
     }
 }

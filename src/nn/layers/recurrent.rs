@@ -4,7 +4,7 @@ use super::dropout::dropped;
 use super::sequence;
 use crate::error::Result;
 use crate::graph::Var;
-use crate::nn::attributes::bounded;
+use crate::nn::attributes::{bounded, is_false};
 use crate::nn::layer::LayerType;
 use crate::nn::parameter::{Init, Layout};
 use crate::nn::site::Site;
@@ -53,10 +53,6 @@ fn one() -> usize {
 
 fn is_one(n: &usize) -> bool {
     *n == 1
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 fn is_zero(x: &f64) -> bool {
@@ -119,7 +115,7 @@ impl Stack {
         let mut x = x;
         for layer in 0..self.layers {
             if layer > 0 {
-                x = dropped(site, x, self.dropout)?;
+                x = dropped(site, x, "dropout", self.dropout)?;
             }
             let mut states = Vec::with_capacity(directions);
             for reverse in [false, true].into_iter().take(directions) {
