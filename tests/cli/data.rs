@@ -504,7 +504,7 @@ fn texts_are_shown_and_one_that_is_too_short_is_told() {
     sandbox.write("short.txt", "so much");
     sandbox
         .wgrad("data show short.txt")
-        .fails(1, &["short.txt gives 5 tokens", "data.context"]);
+        .fails(1, &["short.txt gives 6 tokens", "data.context"]);
     sandbox.write("bytes.txt", [0xff, 0xfe, 0x00]);
     sandbox
         .wgrad("data show bytes.txt")
