@@ -14,10 +14,12 @@ use wgrad::cpu::{Data, Tensor, Variables, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph, Var};
 use wgrad::ops::RecurrentWeights;
+use wgrad::ops::augment::{Augment, Change};
 use wgrad::ops::avg_pool2d::AvgPool2d;
 use wgrad::ops::conv2d::{Conv2d, Conv2dInputGrad};
 use wgrad::ops::matmul::Matmul;
 use wgrad::ops::max_pool2d::MaxPool2d;
+use wgrad::ops::paste_box::PasteBox;
 use wgrad::plan::Plan;
 use wgrad::tensor::{Shape, TensorType};
 
@@ -30,6 +32,30 @@ const OPERATIONS: &[(&str, Build)] = &[
     ("add", |x, _| x[0].add(x[1])),
     ("attention", |x, a| {
         x[0].attention(a.integer("heads"), a.flag("causal"), x.get(1).copied())
+    }),
+    ("augment_crop", |x, a| {
+        let padding = a.integer("padding");
+        augment(x, a, Change::Crop { padding })
+    }),
+    ("augment_cutout", |x, a| {
+        let size = a.integer("size");
+        augment(x, a, Change::Cutout { size })
+    }),
+    ("augment_flip", |x, a| {
+        let (across, down) = (a.flag("across"), a.flag("down"));
+        augment(x, a, Change::Flip { across, down })
+    }),
+    ("augment_jitter", |x, a| {
+        let change = Change::Jitter {
+            brightness: a.number("brightness"),
+            contrast: a.number("contrast"),
+            saturation: a.number("saturation"),
+        };
+        augment(x, a, change)
+    }),
+    ("augment_rotate", |x, a| {
+        let degrees = a.number("degrees");
+        augment(x, a, Change::Rotate { degrees })
     }),
     ("avg_pool2d", |x, a| {
         let include = a.flag("count_include_pad");
@@ -149,6 +175,11 @@ const OPERATIONS: &[(&str, Build)] = &[
     ("mse", |x, _| x[0].mse(x[1])),
     ("mul", |x, _| x[0].mul(x[1])),
     ("neg", |x, _| x[0].neg()),
+    ("next_row", |x, _| x[0].next_row(x[1])),
+    ("paste_box", |x, a| {
+        let seed = a.integer("seed") as u64;
+        x[0].builder().op(PasteBox { seed }, x)
+    }),
     ("pad", |x, a| {
         x[0].pad(&a.pairs_list("padding"), a.number("value"))
     }),
@@ -213,6 +244,17 @@ fn both_directions<'g>(
         layer(x[0], weights, x.get(9).copied(), reverse)
     };
     Var::concat(&[run(false)?, run(true)?], 2)
+}
+
+/// Pictures and the step.
+fn augment<'g>(x: &[Var<'g>], a: &Attributes, change: Change) -> Result<Var<'g>> {
+    let (seed, stream) = (a.integer("seed") as u64, a.integer("stream") as u32);
+    let op = Augment {
+        change,
+        seed,
+        stream,
+    };
+    x[0].augment(x[1], op)
 }
 
 /// Batches that differ are broadcast first, as PyTorch does by itself.
@@ -296,7 +338,7 @@ struct Case {
 
 impl Case {
     fn all() -> Vec<Case> {
-        ["ops", "sequence"]
+        ["ops", "sequence", "augment"]
             .into_iter()
             .flat_map(Case::recorded_in)
             .collect()
