@@ -22,7 +22,7 @@ fn model(input: &str, layers: &str) -> String {
 fn sandbox(input: &str, layers: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let poem = "so much depends upon a red wheel barrow. ";
-    sandbox.write("poem.txt", poem.repeat(20));
+    sandbox.write("poem.txt", poem.repeat(40));
     let rows = "1,glazed with rain\n0,beside the white\n1,chickens\n";
     sandbox.write("texts.csv", format!("label,text\n{}", rows.repeat(6)));
     sandbox.write("m.toml", model(input, layers));

@@ -1,11 +1,18 @@
 //! `wgrad tune`, and what runs make of it.
 
-use super::sandbox::{Sandbox, has_adapter};
+use super::sandbox::{Sandbox, TINY, has_adapter};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 
 const TRAIN: &str = "train tiny.toml --data good --batch 8 --device gpu";
+
+/// With the tiny model, but with a convolution that has variants: one that does not become one operation with its pooling.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("tiny.toml", TINY.replace("filters = 4", "filters = 5"));
+    sandbox
+}
 
 /// Tunes the tiny model. Returns the file, and for every operation its key, default and variants.
 fn tuned(sandbox: &Sandbox) -> (PathBuf, Vec<Value>) {
@@ -41,7 +48,7 @@ fn weights(sandbox: &Sandbox, run: &str) -> Vec<u8> {
 
 #[test]
 fn tuning_tells_every_variant_and_keeps_what_it_chose() {
-    let sandbox = Sandbox::new();
+    let sandbox = sandbox();
     if !has_adapter(&sandbox) {
         return;
     }
@@ -99,7 +106,7 @@ fn tuning_tells_every_variant_and_keeps_what_it_chose() {
 
 #[test]
 fn a_run_goes_on_with_the_kernels_it_was_made_with_whatever_was_tuned_since() {
-    let sandbox = Sandbox::new();
+    let sandbox = sandbox();
     if !has_adapter(&sandbox) {
         return;
     }
@@ -141,7 +148,7 @@ fn a_run_goes_on_with_the_kernels_it_was_made_with_whatever_was_tuned_since() {
 
 #[test]
 fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
-    let sandbox = Sandbox::new();
+    let sandbox = sandbox();
     if !has_adapter(&sandbox) {
         return;
     }
@@ -196,7 +203,7 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
 
 #[test]
 fn a_damaged_record_of_a_run_is_told() {
-    let sandbox = Sandbox::new();
+    let sandbox = sandbox();
     sandbox.trained().write("run/variants.toml", "variants = {");
     for command in ["train --resume run --epochs 3", "eval run"] {
         sandbox
@@ -207,7 +214,7 @@ fn a_damaged_record_of_a_run_is_told() {
 
 #[test]
 fn what_can_not_be_tuned_is_told() {
-    let sandbox = Sandbox::new();
+    let sandbox = sandbox();
     sandbox
         .wgrad("tune --device cpu")
         .fails(2, &["nothing to tune"]);
