@@ -489,7 +489,8 @@ impl<'e> Session<'e> {
         let elapsed = start.elapsed().as_secs_f64();
         let count = totals.samples.max(1) as f64;
         let each = elapsed / (done.end - done.start).max(1) as f64;
-        let left = self.planned_steps().saturating_sub(self.step) + steps.saturating_sub(done.end);
+        let finished = u64::from(self.epoch) * self.steps_of_epoch() + done.end;
+        let left = self.planned_steps().saturating_sub(finished);
         StepReport {
             epoch: self.epoch + 1,
             epochs: self.planned_epochs(),
