@@ -1,12 +1,10 @@
 //! Images NHWC brought to another height and width: the shape rule and the launches of operations that do so.
 
-use super::window::lanes;
+use super::window::image_launch;
 use crate::error::{Error, Result};
 use crate::plan::{Launch, MAX_LOOP_ITERATIONS};
 use crate::random::Stream;
 use crate::tensor::{DType, Shape, TensorType};
-
-const WORKGROUP: usize = 64;
 
 /// The shape rule: `[N, H, W, C]` to `[N, OH, OW, C]` with `[OH, OW]` = `size`.
 ///
@@ -70,22 +68,7 @@ pub(super) fn launch(
             "{file} takes {iterations} steps for each result from {x} to {y}; go there in two steps"
         )));
     }
-    let lanes = lanes(x);
-    let launch = Launch::new(file);
-    let launch = if lanes == 4 {
-        launch
-    } else {
-        launch.swap("shared/lanes_vec4", "shared/lanes_scalar")
-    };
-    let invocations = space.elements() / lanes;
-    Ok(launch
-        .param("invocations", invocations)
-        .param("height", x.dims()[1])
-        .param("width", x.dims()[2])
-        .param("out_height", y.dims()[1])
-        .param("out_width", y.dims()[2])
-        .param("channels", x.dims()[3] / lanes)
-        .invocations(invocations, WORKGROUP))
+    Ok(image_launch(file, [x, y, space]))
 }
 
 /// Images and sizes that the cases share: larger, smaller, the same, by whole factors and not, channels in fours and not.

@@ -121,30 +121,35 @@ impl Window {
                 "{file} takes {iterations} steps for each result with {self:?}; use smaller windows or a larger stride"
             )));
         }
-        let lanes = lanes(x);
-        let launch = Launch::new(file);
-        let launch = if lanes == 4 {
-            launch
-        } else {
-            launch.swap("shared/lanes_vec4", "shared/lanes_scalar")
-        };
-        let invocations = space.elements() / lanes;
-        Ok(launch
-            .param("invocations", invocations)
-            .param("height", x.dims()[1])
-            .param("width", x.dims()[2])
-            .param("out_height", y.dims()[1])
-            .param("out_width", y.dims()[2])
-            .param("channels", x.dims()[3] / lanes)
+        Ok(image_launch(file, [x, y, space])
             .constant("KERNEL_Y", self.kernel[0] as f64)
             .constant("KERNEL_X", self.kernel[1] as f64)
             .constant("STRIDE_Y", self.stride[0] as f64)
             .constant("STRIDE_X", self.stride[1] as f64)
             .constant("PADDED", self.padding != [[0, 0], [0, 0]])
             .param("pad_top", self.padding[0][0])
-            .param("pad_left", self.padding[1][0])
-            .invocations(invocations, WORKGROUP))
+            .param("pad_left", self.padding[1][0]))
     }
+}
+
+/// A launch of `file` with one invocation for each F of `space`, which is one of the images `x` and `y`, of as many channels.
+pub(super) fn image_launch(file: &str, [x, y, space]: [&TensorType; 3]) -> Launch {
+    let lanes = lanes(x);
+    let launch = Launch::new(file);
+    let launch = if lanes == 4 {
+        launch
+    } else {
+        launch.swap("shared/lanes_vec4", "shared/lanes_scalar")
+    };
+    let invocations = space.elements() / lanes;
+    launch
+        .param("invocations", invocations)
+        .param("height", x.dims()[1])
+        .param("width", x.dims()[2])
+        .param("out_height", y.dims()[1])
+        .param("out_width", y.dims()[2])
+        .param("channels", x.dims()[3] / lanes)
+        .invocations(invocations, WORKGROUP)
 }
 
 /// Channels that an invocation handles.

@@ -70,17 +70,21 @@ impl Conv2d {
         bounded(1, "kernel", &self.kernel.each())?;
         bounded(1, "stride", &self.stride.each())?;
         bounded(1, "dilation", &self.dilation.each())?;
-        bounded(1, "filters", &[self.filters])?;
-        bounded(1, "groups", &[self.groups])?;
         self.padding.check()?;
-        if !channels.is_multiple_of(self.groups) || !self.filters.is_multiple_of(self.groups) {
-            return Err(format!(
-                "its {} groups must divide the {channels} channels and its {} filters",
-                self.groups, self.filters
-            ));
-        }
-        Ok(())
+        check_channels(channels, self.filters, self.groups)
     }
+}
+
+/// Checks that a convolution's groups divide its `channels` and its `filters`.
+pub(super) fn check_channels(channels: usize, filters: usize, groups: usize) -> Result<(), String> {
+    bounded(1, "filters", &[filters])?;
+    bounded(1, "groups", &[groups])?;
+    if !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
+        return Err(format!(
+            "its {groups} groups must divide the {channels} channels and its {filters} filters"
+        ));
+    }
+    Ok(())
 }
 
 impl LayerType for Conv2d {

@@ -1,5 +1,6 @@
 //! Convolution and pooling along one axis, of series and other sequences `[length, channels]`: those of images of height 1.
 
+use super::conv::check_channels;
 use super::sequence;
 use crate::error::Result;
 use crate::graph::Var;
@@ -182,16 +183,8 @@ impl Conv1d {
         bounded(1, "kernel", &[self.kernel])?;
         bounded(1, "stride", &[self.stride])?;
         bounded(1, "dilation", &[self.dilation])?;
-        bounded(1, "filters", &[self.filters])?;
-        bounded(1, "groups", &[self.groups])?;
         self.padding.check()?;
-        if !channels.is_multiple_of(self.groups) || !self.filters.is_multiple_of(self.groups) {
-            return Err(format!(
-                "its {} groups must divide the {channels} channels and its {} filters",
-                self.groups, self.filters
-            ));
-        }
-        Ok(())
+        check_channels(channels, self.filters, self.groups)
     }
 }
 
