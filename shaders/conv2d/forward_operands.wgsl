@@ -7,6 +7,7 @@
 // dilation_x is 1 (segments = KH, segment_pixels = KW, segments_per_row = 1), one tap otherwise (segments = KH*KW,
 // segment_pixels = 1, segments_per_row = KW). segment_len = segment_pixels * channels.
 #import shared/straight_lines
+#import shared/like_matrices
 
 struct Params {
     first_workgroup: u32,
@@ -19,6 +20,7 @@ struct Params {
     segments: u32,
     segment_len: u32,
     segments_per_split: u32,
+    result_elements: u32,
     // W as it is, or transposed.
     b_column_stride: u32,
     b_k_stride: u32,

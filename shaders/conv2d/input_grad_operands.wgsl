@@ -1,9 +1,16 @@
 // conv2d input gradient: dX[n, y, x, ci] = sum over ky, kx, co of dY[n, oy, ox, co] W[co, ky, kx, ci], where
 // oy*stride_y = y + pad_top - ky*dilation_y and ox*stride_x = x + pad_left - kx*dilation_x have integer solutions
-// inside the output. dX, dY NHWC, W O-KH-KW-I. A matrix of m = N*H*W rows and n = CI columns; a segment is one tap
-// (segments = KH*KW), its elements the output channels (segment_len = CO). A = dY, K-contiguous; B = W,
-// row-contiguous. Groups are a batch of such, each with dX and dY of its own; the matrices of W lie one after another.
+// inside the output. dX, dY NHWC, W O-KH-KW-I or, transposed, KH-KW-O-I.
+//
+// Pixels are computed phase by phase: those that have the same remainder by the stride (phases_y, phases_x) read every
+// phases-th tap, from the same one on. A phase is a matrix of m = N*rows*columns rows, `rows` and `columns` being those of the
+// largest phase, and n = CI columns; a segment is one tap (segments: those of the phase with the most), its elements the output
+// channels (segment_len = CO). A = dY, K-contiguous; B = W, row-contiguous. Batch: groups, each with dX and dY of its own,
+// then phases. One phase has all pixels and taps: where the stride is 1, or the taps are spread.
 #import shared/straight_lines
+
+// Whether there is more than one phase.
+override PHASED: bool = false;
 
 struct Params {
     first_workgroup: u32,
@@ -16,10 +23,18 @@ struct Params {
     segments: u32,
     segment_len: u32,
     segments_per_split: u32,
+    result_elements: u32,
+    images: u32,
     height: u32,
     width: u32,
+    phase_rows: u32,
+    phase_columns: u32,
+    phases_y: i32,
+    phases_x: i32,
+    taps_x: i32,
     out_height: i32,
     out_width: i32,
+    kernel_height: i32,
     kernel_width: i32,
     stride_y: i32,
     stride_x: i32,
@@ -27,6 +42,9 @@ struct Params {
     pad_left: i32,
     dilation_y: i32,
     dilation_x: i32,
+    b_group_stride: u32,
+    b_tap_stride: u32,
+    b_k_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -36,37 +54,106 @@ struct Params {
 fn load_a(i: u32) -> vec4<f32> { return a[i]; }
 fn load_b(i: u32) -> vec4<f32> { return b[i]; }
 
-// dX's pixel, in the padded image, and the first row of its image in dY, counted over the batch.
-struct ARow {
-    image: i32,
+// The group that a matrix belongs to, its first pixel in dX, and the first tap that its pixels read.
+struct Phase {
+    group: u32,
+    y: i32,
+    x: i32,
+    tap: Tap,
+}
+
+fn remainder(x: i32, d: i32) -> i32 {
+    return x - divide_small(x, d) * d;
+}
+
+fn phase_at(batch: u32) -> Phase {
+    if (!PHASED) {
+        return Phase(batch, 0, 0, Tap(0, 0));
+    }
+    let groups_y = divide_small(i32(batch), params.phases_x);
+    let group = divide_small(groups_y, params.phases_y);
+    let y = groups_y - group * params.phases_y;
+    let x = i32(batch) - groups_y * params.phases_x;
+    return Phase(
+        u32(group), y, x,
+        Tap(remainder(y + params.pad_top, params.phases_y), remainder(x + params.pad_left, params.phases_x)));
+}
+
+struct Tap {
     y: i32,
     x: i32,
 }
 
-// The address of the column in the first tap of the first output channel.
+// The tap of a segment; it may be past the kernel's last.
+fn tap_at(first: Tap, segment: u32) -> Tap {
+    let y = divide_small(i32(segment), params.taps_x);
+    let x = i32(segment) - y * params.taps_x;
+    return Tap(first.y + y * params.phases_y, first.x + x * params.phases_x);
+}
+
+fn takes_segment(segment: u32, batch: u32) -> bool {
+    if (!PHASED) {
+        return true;
+    }
+    let tap = tap_at(phase_at(batch).tap, segment);
+    return tap.y < params.kernel_height && tap.x < params.kernel_width;
+}
+
+// A pixel of a matrix: its image, counted over the groups, and where it is there, which may be past the last.
+struct Pixel {
+    image: u32,
+    y: i32,
+    x: i32,
+}
+
+fn pixel_at(row: u32, phase: Phase) -> Pixel {
+    let line = divide(row, params.phase_columns);
+    let image = divide(line, params.phase_rows);
+    return Pixel(
+        phase.group * params.images + image,
+        phase.y + i32(line - image * params.phase_rows) * params.phases_y,
+        phase.x + i32(row - line * params.phase_columns) * params.phases_x);
+}
+
+fn result_line(line: u32, batch: u32) -> i32 {
+    if (!PHASED) {
+        return i32(batch * params.m + line);
+    }
+    let pixel = pixel_at(line, phase_at(batch));
+    let exists = pixel.y < i32(params.height) && pixel.x < i32(params.width);
+    let place = (i32(pixel.image * params.height) + pixel.y) * i32(params.width) + pixel.x;
+    return select(-1, place, exists);
+}
+
+// dX's pixel, in the padded image, the first row of its image in dY, counted over the batch, and its first tap.
+struct ARow {
+    image: i32,
+    y: i32,
+    x: i32,
+    tap: Tap,
+}
+
+// The address of the column in the first tap of W at the first output channel, and the first tap that is read.
 struct BColumn {
     base: u32,
+    tap: Tap,
 }
 
 fn segment_end(segment: u32) -> i32 {
     return i32(params.segment_len);
 }
 
-fn a_row(row_of_group: u32, batch: u32) -> ARow {
-    let row = batch * params.m + row_of_group;
-    let line = divide(row, params.width);
-    let image = divide(line, params.height);
+fn a_row(row: u32, batch: u32) -> ARow {
+    let phase = phase_at(batch);
+    let pixel = pixel_at(row, phase);
     return ARow(
-        i32(image) * params.out_height,
-        i32(line - image * params.height) + params.pad_top,
-        i32(row - line * params.width) + params.pad_left);
+        i32(pixel.image) * params.out_height, pixel.y + params.pad_top, pixel.x + params.pad_left, phase.tap);
 }
 
 fn a_line(row: ARow, segment: u32) -> Line {
-    let ky = divide_small(i32(segment), params.kernel_width);
-    let kx = i32(segment) - ky * params.kernel_width;
-    let y = row.y - ky * params.dilation_y;
-    let x = row.x - kx * params.dilation_x;
+    let tap = tap_at(row.tap, segment);
+    let y = row.y - tap.y * params.dilation_y;
+    let x = row.x - tap.x * params.dilation_x;
     let oy = divide_small(y, params.stride_y);
     let ox = divide_small(x, params.stride_x);
     let exists = oy >= 0 && oy < params.out_height && oy * params.stride_y == y
@@ -76,11 +163,13 @@ fn a_line(row: ARow, segment: u32) -> Line {
 }
 
 fn b_column(column: u32, batch: u32) -> BColumn {
-    return BColumn(batch * params.segment_len * params.segments * params.n + column);
+    let phase = phase_at(batch);
+    return BColumn(phase.group * params.b_group_stride + column, phase.tap);
 }
 
 fn b_line(column: BColumn, segment: u32) -> Line {
+    let tap = tap_at(column.tap, segment);
     return Line(
-        i32(segment * params.n + column.base), i32(params.segments * params.n),
+        i32(u32(tap.y * params.kernel_width + tap.x) * params.b_tap_stride + column.base), i32(params.b_k_stride),
         0, i32(params.segment_len), 0);
 }

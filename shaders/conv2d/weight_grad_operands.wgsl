@@ -6,6 +6,8 @@
 // CI is a multiple of 4 (A_VEC4); B = dY. Both row-contiguous, or A K-contiguous with CI = 1 and segment_rows = 1.
 // Groups are a batch of such, each with X and dY of its own.
 // K is long and m*n small: launch with splits > 1, then sum the partials with shared/split_sum.
+#import shared/like_matrices
+
 struct Params {
     first_workgroup: u32,
     column_tiles: u32,
@@ -17,6 +19,7 @@ struct Params {
     segments: u32,
     segment_len: u32,
     segments_per_split: u32,
+    result_elements: u32,
     segments_per_image: u32,
     segment_rows: u32,
     height: i32,

@@ -3,6 +3,7 @@
 // K may be cut in segments of segment_len k, the last one of what is left: for splits, or where both operands leave out `gap`
 // elements between segments, after the `first` ones of each.
 #import shared/straight_lines
+#import shared/like_matrices
 
 struct Params {
     first_workgroup: u32,
@@ -16,6 +17,7 @@ struct Params {
     segments: u32,
     segment_len: u32,
     segments_per_split: u32,
+    result_elements: u32,
     a_batch_stride: u32,
     a_row_stride: u32,
     a_k_stride: u32,

@@ -11,7 +11,8 @@
 // An op defines, in its operands file: Params, the bindings a (1) and b (2), load_a and load_b (a texel by its index
 // in the linear tensor), `segment_end` (the number of k in a segment), and for each operand the part of its lines
 // that does not depend on the segment (`a_row`, `b_column`) and the line in one segment (`a_line`, `b_line`). Where the
-// lines of A are straight it imports shared/straight_lines.
+// lines of A are straight it imports shared/straight_lines. Which matrix of the batch takes which segments
+// (`takes_segment`), and where its lines are in the result (`result_line`), is in shared/like_matrices or the op's own file.
 // Rows and columns past the last are computed as copies of the last and not stored. Output: binding 3, store_*.wgsl.
 #import shared/division
 
@@ -181,26 +182,31 @@ fn column_at(tile: Tile, offset: u32) -> Source {
     return source_at(tile.column + offset, !SWAP_OPERANDS, tile.batch);
 }
 
-// Stores rows row .. row+3 of columns column .. column+3 of the tile, of which those inside the output exist. Output
-// [splits, batches, m, n], or [splits, batches, n, m] with TRANSPOSE_OUT.
+// Stores `count` of 4 elements from `at` of a line of the result. A line is a row of C or, with TRANSPOSE_OUT, a column; where
+// it is among the lines of all matrices, the op says in `result_line`, or -1 where it is none. One split's result follows
+// another's.
+fn store_line(tile: Tile, line: u32, at: u32, value: vec4<f32>, count: i32) {
+    let place = result_line(line, tile.batch);
+    let first = tile.split * params.result_elements + u32(max(place, 0)) * extent(!TRANSPOSE_OUT) + at;
+    store(first, value, select(0, count, place >= 0));
+}
+
+// Stores rows row .. row+3 of columns column .. column+3 of the tile, of which those inside the output exist.
 fn store_block(tile: Tile, row: u32, column: u32, c: mat4x4<f32>) {
     let height = extent(SWAP_OPERANDS);
     let width = extent(!SWAP_OPERANDS);
     let rows = i32(height) - i32(row);
     let columns = i32(width) - i32(column);
-    let slice = (tile.split * params.batches + tile.batch) * params.m * params.n;
     if (TRANSPOSE_OUT != SWAP_OPERANDS) {
         let t = transpose(c);
-        let first = slice + column * height + row;
-        store(first, t[0], select(0, rows, columns > 0));
-        store(first + height, t[1], select(0, rows, columns > 1));
-        store(first + 2u * height, t[2], select(0, rows, columns > 2));
-        store(first + 3u * height, t[3], select(0, rows, columns > 3));
+        store_line(tile, column, row, t[0], select(0, rows, columns > 0));
+        store_line(tile, column + 1u, row, t[1], select(0, rows, columns > 1));
+        store_line(tile, column + 2u, row, t[2], select(0, rows, columns > 2));
+        store_line(tile, column + 3u, row, t[3], select(0, rows, columns > 3));
     } else {
-        let first = slice + row * width + column;
-        store(first, c[0], select(0, columns, rows > 0));
-        store(first + width, c[1], select(0, columns, rows > 1));
-        store(first + 2u * width, c[2], select(0, columns, rows > 2));
-        store(first + 3u * width, c[3], select(0, columns, rows > 3));
+        store_line(tile, row, column, c[0], select(0, columns, rows > 0));
+        store_line(tile, row + 1u, column, c[1], select(0, columns, rows > 1));
+        store_line(tile, row + 2u, column, c[2], select(0, columns, rows > 2));
+        store_line(tile, row + 3u, column, c[3], select(0, columns, rows > 3));
     }
 }

@@ -165,7 +165,7 @@ fn main(
     let end = min(segment + params.segments_per_split, params.segments);
     var k = 0;
     while (segment < end) {
-        let length = segment_end(segment);
+        let length = select(0, segment_end(segment), takes_segment(segment, tile.batch));
         let lines = Lines(
             row_k(lane),
             array(

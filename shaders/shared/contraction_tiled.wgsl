@@ -87,7 +87,7 @@ fn main(
     let first = tile.split * params.segments_per_split;
     let end = min(first + params.segments_per_split, params.segments);
     for (var segment = first; segment < end; segment += 1u) {
-        let length = segment_end(segment);
+        let length = select(0, segment_end(segment), takes_segment(segment, tile.batch));
         for (var k = 0; k < length; k += i32(TILE_K)) {
             for (var copy = 0u; copy < COPIES; copy += 1u) {
                 let unit = copy * INVOCATIONS + index;

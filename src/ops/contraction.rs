@@ -34,6 +34,8 @@ pub(super) struct Contraction {
     pub transpose_out: bool,
     /// Parameters of the op's own.
     pub params: Vec<(&'static str, Scalar)>,
+    /// Pipeline constants of the op's own.
+    pub constants: Vec<(&'static str, f64)>,
 }
 
 /// How an operand is read.
@@ -54,14 +56,36 @@ pub(super) enum Segments {
         length: usize,
         k: usize,
     },
+    /// The op names segments, of which some matrices take only some: `count` at most, each of `length` k, and over the whole
+    /// batch so many.
+    Some {
+        count: usize,
+        length: usize,
+        in_batch: usize,
+    },
     /// K may be cut anywhere.
     Free { k: usize },
 }
 
 impl Segments {
-    fn k(self) -> usize {
+    /// Terms of all elements of a row of the results, over a batch of so many.
+    fn terms(self, batches: usize) -> usize {
         match self {
-            Segments::Fixed { k, .. } | Segments::Free { k } => k,
+            Segments::Fixed { k, .. } | Segments::Free { k } => k * batches,
+            Segments::Some {
+                length, in_batch, ..
+            } => length * in_batch,
+        }
+    }
+
+    /// Whether a segment's length is not a multiple of `step`, where they are cut at `segment_len`.
+    fn has_tail(self, segment_len: usize, step: usize) -> bool {
+        match self {
+            Segments::Fixed { count, length, k } => {
+                !length.is_multiple_of(step) || k != count * length
+            }
+            Segments::Some { length, .. } => !length.is_multiple_of(step),
+            Segments::Free { k } => !k.is_multiple_of(step) || !segment_len.is_multiple_of(step),
         }
     }
 }
@@ -277,7 +301,7 @@ fn tiling(variant: &Variant, c: &Contraction) -> Tiling {
     let swap = variant.swaps(c.m, c.n);
     let short_segments = match c.segments {
         Segments::Fixed { count, length, .. } => count > 1 && length <= 16,
-        Segments::Free { .. } => false,
+        Segments::Some { .. } | Segments::Free { .. } => false,
     };
     let high = if swap { c.n } else { c.m };
     // Half of a square tile's rows where the matrix has no more.
@@ -302,7 +326,7 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
     const FEWEST_STEPS: usize = 16;
     let busy: usize = if target.software { 16 } else { 512 };
     let (steps, most) = match c.segments {
-        Segments::Fixed { count, length, .. } => {
+        Segments::Fixed { count, length, .. } | Segments::Some { count, length, .. } => {
             let each = length.div_ceil(4) + 1;
             (count * each, count)
         }
@@ -350,7 +374,9 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     let tiles = row_tiles * column_tiles * c.batches;
     let splits = splits(cx.target(), &c, tiles);
     let (segments, segment_len) = match c.segments {
-        Segments::Fixed { count, length, .. } => (count, length),
+        Segments::Fixed { count, length, .. } | Segments::Some { count, length, .. } => {
+            (count, length)
+        }
         Segments::Free { k } => {
             let length = k.div_ceil(splits).next_multiple_of(4);
             (k.div_ceil(length), length)
@@ -360,17 +386,15 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     let splits = segments.div_ceil(segments_per_split);
     // The tiled variant takes 16 k a step, the other 4.
     let step = if broadcast { 4 } else { 16 };
-    let k_tail = match c.segments {
-        Segments::Fixed { count, length, k } => !length.is_multiple_of(step) || k != count * length,
-        Segments::Free { k } => !k.is_multiple_of(step) || !segment_len.is_multiple_of(step),
-    };
+    let k_tail = c.segments.has_tail(segment_len, step);
+    let elements = out.ty.elements();
     let target = if splits == 1 {
         out.clone()
     } else {
-        cx.scratch(TensorType::f32([splits, c.batches, c.m, c.n]))
+        cx.scratch(TensorType::f32([splits, elements]))
     };
-    let k = c.segments.k();
-    let loads = |extent: usize| (tiles * splits * extent * k.div_ceil(4) / splits) as u64;
+    let terms = c.segments.terms(c.batches);
+    let loads = |extent: usize| (row_tiles * column_tiles * extent * terms.div_ceil(4)) as u64;
     let flag = |on: bool| f64::from(u8::from(on));
     let mut launch = Launch::new(if broadcast { c.broadcast } else { c.tiled })
         .read("a", c.a.value, loads(a_extent))
@@ -392,8 +416,9 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
         .param("segments", segments)
         .param("segment_len", segment_len)
         .param("segments_per_split", segments_per_split)
+        .param("result_elements", elements)
         .workgroups((tiles * splits) as u64)
-        .flops(2 * (c.m * c.n * c.batches) as u64 * k as u64);
+        .flops(2 * (c.m * c.n) as u64 * terms as u64);
     launch = match variant.kernel {
         Kernel::Broadcast(_, lanes) => launch
             .swap("shared/subgroup_8", lanes)
@@ -403,6 +428,9 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
         Kernel::Tiled(tile) => launch.swap("shared/tile_64", tile),
     };
     launch = launch.params(c.params);
+    for (name, value) in c.constants {
+        launch = launch.constant(name, value);
+    }
     // The epilogue and the result's own rows decide the store; partial sums are written as matrices.
     let innermost = if splits == 1 {
         out.ty.shape.last()

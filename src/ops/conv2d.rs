@@ -7,6 +7,7 @@
 mod cases;
 mod depthwise;
 mod grouped;
+mod phases;
 mod reference;
 mod winograd;
 
@@ -19,6 +20,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
 use crate::tensor::{DType, TensorType};
+use phases::Phases;
 
 /// Stride, padding, dilation and groups; y before x.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -200,8 +202,8 @@ impl Extents {
         self.kernel[0] * self.kernel[1] * self.group_channels
     }
 
-    fn input_grad(&self) -> Outline {
-        let m = self.batch * self.input[0] * self.input[1];
+    fn input_grad(&self, conv: &Conv2d) -> Outline {
+        let m = self.batch * Phases::of(conv, self).pixels();
         Outline { m, n: self.channels, b_k_contiguous: false }
     }
 
@@ -304,6 +306,7 @@ impl Op for Conv2d {
         ]);
         grouped::lower(
             cx,
+            self.groups,
             Contraction {
                 broadcast: "conv2d/forward_broadcast",
                 tiled: "conv2d/forward_tiled",
@@ -320,6 +323,7 @@ impl Op for Conv2d {
                 },
                 transpose_out: false,
                 params,
+                constants: Vec::new(),
             },
         )
     }
@@ -386,17 +390,38 @@ impl Op for Conv2dInputGrad {
         let e = e.one_group(self.conv.groups);
         let dy = grouped::apart(cx, dy, self.conv.groups)?;
         let [kh, kw] = e.kernel;
+        let groups = self.conv.groups;
+        let phases = Phases::of(&self.conv, &e);
+        // Weights of a tap one output channel after another, where that pays.
+        let (taps, row) = (kh * kw, e.row());
+        let by_tap = std::env::var("BYTAP").is_ok();
+        let (w, strides) = if by_tap {
+            let columns = e.out_channels * groups;
+            let to = cx.scratch(TensorType::f32([taps, columns, e.channels]));
+            let copy = grouped::copy([(taps, e.channels), (columns, row), (e.channels, 1)]);
+            cx.launch(copy.launch("conv2d/regroup", &w, &to))?;
+            (to, [e.out_channels * e.channels, columns * e.channels, e.channels])
+        } else {
+            (w, [e.out_channels * row, e.channels, row])
+        };
         let mut params = self.conv.geometry();
+        params.extend(phases.params());
         params.extend([
+            ("images", e.batch.into()),
             ("height", e.input[0].into()),
             ("width", e.input[1].into()),
             ("out_height", signed(e.output[0])),
             ("out_width", signed(e.output[1])),
+            ("kernel_height", signed(kh)),
             ("kernel_width", signed(kw)),
+            ("b_group_stride", strides[0].into()),
+            ("b_tap_stride", strides[1].into()),
+            ("b_k_stride", strides[2].into()),
         ]);
-        let Outline { m, n, .. } = e.input_grad();
+        let Outline { m, n, .. } = e.input_grad(&self.conv);
         grouped::lower(
             cx,
+            groups,
             Contraction {
                 broadcast: "conv2d/input_grad_broadcast",
                 tiled: "conv2d/input_grad_tiled",
@@ -404,12 +429,13 @@ impl Op for Conv2dInputGrad {
                 b: w,
                 m,
                 n,
-                batches: self.conv.groups,
-                segments: Segments::Fixed { count: kh * kw, length: e.out_channels, k: kh * kw * e.out_channels },
+                batches: groups * phases.count(),
+                segments: phases.segments(&e, groups),
                 a_layout: Layout { k_contiguous: true, vec4: e.out_channels.is_multiple_of(4) },
                 b_layout: Layout { k_contiguous: false, vec4: e.channels.is_multiple_of(4) },
                 transpose_out: false,
                 params,
+                constants: vec![("PHASED", f64::from(u8::from(phases.count() > 1)))],
             },
         )
     }
@@ -420,7 +446,7 @@ impl Op for Conv2dInputGrad {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.conv.variants(target, &e, Extents::input_grad, e.input)
+        self.conv.variants(target, &e, |e| e.input_grad(&self.conv), e.input)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -541,6 +567,7 @@ impl Op for Conv2dWeightGrad {
                 b_layout: Layout { k_contiguous: false, vec4: e.out_channels.is_multiple_of(4) },
                 transpose_out: true,
                 params,
+                constants: Vec::new(),
             },
         )
     }

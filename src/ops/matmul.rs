@@ -111,6 +111,7 @@ impl Matmul {
                 ("b_first", Scalar::U32(0)),
                 ("b_segment_gap", Scalar::U32(0)),
             ],
+            constants: Vec::new(),
         })
     }
 }

@@ -110,6 +110,7 @@ impl Op for RecurrentWeightGrad {
                 ("b_first", (before * hidden).into()),
                 ("b_segment_gap", hidden.into()),
             ],
+            constants: Vec::new(),
         };
         contraction::lower(cx, contraction)
     }

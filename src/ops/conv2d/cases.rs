@@ -8,7 +8,7 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
     let plain = Conv2d::default();
     let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
-    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 32] = [
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 37] = [
         (plain, [2, h, w, 1], [4, 3, 3, 1]),
         (plain, [1, h, w, 3], [5, 3, 3, 3]),
         (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
@@ -45,6 +45,12 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
         // Weights that are transposed first, on software adapters.
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [2, 14, 13, 12], [64, 3, 3, 12]),
         (Conv2d { groups: 2, padding: [[1, 1], [1, 1]], ..plain }, [1, 17, 16, 16], [128, 3, 3, 8]),
+        // Input gradients by phases: fewer taps than phases, none in some; groups; more phases than pixels; several splits.
+        (Conv2d { stride: [2, 2], ..plain }, [2, h, w, 12], [16, 1, 1, 12]),
+        (Conv2d { stride: [3, 2], padding: [[2, 1], [1, 2]], ..plain }, [2, 11, 8, 16], [20, 4, 5, 16]),
+        (Conv2d { groups: 2, stride: [2, 2], padding: [[1, 1], [1, 1]], ..plain }, [3, 9, 8, 16], [24, 3, 3, 8]),
+        (Conv2d { stride: [7, 4], padding: [[1, 1], [0, 0]], ..plain }, [1, 6, 9, 8], [12, 3, 2, 8]),
+        (Conv2d { stride: [2, 2], padding: [[1, 1], [1, 1]], ..plain }, [1, 5, 5, 20], [256, 3, 3, 20]),
         // More than half of the largest tile, in all three passes.
         (plain, [1, 10, 12, 68], [72, 3, 3, 68]),
     ];
@@ -68,6 +74,6 @@ mod tests {
     #[test]
     fn every_case_has_extents() {
         // Each shape gives three cases, for the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 32 * 3);
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 37 * 3);
     }
 }

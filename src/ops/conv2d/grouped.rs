@@ -33,12 +33,13 @@ pub(super) fn apart(cx: &mut Lowering<'_>, images: Arg, groups: usize) -> Result
     Ok(to)
 }
 
-/// Adds the launches of `c`, whose batch are the groups, and which gives rows of channels of images.
-pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
-    let (groups, pixels, own) = (c.batches, c.m, c.n);
+/// Adds the launches of `c`, which gives rows of channels of images, one group after another.
+pub(super) fn lower(cx: &mut Lowering<'_>, groups: usize, c: Contraction) -> Result<()> {
     if groups == 1 {
         return contraction::lower(cx, c);
     }
+    let own = c.n;
+    let pixels = cx.output()?.ty.elements() / (groups * own);
     let from = cx.scratch(TensorType::f32([groups, pixels, own]));
     contraction::lower_part(cx, c, &from)?;
     let copy = copy([(pixels, own), (groups, pixels * own), (own, 1)]);
@@ -47,7 +48,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
 }
 
 /// A copy with axes of these extents and strides.
-fn copy(axes: [(usize, usize); 3]) -> Strided {
+pub(super) fn copy(axes: [(usize, usize); 3]) -> Strided {
     let axes = axes.map(|(extent, stride)| StridedAxis { extent, stride });
     Strided {
         offset: 0,
