@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import torch_models
+
 RUN_SECONDS = 0.02
 WARM_UP_SECONDS = 0.3
 
@@ -92,32 +94,45 @@ def adam(to):
     return torch.optim.Adam([weight], lr=1e-3).step
 
 
-def cnn_train(batch):
+def attention(time, *, backward):
+    """Causal, by 4 heads of 32 numbers, of 8 sequences; queries, keys and values side by side, as wgrad has them."""
+
     def make(to):
-        model = nn.Sequential(
-            nn.Conv2d(1, 32, 3),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(64 * 5 * 5, 64),
-            nn.ReLU(),
-            nn.Linear(64, 10),
-        )
-        model = to(model)
-        images, labels = to(torch.rand(batch, 1, 28, 28)), to(torch.randint(0, 10, (batch,)))
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        qkv = to(uniform(8, time, 3 * 128)).requires_grad_(backward)
+
+        def forward():
+            q, k, v = (x.view(8, time, 4, 32).transpose(1, 2) for x in qkv.split(128, dim=2))
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return y.transpose(1, 2).reshape(8, time, 128)
+
+        if not backward:
+            return forward
+        upstream = to(uniform(8, time, 128))
+        return lambda: torch.autograd.grad(forward(), qkv, upstream)
+
+    return make
+
+
+def train(model_of, inputs_of, labels, optimizer=torch.optim.Adam):
+    """A training step: `labels` is their number and how many kinds there are."""
+
+    def make(to):
+        model, inputs = to(model_of()), to(inputs_of())
+        targets = to(torch.randint(0, labels[1], (labels[0],)))
+        update = optimizer(model.parameters(), lr=1e-3)
 
         def step():
-            optimizer.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
-            optimizer.step()
+            update.zero_grad()
+            F.cross_entropy(model(inputs).view(*labels), targets).backward()
+            update.step()
 
         return step
 
     return make
+
+
+def cnn_train(batch):
+    return train(torch_models.cnn, lambda: torch.rand(batch, 1, 28, 28), (batch, 10))
 
 
 def workloads():
@@ -138,6 +153,8 @@ def workloads():
         (32, 1, 28, 32, 3, 0, 1, 1),
         (32, 32, 13, 64, 3, 0, 1, 1),
         (16, 64, 32, 64, 3, 1, 1, 1),
+        (8, 128, 16, 128, 3, 1, 1, 1),
+        (8, 512, 4, 512, 3, 1, 1, 1),
         (16, 3, 32, 64, 3, 1, 1, 1),
         (16, 64, 32, 64, 1, 0, 1, 1),
         (16, 32, 16, 64, 5, 2, 1, 1),
@@ -157,8 +174,15 @@ def workloads():
     yield "add_16m", add
     yield "sum_16m", total
     yield "adam_1m", adam
+    for time in (64, 128, 256):
+        for passes, backward in (("fwd", False), ("fwdbwd", True)):
+            yield f"attention_{passes}_8x4x{time}x32", attention(time, backward=backward)
+    yield "lstm_train_b64", train(torch_models.Lstm, lambda: torch.rand(64, 28, 28), (64, 10))
+    letters = lambda: torch.randint(0, 65, (8, 128))
+    yield "gpt_train_b8", train(torch_models.Gpt, letters, (8 * 128, 65), torch.optim.AdamW)
     for batch in (32, 128):
         yield f"cnn_train_b{batch}", cnn_train(batch)
+    yield "resnet18_train_b8", train(torch_models.ResNet18, lambda: torch.rand(8, 3, 32, 32), (8, 10))
 
 
 def measure(step, synchronize, runs):

@@ -1,6 +1,6 @@
 // conv2d input gradient: dX[n, y, x, ci] = sum over ky, kx, co of dY[n, oy, ox, co] W[co, ky, kx, ci], where
 // oy*stride_y = y + pad_top - ky*dilation_y and ox*stride_x = x + pad_left - kx*dilation_x have integer solutions
-// inside the output. dX, dY NHWC, W O-KH-KW-I or, transposed, KH-KW-O-I.
+// inside the output. dX, dY NHWC, W O-KH-KW-I.
 //
 // Pixels are computed phase by phase: those that have the same remainder by the stride (phases_y, phases_x) read every
 // phases-th tap, from the same one on. A phase is a matrix of m = N*rows*columns rows, `rows` and `columns` being those of the
@@ -42,9 +42,6 @@ struct Params {
     pad_left: i32,
     dilation_y: i32,
     dilation_x: i32,
-    b_group_stride: u32,
-    b_tap_stride: u32,
-    b_k_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -162,14 +159,19 @@ fn a_line(row: ARow, segment: u32) -> Line {
     return Line(((row.image + oy) * params.out_width + ox) * len, 1, 0, select(0, len, exists), 0);
 }
 
+// Weights of an output channel.
+fn w_row() -> u32 {
+    return u32(params.kernel_height * params.kernel_width) * params.n;
+}
+
 fn b_column(column: u32, batch: u32) -> BColumn {
     let phase = phase_at(batch);
-    return BColumn(phase.group * params.b_group_stride + column, phase.tap);
+    return BColumn(phase.group * params.segment_len * w_row() + column, phase.tap);
 }
 
 fn b_line(column: BColumn, segment: u32) -> Line {
     let tap = tap_at(column.tap, segment);
     return Line(
-        i32(u32(tap.y * params.kernel_width + tap.x) * params.b_tap_stride + column.base), i32(params.b_k_stride),
+        i32(u32(tap.y * params.kernel_width + tap.x) * params.n + column.base), i32(w_row()),
         0, i32(params.segment_len), 0);
 }

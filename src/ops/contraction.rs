@@ -68,7 +68,7 @@ pub(super) enum Segments {
 }
 
 impl Segments {
-    /// Terms of all elements of a row of the results, over a batch of so many.
+    /// Terms of the sums at one place of the matrices, over all of a batch.
     fn terms(self, batches: usize) -> usize {
         match self {
             Segments::Fixed { k, .. } | Segments::Free { k } => k * batches,

@@ -392,18 +392,6 @@ impl Op for Conv2dInputGrad {
         let [kh, kw] = e.kernel;
         let groups = self.conv.groups;
         let phases = Phases::of(&self.conv, &e);
-        // Weights of a tap one output channel after another, where that pays.
-        let (taps, row) = (kh * kw, e.row());
-        let by_tap = std::env::var("BYTAP").is_ok();
-        let (w, strides) = if by_tap {
-            let columns = e.out_channels * groups;
-            let to = cx.scratch(TensorType::f32([taps, columns, e.channels]));
-            let copy = grouped::copy([(taps, e.channels), (columns, row), (e.channels, 1)]);
-            cx.launch(copy.launch("conv2d/regroup", &w, &to))?;
-            (to, [e.out_channels * e.channels, columns * e.channels, e.channels])
-        } else {
-            (w, [e.out_channels * row, e.channels, row])
-        };
         let mut params = self.conv.geometry();
         params.extend(phases.params());
         params.extend([
@@ -414,9 +402,6 @@ impl Op for Conv2dInputGrad {
             ("out_width", signed(e.output[1])),
             ("kernel_height", signed(kh)),
             ("kernel_width", signed(kw)),
-            ("b_group_stride", strides[0].into()),
-            ("b_tap_stride", strides[1].into()),
-            ("b_k_stride", strides[2].into()),
         ]);
         let Outline { m, n, .. } = e.input_grad(&self.conv);
         grouped::lower(

@@ -12,6 +12,7 @@ use std::sync::Arc;
 /// A set as the device sees it.
 pub(super) struct Loaded {
     pub shape: DataShape,
+    /// Without the pixels of images that are on the device.
     pub set: Arc<Samples>,
     pub streamed: bool,
     /// Full names of the variables of [`source::variables`], in that order.
@@ -83,7 +84,7 @@ pub(super) fn load(
     memory: &mut Memory,
     shape: DataShape,
     streamed: bool,
-    set: Arc<Samples>,
+    mut set: Samples,
 ) -> Result<Loaded> {
     let variables = match streamed {
         true => HostBatch::new(&set, shape.batch).variables,
@@ -93,12 +94,16 @@ pub(super) fn load(
     for (name, (_, value)) in names.iter().zip(&variables) {
         memory.set(engine, name, value)?;
     }
+    drop(variables);
+    if let (false, Samples::Images(images)) = (streamed, &mut set) {
+        images.images = Vec::new();
+    }
     let order = shape.name("order");
     let visited = (0..shape.samples as u32).collect();
     memory.set(engine, &order, &Tensor::index([shape.samples], visited))?;
     Ok(Loaded {
         shape,
-        set,
+        set: Arc::new(set),
         streamed,
         names,
         order,

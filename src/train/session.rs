@@ -24,7 +24,6 @@ use crate::tensor::TensorType;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A network with its data on an engine.
@@ -80,7 +79,7 @@ impl<'e> Session<'e> {
         let epoch_samples = samples_of_epoch(&mut dataset.train, &settings)?;
         settings.loss.learn(&dataset.train, dataset.classes.len());
         check_fit(&network, &dataset, &settings)?;
-        let (train, test) = (Arc::new(dataset.train), Arc::new(dataset.test));
+        let (train, test) = (dataset.train, dataset.test);
         let (shape, streamed) = placed(engine, &settings, "train", &train, settings.batch);
         let graph = training_graph(&network, &settings, &shape)
             .and_then(|graph| engine.check(&graph).map(|()| graph))
@@ -118,14 +117,14 @@ impl<'e> Session<'e> {
     ) -> Result<Session<'e>> {
         let test = test.into();
         check_set(&network, &test, "test", &settings)?;
-        Self::prepare(engine, settings, network, Arc::new(test))
+        Self::prepare(engine, settings, network, test)
     }
 
     fn prepare(
         engine: &'e Engine,
         settings: Settings,
         network: Network,
-        test: Arc<Samples>,
+        test: Samples,
     ) -> Result<Session<'e>> {
         let batch = settings.batch.min(test.len());
         let (shape, streamed) = placed(engine, &settings, "test", &test, batch);

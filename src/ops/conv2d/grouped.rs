@@ -48,7 +48,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, groups: usize, c: Contraction) -> Res
 }
 
 /// A copy with axes of these extents and strides.
-pub(super) fn copy(axes: [(usize, usize); 3]) -> Strided {
+fn copy(axes: [(usize, usize); 3]) -> Strided {
     let axes = axes.map(|(extent, stride)| StridedAxis { extent, stride });
     Strided {
         offset: 0,
