@@ -60,6 +60,8 @@ pub enum Purpose {
     Split = 16,
     /// How much of each picture is mixed with another's; index: the step.
     Mix = 17,
+    /// Which training samples become the validation part; index: the class.
+    ValidationSplit = 20,
     /// Where training samples begin that may begin anywhere; index: the epoch.
     Starts = 18,
     /// The tokens of a generated text.

@@ -1,8 +1,11 @@
-//! What the documents say holds: links lead somewhere, commands exist, README's program is the one that compiles.
+//! What the documents say holds: links lead somewhere, commands exist, README's program is the one that compiles, settings
+//! of the examples are right and say the command that runs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use wgrad::nn::{InputSpec, Network};
+use wgrad::settings::Settings;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -71,4 +74,27 @@ fn readme_shows_the_example_that_compiles() {
     let example = text(&root().join("examples/gradient_descent.rs"));
     let (_, program) = example.split_once("\n\n").unwrap();
     assert!(text(&root().join("README.md")).contains(program));
+}
+
+#[test]
+fn settings_of_the_examples_are_right() {
+    let entries = fs::read_dir(root().join("examples")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    assert!(files.len() > 10, "only {} examples", files.len());
+    for file in files {
+        let settings = Settings::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        settings
+            .check()
+            .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        // Those whose input is that of the data are built when the data are there.
+        if settings.model.input != InputSpec::Auto {
+            Network::new(settings.model).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        }
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let command = format!("wgrad train examples/{name}");
+        assert!(text(&file).contains(&command), "{name} says no command");
+    }
 }

@@ -29,7 +29,7 @@ pub enum DataError {
 
     /// The validation part is asked for, and there is none.
     #[error(
-        "{} has no validation part to evaluate on: it should lie beside the others, in `val`, or set evaluate = \"test\"",
+        "{} has no validation part to evaluate on: it should lie beside the others, in `val`; or set data.validation_share, or evaluate = \"test\"",
         path.display()
     )]
     NoValidation {
@@ -39,7 +39,7 @@ pub enum DataError {
 
     /// Too few samples to split.
     #[error(
-        "{samples} samples can't be split in a training and a test part: add some, or make the parts yourself"
+        "{samples} samples can't be split in the parts that are asked for: add some, or make the parts yourself"
     )]
     TooFew {
         /// How many there are.

@@ -142,27 +142,28 @@ pub fn load(settings: &mut DataSettings, seed: u64) -> Result<Dataset<Samples>> 
             classes,
             notes,
         } = found;
-        let alone = parts.test.is_none() && parts.validation.is_none();
-        let parts = if alone || settings.folds.is_some() {
-            split_off(&parts.train.into(), settings, seed)?
-        } else {
-            Parts {
-                train: parts.train.into(),
-                validation: parts.validation.map(Samples::from),
-                test: parts.test.map(Samples::from),
-            }
+        let parts = Parts {
+            train: parts.train.into(),
+            validation: parts.validation.map(Samples::from),
+            test: parts.test.map(Samples::from),
         };
+        let parts = split_off(parts, settings, seed)?;
         let mut dataset = Dataset::of_parts(path, parts, classes);
         dataset.notes.extend(notes);
         Ok(dataset)
     };
     let whole = |dataset: Dataset| -> Result<Dataset<Samples>> {
-        let mut dataset = Dataset::<Samples>::from(dataset);
-        if settings.folds.is_some() {
-            let parts = split_off(&dataset.train, settings, seed)?;
-            (dataset.train, dataset.test) = (parts.train, parts.test.unwrap_or(dataset.test));
-        }
-        Ok(dataset)
+        let dataset = Dataset::<Samples>::from(dataset);
+        let parts = Parts {
+            train: dataset.train,
+            validation: dataset.validation,
+            test: Some(dataset.test),
+        };
+        let parts = split_off(parts, settings, seed)?;
+        Ok(Dataset {
+            name: dataset.name,
+            ..Dataset::of_parts(path, parts, dataset.classes)
+        })
     };
     let mut dataset = match format {
         Format::Digits => whole(digits(seed, settings.train, settings.test))?,

@@ -32,6 +32,10 @@ pub struct DataSettings {
     /// of a text its last tenth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_share: Option<f64>,
+    /// Sources without a validation part of their own: the share of the training samples that becomes one, by the seed; of a
+    /// text, its end before the test part. None if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_share: Option<f64>,
     /// Takes the place of parts: the samples are dealt to so many folds, and one of them is the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
@@ -128,6 +132,7 @@ impl Default for DataSettings {
             test: 2_000,
             evaluate: Part::Test,
             test_share: None,
+            validation_share: None,
             folds: None,
             fold: 1,
             unsplit: false,
@@ -179,8 +184,14 @@ impl DataSettings {
                 "data.train and data.test must be from 1 to {MOST_DIGITS}"
             ));
         }
-        if !(self.test_share() > 0.0 && self.test_share() < 1.0) {
-            return wrong("data.test_share must be above 0 and below 1".to_string());
+        let shares = [
+            ("test_share", self.test_share()),
+            ("validation_share", self.validation_share.unwrap_or(0.1)),
+        ];
+        for (name, share) in shares {
+            if !(share > 0.0 && share < 1.0) {
+                return wrong(format!("data.{name} must be above 0 and below 1"));
+            }
         }
         if self
             .folds

@@ -1,67 +1,139 @@
-//! Splitting samples by the seed: a test part, or folds.
+//! Splitting samples by the seed: a test part, or folds, and a validation part.
 
-use super::{DataError, DataSettings, Parts, Samples};
+use super::{DataError, DataSettings, Part, Parts, Samples};
 use crate::random::{Purpose, Stream};
 
-/// For each sample whether it goes to the test part, class by class. Without folds that is the share asked for, rounded, and
-/// at least one sample where a class has two; with folds, the share of the fold: each sample is held out by one of them.
-pub(super) fn held_out(labels: &[u32], settings: &DataSettings, seed: u64) -> Vec<bool> {
-    if settings.unsplit {
-        return vec![true; labels.len()];
+/// Which parts are to be drawn from the training samples of a source.
+#[derive(Clone, Copy)]
+pub(super) struct Drawn {
+    /// A test part: there is none, or folds take the place of parts.
+    pub test: bool,
+    /// A validation part: it is asked for, and there is none.
+    pub validation: bool,
+}
+
+impl Drawn {
+    /// For a source that has a validation and a test part, or not.
+    pub fn of(settings: &DataSettings, has_validation: bool, has_test: bool) -> Drawn {
+        let folds = settings.folds.is_some();
+        let test = folds || !has_validation && !has_test;
+        let asked = settings.validation_share.is_some() && !(test && settings.unsplit);
+        Drawn {
+            test,
+            validation: asked && (folds || !has_validation),
+        }
     }
-    let classes = labels
-        .iter()
-        .max()
-        .map_or(0, |&largest| largest as usize + 1);
+
+    /// The part of each sample, class by class: first the test part, then, of what is left, the validation part.
+    ///
+    /// # Errors
+    /// If a part would be empty.
+    pub fn parts(
+        self,
+        labels: &[u32],
+        settings: &DataSettings,
+        seed: u64,
+    ) -> Result<Vec<Part>, DataError> {
+        if self.test && settings.unsplit {
+            return Ok(vec![Part::Test; labels.len()]);
+        }
+        let mut parts = vec![Part::Train; labels.len()];
+        if self.test {
+            hold_out(&mut parts, labels, settings, seed);
+        }
+        if let (true, Some(share)) = (self.validation, settings.validation_share) {
+            for (class, members) in members(&parts, labels).iter_mut().enumerate() {
+                let purpose = Purpose::ValidationSplit.stream(class as u32);
+                Stream::new(seed, purpose).shuffle(members);
+                take(&mut parts, members, share, Part::Validation);
+            }
+        }
+        let needed = [
+            (true, Part::Train),
+            (self.validation, Part::Validation),
+            (self.test, Part::Test),
+        ];
+        let mut needed = needed.iter().filter(|(needed, _)| *needed);
+        match needed.all(|(_, part)| parts.contains(part)) {
+            true => Ok(parts),
+            false => Err(DataError::TooFew {
+                samples: labels.len(),
+            }),
+        }
+    }
+}
+
+/// The training samples of each class.
+fn members(parts: &[Part], labels: &[u32]) -> Vec<Vec<usize>> {
+    let classes = labels.iter().max().map_or(0, |&last| last as usize + 1);
     let mut members = vec![Vec::new(); classes];
     for (index, &label) in labels.iter().enumerate() {
-        members[label as usize].push(index);
+        if parts[index] == Part::Train {
+            members[label as usize].push(index);
+        }
     }
-    let mut test = vec![false; labels.len()];
+    members
+}
+
+/// Gives the first of `members` to `part`: the share, rounded, and at least one where there are two.
+fn take(parts: &mut [Part], members: &[usize], share: f64, part: Part) {
+    let most = members.len().saturating_sub(1);
+    let wanted = (members.len() as f64 * share).round() as usize;
+    for &index in &members[..wanted.clamp(most.min(1), most)] {
+        parts[index] = part;
+    }
+}
+
+/// Draws the test part: the share asked for or, with folds, that of the fold: each sample is held out by one of them.
+fn hold_out(parts: &mut [Part], labels: &[u32], settings: &DataSettings, seed: u64) {
     // Goes on from class to class, so that folds have about as many samples each.
     let mut dealt = 0;
-    for (class, members) in members.iter_mut().enumerate() {
+    for (class, members) in members(parts, labels).iter_mut().enumerate() {
         Stream::new(seed, Purpose::Split.stream(class as u32)).shuffle(members);
         match settings.folds {
             Some(folds) => {
                 for (place, &index) in members.iter().enumerate() {
-                    test[index] = (dealt + place) % folds == settings.fold - 1;
+                    if (dealt + place) % folds == settings.fold - 1 {
+                        parts[index] = Part::Test;
+                    }
                 }
                 dealt += members.len();
             }
-            None => {
-                let most = members.len().saturating_sub(1);
-                let wanted = (members.len() as f64 * settings.test_share()).round() as usize;
-                for &index in &members[..wanted.clamp(most.min(1), most)] {
-                    test[index] = true;
-                }
-            }
+            None => take(parts, members, settings.test_share(), Part::Test),
         }
     }
-    test
 }
 
-/// Splits `set` in a training and a test part.
+/// Splits off the parts that are missing, and those that folds replace.
 ///
 /// # Errors
 /// If one of them would be empty.
 pub(super) fn split_off(
-    set: &Samples,
+    parts: Parts<Samples>,
     settings: &DataSettings,
     seed: u64,
 ) -> Result<Parts<Samples>, DataError> {
+    let drawn = Drawn::of(settings, parts.validation.is_some(), parts.test.is_some());
+    if !drawn.test && !drawn.validation {
+        return Ok(parts);
+    }
+    let set = parts.train;
     let labels = set
         .labels()
         .map_or_else(|| vec![0; set.len()], <[u32]>::to_vec);
-    let test = held_out(&labels, settings, seed);
-    if !test.contains(&true) || !test.contains(&false) && !settings.unsplit {
-        return Err(DataError::TooFew { samples: set.len() });
-    }
-    let [train, test] = [false, true].map(|wanted| set.filtered(|index| test[index] == wanted));
+    let of_each = drawn.parts(&labels, settings, seed)?;
+    let part = |wanted: Part| set.filtered(|index| of_each[index] == wanted);
     Ok(Parts {
-        train,
-        validation: None,
-        test: Some(test),
+        train: part(Part::Train),
+        validation: match drawn.validation {
+            true => Some(part(Part::Validation)),
+            false if drawn.test => None,
+            false => parts.validation,
+        },
+        test: match drawn.test {
+            true => Some(part(Part::Test)),
+            false => parts.test,
+        },
     })
 }
 
@@ -69,12 +141,51 @@ pub(super) fn split_off(
 mod tests {
     use super::*;
 
+    /// Whether each sample is in the test part.
+    fn held_out(labels: &[u32], settings: &DataSettings, seed: u64) -> Vec<bool> {
+        let mut parts = vec![Part::Train; labels.len()];
+        hold_out(&mut parts, labels, settings, seed);
+        parts.iter().map(|&part| part == Part::Test).collect()
+    }
+
     fn shared(labels: &[u32], test_share: f64) -> Vec<bool> {
         let settings = DataSettings {
             test_share: Some(test_share),
             ..DataSettings::default()
         };
         held_out(labels, &settings, 3)
+    }
+
+    #[test]
+    fn a_validation_part_is_drawn_of_what_is_left_and_leaves_the_test_part_as_it_was() {
+        let labels: Vec<u32> = (0..60).map(|i| u32::from(i % 3 == 0)).collect();
+        let mut settings = DataSettings::default();
+        let parts = |settings: &DataSettings, has_test| {
+            let drawn = Drawn::of(settings, false, has_test);
+            drawn.parts(&labels, settings, 5).unwrap()
+        };
+        let count = |parts: &[Part], wanted, class| {
+            let of_class = parts.iter().zip(&labels).filter(|&(_, &l)| l == class);
+            of_class.filter(|&(&part, _)| part == wanted).count()
+        };
+        let before = parts(&settings, false);
+        settings.validation_share = Some(0.25);
+        let after = parts(&settings, false);
+        assert_eq!(count(&after, Part::Validation, 0), 8);
+        assert_eq!(count(&after, Part::Validation, 1), 4);
+        assert!(
+            before
+                .iter()
+                .zip(&after)
+                .all(|(b, a)| (*b == Part::Test) == (*a == Part::Test))
+        );
+        // A source with a test part keeps it: only training samples become validation samples.
+        let kept = parts(&settings, true);
+        assert_eq!(count(&kept, Part::Validation, 0), 10);
+        assert!(!kept.contains(&Part::Test));
+        // Two samples don't make three parts.
+        let drawn = Drawn::of(&settings, false, false);
+        assert!(drawn.parts(&[0, 0], &settings, 5).is_err());
     }
 
     #[test]

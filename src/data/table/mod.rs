@@ -9,8 +9,8 @@ use self::columns::{Unknown, encode, places};
 pub(super) use self::csv::Table;
 use self::csv::{number, value};
 use super::files::{set_name, sorted_entries};
-use super::split::held_out;
-use super::{DataError, DataSettings, Dataset, RowSet, Rows, Samples, Targets};
+use super::split::Drawn;
+use super::{DataError, DataSettings, Dataset, Part, Parts, RowSet, Rows, Samples, Targets};
 use ::csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -195,27 +195,14 @@ pub(super) fn load(
         TargetKind::Class => class_names(&own_cells, &name, &files.train)?,
         TargetKind::Number => Vec::new(),
     };
-    let split = settings.folds.is_some() || validation.is_none() && test.is_none();
-    let in_test = match split {
-        true => {
-            let label = |cell: &str| {
-                all_classes
-                    .iter()
-                    .position(|class| class == cell)
-                    .unwrap_or(0) as u32
-            };
-            let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
-            let in_test = held_out(&labels, settings, seed);
-            if !in_test.contains(&true) {
-                return Err(DataError::TooFew {
-                    samples: labels.len(),
-                });
-            }
-            in_test
-        }
-        false => vec![false; table.rows.len()],
+    let drawn = Drawn::of(settings, validation.is_some(), test.is_some());
+    let label = |cell: &str| {
+        let place = all_classes.iter().position(|class| class == cell);
+        place.unwrap_or(0) as u32
     };
-    let learned = |index: &usize| !in_test[*index];
+    let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
+    let of_each = drawn.parts(&labels, settings, seed)?;
+    let learned = |index: &usize| of_each[*index] == Part::Train;
     if !known {
         settings.columns = learn(&table, settings, &name, learned, &files.train)?;
     }
@@ -259,18 +246,16 @@ pub(super) fn load(
         let targets = targets(cells.map(|(_, cell)| cell), &target, &name, path)?;
         Ok::<Samples, DataError>(row_set(values, &settings.columns, targets).into())
     };
-    let train = set(&table, &files.train, &|index| !in_test[index])?;
-    let parts = super::Parts {
+    let train = set(&table, &files.train, &|index| of_each[index] == Part::Train)?;
+    let mut part = |part: Part, own: &Option<(Table, PathBuf)>, is_drawn: bool| match own {
+        _ if is_drawn => set(&table, &files.train, &|index| of_each[index] == part).map(Some),
+        Some((table, path)) if !drawn.test => set(table, path, &|_| true).map(Some),
+        _ => Ok(None),
+    };
+    let parts = Parts {
         train,
-        validation: match (&validation, split) {
-            (Some((table, path)), false) => Some(set(table, path, &|_| true)?),
-            _ => None,
-        },
-        test: match (&test, split) {
-            (_, true) => Some(set(&table, &files.train, &|index| in_test[index])?),
-            (Some((table, path)), false) => Some(set(table, path, &|_| true)?),
-            (None, false) => None,
-        },
+        validation: part(Part::Validation, &validation, drawn.validation)?,
+        test: part(Part::Test, &test, drawn.test)?,
     };
     let classes = match target {
         Target::Classes(classes) => classes,

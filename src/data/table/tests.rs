@@ -214,3 +214,42 @@ fn the_real_adult_has_its_counts() {
     assert_eq!(set.classes, ["<=50K", ">50K"]);
     assert_eq!(set.train.shape(), [108]);
 }
+
+#[test]
+fn a_validation_part_is_drawn_and_nothing_is_learned_of_it() {
+    // City n is only in row n: what training learned names the rows that it saw.
+    let row = |n: usize| format!("{n},city{n},{}\n", ["no", "yes"][n % 2]);
+    let text = format!(
+        "age,city,label\n{}",
+        (0..40).map(row).collect::<Vec<_>>().concat()
+    );
+    let mut settings = DataSettings {
+        validation_share: Some(0.25),
+        ..DataSettings::default()
+    };
+    let files = [("train.csv", text.as_str()), ("test.csv", TRAIN)];
+    let set = loaded(&files, &mut settings).unwrap();
+    let validation = set.validation.unwrap();
+    assert_eq!(
+        [set.train.len(), validation.len(), set.test.len()],
+        [30, 10, 4]
+    );
+    let count = |class| {
+        validation
+            .labels()
+            .unwrap()
+            .iter()
+            .filter(|&&l| l == class)
+            .count()
+    };
+    assert_eq!([count(0), count(1)], [5, 5]);
+    // Age and 30 cities; the others are told of.
+    assert_eq!(validation.shape(), [31]);
+    assert!(
+        set.notes
+            .iter()
+            .any(|note| note.contains("cells of column city")),
+        "{:?}",
+        set.notes
+    );
+}

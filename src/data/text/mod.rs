@@ -8,9 +8,9 @@ pub use decoder::Decoder;
 pub use tokenizer::{Encoder, PADDING, TokenKind, Tokenizer};
 
 use super::files::{read_whole, sorted_entries};
-use super::split::held_out;
+use super::split::Drawn;
 use super::table::{TableFiles, TargetKind, class_index, class_names, target_cells, target_name};
-use super::{DataError, DataSettings, Dataset, Parts, RowSet, Rows, Samples, Targets};
+use super::{DataError, DataSettings, Dataset, Part, Parts, RowSet, Rows, Samples, Targets};
 use std::path::{Path, PathBuf};
 
 /// Columns that are taken for the text where none is said.
@@ -102,12 +102,10 @@ pub(super) fn load_text(
     if settings.unsplit {
         parts[1] = Some((train.clone(), file.clone()));
     } else if parts.iter().all(Option::is_none) {
-        // The end of the text, so that no window is in both parts.
-        let mut at = (train.len() as f64 * (1.0 - settings.test_share())) as usize;
-        while !train.is_char_boundary(at) {
-            at -= 1;
-        }
-        parts[1] = Some((train.split_off(at), file.clone()));
+        parts[1] = Some((cut_end(&mut train, settings.test_share()), file.clone()));
+    }
+    if let (Some(share), false, None) = (settings.validation_share, settings.unsplit, &parts[0]) {
+        parts[0] = Some((cut_end(&mut train, share), file.clone()));
     }
     let tokenizer = settings.learned_tokenizer([train.as_str()].into_iter());
     let context = settings.context();
@@ -155,6 +153,15 @@ pub(super) fn load_text(
     Ok(Dataset::of_parts(path, parts, Vec::new()))
 }
 
+/// Takes the last `share` of a text from it: the end, so that no window is in both parts.
+fn cut_end(text: &mut String, share: f64) -> String {
+    let mut at = (text.len() as f64 * (1.0 - share)) as usize;
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    text.split_off(at)
+}
+
 /// Loads a table with a text and its class in each row: samples are the first `context` tokens of a text, padded with
 /// [`PADDING`]. The tokenizer is learned on the training part, unless `settings` have one.
 ///
@@ -197,13 +204,14 @@ pub(super) fn load_table(
             .collect()
     };
     let train_labels = labels(target_cells(train, &target, train_path)?, train_path)?;
-    let split = settings.folds.is_some() || tables.len() == 1;
-    let in_test = match split {
-        true => held_out(&train_labels, settings, seed),
-        false => vec![false; train_labels.len()],
-    };
+    let has = |wanted: bool| files.is_test().any(|is_test| is_test == wanted);
+    let drawn = Drawn::of(settings, has(false), has(true));
+    let of_each = drawn.parts(&train_labels, settings, seed)?;
     let texts = target_cells(train, &column, train_path)?;
-    let seen = texts.iter().zip(&in_test).filter(|(_, test)| !**test);
+    let seen = texts
+        .iter()
+        .zip(&of_each)
+        .filter(|&(_, &part)| part == Part::Train);
     let seen: Vec<&str> = seen.map(|((_, text), _)| *text).collect();
     let tokenizer = settings.learned_tokenizer(seen.into_iter());
     let mut cut = 0;
@@ -232,12 +240,13 @@ pub(super) fn load_table(
             targets: Targets::Classes(classes),
         })
     };
+    let mut own = |part: Part| set(&texts, &train_labels, &|index| of_each[index] == part);
     let mut parts = Parts {
-        train: set(&texts, &train_labels, &|index| !in_test[index]),
-        validation: None,
-        test: split.then(|| set(&texts, &train_labels, &|index| in_test[index])),
+        train: own(Part::Train),
+        validation: drawn.validation.then(|| own(Part::Validation)),
+        test: drawn.test.then(|| own(Part::Test)),
     };
-    if !split {
+    if !drawn.test {
         for ((table, path), is_test) in tables[1..].iter().zip(files.is_test()) {
             let texts = target_cells(table, &column, path)?;
             let labels = labels(target_cells(table, &target, path)?, path)?;
