@@ -47,6 +47,9 @@ pub enum Error {
     /// The training went wrong: a loss that is not a number, say.
     #[error("{0}")]
     Training(String),
+    /// The training stopped because it was asked to; says how to go on.
+    #[error("{0}")]
+    Stopped(String),
     /// A file or folder that can't be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

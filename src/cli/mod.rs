@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod eval;
 mod generate;
+mod interrupt;
 mod models;
 mod naive;
 mod plan;
@@ -131,6 +132,10 @@ pub fn main() -> ExitCode {
                 None => format!("{error:#}"),
             };
             let message = message.replace('\n', " ");
+            if let Some(wgrad::Error::Stopped(_)) = ours {
+                let _ = writeln!(std::io::stderr(), "{message}");
+                return ExitCode::from(interrupt::EXIT_CODE);
+            }
             let _ = writeln!(std::io::stderr(), "error: {message}");
             let usage = ours.is_some_and(wgrad::Error::is_usage);
             ExitCode::from(if usage { 2 } else { 1 })

@@ -1,6 +1,6 @@
 //! How a training run is told: a progress bar on a terminal, plain lines elsewhere, JSON lines when asked.
 
-use super::print_line;
+use super::{interrupt, print_line};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -63,6 +63,10 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn stops(&self) -> bool {
+        interrupt::asked()
+    }
+
     fn step(&mut self, r: &StepReport) {
         const EVERY: Duration = Duration::from_secs(10);
         self.first_step.get_or_insert_with(Instant::now);

@@ -2,7 +2,7 @@
 
 use super::naive::Floors;
 use super::progress::{Progress, short};
-use super::{DeviceArgs, note, print_line, settings_of};
+use super::{DeviceArgs, interrupt, note, print_line, settings_of};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// Optimizer: sgd, adam or adamw
     #[arg(long)]
     optimizer: Option<String>,
-    /// Column of a table to predict
+    /// Tables: the column to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// Train so many times, each time with another part of the samples held out, and tell mean and deviation
@@ -64,7 +64,8 @@ pub(super) struct Args {
     /// Folder for the run [default: the next free one under runs]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with a run that was stopped, or add epochs to one that ended
+    /// Go on with a run that was stopped, by Ctrl-C or otherwise, or add epochs to one that ended; its settings stay, but for
+    /// epochs, steps and the device
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
@@ -114,6 +115,7 @@ impl Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    interrupt::listen()?;
     match (&args.resume, args.folds) {
         (Some(path), _) => resume(&args, path)?,
         (None, Some(folds)) => cross_validate(&args, folds.into())?,
@@ -222,7 +224,7 @@ fn train(
     };
     let outcome = session.run(&mut progress, Some(&folder));
     progress.finish();
-    if outcome.is_err() {
+    if !matches!(outcome, Ok(_) | Err(wgrad::Error::Stopped(_))) {
         folder.discard();
     }
     let test = outcome?;

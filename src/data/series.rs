@@ -6,6 +6,7 @@
 
 use super::table::{Column, ColumnKind, Table, TableFiles, encode_columns};
 use super::{DataError, DataSettings, Dataset, Parts, RowSet, Rows, Samples, Targets};
+use ::csv::StringRecord;
 use std::ops::Range;
 use std::path::Path;
 
@@ -27,7 +28,7 @@ pub(super) fn load(
         settings.columns = learn(&table, settings, &parts[0], &file)?;
     }
     let columns = &settings.columns;
-    let values = encode_columns(&table, columns, &file)?;
+    let values = numbers(&table, columns, &file)?;
     let predicted = match settings.targets.is_empty() {
         true => (0..columns.len()).collect(),
         false => places(columns, &settings.targets, &file)?,
@@ -119,25 +120,17 @@ fn learn(
         if settings.drop.contains(name) {
             continue;
         }
-        let cells = || {
-            table.rows[train.clone()]
-                .iter()
-                .map(|(_, row)| row.get(place).unwrap_or_default())
-        };
-        let numbers = cells().all(super::table::is_number);
-        if !numbers && place == 0 {
-            continue;
-        }
-        if !numbers {
-            return Err(DataError::unusable(
-                file,
-                format!(
-                    "has cells that are no numbers in column {name}: fill them, or leave it out with drop = [\"{name}\"]"
-                ),
-            ));
+        let rows = &table.rows[train.clone()];
+        let cell = |row: &StringRecord| row.get(place).unwrap_or_default().to_string();
+        let cells: Vec<String> = rows.iter().map(|(_, row)| cell(row)).collect();
+        let wrong = cells.iter().position(|cell| !super::table::is_number(cell));
+        match wrong {
+            Some(_) if place == 0 => continue,
+            Some(at) => return Err(no_number(file, rows[at].0, name, &cells[at])),
+            None => {}
         }
         columns.push(
-            Column::learn(name, cells(), false)
+            Column::learn(name, cells.iter().map(String::as_str), false)
                 .map_err(|problem| DataError::unusable(file, problem))?,
         );
     }
@@ -145,6 +138,32 @@ fn learn(
         return Err(DataError::unusable(file, "has no column of numbers"));
     }
     Ok(columns)
+}
+
+/// The cell of column `name` at `line` of `file` should be a number.
+fn no_number(file: &Path, line: u64, name: &str, cell: &str) -> DataError {
+    DataError::unusable(
+        file,
+        format!(
+            "has \"{cell}\" at line {line} in column {name}, and a series has a number in every cell: fill it, or leave the column \
+             out with drop = [\"{name}\"]"
+        ),
+    )
+}
+
+/// The cells of `columns`, row after row; none may be missing.
+fn numbers(table: &Table, columns: &[Column], file: &Path) -> Result<Vec<f32>, DataError> {
+    let values = encode_columns(table, columns, file)?;
+    for column in columns {
+        let place = table.names.iter().position(|name| *name == column.name);
+        for (line, row) in &table.rows {
+            let cell = place.and_then(|place| row.get(place)).unwrap_or_default();
+            if !super::table::is_number(cell) {
+                return Err(no_number(file, *line, &column.name, cell));
+            }
+        }
+    }
+    Ok(values)
 }
 
 /// The place of each of `names` among the columns that are read.
@@ -172,7 +191,7 @@ fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize
 /// If there are fewer rows, or the columns are others.
 pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, DataError> {
     let table = Table::read(path, settings.header)?;
-    let values = encode_columns(&table, &settings.columns, path)?;
+    let values = numbers(&table, &settings.columns, path)?;
     let (rows, context, columns) = (table.rows.len(), settings.context(), settings.columns.len());
     if rows < context {
         return Err(DataError::unusable(
@@ -303,8 +322,22 @@ mod tests {
         assert!(
             loaded(&gap, &mut settings())
                 .unwrap_err()
-                .contains("no numbers in column a")
+                .contains("\"\" at line 6 in column a")
         );
+    }
+
+    #[test]
+    fn a_missing_cell_is_told_wherever_it_is() {
+        // In the test part, of which no column is learned, and in a window to predict from.
+        let gap = ramp(20).replace("\nday 18,18,36", "\nday 18,nan,36");
+        let told = loaded(&gap, &mut settings()).unwrap_err();
+        assert!(told.contains("\"nan\" at line 20 in column a"), "{told}");
+        let mut settings = settings();
+        loaded(&ramp(20), &mut settings).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), gap).unwrap();
+        let told = read_last_window(file.path(), &settings).unwrap_err();
+        assert!(told.to_string().contains("line 20"), "{told}");
     }
 
     #[test]

@@ -15,6 +15,17 @@ use crate::settings::Settings;
 /// If shapes, classes or labels don't fit, or a batch is larger than the training set.
 pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Settings) -> Result<()> {
     let classes = dataset.classes.len();
+    if let (Target::Class, 0 | 1) = (target_of(&dataset.train), classes) {
+        return Err(Error::Data(format!(
+            "{} has {}, and a model learns to tell classes apart; if it is a folder of images, name the one whose folders are the \
+             classes, or train and test with such folders",
+            dataset.name,
+            match dataset.classes.first() {
+                Some(only) => format!("one class only, {only}"),
+                None => "no classes".to_string(),
+            }
+        )));
+    }
     if classes > settings.loss.classes(network.classes) {
         let hint = match settings.loss {
             Loss::Bce(_) => {

@@ -102,6 +102,10 @@ pub trait Observer {
     fn step(&mut self, report: &StepReport);
     /// An epoch is done.
     fn epoch(&mut self, report: &EpochReport) -> Result<()>;
+    /// Whether to stop after the steps under way, with a checkpoint.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 /// The line of an epoch in `metrics.jsonl` and under `--json`: `test_…` are of the part of the data that `part` names.

@@ -44,8 +44,10 @@ impl RunFolder {
                 "{shown} is a file; name a folder for the run"
             )));
         }
-        let parts = [SETTINGS, MODEL, METRICS, CHECKPOINTS];
-        if parts.iter().any(|part| path.join(part).exists()) {
+        let exists = |part: &&str| path.join(part).exists();
+        // A run that ended before its first checkpoint has left its settings and kernels; settings alone are the user's.
+        let settings_alone = exists(&SETTINGS) && !exists(&VARIANTS);
+        if settings_alone || [MODEL, METRICS, CHECKPOINTS].iter().any(exists) {
             return Err(Error::Config(format!(
                 "{shown} holds a run already; name another folder, or go on with it by --resume {shown}"
             )));

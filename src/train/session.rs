@@ -268,10 +268,10 @@ impl<'e> Session<'e> {
     }
 
     /// Trains until the settings' epochs, or steps, are done. After every epoch `observer` is told, and `folder`, if there is
-    /// one, gets a checkpoint and the weights.
+    /// one, gets a checkpoint and the weights, as it does when the observer stops the training.
     ///
     /// # Errors
-    /// If the device failed, the loss is no number, or the folder can't be written.
+    /// If the device failed, the loss is no number, the folder can't be written, or the observer stopped the training.
     pub fn run(
         &mut self,
         observer: &mut dyn Observer,
@@ -282,7 +282,9 @@ impl<'e> Session<'e> {
         }
         let mut last = None;
         while !self.is_done() {
-            let report = self.run_epoch(observer)?;
+            let Some(report) = self.run_epoch(observer)? else {
+                return Err(self.stopped(folder)?);
+            };
             if let Some(folder) = folder {
                 folder.add_metrics(&epoch_line(&report))?;
                 folder.add_checkpoint(&self.checkpoint()?)?;
@@ -309,6 +311,24 @@ impl<'e> Session<'e> {
         }
     }
 
+    /// Writes what a stopped run needs to go on, and gives the words for it.
+    fn stopped(&self, folder: Option<&RunFolder>) -> Result<Error> {
+        let what = format!(
+            "stopped after step {} of {}",
+            self.step,
+            self.planned_steps()
+        );
+        let Some(folder) = folder else {
+            return Ok(Error::Stopped(what));
+        };
+        folder.add_checkpoint(&self.checkpoint()?)?;
+        self.save_model(&folder.model_path())?;
+        let path = folder.path.display();
+        Ok(Error::Stopped(format!(
+            "{what}; go on by: wgrad train --resume {path}"
+        )))
+    }
+
     fn title(&self) -> String {
         let data = Path::new(&self.settings.data.source);
         let data = data.file_name().unwrap_or(data.as_os_str());
@@ -323,7 +343,8 @@ impl<'e> Session<'e> {
         }
     }
 
-    fn run_epoch(&mut self, observer: &mut dyn Observer) -> Result<EpochReport> {
+    /// Trains and evaluates; `None` if the observer stopped it before the epoch's steps were done.
+    fn run_epoch(&mut self, observer: &mut dyn Observer) -> Result<Option<EpochReport>> {
         let start = Instant::now();
         let mut train = self
             .train
@@ -331,7 +352,9 @@ impl<'e> Session<'e> {
             .ok_or_else(|| Error::Training("this session was made for evaluation".to_string()))?;
         let totals = self.train_steps(&mut train, observer, start);
         self.train = Some(train);
-        let totals = totals?;
+        let Some(totals) = totals? else {
+            return Ok(None);
+        };
         let seconds = start.elapsed().as_secs_f64();
         let epoch = self.epoch + 1;
         if self.step.is_multiple_of(self.steps_of_epoch()) {
@@ -343,7 +366,7 @@ impl<'e> Session<'e> {
         if !test.loss.is_finite() {
             return Err(self.diverged("test loss", epoch));
         }
-        Ok(EpochReport {
+        Ok(Some(EpochReport {
             epoch,
             epochs: self.planned_epochs(),
             train_loss: totals.mean_loss(),
@@ -351,7 +374,7 @@ impl<'e> Session<'e> {
             test,
             samples_per_s: count / seconds,
             seconds,
-        })
+        }))
     }
 
     fn train_steps(
@@ -359,7 +382,7 @@ impl<'e> Session<'e> {
         train: &mut Stage,
         observer: &mut dyn Observer,
         start: Instant,
-    ) -> Result<Totals> {
+    ) -> Result<Option<Totals>> {
         let Stage { runner, data, rows } = train;
         let (engine, samples, batch) = (self.engine, self.epoch_samples, self.settings.batch);
         let pass = match self.settings.shuffle {
@@ -382,7 +405,7 @@ impl<'e> Session<'e> {
         let mut asked: VecDeque<u64> = VecDeque::new();
         let mut done = first;
         let mut latest = Totals::default();
-        while done < steps {
+        while done < steps && !observer.stops() {
             let count = pace.steps().min(steps - done);
             rows.clear();
             for i in 0..count {
@@ -431,11 +454,14 @@ impl<'e> Session<'e> {
         if let (Some(ring), Engine::Gpu(gpu)) = (&mut self.metrics, engine) {
             while ring.take(gpu, true)?.is_some() {}
         }
+        if done < steps {
+            return Ok(None);
+        }
         let seen = samples.min(steps as usize * batch) - skipped;
         let latest = self.read_totals(seen as u64)?;
         self.check_loss(&latest)?;
         observer.step(&self.step_report(&latest, first..steps, steps, start));
-        Ok(latest)
+        Ok(Some(latest))
     }
 
     /// Steps of a whole epoch.

@@ -135,6 +135,13 @@ pub fn load<'p>(
                 .chunks_exact(4)
                 .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
                 .collect();
+            if let Some(wrong) = values.iter().find(|value| !value.is_finite()) {
+                return Err(Error::Config(format!(
+                    "{}: {} holds {wrong}, which no model computes with; take weights of a training that went well",
+                    path.display(),
+                    p.name
+                )));
+            }
             Ok(p.from_file(&values))
         })
         .collect()

@@ -104,6 +104,27 @@ fn image_folder(sandbox: &Sandbox, name: &str) {
 }
 
 #[test]
+fn one_class_alone_is_not_trained_on() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("whole/pictures");
+    std::fs::create_dir_all(&folder).unwrap();
+    for i in 0..20 {
+        let picture = image::GrayImage::from_pixel(8, 8, image::Luma([i * 10]));
+        picture.save(folder.join(format!("{i}.png"))).unwrap();
+    }
+    sandbox
+        .wgrad("train tiny.toml --data whole --batch 4 --device cpu --out run")
+        .fails(
+            1,
+            &[
+                "whole has one class only, pictures",
+                "folders are the classes",
+            ],
+        );
+    sandbox.holds_no_run();
+}
+
+#[test]
 fn a_folder_of_images_is_shown_trained_and_measured() {
     let sandbox = Sandbox::new();
     image_folder(&sandbox, "pictures");

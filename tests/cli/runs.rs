@@ -1,7 +1,7 @@
 //! Folders of runs: where they go, what they are resumed from, what a failure leaves of them.
 
 use super::sandbox::{Sandbox, names};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 #[test]
 fn a_run_is_not_written_over_another() {
@@ -10,6 +10,55 @@ fn a_run_is_not_written_over_another() {
         .trained()
         .train("")
         .fails(2, &["run holds a run already", "--resume run"]);
+}
+
+/// On the system's Ctrl-C.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_goes_on_from_where_it_was() {
+    let sandbox = Sandbox::new();
+    let args = "train tiny.toml --data good --batch 8 --device cpu --steps 100000000 --out run";
+    let mut command = sandbox.command(args);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Written when the run begins.
+    while !sandbox.path("run/variants.toml").exists() && !sandbox.path("run/run.toml").exists() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the run ended by itself"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let mut kill = Command::new("kill");
+    let sent = kill.args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(
+        told.contains("go on by: wgrad train --resume run"),
+        "{told}"
+    );
+    let (_, rest) = told.split_once("stopped after step ").unwrap();
+    let step: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    let more = format!("train --resume run --steps {}", step + 2);
+    sandbox.wgrad(&more).succeeds();
+    sandbox.wgrad("eval run").succeeds();
+}
+
+#[test]
+fn a_folder_in_which_a_run_only_began_is_free() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("run")).unwrap();
+    // Settings alone may be the user's own.
+    sandbox.write("run/run.toml", "batch = 8\n");
+    sandbox.train("").fails(2, &["run holds a run already"]);
+    sandbox.write("run/variants.toml", "");
+    sandbox.train("").succeeds();
 }
 
 #[test]

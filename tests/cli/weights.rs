@@ -30,6 +30,14 @@ fn weights_that_fit_are_started_from() {
 }
 
 #[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let mut bytes = safetensors(&FITTING);
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    refused(&bytes, &["holds NaN"]);
+}
+
+#[test]
 fn bytes_that_are_no_weights_are_refused() {
     let whole = safetensors(&FITTING);
     refused(&whole[..whole.len() / 2], &["no usable safetensors file"]);

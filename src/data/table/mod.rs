@@ -203,8 +203,10 @@ pub(super) fn load(
     let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
     let of_each = drawn.parts(&labels, settings, seed)?;
     let learned = |index: &usize| of_each[*index] == Part::Train;
+    let mut notes = Vec::new();
     if !known {
         settings.columns = learn(&table, settings, &name, learned, &files.train)?;
+        notes = nearly_numbers(&table, settings);
     }
     let target = match kind {
         TargetKind::Class => Target::Classes(all_classes),
@@ -263,7 +265,9 @@ pub(super) fn load(
     };
     let mut dataset = Dataset::of_parts(path, parts, classes);
     dataset.name = set_name(path);
-    dataset.notes.extend(told(&unknown));
+    dataset
+        .notes
+        .extend(notes.into_iter().chain(told(&unknown)));
     Ok(dataset)
 }
 
@@ -516,6 +520,42 @@ fn learn(
         return Err(DataError::unusable(path, "has no column to predict from"));
     }
     Ok(columns)
+}
+
+/// Tells of columns that are taken for categories although nearly all of their cells are numbers.
+fn nearly_numbers(table: &Table, settings: &DataSettings) -> Vec<String> {
+    /// Of so many cells one is a slip.
+    const CELLS: usize = 10;
+    let asked = |column: &&Column| !settings.categories.contains(&column.name);
+    let told = |column: &Column| {
+        if let ColumnKind::Number { .. } = column.kind {
+            return None;
+        }
+        let place = table.names.iter().position(|name| *name == column.name)?;
+        let cells = table.rows.iter().filter_map(|(line, row)| {
+            let cell = value(row.get(place).unwrap_or_default())?;
+            Some((*line, cell))
+        });
+        let (all, texts) = (
+            cells.clone().count(),
+            cells.filter(|(_, cell)| !is_number(cell)),
+        );
+        let (line, text) = texts.clone().next()?;
+        let count = texts.count();
+        (count * CELLS <= all).then(|| {
+            format!(
+                "column {} is taken for categories, because of \"{text}\" at line {line}: of its {all} cells {} are numbers",
+                column.name,
+                all - count
+            )
+        })
+    };
+    settings
+        .columns
+        .iter()
+        .filter(asked)
+        .filter_map(told)
+        .collect()
 }
 
 #[cfg(test)]

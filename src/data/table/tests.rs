@@ -253,3 +253,22 @@ fn a_validation_part_is_drawn_and_nothing_is_learned_of_it() {
         set.notes
     );
 }
+
+#[test]
+fn a_slip_in_a_column_of_numbers_is_told() {
+    let row = |n: usize| format!("{n},{}\n", ["no", "yes"][n % 2]);
+    let rows: String = (0..30).map(row).collect();
+    let text = format!("age,label\n{}", rows.replace("\n7,", "\noops,"));
+    let told = |text: &str| {
+        let mut settings = DataSettings::default();
+        loaded(&[("train.csv", text)], &mut settings).unwrap().notes
+    };
+    let slip = |notes: &[String]| {
+        let slips = notes
+            .iter()
+            .filter(|note| note.contains("\"oops\" at line 9: of its 30 cells 29"));
+        slips.count()
+    };
+    assert_eq!(slip(&told(&text)), 1, "{:?}", told(&text));
+    assert_eq!(slip(&told(&text.replace("oops", "7"))), 0);
+}

@@ -396,7 +396,7 @@ mod tests {
         assert!(tokens[3 * bad] != PADDING);
         let told = in_folder(
             "all.csv",
-            "label,text\n1,good\n0,\n",
+            "label,text\n1,good\n0,\n1,good\n0,bad\n",
             &mut DataSettings::default(),
         )
         .unwrap_err();
