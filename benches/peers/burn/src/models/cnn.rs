@@ -1,7 +1,6 @@
-//! The CNN of `wgrad train`, of burn's modules.
+//! The CNN of `wgrad train`.
 
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
@@ -28,15 +27,11 @@ impl Cnn {
         }
     }
 
-    /// Mean cross-entropy of `images` `[N, 1, 28, 28]` against `labels` `[N]`.
-    pub fn loss(&self, images: Tensor<4>, labels: Tensor<1, Int>) -> Tensor<1> {
-        let device = images.device();
+    /// Of `images` `[N, 1, 28, 28]`.
+    pub fn logits(&self, images: Tensor<4>) -> Tensor<2> {
         let x = self.pool.forward(relu(self.conv1.forward(images)));
         let x = self.pool.forward(relu(self.conv2.forward(x)));
         let x = relu(self.dense1.forward(x.flatten::<2>(1, 3)));
-        let logits = self.dense2.forward(x);
-        CrossEntropyLossConfig::new()
-            .init(&device)
-            .forward(logits, labels)
+        self.dense2.forward(x)
     }
 }
