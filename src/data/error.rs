@@ -7,8 +7,8 @@ use std::path::PathBuf;
 pub enum DataError {
     /// The folder is not there, or is not a folder.
     #[error(
-        "no data at {}: give a file or a folder with IDX files, CIFAR-10 batches or images in a folder a class, or `digits` \
-         for the built-in ones",
+        "no data at {}: give a .csv, .npz or .txt file, a folder with IDX files, CIFAR-10 batches or images in a folder a class, or \
+         `digits` for the built-in ones",
         path.display()
     )]
     NoFolder {
@@ -19,7 +19,7 @@ pub enum DataError {
     /// Nothing in the source is known.
     #[error(
         "nothing in {} is known as data: it should hold IDX files (train-images-idx3-ubyte, …), CIFAR-10 batches \
-         (data_batch_1.bin, …), one .npz or .csv file, train.csv and test.csv, or a folder of images for each class; say `format` if it does",
+         (data_batch_1.bin, …), one .npz, .csv or .txt file, train.csv and test.csv, or a folder of images for each class; say `format` if it does",
         path.display()
     )]
     UnknownFormat {

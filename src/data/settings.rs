@@ -268,10 +268,15 @@ impl DataSettings {
         self.mean.get_or_insert(mean);
         for (name, values) in [("data.mean", &self.mean), ("data.std", &self.std)] {
             let values = values.as_deref().unwrap_or_default();
-            if values.len() != channels || values.iter().any(|v| !v.is_finite()) {
+            if values.len() != channels {
                 return Err(Error::Config(format!(
-                    "{name} must be a list of finite numbers, one for each channel: {channels}"
+                    "{name} has {} numbers, one for each channel that the run takes, and the images of {} have {channels}",
+                    values.len(),
+                    dataset.name
                 )));
+            }
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(Error::Config(format!("{name} must be finite numbers")));
             }
         }
         if self.std.iter().flatten().any(|&s| s <= 0.0) {

@@ -126,13 +126,14 @@ fn scalar<'g>(builder: &'g Builder, name: &str) -> Var<'g> {
 
 /// Checks one setting.
 fn require(holds: bool, name: &str, range: &str, value: f64) -> Result<()> {
-    if holds && value.is_finite() {
-        Ok(())
-    } else {
-        Err(Error::Config(format!(
-            "[optimizer] {name} must be {range}, not {value:?}"
-        )))
-    }
+    let range = match value.is_finite() {
+        true if holds => return Ok(()),
+        true => range,
+        false => "a finite number",
+    };
+    Err(Error::Config(format!(
+        "[optimizer] {name} must be {range}, not {value:?}"
+    )))
 }
 
 #[cfg(test)]
