@@ -162,6 +162,7 @@ pub fn load(settings: &mut DataSettings, seed: u64) -> Result<Dataset<Samples>> 
         let parts = split_off(parts, settings, seed)?;
         Ok(Dataset {
             name: dataset.name,
+            notes: dataset.notes,
             ..Dataset::of_parts(path, parts, dataset.classes)
         })
     };

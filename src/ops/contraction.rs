@@ -58,7 +58,7 @@ pub(super) enum Segments {
     },
     /// The op names segments, of which some matrices take only some: `count` at most, each of `length` k, and over the whole
     /// batch so many.
-    Some {
+    Partial {
         count: usize,
         length: usize,
         in_batch: usize,
@@ -72,7 +72,7 @@ impl Segments {
     fn terms(self, batches: usize) -> usize {
         match self {
             Segments::Fixed { k, .. } | Segments::Free { k } => k * batches,
-            Segments::Some {
+            Segments::Partial {
                 length, in_batch, ..
             } => length * in_batch,
         }
@@ -84,7 +84,7 @@ impl Segments {
             Segments::Fixed { count, length, k } => {
                 !length.is_multiple_of(step) || k != count * length
             }
-            Segments::Some { length, .. } => !length.is_multiple_of(step),
+            Segments::Partial { length, .. } => !length.is_multiple_of(step),
             Segments::Free { k } => !k.is_multiple_of(step) || !segment_len.is_multiple_of(step),
         }
     }
@@ -301,7 +301,7 @@ fn tiling(variant: &Variant, c: &Contraction) -> Tiling {
     let swap = variant.swaps(c.m, c.n);
     let short_segments = match c.segments {
         Segments::Fixed { count, length, .. } => count > 1 && length <= 16,
-        Segments::Some { .. } | Segments::Free { .. } => false,
+        Segments::Partial { .. } | Segments::Free { .. } => false,
     };
     let high = if swap { c.n } else { c.m };
     // Half of a square tile's rows where the matrix has no more.
@@ -326,7 +326,7 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
     const FEWEST_STEPS: usize = 16;
     let busy: usize = if target.software { 16 } else { 512 };
     let (steps, most) = match c.segments {
-        Segments::Fixed { count, length, .. } | Segments::Some { count, length, .. } => {
+        Segments::Fixed { count, length, .. } | Segments::Partial { count, length, .. } => {
             let each = length.div_ceil(4) + 1;
             (count * each, count)
         }
@@ -374,7 +374,7 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     let tiles = row_tiles * column_tiles * c.batches;
     let splits = splits(cx.target(), &c, tiles);
     let (segments, segment_len) = match c.segments {
-        Segments::Fixed { count, length, .. } | Segments::Some { count, length, .. } => {
+        Segments::Fixed { count, length, .. } | Segments::Partial { count, length, .. } => {
             (count, length)
         }
         Segments::Free { k } => {

@@ -39,7 +39,7 @@ impl Phases {
         if self.count() == 1 {
             return Segments::Fixed { count: all, length, k: all * length };
         }
-        Segments::Some { count: self.taps[0] * self.taps[1], length, in_batch: all * groups }
+        Segments::Partial { count: self.taps[0] * self.taps[1], length, in_batch: all * groups }
     }
 
     pub fn params(&self) -> [(&'static str, Scalar); 5] {
