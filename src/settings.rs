@@ -209,6 +209,7 @@ impl Settings {
             mean: None,
             std: None,
             classes: Vec::new(),
+            class_cells: Vec::new(),
             scale: None,
             columns: Vec::new(),
             tokenizer: None,

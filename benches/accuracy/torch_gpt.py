@@ -17,7 +17,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 WIDTH, HEADS, BLOCKS, CONTEXT, BATCH = 128, 4, 4, 64, 12
-WARMUP, RATE, LAST_RATE = 100, 1e-3, 1e-4
+WARMUP, RATE, LAST_RATE = 100, 4e-3, 4e-4
 
 
 class Norm(nn.Module):

@@ -287,6 +287,7 @@ fn augmented(settings: &Settings, set: &ImageSet, columns: usize) -> anyhow::Res
         .into());
     }
     settings.augment.check()?;
+    settings.augment.check_size(set.height, set.width)?;
     let scale = [&settings.data.mean, &settings.data.std].map(|x| x.as_deref().unwrap_or_default());
     let mut shown = ImageSet {
         images: Vec::new(),

@@ -10,6 +10,7 @@ mod interrupt;
 mod models;
 mod naive;
 mod plan;
+mod planned;
 mod predict;
 mod progress;
 mod train;
@@ -23,10 +24,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use wgrad::gpu::AdapterChoice;
-use wgrad::graph::Graph;
-use wgrad::nn::{ModelSpec, Network};
+use wgrad::nn::ModelSpec;
 use wgrad::settings::{Device, Settings};
-use wgrad::train::{DataShape, evaluation_graph, training_graph};
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
 #[derive(Parser)]
@@ -174,26 +173,4 @@ fn settings_of(what: &str) -> wgrad::Result<Settings> {
         model: ModelSpec::preset(what)?,
         ..Settings::default()
     })
-}
-
-/// A step of what `settings` say, training or evaluation, without the data that it would read, on a device that binds up to
-/// `most_bytes` at once.
-fn graph_of(settings: &Settings, training: bool, most_bytes: u64) -> wgrad::Result<Graph> {
-    let network = Network::new(settings.model.clone())?;
-    let channels = network.spec.input.channels();
-    let mut settings = settings.clone();
-    settings.data.mean.get_or_insert(vec![0.0; channels]);
-    settings.data.std.get_or_insert(vec![1.0; channels]);
-    let set = if training { "train" } else { "test" };
-    // A set that does not fit is streamed, with room for one batch.
-    let sample_bytes: usize = network.spec.input.sample().iter().product();
-    let all = settings.data.train.max(settings.batch);
-    let fits = (all as u64).saturating_mul(sample_bytes as u64) <= most_bytes;
-    let samples = if fits { all } else { settings.batch };
-    let shape = DataShape::of_model(set, samples, settings.batch, &network);
-    if training {
-        training_graph(&network, &settings, &shape)
-    } else {
-        evaluation_graph(&network, &settings, &shape)
-    }
 }

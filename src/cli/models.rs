@@ -1,6 +1,7 @@
 //! `wgrad models`
 
-use super::{print_line, settings_of};
+use super::planned::{DataArg, planned};
+use super::print_line;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum What {
         /// Settings file, model file, or the name of a built-in model
         #[arg(value_name = "run.toml|MODEL")]
         model: String,
+        #[command(flatten)]
+        data: DataArg,
         /// File to write
         #[arg(long)]
         out: PathBuf,
@@ -56,10 +59,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(What::Show { name, json }) => show(&name, json)?,
         Some(What::Init {
             model,
+            data,
             out,
             seed,
             json,
-        }) => init(&model, out, seed, json)?,
+        }) => init(&planned(&model, &data, Some(1))?.settings, out, seed, json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -158,10 +162,9 @@ fn show(name: &str, json: bool) -> anyhow::Result<()> {
     print_line(json!({ "name": name, "file": text, "layers": layers }))
 }
 
-fn init(model: &str, out: PathBuf, seed: Option<u64>, json: bool) -> anyhow::Result<()> {
-    let settings = settings_of(model)?;
+fn init(settings: &Settings, out: PathBuf, seed: Option<u64>, json: bool) -> anyhow::Result<()> {
     let seed = seed.unwrap_or(settings.seed);
-    let network = Network::new(settings.model)?;
+    let network = Network::new(settings.model.clone())?;
     if out.exists() {
         return Err(Error::Config(format!(
             "{} exists already; name another file",

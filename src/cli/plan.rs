@@ -1,6 +1,7 @@
 //! `wgrad plan`
 
-use super::{graph_of, print_line, settings_of};
+use super::planned::{DataArg, planned};
+use super::print_line;
 use clap::ValueEnum;
 use serde_json::json;
 use std::process::ExitCode;
@@ -12,6 +13,8 @@ pub(super) struct Args {
     /// Settings file, model file, or the name of a built-in model
     #[arg(value_name = "run.toml|MODEL", default_value = "mnist-cnn")]
     run: String,
+    #[command(flatten)]
+    data: DataArg,
     /// Samples in a step
     #[arg(long)]
     batch: Option<usize>,
@@ -35,19 +38,17 @@ enum PlanTarget {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut settings = settings_of(&args.run)?;
-    settings.batch = args.batch.unwrap_or(settings.batch);
-    settings.check()?;
+    let planned = planned(&args.run, &args.data, args.batch)?;
     let target = match args.target {
         PlanTarget::Portable => Target::portable(),
         PlanTarget::Lavapipe => Target::lavapipe(),
     };
-    let graph = graph_of(&settings, !args.eval, target.max_binding_bytes)?;
+    let graph = planned.graph(!args.eval, target.max_binding_bytes)?;
     let plan = Plan::new(&graph, &target)?;
     if args.json {
         print_line(json!({
-            "model": settings.model.name,
-            "batch": settings.batch,
+            "model": planned.settings.model.name,
+            "batch": planned.settings.batch,
             "nodes": graph.nodes.len(),
             "launches": plan.launches().count(),
             "slots": plan.slots.len(),

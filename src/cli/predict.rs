@@ -1,44 +1,41 @@
 //! `wgrad predict`
 
+mod inputs;
+
 use super::{DeviceArgs, RunArg, note, print_line};
-use anyhow::{Context as _, anyhow};
+use inputs::{Inputs, Item};
 use serde_json::json;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Error;
-use wgrad::data::{
-    Format, ImageSet, PictureShape, Samples, Scale, read_last_window, read_picture, read_rows,
-    read_texts, target_scales,
-};
+use wgrad::data::{Format, Scale, target_scales};
 use wgrad::nn::Network;
-use wgrad::settings::{DataSettings, Settings};
+use wgrad::settings::DataSettings;
 use wgrad::train::{RunFolder, Session, open_engine};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others), or for a run that learned from a table or a series one CSV file, or from texts text files, `-` for one text a line of standard input
+    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others) or folders of them; for a run that learned from a table or a series one CSV file; from texts text files, CSV files with a text in each row, or `-` for one text a line of standard input
     #[arg(value_name = "FILE", required_unless_present = "text")]
     files: Vec<PathBuf>,
     /// A text to classify; may be given several times
     #[arg(long, value_name = "TEXT", conflicts_with = "files")]
     text: Vec<String>,
-    /// Classes to show for each image or row
-    #[arg(long, default_value_t = 3)]
-    top: usize,
+    /// Classes to show for each image, row or text
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
     /// Invert brightness first: for dark strokes on light paper
     #[arg(long)]
     invert: bool,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one JSON line an image or row and nothing else
+    /// Print one JSON line an image, row or text and nothing else
     #[arg(long)]
     json: bool,
 }
-
-/// What stands for standard input in place of a file.
-const STDIN: &str = "-";
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, mut settings) = RunFolder::open(&args.run.run)?;
@@ -59,130 +56,54 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Err(Error::Config(told.to_string()).into());
     }
     let series = settings.data.format == Some(Format::Series);
-    let (names, set) = match (series, settings.data.columns.is_empty()) {
-        (true, _) => window(&args, &settings)?,
-        (false, false) => rows(&args, &settings)?,
-        _ if learned_texts => texts(&args, &settings)?,
-        _ => pictures(&args, &network, &settings)?,
+    let Inputs { items, set } = match (series, settings.data.columns.is_empty()) {
+        (true, _) => inputs::window(&args, &settings)?,
+        (false, false) => inputs::rows(&args, &settings)?,
+        _ if learned_texts => inputs::texts(&args, &settings)?,
+        _ => inputs::pictures(&args, &network, &settings)?,
     };
     let data = settings.data.clone();
-    let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
-    if let Some(told) = told {
-        note(told);
-    }
-    let mut session = Session::evaluation(&engine, settings, network, set)?;
     let mut outputs: Vec<Vec<f32>> = Vec::new();
-    session.evaluate_with(|logits, valid| {
-        let length = logits.shape.last();
-        outputs.extend(
-            logits
-                .reals()
-                .chunks(length)
-                .take(valid)
-                .map(<[f32]>::to_vec),
-        );
-        Ok(())
-    })?;
-    for (name, outputs) in names.iter().zip(&outputs) {
-        match data.scale {
-            _ if series => tell_rows(&args, name, outputs, &data)?,
-            Some(scale) => tell_number(&args, name, outputs, scale)?,
-            None => tell_classes(&args, name, &softmax(outputs), &data.classes)?,
+    if !set.is_empty() {
+        let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
+        if let Some(told) = told {
+            note(told);
         }
+        let mut session = Session::evaluation(&engine, settings, network, set)?;
+        session.evaluate_with(|logits, valid| {
+            let rows = logits.reals().chunks(logits.shape.last());
+            outputs.extend(rows.take(valid).map(<[f32]>::to_vec));
+            Ok(())
+        })?;
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The image files, as the model takes them.
-fn pictures(
-    args: &Args,
-    network: &Network,
-    settings: &Settings,
-) -> anyhow::Result<(Vec<String>, Samples)> {
-    let Some([height, width, channels]) = network.spec.input.image() else {
-        return Err(
-            Error::Config(format!("model {} does not take images", network.spec.name)).into(),
-        );
-    };
-    if channels != 1 && channels != 3 {
-        return Err(Error::Config(format!(
-            "the model takes images of {channels} channels; image files give 1 or 3"
-        ))
-        .into());
-    }
-    let shape = PictureShape {
-        height,
-        width,
-        channels,
-        fit: settings.data.fit,
-    };
-    let mut images = Vec::with_capacity(args.files.len() * height * width * channels);
-    for path in &args.files {
-        let picture = read_picture(path, shape);
-        images.extend(
-            picture.map_err(|e| anyhow!("cannot read {} as an image: {e}", path.display()))?,
-        );
-    }
-    if args.invert {
-        images.iter_mut().for_each(|byte| *byte = 255 - *byte);
-    }
-    let set = ImageSet {
-        images,
-        labels: vec![0; args.files.len()],
-        height,
-        width,
-        channels,
-    };
-    let names = args.files.iter().map(|path| path.display().to_string());
-    Ok((names.collect(), set.into()))
-}
-
-/// The rows of a table, with the columns that the run learned.
-fn rows(args: &Args, settings: &Settings) -> anyhow::Result<(Vec<String>, Samples)> {
-    let [path] = &args.files[..] else {
-        return Err(Error::Config("this run reads tables: name one CSV file".to_string()).into());
-    };
-    let (set, notes) = read_rows(path, &settings.data).map_err(Error::from)?;
-    notes.iter().for_each(note);
-    let names = (1..=set.starts.len()).map(|row| format!("{} row {row}", path.display()));
-    Ok((names.collect(), set.into()))
-}
-
-/// The last rows of a series.
-fn window(args: &Args, settings: &Settings) -> anyhow::Result<(Vec<String>, Samples)> {
-    let [path] = &args.files[..] else {
-        return Err(Error::Config("this run reads series: name one CSV file".to_string()).into());
-    };
-    let set = read_last_window(path, &settings.data).map_err(Error::from)?;
-    Ok((vec![path.display().to_string()], set.into()))
-}
-
-/// Texts as they were given, files of one text each, or the lines of standard input.
-fn texts(args: &Args, settings: &Settings) -> anyhow::Result<(Vec<String>, Samples)> {
-    let given = args.text.iter().zip(1..);
-    let mut texts: Vec<(String, String)> = given
-        .map(|(text, n)| (format!("text {n}"), text.clone()))
-        .collect();
-    let mut names = args.text.clone();
-    for path in &args.files {
-        if path.as_os_str() == STDIN {
-            for (line, n) in std::io::stdin().lines().zip(1..) {
-                let line = line.context("cannot read standard input")?;
-                names.push(line.clone());
-                texts.push((format!("line {n} of standard input"), line));
+    let mut outputs = outputs.iter();
+    let mut failed = false;
+    for item in &items {
+        let name = &item.name;
+        if let Some(why) = &item.trouble {
+            failed = true;
+            tell_trouble(&args, item, why)?;
+        } else if let Some(outputs) = outputs.next() {
+            match data.scale {
+                _ if series => tell_rows(&args, name, outputs, &data)?,
+                Some(scale) => tell_number(&args, name, outputs, scale)?,
+                None => tell_classes(&args, item, &softmax(outputs), &data.classes)?,
             }
-            continue;
         }
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        names.push(path.display().to_string());
-        texts.push((path.display().to_string(), text));
     }
-    if texts.is_empty() {
-        return Err(Error::Config("standard input has no line to classify".to_string()).into());
+    Ok(match failed {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+/// Tells of what can't be predicted; the others are.
+fn tell_trouble(args: &Args, item: &Item, why: &str) -> anyhow::Result<()> {
+    let _ = writeln!(std::io::stderr(), "error: {why}");
+    match args.json {
+        true => print_line(json!({item.key: item.name, "error": why})),
+        false => Ok(()),
     }
-    let (set, notes) = read_texts(&texts, &settings.data).map_err(Error::from)?;
-    notes.iter().for_each(note);
-    Ok((names, set.into()))
 }
 
 /// A line for each row that is predicted, in the units of the columns.
@@ -219,13 +140,13 @@ fn tell_number(args: &Args, name: &str, outputs: &[f32], scale: Scale) -> anyhow
 
 fn tell_classes(
     args: &Args,
-    name: &str,
+    item: &Item,
     probabilities: &[f64],
     classes: &[String],
 ) -> anyhow::Result<()> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-    order.truncate(args.top.max(1));
+    order.truncate(args.top.into());
     let class = |index: usize| {
         classes
             .get(index)
@@ -237,17 +158,13 @@ fn tell_classes(
             .iter()
             .map(|&index| json!({"class": class(index), "probability": probabilities[index]}))
             .collect();
-        // A text that was given as such is its own name.
-        let is_file =
-            args.text.is_empty() && args.files.iter().all(|path| path.as_os_str() != STDIN);
-        let key = if is_file { "file" } else { "text" };
-        return print_line(json!({key: name, "top": top}));
+        return print_line(json!({item.key: item.name, "top": top}));
     }
     let top: Vec<String> = order
         .iter()
         .map(|&index| format!("{} {:.1}%", class(index), 100.0 * probabilities[index]))
         .collect();
-    print_line(format_args!("{name}: {}", top.join(", ")))
+    print_line(format_args!("{}: {}", item.name, top.join(", ")))
 }
 
 fn softmax(logits: &[f32]) -> Vec<f64> {

@@ -1,7 +1,8 @@
 //! How a training run is told: a progress bar on a terminal, plain lines elsewhere, JSON lines when asked.
 
-use super::{interrupt, print_line};
+use super::{interrupt, note, print_line};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use wgrad::Result;
@@ -20,10 +21,7 @@ impl Progress {
         let bar = (!json && std::io::stderr().is_terminal()).then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
-            let template = "{prefix} [{bar:28}] {pos}/{len}  {msg}";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("=> "));
-            }
+            set_style(&bar, "{msg}");
             bar
         });
         Progress {
@@ -54,6 +52,21 @@ impl Progress {
         }
     }
 
+    /// Says what keeps the first step waiting, until it is done.
+    pub(super) fn prepare(&self) {
+        if let Some(bar) = &self.bar {
+            bar.set_message("preparing the first step");
+        }
+    }
+
+    /// A note beside the bar.
+    pub(super) fn note(&self, text: impl Display) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| note(text)),
+            None => note(text),
+        }
+    }
+
     /// Removes the bar.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
@@ -69,7 +82,12 @@ impl Observer for Progress {
 
     fn step(&mut self, r: &StepReport) {
         const EVERY: Duration = Duration::from_secs(10);
-        self.first_step.get_or_insert_with(Instant::now);
+        if self.first_step.is_none() {
+            self.first_step = Some(Instant::now());
+            if let Some(bar) = &self.bar {
+                set_style(bar, "{prefix} [{bar:28}] {pos}/{len}  {msg}");
+            }
+        }
         let text = || {
             format!(
                 "loss {:.4}  {} {}  {:.0} samples/s  {} left",
@@ -121,6 +139,12 @@ impl Observer for Progress {
             short(Duration::from_secs_f64(r.seconds))
         ));
         Ok(())
+    }
+}
+
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
     }
 }
 

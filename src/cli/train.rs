@@ -201,6 +201,7 @@ fn train(
         dataset.test.len(),
         engine.name()
     ));
+    progress.prepare();
     let mut wanted = settings.clone();
     // What the checkpoint holds takes the place of the weights that the run once started from.
     wanted.init = settings.init.clone().filter(|_| resumed.is_none());
@@ -211,7 +212,7 @@ fn train(
             session.restore(checkpoint)?;
             folder.forget_after(epoch)?;
             if session.is_done() {
-                note(format_args!(
+                progress.note(format_args!(
                     "nothing is left to do in {}: the epochs or steps asked for are done; ask for more with --epochs or --steps",
                     folder.path.display()
                 ));

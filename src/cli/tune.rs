@@ -1,6 +1,7 @@
 //! `wgrad tune`
 
-use super::{DeviceArgs, graph_of, note, print_line, settings_of};
+use super::planned::{DataArg, planned};
+use super::{DeviceArgs, note, print_line};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,16 +15,18 @@ pub(super) struct Args {
     /// Settings file, model file, or the name of a built-in model
     #[arg(value_name = "run.toml|MODEL", default_value = "mnist-cnn")]
     run: String,
+    #[command(flatten)]
+    data: DataArg,
     /// Samples in a step: kernels are chosen by shape
     #[arg(long, allow_negative_numbers = true)]
     batch: Option<usize>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print what was chosen so far, for every adapter, and stop
-    #[arg(long, conflicts_with_all = ["run", "batch", "device", "adapter", "clear"])]
+    #[arg(long, conflicts_with_all = ["run", "data", "batch", "device", "adapter", "clear"])]
     show: bool,
     /// Forget what was chosen so far, for every adapter, and stop
-    #[arg(long, conflicts_with_all = ["run", "batch", "device", "adapter"])]
+    #[arg(long, conflicts_with_all = ["run", "data", "batch", "device", "adapter"])]
     clear: bool,
     /// Print JSON lines and nothing else
     #[arg(long)]
@@ -47,9 +50,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut settings = settings_of(&args.run)?;
-    settings.batch = args.batch.unwrap_or(settings.batch);
-    args.device.clone().apply(&mut settings);
+    let mut planned = planned(&args.run, &args.data, args.batch)?;
+    let settings = &mut planned.settings;
+    args.device.clone().apply(settings);
     settings.check()?;
     if settings.device == Device::Cpu {
         return Err(Error::Config(
@@ -64,10 +67,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let gpu = Gpu::open(&choice.choice())?;
     // The last batch of a test set that is smaller than a batch has a shape of its own, and its defaults.
     let most = gpu.target.max_binding_bytes;
-    let graphs = [
-        graph_of(&settings, true, most)?,
-        graph_of(&settings, false, most)?,
-    ];
+    let graphs = [planned.graph(true, most)?, planned.graph(false, most)?];
     let made_for = MadeFor::adapter(&gpu.info);
     let mut choices = cache.load(&made_for).unwrap_or_else(|e| {
         note(format_args!("{e}; it is written anew"));
@@ -77,7 +77,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.json {
         print_line(format_args!(
             "{} with batches of {} on {} ({})",
-            settings.model.name, settings.batch, made_for.adapter, made_for.driver
+            planned.settings.model.name, planned.settings.batch, made_for.adapter, made_for.driver
         ))?;
     }
     let mut saved_ms = 0.0;

@@ -136,14 +136,23 @@ fn class_folders(dir: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, DataError> {
         .into_iter()
         .filter(|path| path.is_dir())
     {
-        let mut files = Vec::new();
-        add_images(&path, &mut files, 0)?;
+        let files = image_files(&path)?;
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
         folders.push((name.unwrap_or_default(), files));
     }
     Ok(folders)
+}
+
+/// The image files in `dir`, at any depth, sorted: those whose ending says so.
+///
+/// # Errors
+/// If a folder can't be read.
+pub fn image_files(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    add_images(dir, &mut files, 0)?;
+    Ok(files)
 }
 
 fn add_images(dir: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Result<(), DataError> {
@@ -187,17 +196,6 @@ fn read_part(
         };
         files.extend(images.into_iter().map(|path| (path, class as u32)));
     }
-    let length = shape.height * shape.width * shape.channels;
-    if files.len().saturating_mul(length) > MAX_PIXELS {
-        return Err(Error::Memory(format!(
-            "{} images of {} x {} are over {} GiB of pixels; make data.size smaller",
-            files.len(),
-            shape.height,
-            shape.width,
-            MAX_PIXELS >> 30
-        )));
-    }
-    let read = |(path, class): &(PathBuf, u32)| (read_picture(path, shape), *class);
     let mut set = ImageSet {
         images: Vec::new(),
         labels: Vec::new(),
@@ -206,21 +204,51 @@ fn read_part(
         channels: shape.channels,
     };
     let mut skipped = Vec::new();
-    // So many at a time that decoded pictures do not pile up beside the set.
-    for chunk in files.chunks(1024) {
-        let pictures: Vec<_> = chunk.par_iter().map(read).collect();
-        for ((picture, class), (path, _)) in pictures.into_iter().zip(chunk) {
-            match picture {
-                Ok(bytes) => {
-                    set.images.extend(bytes);
-                    set.labels.push(class);
-                }
-                Err(why) if skip_bad => skipped.push(format!("{}: {why}", path.display())),
-                Err(why) => return Err(unreadable(path, &why).into()),
+    let (paths, classes): (Vec<PathBuf>, Vec<u32>) = files.into_iter().unzip();
+    let mut classes = classes.into_iter();
+    read_pictures(&paths, shape, |path, picture| {
+        let class = classes.next();
+        match picture {
+            Ok(bytes) => {
+                set.images.extend(bytes);
+                set.labels.extend(class);
             }
+            Err(why) if skip_bad => skipped.push(format!("{}: {why}", path.display())),
+            Err(why) => return Err(unreadable(path, &why).into()),
+        }
+        Ok(())
+    })?;
+    Ok((set, skipped))
+}
+
+/// Reads pictures as [`read_picture`] does, in parallel, and hands each to `take`, in order.
+///
+/// # Errors
+/// If they are too many for any memory, or as `take` says.
+pub fn read_pictures(
+    files: &[PathBuf],
+    shape: PictureShape,
+    mut take: impl FnMut(&Path, Result<Vec<u8>, String>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let length = shape.height * shape.width * shape.channels;
+    if files.len().saturating_mul(length) > MAX_PIXELS {
+        return Err(Error::Memory(format!(
+            "{} images of {} x {} are over {} GiB of pixels; take fewer, or make data.size smaller",
+            files.len(),
+            shape.height,
+            shape.width,
+            MAX_PIXELS >> 30
+        )));
+    }
+    // So many at a time that decoded pictures do not pile up.
+    for chunk in files.chunks(1024) {
+        let read = |path: &PathBuf| read_picture(path, shape);
+        let pictures: Vec<_> = chunk.par_iter().map(read).collect();
+        for (path, picture) in chunk.iter().zip(pictures) {
+            take(path, picture)?;
         }
     }
-    Ok((set, skipped))
+    Ok(())
 }
 
 #[cfg(test)]

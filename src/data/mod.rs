@@ -24,6 +24,7 @@ mod text;
 pub use cifar::load_cifar_dir;
 pub use digits::digits;
 pub use error::DataError;
+pub use folder::{image_files, read_pictures};
 pub use idx::load_idx_dir;
 pub use load::{Format, detect, load};
 pub use naive::{NaiveForecast, naive_forecasts};
@@ -34,7 +35,9 @@ pub use series::{read_last_window, target_scales};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};
 pub use table::{Column, ColumnKind, Scale, TargetKind, read_rows};
-pub use text::{Decoder, Encoder, PADDING, TokenKind, Tokenizer, read_texts};
+pub use text::{
+    Decoder, Encoder, PADDING, ReadTexts, TokenKind, Tokenizer, read_text_rows, read_texts,
+};
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;

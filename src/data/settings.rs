@@ -112,6 +112,9 @@ pub struct DataSettings {
     /// Names of the classes, filled in when the run starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// Tables: what stands for each class in the column to predict, where that is not its name; filled in when the run starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_cells: Vec<String>,
     /// Whether batches are sent from the host one by one; only if the set does not fit on the device, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
@@ -159,6 +162,7 @@ impl Default for DataSettings {
             mean: None,
             std: None,
             classes: Vec::new(),
+            class_cells: Vec::new(),
             stream: None,
             scale: None,
             columns: Vec::new(),
@@ -200,6 +204,12 @@ impl DataSettings {
             return wrong(
                 "data.folds must be at least 2, and data.fold from 1 to that".to_string(),
             );
+        }
+        if self.folds.is_none() && self.fold != 1 {
+            return wrong(format!(
+                "data.fold is {}, but data.folds does not say of how many; set it too",
+                self.fold
+            ));
         }
         let (stride, season) = (self.stride.unwrap_or(1), self.season.unwrap_or(1));
         let counts = [self.context(), self.horizon, stride, season];

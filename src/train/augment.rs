@@ -67,22 +67,55 @@ impl AugmentSettings {
     /// # Errors
     /// Names the setting that is out of range.
     pub fn check(&self) -> Result<()> {
-        let shares = [self.brightness, self.contrast, self.saturation];
-        let possible = (0.0..=90.0).contains(&self.rotate)
-            && shares.iter().all(|share| (0.0..=10.0).contains(share))
-            && self.crop.max(self.cutout) <= 4096
-            && [self.mixup, self.cutmix]
-                .iter()
-                .all(|alpha| *alpha == 0.0 || (0.01..=10.0).contains(alpha))
-            && (self.mixup == 0.0 || self.cutmix == 0.0);
-        match possible {
-            true => Ok(()),
-            false => Err(Error::Config(
-                "augment: rotate is from 0 to 90 degrees, brightness, contrast and saturation from 0 to 10, crop and cutout up to \
-                 4096 pixels, and one of mixup and cutmix from 0.01 to 10"
-                    .to_string(),
-            )),
+        const MOST_PIXELS: usize = 4096;
+        let wrong = |what: String| Err(Error::Config(format!("augment.{what}")));
+        if !(0.0..=90.0).contains(&self.rotate) {
+            return wrong(format!(
+                "rotate is in degrees from 0 to 90, not {}",
+                self.rotate
+            ));
         }
+        let shares = [
+            ("brightness", self.brightness),
+            ("contrast", self.contrast),
+            ("saturation", self.saturation),
+        ];
+        for (name, share) in shares {
+            if !(0.0..=10.0).contains(&share) {
+                return wrong(format!("{name} is from 0 to 10, not {share}"));
+            }
+        }
+        for (name, pixels) in [("crop", self.crop), ("cutout", self.cutout)] {
+            if pixels > MOST_PIXELS {
+                return wrong(format!(
+                    "{name} is in pixels up to {MOST_PIXELS}, not {pixels}"
+                ));
+            }
+        }
+        for (name, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            if alpha != 0.0 && !(0.01..=10.0).contains(&alpha) {
+                return wrong(format!("{name} is 0 or from 0.01 to 10, not {alpha}"));
+            }
+        }
+        match self.mixup > 0.0 && self.cutmix > 0.0 {
+            true => wrong("mixup and augment.cutmix don't go together: leave one out".to_string()),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks that shifts and squares are smaller than pictures of `height` by `width`.
+    ///
+    /// # Errors
+    /// Names the setting that is not.
+    pub fn check_size(&self, height: usize, width: usize) -> Result<()> {
+        for (name, pixels) in [("crop", self.crop), ("cutout", self.cutout)] {
+            if pixels >= height.min(width) {
+                return Err(Error::Config(format!(
+                    "augment.{name} is {pixels} pixels, but the pictures are {height} x {width}: make it smaller"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn changes(&self) -> Vec<Change> {
@@ -339,9 +372,24 @@ mod tests {
 
     #[test]
     fn a_range_that_can_not_be_is_refused() {
-        for settings in ["rotate = 91.0", "contrast = -0.1", "crop = 5000"] {
-            let settings: AugmentSettings = toml::from_str(settings).unwrap();
-            assert!(settings.check().is_err());
+        for text in [
+            "rotate = 91.0",
+            "contrast = -0.1",
+            "crop = 5000",
+            "mixup = 0.001",
+            "cutmix = nan",
+            "mixup = 1.0\ncutmix = 1.0",
+        ] {
+            let settings: AugmentSettings = toml::from_str(text).unwrap();
+            let told = settings.check().unwrap_err().to_string();
+            let key = text.split(' ').next().unwrap();
+            assert!(told.contains(&format!("augment.{key}")), "{told}");
+        }
+        for (text, least) in [("crop = 8", 9), ("cutout = 12", 13)] {
+            let settings: AugmentSettings = toml::from_str(text).unwrap();
+            assert!(settings.check_size(least, least).is_ok());
+            let told = settings.check_size(99, least - 1).unwrap_err();
+            assert!(told.to_string().contains("pixels"), "{told}");
         }
         assert!(toml::from_str::<AugmentSettings>("mirror = true").is_err());
     }

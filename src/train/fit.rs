@@ -51,11 +51,15 @@ pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Setti
             dataset.train.noun()
         )));
     }
-    if !settings.augment.is_off() && dataset.train.images().is_none() {
-        return Err(Error::Config(format!(
-            "[augment] changes pictures, but the data are {}; leave it out",
-            dataset.train.noun()
-        )));
+    match dataset.train.images() {
+        Some(set) => settings.augment.check_size(set.height, set.width)?,
+        None if settings.augment.is_off() => {}
+        None => {
+            return Err(Error::Config(format!(
+                "[augment] changes pictures, but the data are {}; leave it out",
+                dataset.train.noun()
+            )));
+        }
     }
     if dataset.train.target_values().is_some() && settings.label_smoothing > 0.0 {
         return Err(Error::Config(
@@ -70,7 +74,7 @@ pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Setti
 ///
 /// # Errors
 /// If an epoch would have more steps than the set.
-pub(super) fn samples_of_epoch(set: &mut Samples, settings: &Settings) -> Result<usize> {
+pub fn samples_of_epoch(set: &mut Samples, settings: &Settings) -> Result<usize> {
     let Some(steps) = settings.steps_per_epoch else {
         return Ok(set.len());
     };

@@ -6,7 +6,6 @@ use super::source::{self, HostBatch, Pass, Stream};
 use crate::cpu::Tensor;
 use crate::data::Samples;
 use crate::error::Result;
-use crate::settings::Settings;
 use std::sync::Arc;
 
 /// A set as the device sees it.
@@ -63,19 +62,6 @@ impl Loaded {
     pub fn cursor(&self, at: usize) -> usize {
         if self.streamed { 0 } else { at }
     }
-}
-
-/// How a set lies on the device, and whether it is to be streamed: then there is room for one batch.
-pub(super) fn placed(
-    engine: &Engine,
-    settings: &Settings,
-    name: &'static str,
-    set: &Samples,
-    batch: usize,
-) -> (DataShape, bool) {
-    let fits = source::largest_tensor(set) <= engine.max_tensor_bytes();
-    let streamed = settings.data.stream.unwrap_or(!fits);
-    (source::shape_of(set, name, batch, streamed), streamed)
 }
 
 /// Puts a set on the device, or room for one batch of it if it is to be streamed.

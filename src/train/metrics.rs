@@ -59,9 +59,17 @@ impl Details {
         Some((0..matrix.len()).map(scores).collect())
     }
 
-    /// Mean of precision, recall and F1 over the classes.
+    /// Mean of precision, recall and F1 over the classes that a sample is of or was taken for, as scikit-learn has it.
     pub fn macro_scores(&self) -> Option<ClassScores> {
-        let scores = self.class_scores()?;
+        let matrix = self.confusion.as_ref()?;
+        let occurs = |class: usize| {
+            matrix[class].iter().any(|&n| n > 0) || matrix.iter().any(|row| row[class] > 0)
+        };
+        let scores = self.class_scores()?.into_iter().enumerate();
+        let scores: Vec<ClassScores> = scores
+            .filter(|&(class, _)| occurs(class))
+            .map(|(_, scores)| scores)
+            .collect();
         let mean = |of: fn(&ClassScores) -> f64| {
             scores.iter().map(of).sum::<f64>() / scores.len().max(1) as f64
         };
@@ -156,6 +164,9 @@ mod tests {
                 f1: 0.0
             }
         );
+        // The third class neither occurs nor is predicted, so it has no part in the means.
+        let means = details.macro_scores().unwrap();
+        assert!((means.recall - (0.75 + 4.0 / 6.0) / 2.0).abs() < 1e-12);
         assert_eq!(Details::default().macro_scores(), None);
     }
 

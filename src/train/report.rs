@@ -9,9 +9,11 @@ use std::fmt::Write as _;
 /// Width and height of a chart, and the margins left and below its curves, in CSS pixels.
 const WIDTH: f64 = 440.0;
 const HEIGHT: f64 = 240.0;
-const LEFT: f64 = 52.0;
+const LEFT: f64 = 64.0;
 const BOTTOM: f64 = 28.0;
 const TOP: f64 = 10.0;
+/// The most epochs that have a dot each: more would merge.
+const MOST_DOTS: usize = 50;
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en">
@@ -74,14 +76,14 @@ pub(super) fn html(
         part,
         epochs,
         ["train_loss", "test_loss"],
-        |v| format!("{v:.3}"),
+        loss_label,
     ));
     page.push_str(&chart(
         &capitalized(measure.name()),
         part,
         epochs,
         [&train, &test],
-        |v| measure.show(v),
+        |v, _| measure.show(v),
     ));
     page.push_str(confusion);
     page.push_str(&table(epochs, part, measure));
@@ -153,6 +155,21 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
+/// A loss beside its curve, told apart from those a `step` away.
+fn loss_label(loss: f64, step: f64) -> String {
+    // A step is a difference of ticks, which may fall short of 0.1 by a rounding error.
+    let place = |x: f64| (x.abs().log10() + 1e-6).floor() as i32;
+    let digits = -place(step);
+    if loss == 0.0 {
+        return "0".to_string();
+    }
+    if loss.abs() >= 1e5 || digits > 4 {
+        let digits = (place(loss) + digits).max(0) as usize;
+        return format!("{loss:.digits$e}");
+    }
+    format!("{loss:.*}", digits.max(0) as usize)
+}
+
 /// Three to six round values from `low` to `high`.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let least = (high - low) / 5.0;
@@ -172,7 +189,7 @@ fn chart(
     part: &str,
     epochs: &[Value],
     [train, test]: [&str; 2],
-    label: impl Fn(f64) -> String,
+    label: impl Fn(f64, f64) -> String,
 ) -> String {
     let values = |key: &str| -> Vec<f64> { epochs.iter().map(|line| number(line, key)).collect() };
     let (train, test) = (values(train), values(test));
@@ -198,7 +215,9 @@ fn chart(
         "<figure><figcaption>{name}: <b class=\"train\">training</b>, <b class=\"test\">{part}</b></figcaption>\n\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\">\n"
     );
-    for value in ticks(low, high) {
+    let ticks = ticks(low, high);
+    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).next();
+    for value in ticks {
         let at = y(value);
         let _ = writeln!(
             svg,
@@ -206,7 +225,7 @@ fn chart(
              <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT - 6.0,
             at + 4.0,
-            label(value)
+            label(value, step.unwrap_or(high - low))
         );
     }
     let every = epochs.len().div_ceil(8);
@@ -235,7 +254,8 @@ fn chart(
             "<polyline class=\"{class}\" points=\"{}\"/>",
             path.join(" ")
         );
-        for (x, y) in points {
+        let dots = points.iter().filter(|_| points.len() <= MOST_DOTS);
+        for (x, y) in dots {
             let _ = writeln!(
                 svg,
                 "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"
@@ -271,7 +291,7 @@ fn table(epochs: &[Value], part: &str, measure: Measure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Details, confusion, html, ticks};
+    use super::{Details, confusion, html, loss_label, ticks};
     use serde_json::json;
 
     #[test]
@@ -359,6 +379,17 @@ mod tests {
             ticks(0.0, 1000.0),
             &[0.0, 200.0, 400.0, 600.0, 800.0, 1000.0],
         );
+    }
+
+    #[test]
+    fn losses_of_any_size_are_short_and_told_apart() {
+        let told = |values: [f64; 2]| values.map(|v| loss_label(v, values[1] - values[0]));
+        assert_eq!(told([0.05, 0.1]), ["0.05", "0.10"]);
+        assert_eq!(told([0.0, 200.0]), ["0", "200"]);
+        assert_eq!(told([150.1, 150.2]), ["150.1", "150.2"]);
+        assert_eq!(told([1.01e6, 1.02e6]), ["1.01e6", "1.02e6"]);
+        assert_eq!(told([2e12, 4e12]), ["2e12", "4e12"]);
+        assert_eq!(told([0.000002, 0.000004]), ["2e-6", "4e-6"]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ mod evaluate;
 use super::augment::Mix;
 use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, samples_of_epoch, suggest_batch};
-use super::graphs::{Target, details, evaluation_graph, metrics, training_graph};
-use super::loaded::{Loaded, load, placed};
+use super::graphs::{DataShape, Target, details, evaluation_graph, metrics, training_graph};
+use super::loaded::{Loaded, load};
 use super::pace::Pace;
 use super::reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
 use super::run_folder::RunFolder;
@@ -80,7 +80,8 @@ impl<'e> Session<'e> {
         settings.loss.learn(&dataset.train, dataset.classes.len());
         check_fit(&network, &dataset, &settings)?;
         let (train, test) = (dataset.train, dataset.test);
-        let (shape, streamed) = placed(engine, &settings, "train", &train, settings.batch);
+        let (data, most) = (&settings.data, engine.max_tensor_bytes());
+        let (shape, streamed) = DataShape::of_samples("train", &train, data, settings.batch, most);
         let graph = training_graph(&network, &settings, &shape)
             .and_then(|graph| engine.check(&graph).map(|()| graph))
             .map_err(|e| suggest_batch(e, engine, &network, &settings, &shape))?;
@@ -127,7 +128,8 @@ impl<'e> Session<'e> {
         test: Samples,
     ) -> Result<Session<'e>> {
         let batch = settings.batch.min(test.len());
-        let (shape, streamed) = placed(engine, &settings, "test", &test, batch);
+        let (data, most) = (&settings.data, engine.max_tensor_bytes());
+        let (shape, streamed) = DataShape::of_samples("test", &test, data, batch, most);
         let graph = evaluation_graph(&network, &settings, &shape)?;
         engine.check(&graph)?;
         let mut memory = engine.memory();

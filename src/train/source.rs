@@ -2,7 +2,9 @@
 
 use super::graphs::{DataShape, Layout, Target};
 use crate::cpu::Tensor;
-use crate::data::{RowSet, Rows, Samples, Targets, random_starts, sequential, shuffled};
+use crate::data::{
+    DataSettings, RowSet, Rows, Samples, Targets, random_starts, sequential, shuffled,
+};
 use crate::error::{Error, Result};
 use std::sync::{Arc, mpsc};
 
@@ -58,13 +60,24 @@ impl Pass {
     }
 }
 
+impl DataShape {
+    /// How `samples`, as the set of this name, lie on a device whose tensors have up to `most_bytes`, and whether they are
+    /// streamed: then there is room for one batch.
+    pub fn of_samples(
+        name: &'static str,
+        samples: &Samples,
+        settings: &DataSettings,
+        batch: usize,
+        most_bytes: u64,
+    ) -> (DataShape, bool) {
+        let fits = largest_tensor(samples) <= most_bytes;
+        let streamed = settings.stream.unwrap_or(!fits);
+        (shape_of(samples, name, batch, streamed), streamed)
+    }
+}
+
 /// The shape of `set` on the device, whole, or as one batch of it.
-pub(super) fn shape_of(
-    set: &Samples,
-    name: &'static str,
-    batch: usize,
-    streamed: bool,
-) -> DataShape {
+fn shape_of(set: &Samples, name: &'static str, batch: usize, streamed: bool) -> DataShape {
     let samples = if streamed { batch } else { set.len() };
     let layout = match set {
         Samples::Images(_) => Layout::Bytes,

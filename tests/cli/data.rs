@@ -149,9 +149,24 @@ fn a_folder_of_images_is_shown_trained_and_measured() {
         .succeeds();
     let told = sandbox.wgrad("eval run --part train --json").succeeds();
     assert_eq!(told.json()[0]["count"], 24);
+    // A folder stands for its pictures, and one that can't be read does not keep the others from being classified.
+    sandbox.write("pictures/test/bee/broken.png", "no picture");
+    let told = sandbox.wgrad("predict run pictures/test --json");
+    let lines = told.fails(1, &[]).json();
+    let broken: Vec<_> = lines
+        .iter()
+        .filter(|line| line["error"].is_string())
+        .collect();
+    assert_eq!(broken.len(), 1, "{lines:?}");
+    assert_eq!(broken[0]["file"], "pictures/test/bee/broken.png");
+    assert!(
+        lines.len() > 2
+            && lines.iter().filter(|line| line["top"].is_array()).count() == lines.len() - 1
+    );
+    std::fs::create_dir(sandbox.path("nothing")).unwrap();
     sandbox
-        .wgrad("predict run pictures/test/bee/0.png")
-        .succeeds();
+        .wgrad("predict run nothing")
+        .fails(1, &["nothing holds no image files"]);
 }
 
 #[test]
@@ -168,7 +183,70 @@ fn a_model_can_take_its_input_from_the_data() {
     assert!(run.contains("input = [8, 8, 1]"), "{run}");
     sandbox
         .wgrad("plan auto.toml")
-        .fails(2, &["auto", "give it a shape"]);
+        .fails(2, &["takes its input from the data", "--data"]);
+    let told = sandbox
+        .wgrad("plan auto.toml --data good --batch 8 --json")
+        .succeeds();
+    assert!(told.json()[0]["launches"].as_u64() > Some(0));
+    sandbox
+        .wgrad("models init auto.toml --data good --out w.safetensors")
+        .succeeds();
+    sandbox
+        .wgrad("plan auto.toml --data good")
+        .fails(2, &["a batch of 128 is larger"]);
+}
+
+#[test]
+fn classes_that_are_numbers_keep_the_names_of_their_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("dense.toml", DENSE.replace("UNITS", "2"));
+    let numbered = PEOPLE.replace(",no", ",1").replace(",yes", ",2");
+    std::fs::create_dir(sandbox.path("people")).unwrap();
+    sandbox.write("people/train.csv", &numbered);
+    sandbox.write("people/test.csv", &numbered);
+    sandbox.write("people/classes.txt", "poor\nrich\n");
+    sandbox
+        .wgrad("train dense.toml --data people --target paid --device cpu --out run")
+        .succeeds();
+    std::fs::remove_file(sandbox.path("people/classes.txt")).unwrap();
+    sandbox.write("new.csv", "age,city\n20,Rome\n63,Oslo\n");
+    let told = sandbox
+        .wgrad("predict run new.csv --device cpu --json")
+        .succeeds();
+    let of = |line: usize| told.json()[line]["top"][0]["class"].clone();
+    assert_eq!((of(0), of(1)), ("poor".into(), "rich".into()));
+    sandbox.write("other.csv", &numbered);
+    let told = sandbox
+        .wgrad("eval run --data other.csv --device cpu --json")
+        .succeeds();
+    assert_eq!(told.json()[0]["test_accuracy"], 1.0);
+    sandbox
+        .wgrad("train --resume run --epochs 31 --device cpu")
+        .succeeds();
+}
+
+#[test]
+fn a_fold_of_no_folds_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("fold.toml", "[data]\nfold = 2\n");
+    sandbox
+        .wgrad("train fold.toml")
+        .fails(2, &["data.fold is 2", "data.folds"]);
+}
+
+#[test]
+fn a_series_is_planned_as_it_is_trained() {
+    let sandbox = Sandbox::new();
+    let rows: Vec<String> = (0..60).map(|i| format!("{},{}", i % 7, i)).collect();
+    sandbox.write("series.csv", format!("a,b\n{}\n", rows.join("\n")));
+    let data = "batch = 4\n[data]\nsource = \"series.csv\"\nformat = \"series\"\ncontext = 4\n";
+    let model = "[model]\nname = \"line\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n";
+    let dense = "[[model.layer]]\ntype = \"dense\"\nunits = 2\n";
+    sandbox.write("series.toml", format!("{data}{model}{dense}"));
+    let told = sandbox.wgrad("plan series.toml").succeeds();
+    // The rows are read as numbers, and the loss is that of numbers.
+    assert!(told.out.contains("data.train.rows"), "{}", told.out);
+    assert!(!told.out.contains("data.train.labels"), "{}", told.out);
 }
 
 #[test]

@@ -209,6 +209,23 @@ fn texts_are_told_apart_from_the_command_line_files_and_standard_input() {
         "{}",
         told.out
     );
-    piped("good\n\n").fails(1, &["line 2 of standard input is an empty text"]);
+    let told = piped("good\n\nbad\n").fails(1, &["line 2 of standard input is an empty text"]);
+    assert!(
+        told.out.starts_with("good: pos ") && told.out.contains("\nbad: neg "),
+        "{}",
+        told.out
+    );
+    // Of a table the column that the run learned from, whatever else is there.
+    sandbox.write("new.csv", "id,text\n1,\"bad, so bad\"\n2,\n3,good\n");
+    let lines = predict("new.csv").fails(1, &[]).json();
+    assert_eq!(lines[0]["file"], "new.csv row 1");
+    assert_eq!(lines[0]["top"][0]["class"], "neg");
+    assert!(lines[1]["error"].is_string());
+    assert_eq!(lines[2]["top"][0]["class"], "pos");
+    sandbox.write("other.csv", "id,words\n1,good\n");
+    sandbox.write("short.txt", "good");
+    let told = predict("other.csv short.txt").fails(1, &["has no column text", "id, words"]);
+    assert_eq!(told.json().len(), 2);
+    assert_eq!(told.json()[1]["file"], "short.txt");
     piped("").fails(2, &["standard input has no line"]);
 }

@@ -4,7 +4,7 @@ use crate::data::DataError;
 use crate::data::files::MAX_BYTES;
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
+use std::io::{BufRead, BufReader, Read as _, Seek as _};
 use std::path::Path;
 
 /// A file of rows of equally many cells.
@@ -61,10 +61,19 @@ impl Table {
         let count = |delimiter: &u8| first.iter().filter(|b| *b == delimiter).count();
         // The first of those that are most frequent.
         let delimiter = DELIMITERS.iter().rev().max_by_key(|d| count(d)).copied();
+        let delimiter = delimiter.unwrap_or(b',');
+        if let Some(line) = open_quote(BufReader::new(&file), delimiter).map_err(unreadable)? {
+            return Err(wrong(format!(
+                "has a quote at line {line} that is never closed, so that all after it is one cell: close it, or write it twice \
+                 inside of quotes"
+            )));
+        }
+        file.seek(std::io::SeekFrom::Start(begin))
+            .map_err(unreadable)?;
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .trim(Trim::All)
-            .delimiter(delimiter.unwrap_or(b','))
+            .delimiter(delimiter)
             .from_reader(BufReader::new(file));
         let mut rows = Vec::new();
         for record in reader.records() {
@@ -95,6 +104,40 @@ impl Table {
         }
         Ok(Table { names, rows })
     }
+}
+
+/// Where a byte of a file stands, as RFC 4180 has it.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Where a quote would open a cell.
+    Start,
+    Cell,
+    /// Between quotes, the first of which is at this line.
+    Quoted(u64),
+    /// After the second, which the next byte may make one that is part of the text.
+    Closed(u64),
+}
+
+/// The line of the quote that opens a cell and is never closed, if there is one.
+fn open_quote(file: impl BufRead, delimiter: u8) -> std::io::Result<Option<u64>> {
+    let (mut place, mut line) = (Place::Start, 1);
+    for byte in file.bytes() {
+        let byte = byte?;
+        place = match (place, byte) {
+            (Place::Quoted(opened), b'"') => Place::Closed(opened),
+            (Place::Quoted(opened), _) => Place::Quoted(opened),
+            (Place::Closed(opened), b'"') => Place::Quoted(opened),
+            (Place::Start, b'"') => Place::Quoted(line),
+            (_, b'\n' | b'\r') => Place::Start,
+            (_, byte) if byte == delimiter => Place::Start,
+            _ => Place::Cell,
+        };
+        line += u64::from(byte == b'\n');
+    }
+    Ok(match place {
+        Place::Quoted(opened) => Some(opened),
+        _ => None,
+    })
 }
 
 fn in_words(error: &csv::Error) -> String {

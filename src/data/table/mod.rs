@@ -1,10 +1,12 @@
 //! Tables: CSV files with columns of numbers and of categories, one of which is to be predicted.
 
+mod classes;
 mod columns;
 mod csv;
 
 pub use columns::{Column, ColumnKind};
 
+pub(super) use self::classes::Classes;
 use self::columns::{Unknown, encode, places};
 pub(super) use self::csv::Table;
 use self::csv::{number, value};
@@ -27,8 +29,6 @@ const ENDINGS: [&str; 2] = ["csv", "tsv"];
 const TARGETS: [&str; 4] = ["target", "label", "class", "y"];
 /// A column of whole numbers with no more different ones than this is taken for classes.
 const MOST_CLASSES: usize = 20;
-/// The most classes.
-const CLASS_LIMIT: usize = 10_000;
 
 /// What is to be predicted of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -114,7 +114,8 @@ pub(super) fn looks_like(path: &Path) -> bool {
     files(path).is_some()
 }
 
-fn is_table(path: &Path) -> bool {
+/// Whether `path` is a file whose ending is that of a table.
+pub(super) fn is_table(path: &Path) -> bool {
     path.is_file()
         && ENDINGS.iter().any(|ending| {
             path.extension()
@@ -155,7 +156,7 @@ fn files(path: &Path) -> Option<TableFiles> {
 
 /// What the cells of the target become.
 enum Target {
-    Classes(Vec<String>),
+    Classes(Classes),
     Numbers(Scale),
 }
 
@@ -190,14 +191,13 @@ pub(super) fn load(
     let known = !settings.columns.is_empty();
     let kind = settings.predict.unwrap_or_else(|| kind_of(&own_cells));
     settings.predict = Some(kind);
-    let all_classes = match kind {
-        TargetKind::Class if known => settings.classes.clone(),
-        TargetKind::Class => class_names(&own_cells, &name, &files.train)?,
-        TargetKind::Number => Vec::new(),
+    let classes = match kind {
+        TargetKind::Class => Some(Classes::of(&own_cells, settings, &name, &files.train)?),
+        TargetKind::Number => None,
     };
     let drawn = Drawn::of(settings, validation.is_some(), test.is_some());
     let label = |cell: &str| {
-        let place = all_classes.iter().position(|class| class == cell);
+        let place = classes.as_ref().and_then(|classes| classes.position(cell));
         place.unwrap_or(0) as u32
     };
     let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
@@ -208,9 +208,9 @@ pub(super) fn load(
         settings.columns = learn(&table, settings, &name, learned, &files.train)?;
         notes = nearly_numbers(&table, settings);
     }
-    let target = match kind {
-        TargetKind::Class => Target::Classes(all_classes),
-        TargetKind::Number => {
+    let target = match classes {
+        Some(classes) => Target::Classes(classes),
+        None => {
             let seen = own_cells
                 .iter()
                 .enumerate()
@@ -260,7 +260,7 @@ pub(super) fn load(
         test: part(Part::Test, &test, drawn.test)?,
     };
     let classes = match target {
-        Target::Classes(classes) => classes,
+        Target::Classes(classes) => classes.names,
         Target::Numbers(_) => Vec::new(),
     };
     let mut dataset = Dataset::of_parts(path, parts, classes);
@@ -384,31 +384,6 @@ fn kind_of(cells: &[(u64, &str)]) -> TargetKind {
     }
 }
 
-/// The different texts among `cells`, sorted: as numbers if they are.
-pub(super) fn class_names(
-    cells: &[(u64, &str)],
-    name: &str,
-    path: &Path,
-) -> Result<Vec<String>, DataError> {
-    let distinct: BTreeSet<&str> = cells.iter().map(|(_, cell)| *cell).collect();
-    let mut classes: Vec<&str> = distinct.into_iter().collect();
-    if classes.len() > CLASS_LIMIT {
-        return Err(DataError::unusable(
-            path,
-            format!(
-                "has {} different values in column {name}, too many for classes: set predict = \"number\", or target to \
-                 another column",
-                classes.len()
-            ),
-        ));
-    }
-    if classes.iter().all(|class| number(class).is_some()) {
-        let order = |text: &&str| number(text).unwrap_or(0.0);
-        classes.sort_by(|a, b| order(a).total_cmp(&order(b)));
-    }
-    Ok(classes.into_iter().map(str::to_string).collect())
-}
-
 fn scale_of<'a>(
     cells: impl Iterator<Item = (u64, &'a str)>,
     name: &str,
@@ -434,26 +409,6 @@ fn target_number(line: u64, cell: &str, name: &str, path: &Path) -> Result<f64, 
     })
 }
 
-/// The class that a cell names.
-pub(super) fn class_index(
-    (line, cell): (u64, &str),
-    classes: &[String],
-    name: &str,
-    path: &Path,
-) -> Result<u32, DataError> {
-    let found = classes.iter().position(|class| class == cell);
-    found.map(|index| index as u32).ok_or_else(|| {
-        let known: Vec<&str> = classes.iter().take(10).map(|class| &**class).collect();
-        DataError::unusable(
-            path,
-            format!(
-                "has the class {cell} at line {line} in column {name}, which training did not have: it had {}",
-                known.join(", ")
-            ),
-        )
-    })
-}
-
 fn targets<'a>(
     cells: impl Iterator<Item = (u64, &'a str)>,
     target: &Target,
@@ -462,7 +417,7 @@ fn targets<'a>(
 ) -> Result<Targets, DataError> {
     match target {
         Target::Classes(classes) => {
-            let label = |cell| class_index(cell, classes, name, path);
+            let label = |cell| classes.index(cell, name, path);
             let labels = cells.map(label).collect::<Result<_, _>>();
             labels.map(Targets::Classes)
         }

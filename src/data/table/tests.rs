@@ -118,6 +118,11 @@ fn a_header_is_found_or_missed() {
     assert_eq!(names("a,a\nb,c\n", None), ["column_1", "column_2"]);
     assert_eq!(names("1,2\n3,4\n", Some(true)), ["1", "2"]);
     assert_eq!(names("\u{feff}\"a\",b\r\n1,2", None), ["a", "b"]);
+    // Quotes within a cell, twice or in one that has none around it, are letters.
+    assert_eq!(
+        names("\"a \"\"b\"\"\",5\"\nx,\"y\nz\"\n", None),
+        ["a \"b\"", "5\""]
+    );
 }
 
 #[test]
@@ -130,6 +135,10 @@ fn rows_that_can_not_be_are_named_by_line() {
             vec!["train.csv has 3 cells in the row at line 3", "have 2"],
         ),
         ("a,label\n1,yes\n2,\n", vec!["line 3", "column label"]),
+        (
+            "a,label\n1,yes\n\"2,no\n3,\"\"\n4,yes\n",
+            vec!["a quote at line 3", "never closed"],
+        ),
         ("a,label\n", vec!["no rows"]),
         ("", vec!["no rows"]),
         (&many, vec!["1001 different texts", "drop"]),

@@ -9,8 +9,9 @@ pub use tokenizer::{Encoder, PADDING, TokenKind, Tokenizer};
 
 use super::files::{read_whole, sorted_entries};
 use super::split::Drawn;
-use super::table::{TableFiles, TargetKind, class_index, class_names, target_cells, target_name};
+use super::table::{Classes, Table, TableFiles, TargetKind, is_table, target_cells, target_name};
 use super::{DataError, DataSettings, Dataset, Part, Parts, RowSet, Rows, Samples, Targets};
+use csv::StringRecord;
 use std::path::{Path, PathBuf};
 
 /// Columns that are taken for the text where none is said.
@@ -193,14 +194,11 @@ pub(super) fn load_table(
     };
     settings.text = Some(column.clone());
     let labels = target_cells(train, &target, train_path)?;
-    let classes = match settings.classes.is_empty() {
-        true => class_names(&labels, &target, train_path)?,
-        false => settings.classes.clone(),
-    };
+    let classes = Classes::of(&labels, settings, &target, train_path)?;
     let labels = |cells: Vec<(u64, &str)>, path: &Path| -> Result<Vec<u32>, DataError> {
         cells
             .into_iter()
-            .map(|cell| class_index(cell, &classes, &target, path))
+            .map(|cell| classes.index(cell, &target, path))
             .collect()
     };
     let train_labels = labels(target_cells(train, &target, train_path)?, train_path)?;
@@ -219,14 +217,14 @@ pub(super) fn load_table(
         let kept = (0..texts.len()).filter(|&index| keep(index));
         let (mut tokens, mut own, mut encoder) = (Vec::new(), Vec::new(), tokenizer.encoder());
         let mut count: u32 = 0;
-        let mut classes = Vec::new();
+        let mut targets = Vec::new();
         for index in kept {
             own.clear();
             encoder.encode(texts[index].1, &mut own);
             cut += usize::from(own.len() > settings.context());
             own.resize(settings.context(), PADDING);
             tokens.extend_from_slice(&own);
-            classes.push(labels[index]);
+            targets.push(labels[index]);
             count += 1;
         }
         Samples::from(RowSet {
@@ -237,7 +235,7 @@ pub(super) fn load_table(
                 vocabulary: tokenizer.vocabulary(),
             },
             length: settings.context(),
-            targets: Targets::Classes(classes),
+            targets: Targets::Classes(targets),
         })
     };
     let mut own = |part: Part| set(&texts, &train_labels, &|index| of_each[index] == part);
@@ -257,7 +255,7 @@ pub(super) fn load_table(
             }
         }
     }
-    let mut dataset = Dataset::of_parts(path, parts, classes);
+    let mut dataset = Dataset::of_parts(path, parts, classes.names);
     if cut > 0 {
         dataset.notes.push(format!(
             "{cut} texts are longer than the context of {} tokens: their ends are left out",
@@ -267,28 +265,64 @@ pub(super) fn load_table(
     Ok(dataset)
 }
 
-/// `texts`, each with its name, as samples for a model that learned `settings.tokenizer`; their class is not asked for. The
-/// second value is what the user should hear of: texts that are cut, words that are not known.
+/// The texts in the rows of the table at `path`, whose other columns are not asked for; nothing if it is no table.
 ///
 /// # Errors
-/// If the run has no tokenizer, or names the text that holds nothing.
+/// If the table can't be read, or lacks the column of the text.
+pub fn read_text_rows(
+    path: &Path,
+    settings: &DataSettings,
+) -> Result<Option<Vec<String>>, DataError> {
+    if !is_table(path) {
+        return Ok(None);
+    }
+    let table = Table::read(path, settings.header)?;
+    let wanted = settings.text.as_ref();
+    let place = table.names.iter().position(|name| Some(name) == wanted);
+    let place = place.ok_or_else(|| {
+        DataError::unusable(
+            path,
+            format!(
+                "has no column {}, where the run found its texts: it has {}",
+                wanted.map_or("text", String::as_str),
+                table.names.join(", ")
+            ),
+        )
+    })?;
+    let text = |(_, row): &(u64, StringRecord)| row.get(place).unwrap_or_default().to_string();
+    Ok(Some(table.rows.iter().map(text).collect()))
+}
+
+/// What [`read_texts`] makes of texts.
+pub struct ReadTexts {
+    /// A sample for each text that holds something.
+    pub set: RowSet,
+    /// Places of the texts that hold nothing.
+    pub empty: Vec<usize>,
+    /// What the user should hear of: texts that are cut, words that are not known.
+    pub notes: Vec<String>,
+}
+
+/// `texts`, each with its name, as samples for a model that learned `settings.tokenizer`; their class is not asked for.
+///
+/// # Errors
+/// If the run has no tokenizer.
 pub fn read_texts(
     texts: &[(String, String)],
     settings: &DataSettings,
-) -> Result<(RowSet, Vec<String>), DataError> {
+) -> Result<ReadTexts, DataError> {
     let tokenizer = settings.tokenizer.as_ref();
     let tokenizer = tokenizer
         .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it anew"))?;
     let (mut encoder, context) = (tokenizer.encoder(), settings.context());
     let (mut tokens, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, text) in texts {
+    let mut empty = Vec::new();
+    for (index, (name, text)) in texts.iter().enumerate() {
         own.clear();
         encoder.encode(text, &mut own);
         if own.is_empty() {
-            return Err(DataError::unusable(
-                name,
-                "is an empty text: give it a word",
-            ));
+            empty.push(index);
+            continue;
         }
         if own.len() > context {
             notes.push(format!(
@@ -303,8 +337,9 @@ pub fn read_texts(
         }
         tokens.extend_from_slice(&own);
     }
+    let samples = texts.len() - empty.len();
     let set = RowSet {
-        starts: (0..texts.len() as u32)
+        starts: (0..samples as u32)
             .map(|i| i * settings.context() as u32)
             .collect(),
         random_starts: false,
@@ -313,9 +348,9 @@ pub fn read_texts(
             vocabulary: tokenizer.vocabulary(),
         },
         length: settings.context(),
-        targets: Targets::Classes(vec![0; texts.len()]),
+        targets: Targets::Classes(vec![0; samples]),
     };
-    Ok((set, notes))
+    Ok(ReadTexts { set, empty, notes })
 }
 
 #[cfg(test)]
@@ -407,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_to_predict_are_cut_and_padded_and_empty_ones_are_refused() {
+    fn texts_to_predict_are_cut_and_padded_and_empty_ones_are_left_out() {
         let mut settings = DataSettings {
             context: Some(2),
             ..DataSettings::default()
@@ -418,18 +453,16 @@ mod tests {
         };
         assert!(read_texts(&texts(&["ab"]), &settings).is_err());
         settings.learned_tokenizer(["ab"].into_iter());
-        let (set, notes) = read_texts(&texts(&["ab", "b", "aba", "?"]), &settings).unwrap();
+        let ReadTexts { set, empty, notes } =
+            read_texts(&texts(&["ab", "b", "aba", "", "?"]), &settings).unwrap();
+        assert_eq!((empty, set.starts.len()), (vec![3], 4));
         let Rows::Tokens { tokens, .. } = &set.rows else {
             panic!("tokens");
         };
         assert_eq!(tokens, &[2, 3, 3, PADDING, 2, 3, 1, PADDING]);
         assert_eq!(notes.len(), 2);
         assert!(notes[0].contains("text 2 has 3 tokens"), "{notes:?}");
-        assert!(notes[1].contains("text 3 holds nothing"), "{notes:?}");
-        let told = read_texts(&texts(&["a", ""]), &settings)
-            .unwrap_err()
-            .to_string();
-        assert!(told.contains("text 1 is an empty text"), "{told}");
+        assert!(notes[1].contains("text 4 holds nothing"), "{notes:?}");
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! The steps of a run that is not trained: for commands that need their shapes alone.
+
+use super::{note, settings_of};
+use wgrad::Error;
+use wgrad::data::{Dataset, Samples};
+use wgrad::graph::Graph;
+use wgrad::nn::{InputSpec, Network};
+use wgrad::settings::Settings;
+use wgrad::train::{DataShape, check_fit, evaluation_graph, samples_of_epoch, training_graph};
+
+/// Data as an argument.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct DataArg {
+    /// Data that the run is for, where its model leaves the input to them
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+}
+
+/// A run that is not trained.
+pub(super) struct Planned {
+    pub settings: Settings,
+    /// Nothing where the model alone says enough.
+    dataset: Option<Dataset<Samples>>,
+}
+
+/// The run that `what` names, with these `data` and `batch` if they are given. Data are read only then, or where the model's
+/// input is left to them.
+pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad::Result<Planned> {
+    let mut settings = settings_of(what)?;
+    if let Some(source) = &data.data {
+        settings.set_source(source.clone());
+    }
+    settings.batch = batch.unwrap_or(settings.batch);
+    settings.check()?;
+    let auto = settings.model.input == InputSpec::Auto;
+    let named = data.data.is_some() || !settings.data.is_built_in();
+    if auto && !named {
+        return Err(Error::Config(format!(
+            "model {} takes its input from the data; name them with --data (`--data digits` for the built-in ones)",
+            settings.model.name
+        )));
+    }
+    let tokens = settings.model.input.tokens();
+    let asks = auto || tokens.is_some_and(|input| input.auto);
+    if data.data.is_none() && !(asks && named) {
+        return Ok(Planned {
+            settings,
+            dataset: None,
+        });
+    }
+    let mut dataset = settings.load_data()?;
+    dataset.notes.iter().for_each(note);
+    samples_of_epoch(&mut dataset.train, &settings)?;
+    check_fit(&Network::new(settings.model.clone())?, &dataset, &settings)?;
+    Ok(Planned {
+        settings,
+        dataset: Some(dataset),
+    })
+}
+
+impl Planned {
+    /// A training or evaluation step on a device that binds up to `most_bytes` at once. Where there are no data, of as many
+    /// samples as the built-in digits have.
+    pub(super) fn graph(&self, training: bool, most_bytes: u64) -> wgrad::Result<Graph> {
+        let network = Network::new(self.settings.model.clone())?;
+        let mut settings = self.settings.clone();
+        let channels = network.spec.input.channels();
+        settings.data.mean.get_or_insert(vec![0.0; channels]);
+        settings.data.std.get_or_insert(vec![1.0; channels]);
+        let (name, batch) = (if training { "train" } else { "test" }, settings.batch);
+        let shape = match &self.dataset {
+            Some(dataset) => {
+                let (samples, batch) = match training {
+                    true => (&dataset.train, batch),
+                    false => (&dataset.test, batch.min(dataset.test.len())),
+                };
+                DataShape::of_samples(name, samples, &settings.data, batch, most_bytes).0
+            }
+            None => {
+                // A set that does not fit is streamed, with room for one batch.
+                let sample_bytes: usize = network.spec.input.sample().iter().product();
+                let all = settings.data.train.max(batch);
+                let fits = (all as u64).saturating_mul(sample_bytes as u64) <= most_bytes;
+                DataShape::of_model(name, if fits { all } else { batch }, batch, &network)
+            }
+        };
+        match training {
+            true => training_graph(&network, &settings, &shape),
+            false => evaluation_graph(&network, &settings, &shape),
+        }
+    }
+}

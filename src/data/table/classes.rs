@@ -1,0 +1,190 @@
+//! The classes of a table: what stands for each in the column that is to be predicted, and what it is called.
+
+use super::csv::number;
+use crate::data::files::class_names;
+use crate::data::{DataError, DataSettings};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The most classes.
+const LIMIT: usize = 10_000;
+/// Names of classes that stand as numbers in a table, one a line.
+const NAMES: &str = "classes.txt";
+
+/// The classes of a table.
+pub struct Classes {
+    /// What each is called.
+    pub names: Vec<String>,
+    /// What stands for each in the column of the target.
+    cells: Vec<String>,
+}
+
+impl Classes {
+    /// Those that `settings` know, else those among `cells` of the column `target` in `file`. Where these are whole numbers and
+    /// a `classes.txt` lies beside the file, they are called as it says: its first line is the name of 0, or of 1 where no cell
+    /// is 0 and one is the number of lines. What was found is kept in `settings`.
+    ///
+    /// # Errors
+    /// If there are too many, or the names don't fit them.
+    pub fn of(
+        cells: &[(u64, &str)],
+        settings: &mut DataSettings,
+        target: &str,
+        file: &Path,
+    ) -> Result<Classes, DataError> {
+        if !settings.classes.is_empty() {
+            let cells = match settings.class_cells.is_empty() {
+                true => settings.classes.clone(),
+                false => settings.class_cells.clone(),
+            };
+            return Ok(Classes {
+                names: settings.classes.clone(),
+                cells,
+            });
+        }
+        let cells = distinct(cells, target, file)?;
+        let names = file.with_file_name(NAMES);
+        if !names.is_file() || !cells.iter().all(|cell| is_whole_number(cell)) {
+            return Ok(Classes {
+                names: cells.clone(),
+                cells,
+            });
+        }
+        let classes = named(&cells, &names)?;
+        settings.class_cells = classes.cells.clone();
+        Ok(classes)
+    }
+
+    /// Which class a cell is.
+    pub fn position(&self, cell: &str) -> Option<usize> {
+        self.cells.iter().position(|class| class == cell)
+    }
+
+    /// Which class the cell at a line of the column `target` is.
+    ///
+    /// # Errors
+    /// If training did not have it.
+    pub fn index(
+        &self,
+        (line, cell): (u64, &str),
+        target: &str,
+        path: &Path,
+    ) -> Result<u32, DataError> {
+        self.position(cell).map(|index| index as u32).ok_or_else(|| {
+            let known: Vec<&str> = self.cells.iter().take(10).map(|class| &**class).collect();
+            DataError::unusable(
+                path,
+                format!(
+                    "has the class {cell} at line {line} in column {target}, which training did not have: it had {}",
+                    known.join(", ")
+                ),
+            )
+        })
+    }
+}
+
+/// The different texts among `cells`, sorted: as numbers if they are.
+fn distinct(cells: &[(u64, &str)], target: &str, path: &Path) -> Result<Vec<String>, DataError> {
+    let distinct: BTreeSet<&str> = cells.iter().map(|(_, cell)| *cell).collect();
+    let mut classes: Vec<&str> = distinct.into_iter().collect();
+    if classes.len() > LIMIT {
+        return Err(DataError::unusable(
+            path,
+            format!(
+                "has {} different values in column {target}, too many for classes: set predict = \"number\", or target to \
+                 another column",
+                classes.len()
+            ),
+        ));
+    }
+    if classes.iter().all(|class| number(class).is_some()) {
+        let order = |text: &&str| number(text).unwrap_or(0.0);
+        classes.sort_by(|a, b| order(a).total_cmp(&order(b)));
+    }
+    Ok(classes.into_iter().map(str::to_string).collect())
+}
+
+/// Whether a cell is a whole number, written as the program would write it.
+fn is_whole_number(cell: &str) -> bool {
+    cell.parse::<u32>().is_ok_and(|n| n.to_string() == cell)
+}
+
+/// The classes that the file `path` names, counted from 0, or from 1 if none of `cells` is 0 and one is the last line.
+fn named(cells: &[String], path: &Path) -> Result<Classes, DataError> {
+    let names = class_names(path)?;
+    let numbers = || cells.iter().filter_map(|cell| cell.parse::<usize>().ok());
+    let (least, most) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
+    let first = match (least, most) {
+        (0, most) if most < names.len() => 0,
+        (1.., most) if most == names.len() => 1,
+        _ => {
+            return Err(DataError::unusable(
+                path,
+                format!(
+                    "names {} classes, and the table has numbers from {least} to {most}: name each from 0, or from 1, to the last on a \
+                     line of its own, or remove the file",
+                    names.len()
+                ),
+            ));
+        }
+    };
+    let cells = (first..first + names.len()).map(|n| n.to_string());
+    Ok(Classes {
+        cells: cells.collect(),
+        names,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn classes(cells: &[&str], names: Option<&str>) -> Result<Classes, String> {
+        let dir = tempfile::tempdir().unwrap();
+        if let Some(names) = names {
+            fs::write(dir.path().join(NAMES), names).unwrap();
+        }
+        let cells: Vec<(u64, &str)> = cells.iter().map(|cell| (1, *cell)).collect();
+        let mut settings = DataSettings::default();
+        let file = dir.path().join("train.csv");
+        let found = Classes::of(&cells, &mut settings, "label", &file);
+        let found = found.map_err(|e| e.to_string())?;
+        // As a run that goes on finds them.
+        settings.classes = found.names.clone();
+        let again = Classes::of(&[], &mut settings, "label", &file).unwrap();
+        assert_eq!((&again.names, &again.cells), (&found.names, &found.cells));
+        Ok(found)
+    }
+
+    #[test]
+    fn cells_are_classes_and_numbers_can_have_names() {
+        let found = classes(&["10", "9", "10"], None).unwrap();
+        assert_eq!(
+            (found.names, found.cells),
+            (vec!["9".into(), "10".into()], vec!["9".into(), "10".into()])
+        );
+        let found = classes(&["2", "0"], Some("earth\nair\nfire\n")).unwrap();
+        assert_eq!(found.names, ["earth", "air", "fire"]);
+        assert_eq!(found.position("2"), Some(2));
+        let found = classes(&["2", "1"], Some("no\nyes\n")).unwrap();
+        assert_eq!((&*found.names[1], found.position("2")), ("yes", Some(1)));
+        let found = classes(&["no", "yes"], Some("this\nthat\n")).unwrap();
+        assert_eq!(found.names, ["no", "yes"]);
+        let found = classes(&["01", "02"], Some("this\nthat\n")).unwrap();
+        assert_eq!(found.names, ["01", "02"]);
+    }
+
+    #[test]
+    fn names_that_do_not_fit_the_numbers_are_refused() {
+        let few = classes(&["0", "1", "2"], Some("no\nyes\n"));
+        assert!(
+            few.err()
+                .unwrap()
+                .contains("names 2 classes, and the table has numbers from 0 to 2")
+        );
+        // Whether the first line is 0 or 1 can't be told.
+        let either = classes(&["1", "2"], Some("a\nb\nc\n"));
+        assert!(either.err().unwrap().contains("from 1 to 2"));
+    }
+}
