@@ -1,4 +1,4 @@
-"""Train the built-in model gpt-nano in PyTorch by the recipe of examples/shakespeare.toml (nanoGPT's, for a CPU).
+"""Train the built-in model gpt-nano in PyTorch by the recipe of examples/shakespeare.toml (nanoGPT's for a CPU, at four times its learning rate).
 
     python torch_gpt.py TEXT [--seed N] [--steps N] [--threads N]
 
