@@ -10,7 +10,7 @@ use std::time::Instant;
 use wgrad::nn::{InputSpec, Network};
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};
-use wgrad::train::{Evaluation, RunFolder, Session, check_fit, open_engine};
+use wgrad::train::{Evaluation, RunFolder, Session, check_fit, open_engine, remarks};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -191,7 +191,9 @@ fn train(
     let (noun, part) = (dataset.train.noun(), settings.data.evaluate.name());
     let floors = Floors::of(&dataset.test, &settings.data);
     let mut progress = Progress::new(args.json);
-    told.iter().chain(&dataset.notes).for_each(note);
+    let remarks = remarks(&network, &dataset, &settings);
+    let notes = told.iter().chain(&dataset.notes).chain(&remarks);
+    notes.for_each(note);
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
         settings.model.name,

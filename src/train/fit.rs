@@ -7,6 +7,7 @@ use super::source::target_of;
 use crate::data::{Dataset, Samples, WindowNorm};
 use crate::error::{Error, Result};
 use crate::nn::Network;
+use crate::optim::Schedule;
 use crate::settings::Settings;
 
 /// Checks that `network` can be trained on `dataset` as `settings` ask.
@@ -68,6 +69,32 @@ pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Setti
         ));
     }
     Ok(())
+}
+
+/// What can be trained, but is seldom meant: a sentence for each.
+pub fn remarks(network: &Network, dataset: &Dataset<Samples>, settings: &Settings) -> Vec<String> {
+    let mut told = Vec::new();
+    let (classes, scores) = (
+        dataset.classes.len(),
+        settings.loss.classes(network.classes),
+    );
+    if classes > 0 && classes < scores && target_of(&dataset.train) == Target::Class {
+        told.push(format!(
+            "model {} tells {scores} classes apart, and the data have {classes}: its last layer could have {classes} units",
+            network.spec.name
+        ));
+    }
+    let of_epoch = dataset.train.len().div_ceil(settings.batch.max(1));
+    let all = settings.steps_per_epoch.unwrap_or(of_epoch) as u64 * u64::from(settings.epochs);
+    let steps = settings.steps.unwrap_or(all);
+    if let Schedule::Cosine { warmup_steps, .. } = settings.schedule
+        && warmup_steps >= steps
+    {
+        told.push(format!(
+            "the learning rate rises for {warmup_steps} steps, and the run has {steps}: it ends before the full rate"
+        ));
+    }
+    told
 }
 
 /// Training samples of an epoch. Where they begin anywhere, `set` gets as many as `steps_per_epoch` asks for.

@@ -21,7 +21,7 @@ mod window_norm;
 pub use augment::AugmentSettings;
 pub use engine::{Engine, open_engine};
 pub(crate) use engine::{Memory, Runner};
-pub use fit::{check_fit, samples_of_epoch};
+pub use fit::{check_fit, remarks, samples_of_epoch};
 pub use graphs::{DataShape, Layout, Target, evaluation_graph, training_graph};
 pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
 pub use metrics::{ClassScores, Details, area_under_curve, mean_area_under_curve};

@@ -226,6 +226,30 @@ fn classes_that_are_numbers_keep_the_names_of_their_file() {
 }
 
 #[test]
+fn what_is_seldom_meant_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.data_set("two", [8, 8], 2);
+    sandbox.write(
+        "slow.toml",
+        "model = \"tiny.toml\"\nbatch = 8\nepochs = 2\n[schedule]\nname = \"cosine\"\nwarmup_steps = 6\n",
+    );
+    let told = |args: &str| {
+        let told = sandbox.wgrad(&format!("train slow.toml --device cpu {args}"));
+        told.succeeds().err
+    };
+    let two = told("--data two --out a");
+    assert!(
+        two.contains("tells 3 classes apart, and the data have 2"),
+        "{two}"
+    );
+    assert!(
+        two.contains("rises for 6 steps, and the run has 6"),
+        "{two}"
+    );
+    assert_eq!(told("--data good --epochs 3 --out b"), "");
+}
+
+#[test]
 fn a_fold_of_no_folds_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("fold.toml", "[data]\nfold = 2\n");
