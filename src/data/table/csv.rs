@@ -1,10 +1,8 @@
 //! CSV files as text cells, with the line of every row.
 
 use crate::data::DataError;
-use crate::data::files::MAX_BYTES;
+use crate::data::files::read_whole;
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _, Seek as _};
 use std::path::Path;
 
 /// A file of rows of equally many cells.
@@ -37,46 +35,17 @@ impl Table {
     /// # Errors
     /// Names the line that does not have as many cells as the others, or is not text.
     pub fn read(path: &Path, header: Option<bool>) -> Result<Table, DataError> {
-        let unreadable = |source| DataError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
         let wrong = |problem: String| DataError::unusable(path, problem);
-        let mut file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.len() > MAX_BYTES {
-            return Err(wrong(format!("is over {MAX_BYTES} bytes long: split it")));
-        }
-        let mut start = [0; 3];
-        let has_mark = file.read(&mut start).map_err(unreadable)? == 3 && start == *b"\xef\xbb\xbf";
-        let begin = if has_mark { 3 } else { 0 };
-        file.seek(std::io::SeekFrom::Start(begin))
-            .map_err(unreadable)?;
-        let mut first = Vec::new();
-        let line = BufReader::new(&file)
-            .take(1 << 20)
-            .read_until(b'\n', &mut first);
-        line.map_err(unreadable)?;
-        file.seek(std::io::SeekFrom::Start(begin))
-            .map_err(unreadable)?;
-        let count = |delimiter: &u8| first.iter().filter(|b| *b == delimiter).count();
-        // The first of those that are most frequent.
-        let delimiter = DELIMITERS.iter().rev().max_by_key(|d| count(d)).copied();
-        let delimiter = delimiter.unwrap_or(b',');
-        if let Some(line) = open_quote(BufReader::new(&file), delimiter).map_err(unreadable)? {
+        let bytes = read_whole(path)?;
+        let (text, delimiter) = text(&bytes);
+        if let Some(line) = open_quote(text, delimiter) {
             return Err(wrong(format!(
                 "has a quote at line {line} that is never closed, so that all after it is one cell: close it, or write it twice \
                  inside of quotes"
             )));
         }
-        file.seek(std::io::SeekFrom::Start(begin))
-            .map_err(unreadable)?;
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .trim(Trim::All)
-            .delimiter(delimiter)
-            .from_reader(BufReader::new(file));
         let mut rows = Vec::new();
-        for record in reader.records() {
+        for record in reader(text, delimiter).records() {
             let record = record.map_err(|e| wrong(in_words(&e)))?;
             let line = record.position().map_or(0, csv::Position::line);
             rows.push((line, record));
@@ -84,18 +53,7 @@ impl Table {
         let Some((_, first)) = rows.first() else {
             return Err(wrong("holds no rows".to_string()));
         };
-        let distinct = || {
-            let mut cells: Vec<&str> = first.iter().collect();
-            cells.sort_unstable();
-            cells.windows(2).all(|pair| pair[0] != pair[1])
-        };
-        let named = header.unwrap_or_else(|| {
-            first
-                .iter()
-                .all(|cell| value(cell).is_some() && number(cell).is_none())
-                && distinct()
-        });
-        let names: Vec<String> = match named {
+        let names = match header.unwrap_or_else(|| is_header(first)) {
             true => rows.remove(0).1.iter().map(str::to_string).collect(),
             false => (1..=first.len()).map(|n| format!("column_{n}")).collect(),
         };
@@ -104,6 +62,44 @@ impl Table {
         }
         Ok(Table { names, rows })
     }
+}
+
+/// The header of the table at `path`, if it can be read and has one. Only the first row is parsed.
+pub fn header(path: &Path) -> Option<Vec<String>> {
+    let bytes = read_whole(path).ok()?;
+    let (text, delimiter) = text(&bytes);
+    let first = reader(text, delimiter).records().next()?.ok()?;
+    is_header(&first).then(|| first.iter().map(str::to_string).collect())
+}
+
+/// What follows the mark of a byte order, and what stands between cells: of the candidates the one that is most frequent in
+/// the first line.
+fn text(bytes: &[u8]) -> (&[u8], u8) {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let count = |delimiter: &u8| first.iter().filter(|byte| *byte == delimiter).count();
+    // The first of those that are equally frequent.
+    let delimiter = DELIMITERS.iter().rev().max_by_key(|d| count(d)).copied();
+    (text, delimiter.unwrap_or(b','))
+}
+
+fn reader(text: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+    ReaderBuilder::new()
+        .has_headers(false)
+        .trim(Trim::All)
+        .delimiter(delimiter)
+        .from_reader(text)
+}
+
+/// Whether a first row is one of names: none of its cells is a number or missing, and no two are equal.
+fn is_header(first: &StringRecord) -> bool {
+    let mut cells: Vec<&str> = first.iter().collect();
+    cells.sort_unstable();
+    let distinct = cells.windows(2).all(|pair| pair[0] != pair[1]);
+    distinct
+        && cells
+            .iter()
+            .all(|cell| value(cell).is_some() && number(cell).is_none())
 }
 
 /// Where a byte of a file stands, as RFC 4180 has it.
@@ -119,10 +115,9 @@ enum Place {
 }
 
 /// The line of the quote that opens a cell and is never closed, if there is one.
-fn open_quote(file: impl BufRead, delimiter: u8) -> std::io::Result<Option<u64>> {
+fn open_quote(text: &[u8], delimiter: u8) -> Option<u64> {
     let (mut place, mut line) = (Place::Start, 1);
-    for byte in file.bytes() {
-        let byte = byte?;
+    for &byte in text {
         place = match (place, byte) {
             (Place::Quoted(opened), b'"') => Place::Closed(opened),
             (Place::Quoted(opened), _) => Place::Quoted(opened),
@@ -134,10 +129,10 @@ fn open_quote(file: impl BufRead, delimiter: u8) -> std::io::Result<Option<u64>>
         };
         line += u64::from(byte == b'\n');
     }
-    Ok(match place {
+    match place {
         Place::Quoted(opened) => Some(opened),
         _ => None,
-    })
+    }
 }
 
 fn in_words(error: &csv::Error) -> String {

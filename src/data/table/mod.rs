@@ -8,7 +8,7 @@ pub use columns::{Column, ColumnKind};
 
 pub(super) use self::classes::Classes;
 use self::columns::{Unknown, encode, places};
-pub(super) use self::csv::Table;
+pub(super) use self::csv::{Table, header};
 use self::csv::{number, value};
 use super::files::{set_name, sorted_entries};
 use super::split::Drawn;
@@ -102,11 +102,6 @@ pub(super) fn encode_columns(
         path,
         &mut Unknown::new(),
     )
-}
-
-/// Names of the columns of a table, if it can be read.
-pub(super) fn header(path: &Path) -> Option<Vec<String>> {
-    Table::read(path, None).ok().map(|table| table.names)
 }
 
 /// Whether `path` is a table, or a folder of one.

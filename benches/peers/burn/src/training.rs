@@ -6,12 +6,20 @@ use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::prelude::*;
 
 pub fn run(bench: &Bench) {
-    lstm(bench);
+    classes(
+        bench,
+        "lstm_train_b64",
+        [64, 28, 28],
+        Lstm::new,
+        Lstm::logits,
+    );
     gpt(bench);
     for batch in [32, 128] {
-        cnn(bench, batch);
+        let (name, shape) = (format!("cnn_train_b{batch}"), [batch, 1, 28, 28]);
+        classes(bench, &name, shape, Cnn::new, Cnn::logits);
     }
-    resnet(bench);
+    let name = "resnet18_train_b8";
+    classes(bench, name, [8, 3, 32, 32], ResNet18::new, ResNet18::logits);
 }
 
 /// Times the step that takes `model` towards a lower mean cross-entropy of `logits` against `labels`.
@@ -33,38 +41,21 @@ fn train<M: Module>(
     });
 }
 
-fn cnn(bench: &Bench, batch: usize) {
-    let (name, device) = (format!("cnn_train_b{batch}"), &bench.autodiff);
-    if bench.wanted(&name) {
-        let images = uniform([batch, 1, 28, 28], device);
-        let labels = indices([batch], 10, device);
-        let (model, optimizer) = (Cnn::new(device), AdamConfig::new().init());
-        train(bench, &name, model, optimizer, labels, |model| {
-            model.logits(images.clone())
-        });
-    }
-}
-
-fn resnet(bench: &Bench) {
-    let (name, device) = ("resnet18_train_b8", &bench.autodiff);
+/// Times the training step of a network that tells 10 classes of inputs of `shape` apart.
+fn classes<M: Module, const D: usize>(
+    bench: &Bench,
+    name: &str,
+    shape: [usize; D],
+    new: impl Fn(&Device) -> M,
+    logits: impl Fn(&M, Tensor<D>) -> Tensor<2>,
+) {
     if bench.wanted(name) {
-        let images = uniform([8, 3, 32, 32], device);
-        let labels = indices([8], 10, device);
-        let (model, optimizer) = (ResNet18::new(device), AdamConfig::new().init());
+        let device = &bench.autodiff;
+        let inputs = uniform(shape, device);
+        let labels = indices([shape[0]], 10, device);
+        let (model, optimizer) = (new(device), AdamConfig::new().init());
         train(bench, name, model, optimizer, labels, |model| {
-            model.logits(images.clone())
-        });
-    }
-}
-
-fn lstm(bench: &Bench) {
-    let (name, device) = ("lstm_train_b64", &bench.autodiff);
-    if bench.wanted(name) {
-        let images = uniform([64, 28, 28], device);
-        let labels = indices([64], 10, device);
-        let (model, optimizer) = (Lstm::new(device), AdamConfig::new().init());
-        train(bench, name, model, optimizer, labels, |model| {
-            model.logits(images.clone())
+            logits(model, inputs.clone())
         });
     }
 }
