@@ -21,6 +21,7 @@ use crate::graph::Var;
 use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
 use crate::tensor::{DType, TensorType};
 use phases::Phases;
+use winograd::{Pass, fused, separate};
 
 /// Stride, padding, dilation and groups; y before x.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -129,13 +130,13 @@ impl Conv2d {
         ]
     }
 
-    /// Of a pass that is the product of `outline`; Winograd's cuts `outputs` into tiles.
+    /// Of a pass that is the product of `outline`.
     fn variants(
         &self,
         target: &Target,
         e: &Extents,
         outline: impl Fn(&Extents) -> Outline,
-        outputs: [usize; 2],
+        pass: &Pass,
     ) -> Vec<&'static str> {
         if depthwise::covers(self, e) {
             return vec![depthwise::NAME, "direct"];
@@ -146,10 +147,7 @@ impl Conv2d {
             variants.insert(at, "direct");
             return variants;
         }
-        if winograd::covers(self, e, outputs, target) {
-            let at = if winograd::pays(e, outputs, target) { 0 } else { variants.len() };
-            variants.insert(at, winograd::NAME);
-        }
+        winograd::add(&mut variants, self, e, pass, target);
         variants.push("direct");
         variants
     }
@@ -273,8 +271,11 @@ impl Op for Conv2d {
             let launch = launch.param("len", elements);
             return cx.launch_with_epilogue(launch);
         }
-        if cx.variant() == winograd::NAME {
-            return winograd::forward(cx, self, &e);
+        if cx.variant() == separate::NAME {
+            return separate::forward(cx, self, &e);
+        }
+        if cx.variant() == fused::NAME {
+            return fused::forward(cx, self, &e);
         }
         if cx.variant() == depthwise::NAME {
             return depthwise::images(cx, "conv2d/forward_depthwise", self, &e);
@@ -334,7 +335,7 @@ impl Op for Conv2d {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.variants(target, &e, |e| e.forward(target), e.output)
+        self.variants(target, &e, |e| e.forward(target), &Pass::forward(self, &e))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -381,8 +382,11 @@ impl Op for Conv2dInputGrad {
             let launch = self.conv.direct("conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
             return cx.launch_with_epilogue(launch.param("len", elements));
         }
-        if cx.variant() == winograd::NAME {
-            return winograd::input_grad(cx, &self.conv, &e);
+        if cx.variant() == separate::NAME {
+            return separate::input_grad(cx, &self.conv, &e);
+        }
+        if cx.variant() == fused::NAME {
+            return fused::input_grad(cx, &self.conv, &e);
         }
         if cx.variant() == depthwise::NAME {
             return depthwise::images(cx, "conv2d/input_grad_depthwise", &self.conv, &e);
@@ -431,7 +435,7 @@ impl Op for Conv2dInputGrad {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.conv.variants(target, &e, |e| e.input_grad(&self.conv), e.input)
+        self.conv.variants(target, &e, |e| e.input_grad(&self.conv), &Pass::input_grad(&self.conv, &e))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -505,8 +509,8 @@ impl Op for Conv2dWeightGrad {
             cx.launch(launch)?;
             return cx.launch_with_epilogue(contraction::sum_splits(&to, &dw, splits));
         }
-        if cx.variant() == winograd::NAME {
-            return winograd::weight_grad(cx, &self.conv, &e);
+        if cx.variant() == separate::NAME {
+            return separate::weight_grad(cx, &self.conv, &e);
         }
         if cx.variant() == depthwise::NAME {
             return depthwise::weight_grad(cx, &self.conv, &e);
@@ -563,7 +567,7 @@ impl Op for Conv2dWeightGrad {
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.conv.variants(target, &e, Extents::weight_grad, e.output)
+        self.conv.variants(target, &e, Extents::weight_grad, &Pass::weight_grad(&e))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

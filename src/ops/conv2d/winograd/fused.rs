@@ -1,0 +1,130 @@
+//! The forward pass and the input gradient in one kernel, with nothing in memory between the transforms, for subgroups of 8.
+
+use super::super::{Conv2d, Extents, signed};
+use super::{
+    COMPONENTS, NS_PER_COMPONENT, Pass, Places, TAPS, Taps, Tiles, no_images, transform_weights,
+    upper_left,
+};
+use crate::error::Result;
+use crate::ops::contraction;
+use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
+use crate::tensor::TensorType;
+
+/// Name of the variant.
+pub(in crate::ops::conv2d) const NAME: &str = "winograd fused";
+
+/// Tiles of a workgroup, one for each lane.
+const TILES: usize = 8;
+/// Channels of the result that a workgroup computes.
+const COLUMNS: usize = 32;
+
+/// Whether the kernel covers a pass: every tile sees a pixel of the image (those outside are read as the closest one inside,
+/// times 0), and the components of the weights fit a binding.
+pub(super) fn covers(pass: &Pass, target: &Target) -> bool {
+    let components = TensorType::f32([COMPONENTS, pass.from, pass.to]);
+    let sees = |padding: [[usize; 2]; 2]| padding.as_flattened().iter().all(|&p| p <= 2);
+    target.subgroups_are(TILES as u32)
+        && pass.padding.is_some_and(sees)
+        && components.bytes() as u64 <= target.max_binding_bytes
+}
+
+/// Workgroups along the tiles and along the channels of the result.
+fn workgroups(tiles: Tiles, to: usize) -> [usize; 2] {
+    [tiles.count.div_ceil(TILES), to.div_ceil(COLUMNS)]
+}
+
+/// Time on lavapipe.
+pub(super) fn ns(pass: &Pass) -> f64 {
+    /// Of a workgroup, for four channels that it sums over, and for all else, on two cores.
+    const PER_STEP: f64 = 6.0 * 320.0;
+    const PER_WORKGROUP: f64 = 7300.0;
+    let count: usize = workgroups(pass.tiles, pass.to).iter().product();
+    let components = COMPONENTS * pass.from * pass.to;
+    count as f64 * ((pass.from / 4) as f64 * PER_STEP + PER_WORKGROUP)
+        + components as f64 * NS_PER_COMPONENT
+}
+
+/// `Y = conv(X, W)`.
+pub(in crate::ops::conv2d) fn forward(
+    cx: &mut Lowering<'_>,
+    conv: &Conv2d,
+    e: &Extents,
+) -> Result<()> {
+    let (x, w) = (cx.input(0), cx.input(1));
+    let (from, to) = (e.channels, e.out_channels);
+    let by_tap = contraction::transposed(cx, &w, 0, [to, TAPS * from])?;
+    let groups = to / 4;
+    let taps = Taps {
+        rows: from,
+        columns: to,
+        row_stride: groups,
+        tap_stride: from * groups,
+        rotate: false,
+    };
+    convolve(cx, &x, &by_tap, &taps, upper_left(conv))
+}
+
+/// `dX` is the convolution of `dY` with the rotated weights, padded by what the taps reach over.
+pub(in crate::ops::conv2d) fn input_grad(
+    cx: &mut Lowering<'_>,
+    conv: &Conv2d,
+    e: &Extents,
+) -> Result<()> {
+    let (dy, w) = (cx.input(0), cx.input(1));
+    let padding = upper_left(conv).map(|p| 2 - p);
+    convolve(cx, &dy, &w, &Taps::by_output(e, true), padding)
+}
+
+/// Adds the launches that convolve `images` with the taps in `w`, the operation's last among them.
+fn convolve(
+    cx: &mut Lowering<'_>,
+    images: &Arg,
+    w: &Arg,
+    taps: &Taps,
+    [top, left]: [i32; 2],
+) -> Result<()> {
+    let out = cx.output()?;
+    let &[batch, height, width, from] = images.dims() else {
+        return Err(no_images(images));
+    };
+    let &[_, out_height, out_width, to] = out.dims() else {
+        return Err(no_images(&out));
+    };
+    // What a step reads lies together: [column of the components, channels / 4, row of the components, 4, channels out].
+    let row = taps.groups();
+    let places = Places {
+        row,
+        four_rows: 24 * row,
+        y: 4 * row,
+        x: 6 * from * row,
+    };
+    let components = transform_weights(cx, w, taps, &places)?;
+    let tiles = Tiles::new(batch, [out_height, out_width]);
+    let [tile_groups, column_groups] = workgroups(tiles, to);
+    let count = tile_groups * column_groups;
+    // For each of the 6 columns of the components a tile's 6 rows of 4 pixels.
+    let pixels = count * TILES * 6 * 24;
+    let launch = Launch::new("conv2d/winograd_broadcast")
+        .read("a", images.value, (pixels * from / 4) as u64)
+        .read(
+            "b",
+            components.value,
+            (count * COMPONENTS * from * COLUMNS / 4) as u64,
+        )
+        .write("out", out.value)
+        .param("tiles", tiles.count)
+        .param("tiles_y", tiles.y)
+        .param("tiles_x", tiles.x)
+        .param("tile_groups", tile_groups)
+        .param("in_groups", from / 4)
+        .param("out_groups", to / 4)
+        .param("height", signed(height))
+        .param("width", signed(width))
+        .param("pad_top", Scalar::I32(top))
+        .param("pad_left", Scalar::I32(left))
+        .param("out_height", signed(out_height))
+        .param("out_width", signed(out_width))
+        .workgroups(count as u64)
+        .flops((2 * COMPONENTS * tiles.count * from * to) as u64);
+    cx.launch_with_epilogue(launch)
+}
