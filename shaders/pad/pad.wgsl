@@ -1,14 +1,16 @@
-// out is x with params.value around it, in up to six axes, counted from the innermost; params.rank says how many there are.
+// out is x with params.value around it, in up to six axes, counted from the innermost; RANK says how many there are.
 // Along axis a, out has extent_a elements, of which x gives own_a after before_a. An invocation writes one F; extents and
 // such along the innermost axis count F.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/division
 
+// A constant of the pipeline, because software adapters do not branch around divisions along axes that are not there.
+override RANK: u32 = 6u;
+
 struct Params {
     first_workgroup: u32,
     invocations: u32,
-    rank: u32,
     value: f32,
     extent_0: u32,
     extent_1: u32,
@@ -61,15 +63,15 @@ fn outermost(s: Source, before: u32, own: u32) -> Source {
 
 fn source(i: u32) -> Source {
     var s = Source(i, 0u, 1u, true);
-    if (params.rank == 1u) { return outermost(s, params.before_0, params.own_0); }
+    if (RANK == 1u) { return outermost(s, params.before_0, params.own_0); }
     s = along(s, params.extent_0, params.before_0, params.own_0);
-    if (params.rank == 2u) { return outermost(s, params.before_1, params.own_1); }
+    if (RANK == 2u) { return outermost(s, params.before_1, params.own_1); }
     s = along(s, params.extent_1, params.before_1, params.own_1);
-    if (params.rank == 3u) { return outermost(s, params.before_2, params.own_2); }
+    if (RANK == 3u) { return outermost(s, params.before_2, params.own_2); }
     s = along(s, params.extent_2, params.before_2, params.own_2);
-    if (params.rank == 4u) { return outermost(s, params.before_3, params.own_3); }
+    if (RANK == 4u) { return outermost(s, params.before_3, params.own_3); }
     s = along(s, params.extent_3, params.before_3, params.own_3);
-    if (params.rank == 5u) { return outermost(s, params.before_4, params.own_4); }
+    if (RANK == 5u) { return outermost(s, params.before_4, params.own_4); }
     s = along(s, params.extent_4, params.before_4, params.own_4);
     return outermost(s, params.before_5, params.own_5);
 }

@@ -1,14 +1,16 @@
 // Copies elements in another order: position q of out, in up to six axes, is x at offset + sum of q[a] * stride_a. Axes
-// count from the innermost; params.rank says how many there are. An invocation writes one F. Positions count what the
+// count from the innermost; RANK says how many there are. An invocation writes one F. Positions count what the
 // imported `fetch` reads at once: texels or elements.
 #import shared/strided_texels
 #import shared/grid
 #import shared/division
 
+// A constant of the pipeline, because software adapters do not branch around divisions along axes that are not there.
+override RANK: u32 = 6u;
+
 struct Params {
     first_workgroup: u32,
     invocations: u32,
-    rank: u32,
     offset: u32,
     extent_0: u32,
     extent_1: u32,
@@ -34,15 +36,15 @@ fn along(at: vec2<u32>, extent: u32, stride: u32) -> vec2<u32> {
 
 fn source(i: u32) -> u32 {
     var at = vec2<u32>(params.offset, i);
-    if (params.rank == 1u) { return at.x + at.y * params.stride_0; }
+    if (RANK == 1u) { return at.x + at.y * params.stride_0; }
     at = along(at, params.extent_0, params.stride_0);
-    if (params.rank == 2u) { return at.x + at.y * params.stride_1; }
+    if (RANK == 2u) { return at.x + at.y * params.stride_1; }
     at = along(at, params.extent_1, params.stride_1);
-    if (params.rank == 3u) { return at.x + at.y * params.stride_2; }
+    if (RANK == 3u) { return at.x + at.y * params.stride_2; }
     at = along(at, params.extent_2, params.stride_2);
-    if (params.rank == 4u) { return at.x + at.y * params.stride_3; }
+    if (RANK == 4u) { return at.x + at.y * params.stride_3; }
     at = along(at, params.extent_3, params.stride_3);
-    if (params.rank == 5u) { return at.x + at.y * params.stride_4; }
+    if (RANK == 5u) { return at.x + at.y * params.stride_4; }
     at = along(at, params.extent_4, params.stride_4);
     return at.x + at.y * params.stride_5;
 }

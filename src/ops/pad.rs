@@ -112,7 +112,7 @@ impl Op for Pad {
             .read("x", x.value, invocations as u64)
             .write("out", y.value)
             .param("invocations", invocations)
-            .param("rank", axes.len())
+            .constant("RANK", axes.len() as f64)
             .param("value", self.value as f32)
             .invocations(invocations, WORKGROUP);
         let number = |a: usize, of: fn(&Axis) -> usize| {

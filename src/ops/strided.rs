@@ -105,7 +105,7 @@ impl Strided {
             .read("x", x.value, (y.ty.elements() / unit) as u64)
             .write("out", y.value)
             .param("invocations", invocations)
-            .param("rank", axes.len())
+            .constant("RANK", axes.len() as f64)
             .param("offset", offset / unit)
             .invocations(invocations, WORKGROUP);
         let extents = ["extent_0", "extent_1", "extent_2", "extent_3", "extent_4"];
