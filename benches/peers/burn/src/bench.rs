@@ -16,16 +16,18 @@ const MOST_WARM_UP: Duration = Duration::from_secs(60);
 
 pub struct Bench {
     args: Args,
+    started: Instant,
     pub device: Device,
     /// The same device, with gradients.
     pub autodiff: Device,
 }
 
 impl Bench {
-    pub fn new(args: Args, device: Device) -> Self {
+    pub fn new(args: Args, device: Device, started: Instant) -> Self {
         let autodiff = device.clone().autodiff();
         Bench {
             args,
+            started,
             device,
             autodiff,
         }
@@ -52,7 +54,10 @@ impl Bench {
 
     /// Times `step` and prints its line.
     pub fn measure<R>(&self, name: &str, mut step: impl FnMut() -> R) {
-        let (start, mut times, mut warm_ups) = (Instant::now(), 1, 0);
+        let start = Instant::now();
+        self.ms_each(1, &mut step);
+        let first_step_s = self.started.elapsed().as_secs_f64();
+        let (mut times, mut warm_ups) = (1, 1);
         while (warm_ups < WARM_UP_RUNS || start.elapsed() < WARM_UP)
             && (warm_ups < 2 || start.elapsed() < MOST_WARM_UP)
         {
@@ -70,6 +75,7 @@ impl Bench {
             "min_ms": ms[0],
             "max_ms": ms[runs - 1],
             "runs": runs,
+            "first_step_s": first_step_s,
         });
         println!("{line}");
     }

@@ -17,6 +17,7 @@ use args::Args;
 use bench::Bench;
 use burn::prelude::Device;
 use std::process::ExitCode;
+use std::time::Instant;
 
 fn device(backend: &str) -> Result<Device, String> {
     match backend {
@@ -33,9 +34,10 @@ fn device(backend: &str) -> Result<Device, String> {
 }
 
 fn main() -> ExitCode {
+    let started = Instant::now();
     let ready = Args::from_command_line().and_then(|args| {
         let device = device(&args.backend)?;
-        Ok(Bench::new(args, device))
+        Ok(Bench::new(args, device, started))
     });
     let bench = match ready {
         Ok(bench) => bench,
