@@ -9,7 +9,7 @@ use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
-use crate::plan::{Arg, Lowering, Scalar, Target};
+use crate::plan::{Arg, Launch, Lowering, MAX_LOOP_ITERATIONS, Scalar, Target};
 use crate::random::Stream;
 use crate::tensor::{DType, Shape, TensorType};
 use rayon::prelude::*;
@@ -36,6 +36,19 @@ struct Extents {
     /// Elements between the matrices of A's batch; 0 if it has one.
     a_batch_stride: usize,
     b_batch_stride: usize,
+}
+
+/// The variant that is a plain kernel, one loop over k.
+const DIRECT: &str = "direct";
+/// Up to so many operations it comes first on software adapters: another kernel would not be faster by much, and takes them ten
+/// times as long to compile (docs/decisions.md).
+const SMALL_FLOPS: usize = 500_000;
+
+impl Extents {
+    /// Floating-point operations.
+    fn flops(&self) -> usize {
+        2 * self.m * self.n * self.k * self.batches
+    }
 }
 
 impl Matmul {
@@ -79,9 +92,6 @@ impl Matmul {
     /// If they do not fit.
     pub(super) fn contraction(&self, a: Arg, b: Arg) -> Result<Contraction> {
         let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
-        let stride = |k_contiguous: bool, rows: usize| if k_contiguous { (e.k, 1) } else { (1, rows) };
-        let (a_row, a_k) = stride(!self.transpose_a, e.m);
-        let (b_column, b_k) = stride(self.transpose_b, e.n);
         let layout = |k_contiguous: bool, rows: usize| Layout {
             k_contiguous,
             vec4: if k_contiguous { e.k.is_multiple_of(4) } else { rows.is_multiple_of(4) },
@@ -98,21 +108,60 @@ impl Matmul {
             a_layout: layout(!self.transpose_a, e.m),
             b_layout: layout(self.transpose_b, e.n),
             transpose_out: false,
-            params: vec![
-                ("k", e.k.into()),
-                ("a_batch_stride", e.a_batch_stride.into()),
-                ("a_row_stride", a_row.into()),
-                ("a_k_stride", a_k.into()),
-                ("a_first", Scalar::U32(0)),
-                ("a_segment_gap", Scalar::U32(0)),
-                ("b_batch_stride", e.b_batch_stride.into()),
-                ("b_column_stride", b_column.into()),
-                ("b_k_stride", b_k.into()),
-                ("b_first", Scalar::U32(0)),
-                ("b_segment_gap", Scalar::U32(0)),
-            ],
+            params: [
+                self.strides(&e),
+                vec![
+                    ("a_first", Scalar::U32(0)),
+                    ("a_segment_gap", Scalar::U32(0)),
+                    ("b_first", Scalar::U32(0)),
+                    ("b_segment_gap", Scalar::U32(0)),
+                ],
+            ]
+            .concat(),
             constants: Vec::new(),
         })
+    }
+
+    /// Parameters that say where elements are, as every kernel names them.
+    fn strides(&self, e: &Extents) -> Vec<(&'static str, Scalar)> {
+        let stride = |k_contiguous: bool, rows: usize| if k_contiguous { (e.k, 1) } else { (1, rows) };
+        let (a_row, a_k) = stride(!self.transpose_a, e.m);
+        let (b_column, b_k) = stride(self.transpose_b, e.n);
+        vec![
+            ("k", e.k.into()),
+            ("a_batch_stride", e.a_batch_stride.into()),
+            ("a_row_stride", a_row.into()),
+            ("a_k_stride", a_k.into()),
+            ("b_batch_stride", e.b_batch_stride.into()),
+            ("b_column_stride", b_column.into()),
+            ("b_k_stride", b_k.into()),
+        ]
+    }
+
+    /// The launch of a plain kernel: four columns an invocation where those are a texel of B, else one output.
+    fn direct(&self, e: &Extents, a: &Arg, b: &Arg, out: &Arg) -> Launch {
+        let across = !self.transpose_b && e.n.is_multiple_of(4);
+        let texels = |k_contiguous: bool| k_contiguous && e.k.is_multiple_of(4);
+        let (a_texels, b_texels) = (texels(!self.transpose_a), texels(self.transpose_b));
+        let len = out.ty.elements() / if across { 4 } else { 1 };
+        let loads = |texels: bool| (len * if texels { e.k / 4 } else { e.k }) as u64;
+        let launch = if across {
+            Launch::new("matmul/direct_across").read("a", a.value, loads(false)).read("b", b.value, loads(false))
+        } else {
+            Launch::new("matmul/direct")
+                .read("a", a.value, loads(a_texels))
+                .read("b", b.value, loads(b_texels))
+                .constant("A_TEXELS", f64::from(u8::from(a_texels)))
+                .constant("B_TEXELS", f64::from(u8::from(b_texels)))
+        };
+        launch
+            .write("out", out.value)
+            .param("len", len)
+            .param("m", e.m)
+            .param("n", e.n)
+            .params(self.strides(e))
+            .invocations(len, 64)
+            .flops(e.flops() as u64)
     }
 }
 
@@ -172,6 +221,10 @@ impl Op for Matmul {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (a, mut b) = (cx.input(0), cx.input(1));
         let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
+        if cx.variant() == DIRECT {
+            let launch = self.direct(&e, &a, &b, &cx.output()?);
+            return cx.launch_with_epilogue(launch);
+        }
         let mut op = *self;
         if op.transpose_b && contraction::broadcasts(cx.variant()) && contraction::transposes(cx.target(), e.m, e.n, e.k) {
             b = contraction::transposed(cx, &b, b.ty.shape.rank() - 2, [e.n, e.k])?;
@@ -185,9 +238,14 @@ impl Op for Matmul {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let (m, n, k) = self.extents(inputs[0], inputs[1]).map_or((1, 1, 1), |e| (e.m, e.n, e.k));
-        let b_k_contiguous = self.transpose_b && !contraction::transposes(target, m, n, k);
-        contraction::variants(target, Outline { m, n, b_k_contiguous })
+        let Ok(e) = self.extents(inputs[0], inputs[1]) else { return vec![DIRECT] };
+        let b_k_contiguous = self.transpose_b && !contraction::transposes(target, e.m, e.n, e.k);
+        let mut variants = contraction::variants(target, Outline { m: e.m, n: e.n, b_k_contiguous });
+        if e.k <= MAX_LOOP_ITERATIONS {
+            let first = target.software && e.flops() <= SMALL_FLOPS;
+            variants.insert(if first { 0 } else { variants.len() }, DIRECT);
+        }
+        variants
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

@@ -1,0 +1,57 @@
+// Batched matmul, plainly, one output an invocation, four k at a time. Operands: matmul/direct_operands.
+#import shared/store_scalar
+#import matmul/direct_operands
+
+// Four neighbouring k of an operand are a texel.
+override A_TEXELS: bool = false;
+override B_TEXELS: bool = false;
+
+// The four k from element i.
+fn a_four(i: u32) -> vec4<f32> {
+    if (A_TEXELS) {
+        return load_a(i >> 2u);
+    }
+    let stride = params.a_k_stride;
+    return vec4<f32>(a_at(i), a_at(i + stride), a_at(i + 2u * stride), a_at(i + 3u * stride));
+}
+
+fn b_four(i: u32) -> vec4<f32> {
+    if (B_TEXELS) {
+        return load_b(i >> 2u);
+    }
+    let stride = params.b_k_stride;
+    return vec4<f32>(b_at(i), b_at(i + stride), b_at(i + 2u * stride), b_at(i + 3u * stride));
+}
+
+fn output(index: u32) -> f32 {
+    let line = divide(index, params.n);
+    let batch = divide(line, params.m);
+    var at_a = a_first(line - batch * params.m, batch);
+    var at_b = b_first(index - line * params.n, batch);
+    var sum = 0.0;
+    var k = 0u;
+    for (; k + 4u <= params.k; k += 4u) {
+        sum += dot(a_four(at_a), b_four(at_b));
+        at_a += 4u * params.a_k_stride;
+        at_b += 4u * params.b_k_stride;
+    }
+    for (; k < params.k; k += 1u) {
+        sum += a_at(at_a) * b_at(at_b);
+        at_a += params.a_k_stride;
+        at_b += params.b_k_stride;
+    }
+    return sum;
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = workgroup_index(id, count) * 64u + lane;
+    if (index >= params.len) {
+        return;
+    }
+    out[index] = epilogue(output(index), index);
+}
