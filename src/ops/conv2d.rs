@@ -21,7 +21,7 @@ use crate::graph::Var;
 use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
 use crate::tensor::{DType, TensorType};
 use phases::Phases;
-use winograd::{Pass, fused, separate};
+use winograd::Pass;
 
 /// Stride, padding, dilation and groups; y before x.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -271,11 +271,11 @@ impl Op for Conv2d {
             let launch = launch.param("len", elements);
             return cx.launch_with_epilogue(launch);
         }
-        if cx.variant() == separate::NAME {
-            return separate::forward(cx, self, &e);
+        if cx.variant() == winograd::separate::NAME {
+            return winograd::separate::forward(cx, self, &e);
         }
-        if cx.variant() == fused::NAME {
-            return fused::forward(cx, self, &e);
+        if cx.variant() == winograd::fused::NAME {
+            return winograd::fused::forward(cx, self, &e);
         }
         if cx.variant() == depthwise::NAME {
             return depthwise::images(cx, "conv2d/forward_depthwise", self, &e);
@@ -382,11 +382,11 @@ impl Op for Conv2dInputGrad {
             let launch = self.conv.direct("conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
             return cx.launch_with_epilogue(launch.param("len", elements));
         }
-        if cx.variant() == separate::NAME {
-            return separate::input_grad(cx, &self.conv, &e);
+        if cx.variant() == winograd::separate::NAME {
+            return winograd::separate::input_grad(cx, &self.conv, &e);
         }
-        if cx.variant() == fused::NAME {
-            return fused::input_grad(cx, &self.conv, &e);
+        if cx.variant() == winograd::fused::NAME {
+            return winograd::fused::input_grad(cx, &self.conv, &e);
         }
         if cx.variant() == depthwise::NAME {
             return depthwise::images(cx, "conv2d/input_grad_depthwise", &self.conv, &e);
@@ -509,8 +509,8 @@ impl Op for Conv2dWeightGrad {
             cx.launch(launch)?;
             return cx.launch_with_epilogue(contraction::sum_splits(&to, &dw, splits));
         }
-        if cx.variant() == separate::NAME {
-            return separate::weight_grad(cx, &self.conv, &e);
+        if cx.variant() == winograd::separate::NAME {
+            return winograd::separate::weight_grad(cx, &self.conv, &e);
         }
         if cx.variant() == depthwise::NAME {
             return depthwise::weight_grad(cx, &self.conv, &e);

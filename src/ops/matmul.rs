@@ -40,8 +40,8 @@ struct Extents {
 
 /// The variant that is a plain kernel, one loop over k.
 const DIRECT: &str = "direct";
-/// Up to so many operations it comes first on software adapters: another kernel would not be faster by much, and takes them ten
-/// times as long to compile (docs/decisions.md).
+/// Up to so many operations it comes first on software adapters: another kernel would save a tenth of a millisecond, and takes
+/// them ten times as long to compile (docs/decisions.md).
 const SMALL_FLOPS: usize = 500_000;
 
 impl Extents {
@@ -144,7 +144,7 @@ impl Matmul {
         let texels = |k_contiguous: bool| k_contiguous && e.k.is_multiple_of(4);
         let (a_texels, b_texels) = (texels(!self.transpose_a), texels(self.transpose_b));
         let len = out.ty.elements() / if across { 4 } else { 1 };
-        let loads = |texels: bool| (len * if texels { e.k / 4 } else { e.k }) as u64;
+        let loads = |by_four: bool| (len * if by_four { e.k / 4 } else { e.k }) as u64;
         let launch = if across {
             Launch::new("matmul/direct_across").read("a", a.value, loads(false)).read("b", b.value, loads(false))
         } else {
@@ -329,6 +329,9 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         // One matrix for the rows of a batch.
         case(&[2, 3], 7, odd(stream), odd(stream), &[]);
         case(&[2], 130, 68, 64, &[1]);
+        // One matrix on the left of every one of a batch.
+        case(&[], 6, 9, 8, &[3]);
+        case(&[], odd(stream), 8, odd(stream), &[2]);
         // Narrow results are computed with the operands swapped.
         case(&[], 70, 64, 10, &[]);
         case(&[2], 33, 300, 3, &[2]);

@@ -8,7 +8,7 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
     let plain = Conv2d::default();
     let odd = |stream: &mut Stream| 5 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
-    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 37] = [
+    let shapes: [(Conv2d, [usize; 4], [usize; 4]); 40] = [
         (plain, [2, h, w, 1], [4, 3, 3, 1]),
         (plain, [1, h, w, 3], [5, 3, 3, 3]),
         (plain, [2, 7, 9, 8], [12, 3, 3, 8]),
@@ -42,6 +42,9 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 4, 5, 4], [8, 3, 3, 4]),
         (Conv2d { padding: [[2, 0], [0, 1]], ..plain }, [2, 9, 6, 16], [20, 3, 3, 16]),
         (Conv2d { padding: [[1, 1], [3, 2]], ..plain }, [2, 3, 10, 36], [12, 3, 3, 36]),
+        (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [3, 1, 1, 4], [8, 3, 3, 4]),
+        (Conv2d { padding: [[2, 2], [0, 2]], ..plain }, [2, 5, 5, 8], [36, 3, 3, 8]),
+        (Conv2d { padding: [[0, 2], [2, 2]], ..plain }, [9, 5, 3, 12], [4, 3, 3, 12]),
         // Weights that are transposed first, on software adapters.
         (Conv2d { padding: [[1, 1], [1, 1]], ..plain }, [2, 14, 13, 12], [64, 3, 3, 12]),
         (Conv2d { groups: 2, padding: [[1, 1], [1, 1]], ..plain }, [1, 17, 16, 16], [128, 3, 3, 8]),
@@ -74,6 +77,6 @@ mod tests {
     #[test]
     fn every_case_has_extents() {
         // Each shape gives three cases, for the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 37 * 3);
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 40 * 3);
     }
 }

@@ -22,7 +22,7 @@ const COMPONENTS: usize = 36;
 const TAPS: usize = 9;
 /// Invocations in a workgroup of the transforms.
 const WORKGROUP: usize = 64;
-/// Multiply-adds of the plain kernels count two in this many a nanosecond, on lavapipe.
+/// Operations a nanosecond of the plain kernels on lavapipe with two cores, a multiply-add as two.
 const FLOPS_PER_NS: f64 = 75.0;
 /// To write a component, to copy it for reading and to read it, on lavapipe.
 const NS_PER_COMPONENT: f64 = 2.0;
@@ -60,7 +60,7 @@ pub(super) struct Pass {
     /// Channels that are summed over and channels of the result; of the weight gradient those of `X` and of `dY`.
     from: usize,
     to: usize,
-    /// Rows and columns of zeros around the image, of a pass that has a fused kernel.
+    /// Rows and columns of zeros around the image, of a pass that has a fused kernel; none where some of its own are left out.
     padding: Option<[[usize; 2]; 2]>,
 }
 
@@ -82,7 +82,10 @@ impl Pass {
     }
 
     pub(super) fn input_grad(conv: &Conv2d, e: &Extents) -> Self {
-        let padding = Some(conv.padding.map(|ends| ends.map(|p| 2_usize.saturating_sub(p))));
+        let padding = Some(
+            conv.padding
+                .map(|ends| ends.map(|p| 2_usize.saturating_sub(p))),
+        );
         let pass = Self::new(e, e.input, [e.out_channels, e.channels]);
         Pass { padding, ..pass }
     }
@@ -168,12 +171,7 @@ struct Places {
 }
 
 /// Adds the launch that transforms weights to their components.
-fn transform_weights(
-    cx: &mut Lowering<'_>,
-    w: &Arg,
-    taps: &Taps,
-    places: &Places,
-) -> Result<Arg> {
+fn transform_weights(cx: &mut Lowering<'_>, w: &Arg, taps: &Taps, places: &Places) -> Result<Arg> {
     let to = cx.scratch(TensorType::f32([COMPONENTS, taps.rows, taps.columns]));
     let launch = Launch::new("conv2d/winograd_weight")
         .read("a", w.value, w.vec4s())
@@ -192,11 +190,78 @@ fn transform_weights(
     Ok(to)
 }
 
+/// How far the first tile of the outputs lies above and to the left of the image.
 fn upper_left(conv: &Conv2d) -> [i32; 2] {
     [conv.padding[0][0] as i32, conv.padding[1][0] as i32]
+}
+
+/// The same of the input gradient: `dX` is the convolution of `dY` with the rotated weights, padded by what the taps reach over.
+fn input_grad_corner(conv: &Conv2d) -> [i32; 2] {
+    upper_left(conv).map(|p| 2 - p)
 }
 
 /// What an operand that is no batch of images is told.
 fn no_images(x: &Arg) -> crate::Error {
     crate::Error::Graph(format!("{} is no batch of images", x.ty))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The variants of both passes that the fused kernel has, for images `[batch, side, side, channels]`.
+    fn names(
+        conv: Conv2d,
+        [batch, side, channels]: [usize; 3],
+        to: usize,
+        target: &Target,
+    ) -> [Vec<&'static str>; 2] {
+        let e = conv
+            .extents(&[batch, side, side, channels], &[to, 3, 3, channels])
+            .expect("a kernel that fits");
+        [Pass::forward(&conv, &e), Pass::input_grad(&conv, &e)].map(|pass| {
+            let mut names = vec!["plain"];
+            add(&mut names, &conv, &e, &pass, target);
+            names
+        })
+    }
+
+    fn padded(padding: usize) -> Conv2d {
+        Conv2d {
+            padding: [[padding; 2]; 2],
+            ..Conv2d::default()
+        }
+    }
+
+    #[test]
+    fn the_fused_kernel_comes_first_where_it_is_clearly_faster() {
+        let lavapipe = Target::lavapipe();
+        for names in names(padded(1), [16, 32, 64], 64, &lavapipe) {
+            assert_eq!(names[0], fused::NAME);
+        }
+        for names in names(padded(0), [128, 13, 32], 64, &lavapipe) {
+            assert_eq!(names[0], "plain");
+            assert!(names.contains(&fused::NAME), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn the_fused_kernel_is_for_tiles_that_see_a_pixel_and_subgroups_of_8() {
+        let lavapipe = Target::lavapipe();
+        let [forward, input_grad] = names(padded(3), [2, 9, 8], 8, &lavapipe);
+        assert!(!forward.contains(&fused::NAME), "{forward:?}");
+        assert!(input_grad.contains(&fused::NAME), "{input_grad:?}");
+        let [forward, _] = names(padded(1), [16, 32, 64], 64, &Target::portable());
+        assert_eq!(forward, ["plain", separate::NAME]);
+    }
+
+    #[test]
+    fn no_kernel_is_offered_beyond_its_limits() {
+        let lavapipe = Target::lavapipe();
+        // More steps than an invocation may make, and weights whose components are larger than a binding.
+        let [many_steps, _] = names(padded(1), [1, 4, 43_400], 4, &lavapipe);
+        assert!(!many_steps.contains(&fused::NAME), "{many_steps:?}");
+        let [large, _] = names(padded(1), [1, 4, 1024], 1024, &lavapipe);
+        assert_eq!(large, ["plain"]);
+    }
 }

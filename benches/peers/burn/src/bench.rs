@@ -3,6 +3,7 @@
 use crate::args::Args;
 use burn::prelude::*;
 use burn::tensor::Distribution;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// As in `wgrad bench`.
@@ -16,7 +17,8 @@ const MOST_WARM_UP: Duration = Duration::from_secs(60);
 
 pub struct Bench {
     args: Args,
-    started: Instant,
+    /// When the program started, until the first step of all is done.
+    started: Cell<Option<Instant>>,
     pub device: Device,
     /// The same device, with gradients.
     pub autodiff: Device,
@@ -27,7 +29,7 @@ impl Bench {
         let autodiff = device.clone().autodiff();
         Bench {
             args,
-            started,
+            started: Cell::new(Some(started)),
             device,
             autodiff,
         }
@@ -56,7 +58,7 @@ impl Bench {
     pub fn measure<R>(&self, name: &str, mut step: impl FnMut() -> R) {
         let start = Instant::now();
         self.ms_each(1, &mut step);
-        let first_step_s = self.started.elapsed().as_secs_f64();
+        let first_step_s = self.started.take().map(|started| started.elapsed().as_secs_f64());
         let (mut times, mut warm_ups) = (1, 1);
         while (warm_ups < WARM_UP_RUNS || start.elapsed() < WARM_UP)
             && (warm_ups < 2 || start.elapsed() < MOST_WARM_UP)
@@ -68,15 +70,17 @@ impl Bench {
         let runs = self.args.runs;
         let mut ms: Vec<f64> = (0..runs).map(|_| self.ms_each(times, &mut step)).collect();
         ms.sort_by(f64::total_cmp);
-        let line = serde_json::json!({
+        let mut line = serde_json::json!({
             "peer": format!("burn 0.22, {}", self.args.backend),
             "workload": name,
             "median_ms": median(&ms),
             "min_ms": ms[0],
             "max_ms": ms[runs - 1],
             "runs": runs,
-            "first_step_s": first_step_s,
         });
+        if let Some(seconds) = first_step_s {
+            line["first_step_s"] = seconds.into();
+        }
         println!("{line}");
     }
 

@@ -2,12 +2,12 @@
 
 use super::super::{Conv2d, Extents, signed};
 use super::{
-    COMPONENTS, NS_PER_COMPONENT, Pass, Places, TAPS, Taps, Tiles, no_images, transform_weights,
-    upper_left,
+    COMPONENTS, NS_PER_COMPONENT, Pass, Places, TAPS, Taps, Tiles, input_grad_corner, no_images,
+    transform_weights, upper_left,
 };
 use crate::error::Result;
 use crate::ops::contraction;
-use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
+use crate::plan::{Arg, Launch, Lowering, MAX_LOOP_ITERATIONS, Scalar, Target};
 use crate::tensor::TensorType;
 
 /// Name of the variant.
@@ -19,13 +19,15 @@ const TILES: usize = 8;
 const COLUMNS: usize = 32;
 
 /// Whether the kernel covers a pass: every tile sees a pixel of the image (those outside are read as the closest one inside,
-/// times 0), and the components of the weights fit a binding.
+/// times 0), the components of the weights fit a binding, and the loops are not too long.
 pub(super) fn covers(pass: &Pass, target: &Target) -> bool {
     let components = TensorType::f32([COMPONENTS, pass.from, pass.to]);
+    let iterations = 6 * (pass.from / 4 + 1);
     let sees = |padding: [[usize; 2]; 2]| padding.as_flattened().iter().all(|&p| p <= 2);
     target.subgroups_are(TILES as u32)
         && pass.padding.is_some_and(sees)
         && components.bytes() as u64 <= target.max_binding_bytes
+        && iterations <= MAX_LOOP_ITERATIONS
 }
 
 /// Workgroups along the tiles and along the channels of the result.
@@ -33,10 +35,11 @@ fn workgroups(tiles: Tiles, to: usize) -> [usize; 2] {
     [tiles.count.div_ceil(TILES), to.div_ceil(COLUMNS)]
 }
 
-/// Time on lavapipe.
+/// Time on lavapipe with two cores, in nanoseconds.
 pub(super) fn ns(pass: &Pass) -> f64 {
-    /// Of a workgroup, for four channels that it sums over, and for all else, on two cores.
+    /// For four channels that a workgroup sums over: so much for each of the 6 columns of the components.
     const PER_STEP: f64 = 6.0 * 320.0;
+    /// For all else that a workgroup does.
     const PER_WORKGROUP: f64 = 7300.0;
     let count: usize = workgroups(pass.tiles, pass.to).iter().product();
     let components = COMPONENTS * pass.from * pass.to;
@@ -64,15 +67,20 @@ pub(in crate::ops::conv2d) fn forward(
     convolve(cx, &x, &by_tap, &taps, upper_left(conv))
 }
 
-/// `dX` is the convolution of `dY` with the rotated weights, padded by what the taps reach over.
+/// `dX`, see [`input_grad_corner`].
 pub(in crate::ops::conv2d) fn input_grad(
     cx: &mut Lowering<'_>,
     conv: &Conv2d,
     e: &Extents,
 ) -> Result<()> {
     let (dy, w) = (cx.input(0), cx.input(1));
-    let padding = upper_left(conv).map(|p| 2 - p);
-    convolve(cx, &dy, &w, &Taps::by_output(e, true), padding)
+    convolve(
+        cx,
+        &dy,
+        &w,
+        &Taps::by_output(e, true),
+        input_grad_corner(conv),
+    )
 }
 
 /// Adds the launches that convolve `images` with the taps in `w`, the operation's last among them.
@@ -104,7 +112,7 @@ fn convolve(
     let count = tile_groups * column_groups;
     // For each of the 6 columns of the components a tile's 6 rows of 4 pixels.
     let pixels = count * TILES * 6 * 24;
-    let launch = Launch::new("conv2d/winograd_broadcast")
+    let launch = Launch::new("conv2d/winograd_fused")
         .read("a", images.value, (pixels * from / 4) as u64)
         .read(
             "b",

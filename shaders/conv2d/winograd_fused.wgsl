@@ -59,8 +59,8 @@ fn signed_point(number: u32) -> f32 {
     return select(A, B, number >= 3u) * select(-1.0, 1.0, (number & 1u) == 1u);
 }
 
-// A row or a column of pixels that a tile reads: its texels begin at this multiple of the image's, and its numbers count so much:
-// 1, or 0 where it is outside of the image, in place of which the closest one inside is read.
+// Number of the row or column of pixels that is read, and what its pixels count: 1, or 0 where it is outside of the image; then
+// the closest one inside is read, which is one of the tile's.
 struct Line {
     at: i32,
     counts: f32,
@@ -87,7 +87,8 @@ fn row_at(place: Place, dy: i32, columns: vec4<i32>, factors: vec4<f32>) -> Row 
     return Row(texels, y.counts * factors);
 }
 
-// Column `number` of transform_input's matrix has four numbers, two have three: a pixel they have is taken twice, once times 0.
+// Row `number` of transform_input's matrix: four numbers, or three in the first and the last, where a pixel is taken twice, once
+// times 0.
 fn rows_at(place: Place, number: u32) -> Rows {
     let first = number == 0u;
     let last = number == 5u;
@@ -133,15 +134,15 @@ fn weights(first: u32) -> mat4x4<f32> {
 // A column of the components for all 8 tiles, this lane's channels: component i of tile t is 8i + t.
 alias Sums = array<vec4<f32>, 48>;
 
-fn multiply(sums: ptr<function, Sums>, row: u32, weights: mat4x4<f32>, tile: vec4<f32>) {
-    (*sums)[8u * row] += weights * subgroupShuffle(tile, 0u);
-    (*sums)[8u * row + 1u] += weights * subgroupShuffle(tile, 1u);
-    (*sums)[8u * row + 2u] += weights * subgroupShuffle(tile, 2u);
-    (*sums)[8u * row + 3u] += weights * subgroupShuffle(tile, 3u);
-    (*sums)[8u * row + 4u] += weights * subgroupShuffle(tile, 4u);
-    (*sums)[8u * row + 5u] += weights * subgroupShuffle(tile, 5u);
-    (*sums)[8u * row + 6u] += weights * subgroupShuffle(tile, 6u);
-    (*sums)[8u * row + 7u] += weights * subgroupShuffle(tile, 7u);
+fn multiply(sums: ptr<function, Sums>, row: u32, by: mat4x4<f32>, tile: vec4<f32>) {
+    (*sums)[8u * row] += by * subgroupShuffle(tile, 0u);
+    (*sums)[8u * row + 1u] += by * subgroupShuffle(tile, 1u);
+    (*sums)[8u * row + 2u] += by * subgroupShuffle(tile, 2u);
+    (*sums)[8u * row + 3u] += by * subgroupShuffle(tile, 3u);
+    (*sums)[8u * row + 4u] += by * subgroupShuffle(tile, 4u);
+    (*sums)[8u * row + 5u] += by * subgroupShuffle(tile, 5u);
+    (*sums)[8u * row + 6u] += by * subgroupShuffle(tile, 6u);
+    (*sums)[8u * row + 7u] += by * subgroupShuffle(tile, 7u);
 }
 
 // This lane's channels of all pixels of all tiles: row y and column x of tile t is 16t + 4y + x.
@@ -168,11 +169,11 @@ fn store_row(pixels: ptr<function, Pixels>, place: Place, dy: i32, exists: bool,
     let y = place.y + dy;
     let index = 4u * (u32((place.image * params.out_height + y) * params.out_width + place.x) * params.out_groups + out_group);
     let pitch = 4u * params.out_groups;
-    let columns = select(0, params.out_width - place.x, exists && y < params.out_height);
-    store(index, (*pixels)[first], select(0, 4, columns > 0));
-    store(index + pitch, (*pixels)[first + 1u], select(0, 4, columns > 1));
-    store(index + 2u * pitch, (*pixels)[first + 2u], select(0, 4, columns > 2));
-    store(index + 3u * pitch, (*pixels)[first + 3u], select(0, 4, columns > 3));
+    let count = select(0, params.out_width - place.x, exists && y < params.out_height);
+    store(index, (*pixels)[first], select(0, 4, count > 0));
+    store(index + pitch, (*pixels)[first + 1u], select(0, 4, count > 1));
+    store(index + 2u * pitch, (*pixels)[first + 2u], select(0, 4, count > 2));
+    store(index + 3u * pitch, (*pixels)[first + 3u], select(0, 4, count > 3));
 }
 
 fn store_tile(pixels: ptr<function, Pixels>, first_tile: u32, t: u32, out_group: u32) {
@@ -193,10 +194,10 @@ fn main(
 ) {
     // Tiles fastest, so that the weights of 32 channels stay in a cache.
     let index = workgroup_index(id, count);
-    let columns = divide(index, params.tile_groups);
-    let first_tile = LANES * (index - columns * params.tile_groups);
-    let out_group = LANES * columns + lane;
-    if (LANES * columns >= params.out_groups) {
+    let block = divide(index, params.tile_groups);
+    let first_tile = LANES * (index - block * params.tile_groups);
+    let out_group = LANES * block + lane;
+    if (LANES * block >= params.out_groups) {
         return;
     }
     // Tiles and channels past the last are computed as copies of the last, and not stored.
