@@ -123,13 +123,15 @@ const fn broadcast(lanes: u32) -> Kernel {
         match lanes {
             8 => "shared/subgroup_8",
             16 => "shared/subgroup_16",
-            _ => "shared/subgroup_32",
+            32 => "shared/subgroup_32",
+            64 => "shared/subgroup_64",
+            _ => "shared/subgroup_128",
         },
     )
 }
 
 /// Every one, by the lanes of the subgroup and the tile.
-const VARIANTS: [Variant; 9] = [
+const VARIANTS: [Variant; 11] = [
     Variant {
         name: "broadcast8 16x64",
         kernel: broadcast(8),
@@ -173,6 +175,18 @@ const VARIANTS: [Variant; 9] = [
         columns: 128,
     },
     Variant {
+        name: "broadcast64 32x256",
+        kernel: broadcast(64),
+        rows: 32,
+        columns: 256,
+    },
+    Variant {
+        name: "broadcast128 32x512",
+        kernel: broadcast(128),
+        rows: 32,
+        columns: 512,
+    },
+    Variant {
         name: "tiled 64x64",
         kernel: Kernel::Tiled("shared/tile_64"),
         rows: 64,
@@ -188,7 +202,7 @@ const VARIANTS: [Variant; 9] = [
 
 impl Variant {
     fn named(name: &str) -> &'static Variant {
-        const PORTABLE: usize = 7;
+        const PORTABLE: usize = 9;
         VARIANTS
             .iter()
             .find(|v| v.name == name)

@@ -2,8 +2,8 @@
 
 use wgrad::plan::{SubgroupSize, Target, TextureReads};
 
-/// One of each kind that leads to other kernels: no subgroups, a desktop GPU, a software adapter with every policy of
-/// texture reads, and one on wider vectors.
+/// One of each kind that leads to other kernels: no subgroups, desktop GPUs by the lanes of their subgroups, a software adapter with
+/// every policy of texture reads, and one on wider vectors.
 pub fn targets() -> Vec<Target> {
     let lavapipe = |texture_reads| Target {
         texture_reads,
@@ -22,9 +22,19 @@ pub fn targets() -> Vec<Target> {
         subgroup: Some(SubgroupSize { min: 16, max: 16 }),
         ..Target::lavapipe()
     };
+    let of_lanes = |lanes| Target {
+        subgroup: Some(SubgroupSize {
+            min: lanes,
+            max: lanes,
+        }),
+        ..desktop.clone()
+    };
+    let (lanes_64, lanes_128) = (of_lanes(64), of_lanes(128));
     vec![
         Target::portable(),
         desktop,
+        lanes_64,
+        lanes_128,
         lavapipe(TextureReads::WhereCheaper),
         lavapipe(TextureReads::Always),
         lavapipe(TextureReads::Never),

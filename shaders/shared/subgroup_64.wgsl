@@ -1,0 +1,2 @@
+// Invocations of a subgroup: the adapter has subgroups of this size and no other.
+const LANES: u32 = 64u;
