@@ -4,8 +4,9 @@
 // Any number of groups: group g reads channels g*group_channels .. and writes g*group_out_channels .. of the output;
 // depthwise is group_channels = 1. One output an invocation.
 #import shared/store_scalar
-#import shared/grid
-#import shared/division
+#import shared/each_output
+
+const OUTPUTS = 1u;
 
 struct Params {
     first_workgroup: u32,
@@ -62,17 +63,4 @@ fn output(index: u32) -> f32 {
         }
     }
     return sum;
-}
-
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let index = workgroup_index(id, count) * 64u + lane;
-    if (index >= params.len) {
-        return;
-    }
-    out[index] = epilogue(output(index), index);
 }

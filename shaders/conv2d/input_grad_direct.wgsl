@@ -4,8 +4,9 @@
 // Any number of groups: group g reads channels g*group_channels .. and writes g*group_out_channels .. of the output;
 // depthwise is group_channels = 1. One output an invocation.
 #import shared/store_scalar
-#import shared/grid
-#import shared/division
+#import shared/each_output
+
+const OUTPUTS = 1u;
 
 struct Params {
     first_workgroup: u32,
@@ -38,7 +39,7 @@ fn load_b(i: u32) -> vec4<f32> { return b[i]; }
 fn dy_at(i: u32) -> f32 { return load_a(i >> 2u)[i & 3u]; }
 fn w_at(i: u32) -> f32 { return load_b(i >> 2u)[i & 3u]; }
 
-fn gradient(index: u32) -> f32 {
+fn output(index: u32) -> f32 {
     let pixel = divide(index, params.channels);
     let channel = index - pixel * params.channels;
     let line = divide(pixel, u32(params.width));
@@ -69,17 +70,4 @@ fn gradient(index: u32) -> f32 {
         }
     }
     return sum;
-}
-
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let index = workgroup_index(id, count) * 64u + lane;
-    if (index >= params.len) {
-        return;
-    }
-    out[index] = epilogue(gradient(index), index);
 }

@@ -1,6 +1,9 @@
 // Batched matmul, plainly, one output an invocation, four k at a time. Operands: matmul/direct_operands.
 #import shared/store_scalar
+#import shared/each_output
 #import matmul/direct_operands
+
+const OUTPUTS = 1u;
 
 // Four neighbouring k of an operand are a texel.
 override A_TEXELS: bool = false;
@@ -41,17 +44,4 @@ fn output(index: u32) -> f32 {
         at_b += params.b_k_stride;
     }
     return sum;
-}
-
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let index = workgroup_index(id, count) * 64u + lane;
-    if (index >= params.len) {
-        return;
-    }
-    out[index] = epilogue(output(index), index);
 }

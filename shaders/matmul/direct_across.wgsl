@@ -1,7 +1,10 @@
 // Batched matmul, plainly, four neighbouring columns an invocation, where they are a texel of B and of the result. Operands:
 // matmul/direct_operands.
 #import shared/store_vec4
+#import shared/each_output
 #import matmul/direct_operands
+
+const OUTPUTS = 4u;
 
 fn output(index: u32) -> vec4<f32> {
     let line = divide(index, params.n / 4u);
@@ -15,17 +18,4 @@ fn output(index: u32) -> vec4<f32> {
         at_b += params.b_k_stride;
     }
     return sum;
-}
-
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let index = workgroup_index(id, count) * 64u + lane;
-    if (index >= params.len) {
-        return;
-    }
-    out[index] = epilogue(output(index), 4u * index);
 }

@@ -1,8 +1,5 @@
 // Operands of the plain matmul kernels: C[b, m, n] = sum over k of A[b, m, k] B[b, k, n], each operand by its strides in
 // elements; a batch stride of 0 repeats it.
-#import shared/grid
-#import shared/division
-
 struct Params {
     first_workgroup: u32,
     // Invocations.
