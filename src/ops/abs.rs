@@ -47,7 +47,9 @@ impl<'g> Var<'g> {
                 "l1 takes a prediction and a target of one shape, was given {a} and {b}"
             )));
         }
-        self.sub(target)?.abs()?.mean(&(0..a.shape.rank()).collect::<Vec<_>>())
+        self.sub(target)?
+            .abs()?
+            .mean(&(0..a.shape.rank()).collect::<Vec<_>>())
     }
 }
 

@@ -53,12 +53,36 @@ struct Variant {
 }
 
 const VARIANTS: [Variant; 6] = [
-    Variant { name: "1 row", rows: 1, broadcast: false },
-    Variant { name: "2 rows", rows: 2, broadcast: false },
-    Variant { name: "4 rows", rows: 4, broadcast: false },
-    Variant { name: "broadcast8 1 row", rows: 1, broadcast: true },
-    Variant { name: "broadcast8 2 rows", rows: 2, broadcast: true },
-    Variant { name: "broadcast8 4 rows", rows: 4, broadcast: true },
+    Variant {
+        name: "1 row",
+        rows: 1,
+        broadcast: false,
+    },
+    Variant {
+        name: "2 rows",
+        rows: 2,
+        broadcast: false,
+    },
+    Variant {
+        name: "4 rows",
+        rows: 4,
+        broadcast: false,
+    },
+    Variant {
+        name: "broadcast8 1 row",
+        rows: 1,
+        broadcast: true,
+    },
+    Variant {
+        name: "broadcast8 2 rows",
+        rows: 2,
+        broadcast: true,
+    },
+    Variant {
+        name: "broadcast8 4 rows",
+        rows: 4,
+        broadcast: true,
+    },
 ];
 
 /// Lanes of a subgroup that broadcasts.
@@ -66,7 +90,10 @@ const LANES: usize = 8;
 
 impl Variant {
     fn named(name: &str) -> &'static Variant {
-        VARIANTS.iter().find(|v| v.name == name).unwrap_or(&VARIANTS[0])
+        VARIANTS
+            .iter()
+            .find(|v| v.name == name)
+            .unwrap_or(&VARIANTS[0])
     }
 }
 
@@ -106,13 +133,21 @@ impl Extents {
 impl Attention {
     fn extents(self, qkv: &TensorType, lengths: Option<&TensorType>) -> Result<Extents, String> {
         let &[batch, time, width] = qkv.dims() else {
-            return Err(format!("takes queries, keys and values f32[B,T,3E], was given {qkv}"));
+            return Err(format!(
+                "takes queries, keys and values f32[B,T,3E], was given {qkv}"
+            ));
         };
         if qkv.dtype != DType::F32 || qkv.elements() == 0 || !width.is_multiple_of(3) {
-            return Err(format!("takes queries, keys and values f32[B,T,3E], was given {qkv}"));
+            return Err(format!(
+                "takes queries, keys and values f32[B,T,3E], was given {qkv}"
+            ));
         }
         if self.heads == 0 || !(width / 3).is_multiple_of(self.heads) {
-            return Err(format!("can't divide a width of {} among {} heads", width / 3, self.heads));
+            return Err(format!(
+                "can't divide a width of {} among {} heads",
+                width / 3,
+                self.heads
+            ));
         }
         let head_dim = width / 3 / self.heads;
         if head_dim > MAX_HEAD_DIM {
@@ -123,10 +158,15 @@ impl Attention {
             ));
         }
         match lengths {
-            Some(lengths) if *lengths != TensorType::u32([batch]) => {
-                Err(format!("takes lengths u32[{batch}] for {qkv}, was given {lengths}"))
-            }
-            _ => Ok(Extents { batch, time, heads: self.heads, head_dim }),
+            Some(lengths) if *lengths != TensorType::u32([batch]) => Err(format!(
+                "takes lengths u32[{batch}] for {qkv}, was given {lengths}"
+            )),
+            _ => Ok(Extents {
+                batch,
+                time,
+                heads: self.heads,
+                head_dim,
+            }),
         }
     }
 
@@ -144,17 +184,34 @@ impl Attention {
     }
 
     /// A launch of `shader`, whose every invocation reads `walks` vectors of qkv at each position that it visits.
-    fn launch(self, cx: &Lowering<'_>, shader: &str, e: Extents, walks: u64, lengths: Option<Arg>) -> Launch {
-        let &Variant { rows, broadcast, .. } = Variant::named(cx.variant());
+    fn launch(
+        self,
+        cx: &Lowering<'_>,
+        shader: &str,
+        e: Extents,
+        walks: u64,
+        lengths: Option<Arg>,
+    ) -> Launch {
+        let &Variant {
+            rows, broadcast, ..
+        } = Variant::named(cx.variant());
         // A software adapter gives a workgroup to one core.
-        let workgroup = if broadcast || cx.target().software { LANES } else { 64 };
+        let workgroup = if broadcast || cx.target().software {
+            LANES
+        } else {
+            64
+        };
         let sharing = if broadcast { LANES } else { 1 };
         let per_head = (e.padded() / rows).next_multiple_of(sharing);
         let invocations = e.batch * e.heads * per_head;
         let pairs = (e.batch * e.heads * e.time * e.time) as u64 / if self.causal { 2 } else { 1 };
         let vec4s = e.head_dim.div_ceil(4) as u64;
         let launch = Launch::new(shader)
-            .read("qkv", cx.input(0).value, walks * pairs * vec4s / (rows * sharing) as u64)
+            .read(
+                "qkv",
+                cx.input(0).value,
+                walks * pairs * vec4s / (rows * sharing) as u64,
+            )
             .swap("attention/head_64", head_file(e.head_size()))
             .swap("attention/rows_1", rows_file(rows))
             .constant("HEAD_DIM", e.head_dim as f64)
@@ -177,14 +234,18 @@ impl Attention {
             _ => launch.swap("shared/store_vec4", "shared/store_scalar"),
         };
         match lengths {
-            Some(lengths) => launch.swap("attention/all_keys", "attention/first_keys").read("lengths", lengths.value, 0),
+            Some(lengths) => launch
+                .swap("attention/all_keys", "attention/first_keys")
+                .read("lengths", lengths.value, 0),
             None => launch,
         }
     }
 
     /// Variants for `qkv`, the one that is likely the fastest first. A row holds `vectors` of its head in registers.
     fn variants(self, target: &Target, qkv: &TensorType, vectors: usize) -> Vec<&'static str> {
-        let Ok(e) = self.extents(qkv, None) else { return vec![VARIANTS[0].name] };
+        let Ok(e) = self.extents(qkv, None) else {
+            return vec![VARIANTS[0].name];
+        };
         let most = match e.head_size() {
             128.. => 1,
             64 => 2,
@@ -220,11 +281,16 @@ fn rows_file(rows: usize) -> &'static str {
 }
 
 /// The operands of the forward operations: qkv, and lengths if there are any.
-fn forward_operands<'a>(inputs: &[&'a TensorType]) -> Result<(&'a TensorType, Option<&'a TensorType>), String> {
+fn forward_operands<'a>(
+    inputs: &[&'a TensorType],
+) -> Result<(&'a TensorType, Option<&'a TensorType>), String> {
     match inputs {
         [qkv] => Ok((qkv, None)),
         [qkv, lengths] => Ok((qkv, Some(lengths))),
-        _ => Err(format!("takes queries, keys and values in one operand, and lengths, was given {} operands", inputs.len())),
+        _ => Err(format!(
+            "takes queries, keys and values in one operand, and lengths, was given {} operands",
+            inputs.len()
+        )),
     }
 }
 
@@ -250,8 +316,15 @@ impl Op for Attention {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let Ok(e) = self.known(&inputs[0].ty()) else { return Tensor::zeros(output) };
-        reference::forward(*self, e, inputs[0].reals(), inputs.get(1).map(|l| l.indices()))
+        let Ok(e) = self.known(&inputs[0].ty()) else {
+            return Tensor::zeros(output);
+        };
+        reference::forward(
+            *self,
+            e,
+            inputs[0].reals(),
+            inputs.get(1).map(|l| l.indices()),
+        )
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -286,8 +359,15 @@ impl Op for AttentionLse {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let Ok(e) = self.0.known(&inputs[0].ty()) else { return Tensor::zeros(output) };
-        reference::lse(self.0, e, inputs[0].reals(), inputs.get(1).map(|l| l.indices()))
+        let Ok(e) = self.0.known(&inputs[0].ty()) else {
+            return Tensor::zeros(output);
+        };
+        reference::lse(
+            self.0,
+            e,
+            inputs[0].reals(),
+            inputs.get(1).map(|l| l.indices()),
+        )
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -316,11 +396,16 @@ impl Op for AttentionGrad {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [qkv, y, lse, dy, ..] = inputs else {
-            return Err(format!("takes qkv, result, row sums and gradient, was given {} operands", inputs.len()));
+            return Err(format!(
+                "takes qkv, result, row sums and gradient, was given {} operands",
+                inputs.len()
+            ));
         };
         let e = self.0.extents(qkv, inputs.get(4).copied())?;
         if **y != e.result() || *dy != *y || **lse != e.statistics() {
-            return Err(format!("{y}, {lse} and {dy} are not result, row sums and gradient for {qkv}"));
+            return Err(format!(
+                "{y}, {lse} and {dy} are not result, row sums and gradient for {qkv}"
+            ));
         }
         Ok((*qkv).clone())
     }
@@ -330,9 +415,19 @@ impl Op for AttentionGrad {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let Ok(e) = self.0.known(&inputs[0].ty()) else { return Tensor::zeros(output) };
+        let Ok(e) = self.0.known(&inputs[0].ty()) else {
+            return Tensor::zeros(output);
+        };
         let [qkv, y, lse, dy] = [0, 1, 2, 3].map(|i| inputs[i].reals());
-        reference::gradient(self.0, e, qkv, y, lse, dy, inputs.get(4).map(|l| l.indices()))
+        reference::gradient(
+            self.0,
+            e,
+            qkv,
+            y,
+            lse,
+            dy,
+            inputs.get(4).map(|l| l.indices()),
+        )
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -341,7 +436,9 @@ impl Op for AttentionGrad {
         let lengths = (cx.inputs() > 4).then(|| cx.input(4));
         let e = self.0.known(&qkv.ty)?;
         let delta = cx.scratch(e.statistics());
-        let queries = self.0.launch(cx, "attention/query_grad", e, 3, lengths.clone());
+        let queries = self
+            .0
+            .launch(cx, "attention/query_grad", e, 3, lengths.clone());
         cx.launch(
             queries
                 .read("lse", lse.value, 4 * lse.vec4s())
@@ -377,7 +474,12 @@ impl<'g> Var<'g> {
     /// # Errors
     /// If the width does not divide, a head has more than 128 numbers, or `lengths` is not `u32 [B]`.
     #[track_caller]
-    pub fn attention(self, heads: usize, causal: bool, lengths: Option<Var<'g>>) -> Result<Var<'g>> {
+    pub fn attention(
+        self,
+        heads: usize,
+        causal: bool,
+        lengths: Option<Var<'g>>,
+    ) -> Result<Var<'g>> {
         let operands: Vec<_> = std::iter::once(self).chain(lengths).collect();
         self.builder().op(Attention { heads, causal }, &operands)
     }
@@ -386,7 +488,12 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut odd = || 1 + stream.below(9) as usize;
     let (a, b) = (odd(), odd());
-    let case = |causal: bool, batch: usize, time: usize, heads: usize, head_dim: usize, lengths: Option<&[f64]>| {
+    let case = |causal: bool,
+                batch: usize,
+                time: usize,
+                heads: usize,
+                head_dim: usize,
+                lengths: Option<&[f64]>| {
         let mut inputs = vec![Operand::uniform([batch, time, 3 * heads * head_dim])];
         inputs.extend(lengths.map(|l| Operand::index([batch], Values::Fixed(l.to_vec()))));
         Case::new(Attention { heads, causal }, inputs)
@@ -425,7 +532,10 @@ mod tests {
     #[test]
     fn a_causal_first_position_copies_its_own_value() {
         let qkv = Tensor::real([1, 2, 3], vec![1.0, 2.0, 3.0, -1.0, 5.0, 4.0]);
-        let attention = Attention { heads: 1, causal: true };
+        let attention = Attention {
+            heads: 1,
+            causal: true,
+        };
         let y = attention.reference(&[&qkv], &TensorType::f32([1, 2, 1]));
         assert_eq!(y.reals()[0], 3.0);
         // Scores -2 and -5: weights 1 / (1 + e^-3) and the rest.

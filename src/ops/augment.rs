@@ -88,7 +88,10 @@ impl Augment {
 
     /// The words of sample `b`.
     fn words(&self, b: usize, step: u32) -> [u32; 4] {
-        philox4x32([b as u32, step, self.stream, Purpose::Augmentation as u32], self.key())
+        philox4x32(
+            [b as u32, step, self.stream, Purpose::Augmentation as u32],
+            self.key(),
+        )
     }
 }
 
@@ -116,12 +119,21 @@ impl<T: Real> Picture<'_, T> {
         match change {
             Change::Flip { across, down } => {
                 let mirrored = |asked, word: u32| asked && word >> 31 == 1;
-                let column = if mirrored(across, words[0]) { width as i64 - 1 - column } else { column };
-                let row = if mirrored(down, words[1]) { height as i64 - 1 - row } else { row };
+                let column = if mirrored(across, words[0]) {
+                    width as i64 - 1 - column
+                } else {
+                    column
+                };
+                let row = if mirrored(down, words[1]) {
+                    height as i64 - 1 - row
+                } else {
+                    row
+                };
                 self.at(row, column, channel)
             }
             Change::Crop { padding } => {
-                let [down, right] = [words[0], words[1]].map(|word| below(word, 2 * padding + 1) - padding as i64);
+                let [down, right] =
+                    [words[0], words[1]].map(|word| below(word, 2 * padding + 1) - padding as i64);
                 self.at(row + down, column + right, channel)
             }
             Change::Rotate { degrees } => {
@@ -129,17 +141,30 @@ impl<T: Real> Picture<'_, T> {
                 let scale = T::ONE / (T::ONE + t * t);
                 let (cos, sin) = ((T::ONE - t * t) * scale, (t + t) * scale);
                 let middle = |extent: usize| T::of((extent as f64 - 1.0) / 2.0);
-                let (dy, dx) = (T::of(y as f64) - middle(height), T::of(x as f64) - middle(width));
-                let (sy, sx) = (middle(height) + dy * cos - dx * sin, middle(width) + dy * sin + dx * cos);
+                let (dy, dx) = (
+                    T::of(y as f64) - middle(height),
+                    T::of(x as f64) - middle(width),
+                );
+                let (sy, sx) = (
+                    middle(height) + dy * cos - dx * sin,
+                    middle(width) + dy * sin + dx * cos,
+                );
                 let (top, left) = (sy.to_f64().floor(), sx.to_f64().floor());
                 let (fy, fx) = (sy - T::of(top), sx - T::of(left));
                 let (top, left) = (top as i64, left as i64);
-                let row = |y: i64| self.at(y, left, channel) * (T::ONE - fx) + self.at(y, left + 1, channel) * fx;
+                let row = |y: i64| {
+                    self.at(y, left, channel) * (T::ONE - fx) + self.at(y, left + 1, channel) * fx
+                };
                 row(top) * (T::ONE - fy) + row(top + 1) * fy
             }
-            Change::Jitter { brightness, contrast, saturation } => {
-                let [shift, contrast, saturation] = [(0, brightness), (1, contrast), (2, saturation)]
-                    .map(|(word, most)| T::of(f64::from(around_zero(words[word], most))));
+            Change::Jitter {
+                brightness,
+                contrast,
+                saturation,
+            } => {
+                let [shift, contrast, saturation] =
+                    [(0, brightness), (1, contrast), (2, saturation)]
+                        .map(|(word, most)| T::of(f64::from(around_zero(words[word], most))));
                 let mut value = self.at(row, column, channel);
                 if channels == 3 {
                     let sum: T = (0..3).map(|c| self.at(row, column, c)).sum();
@@ -182,9 +207,13 @@ impl Op for Augment {
             Change::Flip { .. } => true,
             Change::Crop { padding } => padding <= 4096,
             Change::Rotate { degrees } => (0.0..=90.0).contains(&degrees),
-            Change::Jitter { brightness, contrast, saturation } => {
-                [brightness, contrast, saturation].iter().all(|x| (0.0..=10.0).contains(x))
-            }
+            Change::Jitter {
+                brightness,
+                contrast,
+                saturation,
+            } => [brightness, contrast, saturation]
+                .iter()
+                .all(|x| (0.0..=10.0).contains(x)),
             Change::Cutout { size } => size <= 4096,
         };
         match possible {
@@ -203,14 +232,25 @@ impl Op for Augment {
         let size = [1, 2, 3].map(|axis| output.dims()[axis]);
         let length = size.iter().product::<usize>().max(1);
         let mut values = vec![T::ZERO; output.elements()];
-        values.par_chunks_mut(length).enumerate().for_each(|(b, out)| {
-            let words = self.words(b, step);
-            let picture = Picture { size, values: &x[b * length..][..length] };
-            for (at, value) in out.iter_mut().enumerate() {
-                let (pixel, channel) = (at / size[2], at % size[2]);
-                *value = picture.changed(self.change, words, [pixel / size[1], pixel % size[1]], channel);
-            }
-        });
+        values
+            .par_chunks_mut(length)
+            .enumerate()
+            .for_each(|(b, out)| {
+                let words = self.words(b, step);
+                let picture = Picture {
+                    size,
+                    values: &x[b * length..][..length],
+                };
+                for (at, value) in out.iter_mut().enumerate() {
+                    let (pixel, channel) = (at / size[2], at % size[2]);
+                    *value = picture.changed(
+                        self.change,
+                        words,
+                        [pixel / size[1], pixel % size[1]],
+                        channel,
+                    );
+                }
+            });
         Tensor::real(output.shape.clone(), values)
     }
 
@@ -224,9 +264,11 @@ impl Op for Augment {
             }
             Change::Crop { padding } => ("augment/crop", padding as f64, 0.0, 0.0),
             Change::Rotate { degrees } => ("augment/rotate", half_tangent(degrees), 0.0, 0.0),
-            Change::Jitter { brightness, contrast, saturation } => {
-                ("augment/jitter", brightness, contrast, saturation)
-            }
+            Change::Jitter {
+                brightness,
+                contrast,
+                saturation,
+            } => ("augment/jitter", brightness, contrast, saturation),
             Change::Cutout { size } => ("augment/cutout", size as f64, 0.0, 0.0),
         };
         let elements = out.ty.elements();
@@ -266,21 +308,43 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let seed = u64::from(stream.next_u32()) << 32 | u64::from(stream.next_u32());
     let odd = 1 + stream.below(7) as usize;
     let changes = [
-        Change::Flip { across: true, down: true },
-        Change::Flip { across: true, down: false },
+        Change::Flip {
+            across: true,
+            down: true,
+        },
+        Change::Flip {
+            across: true,
+            down: false,
+        },
         Change::Crop { padding: 2 },
         Change::Rotate { degrees: 30.0 },
         Change::Rotate { degrees: 90.0 },
-        Change::Jitter { brightness: 0.5, contrast: 0.4, saturation: 0.9 },
+        Change::Jitter {
+            brightness: 0.5,
+            contrast: 0.4,
+            saturation: 0.9,
+        },
         Change::Cutout { size: 3 },
     ];
-    let shapes = [vec![3, 5, odd, 3], vec![odd, 8, 8, 1], vec![1, 1, 1, 4], vec![9, 4, 7, 2]];
+    let shapes = [
+        vec![3, 5, odd, 3],
+        vec![odd, 8, 8, 1],
+        vec![1, 1, 1, 4],
+        vec![9, 4, 7, 2],
+    ];
     let mut cases = Vec::new();
     for (change, number) in changes.into_iter().zip(0..) {
         for shape in &shapes {
             let step = Operand::index([], Values::Fixed(vec![f64::from(1000 * number)]));
-            let op = Augment { change, seed, stream: number };
-            cases.push(Case::new(op, [Operand::uniform(shape.clone()).constant(), step]));
+            let op = Augment {
+                change,
+                seed,
+                stream: number,
+            };
+            cases.push(Case::new(
+                op,
+                [Operand::uniform(shape.clone()).constant(), step],
+            ));
         }
     }
     cases
@@ -300,16 +364,34 @@ mod tests {
     }
 
     fn changed(change: Change, step: u32) -> Vec<f64> {
-        let op = Augment { change, seed: 7, stream: 0 };
+        let op = Augment {
+            change,
+            seed: 7,
+            stream: 0,
+        };
         let x = numbered();
-        op.reference(&[&x, &Tensor::index([], vec![step])], &x.ty()).reals().to_vec()
+        op.reference(&[&x, &Tensor::index([], vec![step])], &x.ty())
+            .reals()
+            .to_vec()
     }
 
     #[test]
     fn half_of_the_pictures_are_mirrored() {
-        let values = changed(Change::Flip { across: true, down: false }, 0);
-        let mirrored = values.chunks(20).filter(|p| p[..4] == [4.0, 3.0, 2.0, 1.0]).count();
-        let kept = values.chunks(20).filter(|p| p[..4] == [1.0, 2.0, 3.0, 4.0]).count();
+        let values = changed(
+            Change::Flip {
+                across: true,
+                down: false,
+            },
+            0,
+        );
+        let mirrored = values
+            .chunks(20)
+            .filter(|p| p[..4] == [4.0, 3.0, 2.0, 1.0])
+            .count();
+        let kept = values
+            .chunks(20)
+            .filter(|p| p[..4] == [1.0, 2.0, 3.0, 4.0])
+            .count();
         assert_eq!(mirrored + kept, 200);
         assert!((60..140).contains(&mirrored), "{mirrored}");
     }
@@ -318,14 +400,26 @@ mod tests {
     fn every_shift_within_the_padding_occurs() {
         let values = changed(Change::Crop { padding: 1 }, 3);
         // The second pixel of the second row is the sixth.
-        let seen: std::collections::BTreeSet<u64> = values.chunks(20).map(|p| p[5] as u64).collect();
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [1, 2, 3, 5, 6, 7, 9, 10, 11]);
+        let seen: std::collections::BTreeSet<u64> =
+            values.chunks(20).map(|p| p[5] as u64).collect();
+        assert_eq!(
+            seen.into_iter().collect::<Vec<_>>(),
+            [1, 2, 3, 5, 6, 7, 9, 10, 11]
+        );
     }
 
     #[test]
     fn a_turn_by_no_angle_and_a_jitter_by_nothing_change_nothing() {
-        let none = Change::Jitter { brightness: 0.0, contrast: 0.0, saturation: 0.0 };
-        for change in [Change::Rotate { degrees: 0.0 }, none, Change::Crop { padding: 0 }] {
+        let none = Change::Jitter {
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+        };
+        for change in [
+            Change::Rotate { degrees: 0.0 },
+            none,
+            Change::Crop { padding: 0 },
+        ] {
             assert_eq!(changed(change, 1), numbered().reals());
         }
     }
@@ -333,7 +427,10 @@ mod tests {
     #[test]
     fn a_hole_has_its_size_where_it_is_not_cut_off() {
         let values = changed(Change::Cutout { size: 2 }, 1);
-        let holes: Vec<usize> = values.chunks(20).map(|p| p.iter().filter(|&&v| v == 0.0).count()).collect();
+        let holes: Vec<usize> = values
+            .chunks(20)
+            .map(|p| p.iter().filter(|&&v| v == 0.0).count())
+            .collect();
         assert!(holes.iter().all(|holes| [1, 2, 4].contains(holes)));
         assert!(holes.iter().filter(|&&holes| holes == 4).count() > 80);
     }

@@ -36,7 +36,11 @@ pub struct AvgPool2dGrad {
 
 impl AvgPool2d {
     fn window(&self) -> Window {
-        Window { kernel: self.kernel, stride: self.stride, padding: self.padding }
+        Window {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+        }
     }
 
     /// What the sum over window `(oy, ox)` of an image of `height` by `width` is divided by.
@@ -44,7 +48,8 @@ impl AvgPool2d {
         if self.count_include_pad {
             return self.window().area() as f64;
         }
-        (self.window().inside(0, oy, height).len() * self.window().inside(1, ox, width).len()) as f64
+        (self.window().inside(0, oy, height).len() * self.window().inside(1, ox, width).len())
+            as f64
     }
 }
 
@@ -59,37 +64,49 @@ impl Op for AvgPool2d {
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let grad = AvgPool2dGrad { pool: *self, input: cx.inputs[0].shape() };
+        let grad = AvgPool2dGrad {
+            pool: *self,
+            input: cx.inputs[0].shape(),
+        };
         Ok(vec![Some(cx.grad.apply(grad)?)])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let x = inputs[0];
-        let &[_, height, width, channels] = x.dims() else { return Tensor::zeros(output) };
+        let &[_, height, width, channels] = x.dims() else {
+            return Tensor::zeros(output);
+        };
         let (oh, ow) = (output.dims()[1], output.dims()[2]);
         let mut values = vec![T::ZERO; output.elements()];
-        values.par_chunks_mut(ow * channels).enumerate().for_each(|(line, row)| {
-            let (n, oy) = (line / oh, line % oh);
-            for (ox, mean) in row.chunks_mut(channels).enumerate() {
-                for y in self.window().inside(0, oy, height) {
-                    for px in self.window().inside(1, ox, width) {
-                        let pixel = ((n * height + y) * width + px) * channels;
-                        for (mean, &x) in mean.iter_mut().zip(&x.reals()[pixel..]) {
-                            *mean += x;
+        values
+            .par_chunks_mut(ow * channels)
+            .enumerate()
+            .for_each(|(line, row)| {
+                let (n, oy) = (line / oh, line % oh);
+                for (ox, mean) in row.chunks_mut(channels).enumerate() {
+                    for y in self.window().inside(0, oy, height) {
+                        for px in self.window().inside(1, ox, width) {
+                            let pixel = ((n * height + y) * width + px) * channels;
+                            for (mean, &x) in mean.iter_mut().zip(&x.reals()[pixel..]) {
+                                *mean += x;
+                            }
                         }
                     }
+                    let divisor = T::of(self.divisor([oy, ox], [height, width]));
+                    mean.iter_mut().for_each(|m| *m = *m / divisor);
                 }
-                let divisor = T::of(self.divisor([oy, ox], [height, width]));
-                mean.iter_mut().for_each(|m| *m = *m / divisor);
-            }
-        });
+            });
         Tensor::real(output.shape.clone(), values)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, y, window) = (cx.input(0), cx.output()?, self.window());
         let loads = y.ty.elements() / window::lanes(&x.ty) * window.area();
-        let launch = window.launch("avg_pool2d/avg_pool2d", [&x.ty, &y.ty, &y.ty], window.iterations(1))?;
+        let launch = window.launch(
+            "avg_pool2d/avg_pool2d",
+            [&x.ty, &y.ty, &y.ty],
+            window.iterations(1),
+        )?;
         cx.launch_with_epilogue(
             launch
                 .constant("COUNT_INCLUDE_PAD", self.count_include_pad)
@@ -129,22 +146,27 @@ impl Op for AvgPool2dGrad {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (dy, pool) = (inputs[0], &self.pool);
-        let &[images, height, width, channels] = output.dims() else { return Tensor::zeros(output) };
+        let &[images, height, width, channels] = output.dims() else {
+            return Tensor::zeros(output);
+        };
         let (oh, ow) = (dy.dims()[1], dy.dims()[2]);
         let mut dx = vec![T::ZERO; output.elements()];
-        dx.par_chunks_mut(output.elements() / images).enumerate().for_each(|(n, image)| {
-            for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
-                let divisor = T::of(pool.divisor([oy, ox], [height, width]));
-                let dy = &dy.reals()[((n * oh + oy) * ow + ox) * channels..][..channels];
-                for y in pool.window().inside(0, oy, height) {
-                    for x in pool.window().inside(1, ox, width) {
-                        for (dx, &dy) in image[(y * width + x) * channels..].iter_mut().zip(dy) {
-                            *dx += dy / divisor;
+        dx.par_chunks_mut(output.elements() / images)
+            .enumerate()
+            .for_each(|(n, image)| {
+                for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
+                    let divisor = T::of(pool.divisor([oy, ox], [height, width]));
+                    let dy = &dy.reals()[((n * oh + oy) * ow + ox) * channels..][..channels];
+                    for y in pool.window().inside(0, oy, height) {
+                        for x in pool.window().inside(1, ox, width) {
+                            for (dx, &dy) in image[(y * width + x) * channels..].iter_mut().zip(dy)
+                            {
+                                *dx += dy / divisor;
+                            }
                         }
                     }
                 }
-            }
-        });
+            });
         Tensor::real(output.shape.clone(), dx)
     }
 
@@ -190,7 +212,12 @@ impl<'g> Var<'g> {
         let shape = self.shape();
         let &[batch, height, width, channels] = shape.dims() else {
             // The shape rule of the pooling says what is wrong.
-            let pool = AvgPool2d { kernel: [1, 1], stride: [1, 1], padding: [[0, 0], [0, 0]], count_include_pad: false };
+            let pool = AvgPool2d {
+                kernel: [1, 1],
+                stride: [1, 1],
+                padding: [[0, 0], [0, 0]],
+                count_include_pad: false,
+            };
             return self.avg_pool2d(pool);
         };
         let pixels = self.reshape([batch, height * width, channels])?;
@@ -201,14 +228,30 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let windows = window::cases(stream);
     let pool = |n: usize, include: usize| {
-        let Window { kernel, stride, padding } = windows[n].0;
-        AvgPool2d { kernel, stride, padding, count_include_pad: n % 2 == include }
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = windows[n].0;
+        AvgPool2d {
+            kernel,
+            stride,
+            padding,
+            count_include_pad: n % 2 == include,
+        }
     };
-    let forward = (0..windows.len()).map(|n| Case::new(pool(n, 0), [Operand::uniform(windows[n].1)]));
+    let forward =
+        (0..windows.len()).map(|n| Case::new(pool(n, 0), [Operand::uniform(windows[n].1)]));
     let backward = (0..windows.len()).filter_map(|n| {
         let (pool, x) = (pool(n, 1), TensorType::f32(windows[n].1));
         let y = pool.window().infer(&x).ok()?;
-        Some(Case::new(AvgPool2dGrad { pool, input: x.shape }, [Operand::uniform(y.shape)]))
+        Some(Case::new(
+            AvgPool2dGrad {
+                pool,
+                input: x.shape,
+            },
+            [Operand::uniform(y.shape)],
+        ))
     });
     forward.chain(backward).collect()
 }
@@ -225,8 +268,14 @@ mod tests {
     fn padding_counts_only_if_asked() {
         let x = Tensor::real([1, 1, 1, 1], vec![8.0]);
         let mean = |count_include_pad| {
-            let pool = AvgPool2d { kernel: [2, 2], stride: [2, 2], padding: [[1, 0], [1, 0]], count_include_pad };
-            pool.reference(&[&x], &TensorType::f32([1, 1, 1, 1])).reals()[0]
+            let pool = AvgPool2d {
+                kernel: [2, 2],
+                stride: [2, 2],
+                padding: [[1, 0], [1, 0]],
+                count_include_pad,
+            };
+            pool.reference(&[&x], &TensorType::f32([1, 1, 1, 1]))
+                .reals()[0]
         };
         assert_eq!((mean(true), mean(false)), (2.0, 8.0));
     }
@@ -234,7 +283,9 @@ mod tests {
     #[test]
     fn global_average_pooling_keeps_the_four_axes() {
         let builder = Builder::new();
-        let x = builder.variable("x", TensorType::f32([2, 1, 3, 2])).unwrap();
+        let x = builder
+            .variable("x", TensorType::f32([2, 1, 3, 2]))
+            .unwrap();
         builder.output("y", x.global_avg_pool2d().unwrap());
         let graph = builder.finish().unwrap();
         let x = Tensor::real([2, 1, 3, 2], (0..12).map(f64::from).collect());

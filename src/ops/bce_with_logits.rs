@@ -42,9 +42,24 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let targets = |shape: Vec<usize>| Operand::real(shape, Values::Uniform(0.0, 1.0));
     let (a, b) = (odd(), odd());
     vec![
-        Case::new(BceWithLogits, [Operand::uniform([a, b]), targets(vec![a, b])]),
-        Case::new(BceWithLogits, [Operand::real([a, 8], Values::Uniform(-30.0, 30.0)), targets(vec![a, 8])]),
+        Case::new(
+            BceWithLogits,
+            [Operand::uniform([a, b]), targets(vec![a, b])],
+        ),
+        Case::new(
+            BceWithLogits,
+            [
+                Operand::real([a, 8], Values::Uniform(-30.0, 30.0)),
+                targets(vec![a, 8]),
+            ],
+        ),
         Case::new(BceWithLogits, [Operand::uniform([a, 4]), targets(vec![4])]),
-        Case::new(BceWithLogits, [Operand::real([6], Values::Uniform(-90.0, 90.0)), targets(vec![6])]),
+        Case::new(
+            BceWithLogits,
+            [
+                Operand::real([6], Values::Uniform(-90.0, 90.0)),
+                targets(vec![6]),
+            ],
+        ),
     ]
 }

@@ -36,11 +36,16 @@ impl Op for BroadcastTo {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        Tensor::real(output.shape.clone(), super::pointwise::broadcast(inputs[0], &output.shape))
+        Tensor::real(
+            output.shape.clone(),
+            super::pointwise::broadcast(inputs[0], &output.shape),
+        )
     }
 
     fn lower(&self, _cx: &mut Lowering<'_>) -> Result<()> {
-        Err(Error::Graph("broadcast_to is pointwise and belongs in a fused kernel".to_string()))
+        Err(Error::Graph(
+            "broadcast_to is pointwise and belongs in a fused kernel".to_string(),
+        ))
     }
 
     /// Pointwise: fused kernels broadcast their operands by themselves, so only the identity is left to call.
@@ -63,14 +68,31 @@ impl<'g> Var<'g> {
         if *shape == self.shape() {
             return Ok(self);
         }
-        self.apply(BroadcastTo { shape: shape.clone() })
+        self.apply(BroadcastTo {
+            shape: shape.clone(),
+        })
     }
 }
 
 pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
     vec![
-        Case::new(BroadcastTo { shape: [3, 4, 8].into() }, [Operand::uniform([4, 1])]),
-        Case::new(BroadcastTo { shape: [5, 3].into() }, [Operand::uniform([3])]),
-        Case::new(BroadcastTo { shape: [2, 3, 5, 7].into() }, [Operand::uniform([3, 1, 7])]),
+        Case::new(
+            BroadcastTo {
+                shape: [3, 4, 8].into(),
+            },
+            [Operand::uniform([4, 1])],
+        ),
+        Case::new(
+            BroadcastTo {
+                shape: [5, 3].into(),
+            },
+            [Operand::uniform([3])],
+        ),
+        Case::new(
+            BroadcastTo {
+                shape: [2, 3, 5, 7].into(),
+            },
+            [Operand::uniform([3, 1, 7])],
+        ),
     ]
 }

@@ -35,11 +35,17 @@ impl Op for Concat {
         };
         let mut dims = first.dims().to_vec();
         if first.dtype != DType::F32 || self.axis >= dims.len() {
-            return Err(format!("joins f32 along axis {}, was given {first}", self.axis));
+            return Err(format!(
+                "joins f32 along axis {}, was given {first}",
+                self.axis
+            ));
         }
         for ty in rest {
             let alike = |a: usize| a == self.axis || ty.dims()[a] == dims[a];
-            if ty.dtype != DType::F32 || ty.shape.rank() != dims.len() || !(0..dims.len()).all(alike) {
+            if ty.dtype != DType::F32
+                || ty.shape.rank() != dims.len()
+                || !(0..dims.len()).all(alike)
+            {
                 return Err(format!("{first} and {ty} differ beside axis {}", self.axis));
             }
             dims[self.axis] += ty.dims()[self.axis];
@@ -108,7 +114,9 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn concat(parts: &[Var<'g>], axis: usize) -> Result<Var<'g>> {
         match parts {
-            [] => Err(Error::Graph("concat takes at least one operand".to_string())),
+            [] => Err(Error::Graph(
+                "concat takes at least one operand".to_string(),
+            )),
             [only] if axis < only.shape().rank() => Ok(*only),
             [first, ..] => first.builder().op(Concat { axis }, parts),
         }
@@ -119,7 +127,13 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut odd = || 1 + stream.below(6) as usize;
     let (a, b, c) = (odd(), odd(), odd());
     let case = |axis: usize, shapes: &[&[usize]]| {
-        Case::new(Concat { axis }, shapes.iter().map(|&s| Operand::uniform(s)).collect::<Vec<_>>())
+        Case::new(
+            Concat { axis },
+            shapes
+                .iter()
+                .map(|&s| Operand::uniform(s))
+                .collect::<Vec<_>>(),
+        )
     };
     vec![
         case(0, &[&[a], &[b]]),
@@ -127,7 +141,20 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(1, &[&[2, a, 3], &[2, b, 3]]),
         case(3, &[&[2, b, 2, 4], &[2, b, 2, 8]]),
         case(3, &[&[1, 2, c, 4], &[1, 2, c, 3], &[1, 2, c, 5]]),
-        case(1, &[&[c, 1], &[c, 2], &[c, 3], &[c, 4], &[c, 5], &[c, 6], &[c, 7], &[c, 8], &[c, 9]]),
+        case(
+            1,
+            &[
+                &[c, 1],
+                &[c, 2],
+                &[c, 3],
+                &[c, 4],
+                &[c, 5],
+                &[c, 6],
+                &[c, 7],
+                &[c, 8],
+                &[c, 9],
+            ],
+        ),
         case(1, &[&[a, 2, 3]]),
     ]
 }

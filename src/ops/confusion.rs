@@ -87,7 +87,8 @@ impl<'g> Var<'g> {
     pub fn confusion(self, labels: Var<'g>, valid: Var<'g>) -> Result<Var<'g>> {
         let classes = self.shape().last();
         let predicted = self.argmax()?;
-        self.builder().op(Confusion { classes }, &[predicted, labels, valid])
+        self.builder()
+            .op(Confusion { classes }, &[predicted, labels, valid])
     }
 }
 
@@ -99,5 +100,11 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         let valid = Operand::index([], Values::Fixed(vec![valid as f64]));
         Case::new(Confusion { classes }, [index(), index(), valid])
     };
-    vec![case(odd, 3, odd), case(200, 2, 150), case(1, 1, 1), case(70, 10, 0), case(33, 9, 99)]
+    vec![
+        case(odd, 3, odd),
+        case(200, 2, 150),
+        case(1, 1, 1),
+        case(70, 10, 0),
+        case(33, 9, 99),
+    ]
 }

@@ -38,7 +38,12 @@ pub struct Conv2d {
 
 impl Default for Conv2d {
     fn default() -> Self {
-        Conv2d { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1 }
+        Conv2d {
+            stride: [1, 1],
+            padding: [[0, 0], [0, 0]],
+            dilation: [1, 1],
+            groups: 1,
+        }
     }
 }
 
@@ -95,7 +100,9 @@ impl Conv2d {
             let padded = input[i] + self.padding[i][0] + self.padding[i][1];
             let span = self.dilation[i] * (kernel[i] - 1) + 1;
             if span > padded {
-                return Err(format!("a kernel that spans {span} does not fit into an input of {padded} with its padding"));
+                return Err(format!(
+                    "a kernel that spans {span} does not fit into an input of {padded} with its padding"
+                ));
             }
             output[i] = (padded - span) / self.stride[i] + 1;
         }
@@ -103,10 +110,16 @@ impl Conv2d {
     }
 
     fn extents(&self, x: &[usize], w: &[usize]) -> Result<Extents, String> {
-        let (&[batch, height, width, channels], &[out_channels, kh, kw, group_channels]) = (x, w) else {
-            return Err(format!("takes X [N, H, W, C] and W [O, KH, KW, I], was given {x:?} and {w:?}"));
+        let (&[batch, height, width, channels], &[out_channels, kh, kw, group_channels]) = (x, w)
+        else {
+            return Err(format!(
+                "takes X [N, H, W, C] and W [O, KH, KW, I], was given {x:?} and {w:?}"
+            ));
         };
-        if self.groups == 0 || group_channels * self.groups != channels || !out_channels.is_multiple_of(self.groups) {
+        if self.groups == 0
+            || group_channels * self.groups != channels
+            || !out_channels.is_multiple_of(self.groups)
+        {
             return Err(format!(
                 "an input of {channels} channels does not fit weights for {group_channels} channels to {out_channels} in {} groups",
                 self.groups
@@ -114,7 +127,15 @@ impl Conv2d {
         }
         let (input, kernel) = ([height, width], [kh, kw]);
         let output = self.output(input, kernel)?;
-        Ok(Extents { batch, input, channels, kernel, output, out_channels, group_channels })
+        Ok(Extents {
+            batch,
+            input,
+            channels,
+            kernel,
+            output,
+            out_channels,
+            group_channels,
+        })
     }
 
     /// Parameters that say where a tap falls, as every kernel of the family names them.
@@ -143,7 +164,11 @@ impl Conv2d {
         }
         let mut variants = contraction::variants(target, outline(&e.one_group(self.groups)));
         if self.groups > 1 {
-            let at = if grouped::pays(self, e, target) { variants.len() } else { 0 };
+            let at = if grouped::pays(self, e, target) {
+                variants.len()
+            } else {
+                0
+            };
             variants.insert(at, "direct");
             return variants;
         }
@@ -153,7 +178,14 @@ impl Conv2d {
     }
 
     /// A launch of one of the plain kernels, one invocation an element of `elements`.
-    fn direct(&self, file: &str, e: &Extents, operands: [&Arg; 2], out: &Arg, elements: usize) -> Launch {
+    fn direct(
+        &self,
+        file: &str,
+        e: &Extents,
+        operands: [&Arg; 2],
+        out: &Arg,
+        elements: usize,
+    ) -> Launch {
         let signed = |x: usize| Scalar::I32(x as i32);
         let work = (out.ty.elements() * e.kernel[0] * e.kernel[1]) as u64;
         let mut launch = Launch::new(file)
@@ -181,18 +213,30 @@ impl Extents {
     /// Floating-point operations of each of the three passes.
     fn flops(&self) -> u64 {
         let pixels = self.batch * self.output[0] * self.output[1];
-        2 * pixels as u64 * (self.out_channels * self.kernel[0] * self.kernel[1] * self.group_channels) as u64
+        2 * pixels as u64
+            * (self.out_channels * self.kernel[0] * self.kernel[1] * self.group_channels) as u64
     }
 
     /// Those of one group of several.
     fn one_group(&self, groups: usize) -> Extents {
-        Extents { channels: self.group_channels, out_channels: self.out_channels / groups.max(1), ..*self }
+        Extents {
+            channels: self.group_channels,
+            out_channels: self.out_channels / groups.max(1),
+            ..*self
+        }
     }
 
     /// Rows and columns of the product that each pass is, of one group.
     fn forward(&self, target: &Target) -> Outline {
-        let (m, n) = (self.batch * self.output[0] * self.output[1], self.out_channels);
-        Outline { m, n, b_k_contiguous: !contraction::transposes(target, m, n, self.row()) }
+        let (m, n) = (
+            self.batch * self.output[0] * self.output[1],
+            self.out_channels,
+        );
+        Outline {
+            m,
+            n,
+            b_k_contiguous: !contraction::transposes(target, m, n, self.row()),
+        }
     }
 
     /// Weights of an output channel.
@@ -202,12 +246,20 @@ impl Extents {
 
     fn input_grad(&self, conv: &Conv2d) -> Outline {
         let m = self.batch * Phases::of(conv, self).pixels();
-        Outline { m, n: self.channels, b_k_contiguous: false }
+        Outline {
+            m,
+            n: self.channels,
+            b_k_contiguous: false,
+        }
     }
 
     fn weight_grad(&self) -> Outline {
         let m = self.kernel[0] * self.kernel[1] * self.channels;
-        Outline { m, n: self.out_channels, b_k_contiguous: false }
+        Outline {
+            m,
+            n: self.out_channels,
+            b_k_contiguous: false,
+        }
     }
 
     fn x(&self) -> TensorType {
@@ -215,11 +267,21 @@ impl Extents {
     }
 
     fn w(&self) -> TensorType {
-        TensorType::f32([self.out_channels, self.kernel[0], self.kernel[1], self.group_channels])
+        TensorType::f32([
+            self.out_channels,
+            self.kernel[0],
+            self.kernel[1],
+            self.group_channels,
+        ])
     }
 
     fn y(&self) -> TensorType {
-        TensorType::f32([self.batch, self.output[0], self.output[1], self.out_channels])
+        TensorType::f32([
+            self.batch,
+            self.output[0],
+            self.output[1],
+            self.out_channels,
+        ])
     }
 }
 
@@ -250,8 +312,16 @@ impl Op for Conv2d {
         let (xs, ws) = (x.shape(), w.shape());
         let input = [xs.dims()[1], xs.dims()[2]];
         let kernel = [ws.dims()[1], ws.dims()[2]];
-        let dx = x.builder().op(Conv2dInputGrad { conv: *self, input }, &[cx.grad, w])?;
-        let dw = x.builder().op(Conv2dWeightGrad { conv: *self, kernel }, &[x, cx.grad])?;
+        let dx = x
+            .builder()
+            .op(Conv2dInputGrad { conv: *self, input }, &[cx.grad, w])?;
+        let dw = x.builder().op(
+            Conv2dWeightGrad {
+                conv: *self,
+                kernel,
+            },
+            &[x, cx.grad],
+        )?;
         Ok(vec![Some(dx), Some(dw)])
     }
 
@@ -264,7 +334,9 @@ impl Op for Conv2d {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, w, y) = (cx.input(0), cx.input(1), cx.output()?);
-        let e = self.extents(x.dims(), w.dims()).map_err(crate::Error::Graph)?;
+        let e = self
+            .extents(x.dims(), w.dims())
+            .map_err(crate::Error::Graph)?;
         if cx.variant() == "direct" {
             let elements = y.ty.elements();
             let launch = self.direct("conv2d/forward_direct", &e, [&x, &w], &y, elements);
@@ -289,9 +361,14 @@ impl Op for Conv2d {
         let length = pixels * e.channels;
         let Outline { m, n, .. } = e.forward(cx.target());
         let k = e.row();
-        let transposed = contraction::broadcasts(cx.variant()) && contraction::transposes(cx.target(), m, n, k);
+        let transposed =
+            contraction::broadcasts(cx.variant()) && contraction::transposes(cx.target(), m, n, k);
         let columns = n * self.groups;
-        let w = if transposed { contraction::transposed(cx, &w, 0, [columns, k])? } else { w };
+        let w = if transposed {
+            contraction::transposed(cx, &w, 0, [columns, k])?
+        } else {
+            w
+        };
         let (b_column_stride, b_k_stride) = if transposed { (1, columns) } else { (k, 1) };
         let mut params = self.geometry();
         params.extend([
@@ -316,11 +393,24 @@ impl Op for Conv2d {
                 m,
                 n,
                 batches: self.groups,
-                segments: Segments::Fixed { count: kh * per_row, length, k: kh * per_row * length },
-                a_layout: Layout { k_contiguous: true, vec4: e.channels.is_multiple_of(4) },
+                segments: Segments::Fixed {
+                    count: kh * per_row,
+                    length,
+                    k: kh * per_row * length,
+                },
+                a_layout: Layout {
+                    k_contiguous: true,
+                    vec4: e.channels.is_multiple_of(4),
+                },
                 b_layout: match transposed {
-                    true => Layout { k_contiguous: false, vec4: n.is_multiple_of(4) },
-                    false => Layout { k_contiguous: true, vec4: length.is_multiple_of(4) },
+                    true => Layout {
+                        k_contiguous: false,
+                        vec4: n.is_multiple_of(4),
+                    },
+                    false => Layout {
+                        k_contiguous: true,
+                        vec4: length.is_multiple_of(4),
+                    },
                 },
                 transpose_out: false,
                 params,
@@ -334,7 +424,9 @@ impl Op for Conv2d {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else {
+            return vec!["direct"];
+        };
         self.variants(target, &e, |e| e.forward(target), &Pass::forward(self, &e))
     }
 
@@ -342,7 +434,6 @@ impl Op for Conv2d {
         inputs[1].dims()[1..].iter().product()
     }
 }
-
 
 impl Op for Conv2dInputGrad {
     fn name(&self) -> &'static str {
@@ -354,7 +445,10 @@ impl Op for Conv2dInputGrad {
         floats(inputs)?;
         let e = self.extents(dy.dims(), w.dims())?;
         if e.y() != *dy {
-            return Err(format!("the result's gradient is {dy}, the convolution gives {}", e.y()));
+            return Err(format!(
+                "the result's gradient is {dy}, the convolution gives {}",
+                e.y()
+            ));
         }
         Ok(e.x())
     }
@@ -363,7 +457,13 @@ impl Op for Conv2dInputGrad {
         let (dy, w, grad) = (cx.inputs[0], cx.inputs[1], cx.grad);
         let kernel = [w.shape().dims()[1], w.shape().dims()[2]];
         let for_dy = grad.conv2d(w, self.conv)?;
-        let for_w = w.builder().op(Conv2dWeightGrad { conv: self.conv, kernel }, &[grad, dy])?;
+        let for_w = w.builder().op(
+            Conv2dWeightGrad {
+                conv: self.conv,
+                kernel,
+            },
+            &[grad, dy],
+        )?;
         Ok(vec![Some(for_dy), Some(for_w)])
     }
 
@@ -376,10 +476,14 @@ impl Op for Conv2dInputGrad {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (dy, w, dx) = (cx.input(0), cx.input(1), cx.output()?);
-        let e = self.extents(dy.dims(), w.dims()).map_err(crate::Error::Graph)?;
+        let e = self
+            .extents(dy.dims(), w.dims())
+            .map_err(crate::Error::Graph)?;
         if cx.variant() == "direct" {
             let elements = dx.ty.elements();
-            let launch = self.conv.direct("conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
+            let launch = self
+                .conv
+                .direct("conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
             return cx.launch_with_epilogue(launch.param("len", elements));
         }
         if cx.variant() == winograd::separate::NAME {
@@ -420,8 +524,14 @@ impl Op for Conv2dInputGrad {
                 n,
                 batches: groups * phases.count(),
                 segments: phases.segments(&e, groups),
-                a_layout: Layout { k_contiguous: true, vec4: e.out_channels.is_multiple_of(4) },
-                b_layout: Layout { k_contiguous: false, vec4: e.channels.is_multiple_of(4) },
+                a_layout: Layout {
+                    k_contiguous: true,
+                    vec4: e.out_channels.is_multiple_of(4),
+                },
+                b_layout: Layout {
+                    k_contiguous: false,
+                    vec4: e.channels.is_multiple_of(4),
+                },
                 transpose_out: false,
                 params,
                 constants: vec![("PHASED", f64::from(u8::from(phases.count() > 1)))],
@@ -434,8 +544,15 @@ impl Op for Conv2dInputGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.conv.variants(target, &e, |e| e.input_grad(&self.conv), &Pass::input_grad(&self.conv, &e))
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else {
+            return vec!["direct"];
+        };
+        self.conv.variants(
+            target,
+            &e,
+            |e| e.input_grad(&self.conv),
+            &Pass::input_grad(&self.conv, &e),
+        )
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -448,7 +565,8 @@ impl Conv2dInputGrad {
     fn extents(&self, dy: &[usize], w: &[usize]) -> Result<Extents, String> {
         let channels = w.last().map_or(0, |i| i * self.conv.groups);
         let batch = dy.first().copied().unwrap_or(0);
-        self.conv.extents(&[batch, self.input[0], self.input[1], channels], w)
+        self.conv
+            .extents(&[batch, self.input[0], self.input[1], channels], w)
     }
 }
 
@@ -462,7 +580,10 @@ impl Op for Conv2dWeightGrad {
         floats(inputs)?;
         let e = self.extents(x.dims(), dy.dims())?;
         if e.y() != *dy {
-            return Err(format!("the result's gradient is {dy}, the convolution gives {}", e.y()));
+            return Err(format!(
+                "the result's gradient is {dy}, the convolution gives {}",
+                e.y()
+            ));
         }
         Ok(e.w())
     }
@@ -470,7 +591,13 @@ impl Op for Conv2dWeightGrad {
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let (x, dy, grad) = (cx.inputs[0], cx.inputs[1], cx.grad);
         let input = [x.shape().dims()[1], x.shape().dims()[2]];
-        let for_x = x.builder().op(Conv2dInputGrad { conv: self.conv, input }, &[dy, grad])?;
+        let for_x = x.builder().op(
+            Conv2dInputGrad {
+                conv: self.conv,
+                input,
+            },
+            &[dy, grad],
+        )?;
         Ok(vec![Some(for_x), Some(x.conv2d(grad, self.conv)?)])
     }
 
@@ -487,7 +614,9 @@ impl Op for Conv2dWeightGrad {
         /// Segments, so that a product of few tiles can be cut into splits.
         const FEWEST_SEGMENTS: usize = 16;
         let (x, dy, dw) = (cx.input(0), cx.input(1), cx.output()?);
-        let e = self.extents(x.dims(), dy.dims()).map_err(crate::Error::Graph)?;
+        let e = self
+            .extents(x.dims(), dy.dims())
+            .map_err(crate::Error::Graph)?;
         let [_, kw] = e.kernel;
         let rows = e.batch * e.output[0];
         if cx.variant() == "direct" {
@@ -495,10 +624,20 @@ impl Op for Conv2dWeightGrad {
             let per_split = (4096 / e.output[1]).clamp(1, rows);
             let splits = rows.div_ceil(per_split);
             let len = dw.ty.elements();
-            let to = if splits == 1 { dw.clone() } else { cx.scratch(TensorType::f32([splits, len])) };
+            let to = if splits == 1 {
+                dw.clone()
+            } else {
+                cx.scratch(TensorType::f32([splits, len]))
+            };
             let launch = self
                 .conv
-                .direct("conv2d/weight_grad_direct", &e, [&x, &dy], &to, splits * len)
+                .direct(
+                    "conv2d/weight_grad_direct",
+                    &e,
+                    [&x, &dy],
+                    &to,
+                    splits * len,
+                )
                 .param("len", len)
                 .param("splits", splits)
                 .param("rows", rows)
@@ -516,7 +655,10 @@ impl Op for Conv2dWeightGrad {
             return depthwise::weight_grad(cx, &self.conv, &e);
         }
         let e = e.one_group(self.conv.groups);
-        let (x, dy) = (grouped::apart(cx, x, self.conv.groups)?, grouped::apart(cx, dy, self.conv.groups)?);
+        let (x, dy) = (
+            grouped::apart(cx, x, self.conv.groups)?,
+            grouped::apart(cx, dy, self.conv.groups)?,
+        );
         let mut params = self.conv.geometry();
         params.extend([
             ("height", signed(e.input[0])),
@@ -535,7 +677,10 @@ impl Op for Conv2dWeightGrad {
             (rows / FEWEST_SEGMENTS).clamp(1, most)
         };
         let per_image = e.output[0].div_ceil(segment_rows);
-        params.extend([("segments_per_image", per_image.into()), ("segment_rows", segment_rows.into())]);
+        params.extend([
+            ("segments_per_image", per_image.into()),
+            ("segment_rows", segment_rows.into()),
+        ]);
         let Outline { m, n, .. } = e.weight_grad();
         contraction::lower(
             cx,
@@ -552,8 +697,14 @@ impl Op for Conv2dWeightGrad {
                     length: segment_rows * e.output[1],
                     k: rows * e.output[1],
                 },
-                a_layout: Layout { k_contiguous, vec4: e.channels.is_multiple_of(4) },
-                b_layout: Layout { k_contiguous: false, vec4: e.out_channels.is_multiple_of(4) },
+                a_layout: Layout {
+                    k_contiguous,
+                    vec4: e.channels.is_multiple_of(4),
+                },
+                b_layout: Layout {
+                    k_contiguous: false,
+                    vec4: e.out_channels.is_multiple_of(4),
+                },
                 transpose_out: true,
                 params,
                 constants: Vec::new(),
@@ -566,8 +717,11 @@ impl Op for Conv2dWeightGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else { return vec!["direct"] };
-        self.conv.variants(target, &e, Extents::weight_grad, &Pass::weight_grad(&e))
+        let Ok(e) = self.extents(inputs[0].dims(), inputs[1].dims()) else {
+            return vec!["direct"];
+        };
+        self.conv
+            .variants(target, &e, Extents::weight_grad, &Pass::weight_grad(&e))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -580,9 +734,20 @@ impl Conv2dWeightGrad {
         let channels = x.last().copied().unwrap_or(0);
         let out_channels = dy.last().copied().unwrap_or(0);
         if self.conv.groups == 0 || !channels.is_multiple_of(self.conv.groups) {
-            return Err(format!("{channels} channels do not divide into {} groups", self.conv.groups));
+            return Err(format!(
+                "{channels} channels do not divide into {} groups",
+                self.conv.groups
+            ));
         }
-        self.conv.extents(x, &[out_channels, self.kernel[0], self.kernel[1], channels / self.conv.groups])
+        self.conv.extents(
+            x,
+            &[
+                out_channels,
+                self.kernel[0],
+                self.kernel[1],
+                channels / self.conv.groups,
+            ],
+        )
     }
 }
 
@@ -606,6 +771,9 @@ mod tests {
         let x = TensorType::f32([1, 8, 8, 3]);
         let w = TensorType::f32([4, 3, 3, 2]);
         let message = Op::infer(&Conv2d::default(), &[&x, &w]).unwrap_err();
-        assert!(message.contains("3 channels") && message.contains("for 2 channels"), "{message}");
+        assert!(
+            message.contains("3 channels") && message.contains("for 2 channels"),
+            "{message}"
+        );
     }
 }

@@ -64,16 +64,27 @@ struct Extents {
 
 impl Conv2dMaxPool {
     fn conv(&self) -> Conv2d {
-        Conv2d { stride: self.stride, padding: self.padding, ..Conv2d::default() }
+        Conv2d {
+            stride: self.stride,
+            padding: self.padding,
+            ..Conv2d::default()
+        }
     }
 
     fn max_pool(&self) -> MaxPool2d {
-        MaxPool2d { kernel: self.pool, stride: self.pool, padding: [[0, 0], [0, 0]] }
+        MaxPool2d {
+            kernel: self.pool,
+            stride: self.pool,
+            padding: [[0, 0], [0, 0]],
+        }
     }
 
     fn extents(&self, x: &TensorType, w: &TensorType) -> Result<Extents, String> {
-        let (&[batch, height, width, channels], &[kh, kw, kc, out_channels]) = (x.dims(), w.dims()) else {
-            return Err(format!("takes x [N, H, W, C] and w [KH, KW, C, O], was given {x} and {w}"));
+        let (&[batch, height, width, channels], &[kh, kw, kc, out_channels]) = (x.dims(), w.dims())
+        else {
+            return Err(format!(
+                "takes x [N, H, W, C] and w [KH, KW, C, O], was given {x} and {w}"
+            ));
         };
         if x.dtype != DType::F32 || w.dtype != DType::F32 || kc != channels || x.elements() == 0 {
             return Err(format!("weights {w} do not fit an input {x}"));
@@ -81,12 +92,25 @@ impl Conv2dMaxPool {
         let (input, kernel) = ([height, width], [kh, kw]);
         let between = self.conv().output(input, kernel)?;
         if self.pool.contains(&0) || between[0] < self.pool[0] || between[1] < self.pool[1] {
-            return Err(format!("a window of {:?} does not fit into {between:?}", self.pool));
+            return Err(format!(
+                "a window of {:?} does not fit into {between:?}",
+                self.pool
+            ));
         }
         let output = [between[0] / self.pool[0], between[1] / self.pool[1]];
-        let e = Extents { op: *self, batch, input, channels, kernel, output, out_channels };
+        let e = Extents {
+            op: *self,
+            batch,
+            input,
+            channels,
+            kernel,
+            output,
+            out_channels,
+        };
         let [rows, columns] = e.patch(1);
-        let fits = e.taps() <= MOST_TAPS && e.places() <= MOST_PLACES && rows * columns.next_multiple_of(4) <= MOST_PATCH;
+        let fits = e.taps() <= MOST_TAPS
+            && e.places() <= MOST_PLACES
+            && rows * columns.next_multiple_of(4) <= MOST_PATCH;
         if !fits || !out_channels.is_multiple_of(4) {
             return Err(format!(
                 "takes at most {MOST_TAPS} taps, {MOST_PLACES} places of a window and {MOST_PATCH} numbers under it, and gives \
@@ -109,8 +133,12 @@ impl Extents {
 
     /// Rows of the image under `windows` neighbouring windows, and numbers of each.
     fn patch(&self, windows: usize) -> [usize; 2] {
-        let span = |axis: usize, outputs: usize| (outputs - 1) * self.op.stride[axis] + self.kernel[axis];
-        [span(0, self.op.pool[0]), span(1, windows * self.op.pool[1]) * self.channels]
+        let span =
+            |axis: usize, outputs: usize| (outputs - 1) * self.op.stride[axis] + self.kernel[axis];
+        [
+            span(0, self.op.pool[0]),
+            span(1, windows * self.op.pool[1]) * self.channels,
+        ]
     }
 
     /// Numbers from a window to the next.
@@ -125,11 +153,18 @@ impl Extents {
             rows * columns.next_multiple_of(4) <= MOST_PATCH
         };
         let aligned = |windows: &usize| (windows * self.step()).is_multiple_of(4);
-        [1, 2, 4].into_iter().find(|w| aligned(w) && fits(*w)).unwrap_or(if fits(2) { 2 } else { 1 })
+        [1, 2, 4]
+            .into_iter()
+            .find(|w| aligned(w) && fits(*w))
+            .unwrap_or(if fits(2) { 2 } else { 1 })
     }
 
     fn aligned(&self) -> bool {
-        let starts = [self.strip() * self.step(), self.op.padding[1][0] * self.channels, self.input[1] * self.channels];
+        let starts = [
+            self.strip() * self.step(),
+            self.op.padding[1][0] * self.channels,
+            self.input[1] * self.channels,
+        ];
         starts.iter().all(|start| start.is_multiple_of(4))
     }
 
@@ -145,14 +180,22 @@ impl Extents {
     /// Row and number of the patch under tap `tap` (ky, kx, c) of place `place` of window `window` of the strip.
     fn under(&self, window: usize, place: usize, tap: usize) -> (usize, usize) {
         let [_, pool_x] = self.op.pool;
-        let (ky, kx) = (tap / (self.kernel[1] * self.channels), tap / self.channels % self.kernel[1]);
+        let (ky, kx) = (
+            tap / (self.kernel[1] * self.channels),
+            tap / self.channels % self.kernel[1],
+        );
         let (py, px) = (place / pool_x, window * pool_x + place % pool_x);
         let (y, x) = (py * self.op.stride[0] + ky, px * self.op.stride[1] + kx);
         (y, x * self.channels + tap % self.channels)
     }
 
     fn y(&self) -> TensorType {
-        TensorType::f32([self.batch, self.output[0], self.output[1], self.out_channels])
+        TensorType::f32([
+            self.batch,
+            self.output[0],
+            self.output[1],
+            self.out_channels,
+        ])
     }
 
     fn strips_per_row(&self) -> usize {
@@ -165,19 +208,31 @@ impl Extents {
     }
 
     /// A launch of one of the kernels, of `len` invocations that handle `strips_per_invocation` strips each.
-    fn launch(&self, pass: Pass, x: &Arg, w: &Arg, len: usize, strips_per_invocation: usize) -> Launch {
+    fn launch(
+        &self,
+        pass: Pass,
+        x: &Arg,
+        w: &Arg,
+        len: usize,
+        strips_per_invocation: usize,
+    ) -> Launch {
         let name = match pass {
             Pass::Forward => "conv2d_max_pool/forward",
             Pass::WeightGrad => "conv2d_max_pool/weight_grad",
         };
         let [rows, columns] = self.patch(self.strip());
-        let strips = (self.batch * self.output[0] * self.strips_per_row() * self.out_channels / 4) as u64;
+        let strips =
+            (self.batch * self.output[0] * self.strips_per_row() * self.out_channels / 4) as u64;
         let loads = if self.aligned() { 1 } else { 2 };
         let signed = |x: usize| Scalar::I32(x as i32);
         Launch::of(Shader::generated(name, unrolled::text(self, pass)))
             .constant("ALIGNED", self.aligned())
             .constant("CUT", self.cut())
-            .read("x", x.value, strips * (loads * rows * columns.div_ceil(4)) as u64)
+            .read(
+                "x",
+                x.value,
+                strips * (loads * rows * columns.div_ceil(4)) as u64,
+            )
             .read("w", w.value, (len * self.taps()) as u64)
             .param("len", len)
             .param("rows", self.batch * self.output[0])
@@ -199,17 +254,25 @@ impl Extents {
 
 /// `w [KH, KW, C, O]` as `[O, KH, KW, C]`, as convolutions have it.
 fn output_major<T: Real>(w: &Tensor<T>) -> Tensor<T> {
-    let &[kh, kw, channels, out] = w.dims() else { return w.clone() };
+    let &[kh, kw, channels, out] = w.dims() else {
+        return w.clone();
+    };
     let taps = kh * kw * channels;
-    let values = (0..w.reals().len()).map(|i| w.reals()[i % taps * out + i / taps]).collect();
+    let values = (0..w.reals().len())
+        .map(|i| w.reals()[i % taps * out + i / taps])
+        .collect();
     Tensor::real([out, kh, kw, channels], values)
 }
 
 /// The way back.
 fn output_minor<T: Real>(w: &Tensor<T>) -> Tensor<T> {
-    let &[out, kh, kw, channels] = w.dims() else { return w.clone() };
+    let &[out, kh, kw, channels] = w.dims() else {
+        return w.clone();
+    };
     let taps = kh * kw * channels;
-    let values = (0..w.reals().len()).map(|i| w.reals()[i % out * taps + i / out]).collect();
+    let values = (0..w.reals().len())
+        .map(|i| w.reals()[i % out * taps + i / out])
+        .collect();
     Tensor::real([kh, kw, channels, out], values)
 }
 
@@ -230,15 +293,28 @@ impl Op for Conv2dMaxPool {
         // Images seldom have a gradient: it goes the long way.
         let w = w.permute(&[3, 0, 1, 2])?;
         let between = builder.op(self.conv(), &[x, w])?;
-        let d_between = builder.op(MaxPool2dGrad { pool: self.max_pool() }, &[between, dy])?;
+        let d_between = builder.op(
+            MaxPool2dGrad {
+                pool: self.max_pool(),
+            },
+            &[between, dy],
+        )?;
         let input = [x.shape().dims()[1], x.shape().dims()[2]];
-        let dx = builder.op(Conv2dInputGrad { conv: self.conv(), input }, &[d_between, w])?;
+        let dx = builder.op(
+            Conv2dInputGrad {
+                conv: self.conv(),
+                input,
+            },
+            &[d_between, w],
+        )?;
         Ok(vec![Some(dx), Some(dw)])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let w = output_major(inputs[1]);
-        let Ok(ty) = Op::infer(&self.conv(), &[&inputs[0].ty(), &w.ty()]) else { return Tensor::zeros(output) };
+        let Ok(ty) = Op::infer(&self.conv(), &[&inputs[0].ty(), &w.ty()]) else {
+            return Tensor::zeros(output);
+        };
         let between = self.conv().reference(&[inputs[0], &w], &ty);
         self.max_pool().reference(&[&between], output)
     }
@@ -247,10 +323,16 @@ impl Op for Conv2dMaxPool {
         let (x, w, y) = (cx.input(0), cx.input(1), cx.output()?);
         let e = self.extents(&x.ty, &w.ty).map_err(crate::Error::Graph)?;
         // Weights are loaded once an invocation: few of them where there are few lanes to keep busy.
-        let each = if cx.target().software { e.strips_per_row() } else { 1 };
+        let each = if cx.target().software {
+            e.strips_per_row()
+        } else {
+            1
+        };
         let parts = e.strips_per_row().div_ceil(each);
         let len = e.batch * e.output[0] * parts * e.out_channels / 4;
-        let launch = e.launch(Pass::Forward, &x, &w, len, each).param("rows_per_split", 0_u32);
+        let launch = e
+            .launch(Pass::Forward, &x, &w, len, each)
+            .param("rows_per_split", 0_u32);
         cx.launch_with_epilogue(launch.write("out", y.value).flops(e.flops()))
     }
 
@@ -284,9 +366,14 @@ impl Op for Conv2dMaxPoolWeightGrad {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (x, w, dy) = (inputs[0], output_major(inputs[1]), inputs[2]);
         let (conv, kernel) = (self.of.conv(), [output.dims()[0], output.dims()[1]]);
-        let Ok(ty) = Op::infer(&conv, &[&x.ty(), &w.ty()]) else { return Tensor::zeros(output) };
+        let Ok(ty) = Op::infer(&conv, &[&x.ty(), &w.ty()]) else {
+            return Tensor::zeros(output);
+        };
         let between = conv.reference(&[x, &w], &ty);
-        let d_between = MaxPool2dGrad { pool: self.of.max_pool() }.reference(&[&between, dy], &ty);
+        let d_between = MaxPool2dGrad {
+            pool: self.of.max_pool(),
+        }
+        .reference(&[&between, dy], &ty);
         output_minor(&Conv2dWeightGrad { conv, kernel }.reference(&[x, &d_between], &w.ty()))
     }
 
@@ -305,7 +392,13 @@ impl Op for Conv2dMaxPoolWeightGrad {
             _ => cx.scratch(TensorType::f32([splits, dw.ty.elements()])),
         };
         let launch = e
-            .launch(Pass::WeightGrad, &x, &w, splits * e.out_channels / 4, e.strips_per_row())
+            .launch(
+                Pass::WeightGrad,
+                &x,
+                &w,
+                splits * e.out_channels / 4,
+                e.strips_per_row(),
+            )
             .read("dy", dy.value, dy.vec4s())
             .write("out", to.value)
             .param("rows_per_split", per_split)
@@ -330,14 +423,30 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let odd = |stream: &mut Stream| 9 + stream.below(6) as usize;
     let (h, w) = (odd(stream), odd(stream));
     let none = [[0, 0], [0, 0]];
-    let op = |stride, padding, pool| Conv2dMaxPool { stride, padding, pool };
+    let op = |stride, padding, pool| Conv2dMaxPool {
+        stride,
+        padding,
+        pool,
+    };
     let shapes: [(Conv2dMaxPool, [usize; 4], [usize; 4]); 10] = [
         (op([1, 1], none, [2, 2]), [2, 12, 12, 1], [3, 3, 1, 32]),
         (op([1, 1], none, [2, 2]), [3, h, w, 1], [3, 3, 1, 8]),
-        (op([1, 1], [[2, 2], [2, 2]], [2, 2]), [2, h, w, 1], [5, 5, 1, 8]),
-        (op([1, 1], [[1, 1], [1, 1]], [2, 2]), [2, 8, 8, 3], [3, 3, 3, 12]),
+        (
+            op([1, 1], [[2, 2], [2, 2]], [2, 2]),
+            [2, h, w, 1],
+            [5, 5, 1, 8],
+        ),
+        (
+            op([1, 1], [[1, 1], [1, 1]], [2, 2]),
+            [2, 8, 8, 3],
+            [3, 3, 3, 12],
+        ),
         (op([1, 1], none, [3, 3]), [1, h, w, 3], [3, 2, 3, 4]),
-        (op([2, 2], [[1, 0], [0, 1]], [2, 2]), [2, h, w, 2], [3, 3, 2, 4]),
+        (
+            op([2, 2], [[1, 0], [0, 1]], [2, 2]),
+            [2, h, w, 2],
+            [3, 3, 2, 4],
+        ),
         (op([2, 1], none, [1, 3]), [1, h, w, 1], [2, 4, 1, 4]),
         (op([1, 1], none, [1, 1]), [1, h, w, 4], [1, 1, 4, 4]),
         (op([1, 1], none, [2, 2]), [1, 4, 4, 1], [3, 3, 1, 4]),
@@ -346,14 +455,19 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (op, x, w) in shapes {
-        let Ok(e) = op.extents(&TensorType::f32(x), &TensorType::f32(w)) else { continue };
+        let Ok(e) = op.extents(&TensorType::f32(x), &TensorType::f32(w)) else {
+            continue;
+        };
         // Numbers that are far apart, so that every window has a clear winner.
         let image = || Operand::real(x, Values::Distinct);
         let weights = || Operand::uniform(w);
         cases.push(Case::new(op, [image(), weights()]));
         let grad = Conv2dMaxPoolWeightGrad { of: op };
         let dy = Operand::uniform(e.y().shape).constant();
-        cases.push(Case::new(grad, [image().constant(), weights().constant(), dy]));
+        cases.push(Case::new(
+            grad,
+            [image().constant(), weights().constant(), dy],
+        ));
     }
     cases
 }

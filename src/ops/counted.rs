@@ -27,7 +27,9 @@ impl Op for Counted {
             &[rows] if *labels == TensorType::u32([rows]) && *valid == TensorType::u32([]) => {
                 Ok(TensorType::f32([rows]))
             }
-            _ => Err(format!("takes labels u32[N] and the number of valid rows u32[], was given {labels} and {valid}")),
+            _ => Err(format!(
+                "takes labels u32[N] and the number of valid rows u32[], was given {labels} and {valid}"
+            )),
         }
     }
 
@@ -38,7 +40,9 @@ impl Op for Counted {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let valid = inputs[1].indices()[0] as usize;
         let rows = inputs[0].indices().iter().enumerate();
-        let values = rows.map(|(i, &label)| T::truth(i < valid && label != self.ignored)).collect();
+        let values = rows
+            .map(|(i, &label)| T::truth(i < valid && label != self.ignored))
+            .collect();
         Tensor::real(output.shape.clone(), values)
     }
 
@@ -75,7 +79,12 @@ impl<'g> Var<'g> {
     /// # Errors
     /// If the shapes don't fit.
     #[track_caller]
-    pub fn masked_cross_entropy(self, labels: Var<'g>, valid: Var<'g>, ignored: u32) -> Result<Var<'g>> {
+    pub fn masked_cross_entropy(
+        self,
+        labels: Var<'g>,
+        valid: Var<'g>,
+        ignored: u32,
+    ) -> Result<Var<'g>> {
         let counted = labels.counted(valid, ignored)?;
         let losses = self.softmax_cross_entropy(labels, valid, 0.0)?;
         let [zero, one] = [0.0, 1.0].map(|x| self.builder().constant(x));
@@ -88,7 +97,12 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut case = |rows: usize, valid: f64| {
         let labels = Operand::index([rows], Values::Below(3));
         let valid = Operand::index([], Values::Fixed(vec![valid]));
-        Case::new(Counted { ignored: stream.below(3) }, [labels, valid])
+        Case::new(
+            Counted {
+                ignored: stream.below(3),
+            },
+            [labels, valid],
+        )
     };
     vec![case(1, 1.0), case(70, 66.0), case(5, 0.0), case(9, 100.0)]
 }

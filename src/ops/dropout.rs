@@ -51,29 +51,45 @@ impl Op for Dropout {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x, step] = operands(inputs)?;
         if !(0.0..1.0).contains(&self.p) {
-            return Err(format!("the probability must be at least 0 and below 1, not {}", self.p));
+            return Err(format!(
+                "the probability must be at least 0 and below 1, not {}",
+                self.p
+            ));
         }
         if x.dtype != DType::F32 || *step != TensorType::u32([]) {
-            return Err(format!("takes floats and the step, a scalar u32, was given {x} and {step}"));
+            return Err(format!(
+                "takes floats and the step, a scalar u32, was given {x} and {step}"
+            ));
         }
         Ok(x.clone())
     }
 
     /// The same mask: dropout of the gradient.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        Ok(vec![Some(cx.grad.builder().op(*self, &[cx.grad, cx.inputs[1]])?), None])
+        Ok(vec![
+            Some(cx.grad.builder().op(*self, &[cx.grad, cx.inputs[1]])?),
+            None,
+        ])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let step = inputs[1].indices()[0];
         let (threshold, scale) = (self.threshold(), T::of(f64::from(self.scale())));
         let mut values = inputs[0].reals().to_vec();
-        values.par_chunks_mut(4).with_min_len(1024).enumerate().for_each(|(block, values)| {
-            let words = philox4x32([block as u32, step, self.stream, 0], self.key());
-            for (value, word) in values.iter_mut().zip(words) {
-                *value = if word >> 8 >= threshold { *value * scale } else { T::ZERO };
-            }
-        });
+        values
+            .par_chunks_mut(4)
+            .with_min_len(1024)
+            .enumerate()
+            .for_each(|(block, values)| {
+                let words = philox4x32([block as u32, step, self.stream, 0], self.key());
+                for (value, word) in values.iter_mut().zip(words) {
+                    *value = if word >> 8 >= threshold {
+                        *value * scale
+                    } else {
+                        T::ZERO
+                    };
+                }
+            });
         Tensor::real(output.shape.clone(), values)
     }
 
@@ -115,7 +131,8 @@ impl<'g> Var<'g> {
         if p == 0.0 {
             return Ok(self);
         }
-        self.builder().op(Dropout { p, seed, stream }, &[self, step])
+        self.builder()
+            .op(Dropout { p, seed, stream }, &[self, step])
     }
 }
 
@@ -144,23 +161,46 @@ mod tests {
     fn kept(dropout: Dropout, step: u32, n: usize) -> Vec<bool> {
         let x = Tensor::real([n], vec![1.0f32; n]);
         let step = Tensor::index([], vec![step]);
-        dropout.reference(&[&x, &step], &x.ty()).reals().iter().map(|&y| y != 0.0).collect()
+        dropout
+            .reference(&[&x, &step], &x.ty())
+            .reals()
+            .iter()
+            .map(|&y| y != 0.0)
+            .collect()
     }
 
     #[test]
     fn the_share_that_is_kept_is_within_five_deviations_of_what_was_asked() {
         let n = 200_000;
         for p in [0.02, 0.1, 0.5, 0.9] {
-            let count = kept(Dropout { p, seed: 11, stream: 0 }, 4, n).iter().filter(|&&k| k).count();
+            let count = kept(
+                Dropout {
+                    p,
+                    seed: 11,
+                    stream: 0,
+                },
+                4,
+                n,
+            )
+            .iter()
+            .filter(|&&k| k)
+            .count();
             let deviation = (p * (1.0 - p) / n as f64).sqrt();
-            assert!((count as f64 / n as f64 - (1.0 - p)).abs() < 5.0 * deviation, "p = {p}: {count} of {n}");
+            assert!(
+                (count as f64 / n as f64 - (1.0 - p)).abs() < 5.0 * deviation,
+                "p = {p}: {count} of {n}"
+            );
         }
     }
 
     #[test]
     fn masks_of_other_steps_streams_and_seeds_agree_no_more_than_by_chance() {
         let n = 100_000;
-        let base = Dropout { p: 0.5, seed: 11, stream: 0 };
+        let base = Dropout {
+            p: 0.5,
+            seed: 11,
+            stream: 0,
+        };
         let mask = kept(base, 4, n);
         assert_eq!(mask, kept(base, 4, n));
         let high_seed = 11 | 1 << 32;
@@ -168,11 +208,21 @@ mod tests {
             kept(base, 5, n),
             kept(Dropout { stream: 1, ..base }, 4, n),
             kept(Dropout { seed: 12, ..base }, 4, n),
-            kept(Dropout { seed: high_seed, ..base }, 4, n),
+            kept(
+                Dropout {
+                    seed: high_seed,
+                    ..base
+                },
+                4,
+                n,
+            ),
         ];
         for other in others {
             let alike = mask.iter().zip(&other).filter(|(a, b)| a == b).count();
-            assert!((alike as f64 / n as f64 - 0.5).abs() < 5.0 * 0.5 / (n as f64).sqrt(), "{alike} of {n}");
+            assert!(
+                (alike as f64 / n as f64 - 0.5).abs() < 5.0 * 0.5 / (n as f64).sqrt(),
+                "{alike} of {n}"
+            );
         }
     }
 
@@ -180,7 +230,16 @@ mod tests {
     fn a_probability_outside_of_0_to_1_is_refused() {
         let (x, step) = (TensorType::f32([4]), TensorType::u32([]));
         for p in [-0.1, 1.0, 1.5, f64::NAN] {
-            assert!(Dropout { p, seed: 0, stream: 0 }.infer(&[&x, &step]).is_err(), "{p}");
+            assert!(
+                Dropout {
+                    p,
+                    seed: 0,
+                    stream: 0
+                }
+                .infer(&[&x, &step])
+                .is_err(),
+                "{p}"
+            );
         }
     }
 }

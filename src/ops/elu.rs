@@ -55,7 +55,10 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let away = |limit: f64| Values::Away(-limit, limit, vec![0.0]);
     let mut odd = || 2 + stream.below(7) as usize;
     vec![
-        Case::new(Elu { alpha: 1.0 }, [Operand::real([odd(), odd()], away(2.0))]),
+        Case::new(
+            Elu { alpha: 1.0 },
+            [Operand::real([odd(), odd()], away(2.0))],
+        ),
         Case::new(Elu { alpha: 0.3 }, [Operand::real([odd(), 8], away(2.0))]),
         Case::new(Elu { alpha: 1.0 }, [Operand::real([4, 8], away(90.0))]),
         Case::new(Elu { alpha: 0.0 }, [Operand::real([5, 1], away(90.0))]),

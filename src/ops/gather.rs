@@ -46,29 +46,42 @@ impl Op for Gather {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [table, indices] = operands(inputs)?;
         match (table.dtype, table.dims(), indices.dtype) {
-            (DType::F32, &[rows, columns], DType::U32) if rows > 0 && columns > 0 => match self.padding {
-                Some(padding) if padding >= rows => {
-                    Err(format!("the padding index {padding} is none of the {rows} rows of {table}"))
+            (DType::F32, &[rows, columns], DType::U32) if rows > 0 && columns > 0 => {
+                match self.padding {
+                    Some(padding) if padding >= rows => Err(format!(
+                        "the padding index {padding} is none of the {rows} rows of {table}"
+                    )),
+                    _ => Ok(gathered(indices, columns)),
                 }
-                _ => Ok(gathered(indices, columns)),
-            },
-            _ => Err(format!("takes a table f32[V,D] and indices of type u32, was given {table} and {indices}")),
+            }
+            _ => Err(format!(
+                "takes a table f32[V,D] and indices of type u32, was given {table} and {indices}"
+            )),
         }
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let grad = GatherGrad { rows: cx.inputs[0].shape().dims()[0], padding: self.padding };
-        Ok(vec![Some(cx.grad.builder().op(grad, &[cx.inputs[1], cx.grad])?), None])
+        let grad = GatherGrad {
+            rows: cx.inputs[0].shape().dims()[0],
+            padding: self.padding,
+        };
+        Ok(vec![
+            Some(cx.grad.builder().op(grad, &[cx.inputs[1], cx.grad])?),
+            None,
+        ])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (table, columns) = (inputs[0].reals(), output.shape.last());
         let mut values = vec![T::ZERO; output.elements()];
-        values.par_chunks_mut(columns.max(1)).zip(inputs[1].indices()).for_each(|(row, &index)| {
-            if let Some(from) = table.chunks_exact(columns).nth(index as usize) {
-                row.copy_from_slice(from);
-            }
-        });
+        values
+            .par_chunks_mut(columns.max(1))
+            .zip(inputs[1].indices())
+            .for_each(|(row, &index)| {
+                if let Some(from) = table.chunks_exact(columns).nth(index as usize) {
+                    row.copy_from_slice(from);
+                }
+            });
         Tensor::real(output.shape.clone(), values)
     }
 
@@ -100,8 +113,14 @@ impl Op for GatherGrad {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [indices, dy] = operands(inputs)?;
-        if indices.dtype != DType::U32 || *dy != gathered(indices, dy.shape.last()) || self.rows == 0 {
-            return Err(format!("{indices} and {dy} are not indices and what they read from {} rows", self.rows));
+        if indices.dtype != DType::U32
+            || *dy != gathered(indices, dy.shape.last())
+            || self.rows == 0
+        {
+            return Err(format!(
+                "{indices} and {dy} are not indices and what they read from {} rows",
+                self.rows
+            ));
         }
         Ok(TensorType::f32([self.rows, dy.shape.last()]))
     }
@@ -117,7 +136,11 @@ impl Op for GatherGrad {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let columns = output.shape.last();
         let mut table = vec![T::ZERO; output.elements()];
-        for (&index, dy) in inputs[0].indices().iter().zip(inputs[1].reals().chunks_exact(columns)) {
+        for (&index, dy) in inputs[0]
+            .indices()
+            .iter()
+            .zip(inputs[1].reals().chunks_exact(columns))
+        {
             if (index as usize) < self.rows && Some(index as usize) != self.padding {
                 let row = &mut table[index as usize * columns..][..columns];
                 row.iter_mut().zip(dy).for_each(|(sum, &dy)| *sum += dy);
@@ -134,7 +157,11 @@ impl Op for GatherGrad {
         let splits = n.div_ceil(chunk);
         let first = cx.scratch(TensorType::u32([splits, self.rows]));
         let next = cx.scratch(TensorType::u32([n]));
-        let tables = if splits == 1 { out.clone() } else { cx.scratch(TensorType::f32([splits, self.rows, columns])) };
+        let tables = if splits == 1 {
+            out.clone()
+        } else {
+            cx.scratch(TensorType::f32([splits, self.rows, columns]))
+        };
         cx.launch(
             Launch::new("gather/grad_clear")
                 .write("first", first.value)
@@ -166,7 +193,14 @@ impl Op for GatherGrad {
                 .invocations(invocations, WORKGROUP),
         )?;
         if splits > 1 {
-            reduce::stage(cx, "sum", &tables, &out, [1, splits, self.rows * columns], 1)?;
+            reduce::stage(
+                cx,
+                "sum",
+                &tables,
+                &out,
+                [1, splits, self.rows * columns],
+                1,
+            )?;
         }
         Ok(())
     }
@@ -182,7 +216,9 @@ impl GatherGrad {
     fn chunk(&self, n: usize) -> usize {
         const SHORTEST: usize = 256;
         let splits = (n / SHORTEST).min(n / self.rows).max(1);
-        n.div_ceil(splits).next_multiple_of(4).clamp(4, MAX_LOOP_ITERATIONS / 4 * 4)
+        n.div_ceil(splits)
+            .next_multiple_of(4)
+            .clamp(4, MAX_LOOP_ITERATIONS / 4 * 4)
     }
 }
 
@@ -191,7 +227,10 @@ fn launch(file: &str, columns: usize) -> (Launch, usize) {
     if columns.is_multiple_of(4) {
         (Launch::new(file), 4)
     } else {
-        (Launch::new(file).swap("shared/lanes_vec4", "shared/lanes_scalar"), 1)
+        (
+            Launch::new(file).swap("shared/lanes_vec4", "shared/lanes_scalar"),
+            1,
+        )
     }
 }
 
@@ -202,7 +241,8 @@ impl<'g> Var<'g> {
     /// If `self` is no such table, or `indices` are not integers.
     #[track_caller]
     pub fn gather(self, indices: Var<'g>) -> Result<Var<'g>> {
-        self.builder().op(Gather { padding: None }, &[self, indices])
+        self.builder()
+            .op(Gather { padding: None }, &[self, indices])
     }
 
     /// The same for a table of embeddings, of which the row `padding` has no gradient: it stays what it was at the
@@ -220,18 +260,34 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut odd = || 1 + stream.below(6) as usize;
     let (a, b, c) = (odd(), odd(), odd());
     // Some indices are past the last row.
-    let index = |shape: Vec<usize>, rows: usize| Operand::index(shape, Values::Below(rows as u32 + 2));
+    let index =
+        |shape: Vec<usize>, rows: usize| Operand::index(shape, Values::Below(rows as u32 + 2));
     let read = |rows: usize, columns: usize, shape: Vec<usize>| {
-        Case::new(Gather { padding: None }, [Operand::uniform([rows, columns]), index(shape, rows)])
+        Case::new(
+            Gather { padding: None },
+            [Operand::uniform([rows, columns]), index(shape, rows)],
+        )
     };
     // What the rule gives is not the derivative of what is read: the kernels alone are checked.
     let padded = |rows: usize, columns: usize, shape: Vec<usize>, padding: usize| {
         let dy = Operand::uniform([&shape[..], &[columns]].concat()).constant();
-        Case::new(GatherGrad { rows, padding: Some(padding) }, [index(shape, rows), dy])
+        Case::new(
+            GatherGrad {
+                rows,
+                padding: Some(padding),
+            },
+            [index(shape, rows), dy],
+        )
     };
     let summed = |rows: usize, columns: usize, shape: Vec<usize>| {
         let dy = Operand::uniform([&shape[..], &[columns]].concat());
-        Case::new(GatherGrad { rows, padding: None }, [index(shape, rows), dy])
+        Case::new(
+            GatherGrad {
+                rows,
+                padding: None,
+            },
+            [index(shape, rows), dy],
+        )
     };
     vec![
         read(5, 8, vec![a, b]),
@@ -262,16 +318,31 @@ mod tests {
         let y = Gather { padding: None }.reference(&[&table, &indices], &TensorType::f32([3, 2]));
         assert_eq!(y.reals(), [3.0, 4.0, 0.0, 0.0, 3.0, 4.0]);
         let dy = Tensor::real([3, 2], vec![1.0, 10.0, 5.0, 5.0, 2.0, 20.0]);
-        let grad = |padding| GatherGrad { rows: 2, padding }.reference(&[&indices, &dy], &TensorType::f32([2, 2]));
+        let grad = |padding| {
+            GatherGrad { rows: 2, padding }.reference(&[&indices, &dy], &TensorType::f32([2, 2]))
+        };
         assert_eq!(grad(None).reals(), [0.0, 0.0, 3.0, 30.0]);
         assert_eq!(grad(Some(1)).reals(), [0.0; 4]);
     }
 
     #[test]
     fn splits_are_short_enough_for_one_loop_and_cover_all_indices() {
-        for (rows, n) in [(1, 1), (65, 768), (50_257, 200_000), (1, 1_000_000), (3, 65_001)] {
-            let chunk = GatherGrad { rows, padding: None }.chunk(n);
-            assert!(chunk <= MAX_LOOP_ITERATIONS && chunk.is_multiple_of(4), "{chunk} of {n}");
+        for (rows, n) in [
+            (1, 1),
+            (65, 768),
+            (50_257, 200_000),
+            (1, 1_000_000),
+            (3, 65_001),
+        ] {
+            let chunk = GatherGrad {
+                rows,
+                padding: None,
+            }
+            .chunk(n);
+            assert!(
+                chunk <= MAX_LOOP_ITERATIONS && chunk.is_multiple_of(4),
+                "{chunk} of {n}"
+            );
         }
     }
 }

@@ -123,7 +123,10 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let odd = 1 + stream.below(7) as usize;
     let starts = |batch: usize, below: u32| Operand::index([batch], Values::Below(below));
     let case = |data: Operand, batch, below, offset, length| {
-        Case::new(GatherWindows { offset, length }, [data, starts(batch, below)])
+        Case::new(
+            GatherWindows { offset, length },
+            [data, starts(batch, below)],
+        )
     };
     let floats = |rows: usize, columns: usize| Operand::uniform([rows, columns]).constant();
     let tokens = |rows: usize| Operand::index([rows], Values::Below(u32::MAX));

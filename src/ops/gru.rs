@@ -42,28 +42,46 @@ const TRACE: usize = 4;
 
 impl Gru {
     fn layer(self) -> Layer {
-        Layer { folder: "gru", gates: GATES, reverse: self.reverse }
+        Layer {
+            folder: "gru",
+            gates: GATES,
+            reverse: self.reverse,
+        }
     }
 
     fn check(self, inputs: &[&TensorType]) -> Result<Extents, String> {
         let (e, bias) = match inputs {
             [x, w, bias] => (self.layer().check(x, w, None)?, bias),
             [x, w, bias, lengths] => (self.layer().check(x, w, Some(lengths))?, bias),
-            _ => return Err(format!("takes gates, recurrent weights, bias and lengths, was given {} operands", inputs.len())),
+            _ => {
+                return Err(format!(
+                    "takes gates, recurrent weights, bias and lengths, was given {} operands",
+                    inputs.len()
+                ));
+            }
         };
         if **bias != TensorType::f32([GATES * e.hidden]) {
-            return Err(format!("takes a bias f32[{}] for weights {}, was given {bias}", GATES * e.hidden, inputs[1]));
+            return Err(format!(
+                "takes a bias f32[{}] for weights {}, was given {bias}",
+                GATES * e.hidden,
+                inputs[1]
+            ));
         }
         Ok(e)
     }
 
     fn check_grad(self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [w, trace, y, dy, ..] = inputs else {
-            return Err(format!("takes weights, trace, states and gradient, was given {} operands", inputs.len()));
+            return Err(format!(
+                "takes weights, trace, states and gradient, was given {} operands",
+                inputs.len()
+            ));
         };
         let e = self.layer().extents(dy, w)?;
         if **dy != e.tensor(1) || *y != *dy || **trace != e.tensor(TRACE) {
-            return Err(format!("{trace}, {y} and {dy} are not trace, states and gradient for weights {w}"));
+            return Err(format!(
+                "{trace}, {y} and {dy} are not trace, states and gradient for weights {w}"
+            ));
         }
         Ok(e.tensor(GATES))
     }
@@ -114,12 +132,20 @@ impl Gru {
 fn forward<T: Real>(op: Gru, inputs: &[&Tensor<T>]) -> (Tensor<T>, Tensor<T>) {
     let [x, w, bias] = [0, 1, 2].map(|i| inputs[i].reals());
     let hidden = inputs[1].dims()[1];
-    let e = Extents { samples: inputs[0].dims()[0], time: inputs[0].dims()[1], hidden };
+    let e = Extents {
+        samples: inputs[0].dims()[0],
+        time: inputs[0].dims()[1],
+        hidden,
+    };
     let mut y = vec![T::ZERO; e.tensor(1).elements()];
     let mut trace = vec![T::ZERO; e.tensor(TRACE).elements()];
-    let samples = y.par_chunks_mut(e.time * hidden).zip(trace.par_chunks_mut(e.time * TRACE * hidden));
+    let samples = y
+        .par_chunks_mut(e.time * hidden)
+        .zip(trace.par_chunks_mut(e.time * TRACE * hidden));
     samples.enumerate().for_each(|(sample, (y, trace))| {
-        let length = inputs.get(3).map_or(e.time, |l| e.time.min(l.indices()[sample] as usize));
+        let length = inputs
+            .get(3)
+            .map_or(e.time, |l| e.time.min(l.indices()[sample] as usize));
         let mut h = vec![T::ZERO; hidden];
         for t in op.layer().walk(e.time).into_iter().filter(|&t| t < length) {
             let x = &x[(sample * e.time + t) * GATES * hidden..][..GATES * hidden];
@@ -140,49 +166,72 @@ fn forward<T: Real>(op: Gru, inputs: &[&Tensor<T>]) -> (Tensor<T>, Tensor<T>) {
             }
         }
     });
-    (Tensor::real(e.tensor(1).shape, y), Tensor::real(e.tensor(TRACE).shape, trace))
+    (
+        Tensor::real(e.tensor(1).shape, y),
+        Tensor::real(e.tensor(TRACE).shape, trace),
+    )
 }
 
 /// Gradients of what the input gives to the gates, and of what the states give.
 fn backward<T: Real>(op: Gru, inputs: &[&Tensor<T>]) -> (Tensor<T>, Tensor<T>) {
     let [w, trace, y, dy] = [0, 1, 2, 3].map(|i| inputs[i].reals());
     let (time, hidden) = (inputs[3].dims()[1], inputs[3].dims()[2]);
-    let e = Extents { samples: inputs[3].dims()[0], time, hidden };
+    let e = Extents {
+        samples: inputs[3].dims()[0],
+        time,
+        hidden,
+    };
     let mut of_input = vec![T::ZERO; e.tensor(GATES).elements()];
     let mut of_state = of_input.clone();
     let row = time * GATES * hidden;
-    let samples = of_input.par_chunks_mut(row).zip(of_state.par_chunks_mut(row));
-    samples.enumerate().for_each(|(sample, (of_input, of_state))| {
-        let length = inputs.get(4).map_or(time, |l| time.min(l.indices()[sample] as usize));
-        let walk: Vec<usize> = op.layer().walk(time).into_iter().filter(|&t| t < length).collect();
-        let mut dh = vec![T::ZERO; hidden];
-        for (step, &t) in walk.iter().enumerate().rev() {
-            let mut carry = vec![T::ZERO; hidden];
-            let mut own = vec![T::ZERO; GATES * hidden];
-            for u in 0..hidden {
-                let [r, z, n, new] =
-                    [0, 1, 2, 3].map(|part| trace[((sample * time + t) * TRACE + part) * hidden + u]);
-                let before = step.checked_sub(1).map_or(T::ZERO, |s| y[(sample * time + walk[s]) * hidden + u]);
-                let dh = dy[(sample * time + t) * hidden + u] + dh[u];
-                let dn = dh * (T::ONE - z) * (T::ONE - n * n);
-                own[u] = dn * new * r * (T::ONE - r);
-                own[hidden + u] = dh * (before - n) * z * (T::ONE - z);
-                own[2 * hidden + u] = dn;
-                carry[u] = dh * z;
+    let samples = of_input
+        .par_chunks_mut(row)
+        .zip(of_state.par_chunks_mut(row));
+    samples
+        .enumerate()
+        .for_each(|(sample, (of_input, of_state))| {
+            let length = inputs
+                .get(4)
+                .map_or(time, |l| time.min(l.indices()[sample] as usize));
+            let walk: Vec<usize> = op
+                .layer()
+                .walk(time)
+                .into_iter()
+                .filter(|&t| t < length)
+                .collect();
+            let mut dh = vec![T::ZERO; hidden];
+            for (step, &t) in walk.iter().enumerate().rev() {
+                let mut carry = vec![T::ZERO; hidden];
+                let mut own = vec![T::ZERO; GATES * hidden];
+                for u in 0..hidden {
+                    let [r, z, n, new] = [0, 1, 2, 3]
+                        .map(|part| trace[((sample * time + t) * TRACE + part) * hidden + u]);
+                    let before = step
+                        .checked_sub(1)
+                        .map_or(T::ZERO, |s| y[(sample * time + walk[s]) * hidden + u]);
+                    let dh = dy[(sample * time + t) * hidden + u] + dh[u];
+                    let dn = dh * (T::ONE - z) * (T::ONE - n * n);
+                    own[u] = dn * new * r * (T::ONE - r);
+                    own[hidden + u] = dh * (before - n) * z * (T::ONE - z);
+                    own[2 * hidden + u] = dn;
+                    carry[u] = dh * z;
+                }
+                of_input[t * GATES * hidden..][..GATES * hidden].copy_from_slice(&own);
+                for u in 0..hidden {
+                    let r = trace[(sample * time + t) * TRACE * hidden + u];
+                    own[2 * hidden + u] = own[2 * hidden + u] * r;
+                }
+                of_state[t * GATES * hidden..][..GATES * hidden].copy_from_slice(&own);
+                dh = carry;
+                for (&grad, w) in own.iter().zip(w.chunks_exact(hidden)) {
+                    dh.iter_mut().zip(w).for_each(|(dh, &w)| *dh += grad * w);
+                }
             }
-            of_input[t * GATES * hidden..][..GATES * hidden].copy_from_slice(&own);
-            for u in 0..hidden {
-                let r = trace[(sample * time + t) * TRACE * hidden + u];
-                own[2 * hidden + u] = own[2 * hidden + u] * r;
-            }
-            of_state[t * GATES * hidden..][..GATES * hidden].copy_from_slice(&own);
-            dh = carry;
-            for (&grad, w) in own.iter().zip(w.chunks_exact(hidden)) {
-                dh.iter_mut().zip(w).for_each(|(dh, &w)| *dh += grad * w);
-            }
-        }
-    });
-    (Tensor::real(e.tensor(GATES).shape, of_input), Tensor::real(e.tensor(GATES).shape, of_state))
+        });
+    (
+        Tensor::real(e.tensor(GATES).shape, of_input),
+        Tensor::real(e.tensor(GATES).shape, of_state),
+    )
 }
 
 impl Op for Gru {
@@ -215,7 +264,11 @@ impl Op for Gru {
         let y = cx.output()?;
         let trace = cx.by_product();
         let trace = trace.unwrap_or_else(|| {
-            let e = Extents { samples: y.dims()[0], time: y.dims()[1], hidden: y.dims()[2] };
+            let e = Extents {
+                samples: y.dims()[0],
+                time: y.dims()[1],
+                hidden: y.dims()[2],
+            };
             cx.scratch(e.tensor(TRACE))
         });
         self.launch_forward(cx, &y, &trace)
@@ -249,8 +302,17 @@ impl Op for GruTrace {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let trace = cx.output()?;
-        let &[samples, time, width] = trace.dims() else { return Ok(()) };
-        let y = cx.scratch(Extents { samples, time, hidden: width / TRACE }.tensor(1));
+        let &[samples, time, width] = trace.dims() else {
+            return Ok(());
+        };
+        let y = cx.scratch(
+            Extents {
+                samples,
+                time,
+                hidden: width / TRACE,
+            }
+            .tensor(1),
+        );
         self.0.launch_forward(cx, &y, &trace)
     }
 
@@ -343,9 +405,17 @@ impl<'g> Var<'g> {
     /// # Errors
     /// If the shapes don't fit.
     #[track_caller]
-    pub fn gru(self, weights: RecurrentWeights<'g>, lengths: Option<Var<'g>>, reverse: bool) -> Result<Var<'g>> {
+    pub fn gru(
+        self,
+        weights: RecurrentWeights<'g>,
+        lengths: Option<Var<'g>>,
+        reverse: bool,
+    ) -> Result<Var<'g>> {
         let x = self.linear(weights.input)?.add(weights.input_bias)?;
-        let operands: Vec<_> = [x, weights.state, weights.state_bias].into_iter().chain(lengths).collect();
+        let operands: Vec<_> = [x, weights.state, weights.state_bias]
+            .into_iter()
+            .chain(lengths)
+            .collect();
         self.builder().op(Gru { reverse }, &operands)
     }
 }
@@ -353,15 +423,16 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut odd = || 1 + stream.below(7) as usize;
     let (a, b) = (odd(), odd());
-    let case = |reverse: bool, samples: usize, time: usize, hidden: usize, lengths: Option<&[f64]>| {
-        let mut inputs = vec![
-            Operand::uniform([samples, time, GATES * hidden]),
-            Operand::real([GATES * hidden, hidden], Values::Uniform(-0.5, 0.5)),
-            Operand::uniform([GATES * hidden]),
-        ];
-        inputs.extend(lengths.map(|l| Operand::index([samples], Values::Fixed(l.to_vec()))));
-        Case::new(Gru { reverse }, inputs)
-    };
+    let case =
+        |reverse: bool, samples: usize, time: usize, hidden: usize, lengths: Option<&[f64]>| {
+            let mut inputs = vec![
+                Operand::uniform([samples, time, GATES * hidden]),
+                Operand::real([GATES * hidden, hidden], Values::Uniform(-0.5, 0.5)),
+                Operand::uniform([GATES * hidden]),
+            ];
+            inputs.extend(lengths.map(|l| Operand::index([samples], Values::Fixed(l.to_vec()))));
+            Case::new(Gru { reverse }, inputs)
+        };
     vec![
         case(false, a, b, 3, None),
         case(true, 2, 3, 5, Some(&[3.0, 1.0])),
@@ -369,7 +440,13 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(false, 9, 3, 68, None),
         case(true, 3, 5, 4, None),
         case(false, 4, 5, 36, Some(&[0.0, 5.0, 9.0, 2.0])),
-        case(true, 10, 3, 132, Some(&[1.0, 2.0, 3.0, 3.0, 3.0, 0.0, 3.0, 2.0, 1.0, 3.0])),
+        case(
+            true,
+            10,
+            3,
+            132,
+            Some(&[1.0, 2.0, 3.0, 3.0, 3.0, 0.0, 3.0, 2.0, 1.0, 3.0]),
+        ),
     ]
 }
 
@@ -380,9 +457,18 @@ mod tests {
     #[test]
     fn an_update_gate_that_is_open_keeps_the_state() {
         // One unit whose update gate is 1 from the second step on.
-        let x = Tensor::real([1, 3, 3], vec![0.0, -100.0, 1.0, 0.0, 100.0, -1.0, 0.0, 100.0, 5.0]);
-        let (w, bias) = (Tensor::zeros(&TensorType::f32([3, 1])), Tensor::zeros(&TensorType::f32([3])));
-        let y: Tensor<f64> = Gru { reverse: false }.reference(&[&x, &w, &bias], &TensorType::f32([1, 3, 1]));
-        y.reals().iter().for_each(|h| assert!((h - 1.0_f64.tanh()).abs() < 1e-12));
+        let x = Tensor::real(
+            [1, 3, 3],
+            vec![0.0, -100.0, 1.0, 0.0, 100.0, -1.0, 0.0, 100.0, 5.0],
+        );
+        let (w, bias) = (
+            Tensor::zeros(&TensorType::f32([3, 1])),
+            Tensor::zeros(&TensorType::f32([3])),
+        );
+        let y: Tensor<f64> =
+            Gru { reverse: false }.reference(&[&x, &w, &bias], &TensorType::f32([1, 3, 1]));
+        y.reals()
+            .iter()
+            .for_each(|h| assert!((h - 1.0_f64.tanh()).abs() < 1e-12));
     }
 }

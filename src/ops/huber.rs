@@ -20,7 +20,11 @@ impl Pointwise for Huber {
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         let (d, delta, half) = ((x[0] - x[1]).abs(), T::of(self.delta), T::of(0.5));
-        if d <= delta { half * d * d } else { delta * (d - half * delta) }
+        if d <= delta {
+            half * d * d
+        } else {
+            delta * (d - half * delta)
+        }
     }
 
     fn vjp<'g>(&self, x: &[Var<'g>], _y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
@@ -42,7 +46,9 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn huber(self, target: Var<'g>, delta: f64) -> Result<Var<'g>> {
         if !(delta > 0.0 && delta.is_finite()) {
-            return Err(Error::Graph(format!("huber takes a delta above 0, was given {delta}")));
+            return Err(Error::Graph(format!(
+                "huber takes a delta above 0, was given {delta}"
+            )));
         }
         self.builder().op(Huber { delta }, &[self, target])
     }
@@ -53,9 +59,27 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let (a, b) = (odd(), odd());
     let zeros = |n: usize| Operand::real([n], Values::Fixed(vec![0.0; n])).constant();
     vec![
-        Case::new(Huber { delta: 10.0 }, [Operand::uniform([a, b]), Operand::uniform([a, b])]),
-        Case::new(Huber { delta: 1e-3 }, [Operand::real([a, 8], Values::Uniform(1.0, 2.0)), Operand::uniform([a, 8])]),
-        Case::new(Huber { delta: 0.5 }, [Operand::real([40], Values::Away(-2.0, 2.0, vec![0.5, -0.5])), zeros(40)]),
-        Case::new(Huber { delta: 2.0 }, [Operand::uniform([a, 3]), Operand::uniform([3])]),
+        Case::new(
+            Huber { delta: 10.0 },
+            [Operand::uniform([a, b]), Operand::uniform([a, b])],
+        ),
+        Case::new(
+            Huber { delta: 1e-3 },
+            [
+                Operand::real([a, 8], Values::Uniform(1.0, 2.0)),
+                Operand::uniform([a, 8]),
+            ],
+        ),
+        Case::new(
+            Huber { delta: 0.5 },
+            [
+                Operand::real([40], Values::Away(-2.0, 2.0, vec![0.5, -0.5])),
+                zeros(40),
+            ],
+        ),
+        Case::new(
+            Huber { delta: 2.0 },
+            [Operand::uniform([a, 3]), Operand::uniform([3])],
+        ),
     ]
 }

@@ -16,7 +16,11 @@ impl Pointwise for KlDiv {
     const ARITY: usize = 2;
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
-        if x[1] > T::ZERO { x[1] * (x[1].ln() - x[0]) } else { T::ZERO }
+        if x[1] > T::ZERO {
+            x[1] * (x[1].ln() - x[0])
+        } else {
+            T::ZERO
+        }
     }
 
     fn vjp<'g>(&self, x: &[Var<'g>], _y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
@@ -49,6 +53,12 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     vec![
         Case::new(KlDiv, [logs(vec![a, b]), shares(vec![a, b])]),
         Case::new(KlDiv, [logs(vec![a, 8]), shares(vec![a, 8])]),
-        Case::new(KlDiv, [logs(vec![4]), Operand::real([4], Values::Fixed(vec![0.0, 0.5, 0.0, 0.5])).constant()]),
+        Case::new(
+            KlDiv,
+            [
+                logs(vec![4]),
+                Operand::real([4], Values::Fixed(vec![0.0, 0.5, 0.0, 0.5])).constant(),
+            ],
+        ),
     ]
 }

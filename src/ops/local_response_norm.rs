@@ -37,25 +37,33 @@ impl Op for ChannelWindowSum {
             return Err(format!("takes floats of at least one axis, was given {x}"));
         }
         if self.before > MOST || self.after > MOST {
-            return Err(format!("windows reach {MOST} channels at most, not {} and {}", self.before, self.after));
+            return Err(format!(
+                "windows reach {MOST} channels at most, not {} and {}",
+                self.before, self.after
+            ));
         }
         Ok(x.clone())
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let mirrored = ChannelWindowSum { before: self.after, after: self.before };
+        let mirrored = ChannelWindowSum {
+            before: self.after,
+            after: self.before,
+        };
         Ok(vec![Some(cx.grad.apply(mirrored)?)])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let channels = output.shape.last();
         let mut sums = vec![T::ZERO; output.elements()];
-        sums.par_chunks_mut(channels).zip(inputs[0].reals().par_chunks(channels)).for_each(|(sums, x)| {
-            for (c, sum) in sums.iter_mut().enumerate() {
-                let window = c.saturating_sub(self.before)..(c + self.after + 1).min(channels);
-                *sum = x[window].iter().copied().sum();
-            }
-        });
+        sums.par_chunks_mut(channels)
+            .zip(inputs[0].reals().par_chunks(channels))
+            .for_each(|(sums, x)| {
+                for (c, sum) in sums.iter_mut().enumerate() {
+                    let window = c.saturating_sub(self.before)..(c + self.after + 1).min(channels);
+                    *sum = x[window].iter().copied().sum();
+                }
+            });
         Tensor::real(output.shape.clone(), sums)
     }
 
@@ -94,10 +102,21 @@ impl<'g> Var<'g> {
     /// # Errors
     /// If `self` is not a float tensor of at least one axis, or `size` is 0 or too large.
     #[track_caller]
-    pub fn local_response_norm(self, size: usize, alpha: f64, beta: f64, k: f64) -> Result<Var<'g>> {
-        let window = ChannelWindowSum { before: size / 2, after: size.saturating_sub(1) / 2 };
+    pub fn local_response_norm(
+        self,
+        size: usize,
+        alpha: f64,
+        beta: f64,
+        k: f64,
+    ) -> Result<Var<'g>> {
+        let window = ChannelWindowSum {
+            before: size / 2,
+            after: size.saturating_sub(1) / 2,
+        };
         let sums = self.mul(self)?.apply(window)?;
-        let base = sums.scale(alpha / size.max(1) as f64)?.add(self.builder().constant(k))?;
+        let base = sums
+            .scale(alpha / size.max(1) as f64)?
+            .add(self.builder().constant(k))?;
         self.mul(base.powf(-beta)?)
     }
 }
@@ -105,7 +124,12 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut odd = || 2 + stream.below(7) as usize;
     let (a, b, c) = (odd(), odd(), odd());
-    let case = |before, after, shape: Vec<usize>| Case::new(ChannelWindowSum { before, after }, [Operand::uniform(shape)]);
+    let case = |before, after, shape: Vec<usize>| {
+        Case::new(
+            ChannelWindowSum { before, after },
+            [Operand::uniform(shape)],
+        )
+    };
     vec![
         case(2, 2, vec![a, b, c, 12]),
         case(2, 1, vec![a, b, 2, c]),

@@ -112,7 +112,9 @@ impl<'g> Var<'g> {
         if axis == last {
             return self.log_softmax();
         }
-        self.transpose(axis, last)?.log_softmax()?.transpose(axis, last)
+        self.transpose(axis, last)?
+            .log_softmax()?
+            .transpose(axis, last)
     }
 }
 

@@ -39,14 +39,21 @@ const TRACE: usize = 5;
 
 impl Lstm {
     fn layer(self) -> Layer {
-        Layer { folder: "lstm", gates: GATES, reverse: self.reverse }
+        Layer {
+            folder: "lstm",
+            gates: GATES,
+            reverse: self.reverse,
+        }
     }
 
     fn check(self, inputs: &[&TensorType]) -> Result<Extents, String> {
         match inputs {
             [x, w] => self.layer().check(x, w, None),
             [x, w, lengths] => self.layer().check(x, w, Some(lengths)),
-            _ => Err(format!("takes gates, recurrent weights and lengths, was given {} operands", inputs.len())),
+            _ => Err(format!(
+                "takes gates, recurrent weights and lengths, was given {} operands",
+                inputs.len()
+            )),
         }
     }
 
@@ -58,7 +65,11 @@ impl Lstm {
         let e = layer.extents(&x.ty, &w.ty).map_err(crate::Error::Graph)?;
         let weight_loads = layer.weight_loads(cx, e);
         for (n, launch) in layer.steps(cx, "forward", e, false).into_iter().enumerate() {
-            let launch = launch.read("x", x.value, x.vec4s() / e.time as u64).read("w", w.value, weight_loads);
+            let launch = launch.read("x", x.value, x.vec4s() / e.time as u64).read(
+                "w",
+                w.value,
+                weight_loads,
+            );
             let launch = recurrent::write_part(launch, n, "out", y);
             let launch = recurrent::write_part(launch, n, "trace", trace);
             cx.launch(recurrent::read_lengths(launch, lengths.as_ref()))?;
@@ -71,12 +82,20 @@ impl Lstm {
 fn forward<T: Real>(op: Lstm, inputs: &[&Tensor<T>]) -> (Tensor<T>, Tensor<T>) {
     let (x, w) = (inputs[0].reals(), inputs[1].reals());
     let hidden = inputs[1].dims()[1];
-    let e = Extents { samples: inputs[0].dims()[0], time: inputs[0].dims()[1], hidden };
+    let e = Extents {
+        samples: inputs[0].dims()[0],
+        time: inputs[0].dims()[1],
+        hidden,
+    };
     let mut y = vec![T::ZERO; e.tensor(1).elements()];
     let mut trace = vec![T::ZERO; e.tensor(TRACE).elements()];
-    let samples = y.par_chunks_mut(e.time * hidden).zip(trace.par_chunks_mut(e.time * TRACE * hidden));
+    let samples = y
+        .par_chunks_mut(e.time * hidden)
+        .zip(trace.par_chunks_mut(e.time * TRACE * hidden));
     samples.enumerate().for_each(|(sample, (y, trace))| {
-        let length = inputs.get(2).map_or(e.time, |l| e.time.min(l.indices()[sample] as usize));
+        let length = inputs
+            .get(2)
+            .map_or(e.time, |l| e.time.min(l.indices()[sample] as usize));
         let (mut h, mut c) = (vec![T::ZERO; hidden], vec![T::ZERO; hidden]);
         for t in op.layer().walk(e.time).into_iter().filter(|&t| t < length) {
             let x = &x[(sample * e.time + t) * GATES * hidden..][..GATES * hidden];
@@ -97,7 +116,10 @@ fn forward<T: Real>(op: Lstm, inputs: &[&Tensor<T>]) -> (Tensor<T>, Tensor<T>) {
             }
         }
     });
-    (Tensor::real(e.tensor(1).shape, y), Tensor::real(e.tensor(TRACE).shape, trace))
+    (
+        Tensor::real(e.tensor(1).shape, y),
+        Tensor::real(e.tensor(TRACE).shape, trace),
+    )
 }
 
 impl Op for Lstm {
@@ -129,7 +151,11 @@ impl Op for Lstm {
         let y = cx.output()?;
         let trace = cx.by_product();
         let trace = trace.unwrap_or_else(|| {
-            let e = Extents { samples: y.dims()[0], time: y.dims()[1], hidden: y.dims()[2] };
+            let e = Extents {
+                samples: y.dims()[0],
+                time: y.dims()[1],
+                hidden: y.dims()[2],
+            };
             cx.scratch(e.tensor(TRACE))
         });
         self.launch_forward(cx, &y, &trace)
@@ -163,8 +189,17 @@ impl Op for LstmTrace {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let trace = cx.output()?;
-        let &[samples, time, width] = trace.dims() else { return Ok(()) };
-        let y = cx.scratch(Extents { samples, time, hidden: width / TRACE }.tensor(1));
+        let &[samples, time, width] = trace.dims() else {
+            return Ok(());
+        };
+        let y = cx.scratch(
+            Extents {
+                samples,
+                time,
+                hidden: width / TRACE,
+            }
+            .tensor(1),
+        );
         self.0.launch_forward(cx, &y, &trace)
     }
 
@@ -188,11 +223,16 @@ impl Op for LstmGrad {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [w, trace, dy, ..] = inputs else {
-            return Err(format!("takes weights, trace and gradient, was given {} operands", inputs.len()));
+            return Err(format!(
+                "takes weights, trace and gradient, was given {} operands",
+                inputs.len()
+            ));
         };
         let e = self.0.layer().extents(dy, w)?;
         if **dy != e.tensor(1) || **trace != e.tensor(TRACE) {
-            return Err(format!("{trace} and {dy} are not trace and gradient for weights {w}"));
+            return Err(format!(
+                "{trace} and {dy} are not trace and gradient for weights {w}"
+            ));
         }
         Ok(e.tensor(GATES))
     }
@@ -205,17 +245,29 @@ impl Op for LstmGrad {
         let [w, trace, dy] = [0, 1, 2].map(|i| inputs[i].reals());
         let (time, hidden) = (inputs[2].dims()[1], inputs[2].dims()[2]);
         let mut grads = vec![T::ZERO; output.elements()];
-        let samples = grads.par_chunks_mut(time * GATES * hidden).zip(trace.par_chunks(time * TRACE * hidden));
+        let samples = grads
+            .par_chunks_mut(time * GATES * hidden)
+            .zip(trace.par_chunks(time * TRACE * hidden));
         samples.enumerate().for_each(|(sample, (grads, trace))| {
-            let length = inputs.get(3).map_or(time, |l| time.min(l.indices()[sample] as usize));
-            let walk: Vec<usize> = self.0.layer().walk(time).into_iter().filter(|&t| t < length).collect();
+            let length = inputs
+                .get(3)
+                .map_or(time, |l| time.min(l.indices()[sample] as usize));
+            let walk: Vec<usize> = self
+                .0
+                .layer()
+                .walk(time)
+                .into_iter()
+                .filter(|&t| t < length)
+                .collect();
             let (mut dh, mut dc) = (vec![T::ZERO; hidden], vec![T::ZERO; hidden]);
             for (n, &t) in walk.iter().enumerate().rev() {
                 let part = |part: usize, u: usize| trace[(t * TRACE + part) * hidden + u];
                 let mut own = vec![T::ZERO; GATES * hidden];
                 for u in 0..hidden {
                     let [i, f, g, o, c] = [0, 1, 2, 3, 4].map(|p| part(p, u));
-                    let before = n.checked_sub(1).map_or(T::ZERO, |n| trace[(walk[n] * TRACE + 4) * hidden + u]);
+                    let before = n
+                        .checked_sub(1)
+                        .map_or(T::ZERO, |n| trace[(walk[n] * TRACE + 4) * hidden + u]);
                     let dh = dy[(sample * time + t) * hidden + u] + dh[u];
                     let squashed = c.tanh();
                     let total = dc[u] + dh * o * (T::ONE - squashed * squashed);
@@ -270,8 +322,15 @@ impl<'g> Var<'g> {
     /// # Errors
     /// If the shapes don't fit.
     #[track_caller]
-    pub fn lstm(self, weights: RecurrentWeights<'g>, lengths: Option<Var<'g>>, reverse: bool) -> Result<Var<'g>> {
-        let x = self.linear(weights.input)?.add(weights.input_bias.add(weights.state_bias)?)?;
+    pub fn lstm(
+        self,
+        weights: RecurrentWeights<'g>,
+        lengths: Option<Var<'g>>,
+        reverse: bool,
+    ) -> Result<Var<'g>> {
+        let x = self
+            .linear(weights.input)?
+            .add(weights.input_bias.add(weights.state_bias)?)?;
         let operands: Vec<_> = [x, weights.state].into_iter().chain(lengths).collect();
         self.builder().op(Lstm { reverse }, &operands)
     }
@@ -280,14 +339,15 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut odd = || 1 + stream.below(7) as usize;
     let (a, b) = (odd(), odd());
-    let case = |reverse: bool, samples: usize, time: usize, hidden: usize, lengths: Option<&[f64]>| {
-        let mut inputs = vec![
-            Operand::uniform([samples, time, GATES * hidden]),
-            Operand::real([GATES * hidden, hidden], Values::Uniform(-0.5, 0.5)),
-        ];
-        inputs.extend(lengths.map(|l| Operand::index([samples], Values::Fixed(l.to_vec()))));
-        Case::new(Lstm { reverse }, inputs)
-    };
+    let case =
+        |reverse: bool, samples: usize, time: usize, hidden: usize, lengths: Option<&[f64]>| {
+            let mut inputs = vec![
+                Operand::uniform([samples, time, GATES * hidden]),
+                Operand::real([GATES * hidden, hidden], Values::Uniform(-0.5, 0.5)),
+            ];
+            inputs.extend(lengths.map(|l| Operand::index([samples], Values::Fixed(l.to_vec()))));
+            Case::new(Lstm { reverse }, inputs)
+        };
     vec![
         case(false, a, b, 3, None),
         case(true, 2, 3, 5, Some(&[3.0, 1.0])),
@@ -295,7 +355,13 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(false, 9, 3, 68, None),
         case(true, 3, 5, 4, None),
         case(false, 4, 5, 36, Some(&[0.0, 5.0, 9.0, 2.0])),
-        case(true, 10, 3, 132, Some(&[1.0, 2.0, 3.0, 3.0, 3.0, 0.0, 3.0, 2.0, 1.0, 3.0])),
+        case(
+            true,
+            10,
+            3,
+            132,
+            Some(&[1.0, 2.0, 3.0, 3.0, 3.0, 0.0, 3.0, 2.0, 1.0, 3.0]),
+        ),
     ]
 }
 
@@ -309,18 +375,29 @@ mod tests {
         let builder = Builder::new();
         let refused = |x: TensorType, w: TensorType| {
             let (x, w) = (builder.input("x", x), builder.input("w", w));
-            builder.op(Lstm { reverse: false }, &[x, w]).unwrap_err().to_string()
+            builder
+                .op(Lstm { reverse: false }, &[x, w])
+                .unwrap_err()
+                .to_string()
         };
-        assert!(refused(TensorType::f32([2, 3, 16]), TensorType::f32([16, 5])).contains("f32[4H,H]"));
-        assert!(refused(TensorType::f32([2, 3, 12]), TensorType::f32([16, 4])).contains("f32[B,T,16]"));
+        assert!(
+            refused(TensorType::f32([2, 3, 16]), TensorType::f32([16, 5])).contains("f32[4H,H]")
+        );
+        assert!(
+            refused(TensorType::f32([2, 3, 12]), TensorType::f32([16, 4])).contains("f32[B,T,16]")
+        );
         assert!(refused(TensorType::f32([3, 16]), TensorType::f32([16, 4])).contains("[B,T,…]"));
     }
 
     #[test]
     fn past_the_end_of_a_sample_the_state_is_zero_and_reverse_begins_there() {
-        let (x, w) = (Tensor::real([1, 2, 4], vec![1.0; 8]), Tensor::real([4, 1], vec![0.5; 4]));
+        let (x, w) = (
+            Tensor::real([1, 2, 4], vec![1.0; 8]),
+            Tensor::real([4, 1], vec![0.5; 4]),
+        );
         let short = Tensor::index([1], vec![1]);
-        let run = |reverse| Lstm { reverse }.reference(&[&x, &w, &short], &TensorType::f32([1, 2, 1]));
+        let run =
+            |reverse| Lstm { reverse }.reference(&[&x, &w, &short], &TensorType::f32([1, 2, 1]));
         let (forward, backward): (Tensor<f64>, Tensor<f64>) = (run(false), run(true));
         assert_eq!(forward.reals(), backward.reals());
         assert_eq!(forward.reals()[1], 0.0);

@@ -55,16 +55,25 @@ impl Matmul {
     fn extents(&self, a: &TensorType, b: &TensorType) -> Result<Extents, String> {
         let split = |ty: &TensorType, name: &str, transposed: bool| {
             if ty.dtype != DType::F32 || ty.shape.rank() < 2 {
-                return Err(format!("{name} must be a float matrix or a batch of them, not a {ty}"));
+                return Err(format!(
+                    "{name} must be a float matrix or a batch of them, not a {ty}"
+                ));
             }
             let (batch, matrix) = ty.dims().split_at(ty.shape.rank() - 2);
-            let (rows, columns) = if transposed { (matrix[1], matrix[0]) } else { (matrix[0], matrix[1]) };
+            let (rows, columns) = if transposed {
+                (matrix[1], matrix[0])
+            } else {
+                (matrix[0], matrix[1])
+            };
             Ok((Shape::from(batch), rows, columns))
         };
         let (a_batch, m, k) = split(a, "A", self.transpose_a)?;
         let (b_batch, b_k, n) = split(b, "B", self.transpose_b)?;
         if k != b_k {
-            return Err(format!("A {} has {k} columns but B {} has {b_k} rows", a.shape, b.shape));
+            return Err(format!(
+                "A {} has {k} columns but B {} has {b_k} rows",
+                a.shape, b.shape
+            ));
         }
         let (count_a, count_b) = (a_batch.elements(), b_batch.elements());
         let batch = if a_batch == b_batch || count_b == 1 && a_batch.rank() >= b_batch.rank() {
@@ -79,9 +88,23 @@ impl Matmul {
             true => (m * count_a, 1),
             false => (m, batch.elements()),
         };
-        let stride = |count: usize, matrix: usize| if count == 1 || batches == 1 { 0 } else { matrix };
+        let stride = |count: usize, matrix: usize| {
+            if count == 1 || batches == 1 {
+                0
+            } else {
+                matrix
+            }
+        };
         let (a_batch_stride, b_batch_stride) = (stride(count_a, m * k), stride(count_b, k * n));
-        Ok(Extents { m, n, k, batches, result, a_batch_stride, b_batch_stride })
+        Ok(Extents {
+            m,
+            n,
+            k,
+            batches,
+            result,
+            a_batch_stride,
+            b_batch_stride,
+        })
     }
 }
 
@@ -94,7 +117,11 @@ impl Matmul {
         let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
         let layout = |k_contiguous: bool, rows: usize| Layout {
             k_contiguous,
-            vec4: if k_contiguous { e.k.is_multiple_of(4) } else { rows.is_multiple_of(4) },
+            vec4: if k_contiguous {
+                e.k.is_multiple_of(4)
+            } else {
+                rows.is_multiple_of(4)
+            },
         };
         Ok(Contraction {
             broadcast: "matmul/broadcast",
@@ -124,7 +151,8 @@ impl Matmul {
 
     /// Parameters that say where elements are, as every kernel names them.
     fn strides(&self, e: &Extents) -> Vec<(&'static str, Scalar)> {
-        let stride = |k_contiguous: bool, rows: usize| if k_contiguous { (e.k, 1) } else { (1, rows) };
+        let stride =
+            |k_contiguous: bool, rows: usize| if k_contiguous { (e.k, 1) } else { (1, rows) };
         let (a_row, a_k) = stride(!self.transpose_a, e.m);
         let (b_column, b_k) = stride(self.transpose_b, e.n);
         vec![
@@ -146,7 +174,9 @@ impl Matmul {
         let len = out.ty.elements() / if across { 4 } else { 1 };
         let loads = |by_four: bool| (len * if by_four { e.k / 4 } else { e.k }) as u64;
         let launch = if across {
-            Launch::new("matmul/direct_across").read("a", a.value, loads(false)).read("b", b.value, loads(false))
+            Launch::new("matmul/direct_across")
+                .read("a", a.value, loads(false))
+                .read("b", b.value, loads(false))
         } else {
             Launch::new("matmul/direct")
                 .read("a", a.value, loads(a_texels))
@@ -178,28 +208,60 @@ impl Op for Matmul {
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let (mut a, b, mut dc) = (cx.inputs[0], cx.inputs[1], cx.grad);
         let da = if self.transpose_a {
-            b.matmul_with(dc, Matmul { transpose_a: self.transpose_b, transpose_b: true })?
+            b.matmul_with(
+                dc,
+                Matmul {
+                    transpose_a: self.transpose_b,
+                    transpose_b: true,
+                },
+            )?
         } else {
-            dc.matmul_with(b, Matmul { transpose_a: false, transpose_b: !self.transpose_b })?
+            dc.matmul_with(
+                b,
+                Matmul {
+                    transpose_a: false,
+                    transpose_b: !self.transpose_b,
+                },
+            )?
         };
         // The rows of the whole batch add to one matrix: a product, not products and their sum.
-        let [.., k, n] = *b.shape().dims() else { return Ok(vec![Some(da), None]) };
+        let [.., k, n] = *b.shape().dims() else {
+            return Ok(vec![Some(da), None]);
+        };
         let one_matrix = b.shape().elements() == k * n && !self.transpose_a;
         if one_matrix {
             (a, dc) = (rows(a)?, rows(dc)?);
         }
         let db = if self.transpose_b {
-            dc.matmul_with(a, Matmul { transpose_a: true, transpose_b: self.transpose_a })?
+            dc.matmul_with(
+                a,
+                Matmul {
+                    transpose_a: true,
+                    transpose_b: self.transpose_a,
+                },
+            )?
         } else {
-            a.matmul_with(dc, Matmul { transpose_a: !self.transpose_a, transpose_b: false })?
+            a.matmul_with(
+                dc,
+                Matmul {
+                    transpose_a: !self.transpose_a,
+                    transpose_b: false,
+                },
+            )?
         };
-        let db = if one_matrix { db.reshape(b.shape())? } else { db.sum_to(&b.shape())? };
+        let db = if one_matrix {
+            db.reshape(b.shape())?
+        } else {
+            db.sum_to(&b.shape())?
+        };
         Ok(vec![Some(da.sum_to(&cx.inputs[0].shape())?), Some(db)])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (a, b) = (inputs[0].reals(), inputs[1].reals());
-        let Ok(e) = self.extents(&inputs[0].ty(), &inputs[1].ty()) else { return Tensor::zeros(output) };
+        let Ok(e) = self.extents(&inputs[0].ty(), &inputs[1].ty()) else {
+            return Tensor::zeros(output);
+        };
         // B as [k, n], so that the innermost loop is contiguous.
         let transposed = self.transpose_b.then(|| transpose(b, e.n, e.k));
         let b = transposed.as_deref().unwrap_or(b);
@@ -207,7 +269,11 @@ impl Op for Matmul {
         c.par_chunks_mut(e.n).enumerate().for_each(|(row, c)| {
             let (batch, i) = (row / e.m, row % e.m);
             for p in 0..e.k {
-                let at = if self.transpose_a { p * e.m + i } else { i * e.k + p };
+                let at = if self.transpose_a {
+                    p * e.m + i
+                } else {
+                    i * e.k + p
+                };
                 let x = a[batch * e.a_batch_stride + at];
                 let start = batch * e.b_batch_stride + p * e.n;
                 for (c, &y) in c.iter_mut().zip(&b[start..start + e.n]) {
@@ -226,7 +292,10 @@ impl Op for Matmul {
             return cx.launch_with_epilogue(launch);
         }
         let mut op = *self;
-        if op.transpose_b && contraction::broadcasts(cx.variant()) && contraction::transposes(cx.target(), e.m, e.n, e.k) {
+        if op.transpose_b
+            && contraction::broadcasts(cx.variant())
+            && contraction::transposes(cx.target(), e.m, e.n, e.k)
+        {
             b = contraction::transposed(cx, &b, b.ty.shape.rank() - 2, [e.n, e.k])?;
             op.transpose_b = false;
         }
@@ -238,9 +307,18 @@ impl Op for Matmul {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        let Ok(e) = self.extents(inputs[0], inputs[1]) else { return vec![DIRECT] };
+        let Ok(e) = self.extents(inputs[0], inputs[1]) else {
+            return vec![DIRECT];
+        };
         let b_k_contiguous = self.transpose_b && !contraction::transposes(target, e.m, e.n, e.k);
-        let mut variants = contraction::variants(target, Outline { m: e.m, n: e.n, b_k_contiguous });
+        let mut variants = contraction::variants(
+            target,
+            Outline {
+                m: e.m,
+                n: e.n,
+                b_k_contiguous,
+            },
+        );
         if e.k <= MAX_LOOP_ITERATIONS {
             let first = target.software && e.flops() <= SMALL_FLOPS;
             variants.insert(if first { 0 } else { variants.len() }, DIRECT);
@@ -277,7 +355,13 @@ impl<'g> Var<'g> {
     /// If the inner extents or the batches differ.
     #[track_caller]
     pub fn matmul(self, other: Var<'g>) -> Result<Var<'g>> {
-        self.matmul_with(other, Matmul { transpose_a: false, transpose_b: false })
+        self.matmul_with(
+            other,
+            Matmul {
+                transpose_a: false,
+                transpose_b: false,
+            },
+        )
     }
 
     /// `self @ other` with either side given transposed.
@@ -295,7 +379,10 @@ impl<'g> Var<'g> {
     /// If the last axis is not as long as the weight's rows.
     #[track_caller]
     pub fn linear(self, weight: Var<'g>) -> Result<Var<'g>> {
-        let op = Matmul { transpose_a: false, transpose_b: true };
+        let op = Matmul {
+            transpose_a: false,
+            transpose_b: true,
+        };
         if self.shape().rank() == 1 {
             let y = rows(self)?.matmul_with(weight, op)?;
             return y.reshape([y.shape().last()]);
@@ -308,7 +395,10 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut cases = Vec::new();
     let odd = |stream: &mut Stream| 1 + stream.below(40) as usize;
     for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
-        let op = Matmul { transpose_a, transpose_b };
+        let op = Matmul {
+            transpose_a,
+            transpose_b,
+        };
         let mut case = |batch: &[usize], m: usize, k: usize, n: usize, batch_b: &[usize]| {
             let a = if transpose_a { [k, m] } else { [m, k] };
             let b = if transpose_b { [n, k] } else { [k, n] };

@@ -35,7 +35,11 @@ pub struct MaxPool2dGrad {
 
 impl MaxPool2d {
     fn window(&self) -> Window {
-        Window { kernel: self.kernel, stride: self.stride, padding: self.padding }
+        Window {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+        }
     }
 }
 
@@ -51,21 +55,35 @@ impl Op for MaxPool2d {
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let grad = MaxPool2dGrad { pool: *self };
-        Ok(vec![Some(cx.grad.builder().op(grad, &[cx.inputs[0], cx.grad])?)])
+        Ok(vec![Some(
+            cx.grad.builder().op(grad, &[cx.inputs[0], cx.grad])?,
+        )])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let x = inputs[0];
         let winners = winners(&self.window(), x, output);
-        let values = winners.into_par_iter().with_min_len(4096).map(|at| x.reals()[at]).collect();
+        let values = winners
+            .into_par_iter()
+            .with_min_len(4096)
+            .map(|at| x.reals()[at])
+            .collect();
         Tensor::real(output.shape.clone(), values)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, y, window) = (cx.input(0), cx.output()?, self.window());
         let loads = y.ty.elements() / window::lanes(&x.ty) * window.area();
-        let launch = window.launch("max_pool2d/max_pool2d", [&x.ty, &y.ty, &y.ty], window.iterations(1))?;
-        cx.launch_with_epilogue(launch.read("x", x.value, loads as u64).write("out", y.value))
+        let launch = window.launch(
+            "max_pool2d/max_pool2d",
+            [&x.ty, &y.ty, &y.ty],
+            window.iterations(1),
+        )?;
+        cx.launch_with_epilogue(
+            launch
+                .read("x", x.value, loads as u64)
+                .write("out", y.value),
+        )
     }
 
     fn role(&self) -> Role {
@@ -109,7 +127,8 @@ impl Op for MaxPool2dGrad {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, dy, dx) = (cx.input(0), cx.input(1), cx.output()?);
         let (window, lanes) = (self.pool.window(), window::lanes(&x.ty));
-        let cells = [1, 2].map(|axis| window.cells(axis - 1, dy.ty.dims()[axis], dx.ty.dims()[axis]));
+        let cells =
+            [1, 2].map(|axis| window.cells(axis - 1, dy.ty.dims()[axis], dx.ty.dims()[axis]));
         let [(cell_y, partial_y), (cell_x, partial_x)] = cells;
         let by_cell = window.iterations(1) + cell_y * (1 + cell_x);
         let (looks, launch) = if window.disjoint() && by_cell <= MAX_LOOP_ITERATIONS {
@@ -122,7 +141,11 @@ impl Op for MaxPool2dGrad {
             (dy.ty.elements() / lanes, launch)
         } else {
             let (types, overlap) = ([&x.ty, &dy.ty, &x.ty], window.overlap());
-            let launch = window.launch("max_pool2d/grad_overlapping", types, window.iterations(overlap))?;
+            let launch = window.launch(
+                "max_pool2d/grad_overlapping",
+                types,
+                window.iterations(overlap),
+            )?;
             (dx.ty.elements() / lanes * overlap, launch)
         };
         cx.launch_with_epilogue(
@@ -144,29 +167,34 @@ impl Op for MaxPool2dGrad {
 
 /// For every element of the result `[N, OH, OW, C]`, the index of the first maximum of its window in `x`.
 fn winners<T: Real>(window: &Window, x: &Tensor<T>, y: &TensorType) -> Vec<usize> {
-    let &[_, height, width, channels] = x.dims() else { return Vec::new() };
+    let &[_, height, width, channels] = x.dims() else {
+        return Vec::new();
+    };
     let (oh, ow) = (y.dims()[1], y.dims()[2]);
     let values = x.reals();
     let mut winners = vec![0; y.elements()];
-    winners.par_chunks_mut(ow * channels).enumerate().for_each(|(line, row)| {
-        let (n, oy) = (line / oh, line % oh);
-        for (ox, best) in row.chunks_mut(channels).enumerate() {
-            let (ys, xs) = (window.inside(0, oy, height), window.inside(1, ox, width));
-            let pixel = |y: usize, x: usize| ((n * height + y) * width + x) * channels;
-            for (c, best) in best.iter_mut().enumerate() {
-                *best = pixel(ys.start, xs.start) + c;
-            }
-            for y in ys {
-                for x in xs.clone() {
-                    for (c, best) in best.iter_mut().enumerate() {
-                        if values[pixel(y, x) + c] > values[*best] {
-                            *best = pixel(y, x) + c;
+    winners
+        .par_chunks_mut(ow * channels)
+        .enumerate()
+        .for_each(|(line, row)| {
+            let (n, oy) = (line / oh, line % oh);
+            for (ox, best) in row.chunks_mut(channels).enumerate() {
+                let (ys, xs) = (window.inside(0, oy, height), window.inside(1, ox, width));
+                let pixel = |y: usize, x: usize| ((n * height + y) * width + x) * channels;
+                for (c, best) in best.iter_mut().enumerate() {
+                    *best = pixel(ys.start, xs.start) + c;
+                }
+                for y in ys {
+                    for x in xs.clone() {
+                        for (c, best) in best.iter_mut().enumerate() {
+                            if values[pixel(y, x) + c] > values[*best] {
+                                *best = pixel(y, x) + c;
+                            }
                         }
                     }
                 }
             }
-        }
-    });
+        });
     winners
 }
 
@@ -186,14 +214,21 @@ impl<'g> Var<'g> {
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
-    let pool = |w: &Window| MaxPool2d { kernel: w.kernel, stride: w.stride, padding: w.padding };
+    let pool = |w: &Window| MaxPool2d {
+        kernel: w.kernel,
+        stride: w.stride,
+        padding: w.padding,
+    };
     let windows = window::cases(stream);
-    let forward = windows.iter().map(|(window, x)| {
-        Case::new(pool(window), [Operand::real(*x, Values::Distinct)])
-    });
+    let forward = windows
+        .iter()
+        .map(|(window, x)| Case::new(pool(window), [Operand::real(*x, Values::Distinct)]));
     let backward = windows.iter().filter_map(|(window, x)| {
         let y = window.infer(&TensorType::f32(*x)).ok()?;
-        let operands = [Operand::real(*x, Values::Ties).constant(), Operand::uniform(y.shape).constant()];
+        let operands = [
+            Operand::real(*x, Values::Ties).constant(),
+            Operand::uniform(y.shape).constant(),
+        ];
         Some(Case::new(MaxPool2dGrad { pool: pool(window) }, operands))
     });
     forward.chain(backward).collect()
@@ -205,7 +240,11 @@ mod tests {
 
     #[test]
     fn the_gradient_goes_to_the_first_maximum_in_row_order() {
-        let pool = MaxPool2d { kernel: [2, 2], stride: [1, 1], padding: [[0, 0], [0, 0]] };
+        let pool = MaxPool2d {
+            kernel: [2, 2],
+            stride: [1, 1],
+            padding: [[0, 0], [0, 0]],
+        };
         let x = Tensor::real([1, 2, 3, 1], vec![1.0, 5.0, 5.0, 5.0, 5.0, 0.0]);
         let dy = Tensor::real([1, 1, 2, 1], vec![10.0, 1.0]);
         let dx = MaxPool2dGrad { pool }.reference(&[&x, &dy], &x.ty());

@@ -34,7 +34,9 @@ impl Moments {
         let rank = x.shape.rank();
         if x.dtype != DType::F32 || rank < self.kept + 2 {
             let least = self.kept + 2;
-            return Err(format!("takes floats of at least {least} axes, was given {x}"));
+            return Err(format!(
+                "takes floats of at least {least} axes, was given {x}"
+            ));
         }
         if let Some(valid) = valid
             && (**valid != TensorType::u32([]) || self.kept > 0)
@@ -44,27 +46,37 @@ impl Moments {
                 self.kept
             ));
         }
-        Ok(TensorType::f32([&[2], &x.dims()[..self.kept], &x.dims()[rank - 1..]].concat()))
+        Ok(TensorType::f32(
+            [&[2], &x.dims()[..self.kept], &x.dims()[rank - 1..]].concat(),
+        ))
     }
 }
 
 /// Rows of each outer part that count.
 fn counted<T: Real>(dims: &[usize], columns: Columns, valid: Option<&&Tensor<T>>) -> usize {
     match valid {
-        Some(valid) => (valid.indices()[0] as usize).min(dims[0]) * (columns.length / dims[0].max(1)),
+        Some(valid) => {
+            (valid.indices()[0] as usize).min(dims[0]) * (columns.length / dims[0].max(1))
+        }
         None => columns.length,
     }
 }
 
 fn whole(dims: &[usize], columns: Columns) -> Whole {
-    Whole { span: 1, rows: columns.length, sample: columns.length / dims[0].max(1) }
+    Whole {
+        span: 1,
+        rows: columns.length,
+        sample: columns.length / dims[0].max(1),
+    }
 }
 
 /// Binds `valid` if it is an operand.
 fn with_valid(launch: Launch, cx: &Lowering<'_>, at: usize) -> Launch {
     if at < cx.inputs() {
         let valid = cx.input(at);
-        launch.swap("shared/rows_all", "shared/rows_valid").read("valid", valid.value, 1)
+        launch
+            .swap("shared/rows_all", "shared/rows_valid")
+            .read("valid", valid.value, 1)
     } else {
         launch
     }
@@ -78,14 +90,20 @@ impl Op for Moments {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         match inputs {
             [x, rest @ ..] if rest.len() <= 1 => self.check(x, rest.first()),
-            _ => Err(format!("takes x and perhaps valid, was given {} operands", inputs.len())),
+            _ => Err(format!(
+                "takes x and perhaps valid, was given {} operands",
+                inputs.len()
+            )),
         }
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let mut operands = vec![cx.inputs[0], cx.output, cx.grad];
         operands.extend(cx.inputs.get(1));
-        let grad = cx.grad.builder().op(MomentsGrad { kept: self.kept }, &operands)?;
+        let grad = cx
+            .grad
+            .builder()
+            .op(MomentsGrad { kept: self.kept }, &operands)?;
         let mut grads = vec![Some(grad)];
         grads.resize(cx.inputs.len(), None);
         Ok(grads)
@@ -101,10 +119,15 @@ impl Op for Moments {
             let (outer, channel) = (i / inner, i % inner);
             let at = |row: usize| values[(outer * columns.length + row) * inner + channel];
             let mean = (0..rows).map(at).sum::<T>() / n;
-            let squares: T = (0..rows).map(|row| (at(row) - mean) * (at(row) - mean)).sum();
+            let squares: T = (0..rows)
+                .map(|row| (at(row) - mean) * (at(row) - mean))
+                .sum();
             (mean, squares / n)
         };
-        let of_columns: Vec<(T, T)> = (0..columns.outer * inner).into_par_iter().map(column).collect();
+        let of_columns: Vec<(T, T)> = (0..columns.outer * inner)
+            .into_par_iter()
+            .map(column)
+            .collect();
         let means = of_columns.iter().map(|&(mean, _)| mean);
         let variances = of_columns.iter().map(|&(_, variance)| variance);
         Tensor::real(output.shape.clone(), means.chain(variances).collect())
@@ -119,13 +142,25 @@ impl Op for Moments {
         let whole = whole(x.dims(), columns);
         let launch = columns.launch("moments/partial", variant, splits, whole);
         let launch = with_valid(launch, cx, 1);
-        cx.launch(launch.read("x", x.value, x.vec4s()).write("out", partial.value))?;
+        cx.launch(
+            launch
+                .read("x", x.value, x.vec4s())
+                .write("out", partial.value),
+        )?;
         // The splits as rows of one long tensor.
-        let rows = Columns { outer: 1, length: splits, inner: columns.outer * columns.inner };
+        let rows = Columns {
+            outer: 1,
+            length: splits,
+            inner: columns.outer * columns.inner,
+        };
         let span = columns.length.div_ceil(splits);
         let launch = rows.launch("moments/combine", variant, 1, Whole { span, ..whole });
         let launch = with_valid(launch, cx, 1);
-        cx.launch(launch.read("x", partial.value, partial.vec4s()).write("out", out.value))
+        cx.launch(
+            launch
+                .read("x", partial.value, partial.vec4s())
+                .write("out", out.value),
+        )
     }
 
     fn variants(&self, target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
@@ -148,11 +183,16 @@ impl Op for MomentsGrad {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x, moments, grad, rest @ ..] = inputs else {
-            return Err(format!("takes x, moments, their gradient and perhaps valid, was given {} operands", inputs.len()));
+            return Err(format!(
+                "takes x, moments, their gradient and perhaps valid, was given {} operands",
+                inputs.len()
+            ));
         };
         let want = Moments { kept: self.kept }.check(x, rest.first())?;
         if **moments != want || **grad != want || rest.len() > 1 {
-            return Err(format!("takes moments and their gradient as {want}, was given {moments} and {grad}"));
+            return Err(format!(
+                "takes moments and their gradient as {want}, was given {moments} and {grad}"
+            ));
         }
         Ok((*x).clone())
     }
@@ -168,16 +208,19 @@ impl Op for MomentsGrad {
         let (inner, all) = (columns.inner, columns.outer * columns.inner);
         let n = T::of(rows.max(1) as f64);
         let mut dx = vec![T::ZERO; output.elements()];
-        dx.par_chunks_mut(inner).zip(x.reals().par_chunks(inner)).enumerate().for_each(|(i, (dx, x))| {
-            let (outer, row) = (i / columns.length, i % columns.length);
-            if row >= rows {
-                return;
-            }
-            for (channel, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
-                let at = outer * inner + channel;
-                *dx = (grad[at] + T::of(2.0) * grad[all + at] * (x - moments[at])) / n;
-            }
-        });
+        dx.par_chunks_mut(inner)
+            .zip(x.reals().par_chunks(inner))
+            .enumerate()
+            .for_each(|(i, (dx, x))| {
+                let (outer, row) = (i / columns.length, i % columns.length);
+                if row >= rows {
+                    return;
+                }
+                for (channel, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
+                    let at = outer * inner + channel;
+                    *dx = (grad[at] + T::of(2.0) * grad[all + at] * (x - moments[at])) / n;
+                }
+            });
         Tensor::real(output.shape.clone(), dx)
     }
 
@@ -257,7 +300,11 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         cases.push(Case::new(Moments { kept }, operands));
         let of_columns = [&[2], &shape[..kept], &shape[shape.len() - 1..]].concat();
         let moments = || Operand::uniform(of_columns.clone()).constant();
-        let mut operands = vec![Operand::real(shape, values).constant(), moments(), moments()];
+        let mut operands = vec![
+            Operand::real(shape, values).constant(),
+            moments(),
+            moments(),
+        ];
         operands.extend(valid);
         cases.push(Case::new(MomentsGrad { kept }, operands));
     }

@@ -34,7 +34,9 @@ impl Op for NextRow {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x, valid] = operands(inputs)?;
         if x.shape.rank() == 0 || *valid != TensorType::u32([]) {
-            return Err(format!("takes [rows,…] and a u32[], was given {x} and {valid}"));
+            return Err(format!(
+                "takes [rows,…] and a u32[], was given {x} and {valid}"
+            ));
         }
         Ok(x.clone())
     }
@@ -49,7 +51,10 @@ impl Op for NextRow {
             Data::Real(x) => Data::Real(moved(x, rows, valid, T::ZERO)),
             Data::Index(x) => Data::Index(moved(x, rows, valid, 0)),
         };
-        Tensor { shape: output.shape.clone(), data }
+        Tensor {
+            shape: output.shape.clone(),
+            data,
+        }
     }
 
     /// Copies words: a float is one, and its bits stay as they are.
@@ -84,7 +89,10 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let odd = 1 + stream.below(7) as usize;
     let case = |x: Operand, valid: f64| {
-        Case::new(NextRow, [x.constant(), Operand::index([], Values::Fixed(vec![valid]))])
+        Case::new(
+            NextRow,
+            [x.constant(), Operand::index([], Values::Fixed(vec![valid]))],
+        )
     };
     vec![
         case(Operand::uniform([5, odd]), 4.0),

@@ -34,7 +34,11 @@ fn kept(operand: &Shape, x: &Shape) -> Result<usize> {
         return Ok(0);
     }
     let inner = 1..own.len().saturating_sub(1);
-    if own.len() == all.len() && own[0] == all[0] && own.last() == channels && own[inner].iter().all(|&d| d == 1) {
+    if own.len() == all.len()
+        && own[0] == all[0]
+        && own.last() == channels
+        && own[inner].iter().all(|&d| d == 1)
+    {
         return Ok(1);
     }
     Err(Error::Graph(format!(
@@ -60,9 +64,14 @@ impl Pointwise for Normalize {
         let of_columns: Shape = [&dims[..most], &dims[dims.len() - 1..]].concat().into();
         let means = match kept_by(mean)? == most {
             true => mean,
-            false => mean.reshape([1, mean.ty().elements()])?.broadcast_to(&of_columns)?,
+            false => mean
+                .reshape([1, mean.ty().elements()])?
+                .broadcast_to(&of_columns)?,
         };
-        let sums = dy.builder().op(NormalizeSums { kept: most }, &[dy, x, means.reshape(of_columns.clone())?])?;
+        let sums = dy.builder().op(
+            NormalizeSums { kept: most },
+            &[dy, x, means.reshape(of_columns.clone())?],
+        )?;
         // Back to the shape of an operand.
         let to = |sum: Var<'g>, operand: Var<'g>| -> Result<Var<'g>> {
             let sum = match kept_by(operand)? == most {
@@ -81,7 +90,12 @@ impl Pointwise for Normalize {
             Ok(v)
         };
         let dmean = sum.mul(spread(scale)?)?.scale(-1.0)?;
-        Ok(vec![Some(dy.mul(scale)?), Some(to(dmean, mean)?), Some(to(product, scale)?), Some(to(sum, shift)?)])
+        Ok(vec![
+            Some(dy.mul(scale)?),
+            Some(to(dmean, mean)?),
+            Some(to(product, scale)?),
+            Some(to(sum, shift)?),
+        ])
     }
 }
 
@@ -94,11 +108,16 @@ impl Op for NormalizeSums {
         let [dy, x, mean] = operands(inputs)?;
         let rank = same_float(&[dy, x])?.shape.rank();
         if rank < self.kept + 2 {
-            return Err(format!("takes at least {} axes, was given {x}", self.kept + 2));
+            return Err(format!(
+                "takes at least {} axes, was given {x}",
+                self.kept + 2
+            ));
         }
         let of_columns = [&x.dims()[..self.kept], &x.dims()[rank - 1..]].concat();
         if *mean != TensorType::f32(of_columns.clone()) {
-            return Err(format!("takes one mean for each column of {x}, was given {mean}"));
+            return Err(format!(
+                "takes one mean for each column of {x}, was given {mean}"
+            ));
         }
         Ok(TensorType::f32([&[2], &of_columns[..]].concat()))
     }
@@ -118,7 +137,10 @@ impl Op for NormalizeSums {
             let product: T = rows.map(|row| dy[at(row)] * (x[at(row)] - mean[i])).sum();
             (sum, product)
         };
-        let sums: Vec<(T, T)> = (0..columns.outer * columns.inner).into_par_iter().map(column).collect();
+        let sums: Vec<(T, T)> = (0..columns.outer * columns.inner)
+            .into_par_iter()
+            .map(column)
+            .collect();
         let first = sums.iter().map(|&(sum, _)| sum);
         let second = sums.iter().map(|&(_, product)| product);
         Tensor::real(output.shape.clone(), first.chain(second).collect())
@@ -134,7 +156,11 @@ impl Op for NormalizeSums {
             1 => out.clone(),
             _ => cx.scratch(TensorType::f32([splits, results])),
         };
-        let whole = Whole { span: 1, rows: columns.length, sample: 1 };
+        let whole = Whole {
+            span: 1,
+            rows: columns.length,
+            sample: 1,
+        };
         let launch = columns.launch("normalize/sums", variant, splits, whole);
         cx.launch(
             launch
@@ -178,11 +204,19 @@ impl<'g> Var<'g> {
     /// # Errors
     /// If `groups` does not divide the channels, or the shapes are others.
     #[track_caller]
-    pub fn group_norm(self, groups: usize, weight: Var<'g>, bias: Var<'g>, epsilon: f64) -> Result<Var<'g>> {
+    pub fn group_norm(
+        self,
+        groups: usize,
+        weight: Var<'g>,
+        bias: Var<'g>,
+        epsilon: f64,
+    ) -> Result<Var<'g>> {
         let (builder, shape) = (self.builder(), self.shape());
         let (samples, channels) = (shape.dims()[0], shape.last());
         if groups == 0 || !channels.is_multiple_of(groups) {
-            return Err(Error::Graph(format!("{groups} groups do not divide {channels} channels")));
+            return Err(Error::Graph(format!(
+                "{groups} groups do not divide {channels} channels"
+            )));
         }
         let x = match shape.rank() {
             2 => self.reshape([samples, 1, channels])?,
@@ -194,7 +228,10 @@ impl<'g> Var<'g> {
         let (means, variances) = (part(0)?, part(1)?);
         let mean = means.mean(&[2])?.reshape([samples, groups, 1])?;
         let distance = means.sub(mean)?;
-        let variance = variances.add(distance.mul(distance)?)?.mean(&[2])?.reshape([samples, groups, 1])?;
+        let variance = variances
+            .add(distance.mul(distance)?)?
+            .mean(&[2])?
+            .reshape([samples, groups, 1])?;
         let mut dims = vec![1; x.shape().rank()];
         (dims[0], dims[x.shape().rank() - 1]) = (samples, channels);
         let spread = |v: Var<'g>| v.broadcast_to(&grouped.into())?.reshape(dims.clone());
@@ -230,12 +267,24 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
             true => Operand::uniform(dims.clone()).constant(),
             false => Operand::uniform(dims.clone()),
         };
-        cases.push(Case::new(Normalize, [operand(&shape), operand(own), operand(own), operand(&of_channel)]));
+        cases.push(Case::new(
+            Normalize,
+            [
+                operand(&shape),
+                operand(own),
+                operand(own),
+                operand(&of_channel),
+            ],
+        ));
         let columns = [&shape[..kept], &shape[last..]].concat();
         let of_one_sign = Operand::real(shape.clone(), Values::Uniform(0.25, 1.25)).constant();
         cases.push(Case::new(
             NormalizeSums { kept },
-            [of_one_sign.clone(), of_one_sign, Operand::real(columns, Values::Uniform(-1.0, 0.0)).constant()],
+            [
+                of_one_sign.clone(),
+                of_one_sign,
+                Operand::real(columns, Values::Uniform(-1.0, 0.0)).constant(),
+            ],
         ));
     }
     cases

@@ -37,14 +37,25 @@ impl Pad {
             let extent = before + own + after;
             match axes.last_mut() {
                 Some(outer) if own == extent => {
-                    *outer =
-                        Axis { extent: outer.extent * own, before: outer.before * own, own: outer.own * own };
+                    *outer = Axis {
+                        extent: outer.extent * own,
+                        before: outer.before * own,
+                        own: outer.own * own,
+                    };
                 }
-                _ => axes.push(Axis { extent, before, own }),
+                _ => axes.push(Axis {
+                    extent,
+                    before,
+                    own,
+                }),
             }
         }
         if axes.is_empty() {
-            axes.push(Axis { extent: 1, before: 0, own: 1 });
+            axes.push(Axis {
+                extent: 1,
+                before: 0,
+                own: 1,
+            });
         }
         axes
     }
@@ -61,12 +72,22 @@ impl Op for Pad {
             return Err(format!("works on f32, was given {x}"));
         }
         if self.padding.len() != x.shape.rank() {
-            return Err(format!("padding {:?} is not for the axes of {}", self.padding, x.shape));
+            return Err(format!(
+                "padding {:?} is not for the axes of {}",
+                self.padding, x.shape
+            ));
         }
         if self.axes(&x.shape).len() > MAX_AXES {
-            return Err(format!("pads at most {MAX_AXES} axes, {:?} of {} are more", self.padding, x.shape));
+            return Err(format!(
+                "pads at most {MAX_AXES} axes, {:?} of {} are more",
+                self.padding, x.shape
+            ));
         }
-        let extents = self.padding.iter().zip(x.dims()).map(|([before, after], own)| before + own + after);
+        let extents = self
+            .padding
+            .iter()
+            .zip(x.dims())
+            .map(|([before, after], own)| before + own + after);
         Ok(TensorType::f32(extents.collect::<Vec<_>>()))
     }
 
@@ -85,14 +106,18 @@ impl Op for Pad {
         rows.for_each(|(row, out)| {
             let (mut rest, mut at, mut stride) = (row, 0, inner[0].own);
             for axis in outer.iter().rev() {
-                let Some(q) = (rest % axis.extent).checked_sub(axis.before).filter(|&q| q < axis.own) else {
+                let Some(q) = (rest % axis.extent)
+                    .checked_sub(axis.before)
+                    .filter(|&q| q < axis.own)
+                else {
                     return;
                 };
                 at += q * stride;
                 stride *= axis.own;
                 rest /= axis.extent;
             }
-            out[inner[0].before..][..inner[0].own].copy_from_slice(&inputs[0].reals()[at..at + inner[0].own]);
+            out[inner[0].before..][..inner[0].own]
+                .copy_from_slice(&inputs[0].reals()[at..at + inner[0].own]);
         });
         Tensor::real(output.shape.clone(), values)
     }
@@ -101,7 +126,9 @@ impl Op for Pad {
         let (x, y) = (cx.input(0), cx.output()?);
         let mut axes = self.axes(&x.ty.shape);
         axes.reverse();
-        let vec4 = [axes[0].extent, axes[0].before, axes[0].own].iter().all(|n| n.is_multiple_of(4));
+        let vec4 = [axes[0].extent, axes[0].before, axes[0].own]
+            .iter()
+            .all(|n| n.is_multiple_of(4));
         let lanes = if vec4 { 4 } else { 1 };
         let mut launch = Launch::new("pad/pad");
         if !vec4 {
@@ -120,13 +147,17 @@ impl Op for Pad {
             axes.get(a).map_or(1, |axis| of(axis) / unit)
         };
         let extents = ["extent_0", "extent_1", "extent_2", "extent_3", "extent_4"];
-        let befores = ["before_0", "before_1", "before_2", "before_3", "before_4", "before_5"];
+        let befores = [
+            "before_0", "before_1", "before_2", "before_3", "before_4", "before_5",
+        ];
         let owns = ["own_0", "own_1", "own_2", "own_3", "own_4", "own_5"];
         for (a, name) in extents.into_iter().enumerate() {
             launch = launch.param(name, number(a, |axis| axis.extent));
         }
         for (a, (before, own)) in befores.into_iter().zip(owns).enumerate() {
-            launch = launch.param(before, number(a, |axis| axis.before)).param(own, number(a, |axis| axis.own));
+            launch = launch
+                .param(before, number(a, |axis| axis.before))
+                .param(own, number(a, |axis| axis.own));
         }
         cx.launch(launch)
     }
@@ -142,7 +173,10 @@ impl<'g> Var<'g> {
         if padding.len() == self.shape().rank() && padding.iter().all(|p| *p == [0, 0]) {
             return Ok(self);
         }
-        self.apply(Pad { padding: padding.to_vec(), value })
+        self.apply(Pad {
+            padding: padding.to_vec(),
+            value,
+        })
     }
 }
 

@@ -33,7 +33,9 @@ impl Op for PasteBox {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x, other, step, height, width] = operands(inputs)?;
-        let scalars = [step, height, width].iter().all(|ty| **ty == TensorType::u32([]));
+        let scalars = [step, height, width]
+            .iter()
+            .all(|ty| **ty == TensorType::u32([]));
         if x.dtype != DType::F32 || x.shape.rank() != 4 || other != x || !scalars {
             return Err(format!(
                 "takes two f32[batch,height,width,channels] and three u32[], was given {x}, {other}, {step}, {height} and {width}"
@@ -53,14 +55,18 @@ impl Op for PasteBox {
         let mut values = inputs[0].reals().to_vec();
         let length = height * width * channels;
         for (b, picture) in values.chunks_mut(length.max(1)).enumerate() {
-            let words = philox4x32([b as u32, step, u32::MAX, Purpose::Augmentation as u32], self.key());
+            let words = philox4x32(
+                [b as u32, step, u32::MAX, Purpose::Augmentation as u32],
+                self.key(),
+            );
             let first = |word: u32, room: u32| (unit_f32(word) * (room + 1) as f32) as usize;
             let top = first(words[0], height as u32 - box_height);
             let left = first(words[1], width as u32 - box_width);
             for y in top..top + box_height as usize {
                 let row = (y * width + left) * channels;
                 let run = box_width as usize * channels;
-                picture[row..][..run].copy_from_slice(&inputs[1].reals()[b * length + row..][..run]);
+                picture[row..][..run]
+                    .copy_from_slice(&inputs[1].reals()[b * length + row..][..run]);
             }
         }
         Tensor::real(output.shape.clone(), values)
@@ -76,7 +82,9 @@ impl Op for PasteBox {
         let launch = names
             .into_iter()
             .zip(&inputs)
-            .fold(launch, |launch, (name, input)| launch.read(name, input.value, 0));
+            .fold(launch, |launch, (name, input)| {
+                launch.read(name, input.value, 0)
+            });
         cx.launch(
             launch
                 .write("out", out.value)
@@ -98,7 +106,16 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         let scalar = |x: u32| Operand::index([], Values::Fixed(vec![f64::from(x)]));
         let picture = || Operand::uniform(shape).constant();
         let [height, width] = size;
-        Case::new(PasteBox { seed }, [picture(), picture(), scalar(77), scalar(height), scalar(width)])
+        Case::new(
+            PasteBox { seed },
+            [
+                picture(),
+                picture(),
+                scalar(77),
+                scalar(height),
+                scalar(width),
+            ],
+        )
     };
     vec![
         case([3, 6, 5, 3], [4, 2]),

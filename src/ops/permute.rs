@@ -19,8 +19,14 @@ pub struct Permute {
 impl Permute {
     fn copy(&self, x: &Shape) -> Strided {
         let strides = x.strides();
-        let axis = |&a: &usize| StridedAxis { extent: x.dims()[a], stride: strides[a] };
-        Strided { offset: 0, axes: self.axes.iter().map(axis).collect() }
+        let axis = |&a: &usize| StridedAxis {
+            extent: x.dims()[a],
+            stride: strides[a],
+        };
+        Strided {
+            offset: 0,
+            axes: self.axes.iter().map(axis).collect(),
+        }
     }
 }
 
@@ -37,13 +43,21 @@ impl Op for Permute {
         let mut sorted = self.axes.clone();
         sorted.sort_unstable();
         if !sorted.into_iter().eq(0..x.shape.rank()) {
-            return Err(format!("axes {:?} are not those of {} in another order", self.axes, x.shape));
+            return Err(format!(
+                "axes {:?} are not those of {} in another order",
+                self.axes, x.shape
+            ));
         }
         let copy = self.copy(&x.shape);
         if copy.merged().axes.len() > MAX_AXES {
-            return Err(format!("tells at most {MAX_AXES} axes apart, {:?} of {} has more", self.axes, x.shape));
+            return Err(format!(
+                "tells at most {MAX_AXES} axes apart, {:?} of {} has more",
+                self.axes, x.shape
+            ));
         }
-        Ok(TensorType::f32(copy.axes.iter().map(|a| a.extent).collect::<Vec<_>>()))
+        Ok(TensorType::f32(
+            copy.axes.iter().map(|a| a.extent).collect::<Vec<_>>(),
+        ))
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
@@ -59,7 +73,8 @@ impl Op for Permute {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        self.copy(&cx.input(0).ty.shape).lower(cx, "permute/permute")
+        self.copy(&cx.input(0).ty.shape)
+            .lower(cx, "permute/permute")
     }
 
     fn role(&self) -> Role {
@@ -76,8 +91,14 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn permute(self, axes: &[usize]) -> Result<Var<'g>> {
         let shape = self.shape();
-        let moving: Vec<usize> = axes.iter().copied().filter(|&a| shape.dims().get(a) != Some(&1)).collect();
-        let permute = Permute { axes: axes.to_vec() };
+        let moving: Vec<usize> = axes
+            .iter()
+            .copied()
+            .filter(|&a| shape.dims().get(a) != Some(&1))
+            .collect();
+        let permute = Permute {
+            axes: axes.to_vec(),
+        };
         if moving.is_sorted()
             && let Ok(ty) = permute.infer(&[&self.ty()])
         {
@@ -106,7 +127,12 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut odd = || 2 + stream.below(6) as usize;
     let (a, b, c) = (odd(), odd(), odd());
     let case = |axes: &[usize], shape: Vec<usize>| {
-        Case::new(Permute { axes: axes.to_vec() }, [Operand::uniform(shape)])
+        Case::new(
+            Permute {
+                axes: axes.to_vec(),
+            },
+            [Operand::uniform(shape)],
+        )
     };
     vec![
         case(&[1, 0], vec![a, b]),

@@ -58,6 +58,12 @@ pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
     vec![
         Case::new(Relu, [Operand::real([3, 7], away())]),
         Case::new(Relu, [Operand::real([4, 8], away())]),
-        Case::new(ReluGrad, [Operand::real([3, 7], away()).constant(), Operand::uniform([3, 7])]),
+        Case::new(
+            ReluGrad,
+            [
+                Operand::real([3, 7], away()).constant(),
+                Operand::uniform([3, 7]),
+            ],
+        ),
     ]
 }

@@ -23,9 +23,18 @@ impl Op for Reshape {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x] = operands(inputs)?;
         if x.elements() != self.shape.elements() {
-            return Err(format!("{} has {} elements, {} has {}", x.shape, x.elements(), self.shape, self.shape.elements()));
+            return Err(format!(
+                "{} has {} elements, {} has {}",
+                x.shape,
+                x.elements(),
+                self.shape,
+                self.shape.elements()
+            ));
         }
-        Ok(TensorType { dtype: x.dtype, shape: self.shape.clone() })
+        Ok(TensorType {
+            dtype: x.dtype,
+            shape: self.shape.clone(),
+        })
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
@@ -62,7 +71,12 @@ impl<'g> Var<'g> {
 
 pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
     vec![
-        Case::new(Reshape { shape: [6, 5].into() }, [Operand::uniform([2, 3, 5])]),
+        Case::new(
+            Reshape {
+                shape: [6, 5].into(),
+            },
+            [Operand::uniform([2, 3, 5])],
+        ),
         Case::new(Reshape { shape: [1].into() }, [Operand::uniform([])]),
     ]
 }

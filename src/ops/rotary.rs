@@ -33,7 +33,9 @@ pub fn rotary_table(time: usize, size: usize, base: f64) -> Tensor<f32> {
         let angle = t as f64 * base.powf(-2.0 * pair as f64 / size as f64);
         (if i < half { angle.cos() } else { angle.sin() }) as f32
     };
-    let values = (0..time * size).map(|at| number(at / size, at % size)).collect();
+    let values = (0..time * size)
+        .map(|at| number(at / size, at % size))
+        .collect();
     Tensor::real([time, size], values)
 }
 
@@ -42,9 +44,15 @@ pub fn rotary_table(time: usize, size: usize, base: f64) -> Tensor<f32> {
 pub fn sinusoidal_table(time: usize, size: usize) -> Tensor<f32> {
     let number = |t: usize, i: usize| {
         let angle = t as f64 * 10_000_f64.powf(-((i / 2 * 2) as f64) / size as f64);
-        (if i.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
+        (if i.is_multiple_of(2) {
+            angle.sin()
+        } else {
+            angle.cos()
+        }) as f32
     };
-    let values = (0..time * size).map(|at| number(at / size, at % size)).collect();
+    let values = (0..time * size)
+        .map(|at| number(at / size, at % size))
+        .collect();
     Tensor::real([time, size], values)
 }
 
@@ -59,44 +67,66 @@ impl Op for Rotary {
             return Err(format!("takes vectors f32[B,T,G,D], was given {x}"));
         };
         if x.dtype != DType::F32 || x.elements() == 0 || !size.is_multiple_of(2) {
-            return Err(format!("takes vectors f32[B,T,G,D] with an even D, was given {x}"));
+            return Err(format!(
+                "takes vectors f32[B,T,G,D] with an even D, was given {x}"
+            ));
         }
         if self.rotated > groups {
-            return Err(format!("can't turn {} of the {groups} groups of {x}", self.rotated));
+            return Err(format!(
+                "can't turn {} of the {groups} groups of {x}",
+                self.rotated
+            ));
         }
         if *table != TensorType::f32([time, size]) {
-            return Err(format!("takes a table f32[{time},{size}] for {x}, was given {table}"));
+            return Err(format!(
+                "takes a table f32[{time},{size}] for {x}, was given {table}"
+            ));
         }
         Ok(x.clone())
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let op = Rotary { back: !self.back, ..*self };
-        Ok(vec![Some(cx.grad.builder().op(op, &[cx.grad, cx.inputs[1]])?), None])
+        let op = Rotary {
+            back: !self.back,
+            ..*self
+        };
+        Ok(vec![
+            Some(cx.grad.builder().op(op, &[cx.grad, cx.inputs[1]])?),
+            None,
+        ])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (x, table) = (inputs[0].reals(), inputs[1].reals());
-        let &[_, time, groups, size] = output.dims() else { return Tensor::zeros(output) };
+        let &[_, time, groups, size] = output.dims() else {
+            return Tensor::zeros(output);
+        };
         let half = size / 2;
         let mut y = x.to_vec();
-        y.par_chunks_mut(groups * size).enumerate().for_each(|(position, y)| {
-            let (cosines, sines) = table[position % time * size..][..size].split_at(half);
-            for vector in y.chunks_exact_mut(size).take(self.rotated) {
-                let (low, high) = vector.split_at_mut(half);
-                for i in 0..half {
-                    let sine = if self.back { -sines[i] } else { sines[i] };
-                    (low[i], high[i]) = (low[i] * cosines[i] - high[i] * sine, high[i] * cosines[i] + low[i] * sine);
+        y.par_chunks_mut(groups * size)
+            .enumerate()
+            .for_each(|(position, y)| {
+                let (cosines, sines) = table[position % time * size..][..size].split_at(half);
+                for vector in y.chunks_exact_mut(size).take(self.rotated) {
+                    let (low, high) = vector.split_at_mut(half);
+                    for i in 0..half {
+                        let sine = if self.back { -sines[i] } else { sines[i] };
+                        (low[i], high[i]) = (
+                            low[i] * cosines[i] - high[i] * sine,
+                            high[i] * cosines[i] + low[i] * sine,
+                        );
+                    }
                 }
-            }
-        });
+            });
         Tensor::real(output.shape.clone(), y)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         const WORKGROUP: usize = 64;
         let (x, table, out) = (cx.input(0), cx.input(1), cx.output()?);
-        let &[_, time, groups, size] = out.dims() else { return Ok(()) };
+        let &[_, time, groups, size] = out.dims() else {
+            return Ok(());
+        };
         let lanes = if size.is_multiple_of(8) { 4 } else { 1 };
         let invocations = out.ty.elements() / 2 / lanes;
         let mut launch = Launch::new("rotary/rotary")
@@ -129,7 +159,13 @@ impl<'g> Var<'g> {
     /// If D is odd, there are fewer groups, or the table is of another shape.
     #[track_caller]
     pub fn rotary(self, table: Var<'g>, rotated: usize) -> Result<Var<'g>> {
-        self.builder().op(Rotary { rotated, back: false }, &[self, table])
+        self.builder().op(
+            Rotary {
+                rotated,
+                back: false,
+            },
+            &[self, table],
+        )
     }
 }
 
@@ -157,9 +193,14 @@ mod tests {
     fn turning_back_undoes_a_turn() {
         let table = rotary_table(3, 4, 100.0).to_f64();
         let x: Tensor<f64> = Operand::uniform([1, 3, 2, 4]).sample(&mut Stream::new(3, 1));
-        let run = |x: &Tensor<f64>, back| Rotary { rotated: 2, back }.reference(&[x, &table], &x.ty());
+        let run =
+            |x: &Tensor<f64>, back| Rotary { rotated: 2, back }.reference(&[x, &table], &x.ty());
         let again = run(&run(&x, false), true);
-        again.reals().iter().zip(x.reals()).for_each(|(a, b)| assert!((a - b).abs() < 1e-6));
+        again
+            .reals()
+            .iter()
+            .zip(x.reals())
+            .for_each(|(a, b)| assert!((a - b).abs() < 1e-6));
     }
 
     #[test]

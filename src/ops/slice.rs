@@ -19,9 +19,19 @@ pub struct Slice {
 
 impl Slice {
     fn copy(&self, x: &Shape) -> Strided {
-        let axis = |(range, stride): (&Range<usize>, usize)| StridedAxis { extent: range.len(), stride };
-        let first = self.ranges.iter().zip(x.strides()).map(|(range, stride)| range.start * stride);
-        Strided { offset: first.sum(), axes: self.ranges.iter().zip(x.strides()).map(axis).collect() }
+        let axis = |(range, stride): (&Range<usize>, usize)| StridedAxis {
+            extent: range.len(),
+            stride,
+        };
+        let first = self
+            .ranges
+            .iter()
+            .zip(x.strides())
+            .map(|(range, stride)| range.start * stride);
+        Strided {
+            offset: first.sum(),
+            axes: self.ranges.iter().zip(x.strides()).map(axis).collect(),
+        }
     }
 }
 
@@ -32,7 +42,9 @@ impl Op for Slice {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x] = operands(inputs)?;
-        let fits = |(range, &extent): (&Range<usize>, &usize)| range.start < range.end && range.end <= extent;
+        let fits = |(range, &extent): (&Range<usize>, &usize)| {
+            range.start < range.end && range.end <= extent
+        };
         if x.dtype != DType::F32 {
             return Err(format!("works on f32, was given {x}"));
         }
@@ -41,9 +53,14 @@ impl Op for Slice {
         }
         let copy = self.copy(&x.shape);
         if copy.merged().axes.len() > MAX_AXES {
-            return Err(format!("tells at most {MAX_AXES} axes apart, {:?} of {} has more", self.ranges, x.shape));
+            return Err(format!(
+                "tells at most {MAX_AXES} axes apart, {:?} of {} has more",
+                self.ranges, x.shape
+            ));
         }
-        Ok(TensorType::f32(copy.axes.iter().map(|a| a.extent).collect::<Vec<_>>()))
+        Ok(TensorType::f32(
+            copy.axes.iter().map(|a| a.extent).collect::<Vec<_>>(),
+        ))
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
@@ -74,10 +91,16 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn slice(self, ranges: &[Range<usize>]) -> Result<Var<'g>> {
         let shape = self.shape();
-        if ranges.iter().cloned().eq(shape.dims().iter().map(|&extent| 0..extent)) {
+        if ranges
+            .iter()
+            .cloned()
+            .eq(shape.dims().iter().map(|&extent| 0..extent))
+        {
             return Ok(self);
         }
-        self.apply(Slice { ranges: ranges.to_vec() })
+        self.apply(Slice {
+            ranges: ranges.to_vec(),
+        })
     }
 
     /// The positions in `range` along `axis`, and all along the others.
@@ -86,7 +109,12 @@ impl<'g> Var<'g> {
     /// If there is no such axis, or the range is empty or leaves it.
     #[track_caller]
     pub fn slice_axis(self, axis: usize, range: Range<usize>) -> Result<Var<'g>> {
-        let mut ranges: Vec<_> = self.shape().dims().iter().map(|&extent| 0..extent).collect();
+        let mut ranges: Vec<_> = self
+            .shape()
+            .dims()
+            .iter()
+            .map(|&extent| 0..extent)
+            .collect();
         match ranges.get_mut(axis) {
             Some(own) => *own = range,
             // One range too many for the shape rule, which names it.
@@ -99,7 +127,9 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let mut odd = || 3 + stream.below(5) as usize;
     let (a, b) = (odd(), odd());
-    let case = |ranges: Vec<Range<usize>>, shape: Vec<usize>| Case::new(Slice { ranges }, [Operand::uniform(shape)]);
+    let case = |ranges: Vec<Range<usize>>, shape: Vec<usize>| {
+        Case::new(Slice { ranges }, [Operand::uniform(shape)])
+    };
     vec![
         case(vec![1..a, 0..b], vec![a, b]),
         case(vec![0..a, 1..b - 1], vec![a, b]),
@@ -107,7 +137,10 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(vec![1..3, 0..b, 3..7], vec![a, b, 16]),
         case(vec![0..a, 2..3, 0..8], vec![a, b, 8]),
         case(vec![0..2, 1..a, 1..b, 0..3], vec![2, a, b, 3]),
-        case(vec![1..2, 0..1, 1..3, 0..2, 1..2, 1..3], vec![2, 2, 3, 3, 2, 4]),
+        case(
+            vec![1..2, 0..1, 1..3, 0..2, 1..2, 1..3],
+            vec![2, 2, 3, 3, 2, 4],
+        ),
         case(vec![1..2, 2..3], vec![a, b]),
         case(vec![4..9, 0..1], vec![17, 1]),
         case(vec![], vec![]),

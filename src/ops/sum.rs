@@ -51,7 +51,12 @@ impl<'g> Var<'g> {
     /// If an axis does not exist or comes twice.
     #[track_caller]
     pub fn sum(self, axes: &[usize]) -> Result<Var<'g>> {
-        self.apply(Sum { over: Reduction { axes: axes.to_vec(), keep_dims: false } })
+        self.apply(Sum {
+            over: Reduction {
+                axes: axes.to_vec(),
+                keep_dims: false,
+            },
+        })
     }
 
     /// Sum over `axes`, which stay with extent 1.
@@ -60,7 +65,12 @@ impl<'g> Var<'g> {
     /// If an axis does not exist or comes twice.
     #[track_caller]
     pub fn sum_keep(self, axes: &[usize]) -> Result<Var<'g>> {
-        self.apply(Sum { over: Reduction { axes: axes.to_vec(), keep_dims: true } })
+        self.apply(Sum {
+            over: Reduction {
+                axes: axes.to_vec(),
+                keep_dims: true,
+            },
+        })
     }
 
     /// Mean over `axes`, which vanish.
@@ -96,7 +106,11 @@ impl<'g> Var<'g> {
         let axes: Vec<usize> = (0..own.rank())
             .filter(|&a| a < missing || (shape.dims()[a - missing] == 1 && own.dims()[a] != 1))
             .collect();
-        let sum = if axes.is_empty() { self } else { self.sum(&axes)? };
+        let sum = if axes.is_empty() {
+            self
+        } else {
+            self.sum(&axes)?
+        };
         sum.reshape(shape.clone())
     }
 }

@@ -55,7 +55,10 @@ pub(super) fn images(cx: &mut Lowering<'_>, file: &str, conv: &Conv2d, e: &Exten
     let (from, w, to) = (cx.input(0), cx.input(1), cx.output()?);
     let w = channels_last(cx, &w, e)?;
     let &[batch, height, width, channels] = to.dims() else {
-        return Err(crate::Error::Graph(format!("{} is no batch of images", to.ty)));
+        return Err(crate::Error::Graph(format!(
+            "{} is no batch of images",
+            to.ty
+        )));
     };
     let strips = width.div_ceil(STRIP);
     let len = batch * height * strips * (channels / 4);

@@ -18,9 +18,19 @@ pub(super) struct Phases {
 
 impl Phases {
     pub fn of(conv: &Conv2d, e: &Extents) -> Phases {
-        let along = [0, 1].map(|i| if conv.dilation[i] == 1 { conv.stride[i] } else { 1 });
+        let along = [0, 1].map(|i| {
+            if conv.dilation[i] == 1 {
+                conv.stride[i]
+            } else {
+                1
+            }
+        });
         let largest = |whole: [usize; 2]| [0, 1].map(|i| whole[i].div_ceil(along[i]));
-        Phases { along, pixels: largest(e.input), taps: largest(e.kernel) }
+        Phases {
+            along,
+            pixels: largest(e.input),
+            taps: largest(e.kernel),
+        }
     }
 
     /// Phases of an image.
@@ -37,9 +47,17 @@ impl Phases {
     pub fn segments(&self, e: &Extents, groups: usize) -> Segments {
         let (all, length) = (e.kernel[0] * e.kernel[1], e.out_channels);
         if self.count() == 1 {
-            return Segments::Fixed { count: all, length, k: all * length };
+            return Segments::Fixed {
+                count: all,
+                length,
+                k: all * length,
+            };
         }
-        Segments::Partial { count: self.taps[0] * self.taps[1], length, in_batch: all * groups }
+        Segments::Partial {
+            count: self.taps[0] * self.taps[1],
+            length,
+            in_batch: all * groups,
+        }
     }
 
     pub fn params(&self) -> [(&'static str, Scalar); 5] {

@@ -25,12 +25,21 @@ pub(in crate::ops) fn fused<'g>(x: Var<'g>, pool: &MaxPool2d) -> Result<Option<V
         [inner, bias] if bias.shape().dims() == [x.shape().last()] => (inner, Some(bias)),
         _ => (inner, None),
     };
-    let (Some(conv), [image, weights]) = (convolution(between), &operands(between, "conv2d")[..]) else {
+    let (Some(conv), [image, weights]) = (convolution(between), &operands(between, "conv2d")[..])
+    else {
         return Ok(None);
     };
-    let op = Conv2dMaxPool { stride: conv.stride, padding: conv.padding, pool: pool.kernel };
-    let &[out, kh, kw, channels] = weights.shape().dims() else { return Ok(None) };
-    let covered = op.extents(&image.ty(), &TensorType::f32([kh, kw, channels, out])).is_ok();
+    let op = Conv2dMaxPool {
+        stride: conv.stride,
+        padding: conv.padding,
+        pool: pool.kernel,
+    };
+    let &[out, kh, kw, channels] = weights.shape().dims() else {
+        return Ok(None);
+    };
+    let covered = op
+        .extents(&image.ty(), &TensorType::f32([kh, kw, channels, out]))
+        .is_ok();
     if !covered || op.conv() != conv {
         return Ok(None);
     }
@@ -52,7 +61,11 @@ fn operands<'g>(x: Var<'g>, name: &str) -> Vec<Var<'g>> {
     let ids = builder.with_graph(|graph| {
         let node = graph.node(x.id());
         let is_it = node.op().is_some_and(|op| op.name() == name);
-        if is_it { node.inputs.clone() } else { Vec::new() }
+        if is_it {
+            node.inputs.clone()
+        } else {
+            Vec::new()
+        }
     });
     ids.into_iter().map(|id| builder.var(id)).collect()
 }

@@ -36,16 +36,35 @@ pub(super) fn text(e: &Extents, pass: Pass) -> String {
         });
         text.push_str("}\n");
     };
-    let places: Vec<(usize, usize)> = (0..rows).flat_map(|r| (0..quads).map(move |q| (r, q))).collect();
-    fields(&mut text, "Patch", &mut places.iter().map(|(r, q)| format!("r{r}_{q}")));
-    fields(&mut text, "Weights", &mut (0..taps).map(|t| format!("w{t}")));
-    fields(&mut text, "Sums", &mut (0..e.places()).map(|p| format!("s{p}")));
+    let places: Vec<(usize, usize)> = (0..rows)
+        .flat_map(|r| (0..quads).map(move |q| (r, q)))
+        .collect();
+    fields(
+        &mut text,
+        "Patch",
+        &mut places.iter().map(|(r, q)| format!("r{r}_{q}")),
+    );
+    fields(
+        &mut text,
+        "Weights",
+        &mut (0..taps).map(|t| format!("w{t}")),
+    );
+    fields(
+        &mut text,
+        "Sums",
+        &mut (0..e.places()).map(|p| format!("s{p}")),
+    );
 
     text.push_str("fn patch_of(strip: Strip) -> Patch {\n");
     for row in 0..rows {
-        let _ = writeln!(text, "    let row{row} = row_at(strip.image, strip.y + {row});");
+        let _ = writeln!(
+            text,
+            "    let row{row} = row_at(strip.image, strip.y + {row});"
+        );
     }
-    let loads = places.iter().map(|(r, q)| format!("quad(row{r}, strip.x + {})", 4 * q));
+    let loads = places
+        .iter()
+        .map(|(r, q)| format!("quad(row{r}, strip.x + {})", 4 * q));
     list(&mut text, "    return Patch(", loads, ");\n}");
 
     text.push_str("fn weights_of(group: u32) -> Weights {\n");
@@ -53,14 +72,19 @@ pub(super) fn text(e: &Extents, pass: Pass) -> String {
     list(&mut text, "    return Weights(", loads, ");\n}");
 
     for window in 0..e.strip() {
-        let _ = writeln!(text, "fn sums_{window}(pixels: Patch, weights: Weights) -> Sums {{");
+        let _ = writeln!(
+            text,
+            "fn sums_{window}(pixels: Patch, weights: Weights) -> Sums {{"
+        );
         let sums = (0..e.places()).map(|place| {
             let value = |tap: usize| {
                 let (row, column) = e.under(window, place, tap);
                 number(row, column)
             };
             let first = format!("{} * weights.w0", value(0));
-            (1..taps).fold(first, |sum, tap| format!("fma(vec4<f32>({}), weights.w{tap}, {sum})", value(tap)))
+            (1..taps).fold(first, |sum, tap| {
+                format!("fma(vec4<f32>({}), weights.w{tap}, {sum})", value(tap))
+            })
         });
         list(&mut text, "    return Sums(", sums, ");\n}");
     }
@@ -75,12 +99,18 @@ pub(super) fn text(e: &Extents, pass: Pass) -> String {
 fn forward(text: &mut String, e: &Extents) {
     text.push_str("fn largest(sums: Sums) -> vec4<f32> {\n    var best = sums.s0;\n");
     for place in 1..e.places() {
-        let _ = writeln!(text, "    best = select(best, sums.s{place}, sums.s{place} > best);");
+        let _ = writeln!(
+            text,
+            "    best = select(best, sums.s{place}, sums.s{place} > best);"
+        );
     }
     text.push_str("    return best;\n}\n");
     text.push_str("fn write_strip(pixels: Patch, weights: Weights, strip: Strip, group: u32) {\n");
     for window in 0..e.strip() {
-        let _ = writeln!(text, "    put(strip, {window}u, group, largest(sums_{window}(pixels, weights)));");
+        let _ = writeln!(
+            text,
+            "    put(strip, {window}u, group, largest(sums_{window}(pixels, weights)));"
+        );
     }
     text.push_str("}\n#import conv2d_max_pool/forward\n");
 }
@@ -106,7 +136,9 @@ fn weight_grad(text: &mut String, e: &Extents) {
                 let (row, column) = e.under(window, place, tap);
                 format!("vec4<f32>({})", number(row, column))
             };
-            let chosen = (1..places).fold(at(0), |chosen, p| format!("select({chosen}, {}, above_{p})", at(p)));
+            let chosen = (1..places).fold(at(0), |chosen, p| {
+                format!("select({chosen}, {}, above_{p})", at(p))
+            });
             format!("fma(dy, {chosen}, to.w{tap})")
         });
         list(text, "    return Weights(", gradients, ");\n}");
@@ -120,7 +152,9 @@ fn weight_grad(text: &mut String, e: &Extents) {
             "    sums = add_window_{window}(pixels, weights, dy_at(strip, {window}u, group), sums);"
         );
     }
-    text.push_str("    return sums;\n}\nfn write_weights(sums: Weights, group: u32, split: u32) {\n");
+    text.push_str(
+        "    return sums;\n}\nfn write_weights(sums: Weights, group: u32, split: u32) {\n",
+    );
     for tap in 0..e.taps() {
         let _ = writeln!(text, "    put({tap}u, group, split, sums.w{tap});");
     }

@@ -58,7 +58,10 @@ impl Bench {
     pub fn measure<R>(&self, name: &str, mut step: impl FnMut() -> R) {
         let start = Instant::now();
         self.ms_each(1, &mut step);
-        let first_step_s = self.started.take().map(|started| started.elapsed().as_secs_f64());
+        let first_step_s = self
+            .started
+            .take()
+            .map(|started| started.elapsed().as_secs_f64());
         let (mut times, mut warm_ups) = (1, 1);
         while (warm_ups < WARM_UP_RUNS || start.elapsed() < WARM_UP)
             && (warm_ups < 2 || start.elapsed() < MOST_WARM_UP)
