@@ -3,7 +3,9 @@
 
 mod cifar;
 mod digits;
+mod batch;
 mod error;
+pub mod field;
 mod files;
 mod folder;
 mod idx;
@@ -17,6 +19,7 @@ mod samples;
 mod series;
 mod settings;
 mod sheet;
+mod stream;
 mod split;
 mod table;
 mod text;
@@ -30,7 +33,11 @@ pub use load::{Format, detect, load};
 pub use naive::{NaiveForecast, naive_forecasts};
 pub use order::{random_starts, sequential, shuffled};
 pub use picture::{Fit, PictureShape, read_picture};
-pub use samples::{RowSet, Rows, Samples, Targets};
+pub(crate) use batch::VALID_ROWS;
+pub use batch::{Batch, Normalization, SetLayout};
+pub use field::{Field, FieldValues};
+pub use samples::{Pictures, RowSet, Rows, Samples, Starts, Targets};
+pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};
 pub use series::{read_last_window, target_scales};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};
@@ -218,7 +225,7 @@ impl<S: Clone + Into<Samples>> Dataset<S> {
 impl Dataset {
     /// Mean and standard deviation of the training pixels, for normalising both sets.
     pub fn mean_std(&self) -> ChannelStats {
-        ChannelStats::of(&self.train)
+        ChannelStats::of(Pictures::from(&self.train))
     }
 }
 
@@ -248,9 +255,10 @@ impl ChannelStats {
     /// The statistics of all pixels of a set; zeros where it holds none.
     ///
     /// The sums are integers, so the result does not depend on the order of the pixels.
-    pub fn of(set: &ImageSet) -> Self {
-        let mut histograms = vec![[0_u64; 256]; set.channels];
-        for pixel in set.images.chunks_exact(set.channels.max(1)) {
+    pub fn of(set: Pictures<'_>) -> Self {
+        let channels = set.shape[2];
+        let mut histograms = vec![[0_u64; 256]; channels];
+        for pixel in set.bytes.chunks_exact(channels.max(1)) {
             for (histogram, &value) in histograms.iter_mut().zip(pixel) {
                 histogram[usize::from(value)] += 1;
             }
@@ -318,7 +326,7 @@ mod tests {
 
     #[test]
     fn statistics_are_per_channel_and_in_units_of_full_scale() {
-        let stats = ChannelStats::of(&two_images());
+        let stats = ChannelStats::of(Pictures::from(&two_images()));
         assert_eq!(stats.mean, [0.5, 25.0 / 255.0]);
         assert_eq!(stats.std[0], 0.5);
         // Of 10, 20, 30, 40: the square root of 125.
@@ -335,7 +343,7 @@ mod tests {
             channels: 1,
         };
         assert_eq!(
-            ChannelStats::of(&empty),
+            ChannelStats::of(Pictures::from(&empty)),
             ChannelStats {
                 mean: vec![0.0],
                 std: vec![0.0]

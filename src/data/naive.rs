@@ -1,6 +1,6 @@
 //! What a forecast is worth that learns nothing: the floor that every model of a series has to be below.
 
-use super::{RowSet, Samples, Targets};
+use super::{Field, FieldValues, Rows, Samples, field};
 use serde::Serialize;
 
 /// Errors of a forecast that repeats what was seen, in units of the columns' deviations.
@@ -17,23 +17,24 @@ pub struct NaiveForecast {
 /// The forecasts of the windows of a series that repeat the last row, and the last `season` rows: the seasonal naive forecast.
 /// None of sets that are no windows of a series; no seasonal one where a season is longer than a window.
 pub fn naive_forecasts(set: &Samples, season: Option<usize>) -> Vec<NaiveForecast> {
-    let Samples::Rows(RowSet {
-        starts,
-        length: context,
-        targets:
-            Targets::Values {
-                values,
-                columns,
-                offset,
-                length,
-            },
-        ..
-    }) = set
+    let window = set.field(field::WINDOW).map(Field::shape);
+    let target = set.field(field::TARGET).map(|field| &field.values);
+    let (Some(starts), Some(window)) = (set.starts(), window) else {
+        return Vec::new();
+    };
+    let Some(FieldValues::Windows {
+        rows,
+        offset,
+        length,
+    }) = target
     else {
         return Vec::new();
     };
-    // Of a table the numbers of a row itself are to be predicted.
-    if offset < context || starts.is_empty() {
+    let Rows::Floats { values, columns } = &**rows else {
+        return Vec::new();
+    };
+    let (starts, context) = (&starts.first, window[0]);
+    if starts.is_empty() {
         return Vec::new();
     }
     let forecast = |repeats: usize| {
@@ -57,14 +58,14 @@ pub fn naive_forecasts(set: &Samples, season: Option<usize>) -> Vec<NaiveForecas
             mae: absolutes / count,
         }
     };
-    let season = season.filter(|season| (2..=*context).contains(season));
+    let season = season.filter(|season| (2..=context).contains(season));
     [1].into_iter().chain(season).map(forecast).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Rows;
+    use crate::data::{RowSet, Targets};
 
     fn series(values: Vec<f32>, context: usize, horizon: usize) -> Samples {
         let starts = (0..=(values.len() - context - horizon) as u32).collect();
@@ -74,7 +75,7 @@ mod tests {
             offset: context,
             length: horizon,
         };
-        Samples::Rows(RowSet {
+        Samples::from(RowSet {
             random_starts: false,
             rows: Rows::Floats { values, columns: 1 },
             starts,

@@ -1,14 +1,59 @@
-//! Samples of any kind: images, or windows of rows.
+//! Samples of any kind as named fields, and the sets that readers make them from.
 
+use super::field::{self, Field, FieldValues};
 use super::{DataError, ImageSet};
 
-/// The samples of one part of a data set, with what is to be learned about each.
+/// The samples of one part of a data set: named fields, all of as many samples.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Samples {
-    /// Images as bytes, which the device scales.
-    Images(ImageSet),
-    /// Rows of a table, passages of a text, hours of a series.
-    Rows(RowSet),
+pub struct Samples {
+    /// How many samples.
+    count: usize,
+    /// The fields; the first is what a model takes where a task does not say otherwise.
+    fields: Vec<Field>,
+    /// Where samples begin in the rows that their windows are of.
+    starts: Option<Starts>,
+}
+
+/// Where samples begin in rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Starts {
+    /// First row of each sample.
+    pub first: Vec<u32>,
+    /// Whether training that shuffles begins its samples anywhere in the rows, drawn anew every epoch: as many as these are.
+    pub anywhere: bool,
+    /// Rows from the first of a sample to the last that one of its fields needs.
+    pub span: usize,
+    /// All rows.
+    pub rows: usize,
+}
+
+/// Pictures among samples, as bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pictures<'a> {
+    /// Bytes of all pictures, channels fastest.
+    pub bytes: &'a [u8],
+    /// Height, width and channels.
+    pub shape: [usize; 3],
+}
+
+impl<'a> Pictures<'a> {
+    /// Bytes of one picture.
+    ///
+    /// # Panics
+    /// Where there is no picture `index`.
+    pub fn picture(&self, index: usize) -> &'a [u8] {
+        let each = self.shape.iter().product::<usize>();
+        &self.bytes[index * each..][..each]
+    }
+}
+
+impl<'a> From<&'a ImageSet> for Pictures<'a> {
+    fn from(set: &'a ImageSet) -> Self {
+        Pictures {
+            bytes: &set.images,
+            shape: [set.height, set.width, set.channels],
+        }
+    }
 }
 
 /// Samples that are windows of consecutive rows: sample i is the rows `starts[i] .. starts[i] + length`.
@@ -67,11 +112,20 @@ pub enum Targets {
 }
 
 impl Samples {
+    /// Samples of these fields, which hold `count` samples each; `starts` where some are windows of rows.
+    pub fn new(count: usize, fields: Vec<Field>, starts: Option<Starts>) -> Samples {
+        Samples {
+            count,
+            fields,
+            starts,
+        }
+    }
+
     /// How many samples.
     pub fn len(&self) -> usize {
-        match self {
-            Samples::Images(set) => set.len(),
-            Samples::Rows(set) => set.starts.len(),
+        match &self.starts {
+            Some(starts) => starts.first.len(),
+            None => self.count,
         }
     }
 
@@ -80,126 +134,101 @@ impl Samples {
         self.len() == 0
     }
 
-    /// Shape of a sample: `[height, width, channels]`, `[columns]` of single rows, or `[rows, columns]`.
+    /// The fields.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The field `name`, if there is one.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Where samples begin, if some of their fields are windows of rows.
+    pub fn starts(&self) -> Option<&Starts> {
+        self.starts.as_ref()
+    }
+
+    /// Makes an epoch of samples that begin anywhere as long as `count`; nothing where they don't.
+    pub(crate) fn resize_epoch(&mut self, count: usize) {
+        if let Some(starts) = self.starts.as_mut().filter(|starts| starts.anywhere) {
+            starts.first.resize(count, 0);
+        }
+    }
+
+    /// Adds a field.
+    pub(crate) fn push(&mut self, field: Field) {
+        self.fields.push(field);
+    }
+
+    /// Shape of what a model takes of a sample: that of the first field.
     pub fn shape(&self) -> Vec<usize> {
-        match self {
-            Samples::Images(set) => vec![set.height, set.width, set.channels],
-            Samples::Rows(RowSet {
-                rows: Rows::Floats { columns, .. },
-                length,
-                ..
-            }) => match length {
-                1 => vec![*columns],
-                _ => vec![*length, *columns],
-            },
-            Samples::Rows(RowSet {
-                rows: Rows::Tokens { .. },
-                length,
-                ..
-            }) => vec![*length],
-        }
+        self.fields.first().map(Field::shape).unwrap_or_default()
     }
 
-    /// The class of each sample, if that is what is to be learned.
+    /// The class of each sample, if it has one.
     pub fn labels(&self) -> Option<&[u32]> {
-        match self {
-            Samples::Images(set) => Some(&set.labels),
-            Samples::Rows(RowSet {
-                targets: Targets::Classes(labels),
-                ..
-            }) => Some(labels),
-            Samples::Rows(_) => None,
-        }
-    }
-
-    /// How many numbers are to be predicted of each sample, if it is numbers.
-    pub fn target_values(&self) -> Option<usize> {
-        match self {
-            Samples::Rows(RowSet {
-                targets: Targets::Values {
-                    columns, length, ..
-                },
-                ..
-            }) => Some(columns * length),
+        match &self.field(field::LABEL)?.values {
+            FieldValues::Labels(labels) => Some(labels),
             _ => None,
         }
     }
 
-    /// How many tokens there are to choose from, if samples are made of tokens.
+    /// How many different tokens there are, if samples are made of tokens.
     pub fn vocabulary(&self) -> Option<usize> {
-        match self {
-            Samples::Rows(RowSet {
-                rows: Rows::Tokens { vocabulary, .. },
-                ..
-            }) => Some(*vocabulary),
+        match &self.field(field::TOKENS)?.values {
+            FieldValues::Windows { rows, .. } => match **rows {
+                Rows::Tokens { vocabulary, .. } => Some(vocabulary),
+                Rows::Floats { .. } => None,
+            },
             _ => None,
-        }
-    }
-
-    /// Whether the token after each is to be predicted.
-    pub fn predicts_next(&self) -> bool {
-        matches!(
-            self,
-            Samples::Rows(RowSet {
-                targets: Targets::NextToken,
-                ..
-            })
-        )
-    }
-
-    /// Outputs that a model needs of its own: the numbers to predict, or the tokens to choose from.
-    pub fn outputs(&self) -> Option<usize> {
-        match self {
-            Samples::Rows(RowSet {
-                targets: Targets::NextToken,
-                ..
-            }) => self.vocabulary(),
-            _ => self.target_values(),
         }
     }
 
     /// What the samples are called in reports.
     pub fn noun(&self) -> &'static str {
-        match self {
-            Samples::Images(_) => "images",
-            Samples::Rows(RowSet {
-                rows: Rows::Tokens { .. },
-                targets: Targets::Classes(_),
-                ..
-            }) => "texts",
-            Samples::Rows(RowSet { length: 1, .. }) => "rows",
-            Samples::Rows(_) => "windows",
+        let has = |name| self.field(name).is_some();
+        match () {
+            () if has(field::IMAGE) => "images",
+            () if has(field::TOKENS) && has(field::LABEL) => "texts",
+            () if has(field::ROW) => "rows",
+            () => "windows",
         }
     }
 
-    /// The images, if it is images.
-    pub fn images(&self) -> Option<&ImageSet> {
-        match self {
-            Samples::Images(set) => Some(set),
-            Samples::Rows(_) => None,
+    /// The pictures, if samples have one each that is still on the host.
+    pub fn pictures(&self) -> Option<Pictures<'_>> {
+        match &self.field(field::IMAGE)?.values {
+            FieldValues::Pixels { bytes, shape } => Some(Pictures {
+                bytes,
+                shape: *shape,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Frees the bytes of pixels: a device holds them.
+    pub(crate) fn release_pixels(&mut self) {
+        for field in &mut self.fields {
+            if let FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } =
+                &mut field.values
+            {
+                *bytes = Vec::new();
+            }
         }
     }
 
     /// The samples whose index `keep` accepts.
     pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> Samples {
-        match self {
-            Samples::Images(set) => Samples::Images(set.filtered(keep)),
-            Samples::Rows(set) => {
-                let kept = |all: &[u32]| {
-                    let indexed = all.iter().enumerate().filter(|(index, _)| keep(*index));
-                    indexed.map(|(_, &value)| value).collect()
-                };
-                Samples::Rows(RowSet {
-                    rows: set.rows.clone(),
-                    starts: kept(&set.starts),
-                    random_starts: set.random_starts,
-                    length: set.length,
-                    targets: match &set.targets {
-                        Targets::Classes(labels) => Targets::Classes(kept(labels)),
-                        values => values.clone(),
-                    },
-                })
-            }
+        let kept: Vec<usize> = (0..self.len()).filter(|&index| keep(index)).collect();
+        let starts = self.starts.as_ref().map(|starts| Starts {
+            first: kept.iter().map(|&index| starts.first[index]).collect(),
+            ..starts.clone()
+        });
+        Samples {
+            count: kept.len(),
+            fields: self.fields.iter().map(|field| field.kept(&kept)).collect(),
+            starts,
         }
     }
 
@@ -220,30 +249,32 @@ impl Samples {
         {
             return wrong(format!("has the label {label} but {classes} classes"));
         }
-        match self {
-            Samples::Images(set) => {
-                let bytes = set.height * set.width * set.channels * set.len();
-                if set.images.len() != bytes {
-                    return wrong(format!(
-                        "has {} labels for {} bytes of images of {:?}",
-                        set.len(),
-                        set.images.len(),
-                        self.shape()
-                    ));
-                }
+        if let Some(starts) = &self.starts {
+            let last = starts.first.iter().max().copied().unwrap_or(0) as usize;
+            if starts.span == 0 || last + starts.span > starts.rows {
+                return wrong(format!(
+                    "has a sample that ends at row {} of {}",
+                    last + starts.span,
+                    starts.rows
+                ));
             }
-            Samples::Rows(set) => {
-                let rows = set.rows.len();
-                let last = set.starts.iter().max().copied().unwrap_or(0) as usize;
-                let labelled = self
-                    .labels()
-                    .is_none_or(|labels| labels.len() == set.starts.len());
-                if set.length == 0 || last + set.span() > rows || !labelled {
-                    return wrong(format!(
-                        "has a sample that ends at row {} of {rows}, or samples without a label",
-                        last + set.span()
-                    ));
+        }
+        for field in &self.fields {
+            let each = field.shape().iter().product::<usize>();
+            let held = match &field.values {
+                FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
+                    bytes.len() / each.max(1) * usize::from(bytes.len() % each.max(1) == 0)
                 }
+                FieldValues::Labels(labels) => labels.len(),
+                FieldValues::Windows { .. } => self.len(),
+            };
+            if held != self.len() {
+                return wrong(format!(
+                    "has {} samples, but its field {} does not hold one of {:?} for each",
+                    self.len(),
+                    field.name,
+                    field.shape()
+                ));
             }
         }
         Ok(())
@@ -278,13 +309,19 @@ impl Rows {
 
 impl From<ImageSet> for Samples {
     fn from(set: ImageSet) -> Self {
-        Samples::Images(set)
+        Samples::new(set.len(), field::of_images(set), None)
     }
 }
 
 impl From<RowSet> for Samples {
     fn from(set: RowSet) -> Self {
-        Samples::Rows(set)
+        let starts = Starts {
+            first: set.starts.clone(),
+            anywhere: set.random_starts,
+            span: set.span(),
+            rows: set.rows.len(),
+        };
+        Samples::new(set.starts.len(), field::of_rows(set), Some(starts))
     }
 }
 
@@ -350,12 +387,8 @@ mod tests {
 
     #[test]
     fn filtering_keeps_rows_and_their_labels() {
-        let Samples::Rows(kept) = Samples::from(table()).filtered(|index| index != 1) else {
-            unreachable!("rows stay rows");
-        };
-        assert_eq!(
-            (kept.starts, kept.targets),
-            (vec![0, 2], Targets::Classes(vec![0, 0]))
-        );
+        let kept = Samples::from(table()).filtered(|index| index != 1);
+        assert_eq!(kept.starts().unwrap().first, [0, 2]);
+        assert_eq!(kept.labels(), Some(&[0, 0][..]));
     }
 }

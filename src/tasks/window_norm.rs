@@ -1,14 +1,31 @@
 //! Windows of a series relative to themselves: what a network sees of each column is brought to one level, and what it predicts
 //! is brought back. So it forecasts changes, whatever the level has drifted to since training.
 
-use crate::data::WindowNorm;
-use crate::error::Result;
+use super::Fit;
+use crate::data::{WindowNorm, field};
+use crate::error::{Error, Result};
 use crate::graph::Var;
 
 /// Added to a variance.
 const EPSILON: f64 = 1e-5;
 
 impl WindowNorm {
+    /// Checks that it is asked for of windows of a series alone.
+    ///
+    /// # Errors
+    /// If the samples are others.
+    pub(super) fn only_of_series(self, fit: &Fit<'_>) -> Result<()> {
+        let shape = fit.samples.shape();
+        let series = fit.samples.field(field::TARGET).is_some() && shape[0] > 1;
+        match self == WindowNorm::None || series {
+            true => Ok(()),
+            false => Err(Error::Config(format!(
+                "data.window_norm is for windows of a series of two rows or more, but the data are {} of {shape:?}; leave it out",
+                fit.samples.noun()
+            ))),
+        }
+    }
+
     /// Level and deviation, if it is divided by, of every column of the windows `x`, `[batch, rows, columns]`:
     /// `[batch, 1, columns]`.
     fn level(self, x: Var<'_>) -> Result<Option<(Var<'_>, Option<Var<'_>>)>> {

@@ -5,8 +5,10 @@ use crate::cpu::{Tensor, interpret};
 use crate::data::ImageSet;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
+use crate::nn::{Forward, Mode, Training};
 use crate::ops::augment::{Augment, Change};
 use crate::ops::paste_box::PasteBox;
+use crate::plan::Scalar;
 use crate::random::{Purpose, Stream};
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
@@ -118,6 +120,19 @@ impl AugmentSettings {
         Ok(())
     }
 
+    /// Checks that nothing is to be changed of samples, called `noun`, that are no pictures.
+    ///
+    /// # Errors
+    /// If something is.
+    pub(super) fn needs_pictures(&self, noun: &str) -> Result<()> {
+        match self.is_off() {
+            true => Ok(()),
+            false => Err(Error::Config(format!(
+                "[augment] changes pictures, but the data are {noun}; leave it out"
+            ))),
+        }
+    }
+
     fn changes(&self) -> Vec<Change> {
         let (across, down) = (self.flip, self.flip_vertical);
         let jitter = Change::Jitter {
@@ -170,8 +185,8 @@ impl AugmentSettings {
         }
     }
 
-    /// The pictures `x`, of which the first `valid` are samples, mixed with one another. Reads the scalar inputs `mix_share`,
-    /// `mix_height` and `mix_width`.
+    /// The pictures `x`, of which the first `valid` are samples, mixed with one another. Reads scalar inputs of its own
+    /// ([`AugmentSettings::scalar`]).
     ///
     /// # Errors
     /// If `x` are no pictures.
@@ -183,11 +198,17 @@ impl AugmentSettings {
         seed: u64,
     ) -> Result<Mixed<'g>> {
         let builder = x.builder();
-        let share = builder.input("mix_share", TensorType::f32([]));
+        let _scope = builder.scope("augment");
+        let size = match x.shape().dims() {
+            &[_, height, width, _] => format!("{height}x{width}"),
+            _ => return Err(Error::Config("only pictures can be mixed".to_string())),
+        };
+        let share = builder.input(&format!("{MIX}share.{size}"), TensorType::f32([]));
         let other = x.next_row(valid)?;
         let x = if self.cutmix > 0.0 {
-            let [height, width] =
-                ["mix_height", "mix_width"].map(|name| builder.input(name, TensorType::u32([])));
+            let [height, width] = ["height", "width"].map(|side| {
+                builder.input(&format!("{MIX}{side}.{size}"), TensorType::u32([]))
+            });
             builder.op(PasteBox { seed }, &[x, other, step, height, width])?
         } else {
             // other + share (x - other)
@@ -213,7 +234,15 @@ impl AugmentSettings {
         let builder = Builder::new();
         let x = builder.input("x", TensorType::f32(shape));
         let step = builder.input("step", TensorType::u32([]));
-        builder.output("y", self.apply(x, step, seed)?);
+        let training = Training {
+            step,
+            valid: builder.input("valid", TensorType::u32([])),
+            inverse_valid: builder.input("inverse_valid", TensorType::f32([])),
+            seed,
+        };
+        let mut forward = Forward::training(&builder, training);
+        builder.output("y", self.apply(&mut forward, x)?);
+        drop(forward);
         let graph = builder.finish()?;
         let channel = |at: usize| (mean[at % mean.len()], std[at % std.len()]);
         let seen = set.image(index).iter().enumerate().map(|(at, &byte)| {
@@ -238,24 +267,43 @@ impl AugmentSettings {
         })
     }
 
-    /// The pictures `x` `[batch, height, width, channels]`, changed another way for every `step`.
+    /// The pictures `x` `[batch, height, width, channels]`, changed another way in every training step and every call; in an
+    /// evaluation as they are.
     ///
     /// # Errors
     /// If `x` are no pictures.
-    pub fn apply<'g>(&self, x: Var<'g>, step: Var<'g>, seed: u64) -> Result<Var<'g>> {
-        let changes = self.changes().into_iter().zip(0..);
-        changes.into_iter().try_fold(x, |x, (change, stream)| {
-            x.augment(
-                step,
-                Augment {
-                    change,
-                    seed,
-                    stream,
-                },
-            )
+    pub fn apply<'g>(&self, forward: &mut Forward<'g>, x: Var<'g>) -> Result<Var<'g>> {
+        let Mode::Train(training) = forward.mode() else {
+            return Ok(x);
+        };
+        let _scope = forward.builder().scope("augment");
+        self.changes().into_iter().try_fold(x, |x, change| {
+            let augment = Augment {
+                change,
+                seed: training.seed,
+                stream: forward.augment_stream(),
+            };
+            x.augment(training.step, augment)
         })
     }
+
+    /// The value of the scalar input `name` in step number `step` for pictures that are mixed, if it is one of theirs.
+    pub(super) fn scalar(&self, name: &str, step: u64, seed: u64) -> Option<Scalar> {
+        let (what, size) = name.strip_prefix(MIX)?.split_once('.')?;
+        let (height, width) = size.split_once('x')?;
+        let size = [height.parse().ok()?, width.parse().ok()?];
+        let mix = self.mix(seed, step, size);
+        match what {
+            "share" => Some(Scalar::F32(mix.share)),
+            "height" => Some(Scalar::U32(mix.pasted[0])),
+            "width" => Some(Scalar::U32(mix.pasted[1])),
+            _ => None,
+        }
+    }
 }
+
+/// Names of the scalar inputs of mixed pictures begin with this; what it is and the size of the pictures follow.
+const MIX: &str = "mix.";
 
 impl<'g> Mixed<'g> {
     /// Losses against the own classes `y` and those of the pictures that were mixed in, from what `of` gives for classes.

@@ -1,6 +1,6 @@
-//! What a run makes small: the `[loss]` table, and the losses of a batch as nodes.
+//! What a run minimises: the `[loss]` table, and the losses of a batch as nodes.
 
-use super::graphs::Target;
+use super::step::Objective;
 use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -111,17 +111,9 @@ pub(super) struct Losses<'g> {
 }
 
 impl<'g> Losses<'g> {
-    /// The mean over the samples that count, one over whose number is `inverse_valid`.
-    pub fn mean(&self, inverse_valid: Var<'g>) -> Result<Var<'g>> {
-        let sum = self.losses.sum_all()?;
-        match self.weights {
-            None => sum.mul(inverse_valid),
-            Some(weights) => {
-                // Where every sample is of a class without weight the loss is 0, not 0 / 0.
-                let least = sum.builder().constant(1e-30);
-                sum.div(weights.sum_all()?.maximum(least)?)
-            }
-        }
+    /// Their mean over the samples that count.
+    pub fn objective(&self) -> Result<Objective<'g>> {
+        Objective::weighted_mean(self.losses, self.weights)
     }
 }
 
@@ -194,51 +186,32 @@ impl Loss {
         }
     }
 
-    /// Checks it against what is to be learned, by a model called `model` with so many outputs.
+    /// Checks that it is one for classes, of a model called `model` with so many outputs.
     ///
     /// # Errors
     /// Says what does not fit, and what would.
-    pub(super) fn check_target(
+    pub(super) fn check_classes(
         &self,
-        target: &Target,
         model: &str,
         outputs: usize,
         label_smoothing: f64,
     ) -> Result<()> {
         let wrong = |what: String| Err(Error::Config(what));
         let name = self.name();
-        match (self, target) {
-            (Loss::Mse(_) | Loss::L1(_) | Loss::Huber(_), Target::Class | Target::NextToken) => {
-                wrong(format!(
-                    "loss \"{name}\" is for numbers, but the data has classes to predict; use \"cross_entropy\""
-                ))
-            }
-            (Loss::CrossEntropy(_) | Loss::Bce(_), Target::Values { .. }) => wrong(format!(
-                "loss \"{name}\" is for classes, but the data has numbers to predict; use \"mse\", \"l1\" or \"huber\""
+        match self {
+            Loss::Mse(_) | Loss::L1(_) | Loss::Huber(_) => wrong(format!(
+                "loss \"{name}\" is for numbers, but the data has classes to predict; use \"cross_entropy\""
             )),
-            (
-                Loss::Bce(_)
-                | Loss::CrossEntropy(CrossEntropy {
-                    class_weights: Some(_),
-                }),
-                Target::NextToken,
-            ) => wrong(
-                "tokens are told apart by a cross-entropy without class weights; set loss = \"cross_entropy\""
-                    .to_string(),
-            ),
-            (Loss::Bce(_), Target::Class) if outputs != 1 => wrong(format!(
+            Loss::Bce(_) if outputs != 1 => wrong(format!(
                 "loss \"bce\" takes one logit, but model {model} ends in {outputs} units; give its last layer 1 unit, or use \
                  \"cross_entropy\""
             )),
-            (Loss::Bce(_), Target::Class) if label_smoothing > 0.0 => wrong(
+            Loss::Bce(_) if label_smoothing > 0.0 => wrong(
                 "label_smoothing is for loss \"cross_entropy\"; set it to 0 with \"bce\"".to_string(),
             ),
-            (
-                Loss::CrossEntropy(CrossEntropy {
-                    class_weights: Some(ClassWeights::Numbers(weights)),
-                }),
-                Target::Class,
-            ) if weights.len() != outputs => wrong(format!(
+            Loss::CrossEntropy(CrossEntropy {
+                class_weights: Some(ClassWeights::Numbers(weights)),
+            }) if weights.len() != outputs => wrong(format!(
                 "loss.class_weights has {} numbers, but model {model} ends in {outputs} units; give one for each class",
                 weights.len()
             )),
@@ -246,8 +219,48 @@ impl Loss {
         }
     }
 
-    /// Classes that a model with so many outputs tells apart.
-    pub(super) fn classes(&self, outputs: usize) -> usize {
+    /// Checks that it is one for numbers.
+    ///
+    /// # Errors
+    /// Says what does not fit, and what would.
+    pub(super) fn check_numbers(&self, label_smoothing: f64) -> Result<()> {
+        let wrong = |what: String| Err(Error::Config(what));
+        match self {
+            Loss::CrossEntropy(_) | Loss::Bce(_) => wrong(format!(
+                "loss \"{}\" is for classes, but the data has numbers to predict; use \"mse\", \"l1\" or \"huber\"",
+                self.name()
+            )),
+            _ if label_smoothing > 0.0 => wrong(
+                "label_smoothing is for classes, but the data has numbers to predict; set it to 0"
+                    .to_string(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that it is a cross-entropy of tokens.
+    ///
+    /// # Errors
+    /// Says what does not fit, and what would.
+    pub(super) fn check_tokens(&self) -> Result<()> {
+        match self {
+            Loss::Auto
+            | Loss::CrossEntropy(CrossEntropy {
+                class_weights: None,
+            }) => Ok(()),
+            Loss::Mse(_) | Loss::L1(_) | Loss::Huber(_) => Err(Error::Config(format!(
+                "loss \"{}\" is for numbers, but the data has classes to predict; use \"cross_entropy\"",
+                self.name()
+            ))),
+            _ => Err(Error::Config(
+                "tokens are predicted by a cross-entropy without class weights; set loss = \"cross_entropy\""
+                    .to_string(),
+            )),
+        }
+    }
+
+    /// Classes that a model with so many outputs predicts.
+    pub fn classes(&self, outputs: usize) -> usize {
         match self {
             Loss::Bce(_) => 2,
             _ => outputs,
@@ -255,7 +268,7 @@ impl Loss {
     }
 
     /// Finds balanced class weights from the labels of the training part, `classes` in all. Classes without a sample weigh 1.
-    pub(crate) fn learn(&mut self, train: &Samples, classes: usize) {
+    pub(super) fn learn(&mut self, train: &Samples, classes: usize) {
         let (Loss::CrossEntropy(CrossEntropy { class_weights }), Some(labels)) =
             (self, train.labels())
         else {
@@ -438,19 +451,12 @@ mod tests {
 
     #[test]
     fn a_loss_of_the_other_kind_of_data_is_refused_with_one_that_fits() {
-        let numbers = Target::Values {
-            columns: 1,
-            offset: 0,
-            length: 1,
-        };
-        let told = |loss: &str, target: &Target, outputs| {
-            let loss = Loss::named(loss).unwrap();
-            let checked = loss.check_target(target, "m", outputs, 0.0);
-            checked.unwrap_err().to_string()
-        };
-        assert!(told("huber", &Target::Class, 2).contains("use \"cross_entropy\""));
-        assert!(told("bce", &numbers, 1).contains("use \"mse\""));
-        assert!(told("bce", &Target::Class, 2).contains("1 unit"));
+        let named = |loss: &str| Loss::named(loss).unwrap();
+        let told = |checked: Result<()>| checked.unwrap_err().to_string();
+        assert!(told(named("huber").check_classes("m", 2, 0.0)).contains("use \"cross_entropy\""));
+        assert!(told(named("bce").check_numbers(0.0)).contains("use \"mse\""));
+        assert!(told(named("bce").check_classes("m", 2, 0.0)).contains("1 unit"));
+        assert!(told(named("bce").check_tokens()).contains("cross_entropy"));
     }
 
     /// Values of PyTorch 2: `BCEWithLogitsLoss(pos_weight=torch.tensor(2.5))` of three of four rows, and its gradient.
@@ -463,7 +469,7 @@ mod tests {
         let valid = builder.variable("valid", TensorType::u32([])).unwrap();
         let third = builder.constant(1.0 / 3.0);
         let losses = loss.of_classes(&builder, z, y, valid, 0.0).unwrap();
-        let mean = losses.mean(third).unwrap();
+        let mean = losses.objective().unwrap().mean(third).unwrap();
         builder.output("mean", mean);
         let gradient = crate::autodiff::gradients(mean, &[z]).unwrap()[0];
         builder.output("gradient", gradient);

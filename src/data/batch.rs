@@ -1,0 +1,375 @@
+//! Batches in a graph: the fields of the samples of a step as nodes, gathered from data that lie on the device, or fed.
+
+use super::field::{Field, FieldValues};
+use super::{Rows, Samples};
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Var};
+use crate::ops::gather_batch::GatherBatch;
+use crate::tensor::TensorType;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How the samples of a set lie on a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetLayout {
+    /// Prefix of its variables: `train` or `test`.
+    pub set: String,
+    /// Samples in the set; in a streamed set, in the batch that is there.
+    pub samples: usize,
+    /// Samples in a step.
+    pub batch: usize,
+    fields: Vec<FieldLayout>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct FieldLayout {
+    name: &'static str,
+    /// Shape of one sample's value.
+    shape: Vec<usize>,
+    place: Place,
+}
+
+/// Where a field lies on the device.
+#[derive(Clone, Debug, PartialEq)]
+enum Place {
+    /// Bytes, four to a word, that are scaled to `(byte / 255 - mean) / std`.
+    Bytes { mean: Vec<f64>, std: Vec<f64> },
+    /// A class index for each sample.
+    Labels,
+    /// Windows of the rows of a variable.
+    Windows {
+        /// Part of the variable's name.
+        table: &'static str,
+        ty: TensorType,
+        offset: usize,
+        length: usize,
+    },
+}
+
+/// Mean and standard deviation that pixels are normalised by, in units of the brightest byte: one for each channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalization<'a> {
+    /// Subtracted from each channel.
+    pub mean: &'a [f32],
+    /// Divides each channel after that.
+    pub std: &'a [f32],
+}
+
+impl SetLayout {
+    /// The layout of a set called `set` without fields yet, for plans without data.
+    pub fn new(set: &str, samples: usize, batch: usize) -> SetLayout {
+        SetLayout {
+            set: set.to_string(),
+            samples,
+            batch,
+            fields: Vec::new(),
+        }
+    }
+
+    /// Adds pictures of this shape.
+    #[must_use]
+    pub fn pixels(
+        self,
+        name: &'static str,
+        shape: [usize; 3],
+        normal: Normalization<'_>,
+    ) -> SetLayout {
+        let doubles = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect();
+        let place = Place::Bytes {
+            mean: doubles(normal.mean),
+            std: doubles(normal.std),
+        };
+        self.with(name, shape.to_vec(), place)
+    }
+
+    /// Adds a class index for each sample.
+    #[must_use]
+    pub fn labels(self, name: &'static str) -> SetLayout {
+        self.with(name, Vec::new(), Place::Labels)
+    }
+
+    /// Adds windows of `rows` tokens, `length` each, that begin `offset` tokens after their samples do.
+    #[must_use]
+    pub fn tokens(
+        self,
+        name: &'static str,
+        rows: usize,
+        offset: usize,
+        length: usize,
+    ) -> SetLayout {
+        let place = Place::Windows {
+            table: super::field::TOKENS,
+            ty: TensorType::u32([rows]),
+            offset,
+            length,
+        };
+        self.with(name, vec![length], place)
+    }
+
+    fn with(mut self, name: &'static str, shape: Vec<usize>, place: Place) -> SetLayout {
+        self.fields.push(FieldLayout { name, shape, place });
+        self
+    }
+
+    /// The layout of `samples` as the set called `set` in batches: whole, or, if they are streamed, one batch of them.
+    pub fn of(
+        set: &str,
+        samples: &Samples,
+        normal: Normalization<'_>,
+        batch: usize,
+        streamed: bool,
+    ) -> SetLayout {
+        let count = if streamed { batch } else { samples.len() };
+        let mut layout = SetLayout::new(set, count, batch);
+        for field in samples.fields() {
+            let place = match &field.values {
+                FieldValues::Pixels { shape, .. } => {
+                    layout = layout.pixels(field.name, *shape, normal);
+                    continue;
+                }
+                FieldValues::ByteClasses { .. } => Place::Bytes {
+                    mean: vec![0.0],
+                    std: vec![1.0 / 255.0],
+                },
+                FieldValues::Labels(_) => Place::Labels,
+                FieldValues::Windows {
+                    rows,
+                    offset,
+                    length,
+                } => {
+                    let span = samples.starts().map_or(*length, |starts| starts.span);
+                    let count = if streamed { batch * span } else { rows.len() };
+                    Place::Windows {
+                        table: table_name(samples, rows),
+                        ty: match **rows {
+                            Rows::Floats { columns, .. } => TensorType::f32([count, columns]),
+                            Rows::Tokens { .. } => TensorType::u32([count]),
+                        },
+                        offset: *offset,
+                        length: *length,
+                    }
+                }
+            };
+            layout = layout.with(field.name, field.shape(), place);
+        }
+        layout
+    }
+
+    /// Whether a set whose tensors are no larger than this fits: else it is streamed.
+    pub fn fits(samples: &Samples, most_bytes: u64) -> bool {
+        let starts = samples.starts().map_or(0, |starts| starts.first.len());
+        let fields = samples.fields().iter().map(Field::device_bytes);
+        fields.max().unwrap_or(0).max(4 * starts as u64) <= most_bytes
+    }
+
+    /// Name of one of the set's variables.
+    pub fn name(&self, part: &str) -> String {
+        format!("data.{}.{part}", self.set)
+    }
+
+    /// Names of the fields.
+    pub fn field_names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.fields.iter().map(|field| field.name)
+    }
+
+    /// Shape of one sample's value of the field `name`.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        let found = self.fields.iter().find(|field| field.name == name);
+        found.map(|field| &field.shape[..])
+    }
+}
+
+/// The part of the name of the variable that holds `rows`: that of the first field whose windows are of them.
+pub(super) fn table_name(samples: &Samples, rows: &Arc<Rows>) -> &'static str {
+    let of_them = |field: &&Field| match &field.values {
+        FieldValues::Windows { rows: own, .. } => Arc::ptr_eq(own, rows),
+        _ => false,
+    };
+    let first = samples.fields().iter().find(of_them);
+    first.map_or("rows", |field| field.name)
+}
+
+/// The samples of a step as nodes of its graph. Only the first [`valid`](Batch::valid) of them count: the last batch of a pass
+/// is filled up with repetitions.
+pub struct Batch<'g> {
+    builder: &'g Builder,
+    size: usize,
+    valid: Var<'g>,
+    source: BatchSource<'g>,
+    values: RefCell<BTreeMap<String, Var<'g>>>,
+}
+
+enum BatchSource<'g> {
+    /// Variables of the device.
+    Set {
+        layout: SetLayout,
+        order: OnceCell<Var<'g>>,
+        cursor: OnceCell<Var<'g>>,
+        starts: OnceCell<Var<'g>>,
+    },
+    /// Inputs of the step.
+    Fed(BTreeMap<String, TensorType>),
+}
+
+impl<'g> Batch<'g> {
+    /// The batch at the scalar input `cursor` of a set that lies on the device.
+    pub fn of_set(builder: &'g Builder, layout: &SetLayout) -> Batch<'g> {
+        Batch {
+            builder,
+            size: layout.batch,
+            valid: builder.input("valid", TensorType::u32([])),
+            source: BatchSource::Set {
+                layout: layout.clone(),
+                order: OnceCell::new(),
+                cursor: OnceCell::new(),
+                starts: OnceCell::new(),
+            },
+            values: RefCell::default(),
+        }
+    }
+
+    /// A batch of `size` samples whose fields are inputs of the step, with the batch as their first axis.
+    pub fn fed(
+        builder: &'g Builder,
+        size: usize,
+        fields: impl IntoIterator<Item = (String, TensorType)>,
+    ) -> Batch<'g> {
+        Batch {
+            builder,
+            size,
+            valid: builder.input("valid", TensorType::u32([])),
+            source: BatchSource::Fed(fields.into_iter().collect()),
+            values: RefCell::default(),
+        }
+    }
+
+    /// Samples of the batch, counting those that only fill it up.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How many samples count: a scalar `u32`.
+    pub fn valid(&self) -> Var<'g> {
+        self.valid
+    }
+
+    /// `each` times as many: a scalar `u32` for what has `each` rows for every sample.
+    pub fn valid_rows(&self, each: usize) -> Var<'g> {
+        let name = format!("{VALID_ROWS}{each}");
+        self.cached(&name, || {
+            Ok(self.builder.input(&name, TensorType::u32([])))
+        })
+        .unwrap_or(self.valid)
+    }
+
+    /// Whether there is a field of this name.
+    pub fn has(&self, name: &str) -> bool {
+        match &self.source {
+            BatchSource::Set { layout, .. } => layout.shape(name).is_some(),
+            BatchSource::Fed(fields) => fields.contains_key(name),
+        }
+    }
+
+    /// The values of a field, `[batch, ...]`.
+    ///
+    /// # Errors
+    /// If there is none of that name; the message lists those that there are.
+    pub fn field(&self, name: &str) -> Result<Var<'g>> {
+        self.cached(name, || match &self.source {
+            BatchSource::Set { layout, .. } => {
+                let field = layout.fields.iter().find(|field| field.name == name);
+                self.gathered(layout, field.ok_or_else(|| self.missing(name))?)
+            }
+            BatchSource::Fed(fields) => {
+                let ty = fields.get(name).ok_or_else(|| self.missing(name))?;
+                Ok(self.builder.input(name, ty.clone()))
+            }
+        })
+    }
+
+    /// Takes `value` for the field `name` from now on: an augmented picture, say.
+    pub fn put(&self, name: &str, value: Var<'g>) {
+        self.values.borrow_mut().insert(name.to_string(), value);
+    }
+
+    fn cached(&self, name: &str, make: impl FnOnce() -> Result<Var<'g>>) -> Result<Var<'g>> {
+        if let Some(&known) = self.values.borrow().get(name) {
+            return Ok(known);
+        }
+        let made = make()?;
+        self.put(name, made);
+        Ok(made)
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let known: Vec<String> = match &self.source {
+            BatchSource::Set { layout, .. } => layout.field_names().map(str::to_string).collect(),
+            BatchSource::Fed(fields) => fields.keys().cloned().collect(),
+        };
+        Error::Config(format!(
+            "the data have no field {name}; they have {}",
+            known.join(", ")
+        ))
+    }
+
+    fn gathered(&self, layout: &SetLayout, field: &FieldLayout) -> Result<Var<'g>> {
+        let builder = self.builder;
+        let variable = |part: &str, ty| builder.variable(&layout.name(part), ty);
+        let per_sample = || TensorType::u32([layout.samples]);
+        let BatchSource::Set {
+            order,
+            cursor,
+            starts,
+            ..
+        } = &self.source
+        else {
+            return Err(self.missing(field.name));
+        };
+        let order = *match order.get() {
+            Some(known) => known,
+            None => {
+                let made = variable("order", per_sample())?;
+                order.get_or_init(|| made)
+            }
+        };
+        let cursor = *cursor.get_or_init(|| builder.input("cursor", TensorType::u32([])));
+        match &field.place {
+            Place::Bytes { mean, std } => {
+                let bytes = layout.samples * field.shape.iter().product::<usize>();
+                let words = TensorType::u32([bytes.div_ceil(4)]);
+                let gather = GatherBatch {
+                    batch: layout.batch,
+                    item: field.shape.clone().into(),
+                    mean: mean.clone(),
+                    std: std.clone(),
+                };
+                variable(field.name, words)?.gather_batch(order, cursor, gather)
+            }
+            Place::Labels => {
+                variable(field.name, per_sample())?.gather_labels(order, cursor, layout.batch)
+            }
+            Place::Windows {
+                table,
+                ty,
+                offset,
+                length,
+            } => {
+                let rows = variable(table, ty.clone())?;
+                let starts = *match starts.get() {
+                    Some(known) => known,
+                    None => {
+                        let all = variable("starts", per_sample())?;
+                        let made = all.gather_labels(order, cursor, layout.batch)?;
+                        starts.get_or_init(|| made)
+                    }
+                };
+                let dims = [&[layout.batch], &field.shape[..]].concat();
+                rows.gather_windows(starts, *offset, *length)?.reshape(dims)
+            }
+        }
+    }
+}
+
+/// Names of the scalar inputs of [`Batch::valid_rows`] begin with this; the rows of a sample follow.
+pub(crate) const VALID_ROWS: &str = "valid_rows.";

@@ -1,0 +1,190 @@
+//! Fields: the named parts of a sample, such as `image`, `label`, `mask`, `tokens`, `window` or `target`.
+
+use super::{ImageSet, RowSet, Rows, Targets};
+use std::sync::Arc;
+
+/// A picture: `f32 [height, width, channels]`, normalised by mean and standard deviation.
+pub const IMAGE: &str = "image";
+/// The class of a sample: `u32 []`.
+pub const LABEL: &str = "label";
+/// The class of every pixel: `f32 [height, width, 1]` of whole numbers.
+pub const MASK: &str = "mask";
+/// The encoded columns of a row of a table: `f32 [columns]`.
+pub const ROW: &str = "row";
+/// Consecutive rows of a series: `f32 [rows, columns]`.
+pub const WINDOW: &str = "window";
+/// The tokens of a text: `u32 [tokens]`.
+pub const TOKENS: &str = "tokens";
+/// The token after each token: `u32 [tokens]`.
+pub const NEXT: &str = "next";
+/// The number to predict from a row of a table: `f32 [1, 1]`.
+pub const VALUE: &str = "value";
+/// The rows to predict after a window: `f32 [horizon, columns]`.
+pub const TARGET: &str = "target";
+/// The columns to predict within the window itself: `f32 [rows, columns]`.
+pub const PAST: &str = "past";
+
+/// One field of every sample of a set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Where its values lie.
+    pub values: FieldValues,
+}
+
+/// Where the values of a field lie.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldValues {
+    /// Pixels as bytes, one sample after another; the device scales them to `(byte / 255 - mean) / std`.
+    Pixels {
+        /// `samples * shape` bytes, channels fastest.
+        bytes: Vec<u8>,
+        /// Height, width and channels.
+        shape: [usize; 3],
+    },
+    /// Class indices as bytes, one for each pixel, one sample after another.
+    ByteClasses {
+        /// `samples * height * width` bytes.
+        bytes: Vec<u8>,
+        /// Height and width.
+        shape: [usize; 2],
+    },
+    /// One class index for each sample.
+    Labels(Vec<u32>),
+    /// Windows of consecutive rows: of sample i the rows from `starts[i] + offset` on, where `starts` is that of the set.
+    Windows {
+        /// The rows of all samples. Fields that are windows of the same rows share them.
+        rows: Arc<Rows>,
+        /// Rows from the start of a sample to the first row of its window.
+        offset: usize,
+        /// Rows of a window.
+        length: usize,
+    },
+}
+
+impl Field {
+    /// Shape of one sample's value.
+    pub fn shape(&self) -> Vec<usize> {
+        match &self.values {
+            FieldValues::Pixels { shape, .. } => shape.to_vec(),
+            FieldValues::ByteClasses { shape, .. } => vec![shape[0], shape[1], 1],
+            FieldValues::Labels(_) => Vec::new(),
+            FieldValues::Windows { rows, length, .. } => match **rows {
+                Rows::Tokens { .. } => vec![*length],
+                Rows::Floats { columns, .. } if self.name == ROW => vec![*columns],
+                Rows::Floats { columns, .. } => vec![*length, columns],
+            },
+        }
+    }
+
+    /// Bytes of the largest tensor that holds it on the device.
+    pub(crate) fn device_bytes(&self) -> u64 {
+        let bytes = match &self.values {
+            FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
+                bytes.len()
+            }
+            FieldValues::Labels(labels) => 4 * labels.len(),
+            FieldValues::Windows { rows, .. } => match &**rows {
+                Rows::Floats { values, .. } => 4 * values.len(),
+                Rows::Tokens { tokens, .. } => 4 * tokens.len(),
+            },
+        };
+        bytes as u64
+    }
+
+    /// The field of the samples at `kept`. Rows are shared, not copied.
+    pub(super) fn kept(&self, kept: &[usize]) -> Field {
+        let chunks = |bytes: &[u8], each: usize| -> Vec<u8> {
+            kept.iter()
+                .flat_map(|&index| &bytes[index * each..][..each])
+                .copied()
+                .collect()
+        };
+        let values = match &self.values {
+            FieldValues::Pixels { bytes, shape } => FieldValues::Pixels {
+                bytes: chunks(bytes, shape.iter().product()),
+                shape: *shape,
+            },
+            FieldValues::ByteClasses { bytes, shape } => FieldValues::ByteClasses {
+                bytes: chunks(bytes, shape.iter().product()),
+                shape: *shape,
+            },
+            FieldValues::Labels(labels) => {
+                FieldValues::Labels(kept.iter().map(|&index| labels[index]).collect())
+            }
+            windows @ FieldValues::Windows { .. } => windows.clone(),
+        };
+        Field {
+            name: self.name,
+            values,
+        }
+    }
+}
+
+/// The fields of a set of images with a class each.
+pub(super) fn of_images(set: ImageSet) -> Vec<Field> {
+    let shape = [set.height, set.width, set.channels];
+    vec![
+        Field {
+            name: IMAGE,
+            values: FieldValues::Pixels {
+                bytes: set.images,
+                shape,
+            },
+        },
+        Field {
+            name: LABEL,
+            values: FieldValues::Labels(set.labels),
+        },
+    ]
+}
+
+/// The fields of windows of rows.
+pub(super) fn of_rows(set: RowSet) -> Vec<Field> {
+    let length = set.length;
+    let rows = Arc::new(set.rows);
+    let windows = |name, rows: &Arc<Rows>, offset, length| Field {
+        name,
+        values: FieldValues::Windows {
+            rows: rows.clone(),
+            offset,
+            length,
+        },
+    };
+    let input = match (&*rows, length) {
+        (Rows::Tokens { .. }, _) => TOKENS,
+        (Rows::Floats { .. }, 1) if !set.targets.are_ahead(length) => ROW,
+        (Rows::Floats { .. }, _) => WINDOW,
+    };
+    let mut fields = vec![windows(input, &rows, 0, length)];
+    match set.targets {
+        Targets::Classes(labels) => fields.push(Field {
+            name: LABEL,
+            values: FieldValues::Labels(labels),
+        }),
+        Targets::NextToken => fields.push(windows(NEXT, &rows, 1, length)),
+        Targets::Values {
+            values,
+            columns,
+            offset,
+            length: ahead,
+        } => {
+            let values = Arc::new(Rows::Floats { values, columns });
+            if input == WINDOW {
+                fields.push(windows(TARGET, &values, offset, ahead));
+                fields.push(windows(PAST, &values, 0, length));
+            } else {
+                fields.push(windows(VALUE, &values, offset, ahead));
+            }
+        }
+    }
+    fields
+}
+
+impl Targets {
+    /// Whether they are the rows after a sample of `length` rows, as those of a series are.
+    fn are_ahead(&self, length: usize) -> bool {
+        matches!(self, Targets::Values { offset, .. } if *offset >= length)
+    }
+}

@@ -1,0 +1,338 @@
+//! Samples as tensors of a device: the variables of a whole set, or batches from a thread that reads ahead.
+
+use super::batch::table_name;
+use super::field::{Field, FieldValues};
+use super::{Rows, Samples, random_starts, sequential, shuffled};
+use crate::cpu::Tensor;
+use crate::error::{Error, Result};
+use std::sync::{Arc, mpsc};
+
+/// The variable that holds where samples begin in their rows.
+const STARTS: &str = "starts";
+
+/// Bytes packed four to a word, little endian, the last word filled up with zeros.
+pub(crate) fn pack(bytes: &[u8]) -> Vec<u32> {
+    words(bytes).collect()
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    let chunks = bytes.chunks_exact(4);
+    let rest = chunks.remainder();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    let last = (!rest.is_empty()).then_some(u32::from_le_bytes(last));
+    chunks
+        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .chain(last)
+}
+
+/// Which samples a pass over a set visits, one after another.
+pub(crate) struct Pass {
+    /// Their indices.
+    pub order: Vec<u32>,
+    /// First rows of the set's samples, where they are those of this pass alone.
+    pub starts: Option<Vec<u32>>,
+}
+
+impl Pass {
+    /// All samples of a set of `samples` as they come.
+    pub fn in_order(samples: usize) -> Pass {
+        Pass {
+            order: sequential(samples),
+            starts: None,
+        }
+    }
+
+    /// Those of an epoch: all of `set` in an order of the epoch's own, or as many that begin anywhere in its rows.
+    pub fn of_epoch(set: &Samples, seed: u64, epoch: u32) -> Pass {
+        match set.starts() {
+            Some(starts) if starts.anywhere => {
+                let places = starts.rows + 1 - starts.span;
+                let starts = random_starts(set.len(), places as u32, seed, epoch);
+                Pass {
+                    starts: Some(starts),
+                    ..Pass::in_order(set.len())
+                }
+            }
+            _ => Pass {
+                order: shuffled(set.len(), seed, epoch),
+                starts: None,
+            },
+        }
+    }
+}
+
+/// One variable of a set.
+enum Part<'a> {
+    /// Bytes of every sample, so many each.
+    Bytes(&'a [u8], usize),
+    Labels(&'a [u32]),
+    Rows(&'a Rows),
+    Starts(&'a [u32]),
+}
+
+/// The variables of a set with the part of the name of each.
+fn parts(set: &Samples) -> Vec<(&'static str, Part<'_>)> {
+    let mut parts = Vec::new();
+    for field in set.fields() {
+        let part = match &field.values {
+            FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
+                Part::Bytes(bytes, item_bytes(field))
+            }
+            FieldValues::Labels(labels) => Part::Labels(labels),
+            FieldValues::Windows { rows, .. } if table_name(set, rows) == field.name => {
+                Part::Rows(rows)
+            }
+            FieldValues::Windows { .. } => continue,
+        };
+        parts.push((field.name, part));
+    }
+    if let Some(starts) = set.starts() {
+        parts.push((STARTS, Part::Starts(&starts.first)));
+    }
+    parts
+}
+
+fn item_bytes(field: &Field) -> usize {
+    field.shape().iter().product()
+}
+
+/// The variables of a whole set, by the part of their name that the set does not give.
+pub(crate) fn variables(set: &Samples) -> Vec<(&'static str, Tensor<f32>)> {
+    let index = |values: &[u32]| Tensor::index([values.len()], values.to_vec());
+    let tensor = |part| match part {
+        Part::Bytes(bytes, _) => {
+            let words = pack(bytes);
+            Tensor::index([words.len()], words)
+        }
+        Part::Labels(values) | Part::Starts(values) => index(values),
+        Part::Rows(Rows::Floats { values, columns }) => {
+            Tensor::real([values.len() / (*columns).max(1), *columns], values.clone())
+        }
+        Part::Rows(Rows::Tokens { tokens, .. }) => index(tokens),
+    };
+    parts(set)
+        .into_iter()
+        .map(|(name, part)| (name, tensor(part)))
+        .collect()
+}
+
+/// A batch that was put together on the host: what [`variables`] gives of a set that has these samples alone.
+pub(crate) struct HostBatch {
+    batch: usize,
+    pub variables: Vec<(&'static str, Tensor<f32>)>,
+}
+
+impl HostBatch {
+    /// Room for a batch.
+    pub fn new(set: &Samples, batch: usize) -> Self {
+        let span = set.starts().map_or(1, |starts| starts.span);
+        let index = |count: usize| Tensor::index([count], vec![0; count]);
+        let room = |part| match part {
+            Part::Bytes(_, each) => index((batch * each).div_ceil(4)),
+            Part::Labels(_) | Part::Starts(_) => index(batch),
+            Part::Rows(Rows::Floats { columns, .. }) => Tensor::real(
+                [batch * span, *columns],
+                vec![0.0; batch * span * columns],
+            ),
+            Part::Rows(Rows::Tokens { .. }) => index(batch * span),
+        };
+        let variables = parts(set)
+            .into_iter()
+            .map(|(name, part)| (name, room(part)))
+            .collect();
+        HostBatch { batch, variables }
+    }
+
+    /// Takes the samples `indices` of `set`, the last of them again until the batch is full. Windows begin at `starts`, or
+    /// where the set says. `scratch` is reused.
+    fn fill(
+        &mut self,
+        set: &Samples,
+        starts: Option<&[u32]>,
+        indices: &[u32],
+        scratch: &mut Vec<u8>,
+    ) {
+        let last = indices.len() - 1;
+        let index = |i: usize| indices[i.min(last)] as usize;
+        let own = set.starts().map(|starts| (&starts.first[..], starts.span));
+        let (own, span) = own.unwrap_or((&[], 1));
+        let starts = starts.unwrap_or(own);
+        let start = |i: usize| starts[index(i)] as usize;
+        for ((_, part), (_, tensor)) in parts(set).into_iter().zip(&mut self.variables) {
+            match part {
+                Part::Bytes(bytes, each) => {
+                    scratch.clear();
+                    (0..self.batch).for_each(|i| {
+                        scratch.extend_from_slice(&bytes[index(i) * each..][..each]);
+                    });
+                    for (place, word) in tensor.indices_mut().iter_mut().zip(words(scratch)) {
+                        *place = word;
+                    }
+                }
+                Part::Labels(labels) => {
+                    for (i, label) in tensor.indices_mut().iter_mut().enumerate() {
+                        *label = labels[index(i)];
+                    }
+                }
+                Part::Starts(_) => {
+                    for (i, start) in tensor.indices_mut().iter_mut().enumerate() {
+                        *start = (i * span) as u32;
+                    }
+                }
+                Part::Rows(Rows::Floats { values, columns }) => {
+                    copy_rows(tensor.reals_mut(), values, span * columns, *columns, start);
+                }
+                Part::Rows(Rows::Tokens { tokens, .. }) => {
+                    copy_rows(tensor.indices_mut(), tokens, span, 1, start);
+                }
+            }
+        }
+    }
+}
+
+/// Copies the rows that each sample of a batch needs, one sample after another.
+fn copy_rows<E: Copy>(
+    places: &mut [E],
+    values: &[E],
+    each: usize,
+    columns: usize,
+    start: impl Fn(usize) -> usize,
+) {
+    for (i, rows) in places.chunks_exact_mut(each).enumerate() {
+        rows.copy_from_slice(&values[start(i) * columns..][..each]);
+    }
+}
+
+/// Batches from a thread that stays a few ahead.
+pub(crate) struct BatchStream {
+    filled: mpsc::Receiver<HostBatch>,
+    used: mpsc::SyncSender<HostBatch>,
+}
+
+impl BatchStream {
+    /// Starts the thread that puts the batches of `pass` together, after the first `skipped` samples.
+    pub fn new(set: Arc<Samples>, pass: Pass, skipped: usize, batch: usize) -> BatchStream {
+        const AHEAD: usize = 4;
+        let (sender, filled) = mpsc::sync_channel(AHEAD);
+        // Room for all there are: those ahead, the one that is filled and the one that is read.
+        let (used, spare) = mpsc::sync_channel(AHEAD + 2);
+        std::thread::spawn(move || {
+            let mut scratch = Vec::new();
+            for indices in pass.order[skipped..].chunks(batch) {
+                let spare = spare.try_recv();
+                let mut next = spare.unwrap_or_else(|_| HostBatch::new(&set, batch));
+                next.fill(&set, pass.starts.as_deref(), indices, &mut scratch);
+                if sender.send(next).is_err() {
+                    // The run ended before the epoch did.
+                    return;
+                }
+            }
+        });
+        BatchStream { filled, used }
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// If the thread ended: there is none.
+    pub fn next(&self) -> Result<HostBatch> {
+        let next = self.filled.recv();
+        next.map_err(|_| Error::Data("the thread that reads the data stopped".to_string()))
+    }
+
+    /// Hands a batch back, whose memory then serves another.
+    pub fn give_back(&self, batch: HostBatch) {
+        let _ = self.used.try_send(batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{ImageSet, RowSet, Targets};
+
+    fn listed(order: &[u32]) -> Pass {
+        Pass {
+            order: order.to_vec(),
+            starts: None,
+        }
+    }
+
+    #[test]
+    fn samples_that_begin_anywhere_end_within_the_rows_and_stream_as_drawn() {
+        let set = RowSet {
+            rows: Rows::Tokens {
+                tokens: (0..10).collect(),
+                vocabulary: 10,
+            },
+            starts: vec![0; 40],
+            random_starts: true,
+            length: 3,
+            targets: Targets::NextToken,
+        };
+        let set = Samples::from(set);
+        let pass = Pass::of_epoch(&set, 1, 0);
+        let starts = pass.starts.clone().unwrap();
+        // A window takes three rows and the one after.
+        assert_eq!(starts.iter().max(), Some(&6));
+        assert_ne!(starts, Pass::of_epoch(&set, 1, 1).starts.unwrap());
+        let batch = BatchStream::new(Arc::new(set), pass, 4, 2).next().unwrap();
+        let windows = starts[4..6].iter().flat_map(|&start| start..start + 4);
+        assert_eq!(batch.variables[0].1.indices(), windows.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn bytes_are_packed_little_endian_and_filled_up() {
+        assert_eq!(pack(&[1, 2, 3, 4, 5]), [0x0403_0201, 5]);
+    }
+
+    #[test]
+    fn the_last_streamed_batch_repeats_its_last_sample() {
+        let set = ImageSet {
+            images: vec![10, 11, 12],
+            labels: vec![0, 1, 2],
+            height: 1,
+            width: 1,
+            channels: 1,
+        };
+        let stream = BatchStream::new(Arc::new(set.into()), listed(&[2, 0, 1]), 0, 2);
+        let first = stream.next().unwrap();
+        assert_eq!(first.variables[1].1.indices(), [2, 0]);
+        stream.give_back(first);
+        let second = stream.next().unwrap();
+        assert_eq!(second.variables[1].1.indices(), [1, 1]);
+        assert_eq!(second.variables[0].1.indices(), [0x0b0b]);
+        assert!(stream.next().is_err());
+    }
+
+    #[test]
+    fn a_streamed_window_brings_its_rows_and_those_of_its_target() {
+        let set = RowSet {
+            rows: Rows::Floats {
+                values: (0..10).map(|i| i as f32).collect(),
+                columns: 2,
+            },
+            starts: vec![0, 2, 1],
+            random_starts: false,
+            length: 2,
+            targets: Targets::Values {
+                values: vec![10.0, 11.0, 12.0, 13.0, 14.0],
+                columns: 1,
+                offset: 2,
+                length: 1,
+            },
+        };
+        let stream = BatchStream::new(Arc::new(set.into()), listed(&[0, 1, 2]), 1, 2);
+        let batch = stream.next().unwrap();
+        let [(_, rows), (_, values), (_, starts)] = &batch.variables[..] else {
+            panic!("rows, values and starts");
+        };
+        assert_eq!(
+            rows.reals(),
+            [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+        );
+        assert_eq!(starts.indices(), [0, 3]);
+        assert_eq!(values.reals(), [12.0, 13.0, 14.0, 11.0, 12.0, 13.0]);
+    }
+}

@@ -1,0 +1,354 @@
+//! Classification: one class for each sample, of pictures, rows of a table, or anything else that a model takes.
+//!
+//! The model gives a logit for each class (or one logit for the second of two classes with the loss `bce`); the loss is the
+//! cross-entropy.
+
+use super::fit::{check_input, inputs};
+use super::loss::{Loss, Losses};
+use super::metric::{Counters, Metric};
+use super::scores::{ClassScores, Confusion, MOST_CONFUSED, mean_area_under_curve};
+use super::{
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
+    PredictionLine, Registered, Section, StepGraph, Task, TaskSettings,
+};
+use crate::cpu::Tensor;
+use crate::data::{Samples, field};
+use crate::error::{Error, Result};
+use crate::graph::Var;
+use crate::nn::Model;
+use crate::plan::Scalar;
+use serde_json::{Map, Value, json};
+
+pub(super) const LOGITS: &str = "logits";
+const TOP_5: &str = "top_5";
+const CONFUSION: &str = "confusion";
+
+/// See the module.
+pub(super) static REGISTERED: Registered = Registered {
+    name: "classification",
+    about: "one class for each picture, row or window",
+    needs: &[
+        Need {
+            field: "image|row|window",
+            about: "what is classified",
+            input: true,
+        },
+        Need {
+            field: field::LABEL,
+            about: "the class of each sample",
+            input: false,
+        },
+    ],
+    metrics,
+    suits: |samples| {
+        samples.field(field::LABEL).is_some() && samples.field(field::TOKENS).is_none()
+    },
+    make: |settings| {
+        settings.no_own("classification")?;
+        Ok(Box::new(Classification::new(settings)))
+    },
+};
+
+pub(super) fn metrics() -> Vec<Metric> {
+    let mut metrics = vec![
+        Metric::share("accuracy", |c: &Counters| c.mean("score")).in_epoch_line(),
+        Metric::share("top_5", |c| c.mean(TOP_5)),
+    ];
+    metrics.extend([
+        Metric::share("precision", |c| macro_mean(c, |s| s.precision)),
+        Metric::share("recall", |c| macro_mean(c, |s| s.recall)),
+        Metric::share("f1", |c| macro_mean(c, |s| s.f1)),
+    ]);
+    metrics
+}
+
+fn macro_mean(counters: &Counters, of: fn(&ClassScores) -> f64) -> Option<f64> {
+    Some(of(&confusion(counters)?.macro_scores()))
+}
+
+pub(super) fn confusion(counters: &Counters) -> Option<Confusion> {
+    counters.tensor(CONFUSION).map(Confusion::of)
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Classification {
+    /// Cross-entropy, with class weights or not, or `bce`.
+    pub loss: Loss,
+    /// Share of the target that is spread over all classes while training.
+    pub label_smoothing: f64,
+    /// Random changes of training pictures.
+    pub augment: AugmentSettings,
+}
+
+impl Classification {
+    /// As the settings of a run say.
+    pub fn new(settings: &TaskSettings) -> Classification {
+        Classification {
+            loss: settings.loss.clone(),
+            label_smoothing: settings.label_smoothing,
+            augment: settings.augment.clone(),
+        }
+    }
+
+    /// The field that is classified.
+    fn input(samples: &StepGraph<'_, '_>) -> &'static str {
+        [field::IMAGE, field::ROW, field::WINDOW, field::TOKENS]
+            .into_iter()
+            .find(|name| samples.batch.has(name))
+            .unwrap_or(field::IMAGE)
+    }
+
+    /// Losses and count of right answers of `outputs` against the labels of the batch; in training with the smoothing.
+    fn losses<'g>(
+        &self,
+        step: &StepGraph<'g, '_>,
+        outputs: Var<'g>,
+        y: Var<'g>,
+        smoothing: f64,
+    ) -> Result<Losses<'g>> {
+        self.loss
+            .of_classes(step.builder(), outputs, y, step.batch.valid(), smoothing)
+    }
+
+    /// Counts what the loss and the score are made of.
+    fn counted<'g>(
+        &self,
+        step: &StepGraph<'g, '_>,
+        losses: &Losses<'g>,
+        logits: Var<'g>,
+        y: Var<'g>,
+    ) -> Result<Objective<'g>> {
+        let valid = step.batch.valid();
+        step.count("score", logits.count_correct(y, valid)?)?;
+        losses.objective()
+    }
+}
+
+impl Task for Classification {
+    fn registered(&self) -> &'static Registered {
+        &REGISTERED
+    }
+
+    fn check(&self, fit: &Fit<'_>) -> Result<()> {
+        let model = fit.models.first()?;
+        check_input(model, fit)?;
+        let units = fit.units()?;
+        let classes = self.loss.classes(units);
+        let (name, known) = (model.name(), fit.classes.len());
+        if fit.part == "training" && known < 2 {
+            return Err(Error::Data(format!(
+                "{} has {}, and a model learns to tell classes apart; if it is a folder of images, name the one whose folders are \
+                 the classes, or train and test with such folders",
+                fit.data,
+                match fit.classes.first() {
+                    Some(only) => format!("one class only, {only}"),
+                    None => "no classes".to_string(),
+                }
+            )));
+        }
+        if known > classes && !fit.inputs_alone() {
+            let hint = match self.loss {
+                Loss::Bce(_) => {
+                    "use \"cross_entropy\" in place of \"bce\", which is for two".to_string()
+                }
+                _ if (known, units) == (2, 1) => {
+                    "give its last layer 2 units, or set loss = \"bce\"".to_string()
+                }
+                _ => format!("give its last layer {known} units"),
+            };
+            return Err(Error::Config(format!(
+                "the data has {known} classes but model {name} ends in {units} units; {hint}"
+            )));
+        }
+        self.loss.check_classes(name, units, self.label_smoothing)?;
+        fit.not_empty()?;
+        let labels = fit.samples.labels().unwrap_or_default();
+        if let Some(at) = labels.iter().position(|&label| label as usize >= classes) {
+            return Err(Error::Data(format!(
+                "{} {} {at} is labelled {}, but model {name} has only {units} outputs",
+                fit.part,
+                fit.samples.noun().trim_end_matches('s'),
+                labels[at],
+            )));
+        }
+        match fit.samples.field(field::IMAGE).map(|image| image.shape()) {
+            Some(shape) => self.augment.check_size(shape[0], shape[1]),
+            None => self.augment.needs_pictures(fit.samples.noun()),
+        }
+    }
+
+    fn remarks(&self, fit: &Fit<'_>) -> Vec<String> {
+        let Ok(units) = fit.units() else {
+            return Vec::new();
+        };
+        let (classes, scores) = (fit.classes.len(), self.loss.classes(units));
+        let name = fit.models.first().map(|model| model.name().to_string());
+        match classes > 0 && classes < scores {
+            true => vec![format!(
+                "model {} tells {scores} classes apart, and the data have {classes}: its last layer could have {classes} units",
+                name.unwrap_or_default()
+            )],
+            false => Vec::new(),
+        }
+    }
+
+    fn learn(&mut self, train: &Samples, classes: usize) {
+        self.loss.learn(train, classes);
+    }
+
+    fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
+        let mut x = inputs(step, Self::input(step))?;
+        let mut mixed = None;
+        if let (false, Some(training)) = (self.augment.is_off(), step.training()) {
+            let picture = step.batch.field(field::IMAGE)?;
+            let at = x.iter().position(|input| input.id() == picture.id());
+            let mut changed = self.augment.apply(&mut step.forward, picture)?;
+            if self.augment.mixes() {
+                let valid = step.batch.valid();
+                let mix = self
+                    .augment
+                    .mixed(changed, training.step, valid, training.seed)?;
+                changed = mix.x;
+                mixed = Some(mix);
+            }
+            if let Some(at) = at {
+                x[at] = changed;
+            }
+        }
+        let outputs = step.run_first(&x)?;
+        let _scope = step.builder().scope("loss");
+        let y = step.batch.field(field::LABEL)?;
+        let of = |y| self.losses(step, outputs, y, self.label_smoothing);
+        let losses = match mixed {
+            Some(mixed) => mixed.losses(y, of)?,
+            None => of(y)?,
+        };
+        self.counted(step, &losses, self.loss.logits(outputs)?, y)
+    }
+
+    fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
+        let x = inputs(step, Self::input(step))?;
+        let outputs = step.run_first(&x)?;
+        step.output(LOGITS, self.loss.logits(outputs)?);
+        Ok(())
+    }
+
+    fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
+        let x = inputs(step, Self::input(step))?;
+        let outputs = step.run_first(&x)?;
+        let _scope = step.builder().scope("loss");
+        let (y, valid) = (step.batch.field(field::LABEL)?, step.batch.valid());
+        let losses = self.losses(step, outputs, y, 0.0)?;
+        let logits = self.loss.logits(outputs)?;
+        let classes = logits.shape().last();
+        if classes > 5 {
+            step.count(TOP_5, logits.count_in_top_k(y, valid, 5)?)?;
+        }
+        if classes <= MOST_CONFUSED {
+            step.count(CONFUSION, logits.confusion(y, valid)?)?;
+        }
+        step.output(LOGITS, logits);
+        self.counted(step, &losses, logits, y)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics()
+    }
+
+    fn variables(&self) -> Result<Vec<(String, Tensor<f32>)>> {
+        let variable = self.loss.variable()?;
+        Ok(variable
+            .map(|(name, values)| (name.to_string(), Tensor::real([values.len()], values)))
+            .into_iter()
+            .collect())
+    }
+
+    fn scalar(&self, name: &str, step: u64, seed: u64) -> Option<Scalar> {
+        self.augment.scalar(name, step, seed)
+    }
+
+    fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
+        let probabilities = softmax(sample.output(LOGITS)?);
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        order.truncate(sample.top);
+        let class = |index: usize| {
+            let name = sample.fitted.classes.get(index).cloned();
+            name.unwrap_or_else(|| index.to_string())
+        };
+        let text: Vec<String> = order
+            .iter()
+            .map(|&index| format!("{} {:.1}%", class(index), 100.0 * probabilities[index]))
+            .collect();
+        let top: Vec<Value> = order
+            .iter()
+            .map(|&index| json!({"class": class(index), "probability": probabilities[index]}))
+            .collect();
+        Ok(Prediction {
+            lines: vec![PredictionLine {
+                suffix: String::new(),
+                text: text.join(", "),
+                json: Map::from_iter([("top".to_string(), top.into())]),
+            }],
+            files: Vec::new(),
+        })
+    }
+
+    fn findings(&self, found: &Evaluated<'_>) -> Findings {
+        let mut findings = Findings::default();
+        let full = &mut findings.full;
+        let logits = found.outputs.iter().find(|(name, ..)| name == LOGITS);
+        // The area under the curve needs the scores of all samples at once.
+        let area = logits.filter(|_| found.complete).and_then(|(_, shape, logits)| {
+            let classes = shape.iter().product();
+            mean_area_under_curve(logits, classes, found.samples.labels()?)
+        });
+        let top_5 = found.counters.mean(TOP_5);
+        let confusion = confusion(found.counters);
+        full.lines
+            .extend(Confusion::summary(top_5, area, confusion.as_ref()));
+        full.lines.extend(
+            confusion
+                .iter()
+                .flat_map(|matrix| matrix.table(&found.fitted.classes)),
+        );
+        let scores = confusion.as_ref().map(Confusion::macro_scores);
+        full.json.extend([
+            ("top_5".to_string(), top_5.into()),
+            ("auc".to_string(), area.into()),
+            ("confusion".to_string(), json!(confusion.as_ref().map(|c| &c.rows))),
+            ("precision".to_string(), scores.map(|s| s.precision).into()),
+            ("recall".to_string(), scores.map(|s| s.recall).into()),
+            ("f1".to_string(), scores.map(|s| s.f1).into()),
+        ]);
+        findings
+    }
+
+    fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
+        let confusion = confusion(found.counters);
+        confusion
+            .and_then(|matrix| matrix.html(&found.fitted.classes))
+            .into_iter()
+            .collect()
+    }
+}
+
+/// Probabilities of the classes with these logits.
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f64> = logits
+        .iter()
+        .map(|&x| f64::from(x - largest).exp())
+        .collect();
+    let total: f64 = exps.iter().sum();
+    exps.into_iter().map(|e| e / total).collect()
+}
+
+/// Whether `model` takes tokens.
+pub(super) fn takes_tokens(model: &dyn Model) -> bool {
+    model
+        .inputs()
+        .first()
+        .is_some_and(|input| input.spec.tokens().is_some())
+}

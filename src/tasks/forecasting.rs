@@ -1,0 +1,175 @@
+//! Forecasting: the rows of a series that follow a window of it, beside forecasts that only repeat what was seen.
+
+use super::fit::inputs;
+use super::loss::Loss;
+use super::metric::Metric;
+use super::regression::{OUTPUT, check_numbers, errors, metrics, objective};
+use super::{
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
+    PredictionLine, Registered, StepGraph, Task, TaskSettings, Told,
+};
+use crate::data::{WindowNorm, field, naive_forecasts, target_scales};
+use crate::error::Result;
+use crate::graph::Var;
+use serde_json::{Map, Value, json};
+
+/// See the module.
+pub(super) static REGISTERED: Registered = Registered {
+    name: "forecasting",
+    about: "the rows of a series that follow a window of it",
+    needs: &[
+        Need {
+            field: field::WINDOW,
+            about: "the rows that are seen",
+            input: true,
+        },
+        Need {
+            field: field::TARGET,
+            about: "the rows to predict",
+            input: false,
+        },
+    ],
+    metrics,
+    suits: |samples| samples.field(field::TARGET).is_some(),
+    make: |settings| {
+        settings.no_own("forecasting")?;
+        Ok(Box::new(Forecasting::new(settings)))
+    },
+};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Forecasting {
+    /// Squared, absolute or Huber's error.
+    pub loss: Loss,
+    /// To what the columns of a window are brought before the model sees it.
+    pub norm: WindowNorm,
+    label_smoothing: f64,
+    augment: AugmentSettings,
+}
+
+impl Forecasting {
+    /// As the settings of a run say.
+    pub fn new(settings: &TaskSettings) -> Forecasting {
+        Forecasting {
+            loss: settings.loss.clone(),
+            norm: settings.window_norm,
+            label_smoothing: settings.label_smoothing,
+            augment: settings.augment.clone(),
+        }
+    }
+
+    /// What the model gives for the windows of the batch, at the level of what it saw.
+    fn forecast<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
+        let mut x = inputs(step, field::WINDOW)?;
+        if self.norm != WindowNorm::None {
+            x[0] = self.norm.apply(x[0])?;
+        }
+        let outputs = step.run_first(&x)?;
+        match self.norm {
+            WindowNorm::None => Ok(outputs),
+            norm => {
+                let _scope = step.builder().scope("loss");
+                norm.undo(outputs, step.batch.field(field::PAST)?)
+            }
+        }
+    }
+
+    fn objective<'g>(
+        &self,
+        step: &StepGraph<'g, '_>,
+        outputs: Var<'g>,
+        evaluated: bool,
+    ) -> Result<Objective<'g>> {
+        let _scope = step.builder().scope("loss");
+        let y = step.batch.field(field::TARGET)?.reshape(outputs.shape())?;
+        objective(step, &self.loss, outputs, y, evaluated)
+    }
+}
+
+impl Task for Forecasting {
+    fn registered(&self) -> &'static Registered {
+        &REGISTERED
+    }
+
+    fn check(&self, fit: &Fit<'_>) -> Result<()> {
+        check_numbers(fit, field::TARGET, &self.loss, self.label_smoothing)?;
+        self.norm.only_of_series(fit)?;
+        self.augment.needs_pictures(fit.samples.noun())
+    }
+
+    fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
+        let outputs = self.forecast(step)?;
+        self.objective(step, outputs, false)
+    }
+
+    fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
+        let outputs = self.forecast(step)?;
+        step.output(OUTPUT, outputs);
+        Ok(())
+    }
+
+    fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
+        let outputs = self.forecast(step)?;
+        step.output(OUTPUT, outputs);
+        self.objective(step, outputs, true)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics()
+    }
+
+    /// A line for each row that is predicted, in the units of the columns.
+    fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
+        let scales = target_scales(sample.data, sample.fitted);
+        let rows = sample.output(OUTPUT)?.chunks(scales.len().max(1));
+        let line = |(row, values): (usize, &[f32])| {
+            let values = values.iter().zip(&scales);
+            let own: Vec<(&String, f64)> = values
+                .map(|(&x, (name, mean, std))| (name, f64::from(x) * std + mean))
+                .collect();
+            let text: Vec<String> = own
+                .iter()
+                .map(|(name, value)| format!("{name} {value:.4}"))
+                .collect();
+            let values: Map<String, Value> = own
+                .into_iter()
+                .map(|(name, value)| (name.clone(), value.into()))
+                .collect();
+            PredictionLine {
+                suffix: format!(" + {}", row + 1),
+                text: text.join(", "),
+                json: Map::from_iter([
+                    ("after".to_string(), (row + 1).into()),
+                    ("values".to_string(), values.into()),
+                ]),
+            }
+        };
+        Ok(Prediction {
+            lines: rows.enumerate().map(line).collect(),
+            files: Vec::new(),
+        })
+    }
+
+    fn findings(&self, found: &Evaluated<'_>) -> Findings {
+        let mut brief = errors(found);
+        let floors = naive_forecasts(found.samples, found.data.season);
+        for floor in &floors {
+            let what = match floor.repeats {
+                1 => "the last row".to_string(),
+                rows => format!("the last {rows} rows"),
+            };
+            brief.lines.push(format!(
+                "repeating {what}: mse {:.4}, mae {:.4}",
+                floor.mse, floor.mae
+            ));
+        }
+        if !floors.is_empty() {
+            brief.json.insert("naive".to_string(), json!(floors));
+        }
+        Findings {
+            brief,
+            full: Told::default(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Language modelling: the token after each token of a text. The loss is the cross-entropy of a token in nats.
+
+use super::fit::{check_input, inputs};
+use super::loss::Loss;
+use super::metric::{Counters, Metric, Shown};
+use super::{
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction, Registered,
+    StepGraph, Task, TaskSettings,
+};
+use crate::data::field;
+use crate::error::{Error, Result};
+use crate::graph::Var;
+
+/// See the module.
+pub(super) static REGISTERED: Registered = Registered {
+    name: "language_model",
+    about: "the token after each token of a text",
+    needs: &[
+        Need {
+            field: field::TOKENS,
+            about: "the tokens of a window of the text",
+            input: true,
+        },
+        Need {
+            field: field::NEXT,
+            about: "the token after each of them",
+            input: false,
+        },
+    ],
+    metrics,
+    suits: |samples| samples.field(field::NEXT).is_some(),
+    make: |settings| {
+        settings.no_own("language_model")?;
+        Ok(Box::new(LanguageModel::new(settings)))
+    },
+};
+
+fn metrics() -> Vec<Metric> {
+    vec![
+        Metric::share("accuracy", |c: &Counters| c.mean("score")).in_epoch_line(),
+        Metric {
+            shown: Shown::Decimals(3),
+            ..Metric::error("perplexity", |c| Some(c.loss()?.exp())).in_epoch_line()
+        },
+    ]
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct LanguageModel {
+    loss: Loss,
+    label_smoothing: f64,
+    augment: AugmentSettings,
+}
+
+impl LanguageModel {
+    /// As the settings of a run say.
+    pub fn new(settings: &TaskSettings) -> LanguageModel {
+        LanguageModel {
+            loss: settings.loss.clone(),
+            label_smoothing: settings.label_smoothing,
+            augment: settings.augment.clone(),
+        }
+    }
+
+    /// Logits of every token of the batch, `[batch * tokens, vocabulary]`.
+    fn logits<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<[Var<'g>; 2]> {
+        let x = inputs(step, field::TOKENS)?;
+        let count = x[0].shape().elements();
+        let outputs = step.run_first(&x)?;
+        let vocabulary = outputs.shape().elements() / count;
+        Ok([outputs, outputs.reshape([count, vocabulary])?])
+    }
+
+    fn objective<'g>(
+        &self,
+        step: &StepGraph<'g, '_>,
+        logits: Var<'g>,
+        smoothing: f64,
+    ) -> Result<Objective<'g>> {
+        let _scope = step.builder().scope("loss");
+        let next = step.batch.field(field::NEXT)?;
+        let (batch, length) = (step.batch.size(), next.shape().last());
+        let y = next.reshape([batch * length])?;
+        let tokens = step.batch.valid_rows(length);
+        let losses = logits.softmax_cross_entropy(y, tokens, smoothing)?;
+        let right = logits.count_correct(y, tokens)?;
+        step.count("score", right.scale(1.0 / length as f64)?)?;
+        Objective::mean_of(losses.reshape([batch, length])?.mean(&[1])?)
+    }
+}
+
+impl Task for LanguageModel {
+    fn registered(&self) -> &'static Registered {
+        &REGISTERED
+    }
+
+    fn check(&self, fit: &Fit<'_>) -> Result<()> {
+        let (model, shape) = fit.output()?;
+        check_input(model, fit)?;
+        self.loss.check_tokens()?;
+        let name = model.name();
+        let wrong = |what: String| Err(Error::Config(what));
+        let known = fit.samples.vocabulary().unwrap_or(0);
+        match (shape, model.inputs()[0].spec.tokens()) {
+            (&[_, units], Some(_)) if units < known => wrong(format!(
+                "there are {known} tokens to choose from but model {name} ends in {units} units; give its last layer units = \
+                 \"vocabulary\""
+            )),
+            (&[time, _], Some(input)) if time == input.tokens => fit.not_empty(),
+            _ => wrong(format!(
+                "the token after each is to be predicted but model {name} gives one answer for the whole sample; leave out what \
+                 pools over time, and end with a dense layer of units = \"vocabulary\""
+            )),
+        }?;
+        self.augment.needs_pictures(fit.samples.noun())
+    }
+
+    fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
+        let [_, logits] = self.logits(step)?;
+        self.objective(step, logits, self.label_smoothing)
+    }
+
+    fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
+        let [outputs, _] = self.logits(step)?;
+        step.output("logits", outputs);
+        Ok(())
+    }
+
+    fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
+        let [outputs, logits] = self.logits(step)?;
+        step.output("logits", outputs);
+        self.objective(step, logits, 0.0)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics()
+    }
+
+    fn decode(&self, _sample: &Decoded<'_>) -> Result<Prediction> {
+        Err(Error::Config(
+            "this run was trained to write text, not to classify it; use `wgrad generate`"
+                .to_string(),
+        ))
+    }
+
+    fn findings(&self, found: &Evaluated<'_>) -> Findings {
+        let mut findings = Findings::default();
+        let perplexity = found.counters.loss().map(f64::exp);
+        findings
+            .full
+            .lines
+            .extend(perplexity.map(|perplexity| format!("perplexity {perplexity:.3}")));
+        findings
+            .full
+            .json
+            .insert("perplexity".to_string(), perplexity.into());
+        findings
+    }
+}

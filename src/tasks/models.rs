@@ -1,0 +1,82 @@
+//! The models of a run, by the names of their roles.
+
+use crate::cpu::Tensor;
+use crate::error::{Error, Result};
+use crate::nn::{Model, Parameter};
+use std::sync::Arc;
+
+/// The models of a run: one, or several under names, such as `generator` and `discriminator`. The variables of a named model
+/// have its name as a prefix.
+#[derive(Clone)]
+pub struct Models {
+    models: Vec<(String, Arc<dyn Model>)>,
+}
+
+impl Models {
+    /// One model.
+    pub fn one(model: impl Model + 'static) -> Models {
+        Models {
+            models: vec![(String::new(), Arc::new(model))],
+        }
+    }
+
+    /// Several, with their names.
+    pub fn named(models: Vec<(String, Arc<dyn Model>)>) -> Models {
+        Models { models }
+    }
+
+    /// The model of a role.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn get(&self, role: &str) -> Result<&dyn Model> {
+        let found = self.models.iter().find(|(name, _)| name == role);
+        found
+            .map(|(_, model)| &**model)
+            .ok_or_else(|| Error::Config(format!("the run has no model {role}; add [models.{role}]")))
+    }
+
+    /// The first model: the only one of most tasks.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn first(&self) -> Result<&dyn Model> {
+        let first = self.models.first().map(|(_, model)| &**model);
+        first.ok_or_else(|| Error::Config("the run has no model".to_string()))
+    }
+
+    /// All models with their roles.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Model)> {
+        self.models
+            .iter()
+            .map(|(role, model)| (role.as_str(), &**model))
+    }
+
+    /// Parameters of the models of these roles, in order.
+    pub fn parameters<'a>(&'a self, roles: &'a [&str]) -> impl Iterator<Item = &'a Parameter> {
+        self.iter()
+            .filter(|(role, _)| roles.contains(role))
+            .flat_map(|(_, model)| model.parameters())
+    }
+
+    /// Everything that files hold: of each model its weights, then its buffers.
+    pub fn state(&self) -> impl Iterator<Item = &Parameter> {
+        self.iter()
+            .flat_map(|(_, model)| model.parameters().iter().chain(model.buffers()))
+    }
+
+    /// What weights and buffers start at with `seed`, in the order of [`Models::state`].
+    pub fn initial_state(&self, seed: u64) -> Vec<Tensor<f32>> {
+        let numbered = self.state().zip(0..);
+        numbered
+            .map(|(part, index)| part.initial(seed, index))
+            .collect()
+    }
+
+    /// Number of trainable numbers.
+    pub fn parameter_count(&self) -> usize {
+        self.iter()
+            .map(|(_, model)| model.parameter_count())
+            .sum()
+    }
+}

@@ -1,0 +1,194 @@
+//! Regression: a number for each row of a table.
+
+use super::fit::{check_input, inputs};
+use super::loss::Loss;
+use super::metric::{Counters, Metric};
+use super::{
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
+    PredictionLine, Registered, StepGraph, Task, TaskSettings, Told,
+};
+use crate::data::field;
+use crate::error::{Error, Result};
+use crate::graph::Var;
+use crate::ops::squared_error::SquaredError;
+use serde_json::Map;
+
+pub(super) const OUTPUT: &str = "logits";
+const SQUARED_ERROR: &str = "squared_error";
+
+/// See the module.
+pub(super) static REGISTERED: Registered = Registered {
+    name: "regression",
+    about: "a number for each row of a table, or each picture",
+    needs: &[
+        Need {
+            field: "row|image|tokens|window",
+            about: "what the number is predicted from",
+            input: true,
+        },
+        Need {
+            field: field::VALUE,
+            about: "the number to predict",
+            input: false,
+        },
+    ],
+    metrics,
+    suits: |samples| samples.field(field::VALUE).is_some(),
+    make: |settings| {
+        settings.no_own("regression")?;
+        Ok(Box::new(Regression::new(settings)))
+    },
+};
+
+pub(super) fn metrics() -> Vec<Metric> {
+    vec![
+        Metric::error("mae", |c: &Counters| c.mean("score")).in_epoch_line(),
+        Metric::error("mse", |c| c.mean(SQUARED_ERROR)),
+        Metric::error("rmse", |c| c.mean(SQUARED_ERROR).map(f64::sqrt)),
+    ]
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Regression {
+    /// Squared, absolute or Huber's error.
+    pub loss: Loss,
+    label_smoothing: f64,
+    augment: AugmentSettings,
+    window_norm: crate::data::WindowNorm,
+}
+
+impl Regression {
+    /// As the settings of a run say.
+    pub fn new(settings: &TaskSettings) -> Regression {
+        Regression {
+            loss: settings.loss.clone(),
+            label_smoothing: settings.label_smoothing,
+            augment: settings.augment.clone(),
+            window_norm: settings.window_norm,
+        }
+    }
+}
+
+/// The field that numbers are predicted from.
+fn input(step: &StepGraph<'_, '_>) -> &'static str {
+    [field::ROW, field::IMAGE, field::TOKENS, field::WINDOW]
+        .into_iter()
+        .find(|name| step.batch.has(name))
+        .unwrap_or(field::ROW)
+}
+
+/// Checks that the only model gives as many numbers as there are to predict, with a loss for numbers.
+///
+/// # Errors
+/// Says how many it gives.
+pub(super) fn check_numbers(fit: &Fit<'_>, target: &str, loss: &Loss, smoothing: f64) -> Result<()> {
+    let (model, _) = fit.output()?;
+    check_input(model, fit)?;
+    loss.check_numbers(smoothing)?;
+    let units = fit.units()?;
+    let numbers = fit.samples.field(target).map(|field| field.shape());
+    match numbers.map(|shape| shape.iter().product::<usize>()) {
+        Some(numbers) if numbers != units => Err(Error::Config(format!(
+            "{numbers} numbers are to be predicted for each sample but model {} ends in {units} units; give its last layer \
+             {numbers} units",
+            model.name()
+        ))),
+        _ => fit.not_empty(),
+    }
+}
+
+/// Counts the errors of `outputs` against `y` of the same shape, and gives their loss.
+pub(super) fn objective<'g>(
+    step: &StepGraph<'g, '_>,
+    loss: &Loss,
+    outputs: Var<'g>,
+    y: Var<'g>,
+    evaluated: bool,
+) -> Result<Objective<'g>> {
+    let valid = step.batch.valid();
+    let losses = loss.of_numbers(outputs, y, valid)?;
+    if evaluated {
+        let squares = step.builder().op(SquaredError, &[outputs, y])?;
+        let squares = squares.mean(&[1])?.mask_rows(valid)?;
+        step.count(SQUARED_ERROR, squares.sum_all()?)?;
+    }
+    let errors = outputs.sub(y)?.abs()?.mean(&[1])?.mask_rows(valid)?;
+    step.count("score", errors.sum_all()?)?;
+    losses.objective()
+}
+
+/// Mean squared error for people and machines.
+pub(super) fn errors(found: &Evaluated<'_>) -> Told {
+    let mut told = Told::default();
+    if let Some(mse) = found.counters.mean(SQUARED_ERROR) {
+        told.lines.push(format!(
+            "mse {mse:.4}, rmse {:.4}, in units of the deviation",
+            mse.sqrt()
+        ));
+        told.json.insert("mse".to_string(), mse.into());
+    }
+    told
+}
+
+impl Task for Regression {
+    fn registered(&self) -> &'static Registered {
+        &REGISTERED
+    }
+
+    fn check(&self, fit: &Fit<'_>) -> Result<()> {
+        check_numbers(fit, field::VALUE, &self.loss, self.label_smoothing)?;
+        self.window_norm.only_of_series(fit)?;
+        self.augment.needs_pictures(fit.samples.noun())
+    }
+
+    fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
+        let x = inputs(step, input(step))?;
+        let outputs = step.run_first(&x)?;
+        let _scope = step.builder().scope("loss");
+        let y = step.batch.field(field::VALUE)?.reshape(outputs.shape())?;
+        objective(step, &self.loss, outputs, y, false)
+    }
+
+    fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
+        let x = inputs(step, input(step))?;
+        let outputs = step.run_first(&x)?;
+        step.output(OUTPUT, outputs);
+        Ok(())
+    }
+
+    fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
+        let x = inputs(step, input(step))?;
+        let outputs = step.run_first(&x)?;
+        step.output(OUTPUT, outputs);
+        let _scope = step.builder().scope("loss");
+        let y = step.batch.field(field::VALUE)?.reshape(outputs.shape())?;
+        objective(step, &self.loss, outputs, y, true)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics()
+    }
+
+    fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
+        let scale = sample.fitted.scale;
+        let (mean, std) = scale.map_or((0.0, 1.0), |scale| (scale.mean, scale.std));
+        let values = sample.output(OUTPUT)?;
+        let value = values.first().map_or(f64::NAN, |&x| f64::from(x) * std + mean);
+        Ok(Prediction {
+            lines: vec![PredictionLine {
+                suffix: String::new(),
+                text: format!("{value:.4}"),
+                json: Map::from_iter([("value".to_string(), value.into())]),
+            }],
+            files: Vec::new(),
+        })
+    }
+
+    fn findings(&self, found: &Evaluated<'_>) -> Findings {
+        Findings {
+            brief: errors(found),
+            full: Told::default(),
+        }
+    }
+}

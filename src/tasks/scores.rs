@@ -1,0 +1,311 @@
+//! Scores of classes: the confusion matrix and what follows from it, the area under the receiver operating characteristic.
+
+use super::Section;
+use crate::cpu::Tensor;
+use std::fmt::Write as _;
+
+/// The most classes with a confusion matrix: a kernel counts every cell.
+pub const MOST_CONFUSED: usize = 100;
+
+/// How often each class was predicted as each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Confusion {
+    /// A row for each class, a column for each prediction.
+    pub rows: Vec<Vec<u64>>,
+}
+
+/// How well one class is told from the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassScores {
+    /// Of the samples that were taken for it, the share that are; 0 if there are none.
+    pub precision: f64,
+    /// Of the samples that are, the share that were taken for it; 0 if there are none.
+    pub recall: f64,
+    /// The harmonic mean of the two; 0 if both are.
+    pub f1: f64,
+}
+
+impl Confusion {
+    /// The matrix that was counted as `[classes, classes]`.
+    pub fn of(counted: &Tensor<f32>) -> Confusion {
+        let classes = counted.dims().last().copied().unwrap_or(1).max(1);
+        let rows = counted.reals().chunks(classes);
+        Confusion {
+            rows: rows
+                .map(|row| row.iter().map(|&count| count as u64).collect())
+                .collect(),
+        }
+    }
+
+    /// Scores of each class.
+    pub fn class_scores(&self) -> Vec<ClassScores> {
+        let matrix = &self.rows;
+        let share = |part: u64, whole: u64| {
+            if whole == 0 {
+                0.0
+            } else {
+                part as f64 / whole as f64
+            }
+        };
+        let scores = |class: usize| {
+            let right = matrix[class][class];
+            let taken: u64 = matrix.iter().map(|row| row[class]).sum();
+            let (precision, recall) = (
+                share(right, taken),
+                share(right, matrix[class].iter().sum()),
+            );
+            let f1 = match precision + recall {
+                0.0 => 0.0,
+                sum => 2.0 * precision * recall / sum,
+            };
+            ClassScores {
+                precision,
+                recall,
+                f1,
+            }
+        };
+        (0..matrix.len()).map(scores).collect()
+    }
+
+    /// Mean of precision, recall and F1 over the classes that a sample is of or was predicted as, as scikit-learn has it.
+    pub fn macro_scores(&self) -> ClassScores {
+        let matrix = &self.rows;
+        let occurs = |class: usize| {
+            matrix[class].iter().any(|&n| n > 0) || matrix.iter().any(|row| row[class] > 0)
+        };
+        let scores = self.class_scores().into_iter().enumerate();
+        let scores: Vec<ClassScores> = scores
+            .filter(|&(class, _)| occurs(class))
+            .map(|(_, scores)| scores)
+            .collect();
+        let mean = |of: fn(&ClassScores) -> f64| {
+            scores.iter().map(of).sum::<f64>() / scores.len().max(1) as f64
+        };
+        ClassScores {
+            precision: mean(|s| s.precision),
+            recall: mean(|s| s.recall),
+            f1: mean(|s| s.f1),
+        }
+    }
+
+    /// A line with the figures that there are.
+    pub(super) fn summary(
+        top_5: Option<f64>,
+        area: Option<f64>,
+        matrix: Option<&Confusion>,
+    ) -> Option<String> {
+        let percent = |share: f64| format!("{:.2}%", 100.0 * share);
+        let mut parts = Vec::new();
+        parts.extend(top_5.map(|share| format!("top-5 accuracy {}", percent(share))));
+        parts.extend(area.map(|area| format!("AUC {area:.4}")));
+        parts.extend(matrix.map(Confusion::macro_scores).map(|scores| {
+            format!(
+                "mean precision {}, recall {}, F1 {}",
+                percent(scores.precision),
+                percent(scores.recall),
+                percent(scores.f1)
+            )
+        }));
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// The matrix as lines of a terminal; nothing where there are too many classes.
+    pub(super) fn table(&self, classes: &[String]) -> Vec<String> {
+        /// The most classes whose matrix fits a terminal.
+        const MOST_SHOWN: usize = 20;
+        if self.rows.len() > MOST_SHOWN {
+            return Vec::new();
+        }
+        let name = |class: usize| {
+            let name = classes
+                .get(class)
+                .cloned()
+                .unwrap_or_else(|| class.to_string());
+            name.chars().take(14).collect::<String>()
+        };
+        let heads: String = (0..self.rows.len())
+            .map(|class| format!("{:>7.6}", name(class)))
+            .collect();
+        let mut lines = vec![format!(
+            "{:<14}{heads}  precision  recall     F1",
+            "class, as"
+        )];
+        for (class, (row, scores)) in self.rows.iter().zip(self.class_scores()).enumerate() {
+            let counts: String = row.iter().map(|count| format!("{count:>7}")).collect();
+            lines.push(format!(
+                "{:<14}{counts}  {:>8.1}% {:>6.1}% {:>5.1}%",
+                name(class),
+                100.0 * scores.precision,
+                100.0 * scores.recall,
+                100.0 * scores.f1
+            ));
+        }
+        lines
+    }
+
+    /// The matrix as a section of a report, whose cells are the darker, the larger their share of the row; nothing where there
+    /// are too many classes.
+    pub(super) fn html(&self, classes: &[String]) -> Option<Section> {
+        const MOST_SHOWN: usize = 40;
+        if self.rows.len() > MOST_SHOWN {
+            return None;
+        }
+        let name = |class: usize| match classes.get(class) {
+            Some(name) => escape(name),
+            None => class.to_string(),
+        };
+        let mut text = "<p>A row is a class, a column what the model predicted.</p>\n\
+                        <table class=\"confusion\">\n<tr><th>"
+            .to_string();
+        for class in 0..self.rows.len() {
+            let _ = write!(text, "<th>{}", name(class));
+        }
+        text.push_str("<th>precision<th>recall<th>F1\n");
+        for (class, (row, scores)) in self.rows.iter().zip(self.class_scores()).enumerate() {
+            let _ = write!(text, "<tr><th>{}", name(class));
+            let total = row.iter().sum::<u64>().max(1) as f64;
+            for (other, &count) in row.iter().enumerate() {
+                let kind = if other == class { "test" } else { "train" };
+                let share = 100.0 * count as f64 / total;
+                let _ = write!(
+                    text,
+                    "<td style=\"background: color-mix(in srgb, var(--{kind}) {share:.0}%, transparent)\">{count}"
+                );
+            }
+            let _ = writeln!(
+                text,
+                "<td>{:.1}%<td>{:.1}%<td>{:.1}%",
+                100.0 * scores.precision,
+                100.0 * scores.recall,
+                100.0 * scores.f1
+            );
+        }
+        text.push_str("</table>\n");
+        Some(Section {
+            title: "Confusion matrix".to_string(),
+            html: text,
+        })
+    }
+}
+
+/// Text as HTML.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// Area under the receiver operating characteristic: the probability that a sample of the class has a higher score than one
+/// that is not, ties counting half (Mann and Whitney 1947). `None` if all samples are of the class, or none.
+pub fn area_under_curve(scores: &[f32], is_of_class: &[bool]) -> Option<f64> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let positives = is_of_class.iter().filter(|&&is| is).count() as f64;
+    let negatives = scores.len() as f64 - positives;
+    if positives == 0.0 || negatives == 0.0 {
+        return None;
+    }
+    let mut sum = 0.0;
+    let mut below = 0.0;
+    for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
+        let inside = tied.iter().filter(|&&index| is_of_class[index]).count() as f64;
+        let outside = tied.len() as f64 - inside;
+        sum += inside * (below + outside / 2.0);
+        below += outside;
+    }
+    Some(sum / (positives * negatives))
+}
+
+/// Area under the curve of two classes, or the mean over more, each against the rest. `logits` are `[samples, classes]`.
+pub fn mean_area_under_curve(logits: &[f32], classes: usize, labels: &[u32]) -> Option<f64> {
+    let rows = || logits.chunks_exact(classes);
+    let of_class = |class: usize| {
+        // The share of a class, in which the other logits matter too.
+        let scores: Vec<f32> = rows()
+            .map(|row| {
+                let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let share = |x: f32| f64::from(x - largest).exp();
+                let total: f64 = row.iter().map(|&x| share(x)).sum();
+                // Rounded, so that equal logits in another order give equal shares.
+                (share(row[class]) / total) as f32
+            })
+            .collect();
+        let is: Vec<bool> = labels
+            .iter()
+            .map(|&label| label as usize == class)
+            .collect();
+        area_under_curve(&scores, &is)
+    };
+    if classes == 2 {
+        let scores: Vec<f32> = rows().map(|row| row[1] - row[0]).collect();
+        let is: Vec<bool> = labels.iter().map(|&label| label == 1).collect();
+        return area_under_curve(&scores, &is);
+    }
+    let areas: Vec<f64> = (0..classes).filter_map(of_class).collect();
+    (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_follow_from_the_matrix() {
+        let matrix = Confusion {
+            rows: vec![vec![3, 1, 0], vec![2, 4, 0], vec![0, 0, 0]],
+        };
+        let scores = matrix.class_scores();
+        assert_eq!((scores[0].precision, scores[0].recall), (0.6, 0.75));
+        assert!((scores[0].f1 - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(
+            scores[2],
+            ClassScores {
+                precision: 0.0,
+                recall: 0.0,
+                f1: 0.0
+            }
+        );
+        // The third class neither occurs nor is predicted, so it has no part in the means.
+        let means = matrix.macro_scores();
+        assert!((means.recall - (0.75 + 4.0 / 6.0) / 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_matrix_has_a_row_and_a_column_for_each_class() {
+        let matrix = Confusion {
+            rows: vec![vec![3, 1], vec![0, 4]],
+        };
+        let text = matrix
+            .html(&["a<b".to_string(), "c".to_string()])
+            .unwrap()
+            .html;
+        let count = |what| text.matches(what).count();
+        assert_eq!((count("<tr>"), count("<td style")), (3, 4));
+        assert!(
+            text.contains("a&lt;b") && text.contains("75%, transparent)\">3<td"),
+            "{text}"
+        );
+    }
+
+    /// Values of scikit-learn's `roc_auc_score`.
+    #[test]
+    fn the_area_is_that_of_the_textbook() {
+        let area = |scores: &[f32], is: &[u8]| {
+            area_under_curve(scores, &is.iter().map(|&i| i == 1).collect::<Vec<_>>())
+        };
+        assert_eq!(area(&[0.1, 0.4, 0.35, 0.8], &[0, 0, 1, 1]), Some(0.75));
+        assert_eq!(area(&[0.5, 0.5, 0.5], &[1, 0, 1]), Some(0.5));
+        assert_eq!(area(&[0.1, 0.2], &[1, 0]), Some(0.0));
+        assert_eq!(area(&[0.1, 0.2], &[1, 1]), None);
+        let logits = [2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 2.0, 0.0];
+        let mean = mean_area_under_curve(&logits, 3, &[0, 1, 2, 2]).unwrap();
+        assert!(
+            (mean - (1.0 + 5.0 / 6.0 + 0.75) / 3.0).abs() < 1e-9,
+            "{mean}"
+        );
+        assert_eq!(
+            mean_area_under_curve(&[0.0, 1.0, 1.0, 0.0], 2, &[1, 0]),
+            Some(1.0)
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! A step under construction: what a task builds its nodes from.
+
+use super::models::Models;
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Var};
+use crate::nn::{Forward, Mode, Training};
+
+/// Names of the variables that metrics are counted in begin with this.
+pub(crate) const COUNTERS: &str = "metrics.";
+
+/// A step under construction: its batch, its models, and what it counts.
+pub struct StepGraph<'g, 'a> {
+    builder: &'g Builder,
+    /// The samples of the step.
+    pub batch: Batch<'g>,
+    /// The forward passes: mode, random streams, updates of buffers.
+    pub forward: Forward<'g>,
+    models: &'a Models,
+}
+
+impl<'g, 'a> StepGraph<'g, 'a> {
+    /// A step of these models.
+    pub fn new(batch: Batch<'g>, forward: Forward<'g>, models: &'a Models) -> StepGraph<'g, 'a> {
+        StepGraph {
+            builder: forward.builder(),
+            batch,
+            forward,
+            models,
+        }
+    }
+
+    /// The graph.
+    pub fn builder(&self) -> &'g Builder {
+        self.builder
+    }
+
+    /// The models.
+    pub fn models(&self) -> &'a Models {
+        self.models
+    }
+
+    /// What is known of a training step; `None` in an evaluation.
+    pub fn training(&self) -> Option<Training<'g>> {
+        match self.forward.mode() {
+            Mode::Train(training) => Some(training),
+            Mode::Eval => None,
+        }
+    }
+
+    /// Runs the model of a role: one result for each of its outputs.
+    ///
+    /// # Errors
+    /// If there is none, or a node can't be built.
+    pub fn run(&mut self, role: &str, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+        self.models.get(role)?.forward(&mut self.forward, inputs)
+    }
+
+    /// Runs the only model on `x`: its first output.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn run_first(&mut self, x: &[Var<'g>]) -> Result<Var<'g>> {
+        let outputs = self.models.first()?.forward(&mut self.forward, x)?;
+        let first = outputs.first().copied();
+        first.ok_or_else(|| Error::Graph("the model has no output".to_string()))
+    }
+
+    /// Adds `value` to what is counted as `name` ([`Counters`](super::Counters)).
+    ///
+    /// # Errors
+    /// If it was counted with another type before.
+    pub fn count(&self, name: &str, value: Var<'g>) -> Result<()> {
+        let total = self
+            .builder
+            .variable(&format!("{COUNTERS}{name}"), value.ty())?;
+        self.builder.update(total, total.add(value)?)
+    }
+
+    /// Lets the caller read `value`, `[batch, ...]`, under `name` after a step.
+    pub fn output(&self, name: &str, value: Var<'g>) {
+        self.builder.output(name, value);
+    }
+}
+
+/// What a phase minimises: a sum over the samples of the batch that count, divided by how many they are or by their weights.
+#[derive(Clone, Copy)]
+pub struct Objective<'g> {
+    /// The sum, one number.
+    pub sum: Var<'g>,
+    /// What it is divided by, one number; the samples that count if absent.
+    pub weight: Option<Var<'g>>,
+}
+
+impl<'g> Objective<'g> {
+    /// The mean of `losses`, `[batch]`, which are 0 for samples that do not count.
+    ///
+    /// # Errors
+    /// If they are no numbers.
+    pub fn mean_of(losses: Var<'g>) -> Result<Objective<'g>> {
+        Ok(Objective {
+            sum: losses.sum_all()?,
+            weight: None,
+        })
+    }
+
+    /// The mean of `losses`, which are multiplied by `weights`, over these.
+    ///
+    /// # Errors
+    /// If they are no numbers.
+    pub fn weighted_mean(losses: Var<'g>, weights: Option<Var<'g>>) -> Result<Objective<'g>> {
+        Ok(Objective {
+            sum: losses.sum_all()?,
+            weight: weights.map(|weights| weights.sum_all()).transpose()?,
+        })
+    }
+
+    /// The quotient, where one over the number of samples that count is `inverse_valid`.
+    ///
+    /// # Errors
+    /// If the types don't fit.
+    pub fn mean(&self, inverse_valid: Var<'g>) -> Result<Var<'g>> {
+        match self.weight {
+            None => self.sum.mul(inverse_valid),
+            Some(weight) => {
+                // Where every sample is of a class without weight the loss is 0, not 0 / 0.
+                let least = self.sum.builder().constant(1e-30);
+                self.sum.div(weight.maximum(least)?)
+            }
+        }
+    }
+}

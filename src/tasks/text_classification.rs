@@ -1,0 +1,107 @@
+//! Text classification: one class for each text, by its tokens. Loss, score and decoding are those of classification.
+
+use super::classification::{Classification, takes_tokens};
+use super::metric::Metric;
+use super::{
+    Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction, Registered, Section, StepGraph,
+    Task,
+};
+use crate::cpu::Tensor;
+use crate::data::{Samples, field};
+use crate::error::{Error, Result};
+use crate::plan::Scalar;
+
+/// See the module.
+pub(super) static REGISTERED: Registered = Registered {
+    name: "text_classification",
+    about: "one class for each text",
+    needs: &[
+        Need {
+            field: field::TOKENS,
+            about: "the tokens of the text",
+            input: true,
+        },
+        Need {
+            field: field::LABEL,
+            about: "the class of each text",
+            input: false,
+        },
+    ],
+    metrics: super::classification::metrics,
+    suits: |samples| {
+        samples.field(field::TOKENS).is_some() && samples.field(field::LABEL).is_some()
+    },
+    make: |settings| {
+        settings.no_own("text_classification")?;
+        Ok(Box::new(TextClassification(Classification::new(settings))))
+    },
+};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct TextClassification(pub Classification);
+
+impl Task for TextClassification {
+    fn registered(&self) -> &'static Registered {
+        &REGISTERED
+    }
+
+    fn check(&self, fit: &Fit<'_>) -> Result<()> {
+        let model = fit.models.first()?;
+        if !takes_tokens(model) {
+            return Err(Error::Config(format!(
+                "model {} takes {:?} but the {} {} are texts, which are tokens; give it the input \"auto\" and begin with an \
+                 embedding layer, or take a built-in model for texts",
+                model.name(),
+                model.inputs().first().map(|input| input.spec.sample()).unwrap_or_default(),
+                fit.part,
+                fit.samples.noun()
+            )));
+        }
+        self.0.check(fit)
+    }
+
+    fn remarks(&self, fit: &Fit<'_>) -> Vec<String> {
+        self.0.remarks(fit)
+    }
+
+    fn learn(&mut self, train: &Samples, classes: usize) {
+        self.0.learn(train, classes);
+    }
+
+    fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, phase: usize) -> Result<Objective<'g>> {
+        self.0.loss(step, phase)
+    }
+
+    fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
+        self.0.predict(step)
+    }
+
+    fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
+        self.0.evaluate(step)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.0.metrics()
+    }
+
+    fn variables(&self) -> Result<Vec<(String, Tensor<f32>)>> {
+        self.0.variables()
+    }
+
+    fn scalar(&self, name: &str, step: u64, seed: u64) -> Option<Scalar> {
+        self.0.scalar(name, step, seed)
+    }
+
+    fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
+        self.0.decode(sample)
+    }
+
+    fn findings(&self, found: &Evaluated<'_>) -> Findings {
+        self.0.findings(found)
+    }
+
+    fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
+        self.0.report(found)
+    }
+}
