@@ -3,6 +3,7 @@
 pub use crate::data::DataSettings;
 
 use crate::data::{self, Dataset, Samples};
+use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::nn::ModelSpec;
 use crate::optim::{OptimizerConfig, Schedule};
@@ -17,19 +18,6 @@ use std::path::{Path, PathBuf};
 /// The largest count of anything: no tensor has 2^31 elements.
 pub(crate) const LARGEST_COUNT: usize = (1 << 31) - 1;
 
-/// Where to compute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Device {
-    /// A GPU adapter if there is one, else the CPU, said aloud.
-    #[default]
-    Auto,
-    /// A GPU adapter, real or software.
-    Gpu,
-    /// The CPU reference.
-    Cpu,
-}
-
 /// Settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,7 +25,7 @@ pub struct Settings {
     /// Seed of everything random.
     pub seed: u64,
     /// Where to compute.
-    pub device: Device,
+    pub device: DeviceChoice,
     /// Adapter to use: its number, or a part of its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
@@ -91,7 +79,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             seed: 1,
-            device: Device::Auto,
+            device: DeviceChoice::Auto,
             adapter: None,
             epochs: 3,
             steps: None,

@@ -13,13 +13,14 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use wgrad::data::digits;
+use wgrad::device::Engine;
 use wgrad::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Readback, Store};
 use wgrad::graph::Builder;
 use wgrad::nn::{ModelSpec, Network};
 use wgrad::plan::{Plan, Scalar};
 use wgrad::settings::Settings;
 use wgrad::tensor::TensorType;
-use wgrad::train::{Engine, EpochReport, Observer, Session, StepReport};
+use wgrad::train::{EpochReport, Observer, Session, StepReport};
 
 #[global_allocator]
 static ALLOCATOR: Recording = Recording;

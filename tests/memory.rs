@@ -4,9 +4,10 @@
 mod support;
 
 use wgrad::data::digits;
+use wgrad::device::Engine;
 use wgrad::nn::{ModelSpec, Network};
 use wgrad::settings::Settings;
-use wgrad::train::{Engine, EpochReport, Observer, Session, StepReport};
+use wgrad::train::{EpochReport, Observer, Session, StepReport};
 
 struct Silent;
 
@@ -52,7 +53,7 @@ fn memory_is_what_was_planned_and_stays_flat_for_two_thousand_steps() {
             "{peak} bytes allocated, {planned} planned"
         );
     }
-    engine.wait().unwrap();
+    engine.device().wait().unwrap();
     let mut mlp = session(engine, "mlp", 32, 3200);
     mlp.run(&mut Silent, None).unwrap();
     let early = allocated();

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use wgrad::data::{Dataset, ImageSet};
+use wgrad::device::Engine;
 use wgrad::nn::{ModelSpec, Network};
 use wgrad::optim::{Adam, AdamW, OptimizerConfig, Sgd};
 use wgrad::settings::Settings;
-use wgrad::train::{Engine, EpochReport, Observer, Session, StepReport};
+use wgrad::train::{EpochReport, Observer, Session, StepReport};
 
 /// What the issue of a step may differ by: PyTorch's own record is within 1e-6 of the same in double precision.
 const ALLOWED: f32 = 1e-5;

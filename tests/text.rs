@@ -6,12 +6,11 @@ use std::fs;
 use std::path::Path;
 use wgrad::Error;
 use wgrad::data::{Dataset, Samples};
+use wgrad::device::Engine;
 use wgrad::generate::{Generator, Sampling};
 use wgrad::nn::Network;
 use wgrad::settings::Settings;
-use wgrad::train::{
-    Engine, EpochReport, Evaluation, Measure, Observer, RunFolder, Session, StepReport,
-};
+use wgrad::train::{EpochReport, Evaluation, Measure, Observer, RunFolder, Session, StepReport};
 
 struct Silent;
 

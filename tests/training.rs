@@ -5,9 +5,10 @@ mod support;
 use std::fs;
 use std::path::Path;
 use wgrad::data::{Dataset, digits};
+use wgrad::device::Engine;
 use wgrad::nn::{ModelSpec, Network};
 use wgrad::settings::Settings;
-use wgrad::train::{Engine, EpochReport, Observer, RunFolder, Session, StepReport};
+use wgrad::train::{EpochReport, Observer, RunFolder, Session, StepReport};
 
 struct Silent;
 

@@ -13,9 +13,9 @@ use wgrad::bench::{
     Baseline, Bench, Ceilings, Clock, Cost, Effort, Record, Timeline, Workload, roofline, trace,
     workloads,
 };
+use wgrad::device::DeviceChoice;
+use wgrad::files::write_whole;
 use wgrad::gpu::Gpu;
-use wgrad::settings::Device;
-use wgrad::train::weights::write_whole;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -105,7 +105,7 @@ fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
 }
 
 fn effort(args: &Args) -> anyhow::Result<Effort> {
-    if args.device.device == Some(Device::Cpu) {
+    if args.device.device == Some(DeviceChoice::Cpu) {
         return usage("wgrad bench times adapters, not the CPU reference; leave --device cpu out");
     }
     if args.runs == 0 {

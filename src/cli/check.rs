@@ -4,9 +4,9 @@ use super::{DeviceArgs, print_line};
 use serde_json::json;
 use std::process::ExitCode;
 use wgrad::check::{Group, check_gradient_rules, check_kernels};
+use wgrad::device::DeviceChoice;
 use wgrad::gpu::{AdapterChoice, Gpu, adapters};
 use wgrad::ops::REGISTRY;
-use wgrad::settings::Device;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -28,7 +28,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let choices = match args.device.device {
-        Some(Device::Cpu) => Vec::new(),
+        Some(DeviceChoice::Cpu) => Vec::new(),
         // Without adapters the first of them is missed.
         _ if args.all => (0..adapters().len().max(1))
             .map(AdapterChoice::Number)

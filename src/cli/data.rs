@@ -1,6 +1,6 @@
 //! `wgrad data`
 
-use super::{note, print_line, settings_of};
+use super::{choice, note, print_line, settings_of};
 use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ struct Show {
     #[arg(value_name = "PATH|run.toml")]
     source: String,
     /// What it holds [default: found out by looking]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::format())]
     format: Option<Format>,
     /// Column of a table to predict
     #[arg(long, value_name = "COLUMN")]
@@ -53,7 +53,7 @@ struct Show {
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..))]
     columns: u8,
     /// The part whose samples the sheet shows
-    #[arg(long, value_enum, default_value = "train")]
+    #[arg(long, value_parser = choice::part(), default_value = "train")]
     part: Part,
     /// Print one JSON line and nothing else
     #[arg(long)]

@@ -1,11 +1,12 @@
 //! `wgrad eval`
 
 use super::naive::Floors;
-use super::{DeviceArgs, RunArg, note, print_line};
+use super::{DeviceArgs, RunArg, choice, note, print_line};
 use std::process::ExitCode;
 use wgrad::data::Part;
+use wgrad::device::Engine;
 use wgrad::nn::Network;
-use wgrad::train::{Details, RunFolder, Session, mean_area_under_curve, open_engine};
+use wgrad::train::{Details, RunFolder, Session, mean_area_under_curve};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -15,7 +16,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// The part of the data to measure on [default: what the run says, else test]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::part())]
     part: Option<Part>,
     #[command(flatten)]
     device: DeviceArgs,
@@ -37,7 +38,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
     let dataset = settings.load_data()?;
-    let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
+    let (engine, told) = Engine::open(
+        settings.device,
+        settings.adapter.as_deref(),
+        folder.recorded_variants()?,
+    )?;
     told.iter().chain(&dataset.notes).for_each(note);
     let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let labels = dataset.test.labels().map(<[u32]>::to_vec);

@@ -6,9 +6,10 @@ use serde_json::json;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
+use wgrad::device::Engine;
 use wgrad::generate::{Generator, Sampling};
 use wgrad::nn::Network;
-use wgrad::train::{RunFolder, open_engine};
+use wgrad::train::RunFolder;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -58,7 +59,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.apply(&mut settings);
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
-    let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
+    let (engine, told) = Engine::open(
+        settings.device,
+        settings.adapter.as_deref(),
+        folder.recorded_variants()?,
+    )?;
     told.iter().for_each(note);
     let mut generator = Generator::new(&engine, &settings, &network)?;
     let start = Instant::now();

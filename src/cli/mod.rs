@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod choice;
 mod data;
 mod devices;
 mod eval;
@@ -23,9 +24,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+use wgrad::device::DeviceChoice;
 use wgrad::gpu::AdapterChoice;
 use wgrad::nn::ModelSpec;
-use wgrad::settings::{Device, Settings};
+use wgrad::settings::Settings;
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
 #[derive(Parser)]
@@ -65,8 +67,8 @@ enum Command {
 #[derive(clap::Args, Clone, Debug, Default)]
 struct DeviceArgs {
     /// Where to compute [default: what the run or its settings say, else auto]
-    #[arg(long, value_enum)]
-    device: Option<Device>,
+    #[arg(long, value_parser = choice::device())]
+    device: Option<DeviceChoice>,
     /// Adapter to use: its number in `wgrad devices`, or a part of its name
     #[arg(long, value_name = "NUMBER|NAME")]
     adapter: Option<String>,
@@ -76,18 +78,14 @@ impl DeviceArgs {
     /// Puts what was asked for in place of what `settings` say. Whoever names an adapter wants it used.
     fn apply(self, settings: &mut Settings) {
         if self.adapter.is_some() {
-            (settings.device, settings.adapter) = (Device::Gpu, self.adapter);
+            (settings.device, settings.adapter) = (DeviceChoice::Gpu, self.adapter);
         }
         settings.device = self.device.unwrap_or(settings.device);
     }
 
     fn choice(&self) -> AdapterChoice {
-        match &self.adapter {
-            None => AdapterChoice::Best,
-            Some(text) => text
-                .parse()
-                .map_or_else(|_| AdapterChoice::Name(text.clone()), AdapterChoice::Number),
-        }
+        let adapter = self.adapter.as_deref();
+        adapter.map_or(AdapterChoice::Best, AdapterChoice::from)
     }
 }
 

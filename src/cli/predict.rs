@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Error;
 use wgrad::data::{Format, Scale, target_scales};
+use wgrad::device::Engine;
 use wgrad::nn::Network;
 use wgrad::settings::DataSettings;
-use wgrad::train::{RunFolder, Session, open_engine};
+use wgrad::train::{RunFolder, Session};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -65,7 +66,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data = settings.data.clone();
     let mut outputs: Vec<Vec<f32>> = Vec::new();
     if !set.is_empty() {
-        let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
+        let (engine, told) = Engine::open(
+            settings.device,
+            settings.adapter.as_deref(),
+            folder.recorded_variants()?,
+        )?;
         if let Some(told) = told {
             note(told);
         }

@@ -7,10 +7,11 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use wgrad::device::Engine;
 use wgrad::nn::{InputSpec, Network};
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};
-use wgrad::train::{Evaluation, RunFolder, Session, check_fit, open_engine, remarks};
+use wgrad::train::{Evaluation, RunFolder, Session, check_fit, remarks};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -187,7 +188,11 @@ fn train(
     let network = Network::new(settings.model.clone())?;
     check_fit(&network, &dataset, &settings)?;
     let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
-    let (engine, told) = open_engine(&settings, recorded.transpose()?.flatten())?;
+    let (engine, told) = Engine::open(
+        settings.device,
+        settings.adapter.as_deref(),
+        recorded.transpose()?.flatten(),
+    )?;
     let (noun, part) = (dataset.train.noun(), settings.data.evaluate.name());
     let floors = Floors::of(&dataset.test, &settings.data);
     let mut progress = Progress::new(args.json);

@@ -6,8 +6,8 @@ use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 use wgrad::Error;
+use wgrad::device::DeviceChoice;
 use wgrad::gpu::{Gpu, adapters};
-use wgrad::settings::Device;
 use wgrad::tune::{Cache, MadeFor, Operation, Tuning, Verdict, operations, tune};
 
 #[derive(clap::Args)]
@@ -54,7 +54,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = &mut planned.settings;
     args.device.clone().apply(settings);
     settings.check()?;
-    if settings.device == Device::Cpu {
+    if settings.device == DeviceChoice::Cpu {
         return Err(Error::Config(
             "the CPU reference has nothing to tune; leave --device cpu out".to_string(),
         )

@@ -6,13 +6,14 @@ pub use sampling::Sampling;
 
 use crate::cpu::Tensor;
 use crate::data::{Decoder, Tokenizer};
+use crate::device::{Device, Engine, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph};
 use crate::nn::{Mode, Network};
 use crate::random::{Purpose, Stream};
 use crate::settings::Settings;
 use crate::tensor::TensorType;
-use crate::train::{Engine, Memory, Runner, weights};
+use crate::train::weights;
 
 /// Variables of a step: the tokens so far, filled up with padding, and the place of the last.
 const TOKENS: &str = "generate.tokens";
@@ -20,9 +21,8 @@ const PLACE: &str = "generate.place";
 
 /// A model of language on an engine, ready to write.
 pub struct Generator<'e> {
-    engine: &'e Engine,
-    memory: Memory,
-    runner: Runner,
+    device: Box<dyn Device + 'e>,
+    program: ProgramId,
     tokenizer: Tokenizer,
     /// The most tokens that it sees.
     context: usize,
@@ -74,23 +74,22 @@ impl<'e> Generator<'e> {
             )));
         }
         let graph = graph(network, context)?;
-        engine.check(&graph)?;
-        let mut memory = engine.memory();
+        let mut device = engine.device();
+        device.check(&graph)?;
         let values = match &settings.init {
             Some(path) => weights::load(path, network.state())?,
             None => network.initial_state(settings.seed),
         };
         for (part, value) in network.state().zip(values) {
-            memory.set(engine, &part.name, &value)?;
+            device.set(&part.name, &value)?;
         }
         for (name, length) in [(TOKENS, [1, context].to_vec()), (PLACE, vec![1])] {
-            memory.set(engine, name, &Tensor::zeros(&TensorType::u32(length)))?;
+            device.set(name, &Tensor::zeros(&TensorType::u32(length)))?;
         }
-        let runner = engine.prepare(graph, &memory)?;
+        let program = device.prepare(graph)?;
         Ok(Generator {
-            engine,
-            memory,
-            runner,
+            device,
+            program,
             tokenizer,
             context,
         })
@@ -134,11 +133,13 @@ impl<'e> Generator<'e> {
         let place = place.ok_or_else(|| Error::Config("a text begins with a token".to_string()))?;
         let mut padded = seen.to_vec();
         padded.resize(self.context, crate::data::PADDING);
-        let (engine, memory) = (self.engine, &mut self.memory);
-        memory.set(engine, TOKENS, &Tensor::index([1, self.context], padded))?;
-        memory.set(engine, PLACE, &Tensor::index([1], vec![place as u32]))?;
-        self.runner.run(engine, memory, 1, &[])?;
-        Ok(self.runner.output(engine, "logits")?.reals().to_vec())
+        self.device
+            .set(TOKENS, &Tensor::index([1, self.context], padded))?;
+        self.device
+            .set(PLACE, &Tensor::index([1], vec![place as u32]))?;
+        self.device.run(self.program, 1, &[])?;
+        let logits = self.device.output(self.program, "logits")?;
+        Ok(logits.reals().to_vec())
     }
 
     /// Writes `count` tokens after `prompt`, handing each piece of text to `take` as soon as it is whole. The same prompt and

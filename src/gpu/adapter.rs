@@ -17,6 +17,16 @@ pub enum AdapterChoice {
     Name(String),
 }
 
+impl From<&str> for AdapterChoice {
+    /// A number stands for the adapter of that number, any other text for a part of a name.
+    fn from(text: &str) -> Self {
+        match text.parse() {
+            Ok(number) => AdapterChoice::Number(number),
+            Err(_) => AdapterChoice::Name(text.to_string()),
+        }
+    }
+}
+
 /// What `wgrad devices` tells of an adapter.
 #[derive(Clone, Debug)]
 pub struct AdapterSummary {

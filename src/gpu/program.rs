@@ -252,6 +252,16 @@ impl Program {
         &self.scalars.names
     }
 
+    /// Whether there is an input `name` that is not a scalar. The plan leaves out inputs that no kernel reads.
+    pub fn has_input(&self, name: &str) -> bool {
+        self.inputs.contains_key(name)
+    }
+
+    /// Whether there is an output `name`.
+    pub fn has_output(&self, name: &str) -> bool {
+        self.outputs.contains_key(name)
+    }
+
     /// Feeds an input that is no scalar, for the steps submitted from now on.
     ///
     /// # Errors
@@ -261,7 +271,7 @@ impl Program {
             .inputs
             .get(name)
             .ok_or_else(|| Error::Graph(format!("there is no input {name}")))?;
-        if *ty != value.ty() {
+        if (ty.dtype, &ty.shape) != (value.dtype(), &value.shape) {
             return Err(Error::Graph(format!(
                 "input {name} is a {ty}, was given a {}",
                 value.ty()

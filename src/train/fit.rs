@@ -1,10 +1,10 @@
 //! Whether network, data, settings and device fit together: asked before anything is allocated.
 
-use super::engine::Engine;
 use super::graphs::{DataShape, Target, training_graph};
 use super::loss::Loss;
 use super::source::target_of;
 use crate::data::{Dataset, Samples, WindowNorm};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::optim::Schedule;
@@ -219,7 +219,7 @@ fn check_outputs(network: &Network, set: &Samples) -> Result<()> {
 /// Adds to a memory error the batch that would fit.
 pub(super) fn suggest_batch(
     error: Error,
-    engine: &Engine,
+    device: &dyn Device,
     network: &Network,
     settings: &Settings,
     shape: &DataShape,
@@ -234,7 +234,7 @@ pub(super) fn suggest_batch(
             ..shape.clone()
         };
         training_graph(network, settings, &smaller)
-            .and_then(|graph| engine.check(&graph))
+            .and_then(|graph| device.check(&graph))
             .is_ok()
     };
     match halves.take_while(|&batch| batch > 0).find(fits) {

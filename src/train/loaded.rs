@@ -1,10 +1,10 @@
 //! Data sets on the device: whole, or with room for one batch.
 
-use super::engine::{Engine, Memory};
 use super::graphs::DataShape;
 use super::source::{self, HostBatch, Pass, Stream};
 use crate::cpu::Tensor;
 use crate::data::Samples;
+use crate::device::Device;
 use crate::error::Result;
 use std::sync::Arc;
 
@@ -28,8 +28,7 @@ impl Loaded {
     /// If the device failed.
     pub fn begin(
         &self,
-        engine: &Engine,
-        memory: &mut Memory,
+        device: &mut dyn Device,
         pass: Pass,
         skipped: usize,
     ) -> Result<Option<Stream>> {
@@ -38,9 +37,9 @@ impl Loaded {
             return Ok(Some(stream));
         }
         let index = |values: Vec<u32>| Tensor::index([values.len()], values);
-        memory.set(engine, &self.order, &index(pass.order))?;
+        device.set(&self.order, &index(pass.order))?;
         if let Some(starts) = pass.starts {
-            memory.set(engine, &self.shape.name("starts"), &index(starts))?;
+            device.set(&self.shape.name("starts"), &index(starts))?;
         }
         Ok(None)
     }
@@ -49,10 +48,10 @@ impl Loaded {
     ///
     /// # Errors
     /// If the device or the thread that reads failed.
-    pub fn feed(&self, engine: &Engine, memory: &mut Memory, stream: &Stream) -> Result<()> {
+    pub fn feed(&self, device: &mut dyn Device, stream: &Stream) -> Result<()> {
         let batch = stream.next()?;
         for (name, (_, value)) in self.names.iter().zip(&batch.variables) {
-            memory.set(engine, name, value)?;
+            device.set(name, value)?;
         }
         stream.give_back(batch);
         Ok(())
@@ -66,8 +65,7 @@ impl Loaded {
 
 /// Puts a set on the device, or room for one batch of it if it is to be streamed.
 pub(super) fn load(
-    engine: &Engine,
-    memory: &mut Memory,
+    device: &mut dyn Device,
     shape: DataShape,
     streamed: bool,
     mut set: Samples,
@@ -78,7 +76,7 @@ pub(super) fn load(
     };
     let names: Vec<String> = variables.iter().map(|(part, _)| shape.name(part)).collect();
     for (name, (_, value)) in names.iter().zip(&variables) {
-        memory.set(engine, name, value)?;
+        device.set(name, value)?;
     }
     drop(variables);
     if let (false, Samples::Images(images)) = (streamed, &mut set) {
@@ -86,7 +84,7 @@ pub(super) fn load(
     }
     let order = shape.name("order");
     let visited = (0..shape.samples as u32).collect();
-    memory.set(engine, &order, &Tensor::index([shape.samples], visited))?;
+    device.set(&order, &Tensor::index([shape.samples], visited))?;
     Ok(Loaded {
         shape,
         set: Arc::new(set),

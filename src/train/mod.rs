@@ -1,10 +1,8 @@
 //! Training and evaluation: graphs over data on the device, the loop, and the folder that a run leaves.
 
 mod augment;
-mod engine;
 mod fit;
 mod graphs;
-mod host_memory;
 mod loaded;
 mod loss;
 mod metrics;
@@ -19,8 +17,6 @@ pub mod weights;
 mod window_norm;
 
 pub use augment::AugmentSettings;
-pub use engine::{Engine, open_engine};
-pub(crate) use engine::{Memory, Runner};
 pub use fit::{check_fit, remarks, samples_of_epoch};
 pub use graphs::{DataShape, Layout, Target, evaluation_graph, training_graph};
 pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};

@@ -3,9 +3,10 @@
 
 use super::metrics::Details;
 use super::report;
-use super::weights::{Checkpoint, write_whole};
+use super::weights::Checkpoint;
 use crate::data::Tokenizer;
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::settings::Settings;
 use crate::tune::Tuning;
 use std::fs;

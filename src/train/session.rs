@@ -3,7 +3,6 @@
 mod evaluate;
 
 use super::augment::Mix;
-use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, samples_of_epoch, suggest_batch};
 use super::graphs::{DataShape, Target, details, evaluation_graph, metrics, training_graph};
 use super::loaded::{Loaded, load};
@@ -15,8 +14,8 @@ use super::source::Pass;
 use super::weights::{self, Checkpoint};
 use crate::cpu::Tensor;
 use crate::data::{Dataset, Samples};
+use crate::device::{Device, Engine, ProgramId, WatchId};
 use crate::error::{Error, Result};
-use crate::gpu::Readback;
 use crate::graph::Graph;
 use crate::nn::Network;
 use crate::settings::Settings;
@@ -29,13 +28,14 @@ use std::time::{Duration, Instant};
 /// A network with its data on an engine.
 pub struct Session<'e> {
     engine: &'e Engine,
+    device: Box<dyn Device + 'e>,
     settings: Settings,
     network: Network,
-    memory: Memory,
     train: Option<Stage>,
     test: Stage,
     state: Vec<String>,
-    metrics: Option<Readback>,
+    /// The sums of the training steps.
+    metrics: Option<WatchId>,
     epoch: u32,
     step: u64,
     peak_bytes: u64,
@@ -45,22 +45,26 @@ pub struct Session<'e> {
 
 /// A step that is ready to run, the set that it reads, and its scalar inputs.
 struct Stage {
-    runner: Runner,
+    program: ProgramId,
     data: Loaded,
     rows: Rows,
 }
 
 impl Stage {
     fn new(
-        engine: &Engine,
-        memory: &Memory,
+        device: &mut dyn Device,
         settings: &Settings,
         graph: Graph,
         data: Loaded,
     ) -> Result<Stage> {
-        let runner = engine.prepare(graph, memory)?;
-        let rows = Rows::new(runner.scalar_names(), settings.optimizer.optimizer())?;
-        Ok(Stage { runner, data, rows })
+        let program = device.prepare(graph)?;
+        let names = device.scalar_names(program);
+        let rows = Rows::new(names, settings.optimizer.optimizer())?;
+        Ok(Stage {
+            program,
+            data,
+            rows,
+        })
     }
 }
 
@@ -80,13 +84,14 @@ impl<'e> Session<'e> {
         settings.loss.learn(&dataset.train, dataset.classes.len());
         check_fit(&network, &dataset, &settings)?;
         let (train, test) = (dataset.train, dataset.test);
-        let (data, most) = (&settings.data, engine.max_tensor_bytes());
+        let device = engine.device();
+        let (data, most) = (&settings.data, device.max_tensor_bytes());
         let (shape, streamed) = DataShape::of_samples("train", &train, data, settings.batch, most);
         let graph = training_graph(&network, &settings, &shape)
-            .and_then(|graph| engine.check(&graph).map(|()| graph))
-            .map_err(|e| suggest_batch(e, engine, &network, &settings, &shape))?;
-        let mut session = Self::prepare(engine, settings, network, test)?;
-        let data = load(engine, &mut session.memory, shape, streamed, train)?;
+            .and_then(|graph| device.check(&graph).map(|()| graph))
+            .map_err(|e| suggest_batch(e, &*device, &network, &settings, &shape))?;
+        let mut session = Self::prepare(engine, device, settings, network, test)?;
+        let data = load(&mut *session.device, shape, streamed, train)?;
         let parameters: Vec<(String, TensorType)> = session
             .network
             .parameters
@@ -94,14 +99,14 @@ impl<'e> Session<'e> {
             .map(|p| (p.name.clone(), p.ty.clone()))
             .collect();
         for (name, ty) in session.settings.optimizer.optimizer().state(&parameters) {
-            session.memory.set(engine, &name, &Tensor::zeros(&ty))?;
+            session.device.set(&name, &Tensor::zeros(&ty))?;
             session.state.push(name);
         }
         session.epoch_samples = epoch_samples;
-        let stage = Stage::new(engine, &session.memory, &session.settings, graph, data)?;
+        let stage = Stage::new(&mut *session.device, &session.settings, graph, data)?;
         session.train = Some(stage);
         let metrics = metrics(&session.settings);
-        session.metrics = session.memory.readback(engine, metrics)?;
+        session.metrics = Some(session.device.watch(metrics)?);
         session.note_memory();
         Ok(session)
     }
@@ -118,45 +123,45 @@ impl<'e> Session<'e> {
     ) -> Result<Session<'e>> {
         let test = test.into();
         check_set(&network, &test, "test", &settings)?;
-        Self::prepare(engine, settings, network, test)
+        Self::prepare(engine, engine.device(), settings, network, test)
     }
 
     fn prepare(
         engine: &'e Engine,
+        mut device: Box<dyn Device + 'e>,
         settings: Settings,
         network: Network,
         test: Samples,
     ) -> Result<Session<'e>> {
         let batch = settings.batch.min(test.len());
-        let (data, most) = (&settings.data, engine.max_tensor_bytes());
+        let (data, most) = (&settings.data, device.max_tensor_bytes());
         let (shape, streamed) = DataShape::of_samples("test", &test, data, batch, most);
         let graph = evaluation_graph(&network, &settings, &shape)?;
-        engine.check(&graph)?;
-        let mut memory = engine.memory();
+        device.check(&graph)?;
         let values = match &settings.init {
             Some(path) => weights::load(path, network.state())?,
             None => network.initial_state(settings.seed),
         };
         let mut state = Vec::new();
         for (part, value) in network.state().zip(values) {
-            memory.set(engine, &part.name, &value)?;
+            device.set(&part.name, &value)?;
             state.push(part.name.clone());
         }
         if let Some((name, values)) = settings.loss.variable()? {
             let value = Tensor::real([values.len()], values);
-            memory.set(engine, name, &value)?;
+            device.set(name, &value)?;
         }
-        zero_metrics(engine, &mut memory, &settings)?;
+        zero_metrics(&mut *device, &settings)?;
         for (name, ty) in details(&shape.target, settings.loss.classes(network.classes)) {
-            memory.set(engine, name, &Tensor::zeros(&ty))?;
+            device.set(name, &Tensor::zeros(&ty))?;
         }
-        let data = load(engine, &mut memory, shape, streamed, test)?;
-        let test = Stage::new(engine, &memory, &settings, graph, data)?;
+        let data = load(&mut *device, shape, streamed, test)?;
+        let test = Stage::new(&mut *device, &settings, graph, data)?;
         Ok(Session {
             engine,
+            device,
             settings,
             network,
-            memory,
             train: None,
             test,
             state,
@@ -171,7 +176,7 @@ impl<'e> Session<'e> {
     fn note_memory(&mut self) {
         self.peak_bytes = self
             .peak_bytes
-            .max(self.engine.allocated_bytes().unwrap_or(0));
+            .max(self.device.allocated_bytes().unwrap_or(0));
     }
 
     /// Most bytes that the device had allocated; 0 where it can't tell.
@@ -182,8 +187,10 @@ impl<'e> Session<'e> {
     /// Bytes that weights, state, data and the steps' workspace take by plan, on a device.
     pub fn planned_bytes(&self) -> u64 {
         let stages = self.train.iter().chain([&self.test]);
-        let steps: u64 = stages.map(|stage| stage.runner.workspace_bytes()).sum();
-        self.memory.bytes() + steps
+        let steps: u64 = stages
+            .map(|stage| self.device.workspace_bytes(stage.program))
+            .sum();
+        self.device.variable_bytes() + steps
     }
 
     /// Makes the run end after `epochs` epochs in all.
@@ -228,7 +235,7 @@ impl<'e> Session<'e> {
         for name in &self.state {
             let found = checkpoint.variables.iter().find(|(n, _)| n == name);
             let (_, value) = found.ok_or_else(|| other(format!("it lacks {name}")))?;
-            let (have, want) = (value.ty(), self.memory.ty(name)?);
+            let (have, want) = (value.ty(), self.device.ty(name)?);
             if have != want {
                 return Err(other(format!("its {name} is {have}, this run's is {want}")));
             }
@@ -239,7 +246,7 @@ impl<'e> Session<'e> {
                     "it holds {name}, which this run does not have"
                 )));
             }
-            self.memory.set(self.engine, &name, &value)?;
+            self.device.set(&name, &value)?;
         }
         (self.epoch, self.step) = (checkpoint.epoch, checkpoint.step);
         Ok(())
@@ -250,7 +257,7 @@ impl<'e> Session<'e> {
     /// # Errors
     /// If the device failed.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
-        let read = |name: &String| Ok((name.clone(), self.memory.get(self.engine, name)?));
+        let read = |name: &String| Ok((name.clone(), self.device.get(name)?));
         let variables = self.state.iter().map(read).collect::<Result<Vec<_>>>()?;
         Ok(Checkpoint {
             variables,
@@ -264,7 +271,7 @@ impl<'e> Session<'e> {
     /// # Errors
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
-        let read = |p: &crate::nn::Parameter| self.memory.get(self.engine, &p.name);
+        let read = |p: &crate::nn::Parameter| self.device.get(&p.name);
         let values = self.network.state().map(read).collect::<Result<Vec<_>>>()?;
         weights::save(path, &self.network, &values, self.step)
     }
@@ -348,10 +355,7 @@ impl<'e> Session<'e> {
     /// Trains and evaluates; `None` if the observer stopped it before the epoch's steps were done.
     fn run_epoch(&mut self, observer: &mut dyn Observer) -> Result<Option<EpochReport>> {
         let start = Instant::now();
-        let mut train = self
-            .train
-            .take()
-            .ok_or_else(|| Error::Training("this session was made for evaluation".to_string()))?;
+        let mut train = self.train.take().ok_or_else(for_evaluation)?;
         let totals = self.train_steps(&mut train, observer, start);
         self.train = Some(train);
         let Some(totals) = totals? else {
@@ -385,8 +389,13 @@ impl<'e> Session<'e> {
         observer: &mut dyn Observer,
         start: Instant,
     ) -> Result<Option<Totals>> {
-        let Stage { runner, data, rows } = train;
-        let (engine, samples, batch) = (self.engine, self.epoch_samples, self.settings.batch);
+        let Stage {
+            program,
+            data,
+            rows,
+        } = train;
+        let (samples, batch) = (self.epoch_samples, self.settings.batch);
+        let ring = self.metrics.ok_or_else(for_evaluation)?;
         let pass = match self.settings.shuffle {
             true => Pass::of_epoch(&data.set, self.settings.seed, self.epoch),
             false => Pass::in_order(data.set.len()),
@@ -400,10 +409,14 @@ impl<'e> Session<'e> {
                 .map_or(full, |most| first + most.saturating_sub(self.step)),
         );
         let skipped = first as usize * batch;
-        zero_metrics(engine, &mut self.memory, &self.settings)?;
-        let stream = data.begin(engine, &mut self.memory, pass, skipped)?;
+        zero_metrics(&mut *self.device, &self.settings)?;
+        let stream = data.begin(&mut *self.device, pass, skipped)?;
         let planned = self.planned_steps();
-        let mut pace = Pace::new(if data.streamed { 1 } else { runner.max_steps() });
+        let mut pace = Pace::new(if data.streamed {
+            1
+        } else {
+            self.device.max_steps()
+        });
         let mut asked: VecDeque<u64> = VecDeque::new();
         let mut done = first;
         let mut latest = Totals::default();
@@ -424,27 +437,20 @@ impl<'e> Session<'e> {
                 ));
             }
             if let Some(stream) = &stream {
-                data.feed(engine, &mut self.memory, stream)?;
+                data.feed(&mut *self.device, stream)?;
             }
-            runner.run(engine, &mut self.memory, count as usize, rows.values())?;
+            self.device.run(*program, count as usize, rows.values())?;
             done += count;
             self.step += count;
             let seen = samples.min(done as usize * batch) - skipped;
-            match &mut self.metrics {
-                Some(ring) => {
-                    if let (Engine::Gpu(gpu), true) = (engine, !ring.has_room()) {
-                        let values = ring.take(gpu, true)?;
-                        latest = totals(values, asked.pop_front());
-                    }
-                    if let Engine::Gpu(gpu) = engine {
-                        ring.request(gpu)?;
-                        asked.push_back(seen as u64);
-                        while let Some(values) = ring.take(gpu, false)? {
-                            latest = totals(Some(values), asked.pop_front());
-                        }
-                    }
-                }
-                None => latest = self.read_totals(seen as u64)?,
+            if !self.device.watch_has_room(ring) {
+                let values = self.device.take(ring, true)?;
+                latest = totals(values, asked.pop_front());
+            }
+            self.device.request(ring)?;
+            asked.push_back(seen as u64);
+            while let Some(values) = self.device.take(ring, false)? {
+                latest = totals(Some(values), asked.pop_front());
             }
             let finished = latest.samples.div_ceil(batch as u64);
             pace.finished(finished);
@@ -453,9 +459,7 @@ impl<'e> Session<'e> {
                 observer.step(&self.step_report(&latest, first..first + finished, steps, start));
             }
         }
-        if let (Some(ring), Engine::Gpu(gpu)) = (&mut self.metrics, engine) {
-            while ring.take(gpu, true)?.is_some() {}
-        }
+        while self.device.take(ring, true)?.is_some() {}
         if done < steps {
             return Ok(None);
         }
@@ -484,7 +488,7 @@ impl<'e> Session<'e> {
     }
 
     fn read_totals(&self, samples: u64) -> Result<Totals> {
-        let value = |name: &&str| Ok(self.memory.get(self.engine, name)?.reals()[0]);
+        let value = |name: &&str| Ok(self.device.get(name)?.reals()[0]);
         let values = metrics(&self.settings).iter().map(value);
         let values = values.collect::<Result<Vec<f32>>>()?;
         Ok(totals(Some(&values), Some(samples)))
@@ -591,8 +595,12 @@ fn inputs(
     }
 }
 
-fn zero_metrics(engine: &Engine, memory: &mut Memory, settings: &Settings) -> Result<()> {
+fn for_evaluation() -> Error {
+    Error::Training("this session was made for evaluation".to_string())
+}
+
+fn zero_metrics(device: &mut dyn Device, settings: &Settings) -> Result<()> {
     metrics(settings)
         .iter()
-        .try_for_each(|name| memory.set(engine, name, &Tensor::zeros(&TensorType::f32([]))))
+        .try_for_each(|name| device.set(name, &Tensor::zeros(&TensorType::f32([]))))
 }

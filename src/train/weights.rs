@@ -2,59 +2,11 @@
 
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
+use crate::files::{read_whole, write_whole};
 use crate::nn::{Network, Parameter};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
-use std::io::{self, Write as _};
 use std::path::Path;
-
-/// Writes `bytes` to `path` in one go: what was there stays until the new content is complete on disk.
-///
-/// # Errors
-/// If the folder can't be written or the disk is full.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        let mut file = new_file(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    // What the temporary file was called is no help.
-    let reason = |e: io::Error| match e.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => e.kind().into(),
-    };
-    write().map_err(reason).map_err(Error::io("write", path))
-}
-
-/// A file of no lasting name in `folder`, with the permissions that a file usually gets.
-fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // The process's mask takes off what it should.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
-}
-
-/// Reads a whole file; a device or a pipe might never end.
-fn read_whole(path: &Path) -> Result<Vec<u8>> {
-    let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
-    if !metadata.is_file() {
-        return Err(Error::Config(format!(
-            "{} is not a file; name a safetensors file",
-            path.display()
-        )));
-    }
-    std::fs::read(path).map_err(Error::io("read", path))
-}
 
 /// Writes the `values` of a network's state ([`Network::state`]) in PyTorch's layouts, and the number of `steps` that it was
 /// trained for where PyTorch counts them.
@@ -105,7 +57,7 @@ pub fn load<'p>(
     path: &Path,
     parameters: impl Iterator<Item = &'p Parameter>,
 ) -> Result<Vec<Tensor<f32>>> {
-    let bytes = read_whole(path)?;
+    let bytes = read_whole(path, "a safetensors file")?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
     parameters
         .map(|p| {
@@ -217,7 +169,7 @@ impl Checkpoint {
     /// # Errors
     /// If the file can't be read or is no checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        let bytes = read_whole(path)?;
+        let bytes = read_whole(path, "a safetensors file")?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, e))?;
         let strange = || {

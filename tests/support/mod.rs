@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "every test file uses a part")]
 
 use std::sync::OnceLock;
+use wgrad::device::Engine;
 use wgrad::gpu::{AdapterChoice, Gpu};
-use wgrad::train::Engine;
 
 /// The software adapter as an engine, opened once a process, or `None` (said aloud) where there is none. With
 /// WGRAD_REQUIRE_GPU=1 a missing adapter fails.

@@ -31,7 +31,7 @@ const TARGETS: [&str; 4] = ["target", "label", "class", "y"];
 const MOST_CLASSES: usize = 20;
 
 /// What is to be predicted of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetKind {
     /// One of several classes.

@@ -15,7 +15,7 @@ const UNKNOWN: u32 = 1;
 const FIRST: u32 = 2;
 
 /// What texts are cut into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// Characters.

@@ -2,8 +2,8 @@
 
 use super::{Session, Stage, inputs, zero_metrics};
 use crate::cpu::Tensor;
+use crate::device::{Device, ProgramId};
 use crate::error::Result;
-use crate::train::engine::Runner;
 use crate::train::graphs::{SQUARED_ERROR, TOP_5, details};
 use crate::train::metrics::Details;
 use crate::train::reports::Evaluation;
@@ -19,7 +19,7 @@ impl Session<'_> {
         let classes = self.settings.loss.classes(self.network.classes);
         let samples = self.test.data.set.len() as f64;
         for (name, _) in details(&self.test.data.shape.target, classes) {
-            let value = self.memory.get(self.engine, name)?;
+            let value = self.device.get(name)?;
             let mean = || Some(f64::from(value.reals()[0]) / samples);
             match name {
                 TOP_5 => found.top_5 = mean(),
@@ -39,7 +39,7 @@ impl Session<'_> {
     /// # Errors
     /// If the device failed.
     pub fn evaluate(&mut self) -> Result<Evaluation> {
-        self.evaluate_each(|_, _| Ok(()))
+        self.evaluate_each(|_, _, _| Ok(()))
     }
 
     /// The same, handing the logits of every batch to `take` with the number of them that count.
@@ -51,13 +51,14 @@ impl Session<'_> {
         take: impl FnMut(Tensor<f32>, usize) -> Result<()>,
     ) -> Result<Evaluation> {
         let mut take = take;
-        let engine = self.engine;
-        self.evaluate_each(move |runner, valid| take(runner.output(engine, "logits")?, valid))
+        self.evaluate_each(move |device, program, valid| {
+            take(device.output(program, "logits")?, valid)
+        })
     }
 
     fn evaluate_each(
         &mut self,
-        mut after: impl FnMut(&Runner, usize) -> Result<()>,
+        mut after: impl FnMut(&dyn Device, ProgramId, usize) -> Result<()>,
     ) -> Result<Evaluation> {
         let (planned, measure, part) = (
             self.planned_steps(),
@@ -65,20 +66,25 @@ impl Session<'_> {
             self.settings.data.evaluate,
         );
         let Session {
-            engine,
+            device,
             settings,
             network,
-            memory,
-            test: Stage { runner, data, rows },
+            test:
+                Stage {
+                    program,
+                    data,
+                    rows,
+                },
             step,
             ..
         } = self;
         let (samples, batch) = (data.set.len(), data.shape.batch);
-        zero_metrics(engine, memory, settings)?;
+        let (device, program) = (&mut **device, *program);
+        zero_metrics(device, settings)?;
         for (name, ty) in details(&data.shape.target, settings.loss.classes(network.classes)) {
-            memory.set(engine, name, &Tensor::zeros(&ty))?;
+            device.set(name, &Tensor::zeros(&ty))?;
         }
-        let stream = data.begin(engine, memory, Pass::in_order(samples), 0)?;
+        let stream = data.begin(device, Pass::in_order(samples), 0)?;
         for at in (0..samples).step_by(batch) {
             let valid = batch.min(samples - at);
             rows.clear();
@@ -91,10 +97,10 @@ impl Session<'_> {
                 &data.shape.sample,
             ));
             if let Some(stream) = &stream {
-                data.feed(engine, memory, stream)?;
+                data.feed(device, stream)?;
             }
-            runner.run(engine, memory, 1, rows.values())?;
-            after(runner, valid)?;
+            device.run(program, 1, rows.values())?;
+            after(device, program, valid)?;
         }
         let totals = self.read_totals(samples as u64)?;
         let count = samples as f64;

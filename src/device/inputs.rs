@@ -1,0 +1,84 @@
+//! The inputs of a prepared graph: what may be fed, and what must be fed before a step.
+
+use crate::cpu::Tensor;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeKind};
+use crate::tensor::TensorType;
+
+/// Inputs with their types, one for each name.
+pub(super) struct TensorInputs(Vec<Input>);
+
+struct Input {
+    name: String,
+    ty: TensorType,
+    /// Whether a step lacks it: it is read and was never fed.
+    lacking: bool,
+}
+
+impl TensorInputs {
+    /// Those of `graph`, none fed yet. A step reads the ones of which `reads` says so.
+    ///
+    /// # Errors
+    /// If two inputs of one name have different types.
+    pub fn new(graph: &Graph, reads: impl Fn(&str) -> bool) -> Result<Self> {
+        let mut inputs: Vec<Input> = Vec::new();
+        for node in &graph.nodes {
+            let NodeKind::Input(name) = &node.kind else {
+                continue;
+            };
+            match inputs.iter().find(|known| *known.name == **name) {
+                Some(known) if known.ty != node.ty => {
+                    return Err(Error::Graph(format!(
+                        "input {name} is a {} and also a {}; give one of them another name",
+                        known.ty, node.ty
+                    )));
+                }
+                Some(_) => {}
+                None => inputs.push(Input {
+                    name: name.to_string(),
+                    ty: node.ty.clone(),
+                    lacking: node.ty.shape.rank() > 0 && reads(name),
+                }),
+            }
+        }
+        Ok(TensorInputs(inputs))
+    }
+
+    /// Checks that `value` may be fed to `name`, and notes that it is.
+    ///
+    /// # Errors
+    /// If there is no such input, it is a scalar, or it has another type.
+    pub fn feed(&mut self, name: &str, value: &Tensor<f32>) -> Result<()> {
+        let mut inputs = self.0.iter_mut();
+        let input = inputs
+            .find(|input| input.name == name)
+            .ok_or_else(|| Error::Graph(format!("there is no input {name}")))?;
+        if input.ty.shape.rank() == 0 {
+            return Err(Error::Graph(format!(
+                "input {name} is a scalar; give its value with the rows of the steps"
+            )));
+        }
+        if (input.ty.dtype, &input.ty.shape) != (value.dtype(), &value.shape) {
+            return Err(Error::Graph(format!(
+                "input {name} is a {}, was given a {}",
+                input.ty,
+                value.ty()
+            )));
+        }
+        input.lacking = false;
+        Ok(())
+    }
+
+    /// Checks that a step lacks nothing.
+    ///
+    /// # Errors
+    /// Names the first input that was never fed.
+    pub fn check(&self) -> Result<()> {
+        match self.0.iter().find(|input| input.lacking) {
+            Some(Input { name, ty, .. }) => Err(Error::Graph(format!(
+                "input {name}, a {ty}, has no value; feed it before running the program"
+            ))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Where graphs are computed: one trait over GPU adapters and the CPU reference.
+//!
+//! [`Engine::open`] chooses between the two, [`Engine::device`] gives a [`Device`] with variables and programs of its own.
+//! Two devices of one engine share nothing but the adapter.
+
+mod engine;
+mod gpu;
+mod host_memory;
+mod inputs;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use engine::{DeviceChoice, Engine};
+
+use crate::cpu::Tensor;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::plan::Scalar;
+use crate::tensor::{DType, TensorType};
+
+/// Requests that a watch holds before one must be taken.
+const WATCH_DEPTH: usize = 3;
+
+/// A graph that a device has prepared. Means something to that device alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ProgramId(usize);
+
+/// A ring of [`Device::watch`]. Means something to that device alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct WatchId(usize);
+
+/// Computes graphs over variables that it keeps by name.
+///
+/// Every program of a device reads and updates the same variables. What is submitted runs in the order of the calls;
+/// [`Device::set`], [`Device::feed`] and [`Device::request`] take their place in that order.
+pub trait Device: Send {
+    /// Name for reports.
+    fn name(&self) -> String;
+
+    /// Creates the variable `name`, or replaces its elements.
+    ///
+    /// # Errors
+    /// If there is no room for it, or the variable exists with another type.
+    fn set(&mut self, name: &str, value: &Tensor<f32>) -> Result<()>;
+
+    /// Reads the variable `name`, after everything that was submitted. Waits for the device.
+    ///
+    /// # Errors
+    /// If there is none of that name, or the device failed.
+    fn get(&self, name: &str) -> Result<Tensor<f32>>;
+
+    /// Type of the variable `name`.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    fn ty(&self, name: &str) -> Result<TensorType>;
+
+    /// Whether there is a variable `name`.
+    fn has(&self, name: &str) -> bool;
+
+    /// Bytes that the variables take on an adapter; 0 in the reference, which has no memory of its own.
+    fn variable_bytes(&self) -> u64;
+
+    /// Checks, before anything is allocated, that there is room for a step of `graph` and its variables. A GPU does not
+    /// report what it has left; [`Device::prepare`] finds out.
+    ///
+    /// # Errors
+    /// If it does not fit the device's limits, or the memory of the computer where that is what the device uses.
+    fn check(&self, graph: &Graph) -> Result<()>;
+
+    /// Makes `graph` ready to run. The variables that it names must exist.
+    ///
+    /// # Errors
+    /// If a variable is missing, or it does not fit the device.
+    fn prepare(&mut self, graph: Graph) -> Result<ProgramId>;
+
+    /// Bytes that a step of `program` takes beside variables on an adapter; 0 in the reference.
+    fn workspace_bytes(&self, program: ProgramId) -> u64;
+
+    /// Names of the scalar inputs of `program`, in the order in which rows give their values.
+    fn scalar_names(&self, program: ProgramId) -> &[String];
+
+    /// Steps that one call of [`Device::run`] takes at most.
+    fn max_steps(&self) -> usize;
+
+    /// Gives an input of `program` that is not a scalar its value, for the steps that are submitted from now on, until it
+    /// is fed anew.
+    ///
+    /// # Errors
+    /// If there is no such input, it is a scalar, or it has another type.
+    fn feed(&mut self, program: ProgramId, input: &str, value: &Tensor<f32>) -> Result<()>;
+
+    /// Runs `steps` steps one after another, up to [`Device::max_steps`]. `scalars` holds a row for each, with values in
+    /// the order of [`Device::scalar_names`]. On an adapter, submits and does not wait.
+    ///
+    /// # Errors
+    /// If there are too many steps, the rows do not fit, an input was never fed, or the device failed.
+    fn run(&mut self, program: ProgramId, steps: usize, scalars: &[Scalar]) -> Result<()>;
+
+    /// The output `name` of the last step of `program`. Waits for the device.
+    ///
+    /// # Errors
+    /// If there is none of that name, `program` has not run, or the device failed.
+    fn output(&self, program: ProgramId, name: &str) -> Result<Tensor<f32>>;
+
+    /// A ring that reads the `f32` variables `names` while the device works on.
+    ///
+    /// # Errors
+    /// If there are no names, one does not exist or is not `f32`, or the device is out of memory.
+    fn watch(&mut self, names: &[&str]) -> Result<WatchId>;
+
+    /// Whether another [`Device::request`] fits before one is taken.
+    fn watch_has_room(&self, watch: WatchId) -> bool;
+
+    /// Asks for the values as they are after everything submitted so far.
+    ///
+    /// # Errors
+    /// If the ring is full.
+    fn request(&mut self, watch: WatchId) -> Result<()>;
+
+    /// The oldest values that were asked for and not yet taken, those of all variables one after another: `None` if they
+    /// are not there yet, or (the only case with `wait`) none were asked for.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn take(&mut self, watch: WatchId, wait: bool) -> Result<Option<&[f32]>>;
+
+    /// Waits for everything that was submitted.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn wait(&self) -> Result<()>;
+
+    /// Bytes that the device has allocated in all, where it can tell.
+    fn allocated_bytes(&self) -> Option<u64>;
+
+    /// Largest tensor that a kernel can read at once, in bytes.
+    fn max_tensor_bytes(&self) -> u64;
+}
+
+fn unknown_program(program: ProgramId) -> Error {
+    Error::Graph(format!("this device has no program {}", program.0))
+}
+
+fn unknown_watch(watch: WatchId) -> Error {
+    Error::Graph(format!("this device has no watch {}", watch.0))
+}
+
+fn unknown_output(name: &str) -> Error {
+    Error::Graph(format!("there is no output {name}"))
+}
+
+fn never_ran(name: &str) -> Error {
+    Error::Graph(format!(
+        "output {name} has no value; run the program before reading it"
+    ))
+}
+
+/// Checks that variables of these names and types can be watched.
+fn check_watch(names: &[&str], ty: impl Fn(&str) -> Result<TensorType>) -> Result<()> {
+    if names.is_empty() {
+        return Err(Error::Graph(
+            "a watch needs the name of a variable".to_string(),
+        ));
+    }
+    for name in names {
+        let ty = ty(name)?;
+        if ty.dtype != DType::F32 {
+            return Err(Error::Graph(format!(
+                "variable {name} is a {ty}; only f32 variables can be watched"
+            )));
+        }
+    }
+    Ok(())
+}
