@@ -18,6 +18,7 @@ pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
+pub(crate) use step::StepGraphCounters;
 pub use step::{Objective, StepGraph};
 
 use crate::cpu::Tensor;

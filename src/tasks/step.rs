@@ -7,7 +7,27 @@ use crate::graph::{Builder, Var};
 use crate::nn::{Forward, Mode, Training};
 
 /// Names of the variables that metrics are counted in begin with this.
-pub(crate) const COUNTERS: &str = "metrics.";
+const COUNTERS: &str = "metrics.";
+
+/// The names of variables in which metrics are counted.
+pub(crate) struct StepGraphCounters;
+
+impl StepGraphCounters {
+    /// Whether the variable `name` is one.
+    pub fn is_one(name: &str) -> bool {
+        name.starts_with(COUNTERS)
+    }
+
+    /// What it counts.
+    pub fn short(name: &str) -> &str {
+        name.strip_prefix(COUNTERS).unwrap_or(name)
+    }
+
+    /// The variable that counts `what`.
+    pub fn full(what: &str) -> String {
+        format!("{COUNTERS}{what}")
+    }
+}
 
 /// A step under construction: its batch, its models, and what it counts.
 pub struct StepGraph<'g, 'a> {

@@ -1,27 +1,18 @@
-//! Training and evaluation: graphs over data on the device, the loop, and the folder that a run leaves.
+//! Training and evaluation steps: a task's graphs made ready on a device.
+//!
+//! [`Trainer`] takes steps over data on the device or over what it is fed; [`Evaluator`] passes over a set. Epochs, folders
+//! and checkpoints are those of [`run`](crate::run).
 
-mod augment;
-mod fit;
+mod evaluator;
 mod graphs;
 mod loaded;
-mod loss;
-mod metrics;
 mod pace;
-mod report;
-mod reports;
-mod run_folder;
 mod scalars;
-mod session;
-mod source;
-pub mod weights;
-mod window_norm;
+mod trainer;
 
-pub use augment::AugmentSettings;
-pub use fit::{check_fit, remarks, samples_of_epoch};
-pub use graphs::{DataShape, Layout, Target, evaluation_graph, training_graph};
-pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
-pub use metrics::{ClassScores, Details, area_under_curve, mean_area_under_curve};
-pub use reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
-pub use run_folder::RunFolder;
-pub use session::Session;
-pub(crate) use source::pack;
+pub use evaluator::{Collected, Evaluator, Outputs, Sizes};
+pub use graphs::{BatchSource, evaluation_graph, prediction_graph, training_graphs};
+pub(crate) use loaded::Loaded;
+pub(crate) use pace::Pace;
+pub(crate) use trainer::{Place, suggest_batch};
+pub use trainer::{Recipe, Trainer};

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// How many steps to submit at once: so many that a submission takes about a fifth of a second.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     most: u64,
     steps: u64,
     last: Instant,

@@ -1,70 +1,70 @@
 //! The scalar inputs of a step: where each gets its value, found once; the rows of a submission, in memory that is reused.
 
-use super::augment::Mix;
+use crate::data::VALID_ROWS;
 use crate::error::{Error, Result};
-use crate::optim::{Optimizer, Scalars};
 use crate::plan::Scalar;
+use crate::tasks::Task;
 
 /// What a step's scalar inputs are computed from.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StepInputs {
     /// Place of the first sample in the order of the pass.
     pub cursor: usize,
     /// Samples that count.
     pub valid: usize,
-    /// Tokens of a sample; rows of what is no text.
-    pub tokens: usize,
-    /// Steps before this one.
+    /// Samples that count in all batches whose gradients are accumulated.
+    pub total: usize,
+    /// Number of the step from 0, for what is random.
     pub step: u64,
-    /// How pictures are mixed.
-    pub mix: Mix,
-    /// The optimizer's own.
-    pub optimizer: Scalars,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Source {
     Cursor,
     Valid,
-    ValidTokens,
+    ValidRows(usize),
     Step,
     InverseValid,
-    MixShare,
-    MixHeight,
-    MixWidth,
+    InverseTotal,
     Optimizer(usize),
+    Task(String),
 }
 
 /// Rows of scalar inputs, one after another.
-pub(super) struct Rows {
+pub(super) struct ScalarRows {
     sources: Vec<Source>,
     values: Vec<Scalar>,
+    seed: u64,
 }
 
-impl Rows {
-    /// Rows of the inputs `names`, some of which may be of `optimizer`.
+impl ScalarRows {
+    /// Rows of the inputs `names`, some of which may be among those of an optimizer, `own`, or of the task.
     ///
     /// # Errors
     /// If nobody gives a value to one.
-    pub fn new(names: &[String], optimizer: &dyn Optimizer) -> Result<Self> {
-        let own = optimizer.scalars(1, optimizer.lr());
+    pub fn new(names: &[String], own: &[String], task: &dyn Task, seed: u64) -> Result<Self> {
         let source = |name: &String| match name.as_str() {
             "cursor" => Ok(Source::Cursor),
             "valid" => Ok(Source::Valid),
-            "valid_tokens" => Ok(Source::ValidTokens),
             "step" => Ok(Source::Step),
             "inverse_valid" => Ok(Source::InverseValid),
-            "mix_share" => Ok(Source::MixShare),
-            "mix_height" => Ok(Source::MixHeight),
-            "mix_width" => Ok(Source::MixWidth),
-            other => own
-                .iter()
-                .position(|(known, _)| *known == other)
-                .map(Source::Optimizer)
-                .ok_or_else(|| Error::Graph(format!("nobody gives a value to the input {other}"))),
+            "inverse_total" => Ok(Source::InverseTotal),
+            other => {
+                let rows = other.strip_prefix(VALID_ROWS).and_then(|n| n.parse().ok());
+                let optimizer = own.iter().position(|known| known == other);
+                let found = rows
+                    .map(Source::ValidRows)
+                    .or(optimizer.map(Source::Optimizer))
+                    .or(task
+                        .scalar(other, 0, seed)
+                        .map(|_| Source::Task(other.to_string())));
+                found.ok_or_else(|| Error::Graph(format!("nobody gives a value to the input {other}")))
+            }
         };
-        Ok(Rows {
+        Ok(ScalarRows {
             sources: names.iter().map(source).collect::<Result<_>>()?,
             values: Vec::new(),
+            seed,
         })
     }
 
@@ -73,18 +73,20 @@ impl Rows {
         self.values.clear();
     }
 
-    /// Adds the row of a step.
-    pub fn push(&mut self, step: &StepInputs) {
-        let values = self.sources.iter().map(|source| match *source {
+    /// Adds the row of a step, with the numbers of its optimizer.
+    pub fn push(&mut self, step: StepInputs, optimizer: &[f32], task: &dyn Task) {
+        let seed = self.seed;
+        let values = self.sources.iter().map(|source| match source {
             Source::Cursor => Scalar::from(step.cursor),
             Source::Valid => Scalar::from(step.valid),
-            Source::ValidTokens => Scalar::from(step.valid * step.tokens),
+            Source::ValidRows(each) => Scalar::from(step.valid * each),
             Source::Step => Scalar::U32(step.step as u32),
             Source::InverseValid => Scalar::F32(1.0 / step.valid as f32),
-            Source::MixShare => Scalar::F32(step.mix.share),
-            Source::MixHeight => Scalar::U32(step.mix.pasted[0]),
-            Source::MixWidth => Scalar::U32(step.mix.pasted[1]),
-            Source::Optimizer(index) => Scalar::F32(step.optimizer[index].1),
+            Source::InverseTotal => Scalar::F32(1.0 / step.total as f32),
+            Source::Optimizer(index) => Scalar::F32(optimizer[*index]),
+            Source::Task(name) => task
+                .scalar(name, step.step, seed)
+                .unwrap_or(Scalar::F32(0.0)),
         });
         self.values.extend(values);
     }
@@ -98,42 +100,35 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::{AdamW, Sgd};
+    use crate::tasks::{TaskSettings, named};
 
     #[test]
     fn values_come_in_the_order_of_the_names() {
-        let optimizer = Sgd {
-            lr: 0.5,
-            ..Sgd::default()
-        };
+        let task = (named("classification").unwrap().make)(&TaskSettings::default()).unwrap();
         let names = [
             "optimizer.lr",
             "valid",
             "inverse_valid",
             "step",
             "cursor",
-            "valid_tokens",
+            "valid_rows.3",
         ]
         .map(str::to_string);
-        let mut rows = Rows::new(&names, &optimizer).unwrap();
-        rows.push(&StepInputs {
+        let own = ["optimizer.lr".to_string()];
+        let mut rows = ScalarRows::new(&names, &own, &*task, 1).unwrap();
+        let step = StepInputs {
             cursor: 12,
             valid: 4,
-            tokens: 3,
+            total: 4,
             step: 3,
-            mix: Mix::default(),
-            optimizer: optimizer.scalars(4, 0.5),
-        });
+        };
+        rows.push(step, &[0.5], &*task);
         use Scalar::{F32, U32};
         assert_eq!(
             rows.values(),
             [F32(0.5), U32(4), F32(0.25), U32(3), U32(12), U32(12)]
         );
-    }
-
-    #[test]
-    fn an_input_that_nobody_knows_is_an_error() {
-        let error = Rows::new(&["momentum".to_string()], &AdamW::default());
-        assert!(error.is_err_and(|e| e.to_string().contains("momentum")));
+        let unknown = ScalarRows::new(&["momentum".to_string()], &[], &*task, 1);
+        assert!(unknown.is_err_and(|e| e.to_string().contains("momentum")));
     }
 }

@@ -1,8 +1,8 @@
 //! `report.html`: a run at a glance, in one file without scripts: curves, epochs, settings.
 
-use super::metrics::Details;
-use super::reports::Measure;
 use crate::data::Part;
+use crate::tasks::scores::escape;
+use crate::tasks::{Metric, Section};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -33,42 +33,64 @@ pre { padding: 1em; border: 1px solid var(--line); overflow-x: auto; font-size: 
 </style>
 "#;
 
-/// The page of a run called `title` on `device`, from the lines of its `metrics.jsonl`, the section of [`confusion`] and the
-/// text of its `run.toml`.
-pub(super) fn html(
-    title: &str,
-    device: &str,
-    epochs: &[Value],
-    confusion: &str,
-    settings: &str,
-) -> String {
+/// What a page shows.
+pub(super) struct Page<'a> {
+    /// Its heading.
+    pub title: &'a str,
+    /// Where the run computed.
+    pub device: &'a str,
+    /// The task's metrics, the score first.
+    pub metrics: &'a [Metric],
+    /// The lines of `metrics.jsonl`.
+    pub epochs: &'a [Value],
+    /// The best epoch, by which metric, and its value for people.
+    pub best: Option<(u32, &'a str, String)>,
+    /// What the task adds.
+    pub sections: &'a [Section],
+    /// The text of `run.toml`.
+    pub settings: &'a str,
+}
+
+/// The page of a run.
+pub(super) fn html(shown: &Page<'_>) -> String {
     let mut page = HEAD.to_string();
-    let title = escape(title);
+    let (title, epochs) = (escape(shown.title), shown.epochs);
     let _ = write!(page, "<title>{title}</title>\n<h1>{title}</h1>\n");
-    let measure = match epochs.last() {
-        Some(last) if last.get("test_mae").is_some() => Measure::MeanAbsoluteError,
-        Some(last) if last.get("test_perplexity").is_some() => Measure::TokenAccuracy,
-        _ => Measure::Accuracy,
-    };
-    let [train, test] = ["train", "test"].map(|part| format!("{part}_{}", measure.name()));
     let part = epochs.last().and_then(|last| last["part"].as_str());
     let part = escape(part.unwrap_or(Part::Test.name()));
     let part = part.as_str();
+    let there = |metric: &&Metric| {
+        let key = format!("test_{}", metric.name);
+        epochs.iter().any(|line| line.get(&key).is_some())
+    };
+    let headline: Vec<&Metric> = shown
+        .metrics
+        .iter()
+        .filter(|metric| metric.in_epoch_line)
+        .filter(there)
+        .collect();
     if let Some(last) = epochs.last() {
-        let loss = number(last, "test_loss");
-        let perplexity = measure
-            .perplexity(loss)
-            .map_or(String::new(), |perplexity| {
-                format!("loss <b>{loss:.4}</b> nats a token, perplexity <b>{perplexity:.3}</b>, ")
-            });
+        let figures: Vec<String> = headline
+            .iter()
+            .map(|metric| {
+                let value = number(last, &format!("test_{}", metric.name));
+                format!("{} <b>{}</b>", metric.name, metric.show(value))
+            })
+            .collect();
         let _ = writeln!(
             page,
-            "<p>{} {perplexity}{} <b>{}</b> after epoch {}, on {}.</p>",
+            "<p>{} loss <b>{:.4}</b>, {} after epoch {}, on {}.</p>",
             capitalized(part),
-            measure.name(),
-            measure.show(number(last, &test)),
+            number(last, "test_loss"),
+            figures.join(", "),
             last["epoch"],
-            escape(device)
+            escape(shown.device)
+        );
+    }
+    if let Some((epoch, metric, value)) = &shown.best {
+        let _ = writeln!(
+            page,
+            "<p>The best epoch by {part} {metric} is {epoch} ({value}): its weights are in <code>best.safetensors</code>.</p>"
         );
     }
     page.push_str(&chart(
@@ -78,65 +100,31 @@ pub(super) fn html(
         ["train_loss", "test_loss"],
         loss_label,
     ));
-    page.push_str(&chart(
-        &capitalized(measure.name()),
-        part,
-        epochs,
-        [&train, &test],
-        |v, _| measure.show(v),
-    ));
-    page.push_str(confusion);
-    page.push_str(&table(epochs, part, measure));
+    for metric in &headline {
+        let keys = ["train", "test"].map(|part| format!("{part}_{}", metric.name));
+        page.push_str(&chart(
+            &capitalized(metric.name),
+            part,
+            epochs,
+            [&keys[0], &keys[1]],
+            |v, _| metric.show(v),
+        ));
+    }
+    for section in shown.sections {
+        let _ = write!(
+            page,
+            "<h2>{}</h2>\n{}\n",
+            escape(&section.title),
+            section.html
+        );
+    }
+    page.push_str(&table(epochs, part, &headline));
     let _ = write!(
         page,
         "<h2>Settings</h2>\n<pre>{}</pre>\n</html>\n",
-        escape(settings)
+        escape(shown.settings)
     );
     page
-}
-
-/// The confusion matrix as a table whose cells are the darker, the larger their share of the row, with precision, recall and
-/// F1 of each class; nothing where there are too many classes.
-pub(super) fn confusion(details: &Details, classes: &[String]) -> String {
-    const MOST_SHOWN: usize = 40;
-    let (Some(matrix), Some(scores)) = (&details.confusion, details.class_scores()) else {
-        return String::new();
-    };
-    if matrix.len() > MOST_SHOWN {
-        return String::new();
-    }
-    let name = |class: usize| match classes.get(class) {
-        Some(name) => escape(name),
-        None => class.to_string(),
-    };
-    let mut text = "<h2>What was taken for what</h2>\n<p>A row is a class, a column what the model took it for.</p>\n\
-                    <table class=\"confusion\">\n<tr><th>"
-        .to_string();
-    for class in 0..matrix.len() {
-        let _ = write!(text, "<th>{}", name(class));
-    }
-    text.push_str("<th>precision<th>recall<th>F1\n");
-    for (class, (row, scores)) in matrix.iter().zip(scores).enumerate() {
-        let _ = write!(text, "<tr><th>{}", name(class));
-        let total = row.iter().sum::<u64>().max(1) as f64;
-        for (other, &count) in row.iter().enumerate() {
-            let kind = if other == class { "test" } else { "train" };
-            let share = 100.0 * count as f64 / total;
-            let _ = write!(
-                text,
-                "<td style=\"background: color-mix(in srgb, var(--{kind}) {share:.0}%, transparent)\">{count}"
-            );
-        }
-        let _ = writeln!(
-            text,
-            "<td>{:.1}%<td>{:.1}%<td>{:.1}%",
-            100.0 * scores.precision,
-            100.0 * scores.recall,
-            100.0 * scores.f1
-        );
-    }
-    text.push_str("</table>\n");
-    text
 }
 
 fn capitalized(word: &str) -> String {
@@ -147,12 +135,6 @@ fn capitalized(word: &str) -> String {
 
 fn number(line: &Value, key: &str) -> f64 {
     line[key].as_f64().unwrap_or(f64::NAN)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 /// A loss beside its curve, told apart from those a `step` away.
@@ -266,21 +248,40 @@ fn chart(
     svg
 }
 
-fn table(epochs: &[Value], part: &str, measure: Measure) -> String {
-    let name = measure.name();
-    let mut table = format!(
-        "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss<th>training {name}<th>{part} loss\
-                     <th>{part} {name}<th>samples/s<th>seconds\n"
-    );
+fn table(epochs: &[Value], part: &str, metrics: &[&Metric]) -> String {
+    let mut table = "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss".to_string();
+    let trained = |metric: &&&Metric| {
+        let key = format!("train_{}", metric.name);
+        epochs.iter().any(|line| line.get(&key).is_some())
+    };
+    let trained: Vec<&&Metric> = metrics.iter().filter(trained).collect();
+    for metric in &trained {
+        let _ = write!(table, "<th>training {}", metric.name);
+    }
+    let _ = write!(table, "<th>{part} loss");
+    for metric in metrics {
+        let _ = write!(table, "<th>{part} {}", metric.name);
+    }
+    table.push_str("<th>samples/s<th>seconds\n");
     for line in epochs {
+        let _ = write!(
+            table,
+            "<tr><td>{}<td>{:.4}",
+            line["epoch"],
+            number(line, "train_loss")
+        );
+        for metric in &trained {
+            let value = number(line, &format!("train_{}", metric.name));
+            let _ = write!(table, "<td>{}", metric.show(value));
+        }
+        let _ = write!(table, "<td>{:.4}", number(line, "test_loss"));
+        for metric in metrics {
+            let value = number(line, &format!("test_{}", metric.name));
+            let _ = write!(table, "<td>{}", metric.show(value));
+        }
         let _ = writeln!(
             table,
-            "<tr><td>{}<td>{:.4}<td>{}<td>{:.4}<td>{}<td>{:.0}<td>{:.1}",
-            line["epoch"],
-            number(line, "train_loss"),
-            measure.show(number(line, &format!("train_{name}"))),
-            number(line, "test_loss"),
-            measure.show(number(line, &format!("test_{name}"))),
+            "<td>{:.0}<td>{:.1}",
             number(line, "samples_per_s"),
             number(line, "seconds")
         );
@@ -291,8 +292,22 @@ fn table(epochs: &[Value], part: &str, measure: Measure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Details, confusion, html, loss_label, ticks};
-    use serde_json::json;
+    use super::{Page, html, loss_label, ticks};
+    use crate::tasks::{Metric, named};
+    use serde_json::{Value, json};
+
+    fn page(task: &str, epochs: &[Value], settings: &str) -> String {
+        let metrics: Vec<Metric> = (named(task).unwrap().metrics)();
+        html(&Page {
+            title: "<net> & data",
+            device: "a device",
+            metrics: &metrics,
+            epochs,
+            best: None,
+            sections: &[],
+            settings,
+        })
+    }
 
     #[test]
     fn names_are_escaped_and_every_epoch_has_a_row_and_two_points() {
@@ -302,15 +317,9 @@ mod tests {
                 "samples_per_s": 1000.0, "seconds": 2.0,
             })
         };
-        let page = html(
-            "<net> & data",
-            "a device",
-            &[line(1), line(2)],
-            "<b>matrix</b>",
-            "seed = 1",
-        );
+        let page = page("classification", &[line(1), line(2)], "seed = 1");
         assert!(page.contains("<h1>&lt;net&gt; &amp; data</h1>"));
-        assert!(page.contains("Test accuracy <b>87.50%</b> after epoch 2, on a device."));
+        assert!(page.contains("Test loss <b>0.4000</b>, accuracy <b>87.50%</b> after epoch 2, on a device."));
         assert_eq!(page.matches("<circle").count(), 8);
         assert_eq!(page.matches("<tr><td>").count(), 2);
         assert!(!page.contains("NaN"));
@@ -322,31 +331,9 @@ mod tests {
             "epoch": 1, "train_loss": 2.0, "train_accuracy": 0.4, "test_loss": 1.0, "test_accuracy": 0.5,
             "test_perplexity": 2.71, "samples_per_s": 1000.0, "seconds": 2.0,
         });
-        let page = html("net", "a device", &[line], "", "seed = 1");
-        let told =
-            "Test loss <b>1.0000</b> nats a token, perplexity <b>2.718</b>, accuracy <b>50.00%</b>";
+        let page = page("language_model", &[line], "seed = 1");
+        let told = "Test loss <b>1.0000</b>, accuracy <b>50.00%</b>, perplexity <b>2.710</b>";
         assert!(page.contains(told), "{page}");
-    }
-
-    #[test]
-    fn the_matrix_has_a_row_and_a_column_for_each_class() {
-        let details = Details {
-            confusion: Some(vec![vec![3, 1], vec![0, 4]]),
-            ..Details::default()
-        };
-        let text = confusion(&details, &["a<b".to_string(), "c".to_string()]);
-        assert_eq!(
-            (
-                text.matches("<tr>").count(),
-                text.matches("<td style").count()
-            ),
-            (3, 4)
-        );
-        assert!(
-            text.contains("a&lt;b") && text.contains("75%, transparent)\">3<td"),
-            "{text}"
-        );
-        assert_eq!(confusion(&Details::default(), &[]), "");
     }
 
     #[test]
@@ -355,9 +342,9 @@ mod tests {
             "epoch": 1, "part": "validation", "train_loss": 0.5, "train_accuracy": 0.8, "test_loss": 0.4, "test_accuracy": 0.75,
             "samples_per_s": 1000.0, "seconds": 2.0,
         });
-        let page = html("net", "a device", &[line], "", "");
+        let page = page("classification", &[line], "");
         assert!(
-            page.contains("Validation accuracy <b>75.00%</b>")
+            page.contains("Validation loss <b>0.4000</b>, accuracy <b>75.00%</b>")
                 && page.contains("<th>validation loss")
         );
         assert!(!page.contains(">test<") && !page.contains("<th>test"));
@@ -394,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_run_without_epochs_has_its_settings() {
-        let page = html("net", "a device", &[], "", "seed = 1");
+        let page = page("classification", &[], "seed = 1");
         assert!(page.contains("seed = 1") && !page.contains("<svg"));
     }
 }

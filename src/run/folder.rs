@@ -1,13 +1,9 @@
-//! The folder that a run leaves: `run.toml`, `model.safetensors`, `checkpoints/`, `metrics.jsonl`, `report.html`,
-//! `variants.toml`, and `tokenizer.json` where it learned from texts.
+//! The folder that a run leaves: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
+//! `report.html`, `variants.toml`, and `tokenizer.json` where it learned from texts.
 
-use super::metrics::Details;
-use super::report;
-use super::weights::Checkpoint;
-use crate::data::Tokenizer;
+use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
-use crate::settings::Settings;
 use crate::tune::Tuning;
 use std::fs;
 use std::io::Write as _;
@@ -22,8 +18,18 @@ pub struct RunFolder {
     created: bool,
 }
 
+/// What a folder is made with: the text of its settings, and of its tokenizer.
+#[derive(Clone, Debug, Default)]
+pub struct RunTexts {
+    /// Of `run.toml`.
+    pub settings: String,
+    /// Of `tokenizer.json`, if the run learned from texts.
+    pub tokenizer: Option<String>,
+}
+
 const SETTINGS: &str = "run.toml";
 const MODEL: &str = "model.safetensors";
+const BEST: &str = "best.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const REPORT: &str = "report.html";
 const VARIANTS: &str = "variants.toml";
@@ -31,14 +37,11 @@ const TOKENIZER: &str = "tokenizer.json";
 const CHECKPOINTS: &str = "checkpoints";
 
 impl RunFolder {
-    /// Checks that the folder that `settings` ask for can become that of a new run.
+    /// Checks that `path` can become the folder of a new run.
     ///
     /// # Errors
     /// If it holds a run already, or is no folder.
-    pub fn check_free(settings: &Settings) -> Result<()> {
-        let Some(path) = &settings.out else {
-            return Ok(());
-        };
+    pub fn check_free(path: &Path) -> Result<()> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
             return Err(Error::Config(format!(
@@ -56,27 +59,27 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Creates the folder that `settings` ask for, or the next free one under `runs`, and writes the settings into it.
+    /// Creates the folder `out`, or the next free one under `runs` whose name begins with `name`, and writes the settings into it.
     ///
     /// # Errors
     /// If it holds a run already, or can't be written; then nothing is left of it.
-    pub fn create(settings: &Settings) -> Result<RunFolder> {
-        let folder = match &settings.out {
+    pub fn create(out: Option<&Path>, name: &str, texts: &RunTexts) -> Result<RunFolder> {
+        let folder = match out {
             Some(path) => {
-                Self::check_free(settings)?;
+                Self::check_free(path)?;
                 let created = !path.exists();
                 fs::create_dir_all(path).map_err(Error::io("create", path))?;
                 RunFolder {
-                    path: path.clone(),
+                    path: path.to_path_buf(),
                     created,
                 }
             }
             None => RunFolder {
-                path: next_free(settings)?,
+                path: next_free(name)?,
                 created: true,
             },
         };
-        let written = folder.write_settings(settings);
+        let written = folder.write_settings(texts);
         if written.is_err() {
             folder.discard();
         }
@@ -89,7 +92,7 @@ impl RunFolder {
             return;
         }
         // What can't be removed stays: the failure itself is what is to be told.
-        for file in [SETTINGS, METRICS, REPORT, VARIANTS, TOKENIZER] {
+        for file in [SETTINGS, METRICS, REPORT, VARIANTS, TOKENIZER, BEST] {
             let _ = fs::remove_file(self.path.join(file));
         }
         let _ = fs::remove_dir(self.path.join(CHECKPOINTS));
@@ -98,50 +101,38 @@ impl RunFolder {
         }
     }
 
-    /// Writes `run.toml`.
+    /// Writes `run.toml`, and `tokenizer.json` if there is one.
     ///
     /// # Errors
-    /// If it can't be written.
-    pub fn write_settings(&self, settings: &Settings) -> Result<()> {
-        let mut settings = settings.clone();
-        // Paths in a file are relative to it, those of an option are not.
-        if let Some(init) = &mut settings.init
-            && let Ok(path) = init.canonicalize()
-        {
-            *init = path;
+    /// If one can't be written.
+    pub fn write_settings(&self, texts: &RunTexts) -> Result<()> {
+        if let Some(tokenizer) = &texts.tokenizer {
+            write_whole(&self.path.join(TOKENIZER), tokenizer.as_bytes())?;
         }
-        let text =
-            toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
-        if let Some(tokenizer) = &settings.data.tokenizer {
-            let text = serde_json::to_string(tokenizer);
-            let text = text.map_err(|e| Error::Config(format!("tokenizer: {e}")))?;
-            write_whole(&self.path.join(TOKENIZER), text.as_bytes())?;
-        }
-        write_whole(&self.settings_path(), text.as_bytes())
+        write_whole(&self.settings_path(), texts.settings.as_bytes())
     }
 
-    /// The folder of an earlier run, and its settings.
+    /// The folder of an earlier run.
     ///
     /// # Errors
     /// If it is not one.
-    pub fn open(path: &Path) -> Result<(RunFolder, Settings)> {
+    pub fn open(path: &Path) -> Result<RunFolder> {
         let folder = RunFolder {
             path: path.to_path_buf(),
             created: false,
         };
-        let file = folder.settings_path();
-        if !file.is_file() {
-            return Err(Error::Config(format!(
+        match folder.settings_path().is_file() {
+            true => Ok(folder),
+            false => Err(Error::Config(format!(
                 "{} is not the folder of a run (it has no run.toml); name one that `wgrad train` made",
                 path.display()
-            )));
+            ))),
         }
-        let mut settings = Settings::read(&file)?;
-        let tokenizer = path.join(TOKENIZER);
-        if tokenizer.is_file() {
-            settings.data.tokenizer = Some(Tokenizer::read(&tokenizer)?);
-        }
-        Ok((folder, settings))
+    }
+
+    /// `tokenizer.json`, if the run learned from texts.
+    pub fn tokenizer_path(&self) -> Option<PathBuf> {
+        Some(self.path.join(TOKENIZER)).filter(|path| path.is_file())
     }
 
     /// Writes down the kernel variants that the run is made with. Others add up in other orders, so a run that goes on
@@ -172,6 +163,11 @@ impl RunFolder {
         self.path.join(MODEL)
     }
 
+    /// `best.safetensors`: the weights of the best epoch.
+    pub fn best_path(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
     /// `metrics.jsonl`
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join(METRICS)
@@ -193,33 +189,34 @@ impl RunFolder {
         append().map_err(Error::io("write", &path))
     }
 
-    /// Writes `report.html` from the other files; `title` and `device` are the run's, `details` those of the last epoch, and
-    /// `classes` the names of what they count.
+    /// The lines of `metrics.jsonl`.
     ///
     /// # Errors
-    /// If one can't be read, or it can't be written.
-    pub fn write_report(
-        &self,
-        title: &str,
-        device: &str,
-        details: &Details,
-        classes: &[String],
-    ) -> Result<()> {
-        let read = |path: &Path| fs::read_to_string(path).map_err(Error::io("read", path));
-        let metrics = read(&self.metrics_path())?;
-        let epochs: Vec<_> = metrics
+    /// If it can't be read.
+    pub fn read_metrics(&self) -> Result<Vec<serde_json::Value>> {
+        let path = self.metrics_path();
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        Ok(text
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
-            .collect();
-        let matrix = report::confusion(details, classes);
-        let page = report::html(
-            title,
-            device,
-            &epochs,
-            &matrix,
-            &read(&self.settings_path())?,
-        );
+            .collect())
+    }
+
+    /// Writes `report.html`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write_report(&self, page: &str) -> Result<()> {
         write_whole(&self.path.join(REPORT), page.as_bytes())
+    }
+
+    /// The text of `run.toml`.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn read_settings(&self) -> Result<String> {
+        let path = self.settings_path();
+        fs::read_to_string(&path).map_err(Error::io("read", &path))
     }
 
     /// Removes the lines of `metrics.jsonl` that tell of epochs after `epoch`: a run that was stopped between the line
@@ -257,7 +254,7 @@ impl RunFolder {
         let folder = self.path.join(CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let before = self.checkpoints();
-        let path = folder.join(format!("step-{:09}.safetensors", checkpoint.step));
+        let path = folder.join(format!("step-{:09}.safetensors", checkpoint.progress.step));
         checkpoint.save(&path)?;
         for old in before.into_iter().filter(|old| *old != path) {
             fs::remove_file(&old).map_err(Error::io("remove", &old))?;
@@ -295,13 +292,10 @@ impl RunFolder {
     }
 }
 
-/// Creates `runs/MODEL-DATA-N` with the first free N.
-fn next_free(settings: &Settings) -> Result<PathBuf> {
-    let data = Path::new(&settings.data.source)
-        .file_name()
-        .map_or("data".into(), |n| n.to_string_lossy());
-    // A model's name is free text.
-    let name: String = format!("{}-{data}", settings.model.name)
+/// Creates `runs/NAME-N` with the first free N.
+fn next_free(name: &str) -> Result<PathBuf> {
+    // The name of a model is free text.
+    let name: String = name
         .chars()
         .map(|c| {
             if c.is_alphanumeric() || "-_.".contains(c) {

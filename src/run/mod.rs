@@ -1,0 +1,625 @@
+//! Runs: epochs of steps over a data set, checkpoints and resuming, and what is told and kept of them.
+
+mod checkpoint;
+mod folder;
+mod monitor;
+mod report;
+mod reports;
+mod steps;
+
+pub use checkpoint::{Best, Checkpoint, Progress};
+pub use folder::{RunFolder, RunTexts};
+pub use monitor::Monitor;
+pub use reports::{EpochReport, Evaluation, Figure, LOSS, Observer, StepReport, epoch_line};
+
+use crate::cpu::Tensor;
+use crate::data::{DataSettings, Dataset, Fitted, Normalization, Part, Samples, SetLayout};
+use crate::device::{Device, Engine};
+use crate::error::{Error, Result};
+use crate::nn::weights;
+use crate::tasks::{Counters, Evaluated, Fit, Models, Section, Task};
+use crate::train::{
+    BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Sizes, Trainer, suggest_batch,
+    training_graphs,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+/// How long a run trains and what it keeps.
+#[derive(Clone, Debug)]
+pub struct Length {
+    /// Passes over the training set.
+    pub epochs: u32,
+    /// Steps of the run, in place of epochs.
+    pub steps: Option<u64>,
+    /// Steps of an epoch; as many as the training set has if absent.
+    pub steps_per_epoch: Option<usize>,
+    /// Whether every epoch visits the samples in an order of its own.
+    pub shuffle: bool,
+}
+
+/// What a run is made of.
+pub struct RunParts {
+    /// What is learned.
+    pub task: Arc<dyn Task>,
+    /// What learns.
+    pub models: Models,
+    /// How steps are taken.
+    pub recipe: Recipe,
+    /// How long.
+    pub length: Length,
+    /// Which epoch is the best, and when to stop.
+    pub monitor: Monitor,
+    /// What the user says of the data.
+    pub data: DataSettings,
+    /// What was learned of them.
+    pub fitted: Fitted,
+    /// Starting values of [`Models::state`]; by the seed if absent.
+    pub values: Option<Vec<Tensor<f32>>>,
+    /// Its name in reports.
+    pub title: String,
+}
+
+impl RunParts {
+    fn normal(&self) -> Normalization<'_> {
+        Normalization {
+            mean: self.fitted.mean.as_deref().unwrap_or(&[0.0]),
+            std: self.fitted.std.as_deref().unwrap_or(&[1.0]),
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            batch: self.recipe.batch,
+            stream: self.data.stream,
+        }
+    }
+
+    fn initial(&mut self) -> Vec<Tensor<f32>> {
+        let seed = self.recipe.seed;
+        self.values
+            .take()
+            .unwrap_or_else(|| self.models.initial_state(seed))
+    }
+
+    /// Checks models, data and settings against each other.
+    ///
+    /// # Errors
+    /// If shapes, classes or labels don't fit, or a batch is larger than the training set.
+    pub fn check(&self, dataset: &Dataset<Samples>) -> Result<()> {
+        let fit = |part, samples| self.fit(part, samples, &dataset.classes, &dataset.name);
+        self.task.check(&fit("training", &dataset.train))?;
+        self.task.check(&fit("test", &dataset.test))?;
+        let samples = dataset.train.len();
+        if self.recipe.batch > samples {
+            return Err(Error::Config(format!(
+                "a batch of {} is larger than the {samples} training {}; use --batch {samples} or less",
+                self.recipe.batch,
+                dataset.train.noun()
+            )));
+        }
+        self.monitor.check(&*self.task)
+    }
+
+    /// What can be trained but is seldom meant: a sentence for each.
+    pub fn remarks(&self, dataset: &Dataset<Samples>) -> Vec<String> {
+        let fit = self.fit("training", &dataset.train, &dataset.classes, &dataset.name);
+        let mut told = self.task.remarks(&fit);
+        let each = (self.recipe.batch * self.recipe.accumulate).max(1);
+        let of_epoch = self
+            .length
+            .steps_per_epoch
+            .unwrap_or(dataset.train.len().div_ceil(each));
+        let all = of_epoch as u64 * u64::from(self.length.epochs);
+        let steps = self.length.steps.unwrap_or(all);
+        if let Some(warmup) = self.recipe.schedule.warmup_steps()
+            && warmup >= steps
+        {
+            told.push(format!(
+                "the learning rate rises for {warmup} steps, and the run has {steps}: it ends before the full rate"
+            ));
+        }
+        let normalized = |name: &str| name.ends_with("running_mean");
+        if self.recipe.accumulate > 1
+            && self.models.state().any(|part| normalized(&part.name))
+        {
+            told.push(
+                "gradients are accumulated, but batch normalisation sees each batch by itself: the steps are not those of one large \
+                 batch"
+                    .to_string(),
+            );
+        }
+        told
+    }
+
+    fn fit<'a>(
+        &'a self,
+        part: &'a str,
+        samples: &'a Samples,
+        classes: &'a [String],
+        data: &'a str,
+    ) -> Fit<'a> {
+        Fit {
+            models: &self.models,
+            samples,
+            part,
+            classes,
+            data,
+        }
+    }
+}
+
+/// Training samples of an epoch. Where they begin anywhere, `set` gets as many as `steps_per_epoch` asks for.
+///
+/// # Errors
+/// If an epoch would have more steps than the set.
+pub fn samples_of_epoch(set: &mut Samples, length: &Length, recipe: &Recipe) -> Result<usize> {
+    let each = recipe.batch * recipe.accumulate;
+    let Some(steps) = length.steps_per_epoch else {
+        return Ok(set.len());
+    };
+    let wanted = steps * each;
+    if set.starts().is_some_and(|starts| starts.anywhere) && length.shuffle {
+        set.resize_epoch(wanted);
+    } else {
+        let all = set.len().div_ceil(each);
+        if steps > all {
+            return Err(Error::Config(format!(
+                "steps_per_epoch is {steps}, but the training set has {all} batches of {each}; make it smaller"
+            )));
+        }
+    }
+    Ok(wanted.min(set.len()))
+}
+
+/// A training run on an engine.
+pub struct Run<'e> {
+    engine: &'e Engine,
+    trainer: Trainer<'e>,
+    evaluator: Evaluator,
+    train: Loaded,
+    length: Length,
+    monitor: Monitor,
+    data: DataSettings,
+    fitted: Fitted,
+    title: String,
+    progress: Progress,
+    /// What the last evaluation counted, and the outputs that the report shows.
+    last: Option<(Counters, Collected)>,
+    peak_bytes: u64,
+    epoch_samples: usize,
+    stopped_early: bool,
+}
+
+impl<'e> Run<'e> {
+    /// Puts weights, optimizer state and both sets on `engine` and prepares training and evaluation.
+    ///
+    /// # Errors
+    /// If the data does not fit the models, or the whole does not fit the device.
+    pub fn new(
+        engine: &'e Engine,
+        mut parts: RunParts,
+        dataset: impl Into<Dataset<Samples>>,
+    ) -> Result<Run<'e>> {
+        let mut dataset = dataset.into();
+        let epoch_samples = samples_of_epoch(&mut dataset.train, &parts.length, &parts.recipe)?;
+        parts.check(&dataset)?;
+        let mut device = engine.device();
+        let (train, test) = (dataset.train, dataset.test);
+        let streamed = parts.sizes().streamed(&train, &*device);
+        let layout = |sizes: Sizes| {
+            let streamed = sizes.streamed(&train, &*device);
+            SetLayout::of("train", &train, parts.normal(), sizes.batch, streamed)
+        };
+        let source = BatchSource::Set(layout(parts.sizes()));
+        training_graphs(&*parts.task, &parts.models, &parts.recipe, &source)
+            .and_then(|phases| {
+                phases
+                    .iter()
+                    .try_for_each(|phase| device.check(&phase.gradients))
+            })
+            .map_err(|e| {
+                let of = |sizes: Sizes| BatchSource::Set(layout(sizes));
+                suggest_batch(
+                    e,
+                    &*device,
+                    &*parts.task,
+                    &parts.models,
+                    &parts.recipe,
+                    of,
+                )
+            })?;
+        let layout = layout(parts.sizes());
+        let values = parts.initial();
+        for (part, value) in parts.models.state().zip(&values) {
+            device.set(&part.name, value)?;
+        }
+        let evaluator = Evaluator::evaluation(
+            &mut *device,
+            parts.task.clone(),
+            &parts.models,
+            test,
+            parts.normal(),
+            parts.sizes(),
+        )?;
+        let train = Loaded::new(&mut *device, layout, streamed, train)?;
+        let mut trainer = Trainer::new(
+            device,
+            parts.task,
+            parts.models,
+            parts.recipe,
+            source,
+            values,
+        )?;
+        let progress = Progress {
+            plateau: trainer.recipe().schedule.plateau(),
+            ..Progress::default()
+        };
+        trainer.set_planned_steps(0);
+        let mut run = Run {
+            engine,
+            trainer,
+            evaluator,
+            train,
+            length: parts.length,
+            monitor: parts.monitor,
+            data: parts.data,
+            fitted: parts.fitted,
+            title: parts.title,
+            progress,
+            last: None,
+            peak_bytes: 0,
+            epoch_samples,
+            stopped_early: false,
+        };
+        run.trainer.set_planned_steps(run.planned_steps());
+        run.note_memory();
+        Ok(run)
+    }
+
+    fn note_memory(&mut self) {
+        let now = self.trainer.device().allocated_bytes().unwrap_or(0);
+        self.peak_bytes = self.peak_bytes.max(now);
+    }
+
+    /// Most bytes that the device had allocated; 0 where it can't tell.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
+    }
+
+    /// Bytes that weights, state, data and the steps' workspace take by plan, on a device.
+    pub fn planned_bytes(&self) -> u64 {
+        let device = self.trainer.device();
+        device.variable_bytes()
+            + self.trainer.workspace_bytes()
+            + self.evaluator.workspace_bytes(device)
+    }
+
+    /// Makes the run end after `epochs` epochs in all.
+    pub fn extend(&mut self, epochs: u32) {
+        self.length.epochs = epochs;
+        self.trainer.set_planned_steps(self.planned_steps());
+    }
+
+    /// The trainer, with its device and models.
+    pub fn trainer(&self) -> &Trainer<'e> {
+        &self.trainer
+    }
+
+    /// Where the run is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The name of the metric by which epochs are compared.
+    pub fn monitored(&self) -> String {
+        self.monitor.metric(&**self.trainer.task()).name.to_string()
+    }
+
+    /// Whether the run ended because epochs no longer improved it.
+    pub fn stopped_early(&self) -> bool {
+        self.stopped_early
+    }
+
+    /// Goes on from `checkpoint`.
+    ///
+    /// # Errors
+    /// If it is of another model or optimizer.
+    pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let other = |what: String| {
+            Error::Config(format!(
+                "the checkpoint is of another model or optimizer: {what}; resume with the run.toml that it was made with"
+            ))
+        };
+        let state = self.trainer.state().to_vec();
+        for name in &state {
+            let found = checkpoint.variables.iter().find(|(n, _)| n == name);
+            let (_, value) = found.ok_or_else(|| other(format!("it lacks {name}")))?;
+            let (have, want) = (value.ty(), self.trainer.device().ty(name)?);
+            if have != want {
+                return Err(other(format!("its {name} is {have}, this run's is {want}")));
+            }
+        }
+        for (name, value) in checkpoint.variables {
+            if !state.contains(&name) {
+                return Err(other(format!(
+                    "it holds {name}, which this run does not have"
+                )));
+            }
+            self.trainer.device_mut().set(&name, &value)?;
+        }
+        self.trainer.set_steps_done(checkpoint.progress.step);
+        self.progress = checkpoint.progress;
+        if let Some(plateau) = &self.progress.plateau {
+            self.trainer.set_lr_factor(plateau.factor());
+        }
+        Ok(())
+    }
+
+    /// Everything needed to go on later.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let device = self.trainer.device();
+        let read = |name: &String| Ok((name.clone(), device.get(name)?));
+        let variables = self.trainer.state().iter().map(read);
+        Ok(Checkpoint {
+            variables: variables.collect::<Result<Vec<_>>>()?,
+            progress: Progress {
+                step: self.trainer.steps_done(),
+                ..self.progress.clone()
+            },
+        })
+    }
+
+    /// Writes weights and buffers in PyTorch's layouts.
+    ///
+    /// # Errors
+    /// If the device failed, or the file can't be written.
+    pub fn save_model(&self, path: &Path) -> Result<()> {
+        save(
+            path,
+            self.trainer.models(),
+            self.trainer.device(),
+            self.trainer.steps_done(),
+        )
+    }
+
+    /// Trains until the run's epochs, or steps, are done, or epochs no longer improve it. After every epoch `observer` is told,
+    /// and `folder`, if there is one, gets a checkpoint and the weights, as it does when the observer stops the training.
+    ///
+    /// # Errors
+    /// If the device failed, the loss is no number, the folder can't be written, or the observer stopped the training.
+    pub fn fit(
+        &mut self,
+        observer: &mut dyn Observer,
+        folder: Option<&RunFolder>,
+    ) -> Result<Evaluation> {
+        if let (Some(folder), Some(tuning)) = (folder, self.engine.tuning()) {
+            folder.record_variants(&tuning)?;
+        }
+        let mut last = None;
+        while !self.is_done() {
+            let Some(report) = self.run_epoch(observer)? else {
+                return Err(self.stopped(folder)?);
+            };
+            if let Some(folder) = folder {
+                folder.add_metrics(&epoch_line(&report))?;
+                folder.add_checkpoint(&self.checkpoint()?)?;
+                self.save_model(&folder.model_path())?;
+                if report.is_best {
+                    self.save_model(&folder.best_path())?;
+                }
+                self.write_report(folder)?;
+            }
+            observer.epoch(&report)?;
+            last = Some(report.test);
+            if self.monitor.gives_up(self.progress.epochs_without_improvement) {
+                self.stopped_early = true;
+                break;
+            }
+        }
+        match last {
+            Some(evaluation) => Ok(evaluation),
+            None => {
+                let evaluation = self.evaluate()?;
+                if let Some(folder) = folder {
+                    self.save_model(&folder.model_path())?;
+                }
+                Ok(evaluation)
+            }
+        }
+    }
+
+    /// Writes what a stopped run needs to go on, and gives the words for it.
+    fn stopped(&self, folder: Option<&RunFolder>) -> Result<Error> {
+        let what = format!(
+            "stopped after step {} of {}",
+            self.trainer.steps_done(),
+            self.planned_steps()
+        );
+        let Some(folder) = folder else {
+            return Ok(Error::Stopped(what));
+        };
+        folder.add_checkpoint(&self.checkpoint()?)?;
+        self.save_model(&folder.model_path())?;
+        let path = folder.path.display();
+        Ok(Error::Stopped(format!(
+            "{what}; go on by: wgrad train --resume {path}"
+        )))
+    }
+
+    /// Whether the run's epochs are done, or its steps where it says how many.
+    pub fn is_done(&self) -> bool {
+        match self.length.steps {
+            Some(steps) => self.trainer.steps_done() >= steps,
+            None => self.progress.epoch >= self.length.epochs,
+        }
+    }
+
+    /// Loss and figures on the part to evaluate.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn evaluate(&mut self) -> Result<Evaluation> {
+        let shown = Outputs::First(self.trainer.task().shown_samples());
+        let (counters, outputs) = self.evaluator.run(self.trainer.device_mut(), shown)?;
+        let evaluation = evaluation(
+            &**self.trainer.task(),
+            &counters,
+            self.data.evaluate,
+        );
+        self.last = Some((counters, outputs));
+        Ok(evaluation)
+    }
+
+    /// What the last evaluation left, for the task to say more of.
+    pub fn evaluated(&self) -> Option<Evaluated<'_>> {
+        let (counters, outputs) = self.last.as_ref()?;
+        Some(Evaluated {
+            counters,
+            samples: self.evaluator.samples(),
+            fitted: &self.fitted,
+            data: &self.data,
+            outputs,
+            complete: false,
+        })
+    }
+
+    fn write_report(&self, folder: &RunFolder) -> Result<()> {
+        let task = self.trainer.task();
+        let found = self.evaluated();
+        let sections: Vec<Section> = found.map(|found| task.report(&found)).unwrap_or_default();
+        let best = self.progress.best.as_ref();
+        let metric = self.monitor.metric(&**task);
+        let page = report::html(&report::Page {
+            title: &self.title,
+            device: &self.engine.name(),
+            metrics: &task.metrics(),
+            epochs: &folder.read_metrics()?,
+            best: best.map(|best| (best.epoch, metric.name, metric.show(best.value))),
+            sections: &sections,
+            settings: &folder.read_settings()?,
+        });
+        folder.write_report(&page)
+    }
+}
+
+/// The result of what `task` counted.
+pub(crate) fn evaluation(task: &dyn Task, counters: &Counters, part: Part) -> Evaluation {
+    let figures = task.metrics().into_iter().filter_map(|metric| {
+        let value = (metric.figure)(counters)?;
+        Some(Figure { metric, value })
+    });
+    Evaluation {
+        part,
+        loss: counters.loss().unwrap_or(f64::NAN),
+        figures: figures.collect(),
+        count: counters.samples as usize,
+    }
+}
+
+/// Writes the weights and buffers of `models` that `device` holds.
+fn save(path: &Path, models: &Models, device: &dyn Device, steps: u64) -> Result<()> {
+    let values = models
+        .state()
+        .map(|part| device.get(&part.name))
+        .collect::<Result<Vec<_>>>()?;
+    weights::save(path, models.iter().map(|(_, model)| model), &values, steps)
+}
+
+/// Models with their weights, and samples to measure or predict, on an engine.
+pub struct Measured<'e> {
+    device: Box<dyn Device + 'e>,
+    evaluator: Evaluator,
+    data: DataSettings,
+    fitted: Fitted,
+}
+
+impl<'e> Measured<'e> {
+    /// Puts weights and a set on `engine` for evaluation alone.
+    ///
+    /// # Errors
+    /// If the data does not fit the models, or the whole does not fit the device.
+    pub fn evaluation(
+        engine: &'e Engine,
+        parts: RunParts,
+        samples: impl Into<Samples>,
+    ) -> Result<Measured<'e>> {
+        Self::new(engine, parts, samples.into(), "test")
+    }
+
+    /// Puts weights and samples of which inputs alone are known on `engine`.
+    ///
+    /// # Errors
+    /// If the data does not fit the models, or the whole does not fit the device.
+    pub fn prediction(
+        engine: &'e Engine,
+        parts: RunParts,
+        samples: impl Into<Samples>,
+    ) -> Result<Measured<'e>> {
+        Self::new(engine, parts, samples.into(), "prediction")
+    }
+
+    fn new(
+        engine: &'e Engine,
+        mut parts: RunParts,
+        samples: Samples,
+        part: &str,
+    ) -> Result<Measured<'e>> {
+        parts
+            .task
+            .check(&parts.fit(part, &samples, &parts.fitted.classes, &parts.data.source))?;
+        let mut device = engine.device();
+        let values = parts.initial();
+        for (part, value) in parts.models.state().zip(&values) {
+            device.set(&part.name, value)?;
+        }
+        let make = match part {
+            "prediction" => Evaluator::prediction,
+            _ => Evaluator::evaluation,
+        };
+        let evaluator = make(
+            &mut *device,
+            parts.task.clone(),
+            &parts.models,
+            samples,
+            parts.normal(),
+            parts.sizes(),
+        )?;
+        Ok(Measured {
+            device,
+            evaluator,
+            data: parts.data,
+            fitted: parts.fitted,
+        })
+    }
+
+    /// Passes over the samples, keeping all outputs: loss and figures, and what was counted.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn run(&mut self) -> Result<(Evaluation, Counters, Collected)> {
+        let (counters, outputs) = self.evaluator.run(&mut *self.device, Outputs::All)?;
+        let task = self.evaluator.task();
+        let evaluation = evaluation(&**task, &counters, self.data.evaluate);
+        Ok((evaluation, counters, outputs))
+    }
+
+    /// What a pass left, for the task to say more of.
+    pub fn evaluated<'a>(
+        &'a self,
+        counters: &'a Counters,
+        outputs: &'a Collected,
+    ) -> Evaluated<'a> {
+        Evaluated {
+            counters,
+            samples: self.evaluator.samples(),
+            fitted: &self.fitted,
+            data: &self.data,
+            outputs,
+            complete: true,
+        }
+    }
+}

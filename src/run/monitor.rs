@@ -1,0 +1,81 @@
+//! Which epoch of a run is the best, and when to stop because none gets better.
+
+use super::checkpoint::{Best, Progress};
+use super::reports::{Evaluation, LOSS};
+use crate::error::{Error, Result};
+use crate::tasks::{Metric, Task};
+
+/// How epochs are compared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Monitor {
+    /// Name of the metric; the task's score if absent.
+    pub metric: Option<String>,
+    /// Epochs without improvement after which the run stops; never if absent.
+    pub patience: Option<u32>,
+    /// The least change that is an improvement.
+    pub min_delta: f64,
+}
+
+impl Monitor {
+    /// Checks that the task reports the metric.
+    ///
+    /// # Errors
+    /// Lists those that it reports.
+    pub fn check(&self, task: &dyn Task) -> Result<()> {
+        let Some(name) = &self.metric else {
+            return Ok(());
+        };
+        let known = task.metrics();
+        if *name == LOSS.name || known.iter().any(|metric| metric.name == name) {
+            return Ok(());
+        }
+        let names: Vec<&str> = known.iter().map(|metric| metric.name).collect();
+        Err(Error::Config(format!(
+            "monitor is \"{name}\", but the task {} reports loss, {}",
+            task.registered().name,
+            names.join(", ")
+        )))
+    }
+
+    /// The metric.
+    pub fn metric(&self, task: &dyn Task) -> Metric {
+        let metrics = task.metrics();
+        let found = match &self.metric {
+            Some(name) => metrics.iter().find(|metric| metric.name == name),
+            None => metrics.first(),
+        };
+        found.copied().unwrap_or(LOSS)
+    }
+
+    /// Takes the result of an epoch into account; whether it is the best so far.
+    pub(super) fn observe(
+        &self,
+        task: &dyn Task,
+        progress: &mut Progress,
+        epoch: u32,
+        result: &Evaluation,
+    ) -> bool {
+        let metric = self.metric(task);
+        let Some(value) = result.value(metric.name).filter(|value| value.is_finite()) else {
+            return false;
+        };
+        let improves = |least: f64| match &progress.best {
+            None => true,
+            Some(best) => metric.improves(value, best.value, least),
+        };
+        match improves(self.min_delta) {
+            true => progress.epochs_without_improvement = 0,
+            false => progress.epochs_without_improvement += 1,
+        }
+        let is_best = improves(0.0);
+        if is_best {
+            progress.best = Some(Best { epoch, value });
+        }
+        is_best
+    }
+
+    /// Whether a run stops after so many epochs without improvement.
+    pub(super) fn gives_up(&self, epochs: u32) -> bool {
+        self.patience.is_some_and(|patience| epochs >= patience)
+    }
+}

@@ -1,0 +1,138 @@
+//! What is told of a training run: within an epoch, after it, and as a line for machines.
+
+use crate::data::Part;
+use crate::error::Result;
+use crate::tasks::Metric;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// A metric and what it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// The metric.
+    pub metric: Metric,
+    /// Its value.
+    pub value: f64,
+}
+
+impl Figure {
+    /// Name and value for people: `accuracy 99.35%`.
+    pub fn show(&self) -> String {
+        format!("{} {}", self.metric.name, self.metric.show(self.value))
+    }
+}
+
+/// Progress within an epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct StepReport {
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Epochs that the run will have.
+    pub epochs: u32,
+    /// Steps done in it.
+    pub step: u64,
+    /// Steps that it has.
+    pub steps: u64,
+    /// Mean loss of the samples since the epoch began.
+    pub loss: f64,
+    /// Score since the epoch began, where training counts one.
+    pub score: Option<Figure>,
+    /// Samples a second since the epoch began.
+    pub samples_per_second: f64,
+    /// Estimate for the rest of the run.
+    pub time_left: Duration,
+}
+
+/// An epoch that is done.
+#[derive(Clone, Debug)]
+pub struct EpochReport {
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Epochs that the run will have.
+    pub epochs: u32,
+    /// Mean loss over the training samples, while they were learned.
+    pub train_loss: f64,
+    /// Score over them, where training counts one.
+    pub train_score: Option<Figure>,
+    /// Result on the part to evaluate.
+    pub test: Evaluation,
+    /// Training samples a second.
+    pub samples_per_s: f64,
+    /// Seconds of training, without the test.
+    pub seconds: f64,
+    /// Whether it is the best epoch so far by the metric that the run monitors.
+    pub is_best: bool,
+}
+
+/// Result on a set.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Which part of the data that is.
+    pub part: Part,
+    /// Mean loss.
+    pub loss: f64,
+    /// Figures of the task's metrics that are known, the score first.
+    pub figures: Vec<Figure>,
+    /// Samples.
+    pub count: usize,
+}
+
+impl Evaluation {
+    /// The score: the first figure.
+    pub fn score(&self) -> Option<&Figure> {
+        self.figures.first()
+    }
+
+    /// The value of the metric `name`; `loss` is one.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        if name == LOSS.name {
+            return Some(self.loss);
+        }
+        let found = self.figures.iter().find(|figure| figure.metric.name == name);
+        found.map(|figure| figure.value)
+    }
+
+    /// The keys `test_loss`, `test_NAME` of every metric.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let figures = self
+            .figures
+            .iter()
+            .map(|figure| (format!("test_{}", figure.metric.name), figure.value.into()));
+        [("test_loss".to_string(), self.loss.into())]
+            .into_iter()
+            .chain(figures)
+            .collect()
+    }
+}
+
+/// The loss as a metric: what every run can monitor.
+pub const LOSS: Metric = Metric::error("loss", |counters| counters.loss());
+
+/// Who is told how the training goes.
+pub trait Observer {
+    /// Some steps are done.
+    fn step(&mut self, report: &StepReport);
+    /// An epoch is done.
+    fn epoch(&mut self, report: &EpochReport) -> Result<()>;
+    /// Whether to stop after the steps under way, with a checkpoint.
+    fn stops(&self) -> bool {
+        false
+    }
+}
+
+/// The line of an epoch in `metrics.jsonl` and under `--json`: `test_...` are of the part of the data that `part` names.
+pub fn epoch_line(report: &EpochReport) -> Value {
+    let mut line = Map::from_iter([
+        ("event".to_string(), "epoch".into()),
+        ("epoch".to_string(), report.epoch.into()),
+        ("part".to_string(), report.test.part.name().into()),
+        ("train_loss".to_string(), report.train_loss.into()),
+        ("samples_per_s".to_string(), report.samples_per_s.into()),
+        ("seconds".to_string(), report.seconds.into()),
+    ]);
+    if let Some(score) = &report.train_score {
+        line.insert(format!("train_{}", score.metric.name), score.value.into());
+    }
+    line.extend(report.test.to_json());
+    line.into()
+}

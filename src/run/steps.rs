@@ -1,0 +1,283 @@
+//! The steps of an epoch: what is submitted, and what is told while the device works.
+
+use super::reports::{EpochReport, Figure, Observer, StepReport};
+use super::{Evaluation, Run};
+use crate::data::Pass;
+use crate::error::{Error, Result};
+use crate::tasks::{Counters, Metric};
+use crate::train::{Pace, Place};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+impl Run<'_> {
+    /// Trains and evaluates; `None` if the observer stopped it before the epoch's steps were done.
+    pub(super) fn run_epoch(&mut self, observer: &mut dyn Observer) -> Result<Option<EpochReport>> {
+        let start = Instant::now();
+        let Some(totals) = self.train_steps(observer, start)? else {
+            return Ok(None);
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        let epoch = self.progress.epoch + 1;
+        if self
+            .trainer
+            .steps_done()
+            .is_multiple_of(self.steps_of_epoch())
+        {
+            self.progress.epoch = epoch;
+        }
+        self.note_memory();
+        let count = totals.samples.max(1) as f64;
+        let test = self.evaluate()?;
+        if !test.loss.is_finite() {
+            return Err(self.diverged("test loss", epoch));
+        }
+        let task = self.trainer.task().clone();
+        let is_best = self
+            .monitor
+            .observe(&*task, &mut self.progress, epoch, &test);
+        self.follow_plateau(&test);
+        Ok(Some(EpochReport {
+            epoch,
+            epochs: self.planned_epochs(),
+            train_loss: totals.mean_loss(),
+            train_score: totals.score(self.score_metric()),
+            test,
+            samples_per_s: count / seconds,
+            seconds,
+            is_best,
+        }))
+    }
+
+    /// The task's score, if training steps count it.
+    fn score_metric(&self) -> Option<Metric> {
+        let counted = self.trainer.watched("score").is_some();
+        let metrics = self.trainer.task().metrics();
+        metrics.first().filter(|_| counted).copied()
+    }
+
+    /// Lowers the learning rate where the schedule follows a metric that no longer improves.
+    fn follow_plateau(&mut self, test: &Evaluation) {
+        let Some(mut plateau) = self.progress.plateau.take() else {
+            return;
+        };
+        let schedule = self.trainer.recipe().schedule.clone();
+        if let Some((name, value)) = schedule
+            .plateau_metric()
+            .and_then(|name| Some((name, test.value(name)?)))
+        {
+            let metrics = self.trainer.task().metrics();
+            let found = metrics.iter().find(|metric| metric.name == name);
+            let higher = found.is_some_and(|m| m.better == crate::tasks::Better::Higher);
+            plateau.observe(&schedule, value, higher);
+            self.trainer.set_lr_factor(plateau.factor());
+        }
+        self.progress.plateau = Some(plateau);
+    }
+
+    fn train_steps(
+        &mut self,
+        observer: &mut dyn Observer,
+        start: Instant,
+    ) -> Result<Option<Totals>> {
+        let (samples, batch) = (self.epoch_samples, self.trainer.recipe().batch);
+        let each = self.trainer.samples_of_step();
+        let seed = self.trainer.recipe().seed;
+        let pass = match self.length.shuffle {
+            true => Pass::of_epoch(&self.train.set, seed, self.progress.epoch),
+            false => Pass::in_order(self.train.set.len()),
+        };
+        // A run whose steps ended within an epoch goes on there.
+        let full = self.steps_of_epoch();
+        let done_before = self.trainer.steps_done();
+        let first = done_before % full;
+        let steps = full.min(
+            self.length
+                .steps
+                .map_or(full, |most| first + most.saturating_sub(done_before)),
+        );
+        let skipped = first as usize * each;
+        self.trainer.reset_counters()?;
+        let stream = self
+            .train
+            .begin(self.trainer.device_mut(), pass, skipped)?;
+        let most = match self.train.streamed {
+            true => 1,
+            false => self.trainer.device().max_steps(),
+        };
+        let mut pace = Pace::new(most);
+        let mut asked: VecDeque<u64> = VecDeque::new();
+        let mut done = first;
+        let mut latest = Totals::default();
+        while done < steps && !observer.stops() {
+            let count = pace.steps().min(steps - done);
+            let train = &self.train;
+            let place = |i: u64, k: usize| {
+                let at = (done + i) as usize * each + k * batch;
+                Place {
+                    cursor: train.cursor(at),
+                    valid: batch.min(samples.saturating_sub(at)),
+                }
+            };
+            self.trainer.advance(count, &place, &mut |device| {
+                stream
+                    .as_ref()
+                    .map_or(Ok(()), |stream| train.feed(device, stream))
+            })?;
+            done += count;
+            let seen = samples.min(done as usize * each) - skipped;
+            self.read_back(seen as u64, &mut asked, &mut latest)?;
+            let finished = latest.samples.div_ceil(each as u64);
+            pace.finished(finished);
+            if latest.samples > 0 {
+                self.check_loss(&latest)?;
+                observer.step(&self.step_report(&latest, first..first + finished, steps, start));
+            }
+        }
+        if let Some(watch) = self.trainer.watch() {
+            while self.trainer.device_mut().take(watch, true)?.is_some() {}
+        }
+        if done < steps {
+            return Ok(None);
+        }
+        let seen = samples.min(steps as usize * each) - skipped;
+        let latest = Totals::of(&self.trainer.counters(seen as u64)?);
+        self.check_loss(&latest)?;
+        observer.step(&self.step_report(&latest, first..steps, steps, start));
+        Ok(Some(latest))
+    }
+
+    /// Asks for the counts after the first `seen` samples of the epoch, and takes what came back meanwhile.
+    fn read_back(
+        &mut self,
+        seen: u64,
+        asked: &mut VecDeque<u64>,
+        latest: &mut Totals,
+    ) -> Result<()> {
+        let Some(watch) = self.trainer.watch() else {
+            return Ok(());
+        };
+        let places = ["loss", "score", "weight"].map(|name| self.trainer.watched(name));
+        let device = self.trainer.device_mut();
+        if !device.watch_has_room(watch) {
+            let values = device.take(watch, true)?;
+            *latest = Totals::watched(values, places, asked.pop_front());
+        }
+        device.request(watch)?;
+        asked.push_back(seen);
+        while let Some(values) = device.take(watch, false)? {
+            *latest = Totals::watched(Some(values), places, asked.pop_front());
+        }
+        Ok(())
+    }
+
+    /// Steps of a whole epoch.
+    pub(super) fn steps_of_epoch(&self) -> u64 {
+        self.epoch_samples.div_ceil(self.trainer.samples_of_step()) as u64
+    }
+
+    /// Steps that the whole run will have.
+    pub(super) fn planned_steps(&self) -> u64 {
+        let all = u64::from(self.length.epochs) * self.steps_of_epoch();
+        self.length.steps.unwrap_or(all)
+    }
+
+    /// Epochs that the whole run will have, the last perhaps cut short.
+    fn planned_epochs(&self) -> u32 {
+        let epochs = self.planned_steps().div_ceil(self.steps_of_epoch().max(1));
+        u32::try_from(epochs).unwrap_or(u32::MAX)
+    }
+
+    fn check_loss(&self, totals: &Totals) -> Result<()> {
+        if totals.loss.is_finite() {
+            return Ok(());
+        }
+        Err(self.diverged("loss", self.progress.epoch + 1))
+    }
+
+    fn diverged(&self, what: &str, epoch: u32) -> Error {
+        Error::Training(format!(
+            "the {what} is no longer a number in epoch {epoch}, at or before step {}; lower the learning rate (it is {:?}) or clip the gradients (clip_norm)",
+            self.trainer.steps_done(),
+            self.trainer.recipe().optimizer.optimizer().lr()
+        ))
+    }
+
+    /// After the steps `done` of an epoch that will have gone to `steps`.
+    fn step_report(
+        &self,
+        totals: &Totals,
+        done: Range<u64>,
+        steps: u64,
+        start: Instant,
+    ) -> StepReport {
+        let elapsed = start.elapsed().as_secs_f64();
+        let count = totals.samples.max(1) as f64;
+        let each = elapsed / (done.end - done.start).max(1) as f64;
+        let finished = u64::from(self.progress.epoch) * self.steps_of_epoch() + done.end;
+        let left = self.planned_steps().saturating_sub(finished);
+        StepReport {
+            epoch: self.progress.epoch + 1,
+            epochs: self.planned_epochs(),
+            step: done.end,
+            steps,
+            loss: totals.mean_loss(),
+            score: totals.score(self.score_metric()),
+            samples_per_second: count / elapsed,
+            time_left: Duration::from_secs_f64((each * left as f64).min(1e9)),
+        }
+    }
+}
+
+/// Sums since the epoch began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    loss: f64,
+    score: f64,
+    samples: u64,
+    /// What the loss is divided by: the samples, or the sum of their weights.
+    weight: f64,
+}
+
+impl Totals {
+    fn mean_loss(&self) -> f64 {
+        match self.weight > 0.0 {
+            true => self.loss / self.weight,
+            false => self.loss,
+        }
+    }
+
+    /// The mean of the score, if it is counted.
+    fn score(&self, metric: Option<Metric>) -> Option<Figure> {
+        let value = self.score / self.samples.max(1) as f64;
+        metric.map(|metric| Figure { metric, value })
+    }
+
+    fn of(counters: &Counters) -> Totals {
+        Totals {
+            loss: counters.sum("loss").unwrap_or(0.0),
+            score: counters.sum("score").unwrap_or(0.0),
+            samples: counters.samples,
+            weight: counters.sum("weight").unwrap_or(counters.samples as f64),
+        }
+    }
+
+    /// Of the values of a watch at the places of loss, score and weight, over so many samples.
+    fn watched(
+        values: Option<&[f32]>,
+        places: [Option<usize>; 3],
+        samples: Option<u64>,
+    ) -> Totals {
+        let (Some(values), Some(samples)) = (values, samples) else {
+            return Totals::default();
+        };
+        let at = |place: Option<usize>| place.and_then(|at| values.get(at)).map(|&x| f64::from(x));
+        let [loss, score, weight] = places.map(at);
+        Totals {
+            loss: loss.unwrap_or(0.0),
+            score: score.unwrap_or(0.0),
+            samples,
+            weight: weight.unwrap_or(samples as f64),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A pass over a set: what a task counts, and outputs of its samples.
+
+use super::graphs::{BatchSource, evaluation_graph, prediction_graph, updated};
+use super::loaded::Loaded;
+use super::scalars::{ScalarRows, StepInputs};
+use crate::cpu::Tensor;
+use crate::data::{Normalization, Pass, Samples, SetLayout};
+use crate::device::{Device, ProgramId};
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::tasks::{Counters, Models, StepGraphCounters, Task};
+use crate::tensor::TensorType;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Outputs of some samples: name, shape of one sample, and the values of all.
+pub type Collected = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+/// Which outputs a pass keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// Those of the first samples, so many.
+    First(usize),
+    /// All.
+    All,
+}
+
+/// A set with the graph that evaluates it, or predicts from it, on a device.
+pub struct Evaluator {
+    task: Arc<dyn Task>,
+    program: ProgramId,
+    rows: ScalarRows,
+    data: Loaded,
+    counters: Vec<(String, TensorType)>,
+    outputs: Vec<String>,
+}
+
+impl Evaluator {
+    /// Prepares the evaluation of `samples`. The models' variables must be on the device.
+    ///
+    /// # Errors
+    /// If models and data don't fit together, or the whole does not fit the device.
+    pub fn evaluation(
+        device: &mut dyn Device,
+        task: Arc<dyn Task>,
+        models: &Models,
+        samples: Samples,
+        normal: Normalization<'_>,
+        sizes: Sizes,
+    ) -> Result<Evaluator> {
+        Self::new(device, task, models, samples, normal, sizes, evaluation_graph)
+    }
+
+    /// Prepares predictions from `samples`, of which inputs alone are known.
+    ///
+    /// # Errors
+    /// If models and data don't fit together, or the whole does not fit the device.
+    pub fn prediction(
+        device: &mut dyn Device,
+        task: Arc<dyn Task>,
+        models: &Models,
+        samples: Samples,
+        normal: Normalization<'_>,
+        sizes: Sizes,
+    ) -> Result<Evaluator> {
+        Self::new(device, task, models, samples, normal, sizes, prediction_graph)
+    }
+
+    fn new(
+        device: &mut dyn Device,
+        task: Arc<dyn Task>,
+        models: &Models,
+        samples: Samples,
+        normal: Normalization<'_>,
+        sizes: Sizes,
+        graph: fn(&dyn Task, &Models, &BatchSource) -> Result<Graph>,
+    ) -> Result<Evaluator> {
+        let batch = sizes.batch.min(samples.len());
+        let streamed = sizes.streamed(&samples, device);
+        let layout = SetLayout::of("test", &samples, normal, batch, streamed);
+        let graph = graph(&*task, models, &BatchSource::Set(layout.clone()))?;
+        device.check(&graph)?;
+        let counters = updated(&graph, StepGraphCounters::is_one);
+        for (name, ty) in &counters {
+            device.set(name, &Tensor::zeros(ty))?;
+        }
+        for (name, value) in task.variables()? {
+            device.set(&name, &value)?;
+        }
+        let data = Loaded::new(device, layout, streamed, samples)?;
+        let outputs = graph.outputs.iter().map(|o| o.name.clone()).collect();
+        let program = device.prepare(graph)?;
+        let rows = ScalarRows::new(device.scalar_names(program), &[], &*task, 0)?;
+        Ok(Evaluator {
+            task,
+            program,
+            rows,
+            data,
+            counters,
+            outputs,
+        })
+    }
+
+    /// The samples; without pixels if these are on the device.
+    pub fn samples(&self) -> &Arc<Samples> {
+        &self.data.set
+    }
+
+    /// The task.
+    pub fn task(&self) -> &Arc<dyn Task> {
+        &self.task
+    }
+
+    /// Bytes that a step takes beside variables.
+    pub fn workspace_bytes(&self, device: &dyn Device) -> u64 {
+        device.workspace_bytes(self.program)
+    }
+
+    /// Passes over the set, keeping the outputs that are asked for.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn run(
+        &mut self,
+        device: &mut dyn Device,
+        keep: Outputs,
+    ) -> Result<(Counters, Collected)> {
+        let (samples, batch) = (self.data.set.len(), self.data.layout.batch);
+        for (name, ty) in &self.counters {
+            device.set(name, &Tensor::zeros(ty))?;
+        }
+        let mut collected: Collected = Vec::new();
+        let stream = self.data.begin(device, Pass::in_order(samples), 0)?;
+        for at in (0..samples).step_by(batch) {
+            let valid = batch.min(samples - at);
+            self.rows.clear();
+            let inputs = StepInputs {
+                cursor: self.data.cursor(at),
+                valid,
+                total: valid,
+                step: 0,
+            };
+            self.rows.push(inputs, &[], &*self.task);
+            if let Some(stream) = &stream {
+                self.data.feed(device, stream)?;
+            }
+            device.run(self.program, 1, self.rows.values())?;
+            let wanted = match keep {
+                Outputs::All => valid,
+                Outputs::First(count) => count.saturating_sub(at).min(valid),
+            };
+            if wanted > 0 {
+                self.collect(device, &mut collected, wanted)?;
+            }
+        }
+        let read = |(name, _): &(String, TensorType)| {
+            let short = StepGraphCounters::short(name).to_string();
+            Ok((short, device.get(name)?))
+        };
+        let values = self.counters.iter().map(read);
+        let values = values.collect::<Result<BTreeMap<String, Tensor<f32>>>>()?;
+        Ok((Counters::new(samples as u64, values), collected))
+    }
+
+    /// Adds the outputs of the first `count` samples of the last batch.
+    fn collect(
+        &self,
+        device: &dyn Device,
+        collected: &mut Collected,
+        count: usize,
+    ) -> Result<()> {
+        for (place, name) in self.outputs.iter().enumerate() {
+            let value = device.output(self.program, name)?;
+            let shape = value.dims().get(1..).unwrap_or_default().to_vec();
+            if collected.len() == place {
+                collected.push((name.clone(), shape.clone(), Vec::new()));
+            }
+            let each = shape.iter().product::<usize>();
+            collected[place]
+                .2
+                .extend_from_slice(&value.reals()[..count * each]);
+        }
+        Ok(())
+    }
+}
+
+/// How a set is cut into batches.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Samples of a batch at most.
+    pub batch: usize,
+    /// Whether batches are sent one by one; only if the set does not fit the device, if absent.
+    pub stream: Option<bool>,
+}
+
+impl Sizes {
+    /// Whether `samples` are streamed to `device`.
+    pub fn streamed(&self, samples: &Samples, device: &dyn Device) -> bool {
+        let fits = || SetLayout::fits(samples, device.max_tensor_bytes());
+        self.stream.unwrap_or_else(|| !fits())
+    }
+}

@@ -1,0 +1,468 @@
+//! Training steps: a task's phases made ready on a device.
+
+use super::evaluator::Sizes;
+use super::graphs::{BatchSource, PhaseGraphs, is_accumulated, training_graphs, updated};
+use super::scalars::{ScalarRows, StepInputs};
+use crate::cpu::Tensor;
+use crate::device::{Device, ProgramId, WatchId};
+use crate::error::{Error, Result};
+use crate::optim::{GroupSettings, OptimizerConfig, OptimizerInstance, Schedule};
+use crate::tasks::{Counters, Models, StepGraphCounters, Task};
+use crate::tensor::TensorType;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How steps are taken.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Samples of a batch.
+    pub batch: usize,
+    /// Batches whose gradients make one step.
+    pub accumulate: usize,
+    /// Largest global norm of the gradients.
+    pub clip_norm: Option<f64>,
+    /// The optimizer.
+    pub optimizer: OptimizerConfig,
+    /// Optimizers of phases that have one of their own, by name.
+    pub optimizers: BTreeMap<String, OptimizerConfig>,
+    /// Groups of parameters with rates of their own, or frozen.
+    pub groups: Vec<GroupSettings>,
+    /// Course of the learning rate.
+    pub schedule: Schedule,
+    /// Steps that the run will have: what schedules are spread over.
+    pub steps: u64,
+}
+
+impl Default for Recipe {
+    /// One batch of 32 a step by Adam at a constant rate.
+    fn default() -> Self {
+        Recipe {
+            seed: 1,
+            batch: 32,
+            accumulate: 1,
+            clip_norm: None,
+            optimizer: OptimizerConfig::default(),
+            optimizers: BTreeMap::new(),
+            groups: Vec::new(),
+            schedule: Schedule::default(),
+            steps: 1,
+        }
+    }
+}
+
+impl Recipe {
+    fn config(&self, phase: &str) -> &OptimizerConfig {
+        self.optimizers.get(phase).unwrap_or(&self.optimizer)
+    }
+
+    /// The optimizer of a phase that trains `parameters`.
+    ///
+    /// # Errors
+    /// If a group matches none of them.
+    pub(super) fn instance(
+        &self,
+        phase: &str,
+        parameters: &[(String, TensorType)],
+    ) -> Result<OptimizerInstance> {
+        let prefix = match phase {
+            "" => "optimizer".to_string(),
+            _ => format!("{phase}.optimizer"),
+        };
+        OptimizerInstance::new(&prefix, self.config(phase), &self.groups, parameters)
+    }
+}
+
+/// Where a batch of a step lies: in the order of the pass, and how many of its samples count.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    pub cursor: usize,
+    pub valid: usize,
+}
+
+struct Phase {
+    gradients: ProgramId,
+    rows: ScalarRows,
+    update: Option<(ProgramId, ScalarRows)>,
+    optimizer: OptimizerInstance,
+    lr: f64,
+    every: u64,
+    numbers: Vec<f32>,
+}
+
+/// Training steps of a task on a device.
+pub struct Trainer<'e> {
+    device: Box<dyn Device + 'e>,
+    task: Arc<dyn Task>,
+    models: Models,
+    recipe: Recipe,
+    source: BatchSource,
+    phases: Vec<Phase>,
+    /// Variables that a checkpoint holds.
+    state: Vec<String>,
+    counters: Vec<(String, TensorType)>,
+    watch: Option<WatchId>,
+    step: u64,
+    lr_factor: f64,
+}
+
+impl<'e> Trainer<'e> {
+    /// Puts weights and optimizer state on `device` and prepares the steps. `values` are those of [`Models::state`], in its
+    /// order. The variables of a set that lies on the device must be there, those of fed batches need not.
+    ///
+    /// # Errors
+    /// If models, data and recipe don't fit together, or the whole does not fit the device.
+    pub fn new(
+        mut device: Box<dyn Device + 'e>,
+        task: Arc<dyn Task>,
+        models: Models,
+        recipe: Recipe,
+        source: BatchSource,
+        values: Vec<Tensor<f32>>,
+    ) -> Result<Trainer<'e>> {
+        let graphs = training_graphs(&*task, &models, &recipe, &source)?;
+        let mut state = Vec::new();
+        for (part, value) in models.state().zip(values) {
+            device.set(&part.name, &value)?;
+            state.push(part.name.clone());
+        }
+        for (name, value) in task.variables()? {
+            device.set(&name, &value)?;
+        }
+        let mut counters: Vec<(String, TensorType)> = Vec::new();
+        for phase in &graphs {
+            for (name, ty) in phase.optimizer.state() {
+                device.set(&name, &Tensor::zeros(&ty))?;
+                state.push(name);
+            }
+            for (name, ty) in updated(&phase.gradients, is_accumulated) {
+                device.set(&name, &Tensor::zeros(&ty))?;
+            }
+            for (name, ty) in updated(&phase.gradients, StepGraphCounters::is_one) {
+                device.set(&name, &Tensor::zeros(&ty))?;
+                if !counters.iter().any(|(known, _)| *known == name) {
+                    counters.push((name, ty));
+                }
+            }
+        }
+        let every: Vec<u64> = task.phases().iter().map(|phase| phase.every).collect();
+        let names: Vec<&str> = task.phases().iter().map(|phase| phase.name).collect();
+        let mut phases = Vec::with_capacity(graphs.len());
+        for ((graphs, every), name) in graphs.into_iter().zip(every).zip(names) {
+            let PhaseGraphs {
+                gradients,
+                update,
+                optimizer,
+            } = graphs;
+            let own = optimizer.scalar_names().to_vec();
+            let mut prepare = |graph| -> Result<(ProgramId, ScalarRows)> {
+                let program = device.prepare(graph)?;
+                let names = device.scalar_names(program);
+                Ok((program, ScalarRows::new(names, &own, &*task, recipe.seed)?))
+            };
+            let (gradients, rows) = prepare(gradients)?;
+            let update = update.map(&mut prepare).transpose()?;
+            phases.push(Phase {
+                gradients,
+                rows,
+                update,
+                numbers: Vec::with_capacity(own.len()),
+                lr: recipe.config(name).optimizer().lr(),
+                optimizer,
+                every: every.max(1),
+            });
+        }
+        let scalars = counters.iter().filter(|(_, ty)| ty.shape.rank() == 0);
+        let watched: Vec<&str> = scalars.map(|(name, _)| name.as_str()).collect();
+        let watch = match watched.is_empty() {
+            true => None,
+            false => Some(device.watch(&watched)?),
+        };
+        Ok(Trainer {
+            device,
+            task,
+            models,
+            recipe,
+            source,
+            phases,
+            state,
+            counters,
+            watch,
+            step: 0,
+            lr_factor: 1.0,
+        })
+    }
+
+    /// The device, with all variables of the training.
+    pub fn device(&self) -> &(dyn Device + 'e) {
+        &*self.device
+    }
+
+    /// The same, to set variables or evaluate on it.
+    pub fn device_mut(&mut self) -> &mut (dyn Device + 'e) {
+        &mut *self.device
+    }
+
+    /// The models.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// The task.
+    pub fn task(&self) -> &Arc<dyn Task> {
+        &self.task
+    }
+
+    /// How steps are taken.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Steps done so far.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// Goes on as after `steps` steps.
+    pub(crate) fn set_steps_done(&mut self, steps: u64) {
+        self.step = steps;
+    }
+
+    /// Spreads schedules over so many steps.
+    pub fn set_planned_steps(&mut self, steps: u64) {
+        self.recipe.steps = steps;
+    }
+
+    /// Multiplies the learning rate that the schedule gives.
+    pub fn set_lr_factor(&mut self, factor: f64) {
+        self.lr_factor = factor;
+    }
+
+    /// The learning rate of the next step: that of the first phase.
+    pub fn lr(&self) -> f64 {
+        let lr = self.phases.first().map_or(0.0, |phase| phase.lr);
+        self.lr_factor * self.recipe.schedule.lr(lr, self.step + 1, self.recipe.steps)
+    }
+
+    /// Takes one step over batches that are fed: `fields` are those of one batch by name, with the batch as the first axis, of
+    /// whose samples the first `valid` count.
+    ///
+    /// # Errors
+    /// If a field is missing or of another type, the trainer was made for data on the device, or the device failed.
+    pub fn step(&mut self, fields: &[(&str, &Tensor<f32>)], valid: usize) -> Result<()> {
+        let BatchSource::Fed { size, fields: known } = &self.source else {
+            return Err(Error::Training(
+                "this trainer takes its batches from data on the device; make one with fed batches to feed it"
+                    .to_string(),
+            ));
+        };
+        if valid == 0 || valid > *size {
+            return Err(Error::Training(format!(
+                "a step was given {valid} samples that count; give it 1 to {size}"
+            )));
+        }
+        if let Some((missing, ty)) = known
+            .iter()
+            .find(|(name, _)| !fields.iter().any(|(given, _)| given == name))
+        {
+            return Err(Error::Training(format!(
+                "a step needs the field {missing}, a {ty}, which was not fed"
+            )));
+        }
+        for phase in &self.phases {
+            for (name, value) in fields {
+                self.device.feed(phase.gradients, name, value)?;
+            }
+        }
+        self.advance(1, &|_, _| Place { cursor: 0, valid }, &mut |_| Ok(()))
+    }
+
+    /// Takes `count` steps: `place` says where the batch number k of the i-th of them lies, and `before` is called before each
+    /// batch. On an adapter, submits and does not wait.
+    ///
+    /// # Errors
+    /// If the device or `before` failed.
+    pub(crate) fn advance(
+        &mut self,
+        count: u64,
+        place: &dyn Fn(u64, usize) -> Place,
+        before: &mut dyn FnMut(&mut dyn Device) -> Result<()>,
+    ) -> Result<()> {
+        if let ([only], 1) = (&mut self.phases[..], self.recipe.accumulate) {
+            only.rows.clear();
+            for i in 0..count {
+                let step = self.step + i;
+                let (recipe, factor) = (&self.recipe, self.lr_factor);
+                numbers(only, recipe, factor, step);
+                only.rows.push(inputs(place(i, 0), step), &only.numbers, &*self.task);
+            }
+            before(&mut *self.device)?;
+            self.device
+                .run(only.gradients, count as usize, only.rows.values())?;
+            self.step += count;
+            return Ok(());
+        }
+        for i in 0..count {
+            self.step_by_phases(&|batch| place(i, batch), before)?;
+            self.step += 1;
+        }
+        Ok(())
+    }
+
+    fn step_by_phases(
+        &mut self,
+        place: &dyn Fn(usize) -> Place,
+        before: &mut dyn FnMut(&mut dyn Device) -> Result<()>,
+    ) -> Result<()> {
+        let (step, batches) = (self.step, self.recipe.accumulate);
+        let total: usize = (0..batches).map(|batch| place(batch).valid).sum();
+        for (index, phase) in self.phases.iter_mut().enumerate() {
+            if !step.is_multiple_of(phase.every) {
+                continue;
+            }
+            numbers(phase, &self.recipe, self.lr_factor, step);
+            for batch in 0..batches {
+                let place = place(batch);
+                if place.valid == 0 {
+                    break;
+                }
+                if index == 0 || batches > 1 {
+                    before(&mut *self.device)?;
+                }
+                let mut inputs = inputs(place, step * batches as u64 + batch as u64);
+                inputs.total = total;
+                phase.rows.clear();
+                phase.rows.push(inputs, &phase.numbers, &*self.task);
+                self.device.run(phase.gradients, 1, phase.rows.values())?;
+            }
+            if let Some((program, rows)) = &mut phase.update {
+                rows.clear();
+                rows.push(inputs(Place::default(), step), &phase.numbers, &*self.task);
+                self.device.run(*program, 1, rows.values())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes every count zero: a new epoch begins.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn reset_counters(&mut self) -> Result<()> {
+        for (name, ty) in &self.counters {
+            self.device.set(name, &Tensor::zeros(ty))?;
+        }
+        Ok(())
+    }
+
+    /// What the steps since [`Trainer::reset_counters`] counted over `samples` samples. Waits for the device.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn counters(&self, samples: u64) -> Result<Counters> {
+        let read = |(name, _): &(String, TensorType)| {
+            let short = StepGraphCounters::short(name).to_string();
+            Ok((short, self.device.get(name)?))
+        };
+        let values = self.counters.iter().map(read);
+        Ok(Counters::new(
+            samples,
+            values.collect::<Result<BTreeMap<_, _>>>()?,
+        ))
+    }
+
+    /// The ring that reads the counts while the device works on.
+    pub(crate) fn watch(&self) -> Option<WatchId> {
+        self.watch
+    }
+
+    /// Place of the count `name` among the values of [`Trainer::watch`].
+    pub(crate) fn watched(&self, name: &str) -> Option<usize> {
+        let scalars = self.counters.iter().filter(|(_, ty)| ty.shape.rank() == 0);
+        let mut names = scalars.map(|(full, _)| StepGraphCounters::short(full));
+        names.position(|known| known == name)
+    }
+
+    /// Names of the variables that a checkpoint holds: weights, buffers, optimizer state.
+    pub fn state(&self) -> &[String] {
+        &self.state
+    }
+
+    /// Adds a variable to those of a checkpoint.
+    pub(crate) fn keep(&mut self, name: &str, value: &Tensor<f32>) -> Result<()> {
+        self.device.set(name, value)?;
+        self.state.push(name.to_string());
+        Ok(())
+    }
+
+    /// Bytes that the steps take beside variables.
+    pub(crate) fn workspace_bytes(&self) -> u64 {
+        let programs = self.phases.iter().flat_map(|phase| {
+            let update = phase.update.as_ref().map(|(program, _)| *program);
+            [phase.gradients].into_iter().chain(update)
+        });
+        programs
+            .map(|program| self.device.workspace_bytes(program))
+            .sum()
+    }
+
+    /// Samples of a step at most.
+    pub fn samples_of_step(&self) -> usize {
+        self.source.size() * self.recipe.accumulate
+    }
+}
+
+/// Computes the optimizer's scalars of step number `step`, from 0.
+fn numbers(phase: &mut Phase, recipe: &Recipe, factor: f64, step: u64) {
+    let lr = factor * recipe.schedule.lr(phase.lr, step + 1, recipe.steps);
+    phase.numbers.clear();
+    phase.optimizer.scalars(step + 1, lr, &mut phase.numbers);
+}
+
+fn inputs(place: Place, step: u64) -> StepInputs {
+    StepInputs {
+        cursor: place.cursor,
+        valid: place.valid,
+        total: place.valid,
+        step,
+    }
+}
+
+/// Adds to a memory error the batch that would fit.
+pub(crate) fn suggest_batch(
+    error: Error,
+    device: &dyn Device,
+    task: &dyn Task,
+    models: &Models,
+    recipe: &Recipe,
+    layout: impl Fn(Sizes) -> BatchSource,
+) -> Error {
+    let Error::Memory(message) = &error else {
+        return error;
+    };
+    let halves = std::iter::successors(Some(recipe.batch / 2), |batch| Some(batch / 2));
+    let fits = |&batch: &usize| {
+        let source = layout(Sizes {
+            batch,
+            stream: None,
+        });
+        let recipe = Recipe {
+            batch,
+            ..recipe.clone()
+        };
+        let graphs = training_graphs(task, models, &recipe, &source);
+        let mut graphs = graphs.into_iter().flatten();
+        graphs.all(|phase| device.check(&phase.gradients).is_ok())
+            && training_graphs(task, models, &recipe, &source).is_ok()
+    };
+    match halves.take_while(|&batch| batch > 0).find(fits) {
+        Some(batch) => {
+            let times = (recipe.batch * recipe.accumulate).div_ceil(batch);
+            Error::Memory(format!(
+                "{message}; --batch {batch} fits, and with accumulate = {times} it makes the same steps"
+            ))
+        }
+        None => error,
+    }
+}
