@@ -6,6 +6,7 @@ pub mod check;
 pub mod cpu;
 pub mod data;
 mod error;
+pub mod files;
 pub mod generate;
 pub mod gpu;
 pub mod graph;

@@ -15,7 +15,7 @@ use wgrad::bench::{
 };
 use wgrad::gpu::Gpu;
 use wgrad::settings::Device;
-use wgrad::train::weights::write_whole;
+use wgrad::files::write_whole;
 
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -8,11 +8,11 @@ use crate::cpu::Tensor;
 use crate::data::{Decoder, Tokenizer};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph};
-use crate::nn::{Mode, Network};
+use crate::nn::{Mode, Network, weights};
 use crate::random::{Purpose, Stream};
 use crate::settings::Settings;
 use crate::tensor::TensorType;
-use crate::train::{Engine, Memory, Runner, weights};
+use crate::train::{Engine, Memory, Runner};
 
 /// Variables of a step: the tokens so far, filled up with padding, and the place of the last.
 const TOKENS: &str = "generate.tokens";
@@ -77,7 +77,7 @@ impl<'e> Generator<'e> {
         engine.check(&graph)?;
         let mut memory = engine.memory();
         let values = match &settings.init {
-            Some(path) => weights::load(path, network.state())?,
+            Some(path) => weights::load(path, network)?,
             None => network.initial_state(settings.seed),
         };
         for (part, value) in network.state().zip(values) {

@@ -1,6 +1,7 @@
 //! Training and evaluation: graphs over data on the device, the loop, and the folder that a run leaves.
 
 mod augment;
+mod checkpoint;
 mod engine;
 mod fit;
 mod graphs;
@@ -15,10 +16,10 @@ mod run_folder;
 mod scalars;
 mod session;
 mod source;
-pub mod weights;
 mod window_norm;
 
 pub use augment::AugmentSettings;
+pub use checkpoint::Checkpoint;
 pub use engine::{Engine, open_engine};
 pub(crate) use engine::{Memory, Runner};
 pub use fit::{check_fit, remarks, samples_of_epoch};

@@ -1,11 +1,12 @@
 //! The folder that a run leaves: `run.toml`, `model.safetensors`, `checkpoints/`, `metrics.jsonl`, `report.html`,
 //! `variants.toml`, and `tokenizer.json` where it learned from texts.
 
+use super::checkpoint::Checkpoint;
 use super::metrics::Details;
 use super::report;
-use super::weights::{Checkpoint, write_whole};
 use crate::data::Tokenizer;
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::settings::Settings;
 use crate::tune::Tuning;
 use std::fs;

@@ -3,6 +3,7 @@
 mod evaluate;
 
 use super::augment::Mix;
+use super::checkpoint::Checkpoint;
 use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, samples_of_epoch, suggest_batch};
 use super::graphs::{DataShape, Target, details, evaluation_graph, metrics, training_graph};
@@ -12,13 +13,12 @@ use super::reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epo
 use super::run_folder::RunFolder;
 use super::scalars::{Rows, StepInputs};
 use super::source::Pass;
-use super::weights::{self, Checkpoint};
 use crate::cpu::Tensor;
 use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
 use crate::graph::Graph;
-use crate::nn::Network;
+use crate::nn::{Network, weights};
 use crate::settings::Settings;
 use crate::tensor::TensorType;
 use std::collections::VecDeque;
@@ -134,7 +134,7 @@ impl<'e> Session<'e> {
         engine.check(&graph)?;
         let mut memory = engine.memory();
         let values = match &settings.init {
-            Some(path) => weights::load(path, network.state())?,
+            Some(path) => weights::load(path, &network)?,
             None => network.initial_state(settings.seed),
         };
         let mut state = Vec::new();

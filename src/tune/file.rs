@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::plan::Choices;
 use crate::settings;
-use crate::train::weights::write_whole;
+use crate::files::write_whole;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
