@@ -6,10 +6,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::nn::{ModelSpec, Network, PRESETS};
+use wgrad::nn::{ModelSpec, Network, PRESETS, weights};
 use wgrad::plan::{Plan, Target};
 use wgrad::settings::Settings;
-use wgrad::train::{DataShape, evaluation_graph, training_graph, weights};
+use wgrad::train::{DataShape, evaluation_graph, training_graph};
 use wgrad::{Error, Result};
 
 #[derive(clap::Args)]

@@ -9,11 +9,10 @@ use crate::data::{Decoder, Tokenizer};
 use crate::device::{Device, Engine, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph};
-use crate::nn::{Mode, Network};
+use crate::nn::{Mode, Network, weights};
 use crate::random::{Purpose, Stream};
 use crate::settings::Settings;
 use crate::tensor::TensorType;
-use crate::train::weights;
 
 /// Variables of a step: the tokens so far, filled up with padding, and the place of the last.
 const TOKENS: &str = "generate.tokens";
@@ -77,7 +76,7 @@ impl<'e> Generator<'e> {
         let mut device = engine.device();
         device.check(&graph)?;
         let values = match &settings.init {
-            Some(path) => weights::load(path, network.state())?,
+            Some(path) => weights::load(path, network)?,
             None => network.initial_state(settings.seed),
         };
         for (part, value) in network.state().zip(values) {

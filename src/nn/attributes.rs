@@ -14,6 +14,8 @@ pub enum Activation {
     None,
     /// `max(x, 0)`.
     Relu,
+    /// `min(max(x, 0), 6)`. PyTorch `ReLU6`; the gradient is 0 at 0 and at 6.
+    Relu6,
     /// `x` above 0, 0.01 x below.
     LeakyRelu,
     /// `x Phi(x)`, by the error function.
@@ -37,6 +39,7 @@ impl Activation {
         match self {
             Activation::None => Ok(x),
             Activation::Relu => x.relu(),
+            Activation::Relu6 => x.clamp(0.0, 6.0),
             Activation::LeakyRelu => x.leaky_relu(0.01),
             Activation::Gelu => x.gelu(),
             Activation::GeluTanh => x.gelu_tanh(),
@@ -90,7 +93,7 @@ impl From<[usize; 2]> for Pair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "padding is \"valid\", \"same\", a whole number, or four as [[top, bottom], [left, right]]"
+    expecting = "padding is \"valid\", \"same\", \"same_upper\", a whole number, or four as [[top, bottom], [left, right]]"
 )]
 pub enum PaddingSpec {
     /// By name.
@@ -107,8 +110,11 @@ pub enum PaddingSpec {
 pub enum NamedPadding {
     /// None.
     Valid,
-    /// As much as keeps height and width at stride 1.
+    /// As much as keeps height and width at stride 1, whatever the stride is. An odd row or column is at the end.
     Same,
+    /// As much as makes height and width those of the input over the stride, rounded up, and no more: a stride of 2 often pads
+    /// one row less before the input than after it. TensorFlow's and Keras's `same`, ONNX's `SAME_UPPER`.
+    SameUpper,
 }
 
 impl Default for PaddingSpec {
@@ -118,13 +124,24 @@ impl Default for PaddingSpec {
 }
 
 impl PaddingSpec {
-    /// `[[top, bottom], [left, right]]` for a window.
-    pub fn sides(self, window: [usize; 2], dilation: [usize; 2]) -> [[usize; 2]; 2] {
+    /// `[[top, bottom], [left, right]]` for a window on an `input` of that height and width.
+    pub fn sides(
+        self,
+        input: [usize; 2],
+        window: [usize; 2],
+        stride: [usize; 2],
+        dilation: [usize; 2],
+    ) -> [[usize; 2]; 2] {
         match self {
             PaddingSpec::Named(NamedPadding::Valid) => [[0, 0], [0, 0]],
             PaddingSpec::Named(NamedPadding::Same) => {
                 crate::ops::conv2d::Conv2d::same(window, dilation)
             }
+            PaddingSpec::Named(NamedPadding::SameUpper) => [0, 1].map(|i| {
+                let last = (input[i].div_ceil(stride[i]) - 1) * stride[i];
+                let total = (last + dilation[i] * (window[i] - 1) + 1).saturating_sub(input[i]);
+                [total / 2, total - total / 2]
+            }),
             PaddingSpec::All(n) => [[n, n], [n, n]],
             PaddingSpec::Sides(sides) => sides,
         }
@@ -219,4 +236,35 @@ pub(super) fn yes() -> bool {
 /// For serde: whether a flag that is usually not set need not be written.
 pub(super) fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_upper_pads_as_tensorflow_does() {
+        let padding = PaddingSpec::Named(NamedPadding::SameUpper);
+        let along = |input: usize, window: usize, stride: usize, dilation: usize| {
+            padding.sides([input; 2], [window; 2], [stride; 2], [dilation; 2])[0]
+        };
+        // Those of EfficientNet: 3 and 5 taps, on even and odd sizes.
+        assert_eq!(along(224, 3, 2, 1), [0, 1]);
+        assert_eq!(along(56, 5, 2, 1), [1, 2]);
+        assert_eq!(along(7, 3, 2, 1), [1, 1]);
+        assert_eq!(along(7, 5, 1, 1), [2, 2]);
+        // The odd one comes last; a window below its stride needs none.
+        assert_eq!(along(8, 4, 1, 1), [1, 2]);
+        assert_eq!(along(8, 1, 2, 1), [0, 0]);
+        assert_eq!(along(9, 3, 1, 2), [2, 2]);
+    }
+
+    #[test]
+    fn same_pads_both_sides_alike_whatever_the_stride() {
+        let padding = PaddingSpec::Named(NamedPadding::Same);
+        assert_eq!(
+            padding.sides([224; 2], [3; 2], [2; 2], [1; 2]),
+            [[1, 1], [1, 1]]
+        );
+    }
 }

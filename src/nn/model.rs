@@ -4,6 +4,7 @@ use super::block::BlockSpec;
 use super::init::WeightInit;
 use super::input::InputSpec;
 use super::layer::Layer;
+use super::preprocess::Preprocess;
 use super::presets::PRESETS;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub struct ModelSpec {
     /// How the weights of convolutions and dense layers start, where they do not say so themselves.
     #[serde(default, skip_serializing_if = "is_default")]
     pub weight_init: WeightInit,
+    /// How it takes pictures, where that belongs to its weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<Preprocess>,
     /// Definitions of blocks, by name.
     #[serde(default, rename = "block", skip_serializing_if = "BTreeMap::is_empty")]
     pub blocks: BTreeMap<String, BlockSpec>,

@@ -72,7 +72,7 @@ impl Checkpoint {
     /// # Errors
     /// If the file can't be read or is no checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        let bytes = read_whole(path)?;
+        let bytes = read_whole(path, "a safetensors file")?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, &e))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, &e))?;
         let strange = || {

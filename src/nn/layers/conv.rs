@@ -93,18 +93,22 @@ impl LayerType for Conv2d {
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        let [_, _, channels] = image(inputs[0])?;
+        let [height, width, channels] = image(inputs[0])?;
         self.check(channels).map_err(Site::misfit)?;
-        let [kh, kw] = self.kernel.each();
+        let ([kh, kw], stride, dilation) =
+            (self.kernel.each(), self.stride.each(), self.dilation.each());
         let conv = conv2d::Conv2d {
-            stride: self.stride.each(),
-            padding: self.padding.sides([kh, kw], self.dilation.each()),
-            dilation: self.dilation.each(),
+            stride,
+            padding: self
+                .padding
+                .sides([height, width], [kh, kw], stride, dilation),
+            dilation,
             groups: self.groups,
         };
         let (taps, own) = (kh * kw, channels / self.groups);
+        // As PyTorch counts them, from the shape of the weight: its groups are not in the fan out.
         let fan_in = taps.saturating_mul(own);
-        let fan_out = taps.saturating_mul(self.filters / self.groups);
+        let fan_out = taps.saturating_mul(self.filters);
         let init = site.weight_init(self.weight_init);
         let weights = init.weights(fan_in, fan_out);
         let w = site.parameter(
@@ -169,7 +173,9 @@ impl LayerType for ConvTranspose2d {
             .and_then(|()| bounded(0, "output_padding", &self.output_padding.each()))
             .and_then(|()| self.padding.check())
             .map_err(Site::misfit)?;
-        let padding = self.padding.sides([kh, kw], [1, 1]);
+        // The input of the convolution is the result here: it is as large as its stride makes it.
+        let larger = [0, 1].map(|i| [height, width][i].saturating_mul(stride[i]));
+        let padding = self.padding.sides(larger, [kh, kw], stride, [1, 1]);
         let mut output = [0; 2];
         for (axis, (input, kernel)) in [(height, kh), (width, kw)].into_iter().enumerate() {
             let more = self.output_padding.each()[axis];

@@ -204,7 +204,7 @@ impl LayerType for Conv1d {
         };
         let own = channels / self.groups;
         let fan_in = self.kernel.saturating_mul(own);
-        let fan_out = self.kernel.saturating_mul(self.filters / self.groups);
+        let fan_out = self.kernel.saturating_mul(self.filters);
         let init = site.weight_init(self.weight_init);
         let dims = [self.filters, 1, self.kernel, own];
         let weights = init.weights(fan_in, fan_out);

@@ -78,11 +78,12 @@ impl LayerType for MaxPool2d {
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let [height, width, _] = image(inputs[0])?;
         let [kernel, stride] = window(self.size, self.stride, self.padding)?;
         inputs[0].max_pool2d(max_pool2d::MaxPool2d {
             kernel,
             stride,
-            padding: self.padding.sides(kernel, [1, 1]),
+            padding: self.padding.sides([height, width], kernel, stride, [1, 1]),
         })
     }
 }
@@ -93,11 +94,12 @@ impl LayerType for AvgPool2d {
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+        let [height, width, _] = image(inputs[0])?;
         let [kernel, stride] = window(self.size, self.stride, self.padding)?;
         inputs[0].avg_pool2d(avg_pool2d::AvgPool2d {
             kernel,
             stride,
-            padding: self.padding.sides(kernel, [1, 1]),
+            padding: self.padding.sides([height, width], kernel, stride, [1, 1]),
             count_include_pad: false,
         })
     }

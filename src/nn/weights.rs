@@ -1,0 +1,153 @@
+//! Weights in files: safetensors with PyTorch's names and layouts, which `torch.nn.Module.load_state_dict` takes as they are.
+//!
+//! Written as F32; F16, BF16 and F64 are read, too.
+
+mod init;
+mod read;
+
+pub use init::{Initialised, LeftOut, init};
+pub use read::Reason;
+pub(crate) use read::unusable;
+
+use super::build::Network;
+use super::parameter::Parameter;
+use crate::cpu::Tensor;
+use crate::error::{Error, Result};
+use crate::files::{read_whole, write_whole};
+use read::WeightFile;
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What the files of a model hold: names, shapes and layouts, without values.
+#[derive(Clone, Debug)]
+pub struct StateSpec<'m> {
+    /// Weights and buffers, in the order of their values.
+    pub parameters: Vec<&'m Parameter>,
+    /// Names under which files hold a weight a second time, with the weight that it is: those of tied layers.
+    pub aliases: &'m [(String, String)],
+    /// Names under which files hold the number of training steps.
+    pub counters: &'m [String],
+}
+
+impl<'m> From<&'m Network> for StateSpec<'m> {
+    fn from(network: &'m Network) -> Self {
+        StateSpec {
+            parameters: network.state().collect(),
+            aliases: &network.aliases,
+            counters: &network.counters,
+        }
+    }
+}
+
+impl StateSpec<'_> {
+    /// Every name that a file may hold `parameter` under: its own, then its aliases.
+    fn names<'s>(&'s self, parameter: &'s Parameter) -> impl Iterator<Item = &'s str> {
+        let aliases = self.aliases.iter();
+        let aliases = aliases.filter(|(_, weight)| *weight == parameter.name);
+        std::iter::once(parameter.name.as_str()).chain(aliases.map(|(alias, _)| alias.as_str()))
+    }
+}
+
+/// Writes the `values` of a model's state in PyTorch's layouts, and the number of `steps` that it was trained for where
+/// PyTorch counts them.
+///
+/// # Errors
+/// If the file can't be written.
+pub fn save<'m>(
+    path: &Path,
+    state: impl Into<StateSpec<'m>>,
+    values: &[Tensor<f32>],
+    steps: u64,
+) -> Result<()> {
+    let state = state.into();
+    let parts = state.parameters.iter().zip(values);
+    let mut tensors: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> = parts
+        .filter(|(p, _)| p.in_files())
+        .map(|(p, value)| {
+            let bytes = bytemuck::cast_slice(&p.to_file(value)).to_vec();
+            (
+                p.name.as_str(),
+                Dtype::F32,
+                p.file_shape().dims().to_vec(),
+                bytes,
+            )
+        })
+        .collect();
+    for (alias, weight) in state.aliases {
+        if let Some((_, dtype, shape, bytes)) = tensors.iter().find(|(name, ..)| name == weight) {
+            tensors.push((alias.as_str(), *dtype, shape.clone(), bytes.clone()));
+        }
+    }
+    tensors.extend(state.counters.iter().map(|name| {
+        let count = steps.to_le_bytes().to_vec();
+        (name.as_str(), Dtype::I64, Vec::new(), count)
+    }));
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        Ok((
+            *name,
+            TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| unusable(path, e))?,
+        ))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| unusable(path, e))?;
+    write_whole(path, &bytes)
+}
+
+/// Reads the values of a model's whole state by name. A tied weight may be in the file under any of its names; other tensors of
+/// the file are passed over.
+///
+/// # Errors
+/// If the file can't be read, or lacks a parameter, or holds one of another shape, or different values for the names of a tied
+/// weight, or values that are not finite.
+pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tensor<f32>>> {
+    let state = state.into();
+    let bytes = read_whole(path, "a safetensors file")?;
+    let file = WeightFile::open(path, &bytes)?;
+    for (alias, weight) in state.aliases {
+        if file.differ(alias, weight) {
+            return Err(Error::Config(format!(
+                "{} holds different values for {alias} and {weight}, which are one weight in this model; take the weights of the same model",
+                path.display()
+            )));
+        }
+    }
+    let parameters = state.parameters.iter();
+    parameters
+        .map(|p| {
+            if !p.in_files() {
+                return Ok(p.initial(0, 0));
+            }
+            let Some(name) = state.names(p).find(|name| file.holds(name)) else {
+                return Err(Error::Config(format!(
+                    "{} has no tensor {}, which the model needs; it holds {}",
+                    path.display(),
+                    p.name,
+                    some_of(file.names())
+                )));
+            };
+            file.read(name, p)?.map_err(|reason| {
+                Error::Config(format!(
+                    "{}: {name} does not fit: {reason}; take the weights of the same model",
+                    path.display()
+                ))
+            })
+        })
+        .collect()
+}
+
+/// The first few of the `names`.
+fn some_of<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<S> = names.into_iter().collect();
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match names.len() {
+        0 => "none".to_string(),
+        n if n > SHOWN => format!("{} and {} more", shown.join(", "), n - SHOWN),
+        _ => shown.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests;

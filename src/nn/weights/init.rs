@@ -1,0 +1,184 @@
+//! Starting from the weights of another model, as far as they fit.
+
+use super::read::{Reason, WeightFile};
+use super::{StateSpec, some_of};
+use crate::cpu::Tensor;
+use crate::error::{Error, Result};
+use crate::files::read_whole;
+use std::collections::HashSet;
+use std::fmt;
+use std::path::Path;
+
+/// What the names in a file may have before those of the model: DataParallel writes `module.`, Lightning `model.`, and
+/// detectors keep what was trained before under `backbone.`.
+const PREFIXES: [&str; 3] = ["module.", "model.", "backbone."];
+
+/// What a model starts from, of a file.
+#[derive(Clone, Debug)]
+pub struct Initialised {
+    /// Values in the order of [`StateSpec::parameters`]; nothing for those that start as without a file.
+    pub values: Vec<Option<Tensor<f32>>>,
+    /// Names of the parameters that have values.
+    pub matched: Vec<String>,
+    /// Parameters without, and why.
+    pub missing: Vec<LeftOut>,
+    /// Tensors of the file that were not used, under their names there, and why.
+    pub unused: Vec<LeftOut>,
+    /// What the names in the file have before those of the model, if they do.
+    pub prefix: Option<&'static str>,
+}
+
+/// What was not taken over, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Name of the parameter, or of the tensor in the file.
+    pub name: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.reason)
+    }
+}
+
+impl Initialised {
+    /// What there is to say to whoever asked for it: a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if let Some(prefix) = self.prefix {
+            remarks.push(format!(
+                "the names of the weights are taken without the \"{prefix}\" that they begin with in the file"
+            ));
+        }
+        if !self.missing.is_empty() {
+            remarks.push(format!(
+                "{} of {} tensors start as without a file: {}",
+                self.missing.len(),
+                self.matched.len() + self.missing.len(),
+                some_of(self.missing.iter().map(LeftOut::to_string))
+            ));
+        }
+        if !self.unused.is_empty() {
+            remarks.push(format!(
+                "{} tensors of the file are not used: {}",
+                self.unused.len(),
+                some_of(self.unused.iter().map(LeftOut::to_string))
+            ));
+        }
+        remarks
+    }
+}
+
+/// Reads from the file at `path` what fits a model's state by name and shape. Where no name fits as it stands, the file's are
+/// taken without `module.`, `model.` or `backbone.` before them. Counters of steps are passed over.
+///
+/// # Errors
+/// If the file can't be read, or nothing in it fits; if what fits holds values that are not finite. With `strict`, if anything is
+/// missing or unused.
+pub fn init<'m>(path: &Path, state: impl Into<StateSpec<'m>>, strict: bool) -> Result<Initialised> {
+    let state = state.into();
+    let bytes = read_whole(path, "a safetensors file")?;
+    let file = WeightFile::open(path, &bytes)?;
+    let prefix = prefix(&state, &file);
+    let in_file = |name: &str| format!("{}{name}", prefix.unwrap_or_default());
+
+    let (mut values, mut matched, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let mut known: HashSet<String> = state.counters.iter().map(|name| in_file(name)).collect();
+    let mut unused = Vec::new();
+    for parameter in &state.parameters {
+        if !parameter.in_files() {
+            values.push(None);
+            continue;
+        }
+        let names: Vec<String> = state.names(parameter).map(in_file).collect();
+        let found = names.iter().find(|name| file.holds(name));
+        let value = match found {
+            Some(name) => file.read(name, parameter)?,
+            None => Err(Reason::Absent),
+        };
+        for name in &names {
+            if let Some(found) = found.filter(|found| file.differ(name, found)) {
+                unused.push(LeftOut {
+                    name: name.clone(),
+                    reason: Reason::Tied(found.clone()),
+                });
+            }
+        }
+        known.extend(names);
+        let (value, name) = (value, parameter.name.clone());
+        match &value {
+            Ok(_) => matched.push(name),
+            Err(reason) => missing.push(LeftOut {
+                name,
+                reason: reason.clone(),
+            }),
+        }
+        values.push(value.ok());
+    }
+    let others = file
+        .names()
+        .into_iter()
+        .filter(|name| !known.contains(*name));
+    unused.extend(others.map(|name| LeftOut {
+        name: name.to_string(),
+        reason: Reason::NotInModel,
+    }));
+    let initialised = Initialised {
+        values,
+        matched,
+        missing,
+        unused,
+        prefix,
+    };
+    check(path, &initialised, strict)?;
+    Ok(initialised)
+}
+
+/// The prefix under which the file holds the most of the model, if it holds nothing of it without one.
+fn prefix(state: &StateSpec<'_>, file: &WeightFile<'_>) -> Option<&'static str> {
+    let found = |prefix: &str| {
+        let parameters = state.parameters.iter().filter(|p| p.in_files());
+        parameters
+            .filter(|p| {
+                state
+                    .names(p)
+                    .any(|name| file.holds(&format!("{prefix}{name}")))
+            })
+            .count()
+    };
+    if found("") > 0 {
+        return None;
+    }
+    let counted = PREFIXES.map(|prefix| (found(prefix), prefix));
+    let most = counted.into_iter().max_by_key(|(count, _)| *count);
+    most.filter(|(count, _)| *count > 0)
+        .map(|(_, prefix)| prefix)
+}
+
+fn check(path: &Path, initialised: &Initialised, strict: bool) -> Result<()> {
+    let Initialised {
+        matched,
+        missing,
+        unused,
+        ..
+    } = initialised;
+    let names = |left_out: &[LeftOut]| some_of(left_out.iter().map(LeftOut::to_string));
+    let from = path.display();
+    if matched.is_empty() {
+        return Err(Error::Config(format!(
+            "{from} holds nothing that fits the model, which misses {}; unused: {}",
+            names(missing),
+            names(unused)
+        )));
+    }
+    if strict && !(missing.is_empty() && unused.is_empty()) {
+        return Err(Error::Config(format!(
+            "{from} is not the weights of this model, as strict asks; missing: {}; unused: {}",
+            names(missing),
+            names(unused)
+        )));
+    }
+    Ok(())
+}
