@@ -1,43 +1,38 @@
 //! Data sets: the digits drawn by the program, files in the formats that people keep data in, and the order in which
 //! samples are visited.
 
-mod cifar;
-mod digits;
 mod error;
 mod files;
-mod folder;
-mod idx;
+mod fitted;
+mod formats;
 mod load;
 mod naive;
-mod npy;
-mod npz;
 mod order;
 mod picture;
 mod samples;
-mod series;
 mod settings;
 mod sheet;
+mod source;
 mod split;
-mod table;
-mod text;
+mod tokenizer;
 
-pub use cifar::load_cifar_dir;
-pub use digits::digits;
 pub use error::DataError;
-pub use folder::{image_files, read_pictures};
-pub use idx::load_idx_dir;
-pub use load::{Format, detect, load};
+pub use fitted::Fitted;
+pub use formats::{
+    Column, ColumnKind, Detection, FORMATS, Format, FormatName, InputContext, LoadContext, MaskSet,
+    MaskValue, Masks, PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, TargetKind, detect,
+    digits, image_files, load_cifar_dir, load_idx_dir, load_masks, read_last_window, read_pictures,
+    read_rows, read_text_rows, read_texts, target_scales,
+};
+pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts};
 pub use order::{random_starts, sequential, shuffled};
 pub use picture::{Fit, PictureShape, read_picture};
 pub use samples::{RowSet, Rows, Samples, Targets};
-pub use series::{read_last_window, target_scales};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};
-pub use table::{Column, ColumnKind, Scale, TargetKind, read_rows};
-pub use text::{
-    Decoder, Encoder, PADDING, ReadTexts, TokenKind, Tokenizer, read_text_rows, read_texts,
-};
+pub use source::{Entry, Source};
+pub use tokenizer::{Decoder, Encoder, PADDING, TokenKind, Tokenizer};
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -249,8 +244,13 @@ impl ChannelStats {
     ///
     /// The sums are integers, so the result does not depend on the order of the pixels.
     pub fn of(set: &ImageSet) -> Self {
-        let mut histograms = vec![[0_u64; 256]; set.channels];
-        for pixel in set.images.chunks_exact(set.channels.max(1)) {
+        ChannelStats::of_pixels(&set.images, set.channels)
+    }
+
+    /// The same of `pixels` of so many bytes each.
+    pub(crate) fn of_pixels(pixels: &[u8], channels: usize) -> Self {
+        let mut histograms = vec![[0_u64; 256]; channels];
+        for pixel in pixels.chunks_exact(channels.max(1)) {
             for (histogram, &value) in histograms.iter_mut().zip(pixel) {
                 histogram[usize::from(value)] += 1;
             }

@@ -234,13 +234,12 @@ fn samples<'g>(
     let (x, starts) = match shape.layout {
         Layout::Bytes => {
             let images = builder.variable(&shape.name("images"), shape.images())?;
-            let doubles =
-                |x: &Option<Vec<f32>>| x.iter().flatten().map(|&x| f64::from(x)).collect();
+            let doubles = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect();
             let gather = GatherBatch {
                 batch: shape.batch,
                 item: shape.sample.clone().into(),
-                mean: doubles(&settings.data.mean),
-                std: doubles(&settings.data.std),
+                mean: doubles(&settings.fitted.mean),
+                std: doubles(&settings.fitted.std),
             };
             (images.gather_batch(order, cursor, gather)?, None)
         }

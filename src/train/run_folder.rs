@@ -111,7 +111,7 @@ impl RunFolder {
         }
         let text =
             toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
-        if let Some(tokenizer) = &settings.data.tokenizer {
+        if let Some(tokenizer) = &settings.fitted.tokenizer {
             let text = serde_json::to_string(tokenizer);
             let text = text.map_err(|e| Error::Config(format!("tokenizer: {e}")))?;
             write_whole(&self.path.join(TOKENIZER), text.as_bytes())?;
@@ -138,7 +138,7 @@ impl RunFolder {
         let mut settings = Settings::read(&file)?;
         let tokenizer = path.join(TOKENIZER);
         if tokenizer.is_file() {
-            settings.data.tokenizer = Some(Tokenizer::read(&tokenizer)?);
+            settings.fitted.tokenizer = Some(Tokenizer::read(&tokenizer)?);
         }
         Ok((folder, settings))
     }

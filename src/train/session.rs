@@ -295,7 +295,7 @@ impl<'e> Session<'e> {
                     &self.title(),
                     &self.engine.name(),
                     &self.details()?,
-                    &self.settings.data.classes,
+                    &self.settings.fitted.classes,
                 )?;
             }
             observer.epoch(&report)?;
