@@ -2,8 +2,7 @@
 
 pub use crate::data::DataSettings;
 
-use crate::data::{self, Dataset, Samples};
-use crate::device::DeviceChoice;
+use crate::data::{self, Dataset, Fitted, Samples};
 use crate::error::{Error, Result};
 use crate::nn::ModelSpec;
 use crate::optim::{OptimizerConfig, Schedule};
@@ -18,6 +17,19 @@ use std::path::{Path, PathBuf};
 /// The largest count of anything: no tensor has 2^31 elements.
 pub(crate) const LARGEST_COUNT: usize = (1 << 31) - 1;
 
+/// Where to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// A GPU adapter if there is one, else the CPU, said aloud.
+    #[default]
+    Auto,
+    /// A GPU adapter, real or software.
+    Gpu,
+    /// The CPU reference.
+    Cpu,
+}
+
 /// Settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -25,7 +37,7 @@ pub struct Settings {
     /// Seed of everything random.
     pub seed: u64,
     /// Where to compute.
-    pub device: DeviceChoice,
+    pub device: Device,
     /// Adapter to use: its number, or a part of its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
@@ -73,13 +85,16 @@ pub struct Settings {
     /// Model. In a file also the name of a built-in one, or the path of a model's own file.
     #[serde(deserialize_with = "table_or_name")]
     pub model: ModelSpec,
+    /// What the run found in its data; empty before it starts.
+    #[serde(skip_serializing_if = "Fitted::is_empty")]
+    pub fitted: Fitted,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             seed: 1,
-            device: DeviceChoice::Auto,
+            device: Device::Auto,
             adapter: None,
             epochs: 3,
             steps: None,
@@ -96,6 +111,7 @@ impl Default for Settings {
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
             model: ModelSpec::default(),
+            fitted: Fitted::default(),
         }
     }
 }
@@ -127,6 +143,7 @@ impl Settings {
                 ..Settings::default()
             });
         }
+        check_version(&table, &file)?;
         let mut settings: Settings = parse(&text, &file)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         match table.get("model") {
@@ -190,19 +207,10 @@ impl Settings {
         self.schedule.validate()
     }
 
-    /// Takes its data from `source`, whose classes, mean and standard deviation are its own.
+    /// Takes its data from `source`, of which nothing is known yet.
     pub fn set_source(&mut self, source: String) {
-        self.data = DataSettings {
-            source,
-            mean: None,
-            std: None,
-            classes: Vec::new(),
-            class_cells: Vec::new(),
-            scale: None,
-            columns: Vec::new(),
-            tokenizer: None,
-            ..std::mem::take(&mut self.data)
-        };
+        self.data.source = source;
+        self.fitted = Fitted::default();
     }
 
     /// Loads the data set and resolves what the settings left to it: the size of images, the model's input, mean, standard
@@ -224,13 +232,28 @@ impl Settings {
                 )));
             }
         }
-        let dataset = data::load(&mut self.data, self.seed)?;
+        let dataset = data::load(&self.data, &mut self.fitted, self.seed)?;
         self.model.input = self.model.input.resolved(&dataset.train);
         // What the run writes down must be found from any other folder too.
         self.data.make_absolute();
-        self.data.learn(&dataset)?;
         self.loss.learn(&dataset.train, dataset.classes.len());
         Ok(dataset)
+    }
+}
+
+/// Refuses the `run.toml` of an earlier version, which kept what a run found among its settings.
+fn check_version(table: &toml::Table, file: &str) -> Result<()> {
+    let data = table.get("data").and_then(toml::Value::as_table);
+    let earlier = ["classes", "class_cells", "scale", "column"];
+    let found = earlier
+        .iter()
+        .find(|key| data.is_some_and(|data| data.contains_key(**key)));
+    match found {
+        Some(key) => Err(Error::Config(format!(
+            "{file} has data.{key}, where an earlier version of wgrad kept what a run found in its data: this version keeps it under \
+             [fitted], so train the run again, or leave the key out of settings to train by"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -406,6 +429,17 @@ mod tests {
         let text = "name = \"m\"\ninput = [4]\n[[layer]]\ntype = \"dense\"\nunit = 3\n";
         let error = parse::<ModelSpec>(text, "m.toml").unwrap_err().to_string();
         assert!(error.contains("did you mean `units`?"), "{error}");
+    }
+
+    #[test]
+    fn what_an_earlier_version_found_is_refused_in_words() {
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), "[data]\nclasses = [\"no\", \"yes\"]\n").unwrap();
+        let told = Settings::read(file.path()).unwrap_err().to_string();
+        assert!(
+            told.contains("data.classes") && told.contains("earlier version"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -256,7 +256,7 @@ fn session(engine: &Engine, steps: usize, streamed: bool) -> Session<'_> {
         epochs: 1,
         ..Settings::preset().unwrap()
     };
-    (settings.data.mean, settings.data.std) = (Some(vec![0.1]), Some(vec![0.3]));
+    (settings.fitted.mean, settings.fitted.std) = (vec![0.1], vec![0.3]);
     settings.data.stream = Some(streamed);
     let data = digits(1, steps * batch, steps * batch / 2);
     Session::training(engine, settings, network, data).unwrap()

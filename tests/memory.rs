@@ -27,7 +27,7 @@ fn session<'e>(engine: &'e Engine, model: &str, batch: usize, samples: usize) ->
         epochs: 1,
         ..Settings::preset().unwrap()
     };
-    (settings.data.mean, settings.data.std) = (Some(vec![0.1]), Some(vec![0.3]));
+    (settings.fitted.mean, settings.fitted.std) = (vec![0.1], vec![0.3]);
     Session::training(engine, settings, network, digits(1, samples, 64)).unwrap()
 }
 

@@ -126,7 +126,7 @@ fn agrees_with_pytorch(engine: &Engine) {
             clip_norm,
             ..Settings::preset().unwrap()
         };
-        (settings.data.mean, settings.data.std) = (Some(vec![0.0]), Some(vec![1.0]));
+        (settings.fitted.mean, settings.fitted.std) = (vec![0.0], vec![1.0]);
         let network = Network::new(ModelSpec::preset("mnist-cnn").unwrap()).unwrap();
         let set = batch(&file);
         let classes = (0..10).map(|c| c.to_string()).collect();

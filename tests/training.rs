@@ -42,7 +42,7 @@ fn settings(spec: &str) -> Settings {
         epochs: 2,
         ..Settings::preset().unwrap()
     };
-    (settings.data.mean, settings.data.std) = (Some(vec![0.1]), Some(vec![0.3]));
+    (settings.fitted.mean, settings.fitted.std) = (vec![0.1], vec![0.3]);
     settings
 }
 

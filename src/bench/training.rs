@@ -76,8 +76,8 @@ impl Workload for Train {
         let mut settings = self.settings()?;
         let network = Network::new(settings.model.clone())?;
         let channels = network.spec.input.channels();
-        settings.data.mean = Some(vec![0.5; channels]);
-        settings.data.std = Some(vec![0.5; channels]);
+        settings.fitted.mean = vec![0.5; channels];
+        settings.fitted.std = vec![0.5; channels];
         training_graph(&network, &settings, &self.shape(&network))
     }
 

@@ -1,13 +1,12 @@
 //! `wgrad data`
 
-use super::{choice, note, print_line, settings_of};
+use super::{note, print_line, settings_of};
 use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::data::{
-    self, ChannelStats, ColumnKind, Dataset, Format, ImageSet, Part, Samples, contact_sheet,
-    save_sheet,
+    ChannelStats, Dataset, FormatName, ImageSet, Part, Samples, contact_sheet, save_sheet,
 };
 use wgrad::settings::{DataSettings, Settings};
 
@@ -29,8 +28,8 @@ struct Show {
     #[arg(value_name = "PATH|run.toml")]
     source: String,
     /// What it holds [default: found out by looking]
-    #[arg(long, value_parser = choice::format())]
-    format: Option<Format>,
+    #[arg(long, value_enum)]
+    format: Option<FormatName>,
     /// Column of a table to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
@@ -53,7 +52,7 @@ struct Show {
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..))]
     columns: u8,
     /// The part whose samples the sheet shows
-    #[arg(long, value_parser = choice::part(), default_value = "train")]
+    #[arg(long, value_enum, default_value = "train")]
     part: Part,
     /// Print one JSON line and nothing else
     #[arg(long)]
@@ -91,11 +90,8 @@ impl Show {
 fn show(args: &Show) -> anyhow::Result<ExitCode> {
     let mut settings = args.settings()?;
     settings.data.check()?;
-    let format = match settings.data.format {
-        Some(format) => format,
-        None => data::detect(&settings.data.source).map_err(wgrad::Error::from)?,
-    };
     let dataset = settings.load_data()?;
+    let format = settings.fitted.format.context("the data have no format")?;
     dataset.notes.iter().for_each(note);
     if let Some(path) = &args.sheet {
         write_sheet(args, &settings, &dataset, path)?;
@@ -103,7 +99,7 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
     if args.json {
         return print_json(format, &settings, &dataset);
     }
-    print_line(format_args!("{}: {format}", dataset.name))?;
+    print_line(format_args!("{}: {}", dataset.name, format.about()))?;
     for (name, set) in parts(&dataset) {
         print_line(format_args!(
             "{name}: {} {} of {}",
@@ -120,22 +116,8 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
             listed(&stats.std)
         ))?;
     }
-    for column in &settings.data.columns {
-        print_line(format_args!(
-            "column {}: {}",
-            column.name,
-            column_in_words(&column.kind)
-        ))?;
-    }
-    if let Some(target) = &settings.data.target {
-        let scale = settings
-            .data
-            .scale
-            .map(|scale| format!(" (mean {:.4}, deviation {:.4})", scale.mean, scale.std));
-        print_line(format_args!(
-            "to predict: {target}{}",
-            scale.unwrap_or_default()
-        ))?;
+    for line in format.describe(&settings.fitted) {
+        print_line(line)?;
     }
     print_classes(&dataset)?;
     Ok(ExitCode::SUCCESS)
@@ -184,27 +166,6 @@ fn shape_in_words(set: &Samples) -> String {
     }
 }
 
-fn column_in_words(kind: &ColumnKind) -> String {
-    match kind {
-        ColumnKind::Number { mean, std, missing } => format!(
-            "numbers, mean {mean:.4}, standard deviation {std:.4}{}",
-            if *missing { ", some missing" } else { "" }
-        ),
-        ColumnKind::Category { values } => {
-            let shown: Vec<&str> = values
-                .iter()
-                .take(6)
-                .map(|value| match &**value {
-                    "" => "(missing)",
-                    value => value,
-                })
-                .collect();
-            let more = if values.len() > 6 { ", …" } else { "" };
-            format!("{} categories: {}{more}", values.len(), shown.join(", "))
-        }
-    }
-}
-
 fn count(set: &Samples, class: usize) -> usize {
     let labels = set.labels().unwrap_or_default();
     labels
@@ -219,7 +180,7 @@ fn listed(values: &[f32]) -> String {
 }
 
 fn print_json(
-    format: Format,
+    format: FormatName,
     settings: &Settings,
     dataset: &Dataset<Samples>,
 ) -> anyhow::Result<ExitCode> {
@@ -242,8 +203,8 @@ fn print_json(
         "parts": parts,
         "mean": stats.as_ref().map(|stats| &stats.mean),
         "std": stats.as_ref().map(|stats| &stats.std),
-        "target": settings.data.target,
-        "columns": settings.data.columns,
+        "target": settings.fitted.target,
+        "columns": settings.fitted.columns,
         "notes": dataset.notes,
     }))?;
     Ok(ExitCode::SUCCESS)
@@ -288,13 +249,13 @@ fn augmented(settings: &Settings, set: &ImageSet, columns: usize) -> anyhow::Res
     }
     settings.augment.check()?;
     settings.augment.check_size(set.height, set.width)?;
-    let scale = [&settings.data.mean, &settings.data.std].map(|x| x.as_deref().unwrap_or_default());
+    let scale = [&settings.fitted.mean, &settings.fitted.std].map(Vec::as_slice);
     let mut shown = ImageSet {
         images: Vec::new(),
         labels: Vec::new(),
         ..*set
     };
-    for class in 0..settings.data.classes.len() as u32 {
+    for class in 0..settings.fitted.classes.len() as u32 {
         if let Some(index) = set.labels.iter().position(|&label| label == class) {
             let samples =
                 settings

@@ -126,8 +126,8 @@ fn needs(network: &Network, batch: usize) -> Result<Needs> {
         ..Settings::default()
     };
     let channels = network.spec.input.channels();
-    settings.data.mean = Some(vec![0.0; channels]);
-    settings.data.std = Some(vec![1.0; channels]);
+    settings.fitted.mean = vec![0.0; channels];
+    settings.fitted.std = vec![1.0; channels];
     let shape = |set, batch| DataShape::of_model(set, batch, batch, network);
     // What a model needs does not depend on what an adapter could bind.
     let target = Target {

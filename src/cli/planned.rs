@@ -65,8 +65,11 @@ impl Planned {
         let network = Network::new(self.settings.model.clone())?;
         let mut settings = self.settings.clone();
         let channels = network.spec.input.channels();
-        settings.data.mean.get_or_insert(vec![0.0; channels]);
-        settings.data.std.get_or_insert(vec![1.0; channels]);
+        if settings.fitted.mean.is_empty() {
+            let [mean, std] = [&settings.data.mean, &settings.data.std].map(Option::clone);
+            settings.fitted.mean = mean.unwrap_or_else(|| vec![0.0; channels]);
+            settings.fitted.std = std.unwrap_or_else(|| vec![1.0; channels]);
+        }
         let (name, batch) = (if training { "train" } else { "test" }, settings.batch);
         let shape = match &self.dataset {
             Some(dataset) => {

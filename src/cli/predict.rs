@@ -1,19 +1,15 @@
 //! `wgrad predict`
 
-mod inputs;
-
 use super::{DeviceArgs, RunArg, note, print_line};
-use inputs::{Inputs, Item};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Error;
-use wgrad::data::{Format, Scale, target_scales};
-use wgrad::device::Engine;
+use wgrad::data::{InputContext, PredictInput, PredictInputs, PredictItem, Scale, target_scales};
 use wgrad::nn::Network;
-use wgrad::settings::DataSettings;
-use wgrad::train::{RunFolder, Session};
+use wgrad::settings::Settings;
+use wgrad::train::{RunFolder, Session, open_engine};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -38,39 +34,45 @@ pub(super) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// The files, or the texts; `-` stands for standard input.
+    fn inputs(&self) -> Vec<PredictInput> {
+        let file = |path: &PathBuf| match path.as_os_str() == "-" {
+            true => PredictInput::StandardInput,
+            false => PredictInput::Path(path.clone()),
+        };
+        let texts = self.text.iter().cloned().map(PredictInput::Text);
+        self.files.iter().map(file).chain(texts).collect()
+    }
+}
+
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, mut settings) = RunFolder::open(&args.run.run)?;
     settings.init = Some(folder.model_path());
     args.device.clone().apply(&mut settings);
     settings.check()?;
     let network = Network::new(settings.model.clone())?;
-    let learned_texts = settings.data.tokenizer.is_some();
-    if learned_texts && settings.data.classes.is_empty() {
-        let told = format!(
-            "{} was trained to write text, not to tell it apart; use `wgrad generate`",
+    let format = settings.fitted.format.ok_or_else(|| {
+        Error::Config(format!(
+            "{} does not say in what format its data were: train it again",
             args.run.run.display()
-        );
-        return Err(Error::Config(told).into());
-    }
-    if !learned_texts && !args.text.is_empty() {
-        let told = "this run did not learn from texts; name files in place of --text";
-        return Err(Error::Config(told.to_string()).into());
-    }
-    let series = settings.data.format == Some(Format::Series);
-    let Inputs { items, set } = match (series, settings.data.columns.is_empty()) {
-        (true, _) => inputs::window(&args, &settings)?,
-        (false, false) => inputs::rows(&args, &settings)?,
-        _ if learned_texts => inputs::texts(&args, &settings)?,
-        _ => inputs::pictures(&args, &network, &settings)?,
-    };
-    let data = settings.data.clone();
+        ))
+    })?;
+    let PredictInputs { items, set, notes } = format.read_inputs(
+        &args.inputs(),
+        &InputContext {
+            settings: &settings.data,
+            fitted: &settings.fitted,
+            model: &network.spec.name,
+            image: network.spec.input.image(),
+            invert: args.invert,
+        },
+    )?;
+    notes.iter().for_each(note);
+    let found = settings.clone();
     let mut outputs: Vec<Vec<f32>> = Vec::new();
     if !set.is_empty() {
-        let (engine, told) = Engine::open(
-            settings.device,
-            settings.adapter.as_deref(),
-            folder.recorded_variants()?,
-        )?;
+        let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
         if let Some(told) = told {
             note(told);
         }
@@ -89,10 +91,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             failed = true;
             tell_trouble(&args, item, why)?;
         } else if let Some(outputs) = outputs.next() {
-            match data.scale {
-                _ if series => tell_rows(&args, name, outputs, &data)?,
-                Some(scale) => tell_number(&args, name, outputs, scale)?,
-                None => tell_classes(&args, item, &softmax(outputs), &data.classes)?,
+            match (&found.fitted.classes[..], found.fitted.scale) {
+                ([], Some(scale)) => tell_number(&args, name, outputs, scale)?,
+                ([], None) => tell_rows(&args, name, outputs, &found)?,
+                (classes, _) => tell_classes(&args, item, &softmax(outputs), classes)?,
             }
         }
     }
@@ -103,7 +105,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Tells of what can't be predicted; the others are.
-fn tell_trouble(args: &Args, item: &Item, why: &str) -> anyhow::Result<()> {
+fn tell_trouble(args: &Args, item: &PredictItem, why: &str) -> anyhow::Result<()> {
     let _ = writeln!(std::io::stderr(), "error: {why}");
     match args.json {
         true => print_line(json!({item.key: item.name, "error": why})),
@@ -112,9 +114,9 @@ fn tell_trouble(args: &Args, item: &Item, why: &str) -> anyhow::Result<()> {
 }
 
 /// A line for each row that is predicted, in the units of the columns.
-fn tell_rows(args: &Args, name: &str, outputs: &[f32], data: &DataSettings) -> anyhow::Result<()> {
-    let scales = target_scales(data);
-    for (row, values) in outputs.chunks(scales.len()).enumerate() {
+fn tell_rows(args: &Args, name: &str, outputs: &[f32], run: &Settings) -> anyhow::Result<()> {
+    let scales = target_scales(&run.data, &run.fitted);
+    for (row, values) in outputs.chunks(scales.len().max(1)).enumerate() {
         let values = values.iter().zip(&scales);
         let own = values.map(|(&x, (name, mean, std))| (name, f64::from(x) * std + mean));
         if args.json {
@@ -145,7 +147,7 @@ fn tell_number(args: &Args, name: &str, outputs: &[f32], scale: Scale) -> anyhow
 
 fn tell_classes(
     args: &Args,
-    item: &Item,
+    item: &PredictItem,
     probabilities: &[f64],
     classes: &[String],
 ) -> anyhow::Result<()> {

@@ -18,13 +18,14 @@ pub enum DataError {
 
     /// Nothing in the source is known.
     #[error(
-        "nothing in {} is known as data: it should hold IDX files (train-images-idx3-ubyte, …), CIFAR-10 batches \
-         (data_batch_1.bin, …), one .npz, .csv or .txt file, train.csv and test.csv, or a folder of images for each class; say `format` if it does",
+        "nothing in {} is known as data: looked for {looked_for}; put one of these there, or set data.format",
         path.display()
     )]
     UnknownFormat {
         /// The source.
         path: PathBuf,
+        /// Every format, and what was looked for.
+        looked_for: String,
     },
 
     /// The validation part is asked for, and there is none.

@@ -1,6 +1,7 @@
 //! What the readers of files share.
 
 use super::DataError;
+use std::cmp::Ordering;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,38 @@ pub(super) fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
+/// The order of names in which 2 comes before 10.
+pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    loop {
+        let ([l, left_rest], [r, right_rest]) = (run(left), run(right));
+        if l.is_empty() || r.is_empty() {
+            // What is left over is longer; names that differ in zeros before numbers alone are ordered as texts.
+            return l.len().cmp(&r.len()).then_with(|| a.cmp(b));
+        }
+        let number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        let order = match number(l) && number(r) {
+            true => {
+                let [l, r] = [l, r].map(|digits| digits.trim_start_matches('0'));
+                l.len().cmp(&r.len()).then_with(|| l.cmp(r))
+            }
+            false => l.cmp(r),
+        };
+        if order.is_ne() {
+            return order;
+        }
+        (left, right) = (left_rest, right_rest);
+    }
+}
+
+/// The digits, or the other characters, that `text` begins with, and the rest.
+fn run(text: &str) -> [&str; 2] {
+    let digits = text.starts_with(|c: char| c.is_ascii_digit());
+    let end = text.find(|c: char| c.is_ascii_digit() != digits);
+    let (first, rest) = text.split_at(end.unwrap_or(text.len()));
+    [first, rest]
+}
+
 /// The class names in `path`, one a line.
 pub(super) fn class_names(path: &Path) -> Result<Vec<String>, DataError> {
     let problem = |problem: String| DataError::ClassNames {
@@ -88,4 +121,19 @@ pub(super) fn set_name(path: &Path) -> String {
         || "data".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_are_ordered_as_numbers() {
+        let mut names = ["b1", "a10", "a9", "10", "a", "9", "a02b", "a2a", "a2", "01", "1"];
+        names.sort_by(|a, b| natural_order(a, b));
+        assert_eq!(
+            names,
+            ["01", "1", "9", "10", "a", "a2", "a2a", "a02b", "a9", "a10", "b1"]
+        );
+    }
 }

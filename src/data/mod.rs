@@ -1,50 +1,45 @@
 //! Data sets: the digits drawn by the program, files in the formats that people keep data in, and the order in which
 //! samples are visited.
 
-mod cifar;
-mod digits;
 mod batch;
 mod error;
 pub mod field;
 mod files;
-mod folder;
-mod idx;
+mod fitted;
+mod formats;
 mod load;
 mod naive;
-mod npy;
-mod npz;
 mod order;
 mod picture;
 mod samples;
-mod series;
 mod settings;
 mod sheet;
+mod source;
 mod stream;
 mod split;
-mod table;
-mod text;
+mod tokenizer;
 
-pub use cifar::load_cifar_dir;
-pub use digits::digits;
 pub use error::DataError;
-pub use folder::{image_files, read_pictures};
-pub use idx::load_idx_dir;
-pub use load::{Format, detect, load};
+pub(crate) use batch::VALID_ROWS;
+pub use batch::{Batch, Normalization, SetLayout};
+pub use fitted::Fitted;
+pub use formats::{
+    Column, ColumnKind, Detection, FORMATS, Format, FormatName, InputContext, LoadContext, MaskSet,
+    MaskValue, Masks, PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, TargetKind, detect,
+    digits, image_files, load_cifar_dir, load_idx_dir, load_masks, read_last_window, read_pictures,
+    read_rows, read_text_rows, read_texts, target_scales,
+};
+pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts};
 pub use order::{random_starts, sequential, shuffled};
 pub use picture::{Fit, PictureShape, read_picture};
-pub(crate) use batch::VALID_ROWS;
-pub use batch::{Batch, Normalization, SetLayout};
 pub use field::{Field, FieldValues};
 pub use samples::{Pictures, RowSet, Rows, Samples, Starts, Targets};
-pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};
-pub use series::{read_last_window, target_scales};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};
-pub use table::{Column, ColumnKind, Scale, TargetKind, read_rows};
-pub use text::{
-    Decoder, Encoder, PADDING, ReadTexts, TokenKind, Tokenizer, read_text_rows, read_texts,
-};
+pub use source::{Entry, Source};
+pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};
+pub use tokenizer::{Decoder, Encoder, PADDING, TokenKind, Tokenizer};
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -225,7 +220,7 @@ impl<S: Clone + Into<Samples>> Dataset<S> {
 impl Dataset {
     /// Mean and standard deviation of the training pixels, for normalising both sets.
     pub fn mean_std(&self) -> ChannelStats {
-        ChannelStats::of(Pictures::from(&self.train))
+        ChannelStats::of(&self.train)
     }
 }
 
@@ -255,10 +250,14 @@ impl ChannelStats {
     /// The statistics of all pixels of a set; zeros where it holds none.
     ///
     /// The sums are integers, so the result does not depend on the order of the pixels.
-    pub fn of(set: Pictures<'_>) -> Self {
-        let channels = set.shape[2];
+    pub fn of(set: &ImageSet) -> Self {
+        ChannelStats::of_pixels(&set.images, set.channels)
+    }
+
+    /// The same of `pixels` of so many bytes each.
+    pub(crate) fn of_pixels(pixels: &[u8], channels: usize) -> Self {
         let mut histograms = vec![[0_u64; 256]; channels];
-        for pixel in set.bytes.chunks_exact(channels.max(1)) {
+        for pixel in pixels.chunks_exact(channels.max(1)) {
             for (histogram, &value) in histograms.iter_mut().zip(pixel) {
                 histogram[usize::from(value)] += 1;
             }
@@ -326,7 +325,7 @@ mod tests {
 
     #[test]
     fn statistics_are_per_channel_and_in_units_of_full_scale() {
-        let stats = ChannelStats::of(Pictures::from(&two_images()));
+        let stats = ChannelStats::of(&two_images());
         assert_eq!(stats.mean, [0.5, 25.0 / 255.0]);
         assert_eq!(stats.std[0], 0.5);
         // Of 10, 20, 30, 40: the square root of 125.
@@ -343,7 +342,7 @@ mod tests {
             channels: 1,
         };
         assert_eq!(
-            ChannelStats::of(Pictures::from(&empty)),
+            ChannelStats::of(&empty),
             ChannelStats {
                 mean: vec![0.0],
                 std: vec![0.0]

@@ -102,15 +102,15 @@ mod tests {
         let Some(dir) = crate::data::real_set("timeseries") else {
             return;
         };
-        let mut settings = crate::data::DataSettings {
+        let settings = crate::data::DataSettings {
             source: dir.join("ETTh1.csv").display().to_string(),
-            format: Some(crate::data::Format::Series),
+            format: crate::data::FormatName::named("series"),
             context: Some(96),
             horizon: 96,
             parts: Some([8640, 2880, 2880]),
             ..Default::default()
         };
-        let set = crate::data::load(&mut settings, 1).unwrap();
+        let set = crate::data::load(&settings, &mut crate::data::Fitted::default(), 1).unwrap();
         let found = naive_forecasts(&set.test, Some(24));
         let rounded: Vec<f64> = found.iter().map(|f| (f.mse * 1e3).round() / 1e3).collect();
         assert_eq!(rounded, [1.294, 0.512]);

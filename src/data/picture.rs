@@ -1,7 +1,7 @@
 //! Image files: decoding within limits, and bringing pictures to the size that a model takes.
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageReader, Limits};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -76,10 +76,25 @@ pub(super) fn fitted(picture: DynamicImage, shape: PictureShape) -> Vec<u8> {
     }
 }
 
+/// A mask of class indices, brought to the size of `shape` with the geometry of [`fitted`]: each pixel is that of its nearest
+/// neighbour, so that no class comes up that was not there.
+pub(super) fn fitted_mask(mask: GrayImage, shape: PictureShape) -> Vec<u8> {
+    let (height, width) = (shape.height as u32, shape.width as u32);
+    if (mask.height(), mask.width()) == (height, width) {
+        return mask.into_raw();
+    }
+    let mask = DynamicImage::from(mask);
+    let sized = match shape.fit {
+        Fit::Crop => mask.resize_to_fill(width, height, FilterType::Nearest),
+        Fit::Stretch => mask.resize_exact(width, height, FilterType::Nearest),
+    };
+    sized.into_luma8().into_raw()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Rgb, RgbImage};
+    use image::{Luma, Rgb, RgbImage};
 
     /// Red on the left third, green in the middle, blue on the right.
     fn striped() -> DynamicImage {
@@ -103,6 +118,17 @@ mod tests {
         let stretched = fitted(striped(), shape(3, Fit::Stretch));
         assert_eq!(stretched[..3], [255, 0, 0]);
         assert_eq!(stretched[27..30], [0, 0, 255]);
+    }
+
+    #[test]
+    fn a_mask_is_brought_to_size_as_its_picture_is_and_has_no_new_classes() {
+        // Class 1 on the left third, 2 in the middle, 7 on the right.
+        let mask = || GrayImage::from_fn(30, 10, |x, _| Luma([[1, 2, 7][x as usize / 10]]));
+        let cropped = fitted_mask(mask(), shape(1, Fit::Crop));
+        assert!(cropped.iter().all(|&class| class == 2));
+        let stretched = fitted_mask(mask(), shape(1, Fit::Stretch));
+        assert_eq!(stretched[..10], [1, 1, 1, 2, 2, 2, 2, 7, 7, 7]);
+        assert_eq!(stretched.len(), 100);
     }
 
     #[test]

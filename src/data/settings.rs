@@ -1,9 +1,6 @@
-//! What a run file says about data: `[data]`.
+//! What a user says about data: `[data]` of a run file. What is learned of them is [`Fitted`](super::Fitted).
 
-use super::{
-    ChannelStats, Column, Dataset, Fit, Format, Part, Samples, Scale, TargetKind, TokenKind,
-    Tokenizer,
-};
+use super::{Fit, FormatName, MaskValue, Part, TargetKind, TokenKind};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
@@ -21,7 +18,7 @@ pub struct DataSettings {
     pub source: String,
     /// What the source holds; found out by looking at it if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
+    pub format: Option<FormatName>,
     /// Built-in digits: training images.
     pub train: usize,
     /// Built-in digits: test images.
@@ -97,33 +94,25 @@ pub struct DataSettings {
     /// Series: columns to predict; all that are read if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
-    /// Series: rows of the training, validation and test part, one after another; shares of the whole if absent.
+    /// Series and masks: rows, or pictures, of the training, validation and test part, one after another; shares of the whole
+    /// if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parts: Option<[usize; 3]>,
-    /// The tokenizer that was learned; a run keeps it in a file of its own.
-    #[serde(skip)]
-    pub tokenizer: Option<Tokenizer>,
     /// Subtracted from each channel of a pixel in [0, 1]; that of the training set if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f32>>,
     /// Divides each channel after that; that of the training set if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f32>>,
-    /// Names of the classes, filled in when the run starts.
+    /// Masks: the grey values or colours that are the classes, in that order; those in the training masks, sorted, if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub classes: Vec<String>,
-    /// Tables: what stands for each class in the column to predict, where that is not its name; filled in when the run starts.
+    pub mask_values: Vec<MaskValue>,
+    /// Masks: the name of each of these; the value itself if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub class_cells: Vec<String>,
+    pub mask_classes: Vec<String>,
     /// Whether batches are sent from the host one by one; only if the set does not fit on the device, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
-    /// Tables: mean and deviation of a number to predict, filled in when the run starts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale: Option<Scale>,
-    /// Tables: what was learned of each column, filled in when the run starts.
-    #[serde(rename = "column", skip_serializing_if = "Vec::is_empty")]
-    pub columns: Vec<Column>,
 }
 
 impl Default for DataSettings {
@@ -158,14 +147,11 @@ impl Default for DataSettings {
             window_norm: WindowNorm::None,
             targets: Vec::new(),
             parts: None,
-            tokenizer: None,
             mean: None,
             std: None,
-            classes: Vec::new(),
-            class_cells: Vec::new(),
+            mask_values: Vec::new(),
+            mask_classes: Vec::new(),
             stream: None,
-            scale: None,
-            columns: Vec::new(),
         }
     }
 }
@@ -247,52 +233,6 @@ impl DataSettings {
         {
             self.source = path.display().to_string();
         }
-    }
-
-    /// The tokenizer that there is, or one that is learned from `texts` and kept.
-    pub(crate) fn learned_tokenizer<'a>(
-        &mut self,
-        texts: impl Iterator<Item = &'a str>,
-    ) -> Tokenizer {
-        let learn = || Tokenizer::learn(self.tokens, self.vocabulary, texts);
-        let tokenizer = self.tokenizer.take().unwrap_or_else(learn);
-        self.tokenizer = Some(tokenizer.clone());
-        tokenizer
-    }
-
-    /// Takes from `dataset` what is not said: mean, standard deviation, names of classes.
-    ///
-    /// # Errors
-    /// If what is said does not fit it.
-    pub(crate) fn learn(&mut self, dataset: &Dataset<Samples>) -> Result<()> {
-        self.classes = dataset.classes.clone();
-        let Some(images) = dataset.train.images() else {
-            // Rows are scaled when they are read.
-            (self.mean, self.std) = (None, None);
-            return Ok(());
-        };
-        let ChannelStats { mean, std } = ChannelStats::of(images);
-        let channels = mean.len();
-        let std = std.iter().map(|&s| if s > 0.0 { s } else { 1.0 });
-        self.std.get_or_insert(std.collect());
-        self.mean.get_or_insert(mean);
-        for (name, values) in [("data.mean", &self.mean), ("data.std", &self.std)] {
-            let values = values.as_deref().unwrap_or_default();
-            if values.len() != channels {
-                return Err(Error::Config(format!(
-                    "{name} has {} numbers, one for each channel that the run takes, and the images of {} have {channels}",
-                    values.len(),
-                    dataset.name
-                )));
-            }
-            if values.iter().any(|v| !v.is_finite()) {
-                return Err(Error::Config(format!("{name} must be finite numbers")));
-            }
-        }
-        if self.std.iter().flatten().any(|&s| s <= 0.0) {
-            return Err(Error::Config("data.std must be above 0".to_string()));
-        }
-        Ok(())
     }
 }
 

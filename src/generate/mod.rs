@@ -56,9 +56,9 @@ impl<'e> Generator<'e> {
                 "model {name} writes no text: {why}; name a run that was trained on a text, as by examples/shakespeare.toml"
             ))
         };
-        let tokenizer = settings.data.tokenizer.clone();
+        let tokenizer = settings.fitted.tokenizer.clone();
         let tokenizer = tokenizer.ok_or_else(|| no_language("it did not learn from texts"))?;
-        if !settings.data.classes.is_empty() {
+        if !settings.fitted.classes.is_empty() {
             return Err(no_language("it tells texts apart"));
         }
         let input = network.spec.input.tokens().filter(|_| network.per_token);

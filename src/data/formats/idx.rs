@@ -12,15 +12,47 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::error::Found;
-use super::files::{MAX_BYTES, class_names};
-use super::{DataError, Dataset, ImageSet, Parts};
+use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
+use crate::data::error::Found;
+use crate::data::files::{MAX_BYTES, class_names};
+use crate::data::{DataError, Dataset, ImageSet, Entry, Parts, Samples, Source};
 
 /// Deflate never packs tighter than this (RFC 1951: a 258-byte match in two bits), so a gzip file of n bytes cannot
 /// unpack to more than this times n.
 const MAX_GZIP_RATIO: u64 = 1032;
 /// Labels are bytes.
 const MAX_CLASSES: usize = 256;
+
+/// The four IDX files of a set.
+pub struct Idx;
+
+impl Format for Idx {
+    fn name(&self) -> &'static str {
+        "idx"
+    }
+
+    fn about(&self) -> &'static str {
+        "IDX files"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let names = source.entries().iter().map(Entry::name);
+        let name = names.into_iter().find(|name| name.contains("-ubyte"))?;
+        Detection::new(95, format!("a file {name}"))
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> crate::Result<Dataset<Samples>> {
+        cx.split(load_idx_dir(cx.source.path())?.into())
+    }
+
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> crate::Result<PredictInputs> {
+        pictures::read_inputs(inputs, cx)
+    }
+}
 
 /// One of the four files of a set.
 struct Role {
@@ -426,5 +458,5 @@ fn check_labels(
 }
 
 #[cfg(test)]
-#[path = "idx_tests.rs"]
+#[path = "idx/tests.rs"]
 mod tests;

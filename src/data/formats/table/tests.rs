@@ -12,8 +12,18 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     dir
 }
 
-fn loaded(files: &[(&str, &str)], settings: &mut DataSettings) -> Result<Dataset<Samples>, String> {
-    load(folder(files).path(), settings, 1).map_err(|e| e.to_string())
+fn loaded(files: &[(&str, &str)], settings: &DataSettings) -> Result<Dataset<Samples>, String> {
+    fitted(files, settings, &mut Fitted::default())
+}
+
+fn fitted(
+    files: &[(&str, &str)],
+    settings: &DataSettings,
+    fitted: &mut Fitted,
+) -> Result<Dataset<Samples>, String> {
+    let dir = folder(files);
+    let source = Source::look(&dir.path().display().to_string()).unwrap();
+    load(&source, settings, fitted, 1).map_err(|e| e.to_string())
 }
 
 fn rows(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
@@ -31,9 +41,9 @@ fn rows(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
 
 #[test]
 fn numbers_are_scaled_and_categories_become_one_number_each() {
-    let mut settings = DataSettings::default();
+    let settings = DataSettings::default();
     let test = "city,label,age\nRome,yes,20\nParis,no,40\n";
-    let set = loaded(&[("train.csv", TRAIN), ("test.csv", test)], &mut settings).unwrap();
+    let set = loaded(&[("train.csv", TRAIN), ("test.csv", test)], &settings).unwrap();
     assert_eq!(set.classes, ["no", "yes"]);
     assert_eq!(set.train.shape(), [5]);
     let deviation = (200.0_f64 / 3.0).sqrt();
@@ -58,21 +68,23 @@ fn numbers_are_scaled_and_categories_become_one_number_each() {
 
 #[test]
 fn what_was_learned_is_kept_for_other_tables() {
-    let mut settings = DataSettings::default();
-    let set = loaded(&[("train.csv", TRAIN), ("test.csv", TRAIN)], &mut settings);
+    let (settings, mut learned) = (DataSettings::default(), Fitted::default());
+    let files = [("train.csv", TRAIN), ("test.csv", TRAIN)];
+    let set = fitted(&files, &settings, &mut learned).unwrap();
     // As a run that starts does.
-    settings.learn(&set.unwrap()).unwrap();
-    let text = toml::to_string(&settings).unwrap();
-    let mut again: DataSettings = toml::from_str(&text).unwrap();
-    assert_eq!(again, settings);
+    learned.take(&settings, &set).unwrap();
+    let text = toml::to_string(&learned).unwrap();
+    let mut again: Fitted = toml::from_str(&text).unwrap();
+    assert_eq!(again, learned);
     let other = "age,city,label\n20,Oslo,yes\n20,Oslo,yes\n";
-    let set = loaded(&[("train.csv", other), ("test.csv", other)], &mut again).unwrap();
+    let files = [("train.csv", other), ("test.csv", other)];
+    let set = fitted(&files, &settings, &mut again).unwrap();
     assert_eq!(rows(&set.test).0[..5], [0.0, 0.0, 0.0, 1.0, 0.0]);
     assert_eq!(rows(&set.test).1, [1, 1]);
-    assert_eq!(again, settings);
+    assert_eq!(again, learned);
     // Without the target, for predictions.
     let dir = folder(&[("new.csv", "city,age\nOslo,20\n")]);
-    let (set, notes) = read_rows(&dir.path().join("new.csv"), &settings).unwrap();
+    let (set, notes) = read_rows(&dir.path().join("new.csv"), &settings, &learned).unwrap();
     assert_eq!(
         (rows(&set.into()).0, notes.len()),
         (vec![0.0, 0.0, 0.0, 1.0, 0.0], 0)
@@ -81,14 +93,16 @@ fn what_was_learned_is_kept_for_other_tables() {
 
 #[test]
 fn a_number_is_predicted_in_units_of_its_deviation() {
-    let mut settings = DataSettings {
+    let settings = DataSettings {
         target: Some("price".to_string()),
         ..DataSettings::default()
     };
     let table = "price;rooms\n1.5;1\n2.5;2\n";
-    let set = loaded(&[("train.tsv", table), ("test.tsv", table)], &mut settings).unwrap();
+    let mut learned = Fitted::default();
+    let files = [("train.tsv", table), ("test.tsv", table)];
+    let set = fitted(&files, &settings, &mut learned).unwrap();
     assert_eq!(
-        settings.scale,
+        learned.scale,
         Some(Scale {
             mean: 2.0,
             std: 0.5
@@ -109,7 +123,7 @@ fn a_number_is_predicted_in_units_of_its_deviation() {
 fn a_header_is_found_or_missed() {
     let names = |text: &str, header| {
         let dir = folder(&[("a.csv", text)]);
-        Table::read(&dir.path().join("a.csv"), header)
+        CsvTable::read(&dir.path().join("a.csv"), header)
             .unwrap()
             .names
     };
@@ -145,7 +159,7 @@ fn rows_that_can_not_be_are_named_by_line() {
     ] {
         let told = loaded(
             &[("train.csv", text), ("test.csv", "a,label\n1,yes\n")],
-            &mut DataSettings::default(),
+            &DataSettings::default(),
         );
         let told = told.unwrap_err();
         assert!(complaints.iter().all(|part| told.contains(part)), "{told}");
@@ -164,16 +178,16 @@ fn rows_that_can_not_be_are_named_by_line() {
         let train = "a,label\n1,yes\n2,no\n";
         let told = loaded(
             &[("train.csv", train), ("test.csv", test)],
-            &mut DataSettings::default(),
+            &DataSettings::default(),
         );
         let told = told.unwrap_err();
         assert!(told.contains(complaint), "{told}");
     }
-    let mut settings = DataSettings {
+    let settings = DataSettings {
         target: Some("z".to_string()),
         ..DataSettings::default()
     };
-    let told = loaded(&[("train.csv", TRAIN)], &mut settings).unwrap_err();
+    let told = loaded(&[("train.csv", TRAIN)], &settings).unwrap_err();
     assert!(
         told.contains("no column z to predict: it has age, city, label"),
         "{told}"
@@ -186,12 +200,12 @@ fn folds_hold_every_row_out_once() {
     (0..20).for_each(|i| text += &format!("{i},{}\n", if i % 4 == 0 { "rare" } else { "often" }));
     let mut total = 0;
     for fold in 1..=5 {
-        let mut settings = DataSettings {
+        let settings = DataSettings {
             folds: Some(5),
             fold,
             ..DataSettings::default()
         };
-        let set = loaded(&[("all.csv", &text)], &mut settings).unwrap();
+        let set = loaded(&[("all.csv", &text)], &settings).unwrap();
         let labels = set.test.labels().unwrap();
         assert_eq!(
             (labels.len(), labels.iter().filter(|&&l| l == 1).count()),
@@ -208,8 +222,9 @@ fn the_real_adult_has_its_counts() {
     let Some(dir) = crate::data::real_set("adult") else {
         return;
     };
-    let mut settings = DataSettings::default();
-    let set = load(&dir, &mut settings, 1).unwrap();
+    let source = Source::look(&dir.display().to_string()).unwrap();
+    let (settings, mut learned) = (DataSettings::default(), Fitted::default());
+    let set = load(&source, &settings, &mut learned, 1).unwrap();
     let rich = |samples: &Samples| {
         samples
             .labels()
@@ -232,12 +247,12 @@ fn a_validation_part_is_drawn_and_nothing_is_learned_of_it() {
         "age,city,label\n{}",
         (0..40).map(row).collect::<Vec<_>>().concat()
     );
-    let mut settings = DataSettings {
+    let settings = DataSettings {
         validation_share: Some(0.25),
         ..DataSettings::default()
     };
     let files = [("train.csv", text.as_str()), ("test.csv", TRAIN)];
-    let set = loaded(&files, &mut settings).unwrap();
+    let set = loaded(&files, &settings).unwrap();
     let validation = set.validation.unwrap();
     assert_eq!(
         [set.train.len(), validation.len(), set.test.len()],
@@ -269,8 +284,8 @@ fn a_slip_in_a_column_of_numbers_is_told() {
     let rows: String = (0..30).map(row).collect();
     let text = format!("age,label\n{}", rows.replace("\n7,", "\noops,"));
     let told = |text: &str| {
-        let mut settings = DataSettings::default();
-        loaded(&[("train.csv", text)], &mut settings).unwrap().notes
+        let settings = DataSettings::default();
+        loaded(&[("train.csv", text)], &settings).unwrap().notes
     };
     let slip = |notes: &[String]| {
         let slips = notes

@@ -4,8 +4,10 @@
 //! 3073 bytes, a label and then 1024 bytes of red, 1024 of green, 1024 of blue, each row by row from the top. There is no
 //! header: how many records a file holds follows from its length.
 
-use super::files::{class_names, read_whole, sorted_entries};
-use super::{DataError, Dataset, ImageSet, Parts};
+use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
+use crate::data::files::{class_names, read_whole, sorted_entries};
+use crate::data::{DataError, Dataset, ImageSet, Parts, Samples, Source};
+use crate::error::Result;
 use std::path::{Path, PathBuf};
 
 const SIDE: usize = 32;
@@ -17,17 +19,48 @@ const RECORD: usize = 1 + CHANNELS * PLANE;
 const CLASSES: usize = 10;
 const NAMES: &str = "batches.meta.txt";
 
+/// CIFAR-10 in its binary version.
+pub struct Cifar;
+
+impl Format for Cifar {
+    fn name(&self) -> &'static str {
+        "cifar"
+    }
+
+    fn about(&self) -> &'static str {
+        "CIFAR-10 batches"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "data_batch_1.bin, …, test_batch.bin"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let batch = source.entries().iter().find(|entry| is_batch(&entry.path))?;
+        Detection::new(90, format!("a file {}", batch.name()))
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        cx.split(load_cifar_dir(cx.source.path())?.into())
+    }
+
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        pictures::read_inputs(inputs, cx)
+    }
+}
+
 /// The files with training records in `dir`, in the order of their numbers.
-pub(super) fn training_files(dir: &Path) -> Vec<PathBuf> {
+fn training_files(dir: &Path) -> Vec<PathBuf> {
     let entries = sorted_entries(dir).unwrap_or_default();
-    let is_batch = |path: &PathBuf| {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
-        name.is_some_and(|n| n.starts_with("data_batch_") && n.ends_with(".bin"))
-    };
-    let mut files: Vec<PathBuf> = entries.into_iter().filter(is_batch).collect();
+    let mut files: Vec<PathBuf> = entries.into_iter().filter(|path| is_batch(path)).collect();
     // data_batch_10 comes after data_batch_9.
     files.sort_by_key(|path| path.as_os_str().len());
     files
+}
+
+fn is_batch(path: &Path) -> bool {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+    name.is_some_and(|n| n.starts_with("data_batch_") && n.ends_with(".bin"))
 }
 
 /// Loads the CIFAR-10 batches in `dir`, which may hold any number of records each.

@@ -1,186 +1,162 @@
-//! Texts: one long one whose next token is to be predicted, or a table with a text and its class in each row.
+//! A table with a text and its class in each row.
 
-mod bpe;
-mod decoder;
-mod tokenizer;
-
-pub use decoder::Decoder;
-pub use tokenizer::{Encoder, PADDING, TokenKind, Tokenizer};
-
-use super::files::{read_whole, sorted_entries};
-use super::split::Drawn;
-use super::table::{Classes, Table, TableFiles, TargetKind, is_table, target_cells, target_name};
-use super::{DataError, DataSettings, Dataset, Part, Parts, RowSet, Rows, Samples, Targets};
+use super::table::{
+    Classes, CsvTable, TableFiles, TargetKind, header, is_table, target_cells, target_in_words, target_name,
+};
+use super::{
+    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem, row_name,
+};
+use crate::data::split::Drawn;
+use crate::data::{
+    DataError, DataSettings, Dataset, Fitted, PADDING, Part, Parts, RowSet, Rows, Samples, Source,
+    Targets,
+};
+use crate::error::{Error, Result};
 use csv::StringRecord;
-use std::path::{Path, PathBuf};
+use std::io::BufRead;
+use std::path::Path;
 
 /// Columns that are taken for the text where none is said.
 const TEXTS: [&str; 4] = ["text", "sentence", "review", "content"];
-/// Files of the parts of a text, without ending.
-const PARTS: [&[&str]; 3] = [
-    &["train"],
-    &["val", "valid", "validation", "dev"],
-    &["test"],
-];
+/// A CSV file with a text and its class in each row, or one for each part.
+pub struct TextTable;
 
-/// The texts of `path`: a file, the only one of a folder, or one for each part.
-fn files(path: &Path) -> Option<[Option<PathBuf>; 3]> {
-    let is_text = |path: &Path| {
-        path.is_file()
-            && path
-                .extension()
-                .is_some_and(|e| e.eq_ignore_ascii_case("txt"))
-    };
-    if path.is_file() {
-        return is_text(path).then(|| [Some(path.to_owned()), None, None]);
+impl Format for TextTable {
+    fn name(&self) -> &'static str {
+        "text_table"
     }
-    let texts: Vec<PathBuf> = sorted_entries(path).ok()?;
-    let texts: Vec<PathBuf> = texts.into_iter().filter(|path| is_text(path)).collect();
-    let part = |names: &[&str]| {
-        let is = |path: &&PathBuf| {
-            let stem = path
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().to_lowercase());
-            stem.is_some_and(|stem| names.contains(&&*stem))
-        };
-        texts.iter().find(is).cloned()
-    };
-    match (PARTS.map(part), &texts[..]) {
-        (parts @ [Some(_), ..], _) => Some(parts),
-        (_, [only]) => Some([Some(only.clone()), None, None]),
-        _ => None,
+
+    fn about(&self) -> &'static str {
+        "a table of texts"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "a table with a column text, sentence, review or content"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let names = header(&source.head(&TableFiles::of(source)?.train))?;
+        Detection::new(72, format!("a column {}", text_column(&names)?))
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        Ok(load(cx.source, cx.settings, cx.fitted, cx.seed)?)
+    }
+
+    fn describe(&self, fitted: &Fitted) -> Vec<String> {
+        target_in_words(fitted).into_iter().collect()
+    }
+
+    /// Texts as they were given, files of one text each, the rows of tables, or the lines of standard input.
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        let mut given = GivenTexts::default();
+        for (input, n) in inputs.iter().zip(1..) {
+            match input {
+                PredictInput::Text(text) => {
+                    given.add(PredictItem::text(text), format!("text {n}"), text.clone());
+                }
+                PredictInput::StandardInput => given.add_lines(std::io::stdin().lock())?,
+                PredictInput::Path(path) => given.add_file(path, cx),
+            }
+        }
+        let GivenTexts { mut items, texts } = given;
+        if items.is_empty() {
+            let told = "standard input has no line to classify";
+            return Err(Error::Config(told.to_string()));
+        }
+        let read = read_texts(&texts, cx.settings, cx.fitted)?;
+        let readable = items.iter_mut().filter(|item| item.trouble.is_none());
+        for ((index, item), (place, _)) in readable.enumerate().zip(&texts) {
+            if read.empty.binary_search(&index).is_ok() {
+                item.trouble = Some(format!("{place} is an empty text: give it a word"));
+            }
+        }
+        Ok(PredictInputs {
+            items,
+            set: read.set.into(),
+            notes: read.notes,
+        })
     }
 }
 
-/// Whether `path` is a text, or a folder of one.
-pub(super) fn looks_like(path: &Path) -> bool {
-    files(path).is_some()
+/// Texts to classify.
+#[derive(Default)]
+struct GivenTexts {
+    items: Vec<PredictItem>,
+    /// The text of each item without trouble, and what messages call it.
+    texts: Vec<(String, String)>,
 }
 
-/// Whether the table at `path` has a column that is called text, or as text is.
-pub(super) fn table_has_text(path: &Path) -> bool {
-    let files = TableFiles::of(path);
-    let table = files.and_then(|files| super::table::header(&files.train));
-    table.is_some_and(|names| text_column(&names).is_some())
+impl GivenTexts {
+    fn add(&mut self, item: PredictItem, place: String, text: String) {
+        self.items.push(item);
+        self.texts.push((place, text));
+    }
+
+    fn add_lines(&mut self, input: impl BufRead) -> Result<()> {
+        for (line, n) in input.split(b'\n').zip(1..) {
+            let line = line.map_err(Error::io("read", Path::new("standard input")))?;
+            let place = format!("line {n} of standard input");
+            match String::from_utf8(line) {
+                Ok(line) => {
+                    let line = line.trim_end_matches('\r').to_string();
+                    self.add(PredictItem::text(&line), place, line);
+                }
+                Err(_) => {
+                    let told = format!("{place} is not UTF-8");
+                    self.items.push(PredictItem::text(&place).but(told));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, path: &Path, cx: &InputContext<'_>) {
+        let file = PredictItem::file(path.display());
+        match read_text_rows(path, cx.settings, cx.fitted) {
+            Err(e) => self.items.push(file.but(e)),
+            Ok(Some(rows)) => {
+                for (text, row) in rows.into_iter().zip(1..) {
+                    let name = row_name(path, row);
+                    self.add(PredictItem::file(&name), name, text);
+                }
+            }
+            Ok(None) => match std::fs::read_to_string(path) {
+                Err(e) => {
+                    let told = format!("{} can't be read as a text: {e}", path.display());
+                    self.items.push(file.but(told));
+                }
+                Ok(text) => self.add(file, path.display().to_string(), text),
+            },
+        }
+    }
 }
 
-fn text_column(names: &[String]) -> Option<&String> {
+pub(super) fn text_column(names: &[String]) -> Option<&String> {
     let called = |wanted: &&str| names.iter().find(|name| name.eq_ignore_ascii_case(wanted));
     TEXTS.iter().find_map(called)
 }
 
-/// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. Without a
-/// `stride` those to learn from begin anywhere. The tokenizer is learned on the training part, unless `settings` have one.
-///
-/// # Errors
-/// Names the file that is no text, or too short.
-pub(super) fn load_text(
-    path: &Path,
-    settings: &mut DataSettings,
-) -> Result<Dataset<Samples>, DataError> {
-    let [train, validation, test] = files(path).ok_or_else(|| {
-        DataError::unusable(
-            path,
-            "is no text: give a .txt file, or a folder with train.txt and test.txt",
-        )
-    })?;
-    let read = |path: PathBuf| -> Result<(String, PathBuf), DataError> {
-        let text = String::from_utf8(read_whole(&path)?);
-        let text = text.map_err(|e| {
-            let at = e.utf8_error().valid_up_to();
-            DataError::unusable(
-                &path,
-                format!("is not UTF-8 text at byte {at}: save it as UTF-8"),
-            )
-        })?;
-        Ok((text, path))
-    };
-    let (mut train, file) = read(train.unwrap_or_else(|| path.to_owned()))?;
-    let mut parts = [
-        validation.map(read).transpose()?,
-        test.map(read).transpose()?,
-    ];
-    if settings.unsplit {
-        parts[1] = Some((train.clone(), file.clone()));
-    } else if parts.iter().all(Option::is_none) {
-        parts[1] = Some((cut_end(&mut train, settings.test_share()), file.clone()));
-    }
-    if let (Some(share), false, None) = (settings.validation_share, settings.unsplit, &parts[0]) {
-        parts[0] = Some((cut_end(&mut train, share), file.clone()));
-    }
-    let tokenizer = settings.learned_tokenizer([train.as_str()].into_iter());
-    let context = settings.context();
-    let windows = |text: &str, path: &Path, stride: Option<usize>| -> Result<RowSet, DataError> {
-        let mut tokens = Vec::new();
-        tokenizer.encoder().encode(text, &mut tokens);
-        if tokens.len() <= context {
-            return Err(DataError::unusable(
-                path,
-                format!(
-                    "gives {} tokens in one of its parts, and a window takes {context} and the one after: make data.context \
-                     smaller or the text longer",
-                    tokens.len()
-                ),
-            ));
-        }
-        let starts = (0..tokens.len() - context)
-            .step_by(stride.unwrap_or(context).max(1))
-            .map(|start| start as u32);
-        Ok(RowSet {
-            starts: starts.collect(),
-            random_starts: false,
-            rows: Rows::Tokens {
-                tokens,
-                vocabulary: tokenizer.vocabulary(),
-            },
-            length: context,
-            targets: Targets::NextToken,
-        })
-    };
-    let train = RowSet {
-        random_starts: settings.stride.is_none(),
-        ..windows(&train, &file, settings.stride)?
-    };
-    let [validation, test] = parts;
-    let part = |part: Option<(String, PathBuf)>| {
-        part.map(|(text, path)| windows(&text, &path, None).map(Samples::from))
-            .transpose()
-    };
-    let parts = Parts {
-        train: train.into(),
-        validation: part(validation)?,
-        test: part(test)?,
-    };
-    Ok(Dataset::of_parts(path, parts, Vec::new()))
-}
-
-/// Takes the last `share` of a text from it: the end, so that no window is in both parts.
-fn cut_end(text: &mut String, share: f64) -> String {
-    let mut at = (text.len() as f64 * (1.0 - share)) as usize;
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    text.split_off(at)
-}
-
 /// Loads a table with a text and its class in each row: samples are the first `context` tokens of a text, padded with
-/// [`PADDING`]. The tokenizer is learned on the training part, unless `settings` have one.
+/// [`PADDING`]. The tokenizer is learned on the training part, unless `fitted` has one.
 ///
 /// # Errors
 /// Names the file, and the line or column in it, that is wrong.
-pub(super) fn load_table(
-    path: &Path,
-    settings: &mut DataSettings,
+fn load(
+    source: &Source,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
     seed: u64,
 ) -> Result<Dataset<Samples>, DataError> {
-    let files = TableFiles::of(path)
+    let path = source.path();
+    let files = TableFiles::of(source)
         .ok_or_else(|| DataError::unusable(path, "is no table: give a .csv file"))?;
     let tables = files.read(settings.header)?;
     let (train, train_path) = &tables[0];
-    let target = target_name(train, settings, train_path)?;
-    settings.target = Some(target.clone());
-    settings.predict = Some(TargetKind::Class);
-    let column = match &settings.text {
+    let target = target_name(train, settings, fitted, train_path)?;
+    fitted.target = Some(target.clone());
+    fitted.predict = Some(TargetKind::Class);
+    let column = match settings.text.as_ref().or(fitted.text.as_ref()) {
         Some(name) => name.clone(),
         None => text_column(&train.names).cloned().ok_or_else(|| {
             DataError::unusable(
@@ -192,9 +168,9 @@ pub(super) fn load_table(
             )
         })?,
     };
-    settings.text = Some(column.clone());
+    fitted.text = Some(column.clone());
     let labels = target_cells(train, &target, train_path)?;
-    let classes = Classes::of(&labels, settings, &target, train_path)?;
+    let classes = Classes::of(&labels, fitted, &target, train_path)?;
     let labels = |cells: Vec<(u64, &str)>, path: &Path| -> Result<Vec<u32>, DataError> {
         cells
             .into_iter()
@@ -211,7 +187,7 @@ pub(super) fn load_table(
         .zip(&of_each)
         .filter(|&(_, &part)| part == Part::Train);
     let seen: Vec<&str> = seen.map(|((_, text), _)| *text).collect();
-    let tokenizer = settings.learned_tokenizer(seen.into_iter());
+    let tokenizer = fitted.tokenizer_of(settings, seen.into_iter());
     let mut cut = 0;
     let mut set = |texts: &[(u64, &str)], labels: &[u32], keep: &dyn Fn(usize) -> bool| {
         let kept = (0..texts.len()).filter(|&index| keep(index));
@@ -272,12 +248,13 @@ pub(super) fn load_table(
 pub fn read_text_rows(
     path: &Path,
     settings: &DataSettings,
+    fitted: &Fitted,
 ) -> Result<Option<Vec<String>>, DataError> {
     if !is_table(path) {
         return Ok(None);
     }
-    let table = Table::read(path, settings.header)?;
-    let wanted = settings.text.as_ref();
+    let table = CsvTable::read(path, settings.header)?;
+    let wanted = fitted.text.as_ref();
     let place = table.names.iter().position(|name| Some(name) == wanted);
     let place = place.ok_or_else(|| {
         DataError::unusable(
@@ -303,15 +280,16 @@ pub struct ReadTexts {
     pub notes: Vec<String>,
 }
 
-/// `texts`, each with its name, as samples for a model that learned `settings.tokenizer`; their class is not asked for.
+/// `texts`, each with its name, as samples for a model that learned `fitted.tokenizer`; their class is not asked for.
 ///
 /// # Errors
 /// If the run has no tokenizer.
 pub fn read_texts(
     texts: &[(String, String)],
     settings: &DataSettings,
+    fitted: &Fitted,
 ) -> Result<ReadTexts, DataError> {
-    let tokenizer = settings.tokenizer.as_ref();
+    let tokenizer = fitted.tokenizer.as_ref();
     let tokenizer = tokenizer
         .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it anew"))?;
     let (mut encoder, context) = (tokenizer.encoder(), settings.context());
@@ -356,17 +334,21 @@ pub fn read_texts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::TokenKind;
     use std::fs;
 
     fn in_folder(
         name: &str,
         text: &str,
-        settings: &mut DataSettings,
+        settings: &DataSettings,
     ) -> Result<Dataset<Samples>, String> {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(name), text).unwrap();
-        settings.source = dir.path().display().to_string();
-        crate::data::load(settings, 1).map_err(|e| e.to_string())
+        let settings = DataSettings {
+            source: dir.path().display().to_string(),
+            ..settings.clone()
+        };
+        crate::data::load(&settings, &mut Fitted::default(), 1).map_err(|e| e.to_string())
     }
 
     fn rows(samples: &Samples) -> &RowSet {
@@ -377,44 +359,15 @@ mod tests {
     }
 
     #[test]
-    fn a_text_gives_windows_and_its_end_is_the_test_part() {
-        let mut settings = DataSettings {
-            context: Some(4),
-            ..DataSettings::default()
-        };
-        let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
-        let train = rows(&set.train);
-        assert_eq!(
-            (train.rows.len(), &train.starts[..], train.random_starts),
-            (45, &[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40][..], true)
-        );
-        let Rows::Tokens { tokens, vocabulary } = &train.rows else {
-            panic!("tokens");
-        };
-        assert_eq!((&tokens[..3], *vocabulary), (&[2, 3, 4][..], 12));
-        assert_eq!(rows(&set.test).starts, [0]);
-        (settings.stride, settings.test_share) = (Some(1), Some(0.2));
-        let set = in_folder("input.txt", &"abcdefghij".repeat(5), &mut settings).unwrap();
-        let train = rows(&set.train);
-        assert_eq!((train.starts.len(), train.random_starts), (36, false));
-        assert_eq!(rows(&set.test).starts, [0, 4]);
-        let told = in_folder("input.txt", "abc", &mut settings).unwrap_err();
-        assert!(
-            told.contains("2 tokens") && told.contains("data.context"),
-            "{told}"
-        );
-    }
-
-    #[test]
     fn texts_of_a_table_are_padded_and_cut() {
-        let mut settings = DataSettings {
+        let settings = DataSettings {
             context: Some(3),
             tokens: TokenKind::Words,
             test_share: Some(0.5),
             ..DataSettings::default()
         };
         let table = "label,text\n1,good good film\n0,bad\n1,\"good, very good\"\n0,bad bad\n";
-        let set = in_folder("all.csv", table, &mut settings).unwrap();
+        let set = in_folder("all.csv", table, &settings).unwrap();
         assert_eq!(
             (set.classes.len(), set.train.len(), set.test.len()),
             (2, 2, 2)
@@ -432,7 +385,7 @@ mod tests {
         let told = in_folder(
             "all.csv",
             "label,text\n1,good\n0,\n1,good\n0,bad\n",
-            &mut DataSettings::default(),
+            &DataSettings::default(),
         )
         .unwrap_err();
         assert!(
@@ -443,7 +396,7 @@ mod tests {
 
     #[test]
     fn texts_to_predict_are_cut_and_padded_and_empty_ones_are_left_out() {
-        let mut settings = DataSettings {
+        let settings = DataSettings {
             context: Some(2),
             ..DataSettings::default()
         };
@@ -451,10 +404,11 @@ mod tests {
             let named = |(i, text): (usize, &&str)| (format!("text {i}"), text.to_string());
             texts.iter().enumerate().map(named).collect()
         };
-        assert!(read_texts(&texts(&["ab"]), &settings).is_err());
-        settings.learned_tokenizer(["ab"].into_iter());
+        let mut fitted = Fitted::default();
+        assert!(read_texts(&texts(&["ab"]), &settings, &fitted).is_err());
+        fitted.tokenizer_of(&settings, ["ab"].into_iter());
         let ReadTexts { set, empty, notes } =
-            read_texts(&texts(&["ab", "b", "aba", "", "?"]), &settings).unwrap();
+            read_texts(&texts(&["ab", "b", "aba", "", "?"]), &settings, &fitted).unwrap();
         assert_eq!((empty, set.starts.len()), (vec![3], 4));
         let Rows::Tokens { tokens, .. } = &set.rows else {
             panic!("tokens");
@@ -470,14 +424,14 @@ mod tests {
         let Some(dir) = crate::data::real_set("ag_news") else {
             return;
         };
-        let mut settings = DataSettings {
+        let settings = DataSettings {
             source: dir.display().to_string(),
             tokens: TokenKind::Words,
             vocabulary: 5000,
             context: Some(64),
             ..DataSettings::default()
         };
-        let set = crate::data::load(&mut settings, 1).unwrap();
+        let set = crate::data::load(&settings, &mut Fitted::default(), 1).unwrap();
         assert_eq!(
             (set.train.len(), set.test.len(), set.classes.len()),
             (8000, 2000, 4)

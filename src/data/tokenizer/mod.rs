@@ -1,6 +1,11 @@
 //! From text to tokens and back. Token 0 is reserved for padding in every tokenizer.
 
-use super::bpe::{BytePairs, FIRST_BYTE};
+mod bpe;
+mod decoder;
+
+pub use decoder::Decoder;
+
+use bpe::{BytePairs, FIRST_BYTE};
 use crate::data::DataError;
 use crate::data::files::read_whole;
 use serde::{Deserialize, Serialize};
@@ -185,7 +190,7 @@ impl Tokenizer {
 pub struct Encoder<'t> {
     tokenizer: &'t Tokenizer,
     index: HashMap<String, u32>,
-    pieces: Option<super::bpe::Encoder>,
+    pieces: Option<bpe::Encoder>,
 }
 
 impl Encoder<'_> {

@@ -1,10 +1,11 @@
 //! Columns of a table: what was learned of them on the training part, and their cells as numbers for a model.
 
-use super::csv::{Table, number, value};
+use super::csv::{CsvTable, number, value};
 use crate::data::DataError;
 use csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::path::Path;
 
 /// The most categories of a column: with more it is an identifier.
@@ -38,6 +39,28 @@ pub enum ColumnKind {
         /// Those of the training part, sorted; the empty one stands for missing cells.
         values: Vec<String>,
     },
+}
+
+impl fmt::Display for ColumnKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ColumnKind::Number { mean, std, missing } => {
+                let missing = if *missing { ", some missing" } else { "" };
+                write!(f, "numbers, mean {mean:.4}, standard deviation {std:.4}{missing}")
+            }
+            ColumnKind::Category { values } => {
+                /// Categories that are listed.
+                const SHOWN: usize = 6;
+                let shown = values.iter().take(SHOWN).map(|value| match &**value {
+                    "" => "(missing)",
+                    value => value,
+                });
+                let shown = shown.collect::<Vec<&str>>().join(", ");
+                let more = if values.len() > SHOWN { ", …" } else { "" };
+                write!(f, "{} categories: {shown}{more}", values.len())
+            }
+        }
+    }
 }
 
 /// Categories that training did not have, by column: how many cells, and the first of them.
@@ -99,7 +122,7 @@ impl Column {
 /// # Errors
 /// Names the column that is missing.
 pub(super) fn places(
-    table: &Table,
+    table: &CsvTable,
     columns: &[Column],
     path: &Path,
 ) -> Result<Vec<usize>, DataError> {

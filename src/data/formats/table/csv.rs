@@ -6,7 +6,7 @@ use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use std::path::Path;
 
 /// A file of rows of equally many cells.
-pub struct Table {
+pub struct CsvTable {
     /// Names of the columns: from the header, or `column_1`, `column_2`, ….
     pub names: Vec<String>,
     /// Cells, with the line at which each row begins.
@@ -28,13 +28,13 @@ pub(super) fn number(cell: &str) -> Option<f64> {
     cell.parse().ok().filter(|x: &f64| x.is_finite())
 }
 
-impl Table {
+impl CsvTable {
     /// Reads `path`. Whether the first row is a header is found out unless `header` says: it is one if none of its cells
     /// is a number and no two are equal.
     ///
     /// # Errors
     /// Names the line that does not have as many cells as the others, or is not text.
-    pub fn read(path: &Path, header: Option<bool>) -> Result<Table, DataError> {
+    pub fn read(path: &Path, header: Option<bool>) -> Result<CsvTable, DataError> {
         let wrong = |problem: String| DataError::unusable(path, problem);
         let bytes = read_whole(path)?;
         let (text, delimiter) = text(&bytes);
@@ -60,16 +60,23 @@ impl Table {
         if rows.is_empty() {
             return Err(wrong("holds a header and no rows".to_string()));
         }
-        Ok(Table { names, rows })
+        Ok(CsvTable { names, rows })
     }
 }
 
-/// The header of the table at `path`, if it can be read and has one. Only the first row is parsed.
-pub fn header(path: &Path) -> Option<Vec<String>> {
-    let bytes = read_whole(path).ok()?;
-    let (text, delimiter) = text(&bytes);
+/// The header of a table that begins with the bytes `head`, if it can be read and has one.
+pub fn header(head: &[u8]) -> Option<Vec<String>> {
+    let (text, delimiter) = text(head);
     let first = reader(text, delimiter).records().next()?.ok()?;
     is_header(&first).then(|| first.iter().map(str::to_string).collect())
+}
+
+/// The first two rows of a table that begins with the bytes `head`, if they can be read.
+pub fn first_rows(head: &[u8]) -> Option<[StringRecord; 2]> {
+    let (text, delimiter) = text(head);
+    let mut reader = reader(text, delimiter);
+    let mut rows = reader.records();
+    Some([rows.next()?.ok()?, rows.next()?.ok()?])
 }
 
 /// What follows the mark of a byte order, and what stands between cells: of the candidates the one that is most frequent in

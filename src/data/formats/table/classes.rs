@@ -2,7 +2,7 @@
 
 use super::csv::number;
 use crate::data::files::class_names;
-use crate::data::{DataError, DataSettings};
+use crate::data::{DataError, Fitted};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -20,25 +20,25 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// Those that `settings` know, else those among `cells` of the column `target` in `file`. Where these are whole numbers and
+    /// Those that `fitted` knows, else those among `cells` of the column `target` in `file`. Where these are whole numbers and
     /// a `classes.txt` lies beside the file, they are called as it says: its first line is the name of 0, or of 1 where no cell
-    /// is 0 and one is the number of lines. What was found is kept in `settings`.
+    /// is 0 and one is the number of lines. What was found is kept in `fitted`.
     ///
     /// # Errors
     /// If there are too many, or the names don't fit them.
     pub fn of(
         cells: &[(u64, &str)],
-        settings: &mut DataSettings,
+        fitted: &mut Fitted,
         target: &str,
         file: &Path,
     ) -> Result<Classes, DataError> {
-        if !settings.classes.is_empty() {
-            let cells = match settings.class_cells.is_empty() {
-                true => settings.classes.clone(),
-                false => settings.class_cells.clone(),
+        if !fitted.classes.is_empty() {
+            let cells = match fitted.class_cells.is_empty() {
+                true => fitted.classes.clone(),
+                false => fitted.class_cells.clone(),
             };
             return Ok(Classes {
-                names: settings.classes.clone(),
+                names: fitted.classes.clone(),
                 cells,
             });
         }
@@ -51,7 +51,7 @@ impl Classes {
             });
         }
         let classes = named(&cells, &names)?;
-        settings.class_cells = classes.cells.clone();
+        fitted.class_cells = classes.cells.clone();
         Ok(classes)
     }
 
@@ -146,13 +146,13 @@ mod tests {
             fs::write(dir.path().join(NAMES), names).unwrap();
         }
         let cells: Vec<(u64, &str)> = cells.iter().map(|cell| (1, *cell)).collect();
-        let mut settings = DataSettings::default();
+        let mut fitted = Fitted::default();
         let file = dir.path().join("train.csv");
-        let found = Classes::of(&cells, &mut settings, "label", &file);
+        let found = Classes::of(&cells, &mut fitted, "label", &file);
         let found = found.map_err(|e| e.to_string())?;
         // As a run that goes on finds them.
-        settings.classes = found.names.clone();
-        let again = Classes::of(&[], &mut settings, "label", &file).unwrap();
+        fitted.classes = found.names.clone();
+        let again = Classes::of(&[], &mut fitted, "label", &file).unwrap();
         assert_eq!((&again.names, &again.cells), (&found.names, &found.cells));
         Ok(found)
     }

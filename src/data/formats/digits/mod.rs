@@ -17,7 +17,9 @@ use rayon::prelude::*;
 use self::distort::{Distortion, Point, keep_on_page};
 use self::render::{Ink, Look};
 use self::strokes::STYLES;
-use super::{Dataset, ImageSet};
+use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
+use crate::data::{Dataset, ImageSet, Samples, Source};
+use crate::error::Result;
 use crate::random::{Purpose, Stream};
 
 /// Rows, and columns, of an image.
@@ -26,6 +28,37 @@ const PIXELS: usize = SIDE * SIDE;
 /// Pixels kept free between the ink and the edge of the page.
 const CLEAR: f32 = 1.5;
 const CLASSES: usize = STYLES.len();
+
+/// The digits that the program draws.
+pub struct Digits;
+
+impl Format for Digits {
+    fn name(&self) -> &'static str {
+        "digits"
+    }
+
+    fn about(&self) -> &'static str {
+        "built-in digits"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "the word `digits`"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let reason = "the name of the digits that the program draws";
+        source.is_built_in().then(|| Detection::new(100, reason))?
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        let set = digits(cx.seed, cx.settings.train, cx.settings.test);
+        cx.split(set.into())
+    }
+
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        pictures::read_inputs(inputs, cx)
+    }
+}
 
 /// Draws `train` and `test` grey images of 28 x 28 pixels, ink bright on dark, of the digits 0 to 9.
 ///

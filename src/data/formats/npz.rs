@@ -1,13 +1,49 @@
 //! NumPy archives (`.npz`) with images and labels: MedMNIST's `train_images` and `train_labels`, Keras' `x_train` and
 //! `y_train`, or `images` and `labels` without parts. An archive is a zip file of one `.npy` file an array.
 
-use super::load::Found;
-use super::npy::{Array, Elements};
-use super::{DataError, ImageSet, Parts};
+mod npy;
+
+use self::npy::{Array, Elements};
+use super::{Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs, pictures};
+use crate::data::{DataError, Dataset, ImageSet, Parts, Samples, Source, source::has_ending};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 use zip::ZipArchive;
+
+/// A NumPy archive with images and labels.
+pub struct Npz;
+
+impl Format for Npz {
+    fn name(&self) -> &'static str {
+        "npz"
+    }
+
+    fn about(&self) -> &'static str {
+        "a NumPy archive"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "one .npz file"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        if has_ending(source.path(), "npz") {
+            return Detection::new(100, "the ending .npz");
+        }
+        source.only_file("npz")?;
+        Detection::new(85, "one file that ends in .npz")
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> crate::Result<Dataset<Samples>> {
+        let path = cx.source.only_file("npz").unwrap_or(cx.source.path());
+        cx.split(load(path)?)
+    }
+
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> crate::Result<PredictInputs> {
+        pictures::read_inputs(inputs, cx)
+    }
+}
 
 type Archive = ZipArchive<BufReader<File>>;
 
@@ -38,7 +74,7 @@ const WITHOUT_PARTS: [[&str; 2]; 3] = [["images", "labels"], ["x", "y"], ["X", "
 /// # Errors
 ///
 /// [`DataError`] says which array is missing, damaged, or does not fit the others.
-pub(super) fn load(path: &Path) -> Result<Found, DataError> {
+fn load(path: &Path) -> Result<LabelledImages, DataError> {
     let file = File::open(path).map_err(|source| DataError::Unreadable {
         path: path.to_owned(),
         source,
@@ -100,7 +136,7 @@ pub(super) fn load(path: &Path) -> Result<Found, DataError> {
         ));
     }
     let classes = (0..=largest).map(|class| class.to_string()).collect();
-    Ok(Found {
+    Ok(LabelledImages {
         parts,
         classes,
         notes: Vec::new(),
@@ -235,7 +271,7 @@ mod tests {
         .concat()
     }
 
-    fn loaded(arrays: &[(&str, Vec<u8>)]) -> Result<Found, DataError> {
+    fn loaded(arrays: &[(&str, Vec<u8>)]) -> Result<LabelledImages, DataError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("set.npz");
         let mut zip = ZipWriter::new(File::create(&path).unwrap());

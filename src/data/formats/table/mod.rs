@@ -8,11 +8,18 @@ pub use columns::{Column, ColumnKind};
 
 pub(super) use self::classes::Classes;
 use self::columns::{Unknown, encode, places};
-pub(super) use self::csv::{Table, header};
+pub(super) use self::csv::{CsvTable, first_rows, header};
 use self::csv::{number, value};
-use super::files::{set_name, sorted_entries};
-use super::split::Drawn;
-use super::{DataError, DataSettings, Dataset, Part, Parts, RowSet, Rows, Samples, Targets};
+use super::{
+    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem, only_file, row_name, text_table,
+};
+use crate::data::files::set_name;
+use crate::data::source::has_ending;
+use crate::data::split::Drawn;
+use crate::data::{
+    DataError, DataSettings, Dataset, Entry, Fitted, Part, Parts, RowSet, Rows, Samples, Source, Targets,
+};
+use crate::error::Result;
 use ::csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -57,19 +64,45 @@ pub(super) struct TableFiles {
 }
 
 impl TableFiles {
-    /// The files at `path`, if it is a table or a folder of one.
-    pub fn of(path: &Path) -> Option<TableFiles> {
-        files(path)
+    /// The files of `source`, if it is a table or a folder of one.
+    pub fn of(source: &Source) -> Option<TableFiles> {
+        let single = |train: &Path| TableFiles {
+            train: train.to_owned(),
+            validation: None,
+            test: None,
+        };
+        if source.is_file() {
+            return has_table_ending(source.path()).then(|| single(source.path()));
+        }
+        let is_table = |entry: &&Entry| !entry.is_folder && has_table_ending(&entry.path);
+        let tables: Vec<&Entry> = source.entries().iter().filter(is_table).collect();
+        let part = |names: &[&str]| {
+            let is = |entry: &&&Entry| {
+                let stem = entry.path.file_stem();
+                let stem = stem.map(|stem| stem.to_string_lossy().to_lowercase());
+                stem.is_some_and(|stem| names.contains(&&*stem))
+            };
+            tables.iter().find(is).map(|entry| entry.path.clone())
+        };
+        match (part(PARTS[0]), &tables[..]) {
+            (Some(train), _) => Some(TableFiles {
+                train,
+                validation: part(PARTS[1]),
+                test: part(PARTS[2]),
+            }),
+            (None, [only]) => Some(single(&only.path)),
+            _ => None,
+        }
     }
 
     /// Reads the parts that there are: training first.
-    pub fn read(&self, header: Option<bool>) -> Result<Vec<(Table, PathBuf)>, DataError> {
+    pub fn read(&self, header: Option<bool>) -> Result<Vec<(CsvTable, PathBuf)>, DataError> {
         let paths = [
             Some(&self.train),
             self.validation.as_ref(),
             self.test.as_ref(),
         ];
-        let read = |path: &PathBuf| Ok((Table::read(path, header)?, path.clone()));
+        let read = |path: &PathBuf| Ok((CsvTable::read(path, header)?, path.clone()));
         paths.into_iter().flatten().map(read).collect()
     }
 
@@ -90,7 +123,7 @@ pub(super) fn is_number(cell: &str) -> bool {
 
 /// All rows of `table` as the numbers that `columns` make of them.
 pub(super) fn encode_columns(
-    table: &Table,
+    table: &CsvTable,
     columns: &[Column],
     path: &Path,
 ) -> Result<Vec<f32>, DataError> {
@@ -104,49 +137,72 @@ pub(super) fn encode_columns(
     )
 }
 
-/// Whether `path` is a table, or a folder of one.
-pub(super) fn looks_like(path: &Path) -> bool {
-    files(path).is_some()
-}
-
 /// Whether `path` is a file whose ending is that of a table.
 pub(super) fn is_table(path: &Path) -> bool {
-    path.is_file()
-        && ENDINGS.iter().any(|ending| {
-            path.extension()
-                .is_some_and(|e| e.eq_ignore_ascii_case(ending))
-        })
+    path.is_file() && has_table_ending(path)
 }
 
-fn files(path: &Path) -> Option<TableFiles> {
-    let single = |train: PathBuf| TableFiles {
-        train,
-        validation: None,
-        test: None,
-    };
-    if path.is_file() {
-        return is_table(path).then(|| single(path.to_owned()));
+fn has_table_ending(path: &Path) -> bool {
+    ENDINGS.iter().any(|ending| has_ending(path, ending))
+}
+
+/// A CSV file, or one for each part.
+pub struct Table;
+
+impl Format for Table {
+    fn name(&self) -> &'static str {
+        "table"
     }
-    let tables: Vec<PathBuf> = sorted_entries(path).ok()?;
-    let tables: Vec<PathBuf> = tables.into_iter().filter(|path| is_table(path)).collect();
-    let part = |names: &[&str]| {
-        let is = |path: &&PathBuf| {
-            let stem = path
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().to_lowercase());
-            stem.is_some_and(|stem| names.contains(&&*stem))
-        };
-        tables.iter().find(is).cloned()
-    };
-    match (part(PARTS[0]), &tables[..]) {
-        (Some(train), _) => Some(TableFiles {
-            train,
-            validation: part(PARTS[1]),
-            test: part(PARTS[2]),
-        }),
-        (None, [only]) => Some(single(only.clone())),
-        _ => None,
+
+    fn about(&self) -> &'static str {
+        "a table"
     }
+
+    fn looks_for(&self) -> &'static str {
+        "one .csv or .tsv file, or train.csv and test.csv"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let files = TableFiles::of(source)?;
+        // A table of texts is a format of its own.
+        match text_table::text_column(&header(&source.head(&files.train)).unwrap_or_default()) {
+            Some(_) => None,
+            None => Detection::new(70, format!("a table {}", set_name(&files.train))),
+        }
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        Ok(load(cx.source, cx.settings, cx.fitted, cx.seed)?)
+    }
+
+    fn describe(&self, fitted: &Fitted) -> Vec<String> {
+        columns_in_words(fitted).chain(target_in_words(fitted)).collect()
+    }
+
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        let path = only_file(inputs, "tables")?;
+        let (set, notes) = read_rows(path, cx.settings, cx.fitted)?;
+        let rows = 1..=set.starts.len();
+        Ok(PredictInputs {
+            items: rows.map(|row| PredictItem::file(row_name(path, row))).collect(),
+            set: set.into(),
+            notes,
+        })
+    }
+}
+
+/// A sentence on each column that is read.
+pub(super) fn columns_in_words(fitted: &Fitted) -> impl Iterator<Item = String> {
+    let in_words = |column: &Column| format!("column {}: {}", column.name, column.kind);
+    fitted.columns.iter().map(in_words)
+}
+
+/// A sentence on the column that is predicted.
+pub(super) fn target_in_words(fitted: &Fitted) -> Option<String> {
+    let scale = fitted.scale;
+    let scale = scale.map(|s| format!(" (mean {:.4}, deviation {:.4})", s.mean, s.std));
+    let target = fitted.target.as_ref()?;
+    Some(format!("to predict: {target}{}", scale.unwrap_or_default()))
 }
 
 /// What the cells of the target become.
@@ -155,24 +211,26 @@ enum Target {
     Numbers(Scale),
 }
 
-/// Loads the table at `path`. What is learned on its training part is put into `settings`, unless it is there: then the
+/// Loads the table of `source`. What is learned on its training part is put into `fitted`, unless it is there: then the
 /// run that learned it is measured on this table.
 ///
 /// # Errors
 /// Names the file, and the line or column in it, that is wrong.
-pub(super) fn load(
-    path: &Path,
-    settings: &mut DataSettings,
+fn load(
+    source: &Source,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
     seed: u64,
 ) -> Result<Dataset<Samples>, DataError> {
-    let files = files(path).ok_or_else(|| {
+    let path = source.path();
+    let files = TableFiles::of(source).ok_or_else(|| {
         DataError::unusable(
             path,
             "is no table: give a .csv file, or a folder with train.csv and test.csv",
         )
     })?;
     let header = settings.header;
-    let read = |path: &Path| Table::read(path, header);
+    let read = |path: &Path| CsvTable::read(path, header);
     let table = read(&files.train)?;
     let other =
         |path: Option<&'_ PathBuf>| path.map(|path| Ok((read(path)?, path.clone()))).transpose();
@@ -180,14 +238,15 @@ pub(super) fn load(
         other(files.validation.as_ref())?,
         other(files.test.as_ref())?,
     );
-    let name = target_name(&table, settings, &files.train)?;
-    settings.target = Some(name.clone());
+    let name = target_name(&table, settings, fitted, &files.train)?;
+    fitted.target = Some(name.clone());
     let own_cells = target_cells(&table, &name, &files.train)?;
-    let known = !settings.columns.is_empty();
-    let kind = settings.predict.unwrap_or_else(|| kind_of(&own_cells));
-    settings.predict = Some(kind);
+    let known = !fitted.columns.is_empty();
+    let kind = settings.predict.or(fitted.predict);
+    let kind = kind.unwrap_or_else(|| kind_of(&own_cells));
+    fitted.predict = Some(kind);
     let classes = match kind {
-        TargetKind::Class => Some(Classes::of(&own_cells, settings, &name, &files.train)?),
+        TargetKind::Class => Some(Classes::of(&own_cells, fitted, &name, &files.train)?),
         TargetKind::Number => None,
     };
     let drawn = Drawn::of(settings, validation.is_some(), test.is_some());
@@ -200,8 +259,8 @@ pub(super) fn load(
     let learned = |index: &usize| of_each[*index] == Part::Train;
     let mut notes = Vec::new();
     if !known {
-        settings.columns = learn(&table, settings, &name, learned, &files.train)?;
-        notes = nearly_numbers(&table, settings);
+        fitted.columns = learn(&table, settings, &name, learned, &files.train)?;
+        notes = nearly_numbers(&table, &fitted.columns, &settings.categories);
     }
     let target = match classes {
         Some(classes) => Target::Classes(classes),
@@ -210,16 +269,17 @@ pub(super) fn load(
                 .iter()
                 .enumerate()
                 .filter(|(index, _)| learned(index));
-            let scale = match settings.scale {
+            let scale = match fitted.scale {
                 Some(scale) => scale,
                 None => scale_of(seen.map(|(_, cell)| *cell), &name, &files.train)?,
             };
-            settings.scale = Some(scale);
+            fitted.scale = Some(scale);
             Target::Numbers(scale)
         }
     };
+    let columns = &fitted.columns;
     let mut unknown = Unknown::new();
-    let mut set = |table: &Table, path: &Path, keep: &dyn Fn(usize) -> bool| {
+    let mut set = |table: &CsvTable, path: &Path, keep: &dyn Fn(usize) -> bool| {
         let rows = || {
             table
                 .rows
@@ -227,10 +287,10 @@ pub(super) fn load(
                 .enumerate()
                 .filter(|(index, _)| keep(*index))
         };
-        let places = places(table, &settings.columns, path)?;
+        let places = places(table, columns, path)?;
         let values = encode(
             rows().map(|(_, row)| row),
-            &settings.columns,
+            columns,
             &places,
             path,
             &mut unknown,
@@ -241,10 +301,10 @@ pub(super) fn load(
             .enumerate()
             .filter(|(index, _)| keep(*index));
         let targets = targets(cells.map(|(_, cell)| cell), &target, &name, path)?;
-        Ok::<Samples, DataError>(row_set(values, &settings.columns, targets).into())
+        Ok::<Samples, DataError>(row_set(values, columns, targets).into())
     };
     let train = set(&table, &files.train, &|index| of_each[index] == Part::Train)?;
-    let mut part = |part: Part, own: &Option<(Table, PathBuf)>, is_drawn: bool| match own {
+    let mut part = |part: Part, own: &Option<(CsvTable, PathBuf)>, is_drawn: bool| match own {
         _ if is_drawn => set(&table, &files.train, &|index| of_each[index] == part).map(Some),
         Some((table, path)) if !drawn.test => set(table, path, &|_| true).map(Some),
         _ => Ok(None),
@@ -266,24 +326,28 @@ pub(super) fn load(
     Ok(dataset)
 }
 
-/// Rows of the table in `path` for a model that learned `settings.columns`; their target is not asked for. Returns with
+/// Rows of the table in `path` for a model that learned `fitted.columns`; their target is not asked for. Returns with
 /// them what the user should hear of.
 ///
 /// # Errors
 /// Names the column that is missing, or the line that is wrong.
-pub fn read_rows(path: &Path, settings: &DataSettings) -> Result<(RowSet, Vec<String>), DataError> {
-    let table = Table::read(path, settings.header)?;
-    let places = places(&table, &settings.columns, path)?;
+pub fn read_rows(
+    path: &Path,
+    settings: &DataSettings,
+    fitted: &Fitted,
+) -> Result<(RowSet, Vec<String>), DataError> {
+    let table = CsvTable::read(path, settings.header)?;
+    let places = places(&table, &fitted.columns, path)?;
     let mut unknown = Unknown::new();
     let values = encode(
         table.rows.iter(),
-        &settings.columns,
+        &fitted.columns,
         &places,
         path,
         &mut unknown,
     )?;
     let rows = table.rows.len();
-    let targets = match settings.predict {
+    let targets = match fitted.predict {
         Some(TargetKind::Number) => Targets::Values {
             values: vec![0.0; rows],
             columns: 1,
@@ -292,7 +356,7 @@ pub fn read_rows(path: &Path, settings: &DataSettings) -> Result<(RowSet, Vec<St
         },
         _ => Targets::Classes(vec![0; rows]),
     };
-    let set = row_set(values, &settings.columns, targets);
+    let set = row_set(values, &fitted.columns, targets);
     Ok((set, told(&unknown).collect()))
 }
 
@@ -317,13 +381,14 @@ fn told(unknown: &Unknown) -> impl Iterator<Item = String> {
     })
 }
 
-/// The column to predict: the one that is said, or one that is called so, or the last.
+/// The column to predict: the one that is said or that the run knows, or one that is called so, or the last.
 pub(super) fn target_name(
-    table: &Table,
+    table: &CsvTable,
     settings: &DataSettings,
+    fitted: &Fitted,
     path: &Path,
 ) -> Result<String, DataError> {
-    if let Some(name) = &settings.target {
+    if let Some(name) = settings.target.as_ref().or(fitted.target.as_ref()) {
         return match table.names.contains(name) {
             true => Ok(name.clone()),
             false => Err(DataError::unusable(
@@ -349,7 +414,7 @@ pub(super) fn target_name(
 
 /// The cells of the target, each with its line.
 pub(super) fn target_cells<'t>(
-    table: &'t Table,
+    table: &'t CsvTable,
     name: &str,
     path: &Path,
 ) -> Result<Vec<(u64, &'t str)>, DataError> {
@@ -433,7 +498,7 @@ fn targets<'a>(
 
 /// Learns every column but the target and those to leave out.
 fn learn(
-    table: &Table,
+    table: &CsvTable,
     settings: &DataSettings,
     target: &str,
     learned: impl Fn(&usize) -> bool,
@@ -473,10 +538,10 @@ fn learn(
 }
 
 /// Tells of columns that are taken for categories although nearly all of their cells are numbers.
-fn nearly_numbers(table: &Table, settings: &DataSettings) -> Vec<String> {
+fn nearly_numbers(table: &CsvTable, columns: &[Column], categories: &[String]) -> Vec<String> {
     /// Of so many cells one is a slip.
     const CELLS: usize = 10;
-    let asked = |column: &&Column| !settings.categories.contains(&column.name);
+    let asked = |column: &&Column| !categories.contains(&column.name);
     let told = |column: &Column| {
         if let ColumnKind::Number { .. } = column.kind {
             return None;
@@ -500,12 +565,7 @@ fn nearly_numbers(table: &Table, settings: &DataSettings) -> Vec<String> {
             )
         })
     };
-    settings
-        .columns
-        .iter()
-        .filter(asked)
-        .filter_map(told)
-        .collect()
+    columns.iter().filter(asked).filter_map(told).collect()
 }
 
 #[cfg(test)]

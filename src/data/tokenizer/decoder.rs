@@ -1,6 +1,6 @@
 //! Text from tokens that come one after another, as a model of language gives them.
 
-use super::tokenizer::Tokenizer;
+use super::Tokenizer;
 
 /// The text of tokens, as far as it is certain: bytes of a character that is not complete are kept back.
 pub struct Decoder<'t> {
@@ -59,7 +59,7 @@ impl<'t> Decoder<'t> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tokenizer::TokenKind;
+    use super::super::TokenKind;
     use super::*;
 
     fn decoded(kind: TokenKind, text: &str, follows: bool) -> (Vec<String>, String) {

@@ -1,11 +1,11 @@
 //! Folders of image files, one folder a class, as PyTorch's `ImageFolder` has them: `train/cat/1.png`, `test/dog/2.jpg`; or
 //! `cat/1.png` without parts, which are then split off by the seed.
 
-use super::files::sorted_entries;
-use super::load::Found;
-use super::picture::{PictureShape, decode, read_picture};
-use super::{DataError, DataSettings, Fit, ImageSet, Parts};
-use crate::error::Error;
+use super::{Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs, pictures};
+use crate::data::picture::{PictureShape, decode, read_picture};
+use crate::data::source::Tree;
+use crate::data::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
+use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -20,28 +20,50 @@ const ENDINGS: [&str; 15] = [
 /// The most bytes of pixels in a part.
 const MAX_PIXELS: usize = 16 << 30;
 
-/// Whether `dir` has a folder of images for each class, in parts or not.
-pub(super) fn looks_like(dir: &Path) -> bool {
-    let root = part(dir, &TRAIN).unwrap_or_else(|| dir.to_owned());
-    class_folders(&root).is_ok_and(|classes| classes.iter().any(|(_, files)| !files.is_empty()))
+/// A folder of image files for each class.
+pub struct Folder;
+
+impl Format for Folder {
+    fn name(&self) -> &'static str {
+        "folder"
+    }
+
+    fn about(&self) -> &'static str {
+        "a folder of images for each class"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "cat/1.png, dog/2.jpg, also in train, val and test"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let root = source.folder_named(&TRAIN).unwrap_or(source.path());
+        let classes = class_folders(source.tree(), root).ok()?;
+        let (class, _) = classes.first()?;
+        Detection::new(75, format!("a folder {class} with images"))
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        cx.split(load(cx.source, cx.settings, cx.fitted)?)
+    }
+
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        pictures::read_inputs(inputs, cx)
+    }
 }
 
 /// Loads a folder of images. Where the settings say no size the first image's is taken, and colour.
 ///
 /// # Errors
 /// Names the file that can't be read, or the folder that is missing or empty.
-pub(super) fn load(dir: &Path, settings: &DataSettings) -> Result<Found, Error> {
-    let train = part(dir, &TRAIN);
-    let root = train.clone().unwrap_or_else(|| dir.to_owned());
-    let folders = class_folders(&root)?;
-    let folders: Vec<_> = folders
-        .into_iter()
-        .filter(|(_, files)| !files.is_empty())
-        .collect();
+fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<LabelledImages> {
+    let train = source.folder_named(&TRAIN);
+    let root = train.unwrap_or(source.path());
+    let folders = class_folders(source.tree(), root)?;
     // A run that goes on, or is measured, knows its classes.
-    let classes: Vec<String> = match settings.classes.is_empty() {
+    let classes: Vec<String> = match fitted.classes.is_empty() {
         true => folders.iter().map(|(name, _)| name.clone()).collect(),
-        false => settings.classes.clone(),
+        false => fitted.classes.clone(),
     };
     let Some(first) = folders.first().and_then(|(_, files)| files.first()) else {
         return Err(DataError::unusable(
@@ -55,7 +77,7 @@ pub(super) fn load(dir: &Path, settings: &DataSettings) -> Result<Found, Error> 
     let mut read = |folders, classes: &[String]| {
         let (set, left_out) = read_part(folders, classes, shape, settings.skip_bad)?;
         skipped.extend(left_out);
-        Ok::<_, Error>(set)
+        Ok::<ImageSet, Error>(set)
     };
     let mut parts = Parts {
         train: read(folders, &classes)?,
@@ -67,8 +89,8 @@ pub(super) fn load(dir: &Path, settings: &DataSettings) -> Result<Found, Error> 
             (&VALIDATION[..], &mut parts.validation),
             (&TEST[..], &mut parts.test),
         ] {
-            if let Some(root) = part(dir, names) {
-                let set = read(class_folders(&root)?, &classes)?;
+            if let Some(root) = source.folder_named(names) {
+                let set = read(class_folders(source.tree(), root)?, &classes)?;
                 if set.is_empty() {
                     return Err(
                         DataError::unusable(root, "has no images: add some or remove it").into(),
@@ -82,14 +104,15 @@ pub(super) fn load(dir: &Path, settings: &DataSettings) -> Result<Found, Error> 
         return Err(DataError::unusable(root, "has no image that can be read").into());
     }
     let notes = skipped.iter().map(|file| format!("left out {file}"));
-    Ok(Found {
+    Ok(LabelledImages {
         parts,
         classes,
         notes: notes.collect(),
     })
 }
 
-fn shape_for(settings: &DataSettings, first: &Path) -> Result<PictureShape, Error> {
+/// The shape that `settings` ask for. Where they say no size it is that of the picture `first`, and colour.
+pub(super) fn shape_for(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
     let channels = settings.channels.unwrap_or(3);
     if channels != 1 && channels != 3 {
         return Err(Error::Config(format!(
@@ -103,16 +126,15 @@ fn shape_for(settings: &DataSettings, first: &Path) -> Result<PictureShape, Erro
             [picture.height() as usize, picture.width() as usize]
         }
     };
-    let fit: Fit = settings.fit;
     Ok(PictureShape {
         height,
         width,
         channels,
-        fit,
+        fit: settings.fit,
     })
 }
 
-fn unreadable(path: &Path, why: &str) -> DataError {
+pub(super) fn unreadable(path: &Path, why: &str) -> DataError {
     DataError::unusable(
         path,
         format!(
@@ -121,28 +143,29 @@ fn unreadable(path: &Path, why: &str) -> DataError {
     )
 }
 
-/// The folder of a part, under one of its names.
-fn part(dir: &Path, names: &[&str]) -> Option<PathBuf> {
-    names
-        .iter()
-        .map(|name| dir.join(name))
-        .find(|path| path.is_dir())
-}
-
-/// The folders in `dir` with the image files in each, at any depth, sorted.
-fn class_folders(dir: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, DataError> {
-    let mut folders = Vec::new();
-    for path in sorted_entries(dir)?
-        .into_iter()
-        .filter(|path| path.is_dir())
-    {
-        let files = image_files(&path)?;
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        folders.push((name.unwrap_or_default(), files));
+/// The folders in `dir` with the image files in each, at any depth, sorted; those without images are left out.
+fn class_folders(tree: &Tree, dir: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, DataError> {
+    let mut folders: Vec<(String, Vec<PathBuf>)> = Vec::new();
+    for (path, relative) in tree.files_below(dir)?.filter(|(path, _)| is_image(path)) {
+        let mut parts = relative.components();
+        let (Some(class), Some(_)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let class = class.as_os_str().to_string_lossy();
+        match folders.last_mut() {
+            Some((last, files)) if *last == class => files.push(path.to_owned()),
+            _ => folders.push((class.into_owned(), vec![path.to_owned()])),
+        }
     }
     Ok(folders)
+}
+
+/// Whether the ending of a file says that it is an image.
+pub(super) fn is_image(path: &Path) -> bool {
+    let ending = path
+        .extension()
+        .map(|e| e.to_string_lossy().to_ascii_lowercase());
+    ending.is_some_and(|e| ENDINGS.contains(&&*e))
 }
 
 /// The image files in `dir`, at any depth, sorted: those whose ending says so.
@@ -150,25 +173,9 @@ fn class_folders(dir: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, DataError> {
 /// # Errors
 /// If a folder can't be read.
 pub fn image_files(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut files = Vec::new();
-    add_images(dir, &mut files, 0)?;
-    Ok(files)
-}
-
-fn add_images(dir: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Result<(), DataError> {
-    // A link that leads back up would never end.
-    const DEEPEST: usize = 16;
-    for path in sorted_entries(dir)? {
-        let ending = path
-            .extension()
-            .map(|e| e.to_string_lossy().to_ascii_lowercase());
-        if path.is_dir() && depth < DEEPEST {
-            add_images(&path, files, depth + 1)?;
-        } else if ending.is_some_and(|e| ENDINGS.contains(&&*e)) {
-            files.push(path);
-        }
-    }
-    Ok(())
+    let tree = Tree::of(dir);
+    let files = tree.files_below(dir)?.map(|(path, _)| path);
+    Ok(files.filter(|path| is_image(path)).map(Path::to_owned).collect())
 }
 
 /// Reads all images of a part, in parallel, and the sentences about those that were left out.
@@ -177,7 +184,7 @@ fn read_part(
     classes: &[String],
     shape: PictureShape,
     skip_bad: bool,
-) -> Result<(ImageSet, Vec<String>), Error> {
+) -> Result<(ImageSet, Vec<String>)> {
     let mut files: Vec<(PathBuf, u32)> = Vec::new();
     for (name, images) in folders {
         let Some(first) = images.first() else {
@@ -228,8 +235,8 @@ fn read_part(
 pub fn read_pictures(
     files: &[PathBuf],
     shape: PictureShape,
-    mut take: impl FnMut(&Path, Result<Vec<u8>, String>) -> Result<(), Error>,
-) -> Result<(), Error> {
+    mut take: impl FnMut(&Path, Result<Vec<u8>, String>) -> Result<()>,
+) -> Result<()> {
     let length = shape.height * shape.width * shape.channels;
     if files.len().saturating_mul(length) > MAX_PIXELS {
         return Err(Error::Memory(format!(
@@ -271,7 +278,12 @@ mod tests {
         }
     }
 
-    fn message(result: Result<Found, Error>) -> String {
+    fn loaded(dir: &Path, settings: &DataSettings) -> Result<LabelledImages> {
+        let source = Source::look(&dir.display().to_string())?;
+        load(&source, settings, &Fitted::default())
+    }
+
+    fn message(result: Result<LabelledImages>) -> String {
         result.unwrap_err().to_string()
     }
 
@@ -282,8 +294,9 @@ mod tests {
         write(&dir.path().join("train/a/deep/2.bmp"), [4, 4], [255, 0, 0]);
         write(&dir.path().join("val/a/3.png"), [4, 4], [255, 0, 0]);
         write(&dir.path().join("test/b/4.tiff"), [5, 9], [0, 0, 255]);
-        assert!(looks_like(dir.path()));
-        let found = load(dir.path(), &settings()).unwrap();
+        let source = Source::look(&dir.path().display().to_string()).unwrap();
+        assert!(Folder.detect(&source).is_some());
+        let found = loaded(dir.path(), &settings()).unwrap();
         let (set, skipped) = (found.parts, found.notes);
         assert_eq!(found.classes, ["a", "b"]);
         assert_eq!(
@@ -307,7 +320,7 @@ mod tests {
         bomb[16..20].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]);
         for content in [&whole[..40], b"hello", &bomb] {
             fs::write(&bad, content).unwrap();
-            let told = message(load(dir.path(), &settings()));
+            let told = message(loaded(dir.path(), &settings()));
             assert!(
                 told.contains("2.png") && told.contains("skip_bad"),
                 "{told}"
@@ -316,7 +329,7 @@ mod tests {
                 skip_bad: true,
                 ..settings()
             };
-            let found = load(dir.path(), &lenient).unwrap();
+            let found = loaded(dir.path(), &lenient).unwrap();
             let (set, skipped) = (found.parts, found.notes);
             assert_eq!((set.train.len(), skipped.len()), (1, 1));
             assert!(skipped[0].contains("2.png"));
@@ -328,13 +341,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("train/a/1.png"), [4, 4], [0; 3]);
         write(&dir.path().join("test/z/1.png"), [4, 4], [0; 3]);
-        let told = message(load(dir.path(), &settings()));
+        let told = message(loaded(dir.path(), &settings()));
         assert!(
             told.contains("test/z") && told.contains("training part"),
             "{told}"
         );
         fs::remove_dir_all(dir.path().join("test/z")).unwrap();
-        let told = message(load(dir.path(), &settings()));
+        let told = message(loaded(dir.path(), &settings()));
         assert!(told.contains("has no images"), "{told}");
     }
 }

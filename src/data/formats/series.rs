@@ -4,30 +4,93 @@
 //! Columns are scaled by mean and standard deviation of the training part. Windows of the later parts begin `context` rows
 //! before them, so that every row of a part is predicted (the protocol of Zhou et al. 2021, Informer, for ETT).
 
-use super::table::{Column, ColumnKind, Table, TableFiles, encode_columns};
-use super::{DataError, DataSettings, Dataset, Parts, RowSet, Rows, Samples, Targets};
+use super::table::{
+    Column, ColumnKind, CsvTable, TableFiles, columns_in_words, encode_columns, first_rows, is_number,
+};
+use super::{
+    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem, only_file,
+};
+use crate::data::{
+    DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Rows, Samples, Source, Targets,
+};
+use crate::error::Result;
 use ::csv::StringRecord;
 use std::ops::Range;
 use std::path::Path;
 
-/// Loads the series at `path`. What is learned of the columns on the training part is put into `settings`, unless it is
+/// A CSV file of numbers in the order of time.
+pub struct Series;
+
+impl Format for Series {
+    fn name(&self) -> &'static str {
+        "series"
+    }
+
+    fn about(&self) -> &'static str {
+        "a series"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "a table of numbers after a first column of dates"
+    }
+
+    /// A series looks like a table, which is more often meant.
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let file = TableFiles::of(source)?.train;
+        let [_, row] = first_rows(&source.head(&file))?;
+        let mut cells = row.iter();
+        let dated = cells.next().is_some_and(is_date);
+        let numbers = row.len() > 1 && cells.all(is_number);
+        (dated && numbers).then(|| Detection::new(55, "dates in its first column"))?
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        Ok(load(cx.source, cx.settings, cx.fitted)?)
+    }
+
+    fn describe(&self, fitted: &Fitted) -> Vec<String> {
+        columns_in_words(fitted).collect()
+    }
+
+    /// The last rows of a series.
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        let path = only_file(inputs, "series")?;
+        let set = read_last_window(path, cx.settings, cx.fitted)?;
+        Ok(PredictInputs {
+            items: vec![PredictItem::file(path.display())],
+            set: set.into(),
+            notes: Vec::new(),
+        })
+    }
+}
+
+/// Whether a cell begins as a date does: a year of four digits, and a month.
+fn is_date(cell: &str) -> bool {
+    let digit = |place: usize| cell.as_bytes().get(place).is_some_and(u8::is_ascii_digit);
+    let sign = cell.as_bytes().get(4).is_some_and(|sign| b"-/.".contains(sign));
+    (0..4).all(digit) && sign && digit(5) && !is_number(cell)
+}
+
+/// Loads the series of `source`. What is learned of the columns on the training part is put into `fitted`, unless it is
 /// there.
 ///
 /// # Errors
 /// Names the column or line that is wrong, or how many rows are missing.
-pub(super) fn load(
-    path: &Path,
-    settings: &mut DataSettings,
+fn load(
+    source: &Source,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
 ) -> Result<Dataset<Samples>, DataError> {
-    let file = TableFiles::of(path).map(|files| files.train);
+    let path = source.path();
+    let file = TableFiles::of(source).map(|files| files.train);
     let file = file.ok_or_else(|| DataError::unusable(path, "is no series: give a .csv file"))?;
-    let table = Table::read(&file, settings.header)?;
+    let table = CsvTable::read(&file, settings.header)?;
     let rows = table.rows.len();
     let parts = part_rows(settings, rows).map_err(|problem| DataError::unusable(&file, problem))?;
-    if settings.columns.is_empty() {
-        settings.columns = learn(&table, settings, &parts[0], &file)?;
+    if fitted.columns.is_empty() {
+        fitted.columns = learn(&table, settings, &parts[0], &file)?;
     }
-    let columns = &settings.columns;
+    let columns = &fitted.columns;
     let values = numbers(&table, columns, &file)?;
     let predicted = match settings.targets.is_empty() {
         true => (0..columns.len()).collect(),
@@ -110,7 +173,7 @@ fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], 
 
 /// Learns the columns of numbers; a first column of text, such as a date, is left out.
 fn learn(
-    table: &Table,
+    table: &CsvTable,
     settings: &DataSettings,
     train: &Range<usize>,
     file: &Path,
@@ -123,7 +186,7 @@ fn learn(
         let rows = &table.rows[train.clone()];
         let cell = |row: &StringRecord| row.get(place).unwrap_or_default().to_string();
         let cells: Vec<String> = rows.iter().map(|(_, row)| cell(row)).collect();
-        let wrong = cells.iter().position(|cell| !super::table::is_number(cell));
+        let wrong = cells.iter().position(|cell| !is_number(cell));
         match wrong {
             Some(_) if place == 0 => continue,
             Some(at) => return Err(no_number(file, rows[at].0, name, &cells[at])),
@@ -152,13 +215,13 @@ fn no_number(file: &Path, line: u64, name: &str, cell: &str) -> DataError {
 }
 
 /// The cells of `columns`, row after row; none may be missing.
-fn numbers(table: &Table, columns: &[Column], file: &Path) -> Result<Vec<f32>, DataError> {
+fn numbers(table: &CsvTable, columns: &[Column], file: &Path) -> Result<Vec<f32>, DataError> {
     let values = encode_columns(table, columns, file)?;
     for column in columns {
         let place = table.names.iter().position(|name| *name == column.name);
         for (line, row) in &table.rows {
             let cell = place.and_then(|place| row.get(place)).unwrap_or_default();
-            if !super::table::is_number(cell) {
+            if !is_number(cell) {
                 return Err(no_number(file, *line, &column.name, cell));
             }
         }
@@ -184,15 +247,19 @@ fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize
     names.iter().map(place).collect()
 }
 
-/// The last `context` rows of the series in `path`, for a model that learned `settings.columns`: what comes after them is
+/// The last `context` rows of the series in `path`, for a model that learned `fitted.columns`: what comes after them is
 /// to be predicted.
 ///
 /// # Errors
 /// If there are fewer rows, or the columns are others.
-pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, DataError> {
-    let table = Table::read(path, settings.header)?;
-    let values = numbers(&table, &settings.columns, path)?;
-    let (rows, context, columns) = (table.rows.len(), settings.context(), settings.columns.len());
+pub fn read_last_window(
+    path: &Path,
+    settings: &DataSettings,
+    fitted: &Fitted,
+) -> Result<RowSet, DataError> {
+    let table = CsvTable::read(path, settings.header)?;
+    let values = numbers(&table, &fitted.columns, path)?;
+    let (rows, context, columns) = (table.rows.len(), settings.context(), fitted.columns.len());
     if rows < context {
         return Err(DataError::unusable(
             path,
@@ -200,7 +267,7 @@ pub fn read_last_window(path: &Path, settings: &DataSettings) -> Result<RowSet, 
         ));
     }
     let predicted: Vec<usize> = (0..columns)
-        .filter(|&place| is_predicted(&settings.columns[place], settings))
+        .filter(|&place| is_predicted(&fitted.columns[place], settings))
         .collect();
     let seen = &values[(rows - context) * columns..];
     let seen_targets = seen
@@ -230,13 +297,13 @@ fn is_predicted(column: &Column, settings: &DataSettings) -> bool {
 }
 
 /// Mean and standard deviation of the columns that are predicted, for showing predictions in their own units.
-pub fn target_scales(settings: &DataSettings) -> Vec<(String, f64, f64)> {
+pub fn target_scales(settings: &DataSettings, fitted: &Fitted) -> Vec<(String, f64, f64)> {
     let wanted = |column: &&Column| is_predicted(column, settings);
     let scale = |column: &Column| match column.kind {
         ColumnKind::Number { mean, std, .. } => (column.name.clone(), mean, std),
         ColumnKind::Category { .. } => (column.name.clone(), 0.0, 1.0),
     };
-    settings.columns.iter().filter(wanted).map(scale).collect()
+    fitted.columns.iter().filter(wanted).map(scale).collect()
 }
 
 #[cfg(test)]
@@ -244,11 +311,20 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn loaded(text: &str, settings: &mut DataSettings) -> Result<Dataset<Samples>, String> {
+    fn loaded(text: &str, settings: &DataSettings) -> Result<(Dataset<Samples>, Fitted), String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("series.csv");
         fs::write(&path, text).unwrap();
-        load(&path, settings).map_err(|e| e.to_string())
+        loaded_file(&path, settings).map_err(|e| e.to_string())
+    }
+
+    fn loaded_file(
+        path: &Path,
+        settings: &DataSettings,
+    ) -> Result<(Dataset<Samples>, Fitted), DataError> {
+        let mut fitted = Fitted::default();
+        let source = Source::look(&path.display().to_string())?;
+        Ok((load(&source, settings, &mut fitted)?, fitted))
     }
 
     fn starts(samples: &Samples) -> &[u32] {
@@ -276,8 +352,7 @@ mod tests {
 
     #[test]
     fn every_row_of_a_later_part_is_predicted_from_those_before() {
-        let mut settings = settings();
-        let set = loaded(&ramp(20), &mut settings).unwrap();
+        let (set, _) = loaded(&ramp(20), &settings()).unwrap();
         assert_eq!(starts(&set.train), [0, 1, 2, 3, 4, 5]);
         assert_eq!(starts(set.validation.as_ref().unwrap()), [7, 8, 9]);
         assert_eq!(starts(&set.test), [11, 12, 13, 14, 15]);
@@ -299,17 +374,17 @@ mod tests {
 
     #[test]
     fn what_can_not_be_is_told() {
-        let told = loaded(&ramp(19), &mut settings()).unwrap_err();
+        let told = loaded(&ramp(19), &settings()).unwrap_err();
         assert!(
             told.contains("19 rows") && told.contains("data.parts"),
             "{told}"
         );
-        let long = &mut DataSettings {
+        let long = &DataSettings {
             context: Some(9),
             ..settings()
         };
         assert!(loaded(&ramp(20), long).unwrap_err().contains("takes 11"));
-        let none = &mut DataSettings {
+        let none = &DataSettings {
             targets: vec!["c".to_string()],
             ..settings()
         };
@@ -320,7 +395,7 @@ mod tests {
         );
         let gap = ramp(20).replace("\nday 4,4,8", "\nday 4,,8");
         assert!(
-            loaded(&gap, &mut settings())
+            loaded(&gap, &settings())
                 .unwrap_err()
                 .contains("\"\" at line 6 in column a")
         );
@@ -330,13 +405,13 @@ mod tests {
     fn a_missing_cell_is_told_wherever_it_is() {
         // In the test part, of which no column is learned, and in a window to predict from.
         let gap = ramp(20).replace("\nday 18,18,36", "\nday 18,nan,36");
-        let told = loaded(&gap, &mut settings()).unwrap_err();
+        let told = loaded(&gap, &settings()).unwrap_err();
         assert!(told.contains("\"nan\" at line 20 in column a"), "{told}");
-        let mut settings = settings();
-        loaded(&ramp(20), &mut settings).unwrap();
+        let settings = settings();
+        let (_, fitted) = loaded(&ramp(20), &settings).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), gap).unwrap();
-        let told = read_last_window(file.path(), &settings).unwrap_err();
+        let told = read_last_window(file.path(), &settings, &fitted).unwrap_err();
         assert!(told.to_string().contains("line 20"), "{told}");
     }
 
@@ -345,13 +420,13 @@ mod tests {
         let Some(dir) = crate::data::real_set("timeseries") else {
             return;
         };
-        let mut settings = DataSettings {
+        let settings = DataSettings {
             context: Some(96),
             horizon: 96,
             parts: Some([8640, 2880, 2880]),
             ..DataSettings::default()
         };
-        let set = load(&dir.join("ETTh1.csv"), &mut settings).unwrap();
+        let (set, fitted) = loaded_file(&dir.join("ETTh1.csv"), &settings).unwrap();
         let counts = [
             set.train.len(),
             set.validation.unwrap().len(),
@@ -359,16 +434,16 @@ mod tests {
         ];
         assert_eq!(counts, [8640 - 191, 2880 - 95, 2880 - 95]);
         assert_eq!(set.train.shape(), [96, 7]);
-        let last = read_last_window(&dir.join("ETTh1.csv"), &settings).unwrap();
+        let last = read_last_window(&dir.join("ETTh1.csv"), &settings, &fitted).unwrap();
         assert!(Samples::from(last).check("last", 0).is_ok());
         // The last line has no end, and lines end as on Windows.
-        let airline = load(
+        let airline = loaded_file(
             &dir.join("airline-passengers.csv"),
-            &mut DataSettings {
+            &DataSettings {
                 context: Some(12),
                 ..DataSettings::default()
             },
         );
-        assert_eq!(airline.unwrap().train.shape(), [12, 1]);
+        assert_eq!(airline.unwrap().0.train.shape(), [12, 1]);
     }
 }

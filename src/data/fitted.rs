@@ -1,0 +1,196 @@
+//! What a run found in its data, apart from what the user set.
+
+use super::{
+    ChannelStats, Column, DataSettings, Dataset, FormatName, MaskValue, Samples, Scale, TargetKind,
+    Tokenizer,
+};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// What [`load`](super::load) finds in the training part when a run starts. A run keeps it in the table `[fitted]` of its
+/// `run.toml`, and whoever evaluates the run or predicts with it uses it: what is there is not learned anew.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fitted {
+    /// The format that the source was read with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<FormatName>,
+    /// Images: subtracted from each channel of a pixel in [0, 1]; `data.mean`, or that of the training part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mean: Vec<f32>,
+    /// Images: divides each channel after that; `data.std`, or that of the training part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub std: Vec<f32>,
+    /// Names of the classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// Tables: what stands for each class in the column to predict, where that is not its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_cells: Vec<String>,
+    /// Masks: the value that stands for each class.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mask_values: Vec<MaskValue>,
+    /// Tables: the column to predict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Tables: whether that is a class or a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predict: Option<TargetKind>,
+    /// Tables of texts: the column of the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Texts: the tokenizer; a run keeps it in a file of its own.
+    #[serde(skip)]
+    pub tokenizer: Option<Tokenizer>,
+    /// Tables: mean and deviation of a number to predict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
+    /// Tables and series: how the cells of each column become numbers.
+    #[serde(rename = "column", skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
+}
+
+impl Fitted {
+    /// Whether there is nothing to write down.
+    pub fn is_empty(&self) -> bool {
+        let written = Fitted {
+            tokenizer: None,
+            ..self.clone()
+        };
+        written == Fitted::default()
+    }
+
+    /// The tokenizer that there is, or one that is learned from `texts` as `settings` say, and kept.
+    pub(crate) fn tokenizer_of<'a>(
+        &mut self,
+        settings: &DataSettings,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> &Tokenizer {
+        self.tokenizer
+            .get_or_insert_with(|| Tokenizer::learn(settings.tokens, settings.vocabulary, texts))
+    }
+
+    /// Takes mean, standard deviation and names of classes from `dataset`, unless `settings` or an earlier run say what the
+    /// first two are.
+    ///
+    /// # Errors
+    /// If what `settings` say does not fit the data.
+    pub(super) fn take(
+        &mut self,
+        settings: &DataSettings,
+        dataset: &Dataset<Samples>,
+    ) -> Result<()> {
+        self.classes.clone_from(&dataset.classes);
+        let Some(pictures) = dataset.train.pictures() else {
+            // Rows are scaled when they are read.
+            (self.mean, self.std) = (Vec::new(), Vec::new());
+            return Ok(());
+        };
+        self.take_scale(settings, &dataset.name, pictures.bytes, pictures.shape[2])
+    }
+
+    /// Takes mean and standard deviation from the training `pixels` of the data set `name`, unless `settings` or an earlier run
+    /// say what they are.
+    ///
+    /// # Errors
+    /// If what `settings` say does not fit the data.
+    pub(super) fn take_scale(
+        &mut self,
+        settings: &DataSettings,
+        name: &str,
+        pixels: &[u8],
+        channels: usize,
+    ) -> Result<()> {
+        if let Some(mean) = &settings.mean {
+            self.mean.clone_from(mean);
+        }
+        if let Some(std) = &settings.std {
+            self.std.clone_from(std);
+        }
+        if self.mean.is_empty() || self.std.is_empty() {
+            let ChannelStats { mean, std } = ChannelStats::of_pixels(pixels, channels);
+            if self.mean.is_empty() && settings.mean.is_none() {
+                self.mean = mean;
+            }
+            if self.std.is_empty() && settings.std.is_none() {
+                self.std = std.iter().map(|&s| if s > 0.0 { s } else { 1.0 }).collect();
+            }
+        }
+        for (setting, values) in [("data.mean", &self.mean), ("data.std", &self.std)] {
+            if values.len() != channels {
+                return Err(Error::Config(format!(
+                    "{setting} has {} numbers, one for each channel that the run takes, and the images of {name} have {channels}",
+                    values.len()
+                )));
+            }
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(Error::Config(format!("{setting} must be finite numbers")));
+            }
+        }
+        if self.std.iter().any(|&s| s <= 0.0) {
+            return Err(Error::Config("data.std must be above 0".to_string()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{ColumnKind, ImageSet};
+
+    fn dataset() -> Dataset<Samples> {
+        let set = || ImageSet {
+            images: vec![0, 255],
+            labels: vec![0, 1],
+            height: 1,
+            width: 1,
+            channels: 1,
+        };
+        Dataset::new("two", set(), set(), vec!["no".into(), "yes".into()])
+            .unwrap()
+            .into()
+    }
+
+    #[test]
+    fn settings_win_over_an_earlier_run_and_that_over_the_data() {
+        let (mut settings, mut fitted) = (DataSettings::default(), Fitted::default());
+        fitted.take(&settings, &dataset()).unwrap();
+        assert_eq!((&fitted.mean[..], &fitted.std[..]), (&[0.5][..], &[0.5][..]));
+        fitted.mean = vec![0.25];
+        fitted.take(&settings, &dataset()).unwrap();
+        assert_eq!(fitted.mean, [0.25]);
+        settings.mean = Some(vec![0.75]);
+        fitted.take(&settings, &dataset()).unwrap();
+        assert_eq!((&fitted.mean[..], &fitted.std[..]), (&[0.75][..], &[0.5][..]));
+        settings.std = Some(Vec::new());
+        let told = fitted.take(&settings, &dataset()).unwrap_err().to_string();
+        assert!(told.contains("data.std has 0 numbers"), "{told}");
+    }
+
+    #[test]
+    fn a_file_gives_back_what_was_found_and_nothing_is_written_of_nothing() {
+        assert!(Fitted::default().is_empty());
+        let fitted = Fitted {
+            format: FormatName::named("table"),
+            classes: vec!["no".into(), "yes".into()],
+            target: Some("label".into()),
+            predict: Some(TargetKind::Class),
+            mask_values: vec![MaskValue::Grey(3), MaskValue::Colour([1, 2, 255])],
+            scale: Some(Scale {
+                mean: 1.0,
+                std: 2.0,
+            }),
+            columns: vec![Column {
+                name: "age".into(),
+                kind: ColumnKind::Category {
+                    values: vec!["".into(), "old".into()],
+                },
+            }],
+            ..Fitted::default()
+        };
+        assert!(!fitted.is_empty());
+        let text = toml::to_string(&fitted).unwrap();
+        assert_eq!(toml::from_str::<Fitted>(&text).unwrap(), fitted, "{text}");
+    }
+}

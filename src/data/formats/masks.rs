@@ -1,0 +1,547 @@
+//! Pictures with masks, for segmentation: `image/7.png` and `mask/7.png`, whose pixels say of which class each pixel of the
+//! picture is; or such pairs in `train`, `val` and `test`.
+
+mod value;
+
+pub use value::MaskValue;
+
+use self::value::each_value;
+use super::folder::{is_image, unreadable};
+use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
+use crate::data::files::natural_order;
+use crate::data::picture::{decode, fitted, fitted_mask};
+use crate::data::split::Drawn;
+use crate::data::{
+    DataError, DataSettings, Dataset, Fitted, Part, Parts, PictureShape, Samples, Source,
+};
+use crate::error::{Error, Result};
+use image::{DynamicImage, GenericImageView, GrayImage};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Folders of pictures.
+const IMAGES: [&str; 3] = ["image", "images", "imgs"];
+/// Folders of masks.
+const MASKS: [&str; 4] = ["mask", "masks", "label", "labels"];
+/// Folders of the training, validation and test part, each with one of pictures and one of masks.
+const PARTS: [&[&str]; 3] = [
+    &["train", "training"],
+    &["val", "valid", "validation", "dev"],
+    &["test", "testing"],
+];
+/// The most classes: a pixel of a mask is one byte.
+const MOST_CLASSES: usize = 256;
+/// The most bytes of pictures in a part.
+const MOST_BYTES: usize = 16 << 30;
+/// Pairs that are decoded at a time, so that they do not pile up.
+const CHUNK: usize = 256;
+
+/// Pictures as bytes, NHWC, with a class for every pixel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaskSet {
+    /// `len() * height * width * channels` bytes, channels fastest.
+    pub images: Vec<u8>,
+    /// `len() * height * width` class indices, in the order of the pixels.
+    pub masks: Vec<u8>,
+    /// Rows of a picture.
+    pub height: usize,
+    /// Columns of a picture.
+    pub width: usize,
+    /// Bytes of a pixel of a picture.
+    pub channels: usize,
+}
+
+impl MaskSet {
+    /// How many pictures.
+    pub fn len(&self) -> usize {
+        self.masks.len() / (self.height * self.width).max(1)
+    }
+
+    /// Whether there are no pictures.
+    pub fn is_empty(&self) -> bool {
+        self.masks.is_empty()
+    }
+}
+
+/// A folder of pictures and one of masks.
+pub struct Masks;
+
+impl Format for Masks {
+    fn name(&self) -> &'static str {
+        "masks"
+    }
+
+    fn about(&self) -> &'static str {
+        "pictures with masks"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "image/1.png and mask/1.png, also in train, val and test"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let root = source.folder_named(PARTS[0]).unwrap_or(source.path());
+        let (images, masks) = pair_folders(source, root).or_else(|| pair_folders(source, source.path()))?;
+        let has_images = |dir: &Path| {
+            let files = source.tree().files_below(dir);
+            files.is_ok_and(|mut files| files.any(|(path, _)| is_image(path)))
+        };
+        let reason = format!("folders {} and {} of images", name_of(images), name_of(masks));
+        (has_images(images) && has_images(masks)).then(|| Detection::new(97, reason))?
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        let set = load(cx.source, cx.settings, cx.fitted, cx.seed)?;
+        Err(Error::Data(format!(
+            "{} holds {} pictures with masks, for which there is no task to train yet",
+            set.name,
+            set.train.len()
+        )))
+    }
+
+    fn describe(&self, fitted: &Fitted) -> Vec<String> {
+        let classes = fitted.mask_values.iter().zip(&fitted.classes);
+        let differ = classes.filter(|(value, class)| value.to_string() != **class);
+        differ
+            .map(|(value, class)| format!("mask value {value}: {class}"))
+            .collect()
+    }
+
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        pictures::read_inputs(inputs, cx)
+    }
+}
+
+/// Loads the pictures with masks in the folder `path`. The values in the training masks, sorted, are the classes, unless
+/// `settings.mask_values` or `fitted` say which are; they, the names of the classes, mean and standard deviation are put into
+/// `fitted`.
+///
+/// # Errors
+/// Names the picture or mask that is missing, can't be read, or does not fit the other.
+pub fn load_masks(
+    path: &Path,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
+    seed: u64,
+) -> Result<Dataset<MaskSet>> {
+    let source = Source::look(&path.display().to_string())?;
+    load(&source, settings, fitted, seed)
+}
+
+fn load(
+    source: &Source,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
+    seed: u64,
+) -> Result<Dataset<MaskSet>> {
+    let path = source.path();
+    let Parts {
+        train,
+        validation,
+        test,
+    } = parts(source, settings, seed)?;
+    // Where a run is measured on samples without parts, all of them are in the test part.
+    let first = [Some(&train), validation.as_ref(), test.as_ref()];
+    let first = first.into_iter().flatten().find_map(|pairs| pairs.first());
+    let first = first.ok_or_else(|| DataError::unusable(path, "has no pictures with masks"))?;
+    let shape = shape_of(settings, &first.image)?;
+    let mut notes = Vec::new();
+    let values = match (&settings.mask_values[..], &fitted.mask_values[..]) {
+        ([], []) => found_values(&train, settings.skip_bad, path, &mut notes)?,
+        ([], known) => known.to_vec(),
+        (said, _) => said.to_vec(),
+    };
+    let classes = class_names(&values, settings, fitted)?;
+    let mut read = |pairs: &[Pair]| read_pairs(pairs, &values, shape, settings.skip_bad, &mut notes);
+    let parts = Parts {
+        train: read(&train)?,
+        validation: validation.map(|pairs| read(&pairs)).transpose()?,
+        test: test.map(|pairs| read(&pairs)).transpose()?,
+    };
+    fitted.mask_values = values;
+    fitted.classes.clone_from(&classes);
+    let mut dataset = Dataset::of_parts(path, parts, classes);
+    let (name, train) = (&dataset.name, &dataset.train);
+    fitted.take_scale(settings, name, &train.images, train.channels)?;
+    dataset.notes.extend(notes);
+    Ok(dataset)
+}
+
+/// A picture and its mask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pair {
+    image: PathBuf,
+    mask: PathBuf,
+}
+
+/// The pairs of each part: those that lie in its folder, the first so many as `data.parts` says, or a share by the seed.
+fn parts(source: &Source, settings: &DataSettings, seed: u64) -> Result<Parts<Vec<Pair>>> {
+    let path = source.path();
+    let mut folders = PARTS.map(|names| source.folder_named(names));
+    if pair_folders(source, path).is_some() {
+        folders = [None; 3];
+    }
+    let [train, validation, test] = folders;
+    let own = |root: Option<&Path>| root.map(|root| pairs(source, root)).transpose();
+    let all = pairs(source, train.unwrap_or(path))?;
+    let (validation, test) = match train {
+        Some(_) => (own(validation)?, own(test)?),
+        None => (None, None),
+    };
+    let has_parts = train.is_some() && (validation.is_some() || test.is_some());
+    if let (Some(parts), false) = (settings.parts, settings.unsplit) {
+        if has_parts {
+            let told = "has parts of its own: leave data.parts out";
+            return Err(DataError::unusable(path, told).into());
+        }
+        return first_pairs(all, parts, path);
+    }
+    let drawn = Drawn::of(settings, validation.is_some(), test.is_some());
+    if !drawn.test && !drawn.validation {
+        return Ok(Parts {
+            train: all,
+            validation,
+            test,
+        });
+    }
+    let of_each = drawn.parts(&vec![0; all.len()], settings, seed)?;
+    let part = |wanted: Part| -> Vec<Pair> {
+        let members = all.iter().zip(&of_each).filter(|(_, part)| **part == wanted);
+        members.map(|(pair, _)| pair.clone()).collect()
+    };
+    Ok(Parts {
+        train: part(Part::Train),
+        validation: match drawn.validation {
+            true => Some(part(Part::Validation)),
+            false if drawn.test => None,
+            false => validation,
+        },
+        test: match drawn.test {
+            true => Some(part(Part::Test)),
+            false => test,
+        },
+    })
+}
+
+/// The first `train` pairs, the `validation` pairs after them, and the `test` pairs after those.
+fn first_pairs(
+    mut all: Vec<Pair>,
+    [train, validation, test]: [usize; 3],
+    path: &Path,
+) -> Result<Parts<Vec<Pair>>> {
+    let wanted = train.saturating_add(validation).saturating_add(test);
+    if train == 0 || wanted > all.len() {
+        let told = format!(
+            "has {} pictures, which data.parts = [{train}, {validation}, {test}] do not leave for training, validation and test",
+            all.len()
+        );
+        return Err(DataError::unusable(path, told).into());
+    }
+    all.truncate(wanted);
+    let test = all.split_off(train + validation);
+    let validation = all.split_off(train);
+    let some = |pairs: Vec<Pair>| (!pairs.is_empty()).then_some(pairs);
+    Ok(Parts {
+        train: all,
+        validation: some(validation),
+        test: some(test),
+    })
+}
+
+/// The folders of pictures and of masks in `root`.
+fn pair_folders<'s>(source: &'s Source, root: &Path) -> Option<(&'s Path, &'s Path)> {
+    let folder = |names: &[&str]| source.tree().folder_in(root, names);
+    Some((folder(&IMAGES)?, folder(&MASKS)?))
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The pairs in `root`, in the natural order of their names.
+fn pairs(source: &Source, root: &Path) -> Result<Vec<Pair>, DataError> {
+    let Some((images, masks)) = pair_folders(source, root) else {
+        return Err(DataError::unusable(
+            root,
+            "has no folder of pictures and one of masks: put the pictures into `image`, and each one's mask into `mask`, under \
+             the same name",
+        ));
+    };
+    let pictures = by_stem(source, images)?;
+    let mut covers = by_stem(source, masks)?;
+    let mut pairs = Vec::new();
+    for (stem, image) in pictures {
+        let mask = covers.remove(&stem).ok_or_else(|| {
+            DataError::unusable(
+                &image,
+                format!(
+                    "has no mask: put one called {stem} into {}, or remove the picture",
+                    masks.display()
+                ),
+            )
+        })?;
+        pairs.push((stem, Pair { image, mask }));
+    }
+    if let Some((stem, mask)) = covers.pop_first() {
+        return Err(DataError::unusable(
+            mask,
+            format!(
+                "is a mask without a picture: put one called {stem} into {}, or remove the mask",
+                images.display()
+            ),
+        ));
+    }
+    pairs.sort_by(|(a, _), (b, _)| natural_order(a, b));
+    Ok(pairs.into_iter().map(|(_, pair)| pair).collect())
+}
+
+/// The image files that lie in `dir` itself, by name without ending.
+fn by_stem(source: &Source, dir: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
+    let mut found = BTreeMap::new();
+    for (path, relative) in source.tree().files_below(dir)? {
+        if relative.components().count() != 1 || !is_image(path) {
+            continue;
+        }
+        let stem = relative.file_stem().unwrap_or_default().to_string_lossy();
+        if let Some(other) = found.insert(stem.into_owned(), path.to_owned()) {
+            let told = format!(
+                "has the name of {}: remove one of the two",
+                other.display()
+            );
+            return Err(DataError::unusable(path, told));
+        }
+    }
+    Ok(found)
+}
+
+/// The shape that `settings` ask for, else that of the picture `first`.
+fn shape_of(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
+    let (size, channels) = match (settings.size, settings.channels) {
+        (Some(size), Some(channels)) => (size, channels),
+        (size, channels) => {
+            let picture = decode(first).map_err(|e| unreadable(first, &e))?;
+            let own = [picture.height() as usize, picture.width() as usize];
+            let grey = !picture.color().has_color();
+            (
+                size.unwrap_or(own),
+                channels.unwrap_or(if grey { 1 } else { 3 }),
+            )
+        }
+    };
+    if channels != 1 && channels != 3 {
+        return Err(Error::Config(format!(
+            "image files give 1 channel (grey) or 3 (colour), not {channels}; change data.channels or the model's input"
+        )));
+    }
+    Ok(PictureShape {
+        height: size[0],
+        width: size[1],
+        channels,
+        fit: settings.fit,
+    })
+}
+
+/// The values in the masks of `pairs`, sorted.
+fn found_values(
+    pairs: &[Pair],
+    skip_bad: bool,
+    path: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Vec<MaskValue>> {
+    let mut values = BTreeSet::new();
+    for chunk in pairs.chunks(CHUNK) {
+        let distinct = |pair: &Pair| match decode(&pair.mask) {
+            Ok(mask) => Ok(distinct_values(&mask)),
+            // It is left out, and told of, where the pair is read.
+            Err(_) if skip_bad => Ok(BTreeSet::new()),
+            Err(e) => Err(unreadable(&pair.mask, &e)),
+        };
+        let found: Vec<Result<BTreeSet<MaskValue>, DataError>> = chunk.par_iter().map(distinct).collect();
+        for (found, pair) in found.into_iter().zip(chunk) {
+            values.extend(found?);
+            if values.len() > MOST_CLASSES {
+                return Err(DataError::unusable(
+                    &pair.mask,
+                    format!(
+                        "brings the masks to over {MOST_CLASSES} different values: they seem to be photographs, or JPEG files, which \
+                         change values; save masks as PNG, or say by data.mask_values which values are classes"
+                    ),
+                )
+                .into());
+            }
+        }
+    }
+    let is_jpeg = |pair: &&Pair| {
+        let ending = pair.mask.extension().unwrap_or_default();
+        ["jpg", "jpeg", "jfif"].iter().any(|jpeg| ending.eq_ignore_ascii_case(jpeg))
+    };
+    if let Some(pair) = pairs.iter().find(is_jpeg) {
+        notes.push(format!(
+            "{} is JPEG, which changes values: {} were found in the masks of {}, and each is taken for a class; save masks as PNG",
+            pair.mask.display(),
+            values.len(),
+            path.display()
+        ));
+    }
+    Ok(values.into_iter().collect())
+}
+
+fn distinct_values(mask: &DynamicImage) -> BTreeSet<MaskValue> {
+    let mut values = BTreeSet::new();
+    let mut last = None;
+    each_value(mask, |value| {
+        // Neighbours are mostly the same.
+        if last != Some(value) {
+            values.insert(value);
+            last = Some(value);
+        }
+    });
+    values
+}
+
+/// Names of the classes: those that are said, those that the run knows, or the values.
+fn class_names(
+    values: &[MaskValue],
+    settings: &DataSettings,
+    fitted: &Fitted,
+) -> Result<Vec<String>> {
+    let distinct: BTreeSet<&MaskValue> = values.iter().collect();
+    if values.len() > MOST_CLASSES || distinct.len() != values.len() {
+        return Err(Error::Config(format!(
+            "data.mask_values must be different from each other, and at most {MOST_CLASSES}"
+        )));
+    }
+    if values.is_empty() {
+        return Err(Error::Config("the masks have no values".to_string()));
+    }
+    if !settings.mask_classes.is_empty() {
+        if settings.mask_classes.len() != values.len() {
+            let shown: Vec<String> = values.iter().take(10).map(MaskValue::to_string).collect();
+            return Err(Error::Config(format!(
+                "data.mask_classes names {} classes, and the masks have {} values ({}): name each, in that order",
+                settings.mask_classes.len(),
+                values.len(),
+                shown.join(", ")
+            )));
+        }
+        return Ok(settings.mask_classes.clone());
+    }
+    Ok(match fitted.classes.len() == values.len() {
+        true => fitted.classes.clone(),
+        false => values.iter().map(MaskValue::to_string).collect(),
+    })
+}
+
+/// Reads pictures and masks, in parallel. Those that can't be decoded are left out, and told of, if `skip_bad` says so.
+fn read_pairs(
+    pairs: &[Pair],
+    values: &[MaskValue],
+    shape: PictureShape,
+    skip_bad: bool,
+    notes: &mut Vec<String>,
+) -> Result<MaskSet> {
+    let length = shape.height * shape.width * shape.channels;
+    if pairs.len().saturating_mul(length) > MOST_BYTES {
+        return Err(Error::Memory(format!(
+            "{} pictures of {} x {} are over {} GiB of pixels; take fewer, or make data.size smaller",
+            pairs.len(),
+            shape.height,
+            shape.width,
+            MOST_BYTES >> 30
+        )));
+    }
+    let classes: BTreeMap<MaskValue, u8> = values.iter().copied().zip(0..=u8::MAX).collect();
+    let mut set = MaskSet {
+        images: Vec::with_capacity(pairs.len() * length),
+        masks: Vec::with_capacity(pairs.len() * shape.height * shape.width),
+        height: shape.height,
+        width: shape.width,
+        channels: shape.channels,
+    };
+    for chunk in pairs.chunks(CHUNK) {
+        let read: Vec<_> = chunk
+            .par_iter()
+            .map(|pair| read_pair(pair, &classes, shape))
+            .collect();
+        for pair in read {
+            match pair {
+                Ok((image, mask)) => {
+                    set.images.extend(image);
+                    set.masks.extend(mask);
+                }
+                Err(BadPair::Undecoded { path, why }) if skip_bad => {
+                    notes.push(format!("left out {}: {why}", path.display()));
+                }
+                Err(BadPair::Undecoded { path, why }) => return Err(unreadable(&path, &why).into()),
+                Err(BadPair::Unfit(e)) => return Err(e.into()),
+            }
+        }
+    }
+    Ok(set)
+}
+
+/// Why a pair can't be read.
+enum BadPair {
+    /// One of its files is no image.
+    Undecoded { path: PathBuf, why: String },
+    /// The two do not fit each other, or the classes.
+    Unfit(DataError),
+}
+
+/// The bytes of a picture, and the classes of its pixels.
+fn read_pair(
+    pair: &Pair,
+    classes: &BTreeMap<MaskValue, u8>,
+    shape: PictureShape,
+) -> Result<(Vec<u8>, Vec<u8>), BadPair> {
+    let decoded = |path: &PathBuf| {
+        decode(path).map_err(|why| BadPair::Undecoded {
+            path: path.clone(),
+            why,
+        })
+    };
+    let (image, mask) = (decoded(&pair.image)?, decoded(&pair.mask)?);
+    if image.dimensions() != mask.dimensions() {
+        return Err(BadPair::Unfit(DataError::unusable(
+            &pair.mask,
+            format!(
+                "is {} x {} pixels, but its picture {} is {} x {}: make them the same size",
+                mask.height(),
+                mask.width(),
+                pair.image.display(),
+                image.height(),
+                image.width()
+            ),
+        )));
+    }
+    let mut indices = Vec::with_capacity(mask.width() as usize * mask.height() as usize);
+    let mut unknown = None;
+    each_value(&mask, |value| match classes.get(&value) {
+        Some(&class) => indices.push(class),
+        None => {
+            unknown.get_or_insert((value, indices.len()));
+            indices.push(0);
+        }
+    });
+    if let Some((value, at)) = unknown {
+        let known: Vec<String> = classes.keys().take(10).map(MaskValue::to_string).collect();
+        let (row, column) = (at / mask.width() as usize, at % mask.width() as usize);
+        return Err(BadPair::Unfit(DataError::unusable(
+            &pair.mask,
+            format!(
+                "has the value {value} in row {row}, column {column}, which is no class: the classes are {}",
+                known.join(", ")
+            ),
+        )));
+    }
+    let indices = GrayImage::from_raw(mask.width(), mask.height(), indices).ok_or_else(|| {
+        BadPair::Unfit(DataError::unusable(&pair.mask, "has too few pixels for its size"))
+    })?;
+    Ok((fitted(image, shape), fitted_mask(indices, shape)))
+}
+
+#[cfg(test)]
+#[path = "masks/tests.rs"]
+mod tests;

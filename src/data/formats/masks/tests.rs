@@ -1,0 +1,254 @@
+use super::*;
+use image::{Luma, Rgb, RgbImage};
+use std::fs;
+use tempfile::TempDir;
+
+/// A grey picture of 4 x 4, all of one value.
+fn picture(dir: &TempDir, path: &str, value: u8) {
+    save(dir, path, &GrayImage::from_pixel(4, 4, Luma([value])).into());
+}
+
+/// A mask whose left half has one value and whose right half has another.
+fn mask(dir: &TempDir, path: &str, [left, right]: [u8; 2]) {
+    let mask = GrayImage::from_fn(4, 4, |x, _| Luma([if x < 2 { left } else { right }]));
+    save(dir, path, &mask.into());
+}
+
+fn save(dir: &TempDir, path: &str, image: &DynamicImage) {
+    let path = dir.path().join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image.save(path).unwrap();
+}
+
+/// Pictures 1 to `count`, each of its number, with masks of 0 and 255.
+fn numbered(count: u8) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 1..=count {
+        picture(&dir, &format!("image/{n}.png"), n);
+        mask(&dir, &format!("label/{n}.png"), [0, 255]);
+    }
+    dir
+}
+
+fn loaded(
+    dir: &TempDir,
+    settings: &DataSettings,
+) -> Result<(Dataset<MaskSet>, Fitted), String> {
+    let mut fitted = Fitted::default();
+    match load_masks(dir.path(), settings, &mut fitted, 1) {
+        Ok(set) => Ok((set, fitted)),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn told(dir: &TempDir, settings: &DataSettings, parts: &[&str]) {
+    let told = loaded(dir, settings).unwrap_err();
+    assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+}
+
+/// The first byte of each picture.
+fn firsts(set: &MaskSet) -> Vec<u8> {
+    let bytes = set.height * set.width * set.channels;
+    set.images.iter().step_by(bytes).copied().collect()
+}
+
+#[test]
+fn pairs_are_taken_in_natural_order_and_their_values_are_classes() {
+    let settings = DataSettings {
+        parts: Some([7, 0, 3]),
+        ..DataSettings::default()
+    };
+    let (set, fitted) = loaded(&numbered(11), &settings).unwrap();
+    assert_eq!(firsts(&set.train), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(firsts(&set.test), [8, 9, 10]);
+    assert!(set.validation.is_none());
+    let (height, width, channels) = (set.train.height, set.train.width, set.train.channels);
+    assert_eq!([height, width, channels], [4, 4, 1]);
+    assert_eq!(set.train.masks[..8], [0, 0, 1, 1, 0, 0, 1, 1]);
+    assert_eq!((set.train.len(), set.train.masks.len()), (7, 7 * 16));
+    assert_eq!(set.classes, ["0", "255"]);
+    assert_eq!(fitted.classes, ["0", "255"]);
+    assert_eq!(fitted.mask_values, [MaskValue::Grey(0), MaskValue::Grey(255)]);
+    assert!((fitted.mean[0] - 4.0 / 255.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_share_is_held_out_by_the_seed_and_an_evaluation_takes_all() {
+    let dir = numbered(10);
+    let (set, mut fitted) = loaded(&dir, &DataSettings::default()).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (8, 2));
+    let mut all = [firsts(&set.train), firsts(&set.test)].concat();
+    all.sort_unstable();
+    assert_eq!(all, (1..=10).collect::<Vec<u8>>());
+    let unsplit = DataSettings {
+        unsplit: true,
+        ..DataSettings::default()
+    };
+    let set = load_masks(dir.path(), &unsplit, &mut fitted, 1).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (0, 10));
+}
+
+#[test]
+fn parts_lie_in_folders_and_colours_can_be_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let sky = |x: u32, _| Rgb(if x < 3 { [0, 0, 0] } else { [0, 128, 255] });
+    for place in ["train/images/a", "train/masks/a", "test/imgs/b", "test/labels/b"] {
+        save(&dir, &format!("{place}.png"), &RgbImage::from_fn(4, 2, sky).into());
+    }
+    let mut settings = DataSettings {
+        mask_classes: vec!["ground".into(), "sky".into()],
+        ..DataSettings::default()
+    };
+    let (set, fitted) = loaded(&dir, &settings).unwrap();
+    assert_eq!((set.train.len(), set.test.len(), set.train.channels), (1, 1, 3));
+    assert_eq!(set.test.masks, [0, 0, 0, 1, 0, 0, 0, 1]);
+    assert_eq!(set.classes, ["ground", "sky"]);
+    assert_eq!(
+        Masks.describe(&fitted),
+        ["mask value 0: ground", "mask value #0080ff: sky"]
+    );
+    // In the order in which they are said.
+    settings.mask_values = vec![MaskValue::Colour([0, 128, 255]), MaskValue::Grey(0)];
+    let (set, _) = loaded(&dir, &settings).unwrap();
+    assert_eq!(set.test.masks[..4], [1, 1, 1, 0]);
+    settings.mask_classes.push("sea".into());
+    told(&dir, &settings, &["data.mask_classes names 3 classes", "2 values (#0080ff, 0)"]);
+    settings.mask_classes.clear();
+    settings.parts = Some([1, 0, 0]);
+    told(&dir, &settings, &["has parts of its own", "data.parts"]);
+}
+
+#[test]
+fn pictures_and_masks_are_brought_to_size_together() {
+    let dir = tempfile::tempdir().unwrap();
+    // Dark and class 0 on the left and right quarter, bright and class 9 in the middle.
+    let middle = |x: u32, bright: u8| Luma([if (5..15).contains(&x) { bright } else { 0 }]);
+    for n in 0..2 {
+        let image = GrayImage::from_fn(20, 10, |x, _| middle(x, 200));
+        save(&dir, &format!("image/{n}.png"), &image.into());
+        let mask = GrayImage::from_fn(20, 10, |x, _| middle(x, 9));
+        save(&dir, &format!("mask/{n}.png"), &mask.into());
+    }
+    let mut settings = DataSettings {
+        size: Some([5, 5]),
+        ..DataSettings::default()
+    };
+    let (set, _) = loaded(&dir, &settings).unwrap();
+    assert_eq!(set.train.images, [200; 25]);
+    assert_eq!(set.train.masks, [1; 25]);
+    settings.fit = crate::data::Fit::Stretch;
+    let (set, _) = loaded(&dir, &settings).unwrap();
+    assert_eq!(set.train.masks[..5], [0, 1, 1, 1, 0]);
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let settings = DataSettings::default();
+    let dir = numbered(3);
+    picture(&dir, "image/12.png", 1);
+    told(&dir, &settings, &["image/12.png has no mask", "label"]);
+    fs::rename(dir.path().join("image/12.png"), dir.path().join("label/13.png")).unwrap();
+    told(&dir, &settings, &["label/13.png is a mask without a picture"]);
+    fs::remove_file(dir.path().join("label/13.png")).unwrap();
+    picture(&dir, "image/2.bmp", 1);
+    told(&dir, &settings, &["2.png has the name of", "2.bmp"]);
+    fs::remove_file(dir.path().join("image/2.bmp")).unwrap();
+    let small = GrayImage::from_pixel(3, 4, Luma([0])).into();
+    save(&dir, "label/2.png", &small);
+    told(&dir, &settings, &["label/2.png is 4 x 3 pixels", "image/2.png is 4 x 4"]);
+    mask(&dir, "label/2.png", [0, 7]);
+    let two = DataSettings {
+        mask_values: vec![MaskValue::Grey(0), MaskValue::Grey(255)],
+        ..DataSettings::default()
+    };
+    told(&dir, &two, &["label/2.png has the value 7 in row 0, column 2", "0, 255"]);
+    mask(&dir, "label/2.png", [0, 255]);
+    let many = DataSettings {
+        parts: Some([2, 1, 1]),
+        ..DataSettings::default()
+    };
+    told(&dir, &many, &["has 3 pictures", "[2, 1, 1]"]);
+    fs::remove_dir_all(dir.path().join("label")).unwrap();
+    told(&dir, &settings, &["has no folder of pictures and one of masks"]);
+}
+
+#[test]
+fn a_value_of_the_test_part_alone_is_no_class() {
+    let dir = numbered(3);
+    mask(&dir, "label/3.png", [0, 7]);
+    let settings = DataSettings {
+        parts: Some([2, 0, 1]),
+        ..DataSettings::default()
+    };
+    told(&dir, &settings, &["label/3.png has the value 7"]);
+}
+
+#[test]
+fn photographs_are_no_masks() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..2 {
+        picture(&dir, &format!("image/{n}.png"), n);
+        let photograph = RgbImage::from_fn(20, 20, |x, y| Rgb([x as u8, y as u8, n]));
+        save(&dir, &format!("mask/{n}.png"), &photograph.into());
+    }
+    told(
+        &dir,
+        &DataSettings::default(),
+        &["over 256 different values", "photographs, or JPEG"],
+    );
+}
+
+#[test]
+fn a_file_cut_short_is_named_or_left_out_with_its_other_half() {
+    let dir = numbered(4);
+    let cut = dir.path().join("label/2.png");
+    let whole = fs::read(&cut).unwrap();
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let mut settings = DataSettings {
+        parts: Some([3, 0, 1]),
+        ..DataSettings::default()
+    };
+    told(&dir, &settings, &["label/2.png", "skip_bad"]);
+    settings.skip_bad = true;
+    let (set, _) = loaded(&dir, &settings).unwrap();
+    assert_eq!(firsts(&set.train), [1, 3]);
+    assert!(set.notes[0].contains("label/2.png"), "{:?}", set.notes);
+}
+
+#[test]
+fn such_folders_are_detected_in_parts_or_not() {
+    let look = |dir: &TempDir| Source::look(&dir.path().display().to_string()).unwrap();
+    let dir = numbered(1);
+    assert!(Masks.detect(&look(&dir)).is_some());
+    let dir = tempfile::tempdir().unwrap();
+    picture(&dir, "train/image/1.png", 1);
+    assert!(Masks.detect(&look(&dir)).is_none());
+    picture(&dir, "train/mask/1.png", 1);
+    assert!(Masks.detect(&look(&dir)).is_some());
+}
+
+#[test]
+fn the_real_membranes_have_their_counts_and_shares() {
+    let Some(dir) = crate::data::real_set("membranes") else {
+        return;
+    };
+    let settings = DataSettings {
+        parts: Some([24, 0, 6]),
+        mask_classes: vec!["membrane".into(), "inside".into()],
+        ..DataSettings::default()
+    };
+    let mut fitted = Fitted::default();
+    let set = load_masks(&dir, &settings, &mut fitted, 1).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (24, 6));
+    let (height, width, channels) = (set.train.height, set.train.width, set.train.channels);
+    assert_eq!([height, width, channels], [512, 512, 1]);
+    assert_eq!(fitted.mask_values, [MaskValue::Grey(0), MaskValue::Grey(255)]);
+    let inside = |set: &MaskSet| {
+        let inside = set.masks.iter().filter(|&&class| class == 1).count();
+        inside as f64 / set.masks.len() as f64
+    };
+    assert!((inside(&set.train) - 0.78).abs() < 0.02, "{}", inside(&set.train));
+    // Slices 24 to 29, in natural order: 24 alone would be slice 3 in the order of texts.
+    let last = image::open(dir.join("image/29.png")).unwrap().into_luma8();
+    assert_eq!(set.test.images[5 * 512 * 512..], last.into_raw());
+}

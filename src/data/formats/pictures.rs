@@ -1,0 +1,71 @@
+//! What the formats of pictures share: reading those that are to be predicted.
+
+use super::{InputContext, PredictInput, PredictInputs, PredictItem, paths};
+use super::{image_files, read_pictures};
+use crate::data::{ImageSet, PictureShape};
+use crate::error::{Error, Result};
+
+/// Image files, and all images of folders, as the model takes them.
+pub(super) fn read_inputs(
+    inputs: &[PredictInput],
+    cx: &InputContext<'_>,
+) -> Result<PredictInputs> {
+    let Some([height, width, channels]) = cx.image else {
+        let told = format!("model {} does not take images", cx.model);
+        return Err(Error::Config(told));
+    };
+    if channels != 1 && channels != 3 {
+        return Err(Error::Config(format!(
+            "the model takes images of {channels} channels; image files give 1 or 3"
+        )));
+    }
+    let shape = PictureShape {
+        height,
+        width,
+        channels,
+        fit: cx.settings.fit,
+    };
+    let (mut items, mut images) = (Vec::new(), Vec::new());
+    for path in paths(inputs)? {
+        let name = || PredictItem::file(path.display());
+        let files = match path.is_dir() {
+            true => image_files(path),
+            false => Ok(vec![path.to_owned()]),
+        };
+        match files {
+            Err(e) => items.push(name().but(e)),
+            Ok(files) if files.is_empty() => {
+                items.push(name().but(format!("{} holds no image files", path.display())));
+            }
+            Ok(files) => read_pictures(&files, shape, |path, picture| {
+                let item = PredictItem::file(path.display());
+                items.push(match picture {
+                    Ok(bytes) => {
+                        images.extend(bytes);
+                        item
+                    }
+                    Err(why) => item.but(format!(
+                        "{} can't be read as an image: {why}",
+                        path.display()
+                    )),
+                });
+                Ok(())
+            })?,
+        }
+    }
+    if cx.invert {
+        images.iter_mut().for_each(|byte| *byte = 255 - *byte);
+    }
+    let set = ImageSet {
+        labels: vec![0; images.len() / (height * width * channels)],
+        images,
+        height,
+        width,
+        channels,
+    };
+    Ok(PredictInputs {
+        items,
+        set: set.into(),
+        notes: Vec::new(),
+    })
+}

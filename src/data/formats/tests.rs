@@ -1,0 +1,1 @@
+//! What every format keeps to: the tests walk the registry.

@@ -1,0 +1,231 @@
+//! A text whose next token is to be predicted.
+
+use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs};
+use crate::data::files::read_whole;
+use crate::data::source::has_ending;
+use crate::data::{
+    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Rows, Samples, Source, Targets,
+};
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Files of the parts of a text, without ending.
+const PARTS: [&[&str]; 3] = [
+    &["train"],
+    &["val", "valid", "validation", "dev"],
+    &["test"],
+];
+/// The share of a text that becomes its test part, where none is said.
+const TEST_SHARE: f64 = 0.1;
+
+/// A text, whole or in parts.
+pub struct Text;
+
+impl Format for Text {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn about(&self) -> &'static str {
+        "a text"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "one .txt file, or train.txt and test.txt"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        match files(source)? {
+            [Some(_), None, None] if source.is_folder() => {
+                Detection::new(45, "one file that ends in .txt")
+            }
+            _ if source.is_file() => Detection::new(60, "the ending .txt"),
+            _ => Detection::new(60, "a file train.txt"),
+        }
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        Ok(load(cx.source, cx.settings, cx.fitted)?)
+    }
+
+    fn read_inputs(&self, _: &[PredictInput], _: &InputContext<'_>) -> Result<PredictInputs> {
+        Err(Error::Config(
+            "this run was trained to write text, not to classify it; use `wgrad generate`".to_string(),
+        ))
+    }
+}
+
+/// The texts of `source`: a file, the only one of a folder, or one for each part.
+fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
+    if source.is_file() {
+        let path = source.path();
+        return has_ending(path, "txt").then(|| [Some(path.to_owned()), None, None]);
+    }
+    let is_text = |entry: &&Entry| !entry.is_folder && entry.has_ending("txt");
+    let texts: Vec<&Entry> = source.entries().iter().filter(is_text).collect();
+    let part = |names: &[&str]| {
+        let is = |entry: &&&Entry| {
+            let stem = entry.path.file_stem();
+            let stem = stem.map(|stem| stem.to_string_lossy().to_lowercase());
+            stem.is_some_and(|stem| names.contains(&&*stem))
+        };
+        texts.iter().find(is).map(|entry| entry.path.clone())
+    };
+    match (PARTS.map(part), &texts[..]) {
+        (parts @ [Some(_), ..], _) => Some(parts),
+        (_, [only]) => Some([Some(only.path.clone()), None, None]),
+        _ => None,
+    }
+}
+
+/// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. Without a
+/// `stride` those to learn from begin anywhere. The tokenizer is learned on the training part, unless `fitted` has one.
+///
+/// # Errors
+/// Names the file that is no text, or too short.
+fn load(
+    source: &Source,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
+) -> Result<Dataset<Samples>, DataError> {
+    let path = source.path();
+    let [train, validation, test] = files(source).ok_or_else(|| {
+        DataError::unusable(
+            path,
+            "is no text: give a .txt file, or a folder with train.txt and test.txt",
+        )
+    })?;
+    let read = |path: PathBuf| -> Result<(String, PathBuf), DataError> {
+        let text = String::from_utf8(read_whole(&path)?);
+        let text = text.map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            DataError::unusable(
+                &path,
+                format!("is not UTF-8 text at byte {at}: save it as UTF-8"),
+            )
+        })?;
+        Ok((text, path))
+    };
+    let (mut train, file) = read(train.unwrap_or_else(|| path.to_owned()))?;
+    let mut parts = [
+        validation.map(read).transpose()?,
+        test.map(read).transpose()?,
+    ];
+    if settings.unsplit {
+        parts[1] = Some((train.clone(), file.clone()));
+    } else if parts.iter().all(Option::is_none) {
+        parts[1] = Some((cut_end(&mut train, settings.test_share.unwrap_or(TEST_SHARE)), file.clone()));
+    }
+    if let (Some(share), false, None) = (settings.validation_share, settings.unsplit, &parts[0]) {
+        parts[0] = Some((cut_end(&mut train, share), file.clone()));
+    }
+    let tokenizer = fitted.tokenizer_of(settings, [train.as_str()].into_iter());
+    let context = settings.context();
+    let windows = |text: &str, path: &Path, stride: Option<usize>| -> Result<RowSet, DataError> {
+        let mut tokens = Vec::new();
+        tokenizer.encoder().encode(text, &mut tokens);
+        if tokens.len() <= context {
+            return Err(DataError::unusable(
+                path,
+                format!(
+                    "gives {} tokens in one of its parts, and a window takes {context} and the one after: make data.context \
+                     smaller or the text longer",
+                    tokens.len()
+                ),
+            ));
+        }
+        let starts = (0..tokens.len() - context)
+            .step_by(stride.unwrap_or(context).max(1))
+            .map(|start| start as u32);
+        Ok(RowSet {
+            starts: starts.collect(),
+            random_starts: false,
+            rows: Rows::Tokens {
+                tokens,
+                vocabulary: tokenizer.vocabulary(),
+            },
+            length: context,
+            targets: Targets::NextToken,
+        })
+    };
+    let train = RowSet {
+        random_starts: settings.stride.is_none(),
+        ..windows(&train, &file, settings.stride)?
+    };
+    let [validation, test] = parts;
+    let part = |part: Option<(String, PathBuf)>| {
+        part.map(|(text, path)| windows(&text, &path, None).map(Samples::from))
+            .transpose()
+    };
+    let parts = Parts {
+        train: train.into(),
+        validation: part(validation)?,
+        test: part(test)?,
+    };
+    Ok(Dataset::of_parts(path, parts, Vec::new()))
+}
+
+/// Takes the last `share` of a text from it: the end, so that no window is in both parts.
+fn cut_end(text: &mut String, share: f64) -> String {
+    let mut at = (text.len() as f64 * (1.0 - share)) as usize;
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    text.split_off(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn in_folder(
+        name: &str,
+        text: &str,
+        settings: &DataSettings,
+    ) -> Result<Dataset<Samples>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
+        let settings = DataSettings {
+            source: dir.path().display().to_string(),
+            ..settings.clone()
+        };
+        crate::data::load(&settings, &mut Fitted::default(), 1).map_err(|e| e.to_string())
+    }
+
+    fn rows(samples: &Samples) -> &RowSet {
+        match samples {
+            Samples::Rows(set) => set,
+            Samples::Images(_) => panic!("texts give rows"),
+        }
+    }
+
+    #[test]
+    fn a_text_gives_windows_and_its_end_is_the_test_part() {
+        let mut settings = DataSettings {
+            context: Some(4),
+            ..DataSettings::default()
+        };
+        let set = in_folder("input.txt", &"abcdefghij".repeat(5), &settings).unwrap();
+        let train = rows(&set.train);
+        assert_eq!(
+            (train.rows.len(), &train.starts[..], train.random_starts),
+            (45, &[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40][..], true)
+        );
+        let Rows::Tokens { tokens, vocabulary } = &train.rows else {
+            panic!("tokens");
+        };
+        assert_eq!((&tokens[..3], *vocabulary), (&[2, 3, 4][..], 12));
+        assert_eq!(rows(&set.test).starts, [0]);
+        (settings.stride, settings.test_share) = (Some(1), Some(0.2));
+        let set = in_folder("input.txt", &"abcdefghij".repeat(5), &settings).unwrap();
+        let train = rows(&set.train);
+        assert_eq!((train.starts.len(), train.random_starts), (36, false));
+        assert_eq!(rows(&set.test).starts, [0, 4]);
+        let told = in_folder("input.txt", "abc", &settings).unwrap_err();
+        assert!(
+            told.contains("2 tokens") && told.contains("data.context"),
+            "{told}"
+        );
+    }
+}

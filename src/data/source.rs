@@ -1,0 +1,299 @@
+//! A look at a source: the files that lie there and how they begin. A folder is walked once and a head read once, however
+//! many formats ask.
+
+use super::DataError;
+use super::settings::DIGITS;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Bytes at the beginning of a file that formats may look at.
+const HEAD: u64 = 1 << 20;
+/// Folders within folders that are walked: a link that leads back up would never end.
+const DEEPEST: usize = 18;
+
+/// What `data.source` names: a file, a folder, or the digits that the program draws.
+#[derive(Debug)]
+pub struct Source {
+    word: String,
+    path: PathBuf,
+    kind: SourceKind,
+    /// What lies in the folder itself.
+    entries: Vec<Entry>,
+    tree: OnceLock<Tree>,
+    heads: Mutex<BTreeMap<PathBuf, Arc<[u8]>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SourceKind {
+    BuiltIn,
+    File,
+    Folder,
+}
+
+/// A file or folder in a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+}
+
+impl Entry {
+    /// The last part of its path.
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Whether its name ends in a dot and `ending`, in letters of any case.
+    pub fn has_ending(&self, ending: &str) -> bool {
+        has_ending(&self.path, ending)
+    }
+}
+
+/// Whether the name of `path` ends in a dot and `ending`, in letters of any case.
+pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case(ending))
+}
+
+/// All that lies below a folder.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Sorted by path, a folder before what is in it. Names that begin with a dot are left out.
+    entries: Vec<Entry>,
+    /// Folders that can't be read, with the reason.
+    unreadable: Vec<(PathBuf, String)>,
+}
+
+impl Tree {
+    /// Walks through `dir`.
+    pub fn of(dir: &Path) -> Tree {
+        let mut tree = Tree::default();
+        match listed(dir) {
+            Ok(entries) => tree.add(entries, 0),
+            Err(e) => tree.unreadable.push((dir.to_owned(), e.to_string())),
+        }
+        tree
+    }
+
+    fn add(&mut self, entries: Vec<Entry>, depth: usize) {
+        for entry in entries {
+            let path = (entry.is_folder && depth < DEEPEST).then(|| entry.path.clone());
+            self.entries.push(entry);
+            if let Some(path) = path {
+                match listed(&path) {
+                    Ok(entries) => self.add(entries, depth + 1),
+                    Err(e) => self.unreadable.push((path, e.to_string())),
+                }
+            }
+        }
+    }
+
+    /// The files below `dir` at any depth, each with its path from there.
+    ///
+    /// # Errors
+    /// If a folder among them can't be read.
+    pub fn files_below<'t>(
+        &'t self,
+        dir: &'t Path,
+    ) -> Result<impl Iterator<Item = (&'t Path, &'t Path)>, DataError> {
+        if let Some((path, why)) = self.unreadable.iter().find(|(path, _)| path.starts_with(dir)) {
+            let problem = format!("can't be read ({why}): check its permissions, or remove it");
+            return Err(DataError::unusable(path, problem));
+        }
+        // Sorted by path, so what is below a folder lies together.
+        let first = self.entries.partition_point(|entry| *entry.path < *dir);
+        let below = self.entries[first..]
+            .iter()
+            .map(move |entry| (entry, entry.path.strip_prefix(dir)))
+            .take_while(|(_, relative)| relative.is_ok());
+        Ok(below
+            .filter(|(entry, _)| !entry.is_folder)
+            .filter_map(|(entry, relative)| Some((&*entry.path, relative.ok()?))))
+    }
+}
+
+impl Tree {
+    /// The folder that lies in `dir` itself and goes by one of `names`, the first of them that there is.
+    pub fn folder_in(&self, dir: &Path, names: &[&str]) -> Option<&Path> {
+        names.iter().find_map(|name| {
+            let wanted = dir.join(name);
+            let place = self.entries.binary_search_by(|entry| entry.path.cmp(&wanted));
+            let found = &self.entries[place.ok()?];
+            found.is_folder.then_some(&*found.path)
+        })
+    }
+}
+
+impl Source {
+    /// Looks at what `word` names.
+    ///
+    /// # Errors
+    /// If it is not there, or a folder that can't be read.
+    pub fn look(word: &str) -> Result<Source, DataError> {
+        let path = PathBuf::from(word);
+        let kind = if word == DIGITS {
+            SourceKind::BuiltIn
+        } else if path.is_dir() {
+            SourceKind::Folder
+        } else if path.exists() {
+            SourceKind::File
+        } else {
+            return Err(DataError::NoFolder { path });
+        };
+        let entries = match kind {
+            SourceKind::Folder => listed(&path).map_err(|source| DataError::Unreadable {
+                path: path.clone(),
+                source,
+            })?,
+            _ => Vec::new(),
+        };
+        Ok(Source {
+            word: word.to_string(),
+            path,
+            kind,
+            entries,
+            tree: OnceLock::new(),
+            heads: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    /// As the user wrote it.
+    pub fn word(&self) -> &str {
+        &self.word
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it stands for the digits that the program draws.
+    pub fn is_built_in(&self) -> bool {
+        self.kind == SourceKind::BuiltIn
+    }
+
+    /// Whether it is a file.
+    pub fn is_file(&self) -> bool {
+        self.kind == SourceKind::File
+    }
+
+    /// Whether it is a folder.
+    pub fn is_folder(&self) -> bool {
+        self.kind == SourceKind::Folder
+    }
+
+    /// What lies in the folder itself, sorted by name; nothing if the source is no folder. Names that begin with a dot are
+    /// left out.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The only file in the folder itself with this ending.
+    pub fn only_file(&self, ending: &str) -> Option<&Path> {
+        let mut found = self.entries.iter().filter(|entry| entry.has_ending(ending));
+        let first = found.next()?;
+        found.next().is_none().then_some(&*first.path)
+    }
+
+    /// The folder in the source that goes by one of `names`, the first of them that there is.
+    pub fn folder_named(&self, names: &[&str]) -> Option<&Path> {
+        let named = |name: &&str| {
+            let mut folders = self.entries.iter().filter(|entry| entry.is_folder);
+            folders.find(|entry| entry.name() == **name)
+        };
+        names.iter().find_map(named).map(|entry| &*entry.path)
+    }
+
+    /// All that lies below the folder; it is walked when this is first asked for.
+    pub(super) fn tree(&self) -> &Tree {
+        self.tree.get_or_init(|| {
+            let mut tree = Tree::default();
+            tree.add(self.entries.clone(), 0);
+            tree
+        })
+    }
+
+    /// The first mebibyte of `path`; less where it is shorter, and nothing if it can't be read.
+    pub fn head(&self, path: &Path) -> Arc<[u8]> {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(head) = heads.get(path) {
+            return head.clone();
+        }
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut bytes));
+        let head: Arc<[u8]> = match read {
+            Ok(_) => bytes.into(),
+            Err(_) => Arc::new([]),
+        };
+        heads.insert(path.to_owned(), head.clone());
+        head
+    }
+}
+
+/// What is in `dir`, sorted by name; names that begin with a dot are left out.
+fn listed(dir: &Path) -> std::io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        entries.push(Entry {
+            is_folder: kind.is_dir() || kind.is_symlink() && path.is_dir(),
+            path,
+        });
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_listed_without_hidden_names_and_walked_in_the_order_of_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["b/2.png", "b/10.png", "a b/c/1.png", "a/1.png", ".git/x.png", "z.npz"] {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        let source = Source::look(&dir.path().display().to_string()).unwrap();
+        let names: Vec<String> = source.entries().iter().map(Entry::name).collect();
+        assert_eq!(names, ["a", "a b", "b", "z.npz"]);
+        assert_eq!(source.only_file("NPZ"), Some(&*dir.path().join("z.npz")));
+        assert_eq!(
+            source.folder_named(&["c", "b", "a"]),
+            Some(&*dir.path().join("b"))
+        );
+        let below = |dir: &Path| -> Vec<String> {
+            let files = source.tree().files_below(dir).unwrap();
+            files.map(|(_, from)| from.display().to_string()).collect()
+        };
+        assert_eq!(
+            below(dir.path()),
+            ["a/1.png", "a b/c/1.png", "b/10.png", "b/2.png", "z.npz"]
+        );
+        assert_eq!(below(&dir.path().join("a")), ["1.png"]);
+        assert_eq!(&*source.head(&dir.path().join("z.npz")), b"z.npz");
+        // What was read once is not read again.
+        fs::write(dir.path().join("z.npz"), "other").unwrap();
+        assert_eq!(&*source.head(&dir.path().join("z.npz")), b"z.npz");
+        assert!(source.head(&dir.path().join("none")).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        let told = Source::look("no/such/thing").unwrap_err().to_string();
+        assert!(told.contains("no data at no/such/thing"), "{told}");
+        assert!(Source::look(DIGITS).unwrap().is_built_in());
+    }
+}
