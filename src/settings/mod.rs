@@ -2,32 +2,39 @@
 
 pub use crate::data::DataSettings;
 
+mod names;
+mod parts;
+
+pub use parts::Initialisation;
+
 use crate::data::{self, Dataset, Fitted, Samples};
+use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
-use crate::nn::ModelSpec;
-use crate::optim::{OptimizerConfig, Schedule};
-use crate::train::{AugmentSettings, Loss};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::fmt;
-use std::marker::PhantomData;
+use crate::nn::{InputSpec, ModelSpec};
+use crate::optim::{GroupSettings, OptimizerConfig, Schedule};
+use crate::tasks::{AugmentSettings, Loss};
+use crate::tensor::LARGEST_COUNT;
+use crate::toml_text::parse;
+use names::{table_or_name, tables_or_names};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The largest count of anything: no tensor has 2^31 elements.
-pub(crate) const LARGEST_COUNT: usize = (1 << 31) - 1;
+/// The task of a run: its name, and settings of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskChoice {
+    /// Name in `wgrad tasks`; by the data if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The rest of the table.
+    #[serde(flatten)]
+    pub own: toml::Table,
+}
 
-/// Where to compute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Device {
-    /// A GPU adapter if there is one, else the CPU, said aloud.
-    #[default]
-    Auto,
-    /// A GPU adapter, real or software.
-    Gpu,
-    /// The CPU reference.
-    Cpu,
+impl TaskChoice {
+    fn is_auto(&self) -> bool {
+        *self == TaskChoice::default()
+    }
 }
 
 /// Settings of a run.
@@ -37,7 +44,7 @@ pub struct Settings {
     /// Seed of everything random.
     pub seed: u64,
     /// Where to compute.
-    pub device: Device,
+    pub device: DeviceChoice,
     /// Adapter to use: its number, or a part of its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
@@ -49,11 +56,20 @@ pub struct Settings {
     /// Steps of an epoch, after which the run is evaluated and written down; as many as the training set has if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps_per_epoch: Option<usize>,
-    /// Samples in a step.
+    /// Samples of a batch.
     pub batch: usize,
+    /// Batches whose gradients make one step: as one batch of all their samples would.
+    #[serde(skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Whether every epoch visits the samples in an order of its own.
     pub shuffle: bool,
-    /// What is made small. In a file also its name alone.
+    /// What is learned and how it is judged; by the data if absent. In a file also its name alone.
+    #[serde(
+        skip_serializing_if = "TaskChoice::is_auto",
+        deserialize_with = "table_or_name"
+    )]
+    pub task: TaskChoice,
+    /// The loss that is minimised. In a file also its name alone.
     #[serde(
         skip_serializing_if = "Loss::is_auto",
         deserialize_with = "table_or_name"
@@ -64,9 +80,21 @@ pub struct Settings {
     /// Largest global norm of the gradients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Weights to start from: a safetensors file.
+    /// Weights to start from, as far as they fit: a safetensors file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
+    /// Whether all of `init` must fit.
+    #[serde(skip_serializing_if = "is_false")]
+    pub init_strict: bool,
+    /// The metric by which the best epoch is found; the task's score if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<String>,
+    /// Epochs without improvement of that metric after which the run stops; never if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
+    /// The least change of that metric that is an improvement.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_delta: f64,
     /// Folder of the run; a new one under `runs` if absent. Not written: a run's settings lie in it.
     #[serde(skip_serializing)]
     pub out: Option<PathBuf>,
@@ -79,38 +107,78 @@ pub struct Settings {
     /// Optimizer. In a file also its name alone.
     #[serde(deserialize_with = "table_or_name")]
     pub optimizer: OptimizerConfig,
+    /// Optimizers of phases that have one of their own, such as a discriminator.
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "tables_or_names"
+    )]
+    pub optimizers: BTreeMap<String, OptimizerConfig>,
+    /// Groups of parameters with learning rates of their own, or frozen.
+    #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupSettings>,
     /// Course of the learning rate. In a file also its name alone.
     #[serde(deserialize_with = "table_or_name")]
     pub schedule: Schedule,
     /// Model. In a file also the name of a built-in one, or the path of a model's own file.
-    #[serde(deserialize_with = "table_or_name")]
+    #[serde(deserialize_with = "table_or_name", skip_serializing_if = "is_unset")]
     pub model: ModelSpec,
+    /// Models of tasks that have several, by their roles, each as `model` is.
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "tables_or_names"
+    )]
+    pub models: BTreeMap<String, ModelSpec>,
     /// What the run found in its data; empty before it starts.
     #[serde(skip_serializing_if = "Fitted::is_empty")]
     pub fitted: Fitted,
+}
+
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
+}
+
+fn is_unset(model: &ModelSpec) -> bool {
+    model.layers.is_empty() && model.name.is_empty()
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             seed: 1,
-            device: Device::Auto,
+            device: DeviceChoice::Auto,
             adapter: None,
             epochs: 3,
             steps: None,
             steps_per_epoch: None,
             batch: 128,
+            accumulate: 1,
             shuffle: true,
+            task: TaskChoice::default(),
             loss: Loss::default(),
             label_smoothing: 0.0,
             clip_norm: None,
             init: None,
+            init_strict: false,
+            monitor: None,
+            patience: None,
+            min_delta: 0.0,
             out: None,
             data: DataSettings::default(),
             augment: AugmentSettings::default(),
             optimizer: OptimizerConfig::default(),
+            optimizers: BTreeMap::new(),
+            groups: Vec::new(),
             schedule: Schedule::default(),
             model: ModelSpec::default(),
+            models: BTreeMap::new(),
             fitted: Fitted::default(),
         }
     }
@@ -149,7 +217,18 @@ impl Settings {
         match table.get("model") {
             Some(toml::Value::String(name)) => settings.model = named_model(name, folder)?,
             Some(_) => {}
-            None => settings.model = ModelSpec::preset("mnist-cnn")?,
+            None if settings.models.is_empty() && settings.task.name.is_none() => {
+                settings.model = ModelSpec::preset("mnist-cnn")?;
+            }
+            None => {}
+        }
+        for (role, model) in &mut settings.models {
+            if let Some(toml::Value::String(name)) = table
+                .get("models")
+                .and_then(|models| models.get(role))
+            {
+                *model = named_model(name, folder)?;
+            }
         }
         for path in [&mut settings.init, &mut settings.out]
             .into_iter()
@@ -185,7 +264,17 @@ impl Settings {
         {
             return wrong("steps must be at least 1 and below 2^63");
         }
-        let samples = self.steps_per_epoch.map(|n| n.saturating_mul(self.batch));
+        if self.accumulate == 0 {
+            return wrong("accumulate must be at least 1: the batches whose gradients make one step");
+        }
+        if self.patience == Some(0) {
+            return wrong("patience must be at least 1 epoch");
+        }
+        if !(self.min_delta >= 0.0 && self.min_delta.is_finite()) {
+            return wrong("min_delta must be at least 0");
+        }
+        let each = self.batch.saturating_mul(self.accumulate);
+        let samples = self.steps_per_epoch.map(|n| n.saturating_mul(each));
         if samples.is_some_and(|samples| !(1..=LARGEST_COUNT).contains(&samples)) {
             return wrong(&format!(
                 "steps_per_epoch must be at least 1, and its samples at most {LARGEST_COUNT}"
@@ -204,6 +293,9 @@ impl Settings {
         self.data.check()?;
         self.augment.check()?;
         self.optimizer.optimizer().validate()?;
+        for optimizer in self.optimizers.values() {
+            optimizer.optimizer().validate()?;
+        }
         self.schedule.validate()
     }
 
@@ -219,11 +311,17 @@ impl Settings {
     /// # Errors
     /// If the data can't be read, or does not fit the settings.
     pub fn load_data(&mut self) -> Result<Dataset<Samples>> {
-        if let Some([height, width, channels]) = self.model.input.image() {
+        let specs = || std::iter::once(&self.model).chain(self.models.values());
+        let image = specs().find_map(|model| model.all_inputs().find_map(InputSpec::image));
+        if let Some([height, width, channels]) = image {
             self.data.size.get_or_insert([height, width]);
             self.data.channels.get_or_insert(channels);
         }
-        if let Some(input) = self.model.input.tokens() {
+        if let Some(preprocess) = &self.model.preprocess {
+            self.data.mean.get_or_insert_with(|| preprocess.mean.clone());
+            self.data.std.get_or_insert_with(|| preprocess.std.clone());
+        }
+        if let Some(input) = self.model.all_inputs().find_map(InputSpec::tokens) {
             let context = *self.data.context.get_or_insert(input.tokens);
             if context != input.tokens && !input.auto {
                 return Err(Error::Config(format!(
@@ -233,11 +331,35 @@ impl Settings {
             }
         }
         let dataset = data::load(&self.data, &mut self.fitted, self.seed)?;
-        self.model.input = self.model.input.resolved(&dataset.train);
+        self.resolve_inputs(&dataset.train);
         // What the run writes down must be found from any other folder too.
         self.data.make_absolute();
         self.loss.learn(&dataset.train, dataset.classes.len());
         Ok(dataset)
+    }
+
+    /// Takes what models leave to the data from `samples`: of an only input what comes first, of named ones their fields.
+    fn resolve_inputs(&mut self, samples: &Samples) {
+        let vocabulary = samples.vocabulary();
+        let padded = samples.labels().is_some();
+        let resolved = |spec: &InputSpec, shape: &[usize], tokens: bool| {
+            spec.resolved(shape, vocabulary.filter(|_| tokens), padded)
+        };
+        let first = samples.fields().first();
+        for model in std::iter::once(&mut self.model).chain(self.models.values_mut()) {
+            if model.inputs.is_empty()
+                && let Some(field) = first
+            {
+                let tokens = field.name == data::field::TOKENS;
+                model.input = resolved(&model.input, &field.shape(), tokens);
+            }
+            for (name, spec) in &mut model.inputs {
+                if let Some(field) = samples.field(name) {
+                    let tokens = field.name == data::field::TOKENS;
+                    *spec = resolved(spec, &field.shape(), tokens);
+                }
+            }
+        }
     }
 }
 
@@ -268,149 +390,6 @@ pub fn named_model(name: &str, folder: &Path) -> Result<ModelSpec> {
         return parse(&text, &path.display().to_string());
     }
     ModelSpec::preset(name)
-}
-
-/// What a table of the settings can be given as by a single word.
-trait FromName: Sized {
-    fn from_name(name: &str) -> Result<Self>;
-}
-
-impl FromName for DataSettings {
-    fn from_name(source: &str) -> Result<Self> {
-        Ok(DataSettings {
-            source: source.to_string(),
-            ..DataSettings::default()
-        })
-    }
-}
-
-impl FromName for OptimizerConfig {
-    fn from_name(name: &str) -> Result<Self> {
-        OptimizerConfig::named(name)
-    }
-}
-
-impl FromName for Loss {
-    fn from_name(name: &str) -> Result<Self> {
-        Loss::named(name)
-    }
-}
-
-impl FromName for Schedule {
-    fn from_name(name: &str) -> Result<Self> {
-        Schedule::named(name)
-    }
-}
-
-impl FromName for ModelSpec {
-    /// The name alone: [`Settings::read`] knows the folder in which to look for it.
-    fn from_name(name: &str) -> Result<Self> {
-        Ok(ModelSpec {
-            name: name.to_string(),
-            ..Settings::default().model
-        })
-    }
-}
-
-/// Reads a table, or the word that stands for one.
-fn table_or_name<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + FromName,
-{
-    struct TableOrName<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de> + FromName> Visitor<'de> for TableOrName<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a table or a name")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<T, E> {
-            T::from_name(name).map_err(E::custom)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-
-    deserializer.deserialize_any(TableOrName(PhantomData))
-}
-
-/// Parses TOML. Where a key is unknown the message names the nearest that exists.
-///
-/// # Errors
-/// Says the file, the line and what is wrong with it.
-pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
-    toml::from_str(text).map_err(|e: toml::de::Error| {
-        let message = e.message().trim().replace('\n', " ");
-        let place = match e.span() {
-            Some(span) => format!("{file}, line {}", line_of(text, span.start, &message)),
-            None => file.to_string(),
-        };
-        Error::Config(format!("{place}: {}", explained(&message)))
-    })
-}
-
-/// What serde says of a value, in the words of whoever writes TOML, with the nearest known key.
-pub(crate) fn explained(message: &str) -> String {
-    let message = message.trim().replace('\n', " ");
-    let suggestion = suggestion(&message);
-    format!("{}{suggestion}", in_words(message))
-}
-
-/// Line of the error with this `message` that was met at byte `start`. For a key within a table that is read as a whole,
-/// `start` is that of the table, and the key is looked for from there on.
-fn line_of(text: &str, start: usize, message: &str) -> usize {
-    let bytes = &text.as_bytes()[..start.min(text.len())];
-    let line = bytes.iter().filter(|&&b| b == b'\n').count();
-    let key = message
-        .strip_prefix("unknown field `")
-        .and_then(|rest| rest.split('`').next());
-    let within = key.and_then(|key| {
-        text.lines().skip(line).position(|line| {
-            let rest = line.trim_start().strip_prefix(key);
-            rest.is_some_and(|rest| rest.trim_start().starts_with('='))
-        })
-    });
-    line + within.unwrap_or(0) + 1
-}
-
-/// The names of Rust's types in the words of whoever writes TOML.
-fn in_words(mut message: String) -> String {
-    for rust in ["usize", "u64", "u32"] {
-        message = message.replace(
-            &format!("expected {rust}"),
-            "expected a whole number, 0 or more",
-        );
-    }
-    message = message.replace("expected a sequence", "expected a list");
-    for rust in ["f64", "f32"] {
-        message = message.replace(&format!("expected {rust}"), "expected a number");
-    }
-    message
-}
-
-/// For serde's "unknown field `x`, expected one of `a`, `b`": which of them `x` most looks like.
-fn suggestion(message: &str) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let [unknown, known @ ..] = &quoted[..] else {
-        return String::new();
-    };
-    if !message.starts_with("unknown") {
-        return String::new();
-    }
-    // Below this the two have hardly a letter in common.
-    const ALIKE: f64 = 0.7;
-    let scores = known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(unknown, known), known));
-    match scores.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
-        Some((score, nearest)) if score > ALIKE => format!("; did you mean `{nearest}`?"),
-        _ => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,239 @@
+//! What settings make: task, models, recipe, and the files that a run's folder begins with.
+
+use super::Settings;
+use crate::cpu::Tensor;
+use crate::data::{Samples, Tokenizer};
+use crate::error::{Error, Result};
+use crate::nn::{Model, Network, weights};
+use crate::run::{Length, Monitor, RunFolder, RunParts, RunTexts};
+use crate::tasks::{self, Models, Task, TaskSettings};
+use crate::train::Recipe;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Weights that a run starts from, and what of a file became of them.
+pub struct Initialisation {
+    /// Values of [`Models::state`], in its order.
+    pub values: Vec<Tensor<f32>>,
+    /// Names that were taken from the file.
+    pub matched: Vec<String>,
+    /// Names that start by the seed, each with the reason.
+    pub missing: Vec<(String, String)>,
+    /// Tensors of the file that nothing takes, each with the reason.
+    pub unused: Vec<(String, String)>,
+    /// Parameters that are not trained.
+    pub frozen: Vec<String>,
+}
+
+impl Settings {
+    /// What the settings say to the task.
+    pub fn task_settings(&self) -> TaskSettings {
+        TaskSettings {
+            name: self.task.name.clone(),
+            loss: self.loss.clone(),
+            label_smoothing: self.label_smoothing,
+            augment: self.augment.clone(),
+            window_norm: self.data.window_norm,
+            own: self.task.own.clone(),
+        }
+    }
+
+    /// The task: the one that is named, or the one that suits `samples`, whose name is written down.
+    ///
+    /// # Errors
+    /// If there is none, or the samples lack a field that it needs.
+    pub fn resolve_task(&mut self, samples: &Samples) -> Result<Arc<dyn Task>> {
+        let task: Arc<dyn Task> = tasks::task(&self.task_settings(), samples)?.into();
+        self.task.name = Some(task.registered().name.to_string());
+        Ok(task)
+    }
+
+    /// The task of a run that is evaluated or predicts.
+    ///
+    /// # Errors
+    /// If the settings name none.
+    pub fn named_task(&self) -> Result<Arc<dyn Task>> {
+        let settings = self.task_settings();
+        let name = settings.name.clone().ok_or_else(|| {
+            Error::Config(
+                "the run does not say what its task is: train it again, or add task = \"...\" to its run.toml"
+                    .to_string(),
+            )
+        })?;
+        Ok((tasks::named(&name)?.make)(&settings)?.into())
+    }
+
+    /// The models of the roles of `task`.
+    ///
+    /// # Errors
+    /// If one is missing, or a layer does not fit.
+    pub fn resolve_models(&self, task: &dyn Task) -> Result<Models> {
+        let network = |role: &&'static str| -> Result<(String, Arc<dyn Model>)> {
+            let spec = match *role {
+                "" => self.model.clone(),
+                role => match self.models.get(role) {
+                    Some(spec) => spec.clone(),
+                    None => task.default_model(role, &self.model)?,
+                },
+            };
+            let network = Network::new(spec)?.with_prefix(role);
+            Ok((role.to_string(), Arc::new(network)))
+        };
+        let models = task.roles().iter().map(network);
+        Ok(Models::named(models.collect::<Result<_>>()?))
+    }
+
+    /// How steps are taken.
+    pub fn recipe(&self) -> Recipe {
+        Recipe {
+            seed: self.seed,
+            batch: self.batch,
+            accumulate: self.accumulate,
+            clip_norm: self.clip_norm,
+            optimizer: self.optimizer.clone(),
+            optimizers: self.optimizers.clone(),
+            groups: self.groups.clone(),
+            schedule: self.schedule.clone(),
+            steps: 1,
+        }
+    }
+
+    /// How long the run trains.
+    pub fn length(&self) -> Length {
+        Length {
+            epochs: self.epochs,
+            steps: self.steps,
+            steps_per_epoch: self.steps_per_epoch,
+            shuffle: self.shuffle,
+        }
+    }
+
+    /// What a run with these settings is made of.
+    pub fn parts(&self, task: Arc<dyn Task>, models: Models) -> RunParts {
+        RunParts {
+            task,
+            models,
+            recipe: self.recipe(),
+            length: self.length(),
+            monitor: Monitor {
+                metric: self.monitor.clone(),
+                patience: self.patience,
+                min_delta: self.min_delta,
+            },
+            data: self.data.clone(),
+            fitted: self.fitted.clone(),
+            values: None,
+            title: self.title(),
+        }
+    }
+
+    /// Task, models and all else of a run over `samples`, its training set.
+    ///
+    /// # Errors
+    /// If there is no such task or model, or the samples lack a field.
+    pub fn resolve(&mut self, samples: &Samples) -> Result<RunParts> {
+        let task = self.resolve_task(samples)?;
+        let models = self.resolve_models(&*task)?;
+        Ok(self.parts(task, models))
+    }
+
+    /// The same of a run that is evaluated or predicts, with its weights from `path`.
+    ///
+    /// # Errors
+    /// If the run names no task, or the weights are of other models.
+    pub fn resolve_trained(&self, path: &Path) -> Result<RunParts> {
+        let task = self.named_task()?;
+        let models = self.resolve_models(&*task)?;
+        let mut parts = self.parts(task, models);
+        parts.values = Some(weights::load(path, parts.models.spec())?);
+        Ok(parts)
+    }
+
+    /// The weights that a run of `models` starts from: those of `init` as far as they fit, the others by the seed.
+    ///
+    /// # Errors
+    /// If the file can't be read or nothing of it fits; with `init_strict`, if anything does not.
+    pub fn initialise(&self, models: &Models) -> Result<Option<Initialisation>> {
+        let Some(path) = &self.init else {
+            return Ok(None);
+        };
+        let found = weights::init(path, models.spec(), self.init_strict)?;
+        let initial = models.initial_state(self.seed);
+        let values = found.values.into_iter().zip(initial);
+        let text = |(name, reason): &(String, weights::Reason)| (name.clone(), reason.to_string());
+        Ok(Some(Initialisation {
+            values: values.map(|(taken, own)| taken.unwrap_or(own)).collect(),
+            matched: found.matched,
+            missing: found.missing.iter().map(text).collect(),
+            unused: found.unused.iter().map(text).collect(),
+            frozen: Vec::new(),
+        }))
+    }
+
+    /// What the run is called in its report.
+    pub fn title(&self) -> String {
+        format!("{} on {}", self.model_name(), self.data_name())
+    }
+
+    /// Beginning of the name of the run's folder.
+    pub fn folder_name(&self) -> String {
+        format!("{}-{}", self.model_name(), self.data_name())
+    }
+
+    fn model_name(&self) -> String {
+        match (self.model.name.as_str(), &self.task.name) {
+            ("", Some(task)) => task.clone(),
+            ("", None) => "model".to_string(),
+            (name, _) => name.to_string(),
+        }
+    }
+
+    fn data_name(&self) -> String {
+        let data = Path::new(&self.data.source);
+        let name = data.file_name().map(|name| name.to_string_lossy());
+        name.map_or_else(|| "data".to_string(), |name| name.into_owned())
+    }
+
+    /// The files that the run's folder begins with.
+    ///
+    /// # Errors
+    /// If the settings can't be written.
+    pub fn texts(&self) -> Result<RunTexts> {
+        let mut settings = self.clone();
+        // Paths in a file are relative to it, those of an option are not.
+        if let Some(init) = &mut settings.init
+            && let Ok(path) = init.canonicalize()
+        {
+            *init = path;
+        }
+        let text =
+            toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
+        let tokenizer = settings.fitted.tokenizer.as_ref();
+        let tokenizer = tokenizer.map(serde_json::to_string).transpose();
+        Ok(RunTexts {
+            settings: text,
+            tokenizer: tokenizer.map_err(|e| Error::Config(format!("tokenizer: {e}")))?,
+        })
+    }
+
+    /// Creates the folder of a run with these settings.
+    ///
+    /// # Errors
+    /// If it holds a run already, or can't be written.
+    pub fn create_folder(&self) -> Result<RunFolder> {
+        RunFolder::create(self.out.as_deref(), &self.folder_name(), &self.texts()?)
+    }
+
+    /// The folder of an earlier run, and its settings.
+    ///
+    /// # Errors
+    /// If it is not one.
+    pub fn open_run(path: &Path) -> Result<(RunFolder, Settings)> {
+        let folder = RunFolder::open(path)?;
+        let mut settings = Settings::read(&folder.settings_path())?;
+        if let Some(tokenizer) = folder.tokenizer_path() {
+            settings.fitted.tokenizer = Some(Tokenizer::read(&tokenizer)?);
+        }
+        Ok((folder, settings))
+    }
+}
