@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::nn::{ModelSpec, Network, PRESETS};
+use wgrad::nn::{Model, ModelSpec, Network, PRESETS};
 use wgrad::plan::{Plan, Target};
 use wgrad::settings::Settings;
 use wgrad::train::{DataShape, evaluation_graph, training_graph, weights};
@@ -94,7 +94,7 @@ fn list(batch: usize, json: bool) -> anyhow::Result<()> {
                 "name": preset.name,
                 "about": preset.about,
                 "input": network.spec.input,
-                "classes": network.classes,
+                "classes": network.classes(),
                 "parameters": network.parameter_count(),
                 "flops": needs.flops,
                 "batch": batch,

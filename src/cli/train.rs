@@ -7,7 +7,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::nn::{InputSpec, Network};
+use wgrad::nn::{InputSpec, Model, Network};
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};
 use wgrad::train::{Evaluation, RunFolder, Session, check_fit, open_engine, remarks};

@@ -8,7 +8,7 @@ use crate::cpu::Tensor;
 use crate::data::{Decoder, Tokenizer};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph};
-use crate::nn::{Mode, Network};
+use crate::nn::{Forward, Model, Network};
 use crate::random::{Purpose, Stream};
 use crate::settings::Settings;
 use crate::tensor::TensorType;
@@ -34,7 +34,7 @@ fn graph(network: &Network, context: usize) -> Result<Graph> {
     let builder = Builder::new();
     let tokens = builder.variable(TOKENS, TensorType::u32([1, context]))?;
     let place = builder.variable(PLACE, TensorType::u32([1]))?;
-    let outputs = network.forward(tokens, Mode::Eval)?;
+    let outputs = network.forward_one(&mut Forward::evaluation(&builder), tokens)?;
     let vocabulary = outputs.shape().last();
     let logits = outputs.reshape([context, vocabulary])?.gather(place)?;
     builder.output("logits", logits);
@@ -62,14 +62,14 @@ impl<'e> Generator<'e> {
         if !settings.data.classes.is_empty() {
             return Err(no_language("it tells texts apart"));
         }
-        let input = network.spec.input.tokens().filter(|_| network.per_token);
+        let input = network.spec.input.tokens().filter(|_| network.per_token());
         let input = input.ok_or_else(|| no_language("it gives no logits for every token"))?;
         let context = input.tokens;
-        if network.classes < tokenizer.vocabulary() {
+        if network.classes() < tokenizer.vocabulary() {
             return Err(Error::Config(format!(
                 "model {name} gives {} numbers for a token, but its tokenizer has {} tokens: model and tokenizer.json are of \
                  different runs",
-                network.classes,
+                network.classes(),
                 tokenizer.vocabulary()
             )));
         }

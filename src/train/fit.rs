@@ -6,15 +6,17 @@ use super::loss::Loss;
 use super::source::target_of;
 use crate::data::{Dataset, Samples, WindowNorm};
 use crate::error::{Error, Result};
-use crate::nn::Network;
+use crate::nn::{Model, Network};
 use crate::optim::Schedule;
 use crate::settings::Settings;
+use crate::tensor::Shape;
 
 /// Checks that `network` can be trained on `dataset` as `settings` ask.
 ///
 /// # Errors
 /// If shapes, classes or labels don't fit, or a batch is larger than the training set.
 pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Settings) -> Result<()> {
+    check_ending(network)?;
     let classes = dataset.classes.len();
     if let (Target::Class, 0 | 1) = (target_of(&dataset.train), classes) {
         return Err(Error::Data(format!(
@@ -27,19 +29,20 @@ pub fn check_fit(network: &Network, dataset: &Dataset<Samples>, settings: &Setti
             }
         )));
     }
-    if classes > settings.loss.classes(network.classes) {
+    if classes > settings.loss.classes(network.classes()) {
         let hint = match settings.loss {
             Loss::Bce(_) => {
                 "use \"cross_entropy\" in place of \"bce\", which is for two".to_string()
             }
-            _ if (classes, network.classes) == (2, 1) => {
+            _ if (classes, network.classes()) == (2, 1) => {
                 "give its last layer 2 units, or set loss = \"bce\"".to_string()
             }
             _ => format!("give its last layer {classes} units"),
         };
         return Err(Error::Config(format!(
             "the data has {classes} classes but model {} ends in {} units; {hint}",
-            network.spec.name, network.classes
+            network.spec.name,
+            network.classes()
         )));
     }
     check_set(network, &dataset.train, "training", settings)?;
@@ -76,7 +79,7 @@ pub fn remarks(network: &Network, dataset: &Dataset<Samples>, settings: &Setting
     let mut told = Vec::new();
     let (classes, scores) = (
         dataset.classes.len(),
-        settings.loss.classes(network.classes),
+        settings.loss.classes(network.classes()),
     );
     if classes > 0 && classes < scores && target_of(&dataset.train) == Target::Class {
         told.push(format!(
@@ -130,11 +133,12 @@ pub(super) fn check_set(
     settings: &Settings,
 ) -> Result<()> {
     let (sample, noun) = (set.shape(), set.noun());
+    check_ending(network)?;
     check_input(network, set, name)?;
     settings.loss.check_target(
         &target_of(set),
         &network.spec.name,
-        network.classes,
+        network.classes(),
         settings.label_smoothing,
     )?;
     let (target, norm) = (target_of(set), settings.data.window_norm);
@@ -149,16 +153,40 @@ pub(super) fn check_set(
     }
     check_outputs(network, set)?;
     let labels = set.labels().unwrap_or_default();
-    let classes = settings.loss.classes(network.classes);
+    let classes = settings.loss.classes(network.classes());
     match labels.iter().position(|&label| label as usize >= classes) {
         Some(at) => Err(Error::Data(format!(
             "{name} {} {at} is labelled {}, but model {} has only {} outputs",
             noun.trim_end_matches('s'),
             labels[at],
             network.spec.name,
-            network.classes
+            network.classes()
         ))),
         None => Ok(()),
+    }
+}
+
+/// Whether the model takes one thing and gives logits or numbers: a row for each sample, or one for each of its tokens.
+///
+/// # Errors
+/// If it takes or gives several, or ends in another shape.
+pub(super) fn check_ending(network: &Network) -> Result<()> {
+    let model = &network.spec.name;
+    let ([_], [output]) = (network.inputs(), network.outputs()) else {
+        let names: Vec<_> = network.inputs().iter().map(|i| i.name.as_str()).collect();
+        return Err(Error::Config(format!(
+            "model {model} takes {} and gives {} results; a run trains a model of one input and one output",
+            names.join(", "),
+            network.outputs().len()
+        )));
+    };
+    match output.shape.len() {
+        1 => Ok(()),
+        _ if network.per_token() => Ok(()),
+        _ => Err(Error::Config(format!(
+            "model {model}: the last layer gives {} for each sample; end with a dense layer of one unit for each class",
+            Shape::from(&output.shape[..])
+        ))),
     }
 }
 
@@ -193,9 +221,9 @@ fn check_input(network: &Network, set: &Samples, name: &str) -> Result<()> {
 
 /// Whether the model gives what is to be learned of `set`.
 fn check_outputs(network: &Network, set: &Samples) -> Result<()> {
-    let (model, classes) = (&network.spec.name, network.classes);
+    let (model, classes) = (&network.spec.name, network.classes());
     let wrong = |text: String| Err(Error::Config(text));
-    match (set.predicts_next(), network.per_token, set.outputs()) {
+    match (set.predicts_next(), network.per_token(), set.outputs()) {
         (true, false, _) => wrong(format!(
             "the token after each is to be predicted but model {model} gives one answer for the whole sample; leave out what pools \
              over time, and end with a dense layer of units = \"vocabulary\""

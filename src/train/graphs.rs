@@ -1,12 +1,13 @@
 //! The graphs of a training step and of an evaluation step. Both take their batch from data that lives in variables.
 
+use super::fit::check_ending;
 use super::loss::Losses;
 use super::metrics::MOST_CONFUSED;
 use crate::autodiff::gradients;
 use crate::data::WindowNorm;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Var};
-use crate::nn::{Mode, Network, Training};
+use crate::nn::{Forward, Mode, Model, Network, Training};
 use crate::ops::gather_batch::GatherBatch;
 use crate::ops::squared_error::SquaredError;
 use crate::optim::clip_grad_norm;
@@ -97,7 +98,7 @@ impl DataShape {
                     rows: samples * input.tokens + 1,
                     length: input.tokens,
                 },
-                target: match network.per_token {
+                target: match network.per_token() {
                     true => Target::NextToken,
                     false => Target::Class,
                 },
@@ -269,9 +270,11 @@ fn batch<'g>(
     settings: &Settings,
     shape: &DataShape,
     valid: Var<'g>,
-    mode: Mode<'g>,
+    mut cx: Forward<'g>,
     smoothing: f64,
 ) -> Result<Batch<'g>> {
+    check_ending(network)?;
+    let mode = cx.mode();
     let samples = samples(builder, settings, shape)?;
     let mut mixed = None;
     let mut x = samples.x;
@@ -288,13 +291,14 @@ fn batch<'g>(
     if norm != WindowNorm::None {
         x = norm.apply(x)?;
     }
-    let mut outputs = network.forward(x, mode)?;
+    let mut outputs = network.forward_one(&mut cx, x)?;
+    cx.finish()?;
     let _scope = builder.scope("loss");
     let loss = &settings.loss;
     loss.check_target(
         &shape.target,
         &network.spec.name,
-        network.classes,
+        network.classes(),
         smoothing,
     )?;
     let (losses, score) = match shape.target {
@@ -371,25 +375,25 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
     let step = builder.input("step", TensorType::u32([]));
     let valid = builder.input("valid", TensorType::u32([]));
     let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
-    let mode = Mode::Train(Training {
+    let training = Training {
         step,
         valid,
         inverse_valid,
         seed: settings.seed,
-    });
+    };
     let batch = batch(
         &builder,
         network,
         settings,
         shape,
         valid,
-        mode,
+        Forward::training(&builder, training),
         settings.label_smoothing,
     )?;
     // The mean over the samples that count: fewer than the batch in the last step of an epoch.
     let loss = batch.losses.mean(inverse_valid)?;
     let weights = network
-        .parameters
+        .parameters()
         .iter()
         .map(|p| Ok((p.name.clone(), builder.variable(&p.name, p.ty.clone())?)))
         .collect::<Result<Vec<_>>>()?;
@@ -419,7 +423,8 @@ pub fn evaluation_graph(
 ) -> Result<Graph> {
     let builder = Builder::new();
     let valid = builder.input("valid", TensorType::u32([]));
-    let batch = batch(&builder, network, settings, shape, valid, Mode::Eval, 0.0)?;
+    let cx = Forward::evaluation(&builder);
+    let batch = batch(&builder, network, settings, shape, valid, cx, 0.0)?;
     builder.output("logits", batch.outputs);
     builder.finish()
 }

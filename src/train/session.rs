@@ -18,7 +18,7 @@ use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
 use crate::graph::Graph;
-use crate::nn::Network;
+use crate::nn::{Model, Network};
 use crate::settings::Settings;
 use crate::tensor::TensorType;
 use std::collections::VecDeque;
@@ -89,7 +89,7 @@ impl<'e> Session<'e> {
         let data = load(engine, &mut session.memory, shape, streamed, train)?;
         let parameters: Vec<(String, TensorType)> = session
             .network
-            .parameters
+            .parameters()
             .iter()
             .map(|p| (p.name.clone(), p.ty.clone()))
             .collect();
@@ -147,7 +147,7 @@ impl<'e> Session<'e> {
             memory.set(engine, name, &value)?;
         }
         zero_metrics(engine, &mut memory, &settings)?;
-        for (name, ty) in details(&shape.target, settings.loss.classes(network.classes)) {
+        for (name, ty) in details(&shape.target, settings.loss.classes(network.classes())) {
             memory.set(engine, name, &Tensor::zeros(&ty))?;
         }
         let data = load(engine, &mut memory, shape, streamed, test)?;

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
-use crate::nn::{Network, Parameter};
+use crate::nn::{Model, Network, Parameter};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -56,7 +56,7 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(Error::io("read", path))
 }
 
-/// Writes the `values` of a network's state ([`Network::state`]) in PyTorch's layouts, and the number of `steps` that it was
+/// Writes the `values` of a network's state ([`Model::state`]) in PyTorch's layouts, and the number of `steps` that it was
 /// trained for where PyTorch counts them.
 ///
 /// # Errors
@@ -76,12 +76,12 @@ pub fn save(path: &Path, network: &Network, values: &[Tensor<f32>], steps: u64) 
             )
         })
         .collect();
-    for (alias, weight) in &network.aliases {
+    for (alias, weight) in network.aliases() {
         if let Some((_, dtype, shape, bytes)) = tensors.iter().find(|(name, ..)| name == weight) {
             tensors.push((alias.as_str(), *dtype, shape.clone(), bytes.clone()));
         }
     }
-    tensors.extend(network.counters.iter().map(|name| {
+    tensors.extend(network.counters().iter().map(|name| {
         let count = steps.to_le_bytes().to_vec();
         (name.as_str(), Dtype::I64, Vec::new(), count)
     }));

@@ -16,7 +16,7 @@ impl Session<'_> {
     /// If the device failed.
     pub fn details(&self) -> Result<Details> {
         let mut found = Details::default();
-        let classes = self.settings.loss.classes(self.network.classes);
+        let classes = self.settings.loss.classes(self.network.classes());
         let samples = self.test.data.set.len() as f64;
         for (name, _) in details(&self.test.data.shape.target, classes) {
             let value = self.memory.get(self.engine, name)?;
@@ -75,7 +75,7 @@ impl Session<'_> {
         } = self;
         let (samples, batch) = (data.set.len(), data.shape.batch);
         zero_metrics(engine, memory, settings)?;
-        for (name, ty) in details(&data.shape.target, settings.loss.classes(network.classes)) {
+        for (name, ty) in details(&data.shape.target, settings.loss.classes(network.classes())) {
             memory.set(engine, name, &Tensor::zeros(&ty))?;
         }
         let stream = data.begin(engine, memory, Pass::in_order(samples), 0)?;
