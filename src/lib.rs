@@ -20,6 +20,7 @@ pub mod random;
 pub mod settings;
 pub mod shader;
 pub mod tensor;
+pub mod toml_text;
 pub mod train;
 pub mod tune;
 

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The largest count of anything: no tensor has 2^31 elements.
+pub const LARGEST_COUNT: usize = (1 << 31) - 1;
+
 /// Element type of a tensor. Both are four bytes wide on every device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum DType {

@@ -12,7 +12,7 @@ use wgrad::check::worst_error;
 use wgrad::cpu::{Tensor, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph};
-use wgrad::nn::{Mode, ModelSpec, Network};
+use wgrad::nn::{Forward, Model, ModelSpec, Network};
 use wgrad::plan::Plan;
 
 /// The record was computed in double precision and rounded once.
@@ -49,16 +49,16 @@ impl Case {
             Tensor::real(view.shape(), values)
         };
         let spec: ModelSpec =
-            wgrad::settings::parse(case["model"].as_str().expect("a model"), &name).unwrap();
+            wgrad::toml_text::parse(case["model"].as_str().expect("a model"), &name).unwrap();
         let network = Network::new(spec).unwrap();
-        let names: Vec<&str> = network.parameters.iter().map(|p| &*p.name).collect();
+        let names: Vec<&str> = network.parameters().iter().map(|p| &*p.name).collect();
         assert_eq!(case["weights"], serde_json::json!(names), "{name}");
         let mut inputs = vec![
             ("x".to_string(), load("x")),
             ("upstream".to_string(), load("upstream")),
         ];
         let mut recorded = vec![load("y"), load("grad_x")];
-        for parameter in &network.parameters {
+        for parameter in network.parameters() {
             let inside = |part: &str| {
                 let value = load(&format!("{part}.{}", parameter.name));
                 assert_eq!(value.shape, parameter.file_shape(), "{}", parameter.name);
@@ -81,7 +81,8 @@ impl Case {
         let variables: Vec<_> = variables
             .map(|(name, value)| builder.variable(name, value.ty()).unwrap())
             .collect();
-        let y = self.network.forward(variables[0], Mode::Eval).unwrap();
+        let mut cx = Forward::evaluation(&builder);
+        let y = self.network.forward_one(&mut cx, variables[0]).unwrap();
         builder.output("y", y);
         let loss = y.mul(variables[1]).unwrap().sum_all().unwrap();
         let wrt = [&variables[..1], &variables[2..]].concat();

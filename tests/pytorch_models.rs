@@ -11,7 +11,7 @@ use wgrad::autodiff::gradients;
 use wgrad::cpu::{Tensor, Variables, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph};
-use wgrad::nn::{Layer, LayerKind, Mode, ModelSpec, Network, TokenInput, Training};
+use wgrad::nn::{Forward, Layer, LayerKind, Model, ModelSpec, Network, TokenInput, Training};
 use wgrad::plan::{Plan, Scalar};
 use wgrad::settings;
 use wgrad::tensor::TensorType;
@@ -128,7 +128,7 @@ impl Record {
     /// The tokens that the record was made with: none is padding, but for the ends of texts to classify.
     fn tokens(&self, input: TokenInput) -> Tensor<f32> {
         let (length, others) = (input.tokens, input.vocabulary as u64 - 1);
-        let end = |sample: usize| match (self.network.per_token, sample) {
+        let end = |sample: usize| match (self.network.per_token(), sample) {
             (true, _) | (false, 0) => length,
             (false, 1) => 1,
             _ => match (length as i64 - 2 * sample as i64).rem_euclid(length as i64) {
@@ -146,12 +146,12 @@ impl Record {
 
     /// Classes of the samples, or the token after each.
     fn labels(&self) -> Vec<u32> {
-        let classes = self.network.classes as u64;
-        let count = match self.network.per_token {
+        let classes = self.network.classes() as u64;
+        let count = match self.network.per_token() {
             true => self.batch * self.network.spec.input.sample()[0],
             false => self.batch,
         };
-        let label = |i: u64| match self.network.per_token {
+        let label = |i: u64| match self.network.per_token() {
             true => (scattered(i) >> 9) % classes,
             false => i * 3 % classes,
         };
@@ -187,23 +187,26 @@ impl Record {
             inverse_valid: builder.input("inverse_valid", TensorType::f32([])),
             seed: self.seed,
         };
-        let logits = self.network.forward(x, Mode::Train(training)).unwrap();
-        let rows = logits.reshape([count, self.network.classes]).unwrap();
+        let mut cx = Forward::training(&builder, training);
+        let logits = self.network.forward_one(&mut cx, x).unwrap();
+        cx.finish().unwrap();
+        let rows = logits.reshape([count, self.network.classes()]).unwrap();
         let losses = rows.softmax_cross_entropy(labels, valid, 0.0).unwrap();
         let loss = losses.mean(&[0]).unwrap();
         builder.output("loss", loss);
         builder.output("logits", logits);
-        let weights = self.network.parameters.iter();
+        let weights = self.network.parameters().iter();
         let weights: Vec<_> = weights
             .map(|p| builder.variable(&p.name, p.ty.clone()).unwrap())
             .collect();
         let grads = gradients(loss, &weights).unwrap();
-        for (parameter, grad) in self.network.parameters.iter().zip(grads) {
+        for (parameter, grad) in self.network.parameters().iter().zip(grads) {
             builder.output(&parameter.name, grad);
         }
         let evaluation = Builder::new();
         let x = evaluation.variable("x", ty).unwrap();
-        let logits = self.network.forward(x, Mode::Eval).unwrap();
+        let mut cx = Forward::evaluation(&evaluation);
+        let logits = self.network.forward_one(&mut cx, x).unwrap();
         evaluation.output("evaluated", logits);
         [builder.finish().unwrap(), evaluation.finish().unwrap()]
     }
@@ -237,12 +240,12 @@ impl Record {
             values["logits"].reals(),
             allowed,
         );
-        for parameter in &self.network.parameters {
+        for parameter in self.network.parameters() {
             let recorded = &self.value["gradients"][&parameter.name];
             let grad = parameter.to_file(&values[&parameter.name]);
             check(&parameter.name, recorded, &grad, gradients);
         }
-        for buffer in self.network.buffers.iter().filter(|b| b.in_files()) {
+        for buffer in self.network.buffers().iter().filter(|b| b.in_files()) {
             let recorded = &self.value["buffers"][&buffer.name];
             check(
                 &buffer.name,
@@ -283,7 +286,7 @@ impl Record {
             let names = graph.outputs.iter().map(|output| output.name.clone());
             values.extend(names.zip(outputs.iter().map(|value| single(value))));
         }
-        for buffer in &self.network.buffers {
+        for buffer in self.network.buffers() {
             values.insert(buffer.name.clone(), single(&variables[&buffer.name]));
         }
         values
@@ -316,7 +319,7 @@ impl Record {
                 );
             }
         }
-        for buffer in &self.network.buffers {
+        for buffer in self.network.buffers() {
             values.insert(buffer.name.clone(), store.read(gpu, &buffer.name).unwrap());
         }
         (values, filtered)

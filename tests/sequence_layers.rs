@@ -8,10 +8,10 @@ use wgrad::autodiff::gradients;
 use wgrad::cpu::{Tensor, Variables, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph};
-use wgrad::nn::{Mode, ModelSpec, Network};
+use wgrad::nn::{Forward, Model, ModelSpec, Network};
 use wgrad::plan::Plan;
 use wgrad::random::Stream;
-use wgrad::settings;
+use wgrad::toml_text;
 
 /// The middle of models of 3 classes, with the width that comes before it.
 const MIDDLES: [(&str, usize); 7] = [
@@ -39,7 +39,7 @@ fn network(middle: &str, width: usize, tokens: usize, pool: Option<&str>) -> Net
         "name = \"m\"\ninput = {{ tokens = {tokens}, vocabulary = 9, padded = {padded} }}\n[[layer]]\ntype = \"embedding\"\n\
          width = {width}\n[[layer]]\n{middle}\n{pooled}[[layer]]\ntype = \"dense\"\nunits = 3\n"
     );
-    let spec: ModelSpec = settings::parse(&text, "m.toml").unwrap();
+    let spec: ModelSpec = toml_text::parse(&text, "m.toml").unwrap();
     Network::new(spec).unwrap()
 }
 
@@ -47,16 +47,18 @@ fn network(middle: &str, width: usize, tokens: usize, pool: Option<&str>) -> Net
 fn graph(network: &Network, batch: usize) -> Graph {
     let builder = Builder::new();
     let x = builder.variable("x", network.spec.input.ty(batch)).unwrap();
-    let logits = network.forward(x, Mode::Eval).unwrap();
+    let logits = network
+        .forward_one(&mut Forward::evaluation(&builder), x)
+        .unwrap();
     builder.output("logits", logits);
     let squares = logits.mul(logits).unwrap();
     let loss = squares.add(logits).unwrap().sum_all().unwrap();
-    let weights = network.parameters.iter();
+    let weights = network.parameters().iter();
     let weights: Vec<_> = weights
         .map(|p| builder.variable(&p.name, p.ty.clone()).unwrap())
         .collect();
     let grads = gradients(loss, &weights).unwrap();
-    for (parameter, grad) in network.parameters.iter().zip(grads) {
+    for (parameter, grad) in network.parameters().iter().zip(grads) {
         builder.output(&parameter.name, grad);
     }
     builder.finish().unwrap()

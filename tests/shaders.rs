@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use wgrad::bench::ceiling_plans;
 use wgrad::check::graphs_of;
 use wgrad::graph::Graph;
-use wgrad::nn::{ModelSpec, Network, PRESETS};
+use wgrad::nn::{Model, ModelSpec, Network, PRESETS};
 use wgrad::ops::{REGISTRY, Role};
 use wgrad::plan::resolve::resolve;
 use wgrad::plan::{Plan, Target};

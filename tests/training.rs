@@ -35,7 +35,7 @@ layer = [
 "#;
 
 fn settings(spec: &str) -> Settings {
-    let model: ModelSpec = wgrad::settings::parse(spec, "test model").unwrap();
+    let model: ModelSpec = wgrad::toml_text::parse(spec, "test model").unwrap();
     let mut settings = Settings {
         model,
         batch: 32,

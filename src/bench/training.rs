@@ -5,7 +5,7 @@ use crate::cpu::Tensor;
 use crate::data::digits;
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::nn::{ModelSpec, Network};
+use crate::nn::{Model, ModelSpec, Network};
 use crate::plan::Scalar;
 use crate::random::Stream;
 use crate::settings::Settings;
@@ -59,7 +59,7 @@ impl Train {
         let mut stream = Stream::new(settings.seed, 0);
         let words = SAMPLES * network.spec.input.sample().iter().product::<usize>() / 4;
         let images = (0..words).map(|_| stream.next_u32()).collect();
-        let classes = network.classes as u32;
+        let classes = network.classes() as u32;
         Ok((
             images,
             (0..SAMPLES).map(|_| stream.below(classes)).collect(),

@@ -111,7 +111,8 @@ impl Builder {
         }
     }
 
-    /// A tensor that the caller feeds before each step.
+    /// A tensor that the caller feeds before each step. Who needs it in several places hands the node on: a graph with two
+    /// inputs of one name is refused when it is [finished](Builder::finish), so that nobody shares a value without knowing.
     #[track_caller]
     pub fn input(&self, name: &str, ty: TensorType) -> Var<'_> {
         self.push(NodeKind::Input(name.into()), vec![], ty)

@@ -6,12 +6,12 @@ use std::collections::HashSet;
 
 impl Graph {
     /// Checks that operands come before their users, that every operation gives the type that its shape rule
-    /// says, that variables have one node each, and that updates fit.
+    /// says, that variables and inputs have one node each, and that updates fit.
     ///
     /// # Errors
     /// Names the first node that breaks a rule.
     pub fn verify(&self) -> Result<()> {
-        let mut names = HashSet::new();
+        let (mut variables, mut inputs) = (HashSet::new(), HashSet::new());
         for id in self.ids() {
             let node = self.node(id);
             let fail = |what: String| {
@@ -35,8 +35,14 @@ impl Graph {
                         Err(message) => return fail(message),
                     }
                 }
-                NodeKind::Variable(name) if !names.insert(name.clone()) => {
+                NodeKind::Variable(name) if !variables.insert(name.clone()) => {
                     return fail("is a second node for the same variable".into());
+                }
+                NodeKind::Input(name) if !inputs.insert(name.clone()) => {
+                    return fail(
+                        "is a second input of that name; give it a name of its own, or use the first one's node in both places"
+                            .into(),
+                    );
                 }
                 _ if !node.inputs.is_empty() => return fail("is a leaf with operands".into()),
                 _ => {}
@@ -63,5 +69,35 @@ impl Graph {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::Builder;
+    use crate::optim::{Optimizer, Sgd};
+    use crate::tensor::TensorType;
+
+    #[test]
+    fn a_second_input_of_one_name_is_refused_whatever_its_type() {
+        for other in [TensorType::f32([]), TensorType::u32([])] {
+            let builder = Builder::new();
+            builder.input("rate", TensorType::f32([]));
+            builder.input("rate", other);
+            let error = builder.finish().unwrap_err().to_string();
+            assert!(error.contains("(rate) is a second input"), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_optimizers_do_not_share_a_learning_rate_unnoticed() {
+        let builder = Builder::new();
+        for name in ["a", "b"] {
+            let weight = builder.variable(name, TensorType::f32([2])).unwrap();
+            let params = [(name.to_string(), weight)];
+            Sgd::default().apply(&builder, &params, &[weight]).unwrap();
+        }
+        let error = builder.finish().unwrap_err().to_string();
+        assert!(error.contains("lr) is a second input"), "{error}");
     }
 }

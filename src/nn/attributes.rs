@@ -199,12 +199,12 @@ impl Units {
     /// # Errors
     /// If there are none or too many, or it is the vocabulary of a model that has none.
     pub fn number(self, site: &Site<'_, '_>) -> Result<usize> {
-        let units = match (self, site.tokens) {
+        let units = match (self, site.tokens()) {
             (Units::Number(units), _) => units,
             (Units::Named(NamedUnits::Vocabulary), Some(input)) => input.vocabulary,
             (Units::Named(NamedUnits::Vocabulary), None) => {
                 return Err(Site::misfit(
-                    "its units are the vocabulary, but the model's input is no tokens",
+                    "its units are the vocabulary, but its input comes from no tokens",
                 ));
             }
         };

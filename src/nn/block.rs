@@ -4,7 +4,7 @@ use super::layer::{Layer, LayerType};
 use super::site::Site;
 use crate::error::Result;
 use crate::graph::Var;
-use crate::settings::explained;
+use crate::toml_text::explained;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use toml::{Table, Value};

@@ -1,21 +1,28 @@
 //! From a model's file to a flat list of layers: blocks are filled in, names made whole, references resolved.
 
 use super::block::{Block, Filled};
+use super::input::InputSpec;
 use super::layer::{Layer, LayerKind, Takes};
-use super::model::ModelSpec;
+use super::model::ModelInput;
+use super::site::join;
+use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
 
 /// The name by which layers ask for what the model, or the block that they are in, takes.
 const INPUT: &str = "input";
 
+/// The name of the only output of a model that does not name its outputs.
+const OUTPUT: &str = "output";
+
 /// The most layers that a model may have: a typing error in `repeat` must not take all memory.
 const MOST_LAYERS: usize = 10_000;
 
-/// Which value a layer takes: the model's input, or the result of a layer by its place in the list.
+/// Which value a layer takes: an input of the model by its place in their order, or the result of a layer by its place in
+/// the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
-    Input,
+    Input(usize),
     Layer(usize),
 }
 
@@ -28,20 +35,78 @@ pub(super) struct Placed {
     pub takes: Vec<Source>,
 }
 
-/// The layers of `model` in order, with the sources of their inputs.
+/// A model's layers in order, and what it gives.
+pub(super) struct Expanded {
+    pub placed: Vec<Placed>,
+    /// Names of the outputs with the values.
+    pub outputs: Vec<(String, Source)>,
+}
+
+/// The inputs of `model` in their order: under their names, or the only one as `input`.
 ///
 /// # Errors
-/// Names the layer: two of one name, an unknown or a later one that is referred to, a block that does not exist.
-pub(super) fn expand(model: &ModelSpec) -> Result<Vec<Placed>> {
+/// If it has both kinds, or an input has a name that none can have.
+pub(super) fn inputs(model: &ModelSpec) -> Result<Vec<ModelInput>> {
+    let wrong = |what: String| Err(Error::Config(format!("model {}: {what}", model.name)));
+    let input = |(name, spec): (&str, &InputSpec)| ModelInput {
+        name: name.to_string(),
+        spec: spec.clone(),
+    };
+    if model.inputs.is_empty() {
+        return Ok(vec![input((INPUT, &model.input))]);
+    }
+    if model.input != InputSpec::Auto {
+        return wrong(
+            "it has both input and inputs; name all that it takes in [inputs]".to_string(),
+        );
+    }
+    let misnamed = |name: &&String| *name == INPUT || name.contains('.') || !is_name(name);
+    match model.inputs.keys().find(misnamed) {
+        Some(name) => wrong(format!(
+            "an input can't be called \"{name}\" beside others: use letters, digits, _ and -, and another word than input"
+        )),
+        None => Ok(model
+            .inputs
+            .iter()
+            .map(|(name, spec)| input((name, spec)))
+            .collect()),
+    }
+}
+
+/// The layers of `model` in order, with the sources of their inputs, and its outputs.
+///
+/// # Errors
+/// Names the layer: two of one name, an unknown or a later one that is referred to, a block that does not exist, a result or
+/// an input that nobody takes, an output that is no layer.
+pub(super) fn expand(model: &ModelSpec, inputs: &[ModelInput]) -> Result<Expanded> {
+    let named = !model.inputs.is_empty();
+    let sources = inputs
+        .iter()
+        .enumerate()
+        .filter(|_| named)
+        .map(|(at, input)| (input.name.clone(), Source::Input(at)));
     let mut expansion = Expansion {
         model,
         placed: Vec::new(),
-        by_name: HashMap::new(),
+        by_name: sources.collect(),
     };
     let layers = model.layers.iter().cloned().map(Filled::Layer).collect();
-    expansion.scope(layers, "", Source::Input, &mut Vec::new())?;
-    expansion.all_are_used()?;
-    Ok(expansion.placed)
+    // Where there are several inputs, a layer must say which it takes.
+    let input = (!named).then_some(Source::Input(0));
+    let last = expansion.scope(layers, "", input, &mut Vec::new())?;
+    let outputs = expansion.outputs(inputs, last)?;
+    expansion.all_are_used(inputs, &outputs)?;
+    Ok(Expanded {
+        placed: expansion.placed,
+        outputs,
+    })
+}
+
+/// Whether a layer or an input may be called so.
+fn is_name(name: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    name.split('.')
+        .all(|part| !part.is_empty() && part.chars().all(fine))
 }
 
 struct Expansion<'m> {
@@ -56,13 +121,13 @@ impl Expansion<'_> {
         Error::Config(format!("model {}: {message}", self.model.name))
     }
 
-    /// Places `layers`, whose names begin with `prefix`, on the value `input`; gives the value of the last. `within` are the
-    /// blocks that are being filled in.
+    /// Places `layers`, whose names begin with `prefix`, on the value `input`, if it is one alone; gives the value of the last.
+    /// `within` are the blocks that are being filled in.
     fn scope(
         &mut self,
         layers: Vec<Filled>,
         prefix: &str,
-        input: Source,
+        input: Option<Source>,
         within: &mut Vec<String>,
     ) -> Result<Source> {
         let names = self.names(&layers, prefix)?;
@@ -74,13 +139,14 @@ impl Expansion<'_> {
                 before,
                 later: &names[at..],
             };
-            before = match filled {
+            let value = match filled {
                 Filled::Layer(layer) => self.place(layer, name, &scope, within)?,
                 Filled::Absent(layer) => self.takes(&layer, name, &scope)?[0],
             };
-            self.by_name.insert(name.clone(), before);
+            self.by_name.insert(name.clone(), value);
+            before = Some(value);
         }
-        Ok(before)
+        before.ok_or_else(|| self.error("it has no layers; give it at least one".to_string()))
     }
 
     /// Whole names of the layers of a scope: their own, or the stem of their type with a count.
@@ -94,11 +160,7 @@ impl Expansion<'_> {
             *count += 1;
             let own = layer.name.clone();
             let own = own.unwrap_or_else(|| format!("{stem}{count}"));
-            let part = |part: &str| {
-                let fine = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-                !part.is_empty() && part.chars().all(fine)
-            };
-            if own == INPUT || !own.split('.').all(part) {
+            if own == INPUT || !is_name(&own) {
                 let why = match own.as_str() {
                     INPUT => "that is what the model or block takes",
                     _ => "use letters, digits, _, - and single dots within",
@@ -106,6 +168,11 @@ impl Expansion<'_> {
                 return Err(self.error(format!("a layer can't be called \"{own}\": {why}")));
             }
             let name = join(prefix, &own);
+            if prefix.is_empty() && self.model.inputs.contains_key(&name) {
+                return Err(self.error(format!(
+                    "a layer and an input are both called {name}; give one of them another name"
+                )));
+            }
             if names.contains(&name) || self.by_name.contains_key(&name) {
                 return Err(self.error(format!(
                     "two layers are called {name}; give one of them another name"
@@ -177,7 +244,7 @@ impl Expansion<'_> {
                 Some(_) => format!("{name}.{index}"),
                 None => name.to_string(),
             };
-            value = self.scope(layers, &prefix, value, within)?;
+            value = self.scope(layers, &prefix, Some(value), within)?;
             if block.repeat.is_some() {
                 self.by_name.insert(prefix, value);
             }
@@ -191,7 +258,7 @@ impl Expansion<'_> {
         let wrong = |what: &str| Err(self.error(format!("layer {name} {what}")));
         let takes = layer.kind.layer_type().takes();
         match (takes, &layer.input, &layer.inputs) {
-            (Takes::One, None, None) => Ok(vec![scope.before]),
+            (Takes::One, None, None) => Ok(vec![self.one(scope.before, name)?]),
             (Takes::One, Some(one), None) => Ok(vec![self.find(one, name, scope)?]),
             (Takes::One, _, Some(_)) => {
                 wrong("takes one value: name it by input = \"...\", not by inputs")
@@ -206,10 +273,21 @@ impl Expansion<'_> {
         }
     }
 
+    /// The `value` that the layer `name` takes without naming it, unless it is one of several inputs.
+    fn one(&self, value: Option<Source>, name: &str) -> Result<Source> {
+        value.ok_or_else(|| {
+            let inputs: Vec<_> = self.model.inputs.keys().map(String::as_str).collect();
+            self.error(format!(
+                "layer {name} must say which input it takes: name it by input = \"...\", one of {}",
+                inputs.join(", ")
+            ))
+        })
+    }
+
     /// The value that the layer `name` calls `wanted`.
     fn find(&self, wanted: &str, name: &str, scope: &Scope<'_>) -> Result<Source> {
         if wanted == INPUT {
-            return Ok(scope.input);
+            return self.one(scope.input, name);
         }
         let whole = join(scope.prefix, wanted);
         if scope.later.contains(&whole) {
@@ -238,15 +316,50 @@ impl Expansion<'_> {
         )))
     }
 
-    /// A result that nobody takes is a branch that was forgotten.
-    fn all_are_used(&self) -> Result<()> {
-        let used: HashSet<Source> = self.placed.iter().flat_map(|p| p.takes.clone()).collect();
-        let inner = self.placed.len().saturating_sub(1);
-        let unused = (0..inner).find(|&at| !used.contains(&Source::Layer(at)));
+    /// What the model gives: the results that it names, or that of the `last` layer.
+    fn outputs(&self, inputs: &[ModelInput], last: Source) -> Result<Vec<(String, Source)>> {
+        if self.model.outputs.is_empty() {
+            return Ok(vec![(OUTPUT.to_string(), last)]);
+        }
+        let mut outputs: Vec<(String, Source)> = Vec::new();
+        for name in &self.model.outputs {
+            if outputs.iter().any(|(known, _)| known == name) {
+                return Err(self.error(format!("outputs names {name} twice; name it once")));
+            }
+            let is_input = inputs.iter().any(|input| input.name == *name);
+            match self.by_name.get(name).filter(|_| !is_input) {
+                Some(&source) => outputs.push((name.clone(), source)),
+                None => {
+                    let layers = self.by_name.keys().map(String::as_str);
+                    let hint = nearest(name, layers.filter(|known| *known != name));
+                    return Err(self.error(format!(
+                        "outputs names {name}, but no layer is called so{hint}"
+                    )));
+                }
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// A result or an input that nobody takes is a branch that was forgotten.
+    fn all_are_used(&self, inputs: &[ModelInput], outputs: &[(String, Source)]) -> Result<()> {
+        let mut used: HashSet<Source> = self.placed.iter().flat_map(|p| p.takes.clone()).collect();
+        if let Some(at) = (0..inputs.len()).find(|&at| !used.contains(&Source::Input(at))) {
+            return Err(self.error(format!(
+                "nothing takes the input {}; name it as the input of a layer, or remove it",
+                inputs[at].name
+            )));
+        }
+        used.extend(outputs.iter().map(|(_, source)| *source));
+        let unused = (0..self.placed.len()).find(|&at| !used.contains(&Source::Layer(at)));
         match unused {
             Some(at) => Err(self.error(format!(
-                "nothing takes the result of layer {}; name it as an input of another layer, or remove it",
-                self.placed[at].name
+                "nothing takes the result of layer {}; name it as an input of another layer{}, or remove it",
+                self.placed[at].name,
+                match self.model.outputs.is_empty() {
+                    true => "",
+                    false => " or among the outputs",
+                }
             ))),
             None => Ok(()),
         }
@@ -256,19 +369,12 @@ impl Expansion<'_> {
 /// Where a layer looks for its inputs.
 struct Scope<'a> {
     prefix: &'a str,
-    /// What the model or the block takes.
-    input: Source,
-    /// What the layer before gives.
-    before: Source,
+    /// What the model or the block takes, if it is one value.
+    input: Option<Source>,
+    /// What the layer before gives; before the first what the scope takes.
+    before: Option<Source>,
     /// Names of the layer itself and of those after it.
     later: &'a [String],
-}
-
-fn join(prefix: &str, name: &str) -> String {
-    match prefix {
-        "" => name.to_string(),
-        _ => format!("{prefix}.{name}"),
-    }
 }
 
 /// `; did you mean …?` with the known name that is most like `wanted`.

@@ -2,7 +2,6 @@
 
 use super::attributes::is_false;
 use super::site::countable;
-use crate::data::Samples;
 use crate::tensor::TensorType;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
@@ -94,17 +93,19 @@ impl InputSpec {
         }
     }
 
-    /// What is left to the data taken from `samples`.
-    pub fn resolved(&self, samples: &Samples) -> InputSpec {
-        match (self, samples.vocabulary()) {
-            (InputSpec::Auto, None) => InputSpec::Shape(samples.shape()),
+    /// The same with what it leaves to the data taken from them: the `shape` of a sample and, where samples are tokens, their
+    /// `vocabulary` and whether they may end in padding (`padded`).
+    pub fn resolved(&self, shape: &[usize], vocabulary: Option<usize>, padded: bool) -> InputSpec {
+        let tokens = shape.first().copied().unwrap_or(0);
+        match (self, vocabulary) {
+            (InputSpec::Auto, None) => InputSpec::Shape(shape.to_vec()),
             (InputSpec::Auto, Some(vocabulary)) => InputSpec::Tokens(TokenInput {
-                padded: !samples.predicts_next(),
-                ..TokenInput::new(samples.shape()[0], vocabulary)
+                padded,
+                ..TokenInput::new(tokens, vocabulary)
             }),
             (InputSpec::Tokens(input), Some(vocabulary)) if input.auto => {
                 InputSpec::Tokens(TokenInput {
-                    tokens: samples.shape()[0],
+                    tokens,
                     vocabulary,
                     auto: false,
                     ..*input

@@ -2,6 +2,7 @@
 //! file for each family under `layers`; a new kind is a type there and a line in the list below.
 
 use super::block::Block;
+use super::features::{FeatureOrder, Taken};
 use super::layers::{
     ActivationLayer, AdaptiveAvgPool2d, Add, Attention, AvgPool1d, AvgPool2d, BatchNorm, Concat,
     Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Embedding, Flatten,
@@ -30,9 +31,13 @@ pub trait LayerType: Debug {
         false
     }
 
-    /// Whether its result has the features of its input in their order: then a dense layer after it still follows a flatten.
-    fn keeps_features(&self) -> bool {
-        false
+    /// The order of the features of its result, from what it takes: a flattened image has another order inside the engine
+    /// than in PyTorch, which the weights after it must know. By default that of files.
+    ///
+    /// # Errors
+    /// If the result would not be PyTorch's, whatever the order: [`Site::misfit`] with a sentence.
+    fn feature_order(&self, _taken: &[Taken]) -> Result<FeatureOrder> {
+        Ok(FeatureOrder::default())
     }
 
     /// Builds its nodes. The weights that it declares at the site get the layer's name as a prefix.
@@ -158,7 +163,8 @@ pub struct Layer {
     /// Name: the prefix of its weights. Without one, the stem of its type and a count: `conv1`, `dense2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The layer whose result it takes; the one before it if absent. `input` is the model's input, or the block's.
+    /// The layer whose result it takes; the one before it if absent. `input` is the model's only input, or the
+    /// block's; of several inputs each has its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
     /// The layers whose results it takes, if it takes several.

@@ -1,30 +1,36 @@
-//! Models: the declarative format, its built-in examples, and building the graph of one.
+//! Models: what a model is to a run, the declarative format of those made of layers, and its built-in examples.
 
 mod attributes;
 mod block;
-mod build;
 mod expand;
+mod features;
+mod forward;
 mod init;
 mod input;
 mod layer;
 pub mod layers;
 mod model;
+mod network;
 mod parameter;
 mod preprocess;
 mod presets;
 mod site;
+mod spec;
 mod time;
 pub mod weights;
 
 pub use attributes::{Activation, NamedPadding, NamedUnits, PaddingSpec, Pair, Units};
 pub use block::{Block, BlockSpec};
-pub use build::{Mode, Network, Training};
+pub use features::{FeatureOrder, Taken};
+pub use forward::{Forward, Mode, Training};
 pub use init::{NamedInit, ScaledInit, WeightInit};
 pub use input::{InputSpec, TokenInput};
 pub use layer::{Layer, LayerKind, LayerType, Takes};
-pub use model::ModelSpec;
+pub use model::{Model, ModelInput, ModelOutput};
+pub use network::Network;
 pub use parameter::{Init, Layout, Parameter, Table};
 pub use preprocess::Preprocess;
 pub use presets::{PRESETS, Preset};
 pub use site::Site;
+pub use spec::ModelSpec;
 pub use time::Padding;

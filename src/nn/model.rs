@@ -1,71 +1,94 @@
-//! The model format: an input, layers with names and references, and blocks of layers.
+//! What every model is to a run: inputs, outputs, parameters, and a forward pass.
 
-use super::block::BlockSpec;
-use super::init::WeightInit;
+use super::forward::Forward;
 use super::input::InputSpec;
-use super::layer::Layer;
-use super::preprocess::Preprocess;
-use super::presets::PRESETS;
+use super::parameter::Parameter;
+use crate::cpu::Tensor;
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::graph::Var;
+use std::fmt::Debug;
 
-/// A model as its file says it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelSpec {
-    /// Name for reports and run folders.
+/// An input of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInput {
+    /// Name among the model's inputs; `input` where it has one alone and does not name it.
     pub name: String,
-    /// What it takes for each sample.
-    pub input: InputSpec,
-    /// How the weights of convolutions and dense layers start, where they do not say so themselves.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub weight_init: WeightInit,
-    /// How it takes pictures, where that belongs to its weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preprocess: Option<Preprocess>,
-    /// Definitions of blocks, by name.
-    #[serde(default, rename = "block", skip_serializing_if = "BTreeMap::is_empty")]
-    pub blocks: BTreeMap<String, BlockSpec>,
-    /// Layers from input to logits.
-    #[serde(rename = "layer")]
-    pub layers: Vec<Layer>,
+    /// What a sample is.
+    pub spec: InputSpec,
 }
 
-fn is_default(init: &WeightInit) -> bool {
-    *init == WeightInit::default()
+/// A result of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelOutput {
+    /// Name among the model's outputs; `output` where it has one alone and does not name it.
+    pub name: String,
+    /// Shape of what it gives for each sample.
+    pub shape: Vec<usize>,
 }
 
-impl ModelSpec {
-    /// A model without layers yet, for samples that are `input`: a shape, or a [`TokenInput`](super::TokenInput).
-    pub fn new(name: impl Into<String>, input: impl Into<InputSpec>) -> ModelSpec {
-        ModelSpec {
-            name: name.into(),
-            input: input.into(),
-            ..ModelSpec::default()
+/// A model: what it takes and gives, what it learns, and its forward pass. Implemented by layers
+/// ([`Network`](super::Network)).
+pub trait Model: Debug + Send + Sync {
+    /// Name for reports and messages.
+    fn name(&self) -> &str;
+
+    /// What it takes.
+    fn inputs(&self) -> &[ModelInput];
+
+    /// What it gives.
+    fn outputs(&self) -> &[ModelOutput];
+
+    /// Trainable weights, in an order that stays.
+    fn parameters(&self) -> &[Parameter];
+
+    /// State that is not trained: running statistics, tables.
+    fn buffers(&self) -> &[Parameter];
+
+    /// Names under which files hold the number of training steps.
+    fn counters(&self) -> &[String];
+
+    /// Names under which files hold a weight a second time, with the weight that it is: those of tied layers.
+    fn aliases(&self) -> &[(String, String)];
+
+    /// Adds a forward pass on batches `inputs`, in the order of [`inputs`](Model::inputs), to the graph of `cx`: one result
+    /// for each of [`outputs`](Model::outputs), `[N, ...shape]`. Weights and buffers are variables under their names; a pass
+    /// of a training step sets the buffers that it moves in `cx`.
+    ///
+    /// # Errors
+    /// If the inputs are not those of the model, or a node can't be built.
+    fn forward<'g>(&self, cx: &mut Forward<'g>, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>>;
+
+    /// The forward pass of a model of one input and one output.
+    ///
+    /// # Errors
+    /// If it has more, or as [`forward`](Model::forward).
+    fn forward_one<'g>(&self, cx: &mut Forward<'g>, input: Var<'g>) -> Result<Var<'g>> {
+        let results = self.forward(cx, &[input])?;
+        match results[..] {
+            [result] => Ok(result),
+            _ => Err(Error::Config(format!(
+                "model {} gives {} results, where one is needed; give it one output",
+                self.name(),
+                results.len()
+            ))),
         }
     }
 
-    /// The same model with one more layer at its end.
-    #[must_use]
-    pub fn layer(mut self, layer: Layer) -> ModelSpec {
-        self.layers.push(layer);
-        self
+    /// Everything that files hold: weights, then buffers.
+    fn state(&self) -> Box<dyn Iterator<Item = &Parameter> + '_> {
+        Box::new(self.parameters().iter().chain(self.buffers()))
     }
 
-    /// The built-in model `name`.
-    ///
-    /// # Errors
-    /// If there is none; the message lists them.
-    pub fn preset(name: &str) -> Result<ModelSpec> {
-        let found = PRESETS.iter().find(|preset| preset.name == name);
-        let preset = found.ok_or_else(|| {
-            let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
-            Error::Config(format!(
-                "there is no model \"{name}\": name a TOML file or one of {}",
-                names.join(", ")
-            ))
-        })?;
-        crate::settings::parse(preset.text, &format!("built-in model {name}"))
+    /// What weights and buffers start at with `seed`, in the order of [`state`](Model::state).
+    fn initial_state(&self, seed: u64) -> Vec<Tensor<f32>> {
+        let numbered = self.state().zip(0..);
+        numbered
+            .map(|(part, index)| part.initial(seed, index))
+            .collect()
+    }
+
+    /// Number of trainable numbers.
+    fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|p| p.ty.elements()).sum()
     }
 }

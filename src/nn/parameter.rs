@@ -1,5 +1,6 @@
 //! Weights and other state of layers: how they start, and how they look in files.
 
+use super::features::FeatureOrder;
 use crate::cpu::Tensor;
 use crate::ops::rotary::{rotary_table, sinusoidal_table};
 use crate::random::{Purpose, Stream};
@@ -60,7 +61,7 @@ impl Table {
 }
 
 /// How a parameter is laid out in files, which follow PyTorch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// As inside the engine.
     Same,
@@ -68,11 +69,8 @@ pub enum Layout {
     Conv,
     /// A one-dimensional convolution's weights: O-1-K-I inside, O-I-K in files.
     Conv1d,
-    /// Rows of features, or one, of a flattened `[height, width, channels]`: PyTorch flattens channels first.
-    Flattened {
-        /// Height, width and channels of what was flattened.
-        image: [usize; 3],
-    },
+    /// Rows of features, or one, in this order.
+    Features(FeatureOrder),
 }
 
 impl Parameter {
@@ -99,7 +97,7 @@ impl Parameter {
 
     /// Shape in files.
     pub fn file_shape(&self) -> Shape {
-        match (self.layout, self.ty.dims()) {
+        match (&self.layout, self.ty.dims()) {
             (Layout::Conv, &[o, kh, kw, i]) => [o, i, kh, kw].into(),
             (Layout::Conv1d, &[o, 1, k, i]) => [o, i, k].into(),
             _ => self.ty.shape.clone(),
@@ -108,7 +106,7 @@ impl Parameter {
 
     /// For every element in file order, its index inside the engine.
     fn file_order(&self) -> Vec<usize> {
-        match (self.layout, self.ty.dims()) {
+        match (&self.layout, self.ty.dims()) {
             (Layout::Conv | Layout::Conv1d, &[o, kh, kw, i]) => (0..o * i * kh * kw)
                 .map(|at| {
                     let (x, rest) = (at % kw, at / kw);
@@ -117,15 +115,11 @@ impl Parameter {
                     ((filter * kh + y) * kw + x) * i + channel
                 })
                 .collect(),
-            (Layout::Flattened { image }, _) => {
-                let [height, width, channels] = image;
-                let inputs = height * width * channels;
-                (0..self.ty.elements())
-                    .map(|at| {
-                        let (row, rest) = (at / inputs, at % inputs);
-                        let (channel, pixel) = (rest / (height * width), rest % (height * width));
-                        row * inputs + pixel * channels + channel
-                    })
+            (Layout::Features(order), _) => {
+                let features = self.ty.shape.last();
+                let places = order.places(features);
+                let rows = (0..self.ty.elements()).step_by(features.max(1));
+                rows.flat_map(|row| places.iter().map(move |at| row + at))
                     .collect()
             }
             _ => (0..self.ty.elements()).collect(),
@@ -171,11 +165,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let flattened = Layout::Flattened { image: [2, 3, 4] };
+        let flattened = Layout::Features(FeatureOrder::image([2, 3, 4]));
         let shapes: [(&[usize], Layout); 4] = [
             (&[4, 3, 2, 5], Layout::Conv),
             (&[4, 1, 3, 5], Layout::Conv1d),
-            (&[3, 24], flattened),
+            (&[3, 24], flattened.clone()),
             (&[24], flattened),
         ];
         for (dims, layout) in shapes {

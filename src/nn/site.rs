@@ -1,15 +1,15 @@
 //! Where a layer is built: what it may ask for and where it declares its weights.
 
 use super::attributes::Activation;
-use super::build::Mode;
+use super::features::FeatureOrder;
+use super::forward::{Forward, Mode};
 use super::init::{WeightInit, bias};
 use super::input::TokenInput;
 use super::parameter::{Init, Layout, Parameter, Table};
-use super::time::Padding;
+use super::time::{Padding, Text};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
-use crate::settings::LARGEST_COUNT;
-use crate::tensor::{Shape, TensorType};
+use crate::tensor::{LARGEST_COUNT, Shape, TensorType};
 
 /// Weights and state of a network, in the order of its layers.
 #[derive(Clone, Debug, Default)]
@@ -20,22 +20,22 @@ pub(super) struct Declared {
     pub counters: Vec<String>,
     /// Second names of weights, and the weights.
     pub aliases: Vec<(String, String)>,
-    pub dropouts: u32,
 }
 
 /// Where a layer is built.
 pub struct Site<'g, 'd> {
     /// The graph.
     pub builder: &'g Builder,
-    /// For training or for use.
-    pub mode: Mode<'g>,
-    /// Height, width and channels of the image that its input is, if a flatten made it a row.
-    pub flattened: Option<[usize; 3]>,
-    /// What the model takes of a text, if it takes tokens.
-    pub tokens: Option<TokenInput>,
-    /// Where samples end, if they may end in padding.
-    pub(super) padding: Option<Padding<'g>>,
+    /// The passes that this one is among.
+    pub cx: &'d mut Forward<'g>,
+    /// The order in which the features of its first input lie.
+    pub order: FeatureOrder,
+    /// The tokens that its input comes from, if it comes from tokens.
+    pub(super) text: Option<Text<'g>>,
+    /// Whole name in the graph.
     pub(super) name: &'d str,
+    /// What the names of all of the model's variables begin with.
+    pub(super) prefix: &'d str,
     pub(super) weight_init: WeightInit,
     pub(super) declared: &'d mut Declared,
 }
@@ -51,6 +51,29 @@ impl<'g> Site<'g, '_> {
         }
     }
 
+    /// For training or for use.
+    pub fn mode(&self) -> Mode<'g> {
+        self.cx.mode()
+    }
+
+    /// What the model takes of the text that its input comes from, if it comes from one.
+    pub fn tokens(&self) -> Option<TokenInput> {
+        self.text.map(|text| text.input)
+    }
+
+    /// Whether its input comes from tokens that may end in padding.
+    pub fn is_padded(&self) -> bool {
+        self.text.is_some_and(|text| text.padding.is_some())
+    }
+
+    /// How a parameter whose last axis is the features of the first input lies in files.
+    pub fn layout(&self) -> Layout {
+        match self.order.is_same() {
+            true => Layout::Same,
+            false => Layout::Features(self.order.clone()),
+        }
+    }
+
     /// How the weights of this layer start: its own choice, or the model's.
     pub fn weight_init(&self, own: Option<WeightInit>) -> WeightInit {
         own.unwrap_or(self.weight_init)
@@ -61,12 +84,13 @@ impl<'g> Site<'g, '_> {
     /// # Errors
     /// If the positions are no longer those of the tokens.
     pub fn padding(&self, time: usize) -> Result<Option<Padding<'g>>> {
-        match (self.padding, self.tokens) {
-            (Some(_), Some(input)) if input.tokens != time => Err(Site::misfit(format!(
+        let padding = self.text.and_then(|text| Some((text.input, text.padding?)));
+        match padding {
+            Some((input, _)) if input.tokens != time => Err(Site::misfit(format!(
                 "it takes {time} positions, but of padded tokens only all {} can be told from padding",
                 input.tokens
             ))),
-            (padding, _) => Ok(padding),
+            padding => Ok(padding.map(|(_, padding)| padding)),
         }
     }
 
@@ -113,9 +137,9 @@ impl<'g> Site<'g, '_> {
     /// The weight of the layer `other` as the weight of this one, too.
     ///
     /// # Errors
-    /// If no layer above is called so, or its weight is of another shape than `dims`.
+    /// If no layer above is called so, or its weight is of another shape than `dims`, or of features in another order.
     pub fn tied(&mut self, other: &str, dims: &[usize]) -> Result<Var<'g>> {
-        let name = format!("{other}.weight");
+        let name = join(self.prefix, &format!("{other}.weight"));
         let weight = self.declared.parameters.iter().find(|p| p.name == name);
         let Some(weight) = weight else {
             return Err(Site::misfit(format!(
@@ -129,6 +153,11 @@ impl<'g> Site<'g, '_> {
                 Shape::from(dims)
             )));
         }
+        if weight.layout != self.layout() {
+            return Err(Site::misfit(format!(
+                "it is tied to {other}, whose weight is of features in another order; a flattened image has an order of its own"
+            )));
+        }
         let variable = self.builder.variable(&name, weight.ty.clone())?;
         let own = format!("{}.weight", self.name);
         self.declared.aliases.push((own, name));
@@ -139,13 +168,6 @@ impl<'g> Site<'g, '_> {
     pub fn counter(&mut self, part: &str) {
         let name = format!("{}.{part}", self.name);
         self.declared.counters.push(name);
-    }
-
-    /// The number of a random stream that no other layer has.
-    pub fn random_stream(&mut self) -> u32 {
-        let stream = self.declared.dropouts;
-        self.declared.dropouts += 1;
-        stream
     }
 
     /// `y` with a bias `LAYER.bias` for each of its `outputs` channels, if it has one, and the activation.
@@ -201,6 +223,14 @@ impl<'g> Site<'g, '_> {
             layout,
         };
         Ok((parameter, variable))
+    }
+}
+
+/// `prefix.name`, or `name` alone.
+pub(super) fn join(prefix: &str, name: &str) -> String {
+    match prefix {
+        "" => name.to_string(),
+        _ => format!("{prefix}.{name}"),
     }
 }
 

@@ -1,7 +1,19 @@
 //! What of a sample of tokens is padding.
 
+use super::input::TokenInput;
 use crate::error::Result;
 use crate::graph::Var;
+
+/// The tokens that a value comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'g> {
+    /// Place among the model's inputs.
+    pub at: usize,
+    /// What the model takes.
+    pub input: TokenInput,
+    /// Where samples end, if they may end in padding.
+    pub padding: Option<Padding<'g>>,
+}
 
 /// Where the samples of a batch of tokens end: token 0 from some position on is padding.
 #[derive(Clone, Copy)]
@@ -10,6 +22,21 @@ pub struct Padding<'g> {
     pub real: Var<'g>,
     /// Tokens before the first padding: `u32 [N]`.
     pub lengths: Var<'g>,
+}
+
+impl<'g> Text<'g> {
+    /// That of the batch `x` of tokens of the model's input number `at`, which takes `input`.
+    ///
+    /// # Errors
+    /// If `x` are no such tokens.
+    pub fn new(at: usize, input: TokenInput, x: Var<'g>) -> Result<Text<'g>> {
+        let padding = input.padded.then(|| Padding::of(x, input.vocabulary));
+        Ok(Text {
+            at,
+            input,
+            padding: padding.transpose()?,
+        })
+    }
 }
 
 impl<'g> Padding<'g> {

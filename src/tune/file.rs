@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::gpu::Gpu;
 use crate::plan::Choices;
-use crate::settings;
+use crate::toml_text;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ impl Tuning {
     /// If it can't be read or is no tuning.
     pub fn read(path: &Path) -> Result<Tuning> {
         let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-        settings::parse(&text, &path.display().to_string())
+        toml_text::parse(&text, &path.display().to_string())
     }
 
     /// Writes a file, whole or not at all.

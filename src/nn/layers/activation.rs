@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::attributes::Activation;
+use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,8 @@ impl LayerType for ActivationLayer {
         "activation"
     }
 
-    fn keeps_features(&self) -> bool {
-        true
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        Ok(taken[0].order.clone())
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {

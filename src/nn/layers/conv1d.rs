@@ -287,8 +287,14 @@ impl LayerType for Transpose {
         "transpose"
     }
 
-    fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         sequence(inputs[0])?;
+        if site.is_padded() {
+            return Err(Site::misfit(
+                "it would make features of positions, some of which are padding; pool the padded tokens over time, or take \
+                 tokens without padding",
+            ));
+        }
         inputs[0].transpose(1, 2)
     }
 }

@@ -3,9 +3,9 @@
 use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::attributes::{Activation, Units, yes};
+use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::init::WeightInit;
 use crate::nn::layer::LayerType;
-use crate::nn::parameter::Layout;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +19,15 @@ impl LayerType for Flatten {
         "flatten"
     }
 
-    fn keeps_features(&self) -> bool {
-        true
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        Ok(match taken[0].shape[..] {
+            [height, width, channels] => FeatureOrder::image([height, width, channels]),
+            _ => taken[0].order.clone(),
+        })
     }
 
-    fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
+    fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let shape = inputs[0].shape();
-        if let &[_, height, width, channels] = shape.dims() {
-            site.flattened = Some([height, width, channels]);
-        }
         let batch = shape.dims()[0];
         inputs[0].reshape([batch, shape.elements() / batch])
     }
@@ -83,10 +83,7 @@ impl LayerType for Dense {
             ));
         };
         let units = self.units.number(site)?;
-        let layout = match site.flattened {
-            Some(image) => Layout::Flattened { image },
-            None => Layout::Same,
-        };
+        let layout = site.layout();
         let init = site.weight_init(self.weight_init);
         let weights = init.weights(features, units);
         let w = match &self.tied {

@@ -3,7 +3,8 @@
 use super::image;
 use crate::error::Result;
 use crate::graph::Var;
-use crate::nn::build::Mode;
+use crate::nn::features::{FeatureOrder, Taken};
+use crate::nn::forward::Mode;
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,8 @@ impl LayerType for Dropout {
         "dropout"
     }
 
-    fn keeps_features(&self) -> bool {
-        true
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        Ok(taken[0].order.clone())
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
@@ -41,8 +42,8 @@ pub(super) fn dropped<'g>(
     rate: f64,
 ) -> Result<Var<'g>> {
     checked(attribute, rate)?;
-    let stream = site.random_stream();
-    match site.mode {
+    let stream = site.cx.dropout_stream();
+    match site.mode() {
         Mode::Train(training) => x.dropout(training.step, rate, training.seed, stream),
         Mode::Eval => Ok(x),
     }
@@ -64,8 +65,8 @@ impl LayerType for Dropout2d {
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         image(inputs[0])?;
         checked("rate", self.rate)?;
-        let stream = site.random_stream();
-        match site.mode {
+        let stream = site.cx.dropout_stream();
+        match site.mode() {
             Mode::Train(training) => {
                 let dims = inputs[0].shape().dims().to_vec();
                 let ones = site

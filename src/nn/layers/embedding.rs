@@ -71,7 +71,7 @@ impl LayerType for Embedding {
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         bounded(1, "width", &[self.width]).map_err(Site::misfit)?;
-        let (Some(tokens), [_, _]) = (site.tokens, inputs[0].shape().dims()) else {
+        let (Some(tokens), [_, _]) = (site.tokens(), inputs[0].shape().dims()) else {
             return Err(Site::misfit(
                 "it takes tokens: give the model an input = { tokens = ..., vocabulary = ... }, and this layer input = \"input\"",
             ));

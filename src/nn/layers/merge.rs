@@ -3,11 +3,13 @@
 use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::attributes::Activation;
+use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::layer::{LayerType, Takes};
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Sum of values of one shape: what joins a shortcut.
+/// Sum of values of one shape: what joins a shortcut. A row of channels is added to every position of a sequence or pixel of
+/// an image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
@@ -16,7 +18,8 @@ pub struct Add {
     pub activation: Activation,
 }
 
-/// Product of values, element by element; one of extent 1 along an axis stretches: a gate for each channel.
+/// Product of values, element by element. A row of channels multiplies every position of a sequence or pixel of an image: a
+/// gate for each channel. A value of extent 1 along an axis stretches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Multiply {
@@ -30,6 +33,42 @@ pub struct Multiply {
 #[serde(deny_unknown_fields)]
 pub struct Concat {}
 
+/// `inputs` so that element-wise operations pair them within each sample: a row `[channels]` beside sequences or images gets
+/// axes of extent 1 between the batch and its channels.
+///
+/// # Errors
+/// If a value is neither a row nor of as many axes as the others.
+fn paired<'g>(inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+    let rank = inputs.iter().map(|x| x.shape().rank()).max().unwrap_or(0);
+    let pair = |x: &Var<'g>| match x.shape().dims() {
+        dims if dims.len() == rank => Ok(*x),
+        &[n, channels] => {
+            let mut dims = vec![1; rank];
+            (dims[0], dims[rank - 1]) = (n, channels);
+            x.reshape(dims)
+        }
+        _ => Err(Site::misfit(
+            "it takes values of one shape, or rows of channels beside them; a sequence does not fit an image",
+        )),
+    };
+    inputs.iter().map(pair).collect()
+}
+
+/// The order of the features of an element-wise result: that of all values but those of a single feature.
+fn one_order(taken: &[Taken]) -> Result<FeatureOrder> {
+    let mut many = taken.iter().filter(|taken| taken.features() > 1);
+    let Some(first) = many.next() else {
+        return Ok(FeatureOrder::default());
+    };
+    match many.all(|other| other.order == first.order) {
+        true => Ok(first.order.clone()),
+        false => Err(Site::misfit(
+            "the features of a flattened image lie in another order than those of the other values; flatten images of one shape, \
+             or put a dense layer after the flatten",
+        )),
+    }
+}
+
 impl LayerType for Add {
     fn stem(&self) -> &'static str {
         "add"
@@ -39,12 +78,25 @@ impl LayerType for Add {
         Takes::Several
     }
 
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        one_order(taken)
+    }
+
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        let shape = inputs[0].shape();
-        if inputs.iter().any(|x| x.shape() != shape) {
-            return Err(Site::misfit("it adds values of one shape"));
+        let largest = inputs
+            .iter()
+            .map(|x| x.shape())
+            .max_by_key(|shape| shape.rank());
+        let largest = largest.unwrap_or_default();
+        let row = [largest.dims()[0], largest.last()];
+        let fits = |x: &Var<'g>| x.shape() == largest || x.shape().dims() == row;
+        if !inputs.iter().all(fits) {
+            return Err(Site::misfit(
+                "it adds values of one shape, and rows of as many channels",
+            ));
         }
-        let (first, rest) = (inputs[0], &inputs[1..]);
+        let pairs = paired(inputs)?;
+        let (first, rest) = (pairs[0], &pairs[1..]);
         let sum = rest.iter().try_fold(first, |sum, &x| sum.add(x))?;
         self.activation.apply(sum)
     }
@@ -59,24 +111,24 @@ impl LayerType for Multiply {
         Takes::Several
     }
 
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        one_order(taken)
+    }
+
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        // Rows of channels beside images: one number for each channel of each image.
-        let rank = inputs.iter().map(|x| x.shape().rank()).max().unwrap_or(0);
-        let mut product: Option<Var<'g>> = None;
-        for x in inputs {
-            let x = match (rank, x.shape().dims()) {
-                (4, &[n, channels]) => x.reshape([n, 1, 1, channels])?,
-                _ => *x,
-            };
-            product = Some(match product {
-                Some(product) => product.mul(x)?,
-                None => x,
-            });
-        }
-        match product {
-            Some(product) => self.activation.apply(product),
-            None => Err(Site::misfit("it takes two values or more")),
-        }
+        let pairs = paired(inputs)?;
+        let (first, rest) = (pairs[0], &pairs[1..]);
+        let product = rest.iter().try_fold(first, |product, &x| {
+            let (a, b) = (product.shape(), x.shape());
+            let mut axes = a.dims().iter().zip(b.dims()).skip(1);
+            match axes.all(|(a, b)| a == b || *a == 1 || *b == 1) {
+                true => product.mul(x),
+                false => Err(Site::misfit(
+                    "it multiplies values of one shape; an extent of 1 and rows of as many channels stretch",
+                )),
+            }
+        })?;
+        self.activation.apply(product)
     }
 }
 
@@ -87,6 +139,11 @@ impl LayerType for Concat {
 
     fn takes(&self) -> Takes {
         Takes::Several
+    }
+
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        let rows = taken.iter().map(|taken| (&taken.order, taken.features()));
+        Ok(FeatureOrder::beside(rows))
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {

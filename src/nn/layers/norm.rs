@@ -3,9 +3,10 @@
 use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::attributes::{Activation, bounded, yes};
-use crate::nn::build::{Mode, Training};
+use crate::nn::features::{FeatureOrder, Taken};
+use crate::nn::forward::{Mode, Training};
 use crate::nn::layer::LayerType;
-use crate::nn::parameter::{Init, Layout};
+use crate::nn::parameter::Init;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
@@ -182,14 +183,6 @@ fn channels(x: Var<'_>, eps: f64) -> Result<usize> {
     Ok(x.shape().last())
 }
 
-/// How numbers for each channel lie in files.
-fn layout(site: &Site<'_, '_>) -> Layout {
-    match site.flattened {
-        Some(image) => Layout::Flattened { image },
-        None => Layout::Same,
-    }
-}
-
 /// Weight and bias for each channel; the constants 1 and 0 if they are not trained.
 fn affine<'g>(
     site: &mut Site<'g, '_>,
@@ -197,9 +190,9 @@ fn affine<'g>(
     weight: f64,
     channels: usize,
 ) -> Result<[Var<'g>; 2]> {
-    let layout = layout(site);
+    let layout = site.layout();
     let mut part = |name: &str, start: f64| match trained {
-        true => site.parameter(name, &[channels], Init::Constant(start), layout),
+        true => site.parameter(name, &[channels], Init::Constant(start), layout.clone()),
         false => site
             .builder
             .constant(start)
@@ -213,8 +206,8 @@ impl LayerType for BatchNorm {
         "norm"
     }
 
-    fn keeps_features(&self) -> bool {
-        true
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        Ok(taken[0].order.clone())
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
@@ -223,14 +216,15 @@ impl LayerType for BatchNorm {
         if !(0.0..=1.0).contains(&self.momentum) {
             return Err(Site::misfit("its momentum must be from 0 to 1"));
         }
-        let layout = layout(site);
+        let layout = site.layout();
         let [weight, bias] = affine(site, self.affine, self.weight_init, channels)?;
-        let mut running =
-            |part: &str, start: f64| site.buffer(part, &[channels], Init::Constant(start), layout);
+        let mut running = |part: &str, start: f64| {
+            site.buffer(part, &[channels], Init::Constant(start), layout.clone())
+        };
         let running_mean = running("running_mean", 0.0)?;
         let running_var = running("running_var", 1.0)?;
         site.counter("num_batches_tracked");
-        let (mean, variance) = match site.mode {
+        let (mean, variance) = match site.mode() {
             Mode::Eval => (running_mean, running_var),
             Mode::Train(training) => {
                 let moments = x.moments(0, Some(training.valid))?;
@@ -238,9 +232,10 @@ impl LayerType for BatchNorm {
                 let (mean, variance) = (part(0)?, part(1)?);
                 let unbiased = variance.mul(correction(x, &training)?)?;
                 for (running, batch) in [(running_mean, mean), (running_var, unbiased)] {
-                    let moved = running.scale(1.0 - self.momentum)?;
+                    // A second pass of the step moves what the first has moved.
+                    let moved = site.cx.buffer(running).scale(1.0 - self.momentum)?;
                     let value = moved.add(batch.scale(self.momentum)?)?;
-                    site.builder.update(running, value)?;
+                    site.cx.set_buffer(running, value);
                 }
                 (mean, variance)
             }
@@ -268,8 +263,8 @@ impl LayerType for LayerNorm {
         "norm"
     }
 
-    fn keeps_features(&self) -> bool {
-        true
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        Ok(taken[0].order.clone())
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
@@ -281,7 +276,7 @@ impl LayerType for LayerNorm {
                 inputs[0].layer_norm_affine(weight, bias, self.eps)?
             }
             (true, false) => {
-                let layout = layout(site);
+                let layout = site.layout();
                 let start = Init::Constant(1.0);
                 let weight = site.parameter("weight", &[channels], start, layout)?;
                 inputs[0].layer_norm(self.eps)?.mul(weight)?
@@ -296,8 +291,14 @@ impl LayerType for GroupNorm {
         "norm"
     }
 
-    fn keeps_features(&self) -> bool {
-        true
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        let alike = self.groups == 1 || self.groups == taken[0].features();
+        match taken[0].order.is_same() || alike {
+            true => Ok(taken[0].order.clone()),
+            false => Err(Site::misfit(
+                "its groups would hold other features of a flattened image than PyTorch's; put it before the flatten",
+            )),
+        }
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
@@ -320,15 +321,15 @@ impl LayerType for RmsNorm {
         "norm"
     }
 
-    fn keeps_features(&self) -> bool {
-        true
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        Ok(taken[0].order.clone())
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let channels = channels(inputs[0], self.eps)?;
         let mut y = inputs[0].rms_norm(self.eps)?;
         if self.affine {
-            let layout = layout(site);
+            let layout = site.layout();
             let start = Init::Constant(1.0);
             y = y.mul(site.parameter("weight", &[channels], start, layout)?)?;
         }
@@ -339,6 +340,15 @@ impl LayerType for RmsNorm {
 impl LayerType for LocalResponseNorm {
     fn stem(&self) -> &'static str {
         "norm"
+    }
+
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        match taken[0].order.is_same() {
+            true => Ok(FeatureOrder::default()),
+            false => Err(Site::misfit(
+                "the neighbours of a flattened image's features are no neighbouring channels; put it before the flatten",
+            )),
+        }
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::attributes::bounded;
+use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
@@ -16,9 +17,28 @@ pub struct PadChannels {
     pub channels: usize,
 }
 
+impl PadChannels {
+    /// Channels before and after those that there are.
+    fn sides(&self, have: usize) -> [usize; 2] {
+        let more = self.channels.saturating_sub(have);
+        [more / 2, more - more / 2]
+    }
+}
+
 impl LayerType for PadChannels {
     fn stem(&self) -> &'static str {
         "pad"
+    }
+
+    fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
+        let (zeros, features) = (FeatureOrder::default(), taken[0].features());
+        let [before, after] = self.sides(features);
+        let rows = [
+            (&zeros, before),
+            (&taken[0].order, features),
+            (&zeros, after),
+        ];
+        Ok(FeatureOrder::beside(rows))
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
@@ -31,9 +51,8 @@ impl LayerType for PadChannels {
                 self.channels
             )));
         }
-        let more = self.channels - have;
         let mut sides = vec![[0, 0]; shape.rank()];
-        sides[shape.rank() - 1] = [more / 2, more - more / 2];
+        sides[shape.rank() - 1] = self.sides(have);
         inputs[0].pad(&sides, 0.0)
     }
 }

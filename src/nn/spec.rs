@@ -1,0 +1,137 @@
+//! The model format: inputs, layers with names and references, blocks of layers, and outputs.
+
+use super::block::BlockSpec;
+use super::init::WeightInit;
+use super::input::InputSpec;
+use super::layer::Layer;
+use super::preprocess::Preprocess;
+use super::presets::PRESETS;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A model as its file says it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "ModelFile", into = "ModelFile")]
+pub struct ModelSpec {
+    /// Name for reports and run folders.
+    pub name: String,
+    /// What it takes for each sample; `Auto` where it takes several `inputs`.
+    pub input: InputSpec,
+    /// What it takes for each sample under names, if it takes several things. Empty where it takes `input` alone.
+    pub inputs: BTreeMap<String, InputSpec>,
+    /// The layers whose results it gives, under their names. Empty where it gives the last one's as `output`.
+    pub outputs: Vec<String>,
+    /// How the weights of convolutions and dense layers start, where they do not say so themselves.
+    pub weight_init: WeightInit,
+    /// How it takes pictures, where that belongs to its weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<Preprocess>,
+    /// Definitions of blocks, by name.
+    pub blocks: BTreeMap<String, BlockSpec>,
+    /// Layers from the inputs to the outputs.
+    pub layers: Vec<Layer>,
+}
+
+/// What a model's file holds: `input` or `inputs`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelFile {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input: Option<InputSpec>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    inputs: BTreeMap<String, InputSpec>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    outputs: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    weight_init: WeightInit,
+    #[serde(default, rename = "block", skip_serializing_if = "BTreeMap::is_empty")]
+    blocks: BTreeMap<String, BlockSpec>,
+    #[serde(rename = "layer")]
+    layers: Vec<Layer>,
+}
+
+fn is_default(init: &WeightInit) -> bool {
+    *init == WeightInit::default()
+}
+
+impl TryFrom<ModelFile> for ModelSpec {
+    type Error = String;
+
+    fn try_from(file: ModelFile) -> Result<ModelSpec, String> {
+        let name = &file.name;
+        let input = match (file.input, file.inputs.is_empty()) {
+            (Some(input), true) => input,
+            (None, false) => InputSpec::Auto,
+            (Some(_), false) => {
+                return Err(format!(
+                    "model {name} has both input and inputs; name all that it takes in [inputs], and leave input out"
+                ));
+            }
+            (None, true) => {
+                return Err(format!(
+                    "model {name} has no input; give it input = [height, width, channels], input = \"auto\", or several under \
+                     [inputs]"
+                ));
+            }
+        };
+        Ok(ModelSpec {
+            name: file.name,
+            input,
+            inputs: file.inputs,
+            outputs: file.outputs,
+            weight_init: file.weight_init,
+            blocks: file.blocks,
+            layers: file.layers,
+        })
+    }
+}
+
+impl From<ModelSpec> for ModelFile {
+    fn from(spec: ModelSpec) -> ModelFile {
+        ModelFile {
+            name: spec.name,
+            input: spec.inputs.is_empty().then_some(spec.input),
+            inputs: spec.inputs,
+            outputs: spec.outputs,
+            weight_init: spec.weight_init,
+            blocks: spec.blocks,
+            layers: spec.layers,
+        }
+    }
+}
+
+impl ModelSpec {
+    /// A model without layers yet, for samples that are `input`: a shape, or a [`TokenInput`](super::TokenInput).
+    pub fn new(name: impl Into<String>, input: impl Into<InputSpec>) -> ModelSpec {
+        ModelSpec {
+            name: name.into(),
+            input: input.into(),
+            ..ModelSpec::default()
+        }
+    }
+
+    /// The same model with one more layer at its end.
+    #[must_use]
+    pub fn layer(mut self, layer: Layer) -> ModelSpec {
+        self.layers.push(layer);
+        self
+    }
+
+    /// The built-in model `name`.
+    ///
+    /// # Errors
+    /// If there is none; the message lists them.
+    pub fn preset(name: &str) -> Result<ModelSpec> {
+        let found = PRESETS.iter().find(|preset| preset.name == name);
+        let preset = found.ok_or_else(|| {
+            let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
+            Error::Config(format!(
+                "there is no model \"{name}\": name a TOML file or one of {}",
+                names.join(", ")
+            ))
+        })?;
+        crate::toml_text::parse(preset.text, &format!("built-in model {name}"))
+    }
+}

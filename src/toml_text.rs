@@ -1,0 +1,78 @@
+//! Reading TOML text: what is wrong with it is said with the file, the line and the nearest key that exists.
+
+use crate::error::{Error, Result};
+use serde::de::DeserializeOwned;
+
+/// Parses TOML. Where a key is unknown the message names the nearest that exists.
+///
+/// # Errors
+/// Says the file, the line and what is wrong with it.
+pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
+    toml::from_str(text).map_err(|e: toml::de::Error| {
+        let message = e.message().trim().replace('\n', " ");
+        let place = match e.span() {
+            Some(span) => format!("{file}, line {}", line_of(text, span.start, &message)),
+            None => file.to_string(),
+        };
+        Error::Config(format!("{place}: {}", explained(&message)))
+    })
+}
+
+/// What serde says of a value, in the words of whoever writes TOML, with the nearest known key.
+pub(crate) fn explained(message: &str) -> String {
+    let message = message.trim().replace('\n', " ");
+    let suggestion = suggestion(&message);
+    format!("{}{suggestion}", in_words(message))
+}
+
+/// Line of the error with this `message` that was met at byte `start`. For a key within a table that is read as a whole,
+/// `start` is that of the table, and the key is looked for from there on.
+fn line_of(text: &str, start: usize, message: &str) -> usize {
+    let bytes = &text.as_bytes()[..start.min(text.len())];
+    let line = bytes.iter().filter(|&&b| b == b'\n').count();
+    let key = message
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split('`').next());
+    let within = key.and_then(|key| {
+        text.lines().skip(line).position(|line| {
+            let rest = line.trim_start().strip_prefix(key);
+            rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+        })
+    });
+    line + within.unwrap_or(0) + 1
+}
+
+/// The names of Rust's types in the words of whoever writes TOML.
+fn in_words(mut message: String) -> String {
+    for rust in ["usize", "u64", "u32"] {
+        message = message.replace(
+            &format!("expected {rust}"),
+            "expected a whole number, 0 or more",
+        );
+    }
+    message = message.replace("expected a sequence", "expected a list");
+    for rust in ["f64", "f32"] {
+        message = message.replace(&format!("expected {rust}"), "expected a number");
+    }
+    message
+}
+
+/// For serde's "unknown field `x`, expected one of `a`, `b`": which of them `x` most looks like.
+fn suggestion(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let [unknown, known @ ..] = &quoted[..] else {
+        return String::new();
+    };
+    if !message.starts_with("unknown") {
+        return String::new();
+    }
+    // Below this the two have hardly a letter in common.
+    const ALIKE: f64 = 0.7;
+    let scores = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(unknown, known), known));
+    match scores.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+        Some((score, nearest)) if score > ALIKE => format!("; did you mean `{nearest}`?"),
+        _ => String::new(),
+    }
+}
