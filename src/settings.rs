@@ -5,7 +5,7 @@ pub use crate::data::DataSettings;
 use crate::data::{self, Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::nn::ModelSpec;
-use crate::optim::{OptimizerConfig, Schedule};
+use crate::optim::{GroupSettings, OptimizerConfig, Schedule};
 use crate::train::{AugmentSettings, Loss};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
@@ -79,6 +79,9 @@ pub struct Settings {
     /// Optimizer. In a file also its name alone.
     #[serde(deserialize_with = "table_or_name")]
     pub optimizer: OptimizerConfig,
+    /// Parameters with settings of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<GroupSettings>,
     /// Course of the learning rate. In a file also its name alone.
     #[serde(deserialize_with = "table_or_name")]
     pub schedule: Schedule,
@@ -106,6 +109,7 @@ impl Default for Settings {
             data: DataSettings::default(),
             augment: AugmentSettings::default(),
             optimizer: OptimizerConfig::default(),
+            group: Vec::new(),
             schedule: Schedule::default(),
             model: ModelSpec::default(),
         }
@@ -198,7 +202,10 @@ impl Settings {
         self.loss.check()?;
         self.data.check()?;
         self.augment.check()?;
-        self.optimizer.optimizer().validate()?;
+        self.optimizer.validate()?;
+        for (number, group) in (1..).zip(&self.group) {
+            group.validate(number)?;
+        }
         self.schedule.validate()
     }
 

@@ -9,9 +9,10 @@ use crate::graph::{Builder, Graph, Var};
 use crate::nn::{Mode, Network, Training};
 use crate::ops::gather_batch::GatherBatch;
 use crate::ops::squared_error::SquaredError;
-use crate::optim::clip_grad_norm;
+use crate::optim::{DEFAULT_PREFIX, OptimizerInstance, clip_grad_norm};
 use crate::settings::Settings;
 use crate::tensor::TensorType;
+use std::collections::HashSet;
 
 /// How samples lie on the device.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -388,9 +389,12 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
     )?;
     // The mean over the samples that count: fewer than the batch in the last step of an epoch.
     let loss = batch.losses.mean(inverse_valid)?;
+    let optimizer = optimizer(network, settings, shape.samples)?;
+    let trained: HashSet<&str> = optimizer.trained().collect();
     let weights = network
         .parameters
         .iter()
+        .filter(|p| trained.contains(&*p.name))
         .map(|p| Ok((p.name.clone(), builder.variable(&p.name, p.ty.clone())?)))
         .collect::<Result<Vec<_>>>()?;
     let variables: Vec<Var<'_>> = weights.iter().map(|(_, v)| *v).collect();
@@ -400,12 +404,29 @@ pub fn training_graph(network: &Network, settings: &Settings, shape: &DataShape)
     }
     {
         let _scope = builder.scope("optimizer");
-        settings
-            .optimizer
-            .optimizer()
-            .apply(&builder, &weights, &grads)?;
+        optimizer.apply(&builder, &weights, &grads)?;
     }
     builder.finish()
+}
+
+/// The optimizer of the network's parameters, in a run whose epochs go over `samples` samples.
+///
+/// # Errors
+/// If the settings are out of their ranges, or a group of them fits no parameter.
+pub(super) fn optimizer(
+    network: &Network,
+    settings: &Settings,
+    samples: usize,
+) -> Result<OptimizerInstance> {
+    let steps = samples.div_ceil(settings.batch.max(1)) as u64;
+    let parameters: Vec<(String, TensorType)> = network
+        .parameters
+        .iter()
+        .map(|p| (p.name.clone(), p.ty.clone()))
+        .collect();
+    let (config, groups) = (&settings.optimizer, &settings.group);
+    let optimizer = OptimizerInstance::new(DEFAULT_PREFIX, config, groups, &parameters)?;
+    Ok(optimizer.with_steps_per_epoch(steps))
 }
 
 /// One evaluation step: batch, loss, count of correct answers, and the output `logits`. Scalar inputs: `cursor`, `valid`.

@@ -2,7 +2,7 @@
 
 use super::augment::Mix;
 use crate::error::{Error, Result};
-use crate::optim::{Optimizer, Scalars};
+use crate::optim::OptimizerInstance;
 use crate::plan::Scalar;
 
 /// What a step's scalar inputs are computed from.
@@ -17,8 +17,8 @@ pub(super) struct StepInputs {
     pub step: u64,
     /// How pictures are mixed.
     pub mix: Mix,
-    /// The optimizer's own.
-    pub optimizer: Scalars,
+    /// Learning rate.
+    pub lr: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +38,9 @@ enum Source {
 pub(super) struct Rows {
     sources: Vec<Source>,
     values: Vec<Scalar>,
+    optimizer: OptimizerInstance,
+    /// Scalars of the optimizer in the step that was added last.
+    own: Vec<f32>,
 }
 
 impl Rows {
@@ -45,8 +48,8 @@ impl Rows {
     ///
     /// # Errors
     /// If nobody gives a value to one.
-    pub fn new(names: &[String], optimizer: &dyn Optimizer) -> Result<Self> {
-        let own = optimizer.scalars(1, optimizer.lr());
+    pub fn new(names: &[String], optimizer: OptimizerInstance) -> Result<Self> {
+        let own = optimizer.scalar_names();
         let source = |name: &String| match name.as_str() {
             "cursor" => Ok(Source::Cursor),
             "valid" => Ok(Source::Valid),
@@ -58,13 +61,15 @@ impl Rows {
             "mix_width" => Ok(Source::MixWidth),
             other => own
                 .iter()
-                .position(|(known, _)| *known == other)
+                .position(|known| known == other)
                 .map(Source::Optimizer)
                 .ok_or_else(|| Error::Graph(format!("nobody gives a value to the input {other}"))),
         };
         Ok(Rows {
             sources: names.iter().map(source).collect::<Result<_>>()?,
             values: Vec::new(),
+            own: Vec::with_capacity(own.len()),
+            optimizer,
         })
     }
 
@@ -75,6 +80,8 @@ impl Rows {
 
     /// Adds the row of a step.
     pub fn push(&mut self, step: &StepInputs) {
+        self.optimizer
+            .scalars(step.step + 1, step.lr, &mut self.own);
         let values = self.sources.iter().map(|source| match *source {
             Source::Cursor => Scalar::from(step.cursor),
             Source::Valid => Scalar::from(step.valid),
@@ -84,7 +91,7 @@ impl Rows {
             Source::MixShare => Scalar::F32(step.mix.share),
             Source::MixHeight => Scalar::U32(step.mix.pasted[0]),
             Source::MixWidth => Scalar::U32(step.mix.pasted[1]),
-            Source::Optimizer(index) => Scalar::F32(step.optimizer[index].1),
+            Source::Optimizer(index) => Scalar::F32(self.own[index]),
         });
         self.values.extend(values);
     }
@@ -98,14 +105,15 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::{AdamW, Sgd};
+    use crate::optim::{DEFAULT_PREFIX, OptimizerConfig};
+
+    fn instance(name: &str) -> OptimizerInstance {
+        let config = OptimizerConfig::named(name).unwrap();
+        OptimizerInstance::new(DEFAULT_PREFIX, &config, &[], &[]).unwrap()
+    }
 
     #[test]
     fn values_come_in_the_order_of_the_names() {
-        let optimizer = Sgd {
-            lr: 0.5,
-            ..Sgd::default()
-        };
         let names = [
             "optimizer.lr",
             "valid",
@@ -115,14 +123,14 @@ mod tests {
             "valid_tokens",
         ]
         .map(str::to_string);
-        let mut rows = Rows::new(&names, &optimizer).unwrap();
+        let mut rows = Rows::new(&names, instance("sgd")).unwrap();
         rows.push(&StepInputs {
             cursor: 12,
             valid: 4,
             tokens: 3,
             step: 3,
             mix: Mix::default(),
-            optimizer: optimizer.scalars(4, 0.5),
+            lr: 0.5,
         });
         use Scalar::{F32, U32};
         assert_eq!(
@@ -133,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_input_that_nobody_knows_is_an_error() {
-        let error = Rows::new(&["momentum".to_string()], &AdamW::default());
+        let error = Rows::new(&["momentum".to_string()], instance("adamw"));
         assert!(error.is_err_and(|e| e.to_string().contains("momentum")));
     }
 }

@@ -5,7 +5,9 @@ mod evaluate;
 use super::augment::Mix;
 use super::engine::{Engine, Memory, Runner};
 use super::fit::{check_fit, check_set, samples_of_epoch, suggest_batch};
-use super::graphs::{DataShape, Target, details, evaluation_graph, metrics, training_graph};
+use super::graphs::{
+    DataShape, Target, details, evaluation_graph, metrics, optimizer, training_graph,
+};
 use super::loaded::{Loaded, load};
 use super::pace::Pace;
 use super::reports::{EpochReport, Evaluation, Measure, Observer, StepReport, epoch_line};
@@ -19,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Readback;
 use crate::graph::Graph;
 use crate::nn::Network;
+use crate::optim::OptimizerInstance;
 use crate::settings::Settings;
 use crate::tensor::TensorType;
 use std::collections::VecDeque;
@@ -54,12 +57,12 @@ impl Stage {
     fn new(
         engine: &Engine,
         memory: &Memory,
-        settings: &Settings,
+        optimizer: OptimizerInstance,
         graph: Graph,
         data: Loaded,
     ) -> Result<Stage> {
         let runner = engine.prepare(graph, memory)?;
-        let rows = Rows::new(runner.scalar_names(), settings.optimizer.optimizer())?;
+        let rows = Rows::new(runner.scalar_names(), optimizer)?;
         Ok(Stage { runner, data, rows })
     }
 }
@@ -87,18 +90,13 @@ impl<'e> Session<'e> {
             .map_err(|e| suggest_batch(e, engine, &network, &settings, &shape))?;
         let mut session = Self::prepare(engine, settings, network, test)?;
         let data = load(engine, &mut session.memory, shape, streamed, train)?;
-        let parameters: Vec<(String, TensorType)> = session
-            .network
-            .parameters
-            .iter()
-            .map(|p| (p.name.clone(), p.ty.clone()))
-            .collect();
-        for (name, ty) in session.settings.optimizer.optimizer().state(&parameters) {
+        let optimizer = optimizer(&session.network, &session.settings, epoch_samples)?;
+        for (name, ty) in optimizer.state() {
             session.memory.set(engine, &name, &Tensor::zeros(&ty))?;
             session.state.push(name);
         }
         session.epoch_samples = epoch_samples;
-        let stage = Stage::new(engine, &session.memory, &session.settings, graph, data)?;
+        let stage = Stage::new(engine, &session.memory, optimizer, graph, data)?;
         session.train = Some(stage);
         let metrics = metrics(&session.settings);
         session.metrics = session.memory.readback(engine, metrics)?;
@@ -151,7 +149,8 @@ impl<'e> Session<'e> {
             memory.set(engine, name, &Tensor::zeros(&ty))?;
         }
         let data = load(engine, &mut memory, shape, streamed, test)?;
-        let test = Stage::new(engine, &memory, &settings, graph, data)?;
+        let optimizer = optimizer(&network, &settings, data.set.len())?;
+        let test = Stage::new(engine, &memory, optimizer, graph, data)?;
         Ok(Session {
             engine,
             settings,
@@ -501,7 +500,7 @@ impl<'e> Session<'e> {
         Error::Training(format!(
             "the {what} is no longer a number in epoch {epoch}, at or before step {}; lower the learning rate (it is {:?}) or clip the gradients (clip_norm)",
             self.step,
-            self.settings.optimizer.optimizer().lr()
+            self.settings.optimizer.lr()
         ))
     }
 
@@ -573,8 +572,9 @@ fn inputs(
     valid: usize,
     sample: &[usize],
 ) -> StepInputs {
-    let optimizer = settings.optimizer.optimizer();
-    let lr = settings.schedule.lr(optimizer.lr(), step + 1, planned);
+    let lr = settings
+        .schedule
+        .lr(settings.optimizer.lr(), step + 1, planned);
     let mix = match sample {
         &[height, width, _] if settings.augment.mixes() => {
             settings.augment.mix(settings.seed, step, [height, width])
@@ -587,7 +587,7 @@ fn inputs(
         tokens: sample[0],
         step,
         mix,
-        optimizer: optimizer.scalars(step + 1, lr),
+        lr,
     }
 }
 
