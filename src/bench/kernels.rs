@@ -1,12 +1,12 @@
 //! Workloads that memory bounds: one operation or a few, no contractions.
 
-use super::{Workload, leaves, random, with_gradients};
+use super::{Workload, leaves, random, update, update_scalars, with_gradients};
 use crate::cpu::Tensor;
 use crate::error::Result;
 use crate::graph::{Builder, Graph};
 use crate::ops::avg_pool2d::AvgPool2d;
 use crate::ops::max_pool2d::MaxPool2d;
-use crate::optim::{Adam, Optimizer};
+use crate::optim::Adam;
 use crate::plan::Scalar;
 use crate::tensor::TensorType;
 
@@ -102,8 +102,8 @@ impl Workload for CrossEntropy {
         builder.finish()
     }
 
-    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
-        vec![("valid", Scalar::U32(128))]
+    fn scalars(&self) -> Vec<(String, Scalar)> {
+        vec![("valid".to_string(), Scalar::U32(128))]
     }
 }
 
@@ -153,7 +153,8 @@ impl Workload for AdamStep {
         let ty = TensorType::f32([1 << 20]);
         let weight = builder.variable("weight", ty.clone())?;
         let grad = builder.variable("grad", ty)?;
-        Adam::default().apply(&builder, &[("weight".to_string(), weight)], &[grad])?;
+        let parameters = [("weight".to_string(), weight)];
+        update(&builder, &Adam::default().into(), &parameters, &[grad])?;
         builder.finish()
     }
 
@@ -167,12 +168,7 @@ impl Workload for AdamStep {
             .collect())
     }
 
-    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
-        let optimizer = Adam::default();
-        let scalars = optimizer.scalars(1, optimizer.lr());
-        scalars
-            .into_iter()
-            .map(|(name, value)| (name, Scalar::F32(value)))
-            .collect()
+    fn scalars(&self) -> Vec<(String, Scalar)> {
+        update_scalars(&Adam::default().into())
     }
 }

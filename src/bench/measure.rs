@@ -126,7 +126,7 @@ impl<'a> Bench<'a> {
         gpu: &'a Gpu,
         plan: Plan,
         store: &Store,
-        scalars: Vec<(&'static str, Scalar)>,
+        scalars: Vec<(String, Scalar)>,
     ) -> Result<Bench<'a>> {
         let program = Program::new(gpu, &plan, store)?;
         let value = |name: &String| {

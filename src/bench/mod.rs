@@ -29,6 +29,7 @@ use crate::autodiff::vjp;
 use crate::cpu::Tensor;
 use crate::error::Result;
 use crate::graph::{Builder, Graph, NodeKind, Var};
+use crate::optim::{DEFAULT_PREFIX, OptimizerConfig, OptimizerInstance};
 use crate::plan::Scalar;
 use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
@@ -56,9 +57,32 @@ pub trait Workload {
     }
 
     /// Values of the scalar inputs, by name.
-    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
+    fn scalars(&self) -> Vec<(String, Scalar)> {
         Vec::new()
     }
+}
+
+/// Adds the update of `parameters` along `grads` by the optimizer of `config`.
+fn update<'g>(
+    builder: &'g Builder,
+    config: &OptimizerConfig,
+    parameters: &[(String, Var<'g>)],
+    grads: &[Var<'g>],
+) -> Result<()> {
+    let types = parameters.iter().map(|(name, p)| (name.clone(), p.ty()));
+    let types: Vec<(String, TensorType)> = types.collect();
+    OptimizerInstance::new(DEFAULT_PREFIX, config, &[], &types)?.apply(builder, parameters, grads)
+}
+
+/// The scalar inputs of the first of such updates; none if the settings are out of their ranges.
+fn update_scalars(config: &OptimizerConfig) -> Vec<(String, Scalar)> {
+    let Ok(instance) = OptimizerInstance::new(DEFAULT_PREFIX, config, &[], &[]) else {
+        return Vec::new();
+    };
+    let mut values = Vec::new();
+    instance.scalars(1, config.lr(), &mut values);
+    let names = instance.scalar_names().iter().cloned();
+    names.zip(values.into_iter().map(Scalar::F32)).collect()
 }
 
 /// Every workload, in the order in which they are reported.

@@ -1,13 +1,13 @@
 //! Workloads of sequence models: attention and recurrent layers with their gradients, and the training steps of an LSTM and a
 //! GPT.
 
-use super::{Workload, leaves, random, with_gradients};
+use super::{Workload, leaves, random, update, update_scalars, with_gradients};
 use crate::autodiff::gradients;
 use crate::cpu::Tensor;
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Var};
 use crate::ops::RecurrentWeights;
-use crate::optim::{Adam, AdamW, Optimizer};
+use crate::optim::{Adam, AdamW, OptimizerConfig};
 use crate::plan::Scalar;
 use crate::tensor::TensorType;
 
@@ -106,7 +106,7 @@ impl Workload for LstmTrain {
             .map(ToString::to_string)
             .zip(parameters)
             .collect();
-        Adam::default().apply(&builder, &named, &grads)?;
+        update(&builder, &Adam::default().into(), &named, &grads)?;
         builder.finish()
     }
 
@@ -114,8 +114,8 @@ impl Workload for LstmTrain {
         Ok(started(graph, &["x", "labels", "lstm.", "head."]))
     }
 
-    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
-        scalars(&Adam::default(), BATCH)
+    fn scalars(&self) -> Vec<(String, Scalar)> {
+        scalars(&Adam::default().into(), BATCH)
     }
 }
 
@@ -133,10 +133,9 @@ fn started(graph: &Graph, random_stems: &[&str]) -> Vec<(String, Tensor<f32>)> {
 }
 
 /// The scalars of a step with `valid` samples.
-fn scalars(optimizer: &dyn Optimizer, valid: usize) -> Vec<(&'static str, Scalar)> {
-    let numbers = optimizer.scalars(1, optimizer.lr()).into_iter();
-    let numbers = numbers.map(|(name, value)| (name, Scalar::F32(value)));
-    numbers.chain([("valid", Scalar::from(valid))]).collect()
+fn scalars(config: &OptimizerConfig, valid: usize) -> Vec<(String, Scalar)> {
+    let valid = ("valid".to_string(), Scalar::from(valid));
+    update_scalars(config).into_iter().chain([valid]).collect()
 }
 
 /// A training step of a GPT of 4 blocks, each of 4 causal heads and 128 wide, on 8 texts of 128 letters of 65 kinds, with `AdamW`.
@@ -219,7 +218,12 @@ impl Workload for GptTrain {
         builder.output("loss", loss);
         let variables: Vec<_> = parameters.named.iter().map(|(_, v)| *v).collect();
         let grads = gradients(loss, &variables)?;
-        AdamW::default().apply(&builder, &parameters.named, &grads)?;
+        update(
+            &builder,
+            &AdamW::default().into(),
+            &parameters.named,
+            &grads,
+        )?;
         builder.finish()
     }
 
@@ -227,7 +231,7 @@ impl Workload for GptTrain {
         Ok(started(graph, &["gpt.", "letters", "labels"]))
     }
 
-    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
-        scalars(&AdamW::default(), TEXTS * CONTEXT)
+    fn scalars(&self) -> Vec<(String, Scalar)> {
+        scalars(&AdamW::default().into(), TEXTS * CONTEXT)
     }
 }

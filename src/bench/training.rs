@@ -1,6 +1,6 @@
 //! Workloads that are whole training steps: from the data on the device to the updated weights.
 
-use super::{Workload, leaves};
+use super::{Workload, leaves, update_scalars};
 use crate::cpu::Tensor;
 use crate::data::digits;
 use crate::error::Result;
@@ -105,19 +105,18 @@ impl Workload for Train {
             .collect())
     }
 
-    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
+    fn scalars(&self) -> Vec<(String, Scalar)> {
         let Ok(settings) = self.settings() else {
             return Vec::new();
         };
-        let optimizer = settings.optimizer.optimizer();
-        let mut scalars = vec![
+        let scalars = [
             ("cursor", Scalar::U32(0)),
             ("valid", Scalar::from(self.batch)),
             ("step", Scalar::U32(0)),
             ("inverse_valid", Scalar::F32(1.0 / self.batch as f32)),
         ];
-        let numbers = optimizer.scalars(1, optimizer.lr());
-        scalars.extend(numbers.into_iter().map(|(n, x)| (n, Scalar::F32(x))));
-        scalars
+        let scalars = scalars.map(|(name, value)| (name.to_string(), value));
+        let of_optimizer = update_scalars(&settings.optimizer);
+        scalars.into_iter().chain(of_optimizer).collect()
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// Samples in a step
     #[arg(long, allow_negative_numbers = true)]
     batch: Option<usize>,
-    /// Optimizer: sgd, adam or adamw
+    /// Optimizer, by its name; docs/model-format.md lists them
     #[arg(long)]
     optimizer: Option<String>,
     /// Tables: the column to predict

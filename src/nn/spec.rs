@@ -25,7 +25,6 @@ pub struct ModelSpec {
     /// How the weights of convolutions and dense layers start, where they do not say so themselves.
     pub weight_init: WeightInit,
     /// How it takes pictures, where that belongs to its weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preprocess>,
     /// Definitions of blocks, by name.
     pub blocks: BTreeMap<String, BlockSpec>,
@@ -46,6 +45,8 @@ struct ModelFile {
     outputs: Vec<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     weight_init: WeightInit,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preprocess: Option<Preprocess>,
     #[serde(default, rename = "block", skip_serializing_if = "BTreeMap::is_empty")]
     blocks: BTreeMap<String, BlockSpec>,
     #[serde(rename = "layer")]
@@ -82,6 +83,7 @@ impl TryFrom<ModelFile> for ModelSpec {
             inputs: file.inputs,
             outputs: file.outputs,
             weight_init: file.weight_init,
+            preprocess: file.preprocess,
             blocks: file.blocks,
             layers: file.layers,
         })
@@ -96,6 +98,7 @@ impl From<ModelSpec> for ModelFile {
             inputs: spec.inputs,
             outputs: spec.outputs,
             weight_init: spec.weight_init,
+            preprocess: spec.preprocess,
             blocks: spec.blocks,
             layers: spec.layers,
         }
@@ -110,6 +113,12 @@ impl ModelSpec {
             input: input.into(),
             ..ModelSpec::default()
         }
+    }
+
+    /// What it takes, whether it has one input or several.
+    pub fn all_inputs(&self) -> impl Iterator<Item = &InputSpec> {
+        let only = self.inputs.is_empty().then_some(&self.input);
+        only.into_iter().chain(self.inputs.values())
     }
 
     /// The same model with one more layer at its end.

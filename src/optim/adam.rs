@@ -1,8 +1,8 @@
 //! Adam (Kingma and Ba 2015). PyTorch `torch.optim.Adam`.
 
-use super::{Optimizer, Scalars, require, scalar, state, state_name};
+use super::{Optimizer, Parameter, require};
 use crate::error::Result;
-use crate::graph::{Builder, Var};
+use crate::graph::Var;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
@@ -35,14 +35,22 @@ impl Default for Adam {
     }
 }
 
-const STEP_SIZE: &str = "optimizer.step_size";
-const RSQRT_CORRECTION: &str = "optimizer.rsqrt_correction";
+pub(super) const STEP_SIZE: &str = "step_size";
+pub(super) const RSQRT_CORRECTION: &str = "rsqrt_correction";
 const M: &str = "m";
 const V: &str = "v";
 
 impl Optimizer for Adam {
     fn lr(&self) -> f64 {
         self.lr
+    }
+
+    fn lr_mut(&mut self) -> &mut f64 {
+        &mut self.lr
+    }
+
+    fn weight_decay_mut(&mut self) -> &mut f64 {
+        &mut self.weight_decay
     }
 
     fn validate(&self) -> Result<()> {
@@ -60,70 +68,43 @@ impl Optimizer for Adam {
         )
     }
 
-    fn state(&self, params: &[(String, TensorType)]) -> Vec<(String, TensorType)> {
-        state(&[M, V], params)
+    fn state(&self, _name: &str, _ty: &TensorType) -> Vec<&'static str> {
+        vec![M, V]
     }
 
-    fn apply<'g>(
-        &self,
-        builder: &'g Builder,
-        params: &[(String, Var<'g>)],
-        grads: &[Var<'g>],
-    ) -> Result<()> {
-        let direction = Direction::new(self, builder);
-        for ((name, p), &grad) in params.iter().zip(grads) {
-            let mut grad = grad;
-            if self.weight_decay != 0.0 {
-                grad = grad.add(p.scale(self.weight_decay)?)?;
-            }
-            builder.update(*p, p.sub(direction.of(name, grad)?)?)?;
-        }
-        Ok(())
+    fn scalars(&self) -> &'static [&'static str] {
+        &[STEP_SIZE, RSQRT_CORRECTION]
     }
 
-    fn scalars(&self, step: u64, lr: f64) -> Scalars {
+    fn scalar_values(&self, step: u64, lr: f64, out: &mut Vec<f32>) {
         let correction = |beta: f64| 1.0 - beta.powf(step as f64);
-        Scalars::from_iter([
-            (STEP_SIZE, (lr / correction(self.beta1)) as f32),
-            (
-                RSQRT_CORRECTION,
-                correction(self.beta2).sqrt().recip() as f32,
-            ),
-        ])
+        out.push((lr / correction(self.beta1)) as f32);
+        out.push(correction(self.beta2).sqrt().recip() as f32);
     }
-}
 
-/// What Adam and AdamW take off a parameter.
-pub(super) struct Direction<'a, 'g> {
-    settings: &'a Adam,
-    builder: &'g Builder,
-    step_size: Var<'g>,
-    rsqrt_correction: Var<'g>,
-}
-
-impl<'a, 'g> Direction<'a, 'g> {
-    pub(super) fn new(settings: &'a Adam, builder: &'g Builder) -> Self {
-        Direction {
-            settings,
-            builder,
-            step_size: scalar(builder, STEP_SIZE),
-            rsqrt_correction: scalar(builder, RSQRT_CORRECTION),
+    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+        let p = parameter.value();
+        let mut grad = parameter.grad();
+        if self.weight_decay != 0.0 {
+            grad = grad.add(p.scale(self.weight_decay)?)?;
         }
+        p.sub(self.step(parameter, grad)?)
     }
+}
 
-    /// Updates the moments of the parameter `name` with `grad` and gives the step against them.
-    pub(super) fn of(&self, name: &str, grad: Var<'g>) -> Result<Var<'g>> {
-        let Adam {
-            beta1, beta2, eps, ..
-        } = *self.settings;
-        let m = self.builder.variable(&state_name(M, name), grad.ty())?;
-        let v = self.builder.variable(&state_name(V, name), grad.ty())?;
-        let mean = m.add(grad.sub(m)?.scale(1.0 - beta1)?)?;
-        let square = v.scale(beta2)?.add(grad.mul(grad)?.scale(1.0 - beta2)?)?;
-        self.builder.update(m, mean)?;
-        self.builder.update(v, square)?;
-        let root = square.sqrt()?.mul(self.rsqrt_correction)?;
-        let denominator = root.add(self.builder.constant(eps))?;
-        mean.div(denominator)?.mul(self.step_size)
+impl Adam {
+    /// Updates the moments with `grad`, and gives what Adam and AdamW take off the parameter.
+    pub(super) fn step<'g>(&self, parameter: &Parameter<'_, 'g>, grad: Var<'g>) -> Result<Var<'g>> {
+        let m = parameter.state(M)?;
+        let v = parameter.state(V)?;
+        let mean = m.add(grad.sub(m)?.scale(1.0 - self.beta1)?)?;
+        let square = v
+            .scale(self.beta2)?
+            .add(grad.mul(grad)?.scale(1.0 - self.beta2)?)?;
+        parameter.set(m, mean)?;
+        parameter.set(v, square)?;
+        let root = square.sqrt()?.mul(parameter.scalar(RSQRT_CORRECTION)?)?;
+        let denominator = root.add(parameter.builder().constant(self.eps))?;
+        mean.div(denominator)?.mul(parameter.scalar(STEP_SIZE)?)
     }
 }

@@ -1,9 +1,9 @@
 //! Adam with decoupled weight decay (Loshchilov and Hutter 2019). PyTorch `torch.optim.AdamW`.
 
-use super::adam::{Adam, Direction};
-use super::{Optimizer, Scalars, scalar};
+use super::adam::{Adam, RSQRT_CORRECTION, STEP_SIZE};
+use super::{Optimizer, Parameter};
 use crate::error::Result;
-use crate::graph::{Builder, Var};
+use crate::graph::Var;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
@@ -47,10 +47,10 @@ impl Default for AdamW {
     }
 }
 
-const DECAY: &str = "optimizer.decay";
+const DECAY: &str = "decay";
 
 impl AdamW {
-    /// The part that is Adam's. It keeps the weight decay, which only [`Adam::apply`] would put into the gradient.
+    /// The part that is Adam's. It keeps the weight decay, which only the update of [`Adam`] would put into the gradient.
     fn adam(&self) -> Adam {
         let AdamW {
             lr,
@@ -75,42 +75,48 @@ impl Optimizer for AdamW {
         self.lr
     }
 
+    fn lr_mut(&mut self) -> &mut f64 {
+        &mut self.lr
+    }
+
+    fn weight_decay_mut(&mut self) -> &mut f64 {
+        &mut self.weight_decay
+    }
+
     fn validate(&self) -> Result<()> {
         self.adam().validate()
     }
 
-    fn state(&self, params: &[(String, TensorType)]) -> Vec<(String, TensorType)> {
-        self.adam().state(params)
+    fn state(&self, name: &str, ty: &TensorType) -> Vec<&'static str> {
+        self.adam().state(name, ty)
     }
 
-    fn apply<'g>(
-        &self,
-        builder: &'g Builder,
-        params: &[(String, Var<'g>)],
-        grads: &[Var<'g>],
-    ) -> Result<()> {
-        let adam = self.adam();
-        let direction = Direction::new(&adam, builder);
-        let decay = scalar(builder, DECAY);
-        for ((name, p), &grad) in params.iter().zip(grads) {
-            let excluded = self.exclude_bias_and_norm && p.shape().rank() < 2;
-            let decayed = if excluded { *p } else { p.mul(decay)? };
-            builder.update(*p, decayed.sub(direction.of(name, grad)?)?)?;
-        }
-        Ok(())
+    fn scalars(&self) -> &'static [&'static str] {
+        &[STEP_SIZE, RSQRT_CORRECTION, DECAY]
     }
 
-    fn scalars(&self, step: u64, lr: f64) -> Scalars {
-        let mut scalars = self.adam().scalars(step, lr);
-        scalars.push((DECAY, (1.0 - lr * self.weight_decay) as f32));
-        scalars
+    fn scalar_values(&self, step: u64, lr: f64, out: &mut Vec<f32>) {
+        self.adam().scalar_values(step, lr, out);
+        out.push((1.0 - lr * self.weight_decay) as f32);
+    }
+
+    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+        let p = parameter.value();
+        let excluded = self.exclude_bias_and_norm && p.shape().rank() < 2;
+        let decayed = match excluded {
+            true => p,
+            false => p.mul(parameter.scalar(DECAY)?)?,
+        };
+        decayed.sub(self.adam().step(parameter, parameter.grad())?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{DEFAULT_PREFIX, OptimizerInstance};
     use super::*;
     use crate::cpu::{Tensor, Variables, interpret};
+    use crate::graph::Builder;
     use std::collections::HashMap;
     use std::sync::Arc;
 
@@ -135,10 +141,12 @@ mod tests {
             });
             // Without a gradient only the decay moves a parameter.
             let grads = params.each_ref().map(|(_, p)| p.scale(0.0).unwrap());
-            optimizer.apply(&builder, &params, &grads).unwrap();
+            let instance =
+                OptimizerInstance::new(DEFAULT_PREFIX, &optimizer.into(), &[], &named).unwrap();
+            instance.apply(&builder, &params, &grads).unwrap();
             let graph = builder.finish().unwrap();
-            let mut variables: Variables<f32> = optimizer
-                .state(&named)
+            let mut variables: Variables<f32> = instance
+                .state()
                 .into_iter()
                 .map(|(name, ty)| (name, Arc::new(Tensor::zeros(&ty))))
                 .collect();
@@ -146,10 +154,12 @@ mod tests {
                 let ones = Tensor::real(ty.shape.clone(), vec![1.0; 2]);
                 variables.insert(name.clone(), Arc::new(ones));
             }
-            let inputs: HashMap<String, Arc<Tensor<f32>>> = optimizer
-                .scalars(1, 0.5)
-                .into_iter()
-                .map(|(name, x)| (name.to_string(), Arc::new(Tensor::real([], vec![x]))))
+            let mut scalars = Vec::new();
+            instance.scalars(1, 0.5, &mut scalars);
+            let names = instance.scalar_names().iter().cloned();
+            let inputs: HashMap<String, Arc<Tensor<f32>>> = names
+                .zip(scalars)
+                .map(|(name, x)| (name, Arc::new(Tensor::real([], vec![x]))))
                 .collect();
             interpret(&graph, &mut variables, &inputs).unwrap();
             ["bias", "weight"].map(|name| variables[name].reals()[0])

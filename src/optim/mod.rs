@@ -1,33 +1,39 @@
 //! Optimizers: the update of every parameter as ordinary nodes of the training graph.
 //!
-//! State is variables named after the optimizer's term and the parameter, as in `optimizer.m.conv1.weight`; what
+//! One optimizer is one file: its settings, its state, its scalar inputs, and the update of one parameter. To add one, write
+//! its file and add a line to the list of [`OptimizerConfig`] in this file. What is the same for all is in the other files: an
+//! [`OptimizerInstance`] applies an optimizer to the parameters of a graph, with parameter groups ([`GroupSettings`]); a
+//! [`Schedule`] gives the learning rate of a step; gradients are clipped before, and parameters averaged after the update.
+//!
+//! State is variables named after the instance, the optimizer's term and the parameter, as in `optimizer.m.conv1.weight`; what
 //! changes from step to step alone (the learning rate, bias corrections) is computed on the host in double precision and
-//! fed through scalar inputs, so that one plan serves the whole run. The formulas are PyTorch's.
+//! fed through scalar inputs, so that one plan serves the whole run. The formulas are PyTorch's where PyTorch has the optimizer.
 
-mod adam;
-mod adamw;
 mod clip;
+mod group;
+mod instance;
 mod schedule;
-mod sgd;
 
-pub use adam::Adam;
-pub use adamw::AdamW;
 pub use clip::clip_grad_norm;
+pub use group::{GroupSettings, Patterns};
+pub use instance::{DEFAULT_PREFIX, OptimizerInstance, Parameter};
 pub use schedule::Schedule;
-pub use sgd::Sgd;
 
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Var};
+use crate::graph::Var;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
-/// Scalar inputs of an optimizer, without an allocation: every step asks for them.
-pub type Scalars = arrayvec::ArrayVec<(&'static str, f32), 4>;
-
-/// A rule that moves parameters along their gradients.
+/// A rule that moves parameters along their gradients, one after another.
 pub trait Optimizer {
     /// Learning rate that a [`Schedule`] scales.
     fn lr(&self) -> f64;
+
+    /// Where the learning rate is kept.
+    fn lr_mut(&mut self) -> &mut f64;
+
+    /// Where the weight decay is kept.
+    fn weight_decay_mut(&mut self) -> &mut f64;
 
     /// Checks the settings.
     ///
@@ -35,34 +41,87 @@ pub trait Optimizer {
     /// Names the setting that is out of its range.
     fn validate(&self) -> Result<()>;
 
-    /// State variables for parameters of these names and types; all start at zero.
-    fn state(&self, params: &[(String, TensorType)]) -> Vec<(String, TensorType)>;
+    /// Terms of the state of the parameter `name`, each a variable of the parameter's type that starts at zero.
+    fn state(&self, name: &str, ty: &TensorType) -> Vec<&'static str>;
 
-    /// Adds the update of `params`, variables with their names, and of their state. `grads` are in the same order.
+    /// Terms of the scalar inputs, which all parameters of a group share.
+    fn scalars(&self) -> &'static [&'static str];
+
+    /// Appends the values of [`Optimizer::scalars`] at step number `step`, from 1, with learning rate `lr`.
+    fn scalar_values(&self, step: u64, lr: f64, out: &mut Vec<f32>);
+
+    /// Updates the state of one parameter, and gives the parameter's next value.
     ///
     /// # Errors
-    /// If a gradient does not fit its parameter.
-    fn apply<'g>(
-        &self,
-        builder: &'g Builder,
-        params: &[(String, Var<'g>)],
-        grads: &[Var<'g>],
-    ) -> Result<()>;
-
-    /// Names and values of the scalar inputs at step number `step`, from 1, with learning rate `lr`; always in one order.
-    fn scalars(&self, step: u64, lr: f64) -> Scalars;
+    /// If the gradient does not fit the parameter.
+    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>>;
 }
 
-/// The `[optimizer]` table of a run: `name` says which, the other settings have PyTorch's defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase")]
-pub enum OptimizerConfig {
-    /// `sgd`
-    Sgd(Sgd),
-    /// `adam`
-    Adam(Adam),
-    /// `adamw`
-    AdamW(AdamW),
+macro_rules! optimizers {
+    ($($name:ident: $Settings:ident),* $(,)?) => {
+        $(
+            mod $name;
+            pub use $name::$Settings;
+        )*
+
+        /// The `[optimizer]` table of a run: `name` says which, the other settings have the defaults of their types.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name", rename_all = "lowercase")]
+        pub enum OptimizerConfig {
+            $(
+                #[doc = concat!("`", stringify!($name), "`")]
+                $Settings($Settings),
+            )*
+        }
+
+        impl OptimizerConfig {
+            /// Names of all optimizers.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+            /// The optimizer called `name`, with the defaults of its settings.
+            ///
+            /// # Errors
+            /// If there is none.
+            pub fn named(name: &str) -> Result<Self> {
+                match name {
+                    $(stringify!($name) => Ok(OptimizerConfig::$Settings($Settings::default())),)*
+                    _ => Err(Error::Config(format!(
+                        "there is no optimizer \"{name}\"; there are {}",
+                        listed(Self::NAMES)
+                    ))),
+                }
+            }
+
+            /// The optimizer with its settings.
+            pub fn optimizer(&self) -> &dyn Optimizer {
+                match self {
+                    $(OptimizerConfig::$Settings(settings) => settings,)*
+                }
+            }
+
+            /// The optimizer, to change its settings.
+            pub fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
+                match self {
+                    $(OptimizerConfig::$Settings(settings) => settings,)*
+                }
+            }
+        }
+
+        $(
+            impl From<$Settings> for OptimizerConfig {
+                fn from(settings: $Settings) -> Self {
+                    OptimizerConfig::$Settings(settings)
+                }
+            }
+        )*
+    };
+}
+
+// Name in settings and of the file, which is the type's name in lower case: type of the settings.
+optimizers! {
+    sgd: Sgd,
+    adam: Adam,
+    adamw: AdamW,
 }
 
 impl Default for OptimizerConfig {
@@ -72,67 +131,48 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// The optimizer called `name`, with PyTorch's defaults.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn named(name: &str) -> Result<Self> {
-        match name {
-            "sgd" => Ok(OptimizerConfig::Sgd(Sgd::default())),
-            "adam" => Ok(OptimizerConfig::Adam(Adam::default())),
-            "adamw" => Ok(OptimizerConfig::AdamW(AdamW::default())),
-            _ => Err(Error::Config(format!(
-                "there is no optimizer \"{name}\"; there are sgd, adam and adamw"
-            ))),
-        }
+    /// Learning rate that a [`Schedule`] scales.
+    pub fn lr(&self) -> f64 {
+        self.optimizer().lr()
     }
 
     /// Sets the learning rate.
     pub fn set_lr(&mut self, lr: f64) {
-        match self {
-            OptimizerConfig::Sgd(sgd) => sgd.lr = lr,
-            OptimizerConfig::Adam(adam) => adam.lr = lr,
-            OptimizerConfig::AdamW(adamw) => adamw.lr = lr,
-        }
+        *self.optimizer_mut().lr_mut() = lr;
     }
 
-    /// The optimizer with its settings.
-    pub fn optimizer(&self) -> &dyn Optimizer {
-        match self {
-            OptimizerConfig::Sgd(sgd) => sgd,
-            OptimizerConfig::Adam(adam) => adam,
-            OptimizerConfig::AdamW(adamw) => adamw,
-        }
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        self.optimizer().validate()
     }
 }
 
-/// The state variables of `terms` for each parameter.
-fn state(terms: &[&str], params: &[(String, TensorType)]) -> Vec<(String, TensorType)> {
-    let named = |term: &&str| {
-        let of = |(name, ty): &(String, TensorType)| (state_name(term, name), ty.clone());
-        params.iter().map(of).collect::<Vec<_>>()
-    };
-    terms.iter().flat_map(named).collect()
+/// `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => (*name).to_string(),
+        [names @ .., last] => format!("{} and {last}", names.join(", ")),
+    }
 }
 
-fn state_name(term: &str, param: &str) -> String {
-    format!("optimizer.{term}.{param}")
-}
-
-/// A scalar input.
-fn scalar<'g>(builder: &'g Builder, name: &str) -> Var<'g> {
-    builder.input(name, TensorType::f32([]))
-}
-
-/// Checks one setting.
+/// Checks one setting of `[optimizer]`.
 fn require(holds: bool, name: &str, range: &str, value: f64) -> Result<()> {
+    require_in("[optimizer]", holds, name, range, value)
+}
+
+/// Checks one setting of `table`.
+fn require_in(table: &str, holds: bool, name: &str, range: &str, value: f64) -> Result<()> {
     let range = match value.is_finite() {
         true if holds => return Ok(()),
         true => range,
         false => "a finite number",
     };
     Err(Error::Config(format!(
-        "[optimizer] {name} must be {range}, not {value:?}"
+        "{table} {name} must be {range}, not {value:?}"
     )))
 }
 
@@ -141,9 +181,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_optimizer_is_written_under_its_name() {
+        for name in OptimizerConfig::NAMES {
+            let config = OptimizerConfig::named(name).unwrap();
+            config.validate().unwrap();
+            let text = toml::to_string(&config).unwrap();
+            assert!(text.contains(&format!("name = \"{name}\"")), "{text}");
+            assert_eq!(toml::from_str::<OptimizerConfig>(&text).unwrap(), config);
+        }
+    }
+
+    #[test]
     fn settings_that_are_left_out_are_those_of_pytorch() {
         let read = |text: &str| toml::from_str::<OptimizerConfig>(text).unwrap();
-        assert_eq!(read("name = 'sgd'").optimizer().lr(), 0.01);
+        assert_eq!(read("name = 'sgd'").lr(), 0.01);
         assert_eq!(
             read("name = 'adam'"),
             OptimizerConfig::Adam(Adam::default())
@@ -161,8 +212,21 @@ mod tests {
     fn a_setting_that_the_optimizer_does_not_have_is_refused() {
         let error = toml::from_str::<OptimizerConfig>("name = 'adam'\nmomentum = 0.9").unwrap_err();
         assert!(error.to_string().contains("momentum"), "{error}");
-        let error = toml::from_str::<OptimizerConfig>("name = 'adagrad'").unwrap_err();
-        assert!(error.to_string().contains("adagrad"), "{error}");
+    }
+
+    #[test]
+    fn an_optimizer_that_there_is_not_is_refused_with_those_that_there_are() {
+        let table = toml::from_str::<OptimizerConfig>("name = 'adagrab'")
+            .unwrap_err()
+            .to_string();
+        let word = OptimizerConfig::named("adagrab").unwrap_err().to_string();
+        for error in [table, word] {
+            assert!(error.contains("adagrab"), "{error}");
+            assert!(
+                OptimizerConfig::NAMES.iter().all(|n| error.contains(n)),
+                "{error}"
+            );
+        }
     }
 
     #[test]

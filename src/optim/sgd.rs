@@ -1,8 +1,8 @@
 //! Stochastic gradient descent with momentum, Nesterov's too. PyTorch `torch.optim.SGD`; Sutskever et al. 2013.
 
-use super::{Optimizer, Scalars, require, scalar, state, state_name};
+use super::{Optimizer, Parameter, require};
 use crate::error::Result;
-use crate::graph::{Builder, Var};
+use crate::graph::Var;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
@@ -32,12 +32,20 @@ impl Default for Sgd {
     }
 }
 
-const LR: &str = "optimizer.lr";
+const LR: &str = "lr";
 const MOMENTUM: &str = "momentum";
 
 impl Optimizer for Sgd {
     fn lr(&self) -> f64 {
         self.lr
+    }
+
+    fn lr_mut(&mut self) -> &mut f64 {
+        &mut self.lr
+    }
+
+    fn weight_decay_mut(&mut self) -> &mut f64 {
+        &mut self.weight_decay
     }
 
     fn validate(&self) -> Result<()> {
@@ -62,41 +70,37 @@ impl Optimizer for Sgd {
         )
     }
 
-    fn state(&self, params: &[(String, TensorType)]) -> Vec<(String, TensorType)> {
-        if self.momentum == 0.0 {
-            return Vec::new();
+    fn state(&self, _name: &str, _ty: &TensorType) -> Vec<&'static str> {
+        match self.momentum == 0.0 {
+            true => Vec::new(),
+            false => vec![MOMENTUM],
         }
-        state(&[MOMENTUM], params)
     }
 
-    fn apply<'g>(
-        &self,
-        builder: &'g Builder,
-        params: &[(String, Var<'g>)],
-        grads: &[Var<'g>],
-    ) -> Result<()> {
-        let lr = scalar(builder, LR);
-        for ((name, p), &grad) in params.iter().zip(grads) {
-            let mut step = grad;
-            if self.weight_decay != 0.0 {
-                step = step.add(p.scale(self.weight_decay)?)?;
-            }
-            if self.momentum != 0.0 {
-                let buffer = builder.variable(&state_name(MOMENTUM, name), p.ty())?;
-                let next = buffer.scale(self.momentum)?.add(step)?;
-                builder.update(buffer, next)?;
-                step = if self.nesterov {
-                    step.add(next.scale(self.momentum)?)?
-                } else {
-                    next
-                };
-            }
-            builder.update(*p, p.sub(step.mul(lr)?)?)?;
-        }
-        Ok(())
+    fn scalars(&self) -> &'static [&'static str] {
+        &[LR]
     }
 
-    fn scalars(&self, _step: u64, lr: f64) -> Scalars {
-        Scalars::from_iter([(LR, lr as f32)])
+    fn scalar_values(&self, _step: u64, lr: f64, out: &mut Vec<f32>) {
+        out.push(lr as f32);
+    }
+
+    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+        let p = parameter.value();
+        let mut step = parameter.grad();
+        if self.weight_decay != 0.0 {
+            step = step.add(p.scale(self.weight_decay)?)?;
+        }
+        if self.momentum != 0.0 {
+            let buffer = parameter.state(MOMENTUM)?;
+            let next = buffer.scale(self.momentum)?.add(step)?;
+            parameter.set(buffer, next)?;
+            step = if self.nesterov {
+                step.add(next.scale(self.momentum)?)?
+            } else {
+                next
+            };
+        }
+        p.sub(step.mul(parameter.scalar(LR)?)?)
     }
 }
