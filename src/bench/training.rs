@@ -2,14 +2,15 @@
 
 use super::{Workload, leaves, update_scalars};
 use crate::cpu::Tensor;
-use crate::data::digits;
-use crate::error::Result;
+use crate::data::{SetLayout, digits, field, pack};
+use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::nn::{Model, ModelSpec, Network};
+use crate::nn::ModelSpec;
 use crate::plan::Scalar;
 use crate::random::Stream;
+use crate::run::RunParts;
 use crate::settings::Settings;
-use crate::train::{DataShape, pack, training_graph};
+use crate::train::{BatchSource, training_graphs};
 use std::collections::HashMap;
 
 /// Images on the device.
@@ -45,21 +46,30 @@ impl Train {
         Ok(settings)
     }
 
-    fn shape(&self, network: &Network) -> DataShape {
-        DataShape::of_model("train", SAMPLES, self.batch, network)
+    /// What the run is made of, and how its samples lie on the device.
+    fn parts(&self) -> Result<(RunParts, SetLayout)> {
+        let mut settings = self.settings()?;
+        let channels = settings.model.input.channels();
+        settings.fitted.mean = vec![0.5; channels];
+        settings.fitted.std = vec![0.5; channels];
+        let parts = settings.resolve_without_data()?;
+        let layout = parts.example_layout("train", SAMPLES, self.batch)?;
+        Ok((parts, layout))
     }
 
     /// Images as packed bytes, and labels.
-    fn data(&self, settings: &Settings, network: &Network) -> Result<(Vec<u32>, Vec<u32>)> {
+    fn data(&self, parts: &RunParts) -> Result<(Vec<u32>, Vec<u32>)> {
         const DIGITS: [usize; 3] = [28, 28, 1];
-        if network.spec.input.image() == Some(DIGITS) {
-            let set = digits(settings.seed, SAMPLES, 1).train;
+        let (model, seed) = (parts.models.first()?, parts.recipe.seed);
+        let input = &model.inputs()[0].spec;
+        if input.image() == Some(DIGITS) {
+            let set = digits(seed, SAMPLES, 1).train;
             return Ok((pack(&set.images), set.labels));
         }
-        let mut stream = Stream::new(settings.seed, 0);
-        let words = SAMPLES * network.spec.input.sample().iter().product::<usize>() / 4;
+        let mut stream = Stream::new(seed, 0);
+        let words = SAMPLES * input.sample().iter().product::<usize>() / 4;
         let images = (0..words).map(|_| stream.next_u32()).collect();
-        let classes = network.classes() as u32;
+        let classes = model.outputs()[0].shape.iter().product::<usize>() as u32;
         Ok((
             images,
             (0..SAMPLES).map(|_| stream.below(classes)).collect(),
@@ -73,29 +83,30 @@ impl Workload for Train {
     }
 
     fn graph(&self) -> Result<Graph> {
-        let mut settings = self.settings()?;
-        let network = Network::new(settings.model.clone())?;
-        let channels = network.spec.input.channels();
-        settings.fitted.mean = vec![0.5; channels];
-        settings.fitted.std = vec![0.5; channels];
-        training_graph(&network, &settings, &self.shape(&network))
+        let (parts, layout) = self.parts()?;
+        let source = BatchSource::Set(layout);
+        let graphs = training_graphs(&*parts.task, &parts.models, &parts.recipe, &source)?;
+        let only = graphs.into_iter().next().map(|phase| phase.gradients);
+        only.ok_or_else(|| Error::Graph("the task has no phase".to_string()))
     }
 
     fn variables(&self, graph: &Graph) -> Result<Vec<(String, Tensor<f32>)>> {
-        let settings = self.settings()?;
-        let network = Network::new(settings.model.clone())?;
-        let shape = self.shape(&network);
-        let (images, labels) = self.data(&settings, &network)?;
+        let (parts, layout) = self.parts()?;
+        let (images, labels) = self.data(&parts)?;
         let mut values = HashMap::from([
-            (shape.name("images"), Tensor::index([images.len()], images)),
-            (shape.name("labels"), Tensor::index([SAMPLES], labels)),
             (
-                shape.name("order"),
+                layout.name(field::IMAGE),
+                Tensor::index([images.len()], images),
+            ),
+            (layout.name(field::LABEL), Tensor::index([SAMPLES], labels)),
+            (
+                layout.name("order"),
                 Tensor::index([SAMPLES], (0..SAMPLES as u32).collect()),
             ),
         ]);
-        let starts = network.initial_state(settings.seed);
-        values.extend(network.state().map(|part| part.name.clone()).zip(starts));
+        let starts = parts.models.initial_state(parts.recipe.seed);
+        let names = parts.models.state().map(|part| part.name.clone());
+        values.extend(names.zip(starts));
         // The rest, optimizer state and metrics, starts at zero.
         Ok(leaves(graph)
             .map(|(name, ty)| {

@@ -67,14 +67,9 @@ impl SetLayout {
         }
     }
 
-    /// Adds pictures of this shape.
+    /// Adds bytes of any shape, which are scaled as pixels are.
     #[must_use]
-    pub fn pixels(
-        self,
-        name: &'static str,
-        shape: [usize; 3],
-        normal: Normalization<'_>,
-    ) -> SetLayout {
+    pub fn bytes(self, name: &'static str, shape: &[usize], normal: Normalization<'_>) -> SetLayout {
         let doubles = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect();
         let place = Place::Bytes {
             mean: doubles(normal.mean),
@@ -125,7 +120,7 @@ impl SetLayout {
         for field in samples.fields() {
             let place = match &field.values {
                 FieldValues::Pixels { shape, .. } => {
-                    layout = layout.pixels(field.name, *shape, normal);
+                    layout = layout.bytes(field.name, shape, normal);
                     continue;
                 }
                 FieldValues::ByteClasses { .. } => Place::Bytes {

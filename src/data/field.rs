@@ -72,7 +72,7 @@ impl Field {
             FieldValues::Labels(_) => Vec::new(),
             FieldValues::Windows { rows, length, .. } => match **rows {
                 Rows::Tokens { .. } => vec![*length],
-                Rows::Floats { columns, .. } if self.name == ROW => vec![*columns],
+                Rows::Floats { columns, .. } if self.name == ROW => vec![columns],
                 Rows::Floats { columns, .. } => vec![*length, columns],
             },
         }

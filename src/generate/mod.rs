@@ -9,9 +9,9 @@ use crate::data::{Decoder, Tokenizer};
 use crate::device::{Device, Engine, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph};
-use crate::nn::{Mode, Network, weights};
+use crate::nn::{Forward, Model};
 use crate::random::{Purpose, Stream};
-use crate::settings::Settings;
+use crate::run::RunParts;
 use crate::tensor::TensorType;
 
 /// Variables of a step: the tokens so far, filled up with padding, and the place of the last.
@@ -29,11 +29,13 @@ pub struct Generator<'e> {
 
 /// A step: the logits of the token after the one at `PLACE`. A model of language sees at a place only what is before it, so
 /// whatever stands after `PLACE` changes nothing.
-fn graph(network: &Network, context: usize) -> Result<Graph> {
+fn graph(model: &dyn Model, context: usize) -> Result<Graph> {
     let builder = Builder::new();
     let tokens = builder.variable(TOKENS, TensorType::u32([1, context]))?;
     let place = builder.variable(PLACE, TensorType::u32([1]))?;
-    let outputs = network.forward(tokens, Mode::Eval)?;
+    let mut forward = Forward::evaluation(&builder);
+    let outputs = model.forward_one(&mut forward, tokens)?;
+    forward.finish()?;
     let vocabulary = outputs.shape().last();
     let logits = outputs.reshape([context, vocabulary])?.gather(place)?;
     builder.output("logits", logits);
@@ -41,45 +43,46 @@ fn graph(network: &Network, context: usize) -> Result<Graph> {
 }
 
 impl<'e> Generator<'e> {
-    /// Puts the weights `settings.init` of `network` on `engine`.
+    /// Puts the model of a run, with its weights, on `engine`.
     ///
     /// # Errors
-    /// If the run that the settings are of learned no language, or the whole does not fit the device.
-    pub fn new(
-        engine: &'e Engine,
-        settings: &Settings,
-        network: &Network,
-    ) -> Result<Generator<'e>> {
-        let name = &network.spec.name;
+    /// If the run learned no language, or the whole does not fit the device.
+    pub fn new(engine: &'e Engine, parts: &RunParts) -> Result<Generator<'e>> {
+        let model = parts.models.first()?;
+        let name = model.name();
         let no_language = |why: &str| {
             Error::Config(format!(
                 "model {name} writes no text: {why}; name a run that was trained on a text, as by examples/shakespeare.toml"
             ))
         };
-        let tokenizer = settings.fitted.tokenizer.clone();
+        let tokenizer = parts.fitted.tokenizer.clone();
         let tokenizer = tokenizer.ok_or_else(|| no_language("it did not learn from texts"))?;
-        if !settings.fitted.classes.is_empty() {
-            return Err(no_language("it tells texts apart"));
+        if !parts.task.writes_text() {
+            return Err(no_language("it classifies texts"));
         }
-        let input = network.spec.input.tokens().filter(|_| network.per_token);
-        let input = input.ok_or_else(|| no_language("it gives no logits for every token"))?;
+        let input = model.inputs().first().and_then(|input| input.spec.tokens());
+        let units = match (model.outputs().first(), input) {
+            (Some(output), Some(input)) if output.shape.len() == 2 => Some((output.shape[1], input)),
+            _ => None,
+        };
+        let (units, input) =
+            units.ok_or_else(|| no_language("it gives no logits for every token"))?;
         let context = input.tokens;
-        if network.classes < tokenizer.vocabulary() {
+        if units < tokenizer.vocabulary() {
             return Err(Error::Config(format!(
-                "model {name} gives {} numbers for a token, but its tokenizer has {} tokens: model and tokenizer.json are of \
+                "model {name} gives {units} numbers for a token, but its tokenizer has {} tokens: model and tokenizer.json are of \
                  different runs",
-                network.classes,
                 tokenizer.vocabulary()
             )));
         }
-        let graph = graph(network, context)?;
+        let graph = graph(model, context)?;
         let mut device = engine.device();
         device.check(&graph)?;
-        let values = match &settings.init {
-            Some(path) => weights::load(path, network)?,
-            None => network.initial_state(settings.seed),
+        let values = match &parts.values {
+            Some(values) => values.clone(),
+            None => parts.models.initial_state(parts.recipe.seed),
         };
-        for (part, value) in network.state().zip(values) {
+        for (part, value) in parts.models.state().zip(values) {
             device.set(&part.name, &value)?;
         }
         for (name, length) in [(TOKENS, [1, context].to_vec()), (PLACE, vec![1])] {

@@ -9,7 +9,8 @@ pub use init::{Initialised, LeftOut, init};
 pub use read::Reason;
 pub(crate) use read::unusable;
 
-use super::build::Network;
+use super::model::Model;
+use super::network::Network;
 use super::parameter::Parameter;
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
@@ -25,17 +26,17 @@ pub struct StateSpec<'m> {
     /// Weights and buffers, in the order of their values.
     pub parameters: Vec<&'m Parameter>,
     /// Names under which files hold a weight a second time, with the weight that it is: those of tied layers.
-    pub aliases: &'m [(String, String)],
+    pub aliases: Vec<(String, String)>,
     /// Names under which files hold the number of training steps.
-    pub counters: &'m [String],
+    pub counters: Vec<String>,
 }
 
 impl<'m> From<&'m Network> for StateSpec<'m> {
     fn from(network: &'m Network) -> Self {
         StateSpec {
             parameters: network.state().collect(),
-            aliases: &network.aliases,
-            counters: &network.counters,
+            aliases: network.aliases().to_vec(),
+            counters: network.counters().to_vec(),
         }
     }
 }
@@ -74,7 +75,7 @@ pub fn save<'m>(
             )
         })
         .collect();
-    for (alias, weight) in state.aliases {
+    for (alias, weight) in &state.aliases {
         if let Some((_, dtype, shape, bytes)) = tensors.iter().find(|(name, ..)| name == weight) {
             tensors.push((alias.as_str(), *dtype, shape.clone(), bytes.clone()));
         }
@@ -105,7 +106,7 @@ pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tens
     let state = state.into();
     let bytes = read_whole(path, "a safetensors file")?;
     let file = WeightFile::open(path, &bytes)?;
-    for (alias, weight) in state.aliases {
+    for (alias, weight) in &state.aliases {
         if file.differ(alias, weight) {
             return Err(Error::Config(format!(
                 "{} holds different values for {alias} and {weight}, which are one weight in this model; take the weights of the same model",

@@ -79,6 +79,14 @@ impl Schedule {
         Err(Error::Config(message))
     }
 
+    /// Steps in which the learning rate rises, if it does.
+    pub fn warmup_steps(&self) -> Option<u64> {
+        match *self {
+            Schedule::Cosine { warmup_steps, .. } => Some(warmup_steps),
+            _ => None,
+        }
+    }
+
     /// Learning rate of step number `step`, from 1, of `total_steps`, for an optimizer whose own is `base`.
     pub fn lr(&self, base: f64, step: u64, total_steps: u64) -> f64 {
         let done = step.saturating_sub(1);

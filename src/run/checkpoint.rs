@@ -29,9 +29,6 @@ pub struct Progress {
     /// Epochs since then.
     #[serde(default)]
     pub epochs_without_improvement: u32,
-    /// State of a schedule that follows a metric.
-    #[serde(default)]
-    pub plateau: Option<crate::optim::PlateauState>,
 }
 
 /// The best epoch of a run.

@@ -63,8 +63,8 @@ pub struct RunParts {
 impl RunParts {
     fn normal(&self) -> Normalization<'_> {
         Normalization {
-            mean: self.fitted.mean.as_deref().unwrap_or(&[0.0]),
-            std: self.fitted.std.as_deref().unwrap_or(&[1.0]),
+            mean: &self.fitted.mean,
+            std: &self.fitted.std,
         }
     }
 
@@ -73,6 +73,16 @@ impl RunParts {
             batch: self.recipe.batch,
             stream: self.data.stream,
         }
+    }
+
+    /// The layout of a set of `samples` samples that is not there, in batches of `batch`.
+    ///
+    /// # Errors
+    /// If only data can say what the task's fields are.
+    pub fn example_layout(&self, set: &str, samples: usize, batch: usize) -> Result<SetLayout> {
+        let layout = SetLayout::new(set, samples, batch);
+        self.task
+            .example_layout(&self.models, layout, self.normal())
     }
 
     fn initial(&mut self) -> Vec<Tensor<f32>> {
@@ -204,6 +214,8 @@ impl<'e> Run<'e> {
         let mut dataset = dataset.into();
         let epoch_samples = samples_of_epoch(&mut dataset.train, &parts.length, &parts.recipe)?;
         parts.check(&dataset)?;
+        let each = parts.recipe.batch * parts.recipe.accumulate;
+        parts.recipe.steps_per_epoch = epoch_samples.div_ceil(each) as u64;
         let mut device = engine.device();
         let (train, test) = (dataset.train, dataset.test);
         let streamed = parts.sizes().streamed(&train, &*device);
@@ -251,10 +263,6 @@ impl<'e> Run<'e> {
             source,
             values,
         )?;
-        let progress = Progress {
-            plateau: trainer.recipe().schedule.plateau(),
-            ..Progress::default()
-        };
         trainer.set_planned_steps(0);
         let mut run = Run {
             engine,
@@ -266,7 +274,7 @@ impl<'e> Run<'e> {
             data: parts.data,
             fitted: parts.fitted,
             title: parts.title,
-            progress,
+            progress: Progress::default(),
             last: None,
             peak_bytes: 0,
             epoch_samples,
@@ -350,9 +358,6 @@ impl<'e> Run<'e> {
         }
         self.trainer.set_steps_done(checkpoint.progress.step);
         self.progress = checkpoint.progress;
-        if let Some(plateau) = &self.progress.plateau {
-            self.trainer.set_lr_factor(plateau.factor());
-        }
         Ok(())
     }
 
@@ -526,7 +531,7 @@ fn save(path: &Path, models: &Models, device: &dyn Device, steps: u64) -> Result
         .state()
         .map(|part| device.get(&part.name))
         .collect::<Result<Vec<_>>>()?;
-    weights::save(path, models.iter().map(|(_, model)| model), &values, steps)
+    weights::save(path, models.spec(), &values, steps)
 }
 
 /// Models with their weights, and samples to measure or predict, on an engine.

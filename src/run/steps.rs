@@ -1,7 +1,7 @@
 //! The steps of an epoch: what is submitted, and what is told while the device works.
 
 use super::reports::{EpochReport, Figure, Observer, StepReport};
-use super::{Evaluation, Run};
+use super::Run;
 use crate::data::Pass;
 use crate::error::{Error, Result};
 use crate::tasks::{Counters, Metric};
@@ -36,7 +36,6 @@ impl Run<'_> {
         let is_best = self
             .monitor
             .observe(&*task, &mut self.progress, epoch, &test);
-        self.follow_plateau(&test);
         Ok(Some(EpochReport {
             epoch,
             epochs: self.planned_epochs(),
@@ -54,25 +53,6 @@ impl Run<'_> {
         let counted = self.trainer.watched("score").is_some();
         let metrics = self.trainer.task().metrics();
         metrics.first().filter(|_| counted).copied()
-    }
-
-    /// Lowers the learning rate where the schedule follows a metric that no longer improves.
-    fn follow_plateau(&mut self, test: &Evaluation) {
-        let Some(mut plateau) = self.progress.plateau.take() else {
-            return;
-        };
-        let schedule = self.trainer.recipe().schedule.clone();
-        if let Some((name, value)) = schedule
-            .plateau_metric()
-            .and_then(|name| Some((name, test.value(name)?)))
-        {
-            let metrics = self.trainer.task().metrics();
-            let found = metrics.iter().find(|metric| metric.name == name);
-            let higher = found.is_some_and(|m| m.better == crate::tasks::Better::Higher);
-            plateau.observe(&schedule, value, higher);
-            self.trainer.set_lr_factor(plateau.factor());
-        }
-        self.progress.plateau = Some(plateau);
     }
 
     fn train_steps(
@@ -199,7 +179,7 @@ impl Run<'_> {
         Error::Training(format!(
             "the {what} is no longer a number in epoch {epoch}, at or before step {}; lower the learning rate (it is {:?}) or clip the gradients (clip_norm)",
             self.trainer.steps_done(),
-            self.trainer.recipe().optimizer.optimizer().lr()
+            self.trainer.recipe().optimizer.lr()
         ))
     }
 

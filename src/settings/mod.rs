@@ -292,9 +292,12 @@ impl Settings {
         self.loss.check()?;
         self.data.check()?;
         self.augment.check()?;
-        self.optimizer.optimizer().validate()?;
+        self.optimizer.validate()?;
         for optimizer in self.optimizers.values() {
-            optimizer.optimizer().validate()?;
+            optimizer.validate()?;
+        }
+        for (number, group) in (1..).zip(&self.groups) {
+            group.validate(number)?;
         }
         self.schedule.validate()
     }

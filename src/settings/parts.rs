@@ -95,6 +95,7 @@ impl Settings {
             groups: self.groups.clone(),
             schedule: self.schedule.clone(),
             steps: 1,
+            steps_per_epoch: 1,
         }
     }
 
@@ -137,6 +138,27 @@ impl Settings {
         Ok(self.parts(task, models))
     }
 
+    /// Task and models of a run whose data are not at hand, for plans and benchmarks: where the settings name no task, the one
+    /// that suits the model.
+    ///
+    /// # Errors
+    /// If no task suits it.
+    pub fn resolve_without_data(&mut self) -> Result<RunParts> {
+        if self.task.name.is_none() {
+            let network = Network::new(self.model.clone())?;
+            self.task.name = Some(tasks::suiting(&network)?.name.to_string());
+        }
+        let task = self.named_task()?;
+        let models = self.resolve_models(&*task)?;
+        let mut parts = self.parts(task, models);
+        let channels = self.model.input.channels();
+        let fitted = &mut parts.fitted;
+        if fitted.mean.is_empty() {
+            (fitted.mean, fitted.std) = (vec![0.0; channels], vec![1.0; channels]);
+        }
+        Ok(parts)
+    }
+
     /// The same of a run that is evaluated or predicts, with its weights from `path`.
     ///
     /// # Errors
@@ -160,7 +182,7 @@ impl Settings {
         let found = weights::init(path, models.spec(), self.init_strict)?;
         let initial = models.initial_state(self.seed);
         let values = found.values.into_iter().zip(initial);
-        let text = |(name, reason): &(String, weights::Reason)| (name.clone(), reason.to_string());
+        let text = |left: &weights::LeftOut| (left.name.clone(), left.reason.to_string());
         Ok(Some(Initialisation {
             values: values.map(|(taken, own)| taken.unwrap_or(own)).collect(),
             matched: found.matched,

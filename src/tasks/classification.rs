@@ -8,11 +8,11 @@ use super::loss::{Loss, Losses};
 use super::metric::{Counters, Metric};
 use super::scores::{ClassScores, Confusion, MOST_CONFUSED, mean_area_under_curve};
 use super::{
-    AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
     PredictionLine, Registered, Section, StepGraph, Task, TaskSettings,
 };
 use crate::cpu::Tensor;
-use crate::data::{Samples, field};
+use crate::data::{Normalization, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nn::Model;
@@ -43,6 +43,7 @@ pub(super) static REGISTERED: Registered = Registered {
     suits: |samples| {
         samples.field(field::LABEL).is_some() && samples.field(field::TOKENS).is_none()
     },
+    suits_model: |model| !takes_tokens(model),
     make: |settings| {
         settings.no_own("classification")?;
         Ok(Box::new(Classification::new(settings)))
@@ -193,10 +194,6 @@ impl Task for Classification {
         }
     }
 
-    fn learn(&mut self, train: &Samples, classes: usize) {
-        self.loss.learn(train, classes);
-    }
-
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
         let mut x = inputs(step, Self::input(step))?;
         let mut mixed = None;
@@ -266,6 +263,23 @@ impl Task for Classification {
 
     fn scalar(&self, name: &str, step: u64, seed: u64) -> Option<Scalar> {
         self.augment.scalar(name, step, seed)
+    }
+
+    fn example_layout(
+        &self,
+        models: &Models,
+        layout: SetLayout,
+        normal: Normalization<'_>,
+    ) -> Result<SetLayout> {
+        let input = &models.first()?.inputs()[0].spec;
+        let layout = match (input.tokens(), &input.sample()[..]) {
+            (Some(tokens), _) => {
+                let rows = layout.samples * tokens.tokens + 1;
+                layout.tokens(field::TOKENS, rows, 0, tokens.tokens)
+            }
+            (None, sample) => layout.bytes(field::IMAGE, sample, normal),
+        };
+        Ok(layout.labels(field::LABEL))
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {

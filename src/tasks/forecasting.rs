@@ -31,6 +31,7 @@ pub(super) static REGISTERED: Registered = Registered {
     ],
     metrics,
     suits: |samples| samples.field(field::TARGET).is_some(),
+    suits_model: |_| false,
     make: |settings| {
         settings.no_own("forecasting")?;
         Ok(Box::new(Forecasting::new(settings)))

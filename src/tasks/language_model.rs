@@ -4,10 +4,11 @@ use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric, Shown};
 use super::{
-    AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction, Registered,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered,
     StepGraph, Task, TaskSettings,
 };
-use crate::data::field;
+use super::classification::takes_tokens;
+use crate::data::{Normalization, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 
@@ -29,6 +30,7 @@ pub(super) static REGISTERED: Registered = Registered {
     ],
     metrics,
     suits: |samples| samples.field(field::NEXT).is_some(),
+    suits_model: |model| takes_tokens(model) && model.outputs()[0].shape.len() == 2,
     make: |settings| {
         settings.no_own("language_model")?;
         Ok(Box::new(LanguageModel::new(settings)))
@@ -135,6 +137,23 @@ impl Task for LanguageModel {
 
     fn metrics(&self) -> Vec<Metric> {
         metrics()
+    }
+
+    fn example_layout(
+        &self,
+        models: &Models,
+        layout: SetLayout,
+        _normal: Normalization<'_>,
+    ) -> Result<SetLayout> {
+        let length = models.first()?.inputs()[0].spec.sample()[0];
+        let rows = layout.samples * length + 1;
+        Ok(layout
+            .tokens(field::TOKENS, rows, 0, length)
+            .tokens(field::NEXT, rows, 1, length))
+    }
+
+    fn writes_text(&self) -> bool {
+        true
     }
 
     fn decode(&self, _sample: &Decoded<'_>) -> Result<Prediction> {

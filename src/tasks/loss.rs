@@ -268,7 +268,7 @@ impl Loss {
     }
 
     /// Finds balanced class weights from the labels of the training part, `classes` in all. Classes without a sample weigh 1.
-    pub(super) fn learn(&mut self, train: &Samples, classes: usize) {
+    pub(crate) fn learn(&mut self, train: &Samples, classes: usize) {
         let (Loss::CrossEntropy(CrossEntropy { class_weights }), Some(labels)) =
             (self, train.labels())
         else {

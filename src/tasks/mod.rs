@@ -22,8 +22,9 @@ pub(crate) use step::StepGraphCounters;
 pub use step::{Objective, StepGraph};
 
 use crate::cpu::Tensor;
-use crate::data::{DataSettings, Fitted, Samples, WindowNorm};
+use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm};
 use crate::error::{Error, Result};
+use crate::nn::{Model, ModelSpec};
 use crate::plan::Scalar;
 use serde_json::{Map, Value};
 use std::fmt::Debug;
@@ -49,8 +50,16 @@ pub trait Task: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Takes what it learns from the training samples of `classes` classes: balanced class weights, say.
-    fn learn(&mut self, _train: &Samples, _classes: usize) {}
+    /// The model of a role where the settings give none; `model` is what they say of the run's only model.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn default_model(&self, role: &str, _model: &ModelSpec) -> Result<ModelSpec> {
+        Err(Error::Config(format!(
+            "the task {} needs a model for the role {role}: add models.{role} = \"...\"",
+            self.registered().name
+        )))
+    }
 
     /// The phases of a step, in order. Supervised learning has one, of all models.
     fn phases(&self) -> Vec<Phase> {
@@ -94,6 +103,27 @@ pub trait Task: Debug + Send + Sync {
     /// The value of a scalar input of its own, `name`, in step number `step` (from 0) of a run with `seed`.
     fn scalar(&self, _name: &str, _step: u64, _seed: u64) -> Option<Scalar> {
         None
+    }
+
+    /// Adds its fields to the layout of a set that is not there, for plans and benchmarks without data.
+    ///
+    /// # Errors
+    /// If only data can say what they are.
+    fn example_layout(
+        &self,
+        _models: &Models,
+        _layout: SetLayout,
+        _normal: Normalization<'_>,
+    ) -> Result<SetLayout> {
+        Err(Error::Config(format!(
+            "the task {} can't be planned without data; name them with --data",
+            self.registered().name
+        )))
+    }
+
+    /// Whether its model writes text: gives logits of the token after each.
+    fn writes_text(&self) -> bool {
+        false
     }
 
     /// What a prediction of one sample says.
@@ -305,6 +335,8 @@ pub struct Registered {
     pub metrics: fn() -> Vec<Metric>,
     /// Whether data with these samples are for this task where the settings name none.
     pub suits: fn(&Samples) -> bool,
+    /// Whether a model is for this task where there are no data to tell by.
+    pub suits_model: fn(&dyn Model) -> bool,
     /// The task with these settings.
     pub make: fn(&TaskSettings) -> Result<Box<dyn Task>>,
 }
@@ -356,6 +388,20 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
         }
     }
     (registered.make)(settings)
+}
+
+/// The task that suits a model, for plans and benchmarks without data.
+///
+/// # Errors
+/// If there is none.
+pub fn suiting(model: &dyn Model) -> Result<&'static Registered> {
+    let found = REGISTRY.iter().find(|task| (task.suits_model)(model));
+    found.copied().ok_or_else(|| {
+        Error::Config(format!(
+            "no task suits model {} without data; name data with --data",
+            model.name()
+        ))
+    })
 }
 
 macro_rules! register {

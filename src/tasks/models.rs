@@ -2,6 +2,7 @@
 
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
+use crate::nn::weights::StateSpec;
 use crate::nn::{Model, Parameter};
 use std::sync::Arc;
 
@@ -63,6 +64,16 @@ impl Models {
     pub fn state(&self) -> impl Iterator<Item = &Parameter> {
         self.iter()
             .flat_map(|(_, model)| model.parameters().iter().chain(model.buffers()))
+    }
+
+    /// What their files hold.
+    pub fn spec(&self) -> StateSpec<'_> {
+        let models = || self.iter().map(|(_, model)| model);
+        StateSpec {
+            parameters: self.state().collect(),
+            aliases: models().flat_map(|m| m.aliases().to_vec()).collect(),
+            counters: models().flat_map(|m| m.counters().to_vec()).collect(),
+        }
     }
 
     /// What weights and buffers start at with `seed`, in the order of [`Models::state`].

@@ -34,6 +34,7 @@ pub(super) static REGISTERED: Registered = Registered {
     ],
     metrics,
     suits: |samples| samples.field(field::VALUE).is_some(),
+    suits_model: |_| false,
     make: |settings| {
         settings.no_own("regression")?;
         Ok(Box::new(Regression::new(settings)))

@@ -3,11 +3,11 @@
 use super::classification::{Classification, takes_tokens};
 use super::metric::Metric;
 use super::{
-    Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction, Registered, Section, StepGraph,
+    Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered, Section, StepGraph,
     Task,
 };
 use crate::cpu::Tensor;
-use crate::data::{Samples, field};
+use crate::data::{Normalization, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::plan::Scalar;
 
@@ -31,6 +31,7 @@ pub(super) static REGISTERED: Registered = Registered {
     suits: |samples| {
         samples.field(field::TOKENS).is_some() && samples.field(field::LABEL).is_some()
     },
+    suits_model: |model| takes_tokens(model) && model.outputs()[0].shape.len() == 1,
     make: |settings| {
         settings.no_own("text_classification")?;
         Ok(Box::new(TextClassification(Classification::new(settings))))
@@ -65,10 +66,6 @@ impl Task for TextClassification {
         self.0.remarks(fit)
     }
 
-    fn learn(&mut self, train: &Samples, classes: usize) {
-        self.0.learn(train, classes);
-    }
-
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, phase: usize) -> Result<Objective<'g>> {
         self.0.loss(step, phase)
     }
@@ -91,6 +88,15 @@ impl Task for TextClassification {
 
     fn scalar(&self, name: &str, step: u64, seed: u64) -> Option<Scalar> {
         self.0.scalar(name, step, seed)
+    }
+
+    fn example_layout(
+        &self,
+        models: &Models,
+        layout: SetLayout,
+        normal: Normalization<'_>,
+    ) -> Result<SetLayout> {
+        self.0.example_layout(models, layout, normal)
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {

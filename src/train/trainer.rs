@@ -33,6 +33,8 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// Steps that the run will have: what schedules are spread over.
     pub steps: u64,
+    /// Steps of an epoch: what groups that are unfrozen by the epoch count by.
+    pub steps_per_epoch: u64,
 }
 
 impl Default for Recipe {
@@ -48,6 +50,7 @@ impl Default for Recipe {
             groups: Vec::new(),
             schedule: Schedule::default(),
             steps: 1,
+            steps_per_epoch: 1,
         }
     }
 }
@@ -70,7 +73,8 @@ impl Recipe {
             "" => "optimizer".to_string(),
             _ => format!("{phase}.optimizer"),
         };
-        OptimizerInstance::new(&prefix, self.config(phase), &self.groups, parameters)
+        let instance = OptimizerInstance::new(&prefix, self.config(phase), &self.groups, parameters)?;
+        Ok(instance.with_steps_per_epoch(self.steps_per_epoch))
     }
 }
 
@@ -168,7 +172,7 @@ impl<'e> Trainer<'e> {
                 rows,
                 update,
                 numbers: Vec::with_capacity(own.len()),
-                lr: recipe.config(name).optimizer().lr(),
+                lr: recipe.config(name).lr(),
                 optimizer,
                 every: every.max(1),
             });
