@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::de::value::Error as Unknown;
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
-use wgrad::data::{Format, Part};
+use wgrad::data::{FORMATS, FormatName, Part};
 use wgrad::device::DeviceChoice;
 
 /// A word with what it means, for `--help`.
@@ -27,21 +27,6 @@ const PARTS: &[Word] = &[
     ("test", "What the result is measured on"),
 ];
 
-const FORMATS: &[Word] = &[
-    ("digits", "The digits that the program draws"),
-    ("idx", "IDX files, as MNIST has"),
-    ("cifar", "CIFAR-10 in its binary version"),
-    ("folder", "A folder of image files for each class"),
-    ("npz", "A NumPy archive with images and labels"),
-    ("table", "A CSV file, or one for each part"),
-    ("text", "A text whose next token is to be predicted"),
-    (
-        "text-table",
-        "A CSV file with a text and its class in each row",
-    ),
-    ("series", "A CSV file of numbers in the order of time"),
-];
-
 /// Parser of `--device`.
 pub(super) fn device() -> impl TypedValueParser<Value = DeviceChoice> {
     one_of(DEVICES)
@@ -53,8 +38,12 @@ pub(super) fn part() -> impl TypedValueParser<Value = Part> {
 }
 
 /// Parser of `--format`.
-pub(super) fn format() -> impl TypedValueParser<Value = Format> {
-    one_of(FORMATS)
+pub(super) fn format() -> impl TypedValueParser<Value = FormatName> {
+    let words: Vec<Word> = FORMATS
+        .iter()
+        .map(|format| (format.name(), format.about()))
+        .collect();
+    one_of(&words)
 }
 
 fn one_of<T>(words: &[Word]) -> impl TypedValueParser<Value = T> + use<T>
@@ -89,9 +78,8 @@ mod tests {
     #[test]
     fn the_words_of_an_option_are_the_names_of_a_run_file() {
         let words = |words: &[Word]| words.iter().map(|(word, _)| word.to_string()).collect();
-        let expected: [Vec<String>; 3] = [words(DEVICES), words(PARTS), words(FORMATS)];
+        let expected: [Vec<String>; 2] = [words(DEVICES), words(PARTS)];
         assert_eq!(names_in_a_run_file::<DeviceChoice>(), expected[0]);
         assert_eq!(names_in_a_run_file::<Part>(), expected[1]);
-        assert_eq!(names_in_a_run_file::<Format>(), expected[2]);
     }
 }

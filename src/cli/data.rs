@@ -1,6 +1,6 @@
 //! `wgrad data`
 
-use super::{note, print_line, settings_of};
+use super::{choice, note, print_line, settings_of};
 use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ struct Show {
     #[arg(value_name = "PATH|run.toml")]
     source: String,
     /// What it holds [default: found out by looking]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::format())]
     format: Option<FormatName>,
     /// Column of a table to predict
     #[arg(long, value_name = "COLUMN")]
@@ -52,7 +52,7 @@ struct Show {
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..))]
     columns: u8,
     /// The part whose samples the sheet shows
-    #[arg(long, value_enum, default_value = "train")]
+    #[arg(long, value_parser = choice::part(), default_value = "train")]
     part: Part,
     /// Print one JSON line and nothing else
     #[arg(long)]
@@ -108,8 +108,8 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
             shape_in_words(set)
         ))?;
     }
-    if let Some(images) = dataset.train.images() {
-        let stats = ChannelStats::of(images);
+    if let Some(pictures) = dataset.train.pictures() {
+        let stats = ChannelStats::of(pictures);
         print_line(format_args!(
             "mean {} and standard deviation {} of the training pixels, of 0 to 1",
             listed(&stats.mean),
@@ -184,7 +184,7 @@ fn print_json(
     settings: &Settings,
     dataset: &Dataset<Samples>,
 ) -> anyhow::Result<ExitCode> {
-    let stats = dataset.train.images().map(ChannelStats::of);
+    let stats = dataset.train.pictures().map(ChannelStats::of);
     let parts: serde_json::Map<String, serde_json::Value> = parts(dataset)
         .map(|(name, set)| {
             let counts: Vec<usize> = (0..dataset.classes.len())
@@ -224,8 +224,8 @@ fn write_sheet(
             .as_ref()
             .context("there is no validation part to draw")?,
     };
-    let set = set
-        .images()
+    let set = &set
+        .to_images()
         .with_context(|| format!("a sheet shows images, and {} has none", dataset.name))?;
     let columns = usize::from(args.columns);
     let sheet = match args.augmented {

@@ -1,6 +1,6 @@
 //! `wgrad generate`
 
-use super::{DeviceArgs, RunArg, note, print_line};
+use super::{DeviceArgs, RunArg, WeightsArg, note, print_line};
 use anyhow::Context as _;
 use serde_json::json;
 use std::io::Write as _;
@@ -8,8 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use wgrad::device::Engine;
 use wgrad::generate::{Generator, Sampling};
-use wgrad::nn::Network;
-use wgrad::train::RunFolder;
+use wgrad::settings::Settings;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -41,6 +40,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
+    weights: WeightsArg,
+    #[command(flatten)]
     device: DeviceArgs,
     /// Print one JSON line when the text is done and nothing else
     #[arg(long)]
@@ -54,18 +55,18 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         seed: args.seed,
     };
     sampling.check()?;
-    let (folder, mut settings) = RunFolder::open(&args.run.run)?;
-    settings.init = Some(folder.model_path());
+    let (folder, mut settings) = Settings::open_run(&args.run.run)?;
     args.device.apply(&mut settings);
     settings.check()?;
-    let network = Network::new(settings.model.clone())?;
+    let (weights, told_weights) = args.weights.path(&folder);
+    let parts = settings.resolve_trained(&weights)?;
     let (engine, told) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
         folder.recorded_variants()?,
     )?;
-    told.iter().for_each(note);
-    let mut generator = Generator::new(&engine, &settings, &network)?;
+    told.iter().chain(&told_weights).for_each(note);
+    let mut generator = Generator::new(&engine, &parts)?;
     let start = Instant::now();
     let mut text = String::new();
     // What can't be gone on from is told before the first word.

@@ -9,11 +9,11 @@ mod eval;
 mod generate;
 mod interrupt;
 mod models;
-mod naive;
 mod plan;
 mod planned;
 mod predict;
 mod progress;
+mod tasks;
 mod train;
 mod tune;
 
@@ -27,6 +27,7 @@ use tracing_subscriber::EnvFilter;
 use wgrad::device::DeviceChoice;
 use wgrad::gpu::AdapterChoice;
 use wgrad::nn::ModelSpec;
+use wgrad::run::RunFolder;
 use wgrad::settings::Settings;
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
@@ -57,6 +58,8 @@ enum Command {
     Devices(devices::Args),
     /// List the built-in models, print their files, write their starting weights
     Models(models::Args),
+    /// List the tasks with the fields that they need and the metrics that they report
+    Tasks(tasks::Args),
     /// Print the graph, the launches and the memory of a run, without a GPU
     Plan(plan::Args),
     /// Measure which kernels are the fastest for a model on an adapter, for later runs to use
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Models(args) => models::run(args),
+        Command::Tasks(args) => tasks::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Tune(args) => tune::run(args),
     };
@@ -159,6 +163,28 @@ struct RunArg {
     /// Folder of the run
     #[arg(value_name = "RUN")]
     run: PathBuf,
+}
+
+/// Which weights of a run to use.
+#[derive(clap::Args, Clone, Debug)]
+struct WeightsArg {
+    /// Use the weights of the last epoch, in place of those of the best
+    #[arg(long)]
+    last: bool,
+}
+
+impl WeightsArg {
+    /// The file of a run's weights, and what to tell of it.
+    fn path(&self, folder: &RunFolder) -> (PathBuf, Option<String>) {
+        let best = folder.best_path();
+        match !self.last && best.is_file() {
+            true => {
+                let told = "the weights of the best epoch are used, best.safetensors; --last takes those of the last".to_string();
+                (best, Some(told))
+            }
+            false => (folder.model_path(), None),
+        }
+    }
 }
 
 /// The settings that `what` names: a settings file, a model's own file, or a built-in model.

@@ -6,10 +6,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::nn::{ModelSpec, Network, PRESETS, weights};
+use wgrad::nn::{Model, ModelSpec, Network, PRESETS, weights};
 use wgrad::plan::{Plan, Target};
 use wgrad::settings::Settings;
-use wgrad::train::{DataShape, evaluation_graph, training_graph};
+use wgrad::train::{BatchSource, evaluation_graph, training_graphs};
 use wgrad::{Error, Result};
 
 #[derive(clap::Args)]
@@ -94,7 +94,7 @@ fn list(batch: usize, json: bool) -> anyhow::Result<()> {
                 "name": preset.name,
                 "about": preset.about,
                 "input": network.spec.input,
-                "classes": network.classes,
+                "classes": network.outputs().first().and_then(|output| output.shape.last()),
                 "parameters": network.parameter_count(),
                 "flops": needs.flops,
                 "batch": batch,
@@ -125,22 +125,31 @@ fn needs(network: &Network, batch: usize) -> Result<Needs> {
         model: network.spec.clone(),
         ..Settings::default()
     };
-    let channels = network.spec.input.channels();
-    settings.fitted.mean = vec![0.0; channels];
-    settings.fitted.std = vec![1.0; channels];
-    let shape = |set, batch| DataShape::of_model(set, batch, batch, network);
+    let parts = settings.resolve_without_data()?;
+    let source = |set, batch| -> Result<BatchSource> {
+        Ok(BatchSource::Set(parts.example_layout(set, batch, batch)?))
+    };
     // What a model needs does not depend on what an adapter could bind.
     let target = Target {
         max_binding_bytes: u64::MAX,
         max_buffer_bytes: u64::MAX,
         ..Target::portable()
     };
-    let forward = evaluation_graph(network, &settings, &shape("test", 1))?;
-    let training = training_graph(network, &settings, &shape("train", batch))?;
+    let forward = evaluation_graph(&*parts.task, &parts.models, &source("test", 1)?)?;
+    let phases = training_graphs(
+        &*parts.task,
+        &parts.models,
+        &parts.recipe,
+        &source("train", batch)?,
+    )?;
+    let workspaces = phases.iter().map(|phase| {
+        let plan = Plan::new(&phase.gradients, &target)?;
+        Ok(plan.workspace_bytes())
+    });
     let launches = Plan::new(&forward, &target)?;
     Ok(Needs {
         flops: launches.launches().map(|launch| launch.flops).sum(),
-        workspace: Plan::new(&training, &target)?.workspace_bytes(),
+        workspace: workspaces.sum::<Result<u64>>()?,
     })
 }
 

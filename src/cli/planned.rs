@@ -2,11 +2,12 @@
 
 use super::{note, settings_of};
 use wgrad::Error;
-use wgrad::data::{Dataset, Samples};
+use wgrad::data::{Dataset, Normalization, Samples, SetLayout};
 use wgrad::graph::Graph;
-use wgrad::nn::{InputSpec, Network};
+use wgrad::nn::InputSpec;
+use wgrad::run::samples_of_epoch;
 use wgrad::settings::Settings;
-use wgrad::train::{DataShape, check_fit, evaluation_graph, samples_of_epoch, training_graph};
+use wgrad::train::{BatchSource, evaluation_graph, training_graphs};
 
 /// Data as an argument.
 #[derive(clap::Args, Clone, Debug)]
@@ -32,7 +33,8 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
     }
     settings.batch = batch.unwrap_or(settings.batch);
     settings.check()?;
-    let auto = settings.model.input == InputSpec::Auto;
+    let inputs = || settings.model.all_inputs();
+    let auto = inputs().any(|input| *input == InputSpec::Auto);
     let named = data.data.is_some() || !settings.data.is_built_in();
     if auto && !named {
         return Err(Error::Config(format!(
@@ -40,7 +42,7 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
             settings.model.name
         )));
     }
-    let tokens = settings.model.input.tokens();
+    let tokens = inputs().find_map(InputSpec::tokens);
     let asks = auto || tokens.is_some_and(|input| input.auto);
     if data.data.is_none() && !(asks && named) {
         return Ok(Planned {
@@ -50,8 +52,8 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
     }
     let mut dataset = settings.load_data()?;
     dataset.notes.iter().for_each(note);
-    samples_of_epoch(&mut dataset.train, &settings)?;
-    check_fit(&Network::new(settings.model.clone())?, &dataset, &settings)?;
+    samples_of_epoch(&mut dataset.train, &settings.length(), &settings.recipe())?;
+    settings.resolve(&dataset.train)?.check(&dataset)?;
     Ok(Planned {
         settings,
         dataset: Some(dataset),
@@ -62,34 +64,41 @@ impl Planned {
     /// A training or evaluation step on a device that binds up to `most_bytes` at once. Where there are no data, of as many
     /// samples as the built-in digits have.
     pub(super) fn graph(&self, training: bool, most_bytes: u64) -> wgrad::Result<Graph> {
-        let network = Network::new(self.settings.model.clone())?;
         let mut settings = self.settings.clone();
-        let channels = network.spec.input.channels();
-        if settings.fitted.mean.is_empty() {
-            let [mean, std] = [&settings.data.mean, &settings.data.std].map(Option::clone);
-            settings.fitted.mean = mean.unwrap_or_else(|| vec![0.0; channels]);
-            settings.fitted.std = std.unwrap_or_else(|| vec![1.0; channels]);
-        }
         let (name, batch) = (if training { "train" } else { "test" }, settings.batch);
-        let shape = match &self.dataset {
+        let (parts, layout) = match &self.dataset {
             Some(dataset) => {
+                let parts = settings.resolve(&dataset.train)?;
                 let (samples, batch) = match training {
                     true => (&dataset.train, batch),
                     false => (&dataset.test, batch.min(dataset.test.len())),
                 };
-                DataShape::of_samples(name, samples, &settings.data, batch, most_bytes).0
+                let normal = Normalization {
+                    mean: &settings.fitted.mean,
+                    std: &settings.fitted.std,
+                };
+                let fits = || SetLayout::fits(samples, most_bytes);
+                let streamed = settings.data.stream.unwrap_or_else(|| !fits());
+                let layout = SetLayout::of(name, samples, normal, batch, streamed);
+                (parts, layout)
             }
             None => {
+                let parts = settings.resolve_without_data()?;
                 // A set that does not fit is streamed, with room for one batch.
-                let sample_bytes: usize = network.spec.input.sample().iter().product();
+                let sample = settings.model.input.sample();
+                let sample_bytes: usize = sample.iter().product();
                 let all = settings.data.train.max(batch);
                 let fits = (all as u64).saturating_mul(sample_bytes as u64) <= most_bytes;
-                DataShape::of_model(name, if fits { all } else { batch }, batch, &network)
+                let layout = parts.example_layout(name, if fits { all } else { batch }, batch)?;
+                (parts, layout)
             }
         };
-        match training {
-            true => training_graph(&network, &settings, &shape),
-            false => evaluation_graph(&network, &settings, &shape),
+        let source = BatchSource::Set(layout);
+        if !training {
+            return evaluation_graph(&*parts.task, &parts.models, &source);
         }
+        let phases = training_graphs(&*parts.task, &parts.models, &parts.recipe, &source)?;
+        let first = phases.into_iter().next().map(|phase| phase.gradients);
+        first.ok_or_else(|| Error::Config("the task has no phase".to_string()))
     }
 }

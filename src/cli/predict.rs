@@ -1,15 +1,18 @@
 //! `wgrad predict`
 
-use super::{DeviceArgs, RunArg, note, print_line};
-use serde_json::json;
+use super::{DeviceArgs, RunArg, WeightsArg, note, print_line};
+use serde_json::{Value, json};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::Error;
-use wgrad::data::{InputContext, PredictInput, PredictInputs, PredictItem, Scale, target_scales};
-use wgrad::nn::Network;
+use wgrad::data::{InputContext, PredictInput, PredictInputs, PredictItem};
+use wgrad::device::Engine;
+use wgrad::files::write_whole;
+use wgrad::nn::InputSpec;
+use wgrad::run::Measured;
 use wgrad::settings::Settings;
-use wgrad::train::{RunFolder, Session, open_engine};
+use wgrad::tasks::{Decoded, Prediction};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -27,6 +30,11 @@ pub(super) struct Args {
     /// Invert brightness first: for dark strokes on light paper
     #[arg(long)]
     invert: bool,
+    /// Folder for the files that a prediction makes, such as masks [default: predictions in the folder of the run]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    weights: WeightsArg,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print one JSON line an image, row or text and nothing else
@@ -47,61 +55,107 @@ impl Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (folder, mut settings) = RunFolder::open(&args.run.run)?;
-    settings.init = Some(folder.model_path());
+    let (folder, mut settings) = Settings::open_run(&args.run.run)?;
     args.device.clone().apply(&mut settings);
     settings.check()?;
-    let network = Network::new(settings.model.clone())?;
     let format = settings.fitted.format.ok_or_else(|| {
         Error::Config(format!(
             "{} does not say in what format its data were: train it again",
             args.run.run.display()
         ))
     })?;
+    let (weights, told_weights) = args.weights.path(&folder);
+    let parts = settings.resolve_trained(&weights)?;
+    let task = parts.task.clone();
+    if task.writes_text() {
+        let told = format!(
+            "{} was trained to write text, not to classify it; use `wgrad generate`",
+            args.run.run.display()
+        );
+        return Err(Error::Config(told).into());
+    }
+    let model = parts.models.first()?;
+    let mut specs = model.inputs().iter().map(|input| &input.spec);
     let PredictInputs { items, set, notes } = format.read_inputs(
         &args.inputs(),
         &InputContext {
             settings: &settings.data,
             fitted: &settings.fitted,
-            model: &network.spec.name,
-            image: network.spec.input.image(),
+            model: model.name(),
+            image: specs.find_map(InputSpec::image),
             invert: args.invert,
         },
     )?;
-    notes.iter().for_each(note);
-    let found = settings.clone();
-    let mut outputs: Vec<Vec<f32>> = Vec::new();
+    notes.iter().chain(&told_weights).for_each(note);
+    let samples = set.clone();
+    let mut outputs = Vec::new();
     if !set.is_empty() {
-        let (engine, told) = open_engine(&settings, folder.recorded_variants()?)?;
-        if let Some(told) = told {
-            note(told);
-        }
-        let mut session = Session::evaluation(&engine, settings, network, set)?;
-        session.evaluate_with(|logits, valid| {
-            let rows = logits.reals().chunks(logits.shape.last());
-            outputs.extend(rows.take(valid).map(<[f32]>::to_vec));
-            Ok(())
-        })?;
+        let (engine, told) = Engine::open(
+            settings.device,
+            settings.adapter.as_deref(),
+            folder.recorded_variants()?,
+        )?;
+        told.iter().for_each(note);
+        outputs = Measured::prediction(&engine, parts, set)?.run()?.2;
     }
-    let mut outputs = outputs.iter();
+    let out = args.out.clone().unwrap_or_else(|| folder.path.join("predictions"));
     let mut failed = false;
+    let mut index = 0;
     for item in &items {
-        let name = &item.name;
         if let Some(why) = &item.trouble {
             failed = true;
             tell_trouble(&args, item, why)?;
-        } else if let Some(outputs) = outputs.next() {
-            match (&found.fitted.classes[..], found.fitted.scale) {
-                ([], Some(scale)) => tell_number(&args, name, outputs, scale)?,
-                ([], None) => tell_rows(&args, name, outputs, &found)?,
-                (classes, _) => tell_classes(&args, item, &softmax(outputs), classes)?,
-            }
+            continue;
         }
+        let own: Vec<(String, Vec<usize>, Vec<f32>)> = outputs
+            .iter()
+            .map(|(name, shape, values): &(String, Vec<usize>, Vec<f32>)| {
+                let each = shape.iter().product::<usize>();
+                let own = values[index * each..][..each].to_vec();
+                (name.clone(), shape.clone(), own)
+            })
+            .collect();
+        let prediction = task.decode(&Decoded {
+            outputs: &own,
+            samples: &samples,
+            index,
+            fitted: &settings.fitted,
+            data: &settings.data,
+            top: args.top.into(),
+        })?;
+        tell(&args, item, &prediction, &out)?;
+        index += 1;
     }
     Ok(match failed {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+/// Writes the files of a prediction and prints its lines.
+fn tell(args: &Args, item: &PredictItem, prediction: &Prediction, out: &Path) -> anyhow::Result<()> {
+    let mut files = Vec::new();
+    for file in &prediction.files {
+        std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
+        let stem = Path::new(&item.name).file_stem().unwrap_or_default();
+        let path = out.join(format!("{}{}", stem.to_string_lossy(), file.suffix));
+        write_whole(&path, &file.bytes)?;
+        files.push((file.key, path.display().to_string()));
+    }
+    for line in &prediction.lines {
+        if args.json {
+            let mut json = line.json.clone();
+            json.insert(item.key.to_string(), item.name.clone().into());
+            for (key, path) in &files {
+                json.insert(key.to_string(), path.clone().into());
+            }
+            print_line(Value::Object(json))?;
+        } else {
+            let files: String = files.iter().map(|(_, path)| format!(", {path}")).collect();
+            print_line(format_args!("{}{}: {}{files}", item.name, line.suffix, line.text))?;
+        }
+    }
+    Ok(())
 }
 
 /// Tells of what can't be predicted; the others are.
@@ -111,75 +165,4 @@ fn tell_trouble(args: &Args, item: &PredictItem, why: &str) -> anyhow::Result<()
         true => print_line(json!({item.key: item.name, "error": why})),
         false => Ok(()),
     }
-}
-
-/// A line for each row that is predicted, in the units of the columns.
-fn tell_rows(args: &Args, name: &str, outputs: &[f32], run: &Settings) -> anyhow::Result<()> {
-    let scales = target_scales(&run.data, &run.fitted);
-    for (row, values) in outputs.chunks(scales.len().max(1)).enumerate() {
-        let values = values.iter().zip(&scales);
-        let own = values.map(|(&x, (name, mean, std))| (name, f64::from(x) * std + mean));
-        if args.json {
-            let values: serde_json::Map<String, serde_json::Value> = own
-                .map(|(name, value)| (name.clone(), value.into()))
-                .collect();
-            print_line(json!({"file": name, "after": row + 1, "values": values}))?;
-        } else {
-            let values: Vec<String> = own
-                .map(|(name, value)| format!("{name} {value:.4}"))
-                .collect();
-            print_line(format_args!("{name} + {}: {}", row + 1, values.join(", ")))?;
-        }
-    }
-    Ok(())
-}
-
-fn tell_number(args: &Args, name: &str, outputs: &[f32], scale: Scale) -> anyhow::Result<()> {
-    let values: Vec<f64> = outputs
-        .iter()
-        .map(|&x| f64::from(x) * scale.std + scale.mean)
-        .collect();
-    if args.json {
-        return print_line(json!({"file": name, "value": values[0]}));
-    }
-    print_line(format_args!("{name}: {:.4}", values[0]))
-}
-
-fn tell_classes(
-    args: &Args,
-    item: &PredictItem,
-    probabilities: &[f64],
-    classes: &[String],
-) -> anyhow::Result<()> {
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-    order.truncate(args.top.into());
-    let class = |index: usize| {
-        classes
-            .get(index)
-            .cloned()
-            .unwrap_or_else(|| index.to_string())
-    };
-    if args.json {
-        let top: Vec<_> = order
-            .iter()
-            .map(|&index| json!({"class": class(index), "probability": probabilities[index]}))
-            .collect();
-        return print_line(json!({item.key: item.name, "top": top}));
-    }
-    let top: Vec<String> = order
-        .iter()
-        .map(|&index| format!("{} {:.1}%", class(index), 100.0 * probabilities[index]))
-        .collect();
-    print_line(format_args!("{}: {}", item.name, top.join(", ")))
-}
-
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exps: Vec<f64> = logits
-        .iter()
-        .map(|&x| f64::from(x - largest).exp())
-        .collect();
-    let total: f64 = exps.iter().sum();
-    exps.into_iter().map(|e| e / total).collect()
 }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use wgrad::Result;
-use wgrad::train::{EpochReport, Observer, StepReport, epoch_line};
+use wgrad::run::{EpochReport, Figure, Observer, StepReport, epoch_line};
 
 /// Tells how a training run goes.
 pub(super) struct Progress {
@@ -89,11 +89,11 @@ impl Observer for Progress {
             }
         }
         let text = || {
+            let score = r.score.as_ref().map(Figure::show);
+            let score = score.map_or(String::new(), |score| format!("  {score}"));
             format!(
-                "loss {:.4}  {} {}  {:.0} samples/s  {} left",
+                "loss {:.4}{score}  {:.0} samples/s  {} left",
                 r.loss,
-                r.measure.name(),
-                r.measure.show(r.score),
                 r.samples_per_second,
                 short(r.time_left)
             )
@@ -123,18 +123,17 @@ impl Observer for Progress {
             let _ = print_line(epoch_line(r));
             return Ok(());
         }
-        let measure = r.test.measure;
-        let (name, part) = (measure.name(), r.test.part.name());
-        let perplexity = measure.perplexity(r.test.loss);
-        let perplexity = perplexity.map_or(String::new(), |p| format!("  perplexity {p:.3}"));
+        let part = r.test.part.name();
+        let score = r.train_score.as_ref().map(Figure::show);
+        let score = score.map_or(String::new(), |score| format!("  {score}"));
+        let shown = r.test.figures.iter().filter(|f| f.metric.in_epoch_line);
+        let figures: String = shown.map(|f| format!("  {part} {}", f.show())).collect();
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}  {name} {}  {part} loss {:.4}{perplexity}  {part} {name} {}  {:.0} samples/s  {}",
+            "epoch {}/{}  loss {:.4}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}",
             r.epoch,
             r.epochs,
             r.train_loss,
-            measure.show(r.train_score),
             r.test.loss,
-            measure.show(r.test.score),
             r.samples_per_s,
             short(Duration::from_secs_f64(r.seconds))
         ));

@@ -1,17 +1,14 @@
 //! `wgrad train`
 
-use super::naive::Floors;
 use super::progress::{Progress, short};
 use super::{DeviceArgs, interrupt, note, print_line, settings_of};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::device::Engine;
-use wgrad::nn::{InputSpec, Network};
 use wgrad::optim::OptimizerConfig;
-use wgrad::settings::{Settings, named_model};
-use wgrad::train::{Evaluation, RunFolder, Session, check_fit, remarks};
+use wgrad::run::Evaluation;
+use wgrad::settings::{Initialisation, Prepared, Settings, named_model};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -27,6 +24,12 @@ pub(super) struct Args {
     /// Model: a built-in one (`wgrad models` lists them), or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
+    /// Task: one that `wgrad tasks` lists [default: the one that suits the data]
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// Change any setting by its key in a run file, such as --set optimizer.lr=0.01; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Passes over the training set
     #[arg(long, allow_negative_numbers = true)]
     epochs: Option<u32>,
@@ -67,7 +70,7 @@ pub(super) struct Args {
     out: Option<PathBuf>,
     /// Go on with a run that was stopped, by Ctrl-C or otherwise, or add epochs to one that ended; its settings stay, but for
     /// epochs, steps and the device
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
     #[arg(long)]
@@ -84,6 +87,9 @@ impl Args {
         };
         if let Some(name) = &self.model {
             settings.model = named_model(name, Path::new(""))?;
+        }
+        if let Some(name) = &self.task {
+            settings.task.name = Some(name.clone());
         }
         if let Some(name) = &self.optimizer {
             settings.optimizer = OptimizerConfig::named(name)?;
@@ -103,6 +109,7 @@ impl Args {
         settings.init = self.init.clone().or(settings.init);
         settings.out = self.out.clone().or(settings.out);
         self.device.clone().apply(&mut settings);
+        settings.assign(&self.set)?;
         Ok(settings)
     }
 
@@ -121,17 +128,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         (Some(path), _) => resume(&args, path)?,
         (None, Some(folds)) => cross_validate(&args, folds.into())?,
         (None, None) => {
-            train(&args, args.settings()?, None)?;
+            let start = Instant::now();
+            train(&args, args.settings()?.prepare()?, start)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
-    let (folder, mut settings) = RunFolder::open(path)?;
-    args.set_length(&mut settings);
-    args.device.clone().apply(&mut settings);
-    train(args, settings, Some(folder)).map(|_| ())
+    let prepared = Settings::prepare_resumed(path, |settings| {
+        args.set_length(settings);
+        args.device.clone().apply(settings);
+    })?;
+    train(args, prepared, Instant::now()).map(|_| ())
 }
 
 /// Trains once for each fold, with that held out, and tells mean and standard deviation of the scores.
@@ -142,17 +151,19 @@ fn cross_validate(args: &Args, folds: usize) -> anyhow::Result<()> {
         let mut settings = settings.clone();
         (settings.data.folds, settings.data.fold) = (Some(folds), fold);
         settings.out = settings.out.map(|out| out.join(format!("fold-{fold}")));
-        results.push(train(args, settings, None)?);
+        let start = Instant::now();
+        results.push(train(args, settings.prepare()?, start)?);
     }
-    let Some(measure) = results.first().map(|result| result.measure) else {
+    let scores: Vec<_> = results.iter().filter_map(Evaluation::score).collect();
+    let Some(measure) = scores.first().map(|score| score.metric) else {
         return Ok(());
     };
-    let count = results.len() as f64;
-    let mean = results.iter().map(|result| result.score).sum::<f64>() / count;
-    let squares = results.iter().map(|result| (result.score - mean).powi(2));
+    let count = scores.len() as f64;
+    let mean = scores.iter().map(|score| score.value).sum::<f64>() / count;
+    let squares = scores.iter().map(|score| (score.value - mean).powi(2));
     let std = (squares.sum::<f64>() / count).sqrt();
     if args.json {
-        let name = measure.name();
+        let name = measure.name;
         let mut line = json!({"event": "folds", "folds": folds});
         line[format!("mean_test_{name}")] = mean.into();
         line[format!("std_test_{name}")] = std.into();
@@ -160,114 +171,135 @@ fn cross_validate(args: &Args, folds: usize) -> anyhow::Result<()> {
     } else {
         print_line(format_args!(
             "{folds} folds: mean test {} {}, standard deviation {}",
-            measure.name(),
+            measure.name,
             measure.show(mean),
             measure.show(std)
         ))
     }
 }
 
-/// Trains a run, new or in the folder `resumed`.
-fn train(
-    args: &Args,
-    mut settings: Settings,
-    resumed: Option<RunFolder>,
-) -> anyhow::Result<Evaluation> {
-    let start = Instant::now();
-    settings.check()?;
-    if resumed.is_none() {
-        RunFolder::check_free(&settings)?;
-    }
-    let checkpoint = resumed.as_ref().map(RunFolder::latest_checkpoint);
-    let checkpoint = checkpoint.transpose()?;
-    // A model whose input is its own is checked before data are read, which can take long.
-    if settings.model.input != InputSpec::Auto {
-        Network::new(settings.model.clone())?;
-    }
-    let dataset = settings.load_data()?;
-    let network = Network::new(settings.model.clone())?;
-    check_fit(&network, &dataset, &settings)?;
-    let recorded = resumed.as_ref().map(RunFolder::recorded_variants);
-    let (engine, told) = Engine::open(
-        settings.device,
-        settings.adapter.as_deref(),
-        recorded.transpose()?.flatten(),
-    )?;
-    let (noun, part) = (dataset.train.noun(), settings.data.evaluate.name());
-    let floors = Floors::of(&dataset.test, &settings.data);
+/// Trains a run, new or resumed.
+fn train(args: &Args, prepared: Prepared, start: Instant) -> anyhow::Result<Evaluation> {
+    let (engine, told) = prepared.open_engine()?;
+    let dataset = &prepared.dataset;
+    let (noun, part) = (
+        dataset.train.noun(),
+        prepared.settings.data.evaluate.name(),
+    );
     let mut progress = Progress::new(args.json);
-    let remarks = remarks(&network, &dataset, &settings);
-    let notes = told.iter().chain(&dataset.notes).chain(&remarks);
-    notes.for_each(note);
+    told.iter().chain(&prepared.notes).for_each(note);
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
-        settings.model.name,
-        network.parameter_count(),
+        prepared.settings.title().split(" on ").next().unwrap_or_default(),
+        prepared.parts.models.parameter_count(),
         dataset.name,
         dataset.train.len(),
         dataset.test.len(),
         engine.name()
     ));
+    if let Some(found) = &prepared.initialisation {
+        tell_initialisation(args, &progress, found)?;
+    }
     progress.prepare();
-    let mut wanted = settings.clone();
-    // What the checkpoint holds takes the place of the weights that the run once started from.
-    wanted.init = settings.init.clone().filter(|_| resumed.is_none());
-    let mut session = Session::training(&engine, wanted, network, dataset)?;
-    let folder = match (resumed, checkpoint) {
-        (Some(folder), Some(checkpoint)) => {
-            let epoch = checkpoint.epoch;
-            session.restore(checkpoint)?;
-            folder.forget_after(epoch)?;
-            if session.is_done() {
-                progress.note(format_args!(
-                    "nothing is left to do in {}: the epochs or steps asked for are done; ask for more with --epochs or --steps",
-                    folder.path.display()
-                ));
-            } else {
-                folder.write_settings(&settings)?;
-            }
-            folder
-        }
-        _ => RunFolder::create(&settings)?,
-    };
-    let outcome = session.run(&mut progress, Some(&folder));
+    let (mut run, folder) = prepared.start(&engine)?;
+    if run.is_done() {
+        progress.note(format_args!(
+            "nothing is left to do in {}: the epochs or steps asked for are done; ask for more with --epochs or --steps",
+            folder.path.display()
+        ));
+    }
+    let outcome = run.fit(&mut progress, Some(&folder));
     progress.finish();
     if !matches!(outcome, Ok(_) | Err(wgrad::Error::Stopped(_))) {
         folder.discard();
     }
     let test = outcome?;
-    let seconds = start.elapsed().as_secs_f64();
-    let perplexity = test.measure.perplexity(test.loss);
+    let task = run.trainer().task().clone();
+    let brief = run
+        .evaluated()
+        .map(|found| task.findings(&found).brief)
+        .unwrap_or_default();
+    let best = run.progress().best.clone();
     if args.json {
-        let mut line = json!({
-            "event": "done",
-            "part": part,
-            "test_loss": test.loss,
-            "seconds": seconds,
-            "seconds_to_first_step": progress.first_step().map(|done| (done - start).as_secs_f64()),
-            "run": folder.path.display().to_string(),
-            "adapter": engine.name(),
-            "peak_gpu_bytes": session.peak_bytes(),
-        });
-        line[format!("test_{}", test.measure.name())] = test.score.into();
-        if let Some(perplexity) = perplexity {
-            line["test_perplexity"] = perplexity.into();
+        let seconds = start.elapsed().as_secs_f64();
+        let first = progress.first_step();
+        let mut line = test.to_json();
+        line.extend(Map::from_iter([
+            ("event".to_string(), "done".into()),
+            ("part".to_string(), part.into()),
+            ("seconds".to_string(), seconds.into()),
+            (
+                "seconds_to_first_step".to_string(),
+                first.map(|done| (done - start).as_secs_f64()).into(),
+            ),
+            ("run".to_string(), folder.path.display().to_string().into()),
+            ("adapter".to_string(), engine.name().into()),
+            ("peak_gpu_bytes".to_string(), run.peak_bytes().into()),
+            ("task".to_string(), task.registered().name.into()),
+            ("monitor".to_string(), run.monitored().into()),
+            ("stopped_early".to_string(), run.stopped_early().into()),
+            (
+                "best_epoch".to_string(),
+                best.as_ref().map(|best| best.epoch).into(),
+            ),
+        ]));
+        if let Some(best) = &best {
+            line.insert(format!("best_{}", run.monitored()), best.value.into());
         }
-        floors.add_to(&mut line, &session.details()?);
-        print_line(line)?;
-    } else {
-        let language = perplexity.map_or(String::new(), |perplexity| {
-            format!("loss {:.4}, perplexity {perplexity:.3}, ", test.loss)
-        });
-        print_line(format_args!(
-            "{part} {language}{} {} of {} {noun} after {}; run in {}",
-            test.measure.name(),
-            test.measure.show(test.score),
-            test.count,
-            short(start.elapsed()),
-            folder.path.display()
-        ))?;
-        floors.print(&session.details()?)?;
+        line.extend(brief.json);
+        print_line(Value::Object(line))?;
+        return Ok(test);
     }
+    if run.stopped_early()
+        && let Some(best) = &best
+    {
+        print_line(format_args!(
+            "stopped early: {} has not improved since epoch {}",
+            run.monitored(),
+            best.epoch
+        ))?;
+    }
+    print_line(format_args!(
+        "{part} {} of {} {noun} after {}; run in {}",
+        told_figures(&test),
+        test.count,
+        short(start.elapsed()),
+        folder.path.display()
+    ))?;
+    brief.lines.iter().try_for_each(print_line)?;
     Ok(test)
+}
+
+/// The figures of a result that the line of an epoch shows: the loss too where there is more than the score.
+fn told_figures(test: &Evaluation) -> String {
+    let shown = test.figures.iter().filter(|f| f.metric.in_epoch_line);
+    let mut figures: Vec<String> = shown.map(|figure| figure.show()).collect();
+    if figures.len() != 1 {
+        figures.insert(0, format!("loss {:.4}", test.loss));
+    }
+    figures.join(", ")
+}
+
+/// What became of the weights that the run starts from.
+fn tell_initialisation(
+    args: &Args,
+    progress: &Progress,
+    found: &Initialisation,
+) -> anyhow::Result<()> {
+    if args.json {
+        let reasons = |left: &[(String, String)]| -> Vec<Value> {
+            left.iter()
+                .map(|(name, reason)| json!({"name": name, "reason": reason}))
+                .collect()
+        };
+        return print_line(json!({
+            "event": "init",
+            "matched": found.matched,
+            "missing": reasons(&found.missing),
+            "unused": reasons(&found.unused),
+            "frozen": found.frozen,
+        }));
+    }
+    found.remarks.iter().for_each(|remark| progress.note(remark));
+    Ok(())
 }

@@ -82,19 +82,6 @@ impl ImageSet {
         self.labels.extend_from_slice(&other.labels);
     }
 
-    /// The images whose index `keep` accepts.
-    pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> ImageSet {
-        let kept = || (0..self.len()).filter(|&index| keep(index));
-        ImageSet {
-            images: kept()
-                .flat_map(|index| self.image(index))
-                .copied()
-                .collect(),
-            labels: kept().map(|index| self.labels[index]).collect(),
-            ..*self
-        }
-    }
-
     /// The bytes of one image, `[height, width, channels]`.
     ///
     /// # Panics
@@ -220,7 +207,7 @@ impl<S: Clone + Into<Samples>> Dataset<S> {
 impl Dataset {
     /// Mean and standard deviation of the training pixels, for normalising both sets.
     pub fn mean_std(&self) -> ChannelStats {
-        ChannelStats::of(&self.train)
+        ChannelStats::of(Pictures::from(&self.train))
     }
 }
 
@@ -250,8 +237,8 @@ impl ChannelStats {
     /// The statistics of all pixels of a set; zeros where it holds none.
     ///
     /// The sums are integers, so the result does not depend on the order of the pixels.
-    pub fn of(set: &ImageSet) -> Self {
-        ChannelStats::of_pixels(&set.images, set.channels)
+    pub fn of(set: Pictures<'_>) -> Self {
+        ChannelStats::of_pixels(set.bytes, set.shape[2])
     }
 
     /// The same of `pixels` of so many bytes each.

@@ -156,11 +156,6 @@ impl Samples {
         }
     }
 
-    /// Adds a field.
-    pub(crate) fn push(&mut self, field: Field) {
-        self.fields.push(field);
-    }
-
     /// Shape of what a model takes of a sample: that of the first field.
     pub fn shape(&self) -> Vec<usize> {
         self.fields.first().map(Field::shape).unwrap_or_default()
@@ -205,6 +200,20 @@ impl Samples {
             }),
             _ => None,
         }
+    }
+
+    /// The pictures with their labels, or 0 where they have none, as a set of images.
+    pub fn to_images(&self) -> Option<ImageSet> {
+        let pictures = self.pictures()?;
+        let [height, width, channels] = pictures.shape;
+        let labels = self.labels().map(<[u32]>::to_vec);
+        Some(ImageSet {
+            images: pictures.bytes.to_vec(),
+            labels: labels.unwrap_or_else(|| vec![0; self.len()]),
+            height,
+            width,
+            channels,
+        })
     }
 
     /// Frees the bytes of pixels: a device holds them.

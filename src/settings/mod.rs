@@ -2,10 +2,13 @@
 
 pub use crate::data::DataSettings;
 
+mod assign;
 mod names;
 mod parts;
+mod start;
 
 pub use parts::Initialisation;
+pub use start::Prepared;
 
 use crate::data::{self, Dataset, Fitted, Samples};
 use crate::device::DeviceChoice;

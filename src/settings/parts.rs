@@ -23,6 +23,8 @@ pub struct Initialisation {
     pub unused: Vec<(String, String)>,
     /// Parameters that are not trained.
     pub frozen: Vec<String>,
+    /// What the user should hear of: what was left out, in sentences.
+    pub remarks: Vec<String>,
 }
 
 impl Settings {
@@ -180,6 +182,7 @@ impl Settings {
             return Ok(None);
         };
         let found = weights::init(path, models.spec(), self.init_strict)?;
+        let remarks = found.remarks();
         let initial = models.initial_state(self.seed);
         let values = found.values.into_iter().zip(initial);
         let text = |left: &weights::LeftOut| (left.name.clone(), left.reason.to_string());
@@ -188,8 +191,23 @@ impl Settings {
             matched: found.matched,
             missing: found.missing.iter().map(text).collect(),
             unused: found.unused.iter().map(text).collect(),
-            frozen: Vec::new(),
+            frozen: self.frozen(models),
+            remarks,
         }))
+    }
+
+    /// Names of the parameters that groups freeze.
+    pub fn frozen(&self, models: &Models) -> Vec<String> {
+        let frozen = |name: &str| {
+            let first = self.groups.iter().find(|group| group.patterns.match_name(name));
+            first.is_some_and(|group| group.freeze)
+        };
+        models
+            .iter()
+            .flat_map(|(_, model)| model.parameters())
+            .filter(|parameter| frozen(&parameter.name))
+            .map(|parameter| parameter.name.clone())
+            .collect()
     }
 
     /// What the run is called in its report.

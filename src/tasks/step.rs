@@ -22,11 +22,6 @@ impl StepGraphCounters {
     pub fn short(name: &str) -> &str {
         name.strip_prefix(COUNTERS).unwrap_or(name)
     }
-
-    /// The variable that counts `what`.
-    pub fn full(what: &str) -> String {
-        format!("{COUNTERS}{what}")
-    }
 }
 
 /// A step under construction: its batch, its models, and what it counts.

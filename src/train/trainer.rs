@@ -393,13 +393,6 @@ impl<'e> Trainer<'e> {
         &self.state
     }
 
-    /// Adds a variable to those of a checkpoint.
-    pub(crate) fn keep(&mut self, name: &str, value: &Tensor<f32>) -> Result<()> {
-        self.device.set(name, value)?;
-        self.state.push(name.to_string());
-        Ok(())
-    }
-
     /// Bytes that the steps take beside variables.
     pub(crate) fn workspace_bytes(&self) -> u64 {
         let programs = self.phases.iter().flat_map(|phase| {

@@ -1,0 +1,107 @@
+//! Single settings by their dotted keys: `optimizer.lr=0.01`, as the command line gives them.
+
+use super::{Settings, named_model};
+use crate::error::{Error, Result};
+use std::path::Path;
+use toml::{Table, Value};
+
+impl Settings {
+    /// Changes the settings `assignments`, each `key=value` with the dotted key of a run file. A value is TOML; what is none is a
+    /// string.
+    ///
+    /// # Errors
+    /// Names the assignment that has no `=`, or the key or value that does not belong.
+    pub fn assign(&mut self, assignments: &[String]) -> Result<()> {
+        if assignments.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::try_from(&*self)
+            .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;
+        for assignment in assignments {
+            let Some((key, value)) = assignment.split_once('=') else {
+                return Err(Error::Config(format!(
+                    "--set takes KEY=VALUE, such as optimizer.lr=0.01, not \"{assignment}\""
+                )));
+            };
+            let (key, value) = (key.trim(), value.trim());
+            if key == "model" {
+                let model = named_model(value, Path::new(""))?;
+                let model = Table::try_from(model)
+                    .map_err(|e| Error::Config(format!("--set {assignment}: {e}")))?;
+                table.insert(key.to_string(), Value::Table(model));
+                continue;
+            }
+            put(&mut table, key, parsed(value)).map_err(|why| {
+                Error::Config(format!("--set {assignment}: {why}"))
+            })?;
+        }
+        let text = toml::to_string(&table)
+            .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;
+        let changed: Settings = crate::toml_text::parse(&text, "--set")?;
+        *self = Settings {
+            out: self.out.take(),
+            ..changed
+        };
+        Ok(())
+    }
+}
+
+/// The TOML value that `text` is, or the string.
+fn parsed(text: &str) -> Value {
+    let table: Result<Table, _> = toml::from_str(&format!("value = {text}"));
+    let value = table.ok().and_then(|mut table| table.remove("value"));
+    value.unwrap_or_else(|| Value::String(text.to_string()))
+}
+
+/// Puts `value` under a dotted key.
+fn put(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
+    match key.split_once('.') {
+        None if key.is_empty() => Err("the key is empty".to_string()),
+        None => {
+            // A name alone stands for a table with its defaults, as in a run file.
+            table.insert(key.to_string(), value);
+            Ok(())
+        }
+        Some((head, rest)) => {
+            let inner = table
+                .entry(head)
+                .or_insert_with(|| Value::Table(Table::new()));
+            match inner {
+                Value::Table(inner) => put(inner, rest, value),
+                Value::String(name) => {
+                    let mut own = Table::from_iter([("name".to_string(), name.clone().into())]);
+                    put(&mut own, rest, value)?;
+                    *inner = Value::Table(own);
+                    Ok(())
+                }
+                _ => Err(format!("{head} is no table")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_key_can_be_set_and_a_wrong_one_is_named() {
+        let mut settings = Settings::preset().unwrap();
+        let set = |settings: &mut Settings, text: &str| settings.assign(&[text.to_string()]);
+        set(&mut settings, "optimizer.lr=0.25").unwrap();
+        set(&mut settings, "schedule=cosine").unwrap();
+        set(&mut settings, "schedule.warmup_steps=7").unwrap();
+        set(&mut settings, "data.source=some/folder").unwrap();
+        set(&mut settings, "batch=17").unwrap();
+        assert_eq!((settings.optimizer.lr(), settings.batch), (0.25, 17));
+        assert_eq!(settings.schedule.warmup_steps(), Some(7));
+        assert_eq!(settings.data.source, "some/folder");
+        let told = |text: &str| {
+            let mut settings = Settings::preset().unwrap();
+            set(&mut settings, text).unwrap_err().to_string()
+        };
+        assert!(told("optimizer.rl=1").contains("rl"));
+        assert!(told("batch").contains("KEY=VALUE"));
+        assert!(told("bach=3").contains("batch"));
+    }
+}

@@ -1,0 +1,117 @@
+//! From settings to a run: data, task and models are brought together, checked, and put on an engine, anew or from a checkpoint.
+
+use super::{Initialisation, Settings};
+use crate::data::{Dataset, Samples};
+use crate::device::Engine;
+use crate::error::Result;
+use crate::nn::{InputSpec, Network};
+use crate::run::{Checkpoint, Run, RunFolder, RunParts};
+use std::path::Path;
+
+/// A run that was checked and is ready to be put on an engine.
+pub struct Prepared {
+    /// The settings, with everything resolved.
+    pub settings: Settings,
+    /// The data.
+    pub dataset: Dataset<Samples>,
+    /// Task, models and recipe.
+    pub parts: RunParts,
+    /// What the user should hear of.
+    pub notes: Vec<String>,
+    /// What became of the weights that `init` names.
+    pub initialisation: Option<Initialisation>,
+    resumed: Option<(RunFolder, Checkpoint)>,
+}
+
+impl Settings {
+    /// Loads the data and brings task and models together with them.
+    ///
+    /// # Errors
+    /// If a setting can't be, data can't be read, or data, models and task do not fit together.
+    pub fn prepare(self) -> Result<Prepared> {
+        self.check()?;
+        if let Some(path) = &self.out {
+            RunFolder::check_free(path)?;
+        }
+        self.prepared(None)
+    }
+
+    /// Goes on with the run in the folder `path`, whose settings `change` may change: how long it is, and where it computes.
+    ///
+    /// # Errors
+    /// If it is no run, has no checkpoint, or as [`Settings::prepare`].
+    pub fn prepare_resumed(path: &Path, change: impl FnOnce(&mut Settings)) -> Result<Prepared> {
+        let (folder, mut settings) = Settings::open_run(path)?;
+        change(&mut settings);
+        settings.check()?;
+        let checkpoint = folder.latest_checkpoint()?;
+        settings.prepared(Some((folder, checkpoint)))
+    }
+
+    fn prepared(mut self, resumed: Option<(RunFolder, Checkpoint)>) -> Result<Prepared> {
+        // A model whose input is its own is checked before data are read, which can take long.
+        let auto = self.model.all_inputs().any(|input| *input == InputSpec::Auto);
+        if !auto && !self.model.layers.is_empty() {
+            Network::new(self.model.clone())?;
+        }
+        let dataset = self.load_data()?;
+        let mut parts = self.resolve(&dataset.train)?;
+        parts.check(&dataset)?;
+        let mut notes = dataset.notes.clone();
+        notes.extend(parts.remarks(&dataset));
+        let mut initialisation = None;
+        // What the checkpoint holds takes the place of the weights that the run once started from.
+        if resumed.is_none() {
+            initialisation = self.initialise(&parts.models)?;
+            parts.values = initialisation.as_ref().map(|found| found.values.clone());
+        }
+        Ok(Prepared {
+            settings: self,
+            dataset,
+            parts,
+            notes,
+            initialisation,
+            resumed,
+        })
+    }
+}
+
+impl Prepared {
+    /// Opens the engine that the settings ask for, with the kernel variants that a resumed run began with. The second value is
+    /// something to tell the user.
+    ///
+    /// # Errors
+    /// If an adapter was asked for and there is none.
+    pub fn open_engine(&self) -> Result<(Engine, Option<String>)> {
+        let recorded = self
+            .resumed
+            .as_ref()
+            .map(|(folder, _)| folder.recorded_variants());
+        Engine::open(
+            self.settings.device,
+            self.settings.adapter.as_deref(),
+            recorded.transpose()?.flatten(),
+        )
+    }
+
+    /// Puts the run on `engine` and makes its folder, or goes on from its checkpoint.
+    ///
+    /// # Errors
+    /// If it does not fit the device, the checkpoint is of another run, or the folder can't be written.
+    pub fn start(self, engine: &Engine) -> Result<(Run<'_>, RunFolder)> {
+        let mut run = Run::new(engine, self.parts, self.dataset)?;
+        let folder = match self.resumed {
+            Some((folder, checkpoint)) => {
+                let epoch = checkpoint.progress.epoch;
+                run.restore(checkpoint)?;
+                folder.forget_after(epoch)?;
+                if !run.is_done() {
+                    folder.write_settings(&self.settings.texts()?)?;
+                }
+                folder
+            }
+            None => self.settings.create_folder()?,
+        };
+        Ok((run, folder))
+    }
+}
