@@ -236,9 +236,11 @@ impl Settings {
             }
         }
         let dataset = data::load(&mut self.data, self.seed)?;
-        let (shape, vocabulary) = (dataset.train.shape(), dataset.train.vocabulary());
-        let padded = !dataset.train.predicts_next();
-        self.model.input = self.model.input.resolved(&shape, vocabulary, padded);
+        if self.model.inputs.is_empty() {
+            let (shape, vocabulary) = (dataset.train.shape(), dataset.train.vocabulary());
+            let padded = !dataset.train.predicts_next();
+            self.model.input = self.model.input.resolved(&shape, vocabulary, padded);
+        }
         // What the run writes down must be found from any other folder too.
         self.data.make_absolute();
         self.data.learn(&dataset)?;

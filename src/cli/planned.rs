@@ -4,7 +4,7 @@ use super::{note, settings_of};
 use wgrad::Error;
 use wgrad::data::{Dataset, Samples};
 use wgrad::graph::Graph;
-use wgrad::nn::{InputSpec, Network};
+use wgrad::nn::Network;
 use wgrad::settings::Settings;
 use wgrad::train::{DataShape, check_fit, evaluation_graph, samples_of_epoch, training_graph};
 
@@ -32,7 +32,7 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
     }
     settings.batch = batch.unwrap_or(settings.batch);
     settings.check()?;
-    let auto = settings.model.input == InputSpec::Auto;
+    let auto = settings.model.takes_its_input_from_data();
     let named = data.data.is_some() || !settings.data.is_built_in();
     if auto && !named {
         return Err(Error::Config(format!(

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::nn::{InputSpec, Model, Network};
+use wgrad::nn::{Model, Network};
 use wgrad::optim::OptimizerConfig;
 use wgrad::settings::{Settings, named_model};
 use wgrad::train::{Evaluation, RunFolder, Session, check_fit, open_engine, remarks};
@@ -180,7 +180,7 @@ fn train(
     let checkpoint = resumed.as_ref().map(RunFolder::latest_checkpoint);
     let checkpoint = checkpoint.transpose()?;
     // A model whose input is its own is checked before data are read, which can take long.
-    if settings.model.input != InputSpec::Auto {
+    if !settings.model.takes_its_input_from_data() {
         Network::new(settings.model.clone())?;
     }
     let dataset = settings.load_data()?;
