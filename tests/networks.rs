@@ -355,6 +355,8 @@ fn statistics_and_their_count_go_under_the_prefix() {
         ]
     );
     assert_eq!(network.counters(), ["g.n.num_batches_tracked"]);
+    let network = network.with_prefix("outer");
+    assert_eq!(network.parameters()[0].name, "outer.g.n.weight");
 }
 
 // Values of unlike shapes
