@@ -34,7 +34,7 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
     settings.batch = batch.unwrap_or(settings.batch);
     settings.check()?;
     let inputs = || settings.model.all_inputs();
-    let auto = inputs().any(|input| *input == InputSpec::Auto);
+    let auto = settings.model.takes_its_input_from_data();
     let named = data.data.is_some() || !settings.data.is_built_in();
     if auto && !named {
         return Err(Error::Config(format!(

@@ -99,7 +99,10 @@ impl Network {
     /// `generator.conv1.weight`. So several networks can be in one graph.
     #[must_use]
     pub fn with_prefix(mut self, prefix: &str) -> Network {
-        self.prefix = join(prefix, &self.prefix);
+        self.prefix = match self.prefix.as_str() {
+            "" => prefix.to_string(),
+            own => join(prefix, own),
+        };
         let Declared {
             parameters,
             buffers,

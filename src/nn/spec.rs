@@ -128,6 +128,11 @@ impl ModelSpec {
         self
     }
 
+    /// Whether its only input is left to the data.
+    pub fn takes_its_input_from_data(&self) -> bool {
+        self.inputs.is_empty() && self.input == InputSpec::Auto
+    }
+
     /// The built-in model `name`.
     ///
     /// # Errors
