@@ -87,11 +87,12 @@ pub fn remarks(network: &Network, dataset: &Dataset<Samples>, settings: &Setting
     let of_epoch = dataset.train.len().div_ceil(settings.batch.max(1));
     let all = settings.steps_per_epoch.unwrap_or(of_epoch) as u64 * u64::from(settings.epochs);
     let steps = settings.steps.unwrap_or(all);
-    if let Schedule::Cosine { warmup_steps, .. } = settings.schedule
-        && warmup_steps >= steps
+    if let Schedule::Cosine(cosine) = &settings.schedule
+        && cosine.warmup_steps >= steps
     {
         told.push(format!(
-            "the learning rate rises for {warmup_steps} steps, and the run has {steps}: it ends before the full rate"
+            "the learning rate rises for {} steps, and the run has {steps}: it ends before the full rate",
+            cosine.warmup_steps
         ));
     }
     told

@@ -78,6 +78,12 @@ impl<'e> Session<'e> {
         network: Network,
         dataset: impl Into<Dataset<Samples>>,
     ) -> Result<Session<'e>> {
+        if settings.schedule.plateau().is_some() {
+            return Err(Error::Config(
+                "[schedule] name = \"plateau\" is not followed by this training loop; take another schedule"
+                    .to_string(),
+            ));
+        }
         let mut dataset = dataset.into();
         let epoch_samples = samples_of_epoch(&mut dataset.train, &settings)?;
         settings.loss.learn(&dataset.train, dataset.classes.len());
