@@ -93,8 +93,18 @@ impl Optimizer for Adam {
 }
 
 impl Adam {
-    /// Updates the moments with `grad`, and gives what Adam and AdamW take off the parameter.
+    /// What Adam and AdamW take off the parameter: [`Adam::direction`] times the step size.
     pub(super) fn step<'g>(&self, parameter: &Parameter<'_, 'g>, grad: Var<'g>) -> Result<Var<'g>> {
+        let direction = self.direction(parameter, grad)?;
+        direction.mul(parameter.scalar(STEP_SIZE)?)
+    }
+
+    /// Updates the moments with `grad`, and gives `m / (sqrt(v) rsqrt_correction + eps)`.
+    pub(super) fn direction<'g>(
+        &self,
+        parameter: &Parameter<'_, 'g>,
+        grad: Var<'g>,
+    ) -> Result<Var<'g>> {
         let m = parameter.state(M)?;
         let v = parameter.state(V)?;
         let mean = m.add(grad.sub(m)?.scale(1.0 - self.beta1)?)?;
@@ -105,6 +115,6 @@ impl Adam {
         parameter.set(v, square)?;
         let root = square.sqrt()?.mul(parameter.scalar(RSQRT_CORRECTION)?)?;
         let denominator = root.add(parameter.builder().constant(self.eps))?;
-        mean.div(denominator)?.mul(parameter.scalar(STEP_SIZE)?)
+        mean.div(denominator)
     }
 }

@@ -47,7 +47,7 @@ impl Default for AdamW {
     }
 }
 
-const DECAY: &str = "decay";
+pub(super) const DECAY: &str = "decay";
 
 impl AdamW {
     /// The part that is Adam's. It keeps the weight decay, which only the update of [`Adam`] would put into the gradient.

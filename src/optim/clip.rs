@@ -1,4 +1,5 @@
-//! Clipping by the global norm. PyTorch `torch.nn.utils.clip_grad_norm_`; Pascanu et al. 2013.
+//! Clipping of gradients, by their global norm or each by itself. PyTorch `torch.nn.utils.clip_grad_norm_` and `clip_grad_value_`;
+//! Pascanu et al. 2013.
 
 use crate::error::Result;
 use crate::graph::Var;
@@ -26,4 +27,13 @@ pub fn clip_grad_norm<'g>(grads: &[Var<'g>], max_norm: f64) -> Result<Vec<Var<'g
         .div(norm)?
         .minimum(builder.constant(1.0))?;
     grads.iter().map(|grad| grad.mul(factor)).collect()
+}
+
+/// Holds every element of `grads` between `-max_value` and `max_value`.
+///
+/// # Errors
+/// If one is not a float tensor.
+pub fn clip_grad_value<'g>(grads: &[Var<'g>], max_value: f64) -> Result<Vec<Var<'g>>> {
+    let clip = |grad: &Var<'g>| grad.clamp(-max_value, max_value);
+    grads.iter().map(clip).collect()
 }

@@ -62,6 +62,11 @@ impl From<Patterns> for OneOrMany {
 }
 
 impl Patterns {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether one of them matches `name`.
     pub fn match_name(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| matches(pattern, name))
@@ -122,7 +127,7 @@ impl GroupSettings {
     pub fn validate(&self, number: usize) -> Result<()> {
         let table = format!("[[group]] {number}:");
         let wrong = |message: &str| Err(Error::Config(format!("{table} {message}")));
-        if self.patterns.0.is_empty() {
+        if self.patterns.is_empty() {
             return wrong("match must name at least one parameter");
         }
         if self.lr.is_some() && self.lr_scale.is_some() {

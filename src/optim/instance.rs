@@ -55,6 +55,11 @@ impl OptimizerInstance {
         parameters: &[(String, TensorType)],
     ) -> Result<Self> {
         config.validate()?;
+        if let Some((setting, patterns)) = config.optimizer().patterns()
+            && !parameters.is_empty()
+        {
+            patterns.check(&format!("[optimizer] {setting}"), parameters)?;
+        }
         let mut built = vec![Group {
             prefix: prefix.to_string(),
             config: config.clone(),

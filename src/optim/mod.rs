@@ -9,15 +9,20 @@
 //! changes from step to step alone (the learning rate, bias corrections) is computed on the host in double precision and
 //! fed through scalar inputs, so that one plan serves the whole run. The formulas are PyTorch's where PyTorch has the optimizer.
 
+mod average;
 mod clip;
 mod group;
 mod instance;
 mod schedule;
 
-pub use clip::clip_grad_norm;
+pub use average::Average;
+pub use clip::{clip_grad_norm, clip_grad_value};
 pub use group::{GroupSettings, Patterns};
 pub use instance::{DEFAULT_PREFIX, OptimizerInstance, Parameter};
-pub use schedule::Schedule;
+pub use schedule::{
+    ConstantLr, CosineLr, CosineRestartsLr, ExponentialLr, LinearLr, OneCycleLr, PlateauLr,
+    PlateauState, Schedule, StepLr,
+};
 
 use crate::error::{Error, Result};
 use crate::graph::Var;
@@ -34,6 +39,11 @@ pub trait Optimizer {
 
     /// Where the weight decay is kept.
     fn weight_decay_mut(&mut self) -> &mut f64;
+
+    /// The setting that names parameters, if there is one: its name and value. Each pattern must match a parameter.
+    fn patterns(&self) -> Option<(&'static str, &Patterns)> {
+        None
+    }
 
     /// Checks the settings.
     ///
@@ -122,6 +132,11 @@ optimizers! {
     sgd: Sgd,
     adam: Adam,
     adamw: AdamW,
+    rmsprop: RmsProp,
+    adagrad: Adagrad,
+    lamb: Lamb,
+    lion: Lion,
+    muon: Muon,
 }
 
 impl Default for OptimizerConfig {

@@ -1,0 +1,47 @@
+//! Half a cosine down to the final share, again and again, each the multiple of the last one's steps (Loshchilov and Hutter 2017).
+//! PyTorch `CosineAnnealingWarmRestarts`.
+
+use super::{Course, require, require_some};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosineRestartsLr {
+    /// Steps of the first cosine. PyTorch's `T_0`.
+    pub period: u64,
+    /// Steps of a cosine over those of the one before. PyTorch's `T_mult`.
+    #[serde(default = "one")]
+    pub multiplier: u64,
+    /// Share of the learning rate that each goes down to. PyTorch's `eta_min` over the learning rate.
+    #[serde(default)]
+    pub final_share: f64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl Course for CosineRestartsLr {
+    fn validate(&self) -> Result<()> {
+        require_some("period", self.period)?;
+        require_some("multiplier", self.multiplier)?;
+        let fits = (0.0..=1.0).contains(&self.final_share);
+        require(fits, "final_share", "in 0..=1", self.final_share)
+    }
+
+    fn lr(&self, base: f64, step: u64, _total_steps: u64) -> f64 {
+        let (mut done, mut period) = (step.saturating_sub(1), self.period.max(1));
+        if self.multiplier <= 1 {
+            done %= period;
+        }
+        while done >= period {
+            done -= period;
+            period = period.saturating_mul(self.multiplier);
+        }
+        let progress = done as f64 / period as f64;
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+        base * (self.final_share + (1.0 - self.final_share) * cosine)
+    }
+}

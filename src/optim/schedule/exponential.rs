@@ -1,0 +1,36 @@
+//! The learning rate falls by the factor `gamma` over every `every_steps` steps, a little at each: at step t, from 1, it is
+//! `base gamma^((t - 1) / every_steps)`. PyTorch `ExponentialLR`, called after every step; with the steps of an epoch as `every_steps`
+//! the two that are called after every epoch agree where an epoch begins.
+
+use super::{Course, require, require_some};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExponentialLr {
+    /// Factor of the learning rate over `every_steps` steps.
+    pub gamma: f64,
+    /// Steps over which it falls by that.
+    #[serde(default = "one")]
+    pub every_steps: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl Course for ExponentialLr {
+    fn validate(&self) -> Result<()> {
+        require(self.gamma > 0.0, "gamma", "above 0", self.gamma)?;
+        require_some("every_steps", self.every_steps)
+    }
+
+    fn lr(&self, base: f64, step: u64, _total_steps: u64) -> f64 {
+        let done = step.saturating_sub(1);
+        base * self
+            .gamma
+            .powf(done as f64 / self.every_steps.max(1) as f64)
+    }
+}
