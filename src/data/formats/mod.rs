@@ -53,6 +53,10 @@ pub trait Format: Sync {
     /// # Errors
     /// If nothing of it can be predicted. An input that can't be read while others can is a [`PredictItem`] with trouble.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs>;
+
+    /// Writes a small source of this format into `dir`, for the shared tests.
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> tests::Sample;
 }
 
 /// That a source looks like a format.
