@@ -210,14 +210,14 @@ impl PredictItem {
 
 /// The paths among `inputs`, for a format that takes no texts.
 fn paths(inputs: &[PredictInput]) -> Result<Vec<&Path>> {
-    let path = |input| match input {
-        &PredictInput::Path(ref path) => Ok(&**path),
+    let paths = inputs.iter().map(|input| match input {
+        PredictInput::Path(path) => Ok(&**path),
         PredictInput::Text(_) | PredictInput::StandardInput => Err(Error::Config(
             "this run did not learn from texts; name files in place of --text or standard input"
                 .to_string(),
         )),
-    };
-    inputs.iter().map(path).collect()
+    });
+    paths.collect()
 }
 
 /// The file that `inputs` are to be, for a run that reads `what`.
