@@ -129,11 +129,15 @@ mod tests {
 
     #[test]
     fn numbers_in_names_are_ordered_as_numbers() {
-        let mut names = ["b1", "a10", "a9", "10", "a", "9", "a02b", "a2a", "a2", "01", "1"];
+        let mut names = [
+            "b1", "a10", "a9", "10", "a", "9", "a02b", "a2a", "a2", "01", "1",
+        ];
         names.sort_by(|a, b| natural_order(a, b));
         assert_eq!(
             names,
-            ["01", "1", "9", "10", "a", "a2", "a2a", "a02b", "a9", "a10", "b1"]
+            [
+                "01", "1", "9", "10", "a", "a2", "a2a", "a02b", "a9", "a10", "b1"
+            ]
         );
     }
 }

@@ -156,13 +156,19 @@ mod tests {
     fn settings_win_over_an_earlier_run_and_that_over_the_data() {
         let (mut settings, mut fitted) = (DataSettings::default(), Fitted::default());
         fitted.take(&settings, &dataset()).unwrap();
-        assert_eq!((&fitted.mean[..], &fitted.std[..]), (&[0.5][..], &[0.5][..]));
+        assert_eq!(
+            (&fitted.mean[..], &fitted.std[..]),
+            (&[0.5][..], &[0.5][..])
+        );
         fitted.mean = vec![0.25];
         fitted.take(&settings, &dataset()).unwrap();
         assert_eq!(fitted.mean, [0.25]);
         settings.mean = Some(vec![0.75]);
         fitted.take(&settings, &dataset()).unwrap();
-        assert_eq!((&fitted.mean[..], &fitted.std[..]), (&[0.75][..], &[0.5][..]));
+        assert_eq!(
+            (&fitted.mean[..], &fitted.std[..]),
+            (&[0.75][..], &[0.5][..])
+        );
         settings.std = Some(Vec::new());
         let told = fitted.take(&settings, &dataset()).unwrap_err().to_string();
         assert!(told.contains("data.std has 0 numbers"), "{told}");

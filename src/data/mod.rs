@@ -25,9 +25,9 @@ pub use batch::{Batch, Normalization, SetLayout};
 pub use fitted::Fitted;
 pub use formats::{
     Column, ColumnKind, Detection, FORMATS, Format, FormatName, InputContext, LoadContext, MaskSet,
-    MaskValue, Masks, PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, TargetKind, detect,
-    digits, image_files, load_cifar_dir, load_idx_dir, load_masks, read_last_window, read_pictures,
-    read_rows, read_text_rows, read_texts, target_scales,
+    MaskValue, Masks, PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, TargetKind,
+    detect, digits, image_files, load_cifar_dir, load_idx_dir, load_masks, read_last_window,
+    read_pictures, read_rows, read_text_rows, read_texts, target_scales,
 };
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts};

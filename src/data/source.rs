@@ -102,7 +102,11 @@ impl Tree {
         &'t self,
         dir: &'t Path,
     ) -> Result<impl Iterator<Item = (&'t Path, &'t Path)>, DataError> {
-        if let Some((path, why)) = self.unreadable.iter().find(|(path, _)| path.starts_with(dir)) {
+        if let Some((path, why)) = self
+            .unreadable
+            .iter()
+            .find(|(path, _)| path.starts_with(dir))
+        {
             let problem = format!("can't be read ({why}): check its permissions, or remove it");
             return Err(DataError::unusable(path, problem));
         }
@@ -123,7 +127,9 @@ impl Tree {
     pub fn folder_in(&self, dir: &Path, names: &[&str]) -> Option<&Path> {
         names.iter().find_map(|name| {
             let wanted = dir.join(name);
-            let place = self.entries.binary_search_by(|entry| entry.path.cmp(&wanted));
+            let place = self
+                .entries
+                .binary_search_by(|entry| entry.path.cmp(&wanted));
             let found = &self.entries[place.ok()?];
             found.is_folder.then_some(&*found.path)
         })
@@ -261,7 +267,14 @@ mod tests {
     #[test]
     fn a_folder_is_listed_without_hidden_names_and_walked_in_the_order_of_paths() {
         let dir = tempfile::tempdir().unwrap();
-        for file in ["b/2.png", "b/10.png", "a b/c/1.png", "a/1.png", ".git/x.png", "z.npz"] {
+        for file in [
+            "b/2.png",
+            "b/10.png",
+            "a b/c/1.png",
+            "a/1.png",
+            ".git/x.png",
+            "z.npz",
+        ] {
             let path = dir.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, file).unwrap();

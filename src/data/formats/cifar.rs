@@ -4,6 +4,8 @@
 //! 3073 bytes, a label and then 1024 bytes of red, 1024 of green, 1024 of blue, each row by row from the top. There is no
 //! header: how many records a file holds follows from its length.
 
+#[cfg(test)]
+use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
 use crate::data::files::{class_names, read_whole, sorted_entries};
 use crate::data::{DataError, Dataset, ImageSet, Parts, Samples, Source};
@@ -36,7 +38,10 @@ impl Format for Cifar {
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let batch = source.entries().iter().find(|entry| is_batch(&entry.path))?;
+        let batch = source
+            .entries()
+            .iter()
+            .find(|entry| is_batch(&entry.path))?;
         Detection::new(90, format!("a file {}", batch.name()))
     }
 
@@ -46,6 +51,15 @@ impl Format for Cifar {
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         pictures::read_inputs(inputs, cx)
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let records = |labels: [u8; 2]| labels.map(|label| [label; RECORD]).concat();
+        let sample = Sample::in_folder(dir)
+            .with("data_batch_1.bin", records([0, 1]))
+            .with("test_batch.bin", records([1, 2]));
+        sample.cut("data_batch_1.bin", RECORD + 1)
     }
 }
 

@@ -1,7 +1,12 @@
 //! Folders of image files, one folder a class, as PyTorch's `ImageFolder` has them: `train/cat/1.png`, `test/dog/2.jpg`; or
 //! `cat/1.png` without parts, which are then split off by the seed.
 
-use super::{Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs, pictures};
+#[cfg(test)]
+use super::tests::Sample;
+use super::{
+    Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs,
+    pictures,
+};
 use crate::data::picture::{PictureShape, decode, read_picture};
 use crate::data::source::Tree;
 use crate::data::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
@@ -49,6 +54,15 @@ impl Format for Folder {
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         pictures::read_inputs(inputs, cx)
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let mut sample = Sample::in_folder(dir);
+        for (n, class) in (0..8).zip(["cat", "dog"].into_iter().cycle()) {
+            sample = sample.with(&format!("{class}/{n}.png"), Sample::png([4, 4], n));
+        }
+        sample.cut("cat/0.png", 40)
     }
 }
 
@@ -175,7 +189,10 @@ pub(super) fn is_image(path: &Path) -> bool {
 pub fn image_files(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     let tree = Tree::of(dir);
     let files = tree.files_below(dir)?.map(|(path, _)| path);
-    Ok(files.filter(|path| is_image(path)).map(Path::to_owned).collect())
+    Ok(files
+        .filter(|path| is_image(path))
+        .map(Path::to_owned)
+        .collect())
 }
 
 /// Reads all images of a part, in parallel, and the sentences about those that were left out.

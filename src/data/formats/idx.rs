@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
+#[cfg(test)]
+use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
 use crate::data::error::Found;
 use crate::data::files::{MAX_BYTES, class_names};
-use crate::data::{DataError, Dataset, ImageSet, Entry, Parts, Samples, Source};
+use crate::data::{DataError, Dataset, Entry, ImageSet, Parts, Samples, Source};
 
 /// Deflate never packs tighter than this (RFC 1951: a 258-byte match in two bits), so a gzip file of n bytes cannot
 /// unpack to more than this times n.
@@ -49,8 +51,32 @@ impl Format for Idx {
         cx.split(load_idx_dir(cx.source.path())?.into())
     }
 
-    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> crate::Result<PredictInputs> {
+    fn read_inputs(
+        &self,
+        inputs: &[PredictInput],
+        cx: &InputContext<'_>,
+    ) -> crate::Result<PredictInputs> {
         pictures::read_inputs(inputs, cx)
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let file = |dimensions: &[u8], bytes: &[u8]| {
+            let mut file = vec![0, 0, 8, dimensions.len() as u8];
+            file.extend(
+                dimensions
+                    .iter()
+                    .flat_map(|&side| u32::from(side).to_be_bytes()),
+            );
+            [file, bytes.to_vec()].concat()
+        };
+        let sample = Sample::in_folder(dir)
+            .with("train-images-idx3-ubyte", file(&[3, 2, 2], &[9; 12]))
+            .with("train-labels-idx1-ubyte", file(&[3], &[0, 1, 1]))
+            .with("t10k-images-idx3-ubyte", file(&[1, 2, 2], &[9; 4]))
+            .with("t10k-labels-idx1-ubyte", file(&[1], &[1]))
+            .with("classes.txt", "no\nyes\n");
+        sample.cut("train-images-idx3-ubyte", 20)
     }
 }
 

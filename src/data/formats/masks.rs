@@ -7,6 +7,8 @@ pub use value::MaskValue;
 
 use self::value::each_value;
 use super::folder::{is_image, unreadable};
+#[cfg(test)]
+use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
 use crate::data::files::natural_order;
 use crate::data::picture::{decode, fitted, fitted_mask};
@@ -82,12 +84,17 @@ impl Format for Masks {
 
     fn detect(&self, source: &Source) -> Option<Detection> {
         let root = source.folder_named(PARTS[0]).unwrap_or(source.path());
-        let (images, masks) = pair_folders(source, root).or_else(|| pair_folders(source, source.path()))?;
+        let (images, masks) =
+            pair_folders(source, root).or_else(|| pair_folders(source, source.path()))?;
         let has_images = |dir: &Path| {
             let files = source.tree().files_below(dir);
             files.is_ok_and(|mut files| files.any(|(path, _)| is_image(path)))
         };
-        let reason = format!("folders {} and {} of images", name_of(images), name_of(masks));
+        let reason = format!(
+            "folders {} and {} of images",
+            name_of(images),
+            name_of(masks)
+        );
         (has_images(images) && has_images(masks)).then(|| Detection::new(97, reason))?
     }
 
@@ -110,6 +117,17 @@ impl Format for Masks {
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         pictures::read_inputs(inputs, cx)
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let mut sample = Sample::in_folder(dir);
+        for n in 0..6 {
+            sample = sample
+                .with(&format!("image/{n}.png"), Sample::png([4, 4], n))
+                .with(&format!("mask/{n}.png"), Sample::png([4, 4], n % 2));
+        }
+        sample.cut("mask/0.png", 40)
     }
 }
 
@@ -153,7 +171,8 @@ fn load(
         (said, _) => said.to_vec(),
     };
     let classes = class_names(&values, settings, fitted)?;
-    let mut read = |pairs: &[Pair]| read_pairs(pairs, &values, shape, settings.skip_bad, &mut notes);
+    let mut read =
+        |pairs: &[Pair]| read_pairs(pairs, &values, shape, settings.skip_bad, &mut notes);
     let parts = Parts {
         train: read(&train)?,
         validation: validation.map(|pairs| read(&pairs)).transpose()?,
@@ -207,7 +226,10 @@ fn parts(source: &Source, settings: &DataSettings, seed: u64) -> Result<Parts<Ve
     }
     let of_each = drawn.parts(&vec![0; all.len()], settings, seed)?;
     let part = |wanted: Part| -> Vec<Pair> {
-        let members = all.iter().zip(&of_each).filter(|(_, part)| **part == wanted);
+        let members = all
+            .iter()
+            .zip(&of_each)
+            .filter(|(_, part)| **part == wanted);
         members.map(|(pair, _)| pair.clone()).collect()
     };
     Ok(Parts {
@@ -306,10 +328,7 @@ fn by_stem(source: &Source, dir: &Path) -> Result<BTreeMap<String, PathBuf>, Dat
         }
         let stem = relative.file_stem().unwrap_or_default().to_string_lossy();
         if let Some(other) = found.insert(stem.into_owned(), path.to_owned()) {
-            let told = format!(
-                "has the name of {}: remove one of the two",
-                other.display()
-            );
+            let told = format!("has the name of {}: remove one of the two", other.display());
             return Err(DataError::unusable(path, told));
         }
     }
@@ -358,7 +377,8 @@ fn found_values(
             Err(_) if skip_bad => Ok(BTreeSet::new()),
             Err(e) => Err(unreadable(&pair.mask, &e)),
         };
-        let found: Vec<Result<BTreeSet<MaskValue>, DataError>> = chunk.par_iter().map(distinct).collect();
+        let found: Vec<Result<BTreeSet<MaskValue>, DataError>> =
+            chunk.par_iter().map(distinct).collect();
         for (found, pair) in found.into_iter().zip(chunk) {
             values.extend(found?);
             if values.len() > MOST_CLASSES {
@@ -375,7 +395,9 @@ fn found_values(
     }
     let is_jpeg = |pair: &&Pair| {
         let ending = pair.mask.extension().unwrap_or_default();
-        ["jpg", "jpeg", "jfif"].iter().any(|jpeg| ending.eq_ignore_ascii_case(jpeg))
+        ["jpg", "jpeg", "jfif"]
+            .iter()
+            .any(|jpeg| ending.eq_ignore_ascii_case(jpeg))
     };
     if let Some(pair) = pairs.iter().find(is_jpeg) {
         notes.push(format!(
@@ -537,7 +559,10 @@ fn read_pair(
         )));
     }
     let indices = GrayImage::from_raw(mask.width(), mask.height(), indices).ok_or_else(|| {
-        BadPair::Unfit(DataError::unusable(&pair.mask, "has too few pixels for its size"))
+        BadPair::Unfit(DataError::unusable(
+            &pair.mask,
+            "has too few pixels for its size",
+        ))
     })?;
     Ok((fitted(image, shape), fitted_mask(indices, shape)))
 }

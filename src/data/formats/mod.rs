@@ -52,6 +52,10 @@ pub trait Format: Sync {
     /// # Errors
     /// If nothing of it can be predicted. An input that can't be read while others can is a [`PredictItem`] with trouble.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs>;
+
+    /// Writes a small source of this format into `dir`, for the shared tests.
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> tests::Sample;
 }
 
 /// That a source looks like a format.
@@ -205,14 +209,14 @@ impl PredictItem {
 
 /// The paths among `inputs`, for a format that takes no texts.
 fn paths(inputs: &[PredictInput]) -> Result<Vec<&Path>> {
-    let path = |input| match input {
-        &PredictInput::Path(ref path) => Ok(&**path),
+    let paths = inputs.iter().map(|input| match input {
+        PredictInput::Path(path) => Ok(&**path),
         PredictInput::Text(_) | PredictInput::StandardInput => Err(Error::Config(
             "this run did not learn from texts; name files in place of --text or standard input"
                 .to_string(),
         )),
-    };
-    inputs.iter().map(path).collect()
+    });
+    paths.collect()
 }
 
 /// The file that `inputs` are to be, for a run that reads `what`.

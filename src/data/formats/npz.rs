@@ -4,7 +4,12 @@
 mod npy;
 
 use self::npy::{Array, Elements};
-use super::{Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs, pictures};
+#[cfg(test)]
+use super::tests::Sample;
+use super::{
+    Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs,
+    pictures,
+};
 use crate::data::{DataError, Dataset, ImageSet, Parts, Samples, Source, source::has_ending};
 use std::fs::File;
 use std::io::BufReader;
@@ -40,8 +45,34 @@ impl Format for Npz {
         cx.split(load(path)?)
     }
 
-    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> crate::Result<PredictInputs> {
+    fn read_inputs(
+        &self,
+        inputs: &[PredictInput],
+        cx: &InputContext<'_>,
+    ) -> crate::Result<PredictInputs> {
         pictures::read_inputs(inputs, cx)
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        use std::io::{Cursor, Write as _};
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        for (name, shape, bytes) in [("images", "(8, 2, 2)", 32), ("labels", "(8,)", 8)] {
+            let header =
+                format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
+            zip.start_file(format!("{name}.npy"), options).unwrap();
+            zip.write_all(b"\x93NUMPY\x01\x00").unwrap();
+            zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+            zip.write_all(header.as_bytes()).unwrap();
+            let values: Vec<u8> = (0..bytes).map(|i| i % 2).collect();
+            zip.write_all(&values).unwrap();
+        }
+        let archive = zip.finish().unwrap().into_inner();
+        let half = archive.len() / 2;
+        Sample::in_folder(dir)
+            .with("set.npz", archive)
+            .cut("set.npz", half)
     }
 }
 

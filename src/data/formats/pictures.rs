@@ -6,10 +6,7 @@ use crate::data::{ImageSet, PictureShape};
 use crate::error::{Error, Result};
 
 /// Image files, and all images of folders, as the model takes them.
-pub(super) fn read_inputs(
-    inputs: &[PredictInput],
-    cx: &InputContext<'_>,
-) -> Result<PredictInputs> {
+pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
     let Some([height, width, channels]) = cx.image else {
         let told = format!("model {} does not take images", cx.model);
         return Err(Error::Config(told));

@@ -5,11 +5,15 @@
 //! before them, so that every row of a part is predicted (the protocol of Zhou et al. 2021, Informer, for ETT).
 
 use super::table::{
-    Column, ColumnKind, CsvTable, TableFiles, columns_in_words, encode_columns, first_rows, is_number,
+    Column, ColumnKind, CsvTable, TableFiles, columns_in_words, encode_columns, first_rows,
+    is_number,
 };
 use super::{
-    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem, only_file,
+    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
+    only_file,
 };
+#[cfg(test)]
+use super::{FormatName, tests::Sample};
 use crate::data::{
     DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Rows, Samples, Source, Targets,
 };
@@ -62,12 +66,35 @@ impl Format for Series {
             notes: Vec::new(),
         })
     }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let row = |n: usize| format!("2020-01-{:02},{n},{}\n", n + 1, n * n);
+        let rows = (0..28).map(row).collect::<String>();
+        let settings = DataSettings {
+            // A table looks the same.
+            format: FormatName::named("series"),
+            context: Some(3),
+            ..DataSettings::default()
+        };
+        // Within the date of the fifth row.
+        let cut = "date,a,b\n".len() + "2020-01-01,0,0\n".len() * 4 + 4;
+        Sample {
+            settings,
+            ..Sample::in_folder(dir)
+        }
+        .with("series.csv", "date,a,b\n".to_string() + &rows)
+        .cut("series.csv", cut)
+    }
 }
 
 /// Whether a cell begins as a date does: a year of four digits, and a month.
 fn is_date(cell: &str) -> bool {
     let digit = |place: usize| cell.as_bytes().get(place).is_some_and(u8::is_ascii_digit);
-    let sign = cell.as_bytes().get(4).is_some_and(|sign| b"-/.".contains(sign));
+    let sign = cell
+        .as_bytes()
+        .get(4)
+        .is_some_and(|sign| b"-/.".contains(sign));
     (0..4).all(digit) && sign && digit(5) && !is_number(cell)
 }
 

@@ -1,5 +1,7 @@
 //! A text whose next token is to be predicted.
 
+#[cfg(test)]
+use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs};
 use crate::data::files::read_whole;
 use crate::data::source::has_ending;
@@ -35,12 +37,12 @@ impl Format for Text {
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        match files(source)? {
-            [Some(_), None, None] if source.is_folder() => {
-                Detection::new(45, "one file that ends in .txt")
-            }
-            _ if source.is_file() => Detection::new(60, "the ending .txt"),
-            _ => Detection::new(60, "a file train.txt"),
+        let [train, ..] = files(source)?;
+        let stem = train?.file_stem()?.to_string_lossy().to_lowercase();
+        match source.is_file() {
+            true => Detection::new(60, "the ending .txt"),
+            false if PARTS[0].contains(&&*stem) => Detection::new(60, "a file train.txt"),
+            false => Detection::new(45, "one file that ends in .txt"),
         }
     }
 
@@ -50,8 +52,25 @@ impl Format for Text {
 
     fn read_inputs(&self, _: &[PredictInput], _: &InputContext<'_>) -> Result<PredictInputs> {
         Err(Error::Config(
-            "this run was trained to write text, not to classify it; use `wgrad generate`".to_string(),
+            "this run was trained to write text, not to classify it; use `wgrad generate`"
+                .to_string(),
         ))
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let settings = DataSettings {
+            context: Some(4),
+            ..DataSettings::default()
+        };
+        let text = "a text that ends in an umlaut, ä".repeat(8);
+        let cut = text.len() - 1;
+        Sample {
+            settings,
+            ..Sample::in_folder(dir)
+        }
+        .with("input.txt", text)
+        .cut("input.txt", cut)
     }
 }
 
@@ -114,7 +133,10 @@ fn load(
     if settings.unsplit {
         parts[1] = Some((train.clone(), file.clone()));
     } else if parts.iter().all(Option::is_none) {
-        parts[1] = Some((cut_end(&mut train, settings.test_share.unwrap_or(TEST_SHARE)), file.clone()));
+        parts[1] = Some((
+            cut_end(&mut train, settings.test_share.unwrap_or(TEST_SHARE)),
+            file.clone(),
+        ));
     }
     if let (Some(share), false, None) = (settings.validation_share, settings.unsplit, &parts[0]) {
         parts[0] = Some((cut_end(&mut train, share), file.clone()));

@@ -1,10 +1,14 @@
 //! A table with a text and its class in each row.
 
 use super::table::{
-    Classes, CsvTable, TableFiles, TargetKind, header, is_table, target_cells, target_in_words, target_name,
+    Classes, CsvTable, TableFiles, TargetKind, header, is_table, target_cells, target_in_words,
+    target_name,
 };
+#[cfg(test)]
+use super::tests::Sample;
 use super::{
-    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem, row_name,
+    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
+    row_name,
 };
 use crate::data::split::Drawn;
 use crate::data::{
@@ -76,6 +80,25 @@ impl Format for TextTable {
             set: read.set.into(),
             notes: read.notes,
         })
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let row = |n: usize| format!("{},\"text {n}, of many\"\n", ["no", "yes"][n % 2]);
+        let rows = (0..20).map(row).collect::<String>();
+        let settings = DataSettings {
+            context: Some(4),
+            ..DataSettings::default()
+        };
+        let header = "label,text\n";
+        Sample {
+            settings,
+            ..Sample::in_folder(dir)
+        }
+        .with("train.csv", header.to_string() + &rows)
+        .with("test.csv", header.to_string() + &rows)
+        // Within a quote.
+        .cut("train.csv", header.len() + 8)
     }
 }
 

@@ -5,9 +5,9 @@ mod decoder;
 
 pub use decoder::Decoder;
 
-use bpe::{BytePairs, FIRST_BYTE};
 use crate::data::DataError;
 use crate::data::files::read_whole;
+use bpe::{BytePairs, FIRST_BYTE};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;

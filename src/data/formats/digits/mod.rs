@@ -17,10 +17,16 @@ use rayon::prelude::*;
 use self::distort::{Distortion, Point, keep_on_page};
 use self::render::{Ink, Look};
 use self::strokes::STYLES;
+#[cfg(test)]
+use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
+#[cfg(test)]
+use crate::data::DataSettings;
 use crate::data::{Dataset, ImageSet, Samples, Source};
 use crate::error::Result;
 use crate::random::{Purpose, Stream};
+#[cfg(test)]
+use std::path::Path;
 
 /// Rows, and columns, of an image.
 const SIDE: usize = 28;
@@ -57,6 +63,19 @@ impl Format for Digits {
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         pictures::read_inputs(inputs, cx)
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        Sample {
+            source: "digits".into(),
+            settings: DataSettings {
+                train: 20,
+                test: 10,
+                ..DataSettings::default()
+            },
+            ..Sample::in_folder(dir)
+        }
     }
 }
 

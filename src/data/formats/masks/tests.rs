@@ -1,11 +1,16 @@
 use super::*;
+use crate::data::formats::{FORMATS, MARGIN};
 use image::{Luma, Rgb, RgbImage};
 use std::fs;
 use tempfile::TempDir;
 
 /// A grey picture of 4 x 4, all of one value.
 fn picture(dir: &TempDir, path: &str, value: u8) {
-    save(dir, path, &GrayImage::from_pixel(4, 4, Luma([value])).into());
+    save(
+        dir,
+        path,
+        &GrayImage::from_pixel(4, 4, Luma([value])).into(),
+    );
 }
 
 /// A mask whose left half has one value and whose right half has another.
@@ -30,10 +35,7 @@ fn numbered(count: u8) -> TempDir {
     dir
 }
 
-fn loaded(
-    dir: &TempDir,
-    settings: &DataSettings,
-) -> Result<(Dataset<MaskSet>, Fitted), String> {
+fn loaded(dir: &TempDir, settings: &DataSettings) -> Result<(Dataset<MaskSet>, Fitted), String> {
     let mut fitted = Fitted::default();
     match load_masks(dir.path(), settings, &mut fitted, 1) {
         Ok(set) => Ok((set, fitted)),
@@ -68,7 +70,10 @@ fn pairs_are_taken_in_natural_order_and_their_values_are_classes() {
     assert_eq!((set.train.len(), set.train.masks.len()), (7, 7 * 16));
     assert_eq!(set.classes, ["0", "255"]);
     assert_eq!(fitted.classes, ["0", "255"]);
-    assert_eq!(fitted.mask_values, [MaskValue::Grey(0), MaskValue::Grey(255)]);
+    assert_eq!(
+        fitted.mask_values,
+        [MaskValue::Grey(0), MaskValue::Grey(255)]
+    );
     assert!((fitted.mean[0] - 4.0 / 255.0).abs() < 1e-6);
 }
 
@@ -92,15 +97,27 @@ fn a_share_is_held_out_by_the_seed_and_an_evaluation_takes_all() {
 fn parts_lie_in_folders_and_colours_can_be_named() {
     let dir = tempfile::tempdir().unwrap();
     let sky = |x: u32, _| Rgb(if x < 3 { [0, 0, 0] } else { [0, 128, 255] });
-    for place in ["train/images/a", "train/masks/a", "test/imgs/b", "test/labels/b"] {
-        save(&dir, &format!("{place}.png"), &RgbImage::from_fn(4, 2, sky).into());
+    for place in [
+        "train/images/a",
+        "train/masks/a",
+        "test/imgs/b",
+        "test/labels/b",
+    ] {
+        save(
+            &dir,
+            &format!("{place}.png"),
+            &RgbImage::from_fn(4, 2, sky).into(),
+        );
     }
     let mut settings = DataSettings {
         mask_classes: vec!["ground".into(), "sky".into()],
         ..DataSettings::default()
     };
     let (set, fitted) = loaded(&dir, &settings).unwrap();
-    assert_eq!((set.train.len(), set.test.len(), set.train.channels), (1, 1, 3));
+    assert_eq!(
+        (set.train.len(), set.test.len(), set.train.channels),
+        (1, 1, 3)
+    );
     assert_eq!(set.test.masks, [0, 0, 0, 1, 0, 0, 0, 1]);
     assert_eq!(set.classes, ["ground", "sky"]);
     assert_eq!(
@@ -112,7 +129,11 @@ fn parts_lie_in_folders_and_colours_can_be_named() {
     let (set, _) = loaded(&dir, &settings).unwrap();
     assert_eq!(set.test.masks[..4], [1, 1, 1, 0]);
     settings.mask_classes.push("sea".into());
-    told(&dir, &settings, &["data.mask_classes names 3 classes", "2 values (#0080ff, 0)"]);
+    told(
+        &dir,
+        &settings,
+        &["data.mask_classes names 3 classes", "2 values (#0080ff, 0)"],
+    );
     settings.mask_classes.clear();
     settings.parts = Some([1, 0, 0]);
     told(&dir, &settings, &["has parts of its own", "data.parts"]);
@@ -121,8 +142,8 @@ fn parts_lie_in_folders_and_colours_can_be_named() {
 #[test]
 fn pictures_and_masks_are_brought_to_size_together() {
     let dir = tempfile::tempdir().unwrap();
-    // Dark and class 0 on the left and right quarter, bright and class 9 in the middle.
-    let middle = |x: u32, bright: u8| Luma([if (5..15).contains(&x) { bright } else { 0 }]);
+    // Dark and class 0 on the left and right edge, bright and class 9 in the middle.
+    let middle = |x: u32, bright: u8| Luma([if (3..17).contains(&x) { bright } else { 0 }]);
     for n in 0..2 {
         let image = GrayImage::from_fn(20, 10, |x, _| middle(x, 200));
         save(&dir, &format!("image/{n}.png"), &image.into());
@@ -147,21 +168,37 @@ fn what_does_not_fit_is_named() {
     let dir = numbered(3);
     picture(&dir, "image/12.png", 1);
     told(&dir, &settings, &["image/12.png has no mask", "label"]);
-    fs::rename(dir.path().join("image/12.png"), dir.path().join("label/13.png")).unwrap();
-    told(&dir, &settings, &["label/13.png is a mask without a picture"]);
+    fs::rename(
+        dir.path().join("image/12.png"),
+        dir.path().join("label/13.png"),
+    )
+    .unwrap();
+    told(
+        &dir,
+        &settings,
+        &["label/13.png is a mask without a picture"],
+    );
     fs::remove_file(dir.path().join("label/13.png")).unwrap();
     picture(&dir, "image/2.bmp", 1);
     told(&dir, &settings, &["2.png has the name of", "2.bmp"]);
     fs::remove_file(dir.path().join("image/2.bmp")).unwrap();
     let small = GrayImage::from_pixel(3, 4, Luma([0])).into();
     save(&dir, "label/2.png", &small);
-    told(&dir, &settings, &["label/2.png is 4 x 3 pixels", "image/2.png is 4 x 4"]);
+    told(
+        &dir,
+        &settings,
+        &["label/2.png is 4 x 3 pixels", "image/2.png is 4 x 4"],
+    );
     mask(&dir, "label/2.png", [0, 7]);
     let two = DataSettings {
         mask_values: vec![MaskValue::Grey(0), MaskValue::Grey(255)],
         ..DataSettings::default()
     };
-    told(&dir, &two, &["label/2.png has the value 7 in row 0, column 2", "0, 255"]);
+    told(
+        &dir,
+        &two,
+        &["label/2.png has the value 7 in row 0, column 2", "0, 255"],
+    );
     mask(&dir, "label/2.png", [0, 255]);
     let many = DataSettings {
         parts: Some([2, 1, 1]),
@@ -169,7 +206,11 @@ fn what_does_not_fit_is_named() {
     };
     told(&dir, &many, &["has 3 pictures", "[2, 1, 1]"]);
     fs::remove_dir_all(dir.path().join("label")).unwrap();
-    told(&dir, &settings, &["has no folder of pictures and one of masks"]);
+    told(
+        &dir,
+        &settings,
+        &["has no folder of pictures and one of masks"],
+    );
 }
 
 #[test]
@@ -218,6 +259,14 @@ fn a_file_cut_short_is_named_or_left_out_with_its_other_half() {
 #[test]
 fn such_folders_are_detected_in_parts_or_not() {
     let look = |dir: &TempDir| Source::look(&dir.path().display().to_string()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    Masks.sample(dir.path());
+    let sure = Masks.detect(&look(&dir)).unwrap().confidence;
+    // To a folder for each class, which it looks like too, no note is due.
+    for other in FORMATS {
+        let other = other.detect(&look(&dir));
+        assert!(other.is_none_or(|other| sure - other.confidence > MARGIN));
+    }
     let dir = numbered(1);
     assert!(Masks.detect(&look(&dir)).is_some());
     let dir = tempfile::tempdir().unwrap();
@@ -242,12 +291,19 @@ fn the_real_membranes_have_their_counts_and_shares() {
     assert_eq!((set.train.len(), set.test.len()), (24, 6));
     let (height, width, channels) = (set.train.height, set.train.width, set.train.channels);
     assert_eq!([height, width, channels], [512, 512, 1]);
-    assert_eq!(fitted.mask_values, [MaskValue::Grey(0), MaskValue::Grey(255)]);
+    assert_eq!(
+        fitted.mask_values,
+        [MaskValue::Grey(0), MaskValue::Grey(255)]
+    );
     let inside = |set: &MaskSet| {
         let inside = set.masks.iter().filter(|&&class| class == 1).count();
         inside as f64 / set.masks.len() as f64
     };
-    assert!((inside(&set.train) - 0.78).abs() < 0.02, "{}", inside(&set.train));
+    assert!(
+        (inside(&set.train) - 0.78).abs() < 0.02,
+        "{}",
+        inside(&set.train)
+    );
     // Slices 24 to 29, in natural order: 24 alone would be slice 3 in the order of texts.
     let last = image::open(dir.join("image/29.png")).unwrap().into_luma8();
     assert_eq!(set.test.images[5 * 512 * 512..], last.into_raw());

@@ -116,9 +116,18 @@ mod tests {
         assert_eq!(values, want);
         let text = toml::to_string(&Written { values }).unwrap();
         assert_eq!(text.trim(), "values = [0, 300, \"#0a80ff\", 7]");
-        for wrong in ["[\"red\"]", "[\"#12345\"]", "[\"#é1234\"]", "[-1]", "[70000]"] {
+        for wrong in [
+            "[\"red\"]",
+            "[\"#12345\"]",
+            "[\"#é1234\"]",
+            "[-1]",
+            "[70000]",
+        ] {
             let told = read(wrong).unwrap_err();
-            assert!(told.contains("#rrggbb") || told.contains("grey value"), "{told}");
+            assert!(
+                told.contains("#rrggbb") || told.contains("grey value"),
+                "{told}"
+            );
         }
     }
 

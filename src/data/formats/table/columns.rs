@@ -46,7 +46,10 @@ impl fmt::Display for ColumnKind {
         match self {
             ColumnKind::Number { mean, std, missing } => {
                 let missing = if *missing { ", some missing" } else { "" };
-                write!(f, "numbers, mean {mean:.4}, standard deviation {std:.4}{missing}")
+                write!(
+                    f,
+                    "numbers, mean {mean:.4}, standard deviation {std:.4}{missing}"
+                )
             }
             ColumnKind::Category { values } => {
                 /// Categories that are listed.

@@ -10,14 +10,18 @@ pub(super) use self::classes::Classes;
 use self::columns::{Unknown, encode, places};
 pub(super) use self::csv::{CsvTable, first_rows, header};
 use self::csv::{number, value};
+#[cfg(test)]
+use super::tests::Sample;
 use super::{
-    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem, only_file, row_name, text_table,
+    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
+    only_file, row_name, text_table,
 };
 use crate::data::files::set_name;
 use crate::data::source::has_ending;
 use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Entry, Fitted, Part, Parts, RowSet, Rows, Samples, Source, Targets,
+    DataError, DataSettings, Dataset, Entry, Fitted, Part, Parts, RowSet, Rows, Samples, Source,
+    Targets,
 };
 use crate::error::Result;
 use ::csv::StringRecord;
@@ -176,7 +180,9 @@ impl Format for Table {
     }
 
     fn describe(&self, fitted: &Fitted) -> Vec<String> {
-        columns_in_words(fitted).chain(target_in_words(fitted)).collect()
+        columns_in_words(fitted)
+            .chain(target_in_words(fitted))
+            .collect()
     }
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
@@ -184,10 +190,30 @@ impl Format for Table {
         let (set, notes) = read_rows(path, cx.settings, cx.fitted)?;
         let rows = 1..=set.starts.len();
         Ok(PredictInputs {
-            items: rows.map(|row| PredictItem::file(row_name(path, row))).collect(),
+            items: rows
+                .map(|row| PredictItem::file(row_name(path, row)))
+                .collect(),
             set: set.into(),
             notes,
         })
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let row = |n: usize| {
+            format!(
+                "{n},{},{}\n",
+                ["Rome", "Oslo"][n % 2],
+                ["no", "yes"][n / 2 % 2]
+            )
+        };
+        let rows = (0..20).map(row).collect::<String>();
+        let (header, classes) = ("age,city,label\n", "no\nyes\n");
+        Sample::in_folder(dir)
+            .with("people.csv", header.to_string() + &rows)
+            .with("classes.txt", classes)
+            // Within the first row after the header.
+            .cut("people.csv", header.len() + 4)
     }
 }
 
