@@ -395,5 +395,7 @@ models! {
     rotary_attention_over_padded_texts: "rotary",
     resnet18: "resnet18",
     resnet50: "resnet50",
+    efficientnet_lite0: "efficientnet-lite0",
     alexnet: "alexnet",
+    alexnet_2012: "alexnet-2012",
 }
