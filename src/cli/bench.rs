@@ -13,9 +13,9 @@ use wgrad::bench::{
     Baseline, Bench, Ceilings, Clock, Cost, Effort, Record, Timeline, Workload, roofline, trace,
     workloads,
 };
+use wgrad::files::write_whole;
 use wgrad::gpu::Gpu;
 use wgrad::settings::Device;
-use wgrad::files::write_whole;
 
 #[derive(clap::Args)]
 #[command(after_help = "\

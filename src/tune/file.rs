@@ -2,10 +2,10 @@
 //! made with.
 
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::gpu::Gpu;
 use crate::plan::Choices;
 use crate::settings;
-use crate::files::write_whole;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
