@@ -27,6 +27,10 @@ const GPU_ALLOWED: [f64; 2] = [1e-3, 5e-5];
 const FILTERED_ALLOWED: f64 = 1e-4;
 const FILTERED_GRADIENTS: f64 = 1e-2;
 
+/// A norm below this, in double precision, is that of zeros and rounding errors: the gradient of a bias that the next batch
+/// normalization takes away, say.
+const ZERO: f64 = 1e-12;
+
 /// Numbers below 2^32 that look random.
 fn scattered(i: u64) -> u64 {
     i * 2_654_435_761 % (1 << 32)
@@ -59,9 +63,16 @@ impl Fingerprint {
         }
     }
 
-    /// Largest difference, relative to the size of the tensor's elements.
+    /// Largest difference, relative to the size of the tensor's elements; of a tensor that is to be zero, its norm.
     fn difference(&self, values: &[f32]) -> f64 {
         let got = Fingerprint::of(values, self.elements.len());
+        if self.norm < ZERO {
+            return if got.norm.is_nan() {
+                f64::INFINITY
+            } else {
+                got.norm
+            };
+        }
         let size = self.norm / (values.len() as f64).sqrt();
         let pairs = self.elements.iter().zip(&got.elements);
         let elements = pairs.map(|(want, got)| (want - got).abs() / (want.abs() + size + 1e-12));
@@ -398,5 +409,7 @@ models! {
     rotary_attention_over_padded_texts: "rotary",
     resnet18: "resnet18",
     resnet50: "resnet50",
+    efficientnet_lite0: "efficientnet-lite0",
     alexnet: "alexnet",
+    alexnet_2012: "alexnet-2012",
 }

@@ -3,6 +3,7 @@
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
 use crate::files::{read_whole, write_whole};
+use crate::optim::PlateauState;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -29,6 +30,9 @@ pub struct Progress {
     /// Epochs since then.
     #[serde(default)]
     pub epochs_without_improvement: u32,
+    /// What a schedule that follows a metric has observed.
+    #[serde(default)]
+    pub plateau: PlateauState,
 }
 
 /// The best epoch of a run.

@@ -108,6 +108,9 @@ impl RunParts {
                 dataset.train.noun()
             )));
         }
+        if let Some(plateau) = self.recipe.schedule.plateau() {
+            monitor::check_metric("schedule.metric", &plateau.metric, &*self.task)?;
+        }
         self.monitor.check(&*self.task)
     }
 
@@ -357,6 +360,7 @@ impl<'e> Run<'e> {
             self.trainer.device_mut().set(&name, &value)?;
         }
         self.trainer.set_steps_done(checkpoint.progress.step);
+        self.trainer.set_plateau(checkpoint.progress.plateau.clone());
         self.progress = checkpoint.progress;
         Ok(())
     }
@@ -373,22 +377,26 @@ impl<'e> Run<'e> {
             variables: variables.collect::<Result<Vec<_>>>()?,
             progress: Progress {
                 step: self.trainer.steps_done(),
+                plateau: self.trainer.plateau().clone(),
                 ..self.progress.clone()
             },
         })
     }
 
-    /// Writes weights and buffers in PyTorch's layouts.
+    /// Writes weights, or their moving averages, and buffers in PyTorch's layouts.
     ///
     /// # Errors
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
-        save(
-            path,
-            self.trainer.models(),
-            self.trainer.device(),
-            self.trainer.steps_done(),
-        )
+        let (models, device) = (self.trainer.models(), self.trainer.device());
+        let read = |name: &String| {
+            let averages = self.trainer.averages();
+            let average = averages.iter().find(|(parameter, _)| parameter == name);
+            device.get(average.map_or(name, |(_, average)| average))
+        };
+        let values = models.state().map(|part| read(&part.name));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        weights::save(path, models.spec(), &values, self.trainer.steps_done())
     }
 
     /// Trains until the run's epochs, or steps, are done, or epochs no longer improve it. After every epoch `observer` is told,
@@ -469,7 +477,9 @@ impl<'e> Run<'e> {
     /// If the device failed.
     pub fn evaluate(&mut self) -> Result<Evaluation> {
         let shown = Outputs::First(self.trainer.task().shown_samples());
+        self.trainer.exchange_averages()?;
         let (counters, outputs) = self.evaluator.run(self.trainer.device_mut(), shown)?;
+        self.trainer.exchange_averages()?;
         let evaluation = evaluation(
             &**self.trainer.task(),
             &counters,
@@ -523,15 +533,6 @@ pub(crate) fn evaluation(task: &dyn Task, counters: &Counters, part: Part) -> Ev
         figures: figures.collect(),
         count: counters.samples as usize,
     }
-}
-
-/// Writes the weights and buffers of `models` that `device` holds.
-fn save(path: &Path, models: &Models, device: &dyn Device, steps: u64) -> Result<()> {
-    let values = models
-        .state()
-        .map(|part| device.get(&part.name))
-        .collect::<Result<Vec<_>>>()?;
-    weights::save(path, models.spec(), &values, steps)
 }
 
 /// Models with their weights, and samples to measure or predict, on an engine.

@@ -22,19 +22,10 @@ impl Monitor {
     /// # Errors
     /// Lists those that it reports.
     pub fn check(&self, task: &dyn Task) -> Result<()> {
-        let Some(name) = &self.metric else {
-            return Ok(());
-        };
-        let known = task.metrics();
-        if *name == LOSS.name || known.iter().any(|metric| metric.name == name) {
-            return Ok(());
+        match &self.metric {
+            Some(name) => check_metric("monitor", name, task),
+            None => Ok(()),
         }
-        let names: Vec<&str> = known.iter().map(|metric| metric.name).collect();
-        Err(Error::Config(format!(
-            "monitor is \"{name}\", but the task {} reports loss, {}",
-            task.registered().name,
-            names.join(", ")
-        )))
     }
 
     /// The metric.
@@ -78,4 +69,21 @@ impl Monitor {
     pub(super) fn gives_up(&self, epochs: u32) -> bool {
         self.patience.is_some_and(|patience| epochs >= patience)
     }
+}
+
+/// Checks that `task` reports the metric `name`, which the setting `key` names.
+///
+/// # Errors
+/// Lists those that it reports.
+pub(super) fn check_metric(key: &str, name: &str, task: &dyn Task) -> Result<()> {
+    let known = task.metrics();
+    if name == LOSS.name || known.iter().any(|metric| metric.name == name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = known.iter().map(|metric| metric.name).collect();
+    Err(Error::Config(format!(
+        "{key} is \"{name}\", but the task {} reports loss, {}",
+        task.registered().name,
+        names.join(", ")
+    )))
 }

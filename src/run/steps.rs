@@ -1,10 +1,10 @@
 //! The steps of an epoch: what is submitted, and what is told while the device works.
 
 use super::reports::{EpochReport, Figure, Observer, StepReport};
-use super::Run;
+use super::{Evaluation, Run};
 use crate::data::Pass;
 use crate::error::{Error, Result};
-use crate::tasks::{Counters, Metric};
+use crate::tasks::{Better, Counters, Metric};
 use crate::train::{Pace, Place};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -36,6 +36,7 @@ impl Run<'_> {
         let is_best = self
             .monitor
             .observe(&*task, &mut self.progress, epoch, &test);
+        self.follow_plateau(&test);
         Ok(Some(EpochReport {
             epoch,
             epochs: self.planned_epochs(),
@@ -53,6 +54,22 @@ impl Run<'_> {
         let counted = self.trainer.watched("score").is_some();
         let metrics = self.trainer.task().metrics();
         metrics.first().filter(|_| counted).copied()
+    }
+
+    /// Shows a schedule that follows a metric what the epoch brought.
+    fn follow_plateau(&mut self, test: &Evaluation) {
+        let Some(settings) = self.trainer.recipe().schedule.plateau().cloned() else {
+            return;
+        };
+        let Some(value) = test.value(&settings.metric) else {
+            return;
+        };
+        let metrics = self.trainer.task().metrics();
+        let found = metrics.iter().find(|m| m.name == settings.metric);
+        let higher = found.is_some_and(|m| m.better == Better::Higher);
+        let mut plateau = self.trainer.plateau().clone();
+        plateau.observe(&settings, value, higher);
+        self.trainer.set_plateau(plateau);
     }
 
     fn train_steps(

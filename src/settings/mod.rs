@@ -14,7 +14,7 @@ use crate::data::{self, Dataset, Fitted, Samples};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::nn::{InputSpec, ModelSpec};
-use crate::optim::{GroupSettings, OptimizerConfig, Schedule};
+use crate::optim::{Average, GroupSettings, OptimizerConfig, Schedule};
 use crate::tasks::{AugmentSettings, Loss};
 use crate::tensor::LARGEST_COUNT;
 use crate::toml_text::parse;
@@ -116,6 +116,9 @@ pub struct Settings {
         deserialize_with = "tables_or_names"
     )]
     pub optimizers: BTreeMap<String, OptimizerConfig>,
+    /// Decay of the moving averages of the parameters that are evaluated and written in their place; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<Average>,
     /// Groups of parameters with learning rates of their own, or frozen.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupSettings>,
@@ -178,6 +181,7 @@ impl Default for Settings {
             augment: AugmentSettings::default(),
             optimizer: OptimizerConfig::default(),
             optimizers: BTreeMap::new(),
+            average: None,
             groups: Vec::new(),
             schedule: Schedule::default(),
             model: ModelSpec::default(),
@@ -298,6 +302,9 @@ impl Settings {
         self.optimizer.validate()?;
         for optimizer in self.optimizers.values() {
             optimizer.validate()?;
+        }
+        if let Some(average) = &self.average {
+            average.validate()?;
         }
         for (number, group) in (1..).zip(&self.groups) {
             group.validate(number)?;

@@ -96,6 +96,7 @@ impl Settings {
             optimizers: self.optimizers.clone(),
             groups: self.groups.clone(),
             schedule: self.schedule.clone(),
+            average: self.average.clone(),
             steps: 1,
             steps_per_epoch: 1,
         }

@@ -170,7 +170,11 @@ fn apply<'g>(
         grads = clip_grad_norm(&grads, norm)?;
     }
     let _scope = builder.scope("optimizer");
-    optimizer.apply(builder, weights, &grads)
+    optimizer.apply(builder, weights, &grads)?;
+    match &recipe.average {
+        Some(average) => average.apply(builder, weights),
+        None => Ok(()),
+    }
 }
 
 /// The update from accumulated gradients, which are zero after it.

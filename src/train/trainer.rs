@@ -6,7 +6,9 @@ use super::scalars::{ScalarRows, StepInputs};
 use crate::cpu::Tensor;
 use crate::device::{Device, ProgramId, WatchId};
 use crate::error::{Error, Result};
-use crate::optim::{GroupSettings, OptimizerConfig, OptimizerInstance, Schedule};
+use crate::optim::{
+    Average, GroupSettings, OptimizerConfig, OptimizerInstance, PlateauState, Schedule,
+};
 use crate::tasks::{Counters, Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
@@ -31,6 +33,8 @@ pub struct Recipe {
     pub groups: Vec<GroupSettings>,
     /// Course of the learning rate.
     pub schedule: Schedule,
+    /// Moving averages of the parameters, which are evaluated and written in their place.
+    pub average: Option<Average>,
     /// Steps that the run will have: what schedules are spread over.
     pub steps: u64,
     /// Steps of an epoch: what groups that are unfrozen by the epoch count by.
@@ -49,6 +53,7 @@ impl Default for Recipe {
             optimizers: BTreeMap::new(),
             groups: Vec::new(),
             schedule: Schedule::default(),
+            average: None,
             steps: 1,
             steps_per_epoch: 1,
         }
@@ -58,6 +63,14 @@ impl Default for Recipe {
 impl Recipe {
     fn config(&self, phase: &str) -> &OptimizerConfig {
         self.optimizers.get(phase).unwrap_or(&self.optimizer)
+    }
+
+    /// The learning rate of step number `step`, from 0, for an optimizer whose own is `base`.
+    fn lr(&self, plateau: &PlateauState, base: f64, step: u64) -> f64 {
+        match self.schedule.plateau() {
+            Some(settings) => settings.lr_after(base, plateau),
+            None => self.schedule.lr(base, step + 1, self.steps),
+        }
     }
 
     /// The optimizer of a phase that trains `parameters`.
@@ -108,7 +121,8 @@ pub struct Trainer<'e> {
     counters: Vec<(String, TensorType)>,
     watch: Option<WatchId>,
     step: u64,
-    lr_factor: f64,
+    plateau: PlateauState,
+    averages: Vec<(String, String)>,
 }
 
 impl<'e> Trainer<'e> {
@@ -135,7 +149,17 @@ impl<'e> Trainer<'e> {
             device.set(&name, &value)?;
         }
         let mut counters: Vec<(String, TensorType)> = Vec::new();
+        let mut averages: Vec<(String, String)> = Vec::new();
         for phase in &graphs {
+            if recipe.average.is_some() {
+                for name in phase.optimizer.trained() {
+                    let average = Average::name_of(name);
+                    let start = device.get(name)?;
+                    device.set(&average, &start)?;
+                    state.push(average.clone());
+                    averages.push((name.to_string(), average));
+                }
+            }
             for (name, ty) in phase.optimizer.state() {
                 device.set(&name, &Tensor::zeros(&ty))?;
                 state.push(name);
@@ -159,7 +183,8 @@ impl<'e> Trainer<'e> {
                 update,
                 optimizer,
             } = graphs;
-            let own = optimizer.scalar_names().to_vec();
+            let mut own = optimizer.scalar_names().to_vec();
+            own.extend(recipe.average.as_ref().map(|_| Average::SCALAR.to_string()));
             let mut prepare = |graph| -> Result<(ProgramId, ScalarRows)> {
                 let program = device.prepare(graph)?;
                 let names = device.scalar_names(program);
@@ -194,7 +219,8 @@ impl<'e> Trainer<'e> {
             counters,
             watch,
             step: 0,
-            lr_factor: 1.0,
+            plateau: PlateauState::default(),
+            averages,
         })
     }
 
@@ -238,15 +264,38 @@ impl<'e> Trainer<'e> {
         self.recipe.steps = steps;
     }
 
-    /// Multiplies the learning rate that the schedule gives.
-    pub fn set_lr_factor(&mut self, factor: f64) {
-        self.lr_factor = factor;
+    /// What a schedule that follows a metric has observed.
+    pub(crate) fn plateau(&self) -> &PlateauState {
+        &self.plateau
+    }
+
+    /// Goes on with what a schedule that follows a metric has observed.
+    pub(crate) fn set_plateau(&mut self, plateau: PlateauState) {
+        self.plateau = plateau;
     }
 
     /// The learning rate of the next step: that of the first phase.
     pub fn lr(&self) -> f64 {
-        let lr = self.phases.first().map_or(0.0, |phase| phase.lr);
-        self.lr_factor * self.recipe.schedule.lr(lr, self.step + 1, self.recipe.steps)
+        let base = self.phases.first().map_or(0.0, |phase| phase.lr);
+        self.recipe.lr(&self.plateau, base, self.step)
+    }
+
+    /// Names of parameters that have a moving average, with the variable of that.
+    pub(crate) fn averages(&self) -> &[(String, String)] {
+        &self.averages
+    }
+
+    /// Exchanges parameters with their moving averages, if they have any.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub(crate) fn exchange_averages(&mut self) -> Result<()> {
+        for (parameter, average) in &self.averages {
+            let [own, other] = [self.device.get(parameter)?, self.device.get(average)?];
+            self.device.set(parameter, &other)?;
+            self.device.set(average, &own)?;
+        }
+        Ok(())
     }
 
     /// Takes one step over batches that are fed: `fields` are those of one batch by name, with the batch as the first axis, of
@@ -297,8 +346,7 @@ impl<'e> Trainer<'e> {
             only.rows.clear();
             for i in 0..count {
                 let step = self.step + i;
-                let (recipe, factor) = (&self.recipe, self.lr_factor);
-                numbers(only, recipe, factor, step);
+                numbers(only, &self.recipe, &self.plateau, step);
                 only.rows.push(inputs(place(i, 0), step), &only.numbers, &*self.task);
             }
             before(&mut *self.device)?;
@@ -325,7 +373,7 @@ impl<'e> Trainer<'e> {
             if !step.is_multiple_of(phase.every) {
                 continue;
             }
-            numbers(phase, &self.recipe, self.lr_factor, step);
+            numbers(phase, &self.recipe, &self.plateau, step);
             for batch in 0..batches {
                 let place = place(batch);
                 if place.valid == 0 {
@@ -411,10 +459,13 @@ impl<'e> Trainer<'e> {
 }
 
 /// Computes the optimizer's scalars of step number `step`, from 0.
-fn numbers(phase: &mut Phase, recipe: &Recipe, factor: f64, step: u64) {
-    let lr = factor * recipe.schedule.lr(phase.lr, step + 1, recipe.steps);
+fn numbers(phase: &mut Phase, recipe: &Recipe, plateau: &PlateauState, step: u64) {
+    let lr = recipe.lr(plateau, phase.lr, step);
     phase.numbers.clear();
     phase.optimizer.scalars(step + 1, lr, &mut phase.numbers);
+    if let Some(average) = &recipe.average {
+        phase.numbers.push(average.scalar(step + 1));
+    }
 }
 
 fn inputs(place: Place, step: u64) -> StepInputs {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use wgrad::device::Engine;
 use wgrad::gpu::{AdapterChoice, Gpu};
@@ -34,4 +35,19 @@ pub fn gpu() -> Option<&'static Gpu> {
         Some(Engine::Gpu(gpu)) => Some(gpu),
         _ => None,
     }
+}
+
+/// The folder of a real data set or network: in the folder that WGRAD_DATA names, else beside the repository. Says so where it
+/// is absent.
+pub fn real_set(name: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("WGRAD_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
+    let dir = data.join(name);
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    println!("skipped: {name} is not in {}", data.display());
+    None
 }

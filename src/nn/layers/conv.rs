@@ -212,3 +212,54 @@ impl LayerType for ConvTranspose2d {
         site.finish(y, self.filters, bias, self.activation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::layers::Conv1d;
+    use crate::nn::{Init, Layer, LayerKind, ModelSpec, NamedInit, Network};
+
+    /// How the weights of `layer` start, on `input`.
+    fn start(layer: impl Into<LayerKind>, input: &[usize]) -> Init {
+        let spec = ModelSpec::new("m", input.to_vec())
+            .layer(Layer::new(layer))
+            .layer(Layer::new(crate::nn::layers::Flatten {}))
+            .layer(Layer::new(crate::nn::layers::Dense::new(1)));
+        Network::new(spec).unwrap().parameters[0].init
+    }
+
+    #[track_caller]
+    fn close(init: Init, expected: f64) {
+        let (Init::Uniform { limit: got } | Init::Normal { std: got }) = init else {
+            panic!("{init:?} is not random")
+        };
+        assert!((got - expected).abs() < 1e-12, "{got} is not {expected}");
+    }
+
+    /// Expected: of `torch.nn.init._calculate_fan_in_and_fan_out`, whose fan out does not divide by the groups.
+    #[test]
+    fn grouped_convolutions_start_with_the_fans_that_pytorch_counts() {
+        let grouped = |filters, kernel: [usize; 2], groups, named: NamedInit| Conv2d {
+            groups,
+            weight_init: Some(named.into()),
+            ..Conv2d::new(filters, kernel)
+        };
+        let image = [9, 9, 8];
+        let four = |named| start(grouped(12, [3, 5], 4, named), &image);
+        close(four(NamedInit::GlorotUniform), 0.1690308509457033);
+        close(four(NamedInit::GlorotNormal), 0.09759000729485333);
+        close(four(NamedInit::KaimingNormalFanOut), 0.10540925533894598);
+        close(four(NamedInit::KaimingNormal), (2.0_f64 / 30.0).sqrt());
+        let depthwise = grouped(6, [3, 3], 6, NamedInit::GlorotUniform);
+        close(start(depthwise, &[9, 9, 6]), 0.3086066999241838);
+        let one = grouped(12, [3, 3], 1, NamedInit::GlorotUniform);
+        close(start(one, &image), 0.18257418583505536);
+
+        let along = Conv1d {
+            groups: 2,
+            weight_init: Some(NamedInit::GlorotUniform.into()),
+            ..Conv1d::new(4, 7)
+        };
+        close(start(along, &[9, 8]), 0.32732683535398854);
+    }
+}

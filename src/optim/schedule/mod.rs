@@ -109,6 +109,14 @@ impl Schedule {
         self.course().lr(base, step, total_steps)
     }
 
+    /// Steps in which the learning rate rises to that of the optimizer, if they are counted.
+    pub fn warmup_steps(&self) -> Option<u64> {
+        match self {
+            Schedule::Cosine(cosine) => Some(cosine.warmup_steps),
+            _ => None,
+        }
+    }
+
     /// The settings of a [`Schedule::Plateau`], which follows a metric.
     pub fn plateau(&self) -> Option<&PlateauLr> {
         match self {
