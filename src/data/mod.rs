@@ -211,16 +211,23 @@ impl Dataset {
     }
 }
 
+impl<S: Into<Samples>> Dataset<S> {
+    /// The same set as samples of named fields.
+    pub fn into_samples(self) -> Dataset<Samples> {
+        Dataset {
+            name: self.name,
+            train: self.train.into(),
+            validation: self.validation.map(S::into),
+            test: self.test.into(),
+            classes: self.classes,
+            notes: self.notes,
+        }
+    }
+}
+
 impl From<Dataset> for Dataset<Samples> {
     fn from(set: Dataset) -> Self {
-        Dataset {
-            name: set.name,
-            train: set.train.into(),
-            validation: set.validation.map(Samples::from),
-            test: set.test.into(),
-            classes: set.classes,
-            notes: set.notes,
-        }
+        set.into_samples()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::data::files::natural_order;
 use crate::data::picture::{decode, fitted, fitted_mask};
 use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Fitted, Part, Parts, PictureShape, Samples, Source,
+    DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts, PictureShape, Samples, Source, field,
 };
 use crate::error::{Error, Result};
 use image::{DynamicImage, GenericImageView, GrayImage};
@@ -66,6 +66,23 @@ impl MaskSet {
     }
 }
 
+impl From<MaskSet> for Samples {
+    fn from(set: MaskSet) -> Self {
+        let count = set.len();
+        let image = FieldValues::Pixels {
+            bytes: set.images,
+            shape: [set.height, set.width, set.channels],
+        };
+        let mask = FieldValues::ByteClasses {
+            bytes: set.masks,
+            shape: [set.height, set.width],
+        };
+        let fields = [(field::IMAGE, image), (field::MASK, mask)];
+        let fields = fields.map(|(name, values)| Field { name, values });
+        Samples::new(count, fields.into(), None)
+    }
+}
+
 /// A folder of pictures and one of masks.
 pub struct Masks;
 
@@ -99,12 +116,7 @@ impl Format for Masks {
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
-        let set = load(cx.source, cx.settings, cx.fitted, cx.seed)?;
-        Err(Error::Data(format!(
-            "{} holds {} pictures with masks, for which there is no task to train yet",
-            set.name,
-            set.train.len()
-        )))
+        load(cx.source, cx.settings, cx.fitted, cx.seed).map(Dataset::into_samples)
     }
 
     fn describe(&self, fitted: &Fitted) -> Vec<String> {

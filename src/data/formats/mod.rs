@@ -1,7 +1,6 @@
 //! The formats that data are kept in: one format, one file, one line of registration at the end of this one.
 //! `docs/adding-a-format.md` adds one.
 
-mod masks;
 mod pictures;
 
 pub use cifar::load_cifar_dir;
@@ -333,12 +332,12 @@ macro_rules! register {
     };
 }
 
-// A format of masks joins them as `masks::Masks` (in place of `mod masks` above) once samples can hold masks.
 register! {
     cifar::Cifar,
     digits::Digits,
     folder::Folder,
     idx::Idx,
+    masks::Masks,
     npz::Npz,
     series::Series,
     table::Table,
