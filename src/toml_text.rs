@@ -51,6 +51,7 @@ fn in_words(mut message: String) -> String {
         );
     }
     message = message.replace("expected a sequence", "expected a list");
+    message = message.replace("expected a map", "expected a table");
     for rust in ["f64", "f32"] {
         message = message.replace(&format!("expected {rust}"), "expected a number");
     }

@@ -53,8 +53,12 @@ fn an_unknown_key_is_answered_with_its_line_and_the_nearest_key_at_every_level()
     }
     let head = settings("");
     refused(
-        &head.replace("input =", "inputs ="),
+        &head.replace("input =", "inptu ="),
         &["line 7", "did you mean `input`?"],
+    );
+    refused(
+        &head.replace("input =", "inputs ="),
+        &["line 7", "expected a table"],
     );
     refused(
         &head.replace("units", "unit"),
