@@ -16,11 +16,11 @@ use wgrad::data::digits;
 use wgrad::device::Engine;
 use wgrad::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Readback, Store};
 use wgrad::graph::Builder;
-use wgrad::nn::{ModelSpec, Network};
+use wgrad::nn::ModelSpec;
 use wgrad::plan::{Plan, Scalar};
 use wgrad::settings::Settings;
 use wgrad::tensor::TensorType;
-use wgrad::train::{EpochReport, Observer, Session, StepReport};
+use wgrad::run::{Run, Silent};
 
 #[global_allocator]
 static ALLOCATOR: Recording = Recording;
@@ -123,15 +123,6 @@ fn crate_of_name(name: &str) -> Option<&str> {
     Some(&before[start..])
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&mut self, _: &StepReport) {}
-    fn epoch(&mut self, _: &EpochReport) -> wgrad::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn the_step_loop_allocates_nothing_of_its_own() {
     // wgpu takes backtraces of its own where it is asked to, and std takes one at a time.
@@ -228,12 +219,12 @@ fn epoch(streamed: bool) {
     let steps = 40;
     let engine = support::engine().unwrap();
     let mut session = session(engine, steps, streamed);
-    session.run(&mut Silent, None).unwrap();
+    session.fit(&mut Silent, None).unwrap();
     session.extend(2);
     let (all, own) = recorded(|| {
-        session.run(&mut Silent, None).unwrap();
+        session.fit(&mut Silent, None).unwrap();
     });
-    assert_eq!(session.steps_done(), 2 * steps as u64);
+    assert_eq!(session.trainer().steps_done(), 2 * steps as u64);
     println!(
         "streamed: {streamed}: {} of {all} allocations in {steps} steps",
         own.len()
@@ -246,9 +237,8 @@ fn epoch(streamed: bool) {
     );
 }
 
-fn session(engine: &Engine, steps: usize, streamed: bool) -> Session<'_> {
+fn session(engine: &Engine, steps: usize, streamed: bool) -> Run<'_> {
     let model = ModelSpec::preset("mlp").unwrap();
-    let network = Network::new(model.clone()).unwrap();
     let batch = 16;
     let mut settings = Settings {
         model,
@@ -259,5 +249,5 @@ fn session(engine: &Engine, steps: usize, streamed: bool) -> Session<'_> {
     (settings.fitted.mean, settings.fitted.std) = (vec![0.1], vec![0.3]);
     settings.data.stream = Some(streamed);
     let data = digits(1, steps * batch, steps * batch / 2);
-    Session::training(engine, settings, network, data).unwrap()
+    settings.start(engine, data).unwrap()
 }

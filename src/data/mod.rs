@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn statistics_are_per_channel_and_in_units_of_full_scale() {
-        let stats = ChannelStats::of(&two_images());
+        let stats = ChannelStats::of(Pictures::from(&two_images()));
         assert_eq!(stats.mean, [0.5, 25.0 / 255.0]);
         assert_eq!(stats.std[0], 0.5);
         // Of 10, 20, 30, 40: the square root of 125.
@@ -336,7 +336,7 @@ mod tests {
             channels: 1,
         };
         assert_eq!(
-            ChannelStats::of(&empty),
+            ChannelStats::of(Pictures::from(&empty)),
             ChannelStats {
                 mean: vec![0.0],
                 std: vec![0.0]

@@ -216,6 +216,15 @@ impl Samples {
         })
     }
 
+    /// The rows that the field `name` is windows of.
+    #[cfg(test)]
+    pub(crate) fn rows_of(&self, name: &str) -> &Rows {
+        match self.field(name).map(|field| &field.values) {
+            Some(FieldValues::Windows { rows, .. }) => rows,
+            _ => panic!("there are no windows called {name}"),
+        }
+    }
+
     /// Frees the bytes of pixels: a device holds them.
     pub(crate) fn release_pixels(&mut self) {
         for field in &mut self.fields {

@@ -10,7 +10,7 @@ mod steps;
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
 pub use monitor::Monitor;
-pub use reports::{EpochReport, Evaluation, Figure, LOSS, Observer, StepReport, epoch_line};
+pub use reports::{EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line};
 
 use crate::cpu::Tensor;
 use crate::data::{DataSettings, Dataset, Fitted, Normalization, Part, Samples, SetLayout};

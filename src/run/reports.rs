@@ -120,6 +120,17 @@ pub trait Observer {
     }
 }
 
+/// An observer that tells nobody.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: &StepReport) {}
+
+    fn epoch(&mut self, _: &EpochReport) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// The line of an epoch in `metrics.jsonl` and under `--json`: `test_...` are of the part of the data that `part` names.
 pub fn epoch_line(report: &EpochReport) -> Value {
     let mut line = Map::from_iter([

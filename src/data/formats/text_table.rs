@@ -357,6 +357,7 @@ pub fn read_texts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::field;
     use crate::data::TokenKind;
     use std::fs;
 
@@ -374,13 +375,6 @@ mod tests {
         crate::data::load(&settings, &mut Fitted::default(), 1).map_err(|e| e.to_string())
     }
 
-    fn rows(samples: &Samples) -> &RowSet {
-        match samples {
-            Samples::Rows(set) => set,
-            Samples::Images(_) => panic!("texts give rows"),
-        }
-    }
-
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
         let settings = DataSettings {
@@ -395,13 +389,10 @@ mod tests {
             (set.classes.len(), set.train.len(), set.test.len()),
             (2, 2, 2)
         );
-        let train = rows(&set.train);
-        let Rows::Tokens { tokens, .. } = &train.rows else {
+        let Rows::Tokens { tokens, .. } = set.train.rows_of(field::TOKENS) else {
             panic!("tokens");
         };
-        let Targets::Classes(labels) = &train.targets else {
-            panic!("classes");
-        };
+        let labels = set.train.labels().unwrap();
         let bad = labels.iter().position(|&label| label == 0).unwrap();
         assert_eq!(tokens[3 * bad + 2], PADDING);
         assert!(tokens[3 * bad] != PADDING);
