@@ -50,24 +50,21 @@ impl Monitor {
         let Some(value) = result.value(metric.name).filter(|value| value.is_finite()) else {
             return false;
         };
-        let improves = |least: f64| match &progress.best {
-            None => true,
-            Some(best) => metric.improves(value, best.value, least),
-        };
-        match improves(self.min_delta) {
-            true => progress.epochs_without_improvement = 0,
+        let best = progress.best.as_ref().map(|best| best.value);
+        let improves = |on: Option<f64>, least| on.is_none_or(|on| metric.improves(value, on, least));
+        // Changes too small to count add up: they are measured from the last value that counted, not from the best.
+        match improves(progress.improved.or(best), self.min_delta) {
+            true => {
+                progress.epochs_without_improvement = 0;
+                progress.improved = Some(value);
+            }
             false => progress.epochs_without_improvement += 1,
         }
-        let is_best = improves(0.0);
+        let is_best = improves(best, 0.0);
         if is_best {
             progress.best = Some(Best { epoch, value });
         }
         is_best
-    }
-
-    /// Whether a run stops after so many epochs without improvement.
-    pub(super) fn gives_up(&self, epochs: u32) -> bool {
-        self.patience.is_some_and(|patience| epochs >= patience)
     }
 }
 

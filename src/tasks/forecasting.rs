@@ -24,6 +24,11 @@ pub(super) static REGISTERED: Registered = Registered {
             input: true,
         },
         Need {
+            field: field::PAST,
+            about: "the columns to predict, within that window",
+            input: true,
+        },
+        Need {
             field: field::TARGET,
             about: "the rows to predict",
             input: false,

@@ -15,4 +15,4 @@ pub use graphs::{BatchSource, evaluation_graph, prediction_graph, training_graph
 pub(crate) use loaded::Loaded;
 pub(crate) use pace::Pace;
 pub(crate) use trainer::{Place, suggest_batch};
-pub use trainer::{Recipe, Trainer};
+pub use trainer::{FedBatch, Recipe, Trainer};
