@@ -395,15 +395,8 @@ impl<'e> Run<'e> {
     /// # Errors
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
-        let (models, device) = (self.trainer.models(), self.trainer.device());
-        let read = |name: &String| {
-            let averages = self.trainer.averages();
-            let average = averages.iter().find(|(parameter, _)| parameter == name);
-            device.get(average.map_or(name, |(_, average)| average))
-        };
-        let values = models.state().map(|part| read(&part.name));
-        let values = values.collect::<Result<Vec<_>>>()?;
-        weights::save(path, models.spec(), &values, self.trainer.steps_done())
+        let values = self.trainer.values()?;
+        weights::save(path, self.trainer.models().spec(), &values, self.trainer.steps_done())
     }
 
     /// Trains until the run's epochs, or steps, are done, or epochs no longer improve it. After every epoch `observer` is told,

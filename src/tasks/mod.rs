@@ -6,6 +6,7 @@
 
 pub mod augment;
 mod case;
+mod custom;
 mod fit;
 mod loss;
 mod metric;
@@ -16,6 +17,7 @@ mod window_norm;
 
 pub use augment::AugmentSettings;
 pub use case::TaskCase;
+pub use custom::Custom;
 pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};

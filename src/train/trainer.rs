@@ -326,9 +326,17 @@ impl<'e> Trainer<'e> {
         self.recipe.lr(&self.plateau, base, self.step)
     }
 
-    /// Names of parameters that have a moving average, with the variable of that.
-    pub(crate) fn averages(&self) -> &[(String, String)] {
-        &self.averages
+    /// Weights, or their moving averages where the recipe asks for them, and buffers, in the order of [`Models::state`]: what is
+    /// written to files and evaluated. Waits for the device.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn values(&self) -> Result<Vec<Tensor<f32>>> {
+        let read = |name: &String| {
+            let average = self.averages.iter().find(|(parameter, _)| parameter == name);
+            self.device.get(average.map_or(name, |(_, average)| average))
+        };
+        self.models.state().map(|part| read(&part.name)).collect()
     }
 
     /// Exchanges parameters with their moving averages, if they have any.
