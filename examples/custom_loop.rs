@@ -34,7 +34,9 @@ fn main() -> wgrad::Result<()> {
     let task = Custom::new(|step| {
         let x = step.batch.field("x")?;
         let above = step.batch.field("y")?.sub(step.run_first(&[x])?)?;
-        let losses = above.scale(QUANTILE)?.maximum(above.scale(QUANTILE - 1.0)?)?;
+        let losses = above
+            .scale(QUANTILE)?
+            .maximum(above.scale(QUANTILE - 1.0)?)?;
         Objective::mean_of(losses.mask_rows(step.batch.valid())?)
     });
     let column = TensorType::f32([BATCH, 1]);
@@ -46,14 +48,24 @@ fn main() -> wgrad::Result<()> {
         optimizer: parse("name = \"adam\"\nlr = 0.01", "the optimizer")?,
         ..Recipe::default()
     };
-    let mut trainer = Trainer::new(engine.device(), Arc::new(task), models, recipe, source, values)?;
+    let mut trainer = Trainer::new(
+        engine.device(),
+        Arc::new(task),
+        models,
+        recipe,
+        source,
+        values,
+    )?;
 
     let mut random = Stream::new(1, 0);
     for step in 1..=400 {
         let (x, y) = measurements(&mut random);
         trainer.step(&[("x", &x), ("y", &y)], BATCH)?;
         if step % 100 == 0 {
-            let loss = trainer.counters(100 * BATCH as u64)?.loss().unwrap_or(f64::NAN);
+            let loss = trainer
+                .counters(100 * BATCH as u64)?
+                .loss()
+                .unwrap_or(f64::NAN);
             println!("step {step}: loss {loss:.4}");
             trainer.reset_counters()?;
         }
@@ -62,8 +74,15 @@ fn main() -> wgrad::Result<()> {
     let mut predictor = Predictor::new(engine.device(), &network, &trainer.values()?, BATCH)?;
     let (x, y) = measurements(&mut random);
     let bound = predictor.run(&[("input", &x)])?.swap_remove(0).1;
-    let below = y.reals().iter().zip(bound.reals()).filter(|(y, bound)| y < bound);
-    println!("{} of {BATCH} new measurements lie below the bound", below.count());
+    let below = y
+        .reals()
+        .iter()
+        .zip(bound.reals())
+        .filter(|(y, bound)| y < bound);
+    println!(
+        "{} of {BATCH} new measurements lie below the bound",
+        below.count()
+    );
     Ok(())
 }
 

@@ -38,7 +38,10 @@ fn main() -> wgrad::Result<()> {
         closest.unwrap_or(from)
     };
     let alike = (0..PICTURES).filter(|&index| set.labels[index] == set.labels[nearest(index)]);
-    println!("{} of {PICTURES} pictures lie nearest to one of the same digit", alike.count());
+    println!(
+        "{} of {PICTURES} pictures lie nearest to one of the same digit",
+        alike.count()
+    );
     Ok(())
 }
 
@@ -66,8 +69,14 @@ fn features(mut spec: ModelSpec) -> wgrad::Result<Network> {
 /// Pictures as a model takes them: `(byte / 255 - mean) / std`, as in the `[fitted]` table of a run.
 fn normalised(set: &ImageSet) -> Tensor<f32> {
     let (mean, std) = (0.13, 0.31);
-    let pixels = set.images.iter().map(|&byte| (f32::from(byte) / 255.0 - mean) / std);
-    Tensor::real([PICTURES, set.height, set.width, set.channels], pixels.collect())
+    let pixels = set
+        .images
+        .iter()
+        .map(|&byte| (f32::from(byte) / 255.0 - mean) / std);
+    Tensor::real(
+        [PICTURES, set.height, set.width, set.channels],
+        pixels.collect(),
+    )
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {

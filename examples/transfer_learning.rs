@@ -50,7 +50,9 @@ fn main() -> wgrad::Result<()> {
 }
 
 fn shown(result: &wgrad::run::Evaluation) -> String {
-    result.score().map_or_else(String::new, |score| score.show())
+    result
+        .score()
+        .map_or_else(String::new, |score| score.show())
 }
 
 /// The same pictures with two classes.
@@ -59,5 +61,10 @@ fn odd_or_even(mut set: Dataset) -> wgrad::Result<Dataset> {
         part.labels.iter_mut().for_each(|label| *label %= 2);
     }
     let classes = vec!["even".to_string(), "odd".to_string()];
-    Ok(Dataset::new("odd or even digits", set.train, set.test, classes)?)
+    Ok(Dataset::new(
+        "odd or even digits",
+        set.train,
+        set.test,
+        classes,
+    )?)
 }

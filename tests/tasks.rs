@@ -69,20 +69,31 @@ fn variables(run: &Run<'_>) -> Vec<(String, Tensor<f32>)> {
 
 /// The reference, and the software adapter where there is one.
 fn engines() -> Vec<&'static Engine> {
-    std::iter::once(&Engine::Cpu).chain(support::engine()).collect()
+    std::iter::once(&Engine::Cpu)
+        .chain(support::engine())
+        .collect()
 }
 
 #[test]
 fn every_task_has_a_case_of_its_own_that_it_accepts() {
     each(|task, case| {
         assert_eq!(case.task.name.as_deref(), Some(task.name));
-        assert_ne!(case.samples.len() % case.batch, 0, "{}: the last batch is full", task.name);
+        assert_ne!(
+            case.samples.len() % case.batch,
+            0,
+            "{}: the last batch is full",
+            task.name
+        );
         let parts = parts(task, &case, 1);
         parts.check(&dataset(&case)).unwrap();
         let all: Vec<&str> = (task.metrics)().iter().map(|metric| metric.name).collect();
         let reported = parts.task.metrics();
         let unknown = reported.iter().find(|metric| !all.contains(&metric.name));
-        assert!(unknown.is_none(), "{}: {unknown:?} is not in its registration", task.name);
+        assert!(
+            unknown.is_none(),
+            "{}: {unknown:?} is not in its registration",
+            task.name
+        );
         let chosen = wgrad::tasks::task(&case.task, &case.samples).unwrap();
         assert_eq!(chosen.registered().name, task.name);
     });
@@ -120,13 +131,22 @@ fn ten_steps_on_an_adapter_and_in_the_reference_give_the_same_weights() {
             parts.length.steps = Some(10);
             let mut run = run(engine, &case, parts);
             run.fit(&mut Silent, None).unwrap();
-            let weights: Vec<String> = run.trainer().models().state().map(|p| p.name.clone()).collect();
+            let weights: Vec<String> = run
+                .trainer()
+                .models()
+                .state()
+                .map(|p| p.name.clone())
+                .collect();
             let all = variables(&run);
-            all.into_iter().filter(|(name, _)| weights.contains(name)).collect::<Vec<_>>()
+            all.into_iter()
+                .filter(|(name, _)| weights.contains(name))
+                .collect::<Vec<_>>()
         };
         for ((name, ours), (_, theirs)) in after_ten(&Engine::Cpu).iter().zip(&after_ten(gpu)) {
             let pairs = ours.reals().iter().zip(theirs.reals());
-            let apart = pairs.map(|(a, b)| (a - b).abs() / a.abs().max(1.0)).fold(0.0, f32::max);
+            let apart = pairs
+                .map(|(a, b)| (a - b).abs() / a.abs().max(1.0))
+                .fold(0.0, f32::max);
             assert!(apart < 1e-3, "{}: {name} is {apart:e} apart", task.name);
         }
     });
@@ -139,7 +159,8 @@ fn a_resumed_run_gives_the_same_bits() {
             let through = |epochs, from: Option<Checkpoint>| {
                 let mut run = run(engine, &case, parts(task, &case, 4));
                 run.extend(epochs);
-                from.into_iter().for_each(|checkpoint| run.restore(checkpoint).unwrap());
+                from.into_iter()
+                    .for_each(|checkpoint| run.restore(checkpoint).unwrap());
                 run.fit(&mut Silent, None).unwrap();
                 run.checkpoint().unwrap()
             };
@@ -147,7 +168,13 @@ fn a_resumed_run_gives_the_same_bits() {
             let resumed = through(4, Some(through(2, None)));
             assert_eq!(whole.progress, resumed.progress);
             for ((name, a), (_, b)) in whole.variables.iter().zip(&resumed.variables) {
-                assert_eq!(bits(a), bits(b), "{}: {name} on {}", task.name, engine.name());
+                assert_eq!(
+                    bits(a),
+                    bits(b),
+                    "{}: {name} on {}",
+                    task.name,
+                    engine.name()
+                );
             }
         }
     });
@@ -173,16 +200,22 @@ fn streamed_samples_give_the_same_bits_as_those_on_the_device() {
 fn predictions_are_those_of_the_evaluation_and_every_sample_is_decoded() {
     each(|task, case| {
         let inputs = case.inputs().unwrap();
-        assert!(inputs.fields().len() < case.samples.fields().len() || task.needs.iter().all(|need| need.input));
+        assert!(
+            inputs.fields().len() < case.samples.fields().len()
+                || task.needs.iter().all(|need| need.input)
+        );
         for engine in engines() {
-            let evaluation = Measured::evaluation(engine, parts(task, &case, 1), case.samples.clone());
+            let evaluation =
+                Measured::evaluation(engine, parts(task, &case, 1), case.samples.clone());
             let (_, _, evaluated) = evaluation.unwrap().run().unwrap();
             let prediction = Measured::prediction(engine, parts(task, &case, 1), inputs.clone());
             let (_, _, predicted) = prediction.unwrap().run().unwrap();
             assert!(!predicted.is_empty(), "{} predicts nothing", task.name);
             for (name, shape, values) in &predicted {
                 let same = evaluated.iter().find(|(known, ..)| known == name);
-                let Some((_, evaluated_shape, evaluated)) = same else { continue };
+                let Some((_, evaluated_shape, evaluated)) = same else {
+                    continue;
+                };
                 assert_eq!(shape, evaluated_shape);
                 let apart = values.iter().zip(evaluated).map(|(a, b)| (a - b).abs());
                 assert!(apart.fold(0.0, f32::max) < 1e-5, "{}: {name}", task.name);
@@ -199,7 +232,11 @@ fn decode_all(task: &Registered, case: &TaskCase, samples: &Samples, outputs: &C
             .iter()
             .map(|(name, shape, values)| {
                 let each = shape.iter().product::<usize>();
-                (name.clone(), shape.clone(), values[index * each..][..each].to_vec())
+                (
+                    name.clone(),
+                    shape.clone(),
+                    values[index * each..][..each].to_vec(),
+                )
             })
             .collect();
         let decoded = made.decode(&Decoded {

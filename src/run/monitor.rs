@@ -84,3 +84,46 @@ pub(super) fn check_metric(key: &str, name: &str, task: &dyn Task) -> Result<()>
         names.join(", ")
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Part;
+    use crate::tasks::{TaskSettings, named};
+
+    /// Epochs without improvement after each of these losses, and the best epoch.
+    fn observed(min_delta: f64, losses: &[f64]) -> (Vec<u32>, u32) {
+        let task = (named("classification").unwrap().make)(&TaskSettings::default()).unwrap();
+        let monitor = Monitor {
+            metric: Some("loss".to_string()),
+            patience: Some(3),
+            min_delta,
+        };
+        let mut progress = Progress::default();
+        let without = (1..).zip(losses).map(|(epoch, &loss)| {
+            let result = Evaluation {
+                part: Part::Test,
+                loss,
+                figures: Vec::new(),
+                count: 1,
+            };
+            monitor.observe(&*task, &mut progress, epoch, &result);
+            progress.epochs_without_improvement
+        });
+        let without = without.collect();
+        (without, progress.best.unwrap().epoch)
+    }
+
+    #[test]
+    fn small_improvements_add_up_to_one_that_counts() {
+        let losses = [1.0, 0.96, 0.92, 0.88, 0.85];
+        assert_eq!(observed(0.1, &losses), (vec![0, 1, 2, 0, 1], 5));
+        assert_eq!(observed(0.0, &losses), (vec![0; 5], 5));
+    }
+
+    #[test]
+    fn what_is_worse_or_no_number_is_no_improvement() {
+        let losses = [1.0, 0.5, 0.7, 0.5, f64::NAN];
+        assert_eq!(observed(0.0, &losses), (vec![0, 0, 1, 2, 2], 2));
+    }
+}

@@ -1,7 +1,9 @@
 //! What each task is tested on: a tiny data set in memory, models for it, and how well they must learn it.
 
 use super::{TaskSettings, named};
-use crate::data::{DataSettings, Field, FieldValues, Fitted, RowSet, Rows, Samples, Targets, field};
+use crate::data::{
+    DataSettings, Field, FieldValues, Fitted, RowSet, Rows, Samples, Targets, field,
+};
 use crate::error::Result;
 use crate::nn::ModelSpec;
 use crate::toml_text::parse;
@@ -58,7 +60,8 @@ impl TaskCase {
     /// # Errors
     /// If it is no model.
     pub fn model(mut self, role: &'static str, toml: &str) -> Result<TaskCase> {
-        self.models.push((role, parse(toml, "the model of a sample case")?));
+        self.models
+            .push((role, parse(toml, "the model of a sample case")?));
         Ok(self)
     }
 
@@ -123,7 +126,10 @@ pub(super) fn labels(classes: u32) -> Field {
 
 /// A dozen samples of `length` tokens, below 8, of a text in which no window comes twice.
 pub(super) fn tokens(length: usize, targets: Targets) -> RowSet {
-    let tokens: Vec<u32> = noise(5).map(|x| 1 + (7.0 * x) as u32).take(12 * length + 1).collect();
+    let tokens: Vec<u32> = noise(5)
+        .map(|x| 1 + (7.0 * x) as u32)
+        .take(12 * length + 1)
+        .collect();
     RowSet {
         rows: Rows::Tokens {
             tokens,
@@ -140,7 +146,10 @@ pub(super) fn tokens(length: usize, targets: Targets) -> RowSet {
 pub(super) fn rows(length: usize, offset: usize, ahead: usize, columns: usize) -> RowSet {
     let count = 12 + length + ahead;
     let numbers = |seed, columns: usize| -> Vec<f32> {
-        noise(seed).map(|x| 4.0 * x - 2.0).take(count * columns).collect()
+        noise(seed)
+            .map(|x| 4.0 * x - 2.0)
+            .take(count * columns)
+            .collect()
     };
     RowSet {
         rows: Rows::Floats {

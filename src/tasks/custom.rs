@@ -35,7 +35,10 @@ impl Custom {
     /// The task whose loss `loss` builds from the fields of the batch (`step.batch`) and what the model makes of them
     /// ([`StepGraph::run_first`]).
     pub fn new(
-        loss: impl for<'g, 'a> Fn(&mut StepGraph<'g, 'a>) -> Result<Objective<'g>> + Send + Sync + 'static,
+        loss: impl for<'g, 'a> Fn(&mut StepGraph<'g, 'a>) -> Result<Objective<'g>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Custom {
         Custom {
             loss: Box::new(loss),

@@ -54,6 +54,7 @@ fn sample() -> Result<TaskCase> {
         ]
         "#,
     )?;
+    case.epochs = 200;
     case.fitted.scale = Some(Scale {
         mean: 10.0,
         std: 3.0,

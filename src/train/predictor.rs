@@ -45,8 +45,14 @@ impl<'e> Predictor<'e> {
             };
             Ok((input.name.clone(), ty))
         };
-        let inputs = model.inputs().iter().map(typed).collect::<Result<Vec<_>>>()?;
-        let given = inputs.iter().map(|(name, ty)| builder.input(name, ty.clone()));
+        let inputs = model
+            .inputs()
+            .iter()
+            .map(typed)
+            .collect::<Result<Vec<_>>>()?;
+        let given = inputs
+            .iter()
+            .map(|(name, ty)| builder.input(name, ty.clone()));
         let mut forward = Forward::evaluation(&builder);
         let results = model.forward(&mut forward, &given.collect::<Vec<_>>())?;
         forward.finish()?;
@@ -85,7 +91,9 @@ impl<'e> Predictor<'e> {
     pub fn run(&mut self, inputs: &[(&str, &Tensor<f32>)]) -> Result<Vec<(String, Tensor<f32>)>> {
         let known = |name: &str| inputs.iter().any(|(given, _)| *given == name);
         if let Some((name, ty)) = self.inputs.iter().find(|(name, _)| !known(name)) {
-            return Err(Error::Config(format!("the model takes the input {name}, a {ty}; feed it")));
+            return Err(Error::Config(format!(
+                "the model takes the input {name}, a {ty}; feed it"
+            )));
         }
         for (name, value) in inputs {
             self.device.feed(self.program, name, value)?;
