@@ -248,7 +248,10 @@ pub fn prediction_graph(task: &dyn Task, models: &Models, source: &BatchSource) 
 
 /// The variables of a graph whose names begin with `prefix`, and that it updates.
 pub(super) fn updated(graph: &Graph, belongs: impl Fn(&str) -> bool) -> Vec<(String, TensorType)> {
-    let updated = graph.updates.iter().map(|update| graph.node(update.variable));
+    let updated = graph
+        .updates
+        .iter()
+        .map(|update| graph.node(update.variable));
     updated
         .filter_map(|node| match &node.kind {
             NodeKind::Variable(name) if belongs(name) => Some((name.to_string(), node.ty.clone())),
