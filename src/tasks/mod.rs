@@ -381,8 +381,9 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
             })?,
     };
     for need in registered.needs {
-        let there = need.field.split('|').any(|name| samples.field(name).is_some());
-        if !there && !(need.input && samples.fields().is_empty()) {
+        let given = need.field.split('|').any(|name| samples.field(name).is_some());
+        let unknown = need.input && samples.fields().is_empty();
+        if !given && !unknown {
             let fields: Vec<&str> = samples.fields().iter().map(|field| field.name).collect();
             return Err(Error::Config(format!(
                 "the task {} needs the field {} ({}), which the data do not have: they have {}",
