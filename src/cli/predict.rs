@@ -64,7 +64,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.run.run.display()
         ))
     })?;
-    let (weights, told_weights) = args.weights.path(&folder);
+    let (weights, _) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let task = parts.task.clone();
     if task.writes_text() {
@@ -86,7 +86,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             invert: args.invert,
         },
     )?;
-    notes.iter().chain(&told_weights).for_each(note);
+    args.weights.told(&folder);
+    notes.iter().for_each(note);
     let samples = set.clone();
     let mut outputs = Vec::new();
     if !set.is_empty() {

@@ -42,6 +42,8 @@ pub struct Best {
     pub epoch: u32,
     /// Value of the metric that is monitored.
     pub value: f64,
+    /// Loss on the part that is evaluated.
+    pub loss: f64,
 }
 
 const PROGRESS: &str = "progress";

@@ -17,7 +17,7 @@ use crate::data::{DataSettings, Dataset, Fitted, Normalization, Part, Samples, S
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
 use crate::nn::weights;
-use crate::tasks::{Counters, Evaluated, Fit, Models, Section, Task};
+use crate::tasks::{Counters, Evaluated, Fit, Metric, Models, Section, Task};
 use crate::train::{
     BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Sizes, Trainer, suggest_batch,
     training_graphs,
@@ -202,6 +202,10 @@ pub struct Run<'e> {
     peak_bytes: u64,
     epoch_samples: usize,
     stopped_early: bool,
+    /// The task's score, if training steps count it.
+    score: Option<Metric>,
+    /// Places of loss, score and weight among the counts that are watched.
+    places: [Option<usize>; 3],
 }
 
 impl<'e> Run<'e> {
@@ -258,7 +262,7 @@ impl<'e> Run<'e> {
             parts.sizes(),
         )?;
         let train = Loaded::new(&mut *device, layout, streamed, train)?;
-        let mut trainer = Trainer::new(
+        let trainer = Trainer::new(
             device,
             parts.task,
             parts.models,
@@ -266,7 +270,9 @@ impl<'e> Run<'e> {
             source,
             values,
         )?;
-        trainer.set_planned_steps(0);
+        let places = ["loss", "score", "weight"].map(|name| trainer.watched(name));
+        let metrics = trainer.task().metrics();
+        let score = metrics.first().filter(|_| places[1].is_some()).copied();
         let mut run = Run {
             engine,
             trainer,
@@ -282,6 +288,8 @@ impl<'e> Run<'e> {
             peak_bytes: 0,
             epoch_samples,
             stopped_early: false,
+            score,
+            places,
         };
         run.trainer.set_planned_steps(run.planned_steps());
         run.note_memory();

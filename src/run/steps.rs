@@ -41,19 +41,12 @@ impl Run<'_> {
             epoch,
             epochs: self.planned_epochs(),
             train_loss: totals.mean_loss(),
-            train_score: totals.score(self.score_metric()),
+            train_score: totals.score(self.score),
             test,
             samples_per_s: count / seconds,
             seconds,
             is_best,
         }))
-    }
-
-    /// The task's score, if training steps count it.
-    fn score_metric(&self) -> Option<Metric> {
-        let counted = self.trainer.watched("score").is_some();
-        let metrics = self.trainer.task().metrics();
-        metrics.first().filter(|_| counted).copied()
     }
 
     /// Shows a schedule that follows a metric what the epoch brought.
@@ -154,7 +147,7 @@ impl Run<'_> {
         let Some(watch) = self.trainer.watch() else {
             return Ok(());
         };
-        let places = ["loss", "score", "weight"].map(|name| self.trainer.watched(name));
+        let places = self.places;
         let device = self.trainer.device_mut();
         if !device.watch_has_room(watch) {
             let values = device.take(watch, true)?;
@@ -219,7 +212,7 @@ impl Run<'_> {
             step: done.end,
             steps,
             loss: totals.mean_loss(),
-            score: totals.score(self.score_metric()),
+            score: totals.score(self.score),
             samples_per_second: count / elapsed,
             time_left: Duration::from_secs_f64((each * left as f64).min(1e9)),
         }

@@ -148,7 +148,7 @@ impl Task for Classification {
                 }
             )));
         }
-        if known > classes && !fit.inputs_alone() {
+        if known > classes && fit.part == "training" {
             let hint = match self.loss {
                 Loss::Bce(_) => {
                     "use \"cross_entropy\" in place of \"bce\", which is for two".to_string()

@@ -4,6 +4,7 @@ use super::models::Models;
 use crate::data::{Samples, field};
 use crate::error::{Error, Result};
 use crate::nn::{InputSpec, Model};
+use crate::tensor::Shape;
 
 /// A set of samples beside the models that it is for.
 #[derive(Clone, Copy)]
@@ -69,8 +70,9 @@ impl Fit<'_> {
                 )))
             }
             (model, shape) => Err(Error::Config(format!(
-                "model {}: the last layer gives {shape:?} for each sample; end with a dense layer of one unit for each class or number",
-                model.name()
+                "model {}: the last layer gives {} for each sample; end with a dense layer of one unit for each class or number",
+                model.name(),
+                Shape::from(shape)
             ))),
         }
     }

@@ -56,7 +56,6 @@ pub struct Regression {
     pub loss: Loss,
     label_smoothing: f64,
     augment: AugmentSettings,
-    window_norm: crate::data::WindowNorm,
 }
 
 impl Regression {
@@ -66,7 +65,6 @@ impl Regression {
             loss: settings.loss.clone(),
             label_smoothing: settings.label_smoothing,
             augment: settings.augment.clone(),
-            window_norm: settings.window_norm,
         }
     }
 }
@@ -139,7 +137,6 @@ impl Task for Regression {
 
     fn check(&self, fit: &Fit<'_>) -> Result<()> {
         check_numbers(fit, field::VALUE, &self.loss, self.label_smoothing)?;
-        self.window_norm.only_of_series(fit)?;
         self.augment.needs_pictures(fit.samples.noun())
     }
 
