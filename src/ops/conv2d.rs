@@ -437,7 +437,7 @@ impl Op for Conv2d {
 
 impl Op for Conv2dInputGrad {
     fn name(&self) -> &'static str {
-        "conv2d"
+        "conv2d_input_grad"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
@@ -572,7 +572,7 @@ impl Conv2dInputGrad {
 
 impl Op for Conv2dWeightGrad {
     fn name(&self) -> &'static str {
-        "conv2d"
+        "conv2d_weight_grad"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
