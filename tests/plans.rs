@@ -1,15 +1,17 @@
 //! Plans: what they look like, and that memory, order and updates in place keep what the graph means. The last test
 //! runs random graphs on an adapter; the others need none.
 
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "support/random_graph.rs"]
 mod random_graph;
 mod support;
 #[path = "support/targets.rs"]
 mod targets;
 
+use golden::assert_golden;
 use random_graph::{RandomGraph, random_graph};
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 use wgrad::autodiff::gradients;
 use wgrad::check::worst_error;
@@ -61,28 +63,13 @@ fn training_step() -> wgrad::Result<Graph> {
     builder.finish()
 }
 
-/// Compares `text` with the file `name` under tests/golden. UPDATE_GOLDEN=1 writes the file in place of that.
-fn assert_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|v| v == "1") {
-        std::fs::write(&path, text).expect("tests/golden can be written");
-    }
-    let golden = std::fs::read_to_string(&path)
-        .unwrap_or_default()
-        .replace("\r\n", "\n");
-    let differs = golden.lines().zip(text.lines()).find(|(a, b)| a != b);
-    assert!(
-        golden == text,
-        "{name} changed, first at {differs:?}; if that is meant, run UPDATE_GOLDEN=1 cargo test --test plans and look \
-         at the difference"
-    );
-}
-
 #[test]
 fn the_graph_of_a_training_step_reads_as_before() {
-    assert_golden("step.graph.txt", &training_step().unwrap().to_string());
+    assert_golden(
+        "plans",
+        "step.graph.txt",
+        &training_step().unwrap().to_string(),
+    );
 }
 
 #[test]
@@ -94,7 +81,7 @@ fn the_plan_of_a_training_step_reads_as_before() {
     };
     for (name, target) in [("portable", Target::portable()), ("lavapipe", lavapipe)] {
         let plan = Plan::new(&graph, &target).unwrap();
-        assert_golden(&format!("step.plan.{name}.txt"), &plan.to_string());
+        assert_golden("plans", &format!("step.plan.{name}.txt"), &plan.to_string());
     }
 }
 

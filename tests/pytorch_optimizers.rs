@@ -10,7 +10,7 @@ use wgrad::cpu::{Tensor, Variables, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph};
 use wgrad::optim::{Adam, AdamW, Optimizer, OptimizerConfig, Sgd, clip_grad_norm};
-use wgrad::plan::{Access, Launch, Operand, Plan, Scalar, Step, Target, ValueKind};
+use wgrad::plan::{Access, Binding, Launch, Plan, Scalar, Step, Target, ValueKind};
 use wgrad::tensor::TensorType;
 
 const TOLERANCE: f32 = 1e-6;
@@ -240,7 +240,7 @@ fn one_kernel_updates_both_parameters_in_place() {
                 .count();
             assert_eq!(copies, 0, "{case}:\n{plan}");
             let writes = |launch: &Launch| {
-                let written = |o: &&Operand| {
+                let written = |o: &&Binding| {
                     let variable =
                         matches!(plan.values[o.value.index()].kind, ValueKind::Variable(_));
                     variable && o.access != Access::Read

@@ -34,7 +34,7 @@ pub fn check_kernels(
         for pass in ["forward", "backward"] {
             let mut trials = Vec::new();
             for (n, case) in cases.iter().enumerate() {
-                trials.extend(Trial::new(gpu, case, pass, seed + n as u64)?);
+                trials.extend(CaseRun::new(gpu, case, pass, seed + n as u64)?);
             }
             let variants: BTreeSet<&str> =
                 trials.iter().flat_map(|t| &t.variants).copied().collect();
@@ -61,7 +61,7 @@ pub fn graphs_of(case: &Case) -> Result<Vec<Graph>> {
 }
 
 /// One case in one pass, with the kernel variants to run it with.
-struct Trial<'a> {
+struct CaseRun<'a> {
     case: &'a Case,
     seed: u64,
     graph: Graph,
@@ -69,7 +69,7 @@ struct Trial<'a> {
     variants: BTreeSet<&'static str>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> CaseRun<'a> {
     /// `None` if the case has no such pass.
     fn new(gpu: &Gpu, case: &'a Case, pass: &str, seed: u64) -> Result<Option<Self>> {
         let mut values = Vec::new();
@@ -83,7 +83,7 @@ impl<'a> Trial<'a> {
         if variants.len() > 1 {
             variants.remove("default");
         }
-        Ok(Some(Trial {
+        Ok(Some(CaseRun {
             case,
             seed,
             graph,

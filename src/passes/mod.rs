@@ -9,7 +9,7 @@ mod fuse;
 mod rewrite;
 
 pub use combine::combine;
-pub use fuse::{Group, InPlace, fuse};
+pub use fuse::{FusedGroup, InPlace, fuse};
 
 use crate::error::Result;
 use crate::graph::Graph;

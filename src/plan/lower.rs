@@ -6,7 +6,7 @@ use super::{Choices, Launch, Step, Target, Value, ValueId, ValueKind};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId, NodeKind};
 use crate::ops::{ErasedOp, Role};
-use crate::passes::{self, Group, InPlace};
+use crate::passes::{self, FusedGroup, InPlace};
 use crate::shader::{Lanes, Reflection};
 use crate::tensor::TensorType;
 use std::collections::{BTreeSet, HashMap};
@@ -251,7 +251,7 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
     let hoped = graph.updates.iter().map(|u| (u.value, u.variable));
     let mut groups = passes::fuse(graph, max_buffers, &hoped.collect());
     let mut in_place = walk.in_place_updates(&groups);
-    let too_many = |g: &Group| g.anchor.is_none() && g.buffers(graph, &in_place) > max_buffers;
+    let too_many = |g: &FusedGroup| g.anchor.is_none() && g.buffers(graph, &in_place) > max_buffers;
     if groups.iter().any(too_many) {
         groups = passes::fuse(graph, max_buffers, &InPlace::new());
         in_place = walk.in_place_updates(&groups);
@@ -378,7 +378,7 @@ impl Walk<'_> {
 
     /// New values of variables that may be written straight over the old ones: results of pointwise groups that run
     /// after every other reader of the variable.
-    fn in_place_updates(&self, groups: &[Group]) -> InPlace {
+    fn in_place_updates(&self, groups: &[FusedGroup]) -> InPlace {
         let mut last_reader: HashMap<NodeId, usize> = HashMap::new();
         let mut group_of: HashMap<NodeId, usize> = HashMap::new();
         for (index, group) in groups.iter().enumerate() {
@@ -423,7 +423,7 @@ impl Walk<'_> {
         id
     }
 
-    fn lower_groups(&mut self, groups: &[Group], in_place: &InPlace) -> Result<()> {
+    fn lower_groups(&mut self, groups: &[FusedGroup], in_place: &InPlace) -> Result<()> {
         let mut bodies: Vec<Body> = Vec::new();
         let mut labels: Vec<String> = Vec::new();
         for group in groups {
@@ -449,7 +449,7 @@ impl Walk<'_> {
     }
 
     /// Gives the results of `group` memory.
-    fn place_results(&mut self, group: &Group, in_place: &InPlace) {
+    fn place_results(&mut self, group: &FusedGroup, in_place: &InPlace) {
         for &result in &group.results {
             let value = match in_place.get(&result) {
                 Some(variable) => self.value_of[variable],
@@ -462,7 +462,7 @@ impl Walk<'_> {
         }
     }
 
-    fn labels(&self, group: &Group) -> Vec<String> {
+    fn labels(&self, group: &FusedGroup) -> Vec<String> {
         group
             .members()
             .map(|m| self.graph.node(m).label())
@@ -470,7 +470,7 @@ impl Walk<'_> {
     }
 
     /// The body of a pointwise group that comes after the bodies `before` it in one kernel.
-    fn body(&self, group: &Group, before: &[Body]) -> Result<Body> {
+    fn body(&self, group: &FusedGroup, before: &[Body]) -> Result<Body> {
         let vec4 = Body::vectorizes(self.graph, group)?;
         Body::new(self.graph, group, vec4, before, |id| self.place(id))
     }
@@ -496,7 +496,7 @@ impl Walk<'_> {
         pointwise::lower(&mut cx, &bodies)
     }
 
-    fn lower_anchored(&mut self, group: &Group, anchor: NodeId) -> Result<()> {
+    fn lower_anchored(&mut self, group: &FusedGroup, anchor: NodeId) -> Result<()> {
         let graph = self.graph;
         let node = graph.node(anchor);
         let inputs = node
@@ -555,7 +555,7 @@ impl Walk<'_> {
     }
 
     /// The epilogue of a group with an anchor.
-    fn epilogue(&self, group: &Group) -> Result<Option<(Body, Option<Body>)>> {
+    fn epilogue(&self, group: &FusedGroup) -> Result<Option<(Body, Option<Body>)>> {
         if group.pointwise.is_empty() {
             return Ok(None);
         }

@@ -17,7 +17,7 @@ mod textures;
 
 pub use by_hand::Launches;
 pub use choices::Choices;
-pub use launch::{Access, Launch, MAX_LOOP_ITERATIONS, Operand, Scalar};
+pub use launch::{Access, Binding, Launch, MAX_LOOP_ITERATIONS, Scalar};
 pub use lower::{Arg, Lowering};
 pub use memory::SlotId;
 pub use target::{SubgroupSize, Target, TextureReads};
