@@ -83,28 +83,33 @@ impl Trial {
         Ok(outputs[0].reals().to_vec())
     }
 
-    /// The gradient on the adapter, with every kernel variant and with and without texture views; none without an adapter.
+    /// The gradient on the adapter, with every kernel variant, in turn with texture views and without; none without an adapter.
     fn on_the_adapter(&self) -> Result<Vec<Vec<f32>>> {
         let Some(gpu) = support::gpu() else {
             return Ok(Vec::new());
         };
         let mut gradients = Vec::new();
-        for variant in Plan::variants(&self.graph, &gpu.target)? {
-            for texture_reads in [TextureReads::Always, TextureReads::Never] {
-                let target = Target {
-                    texture_reads,
-                    ..gpu.target.clone()
-                };
-                let mut store = Store::new();
-                for (name, value) in &self.values {
-                    store.set(gpu, name, value)?;
-                }
-                let plan = Plan::with_variant(&self.graph, &target, Some(variant))?;
-                let mut program = Program::new(gpu, &plan, &store)?;
-                program.poison(gpu)?;
-                program.run(gpu, 1, &[])?;
-                gradients.push(program.read(gpu, "gradient")?.reals().to_vec());
+        for (n, variant) in Plan::variants(&self.graph, &gpu.target)?
+            .into_iter()
+            .enumerate()
+        {
+            let texture_reads = match n % 2 {
+                0 => TextureReads::Always,
+                _ => TextureReads::Never,
+            };
+            let target = Target {
+                texture_reads,
+                ..gpu.target.clone()
+            };
+            let mut store = Store::new();
+            for (name, value) in &self.values {
+                store.set(gpu, name, value)?;
             }
+            let plan = Plan::with_variant(&self.graph, &target, Some(variant))?;
+            let mut program = Program::new(gpu, &plan, &store)?;
+            program.poison(gpu)?;
+            program.run(gpu, 1, &[])?;
+            gradients.push(program.read(gpu, "gradient")?.reals().to_vec());
         }
         Ok(gradients)
     }
@@ -121,7 +126,6 @@ fn queries_and_keys_have_no_gradient_where_a_single_key_is_seen() -> Result<()> 
     // A single position; samples of one key; a causal walk over one key.
     let trials = [
         (attention(2, 4, 1, false, None)?, 8),
-        (attention(2, 5, 1, true, None)?, 10),
         (attention(3, 16, 9, false, Some(&[1, 1]))?, 48),
         (attention(1, 40, 6, true, Some(&[1, 1, 1]))?, 40),
         (attention(2, 32, 33, true, Some(&[1]))?, 64),

@@ -110,7 +110,7 @@ fn operation_names(text: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut before = "";
     for line in text.lines().map(str::trim_start) {
-        let constant = line.starts_with("const NAME: &'static str = ");
+        let constant = line.starts_with("const ") && line.contains("NAME: &'static str = ");
         if constant || before.starts_with("fn name(&self) -> &'static str {") {
             names.extend(line.split('"').nth(1));
         }

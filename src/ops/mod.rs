@@ -7,6 +7,7 @@
 mod case;
 mod columns;
 mod contraction;
+mod extremum;
 mod pointwise;
 mod recurrent;
 mod reduce;

@@ -1,7 +1,7 @@
 //! Operations of a recurrent cell: what `lstm` and `gru` have in common beside the cell itself. The forward operation leaves a
 //! trace to its gradient, which walks back over time.
 
-use super::{Extents, RecurrentWeights, Recurrence, read_lengths, write_part};
+use super::{Extents, Recurrence, RecurrentWeights, read_lengths, write_part};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
@@ -74,7 +74,12 @@ const fn lengths_at<C: Cell>() -> usize {
 }
 
 /// The positions of a sample in the order of the walk: those before its end.
-fn walk<C: Cell, T: Real>(cell: C, time: usize, lengths: Option<&&Tensor<T>>, sample: usize) -> Vec<usize> {
+fn walk<C: Cell, T: Real>(
+    cell: C,
+    time: usize,
+    lengths: Option<&&Tensor<T>>,
+    sample: usize,
+) -> Vec<usize> {
     let length = lengths.map_or(time, |l| time.min(l.indices()[sample] as usize));
     let mut walk = recurrence(cell).walk(time);
     walk.retain(|&t| t < length);
@@ -271,7 +276,11 @@ fn launch_backward<C: Cell>(
         let mut launch = launch
             .read("dy", dy.value, each(&dy))
             .read("w", w.value, weight_loads)
-            .read("trace", trace.value, each(&trace) * parts_read / C::TRACE as u64);
+            .read(
+                "trace",
+                trace.value,
+                each(&trace) * parts_read / C::TRACE as u64,
+            );
         if C::APART {
             let y = cx.input(2);
             launch = launch.read("y", y.value, each(&y));
@@ -319,7 +328,11 @@ pub(in crate::ops) mod layer {
     }
 
     /// See [`Op::variants`].
-    pub fn variants<C: Cell>(cell: C, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+    pub fn variants<C: Cell>(
+        cell: C,
+        target: &Target,
+        inputs: &[&TensorType],
+    ) -> Vec<&'static str> {
         recurrence(cell).variants(target, inputs[1].shape.last())
     }
 
