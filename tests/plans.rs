@@ -15,12 +15,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use wgrad::autodiff::gradients;
 use wgrad::check::worst_error;
-use wgrad::cpu::{Tensor, Variables, interpret};
+use wgrad::cpu::{Real, Tensor, Variables, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
-use wgrad::graph::{Builder, Graph, NodeId, NodeKind};
-use wgrad::ops::Role;
+use wgrad::graph::{Builder, Graph, NodeId, NodeKind, Var};
+use wgrad::ops::{Op, Role, Vjp};
 use wgrad::passes;
-use wgrad::plan::{Access, Plan, Scalar, Step, Target, TextureReads, ValueId, memory};
+use wgrad::plan::{
+    Access, Choices, Launch, Lowering, Plan, Scalar, Step, Target, TextureReads, ValueId, memory,
+};
 use wgrad::tensor::TensorType;
 
 /// Random graphs that are planned.
@@ -486,4 +488,99 @@ fn run_program(gpu: &Gpu, random: &RandomGraph, plan: &Plan) -> Vec<Tensor<f32>>
         results.push(store.read(gpu, name).unwrap());
     }
     results
+}
+
+#[test]
+fn a_forced_variant_that_no_operation_has_is_an_error() {
+    let (graph, target) = (training_step().unwrap(), Target::portable());
+    let known = Plan::variants(&graph, &target).unwrap();
+    assert!(known.len() > 1, "there is a choice: {known:?}");
+    for variant in known {
+        Plan::with_variant(&graph, &target, Some(variant)).unwrap();
+    }
+    let told = Plan::with_variant(&graph, &target, Some("tild 64x64"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains("no operation") && told.contains("tild 64x64"),
+        "{told}"
+    );
+    assert!(told.contains("tiled 64x64"), "says what there is: {told}");
+}
+
+#[test]
+fn a_tuned_choice_that_names_no_variant_is_passed_over() {
+    let (graph, mut target) = (training_step().unwrap(), Target::portable());
+    let default = Plan::new(&graph, &target).unwrap().to_string();
+    for node in &graph.nodes {
+        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
+        if let Some(op) = node.op() {
+            target
+                .choices
+                .set(Choices::key(&**op, &types), "tild 64x64");
+        }
+    }
+    assert_eq!(Plan::new(&graph, &target).unwrap().to_string(), default);
+}
+
+/// An operation that does not keep to its role.
+#[derive(Debug)]
+struct Misplaced {
+    role: Role,
+    /// Which of its launches are with an epilogue.
+    launches: &'static [bool],
+}
+
+impl Op for Misplaced {
+    fn name(&self) -> &'static str {
+        "misplaced"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> wgrad::Result<Vec<Option<Var<'g>>>> {
+        cx.not_differentiable("misplaced")
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
+        inputs[0].clone()
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> wgrad::Result<()> {
+        for &with_epilogue in self.launches {
+            match with_epilogue {
+                true => cx.launch_with_epilogue(Launch::new("softmax/softmax"))?,
+                false => cx.launch(Launch::new("softmax/softmax"))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn role(&self) -> Role {
+        self.role.clone()
+    }
+}
+
+#[test]
+fn the_launch_with_the_epilogue_is_the_last_of_operations_that_have_one() {
+    let planned = |role: Role, launches: &'static [bool], relu: bool| {
+        let builder = Builder::new();
+        let x = builder.input("x", TensorType::f32([4, 4]));
+        let y = builder.op(Misplaced { role, launches }, &[x]).unwrap();
+        builder.output("y", if relu { y.relu().unwrap() } else { y });
+        let lowered = Plan::new(&builder.finish().unwrap(), &Target::portable());
+        lowered.map_err(|e| e.to_string()).map(|_| ()).unwrap_err()
+    };
+    for relu in [false, true] {
+        let told = planned(Role::KernelWithEpilogue, &[false], relu);
+        assert!(told.contains("has no launch with an epilogue"), "{told}");
+        let told = planned(Role::Kernel, &[true], relu);
+        assert!(told.contains("is not of role KernelWithEpilogue"), "{told}");
+    }
+    let told = planned(Role::KernelWithEpilogue, &[true, false], false);
+    assert!(told.contains("must be the last"), "{told}");
+    let told = planned(Role::KernelWithEpilogue, &[true], true);
+    assert!(told.contains("declares no `fn epilogue"), "{told}");
 }
