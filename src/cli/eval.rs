@@ -77,6 +77,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         engine.name()
     ))?;
     let lines = findings.brief.lines.iter().chain(&findings.full.lines);
-    lines.map(|line| print_line(line)).collect::<anyhow::Result<()>>()?;
+    lines
+        .map(|line| print_line(line))
+        .collect::<anyhow::Result<()>>()?;
     Ok(ExitCode::SUCCESS)
 }

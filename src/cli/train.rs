@@ -182,15 +182,17 @@ fn cross_validate(args: &Args, folds: usize) -> anyhow::Result<()> {
 fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<Evaluation> {
     let (engine, told) = prepared.open_engine()?;
     let dataset = &prepared.dataset;
-    let (noun, part) = (
-        dataset.train.noun(),
-        prepared.settings.data.evaluate.name(),
-    );
+    let (noun, part) = (dataset.train.noun(), prepared.settings.data.evaluate.name());
     let mut progress = Progress::new(args.json);
     told.iter().chain(&prepared.notes).for_each(note);
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
-        prepared.settings.title().split(" on ").next().unwrap_or_default(),
+        prepared
+            .settings
+            .title()
+            .split(" on ")
+            .next()
+            .unwrap_or_default(),
         prepared.parts.models.parameter_count(),
         dataset.name,
         dataset.train.len(),

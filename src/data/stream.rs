@@ -131,10 +131,9 @@ impl HostBatch {
         let room = |part| match part {
             Part::Bytes(_, each) => index((batch * each).div_ceil(4)),
             Part::Labels(_) | Part::Starts(_) => index(batch),
-            Part::Rows(Rows::Floats { columns, .. }) => Tensor::real(
-                [batch * span, *columns],
-                vec![0.0; batch * span * columns],
-            ),
+            Part::Rows(Rows::Floats { columns, .. }) => {
+                Tensor::real([batch * span, *columns], vec![0.0; batch * span * columns])
+            }
             Part::Rows(Rows::Tokens { .. }) => index(batch * span),
         };
         let variables = parts(set)

@@ -63,8 +63,9 @@ impl Checkpoint {
             Ok((name.as_str(), view.map_err(|e| broken(path, &e))?))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
-        let progress = serde_json::to_string(&self.progress)
-            .map_err(|e| Error::Training(format!("the progress of the run can't be written: {e}")))?;
+        let progress = serde_json::to_string(&self.progress).map_err(|e| {
+            Error::Training(format!("the progress of the run can't be written: {e}"))
+        })?;
         let metadata = HashMap::from([(PROGRESS.to_string(), progress)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(path, &e))?;
         write_whole(path, &bytes)

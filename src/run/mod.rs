@@ -10,7 +10,9 @@ mod steps;
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
 pub use monitor::Monitor;
-pub use reports::{EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line};
+pub use reports::{
+    EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
+};
 
 use crate::cpu::Tensor;
 use crate::data::{DataSettings, Dataset, Fitted, Normalization, Part, Samples, SetLayout};
@@ -133,9 +135,7 @@ impl RunParts {
             ));
         }
         let normalized = |name: &str| name.ends_with("running_mean");
-        if self.recipe.accumulate > 1
-            && self.models.state().any(|part| normalized(&part.name))
-        {
+        if self.recipe.accumulate > 1 && self.models.state().any(|part| normalized(&part.name)) {
             told.push(
                 "gradients are accumulated, but batch normalisation sees each batch by itself: the steps are not those of one large \
                  batch"
@@ -239,14 +239,7 @@ impl<'e> Run<'e> {
             })
             .map_err(|e| {
                 let of = |sizes: Sizes| BatchSource::Set(layout(sizes));
-                suggest_batch(
-                    e,
-                    &*device,
-                    &*parts.task,
-                    &parts.models,
-                    &parts.recipe,
-                    of,
-                )
+                suggest_batch(e, &*device, &*parts.task, &parts.models, &parts.recipe, of)
             })?;
         let layout = layout(parts.sizes());
         let values = parts.initial();
@@ -368,7 +361,8 @@ impl<'e> Run<'e> {
             self.trainer.device_mut().set(&name, &value)?;
         }
         self.trainer.set_steps_done(checkpoint.progress.step);
-        self.trainer.set_plateau(checkpoint.progress.plateau.clone());
+        self.trainer
+            .set_plateau(checkpoint.progress.plateau.clone());
         self.progress = checkpoint.progress;
         Ok(())
     }
@@ -436,7 +430,10 @@ impl<'e> Run<'e> {
             }
             observer.epoch(&report)?;
             last = Some(report.test);
-            if self.monitor.gives_up(self.progress.epochs_without_improvement) {
+            if self
+                .monitor
+                .gives_up(self.progress.epochs_without_improvement)
+            {
                 self.stopped_early = true;
                 break;
             }
@@ -488,11 +485,7 @@ impl<'e> Run<'e> {
         self.trainer.exchange_averages()?;
         let (counters, outputs) = self.evaluator.run(self.trainer.device_mut(), shown)?;
         self.trainer.exchange_averages()?;
-        let evaluation = evaluation(
-            &**self.trainer.task(),
-            &counters,
-            self.data.evaluate,
-        );
+        let evaluation = evaluation(&**self.trainer.task(), &counters, self.data.evaluate);
         self.last = Some((counters, outputs));
         Ok(evaluation)
     }

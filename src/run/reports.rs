@@ -88,7 +88,10 @@ impl Evaluation {
         if name == LOSS.name {
             return Some(self.loss);
         }
-        let found = self.figures.iter().find(|figure| figure.metric.name == name);
+        let found = self
+            .figures
+            .iter()
+            .find(|figure| figure.metric.name == name);
         found.map(|figure| figure.value)
     }
 

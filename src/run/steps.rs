@@ -88,9 +88,7 @@ impl Run<'_> {
         );
         let skipped = first as usize * each;
         self.trainer.reset_counters()?;
-        let stream = self
-            .train
-            .begin(self.trainer.device_mut(), pass, skipped)?;
+        let stream = self.train.begin(self.trainer.device_mut(), pass, skipped)?;
         let most = match self.train.streamed {
             true => 1,
             false => self.trainer.device().max_steps(),
@@ -253,11 +251,7 @@ impl Totals {
     }
 
     /// Of the values of a watch at the places of loss, score and weight, over so many samples.
-    fn watched(
-        values: Option<&[f32]>,
-        places: [Option<usize>; 3],
-        samples: Option<u64>,
-    ) -> Totals {
+    fn watched(values: Option<&[f32]>, places: [Option<usize>; 3], samples: Option<u64>) -> Totals {
         let (Some(values), Some(samples)) = (values, samples) else {
             return Totals::default();
         };

@@ -314,10 +314,12 @@ impl Task for Classification {
         let full = &mut findings.full;
         let logits = found.outputs.iter().find(|(name, ..)| name == LOGITS);
         // The area under the curve needs the scores of all samples at once.
-        let area = logits.filter(|_| found.complete).and_then(|(_, shape, logits)| {
-            let classes = shape.iter().product();
-            mean_area_under_curve(logits, classes, found.samples.labels()?)
-        });
+        let area = logits
+            .filter(|_| found.complete)
+            .and_then(|(_, shape, logits)| {
+                let classes = shape.iter().product();
+                mean_area_under_curve(logits, classes, found.samples.labels()?)
+            });
         let top_5 = found.counters.mean(TOP_5);
         let confusion = confusion(found.counters);
         full.lines
@@ -331,7 +333,10 @@ impl Task for Classification {
         full.json.extend([
             ("top_5".to_string(), top_5.into()),
             ("auc".to_string(), area.into()),
-            ("confusion".to_string(), json!(confusion.as_ref().map(|c| &c.rows))),
+            (
+                "confusion".to_string(),
+                json!(confusion.as_ref().map(|c| &c.rows)),
+            ),
             ("precision".to_string(), scores.map(|s| s.precision).into()),
             ("recall".to_string(), scores.map(|s| s.recall).into()),
             ("f1".to_string(), scores.map(|s| s.f1).into()),

@@ -60,9 +60,7 @@ impl Fit<'_> {
     pub fn units(&self) -> Result<usize> {
         match self.output()? {
             (_, &[units]) => Ok(units),
-            (model, &[time, _])
-                if matches!(&model.inputs()[0].spec, InputSpec::Tokens(input) if input.tokens == time) =>
-            {
+            (model, &[time, _]) if matches!(&model.inputs()[0].spec, InputSpec::Tokens(input) if input.tokens == time) => {
                 Err(Error::Config(format!(
                     "one answer for each sample is to be predicted but model {} gives one for every token; pool over time before \
                      its last layer",

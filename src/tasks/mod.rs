@@ -380,7 +380,10 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
             })?,
     };
     for need in registered.needs {
-        let there = need.field.split('|').any(|name| samples.field(name).is_some());
+        let there = need
+            .field
+            .split('|')
+            .any(|name| samples.field(name).is_some());
         if !there && !(need.input && samples.fields().is_empty()) {
             let fields: Vec<&str> = samples.fields().iter().map(|field| field.name).collect();
             return Err(Error::Config(format!(

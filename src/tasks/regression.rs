@@ -81,7 +81,12 @@ fn input(step: &StepGraph<'_, '_>) -> &'static str {
 ///
 /// # Errors
 /// Says how many it gives.
-pub(super) fn check_numbers(fit: &Fit<'_>, target: &str, loss: &Loss, smoothing: f64) -> Result<()> {
+pub(super) fn check_numbers(
+    fit: &Fit<'_>,
+    target: &str,
+    loss: &Loss,
+    smoothing: f64,
+) -> Result<()> {
     let (model, _) = fit.output()?;
     check_input(model, fit)?;
     loss.check_numbers(smoothing)?;
@@ -172,7 +177,9 @@ impl Task for Regression {
         let scale = sample.fitted.scale;
         let (mean, std) = scale.map_or((0.0, 1.0), |scale| (scale.mean, scale.std));
         let values = sample.output(OUTPUT)?;
-        let value = values.first().map_or(f64::NAN, |&x| f64::from(x) * std + mean);
+        let value = values
+            .first()
+            .map_or(f64::NAN, |&x| f64::from(x) * std + mean);
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),

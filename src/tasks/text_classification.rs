@@ -3,8 +3,8 @@
 use super::classification::{Classification, takes_tokens};
 use super::metric::Metric;
 use super::{
-    Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered, Section, StepGraph,
-    Task,
+    Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered, Section,
+    StepGraph, Task,
 };
 use crate::cpu::Tensor;
 use crate::data::{Normalization, SetLayout, field};
@@ -54,7 +54,11 @@ impl Task for TextClassification {
                 "model {} takes {:?} but the {} {} are texts, which are tokens; give it the input \"auto\" and begin with an \
                  embedding layer, or take a built-in model for texts",
                 model.name(),
-                model.inputs().first().map(|input| input.spec.sample()).unwrap_or_default(),
+                model
+                    .inputs()
+                    .first()
+                    .map(|input| input.spec.sample())
+                    .unwrap_or_default(),
                 fit.part,
                 fit.samples.noun()
             )));

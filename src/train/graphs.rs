@@ -89,7 +89,7 @@ pub fn training_graphs(
             inverse_valid,
             seed: recipe.seed,
         };
-        let forward = Forward::training(&builder, training);
+        let forward = Forward::training(&builder, training).with_frozen(recipe.frozen(models));
         let mut step = StepGraph::new(batch, forward, models);
         let objective = task.loss(&mut step, index)?;
         let counted = |name: &str| match (phase.name, index) {
@@ -245,7 +245,10 @@ pub fn prediction_graph(task: &dyn Task, models: &Models, source: &BatchSource) 
 
 /// The variables of a graph whose names begin with `prefix`, and that it updates.
 pub(super) fn updated(graph: &Graph, belongs: impl Fn(&str) -> bool) -> Vec<(String, TensorType)> {
-    let updated = graph.updates.iter().map(|update| graph.node(update.variable));
+    let updated = graph
+        .updates
+        .iter()
+        .map(|update| graph.node(update.variable));
     updated
         .filter_map(|node| match &node.kind {
             NodeKind::Variable(name) if belongs(name) => Some((name.to_string(), node.ty.clone())),

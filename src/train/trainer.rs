@@ -73,10 +73,27 @@ impl Recipe {
         }
     }
 
-    /// The optimizer of a phase that trains `parameters`.
+    /// Names of the parameters of `models` that groups freeze.
+    pub fn frozen(&self, models: &Models) -> Vec<String> {
+        let frozen = |name: &str| {
+            let first = self
+                .groups
+                .iter()
+                .find(|group| group.patterns.match_name(name));
+            first.is_some_and(|group| group.freeze)
+        };
+        models
+            .iter()
+            .flat_map(|(_, model)| model.parameters())
+            .filter(|parameter| frozen(&parameter.name))
+            .map(|parameter| parameter.name.clone())
+            .collect()
+    }
+
+    /// The optimizer of a phase that trains `parameters`, with the groups that are of them.
     ///
     /// # Errors
-    /// If a group matches none of them.
+    /// If a setting of the optimizer can't be.
     pub(super) fn instance(
         &self,
         phase: &str,
@@ -86,7 +103,14 @@ impl Recipe {
             "" => "optimizer".to_string(),
             _ => format!("{phase}.optimizer"),
         };
-        let instance = OptimizerInstance::new(&prefix, self.config(phase), &self.groups, parameters)?;
+        let own = |group: &&GroupSettings| {
+            phase.is_empty()
+                || parameters
+                    .iter()
+                    .any(|(name, _)| group.patterns.match_name(name))
+        };
+        let groups: Vec<GroupSettings> = self.groups.iter().filter(own).cloned().collect();
+        let instance = OptimizerInstance::new(&prefix, self.config(phase), &groups, parameters)?;
         Ok(instance.with_steps_per_epoch(self.steps_per_epoch))
     }
 }
@@ -304,7 +328,11 @@ impl<'e> Trainer<'e> {
     /// # Errors
     /// If a field is missing or of another type, the trainer was made for data on the device, or the device failed.
     pub fn step(&mut self, fields: &[(&str, &Tensor<f32>)], valid: usize) -> Result<()> {
-        let BatchSource::Fed { size, fields: known } = &self.source else {
+        let BatchSource::Fed {
+            size,
+            fields: known,
+        } = &self.source
+        else {
             return Err(Error::Training(
                 "this trainer takes its batches from data on the device; make one with fed batches to feed it"
                     .to_string(),
@@ -347,7 +375,8 @@ impl<'e> Trainer<'e> {
             for i in 0..count {
                 let step = self.step + i;
                 numbers(only, &self.recipe, &self.plateau, step);
-                only.rows.push(inputs(place(i, 0), step), &only.numbers, &*self.task);
+                only.rows
+                    .push(inputs(place(i, 0), step), &only.numbers, &*self.task);
             }
             before(&mut *self.device)?;
             self.device
