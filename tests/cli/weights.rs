@@ -85,7 +85,7 @@ fn what_of_other_weights_does_not_fit_is_listed_and_refused_where_all_must_fit()
     sandbox.write("w.safetensors", safetensors(&other));
     sandbox
         .train("--init w.safetensors --set init_strict=true")
-        .fails(2, &["dense1.weight", "[3,35]", "[3,36]"]);
+        .fails(2, &["dense1.weight", "[3, 35]", "[3, 36]"]);
     sandbox.holds_no_run();
 }
 
