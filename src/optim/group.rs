@@ -126,6 +126,28 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 impl GroupSettings {
+    /// Checks the settings, and that each pattern matches one of `parameters`; `number` is that of the group, from 1.
+    ///
+    /// # Errors
+    /// Names the setting, or the first pattern that matches nothing.
+    pub(crate) fn check(&self, number: usize, parameters: &[(String, TensorType)]) -> Result<()> {
+        self.validate(number)?;
+        self.patterns.check(&format!("[[group]] {number}"), parameters)
+    }
+
+    /// The same group with the patterns alone that match one of `parameters`: none where it is of others.
+    pub(crate) fn of(&self, parameters: &[(String, TensorType)]) -> GroupSettings {
+        let matched = |pattern: &&String| {
+            let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
+            parameters.iter().any(|(name, _)| matches(pattern, name))
+        };
+        let patterns = self.patterns.0.iter().filter(matched).cloned();
+        GroupSettings {
+            patterns: Patterns(patterns.collect()),
+            ..self.clone()
+        }
+    }
+
     /// Checks the settings; `number` is that of the group, from 1.
     ///
     /// # Errors

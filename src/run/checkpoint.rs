@@ -27,9 +27,12 @@ pub struct Progress {
     /// The best epoch so far by the metric that is monitored, and that metric then.
     #[serde(default)]
     pub best: Option<Best>,
-    /// Epochs since then.
+    /// Epochs since the last that was better by more than `min_delta`.
     #[serde(default)]
     pub epochs_without_improvement: u32,
+    /// The metric that is monitored in that epoch.
+    #[serde(default)]
+    pub improved: Option<f64>,
     /// What a schedule that follows a metric has observed.
     #[serde(default)]
     pub plateau: PlateauState,

@@ -226,6 +226,13 @@ impl<'e> Run<'e> {
         let mut device = engine.device();
         let (train, test) = (dataset.train, dataset.test);
         let streamed = parts.sizes().streamed(&train, &*device);
+        if streamed && parts.recipe.accumulate > 1 && parts.task.phases().len() > 1 {
+            return Err(Error::Config(format!(
+                "the task {} has several phases, each of which takes all batches of a step, and batches that are streamed come \
+                 once: leave out accumulate, or data.stream if the data fit the device",
+                parts.task.registered().name
+            )));
+        }
         let layout = |sizes: Sizes| {
             let streamed = sizes.streamed(&train, &*device);
             SetLayout::of("train", &train, parts.normal(), sizes.batch, streamed)
@@ -390,15 +397,8 @@ impl<'e> Run<'e> {
     /// # Errors
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
-        let (models, device) = (self.trainer.models(), self.trainer.device());
-        let read = |name: &String| {
-            let averages = self.trainer.averages();
-            let average = averages.iter().find(|(parameter, _)| parameter == name);
-            device.get(average.map_or(name, |(_, average)| average))
-        };
-        let values = models.state().map(|part| read(&part.name));
-        let values = values.collect::<Result<Vec<_>>>()?;
-        weights::save(path, models.spec(), &values, self.trainer.steps_done())
+        let values = self.trainer.values()?;
+        weights::save(path, self.trainer.models().spec(), &values, self.trainer.steps_done())
     }
 
     /// Trains until the run's epochs, or steps, are done, or epochs no longer improve it. After every epoch `observer` is told,
@@ -415,7 +415,7 @@ impl<'e> Run<'e> {
             folder.record_variants(&tuning)?;
         }
         let mut last = None;
-        while !self.is_done() {
+        while !self.is_done() && !self.gives_up() {
             let Some(report) = self.run_epoch(observer)? else {
                 return Err(self.stopped(folder)?);
             };
@@ -430,14 +430,8 @@ impl<'e> Run<'e> {
             }
             observer.epoch(&report)?;
             last = Some(report.test);
-            if self
-                .monitor
-                .gives_up(self.progress.epochs_without_improvement)
-            {
-                self.stopped_early = true;
-                break;
-            }
         }
+        self.stopped_early = !self.is_done();
         match last {
             Some(evaluation) => Ok(evaluation),
             None => {
@@ -474,6 +468,12 @@ impl<'e> Run<'e> {
             Some(steps) => self.trainer.steps_done() >= steps,
             None => self.progress.epoch >= self.length.epochs,
         }
+    }
+
+    /// Whether so many epochs brought no improvement that the run stops.
+    fn gives_up(&self) -> bool {
+        let patience = self.monitor.patience;
+        patience.is_some_and(|patience| self.progress.epochs_without_improvement >= patience)
     }
 
     /// Loss and figures on the part to evaluate.

@@ -107,10 +107,9 @@ impl Run<'_> {
                     valid: batch.min(samples.saturating_sub(at)),
                 }
             };
-            self.trainer.advance(count, &place, &mut |device| {
-                stream
-                    .as_ref()
-                    .map_or(Ok(()), |stream| train.feed(device, stream))
+            self.trainer.advance(count, &place, &mut |device, next| match &stream {
+                Some(stream) if !next.again => train.feed(device, stream),
+                _ => Ok(()),
             })?;
             done += count;
             let seen = samples.min(done as usize * each) - skipped;

@@ -363,6 +363,17 @@ impl Settings {
         Ok(dataset)
     }
 
+    /// Resolves what the settings leave to a data set that is in memory.
+    ///
+    /// # Errors
+    /// If what they say does not fit it.
+    fn take_from(&mut self, dataset: &Dataset<Samples>) -> Result<()> {
+        self.fitted.take(&self.data, dataset)?;
+        self.resolve_inputs(&dataset.train);
+        self.loss.learn(&dataset.train, dataset.classes.len());
+        Ok(())
+    }
+
     /// Takes what models leave to the data from `samples`: of an only input what comes first, of named ones their fields.
     fn resolve_inputs(&mut self, samples: &Samples) {
         let vocabulary = samples.vocabulary();

@@ -9,10 +9,10 @@ use super::metric::{Counters, Metric};
 use super::scores::{ClassScores, Confusion, MOST_CONFUSED, mean_area_under_curve};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
-    PredictionLine, Registered, Section, StepGraph, Task, TaskSettings,
+    PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings, case,
 };
 use crate::cpu::Tensor;
-use crate::data::{Normalization, SetLayout, field};
+use crate::data::{Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nn::Model;
@@ -48,7 +48,28 @@ pub(super) static REGISTERED: Registered = Registered {
         settings.no_own("classification")?;
         Ok(Box::new(Classification::new(settings)))
     },
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let fields = vec![case::pictures([6, 6, 1]), case::labels(3)];
+    TaskCase::new("classification", Samples::new(12, fields, None))?
+        .classes(&["a", "b", "c"])
+        .pixels(1, 0.5, 0.25)
+        .model(
+            "",
+            r#"
+            name = "tiny"
+            input = [6, 6, 1]
+            layer = [
+                { type = "conv2d", filters = 8, kernel = 3, activation = "relu" },
+                { type = "max_pool2d", size = 2 },
+                { type = "flatten" },
+                { type = "dense", units = 3 },
+            ]
+            "#,
+        )
+}
 
 pub(super) fn metrics() -> Vec<Metric> {
     let mut metrics = vec![

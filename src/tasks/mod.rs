@@ -5,6 +5,8 @@
 //! one, write its file and add its name to the list at the end of this page; `docs/adding-a-task.md` walks through it.
 
 pub mod augment;
+mod case;
+mod custom;
 mod fit;
 mod loss;
 mod metric;
@@ -14,6 +16,8 @@ mod step;
 mod window_norm;
 
 pub use augment::AugmentSettings;
+pub use case::TaskCase;
+pub use custom::Custom;
 pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
@@ -344,6 +348,8 @@ pub struct Registered {
     pub suits_model: fn(&dyn Model) -> bool,
     /// The task with these settings.
     pub make: fn(&TaskSettings) -> Result<Box<dyn Task>>,
+    /// A tiny training run that the shared tests try the task on.
+    pub sample: fn() -> Result<TaskCase>,
 }
 
 /// The task called `name`.

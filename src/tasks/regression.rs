@@ -5,9 +5,9 @@ use super::loss::Loss;
 use super::metric::{Counters, Metric};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
-    PredictionLine, Registered, StepGraph, Task, TaskSettings, Told,
+    PredictionLine, Registered, StepGraph, Task, TaskCase, TaskSettings, Told, case,
 };
-use crate::data::field;
+use crate::data::{Scale, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::ops::squared_error::SquaredError;
@@ -39,7 +39,28 @@ pub(super) static REGISTERED: Registered = Registered {
         settings.no_own("regression")?;
         Ok(Box::new(Regression::new(settings)))
     },
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let mut case = TaskCase::new("regression", case::rows(1, 0, 1, 1))?.model(
+        "",
+        r#"
+        name = "tiny"
+        input = [2]
+        layer = [
+            { type = "dense", units = 32, activation = "relu" },
+            { type = "dense", units = 1 },
+        ]
+        "#,
+    )?;
+    case.epochs = 200;
+    case.fitted.scale = Some(Scale {
+        mean: 10.0,
+        std: 3.0,
+    });
+    Ok(case)
+}
 
 pub(super) fn metrics() -> Vec<Metric> {
     vec![
