@@ -71,7 +71,7 @@ fn readme_names_every_command_and_no_other() {
 
 #[test]
 fn readme_shows_the_example_that_compiles() {
-    let example = text(&root().join("examples/gradient_descent.rs"));
+    let example = text(&root().join("examples/train.rs"));
     let (_, program) = example.split_once("\n\n").unwrap();
     assert!(text(&root().join("README.md")).contains(program));
 }

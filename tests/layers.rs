@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A module uses those before it, and whatever is not in the list, which lies below all.
-const LAYERS: [&str; 7] = ["data", "nn", "tasks", "train", "run", "settings", "cli"];
+const LAYERS: [&str; 8] = [
+    "data", "nn", "tasks", "train", "run", "generate", "settings", "cli",
+];
 
 /// Every Rust file of `module`: `src/module.rs` or those below `src/module`.
 fn files(module: &str) -> Vec<PathBuf> {

@@ -54,6 +54,7 @@ impl Task for Two {
         let x = step.batch.field(name)?;
         let width = x.shape().elements() / step.batch.size();
         let x = x.reshape([step.batch.size(), width])?;
+        let x = step.dropout(x, 0.25)?;
         let y = step.run(role, &[x])?[0];
         Objective::mean_of(y.mul(y)?.mask_rows(step.batch.valid())?)
     }
@@ -175,6 +176,15 @@ fn batches_that_are_streamed_are_those_on_the_device_in_every_phase() {
     for engine in engines() {
         let trained = |stream| weights(&mut run(engine, 1, stream, Vec::new()).unwrap());
         assert_eq!(trained(false), trained(true), "{}", engine.name());
+    }
+}
+
+#[test]
+fn an_evaluation_drops_the_same_elements_in_every_pass() {
+    for engine in engines() {
+        let mut run = run(engine, 1, false, Vec::new()).unwrap();
+        let mut loss = || run.evaluate().unwrap().loss;
+        assert_eq!(loss().to_bits(), loss().to_bits());
     }
 }
 

@@ -132,7 +132,8 @@ impl GroupSettings {
     /// Names the setting, or the first pattern that matches nothing.
     pub(crate) fn check(&self, number: usize, parameters: &[(String, TensorType)]) -> Result<()> {
         self.validate(number)?;
-        self.patterns.check(&format!("[[group]] {number}"), parameters)
+        self.patterns
+            .check(&format!("[[group]] {number}"), parameters)
     }
 
     /// The same group with the patterns alone that match one of `parameters`: none where it is of others.

@@ -49,7 +49,8 @@ impl Monitor {
             return false;
         };
         let best = progress.best.as_ref().map(|best| best.value);
-        let improves = |on: Option<f64>, least| on.is_none_or(|on| metric.improves(value, on, least));
+        let improves =
+            |on: Option<f64>, least| on.is_none_or(|on| metric.improves(value, on, least));
         // Changes too small to count add up: they are measured from the last value that counted, not from the best.
         match improves(progress.improved.or(best), self.min_delta) {
             true => {

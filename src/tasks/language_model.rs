@@ -1,13 +1,13 @@
 //! Language modelling: the token after each token of a text. The loss is the cross-entropy of a token in nats.
 
+use super::classification::takes_tokens;
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric, Shown};
 use super::{
-    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered,
-    StepGraph, Task, TaskCase, TaskSettings, case,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
+    Registered, StepGraph, Task, TaskCase, TaskSettings, case,
 };
-use super::classification::takes_tokens;
 use crate::data::{Normalization, SetLayout, Targets, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;

@@ -81,6 +81,19 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         first.ok_or_else(|| Error::Graph("the model has no output".to_string()))
     }
 
+    /// `x` with each element zero with probability `rate`, and what stays scaled by `1 / (1 - rate)`: in training anew at every
+    /// step, in an evaluation the same in every pass, so that epochs can be compared.
+    ///
+    /// # Errors
+    /// If the rate is not in [0, 1), or `x` is no float tensor.
+    pub fn dropout(&mut self, x: Var<'g>, rate: f64) -> Result<Var<'g>> {
+        let stream = self.forward.dropout_stream();
+        match self.forward.mode() {
+            Mode::Train(training) => x.dropout(training.step, rate, training.seed, stream),
+            Mode::Eval => x.dropout(self.batch.valid(), rate, 0, stream),
+        }
+    }
+
     /// Adds `value` to what is counted as `name` ([`Counters`](super::Counters)).
     ///
     /// # Errors

@@ -350,8 +350,12 @@ impl<'e> Trainer<'e> {
     /// If the device failed.
     pub fn values(&self) -> Result<Vec<Tensor<f32>>> {
         let read = |name: &String| {
-            let average = self.averages.iter().find(|(parameter, _)| parameter == name);
-            self.device.get(average.map_or(name, |(_, average)| average))
+            let average = self
+                .averages
+                .iter()
+                .find(|(parameter, _)| parameter == name);
+            self.device
+                .get(average.map_or(name, |(_, average)| average))
         };
         self.models.state().map(|part| read(&part.name)).collect()
     }
@@ -384,7 +388,11 @@ impl<'e> Trainer<'e> {
     /// # Errors
     /// As [`Trainer::step`], or if there are none or more batches than that.
     pub fn step_over(&mut self, batches: &[FedBatch<'_>]) -> Result<()> {
-        let BatchSource::Fed { size, fields: known } = &self.source else {
+        let BatchSource::Fed {
+            size,
+            fields: known,
+        } = &self.source
+        else {
             return Err(Error::Training(
                 "this trainer takes its batches from data on the device; make one with fed batches to feed it"
                     .to_string(),
@@ -405,7 +413,9 @@ impl<'e> Trainer<'e> {
             valid: batches.get(index).map_or(0, |batch| batch.valid),
         };
         self.advance(1, &place, &mut |device, next| {
-            let fields = batches.get(next.index).map_or(&[][..], |batch| batch.fields);
+            let fields = batches
+                .get(next.index)
+                .map_or(&[][..], |batch| batch.fields);
             for (name, value) in fields {
                 if next.inputs.iter().any(|input| input == name) {
                     device.feed(next.program, name, value)?;
@@ -568,10 +578,15 @@ fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -
     for (name, ty) in known {
         match given(name) {
             None => {
-                return wrong(format!("a step needs the field {name}, a {ty}, which was not fed"));
+                return wrong(format!(
+                    "a step needs the field {name}, a {ty}, which was not fed"
+                ));
             }
             Some((_, value)) if value.ty() != *ty => {
-                return wrong(format!("the field {name} is a {ty}, but was fed a {}", value.ty()));
+                return wrong(format!(
+                    "the field {name} is a {ty}, but was fed a {}",
+                    value.ty()
+                ));
             }
             Some(_) => {}
         }
