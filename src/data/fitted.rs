@@ -30,6 +30,9 @@ pub struct Fitted {
     /// Masks: the value that stands for each class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_values: Vec<MaskValue>,
+    /// Manifests: the column that names the picture files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Tables: the column to predict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,

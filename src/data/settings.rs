@@ -54,6 +54,9 @@ pub struct DataSettings {
     pub fit: Fit,
     /// Image files: whether to leave out, and tell of, those that can't be read.
     pub skip_bad: bool,
+    /// Manifests: the column that names the picture files; the one whose cells do, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Tables: the column to predict; one called target, label, class or y, else the last, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -132,6 +135,7 @@ impl Default for DataSettings {
             channels: None,
             fit: Fit::Crop,
             skip_bad: false,
+            image: None,
             target: None,
             predict: None,
             header: None,

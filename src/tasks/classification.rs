@@ -194,10 +194,7 @@ impl Task for Classification {
                 labels[at],
             )));
         }
-        match fit.samples.field(field::IMAGE).map(|image| image.shape()) {
-            Some(shape) => self.augment.check_size(shape[0], shape[1]),
-            None => self.augment.needs_pictures(fit.samples.noun()),
-        }
+        self.augment.check_pictures(fit)
     }
 
     fn remarks(&self, fit: &Fit<'_>) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Regression: a number for each row of a table.
+//! Regression: a number for each row of a table, or each picture.
 
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
@@ -92,7 +92,7 @@ impl Regression {
 
 /// The field that numbers are predicted from.
 fn input(step: &StepGraph<'_, '_>) -> &'static str {
-    [field::ROW, field::IMAGE, field::TOKENS, field::WINDOW]
+    [field::IMAGE, field::ROW, field::TOKENS, field::WINDOW]
         .into_iter()
         .find(|name| step.batch.has(name))
         .unwrap_or(field::ROW)
@@ -163,10 +163,21 @@ impl Task for Regression {
 
     fn check(&self, fit: &Fit<'_>) -> Result<()> {
         check_numbers(fit, field::VALUE, &self.loss, self.label_smoothing)?;
-        self.augment.needs_pictures(fit.samples.noun())
+        if self.augment.mixes() {
+            return Err(Error::Config(
+                "augment.mixup and augment.cutmix mix the classes of pictures, but numbers are to be predicted; leave them out"
+                    .to_string(),
+            ));
+        }
+        self.augment.check_pictures(fit)
     }
 
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
+        if !self.augment.is_off() {
+            let picture = step.batch.field(field::IMAGE)?;
+            let changed = self.augment.apply(&mut step.forward, picture)?;
+            step.batch.put(field::IMAGE, changed);
+        }
         let x = inputs(step, input(step))?;
         let outputs = step.run_first(&x)?;
         let _scope = step.builder().scope("loss");
