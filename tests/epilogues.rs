@@ -14,7 +14,7 @@ use wgrad::check::{tolerance, worst_error};
 use wgrad::cpu::{Tensor, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph};
-use wgrad::ops::{Case, Operand, REGISTRY, Registered, Role};
+use wgrad::ops::{Case, Operand, REGISTRY, RegisteredOp, Role};
 use wgrad::plan::{Launch, Plan, Target};
 use wgrad::random::Stream;
 use wgrad::tensor::{DType, TensorType};
@@ -43,7 +43,7 @@ fn graph(case: &Case, values: &mut HashMap<String, Tensor<f32>>) -> Result<Optio
 
 /// The cases of every operation that takes an epilogue.
 fn cases() -> impl Iterator<Item = Case> {
-    let cases = |op: &Registered| (op.cases)(&mut Stream::new(5, 1));
+    let cases = |op: &RegisteredOp| (op.cases)(&mut Stream::new(5, 1));
     let all = REGISTRY.iter().flat_map(cases);
     all.filter(|case| case.op.role() == Role::KernelWithEpilogue)
 }

@@ -1,7 +1,7 @@
 //! Batches in a graph: the fields of the samples of a step as nodes, gathered from data that lie on the device, or fed.
 
 use super::field::{Field, FieldValues};
-use super::{Rows, Samples};
+use super::{Samples, WindowRows};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::ops::gather_batch::GatherBatch;
@@ -143,8 +143,8 @@ impl SetLayout {
                     Place::Windows {
                         table: table_name(samples, rows),
                         ty: match **rows {
-                            Rows::Floats { columns, .. } => TensorType::f32([count, columns]),
-                            Rows::Tokens { .. } => TensorType::u32([count]),
+                            WindowRows::Floats { columns, .. } => TensorType::f32([count, columns]),
+                            WindowRows::Tokens { .. } => TensorType::u32([count]),
                         },
                         offset: *offset,
                         length: *length,
@@ -181,7 +181,7 @@ impl SetLayout {
 }
 
 /// The part of the name of the variable that holds `rows`: that of the first field whose windows are of them.
-pub(super) fn table_name(samples: &Samples, rows: &Arc<Rows>) -> &'static str {
+pub(super) fn table_name(samples: &Samples, rows: &Arc<WindowRows>) -> &'static str {
     let of_them = |field: &&Field| match &field.values {
         FieldValues::Windows { rows: own, .. } => Arc::ptr_eq(own, rows),
         _ => false,

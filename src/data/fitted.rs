@@ -85,7 +85,7 @@ impl Fitted {
     ) -> Result<()> {
         self.classes.clone_from(&dataset.classes);
         let Some(pictures) = dataset.train.pictures() else {
-            // Rows are scaled when they are read.
+            // WindowRows are scaled when they are read.
             (self.mean, self.std) = (Vec::new(), Vec::new());
             return Ok(());
         };

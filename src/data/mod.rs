@@ -33,8 +33,8 @@ pub use formats::{
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts};
 pub use order::{random_starts, sequential, shuffled};
-pub use picture::{Fit, PictureShape, read_picture};
-pub use samples::{Pictures, RowSet, Rows, Samples, Starts, Targets};
+pub use picture::{PictureFit, PictureShape, read_picture};
+pub use samples::{Pictures, RowSet, Samples, Starts, Targets, WindowRows};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};
 pub use source::{Entry, Source};

@@ -2,7 +2,7 @@
 
 use super::batch::table_name;
 use super::field::{Field, FieldValues};
-use super::{Rows, Samples, random_starts, sequential, shuffled};
+use super::{Samples, WindowRows, random_starts, sequential, shuffled};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use std::sync::{Arc, mpsc};
@@ -67,7 +67,7 @@ enum Part<'a> {
     /// Bytes of every sample, so many each.
     Bytes(&'a [u8], usize),
     Labels(&'a [u32]),
-    Rows(&'a Rows),
+    WindowRows(&'a WindowRows),
     Starts(&'a [u32]),
 }
 
@@ -81,7 +81,7 @@ fn parts(set: &Samples) -> Vec<(&'static str, Part<'_>)> {
             }
             FieldValues::Labels(labels) => Part::Labels(labels),
             FieldValues::Windows { rows, .. } if table_name(set, rows) == field.name => {
-                Part::Rows(rows)
+                Part::WindowRows(rows)
             }
             FieldValues::Windows { .. } => continue,
         };
@@ -106,10 +106,10 @@ pub(crate) fn variables(set: &Samples) -> Vec<(&'static str, Tensor<f32>)> {
             Tensor::index([words.len()], words)
         }
         Part::Labels(values) | Part::Starts(values) => index(values),
-        Part::Rows(Rows::Floats { values, columns }) => {
+        Part::WindowRows(WindowRows::Floats { values, columns }) => {
             Tensor::real([values.len() / (*columns).max(1), *columns], values.clone())
         }
-        Part::Rows(Rows::Tokens { tokens, .. }) => index(tokens),
+        Part::WindowRows(WindowRows::Tokens { tokens, .. }) => index(tokens),
     };
     parts(set)
         .into_iter()
@@ -131,10 +131,10 @@ impl HostBatch {
         let room = |part| match part {
             Part::Bytes(_, each) => index((batch * each).div_ceil(4)),
             Part::Labels(_) | Part::Starts(_) => index(batch),
-            Part::Rows(Rows::Floats { columns, .. }) => {
+            Part::WindowRows(WindowRows::Floats { columns, .. }) => {
                 Tensor::real([batch * span, *columns], vec![0.0; batch * span * columns])
             }
-            Part::Rows(Rows::Tokens { .. }) => index(batch * span),
+            Part::WindowRows(WindowRows::Tokens { .. }) => index(batch * span),
         };
         let variables = parts(set)
             .into_iter()
@@ -180,10 +180,10 @@ impl HostBatch {
                         *start = (i * span) as u32;
                     }
                 }
-                Part::Rows(Rows::Floats { values, columns }) => {
+                Part::WindowRows(WindowRows::Floats { values, columns }) => {
                     copy_rows(tensor.reals_mut(), values, span * columns, *columns, start);
                 }
-                Part::Rows(Rows::Tokens { tokens, .. }) => {
+                Part::WindowRows(WindowRows::Tokens { tokens, .. }) => {
                     copy_rows(tensor.indices_mut(), tokens, span, 1, start);
                 }
             }
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn samples_that_begin_anywhere_end_within_the_rows_and_stream_as_drawn() {
         let set = RowSet {
-            rows: Rows::Tokens {
+            rows: WindowRows::Tokens {
                 tokens: (0..10).collect(),
                 vocabulary: 10,
             },
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_streamed_window_brings_its_rows_and_those_of_its_target() {
         let set = RowSet {
-            rows: Rows::Floats {
+            rows: WindowRows::Floats {
                 values: (0..10).map(|i| i as f32).collect(),
                 columns: 2,
             },

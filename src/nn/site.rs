@@ -5,7 +5,7 @@ use super::features::FeatureOrder;
 use super::forward::{Forward, Mode};
 use super::init::{WeightInit, bias};
 use super::input::TokenInput;
-use super::parameter::{Init, Layout, Parameter, Table};
+use super::parameter::{Init, Layout, Parameter, PositionTable};
 use super::time::{Padding, Text};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -137,7 +137,7 @@ impl<'g> Site<'g, '_> {
     ///
     /// # Errors
     /// If it has 2^31 elements or more.
-    pub fn table(&mut self, part: &str, dims: [usize; 2], table: Table) -> Result<Var<'g>> {
+    pub fn table(&mut self, part: &str, dims: [usize; 2], table: PositionTable) -> Result<Var<'g>> {
         self.buffer(part, &dims, Init::Table(table), Layout::Same)
     }
 

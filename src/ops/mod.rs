@@ -229,7 +229,7 @@ pub fn operands<'a, const N: usize>(
 }
 
 /// One registered operation.
-pub struct Registered {
+pub struct RegisteredOp {
     /// Name of its file and shader folder.
     pub name: &'static str,
     /// Sample cases: random odd shapes and the corners that matter, drawn from the stream.
@@ -241,8 +241,8 @@ macro_rules! register {
         $(pub mod $module;)*
 
         /// Every operation: what the shared tests and `wgrad check` walk over.
-        pub static REGISTRY: &[Registered] = &[
-            $(Registered { name: stringify!($module), cases: $module::cases },)*
+        pub static REGISTRY: &[RegisteredOp] = &[
+            $(RegisteredOp { name: stringify!($module), cases: $module::cases },)*
         ];
     };
 }

@@ -1,4 +1,4 @@
-//! Parameter groups: some parameters by their names, with a learning rate and a weight decay of their own, or frozen. PyTorch's
+//! ParameterStep groups: some parameters by their names, with a learning rate and a weight decay of their own, or frozen. PyTorch's
 //! `param_groups` and `requires_grad_`; gradual unfreezing is Howard and Ruder 2018 (ULMFiT).
 
 use super::require_in;

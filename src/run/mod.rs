@@ -398,7 +398,12 @@ impl<'e> Run<'e> {
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
         let values = self.trainer.values()?;
-        weights::save(path, self.trainer.models().spec(), &values, self.trainer.steps_done())
+        weights::save(
+            path,
+            self.trainer.models().spec(),
+            &values,
+            self.trainer.steps_done(),
+        )
     }
 
     /// Trains until the run's epochs, or steps, are done, or epochs no longer improve it. After every epoch `observer` is told,

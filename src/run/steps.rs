@@ -107,10 +107,11 @@ impl Run<'_> {
                     valid: batch.min(samples.saturating_sub(at)),
                 }
             };
-            self.trainer.advance(count, &place, &mut |device, next| match &stream {
-                Some(stream) if !next.again => train.feed(device, stream),
-                _ => Ok(()),
-            })?;
+            self.trainer
+                .advance(count, &place, &mut |device, next| match &stream {
+                    Some(stream) if !next.again => train.feed(device, stream),
+                    _ => Ok(()),
+                })?;
             done += count;
             let seen = samples.min(done as usize * each) - skipped;
             self.read_back(seen as u64, &mut asked, &mut latest)?;

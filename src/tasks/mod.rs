@@ -19,7 +19,7 @@ pub use augment::AugmentSettings;
 pub use case::TaskCase;
 pub use custom::Custom;
 pub use fit::{Fit, check_input};
-pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
+pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
 pub(crate) use step::StepGraphCounters;

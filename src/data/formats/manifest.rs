@@ -17,8 +17,8 @@ use super::{
 use crate::data::files::set_name;
 use crate::data::picture::{PictureShape, decode};
 use crate::data::{
-    Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, Rows, Samples,
-    Source, Starts, Targets, field,
+    Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, Samples, Source,
+    Starts, Targets, WindowRows, field,
 };
 use crate::error::Result;
 use csv::StringRecord;
@@ -97,8 +97,8 @@ impl Format for Manifest {
         }
         let (rows, notes) = encode_rows(&table, path, cx.fitted)?;
         let values = match rows.rows {
-            Rows::Floats { values, .. } => values,
-            Rows::Tokens { .. } => Vec::new(),
+            WindowRows::Floats { values, .. } => values,
+            WindowRows::Tokens { .. } => Vec::new(),
         };
         let count = table.rows.len();
         Ok(PredictInputs {
@@ -359,7 +359,7 @@ fn samples(
     let windows = |name, values, columns| Field {
         name,
         values: FieldValues::Windows {
-            rows: Arc::new(Rows::Floats { values, columns }),
+            rows: Arc::new(WindowRows::Floats { values, columns }),
             offset: 0,
             length: 1,
         },

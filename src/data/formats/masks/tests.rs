@@ -157,7 +157,7 @@ fn pictures_and_masks_are_brought_to_size_together() {
     let (set, _) = loaded(&dir, &settings).unwrap();
     assert_eq!(set.train.images, [200; 25]);
     assert_eq!(set.train.masks, [1; 25]);
-    settings.fit = crate::data::Fit::Stretch;
+    settings.fit = crate::data::PictureFit::Stretch;
     let (set, _) = loaded(&dir, &settings).unwrap();
     assert_eq!(set.train.masks[..5], [0, 1, 1, 1, 0]);
 }

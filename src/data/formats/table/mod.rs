@@ -21,8 +21,8 @@ use super::{
 use crate::data::files::set_name;
 use crate::data::source::has_ending;
 use crate::data::{
-    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Rows, Samples, Source,
-    Targets,
+    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
+    WindowRows,
 };
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
@@ -310,7 +310,7 @@ fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
     let columns: usize = columns.iter().map(Column::width).sum();
     let count = values.len() / columns.max(1);
     RowSet {
-        rows: Rows::Floats { values, columns },
+        rows: WindowRows::Floats { values, columns },
         starts: (0..count as u32).collect(),
         random_starts: false,
         length: 1,
