@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use wgrad::cpu::Tensor;
-use wgrad::data::{Field, FieldValues, Rows, Samples, Starts, field};
+use wgrad::data::{Field, FieldValues, Samples, Starts, WindowRows, field};
 use wgrad::device::Engine;
 use wgrad::nn::{Model, Network};
 use wgrad::optim::GroupSettings;
@@ -104,7 +104,7 @@ fn recipe(accumulate: usize) -> Recipe {
 fn samples() -> Samples {
     let rows = |columns: usize| {
         let values = (0..11 * columns).map(|i| (1.3 * i as f32).sin()).collect();
-        Arc::new(Rows::Floats { values, columns })
+        Arc::new(WindowRows::Floats { values, columns })
     };
     let windows = |name, columns| Field {
         name,

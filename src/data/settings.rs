@@ -1,6 +1,6 @@
 //! What a user says about data: `[data]` of a run file. What is learned of them is [`Fitted`](super::Fitted).
 
-use super::{Fit, FormatName, MaskValue, Part, TargetKind, TokenKind};
+use super::{FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
@@ -51,9 +51,12 @@ pub struct DataSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
     /// Image files: how they are brought to that size.
-    pub fit: Fit,
+    pub fit: PictureFit,
     /// Image files: whether to leave out, and tell of, those that can't be read.
     pub skip_bad: bool,
+    /// Manifests: the column that names the picture files; the one whose cells do, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Tables: the column to predict; one called target, label, class or y, else the last, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -130,8 +133,9 @@ impl Default for DataSettings {
             unsplit: false,
             size: None,
             channels: None,
-            fit: Fit::Crop,
+            fit: PictureFit::Crop,
             skip_bad: false,
+            image: None,
             target: None,
             predict: None,
             header: None,

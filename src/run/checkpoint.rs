@@ -45,6 +45,8 @@ pub struct Best {
     pub epoch: u32,
     /// Value of the metric that is monitored.
     pub value: f64,
+    /// Loss on the part that is evaluated.
+    pub loss: f64,
 }
 
 const PROGRESS: &str = "progress";
@@ -64,8 +66,9 @@ impl Checkpoint {
             Ok((name.as_str(), view.map_err(|e| broken(path, &e))?))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
-        let progress = serde_json::to_string(&self.progress)
-            .map_err(|e| Error::Training(format!("the progress of the run can't be written: {e}")))?;
+        let progress = serde_json::to_string(&self.progress).map_err(|e| {
+            Error::Training(format!("the progress of the run can't be written: {e}"))
+        })?;
         let metadata = HashMap::from([(PROGRESS.to_string(), progress)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(path, &e))?;
         write_whole(path, &bytes)

@@ -8,7 +8,7 @@ use crate::tasks::{Metric, Task};
 /// How epochs are compared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Monitor {
-    /// Name of the metric; the task's score if absent.
+    /// Name of the metric; the one that the task names if absent.
     pub metric: Option<String>,
     /// Epochs without improvement after which the run stops; never if absent.
     pub patience: Option<u32>,
@@ -31,10 +31,8 @@ impl Monitor {
     /// The metric.
     pub fn metric(&self, task: &dyn Task) -> Metric {
         let metrics = task.metrics();
-        let found = match &self.metric {
-            Some(name) => metrics.iter().find(|metric| metric.name == name),
-            None => metrics.first(),
-        };
+        let name = self.metric.as_deref().unwrap_or(task.monitored());
+        let found = metrics.iter().find(|metric| metric.name == name);
         found.copied().unwrap_or(LOSS)
     }
 
@@ -61,9 +59,12 @@ impl Monitor {
             }
             false => progress.epochs_without_improvement += 1,
         }
-        let is_best = improves(best, 0.0);
+        let loss = result.loss;
+        // Of epochs that are equally good, the one with the lower loss.
+        let tie = |best: &Best| value == best.value && loss < best.loss;
+        let is_best = improves(best, 0.0) || progress.best.as_ref().is_some_and(tie);
         if is_best {
-            progress.best = Some(Best { epoch, value });
+            progress.best = Some(Best { epoch, value, loss });
         }
         is_best
     }

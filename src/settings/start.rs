@@ -68,7 +68,10 @@ impl Settings {
 
     fn prepared(mut self, resumed: Option<(RunFolder, Checkpoint)>) -> Result<Prepared> {
         // A model whose input is its own is checked before data are read, which can take long.
-        let auto = self.model.all_inputs().any(|input| *input == InputSpec::Auto);
+        let auto = self
+            .model
+            .all_inputs()
+            .any(|input| *input == InputSpec::Auto);
         if !auto && !self.model.layers.is_empty() {
             Network::new(self.model.clone())?;
         }

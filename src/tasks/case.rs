@@ -2,7 +2,7 @@
 
 use super::{TaskSettings, named};
 use crate::data::{
-    DataSettings, Field, FieldValues, Fitted, RowSet, Rows, Samples, Targets, field,
+    DataSettings, Field, FieldValues, Fitted, RowSet, Samples, Targets, WindowRows, field,
 };
 use crate::error::Result;
 use crate::nn::ModelSpec;
@@ -131,7 +131,7 @@ pub(super) fn tokens(length: usize, targets: Targets) -> RowSet {
         .take(12 * length + 1)
         .collect();
     RowSet {
-        rows: Rows::Tokens {
+        rows: WindowRows::Tokens {
             tokens,
             vocabulary: 8,
         },
@@ -152,7 +152,7 @@ pub(super) fn rows(length: usize, offset: usize, ahead: usize, columns: usize) -
             .collect()
     };
     RowSet {
-        rows: Rows::Floats {
+        rows: WindowRows::Floats {
             values: numbers(7, 2),
             columns: 2,
         },

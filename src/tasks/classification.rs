@@ -169,7 +169,7 @@ impl Task for Classification {
                 }
             )));
         }
-        if known > classes && !fit.inputs_alone() {
+        if known > classes && fit.part == "training" {
             let hint = match self.loss {
                 Loss::Bce(_) => {
                     "use \"cross_entropy\" in place of \"bce\", which is for two".to_string()
@@ -194,10 +194,7 @@ impl Task for Classification {
                 labels[at],
             )));
         }
-        match fit.samples.field(field::IMAGE).map(|image| image.shape()) {
-            Some(shape) => self.augment.check_size(shape[0], shape[1]),
-            None => self.augment.needs_pictures(fit.samples.noun()),
-        }
+        self.augment.check_pictures(fit)
     }
 
     fn remarks(&self, fit: &Fit<'_>) -> Vec<String> {
@@ -335,10 +332,12 @@ impl Task for Classification {
         let full = &mut findings.full;
         let logits = found.outputs.iter().find(|(name, ..)| name == LOGITS);
         // The area under the curve needs the scores of all samples at once.
-        let area = logits.filter(|_| found.complete).and_then(|(_, shape, logits)| {
-            let classes = shape.iter().product();
-            mean_area_under_curve(logits, classes, found.samples.labels()?)
-        });
+        let area = logits
+            .filter(|_| found.complete)
+            .and_then(|(_, shape, logits)| {
+                let classes = shape.iter().product();
+                mean_area_under_curve(logits, classes, found.samples.labels()?)
+            });
         let top_5 = found.counters.mean(TOP_5);
         let confusion = confusion(found.counters);
         full.lines
@@ -352,7 +351,10 @@ impl Task for Classification {
         full.json.extend([
             ("top_5".to_string(), top_5.into()),
             ("auc".to_string(), area.into()),
-            ("confusion".to_string(), json!(confusion.as_ref().map(|c| &c.rows))),
+            (
+                "confusion".to_string(),
+                json!(confusion.as_ref().map(|c| &c.rows)),
+            ),
             ("precision".to_string(), scores.map(|s| s.precision).into()),
             ("recall".to_string(), scores.map(|s| s.recall).into()),
             ("f1".to_string(), scores.map(|s| s.f1).into()),

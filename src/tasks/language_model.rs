@@ -171,6 +171,10 @@ impl Task for LanguageModel {
             .tokens(field::NEXT, rows, 1, length))
     }
 
+    fn monitored(&self) -> &'static str {
+        "perplexity"
+    }
+
     fn writes_text(&self) -> bool {
         true
     }

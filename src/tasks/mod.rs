@@ -19,14 +19,14 @@ pub use augment::AugmentSettings;
 pub use case::TaskCase;
 pub use custom::Custom;
 pub use fit::{Fit, check_input};
-pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
+pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
 pub(crate) use step::StepGraphCounters;
 pub use step::{Objective, StepGraph};
 
 use crate::cpu::Tensor;
-use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm};
+use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm, field};
 use crate::error::{Error, Result};
 use crate::nn::{Model, ModelSpec};
 use crate::plan::Scalar;
@@ -95,6 +95,11 @@ pub trait Task: Debug + Send + Sync {
 
     /// The metrics that it reports with these settings. The first is the score: what a training step counts too, as `score`.
     fn metrics(&self) -> Vec<Metric>;
+
+    /// Name of the metric by which epochs are compared where the settings name none: the score.
+    fn monitored(&self) -> &'static str {
+        self.metrics().first().map_or("loss", |metric| metric.name)
+    }
 
     /// Constants that its nodes read as variables: class weights, say.
     ///
@@ -381,7 +386,10 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
             })?,
     };
     for need in registered.needs {
-        let given = need.field.split('|').any(|name| samples.field(name).is_some());
+        let given = need
+            .field
+            .split('|')
+            .any(|name| samples.field(name).is_some());
         let unknown = need.input && samples.fields().is_empty();
         if !given && !unknown {
             let fields: Vec<&str> = samples.fields().iter().map(|field| field.name).collect();
@@ -393,6 +401,13 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
                 fields.join(", ")
             )));
         }
+    }
+    if settings.window_norm != WindowNorm::None && samples.field(field::TARGET).is_none() {
+        return Err(Error::Config(format!(
+            "data.window_norm is for windows of a series of two rows or more, but the data are {} of {:?}; leave it out",
+            samples.noun(),
+            samples.shape()
+        )));
     }
     (registered.make)(settings)
 }

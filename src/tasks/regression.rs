@@ -1,4 +1,4 @@
-//! Regression: a number for each row of a table.
+//! Regression: a number for each row of a table, or each picture.
 
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
@@ -77,7 +77,6 @@ pub struct Regression {
     pub loss: Loss,
     label_smoothing: f64,
     augment: AugmentSettings,
-    window_norm: crate::data::WindowNorm,
 }
 
 impl Regression {
@@ -87,14 +86,13 @@ impl Regression {
             loss: settings.loss.clone(),
             label_smoothing: settings.label_smoothing,
             augment: settings.augment.clone(),
-            window_norm: settings.window_norm,
         }
     }
 }
 
 /// The field that numbers are predicted from.
 fn input(step: &StepGraph<'_, '_>) -> &'static str {
-    [field::ROW, field::IMAGE, field::TOKENS, field::WINDOW]
+    [field::IMAGE, field::ROW, field::TOKENS, field::WINDOW]
         .into_iter()
         .find(|name| step.batch.has(name))
         .unwrap_or(field::ROW)
@@ -165,11 +163,21 @@ impl Task for Regression {
 
     fn check(&self, fit: &Fit<'_>) -> Result<()> {
         check_numbers(fit, field::VALUE, &self.loss, self.label_smoothing)?;
-        self.window_norm.only_of_series(fit)?;
-        self.augment.needs_pictures(fit.samples.noun())
+        if self.augment.mixes() {
+            return Err(Error::Config(
+                "augment.mixup and augment.cutmix mix the classes of pictures, but numbers are to be predicted; leave them out"
+                    .to_string(),
+            ));
+        }
+        self.augment.check_pictures(fit)
     }
 
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
+        if !self.augment.is_off() {
+            let picture = step.batch.field(field::IMAGE)?;
+            let changed = self.augment.apply(&mut step.forward, picture)?;
+            step.batch.put(field::IMAGE, changed);
+        }
         let x = inputs(step, input(step))?;
         let outputs = step.run_first(&x)?;
         let _scope = step.builder().scope("loss");

@@ -92,7 +92,7 @@ pub fn training_graphs(
             inverse_valid,
             seed: recipe.seed,
         };
-        let forward = Forward::training(&builder, training);
+        let forward = Forward::training(&builder, training).with_frozen(recipe.frozen(models));
         let mut step = StepGraph::new(batch, forward, models);
         let objective = task.loss(&mut step, index)?;
         let counted = |name: &str| match (phase.name, index) {

@@ -16,5 +16,5 @@ pub use graphs::{BatchSource, evaluation_graph, prediction_graph, training_graph
 pub(crate) use loaded::Loaded;
 pub(crate) use pace::Pace;
 pub use predictor::Predictor;
-pub(crate) use trainer::{Place, suggest_batch};
 pub use trainer::{FedBatch, Recipe, Trainer};
+pub(crate) use trainer::{Place, suggest_batch};

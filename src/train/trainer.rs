@@ -74,10 +74,27 @@ impl Recipe {
         }
     }
 
+    /// Names of the parameters of `models` that groups freeze.
+    pub fn frozen(&self, models: &Models) -> Vec<String> {
+        let frozen = |name: &str| {
+            let first = self
+                .groups
+                .iter()
+                .find(|group| group.patterns.match_name(name));
+            first.is_some_and(|group| group.freeze)
+        };
+        models
+            .iter()
+            .flat_map(|(_, model)| model.parameters())
+            .filter(|parameter| frozen(&parameter.name))
+            .map(|parameter| parameter.name.clone())
+            .collect()
+    }
+
     /// The optimizer of a phase that trains `parameters`, with the groups that `groups` are of them.
     ///
     /// # Errors
-    /// If a group matches none of them.
+    /// If a setting of the optimizer can't be.
     pub(super) fn instance(
         &self,
         phase: &str,

@@ -15,7 +15,7 @@ use super::{
 #[cfg(test)]
 use super::{FormatName, tests::Sample};
 use crate::data::{
-    DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Rows, Samples, Source, Targets,
+    DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Samples, Source, Targets, WindowRows,
 };
 use crate::error::Result;
 use ::csv::StringRecord;
@@ -148,7 +148,7 @@ fn load(
         let starts = (first..=part.end - context - horizon).step_by(stride);
         Ok(Some(
             RowSet {
-                rows: Rows::Floats {
+                rows: WindowRows::Floats {
                     values: values.clone(),
                     columns: width,
                 },
@@ -303,7 +303,7 @@ pub fn read_last_window(
     let unknown = vec![0.0; settings.horizon * predicted.len()];
     Ok(RowSet {
         // What follows is not known: zeros stand for it.
-        rows: Rows::Floats {
+        rows: WindowRows::Floats {
             values: [seen, &vec![0.0; settings.horizon * columns]].concat(),
             columns,
         },
@@ -386,7 +386,7 @@ mod tests {
             (set.train.shape(), target.shape()),
             (vec![3, 2], vec![2, 1])
         );
-        let Rows::Floats { values, .. } = set.test.rows_of(field::TARGET) else {
+        let WindowRows::Floats { values, .. } = set.test.rows_of(field::TARGET) else {
             panic!("numbers are predicted");
         };
         // Of 0 to 18 by twos in training: mean 9.

@@ -6,7 +6,8 @@ use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictI
 use crate::data::files::read_whole;
 use crate::data::source::has_ending;
 use crate::data::{
-    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Rows, Samples, Source, Targets,
+    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
+    WindowRows,
 };
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -162,7 +163,7 @@ fn load(
         Ok(RowSet {
             starts: starts.collect(),
             random_starts: false,
-            rows: Rows::Tokens {
+            rows: WindowRows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
             },
@@ -232,7 +233,7 @@ mod tests {
             (train.rows, &train.first[..], train.anywhere),
             (45, &[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40][..], true)
         );
-        let Rows::Tokens { tokens, vocabulary } = set.train.rows_of(field::TOKENS) else {
+        let WindowRows::Tokens { tokens, vocabulary } = set.train.rows_of(field::TOKENS) else {
             panic!("tokens");
         };
         assert_eq!((&tokens[..3], *vocabulary), (&[2, 3, 4][..], 12));

@@ -79,6 +79,13 @@ pub fn first_rows(head: &[u8]) -> Option<[StringRecord; 2]> {
     Some([rows.next()?.ok()?, rows.next()?.ok()?])
 }
 
+/// Up to `most` rows of a table that begins with the bytes `head`: those before the first that can't be read.
+pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
+    let (text, delimiter) = text(head);
+    let mut reader = reader(text, delimiter);
+    reader.records().map_while(Result::ok).take(most).collect()
+}
+
 /// What follows the mark of a byte order, and what stands between cells: of the candidates the one that is most frequent in
 /// the first line.
 fn text(bytes: &[u8]) -> (&[u8], u8) {

@@ -1,5 +1,5 @@
-use crate::data::field;
 use super::*;
+use crate::data::field;
 use std::fs;
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ fn fitted(
 }
 
 fn rows(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
-    let Rows::Floats { values, .. } = samples.rows_of(field::ROW) else {
+    let WindowRows::Floats { values, .. } = samples.rows_of(field::ROW) else {
         panic!("a table gives numbers");
     };
     (
@@ -107,7 +107,7 @@ fn a_number_is_predicted_in_units_of_its_deviation() {
         })
     );
     assert_eq!(set.classes.len(), 0);
-    let Rows::Floats { values, columns: 1 } = set.train.rows_of(field::VALUE) else {
+    let WindowRows::Floats { values, columns: 1 } = set.train.rows_of(field::VALUE) else {
         panic!("one number is predicted");
     };
     assert_eq!(values[..], [-1.0, 1.0]);
