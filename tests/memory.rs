@@ -6,8 +6,8 @@ mod support;
 use wgrad::data::digits;
 use wgrad::device::Engine;
 use wgrad::nn::ModelSpec;
-use wgrad::settings::Settings;
 use wgrad::run::{Run, Silent};
+use wgrad::settings::Settings;
 
 fn session<'e>(engine: &'e Engine, model: &str, batch: usize, samples: usize) -> Run<'e> {
     let model = ModelSpec::preset(model).unwrap();

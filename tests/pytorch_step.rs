@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use wgrad::data::{Dataset, ImageSet};
 use wgrad::device::Engine;
 use wgrad::optim::{Adam, AdamW, OptimizerConfig, Sgd};
-use wgrad::settings::Settings;
 use wgrad::run::Silent;
+use wgrad::settings::Settings;
 
 /// What the issue of a step may differ by: PyTorch's own record is within 1e-6 of the same in double precision.
 const ALLOWED: f32 = 1e-5;

@@ -55,14 +55,10 @@ impl Launched {
     /// With the default kernels alone unless `variants` are asked for.
     fn add_with(&mut self, name: &str, graph: &Graph, variants: bool) {
         for target in targets::targets() {
-            let nodes = graph.nodes.iter().filter(|_| variants);
-            let variants: BTreeSet<&str> = nodes
-                .filter_map(|node| Some((node.op()?, &node.inputs)))
-                .flat_map(|(op, inputs)| {
-                    let types: Vec<_> = inputs.iter().map(|&i| graph.ty(i)).collect();
-                    op.variants(&target, &types)
-                })
-                .collect();
+            let variants = match variants {
+                true => Plan::variants(graph, &target).expect("the graph is valid"),
+                false => BTreeSet::new(),
+            };
             for variant in std::iter::once(None).chain(variants.into_iter().map(Some)) {
                 self.plans += 1;
                 match Plan::with_variant(graph, &target, variant) {

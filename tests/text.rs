@@ -8,8 +8,8 @@ use wgrad::Error;
 use wgrad::data::{Dataset, Samples};
 use wgrad::device::Engine;
 use wgrad::generate::{Generator, Sampling};
-use wgrad::settings::Settings;
 use wgrad::run::{Evaluation, Run, Silent};
+use wgrad::settings::Settings;
 
 /// Every letter says which comes next.
 const TEXT: &str = "abcdefghijklmnopqrst ";

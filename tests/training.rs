@@ -7,8 +7,8 @@ use std::path::Path;
 use wgrad::data::{Dataset, digits};
 use wgrad::device::Engine;
 use wgrad::nn::ModelSpec;
-use wgrad::settings::Settings;
 use wgrad::run::{Run, Silent};
+use wgrad::settings::Settings;
 
 /// A small network with every kind of layer that keeps a test short.
 const SMALL: &str = r#"

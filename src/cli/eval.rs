@@ -38,17 +38,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.apply(&mut settings);
     settings.check()?;
     let dataset = settings.load_data()?;
-    let (weights, told_weights) = args.weights.path(&folder);
+    let (weights, epoch) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let (engine, told) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
         folder.recorded_variants()?,
     )?;
-    told.iter()
-        .chain(&told_weights)
-        .chain(&dataset.notes)
-        .for_each(note);
+    told.iter().chain(&dataset.notes).for_each(note);
     let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let task = parts.task.clone();
     let mut measured = Measured::evaluation(&engine, parts, dataset.test)?;
@@ -69,14 +66,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .score()
         .map(|score| format!(", {part} {}", score.show()))
         .unwrap_or_default();
+    let weights = epoch.map_or(String::new(), |epoch| {
+        format!(", weights of epoch {epoch}, the best one")
+    });
     print_line(format_args!(
-        "{part} loss {:.4}{score} of {} {noun} of {} ({})",
+        "{part} loss {:.4}{score} of {} {noun} of {} ({}{weights})",
         test.loss,
         test.count,
         dataset.name,
         engine.name()
     ))?;
     let lines = findings.brief.lines.iter().chain(&findings.full.lines);
-    lines.map(|line| print_line(line)).collect::<anyhow::Result<()>>()?;
+    lines
+        .map(|line| print_line(line))
+        .collect::<anyhow::Result<()>>()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -64,7 +64,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.run.run.display()
         ))
     })?;
-    let (weights, told_weights) = args.weights.path(&folder);
+    let (weights, _) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let task = parts.task.clone();
     if task.writes_text() {
@@ -86,7 +86,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             invert: args.invert,
         },
     )?;
-    notes.iter().chain(&told_weights).for_each(note);
+    args.weights.told(&folder);
+    notes.iter().for_each(note);
     let samples = set.clone();
     let mut outputs = Vec::new();
     if !set.is_empty() {
@@ -98,7 +99,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         told.iter().for_each(note);
         outputs = Measured::prediction(&engine, parts, set)?.run()?.2;
     }
-    let out = args.out.clone().unwrap_or_else(|| folder.path.join("predictions"));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder.path.join("predictions"));
     let mut failed = false;
     let mut index = 0;
     for item in &items {
@@ -133,7 +137,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes the files of a prediction and prints its lines.
-fn tell(args: &Args, item: &PredictItem, prediction: &Prediction, out: &Path) -> anyhow::Result<()> {
+fn tell(
+    args: &Args,
+    item: &PredictItem,
+    prediction: &Prediction,
+    out: &Path,
+) -> anyhow::Result<()> {
     let mut files = Vec::new();
     for file in &prediction.files {
         std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
@@ -152,7 +161,10 @@ fn tell(args: &Args, item: &PredictItem, prediction: &Prediction, out: &Path) ->
             print_line(Value::Object(json))?;
         } else {
             let files: String = files.iter().map(|(_, path)| format!(", {path}")).collect();
-            print_line(format_args!("{}{}: {}{files}", item.name, line.suffix, line.text))?;
+            print_line(format_args!(
+                "{}{}: {}{files}",
+                item.name, line.suffix, line.text
+            ))?;
         }
     }
     Ok(())

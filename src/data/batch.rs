@@ -69,7 +69,12 @@ impl SetLayout {
 
     /// Adds bytes of any shape, which are scaled as pixels are.
     #[must_use]
-    pub fn bytes(self, name: &'static str, shape: &[usize], normal: Normalization<'_>) -> SetLayout {
+    pub fn bytes(
+        self,
+        name: &'static str,
+        shape: &[usize],
+        normal: Normalization<'_>,
+    ) -> SetLayout {
         let doubles = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect();
         let place = Place::Bytes {
             mean: doubles(normal.mean),
@@ -252,10 +257,8 @@ impl<'g> Batch<'g> {
     /// `each` times as many: a scalar `u32` for what has `each` rows for every sample.
     pub fn valid_rows(&self, each: usize) -> Var<'g> {
         let name = format!("{VALID_ROWS}{each}");
-        self.cached(&name, || {
-            Ok(self.builder.input(&name, TensorType::u32([])))
-        })
-        .unwrap_or(self.valid)
+        self.cached(&name, || Ok(self.builder.input(&name, TensorType::u32([]))))
+            .unwrap_or(self.valid)
     }
 
     /// Whether there is a field of this name.

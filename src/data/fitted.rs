@@ -75,7 +75,7 @@ impl Fitted {
     ///
     /// # Errors
     /// If what `settings` say does not fit the data.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         settings: &DataSettings,
         dataset: &Dataset<Samples>,

@@ -15,13 +15,14 @@ mod samples;
 mod settings;
 mod sheet;
 mod source;
-mod stream;
 mod split;
+mod stream;
 mod tokenizer;
 
-pub use error::DataError;
 pub(crate) use batch::VALID_ROWS;
 pub use batch::{Batch, Normalization, SetLayout};
+pub use error::DataError;
+pub use field::{Field, FieldValues};
 pub use fitted::Fitted;
 pub use formats::{
     Column, ColumnKind, Detection, FORMATS, Format, FormatName, InputContext, LoadContext, MaskSet,
@@ -33,7 +34,6 @@ pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts};
 pub use order::{random_starts, sequential, shuffled};
 pub use picture::{Fit, PictureShape, read_picture};
-pub use field::{Field, FieldValues};
 pub use samples::{Pictures, RowSet, Rows, Samples, Starts, Targets};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};

@@ -131,10 +131,9 @@ impl HostBatch {
         let room = |part| match part {
             Part::Bytes(_, each) => index((batch * each).div_ceil(4)),
             Part::Labels(_) | Part::Starts(_) => index(batch),
-            Part::Rows(Rows::Floats { columns, .. }) => Tensor::real(
-                [batch * span, *columns],
-                vec![0.0; batch * span * columns],
-            ),
+            Part::Rows(Rows::Floats { columns, .. }) => {
+                Tensor::real([batch * span, *columns], vec![0.0; batch * span * columns])
+            }
             Part::Rows(Rows::Tokens { .. }) => index(batch * span),
         };
         let variables = parts(set)
@@ -144,11 +143,12 @@ impl HostBatch {
         HostBatch { batch, variables }
     }
 
-    /// Takes the samples `indices` of `set`, the last of them again until the batch is full. Windows begin at `starts`, or
+    /// Takes the samples `indices` of `set`, which has these `parts`, the last of them again until the batch is full. Windows begin at `starts`, or
     /// where the set says. `scratch` is reused.
     fn fill(
         &mut self,
         set: &Samples,
+        parts: &[(&'static str, Part<'_>)],
         starts: Option<&[u32]>,
         indices: &[u32],
         scratch: &mut Vec<u8>,
@@ -159,8 +159,8 @@ impl HostBatch {
         let (own, span) = own.unwrap_or((&[], 1));
         let starts = starts.unwrap_or(own);
         let start = |i: usize| starts[index(i)] as usize;
-        for ((_, part), (_, tensor)) in parts(set).into_iter().zip(&mut self.variables) {
-            match part {
+        for ((_, part), (_, tensor)) in parts.iter().zip(&mut self.variables) {
+            match *part {
                 Part::Bytes(bytes, each) => {
                     scratch.clear();
                     (0..self.batch).for_each(|i| {
@@ -218,11 +218,11 @@ impl BatchStream {
         // Room for all there are: those ahead, the one that is filled and the one that is read.
         let (used, spare) = mpsc::sync_channel(AHEAD + 2);
         std::thread::spawn(move || {
-            let mut scratch = Vec::new();
+            let (mut scratch, parts) = (Vec::new(), parts(&set));
             for indices in pass.order[skipped..].chunks(batch) {
                 let spare = spare.try_recv();
                 let mut next = spare.unwrap_or_else(|_| HostBatch::new(&set, batch));
-                next.fill(&set, pass.starts.as_deref(), indices, &mut scratch);
+                next.fill(&set, &parts, pass.starts.as_deref(), indices, &mut scratch);
                 if sender.send(next).is_err() {
                     // The run ended before the epoch did.
                     return;

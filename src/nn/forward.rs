@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::{Builder, Var};
+use std::collections::BTreeSet;
 
 /// Whether a model is built for training or for use.
 #[derive(Clone, Copy)]
@@ -33,6 +34,8 @@ pub struct Forward<'g> {
     mode: Mode<'g>,
     dropout_streams: u32,
     augment_streams: u32,
+    /// Names of parameters that are not trained.
+    frozen: BTreeSet<String>,
     /// Variables with their next values, in the order in which they were first set.
     buffers: Vec<(Var<'g>, Var<'g>)>,
 }
@@ -54,6 +57,7 @@ impl<'g> Forward<'g> {
             mode,
             dropout_streams: 0,
             augment_streams: 0,
+            frozen: BTreeSet::new(),
             buffers: Vec::new(),
         }
     }
@@ -71,6 +75,19 @@ impl<'g> Forward<'g> {
     /// Whether it is for training.
     pub fn is_training(&self) -> bool {
         matches!(self.mode, Mode::Train(_))
+    }
+
+    /// The same passes with parameters that are not trained: a batch normalisation whose weight is among them normalises by its
+    /// running statistics, which stay, as Keras' does with `trainable = False`.
+    #[must_use]
+    pub fn with_frozen(mut self, names: impl IntoIterator<Item = String>) -> Forward<'g> {
+        self.frozen = names.into_iter().collect();
+        self
+    }
+
+    /// Whether the parameter `name` is not trained.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.contains(name)
     }
 
     /// The number of a random stream of dropout that no other layer of any pass has: 0, 1, 2, …

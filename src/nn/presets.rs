@@ -37,7 +37,7 @@ presets! {
     "text-encoder": "texts by class: two transformer encoder blocks, the mean over the tokens",
     "resnet18": "ResNet-18 for 224 x 224 images (He et al. 2015), as torchvision has it",
     "efficientnet-lite0": "EfficientNet-Lite0 for 224 x 224 images (Tan and Le 2019), under the names of its published weights",
-    "alexnet": "AlexNet for 224 x 224 images (Krizhevsky 2014), as torchvision has it",
+    "alexnet": "AlexNet for 227 x 227 images (Krizhevsky 2014), as torchvision has it",
     "alexnet-2012": "AlexNet for 227 x 227 images (Krizhevsky et al. 2012), with groups and local response normalization",
     "resnet50": "ResNet-50 for 224 x 224 images (He et al. 2015), as torchvision has it",
 }

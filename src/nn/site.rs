@@ -37,6 +37,8 @@ pub struct Site<'g, 'd> {
     /// What the names of all of the model's variables begin with.
     pub(super) prefix: &'d str,
     pub(super) weight_init: WeightInit,
+    /// What `units = "classes"` stands for.
+    pub(super) classes: Option<usize>,
     pub(super) declared: &'d mut Declared,
 }
 
@@ -59,6 +61,11 @@ impl<'g> Site<'g, '_> {
     /// What the model takes of the text that its input comes from, if it comes from one.
     pub fn tokens(&self) -> Option<TokenInput> {
         self.text.map(|text| text.input)
+    }
+
+    /// Whether its parameter `part` is not trained.
+    pub fn is_frozen(&self, part: &str) -> bool {
+        self.cx.is_frozen(&format!("{}.{part}", self.name))
     }
 
     /// Whether its input comes from tokens that may end in padding.

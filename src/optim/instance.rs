@@ -69,10 +69,7 @@ impl OptimizerInstance {
         // Where each group lies in `built`; nowhere if it is frozen.
         let mut places = Vec::new();
         for (number, group) in (1..).zip(groups) {
-            group.validate(number)?;
-            group
-                .patterns
-                .check(&format!("[[group]] {number}"), parameters)?;
+            group.check(number, parameters)?;
             places.push((!group.freeze).then_some(built.len()));
             if !group.freeze {
                 built.push(Group::new(prefix, number, config, group)?);

@@ -319,7 +319,9 @@ mod tests {
         };
         let page = page("classification", &[line(1), line(2)], "seed = 1");
         assert!(page.contains("<h1>&lt;net&gt; &amp; data</h1>"));
-        assert!(page.contains("Test loss <b>0.4000</b>, accuracy <b>87.50%</b> after epoch 2, on a device."));
+        assert!(page.contains(
+            "Test loss <b>0.4000</b>, accuracy <b>87.50%</b> after epoch 2, on a device."
+        ));
         assert_eq!(page.matches("<circle").count(), 8);
         assert_eq!(page.matches("<tr><td>").count(), 2);
         assert!(!page.contains("NaN"));

@@ -206,9 +206,8 @@ impl AugmentSettings {
         let share = builder.input(&format!("{MIX}share.{size}"), TensorType::f32([]));
         let other = x.next_row(valid)?;
         let x = if self.cutmix > 0.0 {
-            let [height, width] = ["height", "width"].map(|side| {
-                builder.input(&format!("{MIX}{side}.{size}"), TensorType::u32([]))
-            });
+            let [height, width] = ["height", "width"]
+                .map(|side| builder.input(&format!("{MIX}{side}.{size}"), TensorType::u32([])));
             builder.op(PasteBox { seed }, &[x, other, step, height, width])?
         } else {
             // other + share (x - other)

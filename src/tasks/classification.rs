@@ -9,10 +9,10 @@ use super::metric::{Counters, Metric};
 use super::scores::{ClassScores, Confusion, MOST_CONFUSED, mean_area_under_curve};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
-    PredictionLine, Registered, Section, StepGraph, Task, TaskSettings,
+    PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings, case,
 };
 use crate::cpu::Tensor;
-use crate::data::{Normalization, SetLayout, field};
+use crate::data::{Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nn::Model;
@@ -48,7 +48,28 @@ pub(super) static REGISTERED: Registered = Registered {
         settings.no_own("classification")?;
         Ok(Box::new(Classification::new(settings)))
     },
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let fields = vec![case::pictures([6, 6, 1]), case::labels(3)];
+    TaskCase::new("classification", Samples::new(12, fields, None))?
+        .classes(&["a", "b", "c"])
+        .pixels(1, 0.5, 0.25)
+        .model(
+            "",
+            r#"
+            name = "tiny"
+            input = [6, 6, 1]
+            layer = [
+                { type = "conv2d", filters = 8, kernel = 3, activation = "relu" },
+                { type = "max_pool2d", size = 2 },
+                { type = "flatten" },
+                { type = "dense", units = 3 },
+            ]
+            "#,
+        )
+}
 
 pub(super) fn metrics() -> Vec<Metric> {
     let mut metrics = vec![
@@ -148,7 +169,7 @@ impl Task for Classification {
                 }
             )));
         }
-        if known > classes && !fit.inputs_alone() {
+        if known > classes && fit.part == "training" {
             let hint = match self.loss {
                 Loss::Bce(_) => {
                     "use \"cross_entropy\" in place of \"bce\", which is for two".to_string()
@@ -314,10 +335,12 @@ impl Task for Classification {
         let full = &mut findings.full;
         let logits = found.outputs.iter().find(|(name, ..)| name == LOGITS);
         // The area under the curve needs the scores of all samples at once.
-        let area = logits.filter(|_| found.complete).and_then(|(_, shape, logits)| {
-            let classes = shape.iter().product();
-            mean_area_under_curve(logits, classes, found.samples.labels()?)
-        });
+        let area = logits
+            .filter(|_| found.complete)
+            .and_then(|(_, shape, logits)| {
+                let classes = shape.iter().product();
+                mean_area_under_curve(logits, classes, found.samples.labels()?)
+            });
         let top_5 = found.counters.mean(TOP_5);
         let confusion = confusion(found.counters);
         full.lines
@@ -331,7 +354,10 @@ impl Task for Classification {
         full.json.extend([
             ("top_5".to_string(), top_5.into()),
             ("auc".to_string(), area.into()),
-            ("confusion".to_string(), json!(confusion.as_ref().map(|c| &c.rows))),
+            (
+                "confusion".to_string(),
+                json!(confusion.as_ref().map(|c| &c.rows)),
+            ),
             ("precision".to_string(), scores.map(|s| s.precision).into()),
             ("recall".to_string(), scores.map(|s| s.recall).into()),
             ("f1".to_string(), scores.map(|s| s.f1).into()),

@@ -4,6 +4,7 @@ use super::models::Models;
 use crate::data::{Samples, field};
 use crate::error::{Error, Result};
 use crate::nn::{InputSpec, Model};
+use crate::tensor::Shape;
 
 /// A set of samples beside the models that it is for.
 #[derive(Clone, Copy)]
@@ -59,9 +60,7 @@ impl Fit<'_> {
     pub fn units(&self) -> Result<usize> {
         match self.output()? {
             (_, &[units]) => Ok(units),
-            (model, &[time, _])
-                if matches!(&model.inputs()[0].spec, InputSpec::Tokens(input) if input.tokens == time) =>
-            {
+            (model, &[time, _]) if matches!(&model.inputs()[0].spec, InputSpec::Tokens(input) if input.tokens == time) => {
                 Err(Error::Config(format!(
                     "one answer for each sample is to be predicted but model {} gives one for every token; pool over time before \
                      its last layer",
@@ -69,8 +68,9 @@ impl Fit<'_> {
                 )))
             }
             (model, shape) => Err(Error::Config(format!(
-                "model {}: the last layer gives {shape:?} for each sample; end with a dense layer of one unit for each class or number",
-                model.name()
+                "model {}: the last layer gives {} for each sample; end with a dense layer of one unit for each class or number",
+                model.name(),
+                Shape::from(shape)
             ))),
         }
     }

@@ -207,7 +207,8 @@ impl Loss {
                  \"cross_entropy\""
             )),
             Loss::Bce(_) if label_smoothing > 0.0 => wrong(
-                "label_smoothing is for loss \"cross_entropy\"; set it to 0 with \"bce\"".to_string(),
+                "label_smoothing is for loss \"cross_entropy\"; set it to 0 with \"bce\""
+                    .to_string(),
             ),
             Loss::CrossEntropy(CrossEntropy {
                 class_weights: Some(ClassWeights::Numbers(weights)),

@@ -5,6 +5,8 @@
 //! one, write its file and add its name to the list at the end of this page; `docs/adding-a-task.md` walks through it.
 
 pub mod augment;
+mod case;
+mod custom;
 mod fit;
 mod loss;
 mod metric;
@@ -14,6 +16,8 @@ mod step;
 mod window_norm;
 
 pub use augment::AugmentSettings;
+pub use case::TaskCase;
+pub use custom::Custom;
 pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
@@ -22,7 +26,7 @@ pub(crate) use step::StepGraphCounters;
 pub use step::{Objective, StepGraph};
 
 use crate::cpu::Tensor;
-use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm};
+use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm, field};
 use crate::error::{Error, Result};
 use crate::nn::{Model, ModelSpec};
 use crate::plan::Scalar;
@@ -91,6 +95,11 @@ pub trait Task: Debug + Send + Sync {
 
     /// The metrics that it reports with these settings. The first is the score: what a training step counts too, as `score`.
     fn metrics(&self) -> Vec<Metric>;
+
+    /// Name of the metric by which epochs are compared where the settings name none: the score.
+    fn monitored(&self) -> &'static str {
+        self.metrics().first().map_or("loss", |metric| metric.name)
+    }
 
     /// Constants that its nodes read as variables: class weights, say.
     ///
@@ -339,6 +348,8 @@ pub struct Registered {
     pub suits_model: fn(&dyn Model) -> bool,
     /// The task with these settings.
     pub make: fn(&TaskSettings) -> Result<Box<dyn Task>>,
+    /// A tiny training run that the shared tests try the task on.
+    pub sample: fn() -> Result<TaskCase>,
 }
 
 /// The task called `name`.
@@ -375,7 +386,10 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
             })?,
     };
     for need in registered.needs {
-        let there = need.field.split('|').any(|name| samples.field(name).is_some());
+        let there = need
+            .field
+            .split('|')
+            .any(|name| samples.field(name).is_some());
         if !there && !(need.input && samples.fields().is_empty()) {
             let fields: Vec<&str> = samples.fields().iter().map(|field| field.name).collect();
             return Err(Error::Config(format!(
@@ -386,6 +400,13 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
                 fields.join(", ")
             )));
         }
+    }
+    if settings.window_norm != WindowNorm::None && samples.field(field::TARGET).is_none() {
+        return Err(Error::Config(format!(
+            "data.window_norm is for windows of a series of two rows or more, but the data are {} of {:?}; leave it out",
+            samples.noun(),
+            samples.shape()
+        )));
     }
     (registered.make)(settings)
 }

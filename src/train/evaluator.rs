@@ -48,7 +48,15 @@ impl Evaluator {
         normal: Normalization<'_>,
         sizes: Sizes,
     ) -> Result<Evaluator> {
-        Self::new(device, task, models, samples, normal, sizes, evaluation_graph)
+        Self::new(
+            device,
+            task,
+            models,
+            samples,
+            normal,
+            sizes,
+            evaluation_graph,
+        )
     }
 
     /// Prepares predictions from `samples`, of which inputs alone are known.
@@ -63,7 +71,15 @@ impl Evaluator {
         normal: Normalization<'_>,
         sizes: Sizes,
     ) -> Result<Evaluator> {
-        Self::new(device, task, models, samples, normal, sizes, prediction_graph)
+        Self::new(
+            device,
+            task,
+            models,
+            samples,
+            normal,
+            sizes,
+            prediction_graph,
+        )
     }
 
     fn new(
@@ -120,11 +136,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn run(
-        &mut self,
-        device: &mut dyn Device,
-        keep: Outputs,
-    ) -> Result<(Counters, Collected)> {
+    pub fn run(&mut self, device: &mut dyn Device, keep: Outputs) -> Result<(Counters, Collected)> {
         let (samples, batch) = (self.data.set.len(), self.data.layout.batch);
         for (name, ty) in &self.counters {
             device.set(name, &Tensor::zeros(ty))?;
@@ -163,12 +175,7 @@ impl Evaluator {
     }
 
     /// Adds the outputs of the first `count` samples of the last batch.
-    fn collect(
-        &self,
-        device: &dyn Device,
-        collected: &mut Collected,
-        count: usize,
-    ) -> Result<()> {
+    fn collect(&self, device: &dyn Device, collected: &mut Collected, count: usize) -> Result<()> {
         for (place, name) in self.outputs.iter().enumerate() {
             let value = device.output(self.program, name)?;
             let shape = value.dims().get(1..).unwrap_or_default().to_vec();

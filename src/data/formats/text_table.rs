@@ -357,8 +357,8 @@ pub fn read_texts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::field;
     use crate::data::TokenKind;
+    use crate::data::field;
     use std::fs;
 
     fn in_folder(

@@ -450,7 +450,7 @@ pub(super) fn target_cells<'t>(
         let cell = value(row.get(place).unwrap_or_default()).ok_or_else(|| {
             DataError::unusable(
                 path,
-                format!("has no value at line {line} in column {name}, which is to be predicted: leave such rows out"),
+                format!("has no value at line {line} in column {name}: fill it in, or leave such rows out"),
             )
         })?;
         Ok((*line, cell))

@@ -1,5 +1,5 @@
-use crate::data::field;
 use super::*;
+use crate::data::field;
 use std::fs;
 use tempfile::TempDir;
 
