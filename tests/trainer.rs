@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wgrad::cpu::{Data, Tensor};
 use wgrad::data::{Dataset, FieldValues, Samples, field};
 use wgrad::device::Engine;
-use wgrad::nn::{Network, weights};
+use wgrad::nn::{Model, Network, weights};
 use wgrad::optim::{Average, GroupSettings, OptimizerConfig, Schedule};
 use wgrad::run::{
     Checkpoint, Length, Measured, Monitor, Run, RunFolder, RunParts, RunTexts, Silent,
@@ -15,7 +15,7 @@ use wgrad::run::{
 use wgrad::tasks::{ClassWeights, CrossEntropy, Custom, Loss, Models, Objective, TaskCase, named};
 use wgrad::tensor::TensorType;
 use wgrad::toml_text::parse;
-use wgrad::train::{BatchSource, FedBatch, Recipe, Trainer};
+use wgrad::train::{BatchSource, FedBatch, Predictor, Recipe, Trainer};
 
 /// A dozen pictures of three classes.
 fn case() -> TaskCase {
@@ -517,4 +517,36 @@ fn what_is_fed_is_checked() {
         told.contains("2 batches") && told.contains("accumulate"),
         "{told}"
     );
+}
+
+#[test]
+fn a_predictor_gives_what_the_model_of_a_run_gives() {
+    let case = case();
+    let network = network(&case);
+    let pictures = case.samples.pictures().unwrap();
+    let pixels = pictures.bytes.iter();
+    let pixels = pixels.map(|&byte| (f32::from(byte) / 255.0 - 0.5) / 0.25);
+    let x = Tensor::real([12, 6, 6, 1], pixels.collect());
+    for engine in engines() {
+        let mut parts = parts(&case);
+        let values = parts.models.initial_state(8);
+        parts.values = Some(values.clone());
+        let measured = Measured::prediction(engine, parts, case.inputs().unwrap());
+        let (_, _, expected) = measured.unwrap().run().unwrap();
+        let mut predictor = Predictor::new(engine.device(), &network, &values, 12).unwrap();
+        assert_eq!(predictor.inputs()[0].0, "input");
+        let given = predictor.run(&[("input", &x)]).unwrap();
+        let apart = given[0].1.reals().iter().zip(&expected[0].2);
+        assert!(apart.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-5);
+        predictor.set_values(&network.initial_state(9)).unwrap();
+        assert_ne!(predictor.run(&[("input", &x)]).unwrap(), given);
+        let told = predictor.run(&[]).unwrap_err().to_string();
+        assert!(
+            told.contains("takes the input input, a f32[12,6,6,1]"),
+            "{told}"
+        );
+        let few = Predictor::new(engine.device(), &network, &values[1..], 12);
+        let told = few.err().unwrap().to_string();
+        assert!(told.contains("weights and buffers"), "{told}");
+    }
 }

@@ -1,4 +1,4 @@
-//! From a source to a data set: what it holds is said, or found out by looking.
+//! From a source to a data set: its format is named, or detected.
 
 use super::formats::{LoadContext, detect};
 use super::{DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};

@@ -68,7 +68,7 @@ pub struct RowSet {
     pub random_starts: bool,
     /// Rows of a sample: 1 for tables.
     pub length: usize,
-    /// What is to be learned.
+    /// The targets.
     pub targets: Targets,
 }
 
@@ -91,7 +91,7 @@ pub enum WindowRows {
     },
 }
 
-/// What is to be learned of each sample.
+/// The target of each sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// One class index for each sample.

@@ -16,7 +16,7 @@ const MOST_DIGITS: usize = 1_000_000;
 pub struct DataSettings {
     /// `digits` for the built-in ones, or a file or folder.
     pub source: String,
-    /// What the source holds; found out by looking at it if absent.
+    /// What the source holds; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<FormatName>,
     /// Built-in digits: training images.
@@ -64,10 +64,10 @@ pub struct DataSettings {
     /// Tables: the column to predict; one called target, label, class or y, else the last, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Tables: whether that is a class or a number; found out if absent.
+    /// Tables: whether that is a class or a number; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predict: Option<TargetKind>,
-    /// Tables: whether the first row is a header; found out if absent.
+    /// Tables: whether the first row is a header; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
     /// Tables: columns to leave out.

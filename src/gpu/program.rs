@@ -412,7 +412,7 @@ impl Program {
         store::tensor(ty, gpu.read(buffer, ty.bytes() as u64)?)
     }
 
-    /// Fills every slot with NaN, so that a kernel that leaves an element out is found out.
+    /// Fills every slot with NaN, so that a kernel that leaves an element out is detected.
     ///
     /// # Errors
     /// If the device fails.

@@ -137,7 +137,7 @@ fn number(line: &Value, key: &str) -> f64 {
     line[key].as_f64().unwrap_or(f64::NAN)
 }
 
-/// A loss beside its curve, told apart from those a `step` away.
+/// A loss beside its curve, distinguished from those a `step` away.
 fn loss_label(loss: f64, step: f64) -> String {
     // A step is a difference of ticks, which may fall short of 0.1 by a rounding error.
     let place = |x: f64| (x.abs().log10() + 1e-6).floor() as i32;

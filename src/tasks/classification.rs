@@ -160,7 +160,7 @@ impl Task for Classification {
         let (name, known) = (model.name(), fit.classes.len());
         if fit.part == "training" && known < 2 {
             return Err(Error::Data(format!(
-                "{} has {}, and a model learns to tell classes apart; if it is a folder of images, name the one whose folders are \
+                "{} has {}, and a model learns to distinguish classes; if it is a folder of images, name the one whose folders are \
                  the classes, or train and test with such folders",
                 fit.data,
                 match fit.classes.first() {
@@ -205,7 +205,7 @@ impl Task for Classification {
         let name = fit.models.first().map(|model| model.name().to_string());
         match classes > 0 && classes < scores {
             true => vec![format!(
-                "model {} tells {scores} classes apart, and the data have {classes}: its last layer could have {classes} units",
+                "model {} distinguishes {scores} classes, and the data have {classes}: its last layer could have {classes} units",
                 name.unwrap_or_default()
             )],
             false => Vec::new(),

@@ -395,11 +395,12 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
             })?,
     };
     for need in registered.needs {
-        let there = need
+        let given = need
             .field
             .split('|')
             .any(|name| samples.field(name).is_some());
-        if !there && !(need.input && samples.fields().is_empty()) {
+        let unknown = need.input && samples.fields().is_empty();
+        if !given && !unknown {
             let fields: Vec<&str> = samples.fields().iter().map(|field| field.name).collect();
             return Err(Error::Config(format!(
                 "the task {} needs the field {} ({}), which the data do not have: they have {}",

@@ -239,7 +239,7 @@ fn what_is_seldom_meant_is_told() {
     };
     let two = told("--data two --out a");
     assert!(
-        two.contains("tells 3 classes apart, and the data have 2"),
+        two.contains("distinguishes 3 classes, and the data have 2"),
         "{two}"
     );
     assert!(

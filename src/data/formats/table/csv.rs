@@ -29,7 +29,7 @@ pub(super) fn number(cell: &str) -> Option<f64> {
 }
 
 impl CsvTable {
-    /// Reads `path`. Whether the first row is a header is found out unless `header` says: it is one if none of its cells
+    /// Reads `path`. Whether the first row is a header is detected unless `header` says so: it is one if none of its cells
     /// is a number and no two are equal.
     ///
     /// # Errors
