@@ -86,9 +86,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         dataset.name,
         engine.name()
     ))?;
-    let lines = findings.brief.lines.iter().chain(&findings.full.lines);
-    lines
-        .map(|line| print_line(line))
-        .collect::<anyhow::Result<()>>()?;
+    let mut lines = findings.brief.lines.iter().chain(&findings.full.lines);
+    lines.try_for_each(print_line)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -83,7 +83,7 @@ impl Op for Noise {
                 let counter = [block as u32, step, self.stream, Purpose::Noise as u32];
                 let noise = normals(philox4x32(counter, self.key()));
                 for (value, noise) in values.iter_mut().zip(noise) {
-                    *value = *value + T::of(std * noise);
+                    *value += T::of(std * noise);
                 }
             });
         Tensor::real(output.shape.clone(), values)
