@@ -66,6 +66,8 @@ pub enum Purpose {
     Starts = 18,
     /// The tokens of a generated text.
     Generation = 19,
+    /// Gaussian noise that is added to what a model sees; index: which of a step's.
+    Noise = 24,
 }
 
 impl Purpose {

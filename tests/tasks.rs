@@ -246,6 +246,7 @@ fn decode_all(task: &Registered, case: &TaskCase, samples: &Samples, outputs: &C
             fitted: &case.fitted,
             data: &case.data,
             top: 2,
+            out_named: true,
         });
         if made.writes_text() {
             assert!(decoded.is_err_and(|e| e.to_string().contains("wgrad generate")));

@@ -13,6 +13,7 @@ use wgrad::nn::InputSpec;
 use wgrad::run::Measured;
 use wgrad::settings::Settings;
 use wgrad::tasks::{Decoded, Prediction};
+use wgrad::train::outputs_of;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -111,14 +112,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             tell_trouble(&args, item, why)?;
             continue;
         }
-        let own: Vec<(String, Vec<usize>, Vec<f32>)> = outputs
-            .iter()
-            .map(|(name, shape, values): &(String, Vec<usize>, Vec<f32>)| {
-                let each = shape.iter().product::<usize>();
-                let own = values[index * each..][..each].to_vec();
-                (name.clone(), shape.clone(), own)
-            })
-            .collect();
+        let own = outputs_of(&outputs, index);
         let prediction = task.decode(&Decoded {
             outputs: &own,
             samples: &samples,
@@ -126,6 +120,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             fitted: &settings.fitted,
             data: &settings.data,
             top: args.top.into(),
+            out_named: args.out.is_some(),
         })?;
         tell(&args, item, &prediction, &out)?;
         index += 1;

@@ -33,6 +33,10 @@ pub struct DataSettings {
     /// text, its end before the test part. None if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_share: Option<f64>,
+    /// Classes whose samples are left out of the training and the validation part, but not of the test part: those that a run is
+    /// to find without having seen them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub train_without: Vec<String>,
     /// Takes the place of parts: the samples are dealt to so many folds, and one of them is the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
@@ -128,6 +132,7 @@ impl Default for DataSettings {
             evaluate: Part::Test,
             test_share: None,
             validation_share: None,
+            train_without: Vec::new(),
             folds: None,
             fold: 1,
             unsplit: false,

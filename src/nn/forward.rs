@@ -34,6 +34,7 @@ pub struct Forward<'g> {
     mode: Mode<'g>,
     dropout_streams: u32,
     augment_streams: u32,
+    noise_streams: u32,
     /// Names of parameters that are not trained.
     frozen: BTreeSet<String>,
     /// Variables with their next values, in the order in which they were first set.
@@ -57,6 +58,7 @@ impl<'g> Forward<'g> {
             mode,
             dropout_streams: 0,
             augment_streams: 0,
+            noise_streams: 0,
             frozen: BTreeSet::new(),
             buffers: Vec::new(),
         }
@@ -98,6 +100,11 @@ impl<'g> Forward<'g> {
     /// The number of a random stream of augmentation that no other change of any pass has: 0, 1, 2, …
     pub fn augment_stream(&mut self) -> u32 {
         next(&mut self.augment_streams)
+    }
+
+    /// The number of a random stream of noise that no other addition of noise in any pass has: 0, 1, 2, …
+    pub fn noise_stream(&mut self) -> u32 {
+        next(&mut self.noise_streams)
     }
 
     /// What the buffer `variable` holds after the passes so far: the value that it was last set to, or the variable itself.

@@ -294,6 +294,7 @@ register! {
     neg,
     normalize,
     next_row,
+    noise,
     pad,
     paste_box,
     permute,

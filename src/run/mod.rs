@@ -19,11 +19,12 @@ use crate::data::{DataSettings, Dataset, Fitted, Normalization, Part, Samples, S
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
 use crate::nn::weights;
-use crate::tasks::{Counters, Evaluated, Fit, Metric, Models, Section, Task};
+use crate::tasks::{Counters, Decoded, Evaluated, Fit, Metric, Models, Section, Task};
 use crate::train::{
-    BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Sizes, Trainer, suggest_batch,
-    training_graphs,
+    BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Sizes, Trainer, outputs_of,
+    suggest_batch, training_graphs,
 };
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -617,6 +618,41 @@ impl<'e> Measured<'e> {
         let task = self.evaluator.task();
         let evaluation = evaluation(&**task, &counters, self.data.evaluate);
         Ok((evaluation, counters, outputs))
+    }
+
+    /// What the task says of each sample whose outputs were kept: a line of JSON, or several, with the sample's index and, if it has
+    /// one, its class as `label`.
+    ///
+    /// # Errors
+    /// If the task can't decode its outputs.
+    pub fn sample_lines(&self, outputs: &Collected) -> Result<Vec<Value>> {
+        let (samples, task) = (self.evaluator.samples(), self.evaluator.task());
+        let mut lines = Vec::new();
+        for index in 0..samples.len() {
+            let said = task.decode(&Decoded {
+                outputs: &outputs_of(outputs, index),
+                samples,
+                index,
+                fitted: &self.fitted,
+                data: &self.data,
+                top: usize::MAX,
+                out_named: false,
+            })?;
+            let label = samples.labels().and_then(|labels| labels.get(index));
+            let class = label.map(|&label| match self.fitted.classes.get(label as usize) {
+                Some(name) => name.clone(),
+                None => label.to_string(),
+            });
+            for line in said.lines {
+                let mut json = line.json;
+                json.insert("index".to_string(), index.into());
+                if let Some(class) = &class {
+                    json.insert("label".to_string(), class.clone().into());
+                }
+                lines.push(Value::Object(json));
+            }
+        }
+        Ok(lines)
     }
 
     /// What a pass left, for the task to say more of.

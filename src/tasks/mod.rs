@@ -7,6 +7,7 @@
 pub mod augment;
 mod case;
 mod custom;
+mod figures;
 mod fit;
 mod loss;
 mod metric;
@@ -155,6 +156,12 @@ pub trait Task: Debug + Send + Sync {
     fn shown_samples(&self) -> usize {
         0
     }
+
+    /// Outputs of an evaluation that are for [`Task::report`] alone, such as pictures: they are kept of the first samples and never
+    /// of all.
+    fn shown_outputs(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// A part of a step with a loss, the models that it trains and an optimizer of its own.
@@ -194,6 +201,8 @@ pub struct Decoded<'a> {
     pub data: &'a DataSettings,
     /// Classes to show at most.
     pub top: usize,
+    /// Whether the user named a folder for files: those that are not the prediction itself are made only then.
+    pub out_named: bool,
 }
 
 impl Decoded<'_> {
@@ -253,7 +262,7 @@ pub struct Evaluated<'a> {
     pub data: &'a DataSettings,
     /// Outputs by name with the shape of one sample: of all samples, or of the first few.
     pub outputs: &'a [(String, Vec<usize>, Vec<f32>)],
-    /// Whether outputs are those of all samples.
+    /// Whether outputs are those of all samples, but for [`Task::shown_outputs`].
     pub complete: bool,
 }
 
@@ -436,6 +445,7 @@ macro_rules! register {
 }
 
 register! {
+    autoencoder,
     text_classification,
     classification,
     language_model,

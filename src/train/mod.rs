@@ -11,7 +11,7 @@ mod predictor;
 mod scalars;
 mod trainer;
 
-pub use evaluator::{Collected, Evaluator, Outputs, Sizes};
+pub use evaluator::{Collected, Evaluator, Outputs, Sizes, outputs_of};
 pub use graphs::{BatchSource, evaluation_graph, prediction_graph, training_graphs};
 pub(crate) use loaded::Loaded;
 pub(crate) use pace::Pace;
