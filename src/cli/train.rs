@@ -210,8 +210,13 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
     let (mut run, folder) = prepared.start(&engine)?;
     if run.is_done() {
         progress.note(format_args!(
-            "nothing is left to do in {}: the epochs or steps asked for are done; ask for more with --epochs or --steps",
-            folder.path.display()
+            "nothing is left to do in {}: {}",
+            folder.path.display(),
+            match run.stopped_early() {
+                true => "it stopped early; raise patience in its run.toml to go on",
+                false =>
+                    "the epochs or steps asked for are done; ask for more with --epochs or --steps",
+            }
         ));
     }
     let outcome = run.fit(&mut progress, Some(&folder));

@@ -1,5 +1,5 @@
 //! The folder that a run leaves: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `report.html`, `variants.toml`, and `tokenizer.json` where it learned from texts.
+//! `report.html`, `variants.toml`, `settings.lock.toml`, and `tokenizer.json` where it learned from texts.
 
 use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -28,6 +28,7 @@ pub struct RunTexts {
 }
 
 const SETTINGS: &str = "run.toml";
+const ACCEPTED: &str = "settings.lock.toml";
 const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
 const METRICS: &str = "metrics.jsonl";
@@ -50,7 +51,7 @@ impl RunFolder {
         }
         let exists = |part: &&str| path.join(part).exists();
         // A run that ended before its first checkpoint has left its settings and kernels; settings alone are the user's.
-        let settings_alone = exists(&SETTINGS) && !exists(&VARIANTS);
+        let settings_alone = exists(&SETTINGS) && !exists(&VARIANTS) && !exists(&ACCEPTED);
         if settings_alone || [MODEL, METRICS, CHECKPOINTS].iter().any(exists) {
             return Err(Error::Config(format!(
                 "{shown} holds a run already; name another folder, or go on with it by --resume {shown}"
@@ -92,7 +93,9 @@ impl RunFolder {
             return;
         }
         // What can't be removed stays: the failure itself is what is to be told.
-        for file in [SETTINGS, METRICS, REPORT, VARIANTS, TOKENIZER, BEST] {
+        for file in [
+            SETTINGS, ACCEPTED, METRICS, REPORT, VARIANTS, TOKENIZER, BEST,
+        ] {
             let _ = fs::remove_file(self.path.join(file));
         }
         let _ = fs::remove_dir(self.path.join(CHECKPOINTS));
@@ -101,7 +104,7 @@ impl RunFolder {
         }
     }
 
-    /// Writes `run.toml`, and `tokenizer.json` if there is one.
+    /// Writes `run.toml`, its copy `settings.lock.toml`, and `tokenizer.json` if there is one.
     ///
     /// # Errors
     /// If one can't be written.
@@ -109,7 +112,8 @@ impl RunFolder {
         if let Some(tokenizer) = &texts.tokenizer {
             write_whole(&self.path.join(TOKENIZER), tokenizer.as_bytes())?;
         }
-        write_whole(&self.settings_path(), texts.settings.as_bytes())
+        write_whole(&self.settings_path(), texts.settings.as_bytes())?;
+        write_whole(&self.path.join(ACCEPTED), texts.settings.as_bytes())
     }
 
     /// The folder of an earlier run.
@@ -156,6 +160,11 @@ impl RunFolder {
     /// `run.toml`
     pub fn settings_path(&self) -> PathBuf {
         self.path.join(SETTINGS)
+    }
+
+    /// `settings.lock.toml`: the settings that the run began with or last went on with; `None` if there is none.
+    pub fn accepted_settings_path(&self) -> Option<PathBuf> {
+        Some(self.path.join(ACCEPTED)).filter(|path| path.is_file())
     }
 
     /// `model.safetensors`

@@ -201,7 +201,6 @@ pub struct Run<'e> {
     last: Option<(Counters, Collected)>,
     peak_bytes: u64,
     epoch_samples: usize,
-    stopped_early: bool,
     /// The task's score, if training steps count it.
     score: Option<Metric>,
     /// Places of loss, score and weight among the counts that are watched.
@@ -280,7 +279,6 @@ impl<'e> Run<'e> {
             last: None,
             peak_bytes: 0,
             epoch_samples,
-            stopped_early: false,
             score,
             places,
         };
@@ -330,7 +328,8 @@ impl<'e> Run<'e> {
 
     /// Whether the run ended because epochs no longer improved it.
     pub fn stopped_early(&self) -> bool {
-        self.stopped_early
+        self.monitor
+            .gives_up(self.progress.epochs_without_improvement)
     }
 
     /// Goes on from `checkpoint`.
@@ -430,13 +429,6 @@ impl<'e> Run<'e> {
             }
             observer.epoch(&report)?;
             last = Some(report.test);
-            if self
-                .monitor
-                .gives_up(self.progress.epochs_without_improvement)
-            {
-                self.stopped_early = true;
-                break;
-            }
         }
         match last {
             Some(evaluation) => Ok(evaluation),
@@ -468,8 +460,11 @@ impl<'e> Run<'e> {
         )))
     }
 
-    /// Whether the run's epochs are done, or its steps where it says how many.
+    /// Whether the run's epochs are done, or its steps where it says how many, or it stopped early.
     pub fn is_done(&self) -> bool {
+        if self.stopped_early() {
+            return true;
+        }
         match self.length.steps {
             Some(steps) => self.trainer.steps_done() >= steps,
             None => self.progress.epoch >= self.length.epochs,

@@ -3,6 +3,7 @@
 pub use crate::data::DataSettings;
 
 mod assign;
+mod changes;
 mod names;
 mod parts;
 mod start;
