@@ -37,6 +37,9 @@ impl Drawn {
         if self.test && settings.unsplit {
             return Ok(vec![Part::Test; labels.len()]);
         }
+        if let (true, Some(folds)) = (self.test, settings.folds) {
+            self.check_folds(labels, folds, settings)?;
+        }
         let mut parts = vec![Part::Train; labels.len()];
         if self.test {
             hold_out(&mut parts, labels, settings, seed);
@@ -61,6 +64,42 @@ impl Drawn {
             }),
         }
     }
+
+    /// Checks that no fold's parts are empty, by the sizes of the classes.
+    fn check_folds(
+        self,
+        labels: &[u32],
+        folds: usize,
+        settings: &DataSettings,
+    ) -> Result<(), DataError> {
+        let samples = labels.len();
+        if folds > samples {
+            return Err(DataError::TooManyFolds { samples, folds });
+        }
+        let Some(share) = settings.validation_share.filter(|_| self.validation) else {
+            return Ok(());
+        };
+        let sizes: Vec<usize> = members(&vec![Part::Train; samples], labels)
+            .iter()
+            .map(Vec::len)
+            .collect();
+        for fold in 0..folds {
+            let mut dealt = 0;
+            let validation = sizes.iter().map(|&size| {
+                let held_out = (dealt..dealt + size).filter(|place| place % folds == fold);
+                let left = size - held_out.count();
+                dealt += size;
+                taken(left, share)
+            });
+            if validation.sum::<usize>() == 0 {
+                return Err(DataError::EmptyValidation {
+                    fold: fold + 1,
+                    samples,
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The training samples of each class.
@@ -75,13 +114,18 @@ fn members(parts: &[Part], labels: &[u32]) -> Vec<Vec<usize>> {
     members
 }
 
-/// Gives the first of `members` to `part`: the share, rounded, and at least one where there are two.
+/// Gives the first of `members` to `part`: as many as are [`taken`].
 fn take(parts: &mut [Part], members: &[usize], share: f64, part: Part) {
-    let most = members.len().saturating_sub(1);
-    let wanted = (members.len() as f64 * share).round() as usize;
-    for &index in &members[..wanted.clamp(most.min(1), most)] {
+    for &index in &members[..taken(members.len(), share)] {
         parts[index] = part;
     }
+}
+
+/// How many of `count` are taken for a share: the share, rounded, and at least one where there are two.
+fn taken(count: usize, share: f64) -> usize {
+    let most = count.saturating_sub(1);
+    let wanted = (count as f64 * share).round() as usize;
+    wanted.clamp(most.min(1), most)
 }
 
 /// Draws the test part: the share asked for or, with folds, that of the fold: each sample is held out by one of them.

@@ -2,6 +2,7 @@
 //! `report.html`, `variants.toml`, `settings.lock.toml`, and `tokenizer.json` where it learned from texts.
 
 use super::checkpoint::Checkpoint;
+use super::folds::{FOLDS, FoldsFolder};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::tune::Tuning;
@@ -28,7 +29,7 @@ pub struct RunTexts {
 }
 
 const SETTINGS: &str = "run.toml";
-const ACCEPTED: &str = "settings.lock.toml";
+pub(super) const ACCEPTED: &str = "settings.lock.toml";
 const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
 const METRICS: &str = "metrics.jsonl";
@@ -52,7 +53,7 @@ impl RunFolder {
         let exists = |part: &&str| path.join(part).exists();
         // A run that ended before its first checkpoint has left its settings and kernels; settings alone are the user's.
         let settings_alone = exists(&SETTINGS) && !exists(&VARIANTS) && !exists(&ACCEPTED);
-        if settings_alone || [MODEL, METRICS, CHECKPOINTS].iter().any(exists) {
+        if settings_alone || [MODEL, METRICS, CHECKPOINTS, FOLDS].iter().any(exists) {
             return Err(Error::Config(format!(
                 "{shown} holds a run already; name another folder, or go on with it by --resume {shown}"
             )));
@@ -89,7 +90,7 @@ impl RunFolder {
 
     /// Removes what a run that failed has left, unless there is a checkpoint to go on from.
     pub fn discard(&self) {
-        if !self.checkpoints().is_empty() {
+        if self.has_checkpoint() {
             return;
         }
         // What can't be removed stays: the failure itself is what is to be told.
@@ -297,6 +298,18 @@ impl RunFolder {
         Checkpoint::load(&path)
     }
 
+    /// Whether there is a checkpoint to go on from.
+    pub fn has_checkpoint(&self) -> bool {
+        !self.checkpoints().is_empty()
+    }
+
+    /// The folder to go on with: its own or, of one of several folds, that of all.
+    pub fn resumed_path(&self) -> &Path {
+        let parent = self.path.parent();
+        let folds = parent.filter(|parent| FoldsFolder::open(parent).is_some());
+        folds.unwrap_or(&self.path)
+    }
+
     /// Checkpoints, oldest first: their names sort by step.
     fn checkpoints(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path.join(CHECKPOINTS))
@@ -313,7 +326,7 @@ impl RunFolder {
 }
 
 /// Creates `runs/NAME-N` with the first free N.
-fn next_free(name: &str) -> Result<PathBuf> {
+pub(super) fn next_free(name: &str) -> Result<PathBuf> {
     // The name of a model is free text.
     let name: String = name
         .chars()

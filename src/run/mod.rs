@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod folder;
+mod folds;
 mod monitor;
 mod report;
 mod reports;
@@ -9,6 +10,7 @@ mod steps;
 
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
+pub use folds::FoldsFolder;
 pub use monitor::Monitor;
 pub use reports::{
     EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
@@ -454,7 +456,7 @@ impl<'e> Run<'e> {
         };
         folder.add_checkpoint(&self.checkpoint()?)?;
         self.save_model(&folder.model_path())?;
-        let path = folder.path.display();
+        let path = folder.resumed_path().display();
         Ok(Error::Stopped(format!(
             "{what}; go on by: wgrad train --resume {path}"
         )))
