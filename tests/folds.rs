@@ -213,10 +213,28 @@ fn impossible_folds_are_refused_before_any_is_trained() {
     };
     let told = refused(&|_| (), 24);
     assert!(told.contains("24") && told.contains("23 samples"), "{told}");
+    let text = dir.path().join("text.txt");
+    std::fs::write(&text, "to be or not to be ".repeat(99)).unwrap();
+    let told = refused(&|s| s.data.source = text.display().to_string(), 5);
+    assert!(told.contains("text.txt is one text"), "{told}");
     let told = refused(&|_| (), 1);
     assert!(told.contains("data.folds must be at least 2"), "{told}");
     let told = refused(&|s| s.batch = 20, 5);
     assert!(told.contains("18 training rows"), "{told}");
+}
+
+#[test]
+fn the_run_of_somebody_else_is_not_taken_for_a_fold() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut observer = StopsAfter {
+        left: u32::MAX,
+        epochs: 0,
+    };
+    let other = settings(dir.path(), "folds/fold-2").prepare().unwrap();
+    train(other, &mut observer).unwrap();
+    let refused = Folds::begin(settings(dir.path(), "folds"), 5).map(|_| ());
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("fold-2 holds a run already"), "{told}");
 }
 
 #[test]

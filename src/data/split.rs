@@ -247,6 +247,33 @@ mod tests {
     }
 
     #[test]
+    fn folds_of_which_one_has_an_empty_part_are_refused_in_every_fold() {
+        let drawn = |labels: &[u32], folds, fold| {
+            let settings = DataSettings {
+                folds: Some(folds),
+                fold,
+                validation_share: Some(0.5),
+                ..DataSettings::default()
+            };
+            Drawn::of(&settings, false, false).parts(labels, &settings, 5)
+        };
+        let too_many = DataError::TooManyFolds {
+            samples: 3,
+            folds: 4,
+        };
+        let told = drawn(&[0, 0, 1], 4, 1).unwrap_err().to_string();
+        assert_eq!(told, too_many.to_string());
+        // Dealt by turns, the first fold holds out one of the pair and the single one: a lone sample is left.
+        for fold in [1, 2] {
+            let told = drawn(&[0, 0, 1], 2, fold).unwrap_err().to_string();
+            assert!(told.starts_with("fold 1 of 3 samples"), "{told}");
+        }
+        for fold in [1, 2, 3] {
+            assert!(drawn(&[0, 0, 0, 1], 3, fold).is_ok());
+        }
+    }
+
+    #[test]
     fn every_sample_is_held_out_by_one_fold() {
         let labels: Vec<u32> = (0..23).map(|i| u32::from(i % 3 == 0)).collect();
         let folds = (1..=4).map(|fold| {

@@ -80,7 +80,12 @@ impl Folds {
                 }
                 // Its first fold failed: nothing is there to go on with.
                 Some(_) => {}
-                None => RunFolder::check_free(out)?,
+                None => {
+                    RunFolder::check_free(out)?;
+                    let folder = FoldsFolder { path: out.clone() };
+                    (1..=count)
+                        .try_for_each(|fold| RunFolder::check_free(&folder.fold_path(fold)))?;
+                }
             }
         }
         let first = settings.clone().prepare()?;
