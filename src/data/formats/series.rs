@@ -40,6 +40,9 @@ impl Format for Series {
 
     /// A series looks like a table, which is more often meant.
     fn detect(&self, source: &Source) -> Option<Detection> {
+        if settings.folds.is_some() {
+            return Err(DataError::unusable(path, NO_FOLDS));
+        }
         let file = TableFiles::of(source)?.train;
         let [_, row] = first_rows(&source.head(&file))?;
         let mut cells = row.iter();
@@ -103,6 +106,10 @@ fn is_date(cell: &str) -> bool {
 ///
 /// # Errors
 /// Names the column or line that is wrong, or how many rows are missing.
+/// Its windows overlap, and later rows must not be learned from to predict earlier ones.
+const NO_FOLDS: &str =
+    "is a series, which can't be dealt to folds; leave data.folds and --folds out";
+
 fn load(
     source: &Source,
     settings: &DataSettings,
