@@ -40,9 +40,6 @@ impl Format for Series {
 
     /// A series looks like a table, which is more often meant.
     fn detect(&self, source: &Source) -> Option<Detection> {
-        if settings.folds.is_some() {
-            return Err(DataError::unusable(path, NO_FOLDS));
-        }
         let file = TableFiles::of(source)?.train;
         let [_, row] = first_rows(&source.head(&file))?;
         let mut cells = row.iter();
@@ -116,6 +113,9 @@ fn load(
     fitted: &mut Fitted,
 ) -> Result<Dataset<Samples>, DataError> {
     let path = source.path();
+    if settings.folds.is_some() {
+        return Err(DataError::unusable(path, NO_FOLDS));
+    }
     let file = TableFiles::of(source).map(|files| files.train);
     let file = file.ok_or_else(|| DataError::unusable(path, "is no series: give a .csv file"))?;
     let table = CsvTable::read(&file, settings.header)?;
