@@ -338,8 +338,7 @@ impl<'e> Run<'e> {
 
     /// Whether the run ended because epochs no longer improved it.
     pub fn stopped_early(&self) -> bool {
-        self.monitor
-            .gives_up(self.progress.epochs_without_improvement)
+        self.gives_up() && !self.is_done()
     }
 
     /// Goes on from `checkpoint`.
@@ -438,7 +437,6 @@ impl<'e> Run<'e> {
             observer.epoch(&report)?;
             last = Some(report.test);
         }
-        self.stopped_early = !self.is_done();
         match last {
             Some(evaluation) => Ok(evaluation),
             None => {
