@@ -66,6 +66,8 @@ pub enum Purpose {
     Starts = 18,
     /// The tokens of a generated text.
     Generation = 19,
+    /// Normal numbers that models draw samples from; index: the use in a graph, at the step that the counter holds.
+    Noise = 24,
 }
 
 impl Purpose {

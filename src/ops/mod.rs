@@ -275,6 +275,7 @@ register! {
     moments,
     mul,
     neg,
+    normal,
     normalize,
     next_row,
     pad,

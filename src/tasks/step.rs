@@ -5,6 +5,8 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::{Forward, Mode, Training};
+use crate::tensor::TensorType;
+use std::cell::{Cell, OnceCell};
 
 /// Names of the variables that metrics are counted in begin with this.
 const COUNTERS: &str = "metrics.";
@@ -32,6 +34,8 @@ pub struct StepGraph<'g, 'a> {
     /// The forward passes: mode, random streams, updates of buffers.
     pub forward: Forward<'g>,
     models: &'a Models,
+    number: OnceCell<Var<'g>>,
+    noise_streams: Cell<u32>,
 }
 
 impl<'g, 'a> StepGraph<'g, 'a> {
@@ -42,6 +46,8 @@ impl<'g, 'a> StepGraph<'g, 'a> {
             batch,
             forward,
             models,
+            number: OnceCell::new(),
+            noise_streams: Cell::new(0),
         }
     }
 
@@ -63,12 +69,46 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         }
     }
 
+    /// Number of the step, from 0, a scalar u32: of the training, or of the batch in a pass over a set.
+    pub fn number(&self) -> Var<'g> {
+        match self.training() {
+            Some(training) => training.step,
+            None => *self
+                .number
+                .get_or_init(|| self.builder.input("step", TensorType::u32([]))),
+        }
+    }
+
+    /// Standard normal numbers, `[batch, ...sample]`, anew for every step. In a training they follow from the run's seed, and the
+    /// phases of a step draw the same ones in the same order; elsewhere from a seed that is always the same.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn noise(&self, sample: &[usize]) -> Result<Var<'g>> {
+        let seed = self.training().map_or(0, |training| training.seed);
+        let stream = self.noise_streams.get();
+        self.noise_streams.set(stream + 1);
+        let shape = [&[self.batch.size()], sample].concat();
+        self.builder.normal(shape, self.number(), seed, stream)
+    }
+
     /// Runs the model of a role: one result for each of its outputs.
     ///
     /// # Errors
     /// If there is none, or a node can't be built.
     pub fn run(&mut self, role: &str, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
         self.models.get(role)?.forward(&mut self.forward, inputs)
+    }
+
+    /// Runs the model of a role that another phase trains: in a training by the statistics of the batch, as [`StepGraph::run`],
+    /// but its running statistics stay.
+    ///
+    /// # Errors
+    /// If there is none, or a node can't be built.
+    pub fn run_unmoved(&mut self, role: &str, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+        let model = self.models.get(role)?;
+        self.forward
+            .without_buffers(|forward| model.forward(forward, inputs))
     }
 
     /// Runs the only model on `x`: its first output.
