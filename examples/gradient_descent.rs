@@ -1,4 +1,4 @@
-//! One step of gradient descent as a graph, and its plan. README shows this program.
+//! One step of gradient descent as a graph, and its plan.
 
 use wgrad::autodiff::gradients;
 use wgrad::graph::Builder;

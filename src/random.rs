@@ -66,7 +66,7 @@ pub enum Purpose {
     Starts = 18,
     /// The tokens of a generated text.
     Generation = 19,
-    /// Normal numbers that models draw samples from; index: the use in a graph, at the step that the counter holds.
+    /// Gaussian noise that is added to what a model sees; index: which of a step's.
     Noise = 24,
 }
 

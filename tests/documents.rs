@@ -70,8 +70,17 @@ fn readme_names_every_command_and_no_other() {
 }
 
 #[test]
+fn every_task_is_in_the_table_of_settings() {
+    let page = text(&root().join("docs/model-format.md"));
+    for task in wgrad::tasks::REGISTRY {
+        let row = format!("| `\"{}\"` |", task.name);
+        assert!(page.contains(&row), "docs/model-format.md has no row {row}");
+    }
+}
+
+#[test]
 fn readme_shows_the_example_that_compiles() {
-    let example = text(&root().join("examples/gradient_descent.rs"));
+    let example = text(&root().join("examples/train.rs"));
     let (_, program) = example.split_once("\n\n").unwrap();
     assert!(text(&root().join("README.md")).contains(program));
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use wgrad::cpu::{Tensor, Variables, interpret};
 use wgrad::gpu::{Program, Store};
 use wgrad::graph::{Builder, Graph};
-use wgrad::nn::{Mode, ModelSpec, Network, weights};
+use wgrad::nn::{Forward, Model, ModelSpec, Network, weights};
 use wgrad::plan::Plan;
 
 /// Of logits up to 3.5; the record has five decimals.
@@ -62,7 +62,9 @@ impl Published {
         let x = builder
             .variable("x", self.network.spec.input.ty(1))
             .unwrap();
-        let logits = self.network.forward(x, Mode::Eval).unwrap();
+        let mut forward = Forward::evaluation(&builder);
+        let logits = self.network.forward_one(&mut forward, x).unwrap();
+        forward.finish().unwrap();
         builder.output("logits", logits);
         builder.finish().unwrap()
     }

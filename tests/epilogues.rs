@@ -1,16 +1,21 @@
-//! Every operation that can apply pointwise operations to what it writes: the fused kernel against the reference.
+//! Every operation that can apply pointwise operations to what it writes: that its last launch does, which
+//! tests/golden/epilogues.txt says for every operation, and that the fused kernel agrees with the reference.
 
+#[path = "support/golden.rs"]
+mod golden;
 mod support;
 
-use std::collections::HashMap;
+use golden::assert_golden;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use wgrad::Result;
 use wgrad::check::{tolerance, worst_error};
 use wgrad::cpu::{Tensor, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
 use wgrad::graph::{Builder, Graph};
-use wgrad::ops::{Case, Operand, REGISTRY, Role};
-use wgrad::plan::Plan;
+use wgrad::ops::{Case, Operand, REGISTRY, RegisteredOp, Role};
+use wgrad::plan::{Launch, Plan, Target};
 use wgrad::random::Stream;
 use wgrad::tensor::{DType, TensorType};
 
@@ -36,31 +41,105 @@ fn graph(case: &Case, values: &mut HashMap<String, Tensor<f32>>) -> Result<Optio
     builder.finish().map(Some)
 }
 
-/// The error of the fused kernel of this variant, or `None` where the operation and its epilogue did not become one group.
+/// The cases of every operation that takes an epilogue.
+fn cases() -> impl Iterator<Item = Case> {
+    let cases = |op: &RegisteredOp| (op.cases)(&mut Stream::new(5, 1));
+    let all = REGISTRY.iter().flat_map(cases);
+    all.filter(|case| case.op.role() == Role::KernelWithEpilogue)
+}
+
+/// The pointwise operations that `launch` applies to what it writes, in order.
+fn epilogue(launch: &Launch) -> Result<Vec<String>> {
+    let source = launch.shader.source()?;
+    let Some(start) = source.find("fn epilogue(") else {
+        return Ok(Vec::new());
+    };
+    let body = source[start..].split("\n}").next().unwrap_or_default();
+    let calls = body.split("= op_").skip(1);
+    let name = |call: &str| call.split('(').next().unwrap_or_default().to_string();
+    Ok(calls.map(name).collect())
+}
+
+/// What a plan of [`graph`] launches: the kernels in order, the last with its epilogue.
+fn launches(plan: &Plan) -> Result<String> {
+    let mut text = Vec::new();
+    for launch in plan.launches() {
+        let epilogue = epilogue(launch)?;
+        let name = &launch.shader.name;
+        text.push(match epilogue.is_empty() {
+            true => name.clone(),
+            false => format!("{name} [{}]", epilogue.join(" ")),
+        });
+    }
+    Ok(text.join(", "))
+}
+
+/// Whether every launch but the last writes what it is told to, and the last applies all that follows.
+fn is_fused(plan: &Plan) -> Result<bool> {
+    let all = plan.launches().map(epilogue).collect::<Result<Vec<_>>>()?;
+    let Some((last, others)) = all.split_last() else {
+        return Ok(false);
+    };
+    Ok(*last == ["add", "relu", "mul"] && others.iter().all(Vec::is_empty))
+}
+
+/// The error of the fused kernel of this variant.
 fn error(
     gpu: &Gpu,
     graph: &Graph,
     variant: &str,
     values: &HashMap<String, Tensor<f32>>,
-) -> Result<Option<f64>> {
+) -> Result<f64> {
     let mut store = Store::new();
     for (name, value) in values {
         store.set(gpu, name, value)?;
     }
     let plan = Plan::with_variant(graph, &gpu.target, Some(variant))?;
-    if plan
-        .launches()
-        .any(|launch| launch.shader.name == "pointwise")
-    {
-        return Ok(None);
-    }
+    assert!(is_fused(&plan)?, "{variant}: {}", launches(&plan)?);
     let mut program = Program::new(gpu, &plan, &store)?;
     program.poison(gpu)?;
     program.run(gpu, 1, &[])?;
     let in_f64 = |(name, value): (&String, &Tensor<f32>)| (name.clone(), Arc::new(value.to_f64()));
     let mut variables = values.iter().map(in_f64).collect();
     let want = interpret(graph, &mut variables, &HashMap::new())?;
-    Ok(Some(worst_error(&program.read(gpu, "y")?, &want[0])))
+    Ok(worst_error(&program.read(gpu, "y")?, &want[0]))
+}
+
+/// The operation's kind without its attributes: `Conv2dInputGrad`.
+fn kind(case: &Case) -> String {
+    let text = format!("{:?}", case.op);
+    text.chars().take_while(|c| c.is_alphanumeric()).collect()
+}
+
+#[test]
+fn the_last_launch_of_every_such_operation_applies_what_follows() -> Result<()> {
+    let mut text = String::new();
+    for target in [Target::portable(), Target::lavapipe()] {
+        let mut cases_by_launches: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for case in cases() {
+            let Some(graph) = graph(&case, &mut HashMap::new())? else {
+                continue;
+            };
+            for variant in case.op.variants(&target, &types_of(&case)) {
+                let plan = Plan::with_variant(&graph, &target, Some(variant))?;
+                let launches = launches(&plan)?;
+                assert!(is_fused(&plan)?, "{case:?}, {variant}: {launches}");
+                *cases_by_launches
+                    .entry((kind(&case), launches))
+                    .or_default() += 1;
+            }
+        }
+        let _ = writeln!(text, "{}", target.name);
+        for ((kind, launches), count) in cases_by_launches {
+            let _ = writeln!(text, "  {kind}, {count} times: {launches}");
+        }
+    }
+    assert_golden("epilogues", "epilogues.txt", &text);
+    Ok(())
+}
+
+fn types_of(case: &Case) -> Vec<&TensorType> {
+    case.inputs.iter().map(|i| &i.ty).collect()
 }
 
 #[test]
@@ -68,36 +147,24 @@ fn every_epilogue_is_applied_to_what_its_kernel_writes() -> Result<()> {
     let Some(gpu) = support::gpu() else {
         return Ok(());
     };
-    let mut fused = 0;
-    for op in REGISTRY {
-        // Compiling is what takes the time: a third of the cases still has every way of writing, of the variants the likely fastest
-        // and another in turn.
-        let cases = (op.cases)(&mut Stream::new(5, 1)).into_iter().step_by(3);
-        for (turn, case) in cases.enumerate() {
-            if case.op.role() != Role::KernelWithEpilogue {
-                continue;
-            }
-            let mut values = HashMap::new();
-            let Some(graph) = graph(&case, &mut values)? else {
-                continue;
-            };
-            let types: Vec<&TensorType> = case.inputs.iter().map(|i| &i.ty).collect();
-            let allowed = tolerance(case.op.reduction_length(&types));
-            let variants = case.op.variants(&gpu.target, &types);
-            let mut chosen = vec![variants[0], variants[turn % variants.len()]];
-            chosen.dedup();
-            for variant in chosen {
-                if let Some(error) = error(gpu, &graph, variant, &values)? {
-                    assert!(
-                        error <= allowed,
-                        "{case:?}, {variant}: {error:e} is more than {allowed:e}"
-                    );
-                    fused += 1;
-                }
-            }
+    // Compiling is what takes the time: a third of the cases still has every way of writing, of the variants the likely fastest
+    // and another in turn.
+    for (turn, case) in cases().step_by(3).enumerate() {
+        let mut values = HashMap::new();
+        let Some(graph) = graph(&case, &mut values)? else {
+            continue;
+        };
+        let allowed = tolerance(case.op.reduction_length(&types_of(&case)));
+        let variants = case.op.variants(&gpu.target, &types_of(&case));
+        let mut chosen = vec![variants[0], variants[turn % variants.len()]];
+        chosen.dedup();
+        for variant in chosen {
+            let error = error(gpu, &graph, variant, &values)?;
+            assert!(
+                error <= allowed,
+                "{case:?}, {variant}: {error:e} is more than {allowed:e}"
+            );
         }
     }
-    assert!(fused > 0, "nothing was fused");
-    eprintln!("{fused} fused kernels");
     Ok(())
 }

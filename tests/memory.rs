@@ -5,22 +5,12 @@ mod support;
 
 use wgrad::data::digits;
 use wgrad::device::Engine;
-use wgrad::nn::{ModelSpec, Network};
+use wgrad::nn::ModelSpec;
+use wgrad::run::{Run, Silent};
 use wgrad::settings::Settings;
-use wgrad::train::{EpochReport, Observer, Session, StepReport};
 
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&mut self, _: &StepReport) {}
-    fn epoch(&mut self, _: &EpochReport) -> wgrad::Result<()> {
-        Ok(())
-    }
-}
-
-fn session<'e>(engine: &'e Engine, model: &str, batch: usize, samples: usize) -> Session<'e> {
+fn session<'e>(engine: &'e Engine, model: &str, batch: usize, samples: usize) -> Run<'e> {
     let model = ModelSpec::preset(model).unwrap();
-    let network = Network::new(model.clone()).unwrap();
     let mut settings = Settings {
         model,
         batch,
@@ -28,7 +18,7 @@ fn session<'e>(engine: &'e Engine, model: &str, batch: usize, samples: usize) ->
         ..Settings::preset().unwrap()
     };
     (settings.fitted.mean, settings.fitted.std) = (vec![0.1], vec![0.3]);
-    Session::training(engine, settings, network, digits(1, samples, 64)).unwrap()
+    settings.start(engine, digits(1, samples, 64)).unwrap()
 }
 
 #[test]
@@ -44,7 +34,7 @@ fn memory_is_what_was_planned_and_stays_flat_for_two_thousand_steps() {
     let before = allocated();
     {
         let mut cnn = session(engine, "mnist-cnn", 128, 256);
-        cnn.run(&mut Silent, None).unwrap();
+        cnn.fit(&mut Silent, None).unwrap();
         let (peak, planned) = (cnn.peak_bytes() - before, cnn.planned_bytes());
         println!("CNN at batch 128: {planned} bytes planned, {peak} allocated");
         let ratio = peak as f64 / planned as f64;
@@ -55,10 +45,10 @@ fn memory_is_what_was_planned_and_stays_flat_for_two_thousand_steps() {
     }
     engine.device().wait().unwrap();
     let mut mlp = session(engine, "mlp", 32, 3200);
-    mlp.run(&mut Silent, None).unwrap();
+    mlp.fit(&mut Silent, None).unwrap();
     let early = allocated();
     mlp.extend(20);
-    mlp.run(&mut Silent, None).unwrap();
-    assert_eq!(mlp.steps_done(), 2000);
+    mlp.fit(&mut Silent, None).unwrap();
+    assert_eq!(mlp.trainer().steps_done(), 2000);
     assert_eq!(allocated(), early, "bytes after 100 steps and after 2000");
 }

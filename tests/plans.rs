@@ -1,24 +1,28 @@
 //! Plans: what they look like, and that memory, order and updates in place keep what the graph means. The last test
 //! runs random graphs on an adapter; the others need none.
 
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "support/random_graph.rs"]
 mod random_graph;
 mod support;
 #[path = "support/targets.rs"]
 mod targets;
 
+use golden::assert_golden;
 use random_graph::{RandomGraph, random_graph};
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 use wgrad::autodiff::gradients;
 use wgrad::check::worst_error;
-use wgrad::cpu::{Tensor, Variables, interpret};
+use wgrad::cpu::{Real, Tensor, Variables, interpret};
 use wgrad::gpu::{Gpu, Program, Store};
-use wgrad::graph::{Builder, Graph, NodeId, NodeKind};
-use wgrad::ops::Role;
+use wgrad::graph::{Builder, Graph, NodeId, NodeKind, Var};
+use wgrad::ops::{Op, Role, Vjp};
 use wgrad::passes;
-use wgrad::plan::{Access, Plan, Scalar, Step, Target, TextureReads, ValueId, memory};
+use wgrad::plan::{
+    Access, Choices, Launch, Lowering, Plan, Scalar, Step, Target, TextureReads, ValueId, memory,
+};
 use wgrad::tensor::TensorType;
 
 /// Random graphs that are planned.
@@ -61,28 +65,13 @@ fn training_step() -> wgrad::Result<Graph> {
     builder.finish()
 }
 
-/// Compares `text` with the file `name` under tests/golden. UPDATE_GOLDEN=1 writes the file in place of that.
-fn assert_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|v| v == "1") {
-        std::fs::write(&path, text).expect("tests/golden can be written");
-    }
-    let golden = std::fs::read_to_string(&path)
-        .unwrap_or_default()
-        .replace("\r\n", "\n");
-    let differs = golden.lines().zip(text.lines()).find(|(a, b)| a != b);
-    assert!(
-        golden == text,
-        "{name} changed, first at {differs:?}; if that is meant, run UPDATE_GOLDEN=1 cargo test --test plans and look \
-         at the difference"
-    );
-}
-
 #[test]
 fn the_graph_of_a_training_step_reads_as_before() {
-    assert_golden("step.graph.txt", &training_step().unwrap().to_string());
+    assert_golden(
+        "plans",
+        "step.graph.txt",
+        &training_step().unwrap().to_string(),
+    );
 }
 
 #[test]
@@ -94,7 +83,7 @@ fn the_plan_of_a_training_step_reads_as_before() {
     };
     for (name, target) in [("portable", Target::portable()), ("lavapipe", lavapipe)] {
         let plan = Plan::new(&graph, &target).unwrap();
-        assert_golden(&format!("step.plan.{name}.txt"), &plan.to_string());
+        assert_golden("plans", &format!("step.plan.{name}.txt"), &plan.to_string());
     }
 }
 
@@ -406,7 +395,7 @@ fn a_variable_keeps_its_old_value_for_the_whole_step_of_a_program() {
 #[test]
 fn random_graphs_give_the_same_on_the_adapter_and_in_the_reference() {
     let Some(gpu) = support::gpu() else { return };
-    let mut worst: f64 = 0.0;
+    let (mut worst, mut tiled) = (0.0_f64, false);
     for seed in 0..RUN {
         let random = random_graph(seed).unwrap();
         let reference = run_reference(&random);
@@ -416,7 +405,10 @@ fn random_graphs_give_the_same_on_the_adapter_and_in_the_reference() {
                 ..gpu.target.clone()
             };
             // Products of these sizes have a plain kernel by default.
-            let variant = (texture_reads == TextureReads::Always).then_some("broadcast8 16x64");
+            let known = Plan::variants(&random.graph, &target).unwrap();
+            let variant = Some("broadcast8 16x64")
+                .filter(|v| texture_reads == TextureReads::Always && known.contains(v));
+            tiled |= variant.is_some();
             let plan = Plan::with_variant(&random.graph, &target, variant).unwrap();
             let got = run_program(gpu, &random, &plan);
             for ((name, want), got) in reference.iter().zip(&got) {
@@ -431,6 +423,10 @@ fn random_graphs_give_the_same_on_the_adapter_and_in_the_reference() {
         }
     }
     println!("{RUN} random graphs, worst error {worst:.1e}");
+    assert!(
+        tiled || !gpu.target.subgroups_are(8),
+        "no product ran on a tiled kernel"
+    );
 }
 
 /// Values that the scalar inputs take in a step.
@@ -492,4 +488,99 @@ fn run_program(gpu: &Gpu, random: &RandomGraph, plan: &Plan) -> Vec<Tensor<f32>>
         results.push(store.read(gpu, name).unwrap());
     }
     results
+}
+
+#[test]
+fn a_forced_variant_that_no_operation_has_is_an_error() {
+    let (graph, target) = (training_step().unwrap(), Target::portable());
+    let known = Plan::variants(&graph, &target).unwrap();
+    assert!(known.len() > 1, "there is a choice: {known:?}");
+    for variant in known {
+        Plan::with_variant(&graph, &target, Some(variant)).unwrap();
+    }
+    let told = Plan::with_variant(&graph, &target, Some("tild 64x64"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains("no operation") && told.contains("tild 64x64"),
+        "{told}"
+    );
+    assert!(told.contains("tiled 64x64"), "says what there is: {told}");
+}
+
+#[test]
+fn a_tuned_choice_that_names_no_variant_is_passed_over() {
+    let (graph, mut target) = (training_step().unwrap(), Target::portable());
+    let default = Plan::new(&graph, &target).unwrap().to_string();
+    for node in &graph.nodes {
+        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
+        if let Some(op) = node.op() {
+            target
+                .choices
+                .set(Choices::key(&**op, &types), "tild 64x64");
+        }
+    }
+    assert_eq!(Plan::new(&graph, &target).unwrap().to_string(), default);
+}
+
+/// An operation that does not keep to its role.
+#[derive(Debug)]
+struct Misplaced {
+    role: Role,
+    /// Which of its launches are with an epilogue.
+    launches: &'static [bool],
+}
+
+impl Op for Misplaced {
+    fn name(&self) -> &'static str {
+        "misplaced"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> wgrad::Result<Vec<Option<Var<'g>>>> {
+        cx.not_differentiable("misplaced")
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
+        inputs[0].clone()
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> wgrad::Result<()> {
+        for &with_epilogue in self.launches {
+            match with_epilogue {
+                true => cx.launch_with_epilogue(Launch::new("softmax/softmax"))?,
+                false => cx.launch(Launch::new("softmax/softmax"))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn role(&self) -> Role {
+        self.role.clone()
+    }
+}
+
+#[test]
+fn the_launch_with_the_epilogue_is_the_last_of_operations_that_have_one() {
+    let planned = |role: Role, launches: &'static [bool], relu: bool| {
+        let builder = Builder::new();
+        let x = builder.input("x", TensorType::f32([4, 4]));
+        let y = builder.op(Misplaced { role, launches }, &[x]).unwrap();
+        builder.output("y", if relu { y.relu().unwrap() } else { y });
+        let lowered = Plan::new(&builder.finish().unwrap(), &Target::portable());
+        lowered.map_err(|e| e.to_string()).map(|_| ()).unwrap_err()
+    };
+    for relu in [false, true] {
+        let told = planned(Role::KernelWithEpilogue, &[false], relu);
+        assert!(told.contains("has no launch with an epilogue"), "{told}");
+        let told = planned(Role::Kernel, &[true], relu);
+        assert!(told.contains("is not of role KernelWithEpilogue"), "{told}");
+    }
+    let told = planned(Role::KernelWithEpilogue, &[true, false], false);
+    assert!(told.contains("must be the last"), "{told}");
+    let told = planned(Role::KernelWithEpilogue, &[true], true);
+    assert!(told.contains("declares no `fn epilogue"), "{told}");
 }

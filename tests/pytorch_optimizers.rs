@@ -15,7 +15,7 @@ use wgrad::optim::{
     Adam, AdamW, DEFAULT_PREFIX, OptimizerConfig, OptimizerInstance, PlateauState, Schedule, Sgd,
     clip_grad_norm, clip_grad_value,
 };
-use wgrad::plan::{Access, Launch, Operand, Plan, Scalar, Step, Target, ValueKind};
+use wgrad::plan::{Access, Binding, Launch, Plan, Scalar, Step, Target, ValueKind};
 use wgrad::tensor::TensorType;
 
 const TOLERANCE: f32 = 1e-6;
@@ -347,7 +347,7 @@ fn one_kernel_updates_both_parameters_in_place() {
                 .count();
             assert_eq!(copies, 0, "{case}:\n{plan}");
             let writes = |launch: &Launch| {
-                let written = |o: &&Operand| {
+                let written = |o: &&Binding| {
                     let variable =
                         matches!(plan.values[o.value.index()].kind, ValueKind::Variable(_));
                     variable && o.access != Access::Read

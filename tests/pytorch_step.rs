@@ -8,22 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wgrad::data::{Dataset, ImageSet};
 use wgrad::device::Engine;
-use wgrad::nn::{ModelSpec, Network};
 use wgrad::optim::{Adam, AdamW, OptimizerConfig, Sgd};
+use wgrad::run::Silent;
 use wgrad::settings::Settings;
-use wgrad::train::{EpochReport, Observer, Session, StepReport};
 
 /// What the issue of a step may differ by: PyTorch's own record is within 1e-6 of the same in double precision.
 const ALLOWED: f32 = 1e-5;
-
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&mut self, _: &StepReport) {}
-    fn epoch(&mut self, _: &EpochReport) -> wgrad::Result<()> {
-        Ok(())
-    }
-}
 
 fn record() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cnn_step.safetensors");
@@ -127,12 +117,11 @@ fn agrees_with_pytorch(engine: &Engine) {
             ..Settings::preset().unwrap()
         };
         (settings.fitted.mean, settings.fitted.std) = (vec![0.0], vec![1.0]);
-        let network = Network::new(ModelSpec::preset("mnist-cnn").unwrap()).unwrap();
         let set = batch(&file);
         let classes = (0..10).map(|c| c.to_string()).collect();
         let dataset = Dataset::new("record", set.clone(), set, classes).unwrap();
-        let mut session = Session::training(engine, settings, network, dataset).unwrap();
-        session.run(&mut Silent, None).unwrap();
+        let mut session = settings.start(engine, dataset).unwrap();
+        session.fit(&mut Silent, None).unwrap();
         let written = folder.path().join("model.safetensors");
         session.save_model(&written).unwrap();
         let bytes = fs::read(&written).unwrap();

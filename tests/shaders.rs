@@ -18,9 +18,9 @@ use wgrad::ops::{REGISTRY, Role};
 use wgrad::plan::resolve::resolve;
 use wgrad::plan::{Plan, Target};
 use wgrad::random::Stream;
-use wgrad::settings::{DataSettings, Settings};
+use wgrad::settings::Settings;
 use wgrad::shader::{self, BindingKind};
-use wgrad::train::{DataShape, evaluation_graph, training_graph};
+use wgrad::train::{BatchSource, evaluation_graph, training_graphs};
 
 /// WGSL text with the values of its constants: what becomes a pipeline.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -55,14 +55,10 @@ impl Launched {
     /// With the default kernels alone unless `variants` are asked for.
     fn add_with(&mut self, name: &str, graph: &Graph, variants: bool) {
         for target in targets::targets() {
-            let nodes = graph.nodes.iter().filter(|_| variants);
-            let variants: BTreeSet<&str> = nodes
-                .filter_map(|node| Some((node.op()?, &node.inputs)))
-                .flat_map(|(op, inputs)| {
-                    let types: Vec<_> = inputs.iter().map(|&i| graph.ty(i)).collect();
-                    op.variants(&target, &types)
-                })
-                .collect();
+            let variants = match variants {
+                true => Plan::variants(graph, &target).expect("the graph is valid"),
+                false => BTreeSet::new(),
+            };
             for variant in std::iter::once(None).chain(variants.into_iter().map(Some)) {
                 self.plans += 1;
                 match Plan::with_variant(graph, &target, variant) {
@@ -170,22 +166,22 @@ fn weights_of(model: &str) -> usize {
 fn steps_of(model: &str) -> wgrad::Result<[Graph; 2]> {
     let model = ModelSpec::preset(model)?;
     let channels = model.input.channels();
-    let settings = Settings {
+    let mut settings = Settings {
         model,
-        data: DataSettings {
-            mean: Some(vec![0.1; channels]),
-            std: Some(vec![0.3; channels]),
-            ..DataSettings::default()
-        },
         clip_norm: Some(1.0),
         batch: 16,
         ..Settings::default()
     };
-    let network = Network::new(settings.model.clone())?;
-    let shape = |set| DataShape::of_model(set, 1000, settings.batch, &network);
+    (settings.fitted.mean, settings.fitted.std) = (vec![0.1; channels], vec![0.3; channels]);
+    let parts = settings.resolve_without_data()?;
+    let (task, models) = (&*parts.task, &parts.models);
+    let source = |set| -> wgrad::Result<BatchSource> {
+        Ok(BatchSource::Set(parts.example_layout(set, 1000, 16)?))
+    };
+    let mut phases = training_graphs(task, models, &parts.recipe, &source("train")?)?;
     Ok([
-        training_graph(&network, &settings, &shape("train"))?,
-        evaluation_graph(&network, &settings, &shape("test"))?,
+        phases.remove(0).gradients,
+        evaluation_graph(task, models, &source("test")?)?,
     ])
 }
 

@@ -6,18 +6,9 @@ use std::fs;
 use std::path::Path;
 use wgrad::data::{Dataset, digits};
 use wgrad::device::Engine;
-use wgrad::nn::{ModelSpec, Network};
+use wgrad::nn::ModelSpec;
+use wgrad::run::{Run, Silent};
 use wgrad::settings::Settings;
-use wgrad::train::{EpochReport, Observer, RunFolder, Session, StepReport};
-
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&mut self, _: &StepReport) {}
-    fn epoch(&mut self, _: &EpochReport) -> wgrad::Result<()> {
-        Ok(())
-    }
-}
 
 /// A small network with every kind of layer that keeps a test short.
 const SMALL: &str = r#"
@@ -46,13 +37,12 @@ fn settings(spec: &str) -> Settings {
     settings
 }
 
-fn session(engine: &Engine, settings: Settings, data: Dataset) -> Session<'_> {
-    let network = Network::new(settings.model.clone()).unwrap();
-    Session::training(engine, settings, network, data).unwrap()
+fn session(engine: &Engine, settings: Settings, data: Dataset) -> Run<'_> {
+    settings.start(engine, data).unwrap()
 }
 
 /// The weights after a run, as the file that it writes.
-fn weights(session: &Session<'_>, folder: &Path) -> Vec<u8> {
+fn weights(session: &Run<'_>, folder: &Path) -> Vec<u8> {
     let path = folder.join("model.safetensors");
     session.save_model(&path).unwrap();
     fs::read(path).unwrap()
@@ -61,7 +51,7 @@ fn weights(session: &Session<'_>, folder: &Path) -> Vec<u8> {
 fn trained(engine: &Engine, settings: Settings, data: Dataset) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let mut session = session(engine, settings, data);
-    session.run(&mut Silent, None).unwrap();
+    session.fit(&mut Silent, None).unwrap();
     weights(&session, folder.path())
 }
 
@@ -137,15 +127,15 @@ fn a_resumed_run_ends_bit_for_bit_where_an_unbroken_one_does() {
             out: Some(out.clone()),
             ..settings(SMALL)
         };
-        let run = RunFolder::create(&first).unwrap();
+        let run = first.create_folder().unwrap();
         session(engine, first, digits(3, 100, 32))
-            .run(&mut Silent, Some(&run))
+            .fit(&mut Silent, Some(&run))
             .unwrap();
-        let (run, mut later) = RunFolder::open(&out).unwrap();
+        let (run, mut later) = Settings::open_run(&out).unwrap();
         later.epochs = 3;
         let mut resumed = session(engine, later, digits(3, 100, 32));
         resumed.restore(run.latest_checkpoint().unwrap()).unwrap();
-        resumed.run(&mut Silent, Some(&run)).unwrap();
+        resumed.fit(&mut Silent, Some(&run)).unwrap();
         assert!(
             weights(&resumed, folder.path()) == whole,
             "on {}",
@@ -171,6 +161,7 @@ fn a_tiny_set_is_learned_by_heart() {
     settings.optimizer.set_lr(5e-3);
     let mut data = digits(5, 32, 32);
     data.test = data.train.clone();
-    let result = session(gpu, settings, data).run(&mut Silent, None).unwrap();
-    assert!(result.score == 1.0 && result.loss < 0.05, "{result:?}");
+    let result = session(gpu, settings, data).fit(&mut Silent, None).unwrap();
+    let accuracy = result.value("accuracy");
+    assert!(accuracy == Some(1.0) && result.loss < 0.05, "{result:?}");
 }

@@ -29,6 +29,11 @@ fn weights(rows: Rows, r: u32, t: u32, keys: u32, scores: vec4<f32>, lse: vec4<f
     return select(vec4<f32>(0.0), exp(scores - lse), sees);
 }
 
+/// The gradients of the scores of a key with queries t .. t+3, which give it the weights p.
+fn score_grad(t: u32, keys: u32, p: vec4<f32>, dp: vec4<f32>, delta: vec4<f32>) -> vec4<f32> {
+    return select(vec4<f32>(0.0), p * (dp - delta), chooses(next_four(t), keys));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) id: vec3<u32>,
@@ -54,16 +59,16 @@ fn main(
         var p: Bundle;
         var ds: Bundle;
         p.r0 = weights(rows, 0u, query, keys, scores.r0, query_lse);
-        ds.r0 = p.r0 * (dp.r0 - query_delta);
+        ds.r0 = score_grad(query, keys, p.r0, dp.r0, query_delta);
         if (ROWS > 1u) {
             p.r1 = weights(rows, 1u, query, keys, scores.r1, query_lse);
-            ds.r1 = p.r1 * (dp.r1 - query_delta);
+            ds.r1 = score_grad(query, keys, p.r1, dp.r1, query_delta);
         }
         if (ROWS > 2u) {
             p.r2 = weights(rows, 2u, query, keys, scores.r2, query_lse);
-            ds.r2 = p.r2 * (dp.r2 - query_delta);
+            ds.r2 = score_grad(query, keys, p.r2, dp.r2, query_delta);
             p.r3 = weights(rows, 3u, query, keys, scores.r3, query_lse);
-            ds.r3 = p.r3 * (dp.r3 - query_delta);
+            ds.r3 = score_grad(query, keys, p.r3, dp.r3, query_delta);
         }
         dv = gathered(dv, rows, query, 3u, p);
         dk = gathered(dk, rows, query, 0u, ds);

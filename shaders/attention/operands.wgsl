@@ -169,10 +169,19 @@ fn store_four(rows: Rows, r: u32, part: u32, c: u32, x: vec4<f32>) {
     }
 }
 
+/// How many keys queries t see, of the `keys` there are: the first so many.
+fn visible(t: vec4<u32>, keys: u32) -> vec4<u32> {
+    return select(vec4<u32>(keys), min(vec4<u32>(keys), t + vec4<u32>(1u)), CAUSAL);
+}
+
 /// Which of positions t .. t+3 row r may see as keys, of the `keys` there are.
 fn seen(rows: Rows, r: u32, t: u32, keys: u32) -> vec4<bool> {
-    return next_four(t) < vec4<u32>(select(keys, min(keys, rows.first + r + 1u), CAUSAL));
+    return next_four(t) < visible(vec4<u32>(rows.first + r), keys);
 }
+
+/// Which of queries t choose between keys. The weight of a single key is 1 whatever its score, so that score has gradient 0:
+/// exactly, for an optimizer that divides by the gradient's size makes a full step of what rounding leaves.
+fn chooses(t: vec4<u32>, keys: u32) -> vec4<bool> { return visible(t, keys) > vec4<u32>(1u); }
 
 fn next_four(t: u32) -> vec4<u32> { return vec4<u32>(t) + vec4<u32>(0u, 1u, 2u, 3u); }
 fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }

@@ -46,7 +46,7 @@ fn lse_at(rows: Rows, r: u32) -> f32 {
 /// The gradient of the scores of row r with positions t .. t+3.
 fn score_grad(rows: Rows, r: u32, t: u32, keys: u32, scores: vec4<f32>, dp: vec4<f32>, lse: f32, delta: f32) -> vec4<f32> {
     let ds = exp(scores - vec4<f32>(lse)) * (dp - vec4<f32>(delta));
-    return select(vec4<f32>(0.0), ds, seen(rows, r, t, keys));
+    return select(vec4<f32>(0.0), ds, seen(rows, r, t, keys) & chooses(vec4<u32>(rows.first + r), keys));
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -16,7 +16,7 @@ pub struct Baseline {
 
 /// How a workload's time has changed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct BaselineChange {
     /// Milliseconds of a step then.
     pub old_ms: f64,
     /// Milliseconds of a step now.
@@ -85,9 +85,9 @@ impl Baseline {
     }
 
     /// How `new` differs from what was measured then; `None` if that workload was not.
-    pub fn change(&self, new: &Record) -> Option<Change> {
+    pub fn change(&self, new: &Record) -> Option<BaselineChange> {
         let old = self.records.iter().find(|r| r.workload == new.workload)?;
-        Some(Change {
+        Some(BaselineChange {
             old_ms: old.median_ms,
             new_ms: new.median_ms,
             beyond_spread: old.q3_ms < new.q1_ms || new.q3_ms < old.q1_ms,
@@ -96,7 +96,7 @@ impl Baseline {
     }
 }
 
-impl Change {
+impl BaselineChange {
     /// How many times as fast the workload has become: below 1 it is slower.
     pub fn speedup(&self) -> f64 {
         self.old_ms / self.new_ms

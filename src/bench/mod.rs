@@ -16,7 +16,7 @@ mod sequence;
 mod trace;
 mod training;
 
-pub use baseline::{Baseline, Change};
+pub use baseline::{Baseline, BaselineChange};
 pub use ceiling::{Bandwidth, Ceilings, ceiling_plans};
 pub use cost::Cost;
 pub use measure::{Bench, Clock, Effort, Profile, Timing};

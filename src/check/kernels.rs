@@ -32,17 +32,18 @@ pub fn check_kernels(
     for op in REGISTRY.iter().filter(|op| wanted(op.name)) {
         let cases = (op.cases)(&mut Stream::new(seed, 1));
         for pass in ["forward", "backward"] {
-            for variant in variants(gpu, &cases) {
+            let mut trials = Vec::new();
+            for (n, case) in cases.iter().enumerate() {
+                trials.extend(CaseRun::new(gpu, case, pass, seed + n as u64)?);
+            }
+            let variants: BTreeSet<&str> =
+                trials.iter().flat_map(|t| &t.variants).copied().collect();
+            for variant in variants {
                 let mut group = Group::new(op.name, pass, variant, tolerance(1));
-                for (n, case) in cases.iter().enumerate() {
-                    let applies = n_variants(gpu, case).contains(&variant);
-                    if applies {
-                        run_case(gpu, case, pass, seed + n as u64, &mut group)?;
-                    }
+                for trial in trials.iter().filter(|t| t.variants.contains(variant)) {
+                    trial.run(gpu, &mut group)?;
                 }
-                if group.cases > 0 {
-                    report(group);
-                }
+                report(group);
             }
         }
     }
@@ -59,49 +60,63 @@ pub fn graphs_of(case: &Case) -> Result<Vec<Graph>> {
     Ok(graphs)
 }
 
-fn n_variants(gpu: &Gpu, case: &Case) -> Vec<&'static str> {
-    let types: Vec<&TensorType> = case.inputs.iter().map(|i| &i.ty).collect();
-    case.op.variants(&gpu.target, &types)
+/// One case in one pass, with the kernel variants to run it with.
+struct CaseRun<'a> {
+    case: &'a Case,
+    seed: u64,
+    graph: Graph,
+    values: Vec<(String, Tensor<f32>)>,
+    variants: BTreeSet<&'static str>,
 }
 
-fn variants(gpu: &Gpu, cases: &[Case]) -> BTreeSet<&'static str> {
-    cases
-        .iter()
-        .flat_map(|case| n_variants(gpu, case))
-        .collect()
-}
-
-fn run_case(gpu: &Gpu, case: &Case, pass: &str, seed: u64, group: &mut Group) -> Result<()> {
-    let mut values = Vec::new();
-    let graph = match pass {
-        "forward" => forward(case, seed, &mut values)?,
-        _ => match backward(case, seed, &mut values)? {
-            Some(graph) => graph,
-            None => return Ok(()),
-        },
-    };
-    let allowed = tolerance(longest_reduction(&graph));
-    // Every other case reads through texture views wherever a kernel can, the rest never.
-    let texture_reads = if group.cases.is_multiple_of(2) {
-        TextureReads::Always
-    } else {
-        TextureReads::Never
-    };
-    let target = Target {
-        texture_reads,
-        ..gpu.target.clone()
-    };
-    let outcome = compare(gpu, &target, &graph, &values, group.variant);
-    gpu.check()?;
-    let error = *outcome.as_ref().unwrap_or(&f64::INFINITY);
-    group.add(error, allowed, || {
-        let wrong = match outcome {
-            Ok(error) => format!("error {error:.2e}, allowed {allowed:.2e}"),
-            Err(e) => e.to_string(),
+impl<'a> CaseRun<'a> {
+    /// `None` if the case has no such pass.
+    fn new(gpu: &Gpu, case: &'a Case, pass: &str, seed: u64) -> Result<Option<Self>> {
+        let mut values = Vec::new();
+        let graph = match pass {
+            "forward" => Some(forward(case, seed, &mut values)?),
+            _ => backward(case, seed, &mut values)?,
         };
-        format!("{case:?}, {texture_reads:?} textures, sampled with {seed}: {wrong}")
-    });
-    Ok(())
+        let Some(graph) = graph else { return Ok(None) };
+        let mut variants = Plan::variants(&graph, &gpu.target)?;
+        // Operations with one kernel run it along with every variant of the others.
+        if variants.len() > 1 {
+            variants.remove("default");
+        }
+        Ok(Some(CaseRun {
+            case,
+            seed,
+            graph,
+            values,
+            variants,
+        }))
+    }
+
+    fn run(&self, gpu: &Gpu, group: &mut Group) -> Result<()> {
+        let allowed = tolerance(longest_reduction(&self.graph));
+        // Every other case reads through texture views wherever a kernel can, the rest never.
+        let texture_reads = if group.cases.is_multiple_of(2) {
+            TextureReads::Always
+        } else {
+            TextureReads::Never
+        };
+        let target = Target {
+            texture_reads,
+            ..gpu.target.clone()
+        };
+        let outcome = compare(gpu, &target, &self.graph, &self.values, group.variant);
+        gpu.check()?;
+        let error = *outcome.as_ref().unwrap_or(&f64::INFINITY);
+        group.add(error, allowed, || {
+            let wrong = match outcome {
+                Ok(error) => format!("error {error:.2e}, allowed {allowed:.2e}"),
+                Err(e) => e.to_string(),
+            };
+            let (case, seed) = (self.case, self.seed);
+            format!("{case:?}, {texture_reads:?} textures, sampled with {seed}: {wrong}")
+        });
+        Ok(())
+    }
 }
 
 /// Worst error over all outputs of `graph`, run on the device with `variant` and on the CPU in `f64`.

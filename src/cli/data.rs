@@ -27,7 +27,7 @@ struct Show {
     /// Data: a file or folder, `digits`, or a settings file whose data to show
     #[arg(value_name = "PATH|run.toml")]
     source: String,
-    /// What it holds [default: found out by looking]
+    /// What it holds [default: detected]
     #[arg(long, value_parser = choice::format())]
     format: Option<FormatName>,
     /// Column of a table to predict

@@ -2,9 +2,11 @@
 
 use super::{DeviceArgs, RunArg, WeightsArg, choice, note, print_line};
 use serde_json::{Map, Value};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::data::Part;
 use wgrad::device::Engine;
+use wgrad::files::write_whole;
 use wgrad::run::Measured;
 use wgrad::settings::Settings;
 
@@ -18,6 +20,9 @@ pub(super) struct Args {
     /// The part of the data to measure on [default: what the run says, else test]
     #[arg(long, value_parser = choice::part())]
     part: Option<Part>,
+    /// Write what is predicted of each sample to a file: a line of JSON each, with its index and its class if it has one
+    #[arg(long, value_name = "FILE")]
+    outputs: Option<PathBuf>,
     #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
@@ -38,22 +43,24 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.apply(&mut settings);
     settings.check()?;
     let dataset = settings.load_data()?;
-    let (weights, told_weights) = args.weights.path(&folder);
+    let (weights, epoch) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let (engine, told) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
         folder.recorded_variants()?,
     )?;
-    told.iter()
-        .chain(&told_weights)
-        .chain(&dataset.notes)
-        .for_each(note);
+    told.iter().chain(&dataset.notes).for_each(note);
     let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let task = parts.task.clone();
     let mut measured = Measured::evaluation(&engine, parts, dataset.test)?;
     let (test, counters, outputs) = measured.run()?;
     let findings = task.findings(&measured.evaluated(&counters, &outputs));
+    if let Some(path) = &args.outputs {
+        let lines = measured.sample_lines(&outputs)?;
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        write_whole(path, text.as_bytes())?;
+    }
     if args.json {
         let mut line: Map<String, Value> = test.to_json();
         line.insert("part".to_string(), part.into());
@@ -69,14 +76,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .score()
         .map(|score| format!(", {part} {}", score.show()))
         .unwrap_or_default();
+    let weights = epoch.map_or(String::new(), |epoch| {
+        format!(", weights of epoch {epoch}, the best one")
+    });
     print_line(format_args!(
-        "{part} loss {:.4}{score} of {} {noun} of {} ({})",
+        "{part} loss {:.4}{score} of {} {noun} of {} ({}{weights})",
         test.loss,
         test.count,
         dataset.name,
         engine.name()
     ))?;
-    let lines = findings.brief.lines.iter().chain(&findings.full.lines);
-    lines.map(|line| print_line(line)).collect::<anyhow::Result<()>>()?;
+    let mut lines = findings.brief.lines.iter().chain(&findings.full.lines);
+    lines.try_for_each(print_line)?;
     Ok(ExitCode::SUCCESS)
 }

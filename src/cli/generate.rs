@@ -58,14 +58,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, mut settings) = Settings::open_run(&args.run.run)?;
     args.device.apply(&mut settings);
     settings.check()?;
-    let (weights, told_weights) = args.weights.path(&folder);
+    let weights = args.weights.told(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let (engine, told) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
         folder.recorded_variants()?,
     )?;
-    told.iter().chain(&told_weights).for_each(note);
+    told.iter().for_each(note);
     let mut generator = Generator::new(&engine, &parts)?;
     let start = Instant::now();
     let mut text = String::new();

@@ -174,16 +174,23 @@ struct WeightsArg {
 }
 
 impl WeightsArg {
-    /// The file of a run's weights, and what to tell of it.
-    fn path(&self, folder: &RunFolder) -> (PathBuf, Option<String>) {
-        let best = folder.best_path();
-        match !self.last && best.is_file() {
-            true => {
-                let told = "the weights of the best epoch are used, best.safetensors; --last takes those of the last".to_string();
-                (best, Some(told))
-            }
-            false => (folder.model_path(), None),
+    /// The file of a run's weights, and the best epoch if they are its and it is not the last.
+    fn path(&self, folder: &RunFolder) -> (PathBuf, Option<u64>) {
+        match folder.best_epoch().filter(|_| !self.last) {
+            Some((epoch, is_last)) => (folder.best_path(), Some(epoch).filter(|_| !is_last)),
+            None => (folder.model_path(), None),
         }
+    }
+
+    /// The same, with a note on standard error where the weights are not those of the last epoch.
+    fn told(&self, folder: &RunFolder) -> PathBuf {
+        let (path, epoch) = self.path(folder);
+        if let Some(epoch) = epoch {
+            note(format_args!(
+                "the weights are those of epoch {epoch}, the best one; --last takes those of the last"
+            ));
+        }
+        path
     }
 }
 

@@ -13,6 +13,7 @@ use wgrad::nn::InputSpec;
 use wgrad::run::Measured;
 use wgrad::settings::Settings;
 use wgrad::tasks::{Decoded, Prediction};
+use wgrad::train::outputs_of;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -64,7 +65,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.run.run.display()
         ))
     })?;
-    let (weights, told_weights) = args.weights.path(&folder);
+    let (weights, _) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let task = parts.task.clone();
     if task.writes_text() {
@@ -86,7 +87,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             invert: args.invert,
         },
     )?;
-    notes.iter().chain(&told_weights).for_each(note);
+    args.weights.told(&folder);
+    notes.iter().for_each(note);
     let samples = set.clone();
     let mut outputs = Vec::new();
     if !set.is_empty() {
@@ -98,7 +100,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         told.iter().for_each(note);
         outputs = Measured::prediction(&engine, parts, set)?.run()?.2;
     }
-    let out = args.out.clone().unwrap_or_else(|| folder.path.join("predictions"));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder.path.join("predictions"));
     let mut failed = false;
     let mut index = 0;
     for item in &items {
@@ -107,14 +112,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             tell_trouble(&args, item, why)?;
             continue;
         }
-        let own: Vec<(String, Vec<usize>, Vec<f32>)> = outputs
-            .iter()
-            .map(|(name, shape, values): &(String, Vec<usize>, Vec<f32>)| {
-                let each = shape.iter().product::<usize>();
-                let own = values[index * each..][..each].to_vec();
-                (name.clone(), shape.clone(), own)
-            })
-            .collect();
+        let own = outputs_of(&outputs, index);
         let prediction = task.decode(&Decoded {
             outputs: &own,
             samples: &samples,
@@ -122,6 +120,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             fitted: &settings.fitted,
             data: &settings.data,
             top: args.top.into(),
+            out_named: args.out.is_some(),
         })?;
         tell(&args, item, &prediction, &out)?;
         index += 1;
@@ -133,7 +132,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes the files of a prediction and prints its lines.
-fn tell(args: &Args, item: &PredictItem, prediction: &Prediction, out: &Path) -> anyhow::Result<()> {
+fn tell(
+    args: &Args,
+    item: &PredictItem,
+    prediction: &Prediction,
+    out: &Path,
+) -> anyhow::Result<()> {
     let mut files = Vec::new();
     for file in &prediction.files {
         std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
@@ -152,7 +156,10 @@ fn tell(args: &Args, item: &PredictItem, prediction: &Prediction, out: &Path) ->
             print_line(Value::Object(json))?;
         } else {
             let files: String = files.iter().map(|(_, path)| format!(", {path}")).collect();
-            print_line(format_args!("{}{}: {}{files}", item.name, line.suffix, line.text))?;
+            print_line(format_args!(
+                "{}{}: {}{files}",
+                item.name, line.suffix, line.text
+            ))?;
         }
     }
     Ok(())

@@ -40,7 +40,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 "  {:<18} {}{}",
                 need.field.replace('|', " or "),
                 need.about,
-                if need.input { "" } else { " (not for predictions)" }
+                if need.input {
+                    ""
+                } else {
+                    " (not for predictions)"
+                }
             ))?;
         }
         let names: Vec<&str> = metrics.iter().map(|metric| metric.name).collect();

@@ -179,26 +179,32 @@ fn cross_validate(args: &Args, folds: usize) -> anyhow::Result<()> {
 }
 
 /// Trains a run, new or resumed.
-fn train(args: &Args, prepared: Prepared, start: Instant) -> anyhow::Result<Evaluation> {
+fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<Evaluation> {
     let (engine, told) = prepared.open_engine()?;
     let dataset = &prepared.dataset;
-    let (noun, part) = (
-        dataset.train.noun(),
-        prepared.settings.data.evaluate.name(),
-    );
+    let (noun, part) = (dataset.train.noun(), prepared.settings.data.evaluate.name());
     let mut progress = Progress::new(args.json);
     told.iter().chain(&prepared.notes).for_each(note);
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
-        prepared.settings.title().split(" on ").next().unwrap_or_default(),
+        prepared
+            .settings
+            .title()
+            .split(" on ")
+            .next()
+            .unwrap_or_default(),
         prepared.parts.models.parameter_count(),
         dataset.name,
         dataset.train.len(),
         dataset.test.len(),
         engine.name()
     ));
-    if let Some(found) = &prepared.initialisation {
-        tell_initialisation(args, &progress, found)?;
+    let initialisation = prepared.initialisation.take();
+    if let (Some(found), false) = (&initialisation, args.json) {
+        found
+            .remarks
+            .iter()
+            .for_each(|remark| progress.note(remark));
     }
     progress.prepare();
     let (mut run, folder) = prepared.start(&engine)?;
@@ -221,6 +227,9 @@ fn train(args: &Args, prepared: Prepared, start: Instant) -> anyhow::Result<Eval
         .unwrap_or_default();
     let best = run.progress().best.clone();
     if args.json {
+        if let Some(found) = &initialisation {
+            print_line(initialisation_line(found))?;
+        }
         let seconds = start.elapsed().as_secs_f64();
         let first = progress.first_step();
         let mut line = test.to_json();
@@ -280,26 +289,18 @@ fn told_figures(test: &Evaluation) -> String {
     figures.join(", ")
 }
 
-/// What became of the weights that the run starts from.
-fn tell_initialisation(
-    args: &Args,
-    progress: &Progress,
-    found: &Initialisation,
-) -> anyhow::Result<()> {
-    if args.json {
-        let reasons = |left: &[(String, String)]| -> Vec<Value> {
-            left.iter()
-                .map(|(name, reason)| json!({"name": name, "reason": reason}))
-                .collect()
-        };
-        return print_line(json!({
-            "event": "init",
-            "matched": found.matched,
-            "missing": reasons(&found.missing),
-            "unused": reasons(&found.unused),
-            "frozen": found.frozen,
-        }));
-    }
-    found.remarks.iter().for_each(|remark| progress.note(remark));
-    Ok(())
+/// What became of the weights that the run started from.
+fn initialisation_line(found: &Initialisation) -> Value {
+    let reasons = |left: &[(String, String)]| -> Vec<Value> {
+        left.iter()
+            .map(|(name, reason)| json!({"name": name, "reason": reason}))
+            .collect()
+    };
+    json!({
+        "event": "init",
+        "matched": found.matched,
+        "missing": reasons(&found.missing),
+        "unused": reasons(&found.unused),
+        "frozen": found.frozen,
+    })
 }

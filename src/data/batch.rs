@@ -1,7 +1,7 @@
 //! Batches in a graph: the fields of the samples of a step as nodes, gathered from data that lie on the device, or fed.
 
 use super::field::{Field, FieldValues};
-use super::{Rows, Samples};
+use super::{Samples, WindowRows};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::ops::gather_batch::GatherBatch;
@@ -69,7 +69,12 @@ impl SetLayout {
 
     /// Adds bytes of any shape, which are scaled as pixels are.
     #[must_use]
-    pub fn bytes(self, name: &'static str, shape: &[usize], normal: Normalization<'_>) -> SetLayout {
+    pub fn bytes(
+        self,
+        name: &'static str,
+        shape: &[usize],
+        normal: Normalization<'_>,
+    ) -> SetLayout {
         let doubles = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect();
         let place = Place::Bytes {
             mean: doubles(normal.mean),
@@ -138,8 +143,8 @@ impl SetLayout {
                     Place::Windows {
                         table: table_name(samples, rows),
                         ty: match **rows {
-                            Rows::Floats { columns, .. } => TensorType::f32([count, columns]),
-                            Rows::Tokens { .. } => TensorType::u32([count]),
+                            WindowRows::Floats { columns, .. } => TensorType::f32([count, columns]),
+                            WindowRows::Tokens { .. } => TensorType::u32([count]),
                         },
                         offset: *offset,
                         length: *length,
@@ -176,7 +181,7 @@ impl SetLayout {
 }
 
 /// The part of the name of the variable that holds `rows`: that of the first field whose windows are of them.
-pub(super) fn table_name(samples: &Samples, rows: &Arc<Rows>) -> &'static str {
+pub(super) fn table_name(samples: &Samples, rows: &Arc<WindowRows>) -> &'static str {
     let of_them = |field: &&Field| match &field.values {
         FieldValues::Windows { rows: own, .. } => Arc::ptr_eq(own, rows),
         _ => false,
@@ -252,10 +257,8 @@ impl<'g> Batch<'g> {
     /// `each` times as many: a scalar `u32` for what has `each` rows for every sample.
     pub fn valid_rows(&self, each: usize) -> Var<'g> {
         let name = format!("{VALID_ROWS}{each}");
-        self.cached(&name, || {
-            Ok(self.builder.input(&name, TensorType::u32([])))
-        })
-        .unwrap_or(self.valid)
+        self.cached(&name, || Ok(self.builder.input(&name, TensorType::u32([]))))
+            .unwrap_or(self.valid)
     }
 
     /// Whether there is a field of this name.

@@ -1,6 +1,6 @@
 //! Fields: the named parts of a sample, such as `image`, `label`, `mask`, `tokens`, `window` or `target`.
 
-use super::{ImageSet, RowSet, Rows, Targets};
+use super::{ImageSet, RowSet, Targets, WindowRows};
 use std::sync::Arc;
 
 /// A picture: `f32 [height, width, channels]`, normalised by mean and standard deviation.
@@ -55,7 +55,7 @@ pub enum FieldValues {
     /// Windows of consecutive rows: of sample i the rows from `starts[i] + offset` on, where `starts` is that of the set.
     Windows {
         /// The rows of all samples. Fields that are windows of the same rows share them.
-        rows: Arc<Rows>,
+        rows: Arc<WindowRows>,
         /// Rows from the start of a sample to the first row of its window.
         offset: usize,
         /// Rows of a window.
@@ -71,9 +71,9 @@ impl Field {
             FieldValues::ByteClasses { shape, .. } => vec![shape[0], shape[1], 1],
             FieldValues::Labels(_) => Vec::new(),
             FieldValues::Windows { rows, length, .. } => match **rows {
-                Rows::Tokens { .. } => vec![*length],
-                Rows::Floats { columns, .. } if self.name == ROW => vec![columns],
-                Rows::Floats { columns, .. } => vec![*length, columns],
+                WindowRows::Tokens { .. } => vec![*length],
+                WindowRows::Floats { columns, .. } if self.name == ROW => vec![columns],
+                WindowRows::Floats { columns, .. } => vec![*length, columns],
             },
         }
     }
@@ -86,8 +86,8 @@ impl Field {
             }
             FieldValues::Labels(labels) => 4 * labels.len(),
             FieldValues::Windows { rows, .. } => match &**rows {
-                Rows::Floats { values, .. } => 4 * values.len(),
-                Rows::Tokens { tokens, .. } => 4 * tokens.len(),
+                WindowRows::Floats { values, .. } => 4 * values.len(),
+                WindowRows::Tokens { tokens, .. } => 4 * tokens.len(),
             },
         };
         bytes as u64
@@ -144,7 +144,7 @@ pub(super) fn of_images(set: ImageSet) -> Vec<Field> {
 pub(super) fn of_rows(set: RowSet) -> Vec<Field> {
     let length = set.length;
     let rows = Arc::new(set.rows);
-    let windows = |name, rows: &Arc<Rows>, offset, length| Field {
+    let windows = |name, rows: &Arc<WindowRows>, offset, length| Field {
         name,
         values: FieldValues::Windows {
             rows: rows.clone(),
@@ -153,9 +153,9 @@ pub(super) fn of_rows(set: RowSet) -> Vec<Field> {
         },
     };
     let input = match (&*rows, length) {
-        (Rows::Tokens { .. }, _) => TOKENS,
-        (Rows::Floats { .. }, 1) if !set.targets.are_ahead(length) => ROW,
-        (Rows::Floats { .. }, _) => WINDOW,
+        (WindowRows::Tokens { .. }, _) => TOKENS,
+        (WindowRows::Floats { .. }, 1) if !set.targets.are_ahead(length) => ROW,
+        (WindowRows::Floats { .. }, _) => WINDOW,
     };
     let mut fields = vec![windows(input, &rows, 0, length)];
     match set.targets {
@@ -170,7 +170,7 @@ pub(super) fn of_rows(set: RowSet) -> Vec<Field> {
             offset,
             length: ahead,
         } => {
-            let values = Arc::new(Rows::Floats { values, columns });
+            let values = Arc::new(WindowRows::Floats { values, columns });
             if input == WINDOW {
                 fields.push(windows(TARGET, &values, offset, ahead));
                 fields.push(windows(PAST, &values, 0, length));

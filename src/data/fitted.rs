@@ -30,6 +30,9 @@ pub struct Fitted {
     /// Masks: the value that stands for each class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_values: Vec<MaskValue>,
+    /// Manifests: the column that names the picture files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Tables: the column to predict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -75,14 +78,14 @@ impl Fitted {
     ///
     /// # Errors
     /// If what `settings` say does not fit the data.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         settings: &DataSettings,
         dataset: &Dataset<Samples>,
     ) -> Result<()> {
         self.classes.clone_from(&dataset.classes);
         let Some(pictures) = dataset.train.pictures() else {
-            // Rows are scaled when they are read.
+            // WindowRows are scaled when they are read.
             (self.mean, self.std) = (Vec::new(), Vec::new());
             return Ok(());
         };

@@ -1,8 +1,8 @@
-//! From a source to a data set: what it holds is said, or found out by looking.
+//! From a source to a data set: its format is named, or detected.
 
 use super::formats::{LoadContext, detect};
 use super::{DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Loads what `settings` say, and puts what is learned of its training part into `fitted`; what is there already is used in its
 /// place. Where no format is said, the source is looked at. The part to evaluate is [`Dataset::test`].
@@ -23,6 +23,7 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
     })?;
     fitted.format = Some(format);
     dataset.notes.splice(0..0, notes);
+    leave_out(&mut dataset, &settings.train_without)?;
     match settings.evaluate {
         Part::Test => {}
         Part::Train => dataset.test = dataset.train.clone(),
@@ -38,4 +39,106 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
     }
     fitted.take(settings, &dataset)?;
     Ok(dataset)
+}
+
+/// Leaves the samples of some classes out of the training and the validation part.
+///
+/// # Errors
+/// If samples have no classes, there is no such class, or nothing would be left of a part.
+fn leave_out(dataset: &mut Dataset<Samples>, classes: &[String]) -> Result<()> {
+    if classes.is_empty() {
+        return Ok(());
+    }
+    let wrong = |what: String| Err(Error::Config(format!("data.train_without {what}")));
+    let mut left_out = vec![false; dataset.classes.len()];
+    for name in classes {
+        match dataset.classes.iter().position(|class| class == name) {
+            Some(class) => left_out[class] = true,
+            None if dataset.classes.is_empty() => {
+                return wrong(format!(
+                    "names the class {name}, but {} has no classes",
+                    dataset.name
+                ));
+            }
+            None => {
+                return wrong(format!(
+                    "names the class {name}, which {} does not have: it has {}",
+                    dataset.name,
+                    dataset.classes.join(", ")
+                ));
+            }
+        }
+    }
+    let parts = [
+        ("training", Some(&mut dataset.train)),
+        ("validation", dataset.validation.as_mut()),
+    ];
+    for (part, samples) in parts {
+        let Some(samples) = samples else { continue };
+        let Some(labels) = samples.labels() else {
+            return wrong(format!(
+                "needs a class for each sample, but {} has none",
+                dataset.name
+            ));
+        };
+        let kept =
+            samples.filtered(|index| !left_out.get(labels[index] as usize).is_some_and(|&out| out));
+        if kept.is_empty() {
+            return wrong(format!("leaves nothing of the {part} part"));
+        }
+        dataset.notes.push(format!(
+            "left out {} of {} {part} {}: those of class {}",
+            samples.len() - kept.len(),
+            samples.len(),
+            samples.noun(),
+            classes.join(", ")
+        ));
+        *samples = kept;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageSet;
+
+    #[test]
+    fn classes_are_left_out_of_training_and_validation_but_not_of_the_test_part() {
+        let set = |labels: Vec<u32>| ImageSet {
+            images: (0..labels.len() as u8).collect(),
+            labels,
+            height: 1,
+            width: 1,
+            channels: 1,
+        };
+        let classes = ["a", "b", "c"].map(String::from);
+        let whole = || {
+            let mut whole = Dataset::new(
+                "tiny",
+                set(vec![0, 1, 2, 1]),
+                set(vec![1, 2]),
+                classes.to_vec(),
+            )
+            .unwrap();
+            whole.validation = Some(set(vec![1, 0]));
+            whole.into_samples()
+        };
+        let mut data = whole();
+        leave_out(&mut data, &["b".to_string()]).unwrap();
+        assert_eq!(data.train.labels(), Some(&[0, 2][..]));
+        assert_eq!(data.validation.unwrap().labels(), Some(&[0][..]));
+        assert_eq!(data.test.labels(), Some(&[1, 2][..]));
+        assert_eq!(
+            data.notes[0],
+            "left out 2 of 4 training images: those of class b"
+        );
+        let told = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+            leave_out(&mut whole(), &names).unwrap_err().to_string()
+        };
+        assert!(told(&["d"]).contains("class d, which tiny does not have: it has a, b, c"));
+        assert!(told(&["a", "b", "c"]).contains("leaves nothing of the training part"));
+        assert!(told(&["a", "b"]).contains("leaves nothing of the validation part"));
+    }
 }

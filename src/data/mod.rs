@@ -15,13 +15,14 @@ mod samples;
 mod settings;
 mod sheet;
 mod source;
-mod stream;
 mod split;
+mod stream;
 mod tokenizer;
 
-pub use error::DataError;
 pub(crate) use batch::VALID_ROWS;
 pub use batch::{Batch, Normalization, SetLayout};
+pub use error::DataError;
+pub use field::{Field, FieldValues};
 pub use fitted::Fitted;
 pub use formats::{
     Column, ColumnKind, Detection, FORMATS, Format, FormatName, InputContext, LoadContext, MaskSet,
@@ -32,9 +33,8 @@ pub use formats::{
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts};
 pub use order::{random_starts, sequential, shuffled};
-pub use picture::{Fit, PictureShape, read_picture};
-pub use field::{Field, FieldValues};
-pub use samples::{Pictures, RowSet, Rows, Samples, Starts, Targets};
+pub use picture::{PictureFit, PictureShape, read_picture};
+pub use samples::{Pictures, RowSet, Samples, Starts, Targets, WindowRows};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};
 pub use source::{Entry, Source};
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn statistics_are_per_channel_and_in_units_of_full_scale() {
-        let stats = ChannelStats::of(&two_images());
+        let stats = ChannelStats::of(Pictures::from(&two_images()));
         assert_eq!(stats.mean, [0.5, 25.0 / 255.0]);
         assert_eq!(stats.std[0], 0.5);
         // Of 10, 20, 30, 40: the square root of 125.
@@ -336,7 +336,7 @@ mod tests {
             channels: 1,
         };
         assert_eq!(
-            ChannelStats::of(&empty),
+            ChannelStats::of(Pictures::from(&empty)),
             ChannelStats {
                 mean: vec![0.0],
                 std: vec![0.0]

@@ -1,6 +1,6 @@
 //! What a forecast is worth that learns nothing: the floor that every model of a series has to be below.
 
-use super::{Field, FieldValues, Rows, Samples, field};
+use super::{Field, FieldValues, Samples, WindowRows, field};
 use serde::Serialize;
 
 /// Errors of a forecast that repeats what was seen, in units of the columns' deviations.
@@ -30,7 +30,7 @@ pub fn naive_forecasts(set: &Samples, season: Option<usize>) -> Vec<NaiveForecas
     else {
         return Vec::new();
     };
-    let Rows::Floats { values, columns } = &**rows else {
+    let WindowRows::Floats { values, columns } = &**rows else {
         return Vec::new();
     };
     let (starts, context) = (&starts.first, window[0]);
@@ -77,7 +77,7 @@ mod tests {
         };
         Samples::from(RowSet {
             random_starts: false,
-            rows: Rows::Floats { values, columns: 1 },
+            rows: WindowRows::Floats { values, columns: 1 },
             starts,
             length: context,
             targets,

@@ -13,7 +13,7 @@ const MAX_DECODED: u64 = 1 << 30;
 /// How a picture is brought to another shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fit {
+pub enum PictureFit {
     /// Scaled until the shorter side fits, the rest of the longer one cut off on both ends.
     #[default]
     Crop,
@@ -31,7 +31,7 @@ pub struct PictureShape {
     /// 1 for grey, 3 for colour.
     pub channels: usize,
     /// How they are brought to that size.
-    pub fit: Fit,
+    pub fit: PictureFit,
 }
 
 /// Decodes the picture in `path`.
@@ -66,8 +66,8 @@ pub(super) fn fitted(picture: DynamicImage, shape: PictureShape) -> Vec<u8> {
         picture
     } else {
         match shape.fit {
-            Fit::Crop => picture.resize_to_fill(width, height, FilterType::Triangle),
-            Fit::Stretch => picture.resize_exact(width, height, FilterType::Triangle),
+            PictureFit::Crop => picture.resize_to_fill(width, height, FilterType::Triangle),
+            PictureFit::Stretch => picture.resize_exact(width, height, FilterType::Triangle),
         }
     };
     match shape.channels {
@@ -85,8 +85,8 @@ pub(super) fn fitted_mask(mask: GrayImage, shape: PictureShape) -> Vec<u8> {
     }
     let mask = DynamicImage::from(mask);
     let sized = match shape.fit {
-        Fit::Crop => mask.resize_to_fill(width, height, FilterType::Nearest),
-        Fit::Stretch => mask.resize_exact(width, height, FilterType::Nearest),
+        PictureFit::Crop => mask.resize_to_fill(width, height, FilterType::Nearest),
+        PictureFit::Stretch => mask.resize_exact(width, height, FilterType::Nearest),
     };
     sized.into_luma8().into_raw()
 }
@@ -102,7 +102,7 @@ mod tests {
         RgbImage::from_fn(30, 10, |x, _| Rgb(colors[x as usize / 10])).into()
     }
 
-    fn shape(channels: usize, fit: Fit) -> PictureShape {
+    fn shape(channels: usize, fit: PictureFit) -> PictureShape {
         PictureShape {
             height: 10,
             width: 10,
@@ -113,9 +113,9 @@ mod tests {
 
     #[test]
     fn cropping_keeps_the_middle_and_stretching_the_whole() {
-        let cropped = fitted(striped(), shape(3, Fit::Crop));
+        let cropped = fitted(striped(), shape(3, PictureFit::Crop));
         assert!(cropped.chunks(3).all(|pixel| pixel == [0, 255, 0]));
-        let stretched = fitted(striped(), shape(3, Fit::Stretch));
+        let stretched = fitted(striped(), shape(3, PictureFit::Stretch));
         assert_eq!(stretched[..3], [255, 0, 0]);
         assert_eq!(stretched[27..30], [0, 0, 255]);
     }
@@ -124,15 +124,15 @@ mod tests {
     fn a_mask_is_brought_to_size_as_its_picture_is_and_has_no_new_classes() {
         // Class 1 on the left third, 2 in the middle, 7 on the right.
         let mask = || GrayImage::from_fn(30, 10, |x, _| Luma([[1, 2, 7][x as usize / 10]]));
-        let cropped = fitted_mask(mask(), shape(1, Fit::Crop));
+        let cropped = fitted_mask(mask(), shape(1, PictureFit::Crop));
         assert!(cropped.iter().all(|&class| class == 2));
-        let stretched = fitted_mask(mask(), shape(1, Fit::Stretch));
+        let stretched = fitted_mask(mask(), shape(1, PictureFit::Stretch));
         assert_eq!(stretched[..10], [1, 1, 1, 2, 2, 2, 2, 7, 7, 7]);
         assert_eq!(stretched.len(), 100);
     }
 
     #[test]
     fn grey_is_one_byte_a_pixel() {
-        assert_eq!(fitted(striped(), shape(1, Fit::Crop)).len(), 100);
+        assert_eq!(fitted(striped(), shape(1, PictureFit::Crop)).len(), 100);
     }
 }

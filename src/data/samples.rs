@@ -60,7 +60,7 @@ impl<'a> From<&'a ImageSet> for Pictures<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowSet {
     /// The rows of all samples.
-    pub rows: Rows,
+    pub rows: WindowRows,
     /// First row of each sample.
     pub starts: Vec<u32>,
     /// Whether training that shuffles begins its samples anywhere in the rows, drawn anew every epoch, in place of at
@@ -68,13 +68,13 @@ pub struct RowSet {
     pub random_starts: bool,
     /// Rows of a sample: 1 for tables.
     pub length: usize,
-    /// What is to be learned.
+    /// The targets.
     pub targets: Targets,
 }
 
 /// Rows that samples are windows of.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Rows {
+pub enum WindowRows {
     /// Numbers, `[rows, columns]`.
     Floats {
         /// Row after row.
@@ -91,7 +91,7 @@ pub enum Rows {
     },
 }
 
-/// What is to be learned of each sample.
+/// The target of each sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// One class index for each sample.
@@ -173,8 +173,8 @@ impl Samples {
     pub fn vocabulary(&self) -> Option<usize> {
         match &self.field(field::TOKENS)?.values {
             FieldValues::Windows { rows, .. } => match **rows {
-                Rows::Tokens { vocabulary, .. } => Some(vocabulary),
-                Rows::Floats { .. } => None,
+                WindowRows::Tokens { vocabulary, .. } => Some(vocabulary),
+                WindowRows::Floats { .. } => None,
             },
             _ => None,
         }
@@ -214,6 +214,15 @@ impl Samples {
             width,
             channels,
         })
+    }
+
+    /// The rows that the field `name` is windows of.
+    #[cfg(test)]
+    pub(crate) fn rows_of(&self, name: &str) -> &WindowRows {
+        match self.field(name).map(|field| &field.values) {
+            Some(FieldValues::Windows { rows, .. }) => rows,
+            _ => panic!("there are no windows called {name}"),
+        }
     }
 
     /// Frees the bytes of pixels: a device holds them.
@@ -301,12 +310,12 @@ impl RowSet {
     }
 }
 
-impl Rows {
+impl WindowRows {
     /// How many rows.
     pub fn len(&self) -> usize {
         match self {
-            Rows::Floats { values, columns } => values.len() / (*columns).max(1),
-            Rows::Tokens { tokens, .. } => tokens.len(),
+            WindowRows::Floats { values, columns } => values.len() / (*columns).max(1),
+            WindowRows::Tokens { tokens, .. } => tokens.len(),
         }
     }
 
@@ -340,7 +349,7 @@ mod tests {
 
     fn table() -> RowSet {
         RowSet {
-            rows: Rows::Floats {
+            rows: WindowRows::Floats {
                 values: vec![0.0; 6],
                 columns: 2,
             },

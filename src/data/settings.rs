@@ -1,6 +1,6 @@
 //! What a user says about data: `[data]` of a run file. What is learned of them is [`Fitted`](super::Fitted).
 
-use super::{Fit, FormatName, MaskValue, Part, TargetKind, TokenKind};
+use super::{FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
@@ -16,7 +16,7 @@ const MOST_DIGITS: usize = 1_000_000;
 pub struct DataSettings {
     /// `digits` for the built-in ones, or a file or folder.
     pub source: String,
-    /// What the source holds; found out by looking at it if absent.
+    /// What the source holds; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<FormatName>,
     /// Built-in digits: training images.
@@ -33,6 +33,10 @@ pub struct DataSettings {
     /// text, its end before the test part. None if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_share: Option<f64>,
+    /// Classes whose samples are left out of the training and the validation part, but not of the test part: those that a run is
+    /// to find without having seen them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub train_without: Vec<String>,
     /// Takes the place of parts: the samples are dealt to so many folds, and one of them is the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
@@ -51,16 +55,19 @@ pub struct DataSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
     /// Image files: how they are brought to that size.
-    pub fit: Fit,
+    pub fit: PictureFit,
     /// Image files: whether to leave out, and tell of, those that can't be read.
     pub skip_bad: bool,
+    /// Manifests: the column that names the picture files; the one whose cells do, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Tables: the column to predict; one called target, label, class or y, else the last, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Tables: whether that is a class or a number; found out if absent.
+    /// Tables: whether that is a class or a number; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predict: Option<TargetKind>,
-    /// Tables: whether the first row is a header; found out if absent.
+    /// Tables: whether the first row is a header; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
     /// Tables: columns to leave out.
@@ -125,13 +132,15 @@ impl Default for DataSettings {
             evaluate: Part::Test,
             test_share: None,
             validation_share: None,
+            train_without: Vec::new(),
             folds: None,
             fold: 1,
             unsplit: false,
             size: None,
             channels: None,
-            fit: Fit::Crop,
+            fit: PictureFit::Crop,
             skip_bad: false,
+            image: None,
             target: None,
             predict: None,
             header: None,

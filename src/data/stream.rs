@@ -2,7 +2,7 @@
 
 use super::batch::table_name;
 use super::field::{Field, FieldValues};
-use super::{Rows, Samples, random_starts, sequential, shuffled};
+use super::{Samples, WindowRows, random_starts, sequential, shuffled};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use std::sync::{Arc, mpsc};
@@ -67,7 +67,7 @@ enum Part<'a> {
     /// Bytes of every sample, so many each.
     Bytes(&'a [u8], usize),
     Labels(&'a [u32]),
-    Rows(&'a Rows),
+    WindowRows(&'a WindowRows),
     Starts(&'a [u32]),
 }
 
@@ -81,7 +81,7 @@ fn parts(set: &Samples) -> Vec<(&'static str, Part<'_>)> {
             }
             FieldValues::Labels(labels) => Part::Labels(labels),
             FieldValues::Windows { rows, .. } if table_name(set, rows) == field.name => {
-                Part::Rows(rows)
+                Part::WindowRows(rows)
             }
             FieldValues::Windows { .. } => continue,
         };
@@ -106,10 +106,10 @@ pub(crate) fn variables(set: &Samples) -> Vec<(&'static str, Tensor<f32>)> {
             Tensor::index([words.len()], words)
         }
         Part::Labels(values) | Part::Starts(values) => index(values),
-        Part::Rows(Rows::Floats { values, columns }) => {
+        Part::WindowRows(WindowRows::Floats { values, columns }) => {
             Tensor::real([values.len() / (*columns).max(1), *columns], values.clone())
         }
-        Part::Rows(Rows::Tokens { tokens, .. }) => index(tokens),
+        Part::WindowRows(WindowRows::Tokens { tokens, .. }) => index(tokens),
     };
     parts(set)
         .into_iter()
@@ -131,11 +131,10 @@ impl HostBatch {
         let room = |part| match part {
             Part::Bytes(_, each) => index((batch * each).div_ceil(4)),
             Part::Labels(_) | Part::Starts(_) => index(batch),
-            Part::Rows(Rows::Floats { columns, .. }) => Tensor::real(
-                [batch * span, *columns],
-                vec![0.0; batch * span * columns],
-            ),
-            Part::Rows(Rows::Tokens { .. }) => index(batch * span),
+            Part::WindowRows(WindowRows::Floats { columns, .. }) => {
+                Tensor::real([batch * span, *columns], vec![0.0; batch * span * columns])
+            }
+            Part::WindowRows(WindowRows::Tokens { .. }) => index(batch * span),
         };
         let variables = parts(set)
             .into_iter()
@@ -144,11 +143,12 @@ impl HostBatch {
         HostBatch { batch, variables }
     }
 
-    /// Takes the samples `indices` of `set`, the last of them again until the batch is full. Windows begin at `starts`, or
+    /// Takes the samples `indices` of `set`, which has these `parts`, the last of them again until the batch is full. Windows begin at `starts`, or
     /// where the set says. `scratch` is reused.
     fn fill(
         &mut self,
         set: &Samples,
+        parts: &[(&'static str, Part<'_>)],
         starts: Option<&[u32]>,
         indices: &[u32],
         scratch: &mut Vec<u8>,
@@ -159,8 +159,8 @@ impl HostBatch {
         let (own, span) = own.unwrap_or((&[], 1));
         let starts = starts.unwrap_or(own);
         let start = |i: usize| starts[index(i)] as usize;
-        for ((_, part), (_, tensor)) in parts(set).into_iter().zip(&mut self.variables) {
-            match part {
+        for ((_, part), (_, tensor)) in parts.iter().zip(&mut self.variables) {
+            match *part {
                 Part::Bytes(bytes, each) => {
                     scratch.clear();
                     (0..self.batch).for_each(|i| {
@@ -180,10 +180,10 @@ impl HostBatch {
                         *start = (i * span) as u32;
                     }
                 }
-                Part::Rows(Rows::Floats { values, columns }) => {
+                Part::WindowRows(WindowRows::Floats { values, columns }) => {
                     copy_rows(tensor.reals_mut(), values, span * columns, *columns, start);
                 }
-                Part::Rows(Rows::Tokens { tokens, .. }) => {
+                Part::WindowRows(WindowRows::Tokens { tokens, .. }) => {
                     copy_rows(tensor.indices_mut(), tokens, span, 1, start);
                 }
             }
@@ -218,11 +218,11 @@ impl BatchStream {
         // Room for all there are: those ahead, the one that is filled and the one that is read.
         let (used, spare) = mpsc::sync_channel(AHEAD + 2);
         std::thread::spawn(move || {
-            let mut scratch = Vec::new();
+            let (mut scratch, parts) = (Vec::new(), parts(&set));
             for indices in pass.order[skipped..].chunks(batch) {
                 let spare = spare.try_recv();
                 let mut next = spare.unwrap_or_else(|_| HostBatch::new(&set, batch));
-                next.fill(&set, pass.starts.as_deref(), indices, &mut scratch);
+                next.fill(&set, &parts, pass.starts.as_deref(), indices, &mut scratch);
                 if sender.send(next).is_err() {
                     // The run ended before the epoch did.
                     return;
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn samples_that_begin_anywhere_end_within_the_rows_and_stream_as_drawn() {
         let set = RowSet {
-            rows: Rows::Tokens {
+            rows: WindowRows::Tokens {
                 tokens: (0..10).collect(),
                 vocabulary: 10,
             },
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_streamed_window_brings_its_rows_and_those_of_its_target() {
         let set = RowSet {
-            rows: Rows::Floats {
+            rows: WindowRows::Floats {
                 values: (0..10).map(|i| i as f32).collect(),
                 columns: 2,
             },

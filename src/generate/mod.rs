@@ -62,7 +62,9 @@ impl<'e> Generator<'e> {
         }
         let input = model.inputs().first().and_then(|input| input.spec.tokens());
         let units = match (model.outputs().first(), input) {
-            (Some(output), Some(input)) if output.shape.len() == 2 => Some((output.shape[1], input)),
+            (Some(output), Some(input)) if output.shape.len() == 2 => {
+                Some((output.shape[1], input))
+            }
             _ => None,
         };
         let (units, input) =

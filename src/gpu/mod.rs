@@ -29,7 +29,7 @@ pub struct Gpu {
     /// What the planner needs to know of it.
     pub target: Target,
     failure: Arc<Mutex<Option<String>>>,
-    pipelines: pipelines::Cache,
+    pipelines: pipelines::PipelineCache,
 }
 
 impl Gpu {
@@ -69,7 +69,7 @@ impl Gpu {
             info,
             target,
             failure,
-            pipelines: pipelines::Cache::default(),
+            pipelines: pipelines::PipelineCache::default(),
         })
     }
 

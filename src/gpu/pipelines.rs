@@ -29,9 +29,9 @@ pub(super) fn key(resolved: &Resolved, constants: &[(&str, f64)]) -> Key {
 
 /// The pipelines of a device, kept for as long as it is open: programs share them.
 #[derive(Default)]
-pub(super) struct Cache(Mutex<HashMap<Key, Arc<Pipeline>>>);
+pub(super) struct PipelineCache(Mutex<HashMap<Key, Arc<Pipeline>>>);
 
-impl Cache {
+impl PipelineCache {
     fn known(&self) -> MutexGuard<'_, HashMap<Key, Arc<Pipeline>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

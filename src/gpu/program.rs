@@ -86,7 +86,7 @@ fn is_scalar(ty: &TensorType) -> bool {
 }
 
 /// Buffers and views that bind groups refer to.
-struct Memory<'a> {
+struct Buffers<'a> {
     plan: &'a Plan,
     store: &'a Store,
     slots: Vec<wgpu::Buffer>,
@@ -96,7 +96,7 @@ struct Memory<'a> {
     inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
 }
 
-impl Memory<'_> {
+impl Buffers<'_> {
     /// Buffer and byte offset of a value.
     fn buffer<'b>(
         &'b self,
@@ -234,7 +234,7 @@ impl Program {
                 Ok((name.clone(), (ty.clone(), buffer.clone())))
             })
             .collect::<Result<_>>()?;
-        let Memory { inputs, slots, .. } = memory;
+        let Buffers { inputs, slots, .. } = memory;
         let workspace_bytes = plan.workspace_bytes();
         Ok(Program {
             commands,
@@ -412,7 +412,7 @@ impl Program {
         store::tensor(ty, gpu.read(buffer, ty.bytes() as u64)?)
     }
 
-    /// Fills every slot with NaN, so that a kernel that leaves an element out is found out.
+    /// Fills every slot with NaN, so that a kernel that leaves an element out is detected.
     ///
     /// # Errors
     /// If the device fails.
@@ -445,7 +445,7 @@ fn warm_up(gpu: &Gpu, pipeline: &Pipeline, bind_group: &wgpu::BindGroup) {
     gpu.queue.submit([encoder.finish()]);
 }
 
-fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Memory<'a>> {
+fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Buffers<'a>> {
     let storage = wgpu::BufferUsages::STORAGE;
     let slots = plan
         .slots
@@ -493,7 +493,7 @@ fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Memory<'a
             _ => {}
         }
     }
-    Ok(Memory {
+    Ok(Buffers {
         plan,
         store,
         slots,
@@ -554,7 +554,7 @@ impl Uniforms {
 
 fn bind(
     gpu: &Gpu,
-    memory: &Memory<'_>,
+    memory: &Buffers<'_>,
     scalars: &ScalarTable,
     launch: &Launch,
     resolved: &Resolved,

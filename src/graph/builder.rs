@@ -3,6 +3,7 @@
 use super::{Graph, Node, NodeId, NodeKind, Output, Update};
 use crate::error::{Error, Result};
 use crate::ops::{ErasedOp, Op};
+use crate::passes;
 use crate::tensor::{DType, Shape, TensorType};
 use std::cell::RefCell;
 use std::panic::Location;
@@ -128,7 +129,7 @@ impl Builder {
         )
     }
 
-    /// Applies `op`.
+    /// Applies `op`, or what [`passes::combine`] has in its place.
     ///
     /// # Errors
     /// If the operands don't fit; the message names the layer and the caller's line.
@@ -159,6 +160,9 @@ impl Builder {
                 "{scope}: the result of {} is {ty}, which is 2^31 elements or more; use a smaller batch or model",
                 op.name()
             )));
+        }
+        if let Some(combined) = passes::combine(&*op, inputs, &ty)? {
+            return Ok(self.var(combined.id()));
         }
         Ok(self.push(NodeKind::Op(op), ids, ty))
     }

@@ -75,7 +75,7 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use crate::graph::Builder;
-    use crate::optim::{Optimizer, Sgd};
+    use crate::optim::{OptimizerConfig, OptimizerInstance, Sgd};
     use crate::tensor::TensorType;
 
     #[test]
@@ -94,8 +94,11 @@ mod tests {
         let builder = Builder::new();
         for name in ["a", "b"] {
             let weight = builder.variable(name, TensorType::f32([2])).unwrap();
+            let (config, ty) = (OptimizerConfig::from(Sgd::default()), weight.ty());
+            let named = [(name.to_string(), ty)];
+            let optimizer = OptimizerInstance::new("optimizer", &config, &[], &named).unwrap();
             let params = [(name.to_string(), weight)];
-            Sgd::default().apply(&builder, &params, &[weight]).unwrap();
+            optimizer.apply(&builder, &params, &[weight]).unwrap();
         }
         let error = builder.finish().unwrap_err().to_string();
         assert!(error.contains("lr) is a second input"), "{error}");

@@ -179,6 +179,8 @@ pub enum Units {
 pub enum NamedUnits {
     /// One for each token of the model's vocabulary.
     Vocabulary,
+    /// One for each of the model's classes.
+    Classes,
 }
 
 impl From<usize> for Units {
@@ -201,6 +203,9 @@ impl Units {
     pub fn number(self, site: &Site<'_, '_>) -> Result<usize> {
         let units = match (self, site.tokens()) {
             (Units::Number(units), _) => units,
+            (Units::Named(NamedUnits::Classes), _) => site.classes.ok_or_else(|| {
+                Site::misfit("its units are the classes, but the model does not say how many: give it classes = N")
+            })?,
             (Units::Named(NamedUnits::Vocabulary), Some(input)) => input.vocabulary,
             (Units::Named(NamedUnits::Vocabulary), None) => {
                 return Err(Site::misfit(

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::{Builder, Var};
+use std::collections::BTreeSet;
 
 /// Whether a model is built for training or for use.
 #[derive(Clone, Copy)]
@@ -33,6 +34,9 @@ pub struct Forward<'g> {
     mode: Mode<'g>,
     dropout_streams: u32,
     augment_streams: u32,
+    noise_streams: u32,
+    /// Names of parameters that are not trained.
+    frozen: BTreeSet<String>,
     /// Variables with their next values, in the order in which they were first set.
     buffers: Vec<(Var<'g>, Var<'g>)>,
 }
@@ -54,6 +58,8 @@ impl<'g> Forward<'g> {
             mode,
             dropout_streams: 0,
             augment_streams: 0,
+            noise_streams: 0,
+            frozen: BTreeSet::new(),
             buffers: Vec::new(),
         }
     }
@@ -73,6 +79,19 @@ impl<'g> Forward<'g> {
         matches!(self.mode, Mode::Train(_))
     }
 
+    /// The same passes with parameters that are not trained: a batch normalisation whose weight is among them normalises by its
+    /// running statistics, which stay, as Keras' does with `trainable = False`.
+    #[must_use]
+    pub fn with_frozen(mut self, names: impl IntoIterator<Item = String>) -> Forward<'g> {
+        self.frozen = names.into_iter().collect();
+        self
+    }
+
+    /// Whether the parameter `name` is not trained.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.contains(name)
+    }
+
     /// The number of a random stream of dropout that no other layer of any pass has: 0, 1, 2, …
     pub fn dropout_stream(&mut self) -> u32 {
         next(&mut self.dropout_streams)
@@ -81,6 +100,11 @@ impl<'g> Forward<'g> {
     /// The number of a random stream of augmentation that no other change of any pass has: 0, 1, 2, …
     pub fn augment_stream(&mut self) -> u32 {
         next(&mut self.augment_streams)
+    }
+
+    /// The number of a random stream of noise that no other addition of noise in any pass has: 0, 1, 2, …
+    pub fn noise_stream(&mut self) -> u32 {
+        next(&mut self.noise_streams)
     }
 
     /// What the buffer `variable` holds after the passes so far: the value that it was last set to, or the variable itself.

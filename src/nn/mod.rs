@@ -28,7 +28,7 @@ pub use input::{InputSpec, TokenInput};
 pub use layer::{Layer, LayerKind, LayerType, Takes};
 pub use model::{Model, ModelInput, ModelOutput};
 pub use network::Network;
-pub use parameter::{Init, Layout, Parameter, Table};
+pub use parameter::{Init, Layout, Parameter, PositionTable};
 pub use preprocess::Preprocess;
 pub use presets::{PRESETS, Preset};
 pub use site::Site;

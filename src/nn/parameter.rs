@@ -35,12 +35,12 @@ pub enum Init {
         std: f64,
     },
     /// Numbers that follow from the shape `[time, size]`, and stay.
-    Table(Table),
+    Table(PositionTable),
 }
 
 /// A table of what is known of every position.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Table {
+pub enum PositionTable {
     /// [`sinusoidal_table`].
     Sinusoidal,
     /// [`rotary_table`].
@@ -50,12 +50,12 @@ pub enum Table {
     },
 }
 
-impl Table {
+impl PositionTable {
     /// The table for `time` positions, `[time, size]`.
     fn numbers(self, time: usize, size: usize) -> Tensor<f32> {
         match self {
-            Table::Sinusoidal => sinusoidal_table(time, size),
-            Table::Rotary { base } => rotary_table(time, size, base),
+            PositionTable::Sinusoidal => sinusoidal_table(time, size),
+            PositionTable::Rotary { base } => rotary_table(time, size, base),
         }
     }
 }

@@ -45,7 +45,7 @@ impl TryFrom<Unchecked> for Preprocess {
 #[cfg(test)]
 mod tests {
     use crate::nn::ModelSpec;
-    use crate::settings::parse;
+    use crate::toml_text::parse;
 
     fn spec(preprocess: &str) -> Result<ModelSpec, String> {
         let text = format!(

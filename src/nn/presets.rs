@@ -28,6 +28,7 @@ presets! {
     "mnist-cnn": "the Keras MNIST example: two convolutions, two dense layers",
     "lenet5": "LeNet-5 (LeCun 1998) with max-pooling and ReLU",
     "mlp": "two hidden dense layers",
+    "autoencoder": "a convolutional autoencoder of 28 x 28 images with a code of 32 numbers, for the task autoencoder",
     "resnet20": "ResNet-20 for 32 x 32 images (He et al. 2015)",
     "alexnet32": "AlexNet of 2012 for 32 x 32 images",
     "resnet18-cifar": "ResNet-18 for 32 x 32 images: 3 x 3 stem without max-pooling",
@@ -39,7 +40,7 @@ presets! {
     "text-encoder": "texts by class: two transformer encoder blocks, the mean over the tokens",
     "resnet18": "ResNet-18 for 224 x 224 images (He et al. 2015), as torchvision has it",
     "efficientnet-lite0": "EfficientNet-Lite0 for 224 x 224 images (Tan and Le 2019), under the names of its published weights",
-    "alexnet": "AlexNet for 224 x 224 images (Krizhevsky 2014), as torchvision has it",
+    "alexnet": "AlexNet for 227 x 227 images (Krizhevsky 2014), as torchvision has it",
     "alexnet-2012": "AlexNet for 227 x 227 images (Krizhevsky et al. 2012), with groups and local response normalization",
     "resnet50": "ResNet-50 for 224 x 224 images (He et al. 2015), as torchvision has it",
 }

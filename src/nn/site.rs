@@ -5,7 +5,7 @@ use super::features::FeatureOrder;
 use super::forward::{Forward, Mode};
 use super::init::{WeightInit, bias};
 use super::input::TokenInput;
-use super::parameter::{Init, Layout, Parameter, Table};
+use super::parameter::{Init, Layout, Parameter, PositionTable};
 use super::time::{Padding, Text};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -37,6 +37,8 @@ pub struct Site<'g, 'd> {
     /// What the names of all of the model's variables begin with.
     pub(super) prefix: &'d str,
     pub(super) weight_init: WeightInit,
+    /// What `units = "classes"` stands for.
+    pub(super) classes: Option<usize>,
     pub(super) declared: &'d mut Declared,
 }
 
@@ -59,6 +61,11 @@ impl<'g> Site<'g, '_> {
     /// What the model takes of the text that its input comes from, if it comes from one.
     pub fn tokens(&self) -> Option<TokenInput> {
         self.text.map(|text| text.input)
+    }
+
+    /// Whether its parameter `part` is not trained.
+    pub fn is_frozen(&self, part: &str) -> bool {
+        self.cx.is_frozen(&format!("{}.{part}", self.name))
     }
 
     /// Whether its input comes from tokens that may end in padding.
@@ -130,7 +137,7 @@ impl<'g> Site<'g, '_> {
     ///
     /// # Errors
     /// If it has 2^31 elements or more.
-    pub fn table(&mut self, part: &str, dims: [usize; 2], table: Table) -> Result<Var<'g>> {
+    pub fn table(&mut self, part: &str, dims: [usize; 2], table: PositionTable) -> Result<Var<'g>> {
         self.buffer(part, &dims, Init::Table(table), Layout::Same)
     }
 

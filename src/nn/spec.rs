@@ -26,6 +26,8 @@ pub struct ModelSpec {
     pub weight_init: WeightInit,
     /// How it takes pictures, where that belongs to its weights.
     pub preprocess: Option<Preprocess>,
+    /// How many classes `units = "classes"` stands for; in a run with classes, as many as its data have.
+    pub classes: Option<usize>,
     /// Definitions of blocks, by name.
     pub blocks: BTreeMap<String, BlockSpec>,
     /// Layers from the inputs to the outputs.
@@ -47,6 +49,8 @@ struct ModelFile {
     weight_init: WeightInit,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     preprocess: Option<Preprocess>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    classes: Option<usize>,
     #[serde(default, rename = "block", skip_serializing_if = "BTreeMap::is_empty")]
     blocks: BTreeMap<String, BlockSpec>,
     #[serde(rename = "layer")]
@@ -84,6 +88,7 @@ impl TryFrom<ModelFile> for ModelSpec {
             outputs: file.outputs,
             weight_init: file.weight_init,
             preprocess: file.preprocess,
+            classes: file.classes,
             blocks: file.blocks,
             layers: file.layers,
         })
@@ -99,6 +104,7 @@ impl From<ModelSpec> for ModelFile {
             outputs: spec.outputs,
             weight_init: spec.weight_init,
             preprocess: spec.preprocess,
+            classes: spec.classes,
             blocks: spec.blocks,
             layers: spec.layers,
         }

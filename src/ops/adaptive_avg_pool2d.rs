@@ -1,31 +1,21 @@
 //! The mean of each of the windows that divide an image into so many, channel by channel, NHWC: along an axis, window o of OH
 //! covers `floor(o H / OH)` to `ceil((o + 1) H / OH)`. PyTorch `torch.nn.functional.adaptive_avg_pool2d`.
 
-use super::resized;
-use super::{Case, Op, Operand, Role, Vjp, operands};
+use super::resized::{self, Resize, Taken};
+use super::{Case, Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::plan::Lowering;
 use crate::random::Stream;
-use crate::tensor::{Shape, TensorType};
-use rayon::prelude::*;
+use crate::tensor::TensorType;
 use std::ops::Range;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdaptiveAvgPool2d {
     /// Windows down and across: height and width of the result.
     pub size: [usize; 2],
-}
-
-/// The gradient of [`AdaptiveAvgPool2d`] with respect to its input: `dy` to `dx`.
-#[derive(Debug)]
-pub struct AdaptiveAvgPool2dGrad {
-    /// Windows down and across.
-    pub size: [usize; 2],
-    /// Shape of the input.
-    pub input: Shape,
 }
 
 /// What window `o` of `outputs` covers of an axis of `extent`.
@@ -36,6 +26,29 @@ fn covers(o: usize, extent: usize, outputs: usize) -> Range<usize> {
 /// The largest window along an axis.
 fn longest(extent: usize, outputs: usize) -> usize {
     extent.div_ceil(outputs) + usize::from(!extent.is_multiple_of(outputs))
+}
+
+impl Resize for AdaptiveAvgPool2d {
+    const KIND: &'static str = "AdaptiveAvgPool2d";
+    const GRAD_NAME: &'static str = "adaptive_avg_pool2d_grad";
+    const GRAD_SHADER: &'static str = "adaptive_avg_pool2d/grad";
+
+    fn size(self) -> [usize; 2] {
+        self.size
+    }
+
+    fn taken(o: usize, extent: usize, outputs: usize) -> Taken {
+        let covers = covers(o, extent, outputs);
+        Taken {
+            over: covers.len(),
+            weights: covers.map(|i| (i, 1.0)).collect(),
+        }
+    }
+
+    /// Windows over an input lie as inputs in a window do, with the extents exchanged.
+    fn takers(extent: usize, outputs: usize) -> usize {
+        longest(outputs, extent)
+    }
 }
 
 impl Op for AdaptiveAvgPool2d {
@@ -49,38 +62,11 @@ impl Op for AdaptiveAvgPool2d {
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let grad = AdaptiveAvgPool2dGrad {
-            size: self.size,
-            input: cx.inputs[0].shape(),
-        };
-        Ok(vec![Some(cx.grad.apply(grad)?)])
+        resized::vjp(*self, cx)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let x = inputs[0];
-        let &[_, height, width, channels] = x.dims() else {
-            return Tensor::zeros(output);
-        };
-        let [oh, ow] = self.size;
-        let mut values = vec![T::ZERO; output.elements()];
-        values
-            .par_chunks_mut(ow * channels)
-            .enumerate()
-            .for_each(|(line, row)| {
-                let (n, ys) = (line / oh, covers(line % oh, height, oh));
-                for (ox, mean) in row.chunks_mut(channels).enumerate() {
-                    let xs = covers(ox, width, ow);
-                    for y in ys.clone() {
-                        for px in xs.clone() {
-                            let pixel = &x.reals()[((n * height + y) * width + px) * channels..];
-                            mean.iter_mut().zip(pixel).for_each(|(mean, &x)| *mean += x);
-                        }
-                    }
-                    let area = T::of((ys.len() * xs.len()) as f64);
-                    mean.iter_mut().for_each(|mean| *mean = *mean / area);
-                }
-            });
-        Tensor::real(output.shape.clone(), values)
+        resized::reference(*self, inputs[0], output)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -106,70 +92,6 @@ impl Op for AdaptiveAvgPool2d {
     }
 }
 
-impl Op for AdaptiveAvgPool2dGrad {
-    fn name(&self) -> &'static str {
-        "adaptive_avg_pool2d_grad"
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [dy] = operands(inputs)?;
-        resized::infer_grad(dy, &self.input, self.size)
-    }
-
-    /// Linear: the gradient of the gradient is the pooling.
-    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        Ok(vec![Some(
-            cx.grad.apply(AdaptiveAvgPool2d { size: self.size })?,
-        )])
-    }
-
-    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let &[images, height, width, channels] = output.dims() else {
-            return Tensor::zeros(output);
-        };
-        let [oh, ow] = self.size;
-        let mut dx = vec![T::ZERO; output.elements()];
-        dx.par_chunks_mut(output.elements() / images)
-            .enumerate()
-            .for_each(|(n, image)| {
-                for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
-                    let (ys, xs) = (covers(oy, height, oh), covers(ox, width, ow));
-                    let area = T::of((ys.len() * xs.len()) as f64);
-                    let dy = &inputs[0].reals()[((n * oh + oy) * ow + ox) * channels..][..channels];
-                    for y in ys {
-                        for x in xs.clone() {
-                            let pixel = &mut image[(y * width + x) * channels..];
-                            pixel
-                                .iter_mut()
-                                .zip(dy)
-                                .for_each(|(dx, &dy)| *dx += dy / area);
-                        }
-                    }
-                }
-            });
-        Tensor::real(output.shape.clone(), dx)
-    }
-
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (dy, dx) = (cx.input(0), cx.output()?);
-        // Windows over an input lie as inputs in a window do, with the extents exchanged.
-        let windows = [1, 2].map(|axis| longest(dy.ty.dims()[axis], dx.ty.dims()[axis]));
-        let each = windows[0] * (1 + windows[1]);
-        let launch = resized::launch("adaptive_avg_pool2d/grad", [&dx.ty, &dy.ty, &dx.ty], each)?;
-        let loads = dx.vec4s() * (windows[0] * windows[1]) as u64;
-        cx.launch_with_epilogue(launch.read("dy", dy.value, loads).write("out", dx.value))
-    }
-
-    fn role(&self) -> Role {
-        Role::KernelWithEpilogue
-    }
-
-    fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
-        let windows = |axis: usize| longest(self.size[axis], self.input.dims()[axis + 1]);
-        windows(0) * windows(1)
-    }
-}
-
 impl<'g> Var<'g> {
     /// Means of the windows that divide the images `self` `[N, H, W, C]` into `size`: `[N, OH, OW, C]`. PyTorch
     /// `torch.nn.AdaptiveAvgPool2d`.
@@ -183,20 +105,7 @@ impl<'g> Var<'g> {
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
-    let both = |(input, size): ([usize; 4], [usize; 2])| {
-        let dy = [input[0], size[0], size[1], input[3]];
-        [
-            Case::new(AdaptiveAvgPool2d { size }, [Operand::uniform(input)]),
-            Case::new(
-                AdaptiveAvgPool2dGrad {
-                    size,
-                    input: input.into(),
-                },
-                [Operand::uniform(dy)],
-            ),
-        ]
-    };
-    resized::cases(stream).into_iter().flat_map(both).collect()
+    resized::cases(stream, |size| AdaptiveAvgPool2d { size })
 }
 
 #[cfg(test)]

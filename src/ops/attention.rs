@@ -4,7 +4,8 @@
 //! Queries, keys and values come as one operand `[B, T, 3 E]`, E = heads x D, as one dense layer gives them: all
 //! queries of a position, its keys, its values, each head by head. The result is `[B, T, E]`, ready for the next dense
 //! layer: no axis is ever moved. An optional operand `u32 [B]` holds lengths: later positions of that sample are padding
-//! and no keys (queries there still see the keys). A row that sees no key is 0.
+//! and no keys (queries there still see the keys). A row that sees no key is 0. The score of a row that sees one key has
+//! gradient 0, exactly.
 //!
 //! No kernel stores the T x T scores. The forward pass leaves the logarithm of each row's sum of exponentials, from which
 //! the backward pass finds the softmax again (Dao et al. 2022, [arXiv 2205.14135](https://arxiv.org/abs/2205.14135)):
@@ -527,6 +528,23 @@ mod tests {
         assert!(refused(24, 3).contains("a width of 8 among 3 heads"));
         assert!(refused(768, 1).contains("use more heads"));
         assert!(refused(25, 1).contains("f32[B,T,3E]"));
+    }
+
+    #[test]
+    fn the_score_of_a_single_key_has_no_gradient() {
+        let attention = Attention {
+            heads: 1,
+            causal: true,
+        };
+        let qkv = Tensor::<f32>::real([1, 2, 3], vec![1.1, 2.3, 3.7, -1.9, 5.3, 4.1]);
+        let length = Tensor::index([1], vec![1]);
+        let operands = [&qkv, &length];
+        let y = attention.reference(&operands, &TensorType::f32([1, 2, 1]));
+        let lse = AttentionLse(attention).reference(&operands, &TensorType::f32([1, 1, 4]));
+        let dy = Tensor::real([1, 2, 1], vec![0.7, 0.3]);
+        let dx = AttentionGrad(attention).reference(&[&qkv, &y, &lse, &dy, &length], &qkv.ty());
+        // Both positions see the first key alone: all goes to its value.
+        assert_eq!(dx.reals(), [0.0, 0.0, 0.7 + 0.3, 0.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -11,14 +11,14 @@ use crate::tensor::TensorType;
 
 /// See the module. Operands: predicted u32 `[n]`, labels u32 `[n]`, valid u32 `[]`.
 #[derive(Debug)]
-pub struct Confusion {
+pub struct ConfusionCount {
     /// Number of classes.
     pub classes: usize,
 }
 
 const WORKGROUP: usize = 64;
 
-impl Op for Confusion {
+impl Op for ConfusionCount {
     fn name(&self) -> &'static str {
         "confusion"
     }
@@ -88,7 +88,7 @@ impl<'g> Var<'g> {
         let classes = self.shape().last();
         let predicted = self.argmax()?;
         self.builder()
-            .op(Confusion { classes }, &[predicted, labels, valid])
+            .op(ConfusionCount { classes }, &[predicted, labels, valid])
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         // Some are past the last class: they count nowhere.
         let index = || Operand::index([n], Values::Below(classes as u32 + 1));
         let valid = Operand::index([], Values::Fixed(vec![valid as f64]));
-        Case::new(Confusion { classes }, [index(), index(), valid])
+        Case::new(ConfusionCount { classes }, [index(), index(), valid])
     };
     vec![
         case(odd, 3, odd),

@@ -27,9 +27,9 @@ pub(super) struct Contraction {
     /// How K is cut.
     pub segments: Segments,
     /// How A is read.
-    pub a_layout: Layout,
+    pub a_layout: OperandLayout,
     /// How B is read.
-    pub b_layout: Layout,
+    pub b_layout: OperandLayout,
     /// Whether the result is stored as `[n, m]`.
     pub transpose_out: bool,
     /// Parameters of the op's own.
@@ -40,7 +40,7 @@ pub(super) struct Contraction {
 
 /// How an operand is read.
 #[derive(Clone, Copy)]
-pub(super) struct Layout {
+pub(super) struct OperandLayout {
     /// Neighbouring k are neighbours in memory; else neighbouring rows are.
     pub k_contiguous: bool,
     /// Every texel of four neighbours is aligned.
@@ -97,7 +97,7 @@ pub(super) struct Outline {
     pub m: usize,
     /// Columns.
     pub n: usize,
-    /// See [`Layout::k_contiguous`].
+    /// See [`OperandLayout::k_contiguous`].
     pub b_k_contiguous: bool,
 }
 

@@ -13,7 +13,7 @@ mod winograd;
 
 pub(in crate::ops) use cases::cases;
 
-use super::contraction::{self, Contraction, Layout, Outline, Segments};
+use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
 use super::{Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -398,16 +398,16 @@ impl Op for Conv2d {
                     length,
                     k: kh * per_row * length,
                 },
-                a_layout: Layout {
+                a_layout: OperandLayout {
                     k_contiguous: true,
                     vec4: e.channels.is_multiple_of(4),
                 },
                 b_layout: match transposed {
-                    true => Layout {
+                    true => OperandLayout {
                         k_contiguous: false,
                         vec4: n.is_multiple_of(4),
                     },
-                    false => Layout {
+                    false => OperandLayout {
                         k_contiguous: true,
                         vec4: length.is_multiple_of(4),
                     },
@@ -437,7 +437,7 @@ impl Op for Conv2d {
 
 impl Op for Conv2dInputGrad {
     fn name(&self) -> &'static str {
-        "conv2d"
+        "conv2d_input_grad"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
@@ -524,11 +524,11 @@ impl Op for Conv2dInputGrad {
                 n,
                 batches: groups * phases.count(),
                 segments: phases.segments(&e, groups),
-                a_layout: Layout {
+                a_layout: OperandLayout {
                     k_contiguous: true,
                     vec4: e.out_channels.is_multiple_of(4),
                 },
-                b_layout: Layout {
+                b_layout: OperandLayout {
                     k_contiguous: false,
                     vec4: e.channels.is_multiple_of(4),
                 },
@@ -572,7 +572,7 @@ impl Conv2dInputGrad {
 
 impl Op for Conv2dWeightGrad {
     fn name(&self) -> &'static str {
-        "conv2d"
+        "conv2d_weight_grad"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
@@ -697,11 +697,11 @@ impl Op for Conv2dWeightGrad {
                     length: segment_rows * e.output[1],
                     k: rows * e.output[1],
                 },
-                a_layout: Layout {
+                a_layout: OperandLayout {
                     k_contiguous,
                     vec4: e.channels.is_multiple_of(4),
                 },
-                b_layout: Layout {
+                b_layout: OperandLayout {
                     k_contiguous: false,
                     vec4: e.out_channels.is_multiple_of(4),
                 },

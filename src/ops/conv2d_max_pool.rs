@@ -3,12 +3,12 @@
 //! neither overlap nor are padded. `x [N, H, W, C]`, `w [KH, KW, C, O]`, result `[N, PH, PW, O]`.
 //! PyTorch `max_pool2d(conv2d(x, w))`.
 //!
-//! [`Var::max_pool2d`] builds this by itself where it pays ([`fused`]).
+//! A max pooling becomes this where it pays, before autodiff: [`combined`], the rule of [`crate::passes::combine`].
 
-mod fused;
+mod combined;
 mod unrolled;
 
-pub(super) use fused::fused;
+pub(super) use combined::combined;
 
 use super::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
 use super::max_pool2d::{MaxPool2d, MaxPool2dGrad};
@@ -347,7 +347,7 @@ impl Op for Conv2dMaxPool {
 
 impl Op for Conv2dMaxPoolWeightGrad {
     fn name(&self) -> &'static str {
-        "conv2d_max_pool"
+        "conv2d_max_pool_weight_grad"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {

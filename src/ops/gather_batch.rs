@@ -192,7 +192,7 @@ impl Op for GatherBatch {
 
 impl Op for GatherLabels {
     fn name(&self) -> &'static str {
-        "gather_labels"
+        "gather_batch_labels"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {

@@ -2,7 +2,7 @@
 //! any (Ba, Kiros and Hinton 2016). PyTorch `torch.nn.functional.layer_norm`, ONNX `LayerNormalization`.
 
 use super::columns::{Columns, Whole};
-use super::rows::{self, Rows};
+use super::rows::{self, RowShape};
 use super::{Case, ErasedOp, Op, Operand, Role, Vjp, reduce};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -76,7 +76,7 @@ impl LayerNorm {
 
     fn launch(self, cx: &mut Lowering<'_>, out: &Arg, statistics: &Arg) -> Result<()> {
         let x = cx.input(0);
-        let mut launch = Rows::of(&x.ty).launch("layer_norm/layer_norm", cx.variant())?;
+        let mut launch = RowShape::of(&x.ty).launch("layer_norm/layer_norm", cx.variant())?;
         // The kernel walks every row three times.
         launch = launch
             .read("x", x.value, 3 * x.vec4s())
@@ -143,7 +143,7 @@ impl Op for LayerNorm {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -253,7 +253,7 @@ impl Op for LayerNormGrad {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, statistics, dy, out) = (cx.input(0), cx.input(1), cx.input(2), cx.output()?);
-        let mut launch = Rows::of(&x.ty).launch("layer_norm/layer_norm_grad", cx.variant())?;
+        let mut launch = RowShape::of(&x.ty).launch("layer_norm/layer_norm_grad", cx.variant())?;
         launch = launch
             .read("x", x.value, 2 * x.vec4s())
             .read("dy", dy.value, 2 * dy.vec4s())
@@ -272,7 +272,7 @@ impl Op for LayerNormGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -318,7 +318,7 @@ impl Op for LayerNormSums {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, statistics, dy, out) = (cx.input(0), cx.input(1), cx.input(2), cx.output()?);
-        let Rows { rows, length } = Rows::of(&x.ty);
+        let RowShape { rows, length } = RowShape::of(&x.ty);
         let columns = Columns {
             outer: 1,
             length: rows,
@@ -353,7 +353,7 @@ impl Op for LayerNormSums {
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
-        Rows::of(inputs[0]).rows
+        RowShape::of(inputs[0]).rows
     }
 }
 

@@ -1,6 +1,6 @@
 //! `x - log(sum exp(x))` over the last axis. PyTorch `torch.log_softmax(dim=-1)`, ONNX `LogSoftmax`.
 
-use super::rows::{self, Rows};
+use super::rows::{self, RowShape};
 use super::{Case, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -49,7 +49,7 @@ impl Op for LogSoftmax {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -84,7 +84,7 @@ impl Op for LogSoftmaxGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

@@ -4,7 +4,7 @@
 //! Leading axes are the batch: the same on both sides, or of one matrix on one side. The rows of a batch that is multiplied with
 //! one matrix are rows of one large product, as in a dense layer over sequences.
 
-use super::contraction::{self, Contraction, Layout, Outline, Segments};
+use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -115,7 +115,7 @@ impl Matmul {
     /// If they do not fit.
     pub(super) fn contraction(&self, a: Arg, b: Arg) -> Result<Contraction> {
         let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
-        let layout = |k_contiguous: bool, rows: usize| Layout {
+        let layout = |k_contiguous: bool, rows: usize| OperandLayout {
             k_contiguous,
             vec4: if k_contiguous {
                 e.k.is_multiple_of(4)

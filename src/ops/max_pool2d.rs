@@ -89,6 +89,14 @@ impl Op for MaxPool2d {
     fn role(&self) -> Role {
         Role::KernelWithEpilogue
     }
+
+    /// After a convolution of few taps, one operation with it.
+    fn combined<'g>(&self, inputs: &[Var<'g>]) -> Result<Option<Var<'g>>> {
+        match *inputs {
+            [x] => conv2d_max_pool::combined(x, self),
+            _ => Ok(None),
+        }
+    }
 }
 
 impl Op for MaxPool2dGrad {
@@ -199,17 +207,13 @@ fn winners<T: Real>(window: &Window, x: &Tensor<T>, y: &TensorType) -> Vec<usize
 }
 
 impl<'g> Var<'g> {
-    /// The largest value in each window of `self` `[N, H, W, C]`: `[N, OH, OW, C]`. After a convolution of few taps it becomes
-    /// one operation with it ([`conv2d_max_pool`](super::conv2d_max_pool)).
+    /// The largest value in each window of `self` `[N, H, W, C]`: `[N, OH, OW, C]`.
     ///
     /// # Errors
     /// If a window would lie wholly in padding, or `self` is no such tensor.
     #[track_caller]
     pub fn max_pool2d(self, pool: MaxPool2d) -> Result<Var<'g>> {
-        match conv2d_max_pool::fused(self, &pool)? {
-            Some(pooled) => Ok(pooled),
-            None => self.apply(pool),
-        }
+        self.apply(pool)
     }
 }
 

@@ -1,13 +1,14 @@
 //! The larger of `a` and `b`, broadcasting; at a tie each gets half of the gradient. PyTorch `torch.maximum`, ONNX `Max`.
 
-use super::{Case, Operand, Pointwise, Values};
+use super::extremum;
+use super::{Case, Pointwise};
 use crate::cpu::Real;
 use crate::error::Result;
 use crate::graph::Var;
 use crate::random::Stream;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Maximum;
 
 impl Pointwise for Maximum {
@@ -19,12 +20,7 @@ impl Pointwise for Maximum {
     }
 
     fn vjp<'g>(&self, x: &[Var<'g>], _y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let half = dy.scale(0.5)?;
-        let share = |own: Var<'g>, other: Var<'g>| {
-            let wins = own.gt(other)?;
-            half.mul(wins.add(own.ge(other)?)?)
-        };
-        Ok(vec![Some(share(x[0], x[1])?), Some(share(x[1], x[0])?)])
+        extremum::vjp(x, dy, Var::gt, Var::ge)
     }
 }
 
@@ -40,49 +36,5 @@ impl<'g> Var<'g> {
 }
 
 pub(super) fn cases(_: &mut Stream) -> Vec<Case> {
-    // Neighbouring multiples of 0.0625, one operand between those of the other: no ties, no kink within a step.
-    let between = |n: usize| {
-        Values::Fixed(
-            (0..n)
-                .map(|i| ((i * 7 % 11) as f64 - 5.0) * 0.0625 + 0.03)
-                .collect(),
-        )
-    };
-    vec![
-        Case::new(
-            Maximum,
-            [
-                Operand::real([3, 5], Values::Distinct),
-                Operand::real([3, 5], between(15)),
-            ],
-        ),
-        Case::new(
-            Maximum,
-            [
-                Operand::real([2, 3, 8], Values::Distinct),
-                Operand::real([8], between(8)),
-            ],
-        ),
-        Case::new(
-            Maximum,
-            [
-                Operand::real([2, 1, 3], Values::Distinct),
-                Operand::real([5, 1], between(5)),
-            ],
-        ),
-        Case::new(
-            Maximum,
-            [
-                Operand::real([], between(1)).constant(),
-                Operand::real([4, 4], Values::Distinct),
-            ],
-        ),
-        Case::new(
-            Maximum,
-            [
-                Operand::real([6, 3], Values::Ties).constant(),
-                Operand::real([6, 3], Values::Ties).constant(),
-            ],
-        ),
-    ]
+    extremum::cases(Maximum)
 }

@@ -7,6 +7,7 @@
 mod case;
 mod columns;
 mod contraction;
+mod extremum;
 mod pointwise;
 mod recurrent;
 mod reduce;
@@ -34,7 +35,8 @@ use std::sync::Arc;
 ///
 /// The `Debug` text is its name with its attributes: two nodes with the same text and operands are the same value.
 pub trait Op: Debug + Send + Sync + 'static {
-    /// Name of the operation: that of its file in `ops` and its folder in `shaders`.
+    /// Name of the operation: that of its file in `ops`, which no other operation has; for one of several in a file, that
+    /// with what it computes, `conv2d_weight_grad`. `tests/names.rs` holds it.
     fn name(&self) -> &'static str;
 
     /// Shape rule: the type of the result, or a sentence that says which operands don't fit and why.
@@ -86,6 +88,16 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// a forward pass leaves to its gradient what would be costly to compute again.
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
         None
+    }
+
+    /// A cheaper form of this operation together with those that its operands come from, built and handed back; `None`
+    /// where there is none. [`passes::combine`](crate::passes::combine) asks for it as the node is added to a graph, so
+    /// that gradients are those of the cheaper form.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    fn combined<'g>(&self, _inputs: &[Var<'g>]) -> Result<Option<Var<'g>>> {
+        Ok(None)
     }
 }
 
@@ -159,6 +171,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand>;
     /// See [`Op::by_product_of`].
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>>;
+    /// See [`Op::combined`].
+    fn combined<'g>(&self, inputs: &[Var<'g>]) -> Result<Option<Var<'g>>>;
     /// The operation itself, to ask whether it is of a certain type.
     fn as_any(&self) -> &dyn Any;
 }
@@ -197,6 +211,9 @@ impl<O: Op> ErasedOp for O {
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
         Op::by_product_of(self)
     }
+    fn combined<'g>(&self, inputs: &[Var<'g>]) -> Result<Option<Var<'g>>> {
+        Op::combined(self, inputs)
+    }
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -212,7 +229,7 @@ pub fn operands<'a, const N: usize>(
 }
 
 /// One registered operation.
-pub struct Registered {
+pub struct RegisteredOp {
     /// Name of its file and shader folder.
     pub name: &'static str,
     /// Sample cases: random odd shapes and the corners that matter, drawn from the stream.
@@ -224,8 +241,8 @@ macro_rules! register {
         $(pub mod $module;)*
 
         /// Every operation: what the shared tests and `wgrad check` walk over.
-        pub static REGISTRY: &[Registered] = &[
-            $(Registered { name: stringify!($module), cases: $module::cases },)*
+        pub static REGISTRY: &[RegisteredOp] = &[
+            $(RegisteredOp { name: stringify!($module), cases: $module::cases },)*
         ];
     };
 }
@@ -275,9 +292,9 @@ register! {
     moments,
     mul,
     neg,
-    normal,
     normalize,
     next_row,
+    noise,
     pad,
     paste_box,
     permute,

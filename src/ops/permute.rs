@@ -51,7 +51,7 @@ impl Op for Permute {
         let copy = self.copy(&x.shape);
         if copy.merged().axes.len() > MAX_AXES {
             return Err(format!(
-                "tells at most {MAX_AXES} axes apart, {:?} of {} has more",
+                "distinguishes at most {MAX_AXES} axes, and {:?} of {} has more",
                 self.axes, x.shape
             ));
         }

@@ -1,8 +1,13 @@
-//! What `lstm` and `gru` share: operands, the walk over time, how a step is divided on the GPU.
+//! What `lstm` and `gru` share: operands, the walk over time, how a step is divided on the GPU; and, in `cell`, the operations
+//! of a recurrent cell.
 //!
 //! The products with the input are made for all steps at once, by a dense layer. A step is one launch: it multiplies the
 //! state before it with the recurrent weights and applies the cell. All launches work on the same tensors `[B, T, …]`, so
 //! nothing is copied between steps.
+
+mod cell;
+
+pub(super) use cell::{ApartCell, Cell, Gradient, StateGradient, Trace, layer};
 
 use crate::cpu::Real;
 use crate::error::Result;
@@ -12,7 +17,7 @@ use crate::tensor::{DType, TensorType};
 
 /// A kind of recurrent layer, with its direction.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Layer {
+pub(super) struct Recurrence {
     /// Folder of its shaders.
     pub folder: &'static str,
     /// Gates: the weights are `[gates H, H]`.
@@ -52,7 +57,7 @@ const UNITS: [&str; 4] = [
     "shared/recurrent_units_4",
 ];
 
-impl Layer {
+impl Recurrence {
     /// Extents from the recurrent weights and any tensor `[B, T, …]`.
     pub fn extents(&self, positions: &TensorType, w: &TensorType) -> Result<Extents, String> {
         let &[samples, time, _] = positions.dims() else {
@@ -173,7 +178,7 @@ impl Layer {
 }
 
 /// Binds a result that step `n` of a walk writes a part of.
-pub(super) fn write_part(launch: Launch, n: usize, name: &str, value: &Arg) -> Launch {
+fn write_part(launch: Launch, n: usize, name: &str, value: &Arg) -> Launch {
     if n == 0 {
         launch.write(name, value.value)
     } else {
@@ -182,7 +187,7 @@ pub(super) fn write_part(launch: Launch, n: usize, name: &str, value: &Arg) -> L
 }
 
 /// Binds the lengths, if there are any.
-pub(super) fn read_lengths(launch: Launch, lengths: Option<&Arg>) -> Launch {
+fn read_lengths(launch: Launch, lengths: Option<&Arg>) -> Launch {
     match lengths {
         Some(lengths) => {
             launch

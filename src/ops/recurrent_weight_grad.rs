@@ -2,7 +2,7 @@
 //! `[B, T, gates H]` of what the states give to the gates, and the states `[B, T, H]`. Each gradient meets the state of the step
 //! before it; the first step has none. Both are read where they are: each sample is a segment of K.
 
-use super::contraction::{self, Contraction, Layout, Outline, Segments};
+use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -77,7 +77,7 @@ impl Op for RecurrentWeightGrad {
         let hidden = states.dims()[2];
         let (first, before) = self.first();
         let (length, k) = (time - 1, samples * (time - 1));
-        let layout = |rows: usize| Layout {
+        let layout = |rows: usize| OperandLayout {
             k_contiguous: false,
             vec4: rows.is_multiple_of(4),
         };

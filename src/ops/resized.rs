@@ -1,10 +1,175 @@
-//! Images NHWC brought to another height and width: the shape rule and the launches of operations that do so.
+//! Images NHWC brought to another height and width, each pixel of the result from pixels around its place in the other image:
+//! the shape rule, the reference and the gradient of operations that do so.
 
 use super::window::image_launch;
+use super::{Case, Op, Operand, Role, Vjp, operands};
+use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
-use crate::plan::{Launch, MAX_LOOP_ITERATIONS};
+use crate::graph::Var;
+use crate::plan::{Launch, Lowering, MAX_LOOP_ITERATIONS};
 use crate::random::Stream;
 use crate::tensor::{DType, Shape, TensorType};
+use rayon::prelude::*;
+use std::fmt;
+
+/// What an output takes along one axis: inputs with their weights, and what the weighted sum is divided by.
+pub(super) struct Taken {
+    pub weights: Vec<(usize, f64)>,
+    pub over: usize,
+}
+
+/// An operation that brings images to another size. It is linear, and along each axis alike.
+pub(super) trait Resize: Op + Copy {
+    /// Name of the type, for the text of the gradient.
+    const KIND: &'static str;
+    /// Name of its [`Gradient`].
+    const GRAD_NAME: &'static str;
+    /// File of the gradient's kernel.
+    const GRAD_SHADER: &'static str;
+
+    /// Height and width of the result.
+    fn size(self) -> [usize; 2];
+
+    /// What output `o` of `outputs` takes of an axis of `extent`.
+    fn taken(o: usize, extent: usize, outputs: usize) -> Taken;
+
+    /// The most outputs along an axis among which the gradient of one input looks for those that take from it.
+    fn takers(extent: usize, outputs: usize) -> usize;
+}
+
+fn taken<R: Resize>(extent: usize, outputs: usize) -> Vec<Taken> {
+    (0..outputs).map(|o| R::taken(o, extent, outputs)).collect()
+}
+
+/// The gradient of [`Resize`] with respect to its input: `dy` to `dx`.
+pub(super) struct Gradient<R> {
+    /// The operation.
+    pub of: R,
+    /// Shape of its input.
+    pub input: Shape,
+}
+
+impl<R: Resize> fmt::Debug for Gradient<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}Grad({:?}, {:?})", R::KIND, self.of, self.input)
+    }
+}
+
+/// The result of `op` for the images `x`.
+pub(super) fn reference<R: Resize, T: Real>(
+    op: R,
+    x: &Tensor<T>,
+    output: &TensorType,
+) -> Tensor<T> {
+    let &[_, height, width, channels] = x.dims() else {
+        return Tensor::zeros(output);
+    };
+    let [oh, ow] = op.size();
+    let (rows, columns) = (taken::<R>(height, oh), taken::<R>(width, ow));
+    let mut values = vec![T::ZERO; output.elements()];
+    values
+        .par_chunks_mut(ow * channels)
+        .enumerate()
+        .for_each(|(line, out)| {
+            let (n, rows) = (line / oh, &rows[line % oh]);
+            for (out, columns) in out.chunks_mut(channels).zip(&columns) {
+                for &(y, down) in &rows.weights {
+                    for &(px, across) in &columns.weights {
+                        let pixel = &x.reals()[((n * height + y) * width + px) * channels..];
+                        let weight = T::of(down * across);
+                        out.iter_mut()
+                            .zip(pixel)
+                            .for_each(|(out, &x)| *out += weight * x);
+                    }
+                }
+                let over = T::of((rows.over * columns.over) as f64);
+                out.iter_mut().for_each(|out| *out = *out / over);
+            }
+        });
+    Tensor::real(output.shape.clone(), values)
+}
+
+/// The gradients of the operand of `op`.
+///
+/// # Errors
+/// If a node can't be built.
+pub(super) fn vjp<'g, R: Resize>(op: R, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+    let grad = Gradient {
+        of: op,
+        input: cx.inputs[0].shape(),
+    };
+    Ok(vec![Some(cx.grad.apply(grad)?)])
+}
+
+impl<R: Resize> Op for Gradient<R> {
+    fn name(&self) -> &'static str {
+        R::GRAD_NAME
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [dy] = operands(inputs)?;
+        let x = TensorType::f32(self.input.clone());
+        let y = infer(&x, self.of.size())?;
+        if *dy != y {
+            return Err(format!("the gradient of a {y} can't be a {dy}"));
+        }
+        Ok(x)
+    }
+
+    /// Linear: the gradient of the gradient is the operation.
+    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
+        Ok(vec![Some(cx.grad.apply(self.of)?)])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
+        let &[images, height, width, channels] = output.dims() else {
+            return Tensor::zeros(output);
+        };
+        let [oh, ow] = self.of.size();
+        let (rows, columns) = (taken::<R>(height, oh), taken::<R>(width, ow));
+        let mut dx = vec![T::ZERO; output.elements()];
+        dx.par_chunks_mut(output.elements() / images)
+            .enumerate()
+            .for_each(|(n, image)| {
+                for (oy, rows) in rows.iter().enumerate() {
+                    for (ox, columns) in columns.iter().enumerate() {
+                        let dy =
+                            &inputs[0].reals()[((n * oh + oy) * ow + ox) * channels..][..channels];
+                        let over = T::of((rows.over * columns.over) as f64);
+                        for &(y, down) in &rows.weights {
+                            for &(x, across) in &columns.weights {
+                                let weight = T::of(down * across);
+                                let pixel = &mut image[(y * width + x) * channels..];
+                                pixel
+                                    .iter_mut()
+                                    .zip(dy)
+                                    .for_each(|(dx, &dy)| *dx += weight * dy / over);
+                            }
+                        }
+                    }
+                }
+            });
+        Tensor::real(output.shape.clone(), dx)
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (dy, dx) = (cx.input(0), cx.output()?);
+        let takers = [1, 2].map(|axis| R::takers(dx.ty.dims()[axis], dy.ty.dims()[axis]));
+        let each = takers[0] * (1 + takers[1]);
+        let launch = launch(R::GRAD_SHADER, [&dx.ty, &dy.ty, &dx.ty], each)?;
+        let loads = dx.vec4s() * (takers[0] * takers[1]) as u64;
+        cx.launch_with_epilogue(launch.read("dy", dy.value, loads).write("out", dx.value))
+    }
+
+    fn role(&self) -> Role {
+        Role::KernelWithEpilogue
+    }
+
+    fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
+        let takers = |axis: usize| R::takers(self.input.dims()[axis + 1], self.of.size()[axis]);
+        takers(0) * takers(1)
+    }
+}
 
 /// The shape rule: `[N, H, W, C]` to `[N, OH, OW, C]` with `[OH, OW]` = `size`.
 ///
@@ -36,23 +201,6 @@ pub(super) fn infer(x: &TensorType, size: [usize; 2]) -> Result<TensorType, Stri
     Ok(TensorType::f32([batch, size[0], size[1], channels]))
 }
 
-/// The type of the image whose shape is `input`, if `dy` is the gradient of it in `size`.
-///
-/// # Errors
-/// A sentence that says what does not fit.
-pub(super) fn infer_grad(
-    dy: &TensorType,
-    input: &Shape,
-    size: [usize; 2],
-) -> Result<TensorType, String> {
-    let x = TensorType::f32(input.clone());
-    let y = infer(&x, size)?;
-    if *dy != y {
-        return Err(format!("the gradient of a {y} can't be a {dy}"));
-    }
-    Ok(x)
-}
-
 /// A launch of `file` with one invocation for each F of `space`, which is one of the images `x` and `y`, that makes up to
 /// `iterations`.
 ///
@@ -71,10 +219,11 @@ pub(super) fn launch(
     Ok(image_launch(file, [x, y, space]))
 }
 
-/// Images and sizes that the cases share: larger, smaller, the same, by whole factors and not, channels in fours and not.
-pub(super) fn cases(stream: &mut Stream) -> Vec<([usize; 4], [usize; 2])> {
+/// Sample cases of the operation that `op` makes for a size, and of its gradient: to larger, smaller and the same extents, by
+/// whole factors and not, channels in fours and not.
+pub(super) fn cases<R: Resize>(stream: &mut Stream, op: impl Fn([usize; 2]) -> R) -> Vec<Case> {
     let mut odd = |least: u32, choices: u32| (least + stream.below(choices)) as usize;
-    vec![
+    let shapes: Vec<([usize; 4], [usize; 2])> = vec![
         ([2, 3, 4, 4], [6, 8]),
         (
             [odd(1, 2), odd(2, 5), odd(2, 5), odd(1, 6)],
@@ -86,5 +235,17 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<([usize; 4], [usize; 2])> {
         ([3, 4, 6, 5], [1, 1]),
         ([1, 5, 4, 4], [5, 4]),
         ([1, 2, 3, 4], [15, 13]),
-    ]
+    ];
+    let both = |(input, size): ([usize; 4], [usize; 2])| {
+        let dy = [input[0], size[0], size[1], input[3]];
+        let grad = Gradient {
+            of: op(size),
+            input: input.into(),
+        };
+        [
+            Case::new(op(size), [Operand::uniform(input)]),
+            Case::new(grad, [Operand::uniform(dy)]),
+        ]
+    };
+    shapes.into_iter().flat_map(both).collect()
 }

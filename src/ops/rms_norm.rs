@@ -1,7 +1,7 @@
 //! `x / sqrt(mean(x^2) + epsilon)` over the last axis, without a weight. PyTorch `torch.nn.functional.rms_norm`, ONNX
 //! `RMSNormalization`.
 
-use super::rows::{self, Rows};
+use super::rows::{self, RowShape};
 use super::{Case, Op, Operand, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -53,7 +53,7 @@ impl Op for RmsNorm {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, out) = (cx.input(0), cx.output()?);
-        let launch = Rows::of(&x.ty).launch("rms_norm/rms_norm", cx.variant())?;
+        let launch = RowShape::of(&x.ty).launch("rms_norm/rms_norm", cx.variant())?;
         // The kernel walks every row twice.
         let launch = launch
             .read("x", x.value, 2 * x.vec4s())
@@ -62,7 +62,7 @@ impl Op for RmsNorm {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -96,7 +96,7 @@ impl Op for RmsNormGrad {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, dy, out) = (cx.input(0), cx.input(1), cx.output()?);
-        let launch = Rows::of(&x.ty).launch("rms_norm/rms_norm_grad", cx.variant())?;
+        let launch = RowShape::of(&x.ty).launch("rms_norm/rms_norm_grad", cx.variant())?;
         let launch = launch
             .read("x", x.value, 2 * x.vec4s())
             .read("dy", dy.value, 2 * dy.vec4s())
@@ -105,7 +105,7 @@ impl Op for RmsNormGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

@@ -25,18 +25,18 @@ const MAX_ITERATIONS: usize = 65_000;
 
 /// A tensor as a matrix: its last axis, and all others.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows {
+pub(super) struct RowShape {
     /// Number of rows.
     pub rows: usize,
     /// Elements in a row.
     pub length: usize,
 }
 
-impl Rows {
+impl RowShape {
     /// The rows of a tensor of type `ty`.
     pub fn of(ty: &TensorType) -> Self {
         let length = ty.shape.last();
-        Rows {
+        RowShape {
             rows: ty.elements() / length.max(1),
             length,
         }
@@ -134,7 +134,7 @@ pub(super) fn reference<T: Real, const N: usize>(
 /// Adds the launch of `shader` from operands of the given names to `out`, all of one shape.
 pub(super) fn lower(cx: &mut Lowering<'_>, shader: &str, names: &[&str]) -> Result<()> {
     let output = cx.output()?;
-    let mut launch = Rows::of(&output.ty).launch(shader, cx.variant())?;
+    let mut launch = RowShape::of(&output.ty).launch(shader, cx.variant())?;
     for (i, name) in names.iter().enumerate() {
         let input = cx.input(i);
         launch = launch.read(name, input.value, WALKS as u64 * input.vec4s());

@@ -54,7 +54,7 @@ impl Op for Slice {
         let copy = self.copy(&x.shape);
         if copy.merged().axes.len() > MAX_AXES {
             return Err(format!(
-                "tells at most {MAX_AXES} axes apart, {:?} of {} has more",
+                "distinguishes at most {MAX_AXES} axes, and {:?} of {} has more",
                 self.ranges, x.shape
             ));
         }

@@ -1,6 +1,6 @@
 //! `exp(x) / sum exp(x)` over the last axis. PyTorch `torch.softmax(dim=-1)`, ONNX `Softmax`.
 
-use super::rows::{self, Rows};
+use super::rows::{self, RowShape};
 use super::{Case, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -45,7 +45,7 @@ impl Op for Softmax {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -80,7 +80,7 @@ impl Op for SoftmaxGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

@@ -5,7 +5,7 @@
 //! scalar `u32` operand `valid` on are padding of the last batch: loss 0, gradient 0. A label that is no class gives
 //! the loss NaN, so that training stops, and the gradient 0. PyTorch `torch.nn.functional.cross_entropy(reduction="none")`.
 
-use super::rows::{Rows, statistics};
+use super::rows::{RowShape, statistics};
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -104,7 +104,7 @@ impl Op for SoftmaxCrossEntropy {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let rows = Rows::of(&cx.input(0).ty);
+        let rows = RowShape::of(&cx.input(0).ty);
         let output = cx.output()?;
         let launch = launch(cx, "softmax_cross_entropy/loss", rows, self.label_smoothing)?
             .param("not_a_number", f32::NAN)
@@ -113,7 +113,7 @@ impl Op for SoftmaxCrossEntropy {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -170,7 +170,7 @@ impl Op for SoftmaxCrossEntropyGrad {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let rows = Rows::of(&cx.input(0).ty);
+        let rows = RowShape::of(&cx.input(0).ty);
         let (dy, output) = (cx.input(3), cx.output()?);
         let launch = launch(cx, "softmax_cross_entropy/grad", rows, self.label_smoothing)?
             .read("dy", dy.value, rows.rows as u64)
@@ -179,7 +179,7 @@ impl Op for SoftmaxCrossEntropyGrad {
     }
 
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
-        Rows::of(inputs[0]).variants(target)
+        RowShape::of(inputs[0]).variants(target)
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
@@ -192,7 +192,7 @@ impl Op for SoftmaxCrossEntropyGrad {
 }
 
 /// The launch without what only one of the kernels has.
-fn launch(cx: &Lowering<'_>, shader: &str, rows: Rows, smoothing: f64) -> Result<Launch> {
+fn launch(cx: &Lowering<'_>, shader: &str, rows: RowShape, smoothing: f64) -> Result<Launch> {
     let (logits, labels, valid) = (cx.input(0), cx.input(1), cx.input(2));
     Ok(rows
         .launch(shader, cx.variant())?
@@ -205,7 +205,7 @@ fn launch(cx: &Lowering<'_>, shader: &str, rows: Rows, smoothing: f64) -> Result
 
 /// Every label is a class, and every row counts.
 fn trial_operands(inputs: &[&TensorType]) -> Vec<Operand> {
-    let rows = Rows::of(inputs[0]);
+    let rows = RowShape::of(inputs[0]);
     let of = |(i, ty): (usize, &&TensorType)| match i {
         1 => Operand::index(ty.shape.clone(), Values::Below(rows.length as u32)),
         2 => Operand::index([], Values::Fixed(vec![rows.rows as f64])),

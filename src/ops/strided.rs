@@ -6,7 +6,7 @@ use crate::plan::{Arg, Launch, Lowering};
 use crate::tensor::TensorType;
 use rayon::prelude::*;
 
-/// Axes that the kernels can tell apart.
+/// Axes that the kernels distinguish.
 pub(super) const MAX_AXES: usize = 6;
 
 const WORKGROUP: usize = 64;

@@ -3,30 +3,20 @@
 //! there is that one alone. PyTorch `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, ONNX `Resize` with
 //! `half_pixel`. Where the result is smaller nothing is averaged: PyTorch's `antialias=False`.
 
-use super::resized;
-use super::{Case, Op, Operand, Role, Vjp, operands};
+use super::resized::{self, Resize, Taken};
+use super::{Case, Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::plan::Lowering;
 use crate::random::Stream;
-use crate::tensor::{Shape, TensorType};
-use rayon::prelude::*;
+use crate::tensor::TensorType;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UpsampleBilinear2d {
     /// Height and width of the result.
     pub size: [usize; 2],
-}
-
-/// The gradient of [`UpsampleBilinear2d`] with respect to its input: `dy` to `dx`.
-#[derive(Debug)]
-pub struct UpsampleBilinear2dGrad {
-    /// Height and width of the result.
-    pub size: [usize; 2],
-    /// Shape of the input.
-    pub input: Shape,
 }
 
 /// Where output `o` of `outputs` takes its value from among `extent` inputs: two of them, with their shares.
@@ -37,9 +27,25 @@ fn source(o: usize, extent: usize, outputs: usize) -> [(usize, f64); 2] {
     [(first, 1.0 - more), ((first + 1).min(extent - 1), more)]
 }
 
-/// Shares of the inputs in every output along an axis.
-fn sources(extent: usize, outputs: usize) -> Vec<[(usize, f64); 2]> {
-    (0..outputs).map(|o| source(o, extent, outputs)).collect()
+impl Resize for UpsampleBilinear2d {
+    const KIND: &'static str = "UpsampleBilinear2d";
+    const GRAD_NAME: &'static str = "upsample_bilinear2d_grad";
+    const GRAD_SHADER: &'static str = "upsample_bilinear2d/grad";
+
+    fn size(self) -> [usize; 2] {
+        self.size
+    }
+
+    fn taken(o: usize, extent: usize, outputs: usize) -> Taken {
+        Taken {
+            weights: source(o, extent, outputs).to_vec(),
+            over: 1,
+        }
+    }
+
+    fn takers(extent: usize, outputs: usize) -> usize {
+        (2 * outputs).div_ceil(extent) + 4
+    }
 }
 
 impl Op for UpsampleBilinear2d {
@@ -53,39 +59,11 @@ impl Op for UpsampleBilinear2d {
     }
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        let grad = UpsampleBilinear2dGrad {
-            size: self.size,
-            input: cx.inputs[0].shape(),
-        };
-        Ok(vec![Some(cx.grad.apply(grad)?)])
+        resized::vjp(*self, cx)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let x = inputs[0];
-        let &[_, height, width, channels] = x.dims() else {
-            return Tensor::zeros(output);
-        };
-        let [oh, ow] = self.size;
-        let (rows, columns) = (sources(height, oh), sources(width, ow));
-        let mut values = vec![T::ZERO; output.elements()];
-        values
-            .par_chunks_mut(ow * channels)
-            .enumerate()
-            .for_each(|(line, out)| {
-                let n = line / oh;
-                for (out, columns) in out.chunks_mut(channels).zip(&columns) {
-                    for (y, down) in rows[line % oh] {
-                        for &(px, across) in columns {
-                            let pixel = &x.reals()[((n * height + y) * width + px) * channels..];
-                            let share = T::of(down * across);
-                            out.iter_mut()
-                                .zip(pixel)
-                                .for_each(|(out, &x)| *out += share * x);
-                        }
-                    }
-                }
-            });
-        Tensor::real(output.shape.clone(), values)
+        resized::reference(*self, inputs[0], output)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -111,79 +89,6 @@ impl Op for UpsampleBilinear2d {
     }
 }
 
-impl UpsampleBilinear2dGrad {
-    /// The most outputs along an axis that one input is looked for in.
-    fn takers(extent: usize, outputs: usize) -> usize {
-        (2 * outputs).div_ceil(extent) + 4
-    }
-}
-
-impl Op for UpsampleBilinear2dGrad {
-    fn name(&self) -> &'static str {
-        "upsample_bilinear2d_grad"
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [dy] = operands(inputs)?;
-        resized::infer_grad(dy, &self.input, self.size)
-    }
-
-    /// Linear: the gradient of the gradient is the interpolation.
-    fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
-        Ok(vec![Some(
-            cx.grad.apply(UpsampleBilinear2d { size: self.size })?,
-        )])
-    }
-
-    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
-        let &[images, height, width, channels] = output.dims() else {
-            return Tensor::zeros(output);
-        };
-        let [oh, ow] = self.size;
-        let (rows, columns) = (sources(height, oh), sources(width, ow));
-        let mut dx = vec![T::ZERO; output.elements()];
-        dx.par_chunks_mut(output.elements() / images)
-            .enumerate()
-            .for_each(|(n, image)| {
-                for (oy, rows) in rows.iter().enumerate() {
-                    for (ox, columns) in columns.iter().enumerate() {
-                        let dy =
-                            &inputs[0].reals()[((n * oh + oy) * ow + ox) * channels..][..channels];
-                        for &(y, down) in rows {
-                            for &(x, across) in columns {
-                                let share = T::of(down * across);
-                                let pixel = &mut image[(y * width + x) * channels..];
-                                pixel
-                                    .iter_mut()
-                                    .zip(dy)
-                                    .for_each(|(dx, &dy)| *dx += share * dy);
-                            }
-                        }
-                    }
-                }
-            });
-        Tensor::real(output.shape.clone(), dx)
-    }
-
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (dy, dx) = (cx.input(0), cx.output()?);
-        let takers = [1, 2].map(|axis| Self::takers(dx.ty.dims()[axis], dy.ty.dims()[axis]));
-        let each = takers[0] * (1 + takers[1]);
-        let launch = resized::launch("upsample_bilinear2d/grad", [&dx.ty, &dy.ty, &dx.ty], each)?;
-        let loads = dx.vec4s() * (takers[0] * takers[1]) as u64;
-        cx.launch_with_epilogue(launch.read("dy", dy.value, loads).write("out", dx.value))
-    }
-
-    fn role(&self) -> Role {
-        Role::KernelWithEpilogue
-    }
-
-    fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
-        let takers = |axis: usize| Self::takers(self.input.dims()[axis + 1], self.size[axis]);
-        takers(0) * takers(1)
-    }
-}
-
 impl<'g> Var<'g> {
     /// The images `self` `[N, H, W, C]` as `[N, OH, OW, C]` with `[OH, OW]` = `size`, by bilinear interpolation.
     ///
@@ -196,20 +101,7 @@ impl<'g> Var<'g> {
 }
 
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
-    let both = |(input, size): ([usize; 4], [usize; 2])| {
-        let dy = [input[0], size[0], size[1], input[3]];
-        [
-            Case::new(UpsampleBilinear2d { size }, [Operand::uniform(input)]),
-            Case::new(
-                UpsampleBilinear2dGrad {
-                    size,
-                    input: input.into(),
-                },
-                [Operand::uniform(dy)],
-            ),
-        ]
-    };
-    resized::cases(stream).into_iter().flat_map(both).collect()
+    resized::cases(stream, |size| UpsampleBilinear2d { size })
 }
 
 #[cfg(test)]

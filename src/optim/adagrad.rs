@@ -1,6 +1,6 @@
 //! Adagrad (Duchi et al. 2011). PyTorch `torch.optim.Adagrad`.
 
-use super::{Optimizer, Parameter, require};
+use super::{Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -76,7 +76,7 @@ impl Optimizer for Adagrad {
         out.push((lr / (1.0 + done * self.lr_decay)) as f32);
     }
 
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>> {
         let constant = |value| parameter.builder().constant(value);
         let p = parameter.value();
         let mut grad = parameter.grad();

@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2015). PyTorch `torch.optim.Adam`.
 
-use super::{Optimizer, Parameter, require};
+use super::{Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -82,7 +82,7 @@ impl Optimizer for Adam {
         out.push(correction(self.beta2).sqrt().recip() as f32);
     }
 
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>> {
         let p = parameter.value();
         let mut grad = parameter.grad();
         if self.weight_decay != 0.0 {
@@ -94,7 +94,11 @@ impl Optimizer for Adam {
 
 impl Adam {
     /// What Adam and AdamW take off the parameter: [`Adam::direction`] times the step size.
-    pub(super) fn step<'g>(&self, parameter: &Parameter<'_, 'g>, grad: Var<'g>) -> Result<Var<'g>> {
+    pub(super) fn step<'g>(
+        &self,
+        parameter: &ParameterStep<'_, 'g>,
+        grad: Var<'g>,
+    ) -> Result<Var<'g>> {
         let direction = self.direction(parameter, grad)?;
         direction.mul(parameter.scalar(STEP_SIZE)?)
     }
@@ -102,7 +106,7 @@ impl Adam {
     /// Updates the moments with `grad`, and gives `m / (sqrt(v) rsqrt_correction + eps)`.
     pub(super) fn direction<'g>(
         &self,
-        parameter: &Parameter<'_, 'g>,
+        parameter: &ParameterStep<'_, 'g>,
         grad: Var<'g>,
     ) -> Result<Var<'g>> {
         let m = parameter.state(M)?;

@@ -1,7 +1,7 @@
 //! Adam with decoupled weight decay (Loshchilov and Hutter 2019). PyTorch `torch.optim.AdamW`.
 
 use super::adam::{Adam, RSQRT_CORRECTION, STEP_SIZE};
-use super::{Optimizer, Parameter};
+use super::{Optimizer, ParameterStep};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -100,7 +100,7 @@ impl Optimizer for AdamW {
         out.push((1.0 - lr * self.weight_decay) as f32);
     }
 
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>> {
         let p = parameter.value();
         let excluded = self.exclude_bias_and_norm && p.shape().rank() < 2;
         let decayed = match excluded {

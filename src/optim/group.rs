@@ -1,4 +1,4 @@
-//! Parameter groups: some parameters by their names, with a learning rate and a weight decay of their own, or frozen. PyTorch's
+//! ParameterStep groups: some parameters by their names, with a learning rate and a weight decay of their own, or frozen. PyTorch's
 //! `param_groups` and `requires_grad_`; gradual unfreezing is Howard and Ruder 2018 (ULMFiT).
 
 use super::require_in;
@@ -67,9 +67,12 @@ impl Patterns {
         self.0.is_empty()
     }
 
-    /// Whether one of them matches `name`.
+    /// Whether one of them matches `name`, and none of those that begin with `!` does.
     pub fn match_name(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| matches(pattern, name))
+        let excluded =
+            |pattern: &String| pattern.strip_prefix('!').is_some_and(|p| matches(p, name));
+        let included = |pattern: &String| !pattern.starts_with('!') && matches(pattern, name);
+        self.0.iter().any(included) && !self.0.iter().any(excluded)
     }
 
     /// Checks that each matches one of `parameters`. `owner` is what has the patterns, for the message.
@@ -77,7 +80,10 @@ impl Patterns {
     /// # Errors
     /// Names the first pattern that matches nothing, and the parameter whose name is nearest to it.
     pub(super) fn check(&self, owner: &str, parameters: &[(String, TensorType)]) -> Result<()> {
-        let matched = |pattern: &String| parameters.iter().any(|(name, _)| matches(pattern, name));
+        let matched = |pattern: &String| {
+            let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
+            parameters.iter().any(|(name, _)| matches(pattern, name))
+        };
         let Some(pattern) = self.0.iter().find(|&pattern| !matched(pattern)) else {
             return Ok(());
         };
@@ -120,6 +126,29 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 impl GroupSettings {
+    /// Checks the settings, and that each pattern matches one of `parameters`; `number` is that of the group, from 1.
+    ///
+    /// # Errors
+    /// Names the setting, or the first pattern that matches nothing.
+    pub(crate) fn check(&self, number: usize, parameters: &[(String, TensorType)]) -> Result<()> {
+        self.validate(number)?;
+        self.patterns
+            .check(&format!("[[group]] {number}"), parameters)
+    }
+
+    /// The same group with the patterns alone that match one of `parameters`: none where it is of others.
+    pub(crate) fn of(&self, parameters: &[(String, TensorType)]) -> GroupSettings {
+        let matched = |pattern: &&String| {
+            let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
+            parameters.iter().any(|(name, _)| matches(pattern, name))
+        };
+        let patterns = self.patterns.0.iter().filter(matched).cloned();
+        GroupSettings {
+            patterns: Patterns(patterns.collect()),
+            ..self.clone()
+        }
+    }
+
     /// Checks the settings; `number` is that of the group, from 1.
     ///
     /// # Errors

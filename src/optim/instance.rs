@@ -69,10 +69,7 @@ impl OptimizerInstance {
         // Where each group lies in `built`; nowhere if it is frozen.
         let mut places = Vec::new();
         for (number, group) in (1..).zip(groups) {
-            group.validate(number)?;
-            group
-                .patterns
-                .check(&format!("[[group]] {number}"), parameters)?;
+            group.check(number, parameters)?;
             places.push((!group.freeze).then_some(built.len()));
             if !group.freeze {
                 built.push(Group::new(prefix, number, config, group)?);
@@ -168,7 +165,7 @@ impl OptimizerInstance {
             .collect();
         for ((parameter, (name, value)), &grad) in self.trained.iter().zip(params).zip(grads) {
             let inputs = &inputs[parameter.group];
-            let context = Parameter {
+            let context = ParameterStep {
                 builder,
                 prefix: &self.prefix,
                 name,
@@ -296,7 +293,7 @@ struct Inputs<'g> {
 }
 
 /// A parameter that is being updated: what an [`Optimizer`](super::Optimizer) sees of it.
-pub struct Parameter<'a, 'g> {
+pub struct ParameterStep<'a, 'g> {
     builder: &'g Builder,
     prefix: &'a str,
     name: &'a str,
@@ -305,7 +302,7 @@ pub struct Parameter<'a, 'g> {
     inputs: &'a Inputs<'g>,
 }
 
-impl<'g> Parameter<'_, 'g> {
+impl<'g> ParameterStep<'_, 'g> {
     /// The graph that the update is built in.
     pub fn builder(&self) -> &'g Builder {
         self.builder

@@ -3,7 +3,7 @@
 //! have their bias corrected, as in the algorithm of the paper.
 
 use super::adam::{Adam, RSQRT_CORRECTION};
-use super::{Optimizer, Parameter};
+use super::{Optimizer, ParameterStep};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -91,7 +91,7 @@ impl Optimizer for Lamb {
         out.push(correction(self.beta2).sqrt().recip() as f32);
     }
 
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>> {
         let (p, lr) = (parameter.value(), parameter.scalar(LR)?);
         let direction = self.adam().direction(parameter, parameter.grad())?;
         let direction = direction.mul(parameter.scalar(MEAN_CORRECTION)?)?;

@@ -1,6 +1,6 @@
 //! Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2).
 
-use super::{Optimizer, Parameter, require};
+use super::{Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -70,7 +70,7 @@ impl Optimizer for Lion {
         out.push((1.0 - lr * self.weight_decay) as f32);
     }
 
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>> {
         let zero = parameter.builder().constant(0.0);
         let (p, grad) = (parameter.value(), parameter.grad());
         let m = parameter.state(M)?;

@@ -18,7 +18,7 @@ mod schedule;
 pub use average::Average;
 pub use clip::{clip_grad_norm, clip_grad_value};
 pub use group::{GroupSettings, Patterns};
-pub use instance::{DEFAULT_PREFIX, OptimizerInstance, Parameter};
+pub use instance::{DEFAULT_PREFIX, OptimizerInstance, ParameterStep};
 pub use schedule::{
     ConstantLr, CosineLr, CosineRestartsLr, ExponentialLr, LinearLr, OneCycleLr, PlateauLr,
     PlateauState, Schedule, StepLr,
@@ -64,7 +64,7 @@ pub trait Optimizer {
     ///
     /// # Errors
     /// If the gradient does not fit the parameter.
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>>;
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>>;
 }
 
 macro_rules! optimizers {

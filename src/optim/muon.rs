@@ -4,7 +4,7 @@
 
 use super::adam::{RSQRT_CORRECTION, STEP_SIZE};
 use super::adamw::DECAY as ADAMW_DECAY;
-use super::{AdamW, Optimizer, Parameter, Patterns, require};
+use super::{AdamW, Optimizer, ParameterStep, Patterns, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -132,7 +132,7 @@ impl Optimizer for Muon {
             .scalar_values(step, self.adamw_lr * factor, out);
     }
 
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>> {
         let (p, grad) = (parameter.value(), parameter.grad());
         if self.is_adamw(parameter.name(), &p.ty()) {
             return self.adamw().update(parameter);

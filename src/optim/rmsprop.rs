@@ -1,6 +1,6 @@
 //! RMSprop (Tieleman and Hinton 2012; centered after Graves 2013). PyTorch `torch.optim.RMSprop`.
 
-use super::{Optimizer, Parameter, require};
+use super::{Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -81,7 +81,7 @@ impl Optimizer for RmsProp {
         out.push(lr as f32);
     }
 
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>> {
         let constant = |value| parameter.builder().constant(value);
         let p = parameter.value();
         let mut grad = parameter.grad();

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum, Nesterov's too. PyTorch `torch.optim.SGD`; Sutskever et al. 2013.
 
-use super::{Optimizer, Parameter, require};
+use super::{Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -85,7 +85,7 @@ impl Optimizer for Sgd {
         out.push(lr as f32);
     }
 
-    fn update<'g>(&self, parameter: &Parameter<'_, 'g>) -> Result<Var<'g>> {
+    fn update<'g>(&self, parameter: &ParameterStep<'_, 'g>) -> Result<Var<'g>> {
         let p = parameter.value();
         let mut step = parameter.grad();
         if self.weight_decay != 0.0 {

@@ -1,6 +1,6 @@
 //! Merges nodes that compute the same value: same operation, same attributes, same operands.
 
-use super::rewrite::{Step, rewrite};
+use super::rewrite::{Action, rewrite};
 use crate::graph::{Graph, NodeId, NodeKind};
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ pub(super) fn run(graph: &Graph) -> Graph {
         let text = match &node.kind {
             NodeKind::Op(op) => format!("{op:?} {}", node.ty),
             NodeKind::Constant(value) => format!("constant {:x}", value.to_bits()),
-            NodeKind::Variable(_) | NodeKind::Input(_) => return Step::Node(node),
+            NodeKind::Variable(_) | NodeKind::Input(_) => return Action::Node(node),
         };
         let key = (text, node.inputs.clone());
         match known.get(&key) {
-            Some(&same) => Step::Replace(same),
+            Some(&same) => Action::Replace(same),
             None => {
                 known.insert(key, NodeId(new.nodes.len() as u32));
-                Step::Node(node)
+                Action::Node(node)
             }
         }
     })

@@ -1,6 +1,6 @@
 //! Drops nodes that no output and no update needs.
 
-use super::rewrite::{Step, rewrite};
+use super::rewrite::{Action, rewrite};
 use crate::graph::Graph;
 
 pub(super) fn run(graph: &Graph) -> Graph {
@@ -20,9 +20,9 @@ pub(super) fn run(graph: &Graph) -> Graph {
     }
     rewrite(graph, |id, node, _| {
         if live[id.index()] {
-            Step::Node(node)
+            Action::Node(node)
         } else {
-            Step::Drop
+            Action::Drop
         }
     })
 }

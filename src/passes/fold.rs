@@ -1,6 +1,6 @@
 //! Computes pointwise operations on constants while planning, with the reference.
 
-use super::rewrite::{Step, rewrite};
+use super::rewrite::{Action, rewrite};
 use crate::cpu::Tensor;
 use crate::graph::{Graph, NodeKind};
 use crate::ops::Role;
@@ -8,10 +8,10 @@ use crate::ops::Role;
 pub(super) fn run(graph: &Graph) -> Graph {
     rewrite(graph, |_, mut node, new| {
         let NodeKind::Op(op) = &node.kind else {
-            return Step::Node(node);
+            return Action::Node(node);
         };
         if node.ty.shape.rank() != 0 || !matches!(op.role(), Role::Pointwise(_)) {
-            return Step::Node(node);
+            return Action::Node(node);
         }
         let constants: Option<Vec<Tensor<f64>>> = node
             .inputs
@@ -26,6 +26,6 @@ pub(super) fn run(graph: &Graph) -> Graph {
             node.kind = NodeKind::Constant(value.reals()[0]);
             node.inputs.clear();
         }
-        Step::Node(node)
+        Action::Node(node)
     })
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Nodes that run as one kernel (or, for an operation of several launches, as its last).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Group {
+pub struct FusedGroup {
     /// The operation whose epilogue the others are; `None` for a purely pointwise group.
     pub anchor: Option<NodeId>,
     /// Pointwise members in topological order.
@@ -16,7 +16,7 @@ pub struct Group {
     pub results: Vec<NodeId>,
 }
 
-impl Group {
+impl FusedGroup {
     /// The anchor and the pointwise members.
     pub fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.anchor
@@ -36,7 +36,7 @@ pub type InPlace = HashMap<NodeId, NodeId>;
 /// Groups the operations of `graph`, in an order in which they can run. Views, leaves and constants are in no group.
 /// No group reads and writes more than `max_buffers` tensors; a variable whose new value is in `in_place` counts once
 /// in a group that reads and writes it.
-pub fn fuse(graph: &Graph, max_buffers: usize, in_place: &InPlace) -> Vec<Group> {
+pub fn fuse(graph: &Graph, max_buffers: usize, in_place: &InPlace) -> Vec<FusedGroup> {
     let mut fusion = Fusion {
         graph,
         in_place,
@@ -256,8 +256,8 @@ impl Fusion<'_> {
     }
 
     /// The groups in an order in which every operand is ready.
-    fn finish(self) -> Vec<Group> {
-        let groups: Vec<Option<Group>> = self
+    fn finish(self) -> Vec<FusedGroup> {
+        let groups: Vec<Option<FusedGroup>> = self
             .groups
             .iter()
             .map(|candidate| {
@@ -265,7 +265,7 @@ impl Fusion<'_> {
                 let members: HashSet<NodeId> =
                     c.anchor.iter().chain(&c.pointwise).copied().collect();
                 let results = self.results(&members);
-                Some(Group {
+                Some(FusedGroup {
                     anchor: c.anchor,
                     pointwise: c.pointwise.clone(),
                     results,
@@ -294,7 +294,7 @@ impl Fusion<'_> {
 /// Depth-first topological order over groups.
 struct Sorted<'a> {
     fusion: &'a Fusion<'a>,
-    groups: &'a [Option<Group>],
+    groups: &'a [Option<FusedGroup>],
     done: Vec<bool>,
     order: Vec<usize>,
 }

@@ -1,12 +1,15 @@
-//! Rewrites of a graph between autodiff and the plan. The reference runs the graph as it was before them.
+//! Rewrites of a graph. [`combine`] comes before autodiff, as nodes are added, and the reference runs what it makes; the
+//! others come between autodiff and the plan, and the reference runs the graph as it was before them.
 
+mod combine;
 mod cse;
 mod dce;
 mod fold;
 mod fuse;
 mod rewrite;
 
-pub use fuse::{Group, InPlace, fuse};
+pub use combine::combine;
+pub use fuse::{FusedGroup, InPlace, fuse};
 
 use crate::error::Result;
 use crate::graph::Graph;

@@ -3,7 +3,7 @@
 use crate::graph::{Graph, Node, NodeId, Output, Update};
 
 /// What a pass makes of a node.
-pub(super) enum Step {
+pub(super) enum Action {
     /// Keep it, or put this node in its place. Operands are ids of the new graph.
     Node(Node),
     /// Use this node of the new graph instead.
@@ -13,7 +13,10 @@ pub(super) enum Step {
 }
 
 /// Copies `graph`. `visit` is handed each old id, the node with operands already translated, and the new graph so far.
-pub(super) fn rewrite(graph: &Graph, mut visit: impl FnMut(NodeId, Node, &Graph) -> Step) -> Graph {
+pub(super) fn rewrite(
+    graph: &Graph,
+    mut visit: impl FnMut(NodeId, Node, &Graph) -> Action,
+) -> Graph {
     let mut new = Graph::default();
     let mut map: Vec<Option<NodeId>> = Vec::with_capacity(graph.nodes.len());
     for id in graph.ids() {
@@ -28,15 +31,15 @@ pub(super) fn rewrite(graph: &Graph, mut visit: impl FnMut(NodeId, Node, &Graph)
                 node.inputs = inputs;
                 visit(id, node, &new)
             }
-            None => Step::Drop,
+            None => Action::Drop,
         };
         map.push(match step {
-            Step::Node(node) => {
+            Action::Node(node) => {
                 new.nodes.push(node);
                 Some(NodeId(new.nodes.len() as u32 - 1))
             }
-            Step::Replace(id) => Some(id),
-            Step::Drop => None,
+            Action::Replace(id) => Some(id),
+            Action::Drop => None,
         });
     }
     new.outputs = graph

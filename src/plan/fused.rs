@@ -8,7 +8,7 @@ use super::ValueId;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::ops::{PointwiseCode, Role};
-use crate::passes::Group;
+use crate::passes::FusedGroup;
 use crate::tensor::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -64,7 +64,7 @@ impl Body {
     /// If a member is not pointwise: a defect.
     pub fn new(
         graph: &Graph,
-        group: &Group,
+        group: &FusedGroup,
         vec4: bool,
         before: &[Body],
         place_of: impl Fn(NodeId) -> Result<Place>,
@@ -122,7 +122,7 @@ impl Body {
     ///
     /// # Errors
     /// If the group is empty: a defect.
-    pub fn vectorizes(graph: &Graph, group: &Group) -> Result<bool> {
+    pub fn vectorizes(graph: &Graph, group: &FusedGroup) -> Result<bool> {
         let space = space(graph, group)?;
         let plain = |id: &NodeId| {
             let elements = graph.ty(*id).elements();
@@ -276,7 +276,7 @@ impl Body {
 }
 
 /// Operands from outside the group, in the order of first use; constants are written into the text.
-fn outside_operands(graph: &Graph, group: &Group) -> Vec<NodeId> {
+fn outside_operands(graph: &Graph, group: &FusedGroup) -> Vec<NodeId> {
     let members: BTreeSet<NodeId> = group.members().collect();
     let mut seen = BTreeSet::new();
     group
@@ -290,7 +290,7 @@ fn outside_operands(graph: &Graph, group: &Group) -> Vec<NodeId> {
 }
 
 /// The iteration space of a group: the shape of its results.
-fn space(graph: &Graph, group: &Group) -> Result<Shape> {
+fn space(graph: &Graph, group: &FusedGroup) -> Result<Shape> {
     let first = group.results.first().or(group.pointwise.first());
     let first = *first.ok_or_else(|| Error::Graph("an empty group was planned".to_string()))?;
     Ok(graph.ty(first).shape.clone())

@@ -56,7 +56,7 @@ pub enum Access {
 
 /// A value bound to a variable of the shader.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Operand {
+pub struct Binding {
     /// Name of the variable in the shader.
     pub name: String,
     /// The value.
@@ -77,7 +77,7 @@ pub struct Launch {
     /// Kernel.
     pub shader: Shader,
     /// Bound values.
-    pub operands: Vec<Operand>,
+    pub operands: Vec<Binding>,
     /// Parameters by name, but for `first_workgroup`, which the planner sets.
     pub params: Vec<(Cow<'static, str>, Scalar)>,
     /// Number of workgroups; the planner folds them into a grid that the adapter allows.
@@ -105,7 +105,7 @@ impl Launch {
     }
 
     fn operand(mut self, name: &str, value: ValueId, access: Access, loads: u64) -> Self {
-        self.operands.push(Operand {
+        self.operands.push(Binding {
             name: name.to_string(),
             value,
             access,

@@ -4,12 +4,12 @@ use super::fused::{Body, Place};
 use super::pointwise;
 use super::{Choices, Launch, Step, Target, Value, ValueId, ValueKind};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId, NodeKind};
-use crate::ops::ErasedOp;
-use crate::passes::{self, Group, InPlace};
-use crate::shader::Reflection;
+use crate::graph::{Graph, Node, NodeId, NodeKind};
+use crate::ops::{ErasedOp, Role};
+use crate::passes::{self, FusedGroup, InPlace};
+use crate::shader::{Lanes, Reflection};
 use crate::tensor::TensorType;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A value with its type: an operand or result of an operation.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Lowering<'a> {
     epilogue: Option<&'a (Body, Option<Body>)>,
     forced: Option<&'a str>,
     label: String,
+    /// Whether the launch that writes the result was added.
+    ended: bool,
 }
 
 impl Lowering<'_> {
@@ -83,8 +85,9 @@ impl Lowering<'_> {
         Arg { value, ty }
     }
 
-    /// The kernel variant to use: the one that was asked for or that the target's tuning chose, if the operation has it,
-    /// or else its default.
+    /// The kernel variant to use: the one that was forced ([`Plan::with_variant`](super::Plan::with_variant), which holds
+    /// that some operation of the graph has it) or that the target's tuning chose, if this operation has it, or else its
+    /// default.
     pub fn variant(&self) -> &'static str {
         let Some(op) = self.op else { return "default" };
         let types: Vec<&TensorType> = self.inputs.iter().map(|a| &a.ty).collect();
@@ -110,40 +113,74 @@ impl Lowering<'_> {
     /// Adds a launch.
     ///
     /// # Errors
-    /// If the operation has an epilogue, which [`Lowering::launch_with_epilogue`] must take.
+    /// If the launch that writes the result was added before it: [`Lowering::launch_with_epilogue`].
     pub fn launch(&mut self, mut launch: Launch) -> Result<()> {
+        if self.ended {
+            return Err(Error::Graph(format!(
+                "{} adds a launch of {} after the one with its epilogue, which must be the last",
+                self.label, launch.shader.name
+            )));
+        }
         launch.label = self.label.clone();
         self.program.steps.push(Step::Launch(launch));
         Ok(())
     }
 
     /// Adds the launch that writes the result, whose shader declares `fn epilogue(value: F, index: u32) -> F`.
-    /// Every operation of role `KernelWithEpilogue` ends with one.
+    /// Every operation of role `KernelWithEpilogue` ends with one, and no other has one.
     ///
     /// # Errors
-    /// If the shader can't be read.
+    /// If the shader can't be read, or this is not the last launch of such an operation.
     pub fn launch_with_epilogue(&mut self, mut launch: Launch) -> Result<()> {
+        if !self.takes_epilogue() {
+            return Err(Error::Graph(format!(
+                "{} launches {} with an epilogue but is not of role KernelWithEpilogue",
+                self.label, launch.shader.name
+            )));
+        }
         if let Some((scalar, vec4)) = self.epilogue {
-            let source = launch.shader.source()?;
-            let body = if source.contains("alias F = vec4<f32>;") {
-                vec4.as_ref().ok_or_else(|| {
+            let reflection = Reflection::new(&launch.shader.name, &launch.shader.source()?)?;
+            let body = match reflection.epilogue {
+                Some(Lanes::One) => scalar,
+                Some(Lanes::Four) => vec4.as_ref().ok_or_else(|| {
                     Error::Graph(format!(
                         "{} stores vec4s but its rows are not whole ones",
                         self.label
                     ))
-                })?
-            } else {
-                scalar
+                })?,
+                None => {
+                    return Err(Error::Graph(format!(
+                        "{} launches {}, which declares no `fn epilogue(value: F, index: u32) -> F`",
+                        self.label, launch.shader.name
+                    )));
+                }
             };
-            let first = Reflection::new(&launch.shader.name, &source)?.next_binding();
             launch
                 .shader
-                .replace_function("epilogue", body.epilogue(first));
+                .replace_function("epilogue", body.epilogue(reflection.next_binding()));
             for read in &body.reads {
                 launch = launch.read(&read.name, read.value, read.loads);
             }
         }
-        self.launch(launch)
+        self.launch(launch)?;
+        self.ended = true;
+        Ok(())
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        self.op
+            .is_some_and(|op| op.role() == Role::KernelWithEpilogue)
+    }
+
+    /// Holds that the operation, whose launches were all added, ended with the one that takes the epilogue.
+    fn finish(&self) -> Result<()> {
+        if self.takes_epilogue() && !self.ended {
+            return Err(Error::Graph(format!(
+                "{} is of role KernelWithEpilogue but has no launch with an epilogue",
+                self.label
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -173,8 +210,31 @@ impl Lowered {
     }
 }
 
+/// The kernel variants that operations of `graph` (simplified) have on `target`.
+pub(super) fn variants(graph: &Graph, target: &Target) -> BTreeSet<&'static str> {
+    let of_node = |node: &Node| -> Option<Vec<&'static str>> {
+        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
+        Some(node.op()?.variants(target, &types))
+    };
+    graph.nodes.iter().filter_map(of_node).flatten().collect()
+}
+
 /// Lowers `graph` (simplified) for `target`. `force` names a kernel variant to use wherever an operation has it.
+///
+/// # Errors
+/// If no operation of the graph has that variant, or one can't run on the target.
 pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Result<Lowered> {
+    if let Some(name) = force {
+        let known = variants(graph, target);
+        if !known.contains(name) {
+            let known: Vec<&str> = known.into_iter().collect();
+            return Err(Error::Graph(format!(
+                "no operation of the graph has a kernel variant {name:?} on {}; there are {}",
+                target.name,
+                known.join(", ")
+            )));
+        }
+    }
     let max_buffers = (target.max_storage_buffers as usize).min(8);
     let mut walk = Walk {
         graph,
@@ -191,7 +251,7 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
     let hoped = graph.updates.iter().map(|u| (u.value, u.variable));
     let mut groups = passes::fuse(graph, max_buffers, &hoped.collect());
     let mut in_place = walk.in_place_updates(&groups);
-    let too_many = |g: &Group| g.anchor.is_none() && g.buffers(graph, &in_place) > max_buffers;
+    let too_many = |g: &FusedGroup| g.anchor.is_none() && g.buffers(graph, &in_place) > max_buffers;
     if groups.iter().any(too_many) {
         groups = passes::fuse(graph, max_buffers, &InPlace::new());
         in_place = walk.in_place_updates(&groups);
@@ -318,7 +378,7 @@ impl Walk<'_> {
 
     /// New values of variables that may be written straight over the old ones: results of pointwise groups that run
     /// after every other reader of the variable.
-    fn in_place_updates(&self, groups: &[Group]) -> InPlace {
+    fn in_place_updates(&self, groups: &[FusedGroup]) -> InPlace {
         let mut last_reader: HashMap<NodeId, usize> = HashMap::new();
         let mut group_of: HashMap<NodeId, usize> = HashMap::new();
         for (index, group) in groups.iter().enumerate() {
@@ -355,7 +415,7 @@ impl Walk<'_> {
 
     fn through_views(&self, mut id: NodeId) -> NodeId {
         while let Some(op) = self.graph.node(id).op() {
-            if op.role() != crate::ops::Role::View {
+            if op.role() != Role::View {
                 break;
             }
             id = self.graph.node(id).inputs[0];
@@ -363,7 +423,7 @@ impl Walk<'_> {
         id
     }
 
-    fn lower_groups(&mut self, groups: &[Group], in_place: &InPlace) -> Result<()> {
+    fn lower_groups(&mut self, groups: &[FusedGroup], in_place: &InPlace) -> Result<()> {
         let mut bodies: Vec<Body> = Vec::new();
         let mut labels: Vec<String> = Vec::new();
         for group in groups {
@@ -389,7 +449,7 @@ impl Walk<'_> {
     }
 
     /// Gives the results of `group` memory.
-    fn place_results(&mut self, group: &Group, in_place: &InPlace) {
+    fn place_results(&mut self, group: &FusedGroup, in_place: &InPlace) {
         for &result in &group.results {
             let value = match in_place.get(&result) {
                 Some(variable) => self.value_of[variable],
@@ -402,7 +462,7 @@ impl Walk<'_> {
         }
     }
 
-    fn labels(&self, group: &Group) -> Vec<String> {
+    fn labels(&self, group: &FusedGroup) -> Vec<String> {
         group
             .members()
             .map(|m| self.graph.node(m).label())
@@ -410,7 +470,7 @@ impl Walk<'_> {
     }
 
     /// The body of a pointwise group that comes after the bodies `before` it in one kernel.
-    fn body(&self, group: &Group, before: &[Body]) -> Result<Body> {
+    fn body(&self, group: &FusedGroup, before: &[Body]) -> Result<Body> {
         let vec4 = Body::vectorizes(self.graph, group)?;
         Body::new(self.graph, group, vec4, before, |id| self.place(id))
     }
@@ -431,11 +491,12 @@ impl Walk<'_> {
             epilogue: None,
             forced: self.force,
             label: short_label(&labels),
+            ended: false,
         };
         pointwise::lower(&mut cx, &bodies)
     }
 
-    fn lower_anchored(&mut self, group: &Group, anchor: NodeId) -> Result<()> {
+    fn lower_anchored(&mut self, group: &FusedGroup, anchor: NodeId) -> Result<()> {
         let graph = self.graph;
         let node = graph.node(anchor);
         let inputs = node
@@ -474,8 +535,10 @@ impl Walk<'_> {
             epilogue: epilogue.as_ref(),
             forced: self.force,
             label,
+            ended: false,
         };
-        op.lower(&mut cx)
+        op.lower(&mut cx)?;
+        cx.finish()
     }
 
     /// Gives the by-product of `anchor` memory, if the graph has one that was not computed yet.
@@ -492,7 +555,7 @@ impl Walk<'_> {
     }
 
     /// The epilogue of a group with an anchor.
-    fn epilogue(&self, group: &Group) -> Result<Option<(Body, Option<Body>)>> {
+    fn epilogue(&self, group: &FusedGroup) -> Result<Option<(Body, Option<Body>)>> {
         if group.pointwise.is_empty() {
             return Ok(None);
         }

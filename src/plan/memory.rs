@@ -18,7 +18,7 @@ impl SlotId {
 }
 
 /// Where every value goes.
-pub(super) struct Memory {
+pub(super) struct Assignment {
     pub slots: Vec<u64>,
     pub slot_of: Vec<Option<SlotId>>,
     pub textures: Vec<u32>,
@@ -51,7 +51,7 @@ impl Lifetime {
 }
 
 /// Assigns slots to temporaries and textures to views.
-pub(super) fn assign(lowered: &Lowered) -> Memory {
+pub(super) fn assign(lowered: &Lowered) -> Assignment {
     let n = lowered.values.len();
     let (mut buffers, mut views) = (vec![None; n], vec![None; n]);
     for (index, step) in lowered.steps.iter().enumerate() {
@@ -94,7 +94,7 @@ pub(super) fn assign(lowered: &Lowered) -> Memory {
         .collect();
     let (slots, slot_of) = pack(&bytes, &buffers);
     let (textures, texture_of) = pack(&rows, &views);
-    Memory {
+    Assignment {
         slots,
         slot_of,
         textures: textures.into_iter().map(|r| r as u32).collect(),

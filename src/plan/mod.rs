@@ -17,7 +17,7 @@ mod textures;
 
 pub use by_hand::Launches;
 pub use choices::Choices;
-pub use launch::{Access, Launch, MAX_LOOP_ITERATIONS, Operand, Scalar};
+pub use launch::{Access, Binding, Launch, MAX_LOOP_ITERATIONS, Scalar};
 pub use lower::{Arg, Lowering};
 pub use memory::SlotId;
 pub use target::{SubgroupSize, Target, TextureReads};
@@ -27,6 +27,7 @@ use crate::graph::Graph;
 use crate::passes;
 use crate::shader::TEXTURE_WIDTH;
 use crate::tensor::TensorType;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A piece of memory that launches read and write: a leaf of the graph, a node's value, or scratch.
@@ -120,13 +121,23 @@ impl Plan {
         Self::with_variant(graph, target, None)
     }
 
-    /// The same with the kernel variant `force` wherever an operation has it: how `wgrad check` proves every one.
+    /// The same with the kernel variant `force` wherever an operation has it: how `wgrad check` proves every one. Those
+    /// without it run their default.
     ///
     /// # Errors
-    /// As [`Plan::new`].
+    /// As [`Plan::new`], and if no operation that is left after the passes has that variant on the target.
     pub fn with_variant(graph: &Graph, target: &Target, force: Option<&str>) -> Result<Plan> {
         let graph = passes::simplify(graph)?;
         Self::of(lower::lower(&graph, target, force)?, target)
+    }
+
+    /// The kernel variants that [`Plan::with_variant`] can force: those that operations of `graph` have on `target` after
+    /// the passes. An operation with a single kernel calls it `default`.
+    ///
+    /// # Errors
+    /// If the graph is invalid: a defect.
+    pub fn variants(graph: &Graph, target: &Target) -> Result<BTreeSet<&'static str>> {
+        Ok(lower::variants(&passes::simplify(graph)?, target))
     }
 
     /// Chooses texture views and assigns memory.

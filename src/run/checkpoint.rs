@@ -27,9 +27,12 @@ pub struct Progress {
     /// The best epoch so far by the metric that is monitored, and that metric then.
     #[serde(default)]
     pub best: Option<Best>,
-    /// Epochs since then.
+    /// Epochs since the last that was better by more than `min_delta`.
     #[serde(default)]
     pub epochs_without_improvement: u32,
+    /// The metric that is monitored in that epoch.
+    #[serde(default)]
+    pub improved: Option<f64>,
     /// What a schedule that follows a metric has observed.
     #[serde(default)]
     pub plateau: PlateauState,
@@ -42,6 +45,8 @@ pub struct Best {
     pub epoch: u32,
     /// Value of the metric that is monitored.
     pub value: f64,
+    /// Loss on the part that is evaluated.
+    pub loss: f64,
 }
 
 const PROGRESS: &str = "progress";
@@ -61,8 +66,9 @@ impl Checkpoint {
             Ok((name.as_str(), view.map_err(|e| broken(path, &e))?))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
-        let progress = serde_json::to_string(&self.progress)
-            .map_err(|e| Error::Training(format!("the progress of the run can't be written: {e}")))?;
+        let progress = serde_json::to_string(&self.progress).map_err(|e| {
+            Error::Training(format!("the progress of the run can't be written: {e}"))
+        })?;
         let metadata = HashMap::from([(PROGRESS.to_string(), progress)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(path, &e))?;
         write_whole(path, &bytes)

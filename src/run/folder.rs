@@ -202,6 +202,17 @@ impl RunFolder {
             .collect())
     }
 
+    /// The best epoch of the run, and whether it is the last, if `best.safetensors` holds its weights.
+    pub fn best_epoch(&self) -> Option<(u64, bool)> {
+        if !self.best_path().is_file() {
+            return None;
+        }
+        let lines = self.read_metrics().ok()?;
+        let best = lines.iter().rev().find(|line| line["is_best"] == true)?;
+        let is_last = lines.last()? == best;
+        Some((best["epoch"].as_u64()?, is_last))
+    }
+
     /// Writes `report.html`.
     ///
     /// # Errors

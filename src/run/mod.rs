@@ -10,18 +10,21 @@ mod steps;
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
 pub use monitor::Monitor;
-pub use reports::{EpochReport, Evaluation, Figure, LOSS, Observer, StepReport, epoch_line};
+pub use reports::{
+    EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
+};
 
 use crate::cpu::Tensor;
 use crate::data::{DataSettings, Dataset, Fitted, Normalization, Part, Samples, SetLayout};
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
 use crate::nn::weights;
-use crate::tasks::{Counters, Evaluated, Fit, Models, Section, Task};
+use crate::tasks::{Counters, Decoded, Evaluated, Fit, Metric, Models, Section, Task};
 use crate::train::{
-    BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Sizes, Trainer, suggest_batch,
-    training_graphs,
+    BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Sizes, Trainer, outputs_of,
+    suggest_batch, training_graphs,
 };
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -133,9 +136,7 @@ impl RunParts {
             ));
         }
         let normalized = |name: &str| name.ends_with("running_mean");
-        if self.recipe.accumulate > 1
-            && self.models.state().any(|part| normalized(&part.name))
-        {
+        if self.recipe.accumulate > 1 && self.models.state().any(|part| normalized(&part.name)) {
             told.push(
                 "gradients are accumulated, but batch normalisation sees each batch by itself: the steps are not those of one large \
                  batch"
@@ -158,6 +159,7 @@ impl RunParts {
             part,
             classes,
             data,
+            normal: self.normal(),
         }
     }
 }
@@ -202,6 +204,10 @@ pub struct Run<'e> {
     peak_bytes: u64,
     epoch_samples: usize,
     stopped_early: bool,
+    /// The task's score, if training steps count it.
+    score: Option<Metric>,
+    /// Places of loss, score and weight among the counts that are watched.
+    places: [Option<usize>; 3],
 }
 
 impl<'e> Run<'e> {
@@ -222,6 +228,13 @@ impl<'e> Run<'e> {
         let mut device = engine.device();
         let (train, test) = (dataset.train, dataset.test);
         let streamed = parts.sizes().streamed(&train, &*device);
+        if streamed && parts.recipe.accumulate > 1 && parts.task.phases().len() > 1 {
+            return Err(Error::Config(format!(
+                "the task {} has several phases, each of which takes all batches of a step, and batches that are streamed come \
+                 once: leave out accumulate, or data.stream if the data fit the device",
+                parts.task.registered().name
+            )));
+        }
         let layout = |sizes: Sizes| {
             let streamed = sizes.streamed(&train, &*device);
             SetLayout::of("train", &train, parts.normal(), sizes.batch, streamed)
@@ -235,14 +248,7 @@ impl<'e> Run<'e> {
             })
             .map_err(|e| {
                 let of = |sizes: Sizes| BatchSource::Set(layout(sizes));
-                suggest_batch(
-                    e,
-                    &*device,
-                    &*parts.task,
-                    &parts.models,
-                    &parts.recipe,
-                    of,
-                )
+                suggest_batch(e, &*device, &*parts.task, &parts.models, &parts.recipe, of)
             })?;
         let layout = layout(parts.sizes());
         let values = parts.initial();
@@ -258,7 +264,7 @@ impl<'e> Run<'e> {
             parts.sizes(),
         )?;
         let train = Loaded::new(&mut *device, layout, streamed, train)?;
-        let mut trainer = Trainer::new(
+        let trainer = Trainer::new(
             device,
             parts.task,
             parts.models,
@@ -266,7 +272,9 @@ impl<'e> Run<'e> {
             source,
             values,
         )?;
-        trainer.set_planned_steps(0);
+        let places = ["loss", "score", "weight"].map(|name| trainer.watched(name));
+        let metrics = trainer.task().metrics();
+        let score = metrics.first().filter(|_| places[1].is_some()).copied();
         let mut run = Run {
             engine,
             trainer,
@@ -282,6 +290,8 @@ impl<'e> Run<'e> {
             peak_bytes: 0,
             epoch_samples,
             stopped_early: false,
+            score,
+            places,
         };
         run.trainer.set_planned_steps(run.planned_steps());
         run.note_memory();
@@ -360,7 +370,8 @@ impl<'e> Run<'e> {
             self.trainer.device_mut().set(&name, &value)?;
         }
         self.trainer.set_steps_done(checkpoint.progress.step);
-        self.trainer.set_plateau(checkpoint.progress.plateau.clone());
+        self.trainer
+            .set_plateau(checkpoint.progress.plateau.clone());
         self.progress = checkpoint.progress;
         Ok(())
     }
@@ -388,15 +399,13 @@ impl<'e> Run<'e> {
     /// # Errors
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
-        let (models, device) = (self.trainer.models(), self.trainer.device());
-        let read = |name: &String| {
-            let averages = self.trainer.averages();
-            let average = averages.iter().find(|(parameter, _)| parameter == name);
-            device.get(average.map_or(name, |(_, average)| average))
-        };
-        let values = models.state().map(|part| read(&part.name));
-        let values = values.collect::<Result<Vec<_>>>()?;
-        weights::save(path, models.spec(), &values, self.trainer.steps_done())
+        let values = self.trainer.values()?;
+        weights::save(
+            path,
+            self.trainer.models().spec(),
+            &values,
+            self.trainer.steps_done(),
+        )
     }
 
     /// Trains until the run's epochs, or steps, are done, or epochs no longer improve it. After every epoch `observer` is told,
@@ -413,7 +422,7 @@ impl<'e> Run<'e> {
             folder.record_variants(&tuning)?;
         }
         let mut last = None;
-        while !self.is_done() {
+        while !self.is_done() && !self.gives_up() {
             let Some(report) = self.run_epoch(observer)? else {
                 return Err(self.stopped(folder)?);
             };
@@ -428,11 +437,8 @@ impl<'e> Run<'e> {
             }
             observer.epoch(&report)?;
             last = Some(report.test);
-            if self.monitor.gives_up(self.progress.epochs_without_improvement) {
-                self.stopped_early = true;
-                break;
-            }
         }
+        self.stopped_early = !self.is_done();
         match last {
             Some(evaluation) => Ok(evaluation),
             None => {
@@ -471,6 +477,12 @@ impl<'e> Run<'e> {
         }
     }
 
+    /// Whether so many epochs brought no improvement that the run stops.
+    fn gives_up(&self) -> bool {
+        let patience = self.monitor.patience;
+        patience.is_some_and(|patience| self.progress.epochs_without_improvement >= patience)
+    }
+
     /// Loss and figures on the part to evaluate.
     ///
     /// # Errors
@@ -480,11 +492,7 @@ impl<'e> Run<'e> {
         self.trainer.exchange_averages()?;
         let (counters, outputs) = self.evaluator.run(self.trainer.device_mut(), shown)?;
         self.trainer.exchange_averages()?;
-        let evaluation = evaluation(
-            &**self.trainer.task(),
-            &counters,
-            self.data.evaluate,
-        );
+        let evaluation = evaluation(&**self.trainer.task(), &counters, self.data.evaluate);
         self.last = Some((counters, outputs));
         Ok(evaluation)
     }
@@ -611,6 +619,41 @@ impl<'e> Measured<'e> {
         let task = self.evaluator.task();
         let evaluation = evaluation(&**task, &counters, self.data.evaluate);
         Ok((evaluation, counters, outputs))
+    }
+
+    /// What the task says of each sample whose outputs were kept: a line of JSON, or several, with the sample's index and, if it has
+    /// one, its class as `label`.
+    ///
+    /// # Errors
+    /// If the task can't decode its outputs.
+    pub fn sample_lines(&self, outputs: &Collected) -> Result<Vec<Value>> {
+        let (samples, task) = (self.evaluator.samples(), self.evaluator.task());
+        let mut lines = Vec::new();
+        for index in 0..samples.len() {
+            let said = task.decode(&Decoded {
+                outputs: &outputs_of(outputs, index),
+                samples,
+                index,
+                fitted: &self.fitted,
+                data: &self.data,
+                top: usize::MAX,
+                out_named: false,
+            })?;
+            let label = samples.labels().and_then(|labels| labels.get(index));
+            let class = label.map(|&label| match self.fitted.classes.get(label as usize) {
+                Some(name) => name.clone(),
+                None => label.to_string(),
+            });
+            for line in said.lines {
+                let mut json = line.json;
+                json.insert("index".to_string(), index.into());
+                if let Some(class) = &class {
+                    json.insert("label".to_string(), class.clone().into());
+                }
+                lines.push(Value::Object(json));
+            }
+        }
+        Ok(lines)
     }
 
     /// What a pass left, for the task to say more of.

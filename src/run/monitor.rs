@@ -8,7 +8,7 @@ use crate::tasks::{Metric, Task};
 /// How epochs are compared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Monitor {
-    /// Name of the metric; the task's score if absent.
+    /// Name of the metric; the one that the task names if absent.
     pub metric: Option<String>,
     /// Epochs without improvement after which the run stops; never if absent.
     pub patience: Option<u32>,
@@ -31,10 +31,8 @@ impl Monitor {
     /// The metric.
     pub fn metric(&self, task: &dyn Task) -> Metric {
         let metrics = task.metrics();
-        let found = match &self.metric {
-            Some(name) => metrics.iter().find(|metric| metric.name == name),
-            None => metrics.first(),
-        };
+        let name = self.metric.as_deref().unwrap_or(task.monitored());
+        let found = metrics.iter().find(|metric| metric.name == name);
         found.copied().unwrap_or(LOSS)
     }
 
@@ -50,24 +48,25 @@ impl Monitor {
         let Some(value) = result.value(metric.name).filter(|value| value.is_finite()) else {
             return false;
         };
-        let improves = |least: f64| match &progress.best {
-            None => true,
-            Some(best) => metric.improves(value, best.value, least),
-        };
-        match improves(self.min_delta) {
-            true => progress.epochs_without_improvement = 0,
+        let best = progress.best.as_ref().map(|best| best.value);
+        let improves =
+            |on: Option<f64>, least| on.is_none_or(|on| metric.improves(value, on, least));
+        // Changes too small to count add up: they are measured from the last value that counted, not from the best.
+        match improves(progress.improved.or(best), self.min_delta) {
+            true => {
+                progress.epochs_without_improvement = 0;
+                progress.improved = Some(value);
+            }
             false => progress.epochs_without_improvement += 1,
         }
-        let is_best = improves(0.0);
+        let loss = result.loss;
+        // Of epochs that are equally good, the one with the lower loss.
+        let tie = |best: &Best| value == best.value && loss < best.loss;
+        let is_best = improves(best, 0.0) || progress.best.as_ref().is_some_and(tie);
         if is_best {
-            progress.best = Some(Best { epoch, value });
+            progress.best = Some(Best { epoch, value, loss });
         }
         is_best
-    }
-
-    /// Whether a run stops after so many epochs without improvement.
-    pub(super) fn gives_up(&self, epochs: u32) -> bool {
-        self.patience.is_some_and(|patience| epochs >= patience)
     }
 }
 
@@ -86,4 +85,47 @@ pub(super) fn check_metric(key: &str, name: &str, task: &dyn Task) -> Result<()>
         task.registered().name,
         names.join(", ")
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Part;
+    use crate::tasks::{TaskSettings, named};
+
+    /// Epochs without improvement after each of these losses, and the best epoch.
+    fn observed(min_delta: f64, losses: &[f64]) -> (Vec<u32>, u32) {
+        let task = (named("classification").unwrap().make)(&TaskSettings::default()).unwrap();
+        let monitor = Monitor {
+            metric: Some("loss".to_string()),
+            patience: Some(3),
+            min_delta,
+        };
+        let mut progress = Progress::default();
+        let without = (1..).zip(losses).map(|(epoch, &loss)| {
+            let result = Evaluation {
+                part: Part::Test,
+                loss,
+                figures: Vec::new(),
+                count: 1,
+            };
+            monitor.observe(&*task, &mut progress, epoch, &result);
+            progress.epochs_without_improvement
+        });
+        let without = without.collect();
+        (without, progress.best.unwrap().epoch)
+    }
+
+    #[test]
+    fn small_improvements_add_up_to_one_that_counts() {
+        let losses = [1.0, 0.96, 0.92, 0.88, 0.85];
+        assert_eq!(observed(0.1, &losses), (vec![0, 1, 2, 0, 1], 5));
+        assert_eq!(observed(0.0, &losses), (vec![0; 5], 5));
+    }
+
+    #[test]
+    fn what_is_worse_or_no_number_is_no_improvement() {
+        let losses = [1.0, 0.5, 0.7, 0.5, f64::NAN];
+        assert_eq!(observed(0.0, &losses), (vec![0, 0, 1, 2, 2], 2));
+    }
 }

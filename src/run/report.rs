@@ -137,7 +137,7 @@ fn number(line: &Value, key: &str) -> f64 {
     line[key].as_f64().unwrap_or(f64::NAN)
 }
 
-/// A loss beside its curve, told apart from those a `step` away.
+/// A loss beside its curve, distinguished from those a `step` away.
 fn loss_label(loss: f64, step: f64) -> String {
     // A step is a difference of ticks, which may fall short of 0.1 by a rounding error.
     let place = |x: f64| (x.abs().log10() + 1e-6).floor() as i32;
@@ -319,7 +319,9 @@ mod tests {
         };
         let page = page("classification", &[line(1), line(2)], "seed = 1");
         assert!(page.contains("<h1>&lt;net&gt; &amp; data</h1>"));
-        assert!(page.contains("Test loss <b>0.4000</b>, accuracy <b>87.50%</b> after epoch 2, on a device."));
+        assert!(page.contains(
+            "Test loss <b>0.4000</b>, accuracy <b>87.50%</b> after epoch 2, on a device."
+        ));
         assert_eq!(page.matches("<circle").count(), 8);
         assert_eq!(page.matches("<tr><td>").count(), 2);
         assert!(!page.contains("NaN"));

@@ -88,7 +88,10 @@ impl Evaluation {
         if name == LOSS.name {
             return Some(self.loss);
         }
-        let found = self.figures.iter().find(|figure| figure.metric.name == name);
+        let found = self
+            .figures
+            .iter()
+            .find(|figure| figure.metric.name == name);
         found.map(|figure| figure.value)
     }
 
@@ -120,6 +123,17 @@ pub trait Observer {
     }
 }
 
+/// An observer that tells nobody.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: &StepReport) {}
+
+    fn epoch(&mut self, _: &EpochReport) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// The line of an epoch in `metrics.jsonl` and under `--json`: `test_...` are of the part of the data that `part` names.
 pub fn epoch_line(report: &EpochReport) -> Value {
     let mut line = Map::from_iter([
@@ -129,6 +143,7 @@ pub fn epoch_line(report: &EpochReport) -> Value {
         ("train_loss".to_string(), report.train_loss.into()),
         ("samples_per_s".to_string(), report.samples_per_s.into()),
         ("seconds".to_string(), report.seconds.into()),
+        ("is_best".to_string(), report.is_best.into()),
     ]);
     if let Some(score) = &report.train_score {
         line.insert(format!("train_{}", score.metric.name), score.value.into());

@@ -41,19 +41,12 @@ impl Run<'_> {
             epoch,
             epochs: self.planned_epochs(),
             train_loss: totals.mean_loss(),
-            train_score: totals.score(self.score_metric()),
+            train_score: totals.score(self.score),
             test,
             samples_per_s: count / seconds,
             seconds,
             is_best,
         }))
-    }
-
-    /// The task's score, if training steps count it.
-    fn score_metric(&self) -> Option<Metric> {
-        let counted = self.trainer.watched("score").is_some();
-        let metrics = self.trainer.task().metrics();
-        metrics.first().filter(|_| counted).copied()
     }
 
     /// Shows a schedule that follows a metric what the epoch brought.
@@ -95,9 +88,7 @@ impl Run<'_> {
         );
         let skipped = first as usize * each;
         self.trainer.reset_counters()?;
-        let stream = self
-            .train
-            .begin(self.trainer.device_mut(), pass, skipped)?;
+        let stream = self.train.begin(self.trainer.device_mut(), pass, skipped)?;
         let most = match self.train.streamed {
             true => 1,
             false => self.trainer.device().max_steps(),
@@ -116,11 +107,11 @@ impl Run<'_> {
                     valid: batch.min(samples.saturating_sub(at)),
                 }
             };
-            self.trainer.advance(count, &place, &mut |device| {
-                stream
-                    .as_ref()
-                    .map_or(Ok(()), |stream| train.feed(device, stream))
-            })?;
+            self.trainer
+                .advance(count, &place, &mut |device, next| match &stream {
+                    Some(stream) if !next.again => train.feed(device, stream),
+                    _ => Ok(()),
+                })?;
             done += count;
             let seen = samples.min(done as usize * each) - skipped;
             self.read_back(seen as u64, &mut asked, &mut latest)?;
@@ -154,7 +145,7 @@ impl Run<'_> {
         let Some(watch) = self.trainer.watch() else {
             return Ok(());
         };
-        let places = ["loss", "score", "weight"].map(|name| self.trainer.watched(name));
+        let places = self.places;
         let device = self.trainer.device_mut();
         if !device.watch_has_room(watch) {
             let values = device.take(watch, true)?;
@@ -219,7 +210,7 @@ impl Run<'_> {
             step: done.end,
             steps,
             loss: totals.mean_loss(),
-            score: totals.score(self.score_metric()),
+            score: totals.score(self.score),
             samples_per_second: count / elapsed,
             time_left: Duration::from_secs_f64((each * left as f64).min(1e9)),
         }
@@ -260,11 +251,7 @@ impl Totals {
     }
 
     /// Of the values of a watch at the places of loss, score and weight, over so many samples.
-    fn watched(
-        values: Option<&[f32]>,
-        places: [Option<usize>; 3],
-        samples: Option<u64>,
-    ) -> Totals {
+    fn watched(values: Option<&[f32]>, places: [Option<usize>; 3], samples: Option<u64>) -> Totals {
         let (Some(values), Some(samples)) = (values, samples) else {
             return Totals::default();
         };

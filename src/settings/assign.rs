@@ -31,9 +31,8 @@ impl Settings {
                 table.insert(key.to_string(), Value::Table(model));
                 continue;
             }
-            put(&mut table, key, parsed(value)).map_err(|why| {
-                Error::Config(format!("--set {assignment}: {why}"))
-            })?;
+            put(&mut table, key, parsed(value))
+                .map_err(|why| Error::Config(format!("--set {assignment}: {why}")))?;
         }
         let text = toml::to_string(&table)
             .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;

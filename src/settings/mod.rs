@@ -14,7 +14,7 @@ use crate::data::{self, Dataset, Fitted, Samples};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::nn::{InputSpec, ModelSpec};
-use crate::optim::{Average, GroupSettings, OptimizerConfig, Schedule};
+use crate::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
 use crate::tasks::{AugmentSettings, Loss};
 use crate::tensor::LARGEST_COUNT;
 use crate::toml_text::parse;
@@ -119,6 +119,9 @@ pub struct Settings {
     /// Decay of the moving averages of the parameters that are evaluated and written in their place; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<Average>,
+    /// Parameters that are not trained, by patterns of their names.
+    #[serde(skip_serializing_if = "Patterns::is_empty")]
+    pub freeze: Patterns,
     /// Groups of parameters with learning rates of their own, or frozen.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupSettings>,
@@ -182,6 +185,7 @@ impl Default for Settings {
             optimizer: OptimizerConfig::default(),
             optimizers: BTreeMap::new(),
             average: None,
+            freeze: Patterns::default(),
             groups: Vec::new(),
             schedule: Schedule::default(),
             model: ModelSpec::default(),
@@ -230,9 +234,8 @@ impl Settings {
             None => {}
         }
         for (role, model) in &mut settings.models {
-            if let Some(toml::Value::String(name)) = table
-                .get("models")
-                .and_then(|models| models.get(role))
+            if let Some(toml::Value::String(name)) =
+                table.get("models").and_then(|models| models.get(role))
             {
                 *model = named_model(name, folder)?;
             }
@@ -272,7 +275,9 @@ impl Settings {
             return wrong("steps must be at least 1 and below 2^63");
         }
         if self.accumulate == 0 {
-            return wrong("accumulate must be at least 1: the batches whose gradients make one step");
+            return wrong(
+                "accumulate must be at least 1: the batches whose gradients make one step",
+            );
         }
         if self.patience == Some(0) {
             return wrong("patience must be at least 1 epoch");
@@ -331,7 +336,9 @@ impl Settings {
             self.data.channels.get_or_insert(channels);
         }
         if let Some(preprocess) = &self.model.preprocess {
-            self.data.mean.get_or_insert_with(|| preprocess.mean.clone());
+            self.data
+                .mean
+                .get_or_insert_with(|| preprocess.mean.clone());
             self.data.std.get_or_insert_with(|| preprocess.std.clone());
         }
         if let Some(input) = self.model.all_inputs().find_map(InputSpec::tokens) {
@@ -345,10 +352,26 @@ impl Settings {
         }
         let dataset = data::load(&self.data, &mut self.fitted, self.seed)?;
         self.resolve_inputs(&dataset.train);
+        if !dataset.classes.is_empty() {
+            for model in std::iter::once(&mut self.model).chain(self.models.values_mut()) {
+                model.classes = model.classes.map(|_| dataset.classes.len());
+            }
+        }
         // What the run writes down must be found from any other folder too.
         self.data.make_absolute();
         self.loss.learn(&dataset.train, dataset.classes.len());
         Ok(dataset)
+    }
+
+    /// Resolves what the settings leave to a data set that is in memory.
+    ///
+    /// # Errors
+    /// If what they say does not fit it.
+    fn take_from(&mut self, dataset: &Dataset<Samples>) -> Result<()> {
+        self.fitted.take(&self.data, dataset)?;
+        self.resolve_inputs(&dataset.train);
+        self.loss.learn(&dataset.train, dataset.classes.len());
+        Ok(())
     }
 
     /// Takes what models leave to the data from `samples`: of an only input what comes first, of named ones their fields.

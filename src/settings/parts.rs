@@ -5,6 +5,7 @@ use crate::cpu::Tensor;
 use crate::data::{Samples, Tokenizer};
 use crate::error::{Error, Result};
 use crate::nn::{Model, Network, weights};
+use crate::optim::GroupSettings;
 use crate::run::{Length, Monitor, RunFolder, RunParts, RunTexts};
 use crate::tasks::{self, Models, Task, TaskSettings};
 use crate::train::Recipe;
@@ -94,7 +95,7 @@ impl Settings {
             clip_norm: self.clip_norm,
             optimizer: self.optimizer.clone(),
             optimizers: self.optimizers.clone(),
-            groups: self.groups.clone(),
+            groups: self.all_groups(),
             schedule: self.schedule.clone(),
             average: self.average.clone(),
             steps: 1,
@@ -192,23 +193,20 @@ impl Settings {
             matched: found.matched,
             missing: found.missing.iter().map(text).collect(),
             unused: found.unused.iter().map(text).collect(),
-            frozen: self.frozen(models),
+            frozen: self.recipe().frozen(models),
             remarks,
         }))
     }
 
-    /// Names of the parameters that groups freeze.
-    pub fn frozen(&self, models: &Models) -> Vec<String> {
-        let frozen = |name: &str| {
-            let first = self.groups.iter().find(|group| group.patterns.match_name(name));
-            first.is_some_and(|group| group.freeze)
+    /// The groups of parameters, first what `freeze` names.
+    fn all_groups(&self) -> Vec<GroupSettings> {
+        let frozen = GroupSettings {
+            patterns: self.freeze.clone(),
+            freeze: true,
+            ..GroupSettings::default()
         };
-        models
-            .iter()
-            .flat_map(|(_, model)| model.parameters())
-            .filter(|parameter| frozen(&parameter.name))
-            .map(|parameter| parameter.name.clone())
-            .collect()
+        let frozen = (!self.freeze.is_empty()).then_some(frozen);
+        frozen.into_iter().chain(self.groups.clone()).collect()
     }
 
     /// What the run is called in its report.

@@ -48,9 +48,30 @@ impl Settings {
         settings.prepared(Some((folder, checkpoint)))
     }
 
+    /// A run over data that are in memory, without a folder. Mean and standard deviation of pictures are those of `fitted`, or of
+    /// the training set where it has none.
+    ///
+    /// # Errors
+    /// If data, models and task do not fit together, or the whole does not fit the device.
+    pub fn start<'e>(
+        mut self,
+        engine: &'e Engine,
+        dataset: impl Into<Dataset<Samples>>,
+    ) -> Result<Run<'e>> {
+        let dataset = dataset.into();
+        self.take_from(&dataset)?;
+        let mut parts = self.resolve(&dataset.train)?;
+        let initialisation = self.initialise(&parts.models)?;
+        parts.values = initialisation.map(|found| found.values);
+        Run::new(engine, parts, dataset)
+    }
+
     fn prepared(mut self, resumed: Option<(RunFolder, Checkpoint)>) -> Result<Prepared> {
         // A model whose input is its own is checked before data are read, which can take long.
-        let auto = self.model.all_inputs().any(|input| *input == InputSpec::Auto);
+        let auto = self
+            .model
+            .all_inputs()
+            .any(|input| *input == InputSpec::Auto);
         if !auto && !self.model.layers.is_empty() {
             Network::new(self.model.clone())?;
         }

@@ -6,7 +6,7 @@
 
 mod reflect;
 
-pub use reflect::{BindingKind, ParamKind, Reflection};
+pub use reflect::{BindingKind, Lanes, ParamKind, Reflection};
 
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};

@@ -36,6 +36,15 @@ pub struct ParamField {
     pub kind: ParamKind,
 }
 
+/// Numbers that a kernel writes at a time: the type `F` of its epilogue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lanes {
+    /// `f32`
+    One,
+    /// `vec4<f32>`
+    Four,
+}
+
 /// Declarations of a shader.
 #[derive(Clone, Debug)]
 pub struct Reflection {
@@ -45,6 +54,8 @@ pub struct Reflection {
     pub params: BTreeMap<String, ParamField>,
     /// Size of the uniform `params` in bytes.
     pub params_bytes: u32,
+    /// The `F` of `fn epilogue(value: F, index: u32) -> F`, if the shader declares it.
+    pub epilogue: Option<Lanes>,
 }
 
 impl Reflection {
@@ -63,6 +74,7 @@ impl Reflection {
             bindings: BTreeMap::new(),
             params: BTreeMap::new(),
             params_bytes: 0,
+            epilogue: epilogue(&module).map_err(&error)?,
         };
         for (_, var) in module.global_variables.iter() {
             let (Some(binding), Some(var_name)) = (&var.binding, &var.name) else {
@@ -134,5 +146,62 @@ impl Reflection {
             .map(|(binding, _)| binding + 1)
             .max()
             .unwrap_or(0)
+    }
+}
+
+/// The `F` of `fn epilogue(value: F, index: u32) -> F`, if `module` declares it.
+///
+/// # Errors
+/// If it declares a function of that name and another signature.
+fn epilogue(module: &naga::Module) -> Result<Option<Lanes>, String> {
+    let named = |f: &&naga::Function| f.name.as_deref() == Some("epilogue");
+    let mut functions = module.functions.iter().map(|(_, function)| function);
+    let Some(function) = functions.find(named) else {
+        return Ok(None);
+    };
+    let inner = |ty: naga::Handle<naga::Type>| &module.types[ty].inner;
+    let lanes = match (&function.arguments[..], &function.result) {
+        ([value, index], Some(result))
+            if result.ty == value.ty
+                && *inner(index.ty) == naga::TypeInner::Scalar(naga::Scalar::U32) =>
+        {
+            match *inner(value.ty) {
+                naga::TypeInner::Scalar(naga::Scalar::F32) => Some(Lanes::One),
+                naga::TypeInner::Vector {
+                    size: naga::VectorSize::Quad,
+                    scalar: naga::Scalar::F32,
+                } => Some(Lanes::Four),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    match lanes {
+        Some(lanes) => Ok(Some(lanes)),
+        None => Err(
+            "declares an epilogue that is not `fn epilogue(value: F, index: u32) -> F` with F f32 or vec4<f32>"
+                .to_string(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lanes_of_an_epilogue_are_those_of_its_type_under_any_name() {
+        let epilogue = |text: &str| Reflection::new("test", text).map(|r| r.epilogue);
+        let of = |ty: &str| {
+            format!("alias Quad = vec4<f32>;\nfn epilogue(v: {ty}, i: u32) -> {ty} {{ return v; }}")
+        };
+        assert_eq!(epilogue(&of("f32")).unwrap(), Some(Lanes::One));
+        assert_eq!(epilogue(&of("vec4<f32>")).unwrap(), Some(Lanes::Four));
+        assert_eq!(epilogue(&of("Quad")).unwrap(), Some(Lanes::Four));
+        assert_eq!(epilogue("// alias F = vec4<f32>;\n").unwrap(), None);
+        for wrong in [of("vec2<f32>"), of("u32"), "fn epilogue() {}".to_string()] {
+            let told = epilogue(&wrong).unwrap_err().to_string();
+            assert!(told.contains("epilogue that is not"), "{told}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Random changes of training pictures: what `[augment]` says, as nodes of the training step.
 
+use super::fit::Fit;
 use super::loss::Losses;
 use crate::cpu::{Tensor, interpret};
-use crate::data::ImageSet;
+use crate::data::{ImageSet, field};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::{Forward, Mode, Training};
@@ -133,6 +134,31 @@ impl AugmentSettings {
         }
     }
 
+    /// Checks that there are pictures to change, that the only model takes them, and that they are large enough.
+    ///
+    /// # Errors
+    /// Says which of these it is.
+    pub(super) fn check_pictures(&self, fit: &Fit<'_>) -> Result<()> {
+        let Some(image) = fit.samples.field(field::IMAGE) else {
+            return self.needs_pictures(fit.samples.noun());
+        };
+        let model = fit.models.first()?;
+        if !self.is_off() && !fit.takes(field::IMAGE)? {
+            return Err(Error::Config(format!(
+                "[augment] changes pictures, but model {} takes none; leave it out",
+                model.name()
+            )));
+        }
+        if self.mixes() && model.inputs().len() > 1 {
+            return Err(Error::Config(format!(
+                "augment.mixup and augment.cutmix mix pictures, but model {} takes more than them; leave them out",
+                model.name()
+            )));
+        }
+        let shape = image.shape();
+        self.check_size(shape[0], shape[1])
+    }
+
     fn changes(&self) -> Vec<Change> {
         let (across, down) = (self.flip, self.flip_vertical);
         let jitter = Change::Jitter {
@@ -206,9 +232,8 @@ impl AugmentSettings {
         let share = builder.input(&format!("{MIX}share.{size}"), TensorType::f32([]));
         let other = x.next_row(valid)?;
         let x = if self.cutmix > 0.0 {
-            let [height, width] = ["height", "width"].map(|side| {
-                builder.input(&format!("{MIX}{side}.{size}"), TensorType::u32([]))
-            });
+            let [height, width] = ["height", "width"]
+                .map(|side| builder.input(&format!("{MIX}{side}.{size}"), TensorType::u32([])));
             builder.op(PasteBox { seed }, &[x, other, step, height, width])?
         } else {
             // other + share (x - other)

@@ -9,10 +9,10 @@ use super::metric::{Counters, Metric};
 use super::scores::{ClassScores, Confusion, MOST_CONFUSED, mean_area_under_curve};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
-    PredictionLine, Registered, Section, StepGraph, Task, TaskSettings,
+    PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings, case,
 };
 use crate::cpu::Tensor;
-use crate::data::{Normalization, SetLayout, field};
+use crate::data::{Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nn::Model;
@@ -48,7 +48,28 @@ pub(super) static REGISTERED: Registered = Registered {
         settings.no_own("classification")?;
         Ok(Box::new(Classification::new(settings)))
     },
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let fields = vec![case::pictures([6, 6, 1]), case::labels(3)];
+    TaskCase::new("classification", Samples::new(12, fields, None))?
+        .classes(&["a", "b", "c"])
+        .pixels(1, 0.5, 0.25)
+        .model(
+            "",
+            r#"
+            name = "tiny"
+            input = [6, 6, 1]
+            layer = [
+                { type = "conv2d", filters = 8, kernel = 3, activation = "relu" },
+                { type = "max_pool2d", size = 2 },
+                { type = "flatten" },
+                { type = "dense", units = 3 },
+            ]
+            "#,
+        )
+}
 
 pub(super) fn metrics() -> Vec<Metric> {
     let mut metrics = vec![
@@ -139,7 +160,7 @@ impl Task for Classification {
         let (name, known) = (model.name(), fit.classes.len());
         if fit.part == "training" && known < 2 {
             return Err(Error::Data(format!(
-                "{} has {}, and a model learns to tell classes apart; if it is a folder of images, name the one whose folders are \
+                "{} has {}, and a model learns to distinguish classes; if it is a folder of images, name the one whose folders are \
                  the classes, or train and test with such folders",
                 fit.data,
                 match fit.classes.first() {
@@ -148,7 +169,7 @@ impl Task for Classification {
                 }
             )));
         }
-        if known > classes && !fit.inputs_alone() {
+        if known > classes && fit.part == "training" {
             let hint = match self.loss {
                 Loss::Bce(_) => {
                     "use \"cross_entropy\" in place of \"bce\", which is for two".to_string()
@@ -173,10 +194,7 @@ impl Task for Classification {
                 labels[at],
             )));
         }
-        match fit.samples.field(field::IMAGE).map(|image| image.shape()) {
-            Some(shape) => self.augment.check_size(shape[0], shape[1]),
-            None => self.augment.needs_pictures(fit.samples.noun()),
-        }
+        self.augment.check_pictures(fit)
     }
 
     fn remarks(&self, fit: &Fit<'_>) -> Vec<String> {
@@ -187,7 +205,7 @@ impl Task for Classification {
         let name = fit.models.first().map(|model| model.name().to_string());
         match classes > 0 && classes < scores {
             true => vec![format!(
-                "model {} tells {scores} classes apart, and the data have {classes}: its last layer could have {classes} units",
+                "model {} distinguishes {scores} classes, and the data have {classes}: its last layer could have {classes} units",
                 name.unwrap_or_default()
             )],
             false => Vec::new(),
@@ -314,10 +332,12 @@ impl Task for Classification {
         let full = &mut findings.full;
         let logits = found.outputs.iter().find(|(name, ..)| name == LOGITS);
         // The area under the curve needs the scores of all samples at once.
-        let area = logits.filter(|_| found.complete).and_then(|(_, shape, logits)| {
-            let classes = shape.iter().product();
-            mean_area_under_curve(logits, classes, found.samples.labels()?)
-        });
+        let area = logits
+            .filter(|_| found.complete)
+            .and_then(|(_, shape, logits)| {
+                let classes = shape.iter().product();
+                mean_area_under_curve(logits, classes, found.samples.labels()?)
+            });
         let top_5 = found.counters.mean(TOP_5);
         let confusion = confusion(found.counters);
         full.lines
@@ -331,7 +351,10 @@ impl Task for Classification {
         full.json.extend([
             ("top_5".to_string(), top_5.into()),
             ("auc".to_string(), area.into()),
-            ("confusion".to_string(), json!(confusion.as_ref().map(|c| &c.rows))),
+            (
+                "confusion".to_string(),
+                json!(confusion.as_ref().map(|c| &c.rows)),
+            ),
             ("precision".to_string(), scores.map(|s| s.precision).into()),
             ("recall".to_string(), scores.map(|s| s.recall).into()),
             ("f1".to_string(), scores.map(|s| s.f1).into()),

@@ -1,9 +1,10 @@
 //! Whether models and data fit together: asked before anything is allocated.
 
 use super::models::Models;
-use crate::data::{Samples, field};
+use crate::data::{Normalization, Samples, field};
 use crate::error::{Error, Result};
 use crate::nn::{InputSpec, Model};
+use crate::tensor::Shape;
 
 /// A set of samples beside the models that it is for.
 #[derive(Clone, Copy)]
@@ -18,6 +19,8 @@ pub struct Fit<'a> {
     pub classes: &'a [String],
     /// What the data are called in messages.
     pub data: &'a str,
+    /// Mean and standard deviation of their pixels.
+    pub normal: Normalization<'a>,
 }
 
 impl Fit<'_> {
@@ -52,6 +55,19 @@ impl Fit<'_> {
         Ok((model, shape))
     }
 
+    /// Whether the only model takes the field `name`: an input has its name, or an only input without a name of its own takes it.
+    ///
+    /// # Errors
+    /// If there is no model.
+    pub fn takes(&self, name: &str) -> Result<bool> {
+        let inputs = self.models.first()?.inputs();
+        let first = self.samples.fields().first().map(|field| field.name);
+        Ok(match inputs {
+            [only] if self.samples.field(&only.name).is_none() => first == Some(name),
+            inputs => inputs.iter().any(|input| input.name == name),
+        })
+    }
+
     /// Checks that the only model gives one row of numbers for each sample: how many.
     ///
     /// # Errors
@@ -59,9 +75,7 @@ impl Fit<'_> {
     pub fn units(&self) -> Result<usize> {
         match self.output()? {
             (_, &[units]) => Ok(units),
-            (model, &[time, _])
-                if matches!(&model.inputs()[0].spec, InputSpec::Tokens(input) if input.tokens == time) =>
-            {
+            (model, &[time, _]) if matches!(&model.inputs()[0].spec, InputSpec::Tokens(input) if input.tokens == time) => {
                 Err(Error::Config(format!(
                     "one answer for each sample is to be predicted but model {} gives one for every token; pool over time before \
                      its last layer",
@@ -69,8 +83,9 @@ impl Fit<'_> {
                 )))
             }
             (model, shape) => Err(Error::Config(format!(
-                "model {}: the last layer gives {shape:?} for each sample; end with a dense layer of one unit for each class or number",
-                model.name()
+                "model {}: the last layer gives {} for each sample; end with a dense layer of one unit for each class or number",
+                model.name(),
+                Shape::from(shape)
             ))),
         }
     }
@@ -83,9 +98,10 @@ impl Fit<'_> {
 pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
     let (set, part) = (fit.samples, fit.part);
     for input in model.inputs() {
-        let field = match model.inputs().len() {
-            1 => set.fields().first(),
-            _ => set.field(&input.name),
+        // The field of its name; an only input that has no name of its own takes the first.
+        let field = match (set.field(&input.name), model.inputs().len()) {
+            (None, 1) => set.fields().first(),
+            (named, _) => named,
         };
         let Some(field) = field else {
             let fields: Vec<&str> = set.fields().iter().map(|field| field.name).collect();
@@ -126,8 +142,8 @@ pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The inputs of the only model, in its order: the first field of the samples, or the fields of their names where it takes
-/// several.
+/// The inputs of the only model, in its order: the fields of their names, or the field `first` for an only input without a name
+/// of its own.
 ///
 /// # Errors
 /// If a field is missing.
@@ -137,7 +153,7 @@ pub(super) fn inputs<'g>(
 ) -> Result<Vec<crate::graph::Var<'g>>> {
     let inputs = step.models().first()?.inputs();
     match inputs {
-        [_] => Ok(vec![step.batch.field(first)?]),
+        [only] if !step.batch.has(&only.name) => Ok(vec![step.batch.field(first)?]),
         several => several
             .iter()
             .map(|input| step.batch.field(&input.name))

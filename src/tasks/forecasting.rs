@@ -6,9 +6,9 @@ use super::metric::Metric;
 use super::regression::{OUTPUT, check_numbers, errors, metrics, objective};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
-    PredictionLine, Registered, StepGraph, Task, TaskSettings, Told,
+    PredictionLine, Registered, StepGraph, Task, TaskCase, TaskSettings, Told, case,
 };
-use crate::data::{WindowNorm, field, naive_forecasts, target_scales};
+use crate::data::{Column, ColumnKind, WindowNorm, field, naive_forecasts, target_scales};
 use crate::error::Result;
 use crate::graph::Var;
 use serde_json::{Map, Value, json};
@@ -24,6 +24,11 @@ pub(super) static REGISTERED: Registered = Registered {
             input: true,
         },
         Need {
+            field: field::PAST,
+            about: "the columns to predict, within that window",
+            input: true,
+        },
+        Need {
             field: field::TARGET,
             about: "the rows to predict",
             input: false,
@@ -36,7 +41,34 @@ pub(super) static REGISTERED: Registered = Registered {
         settings.no_own("forecasting")?;
         Ok(Box::new(Forecasting::new(settings)))
     },
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let mut case = TaskCase::new("forecasting", case::rows(4, 4, 2, 2))?.model(
+        "",
+        r#"
+        name = "tiny"
+        input = [4, 2]
+        layer = [
+            { type = "flatten" },
+            { type = "dense", units = 32, activation = "relu" },
+            { type = "dense", units = 4 },
+        ]
+        "#,
+    )?;
+    case.task.window_norm = WindowNorm::Instance;
+    let column = |name: &str| Column {
+        name: name.to_string(),
+        kind: ColumnKind::Number {
+            mean: 3.0,
+            std: 2.0,
+            missing: false,
+        },
+    };
+    case.fitted.columns = vec![column("load"), column("temperature")];
+    Ok(case)
+}
 
 /// See the module.
 #[derive(Clone, Debug)]

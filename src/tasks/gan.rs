@@ -5,14 +5,15 @@
 //! et al. 2016) and of drawn ones against 0. Then the generator minimises that of drawn ones against 1, the non-saturating loss.
 //! Both phases draw the same pictures. Each moves its own model alone, the running statistics of batch normalisation included.
 
+use super::case::{self, TaskCase};
+use super::figures;
 use super::fit::check_input;
 use super::metric::{Counters, Metric};
-use super::picture::{Picture, data_uri};
 use super::{
     Decoded, EpochFile, Evaluated, Fit, Models, Need, Objective, Phase, Prediction, PredictionLine,
     Registered, Section, StepGraph, Task, TaskSettings,
 };
-use crate::data::{Normalization, SetLayout, field};
+use crate::data::{Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nn::{InputSpec, Model, ModelSpec};
@@ -47,7 +48,29 @@ pub(super) static REGISTERED: Registered = Registered {
         takes.eq([1]) && gives.eq([3])
     },
     make: |settings| Ok(Box::new(Gan::new(settings)?)),
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let samples = Samples::new(12, vec![case::pictures([4, 4, 1])], None);
+    let mut case = TaskCase::new("gan", samples)?
+        .pixels(1, 0.5, 0.5)
+        .model(
+            GENERATOR,
+            "name = \"g\"\ninput = [6]\nlayer = [{ type = \"dense\", units = 32 }, { type = \"reshape\", shape = [4, 4, 2] }, \
+             { type = \"batch_norm\" }, { type = \"conv2d\", filters = 1, kernel = 3, padding = \"same\", activation = \"tanh\" }]",
+        )?
+        .model(
+            DISCRIMINATOR,
+            "name = \"d\"\ninput = [4, 4, 1]\nlayer = [{ type = \"conv2d\", filters = 8, kernel = 3 }, { type = \"batch_norm\" }, \
+             { type = \"activation\", function = \"leaky_relu\", slope = 0.2 }, { type = \"flatten\" }, { type = \"dense\", units = 1 }]",
+        )?;
+    case.task.own.insert("latent".to_string(), 6.into());
+    case.lr = 0.005;
+    case.epochs = 20;
+    case.reaches = ("loss", 1.2);
+    Ok(case)
+}
 
 fn metrics() -> Vec<Metric> {
     vec![
@@ -85,18 +108,26 @@ impl Gan {
         let gan: Gan = settings.own()?;
         let wrong = |what: &str| Err(Error::Config(what.to_string()));
         if gan.latent == 0 {
-            return wrong("task.latent must be at least 1: the random numbers that a picture is drawn from");
+            return wrong(
+                "task.latent must be at least 1: the random numbers that a picture is drawn from",
+            );
         }
         if !(gan.real_label > 0.0 && gan.real_label <= 1.0) {
-            return wrong("task.real_label must be above 0 and at most 1; 1 is no smoothing, 0.9 is usual");
+            return wrong(
+                "task.real_label must be above 0 and at most 1; 1 is no smoothing, 0.9 is usual",
+            );
         }
         if !settings.loss.is_auto() {
             return wrong("the task gan has a loss of its own; leave loss out");
         }
         if settings.label_smoothing != 0.0 {
-            return wrong("the task gan smooths the labels of real pictures alone; set task.real_label in place of label_smoothing");
+            return wrong(
+                "the task gan smooths the labels of real pictures alone; set task.real_label in place of label_smoothing",
+            );
         }
-        settings.augment.needs_no_pictures("gan")?;
+        if !settings.augment.is_off() {
+            return wrong("the task gan does not change its pictures; leave [augment] out");
+        }
         Ok(gan)
     }
 
@@ -121,7 +152,7 @@ impl Gan {
         logits.bce_with_logits(label)?.mask_rows(step.batch.valid())
     }
 
-    fn noise<'g>(&self, step: &StepGraph<'g, '_>) -> Result<Var<'g>> {
+    fn noise<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
         step.noise(&[self.latent])
     }
 }
@@ -277,8 +308,9 @@ impl Task for Gan {
         metrics()
     }
 
-    fn has_score(&self) -> bool {
-        false
+    /// No figure says which epoch draws best: the loss of the generator against the discriminator of the same epoch stands in.
+    fn monitored(&self) -> &'static str {
+        GENERATOR_LOSS
     }
 
     fn example_layout(
@@ -321,22 +353,23 @@ impl Task for Gan {
         SHOWN
     }
 
+    fn shown_outputs(&self) -> &'static [&'static str] {
+        &[SAMPLE]
+    }
+
     fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
-        let grid = grid(found).and_then(|png| png.ok());
-        let section = grid.map(|png| Section {
-            title: "Samples".to_string(),
-            html: format!(
-                "<p>Drawn from noise that is the same after every epoch.</p>\n<img alt=\"drawn samples\" style=\"width:480px;max-width:100%;\
-                 image-rendering:pixelated\" src=\"{}\">",
-                data_uri(&png)
-            ),
-        });
-        section.into_iter().collect()
+        let Ok(Some(png)) = grid(found) else {
+            return Vec::new();
+        };
+        vec![figures::whole(
+            "Samples",
+            "drawn from noise that is the same after every epoch",
+            &png,
+        )]
     }
 
     fn epoch_files(&self, found: &Evaluated<'_>) -> Result<Vec<EpochFile>> {
-        let png = grid(found).transpose()?;
-        let file = png.map(|bytes| EpochFile {
+        let file = grid(found)?.map(|bytes| EpochFile {
             folder: "samples",
             extension: "png",
             bytes,
@@ -345,18 +378,16 @@ impl Task for Gan {
     }
 }
 
-/// The first drawn samples of an evaluation, side by side, as a PNG file.
-fn grid(found: &Evaluated<'_>) -> Option<Result<Vec<u8>>> {
-    let (_, shape, values) = found.outputs.iter().find(|(name, ..)| name == SAMPLE)?;
-    let normal = Normalization {
-        mean: &found.fitted.mean,
-        std: &found.fitted.std,
+/// The first drawn samples of an evaluation, side by side, as a PNG file; nothing where it has none.
+fn grid(found: &Evaluated<'_>) -> Result<Option<Vec<u8>>> {
+    let Some((_, shape, values)) = found.outputs.iter().find(|(name, ..)| name == SAMPLE) else {
+        return Ok(None);
     };
     let each = shape.iter().product::<usize>();
-    let shown = &values[..values.len().min(SHOWN * each)];
-    let pictures = match Picture::all_of(shown, shape, normal) {
-        Ok(pictures) => pictures,
-        Err(error) => return Some(Err(error)),
-    };
-    Picture::grid(&pictures, COLUMNS).map(|grid| grid.png())
+    figures::grid(
+        shape,
+        &values[..values.len().min(SHOWN * each)],
+        COLUMNS,
+        found.fitted,
+    )
 }

@@ -1,14 +1,14 @@
 //! Language modelling: the token after each token of a text. The loss is the cross-entropy of a token in nats.
 
+use super::classification::takes_tokens;
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric, Shown};
 use super::{
-    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered,
-    StepGraph, Task, TaskSettings,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
+    Registered, StepGraph, Task, TaskCase, TaskSettings, case,
 };
-use super::classification::takes_tokens;
-use crate::data::{Normalization, SetLayout, field};
+use crate::data::{Normalization, SetLayout, Targets, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 
@@ -35,7 +35,26 @@ pub(super) static REGISTERED: Registered = Registered {
         settings.no_own("language_model")?;
         Ok(Box::new(LanguageModel::new(settings)))
     },
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let mut case = TaskCase::new("language_model", case::tokens(5, Targets::NextToken))?;
+    // The first token of a sample does not tell which of them it is.
+    case.reaches = ("loss", 0.3);
+    case.model(
+        "",
+        r#"
+        name = "tiny"
+        input = { tokens = 5, vocabulary = 8 }
+        layer = [
+            { type = "embedding", width = 16 },
+            { type = "gru", units = 24 },
+            { type = "dense", units = "vocabulary" },
+        ]
+        "#,
+    )
+}
 
 fn metrics() -> Vec<Metric> {
     vec![
@@ -150,6 +169,10 @@ impl Task for LanguageModel {
         Ok(layout
             .tokens(field::TOKENS, rows, 0, length)
             .tokens(field::NEXT, rows, 1, length))
+    }
+
+    fn monitored(&self) -> &'static str {
+        "perplexity"
     }
 
     fn writes_text(&self) -> bool {

@@ -25,7 +25,7 @@ pub enum Loss {
     /// Of numbers: the mean absolute error. PyTorch `L1Loss`.
     L1(L1),
     /// Of numbers: squared below `delta`, absolute above. PyTorch `HuberLoss`.
-    Huber(Huber),
+    Huber(HuberLoss),
 }
 
 /// See [`Loss::CrossEntropy`].
@@ -58,7 +58,7 @@ pub struct L1 {}
 /// See [`Loss::Huber`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Huber {
+pub struct HuberLoss {
     /// Where the square ends; above 0.
     pub delta: f64,
 }
@@ -69,9 +69,9 @@ impl Default for Bce {
     }
 }
 
-impl Default for Huber {
+impl Default for HuberLoss {
     fn default() -> Self {
-        Huber { delta: 1.0 }
+        HuberLoss { delta: 1.0 }
     }
 }
 
@@ -129,7 +129,7 @@ impl Loss {
             "bce" => Loss::Bce(Bce::default()),
             "mse" => Loss::Mse(Mse {}),
             "l1" => Loss::L1(L1 {}),
-            "huber" => Loss::Huber(Huber::default()),
+            "huber" => Loss::Huber(HuberLoss::default()),
             _ => {
                 return Err(Error::Config(format!(
                     "there is no loss \"{name}\"; there are cross_entropy and bce for classes, mse, l1 and huber for numbers, and \
@@ -179,7 +179,7 @@ impl Loss {
             Loss::Bce(Bce { pos_weight: w }) if !(*w > 0.0 && *w <= HEAVIEST) => wrong(format!(
                 "loss.pos_weight must be above 0 and at most {HEAVIEST:e}, not {w}"
             )),
-            Loss::Huber(Huber { delta }) if !(*delta > 0.0 && delta.is_finite()) => {
+            Loss::Huber(HuberLoss { delta }) if !(*delta > 0.0 && delta.is_finite()) => {
                 wrong(format!("loss.delta must be above 0, not {delta}"))
             }
             _ => Ok(()),
@@ -207,7 +207,8 @@ impl Loss {
                  \"cross_entropy\""
             )),
             Loss::Bce(_) if label_smoothing > 0.0 => wrong(
-                "label_smoothing is for loss \"cross_entropy\"; set it to 0 with \"bce\"".to_string(),
+                "label_smoothing is for loss \"cross_entropy\"; set it to 0 with \"bce\""
+                    .to_string(),
             ),
             Loss::CrossEntropy(CrossEntropy {
                 class_weights: Some(ClassWeights::Numbers(weights)),
@@ -382,7 +383,7 @@ impl Loss {
     ) -> Result<Losses<'g>> {
         let each = match self {
             Loss::L1(_) => outputs.sub(y)?.abs()?,
-            Loss::Huber(Huber { delta }) => outputs.huber(y, *delta)?,
+            Loss::Huber(HuberLoss { delta }) => outputs.huber(y, *delta)?,
             _ => outputs.builder().op(SquaredError, &[outputs, y])?,
         };
         Ok(Losses {

@@ -5,6 +5,9 @@
 //! one, write its file and add its name to the list at the end of this page; `docs/adding-a-task.md` walks through it.
 
 pub mod augment;
+mod case;
+mod custom;
+mod figures;
 mod fit;
 mod loss;
 mod metric;
@@ -14,16 +17,19 @@ mod step;
 mod window_norm;
 
 pub use augment::AugmentSettings;
+pub use case::TaskCase;
+pub use custom::Custom;
 pub use fit::{Fit, check_input};
-pub use loss::{Bce, ClassWeights, CrossEntropy, Huber, L1, Loss, Mse, NamedWeights};
+pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
 pub(crate) use step::StepGraphCounters;
 pub use step::{Objective, StepGraph};
 
 use crate::cpu::Tensor;
-use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm};
+use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm, field};
 use crate::error::{Error, Result};
+use crate::graph::Var;
 use crate::nn::{Model, ModelSpec};
 use crate::plan::Scalar;
 use serde_json::{Map, Value};
@@ -92,6 +98,11 @@ pub trait Task: Debug + Send + Sync {
     /// The metrics that it reports with these settings. The first is the score: what a training step counts too, as `score`.
     fn metrics(&self) -> Vec<Metric>;
 
+    /// Name of the metric by which epochs are compared where the settings name none: the score.
+    fn monitored(&self) -> &'static str {
+        self.metrics().first().map_or("loss", |metric| metric.name)
+    }
+
     /// Constants that its nodes read as variables: class weights, say.
     ///
     /// # Errors
@@ -126,6 +137,23 @@ pub trait Task: Debug + Send + Sync {
         false
     }
 
+    /// Whether it draws pictures from noise: [`Task::draw`].
+    fn draws_samples(&self) -> bool {
+        false
+    }
+
+    /// Builds pictures that are drawn from noise ([`StepGraph::noise`]): `[batch, height, width, channels]`, normalised as those of the
+    /// data.
+    ///
+    /// # Errors
+    /// If it draws none, or a node can't be built.
+    fn draw<'g>(&self, _step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
+        Err(Error::Config(format!(
+            "the task {} draws no pictures; name a run of a task that does, such as gan",
+            self.registered().name
+        )))
+    }
+
     /// What a prediction of one sample says.
     ///
     /// # Errors
@@ -142,9 +170,23 @@ pub trait Task: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Files that a run keeps of an evaluation after each epoch.
+    ///
+    /// # Errors
+    /// If one can't be made.
+    fn epoch_files(&self, _found: &Evaluated<'_>) -> Result<Vec<EpochFile>> {
+        Ok(Vec::new())
+    }
+
     /// How many of the first samples of an evaluation [`Task::report`] shows with their outputs.
     fn shown_samples(&self) -> usize {
         0
+    }
+
+    /// Outputs of an evaluation that are for [`Task::report`] alone, such as pictures: they are kept of the first samples and never
+    /// of all.
+    fn shown_outputs(&self) -> &'static [&'static str] {
+        &[]
     }
 }
 
@@ -185,6 +227,8 @@ pub struct Decoded<'a> {
     pub data: &'a DataSettings,
     /// Classes to show at most.
     pub top: usize,
+    /// Whether the user named a folder for files: those that are not the prediction itself are made only then.
+    pub out_named: bool,
 }
 
 impl Decoded<'_> {
@@ -244,7 +288,7 @@ pub struct Evaluated<'a> {
     pub data: &'a DataSettings,
     /// Outputs by name with the shape of one sample: of all samples, or of the first few.
     pub outputs: &'a [(String, Vec<usize>, Vec<f32>)],
-    /// Whether outputs are those of all samples.
+    /// Whether outputs are those of all samples, but for [`Task::shown_outputs`].
     pub complete: bool,
 }
 
@@ -273,6 +317,17 @@ pub struct Section {
     pub title: String,
     /// Its HTML.
     pub html: String,
+}
+
+/// A file that a run keeps of an epoch: `FOLDER/epoch-N.EXTENSION` in its folder.
+#[derive(Clone, Debug)]
+pub struct EpochFile {
+    /// Folder within that of the run.
+    pub folder: &'static str,
+    /// Ending of its name, without a dot.
+    pub extension: &'static str,
+    /// Its content.
+    pub bytes: Vec<u8>,
 }
 
 /// What the settings of a run say to its task.
@@ -339,6 +394,8 @@ pub struct Registered {
     pub suits_model: fn(&dyn Model) -> bool,
     /// The task with these settings.
     pub make: fn(&TaskSettings) -> Result<Box<dyn Task>>,
+    /// A tiny training run that the shared tests try the task on.
+    pub sample: fn() -> Result<TaskCase>,
 }
 
 /// The task called `name`.
@@ -375,8 +432,12 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
             })?,
     };
     for need in registered.needs {
-        let there = need.field.split('|').any(|name| samples.field(name).is_some());
-        if !there && !(need.input && samples.fields().is_empty()) {
+        let given = need
+            .field
+            .split('|')
+            .any(|name| samples.field(name).is_some());
+        let unknown = need.input && samples.fields().is_empty();
+        if !given && !unknown {
             let fields: Vec<&str> = samples.fields().iter().map(|field| field.name).collect();
             return Err(Error::Config(format!(
                 "the task {} needs the field {} ({}), which the data do not have: they have {}",
@@ -386,6 +447,13 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
                 fields.join(", ")
             )));
         }
+    }
+    if settings.window_norm != WindowNorm::None && samples.field(field::TARGET).is_none() {
+        return Err(Error::Config(format!(
+            "data.window_norm is for windows of a series of two rows or more, but the data are {} of {:?}; leave it out",
+            samples.noun(),
+            samples.shape()
+        )));
     }
     (registered.make)(settings)
 }
@@ -414,6 +482,8 @@ macro_rules! register {
 }
 
 register! {
+    gan,
+    autoencoder,
     text_classification,
     classification,
     language_model,

@@ -32,9 +32,9 @@ impl Models {
     /// If there is none.
     pub fn get(&self, role: &str) -> Result<&dyn Model> {
         let found = self.models.iter().find(|(name, _)| name == role);
-        found
-            .map(|(_, model)| &**model)
-            .ok_or_else(|| Error::Config(format!("the run has no model {role}; add [models.{role}]")))
+        found.map(|(_, model)| &**model).ok_or_else(|| {
+            Error::Config(format!("the run has no model {role}; add [models.{role}]"))
+        })
     }
 
     /// The first model: the only one of most tasks.
@@ -86,8 +86,6 @@ impl Models {
 
     /// Number of trainable numbers.
     pub fn parameter_count(&self) -> usize {
-        self.iter()
-            .map(|(_, model)| model.parameter_count())
-            .sum()
+        self.iter().map(|(_, model)| model.parameter_count()).sum()
     }
 }

@@ -1,13 +1,13 @@
-//! Regression: a number for each row of a table.
+//! Regression: a number for each row of a table, or each picture.
 
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
-    PredictionLine, Registered, StepGraph, Task, TaskSettings, Told,
+    PredictionLine, Registered, StepGraph, Task, TaskCase, TaskSettings, Told, case,
 };
-use crate::data::field;
+use crate::data::{Scale, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::ops::squared_error::SquaredError;
@@ -39,7 +39,28 @@ pub(super) static REGISTERED: Registered = Registered {
         settings.no_own("regression")?;
         Ok(Box::new(Regression::new(settings)))
     },
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let mut case = TaskCase::new("regression", case::rows(1, 0, 1, 1))?.model(
+        "",
+        r#"
+        name = "tiny"
+        input = [2]
+        layer = [
+            { type = "dense", units = 32, activation = "relu" },
+            { type = "dense", units = 1 },
+        ]
+        "#,
+    )?;
+    case.epochs = 200;
+    case.fitted.scale = Some(Scale {
+        mean: 10.0,
+        std: 3.0,
+    });
+    Ok(case)
+}
 
 pub(super) fn metrics() -> Vec<Metric> {
     vec![
@@ -56,7 +77,6 @@ pub struct Regression {
     pub loss: Loss,
     label_smoothing: f64,
     augment: AugmentSettings,
-    window_norm: crate::data::WindowNorm,
 }
 
 impl Regression {
@@ -66,14 +86,13 @@ impl Regression {
             loss: settings.loss.clone(),
             label_smoothing: settings.label_smoothing,
             augment: settings.augment.clone(),
-            window_norm: settings.window_norm,
         }
     }
 }
 
 /// The field that numbers are predicted from.
 fn input(step: &StepGraph<'_, '_>) -> &'static str {
-    [field::ROW, field::IMAGE, field::TOKENS, field::WINDOW]
+    [field::IMAGE, field::ROW, field::TOKENS, field::WINDOW]
         .into_iter()
         .find(|name| step.batch.has(name))
         .unwrap_or(field::ROW)
@@ -83,7 +102,12 @@ fn input(step: &StepGraph<'_, '_>) -> &'static str {
 ///
 /// # Errors
 /// Says how many it gives.
-pub(super) fn check_numbers(fit: &Fit<'_>, target: &str, loss: &Loss, smoothing: f64) -> Result<()> {
+pub(super) fn check_numbers(
+    fit: &Fit<'_>,
+    target: &str,
+    loss: &Loss,
+    smoothing: f64,
+) -> Result<()> {
     let (model, _) = fit.output()?;
     check_input(model, fit)?;
     loss.check_numbers(smoothing)?;
@@ -139,11 +163,21 @@ impl Task for Regression {
 
     fn check(&self, fit: &Fit<'_>) -> Result<()> {
         check_numbers(fit, field::VALUE, &self.loss, self.label_smoothing)?;
-        self.window_norm.only_of_series(fit)?;
-        self.augment.needs_pictures(fit.samples.noun())
+        if self.augment.mixes() {
+            return Err(Error::Config(
+                "augment.mixup and augment.cutmix mix the classes of pictures, but numbers are to be predicted; leave them out"
+                    .to_string(),
+            ));
+        }
+        self.augment.check_pictures(fit)
     }
 
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
+        if !self.augment.is_off() {
+            let picture = step.batch.field(field::IMAGE)?;
+            let changed = self.augment.apply(&mut step.forward, picture)?;
+            step.batch.put(field::IMAGE, changed);
+        }
         let x = inputs(step, input(step))?;
         let outputs = step.run_first(&x)?;
         let _scope = step.builder().scope("loss");
@@ -175,7 +209,9 @@ impl Task for Regression {
         let scale = sample.fitted.scale;
         let (mean, std) = scale.map_or((0.0, 1.0), |scale| (scale.mean, scale.std));
         let values = sample.output(OUTPUT)?;
-        let value = values.first().map_or(f64::NAN, |&x| f64::from(x) * std + mean);
+        let value = values
+            .first()
+            .map_or(f64::NAN, |&x| f64::from(x) * std + mean);
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::{Forward, Mode, Training};
 use crate::tensor::TensorType;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 
 /// Names of the variables that metrics are counted in begin with this.
 const COUNTERS: &str = "metrics.";
@@ -35,7 +35,7 @@ pub struct StepGraph<'g, 'a> {
     pub forward: Forward<'g>,
     models: &'a Models,
     number: OnceCell<Var<'g>>,
-    noise_streams: Cell<u32>,
+    noise_seed: u64,
 }
 
 impl<'g, 'a> StepGraph<'g, 'a> {
@@ -47,8 +47,15 @@ impl<'g, 'a> StepGraph<'g, 'a> {
             forward,
             models,
             number: OnceCell::new(),
-            noise_streams: Cell::new(0),
+            noise_seed: 0,
         }
+    }
+
+    /// The same, with noise of this seed where it is not that of a training.
+    #[must_use]
+    pub fn with_noise_seed(mut self, seed: u64) -> StepGraph<'g, 'a> {
+        self.noise_seed = seed;
+        self
     }
 
     /// The graph.
@@ -80,16 +87,18 @@ impl<'g, 'a> StepGraph<'g, 'a> {
     }
 
     /// Standard normal numbers, `[batch, ...sample]`, anew for every step. In a training they follow from the run's seed, and the
-    /// phases of a step draw the same ones in the same order; elsewhere from a seed that is always the same.
+    /// phases of a step draw the same ones in the same order; elsewhere from the seed 0, or that of [`StepGraph::with_noise_seed`].
     ///
     /// # Errors
     /// If a node can't be built.
-    pub fn noise(&self, sample: &[usize]) -> Result<Var<'g>> {
-        let seed = self.training().map_or(0, |training| training.seed);
-        let stream = self.noise_streams.get();
-        self.noise_streams.set(stream + 1);
-        let shape = [&[self.batch.size()], sample].concat();
-        self.builder.normal(shape, self.number(), seed, stream)
+    pub fn noise(&mut self, sample: &[usize]) -> Result<Var<'g>> {
+        let seed = self
+            .training()
+            .map_or(self.noise_seed, |training| training.seed);
+        let stream = self.forward.noise_stream();
+        let shape = [&[self.batch.size()], sample].concat().into();
+        let zeros = self.builder.constant(0.0).broadcast_to(&shape)?;
+        zeros.gaussian_noise(self.number(), 1.0, seed, stream)
     }
 
     /// Runs the model of a role: one result for each of its outputs.
@@ -119,6 +128,19 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         let outputs = self.models.first()?.forward(&mut self.forward, x)?;
         let first = outputs.first().copied();
         first.ok_or_else(|| Error::Graph("the model has no output".to_string()))
+    }
+
+    /// `x` with each element zero with probability `rate`, and what stays scaled by `1 / (1 - rate)`: in training anew at every
+    /// step, in an evaluation the same in every pass, so that epochs can be compared.
+    ///
+    /// # Errors
+    /// If the rate is not in [0, 1), or `x` is no float tensor.
+    pub fn dropout(&mut self, x: Var<'g>, rate: f64) -> Result<Var<'g>> {
+        let stream = self.forward.dropout_stream();
+        match self.forward.mode() {
+            Mode::Train(training) => x.dropout(training.step, rate, training.seed, stream),
+            Mode::Eval => x.dropout(self.batch.valid(), rate, 0, stream),
+        }
     }
 
     /// Adds `value` to what is counted as `name` ([`Counters`](super::Counters)).

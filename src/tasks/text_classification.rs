@@ -3,11 +3,11 @@
 use super::classification::{Classification, takes_tokens};
 use super::metric::Metric;
 use super::{
-    Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered, Section, StepGraph,
-    Task,
+    Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered, Section,
+    StepGraph, Task, TaskCase, case,
 };
 use crate::cpu::Tensor;
-use crate::data::{Normalization, SetLayout, field};
+use crate::data::{Normalization, SetLayout, Targets, field};
 use crate::error::{Error, Result};
 use crate::plan::Scalar;
 
@@ -36,7 +36,30 @@ pub(super) static REGISTERED: Registered = Registered {
         settings.no_own("text_classification")?;
         Ok(Box::new(TextClassification(Classification::new(settings))))
     },
+    sample,
 };
+
+fn sample() -> Result<TaskCase> {
+    let labels = (0..12).map(|index| index % 3).collect();
+    TaskCase::new(
+        "text_classification",
+        case::tokens(6, Targets::Classes(labels)),
+    )?
+    .classes(&["a", "b", "c"])
+    .model(
+        "",
+        r#"
+            name = "tiny"
+            input = { tokens = 6, vocabulary = 8 }
+            layer = [
+                { type = "embedding", width = 8 },
+                { type = "lstm", units = 16 },
+                { type = "time_pool", by = "last" },
+                { type = "dense", units = 3 },
+            ]
+            "#,
+    )
+}
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -54,7 +77,11 @@ impl Task for TextClassification {
                 "model {} takes {:?} but the {} {} are texts, which are tokens; give it the input \"auto\" and begin with an \
                  embedding layer, or take a built-in model for texts",
                 model.name(),
-                model.inputs().first().map(|input| input.spec.sample()).unwrap_or_default(),
+                model
+                    .inputs()
+                    .first()
+                    .map(|input| input.spec.sample())
+                    .unwrap_or_default(),
                 fit.part,
                 fit.samples.noun()
             )));

@@ -16,7 +16,7 @@ impl WindowNorm {
     /// If the samples are others.
     pub(super) fn only_of_series(self, fit: &Fit<'_>) -> Result<()> {
         let shape = fit.samples.shape();
-        let series = fit.samples.field(field::TARGET).is_some() && shape[0] > 1;
+        let series = fit.samples.field(field::PAST).is_some() && shape[0] > 1;
         match self == WindowNorm::None || series {
             true => Ok(()),
             false => Err(Error::Config(format!(

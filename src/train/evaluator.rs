@@ -21,7 +21,7 @@ pub type Collected = Vec<(String, Vec<usize>, Vec<f32>)>;
 pub enum Outputs {
     /// Those of the first samples, so many.
     First(usize),
-    /// All.
+    /// All, but for those that are only shown ([`Task::shown_outputs`]): of these the first few.
     All,
 }
 
@@ -33,6 +33,8 @@ pub struct Evaluator {
     data: Loaded,
     counters: Vec<(String, TensorType)>,
     outputs: Vec<String>,
+    /// Outputs that are kept of the first samples alone.
+    shown: &'static [&'static str],
 }
 
 impl Evaluator {
@@ -48,7 +50,17 @@ impl Evaluator {
         normal: Normalization<'_>,
         sizes: Sizes,
     ) -> Result<Evaluator> {
-        Self::new(device, task, models, samples, normal, sizes, evaluation_graph)
+        let shown = task.shown_outputs();
+        let evaluator = Self::new(
+            device,
+            task,
+            models,
+            samples,
+            normal,
+            sizes,
+            evaluation_graph,
+        )?;
+        Ok(Evaluator { shown, ..evaluator })
     }
 
     /// Prepares predictions from `samples`, of which inputs alone are known.
@@ -63,7 +75,15 @@ impl Evaluator {
         normal: Normalization<'_>,
         sizes: Sizes,
     ) -> Result<Evaluator> {
-        Self::new(device, task, models, samples, normal, sizes, prediction_graph)
+        Self::new(
+            device,
+            task,
+            models,
+            samples,
+            normal,
+            sizes,
+            prediction_graph,
+        )
     }
 
     fn new(
@@ -98,6 +118,7 @@ impl Evaluator {
             data,
             counters,
             outputs,
+            shown: &[],
         })
     }
 
@@ -120,11 +141,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn run(
-        &mut self,
-        device: &mut dyn Device,
-        keep: Outputs,
-    ) -> Result<(Counters, Collected)> {
+    pub fn run(&mut self, device: &mut dyn Device, keep: Outputs) -> Result<(Counters, Collected)> {
         let (samples, batch) = (self.data.set.len(), self.data.layout.batch);
         for (name, ty) in &self.counters {
             device.set(name, &Tensor::zeros(ty))?;
@@ -145,13 +162,7 @@ impl Evaluator {
                 self.data.feed(device, stream)?;
             }
             device.run(self.program, 1, self.rows.values())?;
-            let wanted = match keep {
-                Outputs::All => valid,
-                Outputs::First(count) => count.saturating_sub(at).min(valid),
-            };
-            if wanted > 0 {
-                self.collect(device, &mut collected, wanted)?;
-            }
+            self.collect(device, &mut collected, at, valid, keep)?;
         }
         let read = |(name, _): &(String, TensorType)| {
             let short = StepGraphCounters::short(name).to_string();
@@ -162,26 +173,45 @@ impl Evaluator {
         Ok((Counters::new(samples as u64, values), collected))
     }
 
-    /// Adds the outputs of the first `count` samples of the last batch.
+    /// Adds the outputs that are kept of the last batch, whose `valid` samples begin with number `at`.
     fn collect(
         &self,
         device: &dyn Device,
         collected: &mut Collected,
-        count: usize,
+        at: usize,
+        valid: usize,
+        keep: Outputs,
     ) -> Result<()> {
-        for (place, name) in self.outputs.iter().enumerate() {
-            let value = device.output(self.program, name)?;
-            let shape = value.dims().get(1..).unwrap_or_default().to_vec();
-            if collected.len() == place {
-                collected.push((name.clone(), shape.clone(), Vec::new()));
+        for name in &self.outputs {
+            let most = match keep {
+                Outputs::First(count) => count,
+                Outputs::All if self.shown.contains(&&**name) => self.task.shown_samples(),
+                Outputs::All => usize::MAX,
+            };
+            let count = most.saturating_sub(at).min(valid);
+            if count == 0 {
+                continue;
             }
-            let each = shape.iter().product::<usize>();
-            collected[place]
-                .2
-                .extend_from_slice(&value.reals()[..count * each]);
+            let value = device.output(self.program, name)?;
+            let shape = value.dims().get(1..).unwrap_or_default();
+            let values = &value.reals()[..count * shape.iter().product::<usize>()];
+            match collected.iter_mut().find(|(known, ..)| known == name) {
+                Some((_, _, all)) => all.extend_from_slice(values),
+                None => collected.push((name.clone(), shape.to_vec(), values.to_vec())),
+            }
         }
         Ok(())
     }
+}
+
+/// The outputs of the sample `index`; those that were not kept of it are absent.
+pub fn outputs_of(collected: &Collected, index: usize) -> Collected {
+    let own = collected.iter().filter_map(|(name, shape, values)| {
+        let each = shape.iter().product::<usize>();
+        let own = values.get(index * each..(index + 1) * each)?;
+        Some((name.clone(), shape.clone(), own.to_vec()))
+    });
+    own.collect()
 }
 
 /// How a set is cut into batches.

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::{Builder, Graph, NodeKind, Var};
 use crate::nn::{Forward, Training};
 use crate::optim::{OptimizerInstance, clip_grad_norm};
-use crate::tasks::{Models, StepGraph, Task};
+use crate::tasks::{Models, Phase, StepGraph, Task};
 use crate::tensor::TensorType;
 
 use super::trainer::Recipe;
@@ -73,12 +73,15 @@ pub fn training_graphs(
     source: &BatchSource,
 ) -> Result<Vec<PhaseGraphs>> {
     let phases = task.phases();
-    let phases = phases.iter().enumerate().map(|(index, phase)| {
-        let parameters: Vec<(String, TensorType)> = models
-            .parameters(phase.roles)
-            .map(|p| (p.name.clone(), p.ty.clone()))
-            .collect();
-        let optimizer = recipe.instance(phase.name, &parameters)?;
+    let parameters = |phase: &Phase| -> Vec<(String, TensorType)> {
+        let own = models.parameters(phase.roles);
+        own.map(|p| (p.name.clone(), p.ty.clone())).collect()
+    };
+    let trained: Vec<Vec<(String, TensorType)>> = phases.iter().map(parameters).collect();
+    let groups = recipe.groups_of(&trained)?;
+    let each = phases.iter().zip(trained).zip(groups).enumerate();
+    let phases = each.map(|(index, ((phase, parameters), groups))| {
+        let optimizer = recipe.instance(phase.name, &parameters, &groups)?;
         let builder = Builder::new();
         let step_number = builder.input("step", TensorType::u32([]));
         let batch = source.batch(&builder);
@@ -89,7 +92,7 @@ pub fn training_graphs(
             inverse_valid,
             seed: recipe.seed,
         };
-        let forward = Forward::training(&builder, training);
+        let forward = Forward::training(&builder, training).with_frozen(recipe.frozen(models));
         let mut step = StepGraph::new(batch, forward, models);
         let objective = task.loss(&mut step, index)?;
         let counted = |name: &str| match (phase.name, index) {
@@ -245,7 +248,10 @@ pub fn prediction_graph(task: &dyn Task, models: &Models, source: &BatchSource) 
 
 /// The variables of a graph whose names begin with `prefix`, and that it updates.
 pub(super) fn updated(graph: &Graph, belongs: impl Fn(&str) -> bool) -> Vec<(String, TensorType)> {
-    let updated = graph.updates.iter().map(|update| graph.node(update.variable));
+    let updated = graph
+        .updates
+        .iter()
+        .map(|update| graph.node(update.variable));
     updated
         .filter_map(|node| match &node.kind {
             NodeKind::Variable(name) if belongs(name) => Some((name.to_string(), node.ty.clone())),

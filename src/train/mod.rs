@@ -1,18 +1,20 @@
 //! Training and evaluation steps: a task's graphs made ready on a device.
 //!
-//! [`Trainer`] takes steps over data on the device or over what it is fed; [`Evaluator`] passes over a set. Epochs, folders
-//! and checkpoints are those of [`run`](crate::run).
+//! [`Trainer`] takes steps over data on the device or over what it is fed; [`Evaluator`] passes over a set; [`Predictor`] runs a
+//! model alone. Epochs, folders and checkpoints are those of [`run`](crate::run).
 
 mod evaluator;
 mod graphs;
 mod loaded;
 mod pace;
+mod predictor;
 mod scalars;
 mod trainer;
 
-pub use evaluator::{Collected, Evaluator, Outputs, Sizes};
+pub use evaluator::{Collected, Evaluator, Outputs, Sizes, outputs_of};
 pub use graphs::{BatchSource, evaluation_graph, prediction_graph, training_graphs};
 pub(crate) use loaded::Loaded;
 pub(crate) use pace::Pace;
+pub use predictor::Predictor;
+pub use trainer::{FedBatch, Recipe, Trainer};
 pub(crate) use trainer::{Place, suggest_batch};
-pub use trainer::{Recipe, Trainer};

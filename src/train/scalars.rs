@@ -58,7 +58,9 @@ impl ScalarRows {
                     .or(task
                         .scalar(other, 0, seed)
                         .map(|_| Source::Task(other.to_string())));
-                found.ok_or_else(|| Error::Graph(format!("nobody gives a value to the input {other}")))
+                found.ok_or_else(|| {
+                    Error::Graph(format!("nobody gives a value to the input {other}"))
+                })
             }
         };
         Ok(ScalarRows {

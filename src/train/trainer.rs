@@ -6,6 +6,7 @@ use super::scalars::{ScalarRows, StepInputs};
 use crate::cpu::Tensor;
 use crate::device::{Device, ProgramId, WatchId};
 use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeKind};
 use crate::optim::{
     Average, GroupSettings, OptimizerConfig, OptimizerInstance, PlateauState, Schedule,
 };
@@ -73,21 +74,57 @@ impl Recipe {
         }
     }
 
-    /// The optimizer of a phase that trains `parameters`.
+    /// Names of the parameters of `models` that groups freeze.
+    pub fn frozen(&self, models: &Models) -> Vec<String> {
+        let frozen = |name: &str| {
+            let first = self
+                .groups
+                .iter()
+                .find(|group| group.patterns.match_name(name));
+            first.is_some_and(|group| group.freeze)
+        };
+        models
+            .iter()
+            .flat_map(|(_, model)| model.parameters())
+            .filter(|parameter| frozen(&parameter.name))
+            .map(|parameter| parameter.name.clone())
+            .collect()
+    }
+
+    /// The optimizer of a phase that trains `parameters`, with the groups that `groups` are of them.
     ///
     /// # Errors
-    /// If a group matches none of them.
+    /// If a setting of the optimizer can't be.
     pub(super) fn instance(
         &self,
         phase: &str,
         parameters: &[(String, TensorType)],
+        groups: &[GroupSettings],
     ) -> Result<OptimizerInstance> {
         let prefix = match phase {
             "" => "optimizer".to_string(),
             _ => format!("{phase}.optimizer"),
         };
-        let instance = OptimizerInstance::new(&prefix, self.config(phase), &self.groups, parameters)?;
+        let instance = OptimizerInstance::new(&prefix, self.config(phase), groups, parameters)?;
         Ok(instance.with_steps_per_epoch(self.steps_per_epoch))
+    }
+
+    /// The groups of each phase, where `phases` are the parameters of each: of a group the patterns that match some of them.
+    ///
+    /// # Errors
+    /// If a pattern matches no parameter of any phase.
+    pub(super) fn groups_of(
+        &self,
+        phases: &[Vec<(String, TensorType)>],
+    ) -> Result<Vec<Vec<GroupSettings>>> {
+        for (number, group) in (1..).zip(&self.groups) {
+            group.check(number, &phases.concat())?;
+        }
+        let of = |parameters: &Vec<(String, TensorType)>| {
+            let groups = self.groups.iter().map(|group| group.of(parameters));
+            groups.filter(|group| !group.patterns.is_empty()).collect()
+        };
+        Ok(phases.iter().map(of).collect())
     }
 }
 
@@ -98,8 +135,32 @@ pub(crate) struct Place {
     pub valid: usize,
 }
 
+/// A batch that a step is about to take.
+#[derive(Clone, Copy)]
+pub(crate) struct NextBatch<'a> {
+    /// What computes the gradients of the phase.
+    pub program: ProgramId,
+    /// Fields that the program reads, if they are fed.
+    pub inputs: &'a [String],
+    /// Which of the batches of the step it is.
+    pub index: usize,
+    /// Whether an earlier phase of the step took it already.
+    pub again: bool,
+}
+
+/// A batch that is fed to a step.
+#[derive(Clone, Copy)]
+pub struct FedBatch<'a> {
+    /// The fields by name, with the batch as the first axis.
+    pub fields: &'a [(&'a str, &'a Tensor<f32>)],
+    /// How many of its samples count: the first so many.
+    pub valid: usize,
+}
+
 struct Phase {
     gradients: ProgramId,
+    /// Names of the inputs of `gradients` that are not scalars.
+    inputs: Vec<String>,
     rows: ScalarRows,
     update: Option<(ProgramId, ScalarRows)>,
     optimizer: OptimizerInstance,
@@ -190,10 +251,12 @@ impl<'e> Trainer<'e> {
                 let names = device.scalar_names(program);
                 Ok((program, ScalarRows::new(names, &own, &*task, recipe.seed)?))
             };
+            let inputs = tensor_inputs(&gradients);
             let (gradients, rows) = prepare(gradients)?;
             let update = update.map(&mut prepare).transpose()?;
             phases.push(Phase {
                 gradients,
+                inputs,
                 rows,
                 update,
                 numbers: Vec::with_capacity(own.len()),
@@ -280,9 +343,21 @@ impl<'e> Trainer<'e> {
         self.recipe.lr(&self.plateau, base, self.step)
     }
 
-    /// Names of parameters that have a moving average, with the variable of that.
-    pub(crate) fn averages(&self) -> &[(String, String)] {
-        &self.averages
+    /// Weights, or their moving averages where the recipe asks for them, and buffers, in the order of [`Models::state`]: what is
+    /// written to files and evaluated. Waits for the device.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn values(&self) -> Result<Vec<Tensor<f32>>> {
+        let read = |name: &String| {
+            let average = self
+                .averages
+                .iter()
+                .find(|(parameter, _)| parameter == name);
+            self.device
+                .get(average.map_or(name, |(_, average)| average))
+        };
+        self.models.state().map(|part| read(&part.name)).collect()
     }
 
     /// Exchanges parameters with their moving averages, if they have any.
@@ -298,41 +373,60 @@ impl<'e> Trainer<'e> {
         Ok(())
     }
 
-    /// Takes one step over batches that are fed: `fields` are those of one batch by name, with the batch as the first axis, of
-    /// whose samples the first `valid` count.
+    /// Takes one step over a batch that is fed: `fields` are those of the batch by name, with the batch as the first axis, of
+    /// whose samples the first `valid` count. [`Trainer::step_over`] takes several batches whose gradients are accumulated.
     ///
     /// # Errors
-    /// If a field is missing or of another type, the trainer was made for data on the device, or the device failed.
+    /// If a field is missing, unknown or of another type, the trainer was made for data on the device, or the device failed.
     pub fn step(&mut self, fields: &[(&str, &Tensor<f32>)], valid: usize) -> Result<()> {
-        let BatchSource::Fed { size, fields: known } = &self.source else {
+        self.step_over(&[FedBatch { fields, valid }])
+    }
+
+    /// Takes one step over batches that are fed, by their accumulated gradients: as many as [`Recipe::accumulate`] says, or
+    /// fewer.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], or if there are none or more batches than that.
+    pub fn step_over(&mut self, batches: &[FedBatch<'_>]) -> Result<()> {
+        let BatchSource::Fed {
+            size,
+            fields: known,
+        } = &self.source
+        else {
             return Err(Error::Training(
                 "this trainer takes its batches from data on the device; make one with fed batches to feed it"
                     .to_string(),
             ));
         };
-        if valid == 0 || valid > *size {
+        let most = self.recipe.accumulate;
+        if batches.is_empty() || batches.len() > most {
             return Err(Error::Training(format!(
-                "a step was given {valid} samples that count; give it 1 to {size}"
+                "a step was given {} batches; give it 1 to {most}, as accumulate says",
+                batches.len()
             )));
         }
-        if let Some((missing, ty)) = known
-            .iter()
-            .find(|(name, _)| !fields.iter().any(|(given, _)| given == name))
-        {
-            return Err(Error::Training(format!(
-                "a step needs the field {missing}, a {ty}, which was not fed"
-            )));
+        for batch in batches {
+            check_fed(*batch, *size, known)?;
         }
-        for phase in &self.phases {
+        let place = |_, index: usize| Place {
+            cursor: 0,
+            valid: batches.get(index).map_or(0, |batch| batch.valid),
+        };
+        self.advance(1, &place, &mut |device, next| {
+            let fields = batches
+                .get(next.index)
+                .map_or(&[][..], |batch| batch.fields);
             for (name, value) in fields {
-                self.device.feed(phase.gradients, name, value)?;
+                if next.inputs.iter().any(|input| input == name) {
+                    device.feed(next.program, name, value)?;
+                }
             }
-        }
-        self.advance(1, &|_, _| Place { cursor: 0, valid }, &mut |_| Ok(()))
+            Ok(())
+        })
     }
 
     /// Takes `count` steps: `place` says where the batch number k of the i-th of them lies, and `before` is called before each
-    /// batch. On an adapter, submits and does not wait.
+    /// batch of each phase. On an adapter, submits and does not wait.
     ///
     /// # Errors
     /// If the device or `before` failed.
@@ -340,16 +434,23 @@ impl<'e> Trainer<'e> {
         &mut self,
         count: u64,
         place: &dyn Fn(u64, usize) -> Place,
-        before: &mut dyn FnMut(&mut dyn Device) -> Result<()>,
+        before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
     ) -> Result<()> {
         if let ([only], 1) = (&mut self.phases[..], self.recipe.accumulate) {
             only.rows.clear();
             for i in 0..count {
                 let step = self.step + i;
                 numbers(only, &self.recipe, &self.plateau, step);
-                only.rows.push(inputs(place(i, 0), step), &only.numbers, &*self.task);
+                only.rows
+                    .push(inputs(place(i, 0), step), &only.numbers, &*self.task);
             }
-            before(&mut *self.device)?;
+            let next = NextBatch {
+                program: only.gradients,
+                inputs: &only.inputs,
+                index: 0,
+                again: false,
+            };
+            before(&mut *self.device, next)?;
             self.device
                 .run(only.gradients, count as usize, only.rows.values())?;
             self.step += count;
@@ -365,29 +466,35 @@ impl<'e> Trainer<'e> {
     fn step_by_phases(
         &mut self,
         place: &dyn Fn(usize) -> Place,
-        before: &mut dyn FnMut(&mut dyn Device) -> Result<()>,
+        before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
     ) -> Result<()> {
         let (step, batches) = (self.step, self.recipe.accumulate);
         let total: usize = (0..batches).map(|batch| place(batch).valid).sum();
-        for (index, phase) in self.phases.iter_mut().enumerate() {
+        let mut again = false;
+        for phase in &mut self.phases {
             if !step.is_multiple_of(phase.every) {
                 continue;
             }
             numbers(phase, &self.recipe, &self.plateau, step);
-            for batch in 0..batches {
-                let place = place(batch);
+            for index in 0..batches {
+                let place = place(index);
                 if place.valid == 0 {
                     break;
                 }
-                if index == 0 || batches > 1 {
-                    before(&mut *self.device)?;
-                }
-                let mut inputs = inputs(place, step * batches as u64 + batch as u64);
+                let next = NextBatch {
+                    program: phase.gradients,
+                    inputs: &phase.inputs,
+                    index,
+                    again,
+                };
+                before(&mut *self.device, next)?;
+                let mut inputs = inputs(place, step * batches as u64 + index as u64);
                 inputs.total = total;
                 phase.rows.clear();
                 phase.rows.push(inputs, &phase.numbers, &*self.task);
                 self.device.run(phase.gradients, 1, phase.rows.values())?;
             }
+            again = true;
             if let Some((program, rows)) = &mut phase.update {
                 rows.clear();
                 rows.push(inputs(Place::default(), step), &phase.numbers, &*self.task);
@@ -456,6 +563,54 @@ impl<'e> Trainer<'e> {
     pub fn samples_of_step(&self) -> usize {
         self.source.size() * self.recipe.accumulate
     }
+}
+
+/// Checks a batch that is fed against what the trainer was made for.
+fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -> Result<()> {
+    let wrong = |what: String| Err(Error::Training(what));
+    if batch.valid == 0 || batch.valid > size {
+        return wrong(format!(
+            "a step was given {} samples that count; give it 1 to {size}",
+            batch.valid
+        ));
+    }
+    let given = |name: &str| batch.fields.iter().find(|(given, _)| *given == name);
+    for (name, ty) in known {
+        match given(name) {
+            None => {
+                return wrong(format!(
+                    "a step needs the field {name}, a {ty}, which was not fed"
+                ));
+            }
+            Some((_, value)) if value.ty() != *ty => {
+                return wrong(format!(
+                    "the field {name} is a {ty}, but was fed a {}",
+                    value.ty()
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let unknown = |(name, _): &&(&str, &Tensor<f32>)| !known.iter().any(|(known, _)| known == name);
+    match batch.fields.iter().find(unknown) {
+        Some((name, _)) => {
+            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+            wrong(format!(
+                "a step was fed the field {name}, but the trainer was made for {}",
+                names.join(", ")
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Names of the inputs of a graph that are not scalars.
+fn tensor_inputs(graph: &Graph) -> Vec<String> {
+    let inputs = graph.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Input(name) if node.ty.shape.rank() > 0 => Some(name.to_string()),
+        _ => None,
+    });
+    inputs.collect()
 }
 
 /// Computes the optimizer's scalars of step number `step`, from 0.

@@ -239,7 +239,7 @@ fn what_is_seldom_meant_is_told() {
     };
     let two = told("--data two --out a");
     assert!(
-        two.contains("tells 3 classes apart, and the data have 2"),
+        two.contains("distinguishes 3 classes, and the data have 2"),
         "{two}"
     );
     assert!(
@@ -269,8 +269,8 @@ fn a_series_is_planned_as_it_is_trained() {
     sandbox.write("series.toml", format!("{data}{model}{dense}"));
     let told = sandbox.wgrad("plan series.toml").succeeds();
     // The rows are read as numbers, and the loss is that of numbers.
-    assert!(told.out.contains("data.train.rows"), "{}", told.out);
-    assert!(!told.out.contains("data.train.labels"), "{}", told.out);
+    assert!(told.out.contains("data.train.target"), "{}", told.out);
+    assert!(!told.out.contains("data.train.label"), "{}", told.out);
 }
 
 #[test]
@@ -489,7 +489,7 @@ fn eval_tells_what_was_taken_for_what() {
         told.out
     );
     let report = std::fs::read_to_string(sandbox.path("run/report.html")).unwrap();
-    assert!(report.contains("What was taken for what"));
+    assert!(report.contains("Confusion matrix"));
 }
 
 #[test]

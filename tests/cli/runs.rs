@@ -208,7 +208,7 @@ fn what_is_no_run_is_not_resumed_nor_evaluated() {
         .wgrad("train --resume run")
         .fails(2, &["no checkpoint"]);
     sandbox
-        .wgrad("eval run")
+        .wgrad("eval run --last")
         .fails(1, &["cannot read run/model.safetensors"]);
 }
 

@@ -163,11 +163,12 @@ impl Told {
         self
     }
 
-    /// Checks the exit code, and that standard error is one sentence with every one of `parts` in it.
+    /// Checks the exit code, and that standard error is, notes apart, one sentence with every one of `parts` in it.
     #[track_caller]
     pub fn fails(self, code: i32, parts: &[&str]) -> Told {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
-        let lines: Vec<&str> = self.err.lines().collect();
+        let lines = self.err.lines().filter(|line| !line.starts_with("note: "));
+        let lines: Vec<&str> = lines.collect();
         assert!(
             lines.len() == 1 && lines[0].starts_with("error: "),
             "{}",

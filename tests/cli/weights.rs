@@ -60,17 +60,33 @@ fn a_header_that_claims_absurd_sizes_is_refused() {
 }
 
 #[test]
-fn a_tensor_that_is_missing_or_of_another_shape_is_named() {
-    refused(
-        &safetensors(&FITTING[..1]),
-        &["no tensor conv1.bias", "it holds conv1.weight"],
-    );
+fn what_of_other_weights_does_not_fit_is_listed_and_refused_where_all_must_fit() {
+    let sandbox = Sandbox::new();
     let mut other = FITTING;
     other[2].1 = &[3, 35];
-    refused(
-        &safetensors(&other),
-        &["dense1.weight", "[3, 35]", "[3, 36]"],
+    sandbox.write("w.safetensors", safetensors(&other[..3]));
+    let args = "--init w.safetensors --epochs 1 --json";
+    let told = sandbox.train(args).succeeds();
+    let lines = told.json();
+    let init = lines.iter().find(|line| line["event"] == "init").unwrap();
+    assert_eq!(
+        init["matched"],
+        serde_json::json!(["conv1.weight", "conv1.bias"])
     );
+    let names = |key: &str| -> Vec<String> {
+        let left = init[key].as_array().unwrap().iter();
+        left.map(|left| left["name"].as_str().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(names("missing"), ["dense1.weight", "dense1.bias"]);
+    // What has another shape is missing; nothing of the file is of another name.
+    assert_eq!(names("unused"), [""; 0]);
+    let sandbox = Sandbox::new();
+    sandbox.write("w.safetensors", safetensors(&other));
+    sandbox
+        .train("--init w.safetensors --set init_strict=true")
+        .fails(2, &["dense1.weight", "[3, 35]", "[3, 36]"]);
+    sandbox.holds_no_run();
 }
 
 #[test]

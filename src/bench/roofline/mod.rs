@@ -24,7 +24,7 @@ const BARS: f64 = 330.0;
 
 const INK: &str = "#222";
 const FAINT: &str = "#666";
-/// Okabe and Ito's colours, which most people can tell apart.
+/// Okabe and Ito's colours, which most people can distinguish.
 const FAMILIES: [(&str, &str); 3] = [
     ("matmul", "#0072b2"),
     ("conv2d", "#d55e00"),

@@ -4,7 +4,7 @@ use crate::cli::print_line;
 use serde_json::json;
 use std::io::{self, Write as _};
 use wgrad::bench::{
-    Baseline, Ceilings, Change, Clock, Cost, Profile, Record, Roof, Timing, describe,
+    Baseline, BaselineChange, Ceilings, Clock, Cost, Profile, Record, Roof, Timing, describe,
 };
 use wgrad::gpu::Gpu;
 use wgrad::plan::{Plan, Step};
@@ -44,7 +44,7 @@ pub(super) fn ceilings(gpu: &Gpu, ceilings: &Ceilings, json: bool) -> anyhow::Re
 }
 
 /// The JSON line of a workload.
-pub(super) fn record_json(record: &Record, change: Option<&Change>) -> anyhow::Result<()> {
+pub(super) fn record_json(record: &Record, change: Option<&BaselineChange>) -> anyhow::Result<()> {
     let mut line = serde_json::to_value(record)?;
     if let Some(change) = change {
         line["baseline"] = json!({

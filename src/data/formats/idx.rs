@@ -454,7 +454,7 @@ fn read_class_names(dir: &Path) -> Result<Option<Vec<String>>, DataError> {
         return Err(DataError::ClassNames {
             path,
             problem: format!(
-                "names {} classes, over the {MAX_CLASSES} that byte labels tell apart",
+                "names {} classes, over the {MAX_CLASSES} that byte labels distinguish",
                 names.len()
             ),
         });

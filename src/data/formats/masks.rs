@@ -14,7 +14,8 @@ use crate::data::files::natural_order;
 use crate::data::picture::{decode, fitted, fitted_mask};
 use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts, PictureShape, Samples, Source, field,
+    DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts, PictureShape,
+    Samples, Source, field,
 };
 use crate::error::{Error, Result};
 use image::{DynamicImage, GenericImageView, GrayImage};

@@ -337,6 +337,7 @@ register! {
     digits::Digits,
     folder::Folder,
     idx::Idx,
+    manifest::Manifest,
     masks::Masks,
     npz::Npz,
     series::Series,

@@ -369,7 +369,12 @@ mod tests {
                 .count(),
             390
         );
-        assert!((crate::data::ChannelStats::of(&set.train).mean[0] - 0.5719).abs() < 1e-4);
+        assert!(
+            (crate::data::ChannelStats::of(crate::data::Pictures::from(&set.train)).mean[0]
+                - 0.5719)
+                .abs()
+                < 1e-4
+        );
     }
 
     #[test]

@@ -5,8 +5,11 @@ use super::{image_files, read_pictures};
 use crate::data::{ImageSet, PictureShape};
 use crate::error::{Error, Result};
 
-/// Image files, and all images of folders, as the model takes them.
-pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+/// The shape of pictures that the model takes.
+///
+/// # Errors
+/// If it takes none, or some that no image file gives.
+pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
     let Some([height, width, channels]) = cx.image else {
         let told = format!("model {} does not take images", cx.model);
         return Err(Error::Config(told));
@@ -16,12 +19,18 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
             "the model takes images of {channels} channels; image files give 1 or 3"
         )));
     }
-    let shape = PictureShape {
+    Ok(PictureShape {
         height,
         width,
         channels,
         fit: cx.settings.fit,
-    };
+    })
+}
+
+/// Image files, and all images of folders, as the model takes them.
+pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+    let shape = input_shape(cx)?;
+    let (height, width, channels) = (shape.height, shape.width, shape.channels);
     let (mut items, mut images) = (Vec::new(), Vec::new());
     for path in paths(inputs)? {
         let name = || PredictItem::file(path.display());

@@ -15,7 +15,7 @@ use super::{
 #[cfg(test)]
 use super::{FormatName, tests::Sample};
 use crate::data::{
-    DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Rows, Samples, Source, Targets,
+    DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Samples, Source, Targets, WindowRows,
 };
 use crate::error::Result;
 use ::csv::StringRecord;
@@ -148,7 +148,7 @@ fn load(
         let starts = (first..=part.end - context - horizon).step_by(stride);
         Ok(Some(
             RowSet {
-                rows: Rows::Floats {
+                rows: WindowRows::Floats {
                     values: values.clone(),
                     columns: width,
                 },
@@ -303,7 +303,7 @@ pub fn read_last_window(
     let unknown = vec![0.0; settings.horizon * predicted.len()];
     Ok(RowSet {
         // What follows is not known: zeros stand for it.
-        rows: Rows::Floats {
+        rows: WindowRows::Floats {
             values: [seen, &vec![0.0; settings.horizon * columns]].concat(),
             columns,
         },
@@ -336,6 +336,7 @@ pub fn target_scales(settings: &DataSettings, fitted: &Fitted) -> Vec<(String, f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::field;
     use std::fs;
 
     fn loaded(text: &str, settings: &DataSettings) -> Result<(Dataset<Samples>, Fitted), String> {
@@ -355,10 +356,7 @@ mod tests {
     }
 
     fn starts(samples: &Samples) -> &[u32] {
-        match samples {
-            Samples::Rows(set) => &set.starts,
-            Samples::Images(_) => panic!("a series gives rows"),
-        }
+        &samples.starts().unwrap().first
     }
 
     /// Day, a number that grows by one and its double.
@@ -383,16 +381,13 @@ mod tests {
         assert_eq!(starts(&set.train), [0, 1, 2, 3, 4, 5]);
         assert_eq!(starts(set.validation.as_ref().unwrap()), [7, 8, 9]);
         assert_eq!(starts(&set.test), [11, 12, 13, 14, 15]);
+        let target = set.train.field(field::TARGET).unwrap();
         assert_eq!(
-            (set.train.shape(), set.train.target_values()),
-            (vec![3, 2], Some(2))
+            (set.train.shape(), target.shape()),
+            (vec![3, 2], vec![2, 1])
         );
-        let Samples::Rows(RowSet {
-            targets: Targets::Values { values, .. },
-            ..
-        }) = &set.test
-        else {
-            panic!("numbers are to be predicted");
+        let WindowRows::Floats { values, .. } = set.test.rows_of(field::TARGET) else {
+            panic!("numbers are predicted");
         };
         // Of 0 to 18 by twos in training: mean 9.
         let deviation = 33.0_f64.sqrt();

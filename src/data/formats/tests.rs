@@ -218,7 +218,7 @@ fn pictures_are_inverted_where_that_is_asked_for() {
     let inputs = [PredictInput::Path(dir.path().to_owned())];
     let folder = FormatName::named("folder").unwrap();
     let read = folder.read_inputs(&inputs, &cx).unwrap();
-    assert_eq!(read.set.images().unwrap().images, [250; 4]);
+    assert_eq!(read.set.pictures().unwrap().bytes, [250; 4]);
     let troubles: Vec<bool> = read
         .items
         .iter()

@@ -6,7 +6,8 @@ use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictI
 use crate::data::files::read_whole;
 use crate::data::source::has_ending;
 use crate::data::{
-    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Rows, Samples, Source, Targets,
+    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
+    WindowRows,
 };
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -162,7 +163,7 @@ fn load(
         Ok(RowSet {
             starts: starts.collect(),
             random_starts: false,
-            rows: Rows::Tokens {
+            rows: WindowRows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
             },
@@ -199,6 +200,7 @@ fn cut_end(text: &mut String, share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Starts, field};
     use std::fs;
 
     fn in_folder(
@@ -215,11 +217,8 @@ mod tests {
         crate::data::load(&settings, &mut Fitted::default(), 1).map_err(|e| e.to_string())
     }
 
-    fn rows(samples: &Samples) -> &RowSet {
-        match samples {
-            Samples::Rows(set) => set,
-            Samples::Images(_) => panic!("texts give rows"),
-        }
+    fn starts(samples: &Samples) -> &Starts {
+        samples.starts().unwrap()
     }
 
     #[test]
@@ -229,21 +228,21 @@ mod tests {
             ..DataSettings::default()
         };
         let set = in_folder("input.txt", &"abcdefghij".repeat(5), &settings).unwrap();
-        let train = rows(&set.train);
+        let train = starts(&set.train);
         assert_eq!(
-            (train.rows.len(), &train.starts[..], train.random_starts),
+            (train.rows, &train.first[..], train.anywhere),
             (45, &[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40][..], true)
         );
-        let Rows::Tokens { tokens, vocabulary } = &train.rows else {
+        let WindowRows::Tokens { tokens, vocabulary } = set.train.rows_of(field::TOKENS) else {
             panic!("tokens");
         };
         assert_eq!((&tokens[..3], *vocabulary), (&[2, 3, 4][..], 12));
-        assert_eq!(rows(&set.test).starts, [0]);
+        assert_eq!(starts(&set.test).first, [0]);
         (settings.stride, settings.test_share) = (Some(1), Some(0.2));
         let set = in_folder("input.txt", &"abcdefghij".repeat(5), &settings).unwrap();
-        let train = rows(&set.train);
-        assert_eq!((train.starts.len(), train.random_starts), (36, false));
-        assert_eq!(rows(&set.test).starts, [0, 4]);
+        let train = starts(&set.train);
+        assert_eq!((train.first.len(), train.anywhere), (36, false));
+        assert_eq!(starts(&set.test).first, [0, 4]);
         let told = in_folder("input.txt", "abc", &settings).unwrap_err();
         assert!(
             told.contains("2 tokens") && told.contains("data.context"),

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Fitted, PADDING, Part, Parts, RowSet, Rows, Samples, Source,
-    Targets,
+    DataError, DataSettings, Dataset, Fitted, PADDING, Part, Parts, RowSet, Samples, Source,
+    Targets, WindowRows,
 };
 use crate::error::{Error, Result};
 use csv::StringRecord;
@@ -229,7 +229,7 @@ fn load(
         Samples::from(RowSet {
             starts: (0..count).map(|i| i * settings.context() as u32).collect(),
             random_starts: false,
-            rows: Rows::Tokens {
+            rows: WindowRows::Tokens {
                 tokens,
                 vocabulary: tokenizer.vocabulary(),
             },
@@ -344,7 +344,7 @@ pub fn read_texts(
             .map(|i| i * settings.context() as u32)
             .collect(),
         random_starts: false,
-        rows: Rows::Tokens {
+        rows: WindowRows::Tokens {
             tokens,
             vocabulary: tokenizer.vocabulary(),
         },
@@ -358,6 +358,7 @@ pub fn read_texts(
 mod tests {
     use super::*;
     use crate::data::TokenKind;
+    use crate::data::field;
     use std::fs;
 
     fn in_folder(
@@ -374,13 +375,6 @@ mod tests {
         crate::data::load(&settings, &mut Fitted::default(), 1).map_err(|e| e.to_string())
     }
 
-    fn rows(samples: &Samples) -> &RowSet {
-        match samples {
-            Samples::Rows(set) => set,
-            Samples::Images(_) => panic!("texts give rows"),
-        }
-    }
-
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
         let settings = DataSettings {
@@ -395,13 +389,10 @@ mod tests {
             (set.classes.len(), set.train.len(), set.test.len()),
             (2, 2, 2)
         );
-        let train = rows(&set.train);
-        let Rows::Tokens { tokens, .. } = &train.rows else {
+        let WindowRows::Tokens { tokens, .. } = set.train.rows_of(field::TOKENS) else {
             panic!("tokens");
         };
-        let Targets::Classes(labels) = &train.targets else {
-            panic!("classes");
-        };
+        let labels = set.train.labels().unwrap();
         let bad = labels.iter().position(|&label| label == 0).unwrap();
         assert_eq!(tokens[3 * bad + 2], PADDING);
         assert!(tokens[3 * bad] != PADDING);
@@ -433,7 +424,7 @@ mod tests {
         let ReadTexts { set, empty, notes } =
             read_texts(&texts(&["ab", "b", "aba", "", "?"]), &settings, &fitted).unwrap();
         assert_eq!((empty, set.starts.len()), (vec![3], 4));
-        let Rows::Tokens { tokens, .. } = &set.rows else {
+        let WindowRows::Tokens { tokens, .. } = &set.rows else {
             panic!("tokens");
         };
         assert_eq!(tokens, &[2, 3, 3, PADDING, 2, 3, 1, PADDING]);

@@ -6,7 +6,7 @@ use crate::graph::Var;
 use crate::nn::attributes::{bounded, yes};
 use crate::nn::init::{NamedInit, WeightInit};
 use crate::nn::layer::LayerType;
-use crate::nn::parameter::{Init, Layout, Table};
+use crate::nn::parameter::{Init, Layout, PositionTable};
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +100,7 @@ impl Attention {
                 )));
             }
             Some(base) => {
-                let table = site.table("rotary", [time, size], Table::Rotary { base })?;
+                let table = site.table("rotary", [time, size], PositionTable::Rotary { base })?;
                 let shape = qkv.shape();
                 let groups = qkv.reshape([shape.dims()[0], time, 3 * heads, size])?;
                 groups.rotary(table, 2 * heads)?.reshape(shape)?

@@ -217,7 +217,7 @@ impl LayerType for ConvTranspose2d {
 mod tests {
     use super::*;
     use crate::nn::layers::Conv1d;
-    use crate::nn::{Init, Layer, LayerKind, ModelSpec, NamedInit, Network};
+    use crate::nn::{Init, Layer, LayerKind, Model, ModelSpec, NamedInit, Network};
 
     /// How the weights of `layer` start, on `input`.
     fn start(layer: impl Into<LayerKind>, input: &[usize]) -> Init {
@@ -225,7 +225,7 @@ mod tests {
             .layer(Layer::new(layer))
             .layer(Layer::new(crate::nn::layers::Flatten {}))
             .layer(Layer::new(crate::nn::layers::Dense::new(1)));
-        Network::new(spec).unwrap().parameters[0].init
+        Network::new(spec).unwrap().parameters()[0].init
     }
 
     #[track_caller]

@@ -6,7 +6,7 @@ use crate::graph::Var;
 use crate::nn::attributes::bounded;
 use crate::nn::init::WeightInit;
 use crate::nn::layer::LayerType;
-use crate::nn::parameter::{Init, Layout, Table};
+use crate::nn::parameter::{Init, Layout, PositionTable};
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +95,9 @@ impl LayerType for Positions {
                 let start = start(self.weight_init, time, width);
                 site.parameter("weight", &[time, width], start, Layout::Same)?
             }
-            PositionKind::Sinusoidal => site.table("table", [time, width], Table::Sinusoidal)?,
+            PositionKind::Sinusoidal => {
+                site.table("table", [time, width], PositionTable::Sinusoidal)?
+            }
         };
         inputs[0].add(table)
     }

@@ -225,6 +225,8 @@ impl LayerType for BatchNorm {
         let running_var = running("running_var", 1.0)?;
         site.counter("num_batches_tracked");
         let (mean, variance) = match site.mode() {
+            // What is frozen stays as it is, its statistics too.
+            _ if site.is_frozen("weight") => (running_mean, running_var),
             Mode::Eval => (running_mean, running_var),
             Mode::Train(training) => {
                 let moments = x.moments(0, Some(training.valid))?;

@@ -89,7 +89,9 @@ mod tests {
         let graph = builder.finish().unwrap();
         let row: Vec<f64> = (0..12).map(f64::from).collect();
         let fed = HashMap::from([("x".to_string(), Arc::new(Tensor::real([1, 12], row)))]);
-        let y = interpret(&graph, &mut Variables::new(), &fed).unwrap().remove(0);
+        let y = interpret(&graph, &mut Variables::new(), &fed)
+            .unwrap()
+            .remove(0);
         assert_eq!(y.dims(), [1, 2, 3, 2]);
         assert_eq!(
             y.reals(),

@@ -62,7 +62,7 @@ fn fitting() -> Vec<Raw> {
 fn tied() -> Network {
     let text = "name = \"m\"\ninput = { tokens = 2, vocabulary = 3 }\n[[layer]]\nname = \"in\"\ntype = \"embedding\"\nwidth = 2\n\
                 [[layer]]\nname = \"out\"\ntype = \"dense\"\nunits = 3\ntied = \"in\"\nbias = false\n";
-    Network::new(crate::settings::parse(text, "m.toml").unwrap()).unwrap()
+    Network::new(crate::toml_text::parse(text, "m.toml").unwrap()).unwrap()
 }
 
 #[track_caller]
@@ -252,7 +252,7 @@ fn a_prefix_is_not_looked_for_where_names_fit_as_they_stand() {
 fn counters_of_steps_are_not_unused() {
     let text = "name = \"m\"\ninput = [2]\n[[layer]]\nname = \"norm\"\ntype = \"batch_norm\"\n\
                 [[layer]]\nname = \"out\"\ntype = \"dense\"\nunits = 1\n";
-    let network = Network::new(crate::settings::parse(text, "m.toml").unwrap()).unwrap();
+    let network = Network::new(crate::toml_text::parse(text, "m.toml").unwrap()).unwrap();
     let folder = Folder::new();
     let path = folder.0.path().join("w.safetensors");
     save(&path, &network, &network.initial_state(1), 5).unwrap();

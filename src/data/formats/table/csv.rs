@@ -29,7 +29,7 @@ pub(super) fn number(cell: &str) -> Option<f64> {
 }
 
 impl CsvTable {
-    /// Reads `path`. Whether the first row is a header is found out unless `header` says: it is one if none of its cells
+    /// Reads `path`. Whether the first row is a header is detected unless `header` says so: it is one if none of its cells
     /// is a number and no two are equal.
     ///
     /// # Errors
@@ -77,6 +77,13 @@ pub fn first_rows(head: &[u8]) -> Option<[StringRecord; 2]> {
     let mut reader = reader(text, delimiter);
     let mut rows = reader.records();
     Some([rows.next()?.ok()?, rows.next()?.ok()?])
+}
+
+/// Up to `most` rows of a table that begins with the bytes `head`: those before the first that can't be read.
+pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
+    let (text, delimiter) = text(head);
+    let mut reader = reader(text, delimiter);
+    reader.records().map_while(Result::ok).take(most).collect()
 }
 
 /// What follows the mark of a byte order, and what stands between cells: of the candidates the one that is most frequent in

@@ -3,13 +3,15 @@
 mod classes;
 mod columns;
 mod csv;
+mod parts;
 
 pub use columns::{Column, ColumnKind};
 
 pub(super) use self::classes::Classes;
 use self::columns::{Unknown, encode, places};
-pub(super) use self::csv::{CsvTable, first_rows, header};
-use self::csv::{number, value};
+use self::csv::number;
+pub(super) use self::csv::{CsvTable, first_rows, head_rows, header};
+pub(super) use self::parts::{PartRows, load_parts, target_cells, target_name};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{
@@ -18,15 +20,12 @@ use super::{
 };
 use crate::data::files::set_name;
 use crate::data::source::has_ending;
-use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Entry, Fitted, Part, Parts, RowSet, Rows, Samples, Source,
-    Targets,
+    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
+    WindowRows,
 };
 use crate::error::Result;
-use ::csv::StringRecord;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Files of the parts, without ending, in the order of training, validation and test.
@@ -231,12 +230,6 @@ pub(super) fn target_in_words(fitted: &Fitted) -> Option<String> {
     Some(format!("to predict: {target}{}", scale.unwrap_or_default()))
 }
 
-/// What the cells of the target become.
-enum Target {
-    Classes(Classes),
-    Numbers(Scale),
-}
-
 /// Loads the table of `source`. What is learned on its training part is put into `fitted`, unless it is there: then the
 /// run that learned it is measured on this table.
 ///
@@ -255,100 +248,18 @@ fn load(
             "is no table: give a .csv file, or a folder with train.csv and test.csv",
         )
     })?;
-    let header = settings.header;
-    let read = |path: &Path| CsvTable::read(path, header);
-    let table = read(&files.train)?;
-    let other =
-        |path: Option<&'_ PathBuf>| path.map(|path| Ok((read(path)?, path.clone()))).transpose();
-    let (validation, test) = (
-        other(files.validation.as_ref())?,
-        other(files.test.as_ref())?,
-    );
-    let name = target_name(&table, settings, fitted, &files.train)?;
-    fitted.target = Some(name.clone());
-    let own_cells = target_cells(&table, &name, &files.train)?;
-    let known = !fitted.columns.is_empty();
-    let kind = settings.predict.or(fitted.predict);
-    let kind = kind.unwrap_or_else(|| kind_of(&own_cells));
-    fitted.predict = Some(kind);
-    let classes = match kind {
-        TargetKind::Class => Some(Classes::of(&own_cells, fitted, &name, &files.train)?),
-        TargetKind::Number => None,
-    };
-    let drawn = Drawn::of(settings, validation.is_some(), test.is_some());
-    let label = |cell: &str| {
-        let place = classes.as_ref().and_then(|classes| classes.position(cell));
-        place.unwrap_or(0) as u32
-    };
-    let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
-    let of_each = drawn.parts(&labels, settings, seed)?;
-    let learned = |index: &usize| of_each[*index] == Part::Train;
-    let mut notes = Vec::new();
-    if !known {
-        fitted.columns = learn(&table, settings, &name, learned, &files.train)?;
-        notes = nearly_numbers(&table, &fitted.columns, &settings.categories);
-    }
-    let target = match classes {
-        Some(classes) => Target::Classes(classes),
-        None => {
-            let seen = own_cells
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| learned(index));
-            let scale = match fitted.scale {
-                Some(scale) => scale,
-                None => scale_of(seen.map(|(_, cell)| *cell), &name, &files.train)?,
-            };
-            fitted.scale = Some(scale);
-            Target::Numbers(scale)
-        }
-    };
-    let columns = &fitted.columns;
-    let mut unknown = Unknown::new();
-    let mut set = |table: &CsvTable, path: &Path, keep: &dyn Fn(usize) -> bool| {
-        let rows = || {
-            table
-                .rows
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| keep(*index))
-        };
-        let places = places(table, columns, path)?;
-        let values = encode(
-            rows().map(|(_, row)| row),
-            columns,
-            &places,
-            path,
-            &mut unknown,
-        )?;
-        let cells = target_cells(table, &name, path)?;
-        let cells = cells
-            .into_iter()
-            .enumerate()
-            .filter(|(index, _)| keep(*index));
-        let targets = targets(cells.map(|(_, cell)| cell), &target, &name, path)?;
-        Ok::<Samples, DataError>(row_set(values, columns, targets).into())
-    };
-    let train = set(&table, &files.train, &|index| of_each[index] == Part::Train)?;
-    let mut part = |part: Part, own: &Option<(CsvTable, PathBuf)>, is_drawn: bool| match own {
-        _ if is_drawn => set(&table, &files.train, &|index| of_each[index] == part).map(Some),
-        Some((table, path)) if !drawn.test => set(table, path, &|_| true).map(Some),
-        _ => Ok(None),
-    };
+    let tables = files.read(settings.header)?;
+    let read = load_parts(&tables, &files, settings, fitted, seed, None)?;
+    let samples =
+        |part: PartRows| Samples::from(row_set(part.values, &fitted.columns, part.targets));
     let parts = Parts {
-        train,
-        validation: part(Part::Validation, &validation, drawn.validation)?,
-        test: part(Part::Test, &test, drawn.test)?,
+        train: samples(read.parts.train),
+        validation: read.parts.validation.map(samples),
+        test: read.parts.test.map(samples),
     };
-    let classes = match target {
-        Target::Classes(classes) => classes.names,
-        Target::Numbers(_) => Vec::new(),
-    };
-    let mut dataset = Dataset::of_parts(path, parts, classes);
+    let mut dataset = Dataset::of_parts(path, parts, read.classes);
     dataset.name = set_name(path);
-    dataset
-        .notes
-        .extend(notes.into_iter().chain(told(&unknown)));
+    dataset.notes.extend(read.notes);
     Ok(dataset)
 }
 
@@ -363,7 +274,16 @@ pub fn read_rows(
     fitted: &Fitted,
 ) -> Result<(RowSet, Vec<String>), DataError> {
     let table = CsvTable::read(path, settings.header)?;
-    let places = places(&table, &fitted.columns, path)?;
+    encode_rows(&table, path, fitted)
+}
+
+/// The rows of `table`, which was read from `path`, as [`read_rows`] gives them.
+pub(super) fn encode_rows(
+    table: &CsvTable,
+    path: &Path,
+    fitted: &Fitted,
+) -> Result<(RowSet, Vec<String>), DataError> {
+    let places = places(table, &fitted.columns, path)?;
     let mut unknown = Unknown::new();
     let values = encode(
         table.rows.iter(),
@@ -390,7 +310,7 @@ fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
     let columns: usize = columns.iter().map(Column::width).sum();
     let count = values.len() / columns.max(1);
     RowSet {
-        rows: Rows::Floats { values, columns },
+        rows: WindowRows::Floats { values, columns },
         starts: (0..count as u32).collect(),
         random_starts: false,
         length: 1,
@@ -405,193 +325,6 @@ fn told(unknown: &Unknown) -> impl Iterator<Item = String> {
              of those it had"
         )
     })
-}
-
-/// The column to predict: the one that is said or that the run knows, or one that is called so, or the last.
-pub(super) fn target_name(
-    table: &CsvTable,
-    settings: &DataSettings,
-    fitted: &Fitted,
-    path: &Path,
-) -> Result<String, DataError> {
-    if let Some(name) = settings.target.as_ref().or(fitted.target.as_ref()) {
-        return match table.names.contains(name) {
-            true => Ok(name.clone()),
-            false => Err(DataError::unusable(
-                path,
-                format!(
-                    "has no column {name} to predict: it has {}",
-                    table.names.join(", ")
-                ),
-            )),
-        };
-    }
-    let called = |wanted: &&str| {
-        table
-            .names
-            .iter()
-            .find(|name| name.eq_ignore_ascii_case(wanted))
-    };
-    let found = TARGETS.iter().find_map(called).or(table.names.last());
-    found
-        .cloned()
-        .ok_or_else(|| DataError::unusable(path, "has no columns"))
-}
-
-/// The cells of the target, each with its line.
-pub(super) fn target_cells<'t>(
-    table: &'t CsvTable,
-    name: &str,
-    path: &Path,
-) -> Result<Vec<(u64, &'t str)>, DataError> {
-    let place = table.names.iter().position(|known| known == name);
-    let place = place.ok_or_else(|| DataError::unusable(path, format!("has no column {name}")))?;
-    let cell = |(line, row): &'t (u64, StringRecord)| {
-        let cell = value(row.get(place).unwrap_or_default()).ok_or_else(|| {
-            DataError::unusable(
-                path,
-                format!("has no value at line {line} in column {name}, which is to be predicted: leave such rows out"),
-            )
-        })?;
-        Ok((*line, cell))
-    };
-    table.rows.iter().map(cell).collect()
-}
-
-fn kind_of(cells: &[(u64, &str)]) -> TargetKind {
-    let numbers: Option<Vec<f64>> = cells.iter().map(|(_, cell)| number(cell)).collect();
-    let Some(numbers) = numbers else {
-        return TargetKind::Class;
-    };
-    let distinct: BTreeSet<u64> = numbers.iter().map(|x| x.to_bits()).collect();
-    match numbers.iter().all(|x| x.fract() == 0.0) && distinct.len() <= MOST_CLASSES {
-        true => TargetKind::Class,
-        false => TargetKind::Number,
-    }
-}
-
-fn scale_of<'a>(
-    cells: impl Iterator<Item = (u64, &'a str)>,
-    name: &str,
-    path: &Path,
-) -> Result<Scale, DataError> {
-    let numbers = cells.map(|(line, cell)| target_number(line, cell, name, path));
-    let numbers = numbers.collect::<Result<Vec<f64>, _>>()?;
-    let count = numbers.len().max(1) as f64;
-    let mean = numbers.iter().sum::<f64>() / count;
-    let variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
-    let std = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-    Ok(Scale { mean, std })
-}
-
-fn target_number(line: u64, cell: &str, name: &str, path: &Path) -> Result<f64, DataError> {
-    number(cell).ok_or_else(|| {
-        DataError::unusable(
-            path,
-            format!(
-                "has \"{cell}\" at line {line} in column {name}, where a number is to be predicted"
-            ),
-        )
-    })
-}
-
-fn targets<'a>(
-    cells: impl Iterator<Item = (u64, &'a str)>,
-    target: &Target,
-    name: &str,
-    path: &Path,
-) -> Result<Targets, DataError> {
-    match target {
-        Target::Classes(classes) => {
-            let label = |cell| classes.index(cell, name, path);
-            let labels = cells.map(label).collect::<Result<_, _>>();
-            labels.map(Targets::Classes)
-        }
-        Target::Numbers(scale) => {
-            let scaled = |(line, cell)| {
-                let x = target_number(line, cell, name, path)?;
-                Ok(((x - scale.mean) / scale.std) as f32)
-            };
-            Ok(Targets::Values {
-                values: cells.map(scaled).collect::<Result<_, DataError>>()?,
-                columns: 1,
-                offset: 0,
-                length: 1,
-            })
-        }
-    }
-}
-
-/// Learns every column but the target and those to leave out.
-fn learn(
-    table: &CsvTable,
-    settings: &DataSettings,
-    target: &str,
-    learned: impl Fn(&usize) -> bool,
-    path: &Path,
-) -> Result<Vec<Column>, DataError> {
-    for name in settings.drop.iter().chain(&settings.categories) {
-        if !table.names.contains(name) {
-            return Err(DataError::unusable(
-                path,
-                format!("has no column {name}: it has {}", table.names.join(", ")),
-            ));
-        }
-    }
-    let read = |name: &&String| **name != target && !settings.drop.contains(*name);
-    let columns = table.names.iter().filter(read).map(|name| {
-        let place = table
-            .names
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or(0);
-        let rows: Vec<&str> = (0..table.rows.len())
-            .filter(&learned)
-            .map(|index| table.rows[index].1.get(place).unwrap_or_default())
-            .collect();
-        Column::learn(
-            name,
-            rows.iter().copied(),
-            settings.categories.contains(name),
-        )
-        .map_err(|problem| DataError::unusable(path, problem))
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    if columns.iter().map(Column::width).sum::<usize>() == 0 {
-        return Err(DataError::unusable(path, "has no column to predict from"));
-    }
-    Ok(columns)
-}
-
-/// Tells of columns that are taken for categories although nearly all of their cells are numbers.
-fn nearly_numbers(table: &CsvTable, columns: &[Column], categories: &[String]) -> Vec<String> {
-    /// Of so many cells one is a slip.
-    const CELLS: usize = 10;
-    let asked = |column: &&Column| !categories.contains(&column.name);
-    let told = |column: &Column| {
-        if let ColumnKind::Number { .. } = column.kind {
-            return None;
-        }
-        let place = table.names.iter().position(|name| *name == column.name)?;
-        let cells = table.rows.iter().filter_map(|(line, row)| {
-            let cell = value(row.get(place).unwrap_or_default())?;
-            Some((*line, cell))
-        });
-        let (all, texts) = (
-            cells.clone().count(),
-            cells.filter(|(_, cell)| !is_number(cell)),
-        );
-        let (line, text) = texts.clone().next()?;
-        let count = texts.count();
-        (count * CELLS <= all).then(|| {
-            format!(
-                "column {} is taken for categories, because of \"{text}\" at line {line}: of its {all} cells {} are numbers",
-                column.name,
-                all - count
-            )
-        })
-    };
-    columns.iter().filter(asked).filter_map(told).collect()
 }
 
 #[cfg(test)]

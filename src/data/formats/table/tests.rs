@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::field;
 use std::fs;
 use tempfile::TempDir;
 
@@ -27,10 +28,7 @@ fn fitted(
 }
 
 fn rows(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
-    let Samples::Rows(set) = samples else {
-        panic!("a table gives rows");
-    };
-    let Rows::Floats { values, .. } = &set.rows else {
+    let WindowRows::Floats { values, .. } = samples.rows_of(field::ROW) else {
         panic!("a table gives numbers");
     };
     (
@@ -108,15 +106,11 @@ fn a_number_is_predicted_in_units_of_its_deviation() {
             std: 0.5
         })
     );
-    assert_eq!((set.train.target_values(), set.classes.len()), (Some(1), 0));
-    let Samples::Rows(RowSet {
-        targets: Targets::Values { values, .. },
-        ..
-    }) = set.train
-    else {
-        panic!("numbers are to be predicted");
+    assert_eq!(set.classes.len(), 0);
+    let WindowRows::Floats { values, columns: 1 } = set.train.rows_of(field::VALUE) else {
+        panic!("one number is predicted");
     };
-    assert_eq!(values, [-1.0, 1.0]);
+    assert_eq!(values[..], [-1.0, 1.0]);
 }
 
 #[test]

@@ -3,29 +3,32 @@
 use super::Conv2dMaxPool;
 use crate::error::Result;
 use crate::graph::Var;
+use crate::ops::Op;
+use crate::ops::add::Add;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::max_pool2d::MaxPool2d;
+use crate::ops::relu::Relu;
 use crate::tensor::TensorType;
 
-/// `x` pooled, where `x` is a convolution that [`Conv2dMaxPool`] covers, or such a one with a bias for each channel, a relu, or
+/// The rule of [`passes::combine`](crate::passes::combine): `x` pooled, where `x` is a convolution that [`Conv2dMaxPool`] covers, or such a one with a bias for each channel, a relu, or
 /// both; `None` where it is not. A bias and a relu keep the order of the numbers of a channel: they come after the pooling then.
 ///
 /// # Errors
 /// If a node can't be built.
-pub(in crate::ops) fn fused<'g>(x: Var<'g>, pool: &MaxPool2d) -> Result<Option<Var<'g>>> {
+pub(in crate::ops) fn combined<'g>(x: Var<'g>, pool: &MaxPool2d) -> Result<Option<Var<'g>>> {
     if pool.kernel != pool.stride || pool.padding != [[0, 0], [0, 0]] {
         return Ok(None);
     }
     let builder = x.builder();
-    let (inner, relu) = match operands(x, "relu")[..] {
+    let (inner, relu) = match operands::<Relu>(x)[..] {
         [inner] => (inner, true),
         _ => (x, false),
     };
-    let (between, bias) = match operands(inner, "add")[..] {
+    let (between, bias) = match operands::<Add>(inner)[..] {
         [inner, bias] if bias.shape().dims() == [x.shape().last()] => (inner, Some(bias)),
         _ => (inner, None),
     };
-    let (Some(conv), [image, weights]) = (convolution(between), &operands(between, "conv2d")[..])
+    let (Some(conv), [image, weights]) = (convolution(between), &operands::<Conv2d>(between)[..])
     else {
         return Ok(None);
     };
@@ -55,22 +58,20 @@ pub(in crate::ops) fn fused<'g>(x: Var<'g>, pool: &MaxPool2d) -> Result<Option<V
     Ok(Some(y))
 }
 
-/// Operands of `x` if it is an operation of that name.
-fn operands<'g>(x: Var<'g>, name: &str) -> Vec<Var<'g>> {
+/// Operands of `x` if it is an operation `O`, else none.
+fn operands<'g, O: Op>(x: Var<'g>) -> Vec<Var<'g>> {
     let builder = x.builder();
     let ids = builder.with_graph(|graph| {
         let node = graph.node(x.id());
-        let is_it = node.op().is_some_and(|op| op.name() == name);
-        if is_it {
-            node.inputs.clone()
-        } else {
-            Vec::new()
+        match node.op() {
+            Some(op) if op.as_any().is::<O>() => node.inputs.clone(),
+            _ => Vec::new(),
         }
     });
     ids.into_iter().map(|id| builder.var(id)).collect()
 }
 
-/// The convolution that `x` is, its gradients not counted.
+/// The convolution that `x` is.
 fn convolution(x: Var<'_>) -> Option<Conv2d> {
     let builder = x.builder();
     builder.with_graph(|graph| graph.node(x.id()).op()?.as_any().downcast_ref().copied())

@@ -1,0 +1,387 @@
+//! Manifests: tables with a column of picture files, further columns of numbers and categories, and a column to predict.
+//!
+//! A sample has the fields `image`, `row` where there are further columns, and `label` or `value`: a model with
+//! `[inputs] image = ..., row = "auto"` takes picture and columns together.
+
+use super::folder::{is_image, shape_for};
+use super::table::{
+    CsvTable, PartRows, TableFiles, columns_in_words, encode_rows, head_rows, load_parts,
+    target_in_words,
+};
+#[cfg(test)]
+use super::tests::Sample;
+use super::{
+    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
+    only_file, pictures, read_pictures, row_name,
+};
+use crate::data::files::set_name;
+use crate::data::picture::{PictureShape, decode};
+use crate::data::{
+    Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, Samples, Source,
+    Starts, Targets, WindowRows, field,
+};
+use crate::error::Result;
+use csv::StringRecord;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Rows that are looked at to find the column of pictures.
+const LOOKED_AT: usize = 32;
+
+/// See the module.
+pub struct Manifest;
+
+impl Format for Manifest {
+    fn name(&self) -> &'static str {
+        "manifest"
+    }
+
+    fn about(&self) -> &'static str {
+        "a table of pictures"
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "a table with a column of picture files, relative to it"
+    }
+
+    fn detect(&self, source: &Source) -> Option<Detection> {
+        let file = TableFiles::of(source)?.train;
+        let rows = head_rows(&source.head(&file), LOOKED_AT);
+        let column = picture_place(&rows, folder_of(&file))?;
+        Detection::new(95, format!("picture files in column {}", column + 1))
+    }
+
+    fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+        load(cx)
+    }
+
+    fn describe(&self, fitted: &Fitted) -> Vec<String> {
+        let pictures = fitted.image.iter();
+        pictures
+            .map(|column| format!("column {column}: picture files"))
+            .chain(columns_in_words(fitted))
+            .chain(target_in_words(fitted))
+            .collect()
+    }
+
+    /// The rows of a table of the same columns; a model that takes no picture needs none.
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        let path = only_file(inputs, "tables of pictures")?;
+        let mut table = CsvTable::read(path, cx.settings.header)?;
+        let all = 1..=table.rows.len();
+        let mut items: Vec<PredictItem> = all
+            .map(|row| PredictItem::file(row_name(path, row)))
+            .collect();
+        let mut read = None;
+        if cx.image.is_some() {
+            let shape = pictures::input_shape(cx)?;
+            let column = picture_column(&table, cx.settings, cx.fitted, path)?;
+            let files = picture_files(&table, &column, path)?;
+            let (mut bytes, mut kept) = (Vec::new(), Vec::new());
+            let mut places = items.iter_mut().zip(&files);
+            read_pictures(&paths(&files), shape, |_, picture| {
+                if let Some((item, file)) = places.next() {
+                    kept.push(picture.is_ok());
+                    match picture {
+                        Ok(pixels) => bytes.extend(pixels),
+                        Err(why) => item.trouble = Some(file.trouble(path, &why)),
+                    }
+                }
+                Ok(())
+            })?;
+            if cx.invert {
+                bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
+            }
+            keep_rows(&mut table, &kept);
+            read = Some((bytes, shape));
+        }
+        let (rows, notes) = encode_rows(&table, path, cx.fitted)?;
+        let values = match rows.rows {
+            WindowRows::Floats { values, .. } => values,
+            WindowRows::Tokens { .. } => Vec::new(),
+        };
+        let count = table.rows.len();
+        Ok(PredictInputs {
+            items,
+            set: samples(count, read, values, &cx.fitted.columns, rows.targets),
+            notes,
+        })
+    }
+
+    #[cfg(test)]
+    fn sample(&self, dir: &Path) -> Sample {
+        let mut sample = Sample::in_folder(dir);
+        let header = "file,age,city,label\n";
+        let mut rows = header.to_string();
+        for n in 0..20_u8 {
+            sample = sample.with(&format!("pictures/{n}.png"), Sample::png([4, 4], 9 * n));
+            let city = ["Rome", "Oslo"][usize::from(n) % 2];
+            let class = ["no", "yes"][usize::from(n) / 2 % 2];
+            rows += &format!("pictures/{n}.png,{n},{city},{class}\n");
+        }
+        sample
+            .with("people.csv", rows)
+            // Within the first row after the header.
+            .cut("people.csv", header.len() + 18)
+    }
+}
+
+/// A picture that a row names.
+struct PictureFile {
+    path: PathBuf,
+    line: u64,
+}
+
+impl PictureFile {
+    /// A sentence on why it can't be had, for the table `manifest`.
+    fn trouble(&self, manifest: &Path, why: &str) -> String {
+        format!(
+            "{} names {} at line {}, which can't be read as an image ({why})",
+            manifest.display(),
+            self.path.display(),
+            self.line
+        )
+    }
+}
+
+fn paths(files: &[PictureFile]) -> Vec<PathBuf> {
+    files.iter().map(|file| file.path.clone()).collect()
+}
+
+/// The folder that paths in `manifest` are relative to.
+fn folder_of(manifest: &Path) -> &Path {
+    manifest.parent().unwrap_or(Path::new(""))
+}
+
+/// The first column in which at least half of `rows`, among them perhaps a header, name pictures that lie in `folder`.
+fn picture_place(rows: &[StringRecord], folder: &Path) -> Option<usize> {
+    let is_picture = |cell: &str| {
+        let path = Path::new(cell);
+        is_image(path) && folder.join(path).is_file()
+    };
+    let columns = rows.first()?.len();
+    (0..columns).find(|&column| {
+        let found = rows
+            .iter()
+            .filter(|row| row.get(column).is_some_and(is_picture));
+        found.count() * 2 >= rows.len()
+    })
+}
+
+/// The column of pictures: the one that is said, or that the run knows, or whose cells name pictures.
+fn picture_column(
+    table: &CsvTable,
+    settings: &DataSettings,
+    fitted: &Fitted,
+    path: &Path,
+) -> Result<String, DataError> {
+    let said = settings.image.as_ref().or(fitted.image.as_ref());
+    if let Some(name) = said {
+        return match table.names.contains(name) {
+            true => Ok(name.clone()),
+            false => Err(DataError::unusable(
+                path,
+                format!(
+                    "has no column {name} of pictures: it has {}",
+                    table.names.join(", ")
+                ),
+            )),
+        };
+    }
+    let rows = table.rows.iter().take(LOOKED_AT);
+    let rows: Vec<StringRecord> = rows.map(|(_, row)| row.clone()).collect();
+    let place = picture_place(&rows, folder_of(path));
+    place
+        .and_then(|place| table.names.get(place).cloned())
+        .ok_or_else(|| {
+            DataError::unusable(
+                path,
+                format!(
+                    "has no column whose cells are picture files in {}: name one of {} by data.image",
+                    folder_of(path).display(),
+                    table.names.join(", ")
+                ),
+            )
+        })
+}
+
+/// The picture that each row of `table` names in the column `name`.
+fn picture_files(table: &CsvTable, name: &str, path: &Path) -> Result<Vec<PictureFile>, DataError> {
+    let place = table.names.iter().position(|known| known == name);
+    let place = place.ok_or_else(|| {
+        let problem = format!(
+            "has no column {name} of pictures: it has {}",
+            table.names.join(", ")
+        );
+        DataError::unusable(path, problem)
+    })?;
+    let files = table.rows.iter().map(|(line, row)| {
+        let cell = row.get(place).unwrap_or_default();
+        match cell.is_empty() {
+            true => Err(DataError::unusable(
+                path,
+                format!("names no picture at line {line} in column {name}: leave such rows out"),
+            )),
+            false => Ok(PictureFile {
+                path: folder_of(path).join(cell),
+                line: *line,
+            }),
+        }
+    });
+    files.collect()
+}
+
+fn keep_rows(table: &mut CsvTable, kept: &[bool]) {
+    let mut kept = kept.iter();
+    table.rows.retain(|_| kept.next().copied().unwrap_or(false));
+}
+
+/// Loads the parts: rows whose pictures can't be read are left out, if that is asked for, before anything is split or learned.
+fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
+    let (path, settings) = (cx.source.path(), cx.settings);
+    let files = TableFiles::of(cx.source).ok_or_else(|| {
+        DataError::unusable(
+            path,
+            "is no table: give a .csv file, or a folder with train.csv and test.csv",
+        )
+    })?;
+    let mut tables = files.read(settings.header)?;
+    let (first, first_path) = &tables[0];
+    let column = picture_column(first, settings, cx.fitted, first_path)?;
+    let named = tables
+        .iter()
+        .map(|(table, path)| picture_files(table, &column, path));
+    let named = named.collect::<Result<Vec<_>, _>>()?;
+    let shape = shape_of(settings, &named[0])?;
+    let (mut pixels, mut notes) = (Vec::new(), Vec::new());
+    for ((table, path), files) in tables.iter_mut().zip(&named) {
+        let (bytes, kept) = read_table(files, path, shape, settings.skip_bad, &mut notes)?;
+        keep_rows(table, &kept);
+        if table.rows.is_empty() {
+            return Err(DataError::unusable(&*path, "has no picture that can be read").into());
+        }
+        pixels.push(bytes);
+    }
+    let read = load_parts(&tables, &files, settings, cx.fitted, cx.seed, Some(&column))?;
+    cx.fitted.image = Some(column);
+    let columns = &cx.fitted.columns;
+    let each = shape.height * shape.width * shape.channels;
+    let mut part = |part: PartRows| {
+        let all = &mut pixels[part.table];
+        let bytes = match part.places.len() * each == all.len() {
+            true => std::mem::take(all),
+            false => {
+                let of_each = part
+                    .places
+                    .iter()
+                    .map(|&place| &all[place * each..][..each]);
+                of_each.flatten().copied().collect()
+            }
+        };
+        let count = part.places.len();
+        samples(
+            count,
+            Some((bytes, shape)),
+            part.values,
+            columns,
+            part.targets,
+        )
+    };
+    let parts = Parts {
+        train: part(read.parts.train),
+        validation: read.parts.validation.map(&mut part),
+        test: read.parts.test.map(&mut part),
+    };
+    let mut dataset = Dataset::of_parts(path, parts, read.classes);
+    dataset.name = set_name(path);
+    dataset.notes.extend(notes.into_iter().chain(read.notes));
+    Ok(dataset)
+}
+
+/// The shape that `settings` ask for, or that of the first picture; of the first that can be read where bad ones are left out.
+fn shape_of(settings: &DataSettings, files: &[PictureFile]) -> Result<PictureShape> {
+    let readable = |file: &&PictureFile| {
+        !settings.skip_bad || settings.size.is_some() || decode(&file.path).is_ok()
+    };
+    let first = files.iter().find(readable).or(files.first());
+    let first = first.map(|file| &*file.path).unwrap_or(Path::new(""));
+    shape_for(settings, first)
+}
+
+/// The pixels of the pictures of a table, and of which of its rows they are.
+fn read_table(
+    files: &[PictureFile],
+    manifest: &Path,
+    shape: PictureShape,
+    skip_bad: bool,
+    notes: &mut Vec<String>,
+) -> Result<(Vec<u8>, Vec<bool>)> {
+    let (mut bytes, mut kept) = (Vec::new(), Vec::new());
+    let mut named = files.iter();
+    read_pictures(&paths(files), shape, |_, picture| {
+        let Some(file) = named.next() else {
+            return Ok(());
+        };
+        kept.push(picture.is_ok());
+        match picture {
+            Ok(pixels) => bytes.extend(pixels),
+            Err(why) if skip_bad => {
+                notes.push(format!("left out a row: {}", file.trouble(manifest, &why)));
+            }
+            Err(why) => {
+                let told = file.trouble(manifest, &why);
+                return Err(crate::error::Error::Data(format!(
+                    "{told}: mend or remove that row, or set data.skip_bad = true to leave such rows out"
+                )));
+            }
+        }
+        Ok(())
+    })?;
+    Ok((bytes, kept))
+}
+
+/// Samples of these pictures, encoded columns and targets, as far as there are any.
+fn samples(
+    count: usize,
+    pictures: Option<(Vec<u8>, PictureShape)>,
+    values: Vec<f32>,
+    columns: &[Column],
+    targets: Targets,
+) -> Samples {
+    let mut fields = Vec::new();
+    if let Some((bytes, shape)) = pictures {
+        let shape = [shape.height, shape.width, shape.channels];
+        fields.push(Field {
+            name: field::IMAGE,
+            values: FieldValues::Pixels { bytes, shape },
+        });
+    }
+    let windows = |name, values, columns| Field {
+        name,
+        values: FieldValues::Windows {
+            rows: Arc::new(WindowRows::Floats { values, columns }),
+            offset: 0,
+            length: 1,
+        },
+    };
+    let width = columns.iter().map(Column::width).sum();
+    if width > 0 {
+        fields.push(windows(field::ROW, values, width));
+    }
+    match targets {
+        Targets::Classes(labels) => fields.push(Field {
+            name: field::LABEL,
+            values: FieldValues::Labels(labels),
+        }),
+        Targets::Values { values, .. } => fields.push(windows(field::VALUE, values, 1)),
+        Targets::NextToken => {}
+    }
+    let rows = |field: &Field| matches!(field.values, FieldValues::Windows { .. });
+    let starts = fields.iter().any(rows).then(|| Starts {
+        first: (0..count as u32).collect(),
+        anywhere: false,
+        span: 1,
+        rows: count,
+    });
+    Samples::new(count, fields, starts)
+}

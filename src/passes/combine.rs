@@ -1,0 +1,93 @@
+//! Combines an operation with those that its operands come from, where both together have a cheaper form: a convolution of
+//! few taps with the max pooling of its result. Each operation brings its own rule ([`Op::combined`](crate::ops::Op::combined)).
+//!
+//! This is the one rewrite before autodiff. Its gradient is another function in floating point than that of the nodes
+//! that it replaces, so it has to be the one that the reference computes, too (docs/decisions.md). And it comes as a node
+//! is added, not later: handles ([`Var`]) are positions in the graph, which a rewrite of the whole graph would move.
+
+use crate::error::{Error, Result};
+use crate::graph::Var;
+use crate::ops::ErasedOp;
+use crate::tensor::TensorType;
+
+/// What to use in place of `op` on `inputs`, whose result is a `ty`; `None` where the operation stays as it is.
+///
+/// # Errors
+/// If a node can't be built, or the cheaper form gives another type: a defect.
+pub fn combine<'g>(
+    op: &dyn ErasedOp,
+    inputs: &[Var<'g>],
+    ty: &TensorType,
+) -> Result<Option<Var<'g>>> {
+    let combined = op.combined(inputs)?;
+    if let Some(other) = combined.map(Var::ty).filter(|other| other != ty) {
+        return Err(Error::Graph(format!(
+            "{op:?} gives a {ty}, but combined with its operands a {other}"
+        )));
+    }
+    Ok(combined)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::{Builder, Var};
+    use crate::ops::conv2d::Conv2d;
+    use crate::ops::max_pool2d::MaxPool2d;
+    use crate::tensor::TensorType;
+
+    const POOL: MaxPool2d = MaxPool2d {
+        kernel: [2, 2],
+        stride: [2, 2],
+        padding: [[0, 0], [0, 0]],
+    };
+
+    /// Names of the nodes that the value of `build` needs, after the image and the weights.
+    fn nodes(
+        channels: usize,
+        build: impl for<'g> Fn(&'g Builder, Var<'g>) -> crate::Result<Var<'g>>,
+    ) -> Vec<String> {
+        let builder = Builder::new();
+        let x = builder.input("x", TensorType::f32([2, 8, 8, channels]));
+        let w = builder.input("w", TensorType::f32([4, 3, 3, channels]));
+        let between = builder.op(Conv2d::default(), &[x, w]).unwrap();
+        let y = build(&builder, between).unwrap();
+        builder.output("y", y);
+        let graph = crate::passes::simplify(&builder.finish().unwrap()).unwrap();
+        let ops = graph.nodes.iter().filter_map(|node| node.op());
+        ops.map(|op| op.name().to_string()).collect()
+    }
+
+    #[test]
+    fn pooling_a_convolution_of_few_taps_is_one_operation_before_bias_and_relu() {
+        let fused = nodes(1, |builder, y| {
+            let bias = builder.input("bias", TensorType::f32([4]));
+            y.add(bias)?.relu()?.max_pool2d(POOL)
+        });
+        assert_eq!(fused, ["permute", "conv2d_max_pool", "add", "relu"]);
+        let fused = nodes(3, |_, y| y.max_pool2d(POOL));
+        assert_eq!(fused, ["permute", "conv2d_max_pool"]);
+    }
+
+    #[test]
+    fn pooling_stays_apart_where_it_does_not_pay_or_the_order_of_numbers_may_change() {
+        // 36 taps.
+        let many_taps = nodes(4, |_, y| y.max_pool2d(POOL));
+        assert_eq!(many_taps, ["conv2d", "max_pool2d"]);
+        // Not monotone.
+        let square = nodes(1, |_, y| y.mul(y)?.max_pool2d(POOL));
+        assert_eq!(square, ["conv2d", "mul", "max_pool2d"]);
+        // A bias that differs from place to place.
+        let places = nodes(1, |builder, y| {
+            let bias = builder.input("bias", TensorType::f32([6, 6, 4]));
+            y.add(bias)?.max_pool2d(POOL)
+        });
+        assert_eq!(places, ["conv2d", "add", "max_pool2d"]);
+        let overlapping = nodes(1, |_, y| {
+            y.max_pool2d(MaxPool2d {
+                kernel: [3, 3],
+                ..POOL
+            })
+        });
+        assert_eq!(overlapping, ["conv2d", "max_pool2d"]);
+    }
+}

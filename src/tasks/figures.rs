@@ -1,0 +1,171 @@
+//! Pictures that a task shows: normalised pixels as PNG files, and PNG files within the HTML of a report.
+
+use super::Section;
+use crate::data::Fitted;
+use crate::error::{Error, Result};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use std::fmt::Write as _;
+use std::io::Cursor;
+
+/// A picture of normalised pixels, `[height, width, channels]`, as a PNG file; `None` if `shape` is not that of a grey or colour
+/// picture that the data were normalised as.
+///
+/// # Errors
+/// If it can't be encoded.
+pub(super) fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Vec<u8>>> {
+    let &[height, width, channels] = shape else {
+        return Ok(None);
+    };
+    if fitted.mean.len() != channels || fitted.std.len() != channels {
+        return Ok(None);
+    }
+    let scale = fitted.mean.iter().zip(&fitted.std).cycle();
+    let bytes = values.iter().zip(scale).map(|(value, (mean, std))| {
+        let byte = 255.0 * (value * std + mean);
+        byte.round().clamp(0.0, 255.0) as u8
+    });
+    let (bytes, width, height) = (bytes.collect(), width as u32, height as u32);
+    let image = match channels {
+        1 => GrayImage::from_raw(width, height, bytes).map(DynamicImage::from),
+        3 => RgbImage::from_raw(width, height, bytes).map(DynamicImage::from),
+        _ => None,
+    };
+    let Some(image) = image else {
+        return Ok(None);
+    };
+    let mut file = Cursor::new(Vec::new());
+    image
+        .write_to(&mut file, ImageFormat::Png)
+        .map_err(|e| Error::Data(format!("a picture can't be encoded as PNG: {e}")))?;
+    Ok(Some(file.into_inner()))
+}
+
+/// Pictures `values` of one `shape`, `[height, width, channels]`, in rows of `columns` with black between them, as a PNG file; `None` as
+/// of [`png`], or if there are none.
+///
+/// # Errors
+/// If it can't be encoded.
+pub(super) fn grid(
+    shape: &[usize],
+    values: &[f32],
+    columns: usize,
+    fitted: &Fitted,
+) -> Result<Option<Vec<u8>>> {
+    const GAP: usize = 2;
+    let (&[height, width, channels], false) = (shape, values.is_empty()) else {
+        return Ok(None);
+    };
+    if fitted.mean.len() != channels || fitted.std.len() != channels {
+        return Ok(None);
+    }
+    let row = width * channels;
+    let count = values.len() / (height * row).max(1);
+    let columns = columns.clamp(1, count.max(1));
+    let (rows, across) = (count.div_ceil(columns), columns * (width + GAP) + GAP);
+    let down = rows * (height + GAP) + GAP;
+    let black: Vec<f32> = fitted
+        .mean
+        .iter()
+        .zip(&fitted.std)
+        .map(|(m, s)| -m / s)
+        .collect();
+    let mut all: Vec<f32> = black
+        .iter()
+        .copied()
+        .cycle()
+        .take(down * across * channels)
+        .collect();
+    for (line, pixels) in values.chunks_exact(row.max(1)).enumerate() {
+        let (picture, y) = (line / height, line % height);
+        let top = GAP + picture / columns * (height + GAP) + y;
+        let left = GAP + picture % columns * (width + GAP);
+        let at = (top * across + left) * channels;
+        all[at..at + row].copy_from_slice(pixels);
+    }
+    png(&[down, across, channels], &all, fitted)
+}
+
+/// A section of a report with one PNG file and what it shows.
+pub(super) fn whole(title: &str, caption: &str, file: &[u8]) -> Section {
+    Section {
+        title: title.to_string(),
+        html: format!(
+            "<figure><img alt=\"\" style=\"width:480px;max-width:100%;image-rendering:pixelated\" src=\"data:image/png;base64,{}\">\
+             <figcaption>{caption}</figcaption></figure>",
+            base64(file)
+        ),
+    }
+}
+
+/// A section of a report with rows of PNG files, each row with a caption.
+pub(super) fn rows(title: &str, rows: &[(String, Vec<Vec<u8>>)]) -> Section {
+    let mut html = String::from("<table>");
+    for (caption, files) in rows {
+        let _ = write!(html, "<tr><td>{caption}</td><td>");
+        for file in files {
+            let _ = write!(
+                html,
+                "<img alt=\"\" style=\"width:64px;image-rendering:pixelated;margin:1px\" src=\"data:image/png;base64,{}\">",
+                base64(file)
+            );
+        }
+        html.push_str("</td></tr>");
+    }
+    html.push_str("</table>");
+    Section {
+        title: title.to_string(),
+        html,
+    }
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
+        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            text.push(match place <= three.len() {
+                true => char::from(DIGITS[(word >> (18 - 6 * place) & 63) as usize]),
+                false => '=',
+            });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors of RFC 4648, section 10.
+    #[test]
+    fn base64_gives_the_published_answers() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn normalised_pixels_become_the_bytes_that_they_were() {
+        let fitted = Fitted {
+            mean: vec![0.5],
+            std: vec![0.25],
+            ..Fitted::default()
+        };
+        let values = [0.0, 51.0, 255.0, 999.0].map(|byte| (byte / 255.0 - 0.5) / 0.25);
+        let file = png(&[2, 2, 1], &values, &fitted).unwrap().unwrap();
+        let read = image::load_from_memory(&file).unwrap().into_luma8();
+        assert_eq!(read.into_raw(), [0, 51, 255, 255]);
+        assert!(png(&[4], &values, &fitted).unwrap().is_none());
+        assert!(png(&[1, 1, 4], &values, &fitted).unwrap().is_none());
+    }
+}

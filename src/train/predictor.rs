@@ -1,0 +1,120 @@
+//! A model with its weights on a device, and nothing else: inference inside a program.
+
+use crate::cpu::Tensor;
+use crate::device::{Device, ProgramId};
+use crate::error::{Error, Result};
+use crate::graph::Builder;
+use crate::nn::{Forward, InputSpec, Model};
+use crate::tensor::TensorType;
+
+/// Runs a model, in evaluation mode, on batches that it is fed.
+pub struct Predictor<'e> {
+    device: Box<dyn Device + 'e>,
+    program: ProgramId,
+    inputs: Vec<(String, TensorType)>,
+    outputs: Vec<String>,
+    state: Vec<String>,
+}
+
+impl<'e> Predictor<'e> {
+    /// Puts `model` with the `values` of its [`state`](Model::state), in that order, on `device`, for batches of `batch`
+    /// samples.
+    ///
+    /// # Errors
+    /// If the values are not those of the model, its input is left to data (`"auto"`), or it does not fit the device.
+    pub fn new(
+        mut device: Box<dyn Device + 'e>,
+        model: &dyn Model,
+        values: &[Tensor<f32>],
+        batch: usize,
+    ) -> Result<Predictor<'e>> {
+        let state: Vec<String> = model.state().map(|part| part.name.clone()).collect();
+        set_all(&mut *device, &state, values)?;
+        let builder = Builder::new();
+        let typed = |input: &crate::nn::ModelInput| -> Result<(String, TensorType)> {
+            let dims = [&[batch], &input.spec.sample()[..]].concat();
+            let ty = match input.spec {
+                InputSpec::Shape(_) => TensorType::f32(dims),
+                InputSpec::Tokens(_) => TensorType::u32(dims),
+                InputSpec::Auto => {
+                    return Err(Error::Config(format!(
+                        "model {} leaves its input to data; give it a shape",
+                        model.name()
+                    )));
+                }
+            };
+            Ok((input.name.clone(), ty))
+        };
+        let inputs = model
+            .inputs()
+            .iter()
+            .map(typed)
+            .collect::<Result<Vec<_>>>()?;
+        let given = inputs
+            .iter()
+            .map(|(name, ty)| builder.input(name, ty.clone()));
+        let mut forward = Forward::evaluation(&builder);
+        let results = model.forward(&mut forward, &given.collect::<Vec<_>>())?;
+        forward.finish()?;
+        let mut outputs = Vec::new();
+        for (output, result) in model.outputs().iter().zip(results) {
+            builder.output(&output.name, result);
+            outputs.push(output.name.clone());
+        }
+        let program = device.prepare(builder.finish()?)?;
+        Ok(Predictor {
+            device,
+            program,
+            inputs,
+            outputs,
+            state,
+        })
+    }
+
+    /// What the model takes: names and types, with the batch as the first axis.
+    pub fn inputs(&self) -> &[(String, TensorType)] {
+        &self.inputs
+    }
+
+    /// Replaces the weights: by those of a trainer, say.
+    ///
+    /// # Errors
+    /// If they are not those of the model.
+    pub fn set_values(&mut self, values: &[Tensor<f32>]) -> Result<()> {
+        set_all(&mut *self.device, &self.state, values)
+    }
+
+    /// What the model makes of `inputs`, by name: its outputs by name, `[batch, ...]`. Waits for the device.
+    ///
+    /// # Errors
+    /// If an input is missing or of another type, or the device failed.
+    pub fn run(&mut self, inputs: &[(&str, &Tensor<f32>)]) -> Result<Vec<(String, Tensor<f32>)>> {
+        let known = |name: &str| inputs.iter().any(|(given, _)| *given == name);
+        if let Some((name, ty)) = self.inputs.iter().find(|(name, _)| !known(name)) {
+            return Err(Error::Config(format!(
+                "the model takes the input {name}, a {ty}; feed it"
+            )));
+        }
+        for (name, value) in inputs {
+            self.device.feed(self.program, name, value)?;
+        }
+        self.device.run(self.program, 1, &[])?;
+        let output = |name: &String| Ok((name.clone(), self.device.output(self.program, name)?));
+        self.outputs.iter().map(output).collect()
+    }
+}
+
+/// Sets the variables `names` to `values`.
+fn set_all(device: &mut dyn Device, names: &[String], values: &[Tensor<f32>]) -> Result<()> {
+    if names.len() != values.len() {
+        return Err(Error::Config(format!(
+            "the model has {} weights and buffers, but {} values were given",
+            names.len(),
+            values.len()
+        )));
+    }
+    for (name, value) in names.iter().zip(values) {
+        device.set(name, value)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The examples run, in seconds, and do what they say.
+
+use std::process::Command;
+
+/// What the example `name` prints. Its build is that of the tests.
+fn printed(name: &str) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--example", name]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {told}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The first number after `words` in `text`.
+fn number_after(text: &str, words: &str) -> f64 {
+    let (_, rest) = text
+        .split_once(words)
+        .unwrap_or_else(|| panic!("no {words:?} in: {text}"));
+    let digits = |c: char| c.is_ascii_digit() || c == '.';
+    let rest = rest.trim_start();
+    let number: String = rest.chars().take_while(|&c| digits(c)).collect();
+    number
+        .parse()
+        .unwrap_or_else(|_| panic!("no number after {words:?} in: {text}"))
+}
+
+#[test]
+fn gradient_descent_prints_a_plan() {
+    assert!(printed("gradient_descent").contains("matmul"));
+}
+
+#[test]
+fn train_learns_digits() {
+    assert!(number_after(&printed("train"), "accuracy") > 60.0);
+}
+
+#[test]
+fn a_custom_loop_learns_a_quantile() {
+    let told = printed("custom_loop");
+    assert!(number_after(&told, "step 400: loss") < number_after(&told, "step 100: loss"));
+    let below = number_after(told.lines().last().unwrap(), "");
+    assert!((48.0..=63.0).contains(&below), "{told}");
+}
+
+#[test]
+fn what_is_transferred_helps_with_a_new_task() {
+    let told = printed("transfer_learning");
+    let gained = number_after(&told, "after: accuracy") - number_after(&told, "before: accuracy");
+    assert!(gained > 10.0, "{told}");
+}
+
+#[test]
+fn embeddings_of_equal_digits_are_alike() {
+    let told = printed("embedding_inference");
+    assert!(told.starts_with("output: f32[40,64]"), "{told}");
+    assert!(
+        number_after(told.lines().last().unwrap(), "") > 8.0,
+        "{told}"
+    );
+}
