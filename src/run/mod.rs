@@ -1,12 +1,14 @@
 //! Runs: epochs of steps over a data set, checkpoints and resuming, and what is told and kept of them.
 
 mod checkpoint;
+mod drawing;
 mod folder;
 mod monitor;
 mod report;
 mod reports;
 mod steps;
 
+pub use drawing::Drawing;
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
 pub use monitor::Monitor;
@@ -434,6 +436,7 @@ impl<'e> Run<'e> {
                     self.save_model(&folder.best_path())?;
                 }
                 self.write_report(folder)?;
+                self.write_epoch_files(folder, report.epoch)?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
@@ -508,6 +511,16 @@ impl<'e> Run<'e> {
             outputs,
             complete: false,
         })
+    }
+
+    /// Writes what the task keeps of the evaluation after an epoch.
+    fn write_epoch_files(&self, folder: &RunFolder, epoch: u32) -> Result<()> {
+        let Some(found) = self.evaluated() else {
+            return Ok(());
+        };
+        let files = self.trainer.task().epoch_files(&found)?;
+        let mut files = files.iter();
+        files.try_for_each(|file| folder.add_epoch_file(file, epoch))
     }
 
     fn write_report(&self, folder: &RunFolder) -> Result<()> {

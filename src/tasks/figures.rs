@@ -12,7 +12,7 @@ use std::io::Cursor;
 ///
 /// # Errors
 /// If it can't be encoded.
-pub(super) fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Vec<u8>>> {
+pub fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Vec<u8>>> {
     let &[height, width, channels] = shape else {
         return Ok(None);
     };

@@ -19,6 +19,7 @@ mod window_norm;
 pub use augment::AugmentSettings;
 pub use case::TaskCase;
 pub use custom::Custom;
+pub use figures::png as picture_file;
 pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
