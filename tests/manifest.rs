@@ -189,7 +189,7 @@ fn rows_keep_their_pictures_through_folds_and_validation_parts() {
             else {
                 panic!("a row is a window");
             };
-            let wgrad::data::Rows::Floats { values, .. } = &**rows else {
+            let wgrad::data::WindowRows::Floats { values, .. } = &**rows else {
                 panic!("of numbers");
             };
             for (index, value) in values.iter().enumerate() {

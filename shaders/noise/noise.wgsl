@@ -1,4 +1,4 @@
-// Gaussian noise: out = x + std * n. Elements 4 i .. 4 i + 3 take the normals of one Philox block, whose counter is
+// Gaussian noise: out = x + deviation * n. Elements 4 i .. 4 i + 3 take the normals of one Philox block, whose counter is
 // (i, step, stream, domain): words 0 and 1 make the first two by Box and Muller's transform, words 2 and 3 the others. An
 // invocation handles one block: one texel of x.
 //
@@ -11,7 +11,7 @@
 struct Params {
     first_workgroup: u32,
     elements: u32,
-    std: f32,
+    deviation: f32,
     seed_low: u32,
     seed_high: u32,
     stream: u32,
@@ -71,5 +71,5 @@ fn main(
     let counter = vec4<u32>(i, step[0], params.stream, params.domain);
     let words = philox4x32(counter, vec2<u32>(params.seed_low, params.seed_high));
     let noise = vec4<f32>(normals(words.x, words.y), normals(words.z, words.w));
-    store(i * 4u, load_x(i) + params.std * noise, i32(params.elements - i * 4u));
+    store(i * 4u, load_x(i) + params.deviation * noise, i32(params.elements - i * 4u));
 }

@@ -15,6 +15,9 @@ pub(super) struct DataArg {
     /// Data that the run is for, where its model leaves the input to them
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
+    /// Change any setting by its key in a run file, such as --set optimizer=sgd; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 /// A run that is not trained.
@@ -32,6 +35,7 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
         settings.set_source(source.clone());
     }
     settings.batch = batch.unwrap_or(settings.batch);
+    settings.assign(&data.set)?;
     settings.check()?;
     let inputs = || settings.model.all_inputs();
     let auto = settings.model.takes_its_input_from_data();

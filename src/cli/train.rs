@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use wgrad::optim::OptimizerConfig;
-use wgrad::run::Evaluation;
-use wgrad::settings::{Initialisation, Prepared, Settings, named_model};
+use wgrad::run::{Evaluation, FoldsFolder};
+use wgrad::settings::{Folds, Initialisation, Prepared, Settings, named_model};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -68,8 +68,8 @@ pub(super) struct Args {
     /// Folder for the run [default: the next free one under runs]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with a run that was stopped, by Ctrl-C or otherwise, or add epochs to one that ended; its settings stay, but for
-    /// epochs, steps and the device
+    /// Go on with a run or with folds that were stopped, by Ctrl-C or otherwise, or add epochs to a run that ended; other settings
+    /// than how long it is, how its epochs are judged and where it computes must be as they were
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
@@ -126,7 +126,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     interrupt::listen()?;
     match (&args.resume, args.folds) {
         (Some(path), _) => resume(&args, path)?,
-        (None, Some(folds)) => cross_validate(&args, folds.into())?,
+        (None, Some(folds)) => {
+            cross_validate(&args, Folds::begin(args.settings()?, folds.into())?)?;
+        }
         (None, None) => {
             let start = Instant::now();
             train(&args, args.settings()?.prepare()?, start)?;
@@ -136,46 +138,34 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
-    let prepared = Settings::prepare_resumed(path, |settings| {
+    let start = Instant::now();
+    let change = |settings: &mut Settings| {
         args.set_length(settings);
         args.device.clone().apply(settings);
-    })?;
-    train(args, prepared, Instant::now()).map(|_| ())
+    };
+    if FoldsFolder::open(path).is_some() {
+        return cross_validate(args, Folds::resume(path, change)?);
+    }
+    let prepared = Settings::prepare_resumed(path, change)?;
+    train(args, prepared, start).map(|_| ())
 }
 
-/// Trains once for each fold, with that held out, and tells mean and standard deviation of the scores.
-fn cross_validate(args: &Args, folds: usize) -> anyhow::Result<()> {
-    let settings = args.settings()?;
-    let mut results = Vec::new();
-    for fold in 1..=folds {
-        let mut settings = settings.clone();
-        (settings.data.folds, settings.data.fold) = (Some(folds), fold);
-        settings.out = settings.out.map(|out| out.join(format!("fold-{fold}")));
-        let start = Instant::now();
-        results.push(train(args, settings.prepare()?, start)?);
-    }
-    let scores: Vec<_> = results.iter().filter_map(Evaluation::score).collect();
-    let Some(measure) = scores.first().map(|score| score.metric) else {
-        return Ok(());
-    };
-    let count = scores.len() as f64;
-    let mean = scores.iter().map(|score| score.value).sum::<f64>() / count;
-    let squares = scores.iter().map(|score| (score.value - mean).powi(2));
-    let std = (squares.sum::<f64>() / count).sqrt();
+/// Trains the folds that are not done, and prints mean and standard deviation of every metric, the score's last.
+fn cross_validate(args: &Args, folds: Folds) -> anyhow::Result<()> {
+    folds.notes.iter().for_each(note);
+    let summary = folds.train(|prepared| train(args, prepared, Instant::now()))?;
     if args.json {
-        let name = measure.name;
-        let mut line = json!({"event": "folds", "folds": folds});
-        line[format!("mean_test_{name}")] = mean.into();
-        line[format!("std_test_{name}")] = std.into();
-        print_line(line)
-    } else {
-        print_line(format_args!(
-            "{folds} folds: mean test {} {}, standard deviation {}",
-            measure.name,
-            measure.show(mean),
-            measure.show(std)
-        ))
+        let mut line = summary.to_json();
+        line.insert("event".to_string(), "folds".into());
+        return print_line(Value::Object(line));
     }
+    let count = summary.folds;
+    print_line(format_args!("{count} folds in {}", summary.path.display()))?;
+    summary
+        .spreads
+        .iter()
+        .rev()
+        .try_for_each(|spread| print_line(format_args!("{count} folds: {}", spread.show())))
 }
 
 /// Trains a run, new or resumed.
@@ -210,8 +200,13 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
     let (mut run, folder) = prepared.start(&engine)?;
     if run.is_done() {
         progress.note(format_args!(
-            "nothing is left to do in {}: the epochs or steps asked for are done; ask for more with --epochs or --steps",
-            folder.path.display()
+            "nothing is left to do in {}: {}",
+            folder.path.display(),
+            match run.stopped_early() {
+                true => "it stopped early; raise patience in its run.toml to go on",
+                false =>
+                    "the epochs or steps asked for are done; ask for more with --epochs or --steps",
+            }
         ));
     }
     let outcome = run.fit(&mut progress, Some(&folder));

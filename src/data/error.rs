@@ -47,6 +47,26 @@ pub enum DataError {
         samples: usize,
     },
 
+    /// More folds than samples: some would hold none out.
+    #[error("data.folds is {folds}, but there are {samples} samples; ask for {samples} or fewer")]
+    TooManyFolds {
+        /// How many samples there are.
+        samples: usize,
+        /// How many folds were asked for.
+        folds: usize,
+    },
+
+    /// A fold without a validation part.
+    #[error(
+        "fold {fold} of {samples} samples would have an empty validation part; leave data.validation_share out or ask for fewer folds"
+    )]
+    EmptyValidation {
+        /// Which of the folds, from 1.
+        fold: usize,
+        /// How many samples there are.
+        samples: usize,
+    },
+
     /// A file or folder that is not what it should be.
     #[error("{} {problem}", path.display())]
     Unusable {

@@ -37,6 +37,9 @@ impl Drawn {
         if self.test && settings.unsplit {
             return Ok(vec![Part::Test; labels.len()]);
         }
+        if let (true, Some(folds)) = (self.test, settings.folds) {
+            self.check_folds(labels, folds, settings)?;
+        }
         let mut parts = vec![Part::Train; labels.len()];
         if self.test {
             hold_out(&mut parts, labels, settings, seed);
@@ -61,6 +64,42 @@ impl Drawn {
             }),
         }
     }
+
+    /// Checks that no fold's parts are empty, by the sizes of the classes.
+    fn check_folds(
+        self,
+        labels: &[u32],
+        folds: usize,
+        settings: &DataSettings,
+    ) -> Result<(), DataError> {
+        let samples = labels.len();
+        if folds > samples {
+            return Err(DataError::TooManyFolds { samples, folds });
+        }
+        let Some(share) = settings.validation_share.filter(|_| self.validation) else {
+            return Ok(());
+        };
+        let sizes: Vec<usize> = members(&vec![Part::Train; samples], labels)
+            .iter()
+            .map(Vec::len)
+            .collect();
+        for fold in 0..folds {
+            let mut dealt = 0;
+            let validation = sizes.iter().map(|&size| {
+                let held_out = (dealt..dealt + size).filter(|place| place % folds == fold);
+                let left = size - held_out.count();
+                dealt += size;
+                taken(left, share)
+            });
+            if validation.sum::<usize>() == 0 {
+                return Err(DataError::EmptyValidation {
+                    fold: fold + 1,
+                    samples,
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The training samples of each class.
@@ -75,13 +114,18 @@ fn members(parts: &[Part], labels: &[u32]) -> Vec<Vec<usize>> {
     members
 }
 
-/// Gives the first of `members` to `part`: the share, rounded, and at least one where there are two.
+/// Gives the first of `members` to `part`: as many as are [`taken`].
 fn take(parts: &mut [Part], members: &[usize], share: f64, part: Part) {
-    let most = members.len().saturating_sub(1);
-    let wanted = (members.len() as f64 * share).round() as usize;
-    for &index in &members[..wanted.clamp(most.min(1), most)] {
+    for &index in &members[..taken(members.len(), share)] {
         parts[index] = part;
     }
+}
+
+/// How many of `count` are taken for a share: the share, rounded, and at least one where there are two.
+fn taken(count: usize, share: f64) -> usize {
+    let most = count.saturating_sub(1);
+    let wanted = (count as f64 * share).round() as usize;
+    wanted.clamp(most.min(1), most)
 }
 
 /// Draws the test part: the share asked for or, with folds, that of the fold: each sample is held out by one of them.
@@ -200,6 +244,33 @@ mod tests {
         assert_eq!([count(0), count(1), count(2)], [1, 0, 2]);
         assert!(!shared(&[0], 0.5)[0]);
         assert!(shared(&[], 0.5).is_empty());
+    }
+
+    #[test]
+    fn folds_of_which_one_has_an_empty_part_are_refused_in_every_fold() {
+        let drawn = |labels: &[u32], folds, fold| {
+            let settings = DataSettings {
+                folds: Some(folds),
+                fold,
+                validation_share: Some(0.5),
+                ..DataSettings::default()
+            };
+            Drawn::of(&settings, false, false).parts(labels, &settings, 5)
+        };
+        let too_many = DataError::TooManyFolds {
+            samples: 3,
+            folds: 4,
+        };
+        let told = drawn(&[0, 0, 1], 4, 1).unwrap_err().to_string();
+        assert_eq!(told, too_many.to_string());
+        // Dealt by turns, the first fold holds out one of the pair and the single one: a lone sample is left.
+        for fold in [1, 2] {
+            let told = drawn(&[0, 0, 1], 2, fold).unwrap_err().to_string();
+            assert!(told.starts_with("fold 1 of 3 samples"), "{told}");
+        }
+        for fold in [1, 2, 3] {
+            assert!(drawn(&[0, 0, 0, 1], 3, fold).is_ok());
+        }
     }
 
     #[test]

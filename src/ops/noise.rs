@@ -102,7 +102,7 @@ impl Op for Noise {
                 .read("step", step.value, 0)
                 .write("out", y.value)
                 .param("elements", y.ty.elements())
-                .param("std", self.std as f32)
+                .param("deviation", self.std as f32)
                 .param("seed_low", low)
                 .param("seed_high", high)
                 .param("stream", self.stream)

@@ -1,7 +1,8 @@
 //! The folder that a run leaves: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `report.html`, `variants.toml`, and `tokenizer.json` where it learned from texts.
+//! `report.html`, `variants.toml`, `settings.lock.toml`, and `tokenizer.json` where it learned from texts.
 
 use super::checkpoint::Checkpoint;
+use super::folds::{FOLDS, FoldsFolder};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::tasks::EpochFile;
@@ -29,6 +30,7 @@ pub struct RunTexts {
 }
 
 const SETTINGS: &str = "run.toml";
+pub(super) const ACCEPTED: &str = "settings.lock.toml";
 const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
 const METRICS: &str = "metrics.jsonl";
@@ -51,8 +53,8 @@ impl RunFolder {
         }
         let exists = |part: &&str| path.join(part).exists();
         // A run that ended before its first checkpoint has left its settings and kernels; settings alone are the user's.
-        let settings_alone = exists(&SETTINGS) && !exists(&VARIANTS);
-        if settings_alone || [MODEL, METRICS, CHECKPOINTS].iter().any(exists) {
+        let settings_alone = exists(&SETTINGS) && !exists(&VARIANTS) && !exists(&ACCEPTED);
+        if settings_alone || [MODEL, METRICS, CHECKPOINTS, FOLDS].iter().any(exists) {
             return Err(Error::Config(format!(
                 "{shown} holds a run already; name another folder, or go on with it by --resume {shown}"
             )));
@@ -89,11 +91,13 @@ impl RunFolder {
 
     /// Removes what a run that failed has left, unless there is a checkpoint to go on from.
     pub fn discard(&self) {
-        if !self.checkpoints().is_empty() {
+        if self.has_checkpoint() {
             return;
         }
         // What can't be removed stays: the failure itself is what is to be told.
-        for file in [SETTINGS, METRICS, REPORT, VARIANTS, TOKENIZER, BEST] {
+        for file in [
+            SETTINGS, ACCEPTED, METRICS, REPORT, VARIANTS, TOKENIZER, BEST,
+        ] {
             let _ = fs::remove_file(self.path.join(file));
         }
         let _ = fs::remove_dir(self.path.join(CHECKPOINTS));
@@ -102,7 +106,7 @@ impl RunFolder {
         }
     }
 
-    /// Writes `run.toml`, and `tokenizer.json` if there is one.
+    /// Writes `run.toml`, its copy `settings.lock.toml`, and `tokenizer.json` if there is one.
     ///
     /// # Errors
     /// If one can't be written.
@@ -110,7 +114,8 @@ impl RunFolder {
         if let Some(tokenizer) = &texts.tokenizer {
             write_whole(&self.path.join(TOKENIZER), tokenizer.as_bytes())?;
         }
-        write_whole(&self.settings_path(), texts.settings.as_bytes())
+        write_whole(&self.settings_path(), texts.settings.as_bytes())?;
+        write_whole(&self.path.join(ACCEPTED), texts.settings.as_bytes())
     }
 
     /// The folder of an earlier run.
@@ -157,6 +162,11 @@ impl RunFolder {
     /// `run.toml`
     pub fn settings_path(&self) -> PathBuf {
         self.path.join(SETTINGS)
+    }
+
+    /// `settings.lock.toml`: the settings that the run began with or last went on with; `None` if there is none.
+    pub fn accepted_settings_path(&self) -> Option<PathBuf> {
+        Some(self.path.join(ACCEPTED)).filter(|path| path.is_file())
     }
 
     /// `model.safetensors`
@@ -300,6 +310,18 @@ impl RunFolder {
         Checkpoint::load(&path)
     }
 
+    /// Whether there is a checkpoint to go on from.
+    pub fn has_checkpoint(&self) -> bool {
+        !self.checkpoints().is_empty()
+    }
+
+    /// The folder to go on with: its own or, of one of several folds, that of all.
+    pub fn resumed_path(&self) -> &Path {
+        let parent = self.path.parent();
+        let folds = parent.filter(|parent| FoldsFolder::open(parent).is_some());
+        folds.unwrap_or(&self.path)
+    }
+
     /// Checkpoints, oldest first: their names sort by step.
     fn checkpoints(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path.join(CHECKPOINTS))
@@ -316,7 +338,7 @@ impl RunFolder {
 }
 
 /// Creates `runs/NAME-N` with the first free N.
-fn next_free(name: &str) -> Result<PathBuf> {
+pub(super) fn next_free(name: &str) -> Result<PathBuf> {
     // The name of a model is free text.
     let name: String = name
         .chars()

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod drawing;
 mod folder;
+mod folds;
 mod monitor;
 mod report;
 mod reports;
@@ -11,6 +12,7 @@ mod steps;
 pub use drawing::Drawing;
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
+pub use folds::FoldsFolder;
 pub use monitor::Monitor;
 pub use reports::{
     EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
@@ -205,7 +207,6 @@ pub struct Run<'e> {
     last: Option<(Counters, Collected)>,
     peak_bytes: u64,
     epoch_samples: usize,
-    stopped_early: bool,
     /// The task's score, if training steps count it.
     score: Option<Metric>,
     /// Places of loss, score and weight among the counts that are watched.
@@ -291,7 +292,6 @@ impl<'e> Run<'e> {
             last: None,
             peak_bytes: 0,
             epoch_samples,
-            stopped_early: false,
             score,
             places,
         };
@@ -341,7 +341,7 @@ impl<'e> Run<'e> {
 
     /// Whether the run ended because epochs no longer improved it.
     pub fn stopped_early(&self) -> bool {
-        self.stopped_early
+        self.gives_up() && !self.is_done()
     }
 
     /// Goes on from `checkpoint`.
@@ -441,7 +441,6 @@ impl<'e> Run<'e> {
             observer.epoch(&report)?;
             last = Some(report.test);
         }
-        self.stopped_early = !self.is_done();
         match last {
             Some(evaluation) => Ok(evaluation),
             None => {
@@ -466,14 +465,17 @@ impl<'e> Run<'e> {
         };
         folder.add_checkpoint(&self.checkpoint()?)?;
         self.save_model(&folder.model_path())?;
-        let path = folder.path.display();
+        let path = folder.resumed_path().display();
         Ok(Error::Stopped(format!(
             "{what}; go on by: wgrad train --resume {path}"
         )))
     }
 
-    /// Whether the run's epochs are done, or its steps where it says how many.
+    /// Whether the run's epochs are done, or its steps where it says how many, or it stopped early.
     pub fn is_done(&self) -> bool {
+        if self.stopped_early() {
+            return true;
+        }
         match self.length.steps {
             Some(steps) => self.trainer.steps_done() >= steps,
             None => self.progress.epoch >= self.length.epochs,

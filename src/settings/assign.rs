@@ -1,6 +1,7 @@
 //! Single settings by their dotted keys: `optimizer.lr=0.01`, as the command line gives them.
 
 use super::{Settings, named_model};
+use crate::data::Fitted;
 use crate::error::{Error, Result};
 use std::path::Path;
 use toml::{Table, Value};
@@ -12,37 +13,55 @@ impl Settings {
     /// # Errors
     /// Names the assignment that has no `=`, or the key or value that does not belong.
     pub fn assign(&mut self, assignments: &[String]) -> Result<()> {
-        if assignments.is_empty() {
-            return Ok(());
-        }
-        let mut table = Table::try_from(&*self)
-            .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;
         for assignment in assignments {
-            let Some((key, value)) = assignment.split_once('=') else {
-                return Err(Error::Config(format!(
-                    "--set takes KEY=VALUE, such as optimizer.lr=0.01, not \"{assignment}\""
-                )));
-            };
-            let (key, value) = (key.trim(), value.trim());
-            if key == "model" {
-                let model = named_model(value, Path::new(""))?;
-                let model = Table::try_from(model)
-                    .map_err(|e| Error::Config(format!("--set {assignment}: {e}")))?;
-                table.insert(key.to_string(), Value::Table(model));
-                continue;
-            }
-            put(&mut table, key, parsed(value))
-                .map_err(|why| Error::Config(format!("--set {assignment}: {why}")))?;
+            let changed = self.assigned(assignment);
+            *self = changed.map_err(|why| match why {
+                Error::Config(why) => Error::Config(format!("--set {assignment}: {why}")),
+                other => other,
+            })?;
         }
-        let text = toml::to_string(&table)
-            .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;
-        let changed: Settings = crate::toml_text::parse(&text, "--set")?;
-        *self = Settings {
-            out: self.out.take(),
-            ..changed
-        };
         Ok(())
     }
+
+    /// The settings with one of them changed.
+    fn assigned(&self, assignment: &str) -> Result<Settings> {
+        let Some((key, value)) = assignment.split_once('=') else {
+            return Err(Error::Config(
+                "it takes KEY=VALUE, such as optimizer.lr=0.01".to_string(),
+            ));
+        };
+        let (key, value) = (key.trim(), value.trim());
+        let mut table = Table::try_from(self)
+            .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;
+        let value = match (parsed(value), key.split_once('.')) {
+            // A model by the name of a built-in one, or by its file.
+            (Value::String(name), None) if key == "model" => model(&name)?,
+            (Value::String(name), Some(("models", role))) if !role.contains('.') => model(&name)?,
+            (value, _) => value,
+        };
+        put(&mut table, key, value).map_err(Error::Config)?;
+        let changed: Settings = table.try_into().map_err(|e: toml::de::Error| {
+            Error::Config(crate::toml_text::explained(e.message()))
+        })?;
+        // What is not written down stays; what was learned of other data does not.
+        let mut fitted = changed.fitted;
+        match changed.data.source == self.data.source {
+            true => fitted.tokenizer.clone_from(&self.fitted.tokenizer),
+            false => fitted = Fitted::default(),
+        }
+        Ok(Settings {
+            out: changed.out.or_else(|| self.out.clone()),
+            fitted,
+            ..changed
+        })
+    }
+}
+
+fn model(name: &str) -> Result<Value> {
+    let model = named_model(name, Path::new(""))?;
+    let table = Table::try_from(model)
+        .map_err(|e| Error::Config(format!("the model can't be written: {e}")))?;
+    Ok(Value::Table(table))
 }
 
 /// The TOML value that `text` is, or the string.
@@ -67,13 +86,7 @@ fn put(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
                 .or_insert_with(|| Value::Table(Table::new()));
             match inner {
                 Value::Table(inner) => put(inner, rest, value),
-                Value::String(name) => {
-                    let mut own = Table::from_iter([("name".to_string(), name.clone().into())]);
-                    put(&mut own, rest, value)?;
-                    *inner = Value::Table(own);
-                    Ok(())
-                }
-                _ => Err(format!("{head} is no table")),
+                _ => Err(format!("{head} is no table, so it has no {rest}")),
             }
         }
     }

@@ -3,10 +3,13 @@
 pub use crate::data::DataSettings;
 
 mod assign;
+mod changes;
+mod folds;
 mod names;
 mod parts;
 mod start;
 
+pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
 pub use start::Prepared;
 

@@ -1,5 +1,6 @@
 //! From settings to a run: data, task and models are brought together, checked, and put on an engine, anew or from a checkpoint.
 
+use super::changes::{self, Change};
 use super::{Initialisation, Settings};
 use crate::data::{Dataset, Samples};
 use crate::device::Engine;
@@ -36,16 +37,42 @@ impl Settings {
         self.prepared(None)
     }
 
-    /// Goes on with the run in the folder `path`, whose settings `change` may change: how long it is, and where it computes.
+    /// Goes on with the run in the folder `path`, whose settings `change` may change. What changed since the run began or last
+    /// went on, by an edit of its `run.toml` or by `change`, is among [`Prepared::notes`]: `epochs`, `steps`, `patience`,
+    /// `monitor`, `min_delta`, `device`, `adapter` and `data.evaluate` may.
     ///
     /// # Errors
-    /// If it is no run, has no checkpoint, or as [`Settings::prepare`].
+    /// If it is no run, has no checkpoint, another setting changed, or as [`Settings::prepare`].
     pub fn prepare_resumed(path: &Path, change: impl FnOnce(&mut Settings)) -> Result<Prepared> {
         let (folder, mut settings) = Settings::open_run(path)?;
         change(&mut settings);
         settings.check()?;
-        let checkpoint = folder.latest_checkpoint()?;
-        settings.prepared(Some((folder, checkpoint)))
+        let mut checkpoint = folder.latest_checkpoint()?;
+        let mut notes = Vec::new();
+        match folder.accepted_settings_path() {
+            Some(accepted) => {
+                let accepted = Settings::read(&accepted)?;
+                let file = folder.settings_path();
+                let found = changes::permit(&accepted, &settings, changes::OF_A_RUN, &file)?;
+                notes.extend(found.iter().map(Change::to_string));
+                if found
+                    .iter()
+                    .any(|change| change.key == "monitor" || change.key == "data.evaluate")
+                {
+                    // Values of another metric, or on another part, can't be compared.
+                    checkpoint.progress.best = None;
+                    checkpoint.progress.epochs_without_improvement = 0;
+                    notes.push("the best epoch is sought anew among those to come".to_string());
+                }
+            }
+            None => notes.push(format!(
+                "{} has no settings.lock.toml to compare with: its run.toml is used as it is",
+                path.display()
+            )),
+        }
+        let mut prepared = settings.prepared(Some((folder, checkpoint)))?;
+        prepared.notes.splice(0..0, notes);
+        Ok(prepared)
     }
 
     /// A run over data that are in memory, without a folder. Mean and standard deviation of pictures are those of `fitted`, or of

@@ -1,6 +1,7 @@
 //! Metrics: figures that a task reports, from sums that its graphs add to on the device.
 
 use crate::cpu::Tensor;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A figure by which a model is judged.
@@ -28,12 +29,23 @@ pub enum Better {
 }
 
 /// How a figure is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shown {
     /// A share as `99.35%`.
     Percent,
     /// A number with so many decimals.
     Decimals(usize),
+}
+
+impl Shown {
+    /// A figure for people.
+    pub fn show(self, figure: f64) -> String {
+        match self {
+            Shown::Percent => format!("{:.2}%", 100.0 * figure),
+            Shown::Decimals(decimals) => format!("{figure:.decimals$}"),
+        }
+    }
 }
 
 impl Metric {
@@ -68,10 +80,7 @@ impl Metric {
 
     /// A figure for people.
     pub fn show(&self, figure: f64) -> String {
-        match self.shown {
-            Shown::Percent => format!("{:.2}%", 100.0 * figure),
-            Shown::Decimals(decimals) => format!("{figure:.decimals$}"),
-        }
+        self.shown.show(figure)
     }
 
     /// Whether `figure` is better than `best` by more than `least`.

@@ -5,6 +5,7 @@ mod bench;
 mod data;
 mod models;
 mod output;
+mod resume;
 mod runs;
 mod sandbox;
 mod sequences;

@@ -103,12 +103,19 @@ fn is_date(cell: &str) -> bool {
 ///
 /// # Errors
 /// Names the column or line that is wrong, or how many rows are missing.
+/// Its windows overlap, and later rows must not be learned from to predict earlier ones.
+const NO_FOLDS: &str =
+    "is a series, which can't be dealt to folds; leave data.folds and --folds out";
+
 fn load(
     source: &Source,
     settings: &DataSettings,
     fitted: &mut Fitted,
 ) -> Result<Dataset<Samples>, DataError> {
     let path = source.path();
+    if settings.folds.is_some() {
+        return Err(DataError::unusable(path, NO_FOLDS));
+    }
     let file = TableFiles::of(source).map(|files| files.train);
     let file = file.ok_or_else(|| DataError::unusable(path, "is no series: give a .csv file"))?;
     let table = CsvTable::read(&file, settings.header)?;

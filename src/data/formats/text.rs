@@ -103,12 +103,19 @@ fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
 ///
 /// # Errors
 /// Names the file that is no text, or too short.
+/// Its windows overlap, so that no deal of them would keep a part unseen.
+const NO_FOLDS: &str =
+    "is one text, which can't be dealt to folds; leave data.folds and --folds out";
+
 fn load(
     source: &Source,
     settings: &DataSettings,
     fitted: &mut Fitted,
 ) -> Result<Dataset<Samples>, DataError> {
     let path = source.path();
+    if settings.folds.is_some() {
+        return Err(DataError::unusable(path, NO_FOLDS));
+    }
     let [train, validation, test] = files(source).ok_or_else(|| {
         DataError::unusable(
             path,

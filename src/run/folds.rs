@@ -1,0 +1,81 @@
+//! The folder of a cross-validation: `folds.toml`, its copy `settings.lock.toml`, and `fold-1`, `fold-2` and so on, each the
+//! folder of a run with a `result.toml`.
+
+use super::folder::{ACCEPTED, RunFolder, next_free};
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(super) const FOLDS: &str = "folds.toml";
+const RESULT: &str = "result.toml";
+
+/// The folder of all folds.
+#[derive(Clone, Debug)]
+pub struct FoldsFolder {
+    /// Its path.
+    pub path: PathBuf,
+}
+
+impl FoldsFolder {
+    /// The folder of folds at `path`, if it is one.
+    pub fn open(path: &Path) -> Option<FoldsFolder> {
+        let path = path.to_path_buf();
+        let holds = [FOLDS, ACCEPTED].map(|file| path.join(file).is_file());
+        (holds == [true, true]).then_some(FoldsFolder { path })
+    }
+
+    /// Whether a fold began to train: its settings are there.
+    pub fn has_begun(&self) -> bool {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("fold-"))
+            .any(|entry| RunFolder::open(&entry.path()).is_ok())
+    }
+
+    /// Creates the folder `out`, or the next free one under `runs` whose name begins with `name`, and writes the settings into it.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn create(out: Option<&Path>, name: &str, settings: &str) -> Result<FoldsFolder> {
+        let path = match out {
+            Some(path) => {
+                fs::create_dir_all(path).map_err(Error::io("create", path))?;
+                path.to_path_buf()
+            }
+            None => next_free(name)?,
+        };
+        let folder = FoldsFolder { path };
+        folder.write_settings(settings)?;
+        Ok(folder)
+    }
+
+    /// Writes `folds.toml` and its copy.
+    ///
+    /// # Errors
+    /// If one can't be written.
+    pub fn write_settings(&self, settings: &str) -> Result<()> {
+        write_whole(&self.settings_path(), settings.as_bytes())?;
+        write_whole(&self.accepted_settings_path(), settings.as_bytes())
+    }
+
+    /// `folds.toml`: the settings that the folds have in common.
+    pub fn settings_path(&self) -> PathBuf {
+        self.path.join(FOLDS)
+    }
+
+    /// `settings.lock.toml`: those that they began with or last went on with.
+    pub fn accepted_settings_path(&self) -> PathBuf {
+        self.path.join(ACCEPTED)
+    }
+
+    /// The folder of the run of a fold, which counts from 1.
+    pub fn fold_path(&self, fold: usize) -> PathBuf {
+        self.path.join(format!("fold-{fold}"))
+    }
+
+    /// `result.toml` of a fold: there once it is done.
+    pub fn result_path(&self, fold: usize) -> PathBuf {
+        self.fold_path(fold).join(RESULT)
+    }
+}

@@ -1,0 +1,164 @@
+//! Which settings differ between those that a run was last accepted with and those that it is to go on with.
+
+use super::Settings;
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// What a run that goes on may change: how long it is, how its epochs are judged, and where it computes.
+pub(super) const OF_A_RUN: &[&str] = &[
+    "epochs",
+    "steps",
+    "patience",
+    "monitor",
+    "min_delta",
+    "device",
+    "adapter",
+    "data.evaluate",
+];
+
+/// What folds that go on may change: where they compute. Folds of different lengths would have no mean.
+pub(super) const OF_FOLDS: &[&str] = &["device", "adapter"];
+
+/// A setting that differs.
+#[derive(Debug, PartialEq)]
+pub(super) struct Change {
+    /// Dotted key; items of lists of tables count from 1: `model.layer[1].units`.
+    pub key: String,
+    before: Option<Value>,
+    after: Option<Value>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Change { key, before, after } = self;
+        write!(f, "{key}: {} -> {}", shown(before), shown(after))
+    }
+}
+
+fn shown(value: &Option<Value>) -> String {
+    value
+        .as_ref()
+        .map_or_else(|| "none".to_string(), Value::to_string)
+}
+
+/// The settings that differ, sorted by key.
+///
+/// # Errors
+/// If settings can't be written as TOML.
+fn changes(before: &Settings, after: &Settings) -> Result<Vec<Change>> {
+    let (mut old, mut new) = (flat(before)?, flat(after)?);
+    let mut keys: Vec<String> = old.keys().chain(new.keys()).cloned().collect();
+    keys.sort();
+    keys.dedup();
+    let change = |key: String| Change {
+        before: old.remove(&key),
+        after: new.remove(&key),
+        key,
+    };
+    let all = keys.into_iter().map(change);
+    // By their text: a number that is none equals itself.
+    Ok(all
+        .filter(|change| shown(&change.before) != shown(&change.after))
+        .collect())
+}
+
+/// Checks that nothing but what is `permitted` changed, and returns what did. `file` is where the new settings stand.
+///
+/// # Errors
+/// Names the first setting that must stay, with both values.
+pub(super) fn permit(
+    before: &Settings,
+    after: &Settings,
+    permitted: &[&str],
+    file: &Path,
+) -> Result<Vec<Change>> {
+    let changes = changes(before, after)?;
+    let mut refused: Vec<&Change> = changes
+        .iter()
+        .filter(|change| !permitted.contains(&change.key.as_str()))
+        .collect();
+    // A changed name explains more than the keys that come and go with it.
+    refused.sort_by_key(|change| change.before.is_none() || change.after.is_none());
+    let Some(change) = refused.first() else {
+        return Ok(changes);
+    };
+    Err(Error::Config(format!(
+        "{}: {} was {} when training began and is {} now; change it back or train anew, since only {} may change when training \
+         goes on",
+        file.display(),
+        change.key,
+        shown(&change.before),
+        shown(&change.after),
+        permitted.join(", ")
+    )))
+}
+
+fn flat(settings: &Settings) -> Result<BTreeMap<String, Value>> {
+    let table = Table::try_from(settings)
+        .map_err(|e| Error::Config(format!("the settings can't be compared: {e}")))?;
+    let mut flat = BTreeMap::new();
+    flatten("", &table, &mut flat);
+    Ok(flat)
+}
+
+fn flatten(prefix: &str, table: &Table, flat: &mut BTreeMap<String, Value>) {
+    for (key, value) in table {
+        let key = match prefix {
+            "" => key.clone(),
+            _ => format!("{prefix}.{key}"),
+        };
+        match value {
+            Value::Table(inner) => flatten(&key, inner, flat),
+            Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_table) => {
+                for (number, item) in (1..).zip(items) {
+                    if let Value::Table(item) = item {
+                        flatten(&format!("{key}[{number}]"), item, flat);
+                    }
+                }
+            }
+            value => {
+                flat.insert(key, value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_change_is_returned_and_the_rest_is_refused_by_name() {
+        let before = Settings::preset().unwrap();
+        let mut after = before.clone();
+        let file = Path::new("run.toml");
+        after
+            .assign(&["epochs=5".into(), "patience=2".into()])
+            .unwrap();
+        let found = permit(&before, &after, OF_A_RUN, file).unwrap();
+        let told: Vec<String> = found.iter().map(Change::to_string).collect();
+        assert_eq!(told, ["epochs: 3 -> 5", "patience: none -> 2"]);
+        let told = permit(&before, &after, OF_FOLDS, file).unwrap_err();
+        assert!(told.to_string().contains("epochs was 3"), "{told}");
+        after.model.layers.pop();
+        let told = permit(&before, &after, OF_A_RUN, file).unwrap_err();
+        assert!(told.to_string().contains("model.layer["), "{told}");
+    }
+
+    #[test]
+    fn another_optimizer_is_refused_by_its_name() {
+        let before = Settings::preset().unwrap();
+        let mut after = before.clone();
+        after.assign(&["optimizer=sgd".into()]).unwrap();
+        let told = permit(&before, &after, OF_A_RUN, Path::new("run.toml")).unwrap_err();
+        assert!(
+            told.to_string()
+                .contains("optimizer.name was \"adam\" when training began and is \"sgd\" now")
+                || told.to_string().contains("optimizer.lr"),
+            "{told}"
+        );
+    }
+}

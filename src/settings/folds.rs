@@ -1,0 +1,296 @@
+//! Cross-validation: a run for each fold, in a common folder from which the whole goes on where it was stopped.
+
+use super::changes::{self, Change};
+use super::{Prepared, Settings};
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::run::{Evaluation, Figure, FoldsFolder, LOSS, RunFolder};
+use crate::tasks::Shown;
+use crate::toml_text::parse;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Runs that differ in the fold that is held out of training.
+pub struct Folds {
+    /// Their folder: `fold-1`, `fold-2` and so on lie in it.
+    pub folder: FoldsFolder,
+    /// What the user should hear of.
+    pub notes: Vec<String>,
+    settings: Settings,
+    count: usize,
+    /// The first fold, if its data are read already.
+    first: Option<Prepared>,
+}
+
+/// A figure of a fold, or of all of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FoldFigure {
+    /// Name of the metric.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+    /// How it is shown.
+    pub shown: Shown,
+}
+
+/// Result of a fold: the task's score first, the loss last.
+#[derive(Serialize, Deserialize)]
+struct FoldResult {
+    figures: Vec<FoldFigure>,
+}
+
+/// Mean and standard deviation of a metric over the folds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoldSpread {
+    /// The mean, with name and how it is shown.
+    pub mean: FoldFigure,
+    /// The standard deviation, of the folds themselves: the squares are divided by their number.
+    pub std: f64,
+}
+
+/// What all folds came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoldsSummary {
+    /// How many they are.
+    pub folds: usize,
+    /// Their folder.
+    pub path: PathBuf,
+    /// Every metric of the task that is known, its score first, and the loss.
+    pub spreads: Vec<FoldSpread>,
+}
+
+impl Folds {
+    /// Begins the `count` folds of runs with these settings, in the folder that they name or a new one under `runs`. If that folder
+    /// holds the same folds already, they go on.
+    ///
+    /// # Errors
+    /// If the folder holds something else, or folds of other settings, if there are more folds than samples or a part would be
+    /// empty, or as [`Settings::prepare`]. Then nothing was trained, nor written.
+    pub fn begin(mut settings: Settings, count: usize) -> Result<Folds> {
+        let out = settings.out.take();
+        (settings.data.folds, settings.data.fold) = (Some(count), 1);
+        settings.check()?;
+        if let Some(out) = &out {
+            match FoldsFolder::open(out) {
+                Some(folder) if folder.has_begun() => {
+                    settings.data.make_absolute();
+                    let settings = parse(&settings.texts()?.settings, "the settings")?;
+                    return Self::go_on(folder, settings);
+                }
+                // Its first fold failed: nothing is there to go on with.
+                Some(_) => {}
+                None => {
+                    RunFolder::check_free(out)?;
+                    let folder = FoldsFolder { path: out.clone() };
+                    (1..=count)
+                        .try_for_each(|fold| RunFolder::check_free(&folder.fold_path(fold)))?;
+                }
+            }
+        }
+        let first = settings.clone().prepare()?;
+        settings.data.make_absolute();
+        let name = format!("{}-folds", settings.folder_name());
+        let folder = FoldsFolder::create(out.as_deref(), &name, &settings.texts()?.settings)?;
+        Ok(Folds {
+            folder,
+            notes: Vec::new(),
+            settings,
+            count,
+            first: Some(first),
+        })
+    }
+
+    /// Goes on with the folds in the folder `path`, whose settings `change` may change: `device` and `adapter` alone.
+    ///
+    /// # Errors
+    /// If `path` holds no folds, or another setting changed.
+    pub fn resume(path: &Path, change: impl FnOnce(&mut Settings)) -> Result<Folds> {
+        let folder = FoldsFolder::open(path).ok_or_else(|| {
+            Error::Config(format!(
+                "{} is not the folder of folds (it has no folds.toml); name one that `wgrad train --folds` made",
+                path.display()
+            ))
+        })?;
+        let mut settings = Settings::read(&folder.settings_path())?;
+        change(&mut settings);
+        settings.check()?;
+        Self::go_on(folder, settings)
+    }
+
+    fn go_on(folder: FoldsFolder, settings: Settings) -> Result<Folds> {
+        let file = folder.settings_path();
+        let accepted = Settings::read(&folder.accepted_settings_path())?;
+        let found = changes::permit(&accepted, &settings, changes::OF_FOLDS, &file)?;
+        let count = settings.data.folds.ok_or_else(|| {
+            let shown = file.display();
+            Error::Config(format!(
+                "{shown} does not say data.folds: how many there are"
+            ))
+        })?;
+        folder.write_settings(&settings.texts()?.settings)?;
+        let mut folds = Folds {
+            notes: found.iter().map(Change::to_string).collect(),
+            folder,
+            settings,
+            count,
+            first: None,
+        };
+        let done = (1..=count).filter(|&fold| folds.result_path(fold).is_file());
+        let done = done.count();
+        if done > 0 {
+            folds.notes.push(format!(
+                "{done} of {count} folds in {} are done already",
+                folds.folder.path.display()
+            ));
+        }
+        Ok(folds)
+    }
+
+    /// Trains the folds that are not done, each by `train`, which takes a run from [`Prepared::start`] through
+    /// [`Run::fit`](crate::run::Run::fit): those that began go on. Results of the others are read.
+    ///
+    /// # Errors
+    /// The first that `train` returns; or if a fold can't be prepared, or its result not be read or written.
+    pub fn train<E: From<Error>>(
+        mut self,
+        mut train: impl FnMut(Prepared) -> Result<Evaluation, E>,
+    ) -> Result<FoldsSummary, E> {
+        let mut results = Vec::new();
+        for fold in 1..=self.count {
+            let path = self.result_path(fold);
+            if path.is_file() {
+                results.push(read_result(&path)?);
+                continue;
+            }
+            let evaluation = train(self.prepare(fold)?)?;
+            let result = FoldResult::of(&evaluation);
+            write_result(&path, &result)?;
+            results.push(result);
+        }
+        Ok(FoldsSummary::of(&results, self.folder.path))
+    }
+
+    fn result_path(&self, fold: usize) -> PathBuf {
+        self.folder.result_path(fold)
+    }
+
+    /// A fold's run, resumed if it left a checkpoint.
+    fn prepare(&mut self, fold: usize) -> Result<Prepared> {
+        let path = self.folder.fold_path(fold);
+        let common = &self.settings;
+        if let Ok(begun) = RunFolder::open(&path) {
+            if begun.has_checkpoint() {
+                return Settings::prepare_resumed(&path, |settings| {
+                    // What a run may change, folds have in common.
+                    settings.epochs = common.epochs;
+                    settings.steps = common.steps;
+                    settings.patience = common.patience;
+                    settings.monitor = common.monitor.clone();
+                    settings.min_delta = common.min_delta;
+                    settings.data.evaluate = common.data.evaluate;
+                    settings.device = common.device;
+                    settings.adapter = common.adapter.clone();
+                });
+            }
+            begun.discard();
+        }
+        let first = self.first.take().filter(|_| fold == 1);
+        let mut prepared = match first {
+            Some(prepared) => prepared,
+            None => {
+                let mut settings = common.clone();
+                settings.data.fold = fold;
+                settings.prepare()?
+            }
+        };
+        prepared.settings.out = Some(path);
+        Ok(prepared)
+    }
+}
+
+impl FoldResult {
+    fn of(evaluation: &Evaluation) -> FoldResult {
+        let loss = Figure {
+            metric: LOSS,
+            value: evaluation.loss,
+        };
+        let figures = evaluation.figures.iter().chain([&loss]);
+        FoldResult {
+            figures: figures
+                .map(|figure| FoldFigure {
+                    name: figure.metric.name.to_string(),
+                    value: figure.value,
+                    shown: figure.metric.shown,
+                })
+                .collect(),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<f64> {
+        let found = self.figures.iter().find(|figure| figure.name == name);
+        found.map(|figure| figure.value)
+    }
+}
+
+fn read_result(path: &Path) -> Result<FoldResult> {
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    parse(&text, &path.display().to_string())
+}
+
+fn write_result(path: &Path, result: &FoldResult) -> Result<()> {
+    let text = toml::to_string(result)
+        .map_err(|e| Error::Training(format!("the result of a fold can't be written: {e}")))?;
+    write_whole(path, text.as_bytes())
+}
+
+impl FoldsSummary {
+    fn of(results: &[FoldResult], path: PathBuf) -> FoldsSummary {
+        let spread = |figure: &FoldFigure| {
+            let values = results.iter().map(|result| result.value(&figure.name));
+            let values: Vec<f64> = values.collect::<Option<_>>()?;
+            let count = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / count;
+            let squares = values.iter().map(|value| (value - mean).powi(2));
+            Some(FoldSpread {
+                mean: FoldFigure {
+                    value: mean,
+                    ..figure.clone()
+                },
+                std: (squares.sum::<f64>() / count).sqrt(),
+            })
+        };
+        let first = results.first();
+        let figures = first.into_iter().flat_map(|result| &result.figures);
+        FoldsSummary {
+            folds: results.len(),
+            path,
+            spreads: figures.filter_map(spread).collect(),
+        }
+    }
+
+    /// The keys `folds`, `mean_test_NAME` and `std_test_NAME` of every metric, and `run`, the folder.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut line = Map::from_iter([
+            ("folds".to_string(), self.folds.into()),
+            ("run".to_string(), json!(self.path.display().to_string())),
+        ]);
+        for FoldSpread { mean, std } in &self.spreads {
+            line.insert(format!("mean_test_{}", mean.name), mean.value.into());
+            line.insert(format!("std_test_{}", mean.name), (*std).into());
+        }
+        line
+    }
+}
+
+impl FoldSpread {
+    /// Mean and standard deviation for people: `mean test accuracy 76.50%, standard deviation 1.80%`.
+    pub fn show(&self) -> String {
+        format!(
+            "mean test {} {}, standard deviation {}",
+            self.mean.name,
+            self.mean.shown.show(self.mean.value),
+            self.mean.shown.show(self.std)
+        )
+    }
+}

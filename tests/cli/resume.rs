@@ -1,0 +1,95 @@
+//! `wgrad train --resume`: settings that were edited, and folds that were stopped.
+
+use super::sandbox::{Sandbox, names};
+
+#[test]
+fn an_edit_that_may_be_is_told_and_another_is_refused_by_name() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.trained().path("run/run.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("epochs = 2", "epochs = 3")).unwrap();
+    let told = sandbox.wgrad("train --resume run").succeeds();
+    assert!(told.err.contains("note: epochs: 2 -> 3"), "{}", told.err);
+    std::fs::write(&path, text.replace("batch = 8", "batch = 4")).unwrap();
+    sandbox
+        .wgrad("train --resume run --epochs 4")
+        .fails(2, &["run/run.toml", "batch was 8", "is 4 now"]);
+}
+
+const MODEL: &str = "name = \"dense\"\ninput = \"auto\"\n[[layer]]\ntype = \"dense\"\nunits = 2\n";
+
+/// With `people.csv` and `dense.toml`.
+fn with_table() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let row = |i: u32| format!("{i},{}\n", if i % 3 == 0 { "no" } else { "yes" });
+    let rows: String = (0..20).map(row).collect();
+    sandbox.write("people.csv", format!("age,class\n{rows}"));
+    sandbox.write("dense.toml", MODEL);
+    sandbox
+}
+
+const FOLDS: &str = "train dense.toml --data people.csv --device cpu --batch 4 --folds 4 --json";
+
+#[test]
+fn folds_go_on_by_resume_and_by_the_same_command_with_the_same_last_line() {
+    let sandbox = with_table();
+    let last = |args: &str| sandbox.wgrad(args).succeeds().json().pop().unwrap();
+    let same = format!("{FOLDS} --out cross");
+    let whole = last(&same);
+    assert_eq!(whole["run"], "cross");
+    for key in [
+        "mean_test_accuracy",
+        "std_test_accuracy",
+        "mean_test_loss",
+        "std_test_loss",
+    ] {
+        assert!(whole[key].is_f64(), "no {key} in {whole}");
+    }
+    // As if it had been killed before the third fold was done.
+    std::fs::remove_file(sandbox.path("cross/fold-3/result.toml")).unwrap();
+    std::fs::remove_dir_all(sandbox.path("cross/fold-4")).unwrap();
+    let told = sandbox.wgrad("train --resume cross --json").succeeds();
+    let lines = told.json();
+    assert_eq!(lines.last(), Some(&whole));
+    let done = |line: &&serde_json::Value| line["event"] == "done";
+    assert_eq!(lines.iter().filter(done).count(), 2, "{}", told.out);
+    assert_eq!(last(&same), whole);
+    let other = format!("{same} --epochs 9");
+    sandbox
+        .wgrad(&other)
+        .fails(2, &["epochs was 3", "is 9 now"]);
+}
+
+#[test]
+fn folds_without_a_folder_of_their_own_get_one() {
+    let sandbox = with_table();
+    let told = sandbox.wgrad(&FOLDS.replace(" --json", "")).succeeds();
+    let folder = "runs/dense-people.csv-folds-1";
+    assert_eq!(names(&sandbox.path("runs")), ["dense-people.csv-folds-1"]);
+    assert_eq!(
+        names(&sandbox.path(folder)),
+        [
+            "fold-1",
+            "fold-2",
+            "fold-3",
+            "fold-4",
+            "folds.toml",
+            "settings.lock.toml"
+        ]
+    );
+    assert!(told.out.contains(&format!("4 folds in {folder}")));
+    let last = told.out.lines().last().unwrap();
+    assert!(
+        last.starts_with("4 folds: mean test accuracy ") && last.contains(", standard deviation "),
+        "{last}"
+    );
+}
+
+#[test]
+fn more_folds_than_samples_are_refused_before_any_is_trained() {
+    let sandbox = with_table();
+    sandbox
+        .wgrad(&FOLDS.replace("--folds 4", "--folds 21"))
+        .fails(1, &["data.folds is 21", "20 samples"]);
+    sandbox.holds_no_run();
+}
