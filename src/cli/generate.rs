@@ -4,10 +4,14 @@ use super::{DeviceArgs, RunArg, WeightsArg, note, print_line};
 use anyhow::Context as _;
 use serde_json::json;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use wgrad::Error;
 use wgrad::device::Engine;
+use wgrad::files::write_whole;
 use wgrad::generate::{Generator, Sampling};
+use wgrad::run::{Drawing, RunParts};
 use wgrad::settings::Settings;
 
 #[derive(clap::Args)]
@@ -39,6 +43,12 @@ pub(super) struct Args {
     /// Seed of the choices
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
+    /// Pictures to draw, for a run that draws them [default: 64]
+    #[arg(long, value_name = "N")]
+    count: Option<usize>,
+    /// Folder for the pictures [default: generated in the folder of the run]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
@@ -60,12 +70,27 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.check()?;
     let weights = args.weights.told(&folder);
     let parts = settings.resolve_trained(&weights)?;
+    let draws = parts.task.draws_samples();
+    if !draws && (args.count.is_some() || args.out.is_some()) {
+        let what = "--count and --out are for runs that draw pictures, and this one writes text; leave them out";
+        return Err(Error::Config(what.to_string()).into());
+    }
     let (engine, told) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
         folder.recorded_variants()?,
     )?;
     told.iter().for_each(note);
+    if draws {
+        let out = args.out.unwrap_or_else(|| folder.path.join("generated"));
+        return draw(
+            &engine,
+            parts,
+            (args.count.unwrap_or(64), args.seed),
+            &out,
+            args.json,
+        );
+    }
     let mut generator = Generator::new(&engine, &parts)?;
     let start = Instant::now();
     let mut text = String::new();
@@ -97,6 +122,33 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         "tokens_per_s": args.tokens as f64 / seconds,
         "adapter": engine.name(),
     }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws pictures into the folder `out`: `sample-0001.png` and so on.
+fn draw(
+    engine: &Engine,
+    parts: RunParts,
+    (count, seed): (usize, u64),
+    out: &Path,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
+    std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
+    Drawing::new(engine, parts, seed)?.draw(count, |number, file| {
+        write_whole(&out.join(format!("sample-{:04}.png", number + 1)), &file)
+    })?;
+    if json {
+        print_line(json!({
+            "pictures": count,
+            "folder": out.display().to_string(),
+            "seed": seed,
+            "seconds": start.elapsed().as_secs_f64(),
+            "adapter": engine.name(),
+        }))?;
+    } else {
+        print_line(format_args!("{count} pictures in {}", out.display()))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

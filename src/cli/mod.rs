@@ -46,7 +46,7 @@ enum Command {
     Eval(eval::Args),
     /// Classify image files, rows of a table or texts with a trained run, or forecast a series
     Predict(predict::Args),
-    /// Write text with a run that learned from a text
+    /// Write text with a run that learned from a text, or draw pictures with one that draws them
     Generate(generate::Args),
     /// Look at data: what it holds, and a contact sheet
     Data(data::Args),

@@ -126,10 +126,14 @@ impl Observer for Progress {
         let part = r.test.part.name();
         let score = r.train_score.as_ref().map(Figure::show);
         let score = score.map_or(String::new(), |score| format!("  {score}"));
+        let phases = r.phase_losses.iter();
+        let phases: String = phases
+            .map(|(name, loss)| format!("  {name} loss {loss:.4}"))
+            .collect();
         let shown = r.test.figures.iter().filter(|f| f.metric.in_epoch_line);
         let figures: String = shown.map(|f| format!("  {part} {}", f.show())).collect();
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}",
+            "epoch {}/{}  loss {:.4}{phases}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}",
             r.epoch,
             r.epochs,
             r.train_loss,

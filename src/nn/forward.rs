@@ -122,6 +122,17 @@ impl<'g> Forward<'g> {
         }
     }
 
+    /// Runs `pass`, which leaves the buffers as they were before it: a model whose statistics belong to another phase of the step.
+    ///
+    /// # Errors
+    /// That of `pass`.
+    pub fn without_buffers<T>(&mut self, pass: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let before = self.buffers.clone();
+        let result = pass(self);
+        self.buffers = before;
+        result
+    }
+
     /// Adds one update for each buffer that was set.
     ///
     /// # Errors

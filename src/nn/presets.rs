@@ -32,6 +32,8 @@ presets! {
     "resnet20": "ResNet-20 for 32 x 32 images (He et al. 2015)",
     "alexnet32": "AlexNet of 2012 for 32 x 32 images",
     "resnet18-cifar": "ResNet-18 for 32 x 32 images: 3 x 3 stem without max-pooling",
+    "dcgan-generator": "DCGAN (Radford et al. 2016): 28 x 28 pictures from 64 random numbers",
+    "dcgan-discriminator": "DCGAN (Radford et al. 2016): whether a picture of 28 x 28 is real",
     "lstm-rows": "images row by row: an LSTM, whose last state is classified",
     "lstm-char": "a language model of characters: two LSTM layers",
     "gpt-nano": "a language model of characters: nanoGPT's setting for a CPU, 4 blocks of width 128",

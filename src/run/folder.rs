@@ -5,6 +5,7 @@ use super::checkpoint::Checkpoint;
 use super::folds::{FOLDS, FoldsFolder};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
+use crate::tasks::EpochFile;
 use crate::tune::Tuning;
 use std::fs;
 use std::io::Write as _;
@@ -181,6 +182,17 @@ impl RunFolder {
     /// `metrics.jsonl`
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join(METRICS)
+    }
+
+    /// Writes a file of an epoch: `FOLDER/epoch-N.EXTENSION`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn add_epoch_file(&self, file: &EpochFile, epoch: u32) -> Result<()> {
+        let folder = self.path.join(file.folder);
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let name = format!("epoch-{epoch}.{}", file.extension);
+        write_whole(&folder.join(name), &file.bytes)
     }
 
     /// Adds a line to `metrics.jsonl`.

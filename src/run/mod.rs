@@ -1,6 +1,7 @@
 //! Runs: epochs of steps over a data set, checkpoints and resuming, and what is told and kept of them.
 
 mod checkpoint;
+mod drawing;
 mod folder;
 mod folds;
 mod monitor;
@@ -8,6 +9,7 @@ mod report;
 mod reports;
 mod steps;
 
+pub use drawing::Drawing;
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
 pub use folds::FoldsFolder;
@@ -161,6 +163,7 @@ impl RunParts {
             part,
             classes,
             data,
+            normal: self.normal(),
         }
     }
 }
@@ -433,6 +436,7 @@ impl<'e> Run<'e> {
                     self.save_model(&folder.best_path())?;
                 }
                 self.write_report(folder)?;
+                self.write_epoch_files(folder, report.epoch)?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
@@ -509,6 +513,16 @@ impl<'e> Run<'e> {
             outputs,
             complete: false,
         })
+    }
+
+    /// Writes what the task keeps of the evaluation after an epoch.
+    fn write_epoch_files(&self, folder: &RunFolder, epoch: u32) -> Result<()> {
+        let Some(found) = self.evaluated() else {
+            return Ok(());
+        };
+        let files = self.trainer.task().epoch_files(&found)?;
+        let mut files = files.iter();
+        files.try_for_each(|file| folder.add_epoch_file(file, epoch))
     }
 
     fn write_report(&self, folder: &RunFolder) -> Result<()> {

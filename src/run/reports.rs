@@ -52,6 +52,8 @@ pub struct EpochReport {
     pub epochs: u32,
     /// Mean loss over the training samples, while they were learned.
     pub train_loss: f64,
+    /// Mean losses of the phases of a step after the first, by name, where there are several.
+    pub phase_losses: Vec<(&'static str, f64)>,
     /// Score over them, where training counts one.
     pub train_score: Option<Figure>,
     /// Result on the part to evaluate.
@@ -147,6 +149,9 @@ pub fn epoch_line(report: &EpochReport) -> Value {
     ]);
     if let Some(score) = &report.train_score {
         line.insert(format!("train_{}", score.metric.name), score.value.into());
+    }
+    for (phase, loss) in &report.phase_losses {
+        line.insert(format!("train_{phase}_loss"), (*loss).into());
     }
     line.extend(report.test.to_json());
     line.into()

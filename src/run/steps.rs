@@ -28,6 +28,7 @@ impl Run<'_> {
         }
         self.note_memory();
         let count = totals.samples.max(1) as f64;
+        let phase_losses = self.phase_losses(totals.samples, epoch)?;
         let test = self.evaluate()?;
         if !test.loss.is_finite() {
             return Err(self.diverged("test loss", epoch));
@@ -41,6 +42,7 @@ impl Run<'_> {
             epoch,
             epochs: self.planned_epochs(),
             train_loss: totals.mean_loss(),
+            phase_losses,
             train_score: totals.score(self.score),
             test,
             samples_per_s: count / seconds,
@@ -133,6 +135,25 @@ impl Run<'_> {
         self.check_loss(&latest)?;
         observer.step(&self.step_report(&latest, first..steps, steps, start));
         Ok(Some(latest))
+    }
+
+    /// Mean losses of the phases after the first, over the steps of the epoch.
+    fn phase_losses(&self, samples: u64, epoch: u32) -> Result<Vec<(&'static str, f64)>> {
+        let phases = self.trainer.task().phases();
+        if phases.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let counters = self.trainer.counters(samples)?;
+        let loss = |name: &'static str| {
+            let loss = counters.sum(&format!("loss.{name}")).unwrap_or(0.0);
+            let weight = counters.sum(&format!("weight.{name}"));
+            let mean = loss / weight.unwrap_or(samples as f64).max(1e-30);
+            match mean.is_finite() {
+                true => Ok((name, mean)),
+                false => Err(self.diverged(&format!("loss of the {name}"), epoch)),
+            }
+        };
+        phases[1..].iter().map(|phase| loss(phase.name)).collect()
     }
 
     /// Asks for the counts after the first `seen` samples of the epoch, and takes what came back meanwhile.

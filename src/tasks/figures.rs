@@ -12,7 +12,7 @@ use std::io::Cursor;
 ///
 /// # Errors
 /// If it can't be encoded.
-pub(super) fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Vec<u8>>> {
+pub fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Vec<u8>>> {
     let &[height, width, channels] = shape else {
         return Ok(None);
     };
@@ -38,6 +38,63 @@ pub(super) fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Op
         .write_to(&mut file, ImageFormat::Png)
         .map_err(|e| Error::Data(format!("a picture can't be encoded as PNG: {e}")))?;
     Ok(Some(file.into_inner()))
+}
+
+/// Pictures `values` of one `shape`, `[height, width, channels]`, in rows of `columns` with black between them, as a PNG file; `None` as
+/// of [`png`], or if there are none.
+///
+/// # Errors
+/// If it can't be encoded.
+pub(super) fn grid(
+    shape: &[usize],
+    values: &[f32],
+    columns: usize,
+    fitted: &Fitted,
+) -> Result<Option<Vec<u8>>> {
+    const GAP: usize = 2;
+    let (&[height, width, channels], false) = (shape, values.is_empty()) else {
+        return Ok(None);
+    };
+    if fitted.mean.len() != channels || fitted.std.len() != channels {
+        return Ok(None);
+    }
+    let row = width * channels;
+    let count = values.len() / (height * row).max(1);
+    let columns = columns.clamp(1, count.max(1));
+    let (rows, across) = (count.div_ceil(columns), columns * (width + GAP) + GAP);
+    let down = rows * (height + GAP) + GAP;
+    let black: Vec<f32> = fitted
+        .mean
+        .iter()
+        .zip(&fitted.std)
+        .map(|(m, s)| -m / s)
+        .collect();
+    let mut all: Vec<f32> = black
+        .iter()
+        .copied()
+        .cycle()
+        .take(down * across * channels)
+        .collect();
+    for (line, pixels) in values.chunks_exact(row.max(1)).enumerate() {
+        let (picture, y) = (line / height, line % height);
+        let top = GAP + picture / columns * (height + GAP) + y;
+        let left = GAP + picture % columns * (width + GAP);
+        let at = (top * across + left) * channels;
+        all[at..at + row].copy_from_slice(pixels);
+    }
+    png(&[down, across, channels], &all, fitted)
+}
+
+/// A section of a report with one PNG file and what it shows.
+pub(super) fn whole(title: &str, caption: &str, file: &[u8]) -> Section {
+    Section {
+        title: title.to_string(),
+        html: format!(
+            "<figure><img alt=\"\" style=\"width:480px;max-width:100%;image-rendering:pixelated\" src=\"data:image/png;base64,{}\">\
+             <figcaption>{caption}</figcaption></figure>",
+            base64(file)
+        ),
+    }
 }
 
 /// A section of a report with rows of PNG files, each row with a caption.

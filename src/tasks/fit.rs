@@ -1,7 +1,7 @@
 //! Whether models and data fit together: asked before anything is allocated.
 
 use super::models::Models;
-use crate::data::{Samples, field};
+use crate::data::{Normalization, Samples, field};
 use crate::error::{Error, Result};
 use crate::nn::{InputSpec, Model};
 use crate::tensor::Shape;
@@ -19,6 +19,8 @@ pub struct Fit<'a> {
     pub classes: &'a [String],
     /// What the data are called in messages.
     pub data: &'a str,
+    /// Mean and standard deviation of their pixels.
+    pub normal: Normalization<'a>,
 }
 
 impl Fit<'_> {

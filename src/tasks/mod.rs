@@ -19,6 +19,7 @@ mod window_norm;
 pub use augment::AugmentSettings;
 pub use case::TaskCase;
 pub use custom::Custom;
+pub use figures::png as picture_file;
 pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
@@ -29,6 +30,7 @@ pub use step::{Objective, StepGraph};
 use crate::cpu::Tensor;
 use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm, field};
 use crate::error::{Error, Result};
+use crate::graph::Var;
 use crate::nn::{Model, ModelSpec};
 use crate::plan::Scalar;
 use serde_json::{Map, Value};
@@ -136,6 +138,23 @@ pub trait Task: Debug + Send + Sync {
         false
     }
 
+    /// Whether it draws pictures from noise: [`Task::draw`].
+    fn draws_samples(&self) -> bool {
+        false
+    }
+
+    /// Builds pictures that are drawn from noise ([`StepGraph::noise`]): `[batch, height, width, channels]`, normalised as those of the
+    /// data.
+    ///
+    /// # Errors
+    /// If it draws none, or a node can't be built.
+    fn draw<'g>(&self, _step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
+        Err(Error::Config(format!(
+            "the task {} draws no pictures; name a run of a task that does, such as gan",
+            self.registered().name
+        )))
+    }
+
     /// What a prediction of one sample says.
     ///
     /// # Errors
@@ -150,6 +169,14 @@ pub trait Task: Debug + Send + Sync {
     /// Sections of the report.
     fn report(&self, _found: &Evaluated<'_>) -> Vec<Section> {
         Vec::new()
+    }
+
+    /// Files that a run keeps of an evaluation after each epoch.
+    ///
+    /// # Errors
+    /// If one can't be made.
+    fn epoch_files(&self, _found: &Evaluated<'_>) -> Result<Vec<EpochFile>> {
+        Ok(Vec::new())
     }
 
     /// How many of the first samples of an evaluation [`Task::report`] shows with their outputs.
@@ -291,6 +318,17 @@ pub struct Section {
     pub title: String,
     /// Its HTML.
     pub html: String,
+}
+
+/// A file that a run keeps of an epoch: `FOLDER/epoch-N.EXTENSION` in its folder.
+#[derive(Clone, Debug)]
+pub struct EpochFile {
+    /// Folder within that of the run.
+    pub folder: &'static str,
+    /// Ending of its name, without a dot.
+    pub extension: &'static str,
+    /// Its content.
+    pub bytes: Vec<u8>,
 }
 
 /// What the settings of a run say to its task.
@@ -445,6 +483,7 @@ macro_rules! register {
 }
 
 register! {
+    gan,
     autoencoder,
     text_classification,
     classification,

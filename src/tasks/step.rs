@@ -5,6 +5,8 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::{Forward, Mode, Training};
+use crate::tensor::TensorType;
+use std::cell::OnceCell;
 
 /// Names of the variables that metrics are counted in begin with this.
 const COUNTERS: &str = "metrics.";
@@ -32,6 +34,8 @@ pub struct StepGraph<'g, 'a> {
     /// The forward passes: mode, random streams, updates of buffers.
     pub forward: Forward<'g>,
     models: &'a Models,
+    number: OnceCell<Var<'g>>,
+    noise_seed: u64,
 }
 
 impl<'g, 'a> StepGraph<'g, 'a> {
@@ -42,7 +46,16 @@ impl<'g, 'a> StepGraph<'g, 'a> {
             batch,
             forward,
             models,
+            number: OnceCell::new(),
+            noise_seed: 0,
         }
+    }
+
+    /// The same, with noise of this seed where it is not that of a training.
+    #[must_use]
+    pub fn with_noise_seed(mut self, seed: u64) -> StepGraph<'g, 'a> {
+        self.noise_seed = seed;
+        self
     }
 
     /// The graph.
@@ -63,12 +76,48 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         }
     }
 
+    /// Number of the step, from 0, a scalar u32: of the training, or of the batch in a pass over a set.
+    pub fn number(&self) -> Var<'g> {
+        match self.training() {
+            Some(training) => training.step,
+            None => *self
+                .number
+                .get_or_init(|| self.builder.input("step", TensorType::u32([]))),
+        }
+    }
+
+    /// Standard normal numbers, `[batch, ...sample]`, anew for every step. In a training they follow from the run's seed, and the
+    /// phases of a step draw the same ones in the same order; elsewhere from the seed 0, or that of [`StepGraph::with_noise_seed`].
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn noise(&mut self, sample: &[usize]) -> Result<Var<'g>> {
+        let seed = self
+            .training()
+            .map_or(self.noise_seed, |training| training.seed);
+        let stream = self.forward.noise_stream();
+        let shape = [&[self.batch.size()], sample].concat().into();
+        let zeros = self.builder.constant(0.0).broadcast_to(&shape)?;
+        zeros.gaussian_noise(self.number(), 1.0, seed, stream)
+    }
+
     /// Runs the model of a role: one result for each of its outputs.
     ///
     /// # Errors
     /// If there is none, or a node can't be built.
     pub fn run(&mut self, role: &str, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
         self.models.get(role)?.forward(&mut self.forward, inputs)
+    }
+
+    /// Runs the model of a role that another phase trains: in a training by the statistics of the batch, as [`StepGraph::run`],
+    /// but its running statistics stay.
+    ///
+    /// # Errors
+    /// If there is none, or a node can't be built.
+    pub fn run_unmoved(&mut self, role: &str, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+        let model = self.models.get(role)?;
+        self.forward
+            .without_buffers(|forward| model.forward(forward, inputs))
     }
 
     /// Runs the only model on `x`: its first output.

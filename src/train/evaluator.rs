@@ -155,7 +155,7 @@ impl Evaluator {
                 cursor: self.data.cursor(at),
                 valid,
                 total: valid,
-                step: 0,
+                step: (at / batch) as u64,
             };
             self.rows.push(inputs, &[], &*self.task);
             if let Some(stream) = &stream {

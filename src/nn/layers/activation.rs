@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct ActivationLayer {
     /// Which.
     pub function: Activation,
+    /// Of `leaky_relu`, the slope below 0; 0.01 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slope: Option<f64>,
 }
 
 impl LayerType for ActivationLayer {
@@ -26,6 +29,13 @@ impl LayerType for ActivationLayer {
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        self.function.apply(inputs[0])
+        match (self.slope, self.function) {
+            (None, function) => function.apply(inputs[0]),
+            (Some(slope), Activation::LeakyRelu) if slope.is_finite() => inputs[0].leaky_relu(slope),
+            (Some(_), Activation::LeakyRelu) => Err(Site::misfit("its slope must be a finite number")),
+            (Some(_), _) => Err(Site::misfit(
+                "it has a slope, which only the function leaky_relu takes; leave it out",
+            )),
+        }
     }
 }

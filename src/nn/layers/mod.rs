@@ -12,6 +12,7 @@ mod norm;
 mod pad;
 mod pool;
 mod recurrent;
+mod reshape;
 mod sequence;
 mod upsample;
 
@@ -30,6 +31,7 @@ pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use pad::PadChannels;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm};
+pub use reshape::Reshape;
 pub use sequence::{Rows, TimePool, TimePoolKind};
 pub use upsample::{Interpolation, Upsample};
 

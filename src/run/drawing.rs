@@ -1,0 +1,84 @@
+//! Pictures that a trained run draws from noise.
+
+use super::RunParts;
+use crate::data::{Batch, Fitted};
+use crate::device::{Device, Engine, ProgramId};
+use crate::error::{Error, Result};
+use crate::graph::Builder;
+use crate::nn::Forward;
+use crate::plan::Scalar;
+use crate::tasks::{StepGraph, picture_file};
+
+/// Pictures of a batch. Sample number i is the same, however many are drawn.
+const BATCH: usize = 64;
+const SAMPLES: &str = "samples";
+
+/// Models with their weights on an engine, that draw pictures.
+pub struct Drawing<'e> {
+    device: Box<dyn Device + 'e>,
+    program: ProgramId,
+    fitted: Fitted,
+}
+
+impl<'e> Drawing<'e> {
+    /// Puts the models of a run on `engine`, to draw from the noise of `seed`.
+    ///
+    /// # Errors
+    /// If the task draws no pictures, or the whole does not fit the device.
+    pub fn new(engine: &'e Engine, mut parts: RunParts, seed: u64) -> Result<Drawing<'e>> {
+        let builder = Builder::new();
+        let batch = Batch::fed(&builder, BATCH, []);
+        let forward = Forward::evaluation(&builder);
+        let mut step = StepGraph::new(batch, forward, &parts.models).with_noise_seed(seed);
+        let drawn = parts.task.draw(&mut step)?;
+        step.output(SAMPLES, drawn);
+        step.forward.finish()?;
+        let graph = builder.finish()?;
+        let mut device = engine.device();
+        device.check(&graph)?;
+        let values = parts.initial();
+        for (part, value) in parts.models.state().zip(&values) {
+            device.set(&part.name, value)?;
+        }
+        let program = device.prepare(graph)?;
+        Ok(Drawing {
+            device,
+            program,
+            fitted: parts.fitted,
+        })
+    }
+
+    /// Draws `count` pictures, and hands each, as a PNG file, to `take` with its number from 0.
+    ///
+    /// # Errors
+    /// If what is drawn are no grey or colour pictures, or the device or `take` failed.
+    pub fn draw(
+        &mut self,
+        count: usize,
+        mut take: impl FnMut(usize, Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        for first in (0..count).step_by(BATCH) {
+            let scalar = |name: &String| match name.as_str() {
+                "step" => Scalar::from(first / BATCH),
+                _ => Scalar::from(BATCH),
+            };
+            let names = self.device.scalar_names(self.program);
+            let scalars: Vec<Scalar> = names.iter().map(scalar).collect();
+            self.device.run(self.program, 1, &scalars)?;
+            let drawn = self.device.output(self.program, SAMPLES)?;
+            let shape = drawn.dims().get(1..).unwrap_or_default();
+            let each = shape.iter().product::<usize>().max(1);
+            let pictures = drawn.reals().chunks_exact(each).take(count - first);
+            for (place, picture) in pictures.enumerate() {
+                let file = picture_file(shape, picture, &self.fitted)?;
+                let file = file.ok_or_else(|| {
+                    Error::Config(format!(
+                        "the model draws {shape:?} for a sample, which is no grey or colour picture"
+                    ))
+                })?;
+                take(first + place, file)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,393 @@
+//! Generative adversarial networks: a generator draws pictures from noise, a discriminator is to classify real and drawn ones
+//! (Goodfellow et al. 2014, with networks as those of Radford et al. 2016).
+//!
+//! A step has two phases. The discriminator minimises the binary cross-entropy of real pictures against 1 (or `real_label`, Salimans
+//! et al. 2016) and of drawn ones against 0. Then the generator minimises that of drawn ones against 1, the non-saturating loss.
+//! Both phases draw the same pictures. Each moves its own model alone, the running statistics of batch normalisation included.
+
+use super::case::{self, TaskCase};
+use super::figures;
+use super::fit::check_input;
+use super::metric::{Counters, Metric};
+use super::{
+    Decoded, EpochFile, Evaluated, Fit, Models, Need, Objective, Phase, Prediction, PredictionLine,
+    Registered, Section, StepGraph, Task, TaskSettings,
+};
+use crate::data::{Normalization, Samples, SetLayout, field};
+use crate::error::{Error, Result};
+use crate::graph::Var;
+use crate::nn::{InputSpec, Model, ModelSpec};
+use serde::Deserialize;
+use serde_json::Map;
+
+const GENERATOR: &str = "generator";
+const DISCRIMINATOR: &str = "discriminator";
+const LOGIT: &str = "logit";
+const SAMPLE: &str = "sample";
+const REAL_RIGHT: &str = "real_right";
+const FAKE_RIGHT: &str = "fake_right";
+const GENERATOR_LOSS: &str = "generator_loss";
+/// Drawn pictures that the report shows, and how many in a row.
+const SHOWN: usize = 64;
+const COLUMNS: usize = 8;
+
+/// See the module.
+pub(super) static REGISTERED: Registered = Registered {
+    name: "gan",
+    about: "new pictures like those of the data, by a generator and a discriminator",
+    needs: &[Need {
+        field: field::IMAGE,
+        about: "real pictures",
+        input: true,
+    }],
+    metrics,
+    suits: |_| false,
+    suits_model: |model| {
+        let takes = model.inputs().iter().map(|input| input.spec.sample().len());
+        let gives = model.outputs().iter().map(|output| output.shape.len());
+        takes.eq([1]) && gives.eq([3])
+    },
+    make: |settings| Ok(Box::new(Gan::new(settings)?)),
+    sample,
+};
+
+fn sample() -> Result<TaskCase> {
+    let samples = Samples::new(12, vec![case::pictures([4, 4, 1])], None);
+    let mut case = TaskCase::new("gan", samples)?
+        .pixels(1, 0.5, 0.5)
+        .model(
+            GENERATOR,
+            "name = \"g\"\ninput = [6]\nlayer = [{ type = \"dense\", units = 32 }, { type = \"reshape\", shape = [4, 4, 2] }, \
+             { type = \"batch_norm\" }, { type = \"conv2d\", filters = 1, kernel = 3, padding = \"same\", activation = \"tanh\" }]",
+        )?
+        .model(
+            DISCRIMINATOR,
+            "name = \"d\"\ninput = [4, 4, 1]\nlayer = [{ type = \"conv2d\", filters = 8, kernel = 3 }, { type = \"batch_norm\" }, \
+             { type = \"activation\", function = \"leaky_relu\", slope = 0.2 }, { type = \"flatten\" }, { type = \"dense\", units = 1 }]",
+        )?;
+    case.task.own.insert("latent".to_string(), 6.into());
+    case.lr = 0.005;
+    case.epochs = 20;
+    case.reaches = ("loss", 1.33);
+    Ok(case)
+}
+
+fn metrics() -> Vec<Metric> {
+    vec![
+        Metric::share("real_accuracy", |c: &Counters| c.mean(REAL_RIGHT)).in_epoch_line(),
+        Metric::share("fake_accuracy", |c| c.mean(FAKE_RIGHT)).in_epoch_line(),
+        Metric::error(GENERATOR_LOSS, |c| c.mean(GENERATOR_LOSS)).in_epoch_line(),
+    ]
+}
+
+/// See the module.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gan {
+    /// Random numbers that a picture is drawn from.
+    pub latent: usize,
+    /// What the discriminator is to say of real pictures while training: 1, or a little less (one-sided label smoothing).
+    pub real_label: f64,
+}
+
+impl Default for Gan {
+    fn default() -> Self {
+        Gan {
+            latent: 64,
+            real_label: 1.0,
+        }
+    }
+}
+
+impl Gan {
+    /// As the settings of a run say.
+    ///
+    /// # Errors
+    /// Names the setting that is not of this task, or can't be.
+    pub fn new(settings: &TaskSettings) -> Result<Gan> {
+        let gan: Gan = settings.own()?;
+        let wrong = |what: &str| Err(Error::Config(what.to_string()));
+        if gan.latent == 0 {
+            return wrong(
+                "task.latent must be at least 1: the random numbers that a picture is drawn from",
+            );
+        }
+        if !(gan.real_label > 0.0 && gan.real_label <= 1.0) {
+            return wrong(
+                "task.real_label must be above 0 and at most 1; 1 is no smoothing, 0.9 is usual",
+            );
+        }
+        if !settings.loss.is_auto() {
+            return wrong("the task gan has a loss of its own; leave loss out");
+        }
+        if settings.label_smoothing != 0.0 {
+            return wrong(
+                "the task gan smooths the labels of real pictures alone; set task.real_label in place of label_smoothing",
+            );
+        }
+        if !settings.augment.is_off() {
+            return wrong("the task gan does not change its pictures; leave [augment] out");
+        }
+        Ok(gan)
+    }
+
+    /// The discriminator's logits of `pictures`, `[batch]`: above 0 for real. `own` says whether its phase is built.
+    fn logits<'g>(
+        &self,
+        step: &mut StepGraph<'g, '_>,
+        pictures: Var<'g>,
+        own: bool,
+    ) -> Result<Var<'g>> {
+        let outputs = match own {
+            true => step.run(DISCRIMINATOR, &[pictures])?,
+            false => step.run_unmoved(DISCRIMINATOR, &[pictures])?,
+        };
+        let logits = first(&outputs)?;
+        logits.reshape([step.batch.size()])
+    }
+
+    /// Cross-entropies of `logits` against `label`, 0 for samples that do not count.
+    fn losses<'g>(step: &StepGraph<'g, '_>, logits: Var<'g>, label: f64) -> Result<Var<'g>> {
+        let label = step.builder().constant(label);
+        logits.bce_with_logits(label)?.mask_rows(step.batch.valid())
+    }
+
+    fn noise<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
+        step.noise(&[self.latent])
+    }
+}
+
+fn first<'g>(outputs: &[Var<'g>]) -> Result<Var<'g>> {
+    let first = outputs.first().copied();
+    first.ok_or_else(|| Error::Graph("the model has no output".to_string()))
+}
+
+impl Task for Gan {
+    fn registered(&self) -> &'static Registered {
+        &REGISTERED
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        &[GENERATOR, DISCRIMINATOR]
+    }
+
+    fn phases(&self) -> Vec<Phase> {
+        let phase = |name, roles| Phase {
+            name,
+            roles,
+            every: 1,
+        };
+        vec![
+            phase(DISCRIMINATOR, &[DISCRIMINATOR]),
+            phase(GENERATOR, &[GENERATOR]),
+        ]
+    }
+
+    /// The networks of DCGAN; as the generator also the run's only model, if that takes a row of numbers.
+    fn default_model(&self, role: &str, model: &ModelSpec) -> Result<ModelSpec> {
+        match (role, &model.input) {
+            (GENERATOR, InputSpec::Shape(shape)) if shape.len() == 1 => Ok(model.clone()),
+            (GENERATOR, _) => Ok(ModelSpec {
+                input: InputSpec::Shape(vec![self.latent]),
+                ..ModelSpec::preset("dcgan-generator")?
+            }),
+            _ => ModelSpec::preset("dcgan-discriminator"),
+        }
+    }
+
+    fn check(&self, fit: &Fit<'_>) -> Result<()> {
+        let wrong = |text: String| Err(Error::Config(text));
+        let (generator, discriminator) =
+            (fit.models.get(GENERATOR)?, fit.models.get(DISCRIMINATOR)?);
+        let takes: Vec<Vec<usize>> = generator
+            .inputs()
+            .iter()
+            .map(|input| input.spec.sample())
+            .collect();
+        if takes != [vec![self.latent]] {
+            return wrong(format!(
+                "the generator {} takes {takes:?}, but task.latent is {}; give it one input of [{}], or set task.latent",
+                generator.name(),
+                self.latent,
+                self.latent
+            ));
+        }
+        check_input(discriminator, fit)?;
+        let gives = |model: &dyn Model| model.outputs().first().map(|output| output.shape.clone());
+        let image = fit.samples.field(field::IMAGE).map(|image| image.shape());
+        let drawn = gives(generator);
+        if image.is_some() && drawn != image {
+            return wrong(format!(
+                "the generator {} draws pictures of {:?}, but the {} {} are {:?}; change its layers, or data.size and data.channels",
+                generator.name(),
+                drawn.unwrap_or_default(),
+                fit.part,
+                fit.samples.noun(),
+                image.unwrap_or_default()
+            ));
+        }
+        if gives(discriminator).is_none_or(|shape| shape.iter().product::<usize>() != 1) {
+            return wrong(format!(
+                "the discriminator {} gives {:?} for each picture; end it with a dense layer of 1 unit",
+                discriminator.name(),
+                gives(discriminator).unwrap_or_default()
+            ));
+        }
+        fit.not_empty()
+    }
+
+    fn remarks(&self, fit: &Fit<'_>) -> Vec<String> {
+        let Normalization { mean, std } = fit.normal;
+        let mut channels = mean.iter().zip(std);
+        let fits = |(mean, std): (&f32, &f32)| {
+            let near = |x: f32, y: f32| (x - y).abs() < 0.01;
+            near(-mean / std, -1.0) && near((1.0 - mean) / std, 1.0)
+        };
+        if mean.is_empty() || channels.clone().all(fits) {
+            return Vec::new();
+        }
+        let (low, high) = channels
+            .next()
+            .map(|(mean, std)| (-mean / std, (1.0 - mean) / std))
+            .unwrap_or_default();
+        vec![format!(
+            "pixels are normalised to {low:.2} to {high:.2}, and a generator that ends in tanh, as the built-in one, draws -1 to 1; set \
+             data.mean = [0.5] and data.std = [0.5], one for each channel"
+        )]
+    }
+
+    fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, phase: usize) -> Result<Objective<'g>> {
+        let noise = self.noise(step)?;
+        if phase == 1 {
+            let fake = first(&step.run(GENERATOR, &[noise])?)?;
+            let logits = self.logits(step, fake, false)?;
+            return Objective::mean_of(Gan::losses(step, logits, 1.0)?);
+        }
+        let fake = first(&step.run_unmoved(GENERATOR, &[noise])?)?;
+        let image = step.batch.field(field::IMAGE)?;
+        let real = self.logits(step, image, true)?;
+        let fake = self.logits(step, fake, true)?;
+        let real = Gan::losses(step, real, self.real_label)?;
+        Objective::mean_of(real.add(Gan::losses(step, fake, 0.0)?)?)
+    }
+
+    fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
+        let image = step.batch.field(field::IMAGE)?;
+        let logits = self.logits(step, image, true)?;
+        step.output(LOGIT, logits.reshape([step.batch.size(), 1])?);
+        Ok(())
+    }
+
+    fn draws_samples(&self) -> bool {
+        true
+    }
+
+    fn draw<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
+        let noise = self.noise(step)?;
+        first(&step.run(GENERATOR, &[noise])?)
+    }
+
+    fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
+        let drawn = self.draw(step)?;
+        step.output(SAMPLE, drawn);
+        let image = step.batch.field(field::IMAGE)?;
+        let real = self.logits(step, image, true)?;
+        let fake = self.logits(step, drawn, true)?;
+        let (zero, valid) = (step.builder().constant(0.0), step.batch.valid());
+        let count = |name: &str, right: Var<'g>| -> Result<()> {
+            step.count(name, right.mask_rows(valid)?.sum_all()?)
+        };
+        count(REAL_RIGHT, real.gt(zero)?)?;
+        count(FAKE_RIGHT, fake.lt(zero)?)?;
+        step.count(GENERATOR_LOSS, Gan::losses(step, fake, 1.0)?.sum_all()?)?;
+        let real = Gan::losses(step, real, 1.0)?;
+        Objective::mean_of(real.add(Gan::losses(step, fake, 0.0)?)?)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics()
+    }
+
+    /// No figure says which epoch draws best: the loss of the generator against the discriminator of the same epoch stands in.
+    fn monitored(&self) -> &'static str {
+        GENERATOR_LOSS
+    }
+
+    fn example_layout(
+        &self,
+        models: &Models,
+        layout: SetLayout,
+        normal: Normalization<'_>,
+    ) -> Result<SetLayout> {
+        let output = models.get(GENERATOR)?.outputs().first();
+        let shape = output.map(|output| &output.shape[..]).unwrap_or_default();
+        // What is known of channels may be that of the generator's noise.
+        let channels = shape.last().copied().unwrap_or(1);
+        let of_channels = |x: &'_ [f32]| -> Vec<f32> {
+            let last = x.last().copied().unwrap_or(1.0);
+            let all = x.iter().copied().chain(std::iter::repeat(last));
+            all.take(channels).collect()
+        };
+        let (mean, std) = (of_channels(normal.mean), of_channels(normal.std));
+        let normal = Normalization {
+            mean: &mean,
+            std: &std,
+        };
+        Ok(layout.bytes(field::IMAGE, shape, normal))
+    }
+
+    fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
+        let logit = sample.output(LOGIT)?.first().copied().unwrap_or(0.0);
+        let real = 1.0 / (1.0 + f64::from(-logit).exp());
+        Ok(Prediction {
+            lines: vec![PredictionLine {
+                suffix: String::new(),
+                text: format!("real {:.1}%", 100.0 * real),
+                json: Map::from_iter([("real".to_string(), real.into())]),
+            }],
+            files: Vec::new(),
+        })
+    }
+
+    fn shown_samples(&self) -> usize {
+        SHOWN
+    }
+
+    fn shown_outputs(&self) -> &'static [&'static str] {
+        &[SAMPLE]
+    }
+
+    fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
+        let Ok(Some(png)) = grid(found) else {
+            return Vec::new();
+        };
+        vec![figures::whole(
+            "Samples",
+            "drawn from noise that is the same after every epoch",
+            &png,
+        )]
+    }
+
+    fn epoch_files(&self, found: &Evaluated<'_>) -> Result<Vec<EpochFile>> {
+        let file = grid(found)?.map(|bytes| EpochFile {
+            folder: "samples",
+            extension: "png",
+            bytes,
+        });
+        Ok(file.into_iter().collect())
+    }
+}
+
+/// The first drawn samples of an evaluation, side by side, as a PNG file; nothing where it has none.
+fn grid(found: &Evaluated<'_>) -> Result<Option<Vec<u8>>> {
+    let Some((_, shape, values)) = found.outputs.iter().find(|(name, ..)| name == SAMPLE) else {
+        return Ok(None);
+    };
+    let each = shape.iter().product::<usize>();
+    figures::grid(
+        shape,
+        &values[..values.len().min(SHOWN * each)],
+        COLUMNS,
+        found.fitted,
+    )
+}
