@@ -9,8 +9,8 @@ mod report;
 mod reports;
 mod steps;
 
-pub use drawing::Drawing;
 pub use checkpoint::{Best, Checkpoint, Progress};
+pub use drawing::Drawing;
 pub use folder::{RunFolder, RunTexts};
 pub use folds::FoldsFolder;
 pub use monitor::Monitor;

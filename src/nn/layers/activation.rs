@@ -31,8 +31,12 @@ impl LayerType for ActivationLayer {
     fn build<'g>(&self, _site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         match (self.slope, self.function) {
             (None, function) => function.apply(inputs[0]),
-            (Some(slope), Activation::LeakyRelu) if slope.is_finite() => inputs[0].leaky_relu(slope),
-            (Some(_), Activation::LeakyRelu) => Err(Site::misfit("its slope must be a finite number")),
+            (Some(slope), Activation::LeakyRelu) if slope.is_finite() => {
+                inputs[0].leaky_relu(slope)
+            }
+            (Some(_), Activation::LeakyRelu) => {
+                Err(Site::misfit("its slope must be a finite number"))
+            }
             (Some(_), _) => Err(Site::misfit(
                 "it has a slope, which only the function leaky_relu takes; leave it out",
             )),
