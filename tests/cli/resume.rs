@@ -21,7 +21,7 @@ const MODEL: &str = "name = \"dense\"\ninput = \"auto\"\n[[layer]]\ntype = \"den
 /// With `people.csv` and `dense.toml`.
 fn with_table() -> Sandbox {
     let sandbox = Sandbox::new();
-    let row = |i: u32| format!("{i},{}\n", if i % 3 == 0 { "no" } else { "yes" });
+    let row = |i: u32| format!("{i},{}\n", if i.is_multiple_of(3) { "no" } else { "yes" });
     let rows: String = (0..20).map(row).collect();
     sandbox.write("people.csv", format!("age,class\n{rows}"));
     sandbox.write("dense.toml", MODEL);
