@@ -87,7 +87,7 @@ fn a_disk_that_is_full_ends_the_run_and_leaves_no_half_of_it() {
     let disk = sandbox.path("disk");
     std::fs::create_dir(&disk).unwrap();
     let mount = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=8k", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", "size=12k", "tmpfs"])
         .arg(&disk)
         .output();
     if !mount.is_ok_and(|mount| mount.status.success()) {

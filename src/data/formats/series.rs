@@ -98,15 +98,15 @@ fn is_date(cell: &str) -> bool {
     (0..4).all(digit) && sign && digit(5) && !is_number(cell)
 }
 
+/// Its windows overlap, and later rows must not be learned from to predict earlier ones.
+const NO_FOLDS: &str =
+    "is a series, which can't be dealt to folds; leave data.folds and --folds out";
+
 /// Loads the series of `source`. What is learned of the columns on the training part is put into `fitted`, unless it is
 /// there.
 ///
 /// # Errors
 /// Names the column or line that is wrong, or how many rows are missing.
-/// Its windows overlap, and later rows must not be learned from to predict earlier ones.
-const NO_FOLDS: &str =
-    "is a series, which can't be dealt to folds; leave data.folds and --folds out";
-
 fn load(
     source: &Source,
     settings: &DataSettings,

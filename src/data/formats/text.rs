@@ -98,15 +98,15 @@ fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
     }
 }
 
+/// Its windows overlap, so that no deal of them would keep a part unseen.
+const NO_FOLDS: &str =
+    "is one text, which can't be dealt to folds; leave data.folds and --folds out";
+
 /// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. Without a
 /// `stride` those to learn from begin anywhere. The tokenizer is learned on the training part, unless `fitted` has one.
 ///
 /// # Errors
 /// Names the file that is no text, or too short.
-/// Its windows overlap, so that no deal of them would keep a part unseen.
-const NO_FOLDS: &str =
-    "is one text, which can't be dealt to folds; leave data.folds and --folds out";
-
 fn load(
     source: &Source,
     settings: &DataSettings,
