@@ -341,7 +341,7 @@ impl<'e> Run<'e> {
 
     /// Whether the run ended because epochs no longer improved it.
     pub fn stopped_early(&self) -> bool {
-        self.gives_up() && !self.is_done()
+        self.gives_up() && !self.is_complete()
     }
 
     /// Goes on from `checkpoint`.
@@ -424,7 +424,7 @@ impl<'e> Run<'e> {
             folder.record_variants(&tuning)?;
         }
         let mut last = None;
-        while !self.is_done() && !self.gives_up() {
+        while !self.is_done() {
             let Some(report) = self.run_epoch(observer)? else {
                 return Err(self.stopped(folder)?);
             };
@@ -473,9 +473,11 @@ impl<'e> Run<'e> {
 
     /// Whether the run's epochs are done, or its steps where it says how many, or it stopped early.
     pub fn is_done(&self) -> bool {
-        if self.stopped_early() {
-            return true;
-        }
+        self.is_complete() || self.gives_up()
+    }
+
+    /// Whether all of its epochs or steps are trained.
+    fn is_complete(&self) -> bool {
         match self.length.steps {
             Some(steps) => self.trainer.steps_done() >= steps,
             None => self.progress.epoch >= self.length.epochs,

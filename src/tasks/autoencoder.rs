@@ -518,6 +518,10 @@ mod tests {
                 part: "training",
                 classes: &case.fitted.classes,
                 data: "tiny",
+                normal: Normalization {
+                    mean: &case.fitted.mean,
+                    std: &case.fitted.std,
+                },
             })
         };
         let spec = |units: usize| -> ModelSpec {
