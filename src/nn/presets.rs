@@ -29,6 +29,7 @@ presets! {
     "lenet5": "LeNet-5 (LeCun 1998) with max-pooling and ReLU",
     "mlp": "two hidden dense layers",
     "autoencoder": "a convolutional autoencoder of 28 x 28 images with a code of 32 numbers, for the task autoencoder",
+    "unet": "a U-Net with three levels, for the segmentation of 128 x 128 grey pictures (Ronneberger et al. 2015)",
     "resnet20": "ResNet-20 for 32 x 32 images (He et al. 2015)",
     "alexnet32": "AlexNet of 2012 for 32 x 32 images",
     "resnet18-cifar": "ResNet-18 for 32 x 32 images: 3 x 3 stem without max-pooling",

@@ -312,6 +312,41 @@ impl AugmentSettings {
         })
     }
 
+    /// The pictures `x` changed as [`AugmentSettings::apply`] does, and `planes` `[batch, height, width, any]`, which lie on them, moved
+    /// in the same way: mirrored, shifted and turned, with zeros where they come in from outside.
+    ///
+    /// # Errors
+    /// If `x` are no pictures.
+    pub(super) fn apply_with_mask<'g>(
+        &self,
+        forward: &mut Forward<'g>,
+        x: Var<'g>,
+        planes: Var<'g>,
+    ) -> Result<(Var<'g>, Var<'g>)> {
+        let Mode::Train(training) = forward.mode() else {
+            return Ok((x, planes));
+        };
+        let _scope = forward.builder().scope("augment");
+        self.changes()
+            .into_iter()
+            .try_fold((x, planes), |(x, planes), change| {
+                let moves = matches!(
+                    change,
+                    Change::Flip { .. } | Change::Crop { .. } | Change::Rotate { .. }
+                );
+                let augment = Augment {
+                    change,
+                    seed: training.seed,
+                    stream: forward.augment_stream(),
+                };
+                let planes = match moves {
+                    true => planes.augment(training.step, augment.clone())?,
+                    false => planes,
+                };
+                Ok((x.augment(training.step, augment)?, planes))
+            })
+    }
+
     /// The value of the scalar input `name` in step number `step` for pictures that are mixed, if it is one of theirs.
     pub(super) fn scalar(&self, name: &str, step: u64, seed: u64) -> Option<Scalar> {
         let (what, size) = name.strip_prefix(MIX)?.split_once('.')?;

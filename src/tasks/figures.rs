@@ -1,9 +1,9 @@
 //! Pictures that a task shows: normalised pixels as PNG files, and PNG files within the HTML of a report.
 
 use super::Section;
-use crate::data::Fitted;
+use crate::data::{Fitted, MaskValue};
 use crate::error::{Error, Result};
-use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
 use std::fmt::Write as _;
 use std::io::Cursor;
 
@@ -19,25 +19,116 @@ pub fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Ve
     if fitted.mean.len() != channels || fitted.std.len() != channels {
         return Ok(None);
     }
-    let scale = fitted.mean.iter().zip(&fitted.std).cycle();
-    let bytes = values.iter().zip(scale).map(|(value, (mean, std))| {
-        let byte = 255.0 * (value * std + mean);
-        byte.round().clamp(0.0, 255.0) as u8
-    });
-    let (bytes, width, height) = (bytes.collect(), width as u32, height as u32);
+    let (bytes, width, height) = (bytes(values, fitted), width as u32, height as u32);
     let image = match channels {
         1 => GrayImage::from_raw(width, height, bytes).map(DynamicImage::from),
         3 => RgbImage::from_raw(width, height, bytes).map(DynamicImage::from),
         _ => None,
     };
-    let Some(image) = image else {
-        return Ok(None);
-    };
+    image.map(|image| encoded(&image)).transpose()
+}
+
+/// The bytes that normalised pixels were.
+pub(super) fn bytes(values: &[f32], fitted: &Fitted) -> Vec<u8> {
+    let scale = fitted.mean.iter().zip(&fitted.std).cycle();
+    let bytes = values.iter().zip(scale).map(|(value, (mean, std))| {
+        let byte = 255.0 * (value * std + mean);
+        byte.round().clamp(0.0, 255.0) as u8
+    });
+    bytes.collect()
+}
+
+/// A picture as a PNG file.
+fn encoded(image: &DynamicImage) -> Result<Vec<u8>> {
     let mut file = Cursor::new(Vec::new());
     image
         .write_to(&mut file, ImageFormat::Png)
         .map_err(|e| Error::Data(format!("a picture can't be encoded as PNG: {e}")))?;
-    Ok(Some(file.into_inner()))
+    Ok(file.into_inner())
+}
+
+/// A class for each pixel of a mask of so many rows and columns as a PNG file, with the values that stand for the classes in the
+/// masks of the data.
+///
+/// # Errors
+/// If it can't be encoded.
+pub(super) fn mask_png(
+    [height, width]: [usize; 2],
+    classes: &[u8],
+    values: &[MaskValue],
+) -> Result<Vec<u8>> {
+    let value = |at: usize| {
+        let class = classes.get(at).copied().unwrap_or(0);
+        let own = MaskValue::Grey(class.into());
+        values.get(usize::from(class)).copied().unwrap_or(own)
+    };
+    let at = |x: u32, y: u32| y as usize * width + x as usize;
+    let (columns, rows) = (width as u32, height as u32);
+    let coloured = values
+        .iter()
+        .any(|value| matches!(value, MaskValue::Colour(_)));
+    let deep = values
+        .iter()
+        .any(|value| matches!(value, MaskValue::Grey(256..)));
+    let image: DynamicImage = match (coloured, deep) {
+        (true, _) => RgbImage::from_fn(columns, rows, |x, y| {
+            Rgb(match value(at(x, y)) {
+                MaskValue::Grey(grey) => [grey.min(255) as u8; 3],
+                MaskValue::Colour(colour) => colour,
+            })
+        })
+        .into(),
+        (false, deep) => {
+            let grey = |x, y| match value(at(x, y)) {
+                MaskValue::Grey(grey) => grey,
+                MaskValue::Colour(_) => 0,
+            };
+            match deep {
+                true => ImageBuffer::from_fn(columns, rows, |x, y| Luma([grey(x, y)])).into(),
+                false => GrayImage::from_fn(columns, rows, |x, y| Luma([grey(x, y) as u8])).into(),
+            }
+        }
+    };
+    encoded(&image)
+}
+
+/// Colours of the classes of an overlay after the first, in turn (Okabe and Ito 2008).
+const COLOURS: [[u8; 3]; 7] = [
+    [230, 159, 0],
+    [86, 180, 233],
+    [0, 158, 115],
+    [240, 228, 66],
+    [0, 114, 178],
+    [213, 94, 0],
+    [204, 121, 167],
+];
+
+/// The bytes of a picture of this shape, with half the colour of their classes on the pixels of all classes but the first, as a PNG
+/// file.
+///
+/// # Errors
+/// If it can't be encoded.
+pub(super) fn overlay_png(
+    [height, width, channels]: [usize; 3],
+    picture: &[u8],
+    classes: &[u8],
+) -> Result<Vec<u8>> {
+    let image = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        let channel = |c: usize| {
+            let byte = picture.get(at * channels + c.min(channels - 1));
+            byte.copied().unwrap_or(0)
+        };
+        let own = [0, 1, 2].map(channel);
+        Rgb(match classes.get(at) {
+            None | Some(0) => own,
+            Some(&class) => {
+                let colour = COLOURS[(usize::from(class) - 1) % COLOURS.len()];
+                [0, 1, 2].map(|c| own[c] / 2 + colour[c] / 2)
+            }
+        })
+    });
+    encoded(&image.into())
 }
 
 /// Pictures `values` of one `shape`, `[height, width, channels]`, in rows of `columns` with black between them, as a PNG file; `None` as

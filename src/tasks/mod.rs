@@ -485,6 +485,7 @@ macro_rules! register {
 register! {
     gan,
     autoencoder,
+    segmentation,
     text_classification,
     classification,
     language_model,

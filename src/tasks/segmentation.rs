@@ -1,0 +1,556 @@
+//! Segmentation: one class for each pixel of a picture.
+//!
+//! The model gives a logit for each class at each pixel, `[height, width, classes]`; the loss is the cross-entropy of the pixels,
+//! the Dice loss (Milletari, Navab and Ahmadi, "V-Net", 2016), or their sum. Flips, shifts and turns move picture and mask together;
+//! pixels that come in from outside have no class and count nowhere.
+
+use super::fit::{check_input, inputs};
+use super::loss::Loss;
+use super::metric::{Counters, Metric};
+use super::{
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
+    PredictionFile, PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings,
+    Told, case, figures,
+};
+use crate::data::{
+    Field, FieldValues, Fitted, MaskValue, Normalization, Samples, SetLayout, field,
+};
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Var};
+use crate::nn::Model;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+const LOGITS: &str = "logits";
+/// The picture, as the model sees it.
+const PICTURE: &str = "picture";
+/// The class of each pixel.
+const TRUTH: &str = "truth";
+/// For each class the pixels of it that were predicted as it, those that were predicted as it, and those of it: `[3, classes]`.
+const PIXELS: &str = "pixels";
+
+/// See the module.
+pub(super) static REGISTERED: Registered = Registered {
+    name: "segmentation",
+    about: "one class for each pixel of a picture",
+    needs: &[
+        Need {
+            field: field::IMAGE,
+            about: "the picture",
+            input: true,
+        },
+        Need {
+            field: field::MASK,
+            about: "the class of each pixel",
+            input: false,
+        },
+    ],
+    metrics,
+    suits: |samples| samples.field(field::MASK).is_some(),
+    suits_model: gives_pixels,
+    make: |settings| Ok(Box::new(Segmentation::new(settings)?)),
+    sample,
+};
+
+fn sample() -> Result<TaskCase> {
+    let picture = case::pictures([4, 4, 1]);
+    let FieldValues::Pixels { bytes, .. } = &picture.values else {
+        return Err(Error::Data("pictures are pixels".to_string()));
+    };
+    // A pixel's class is whether it is bright.
+    let mask = Field {
+        name: field::MASK,
+        values: FieldValues::ByteClasses {
+            bytes: bytes.iter().map(|&byte| u8::from(byte > 127)).collect(),
+            shape: [4, 4],
+        },
+    };
+    let mut case = TaskCase::new("segmentation", Samples::new(12, vec![picture, mask], None))?
+        .classes(&["dark", "bright"])
+        .pixels(1, 0.5, 0.3)
+        .model(
+            "",
+            r#"
+            name = "tiny"
+            input = [4, 4, 1]
+            layer = [
+                { type = "conv2d", filters = 8, kernel = 3, padding = "same", activation = "relu" },
+                { type = "conv2d", filters = 2, kernel = 1 },
+            ]
+            "#,
+        )?;
+    case.fitted.mask_values = vec![MaskValue::Grey(0), MaskValue::Grey(255)];
+    case.reaches = ("mean_iou", 0.9);
+    case.epochs = 100;
+    Ok(case)
+}
+
+fn metrics() -> Vec<Metric> {
+    let mean_iou = |c: &Counters| match scores(c) {
+        Some(scores) => scores.mean_iou(),
+        None => c.mean("score"),
+    };
+    vec![
+        Metric::share("mean_iou", mean_iou).in_epoch_line(),
+        Metric::share("pixel_accuracy", |c| scores(c)?.pixel_accuracy()).in_epoch_line(),
+    ]
+}
+
+/// Whether `model` gives numbers for each pixel of the picture that it takes.
+fn gives_pixels(model: &dyn Model) -> bool {
+    match (model.inputs(), model.outputs()) {
+        ([input], [output]) => {
+            let image = input.spec.image();
+            matches!((image, &output.shape[..]), (Some(image), &[height, width, _]) if image[..2] == [height, width])
+        }
+        _ => false,
+    }
+}
+
+/// What the pixels of an evaluation were predicted as, by class.
+struct PixelScores {
+    /// Pixels of the class that were predicted as it.
+    right: Vec<f64>,
+    /// Pixels that are of the class, or were predicted as it.
+    either: Vec<f64>,
+    /// Pixels of the class.
+    of_class: Vec<f64>,
+}
+
+impl PixelScores {
+    /// Intersection over union of a class; `None` where there is no pixel of it and none was predicted as it.
+    fn iou(&self, class: usize) -> Option<f64> {
+        (self.either[class] > 0.0).then(|| self.right[class] / self.either[class])
+    }
+
+    /// The mean over the classes that occur.
+    fn mean_iou(&self) -> Option<f64> {
+        let all: Vec<f64> = (0..self.right.len())
+            .filter_map(|class| self.iou(class))
+            .collect();
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    }
+
+    fn pixel_accuracy(&self) -> Option<f64> {
+        let total: f64 = self.of_class.iter().sum();
+        (total > 0.0).then(|| self.right.iter().sum::<f64>() / total)
+    }
+}
+
+fn scores(counters: &Counters) -> Option<PixelScores> {
+    let counted = counters.tensor(PIXELS)?;
+    let classes = counted.dims().last().copied()?;
+    let row = |at: usize| -> Vec<f64> {
+        let row = &counted.reals()[at * classes..][..classes];
+        row.iter().map(|&count| f64::from(count)).collect()
+    };
+    let [right, predicted, of_class] = [0, 1, 2].map(row);
+    let either = (0..classes)
+        .map(|class| predicted[class] + of_class[class] - right[class])
+        .collect();
+    Some(PixelScores {
+        right,
+        either,
+        of_class,
+    })
+}
+
+/// What the loss is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum PixelLoss {
+    #[default]
+    #[serde(rename = "cross_entropy")]
+    CrossEntropy,
+    #[serde(rename = "dice")]
+    Dice,
+    #[serde(rename = "cross_entropy+dice")]
+    Both,
+}
+
+/// What `[task]` of a run says to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Own {
+    loss: PixelLoss,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Segmentation {
+    /// Random changes of training pictures, and of their masks.
+    pub augment: AugmentSettings,
+    loss: PixelLoss,
+}
+
+/// The pixels of a batch as rows: what the model gives and what it should.
+struct PixelRows<'g> {
+    /// `[pixels, classes]`.
+    logits: Var<'g>,
+    /// How much of each pixel is of each class, `[pixels, classes]`: 0 for those that do not count.
+    wanted: Var<'g>,
+}
+
+/// `[classes, classes]`, 1 where row and column are the same: rows of `classes` zeros and a one before them, read anew as rows of
+/// `classes`.
+fn identity(builder: &Builder, classes: usize) -> Result<Var<'_>> {
+    let ones = builder.constant(1.0).broadcast_to(&[classes, 1].into())?;
+    let flat = ones
+        .pad(&[[0, 0], [0, classes]], 0.0)?
+        .reshape([classes * (classes + 1)])?;
+    flat.slice_axis(0, 0..classes * classes)?
+        .reshape([classes, classes])
+}
+
+impl Segmentation {
+    /// As the settings of a run say.
+    ///
+    /// # Errors
+    /// If `[task]` or the loss can't be.
+    pub fn new(settings: &TaskSettings) -> Result<Segmentation> {
+        let own: Own = settings.own()?;
+        let wrong = |what: &str| Err(Error::Config(what.to_string()));
+        match &settings.loss {
+            Loss::Auto => {}
+            Loss::CrossEntropy(loss) if loss.class_weights.is_none() => {}
+            _ => {
+                return wrong(
+                    "the loss of segmentation is said in [task]: loss = \"cross_entropy\", \"dice\" or \"cross_entropy+dice\"; \
+                     leave [loss] out",
+                );
+            }
+        }
+        if settings.label_smoothing != 0.0 {
+            return wrong("label_smoothing is for classes of samples, not of pixels; leave it out");
+        }
+        Ok(Segmentation {
+            augment: settings.augment.clone(),
+            loss: own.loss,
+        })
+    }
+
+    /// Runs the model on the batch, changed as training pictures are.
+    fn pixels<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<PixelRows<'g>> {
+        let builder = step.builder();
+        let mut x = inputs(step, field::IMAGE)?;
+        let (picture, mask) = (step.batch.field(field::IMAGE)?, step.batch.field(field::MASK)?);
+        let output = step.models().first()?.outputs().first();
+        let classes = output.map_or(1, |output| output.shape[output.shape.len() - 1]);
+        // One plane for each class.
+        let planes: Vec<Var<'g>> = (0..classes)
+            .map(|class| mask.eq(builder.constant(class as f64)))
+            .collect::<Result<_>>()?;
+        let mut wanted = Var::concat(&planes, 3)?.mask_rows(step.batch.valid())?;
+        if let (false, Some(at)) = (
+            self.augment.is_off(),
+            x.iter().position(|input| input.id() == picture.id()),
+        ) {
+            (x[at], wanted) = self
+                .augment
+                .apply_with_mask(&mut step.forward, picture, wanted)?;
+        }
+        let logits = step.run_first(&x)?;
+        let rows = [mask.shape().elements(), classes];
+        Ok(PixelRows {
+            logits: logits.reshape(rows)?,
+            wanted: wanted.reshape(rows)?,
+        })
+    }
+
+    /// The loss: over the pixels that count.
+    fn objective<'g>(&self, of: &PixelRows<'g>) -> Result<Objective<'g>> {
+        let builder = of.logits.builder();
+        let _scope = builder.scope("loss");
+        let weight = of.wanted.sum_all()?;
+        let cross_entropy = || of.wanted.mul(of.logits.log_softmax()?)?.sum_all()?.neg();
+        let dice = || self.dice(of)?.mul(weight);
+        let sum = match self.loss {
+            PixelLoss::CrossEntropy => cross_entropy()?,
+            PixelLoss::Dice => dice()?,
+            PixelLoss::Both => cross_entropy()?.add(dice()?)?,
+        };
+        Ok(Objective {
+            sum,
+            weight: Some(weight),
+        })
+    }
+
+    /// 1 - the mean over the classes of `(2 |both| + 1) / (|predicted| + |wanted| + 1)`, over all pixels of the batch.
+    fn dice<'g>(&self, of: &PixelRows<'g>) -> Result<Var<'g>> {
+        let one = of.logits.builder().constant(1.0);
+        let counts = of.wanted.sum_keep(&[1])?;
+        let predicted = of.logits.softmax()?.mul(counts)?;
+        let both = predicted.mul(of.wanted)?.sum(&[0])?;
+        let either = predicted.add(of.wanted)?.sum(&[0])?;
+        let dice = both.scale(2.0)?.add(one)?.div(either.add(one)?)?;
+        one.sub(dice.mean(&[0])?)
+    }
+
+    /// [`PIXELS`] of the batch.
+    fn counted<'g>(&self, of: &PixelRows<'g>) -> Result<Var<'g>> {
+        let classes = of.logits.shape().last();
+        let counts = of.wanted.sum_keep(&[1])?;
+        let predicted = identity(of.logits.builder(), classes)?
+            .gather(of.logits.argmax()?)?
+            .mul(counts)?;
+        let right = predicted.mul(of.wanted)?;
+        let rows: Vec<Var<'g>> = [right, predicted, of.wanted]
+            .into_iter()
+            .map(|pixels| pixels.sum(&[0])?.reshape([1, classes]))
+            .collect::<Result<_>>()?;
+        Var::concat(&rows, 0)
+    }
+}
+
+impl Task for Segmentation {
+    fn registered(&self) -> &'static Registered {
+        &REGISTERED
+    }
+
+    fn check(&self, fit: &Fit<'_>) -> Result<()> {
+        let (model, output) = fit.output()?;
+        check_input(model, fit)?;
+        let wrong = |what: String| Err(Error::Config(what));
+        let name = model.name();
+        let (known, image) = (fit.classes.len(), fit.samples.field(field::IMAGE));
+        let size = image.map(|image| image.shape()).unwrap_or_default();
+        match output {
+            &[height, width, classes] if size.is_empty() || [height, width] == size[..2] => {
+                if known > classes {
+                    return wrong(format!(
+                        "the masks have {known} classes but model {name} gives {classes} numbers for each pixel; give its last \
+                         layer filters = {known}"
+                    ));
+                }
+            }
+            _ => {
+                return wrong(format!(
+                    "model {name} gives {output:?} for a picture of {size:?}, where segmentation needs a number for each class at \
+                     each pixel, [{}, {}, {known}]; end it with a convolution of {known} filters at full size",
+                    size.first().unwrap_or(&0),
+                    size.get(1).unwrap_or(&0),
+                ));
+            }
+        }
+        if fit.part == "training" && known < 2 {
+            return Err(Error::Data(format!(
+                "the masks of {} have {known} class, and a model learns to distinguish classes; data.mask_values says which values \
+                 of masks are classes",
+                fit.data
+            )));
+        }
+        fit.not_empty()?;
+        if self.augment.mixes() {
+            return wrong(
+                "augment.mixup and augment.cutmix mix pictures with one class each, not masks; leave them out".to_string(),
+            );
+        }
+        self.augment.check_pictures(fit)
+    }
+
+    fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
+        let of = self.pixels(step)?;
+        if let Some(training) = step.training() {
+            // The mean IoU of the batch, for each of its samples.
+            let one = step.builder().constant(1.0);
+            let counted = self.counted(&of)?;
+            let row = |at: usize| counted.slice_axis(0, at..at + 1);
+            let (right, predicted, of_class) = (row(0)?, row(1)?, row(2)?);
+            let either = predicted.add(of_class)?.sub(right)?;
+            let occurs = either.gt(step.builder().constant(0.0))?;
+            let iou = right.div(either.maximum(one)?)?.sum_all()?;
+            let mean = iou.div(occurs.sum_all()?.maximum(one)?)?;
+            step.count("score", mean.div(training.inverse_valid)?)?;
+        }
+        self.objective(&of)
+    }
+
+    fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
+        let x = inputs(step, field::IMAGE)?;
+        let logits = step.run_first(&x)?;
+        step.output(LOGITS, logits);
+        Ok(())
+    }
+
+    fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
+        let of = self.pixels(step)?;
+        step.count(PIXELS, self.counted(&of)?)?;
+        let (picture, mask) = (step.batch.field(field::IMAGE)?, step.batch.field(field::MASK)?);
+        let mut dims = mask.shape().dims().to_vec();
+        dims[3] = of.logits.shape().last();
+        step.output(LOGITS, of.logits.reshape(dims)?);
+        step.output(PICTURE, picture);
+        step.output(TRUTH, mask);
+        self.objective(&of)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics()
+    }
+
+    fn example_layout(
+        &self,
+        models: &Models,
+        layout: SetLayout,
+        normal: Normalization<'_>,
+    ) -> Result<SetLayout> {
+        let model = models.first()?;
+        let Some([height, width, channels]) = model.inputs()[0].spec.image() else {
+            return Err(Error::Config(format!(
+                "segmentation is of pictures, but model {} takes none",
+                model.name()
+            )));
+        };
+        let classes = Normalization {
+            mean: &[0.0],
+            std: &[1.0 / 255.0],
+        };
+        Ok(layout
+            .bytes(field::IMAGE, &[height, width, channels], normal)
+            .bytes(field::MASK, &[height, width, 1], classes))
+    }
+
+    fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
+        let (_, shape, logits) = sample
+            .outputs
+            .iter()
+            .find(|(name, ..)| name == LOGITS)
+            .ok_or_else(|| Error::Graph("the prediction has no logits".to_string()))?;
+        let &[height, width, classes] = &shape[..] else {
+            return Err(Error::Graph(format!("logits of pixels are no {shape:?}")));
+        };
+        let predicted = predicted_classes(logits, classes);
+        let name = |class: usize| {
+            let name = sample.fitted.classes.get(class).cloned();
+            name.unwrap_or_else(|| class.to_string())
+        };
+        let share = |class: usize| {
+            let count = predicted.iter().filter(|&&own| own as usize == class);
+            count.count() as f64 / predicted.len().max(1) as f64
+        };
+        let mut shares: Vec<(usize, f64)> = (0..classes).map(|class| (class, share(class))).collect();
+        let json: Map<String, Value> = shares
+            .iter()
+            .map(|&(class, share)| (name(class), share.into()))
+            .collect();
+        shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let text: Vec<String> = shares
+            .iter()
+            .filter(|(_, share)| *share > 0.0)
+            .take(sample.top)
+            .map(|&(class, share)| format!("{} {:.1}%", name(class), 100.0 * share))
+            .collect();
+        let mut files = vec![PredictionFile {
+            key: "mask",
+            suffix: "-mask.png",
+            bytes: figures::mask_png([height, width], &predicted, &sample.fitted.mask_values)?,
+        }];
+        let image = sample.samples.field(field::IMAGE).map(|field| &field.values);
+        if let Some(FieldValues::Pixels { bytes, shape }) = image {
+            let each = shape.iter().product::<usize>();
+            if let Some(pixels) = bytes.get(sample.index * each..(sample.index + 1) * each) {
+                files.push(PredictionFile {
+                    key: "overlay",
+                    suffix: "-overlay.png",
+                    bytes: figures::overlay_png(*shape, pixels, &predicted)?,
+                });
+            }
+        }
+        Ok(Prediction {
+            lines: vec![PredictionLine {
+                suffix: String::new(),
+                text: text.join(", "),
+                json: Map::from_iter([("pixels".to_string(), Value::Object(json))]),
+            }],
+            files,
+        })
+    }
+
+    fn findings(&self, found: &Evaluated<'_>) -> Findings {
+        let Some(scores) = scores(found.counters) else {
+            return Findings::default();
+        };
+        let classes = found.fitted.classes.iter().enumerate();
+        let each: Vec<(&String, Option<f64>)> = classes
+            .filter(|(class, _)| *class < scores.right.len())
+            .map(|(class, name)| (name, scores.iou(class)))
+            .collect();
+        let words: Vec<String> = each
+            .iter()
+            .map(|(name, iou)| match iou {
+                Some(iou) => format!("{name} {:.2}%", 100.0 * iou),
+                None => format!("{name} does not occur"),
+            })
+            .collect();
+        let json: Map<String, Value> = each
+            .iter()
+            .map(|(name, iou)| (name.to_string(), json!(iou)))
+            .collect();
+        Findings {
+            brief: Told::default(),
+            full: Told {
+                lines: vec![format!("IoU of each class: {}", words.join(", "))],
+                json: Map::from_iter([("iou_by_class".to_string(), Value::Object(json))]),
+            },
+        }
+    }
+
+    fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
+        let output = |wanted: &str| found.outputs.iter().find(|(name, ..)| name == wanted);
+        let (Some((_, shape, pictures)), Some((_, _, truths)), Some((_, of_logits, logits))) =
+            (output(PICTURE), output(TRUTH), output(LOGITS))
+        else {
+            return Vec::new();
+        };
+        let (&[height, width, channels], &[_, _, classes]) = (&shape[..], &of_logits[..]) else {
+            return Vec::new();
+        };
+        let pixels = height * width;
+        let mut rows = [Vec::new(), Vec::new(), Vec::new()];
+        let each = pictures
+            .chunks(pixels * channels)
+            .zip(truths.chunks(pixels))
+            .zip(logits.chunks(pixels * classes));
+        for ((picture, truth), logits) in each.take(self.shown_samples()) {
+            let truth: Vec<u8> = truth.iter().map(|&class| class as u8).collect();
+            let bytes = figures::bytes(picture, found.fitted);
+            let made = [
+                figures::png(shape, picture, found.fitted).ok().flatten(),
+                figures::overlay_png([height, width, channels], &bytes, &truth).ok(),
+                figures::overlay_png(
+                    [height, width, channels],
+                    &bytes,
+                    &predicted_classes(logits, classes),
+                )
+                .ok(),
+            ];
+            for (row, file) in rows.iter_mut().zip(made) {
+                row.extend(file);
+            }
+        }
+        let captions = ["picture", "truth", "predicted"].map(str::to_string);
+        let rows: Vec<(String, Vec<Vec<u8>>)> = captions.into_iter().zip(rows).collect();
+        vec![figures::rows("Pictures, their masks, and what is predicted", &rows)]
+    }
+
+    fn shown_samples(&self) -> usize {
+        6
+    }
+
+    fn shown_outputs(&self) -> &'static [&'static str] {
+        &[LOGITS, PICTURE, TRUTH]
+    }
+}
+
+/// The class with the largest logit of each pixel; the first of those that are the same.
+fn predicted_classes(logits: &[f32], classes: usize) -> Vec<u8> {
+    let largest = |of: &[f32]| {
+        let mut best = 0;
+        for (class, logit) in of.iter().enumerate() {
+            if *logit > of[best] {
+                best = class;
+            }
+        }
+        best as u8
+    };
+    logits.chunks(classes.max(1)).map(largest).collect()
+}
