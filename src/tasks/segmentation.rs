@@ -13,7 +13,7 @@ use super::{
     Told, case, figures,
 };
 use crate::data::{
-    Field, FieldValues, Fitted, MaskValue, Normalization, Samples, SetLayout, field,
+    Field, FieldValues, MaskValue, Normalization, Samples, SetLayout, field,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
