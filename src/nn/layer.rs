@@ -7,8 +7,8 @@ use super::layers::{
     ActivationLayer, AdaptiveAvgPool2d, Add, Attention, AvgPool1d, AvgPool2d, BatchNorm, Concat,
     Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Embedding, Flatten,
     GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GroupNorm, Gru, LayerNorm,
-    LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply, PadChannels, Positions, Reshape,
-    RmsNorm, Rows, SelfAttention, TimePool, Transpose, Upsample,
+    LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply, PadChannels, Positions, RmsNorm, Rows,
+    SelfAttention, TimePool, Transpose, Unflatten, Upsample,
 };
 use super::site::Site;
 use crate::error::Result;
@@ -112,7 +112,7 @@ kinds! {
     /// All axes as one.
     Flatten(Flatten),
     /// A row of features as an image or a sequence.
-    Reshape(Reshape),
+    Reshape(Unflatten),
     /// Every input to every unit.
     Dense(Dense),
     /// A row of numbers for each token.

@@ -62,7 +62,7 @@ fn sample() -> Result<TaskCase> {
         )?
         .model(
             DISCRIMINATOR,
-            "name = \"d\"\ninput = [4, 4, 1]\nlayer = [{ type = \"conv2d\", filters = 8, kernel = 3, bias = false }, { type = \"batch_norm\" }, \
+            "name = \"d\"\ninput = [4, 4, 1]\nlayer = [{ type = \"conv2d\", filters = 8, kernel = 3 }, { type = \"batch_norm\" }, \
              { type = \"activation\", function = \"leaky_relu\", slope = 0.2 }, { type = \"flatten\" }, { type = \"dense\", units = 1 }]",
         )?;
     case.task.own.insert("latent".to_string(), 6.into());

@@ -12,9 +12,7 @@ use super::{
     PredictionFile, PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings,
     Told, case, figures,
 };
-use crate::data::{
-    Field, FieldValues, MaskValue, Normalization, Samples, SetLayout, field,
-};
+use crate::data::{Field, FieldValues, MaskValue, Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::Model;
@@ -232,7 +230,10 @@ impl Segmentation {
     fn pixels<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<PixelRows<'g>> {
         let builder = step.builder();
         let mut x = inputs(step, field::IMAGE)?;
-        let (picture, mask) = (step.batch.field(field::IMAGE)?, step.batch.field(field::MASK)?);
+        let (picture, mask) = (
+            step.batch.field(field::IMAGE)?,
+            step.batch.field(field::MASK)?,
+        );
         let output = step.models().first()?.outputs().first();
         let classes = output.map_or(1, |output| output.shape[output.shape.len() - 1]);
         // One plane for each class.
@@ -374,7 +375,10 @@ impl Task for Segmentation {
     fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
         let of = self.pixels(step)?;
         step.count(PIXELS, self.counted(&of)?)?;
-        let (picture, mask) = (step.batch.field(field::IMAGE)?, step.batch.field(field::MASK)?);
+        let (picture, mask) = (
+            step.batch.field(field::IMAGE)?,
+            step.batch.field(field::MASK)?,
+        );
         let mut dims = mask.shape().dims().to_vec();
         dims[3] = of.logits.shape().last();
         step.output(LOGITS, of.logits.reshape(dims)?);
@@ -427,7 +431,8 @@ impl Task for Segmentation {
             let count = predicted.iter().filter(|&&own| own as usize == class);
             count.count() as f64 / predicted.len().max(1) as f64
         };
-        let mut shares: Vec<(usize, f64)> = (0..classes).map(|class| (class, share(class))).collect();
+        let mut shares: Vec<(usize, f64)> =
+            (0..classes).map(|class| (class, share(class))).collect();
         let json: Map<String, Value> = shares
             .iter()
             .map(|&(class, share)| (name(class), share.into()))
@@ -444,7 +449,10 @@ impl Task for Segmentation {
             suffix: "-mask.png",
             bytes: figures::mask_png([height, width], &predicted, &sample.fitted.mask_values)?,
         }];
-        let image = sample.samples.field(field::IMAGE).map(|field| &field.values);
+        let image = sample
+            .samples
+            .field(field::IMAGE)
+            .map(|field| &field.values);
         if let Some(FieldValues::Pixels { bytes, shape }) = image {
             let each = shape.iter().product::<usize>();
             if let Some(pixels) = bytes.get(sample.index * each..(sample.index + 1) * each) {
@@ -529,7 +537,10 @@ impl Task for Segmentation {
         }
         let captions = ["picture", "truth", "predicted"].map(str::to_string);
         let rows: Vec<(String, Vec<Vec<u8>>)> = captions.into_iter().zip(rows).collect();
-        vec![figures::rows("Pictures, their masks, and what is predicted", &rows)]
+        vec![figures::rows(
+            "Pictures, their masks, and what is predicted",
+            &rows,
+        )]
     }
 
     fn shown_samples(&self) -> usize {

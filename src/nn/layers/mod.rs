@@ -31,7 +31,7 @@ pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use pad::PadChannels;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm};
-pub use reshape::Reshape;
+pub use reshape::Unflatten;
 pub use sequence::{Rows, TimePool, TimePoolKind};
 pub use upsample::{Interpolation, Upsample};
 

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 /// the features are taken channel by channel, as PyTorch's `[channels, height, width]` lies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reshape {
+pub struct Unflatten {
     /// Extents of the result.
     pub shape: Vec<usize>,
 }
 
-impl LayerType for Reshape {
+impl LayerType for Unflatten {
     fn stem(&self) -> &'static str {
         "reshape"
     }
@@ -73,7 +73,7 @@ mod tests {
 
     fn network(input: Vec<usize>, shape: &[usize]) -> Result<Network> {
         let shape = shape.to_vec();
-        Network::new(ModelSpec::new("m", input).layer(Layer::new(Reshape { shape })))
+        Network::new(ModelSpec::new("m", input).layer(Layer::new(Unflatten { shape })))
     }
 
     #[test]
