@@ -176,7 +176,7 @@ fn steps_of(model: &str) -> wgrad::Result<[Graph; 2]> {
     let parts = settings.resolve_without_data()?;
     let (task, models) = (&*parts.task, &parts.models);
     let source = |set| -> wgrad::Result<BatchSource> {
-        Ok(BatchSource::Set(parts.example_layout(set, 1000, 16)?))
+        Ok(BatchSource::Set(parts.example_layout(set, 100, 16)?))
     };
     let mut phases = training_graphs(task, models, &parts.recipe, &source("train")?)?;
     Ok([
