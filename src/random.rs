@@ -162,7 +162,8 @@ pub fn unit_f32(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
-fn halves(value: u64) -> [u32; 2] {
+/// The low and the high half: the key of a seed.
+pub fn halves(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
 

@@ -17,7 +17,7 @@ use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::plan::{Launch, Lowering};
-use crate::random::{Purpose, Stream, philox4x32, unit_f32};
+use crate::random::{Purpose, Stream, halves, philox4x32, unit_f32};
 use crate::tensor::{DType, TensorType};
 use rayon::prelude::*;
 
@@ -82,15 +82,11 @@ fn around_zero(word: u32, most: f64) -> f32 {
 }
 
 impl Augment {
-    fn key(&self) -> [u32; 2] {
-        [self.seed as u32, (self.seed >> 32) as u32]
-    }
-
     /// The words of sample `b`.
     fn words(&self, b: usize, step: u32) -> [u32; 4] {
         philox4x32(
             [b as u32, step, self.stream, Purpose::Augmentation as u32],
-            self.key(),
+            halves(self.seed),
         )
     }
 }
@@ -256,7 +252,7 @@ impl Op for Augment {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, step, out) = (cx.input(0), cx.input(1), cx.output()?);
-        let [low, high] = self.key();
+        let [low, high] = halves(self.seed);
         let (shader, a, b, c) = match self.change {
             Change::Flip { across, down } => {
                 let asked = |yes| if yes { 1.0 } else { 0.0 };

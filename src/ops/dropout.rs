@@ -10,7 +10,7 @@ use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::plan::{Launch, Lowering};
-use crate::random::{Stream, philox4x32};
+use crate::random::{Stream, halves, philox4x32};
 use crate::tensor::{DType, TensorType};
 use rayon::prelude::*;
 
@@ -36,10 +36,6 @@ impl Dropout {
     /// Factor of what is kept, the same in every precision.
     fn scale(&self) -> f32 {
         (1.0 / (1.0 - self.p)) as f32
-    }
-
-    fn key(&self) -> [u32; 2] {
-        [self.seed as u32, (self.seed >> 32) as u32]
     }
 }
 
@@ -81,7 +77,7 @@ impl Op for Dropout {
             .with_min_len(1024)
             .enumerate()
             .for_each(|(block, values)| {
-                let words = philox4x32([block as u32, step, self.stream, 0], self.key());
+                let words = philox4x32([block as u32, step, self.stream, 0], halves(self.seed));
                 for (value, word) in values.iter_mut().zip(words) {
                     *value = if word >> 8 >= threshold {
                         *value * scale
@@ -99,7 +95,7 @@ impl Op for Dropout {
         if !y.ty.shape.last().is_multiple_of(4) {
             launch = launch.swap("shared/store_vec4", "shared/store_scalar");
         }
-        let [low, high] = self.key();
+        let [low, high] = halves(self.seed);
         cx.launch_with_epilogue(
             launch
                 .read("x", x.value, x.vec4s())

@@ -11,7 +11,7 @@ use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::plan::{Launch, Lowering};
-use crate::random::{Purpose, Stream, philox4x32};
+use crate::random::{Purpose, Stream, halves, philox4x32};
 use crate::tensor::{DType, TensorType};
 use rayon::prelude::*;
 
@@ -27,12 +27,6 @@ pub struct Noise {
 }
 
 const WORKGROUP: usize = 64;
-
-impl Noise {
-    fn key(&self) -> [u32; 2] {
-        [self.seed as u32, (self.seed >> 32) as u32]
-    }
-}
 
 /// The four normals of a block.
 fn normals(words: [u32; 4]) -> [f64; 4] {
@@ -81,7 +75,7 @@ impl Op for Noise {
             .enumerate()
             .for_each(|(block, values)| {
                 let counter = [block as u32, step, self.stream, Purpose::Noise as u32];
-                let noise = normals(philox4x32(counter, self.key()));
+                let noise = normals(philox4x32(counter, halves(self.seed)));
                 for (value, noise) in values.iter_mut().zip(noise) {
                     *value += T::of(std * noise);
                 }
@@ -95,7 +89,7 @@ impl Op for Noise {
         if !y.ty.shape.last().is_multiple_of(4) {
             launch = launch.swap("shared/store_vec4", "shared/store_scalar");
         }
-        let [low, high] = self.key();
+        let [low, high] = halves(self.seed);
         cx.launch_with_epilogue(
             launch
                 .read("x", x.value, x.vec4s())

@@ -7,7 +7,7 @@ use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::plan::{Launch, Lowering};
-use crate::random::{Purpose, Stream, philox4x32, unit_f32};
+use crate::random::{Purpose, Stream, halves, philox4x32, unit_f32};
 use crate::tensor::{DType, TensorType};
 
 /// See the module. Operands: x and other `f32 [batch, height, width, channels]`; step, and height and width of the box, `u32
@@ -19,12 +19,6 @@ pub struct PasteBox {
 }
 
 const WORKGROUP: usize = 64;
-
-impl PasteBox {
-    fn key(&self) -> [u32; 2] {
-        [self.seed as u32, (self.seed >> 32) as u32]
-    }
-}
 
 impl Op for PasteBox {
     fn name(&self) -> &'static str {
@@ -57,7 +51,7 @@ impl Op for PasteBox {
         for (b, picture) in values.chunks_mut(length.max(1)).enumerate() {
             let words = philox4x32(
                 [b as u32, step, u32::MAX, Purpose::Augmentation as u32],
-                self.key(),
+                halves(self.seed),
             );
             let first = |word: u32, room: u32| (unit_f32(word) * (room + 1) as f32) as usize;
             let top = first(words[0], height as u32 - box_height);
@@ -75,7 +69,7 @@ impl Op for PasteBox {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let out = cx.output()?;
         let inputs: Vec<_> = (0..5).map(|input| cx.input(input)).collect();
-        let [low, high] = self.key();
+        let [low, high] = halves(self.seed);
         let elements = out.ty.elements();
         let names = ["x", "other", "step", "box_height", "box_width"];
         let launch = Launch::new("paste_box/paste_box");

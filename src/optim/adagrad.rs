@@ -1,6 +1,6 @@
 //! Adagrad (Duchi et al. 2011). PyTorch `torch.optim.Adagrad`.
 
-use super::{Optimizer, ParameterStep, require};
+use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -35,7 +35,6 @@ impl Default for Adagrad {
     }
 }
 
-const LR: &str = "lr";
 const SUM: &str = "sum";
 
 impl Optimizer for Adagrad {

@@ -3,7 +3,7 @@
 //! have their bias corrected, as in the algorithm of the paper.
 
 use super::adam::{Adam, RSQRT_CORRECTION};
-use super::{Optimizer, ParameterStep};
+use super::{LR, Optimizer, ParameterStep};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -43,7 +43,6 @@ impl Default for Lamb {
     }
 }
 
-const LR: &str = "lr";
 const MEAN_CORRECTION: &str = "mean_correction";
 
 impl Lamb {

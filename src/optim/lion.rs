@@ -1,6 +1,7 @@
 //! Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2).
 
-use super::{Optimizer, ParameterStep, require};
+use super::adamw::DECAY;
+use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -31,8 +32,6 @@ impl Default for Lion {
     }
 }
 
-const LR: &str = "lr";
-const DECAY: &str = "decay";
 const M: &str = "m";
 
 impl Optimizer for Lion {

@@ -29,6 +29,9 @@ use crate::graph::Var;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
+/// The scalar input that is the learning rate itself.
+const LR: &str = "lr";
+
 /// A rule that moves parameters along their gradients, one after another.
 pub trait Optimizer {
     /// Learning rate that a [`Schedule`] scales.

@@ -4,7 +4,7 @@
 
 use super::adam::{RSQRT_CORRECTION, STEP_SIZE};
 use super::adamw::DECAY as ADAMW_DECAY;
-use super::{AdamW, Optimizer, ParameterStep, Patterns, require};
+use super::{AdamW, LR, Optimizer, ParameterStep, Patterns, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -55,7 +55,6 @@ impl Default for Muon {
     }
 }
 
-const LR: &str = "lr";
 const DECAY: &str = "muon_decay";
 const MOMENTUM: &str = "momentum";
 

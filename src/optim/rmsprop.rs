@@ -1,6 +1,6 @@
 //! RMSprop (Tieleman and Hinton 2012; centered after Graves 2013). PyTorch `torch.optim.RMSprop`.
 
-use super::{Optimizer, ParameterStep, require};
+use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -38,7 +38,6 @@ impl Default for RmsProp {
     }
 }
 
-const LR: &str = "lr";
 const V: &str = "v";
 const M: &str = "m";
 const MOMENTUM: &str = "momentum";

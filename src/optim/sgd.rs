@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum, Nesterov's too. PyTorch `torch.optim.SGD`; Sutskever et al. 2013.
 
-use super::{Optimizer, ParameterStep, require};
+use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
@@ -32,7 +32,6 @@ impl Default for Sgd {
     }
 }
 
-const LR: &str = "lr";
 const MOMENTUM: &str = "momentum";
 
 impl Optimizer for Sgd {

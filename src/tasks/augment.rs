@@ -478,6 +478,64 @@ mod tests {
         assert_eq!(none.image(1), set.image(0));
     }
 
+    /// Planes that say where a picture is positive and where it is negative still say so after both are changed.
+    #[test]
+    fn masks_move_with_their_pictures() {
+        let shape = [6, 5, 4, 1];
+        let settings = AugmentSettings {
+            flip: true,
+            flip_vertical: true,
+            crop: 2,
+            brightness: 0.3,
+            ..AugmentSettings::default()
+        };
+        let builder = Builder::new();
+        let x = builder.input("x", TensorType::f32(shape));
+        let training = Training {
+            step: builder.input("step", TensorType::u32([])),
+            valid: builder.input("valid", TensorType::u32([])),
+            inverse_valid: builder.input("inverse_valid", TensorType::f32([])),
+            seed: 5,
+        };
+        let zero = builder.constant(0.0);
+        let planes = Var::concat(&[x.gt(zero).unwrap(), x.lt(zero).unwrap()], 3).unwrap();
+        let mut forward = Forward::training(&builder, training);
+        let (changed, planes) = settings.apply_with_mask(&mut forward, x, planes).unwrap();
+        builder.output("x", changed);
+        builder.output("planes", planes);
+        drop(forward);
+        let graph = builder.finish().unwrap();
+        // Further from 0 than the brightness moves them.
+        let values =
+            (0..120).map(|i| if i * 7 % 3 == 0 { 1.0 } else { -1.0 } + 0.01 * (i % 9) as f32);
+        let inputs = HashMap::from([
+            (
+                "x".to_string(),
+                Arc::new(Tensor::real(shape, values.collect())),
+            ),
+            ("step".to_string(), Arc::new(Tensor::index([], vec![3]))),
+        ]);
+        let outputs: Vec<Arc<Tensor<f32>>> =
+            interpret(&graph, &mut HashMap::new(), &inputs).unwrap();
+        let planes = outputs[1].reals().chunks(2);
+        let mut outside = 0;
+        for (value, planes) in outputs[0].reals().iter().zip(planes) {
+            match planes {
+                [0.0, 0.0] => outside += 1,
+                planes => assert_eq!(
+                    planes,
+                    [f32::from(*value > 0.0), f32::from(*value < 0.0)],
+                    "{value}"
+                ),
+            }
+        }
+        assert!(
+            (1..90).contains(&outside),
+            "{outside} pixels come from outside"
+        );
+        assert_ne!(outputs[0].reals(), inputs["x"].reals());
+    }
+
     #[test]
     fn a_range_that_can_not_be_is_refused() {
         for text in [

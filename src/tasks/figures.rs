@@ -259,4 +259,25 @@ mod tests {
         assert!(png(&[4], &values, &fitted).unwrap().is_none());
         assert!(png(&[1, 1, 4], &values, &fitted).unwrap().is_none());
     }
+
+    #[test]
+    fn masks_have_the_values_of_their_classes_and_overlays_colour_all_but_the_first() {
+        let read = |file: Vec<u8>| image::load_from_memory(&file).unwrap();
+        let classes = [0, 1, 1, 0];
+        let mask = |values: &[MaskValue]| read(mask_png([1, 4], &classes, values).unwrap());
+        let grey = mask(&[MaskValue::Grey(9), MaskValue::Grey(255)]);
+        assert_eq!(grey.as_luma8().unwrap().as_raw(), &[9, 255, 255, 9]);
+        let deep = mask(&[MaskValue::Grey(9), MaskValue::Grey(300)]);
+        assert_eq!(deep.as_luma16().unwrap().as_raw(), &[9, 300, 300, 9]);
+        let coloured = mask(&[MaskValue::Grey(9), MaskValue::Colour([1, 2, 3])]);
+        assert_eq!(
+            coloured.as_rgb8().unwrap().as_raw()[..6],
+            [9, 9, 9, 1, 2, 3]
+        );
+        let overlay = read(overlay_png([1, 4, 1], &[100, 100, 0, 7], &classes).unwrap());
+        let overlay = overlay.as_rgb8().unwrap();
+        assert_eq!(overlay.get_pixel(0, 0).0, [100; 3]);
+        assert_eq!(overlay.get_pixel(1, 0).0, COLOURS[0].map(|c| 50 + c / 2));
+        assert_eq!(overlay.get_pixel(3, 0).0, [7; 3]);
+    }
 }

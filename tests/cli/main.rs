@@ -8,6 +8,7 @@ mod output;
 mod resume;
 mod runs;
 mod sandbox;
+mod segmentation;
 mod sequences;
 mod settings;
 mod text;

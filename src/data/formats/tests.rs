@@ -15,6 +15,21 @@ pub struct Sample {
     pub dir: PathBuf,
 }
 
+/// What a folder with one file of this name and text loads as, or the message of the error.
+pub fn in_folder(
+    name: &str,
+    text: &str,
+    settings: &DataSettings,
+) -> Result<Dataset<Samples>, String> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(name), text).unwrap();
+    let settings = DataSettings {
+        source: dir.path().display().to_string(),
+        ..settings.clone()
+    };
+    crate::data::load(&settings, &mut Fitted::default(), 1).map_err(|e| e.to_string())
+}
+
 impl Sample {
     /// An empty folder that is read by default settings.
     pub fn in_folder(dir: &Path) -> Sample {

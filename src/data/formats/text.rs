@@ -206,23 +206,9 @@ fn cut_end(text: &mut String, share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::in_folder;
     use super::*;
     use crate::data::{Starts, field};
-    use std::fs;
-
-    fn in_folder(
-        name: &str,
-        text: &str,
-        settings: &DataSettings,
-    ) -> Result<Dataset<Samples>, String> {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(name), text).unwrap();
-        let settings = DataSettings {
-            source: dir.path().display().to_string(),
-            ..settings.clone()
-        };
-        crate::data::load(&settings, &mut Fitted::default(), 1).map_err(|e| e.to_string())
-    }
 
     fn starts(samples: &Samples) -> &Starts {
         samples.starts().unwrap()

@@ -356,24 +356,10 @@ pub fn read_texts(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::in_folder;
     use super::*;
     use crate::data::TokenKind;
     use crate::data::field;
-    use std::fs;
-
-    fn in_folder(
-        name: &str,
-        text: &str,
-        settings: &DataSettings,
-    ) -> Result<Dataset<Samples>, String> {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(name), text).unwrap();
-        let settings = DataSettings {
-            source: dir.path().display().to_string(),
-            ..settings.clone()
-        };
-        crate::data::load(&settings, &mut Fitted::default(), 1).map_err(|e| e.to_string())
-    }
 
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
