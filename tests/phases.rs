@@ -179,6 +179,18 @@ fn batches_that_are_streamed_are_those_on_the_device_in_every_phase() {
     }
 }
 
+/// Three steps an epoch: of the second epoch the phase runs in the fifth step alone, with four samples.
+#[test]
+fn the_loss_of_a_phase_is_the_mean_over_the_samples_of_its_own_steps() {
+    for engine in engines() {
+        let mut run = run(engine, 1, false, Vec::new()).unwrap();
+        run.fit(&mut Silent, None).unwrap();
+        let counters = run.trainer().counters(11).unwrap();
+        assert_eq!(counters.sum("weight.second"), Some(4.0));
+        assert_eq!(counters.sum("weight"), None);
+    }
+}
+
 #[test]
 fn an_evaluation_drops_the_same_elements_in_every_pass() {
     for engine in engines() {

@@ -38,17 +38,7 @@ impl Default for Adagrad {
 const SUM: &str = "sum";
 
 impl Optimizer for Adagrad {
-    fn lr(&self) -> f64 {
-        self.lr
-    }
-
-    fn lr_mut(&mut self) -> &mut f64 {
-        &mut self.lr
-    }
-
-    fn weight_decay_mut(&mut self) -> &mut f64 {
-        &mut self.weight_decay
-    }
+    super::rates!();
 
     fn validate(&self) -> Result<()> {
         for (name, value) in [

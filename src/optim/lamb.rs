@@ -59,17 +59,7 @@ impl Lamb {
 }
 
 impl Optimizer for Lamb {
-    fn lr(&self) -> f64 {
-        self.lr
-    }
-
-    fn lr_mut(&mut self) -> &mut f64 {
-        &mut self.lr
-    }
-
-    fn weight_decay_mut(&mut self) -> &mut f64 {
-        &mut self.weight_decay
-    }
+    super::rates!();
 
     fn validate(&self) -> Result<()> {
         self.adam().validate()

@@ -32,6 +32,24 @@ use serde::{Deserialize, Serialize};
 /// The scalar input that is the learning rate itself.
 const LR: &str = "lr";
 
+/// Where an optimizer keeps its learning rate and weight decay: in fields of these names.
+macro_rules! rates {
+    () => {
+        fn lr(&self) -> f64 {
+            self.lr
+        }
+
+        fn lr_mut(&mut self) -> &mut f64 {
+            &mut self.lr
+        }
+
+        fn weight_decay_mut(&mut self) -> &mut f64 {
+            &mut self.weight_decay
+        }
+    };
+}
+use rates;
+
 /// A rule that moves parameters along their gradients, one after another.
 pub trait Optimizer {
     /// Learning rate that a [`Schedule`] scales.

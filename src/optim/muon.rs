@@ -83,17 +83,7 @@ impl Muon {
 }
 
 impl Optimizer for Muon {
-    fn lr(&self) -> f64 {
-        self.lr
-    }
-
-    fn lr_mut(&mut self) -> &mut f64 {
-        &mut self.lr
-    }
-
-    fn weight_decay_mut(&mut self) -> &mut f64 {
-        &mut self.weight_decay
-    }
+    super::rates!();
 
     fn patterns(&self) -> Option<(&'static str, &Patterns)> {
         Some(("adamw", &self.adamw))

@@ -35,17 +35,7 @@ impl Default for Sgd {
 const MOMENTUM: &str = "momentum";
 
 impl Optimizer for Sgd {
-    fn lr(&self) -> f64 {
-        self.lr
-    }
-
-    fn lr_mut(&mut self) -> &mut f64 {
-        &mut self.lr
-    }
-
-    fn weight_decay_mut(&mut self) -> &mut f64 {
-        &mut self.weight_decay
-    }
+    super::rates!();
 
     fn validate(&self) -> Result<()> {
         let least = if self.nesterov {

@@ -100,7 +100,12 @@ pub fn training_graphs(
             (phase, _) => format!("{name}.{phase}"),
         };
         step.count(&counted("loss"), objective.sum)?;
-        if let Some(weight) = objective.weight {
+        let weight = match (objective.weight, phase.every) {
+            // Not all samples of the epoch, but those of the steps in which it runs.
+            (None, 2..) => Some(builder.constant(1.0).div(inverse_valid)?),
+            (weight, _) => weight,
+        };
+        if let Some(weight) = weight {
             step.count(&counted("weight"), weight)?;
         }
         let loss = match (recipe.accumulate, objective.weight) {
