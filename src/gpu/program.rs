@@ -106,13 +106,7 @@ impl Buffers<'_> {
         let known = &self.plan.values[value.index()];
         let found = match &known.kind {
             ValueKind::Variable(name) => {
-                let (ty, buffer) = self.store.get(name)?;
-                if *ty != known.ty {
-                    return Err(Error::Graph(format!(
-                        "variable {name} is a {ty}, the plan expects a {}",
-                        known.ty
-                    )));
-                }
+                let (_, buffer) = self.store.get(name)?;
                 Some((buffer, 0))
             }
             ValueKind::Input(name) if is_scalar(&known.ty) => {
@@ -133,12 +127,30 @@ impl Buffers<'_> {
     }
 }
 
+/// Checks that `store` holds every variable that `plan` names. Pipelines are made by several threads, in no fixed order:
+/// without this, the first to be ready would choose which of several missing variables is named.
+fn check_variables(plan: &Plan, store: &Store) -> Result<()> {
+    for value in &plan.values {
+        if let ValueKind::Variable(name) = &value.kind {
+            let (ty, _) = store.get(name)?;
+            if *ty != value.ty {
+                return Err(Error::Graph(format!(
+                    "variable {name} is a {ty}, the plan expects a {}",
+                    value.ty
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Program {
     /// Prepares `plan` on `gpu`. Variables are those of `store`, which must hold every one that the plan names.
     ///
     /// # Errors
     /// If the device is out of memory, a shader does not compile or does not match its launch, or a variable is missing.
     pub fn new(gpu: &Gpu, plan: &Plan, store: &Store) -> Result<Program> {
+        check_variables(plan, store)?;
         let launches: Vec<&Launch> = plan.launches().collect();
         let resolved = launches
             .iter()

@@ -51,6 +51,21 @@ pub struct Best {
 
 const PROGRESS: &str = "progress";
 
+impl Progress {
+    /// Reads what a checkpoint says: a JSON object, or the two numbers that runs of earlier builds hold, epoch and step.
+    fn parse(text: &str) -> Option<Progress> {
+        if let Ok(progress) = serde_json::from_str(text) {
+            return Some(progress);
+        }
+        let (epoch, step) = text.split_once(' ')?;
+        Some(Progress {
+            epoch: epoch.parse().ok()?,
+            step: step.parse().ok()?,
+            ..Progress::default()
+        })
+    }
+}
+
 impl Checkpoint {
     /// Writes the checkpoint.
     ///
@@ -89,7 +104,7 @@ impl Checkpoint {
             ))
         };
         let progress = header.metadata().as_ref().and_then(|m| m.get(PROGRESS));
-        let progress = serde_json::from_str(progress.ok_or_else(strange)?);
+        let progress = progress.and_then(|text| Progress::parse(text));
         let variables = file.tensors().into_iter().map(|(name, view)| {
             let words = view
                 .data()
@@ -105,7 +120,7 @@ impl Checkpoint {
         });
         Ok(Checkpoint {
             variables: variables.collect::<Result<_>>()?,
-            progress: progress.map_err(|_| strange())?,
+            progress: progress.ok_or_else(strange)?,
         })
     }
 }
@@ -115,4 +130,26 @@ fn broken(path: &Path, e: &safetensors::SafeTensorError) -> Error {
         "{} is no usable safetensors file ({e}); it may be damaged or of another format",
         path.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_read_as_it_is_written_and_as_it_used_to_be() {
+        let progress = Progress {
+            epoch: 2,
+            step: 37,
+            epochs_without_improvement: 1,
+            ..Progress::default()
+        };
+        let text = serde_json::to_string(&progress).unwrap();
+        assert_eq!(Progress::parse(&text), Some(progress));
+        let earlier = Progress::parse("0 3").unwrap();
+        assert_eq!((earlier.epoch, earlier.step), (0, 3));
+        for damaged in ["", "3", "a 3", "0 -3", "{}", "{"] {
+            assert_eq!(Progress::parse(damaged), None, "{damaged:?}");
+        }
+    }
 }

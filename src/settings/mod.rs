@@ -412,7 +412,7 @@ fn check_version(table: &toml::Table, file: &str) -> Result<()> {
     match found {
         Some(key) => Err(Error::Config(format!(
             "{file} has data.{key}, where an earlier version of wgrad kept what a run found in its data: this version keeps it under \
-             [fitted], so train the run again, or leave the key out of settings to train by"
+             [fitted]: move the key there to go on with the run, or leave it out of settings to train by"
         ))),
         None => Ok(()),
     }
