@@ -249,6 +249,7 @@ fn decode_all(task: &Registered, case: &TaskCase, samples: &Samples, outputs: &C
             outputs: &own,
             samples,
             index,
+            picture: None,
             fitted: &case.fitted,
             data: &case.data,
             top: 2,

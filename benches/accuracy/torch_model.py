@@ -126,6 +126,13 @@ class Model(nn.Module):
                 shape[0], layer["filters"], kernel, stride, 0, dilation, layer.get("groups", 1), layer.get("bias", True)
             )
             result = (layer["filters"], *sides)
+        elif kind == "conv_transpose2d":
+            kernel, stride = pair(layer["kernel"]), pair(layer.get("stride", 1))
+            asked = {key for key in ("padding", "output_padding", "dilation", "groups") if layer.get(key) not in DEFAULTS[key]}
+            if asked:
+                sys.exit(f"{name}: {', '.join(sorted(asked))} of transposed convolutions are not here yet")
+            module = nn.ConvTranspose2d(shape[0], layer["filters"], kernel, stride, bias=layer.get("bias", True))
+            result = (layer["filters"], *((shape[1 + i] - 1) * stride[i] + kernel[i] for i in range(2)))
         elif kind in ("max_pool2d", "avg_pool2d"):
             if kind == "avg_pool2d" and any(pads):
                 sys.exit(f"{name}: avg_pool2d with padding is not here yet")
@@ -205,6 +212,9 @@ class Model(nn.Module):
         function = layer.get("function", layer.get("activation", "none"))
         return ACTIVATIONS[function](x)
 
+
+# What a transposed convolution has where its table says nothing of it.
+DEFAULTS = {"padding": (None, "valid", 0), "output_padding": (None, 0), "dilation": (None, 1), "groups": (None, 1)}
 
 # Arguments of nn.LocalResponseNorm after the size, with their defaults.
 LRN = [("alpha", 1e-4), ("beta", 0.75), ("k", 1.0)]

@@ -112,7 +112,7 @@ def main():
     data = settings["data"]
     (train, labels), (test, test_labels) = load(data)
     normal = lambda values: torch.tensor(values).view(1, -1, 1, 1)
-    mean, std = normal(data["mean"]), normal(data["std"])
+    mean, std = normal(settings["fitted"]["mean"]), normal(settings["fitted"]["std"])
     train, test = ((x.float() / 255 - mean) / std for x in (train, test))
 
     model = Model(settings["model"])

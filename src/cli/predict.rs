@@ -2,6 +2,7 @@
 
 use super::{DeviceArgs, RunArg, WeightsArg, note, print_line};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -106,6 +107,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .unwrap_or_else(|| folder.path.join("predictions"));
     let mut failed = false;
     let mut index = 0;
+    let mut stems = BTreeSet::new();
     for item in &items {
         if let Some(why) = &item.trouble {
             failed = true;
@@ -117,12 +119,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             outputs: &own,
             samples: &samples,
             index,
+            picture: item.picture.as_deref(),
             fitted: &settings.fitted,
             data: &settings.data,
             top: args.top.into(),
             out_named: args.out.is_some(),
         })?;
-        tell(&args, item, &prediction, &out)?;
+        tell(&args, item, &prediction, &out, &mut stems)?;
         index += 1;
     }
     Ok(match failed {
@@ -131,18 +134,30 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// What the names of the files for `item` begin with: the stem of its name, with a number where one of `taken` has it already.
+fn stem(item: &PredictItem, taken: &mut BTreeSet<String>) -> String {
+    let name = Path::new(&item.name).file_stem().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    let mut all = std::iter::once(name.clone()).chain(numbered);
+    let free = all.find(|stem| !taken.contains(stem)).unwrap_or(name);
+    taken.insert(free.clone());
+    free
+}
+
 /// Writes the files of a prediction and prints its lines.
 fn tell(
     args: &Args,
     item: &PredictItem,
     prediction: &Prediction,
     out: &Path,
+    stems: &mut BTreeSet<String>,
 ) -> anyhow::Result<()> {
     let mut files = Vec::new();
+    let stem = stem(item, stems);
     for file in &prediction.files {
         std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
-        let stem = Path::new(&item.name).file_stem().unwrap_or_default();
-        let path = out.join(format!("{}{}", stem.to_string_lossy(), file.suffix));
+        let path = out.join(format!("{stem}{}", file.suffix));
         write_whole(&path, &file.bytes)?;
         files.push((file.key, path.display().to_string()));
     }

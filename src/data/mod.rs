@@ -33,7 +33,8 @@ pub use formats::{
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts};
 pub use order::{random_starts, sequential, shuffled};
-pub use picture::{PictureFit, PictureShape, read_picture};
+pub(crate) use picture::read_colours;
+pub use picture::{PictureFit, PictureShape, Placement, read_picture};
 pub use samples::{Pictures, RowSet, Samples, Starts, Targets, WindowRows};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};

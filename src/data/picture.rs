@@ -1,7 +1,7 @@
 //! Image files: decoding within limits, and bringing pictures to the size that a model takes.
 
 use image::imageops::FilterType;
-use image::{DynamicImage, GrayImage, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -32,6 +32,54 @@ pub struct PictureShape {
     pub channels: usize,
     /// How they are brought to that size.
     pub fit: PictureFit,
+}
+
+/// Where the pixels of a picture file lie in the picture that a model takes of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placement {
+    /// Rows and columns of the model's picture for each of the file's.
+    scale: [f64; 2],
+    /// Row and column in the file of the model's first pixel's corner.
+    corner: [f64; 2],
+    /// Rows and columns of the model's picture.
+    size: [usize; 2],
+}
+
+impl PictureFit {
+    /// Of a file of `file` rows and columns in a picture of `size`.
+    pub fn placement(self, file: [usize; 2], size: [usize; 2]) -> Placement {
+        let ratio = [0, 1].map(|axis| size[axis] as f64 / file[axis].max(1) as f64);
+        let scale = match self {
+            PictureFit::Crop => [ratio[0].max(ratio[1]); 2],
+            PictureFit::Stretch => ratio,
+        };
+        let corner = [0, 1].map(|axis| (file[axis] as f64 - size[axis] as f64 / scale[axis]) / 2.0);
+        Placement {
+            scale,
+            corner,
+            size,
+        }
+    }
+}
+
+impl Placement {
+    /// Row and column of the middle of the file's pixel at `row` and `column`, in pixels of the model's picture from the middle of
+    /// its first; `None` where the file was cropped.
+    pub fn at(&self, row: usize, column: usize) -> Option<[f64; 2]> {
+        let place = [row, column];
+        let of = |axis: usize| (place[axis] as f64 + 0.5 - self.corner[axis]) * self.scale[axis];
+        let [y, x] = [of(0), of(1)];
+        let inside = |at: f64, axis: usize| (0.0..=self.size[axis] as f64).contains(&at);
+        (inside(y, 0) && inside(x, 1)).then(|| [y - 0.5, x - 0.5])
+    }
+}
+
+/// Decodes the whole picture in `path`, in colour.
+///
+/// # Errors
+/// If it can't be read.
+pub(crate) fn read_colours(path: &Path) -> Result<RgbImage, String> {
+    decode(path).map(DynamicImage::into_rgb8)
 }
 
 /// Decodes the picture in `path`.
@@ -94,7 +142,7 @@ pub(super) fn fitted_mask(mask: GrayImage, shape: PictureShape) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Luma, Rgb, RgbImage};
+    use image::{Luma, Rgb};
 
     /// Red on the left third, green in the middle, blue on the right.
     fn striped() -> DynamicImage {
@@ -109,6 +157,19 @@ mod tests {
             channels,
             fit,
         }
+    }
+
+    #[test]
+    fn pixels_of_a_file_are_found_in_the_models_picture() {
+        let at = |fit: PictureFit, row, column| fit.placement([20, 40], [10, 10]).at(row, column);
+        let [crop, stretch] = [PictureFit::Crop, PictureFit::Stretch];
+        // The file's middle 20 columns are the model's 10.
+        assert_eq!(at(crop, 0, 9), None);
+        assert_eq!(at(crop, 0, 10), Some([-0.25, -0.25]));
+        assert_eq!(at(crop, 19, 29), Some([9.25, 9.25]));
+        assert_eq!(at(crop, 19, 30), None);
+        assert_eq!(at(stretch, 0, 0), Some([-0.25, -0.375]));
+        assert_eq!(at(stretch, 19, 39), Some([9.25, 9.375]));
     }
 
     #[test]

@@ -651,6 +651,7 @@ impl<'e> Measured<'e> {
                 outputs: &outputs_of(outputs, index),
                 samples,
                 index,
+                picture: None,
                 fitted: &self.fitted,
                 data: &self.data,
                 top: usize::MAX,

@@ -35,6 +35,7 @@ use crate::nn::{Model, ModelSpec};
 use crate::plan::Scalar;
 use serde_json::{Map, Value};
 use std::fmt::Debug;
+use std::path::Path;
 
 /// What is learned and how it is judged.
 pub trait Task: Debug + Send + Sync {
@@ -222,6 +223,8 @@ pub struct Decoded<'a> {
     pub samples: &'a Samples,
     /// Which of them this is.
     pub index: usize,
+    /// The picture file that the sample was read from, if it was.
+    pub picture: Option<&'a Path>,
     /// What was learned of the data.
     pub fitted: &'a Fitted,
     /// What the run says of its data.

@@ -4,6 +4,9 @@
 //! the Dice loss (Milletari, Navab and Ahmadi, "V-Net", 2016), or their sum. Flips, shifts and turns move picture and mask together;
 //! pixels that come in from outside have no class and count nowhere.
 
+mod labelled;
+
+use self::labelled::LabelledPicture;
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric};
@@ -444,24 +447,33 @@ impl Task for Segmentation {
             .take(sample.top)
             .map(|&(class, share)| format!("{} {:.1}%", name(class), 100.0 * share))
             .collect();
-        let mut files = vec![PredictionFile {
-            key: "mask",
-            suffix: "-mask.png",
-            bytes: figures::mask_png([height, width], &predicted, &sample.fitted.mask_values)?,
-        }];
-        let image = sample
-            .samples
-            .field(field::IMAGE)
-            .map(|field| &field.values);
-        if let Some(FieldValues::Pixels { bytes, shape }) = image {
-            let each = shape.iter().product::<usize>();
-            if let Some(pixels) = bytes.get(sample.index * each..(sample.index + 1) * each) {
-                files.push(PredictionFile {
+        let labelled = match sample.picture {
+            Some(path) => {
+                let of_model = [height, width, classes];
+                Some(LabelledPicture::of_file(path, logits, of_model, sample)?)
+            }
+            None => LabelledPicture::of_sample(&predicted, sample),
+        };
+        let mut files = Vec::new();
+        if let Some(LabelledPicture {
+            shape,
+            picture,
+            classes,
+        }) = labelled
+        {
+            let values = &sample.fitted.mask_values;
+            files = vec![
+                PredictionFile {
+                    key: "mask",
+                    suffix: "-mask.png",
+                    bytes: figures::mask_png([shape[0], shape[1]], &classes, values)?,
+                },
+                PredictionFile {
                     key: "overlay",
                     suffix: "-overlay.png",
-                    bytes: figures::overlay_png(*shape, pixels, &predicted)?,
-                });
-            }
+                    bytes: figures::overlay_png(shape, &picture, &classes)?,
+                },
+            ];
         }
         Ok(Prediction {
             lines: vec![PredictionLine {
@@ -554,16 +566,21 @@ impl Task for Segmentation {
 
 /// The class with the largest logit of each pixel; the first of those that are the same.
 fn predicted_classes(logits: &[f32], classes: usize) -> Vec<u8> {
-    let largest = |of: &[f32]| {
-        let mut best = 0;
-        for (class, logit) in of.iter().enumerate() {
-            if *logit > of[best] {
-                best = class;
-            }
+    let pixels = logits.chunks(classes.max(1));
+    pixels
+        .map(|pixel| largest(pixel.iter().copied()))
+        .collect()
+}
+
+/// The place of the largest value; the first of those that are the same.
+fn largest(values: impl Iterator<Item = f32>) -> u8 {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (at, value) in values.enumerate() {
+        if value > best.1 {
+            best = (at, value);
         }
-        best as u8
-    };
-    logits.chunks(classes.max(1)).map(largest).collect()
+    }
+    best.0 as u8
 }
 
 #[cfg(test)]

@@ -78,6 +78,44 @@ fn masks_are_learned_and_predictions_are_files_with_the_values_of_the_masks() {
 }
 
 #[test]
+fn predicted_masks_have_the_size_of_their_pictures_and_names_of_their_own() {
+    let sandbox = sandbox();
+    sandbox.wgrad(TRAIN).succeeds();
+    // Twice and thrice as large as the model's pictures; the second is wider, so both its sides are cropped.
+    let inside = |x: u32, y: u32| (6..15).contains(&x) && (6..18).contains(&y);
+    let picture = |width, height| {
+        GrayImage::from_fn(width, height, |x, y| {
+            Luma([if inside(x, y) { 220 } else { 30 }])
+        })
+    };
+    for (folder, width, height) in [("a", 24, 24), ("b", 30, 24)] {
+        std::fs::create_dir_all(sandbox.path(folder)).unwrap();
+        let file = sandbox.path(&format!("{folder}/1.png"));
+        picture(width, height).save(file).unwrap();
+    }
+    let lines = sandbox
+        .wgrad("predict run a/1.png b --device cpu --json --out masks")
+        .succeeds()
+        .json();
+    let open = |line: usize, key: &str| {
+        let path = lines[line][key].as_str().unwrap();
+        image::open(sandbox.path(path)).unwrap()
+    };
+    for (line, width) in [(0, 24), (1, 30)] {
+        let mask = open(line, "mask").into_luma8();
+        assert_eq!(mask.dimensions(), (width, 24));
+        assert_eq!(open(line, "overlay").into_rgb8().dimensions(), (width, 24));
+        let agreeing = mask.enumerate_pixels().filter(|(x, y, value)| {
+            let wanted = if inside(*x, *y) { 200 } else { 10 };
+            value.0 == [wanted]
+        });
+        let share = agreeing.count() as f64 / f64::from(24 * width);
+        assert!(share > 0.9, "{share} of picture {line}");
+    }
+    assert!(lines[1]["mask"].as_str().unwrap().contains("1-2-mask.png"));
+}
+
+#[test]
 fn masks_that_do_not_fit_are_an_error_before_anything_is_written() {
     let sandbox = sandbox();
     let mask = sandbox.path("cells/mask/7.png");

@@ -175,6 +175,8 @@ pub struct PredictItem {
     pub name: String,
     /// The key of its name in a line of JSON.
     pub key: &'static str,
+    /// The picture file that it was read from, if it is one.
+    pub picture: Option<PathBuf>,
     /// Why it can't be predicted: a sentence.
     pub trouble: Option<String>,
 }
@@ -185,7 +187,16 @@ impl PredictItem {
         PredictItem {
             name: name.to_string(),
             key: "file",
+            picture: None,
             trouble: None,
+        }
+    }
+
+    /// A picture file.
+    pub fn picture(path: &Path) -> PredictItem {
+        PredictItem {
+            picture: Some(path.to_owned()),
+            ..PredictItem::file(path.display())
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
                 items.push(name().but(format!("{} holds no image files", path.display())));
             }
             Ok(files) => read_pictures(&files, shape, |path, picture| {
-                let item = PredictItem::file(path.display());
+                let item = PredictItem::picture(path);
                 items.push(match picture {
                     Ok(bytes) => {
                         images.extend(bytes);
