@@ -549,3 +549,33 @@ fn a_predictor_gives_what_the_model_of_a_run_gives() {
         assert!(told.contains("weights and buffers"), "{told}");
     }
 }
+
+#[test]
+fn layers_may_be_called_as_what_the_trainer_keeps_beside_them() {
+    let of = |first: &str, second: &str| {
+        let mut case = case();
+        let spec = format!(
+            "name = \"m\"\ninput = [6, 6, 1]\nlayer = [{{ type = \"flatten\" }}, \
+             {{ name = \"{first}\", type = \"dense\", units = 8, activation = \"relu\" }}, \
+             {{ name = \"{second}\", type = \"dense\", units = 3 }}]"
+        );
+        case.models[0].1 = parse(&spec, "model").unwrap();
+        case
+    };
+    for accumulate in [1, 2] {
+        let trained = |case: &TaskCase| {
+            let mut parts = parts(case);
+            parts.recipe.batch = 4;
+            parts.recipe.accumulate = accumulate;
+            trained(&Engine::Cpu, case, parts, None)
+        };
+        let usual = trained(&of("hidden", "classes"));
+        let odd = trained(&of("gradient", "metrics"));
+        for (usual_name, odd_name) in [("hidden", "gradient"), ("classes", "metrics")] {
+            let [a, b] = [(&usual, usual_name), (&odd, odd_name)]
+                .map(|(of, name)| bits(value(of, &format!("{name}.weight"))));
+            assert!(a.iter().any(|&bits| bits != 0));
+            assert_eq!(a, b, "{odd_name}, {accumulate} batches a step");
+        }
+    }
+}

@@ -10,7 +10,6 @@ use crate::plan::Scalar;
 use crate::random::Stream;
 use crate::run::RunParts;
 use crate::settings::Settings;
-use crate::train::{BatchSource, training_graphs};
 use std::collections::HashMap;
 
 /// Images on the device.
@@ -84,8 +83,7 @@ impl Workload for Train {
 
     fn graph(&self) -> Result<Graph> {
         let (parts, layout) = self.parts()?;
-        let source = BatchSource::Set(layout);
-        let graphs = training_graphs(&*parts.task, &parts.models, &parts.recipe, &source)?;
+        let graphs = parts.training_graphs(layout)?;
         let only = graphs.into_iter().next().map(|phase| phase.gradients);
         only.ok_or_else(|| Error::Graph("the task has no phase".to_string()))
     }

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use wgrad::nn::{Model, ModelSpec, Network, PRESETS, weights};
 use wgrad::plan::{Plan, Target};
 use wgrad::settings::Settings;
-use wgrad::train::{BatchSource, evaluation_graph, training_graphs};
 use wgrad::{Error, Result};
 
 #[derive(clap::Args)]
@@ -126,22 +125,15 @@ fn needs(network: &Network, batch: usize) -> Result<Needs> {
         ..Settings::default()
     };
     let parts = settings.resolve_without_data()?;
-    let source = |set, batch| -> Result<BatchSource> {
-        Ok(BatchSource::Set(parts.example_layout(set, batch, batch)?))
-    };
+    let layout = |set, batch| parts.example_layout(set, batch, batch);
     // What a model needs does not depend on what an adapter could bind.
     let target = Target {
         max_binding_bytes: u64::MAX,
         max_buffer_bytes: u64::MAX,
         ..Target::portable()
     };
-    let forward = evaluation_graph(&*parts.task, &parts.models, &source("test", 1)?)?;
-    let phases = training_graphs(
-        &*parts.task,
-        &parts.models,
-        &parts.recipe,
-        &source("train", batch)?,
-    )?;
+    let forward = parts.evaluation_graph(layout("test", 1)?)?;
+    let phases = parts.training_graphs(layout("train", batch)?)?;
     let workspaces = phases.iter().map(|phase| {
         let plan = Plan::new(&phase.gradients, &target)?;
         Ok(plan.workspace_bytes())

@@ -1,10 +1,11 @@
 //! `wgrad plan`
 
-use super::planned::{DataArg, planned};
+use super::planned::{DataArg, Planned, planned};
 use super::print_line;
 use clap::ValueEnum;
 use serde_json::json;
 use std::process::ExitCode;
+use wgrad::graph::Graph;
 use wgrad::passes;
 use wgrad::plan::{Plan, Target};
 
@@ -24,7 +25,7 @@ pub(super) struct Args {
     /// What kind of adapter to plan for
     #[arg(long = "for", value_enum, default_value = "portable")]
     target: PlanTarget,
-    /// Print one JSON line and nothing else
+    /// Print one JSON line for each graph of the step and nothing else
     #[arg(long)]
     json: bool,
 }
@@ -43,25 +44,38 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         PlanTarget::Portable => Target::portable(),
         PlanTarget::Lavapipe => Target::lavapipe(),
     };
-    let graph = planned.graph(!args.eval, target.max_binding_bytes)?;
-    let plan = Plan::new(&graph, &target)?;
-    if args.json {
+    for (step, graph) in planned.graphs(!args.eval, target.max_binding_bytes)? {
+        tell(&step, &graph, &target, &planned, args.json)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a graph and its plan.
+fn tell(
+    step: &str,
+    graph: &Graph,
+    target: &Target,
+    planned: &Planned,
+    json: bool,
+) -> anyhow::Result<()> {
+    let plan = Plan::new(graph, target)?;
+    if json {
         print_line(json!({
             "model": planned.settings.model.name,
             "batch": planned.settings.batch,
+            "step": step,
             "nodes": graph.nodes.len(),
             "launches": plan.launches().count(),
             "slots": plan.slots.len(),
             "workspace_bytes": plan.workspace_bytes(),
             "variable_bytes": plan.variable_bytes(),
             "flops": plan.launches().map(|l| l.flops).sum::<u64>(),
-        }))?;
+        }))
     } else {
         print_line(format_args!(
-            "Graph, simplified:\n{}\nPlan for {}:\n{plan}",
-            passes::simplify(&graph)?,
+            "Graph of {step}, simplified:\n{}\nPlan for {}:\n{plan}",
+            passes::simplify(graph)?,
             target.name
-        ))?;
+        ))
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -2,12 +2,11 @@
 
 use super::{note, settings_of};
 use wgrad::Error;
-use wgrad::data::{Dataset, Normalization, Samples, SetLayout};
+use wgrad::data::{Dataset, Samples};
 use wgrad::graph::Graph;
 use wgrad::nn::InputSpec;
 use wgrad::run::samples_of_epoch;
 use wgrad::settings::Settings;
-use wgrad::train::{BatchSource, evaluation_graph, training_graphs};
 
 /// Data as an argument.
 #[derive(clap::Args, Clone, Debug)]
@@ -41,9 +40,12 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
     let auto = settings.model.takes_its_input_from_data();
     let named = data.data.is_some() || !settings.data.is_built_in();
     if auto && !named {
+        let model = match settings.model.name.as_str() {
+            "" => "the model".to_string(),
+            name => format!("model {name}"),
+        };
         return Err(Error::Config(format!(
-            "model {} takes its input from the data; name them with --data (`--data digits` for the built-in ones)",
-            settings.model.name
+            "{model} takes its input from the data; name them with --data (`--data digits` for the built-in ones)"
         )));
     }
     let tokens = inputs().find_map(InputSpec::tokens);
@@ -65,9 +67,13 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
 }
 
 impl Planned {
-    /// A training or evaluation step on a device that binds up to `most_bytes` at once. Where there are no data, of as many
-    /// samples as the built-in digits have.
-    pub(super) fn graph(&self, training: bool, most_bytes: u64) -> wgrad::Result<Graph> {
+    /// The graphs of a training or evaluation step, with what each computes, on a device that binds up to `most_bytes` at once.
+    /// Where there are no data, of as many samples as the built-in digits have.
+    pub(super) fn graphs(
+        &self,
+        training: bool,
+        most_bytes: u64,
+    ) -> wgrad::Result<Vec<(String, Graph)>> {
         let mut settings = self.settings.clone();
         let (name, batch) = (if training { "train" } else { "test" }, settings.batch);
         let (parts, layout) = match &self.dataset {
@@ -77,13 +83,7 @@ impl Planned {
                     true => (&dataset.train, batch),
                     false => (&dataset.test, batch.min(dataset.test.len())),
                 };
-                let normal = Normalization {
-                    mean: &settings.fitted.mean,
-                    std: &settings.fitted.std,
-                };
-                let fits = || SetLayout::fits(samples, most_bytes);
-                let streamed = settings.data.stream.unwrap_or_else(|| !fits());
-                let layout = SetLayout::of(name, samples, normal, batch, streamed);
+                let layout = parts.layout(name, samples, batch, most_bytes);
                 (parts, layout)
             }
             None => {
@@ -97,12 +97,31 @@ impl Planned {
                 (parts, layout)
             }
         };
-        let source = BatchSource::Set(layout);
         if !training {
-            return evaluation_graph(&*parts.task, &parts.models, &source);
+            return Ok(vec![(
+                "evaluation".to_string(),
+                parts.evaluation_graph(layout)?,
+            )]);
         }
-        let phases = training_graphs(&*parts.task, &parts.models, &parts.recipe, &source)?;
-        let first = phases.into_iter().next().map(|phase| phase.gradients);
-        first.ok_or_else(|| Error::Config("the task has no phase".to_string()))
+        let mut graphs = Vec::new();
+        for (phase, of) in parts
+            .task
+            .phases()
+            .iter()
+            .zip(parts.training_graphs(layout)?)
+        {
+            let called = |what: &str| match phase.name {
+                "" => what.to_string(),
+                name => format!("{name}: {what}"),
+            };
+            match of.update {
+                None => graphs.push((called("gradients and update"), of.gradients)),
+                Some(update) => {
+                    graphs.push((called("gradients of a batch"), of.gradients));
+                    graphs.push((called("update"), update));
+                }
+            }
+        }
+        Ok(graphs)
     }
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use wgrad::Error;
 use wgrad::device::DeviceChoice;
 use wgrad::gpu::{Gpu, adapters};
+use wgrad::graph::Graph;
 use wgrad::tune::{Cache, MadeFor, Operation, Tuning, Verdict, operations, tune};
 
 #[derive(clap::Args)]
@@ -67,7 +68,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let gpu = Gpu::open(&choice.choice())?;
     // The last batch of a test set that is smaller than a batch has a shape of its own, and its defaults.
     let most = gpu.target.max_binding_bytes;
-    let graphs = [planned.graph(true, most)?, planned.graph(false, most)?];
+    let [training, evaluation] = [planned.graphs(true, most)?, planned.graphs(false, most)?];
+    let graphs: Vec<Graph> = training
+        .into_iter()
+        .chain(evaluation)
+        .map(|(_, graph)| graph)
+        .collect();
     let made_for = MadeFor::adapter(&gpu.info);
     let mut choices = cache.load(&made_for).unwrap_or_else(|e| {
         note(format_args!("{e}; it is written anew"));

@@ -2,11 +2,11 @@
 
 use super::inputs::TensorInputs;
 use super::{
-    Device, ProgramId, WATCH_DEPTH, WatchId, check_watch, host_memory, never_ran, unknown_program,
-    unknown_watch,
+    Device, PlannedGraph, ProgramId, WATCH_DEPTH, WatchId, check_watch, host_memory, never_ran,
+    unknown_program, unknown_watch,
 };
 use crate::cpu::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Readback, Store};
 use crate::graph::Graph;
 use crate::plan::{Plan, Scalar};
@@ -77,16 +77,20 @@ impl Device for GpuDevice<'_> {
         self.store.bytes()
     }
 
-    fn check(&self, graph: &Graph) -> Result<()> {
-        let plan = Plan::new(graph, &self.gpu.target)?;
+    fn plan(&self, graph: Graph) -> Result<PlannedGraph> {
+        let plan = Plan::new(&graph, &self.gpu.target)?;
         if self.gpu.target.software {
             host_memory::check(plan.workspace_bytes() + plan.variable_bytes())?;
         }
-        Ok(())
+        let plan = Some(plan);
+        Ok(PlannedGraph { graph, plan })
     }
 
-    fn prepare(&mut self, graph: Graph) -> Result<ProgramId> {
-        let plan = Plan::new(&graph, &self.gpu.target)?;
+    fn prepare(&mut self, planned: PlannedGraph) -> Result<ProgramId> {
+        let PlannedGraph { graph, plan } = planned;
+        let plan = plan.ok_or_else(|| {
+            Error::Graph("the graph was planned by another device; plan it by this one".to_string())
+        })?;
         let program = Program::new(self.gpu, &plan, &self.store)?;
         let inputs = TensorInputs::new(&graph, |name| program.has_input(name))?;
         self.programs.push(Prepared {

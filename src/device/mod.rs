@@ -16,7 +16,7 @@ pub use engine::{DeviceChoice, Engine};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::plan::Scalar;
+use crate::plan::{Plan, Scalar};
 use crate::tensor::{DType, TensorType};
 
 /// Requests that a watch holds before one must be taken.
@@ -29,6 +29,20 @@ pub struct ProgramId(usize);
 /// A ring of [`Device::watch`]. Means something to that device alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WatchId(usize);
+
+/// A graph that a device has planned, and given no memory yet ([`Device::plan`]). Means something to that device alone.
+pub struct PlannedGraph {
+    graph: Graph,
+    /// What an adapter launches; nothing in the reference, which walks the graph.
+    plan: Option<Plan>,
+}
+
+impl PlannedGraph {
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+}
 
 /// Computes graphs over variables that it keeps by name.
 ///
@@ -62,18 +76,18 @@ pub trait Device: Send {
     /// Bytes that the variables take on an adapter; 0 in the reference, which has no memory of its own.
     fn variable_bytes(&self) -> u64;
 
-    /// Checks, before anything is allocated, that there is room for a step of `graph` and its variables. A GPU does not
-    /// report what it has left; [`Device::prepare`] finds out.
+    /// Plans a step of `graph` and checks, before anything is allocated, that there is room for it and its variables. A GPU
+    /// does not report how much memory it has left: there [`Device::prepare`] may still fail.
     ///
     /// # Errors
     /// If it does not fit the device's limits, or the memory of the computer where that is what the device uses.
-    fn check(&self, graph: &Graph) -> Result<()>;
+    fn plan(&self, graph: Graph) -> Result<PlannedGraph>;
 
-    /// Makes `graph` ready to run. The variables that it names must exist.
+    /// Makes a planned graph ready to run. The variables that it names must exist.
     ///
     /// # Errors
-    /// If a variable is missing, or it does not fit the device.
-    fn prepare(&mut self, graph: Graph) -> Result<ProgramId>;
+    /// If a variable is missing, or the device is out of memory.
+    fn prepare(&mut self, planned: PlannedGraph) -> Result<ProgramId>;
 
     /// Bytes that a step of `program` takes beside variables on an adapter; 0 in the reference.
     fn workspace_bytes(&self, program: ProgramId) -> u64;
@@ -137,6 +151,27 @@ pub trait Device: Send {
 
     /// Largest tensor that a kernel can read at once, in bytes.
     fn max_tensor_bytes(&self) -> u64;
+}
+
+/// Sets the weights and buffers `names` of a model on `device` to `values`, one each.
+///
+/// # Errors
+/// If there are more or fewer values, or the device has no room.
+pub fn set_all<'n>(
+    device: &mut dyn Device,
+    names: impl IntoIterator<Item = &'n str>,
+    values: &[Tensor<f32>],
+) -> Result<()> {
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.len() != values.len() {
+        return Err(Error::Config(format!(
+            "the model has {} weights and buffers, but {} values were given",
+            names.len(),
+            values.len()
+        )));
+    }
+    let mut each = names.iter().zip(values);
+    each.try_for_each(|(name, value)| device.set(name, value))
 }
 
 fn unknown_program(program: ProgramId) -> Error {

@@ -2,8 +2,8 @@
 
 use super::inputs::TensorInputs;
 use super::{
-    Device, ProgramId, WATCH_DEPTH, WatchId, check_watch, host_memory, never_ran, unknown_output,
-    unknown_program, unknown_watch,
+    Device, PlannedGraph, ProgramId, WATCH_DEPTH, WatchId, check_watch, host_memory, never_ran,
+    unknown_output, unknown_program, unknown_watch,
 };
 use crate::cpu::{self, Tensor, Variables};
 use crate::error::{Error, Result};
@@ -106,11 +106,13 @@ impl Device for Reference {
         0
     }
 
-    fn check(&self, graph: &Graph) -> Result<()> {
-        host_memory::check(cpu::workspace_bytes(graph) + cpu::variable_bytes(graph))
+    fn plan(&self, graph: Graph) -> Result<PlannedGraph> {
+        host_memory::check(cpu::workspace_bytes(&graph) + cpu::variable_bytes(&graph))?;
+        Ok(PlannedGraph { graph, plan: None })
     }
 
-    fn prepare(&mut self, graph: Graph) -> Result<ProgramId> {
+    fn prepare(&mut self, planned: PlannedGraph) -> Result<ProgramId> {
+        let graph = planned.graph;
         let (read, updated) = (graph.use_counts(), &graph.updates);
         for id in graph.ids() {
             let used = read[id.index()] > 0 || updated.iter().any(|update| update.variable == id);

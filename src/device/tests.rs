@@ -40,8 +40,8 @@ fn prepared(device: &mut dyn Device) -> ProgramId {
     let table = Tensor::real([3, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     device.set("table", &table).unwrap();
     device.set("sum", &Tensor::real([], vec![0.0])).unwrap();
-    device.check(&graph()).unwrap();
-    device.prepare(graph()).unwrap()
+    let planned = device.plan(graph()).unwrap();
+    device.prepare(planned).unwrap()
 }
 
 fn x() -> Tensor<f32> {
@@ -128,12 +128,14 @@ fn a_program_runs_only_with_all_that_it_reads() {
 #[test]
 fn a_program_finds_its_variables_or_is_refused() {
     on_each_device(|device| {
-        let error = refused(device.prepare(graph()));
+        let planned = device.plan(graph()).unwrap();
+        let error = refused(device.prepare(planned));
         assert!(error.contains("there is no variable table"), "{error}");
         let table = Tensor::index([3, 2], vec![0; 6]);
         device.set("table", &table).unwrap();
         device.set("sum", &Tensor::real([], vec![0.0])).unwrap();
-        let error = refused(device.prepare(graph()));
+        let planned = device.plan(graph()).unwrap();
+        let error = refused(device.prepare(planned));
         assert!(error.contains("variable table is a u32[3,2]"), "{error}");
     });
 }

@@ -79,18 +79,16 @@ impl<'e> Generator<'e> {
         }
         let graph = graph(model, context)?;
         let mut device = engine.device();
-        device.check(&graph)?;
+        let planned = device.plan(graph)?;
         let values = match &parts.values {
             Some(values) => values.clone(),
             None => parts.models.initial_state(parts.recipe.seed),
         };
-        for (part, value) in parts.models.state().zip(values) {
-            device.set(&part.name, &value)?;
-        }
+        parts.models.put(&mut *device, &values)?;
         for (name, length) in [(TOKENS, [1, context].to_vec()), (PLACE, vec![1])] {
             device.set(name, &Tensor::zeros(&TensorType::u32(length)))?;
         }
-        let program = device.prepare(graph)?;
+        let program = device.prepare(planned)?;
         Ok(Generator {
             device,
             program,

@@ -35,12 +35,10 @@ impl<'e> Drawing<'e> {
         step.forward.finish()?;
         let graph = builder.finish()?;
         let mut device = engine.device();
-        device.check(&graph)?;
+        let planned = device.plan(graph)?;
         let values = parts.initial();
-        for (part, value) in parts.models.state().zip(&values) {
-            device.set(&part.name, value)?;
-        }
-        let program = device.prepare(graph)?;
+        parts.models.put(&mut *device, &values)?;
+        let program = device.prepare(planned)?;
         Ok(Drawing {
             device,
             program,

@@ -22,11 +22,12 @@ use crate::cpu::Tensor;
 use crate::data::{DataSettings, Dataset, Fitted, Normalization, Part, Samples, SetLayout};
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::nn::weights;
 use crate::tasks::{Counters, Decoded, Evaluated, Fit, Metric, Models, Section, Task};
 use crate::train::{
-    BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Sizes, Trainer, outputs_of,
-    suggest_batch, training_graphs,
+    BatchSource, Collected, Evaluator, Loaded, Outputs, PhaseGraphs, Recipe, Sizes, Trainer,
+    evaluation_graph, outputs_of, planned_graphs, suggest_batch, training_graphs,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -80,6 +81,29 @@ impl RunParts {
             batch: self.recipe.batch,
             stream: self.data.stream,
         }
+    }
+
+    /// The layout of `samples` in batches of `batch`, on a device whose kernels read up to `most_bytes` of a tensor.
+    pub fn layout(&self, set: &str, samples: &Samples, batch: usize, most_bytes: u64) -> SetLayout {
+        let streamed = self.sizes().streamed(samples, most_bytes);
+        SetLayout::of(set, samples, self.normal(), batch, streamed)
+    }
+
+    /// The graphs of a training step over a set, a phase each.
+    ///
+    /// # Errors
+    /// If models, data and recipe don't fit together.
+    pub fn training_graphs(&self, set: SetLayout) -> Result<Vec<PhaseGraphs>> {
+        let source = BatchSource::Set(set);
+        training_graphs(&*self.task, &self.models, &self.recipe, &source)
+    }
+
+    /// The graph of an evaluation step over a set.
+    ///
+    /// # Errors
+    /// If models and data don't fit together.
+    pub fn evaluation_graph(&self, set: SetLayout) -> Result<Graph> {
+        evaluation_graph(&*self.task, &self.models, &BatchSource::Set(set))
     }
 
     /// The layout of a set of `samples` samples that is not there, in batches of `batch`.
@@ -230,7 +254,8 @@ impl<'e> Run<'e> {
         parts.recipe.steps_per_epoch = epoch_samples.div_ceil(each) as u64;
         let mut device = engine.device();
         let (train, test) = (dataset.train, dataset.test);
-        let streamed = parts.sizes().streamed(&train, &*device);
+        let most_bytes = device.max_tensor_bytes();
+        let streamed = parts.sizes().streamed(&train, most_bytes);
         if streamed && parts.recipe.accumulate > 1 && parts.task.phases().len() > 1 {
             return Err(Error::Config(format!(
                 "the task {} has several phases, each of which takes all batches of a step, and batches that are streamed come \
@@ -238,26 +263,18 @@ impl<'e> Run<'e> {
                 parts.task.registered().name
             )));
         }
-        let layout = |sizes: Sizes| {
-            let streamed = sizes.streamed(&train, &*device);
-            SetLayout::of("train", &train, parts.normal(), sizes.batch, streamed)
+        let layout = |batch: usize| parts.layout("train", &train, batch, most_bytes);
+        let graphs = |recipe: &Recipe| {
+            let source = BatchSource::Set(layout(recipe.batch));
+            planned_graphs(&*device, &*parts.task, &parts.models, recipe, &source)
         };
-        let source = BatchSource::Set(layout(parts.sizes()));
-        training_graphs(&*parts.task, &parts.models, &parts.recipe, &source)
-            .and_then(|phases| {
-                phases
-                    .iter()
-                    .try_for_each(|phase| device.check(&phase.gradients))
-            })
-            .map_err(|e| {
-                let of = |sizes: Sizes| BatchSource::Set(layout(sizes));
-                suggest_batch(e, &*device, &*parts.task, &parts.models, &parts.recipe, of)
-            })?;
-        let layout = layout(parts.sizes());
+        let graphs = graphs(&parts.recipe).map_err(|error| {
+            suggest_batch(error, &parts.recipe, |recipe| graphs(recipe).is_ok())
+        })?;
+        let layout = layout(parts.recipe.batch);
+        let source = BatchSource::Set(layout.clone());
         let values = parts.initial();
-        for (part, value) in parts.models.state().zip(&values) {
-            device.set(&part.name, value)?;
-        }
+        parts.models.put(&mut *device, &values)?;
         let evaluator = Evaluator::evaluation(
             &mut *device,
             parts.task.clone(),
@@ -267,13 +284,13 @@ impl<'e> Run<'e> {
             parts.sizes(),
         )?;
         let train = Loaded::new(&mut *device, layout, streamed, train)?;
-        let trainer = Trainer::new(
+        let trainer = Trainer::with_graphs(
             device,
             parts.task,
             parts.models,
             parts.recipe,
             source,
-            values,
+            graphs,
         )?;
         let places = ["loss", "score", "weight"].map(|name| trainer.watched(name));
         let metrics = trainer.task().metrics();
@@ -604,9 +621,7 @@ impl<'e> Measured<'e> {
             .check(&parts.fit(part, &samples, &parts.fitted.classes, &parts.data.source))?;
         let mut device = engine.device();
         let values = parts.initial();
-        for (part, value) in parts.models.state().zip(&values) {
-            device.set(&part.name, value)?;
-        }
+        parts.models.put(&mut *device, &values)?;
         let make = match part {
             "prediction" => Evaluator::prediction,
             _ => Evaluator::evaluation,

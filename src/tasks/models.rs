@@ -1,6 +1,7 @@
 //! The models of a run, by the names of their roles.
 
 use crate::cpu::Tensor;
+use crate::device::{Device, set_all};
 use crate::error::{Error, Result};
 use crate::nn::weights::StateSpec;
 use crate::nn::{Model, Parameter};
@@ -82,6 +83,14 @@ impl Models {
         numbered
             .map(|(part, index)| part.initial(seed, index))
             .collect()
+    }
+
+    /// Sets the variables of weights and buffers on `device` to `values`, in the order of [`Models::state`].
+    ///
+    /// # Errors
+    /// If there are more or fewer values, or the device has no room.
+    pub fn put(&self, device: &mut dyn Device, values: &[Tensor<f32>]) -> Result<()> {
+        set_all(device, self.state().map(|part| part.name.as_str()), values)
     }
 
     /// Number of trainable numbers.

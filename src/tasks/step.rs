@@ -8,8 +8,9 @@ use crate::nn::{Forward, Mode, Training};
 use crate::tensor::TensorType;
 use std::cell::OnceCell;
 
-/// Names of the variables that metrics are counted in begin with this.
-const COUNTERS: &str = "metrics.";
+/// Names of the variables that metrics are counted in begin with this. No layer's name holds a colon, so no parameter is taken
+/// for one.
+const COUNTERS: &str = "metrics:";
 
 /// The names of variables in which metrics are counted.
 pub(crate) struct StepGraphCounters;

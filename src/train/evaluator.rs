@@ -96,11 +96,12 @@ impl Evaluator {
         graph: fn(&dyn Task, &Models, &BatchSource) -> Result<Graph>,
     ) -> Result<Evaluator> {
         let batch = sizes.batch.min(samples.len());
-        let streamed = sizes.streamed(&samples, device);
+        let streamed = sizes.streamed(&samples, device.max_tensor_bytes());
         let layout = SetLayout::of("test", &samples, normal, batch, streamed);
         let graph = graph(&*task, models, &BatchSource::Set(layout.clone()))?;
-        device.check(&graph)?;
         let counters = updated(&graph, StepGraphCounters::is_one);
+        let outputs = graph.outputs.iter().map(|o| o.name.clone()).collect();
+        let planned = device.plan(graph)?;
         for (name, ty) in &counters {
             device.set(name, &Tensor::zeros(ty))?;
         }
@@ -108,8 +109,7 @@ impl Evaluator {
             device.set(&name, &value)?;
         }
         let data = Loaded::new(device, layout, streamed, samples)?;
-        let outputs = graph.outputs.iter().map(|o| o.name.clone()).collect();
-        let program = device.prepare(graph)?;
+        let program = device.prepare(planned)?;
         let rows = ScalarRows::new(device.scalar_names(program), &[], &*task, 0)?;
         Ok(Evaluator {
             task,
@@ -224,9 +224,9 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Whether `samples` are streamed to `device`.
-    pub fn streamed(&self, samples: &Samples, device: &dyn Device) -> bool {
-        let fits = || SetLayout::fits(samples, device.max_tensor_bytes());
+    /// Whether `samples` are streamed to a device whose kernels read up to `most_bytes` of a tensor.
+    pub fn streamed(&self, samples: &Samples, most_bytes: u64) -> bool {
+        let fits = || SetLayout::fits(samples, most_bytes);
         self.stream.unwrap_or_else(|| !fits())
     }
 }

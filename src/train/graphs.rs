@@ -3,6 +3,7 @@
 
 use crate::autodiff::gradients;
 use crate::data::{Batch, SetLayout};
+use crate::device::{Device, PlannedGraph};
 use crate::error::Result;
 use crate::graph::{Builder, Graph, NodeKind, Var};
 use crate::nn::{Forward, Training};
@@ -43,21 +44,39 @@ impl BatchSource {
     }
 }
 
-/// The graphs of one phase of a step.
-pub struct PhaseGraphs {
+/// The graphs of one phase of a step, as they were built or as a device planned them.
+pub struct PhaseGraphs<G = Graph> {
     /// Batch, loss and gradients; the update too, unless that stands apart.
-    pub gradients: Graph,
+    pub gradients: G,
     /// The update from gradients that were accumulated in variables.
-    pub update: Option<Graph>,
+    pub update: Option<G>,
     /// The optimizer of the phase.
     pub optimizer: OptimizerInstance,
 }
 
+impl PhaseGraphs {
+    /// The same, planned.
+    ///
+    /// # Errors
+    /// If there is no room for one of them on `device`.
+    pub fn plan(self, device: &dyn Device) -> Result<PhaseGraphs<PlannedGraph>> {
+        Ok(PhaseGraphs {
+            gradients: device.plan(self.gradients)?,
+            update: self.update.map(|graph| device.plan(graph)).transpose()?,
+            optimizer: self.optimizer,
+        })
+    }
+}
+
+/// Names of the variables in which gradients are accumulated begin with this, after that of the phase. No layer's name holds a
+/// colon, so no parameter is taken for one.
+const GRADIENT: &str = "gradient:";
+
 /// The variable in which the gradient of a parameter is accumulated.
 fn accumulated(phase: &str, parameter: &str) -> String {
     match phase {
-        "" => format!("gradient.{parameter}"),
-        _ => format!("{phase}.gradient.{parameter}"),
+        "" => format!("{GRADIENT}{parameter}"),
+        _ => format!("{phase}.{GRADIENT}{parameter}"),
     }
 }
 
@@ -267,5 +286,5 @@ pub(super) fn updated(graph: &Graph, belongs: impl Fn(&str) -> bool) -> Vec<(Str
 
 /// Whether the variable `name` holds accumulated gradients.
 pub(super) fn is_accumulated(name: &str) -> bool {
-    name.starts_with("gradient.") || name.contains(".gradient.")
+    name.contains(GRADIENT)
 }

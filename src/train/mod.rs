@@ -12,9 +12,9 @@ mod scalars;
 mod trainer;
 
 pub use evaluator::{Collected, Evaluator, Outputs, Sizes, outputs_of};
-pub use graphs::{BatchSource, evaluation_graph, prediction_graph, training_graphs};
+pub use graphs::{BatchSource, PhaseGraphs, evaluation_graph, prediction_graph, training_graphs};
 pub(crate) use loaded::Loaded;
 pub(crate) use pace::Pace;
 pub use predictor::Predictor;
 pub use trainer::{FedBatch, Recipe, Trainer};
-pub(crate) use trainer::{Place, suggest_batch};
+pub(crate) use trainer::{Place, planned_graphs, suggest_batch};

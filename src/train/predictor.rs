@@ -1,7 +1,7 @@
 //! A model with its weights on a device, and nothing else: inference inside a program.
 
 use crate::cpu::Tensor;
-use crate::device::{Device, ProgramId};
+use crate::device::{Device, ProgramId, set_all};
 use crate::error::{Error, Result};
 use crate::graph::Builder;
 use crate::nn::{Forward, InputSpec, Model};
@@ -29,7 +29,7 @@ impl<'e> Predictor<'e> {
         batch: usize,
     ) -> Result<Predictor<'e>> {
         let state: Vec<String> = model.state().map(|part| part.name.clone()).collect();
-        set_all(&mut *device, &state, values)?;
+        set_all(&mut *device, state.iter().map(String::as_str), values)?;
         let builder = Builder::new();
         let typed = |input: &crate::nn::ModelInput| -> Result<(String, TensorType)> {
             let dims = [&[batch], &input.spec.sample()[..]].concat();
@@ -61,7 +61,8 @@ impl<'e> Predictor<'e> {
             builder.output(&output.name, result);
             outputs.push(output.name.clone());
         }
-        let program = device.prepare(builder.finish()?)?;
+        let planned = device.plan(builder.finish()?)?;
+        let program = device.prepare(planned)?;
         Ok(Predictor {
             device,
             program,
@@ -81,7 +82,8 @@ impl<'e> Predictor<'e> {
     /// # Errors
     /// If they are not those of the model.
     pub fn set_values(&mut self, values: &[Tensor<f32>]) -> Result<()> {
-        set_all(&mut *self.device, &self.state, values)
+        let names = self.state.iter().map(String::as_str);
+        set_all(&mut *self.device, names, values)
     }
 
     /// What the model makes of `inputs`, by name: its outputs by name, `[batch, ...]`. Waits for the device.
@@ -102,19 +104,4 @@ impl<'e> Predictor<'e> {
         let output = |name: &String| Ok((name.clone(), self.device.output(self.program, name)?));
         self.outputs.iter().map(output).collect()
     }
-}
-
-/// Sets the variables `names` to `values`.
-fn set_all(device: &mut dyn Device, names: &[String], values: &[Tensor<f32>]) -> Result<()> {
-    if names.len() != values.len() {
-        return Err(Error::Config(format!(
-            "the model has {} weights and buffers, but {} values were given",
-            names.len(),
-            values.len()
-        )));
-    }
-    for (name, value) in names.iter().zip(values) {
-        device.set(name, value)?;
-    }
-    Ok(())
 }

@@ -1,10 +1,9 @@
 //! Training steps: a task's phases made ready on a device.
 
-use super::evaluator::Sizes;
 use super::graphs::{BatchSource, PhaseGraphs, is_accumulated, training_graphs, updated};
 use super::scalars::{ScalarRows, StepInputs};
 use crate::cpu::Tensor;
-use crate::device::{Device, ProgramId, WatchId};
+use crate::device::{Device, PlannedGraph, ProgramId, WatchId};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeKind};
 use crate::optim::{
@@ -200,12 +199,24 @@ impl<'e> Trainer<'e> {
         source: BatchSource,
         values: Vec<Tensor<f32>>,
     ) -> Result<Trainer<'e>> {
-        let graphs = training_graphs(&*task, &models, &recipe, &source)?;
-        let mut state = Vec::new();
-        for (part, value) in models.state().zip(values) {
-            device.set(&part.name, &value)?;
-            state.push(part.name.clone());
-        }
+        let graphs = planned_graphs(&*device, &*task, &models, &recipe, &source)?;
+        models.put(&mut *device, &values)?;
+        Self::with_graphs(device, task, models, recipe, source, graphs)
+    }
+
+    /// The same with the graphs that [`planned_graphs`] gave, on a device that has the weights.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub(crate) fn with_graphs(
+        mut device: Box<dyn Device + 'e>,
+        task: Arc<dyn Task>,
+        models: Models,
+        recipe: Recipe,
+        source: BatchSource,
+        graphs: Vec<PhaseGraphs<PlannedGraph>>,
+    ) -> Result<Trainer<'e>> {
+        let mut state: Vec<String> = models.state().map(|part| part.name.clone()).collect();
         for (name, value) in task.variables()? {
             device.set(&name, &value)?;
         }
@@ -216,19 +227,22 @@ impl<'e> Trainer<'e> {
                 for name in phase.optimizer.trained() {
                     let average = Average::name_of(name);
                     let start = device.get(name)?;
+                    check_new(&state, &average)?;
                     device.set(&average, &start)?;
                     state.push(average.clone());
                     averages.push((name.to_string(), average));
                 }
             }
             for (name, ty) in phase.optimizer.state() {
+                check_new(&state, &name)?;
                 device.set(&name, &Tensor::zeros(&ty))?;
                 state.push(name);
             }
-            for (name, ty) in updated(&phase.gradients, is_accumulated) {
+            let gradients = phase.gradients.graph();
+            for (name, ty) in updated(gradients, is_accumulated) {
                 device.set(&name, &Tensor::zeros(&ty))?;
             }
-            for (name, ty) in updated(&phase.gradients, StepGraphCounters::is_one) {
+            for (name, ty) in updated(gradients, StepGraphCounters::is_one) {
                 device.set(&name, &Tensor::zeros(&ty))?;
                 if !counters.iter().any(|(known, _)| *known == name) {
                     counters.push((name, ty));
@@ -246,12 +260,12 @@ impl<'e> Trainer<'e> {
             } = graphs;
             let mut own = optimizer.scalar_names().to_vec();
             own.extend(recipe.average.as_ref().map(|_| Average::SCALAR.to_string()));
-            let mut prepare = |graph| -> Result<(ProgramId, ScalarRows)> {
-                let program = device.prepare(graph)?;
+            let mut prepare = |planned| -> Result<(ProgramId, ScalarRows)> {
+                let program = device.prepare(planned)?;
                 let names = device.scalar_names(program);
                 Ok((program, ScalarRows::new(names, &own, &*task, recipe.seed)?))
             };
-            let inputs = tensor_inputs(&gradients);
+            let inputs = tensor_inputs(gradients.graph());
             let (gradients, rows) = prepare(gradients)?;
             let update = update.map(&mut prepare).transpose()?;
             phases.push(Phase {
@@ -604,6 +618,16 @@ fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -
     }
 }
 
+/// Checks that the optimizer's variable `name` is none of the model's or of another optimizer.
+fn check_new(state: &[String], name: &String) -> Result<()> {
+    match state.contains(name) {
+        true => Err(Error::Config(format!(
+            "the model has a variable {name}, which is the name of one of the optimizer's; give the layer another name"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Names of the inputs of a graph that are not scalars.
 fn tensor_inputs(graph: &Graph) -> Vec<String> {
     let inputs = graph.nodes.iter().filter_map(|node| match &node.kind {
@@ -632,40 +656,43 @@ fn inputs(place: Place, step: u64) -> StepInputs {
     }
 }
 
-/// Adds to a memory error the batch that would fit.
-pub(crate) fn suggest_batch(
-    error: Error,
+/// The graphs of a step, planned by `device`.
+///
+/// # Errors
+/// If models, data and recipe don't fit together, or there is no room for them.
+pub(crate) fn planned_graphs(
     device: &dyn Device,
     task: &dyn Task,
     models: &Models,
     recipe: &Recipe,
-    layout: impl Fn(Sizes) -> BatchSource,
+    source: &BatchSource,
+) -> Result<Vec<PhaseGraphs<PlannedGraph>>> {
+    let graphs = training_graphs(task, models, recipe, source)?;
+    graphs.into_iter().map(|phase| phase.plan(device)).collect()
+}
+
+/// Adds to a memory error the batch that would fit: the largest half, quarter and so on of the recipe's that `fits`.
+pub(crate) fn suggest_batch(
+    error: Error,
+    recipe: &Recipe,
+    fits: impl Fn(&Recipe) -> bool,
 ) -> Error {
     let Error::Memory(message) = &error else {
         return error;
     };
-    let halves = std::iter::successors(Some(recipe.batch / 2), |batch| Some(batch / 2));
-    let fits = |&batch: &usize| {
-        let source = layout(Sizes {
-            batch,
-            stream: None,
-        });
-        let recipe = Recipe {
-            batch,
-            ..recipe.clone()
-        };
-        let graphs = training_graphs(task, models, &recipe, &source);
-        let mut graphs = graphs.into_iter().flatten();
-        graphs.all(|phase| device.check(&phase.gradients).is_ok())
-            && training_graphs(task, models, &recipe, &source).is_ok()
+    let smaller = |batch: usize| Recipe {
+        batch,
+        accumulate: (recipe.batch * recipe.accumulate).div_ceil(batch),
+        ..recipe.clone()
     };
-    match halves.take_while(|&batch| batch > 0).find(fits) {
-        Some(batch) => {
-            let times = (recipe.batch * recipe.accumulate).div_ceil(batch);
-            Error::Memory(format!(
-                "{message}; --batch {batch} fits, and with accumulate = {times} it makes the same steps"
-            ))
-        }
+    let halves = std::iter::successors(Some(recipe.batch / 2), |batch| Some(batch / 2));
+    let mut recipes = halves.take_while(|&batch| batch > 0).map(smaller);
+    match recipes.find(fits) {
+        Some(Recipe {
+            batch, accumulate, ..
+        }) => Error::Memory(format!(
+            "{message}; --batch {batch} fits, and with accumulate = {accumulate} it makes the same steps"
+        )),
         None => error,
     }
 }

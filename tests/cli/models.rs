@@ -129,6 +129,30 @@ fn a_model_that_nothing_can_hold_is_refused_before_memory_is_asked_for() {
 }
 
 #[test]
+fn every_graph_of_a_step_is_planned() {
+    let steps = |arguments: &str| -> Vec<String> {
+        let lines = Sandbox::new().wgrad(arguments).succeeds().json();
+        let step = |line: &serde_json::Value| line["step"].as_str().unwrap().to_string();
+        lines.iter().map(step).collect()
+    };
+    assert_eq!(steps("plan lenet5 --json"), ["gradients and update"]);
+    assert_eq!(
+        steps("plan lenet5 --set accumulate=2 --json"),
+        ["gradients of a batch", "update"]
+    );
+    assert_eq!(steps("plan lenet5 --eval --json"), ["evaluation"]);
+    assert_eq!(
+        steps(
+            "plan --data digits --set task=gan --set models.generator=dcgan-generator --set models.discriminator=dcgan-discriminator --json"
+        ),
+        [
+            "discriminator: gradients and update",
+            "generator: gradients and update"
+        ]
+    );
+}
+
+#[test]
 fn a_plan_of_a_batch_that_no_kernel_can_index_is_refused() {
     let sandbox = Sandbox::new();
     sandbox
