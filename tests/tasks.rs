@@ -111,7 +111,7 @@ fn a_tiny_set_is_overfitted() {
             metric: Some(metric.to_string()),
             ..Monitor::default()
         };
-        let judged = monitor.metric(&**run.trainer().task());
+        let judged = monitor.metric(&**run.trainer().task()).unwrap();
         let (before, after) = (value(&before), value(&after));
         println!("{}: {metric} from {before} to {after}", task.name);
         assert!(

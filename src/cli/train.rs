@@ -247,19 +247,18 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
                 best.as_ref().map(|best| best.epoch).into(),
             ),
         ]));
-        if let Some(best) = &best {
-            line.insert(format!("best_{}", run.monitored()), best.value.into());
+        if let (Some(best), Some(metric)) = (&best, run.monitored()) {
+            line.insert(format!("best_{metric}"), best.value.into());
         }
         line.extend(brief.json);
         print_line(Value::Object(line))?;
         return Ok(test);
     }
     if run.stopped_early()
-        && let Some(best) = &best
+        && let (Some(best), Some(metric)) = (&best, run.monitored())
     {
         print_line(format_args!(
-            "stopped early: {} has not improved since epoch {}",
-            run.monitored(),
+            "stopped early: {metric} has not improved since epoch {}",
             best.epoch
         ))?;
     }

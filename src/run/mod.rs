@@ -351,9 +351,10 @@ impl<'e> Run<'e> {
         &self.progress
     }
 
-    /// The name of the metric by which epochs are compared.
-    pub fn monitored(&self) -> String {
-        self.monitor.metric(&**self.trainer.task()).name.to_string()
+    /// The name of the metric by which epochs are compared, if they are.
+    pub fn monitored(&self) -> Option<&'static str> {
+        let metric = self.monitor.metric(&**self.trainer.task())?;
+        Some(metric.name)
     }
 
     /// Whether the run ended because epochs no longer improved it.
@@ -514,8 +515,9 @@ impl<'e> Run<'e> {
     pub fn evaluate(&mut self) -> Result<Evaluation> {
         let shown = Outputs::First(self.trainer.task().shown_samples());
         self.trainer.exchange_averages()?;
-        let (counters, outputs) = self.evaluator.run(self.trainer.device_mut(), shown)?;
+        let passed = self.evaluator.run(self.trainer.device_mut(), shown);
         self.trainer.exchange_averages()?;
+        let (counters, outputs) = passed?;
         let evaluation = evaluation(&**self.trainer.task(), &counters, self.data.evaluate);
         self.last = Some((counters, outputs));
         Ok(evaluation)
@@ -549,13 +551,13 @@ impl<'e> Run<'e> {
         let found = self.evaluated();
         let sections: Vec<Section> = found.map(|found| task.report(&found)).unwrap_or_default();
         let best = self.progress.best.as_ref();
-        let metric = self.monitor.metric(&**task);
+        let best = best.zip(self.monitor.metric(&**task));
         let page = report::html(&report::Page {
             title: &self.title,
             device: &self.engine.name(),
             metrics: &task.metrics(),
             epochs: &folder.read_metrics()?,
-            best: best.map(|best| (best.epoch, metric.name, metric.show(best.value))),
+            best: best.map(|(best, metric)| (best.epoch, metric.name, metric.show(best.value))),
             sections: &sections,
             settings: &folder.read_settings()?,
         });

@@ -17,23 +17,27 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Checks that the task reports the metric.
+    /// Checks that the task reports the metric, and that there is one where the run may stop early.
     ///
     /// # Errors
     /// Lists those that it reports.
     pub fn check(&self, task: &dyn Task) -> Result<()> {
-        match &self.metric {
-            Some(name) => check_metric("monitor", name, task),
-            None => Ok(()),
+        match (&self.metric, self.patience, task.monitored()) {
+            (Some(name), ..) => check_metric("monitor", name, task),
+            (None, Some(_), None) => Err(Error::Config(format!(
+                "patience stops a run whose epochs no longer improve, and no metric of the task {} says which epoch is better: name                  one with monitor, or leave patience out",
+                task.registered().name
+            ))),
+            (None, ..) => Ok(()),
         }
     }
 
-    /// The metric.
-    pub fn metric(&self, task: &dyn Task) -> Metric {
+    /// The metric by which epochs are compared; `None` if no epoch is better than another.
+    pub fn metric(&self, task: &dyn Task) -> Option<Metric> {
         let metrics = task.metrics();
-        let name = self.metric.as_deref().unwrap_or(task.monitored());
+        let name = self.metric.as_deref().or(task.monitored())?;
         let found = metrics.iter().find(|metric| metric.name == name);
-        found.copied().unwrap_or(LOSS)
+        Some(found.copied().unwrap_or(LOSS))
     }
 
     /// Takes the result of an epoch into account; whether it is the best so far.
@@ -44,7 +48,9 @@ impl Monitor {
         epoch: u32,
         result: &Evaluation,
     ) -> bool {
-        let metric = self.metric(task);
+        let Some(metric) = self.metric(task) else {
+            return false;
+        };
         let Some(value) = result.value(metric.name).filter(|value| value.is_finite()) else {
             return false;
         };
@@ -121,6 +127,36 @@ mod tests {
         let losses = [1.0, 0.96, 0.92, 0.88, 0.85];
         assert_eq!(observed(0.1, &losses), (vec![0, 1, 2, 0, 1], 5));
         assert_eq!(observed(0.0, &losses), (vec![0; 5], 5));
+    }
+
+    #[test]
+    fn a_task_without_a_score_has_no_best_epoch_unless_a_metric_is_named() {
+        let task = (named("gan").unwrap().make)(&TaskSettings::default()).unwrap();
+        let monitor = Monitor {
+            patience: Some(3),
+            ..Monitor::default()
+        };
+        assert!(monitor.metric(&*task).is_none());
+        let error = monitor.check(&*task).unwrap_err().to_string();
+        assert!(
+            error.contains("patience") && error.contains("gan"),
+            "{error}"
+        );
+        let result = Evaluation {
+            part: Part::Test,
+            loss: 1.0,
+            figures: Vec::new(),
+            count: 1,
+        };
+        let mut progress = Progress::default();
+        assert!(!monitor.observe(&*task, &mut progress, 1, &result));
+        assert_eq!(progress, Progress::default());
+        let named = Monitor {
+            metric: Some("generator_loss".to_string()),
+            ..monitor
+        };
+        named.check(&*task).unwrap();
+        assert_eq!(named.metric(&*task).unwrap().name, "generator_loss");
     }
 
     #[test]

@@ -308,9 +308,9 @@ impl Task for Gan {
         metrics()
     }
 
-    /// No figure says which epoch draws best: the loss of the generator against the discriminator of the same epoch stands in.
-    fn monitored(&self) -> &'static str {
-        GENERATOR_LOSS
+    /// No figure says which epoch draws best: a low loss of the generator may be due to a weak discriminator.
+    fn monitored(&self) -> Option<&'static str> {
+        None
     }
 
     fn example_layout(

@@ -171,8 +171,8 @@ impl Task for LanguageModel {
             .tokens(field::NEXT, rows, 1, length))
     }
 
-    fn monitored(&self) -> &'static str {
-        "perplexity"
+    fn monitored(&self) -> Option<&'static str> {
+        Some("perplexity")
     }
 
     fn writes_text(&self) -> bool {

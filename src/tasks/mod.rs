@@ -100,9 +100,10 @@ pub trait Task: Debug + Send + Sync {
     /// The metrics that it reports with these settings. The first is the score: what a training step counts too, as `score`.
     fn metrics(&self) -> Vec<Metric>;
 
-    /// Name of the metric by which epochs are compared where the settings name none: the score.
-    fn monitored(&self) -> &'static str {
-        self.metrics().first().map_or("loss", |metric| metric.name)
+    /// Name of the metric by which epochs are compared where the settings name none: the score. `None` where no metric says which
+    /// epoch is better: then the last one is used.
+    fn monitored(&self) -> Option<&'static str> {
+        Some(self.metrics().first().map_or("loss", |metric| metric.name))
     }
 
     /// Constants that its nodes read as variables: class weights, say.
