@@ -485,6 +485,7 @@ macro_rules! register {
 register! {
     gan,
     autoencoder,
+    masked_autoencoder,
     segmentation,
     text_classification,
     classification,
