@@ -8,7 +8,7 @@ use super::fit::check_input;
 use super::loss::Loss;
 use super::metric::{Counters, Metric};
 use super::{
-    AugmentSettings, Decoded, Evaluated, Fit, Models, Need, Objective, Prediction, PredictionFile,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, PredictionFile,
     PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings, case, figures,
 };
 use crate::data::{Normalization, Samples, SetLayout, WindowNorm, field};
@@ -71,9 +71,13 @@ fn sample() -> Result<TaskCase> {
     Ok(case)
 }
 
+/// The share by which the error is below that of the mean colour.
+fn explained(c: &Counters) -> Option<f64> {
+    let of_mean = c.mean(ERROR_OF_MEAN).filter(|error| *error > 0.0)?;
+    Some(1.0 - c.mean("score")? / of_mean)
+}
+
 fn metrics() -> Vec<Metric> {
-    let explained =
-        |c: &Counters| Some(1.0 - c.mean("score")? / c.mean(ERROR_OF_MEAN).filter(|x| *x > 0.0)?);
     vec![
         Metric::error("mse", |c: &Counters| c.mean("score")).in_epoch_line(),
         Metric::share("explained", explained).in_epoch_line(),
@@ -387,6 +391,20 @@ impl Task for MaskedAutoencoder {
             }],
             files,
         })
+    }
+
+    fn findings(&self, found: &Evaluated<'_>) -> Findings {
+        let mut findings = Findings::default();
+        let of_mean = found.counters.mean(ERROR_OF_MEAN);
+        if let (Some(share), Some(of_mean)) = (explained(found.counters), of_mean) {
+            findings.full.lines.push(format!(
+                "mse of the mean colour on hidden patches {of_mean:.4}; the model explains {:.2}% of it",
+                100.0 * share
+            ));
+            let json = &mut findings.full.json;
+            json.insert(ERROR_OF_MEAN.to_string(), of_mean.into());
+        }
+        findings
     }
 
     fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
