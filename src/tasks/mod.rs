@@ -489,6 +489,7 @@ macro_rules! register {
 register! {
     gan,
     autoencoder,
+    masked_autoencoder,
     segmentation,
     text_classification,
     classification,
