@@ -281,7 +281,7 @@ fn the_best_weights_are_kept_and_a_run_that_no_longer_improves_stops() {
     };
     let data = || dataset(&case.samples, &relabelled(&case.samples));
     let mut run = Run::new(&Engine::Cpu, patient(), data()).unwrap();
-    assert_eq!(run.monitored(), "loss");
+    assert_eq!(run.monitored(), Some("loss"));
     run.fit(&mut Silent, Some(&folder)).unwrap();
     assert!(run.stopped_early());
     let best = run.progress().best.clone().unwrap();

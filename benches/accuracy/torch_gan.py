@@ -73,7 +73,7 @@ def start(module):
 
 def judge(path):
     lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
-    best = [max(line["classes"], key=lambda entry: entry["probability"]) for line in lines]
+    best = [max(line["top"], key=lambda entry: entry["probability"]) for line in lines]
     sure = [entry["probability"] for entry in best]
     shares = Counter(entry["class"] for entry in best)
     entropy = -sum(n / len(best) * math.log(n / len(best)) for n in shares.values()) / math.log(10)
