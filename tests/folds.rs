@@ -244,7 +244,7 @@ fn a_folder_whose_first_fold_failed_is_free() {
     let dir = tempfile::tempdir().unwrap();
     let folds = Folds::begin(settings(dir.path(), "folds"), 5).unwrap();
     let failed: Result<FoldsSummary> =
-        folds.train(|_| Err(Error::Training("the loss is no number".to_string())));
+        folds.train(|_| Err(Error::Training("the loss is not finite".to_string())));
     assert!(failed.is_err());
     let mut other = settings(dir.path(), "folds");
     other.epochs = 1;

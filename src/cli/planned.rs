@@ -1,4 +1,4 @@
-//! The steps of a run that is not trained: for commands that need their shapes alone.
+//! The step graphs of a run that is not trained, for commands that only need shapes.
 
 use super::{note, settings_of};
 use wgrad::Error;
@@ -12,10 +12,10 @@ use wgrad::train::{BatchSource, evaluation_graph, training_graphs};
 /// Data as an argument.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct DataArg {
-    /// Data that the run is for, where its model leaves the input to them
+    /// Data of the run, for a model that takes its input shape from them
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// Change any setting by its key in a run file, such as --set optimizer=sgd; may be given several times
+    /// Set any key of a run file, for example --set optimizer=sgd; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -23,12 +23,12 @@ pub(super) struct DataArg {
 /// A run that is not trained.
 pub(super) struct Planned {
     pub settings: Settings,
-    /// Nothing where the model alone says enough.
+    /// `None` if the model alone determines all shapes.
     dataset: Option<Dataset<Samples>>,
 }
 
-/// The run that `what` names, with these `data` and `batch` if they are given. Data are read only then, or where the model's
-/// input is left to them.
+/// The run that `what` names, with these `data` and `batch` if given. Data are read only if they are given or the model takes
+/// its input shape from them.
 pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad::Result<Planned> {
     let mut settings = settings_of(what)?;
     if let Some(source) = &data.data {
@@ -42,7 +42,7 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
     let named = data.data.is_some() || !settings.data.is_built_in();
     if auto && !named {
         return Err(Error::Config(format!(
-            "model {} takes its input from the data; name them with --data (`--data digits` for the built-in ones)",
+            "model {} takes its input shape from the data; name the data with --data (`--data digits` for the built-in ones)",
             settings.model.name
         )));
     }
@@ -65,8 +65,8 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
 }
 
 impl Planned {
-    /// A training or evaluation step on a device that binds up to `most_bytes` at once. Where there are no data, of as many
-    /// samples as the built-in digits have.
+    /// A training or evaluation step on a device with bindings of up to `most_bytes`. Without data, the set has as many samples
+    /// as the built-in digits.
     pub(super) fn graph(&self, training: bool, most_bytes: u64) -> wgrad::Result<Graph> {
         let mut settings = self.settings.clone();
         let (name, batch) = (if training { "train" } else { "test" }, settings.batch);

@@ -289,7 +289,7 @@ fn what_is_no_data_is_told_with_what_would_be() {
         .fails(1, &["no training records in good"]);
     sandbox
         .wgrad("eval run --part validation")
-        .fails(2, &["run is not the folder of a run"]);
+        .fails(2, &["run is not a run folder"]);
     sandbox
         .trained()
         .wgrad("eval run --part validation")

@@ -260,7 +260,7 @@ fn a_model_is_shown_and_its_weights_are_written() {
     }
     sandbox
         .wgrad("models init mine.toml --out w.safetensors")
-        .fails(2, &["exists already"]);
+        .fails(2, &["already exists"]);
     sandbox
         .wgrad("models show resnet19")
         .fails(2, &["resnet19", "resnet20"]);

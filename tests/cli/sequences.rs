@@ -140,7 +140,7 @@ fn data_that_a_model_of_tokens_can_not_take_are_refused() {
         INPUT,
         LAYERS,
         "texts.csv",
-        &["one answer for each sample", "pool over time"],
+        &["one prediction per sample", "pool over time"],
     );
     let images = "type = \"flatten\"\ntype = \"dense\"; units = 3";
     refused(

@@ -103,7 +103,7 @@ fn what_can_not_be_written_is_told_in_a_sentence() {
     generate("--top-k 0").fails(2, &["top-k must be at least 1"]);
     sandbox
         .wgrad("generate good")
-        .fails(2, &["not the folder of a run"]);
+        .fails(2, &["not a run folder"]);
     sandbox
         .wgrad("predict run letters.txt")
         .fails(2, &["trained to write text", "wgrad generate"]);

@@ -100,7 +100,7 @@ fn tuning_tells_every_variant_and_keeps_what_it_chose() {
             .wgrad("tune --show")
             .succeeds()
             .out
-            .starts_with("nothing was tuned yet")
+            .starts_with("nothing tuned yet")
     );
 }
 
@@ -170,7 +170,7 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
             .wgrad("tune --show")
             .succeeds()
             .out
-            .contains("not used")
+            .contains("ignored")
     );
     // Names that no variant has.
     fs::write(&path, fresh.replace("tiled", "woven")).unwrap();
@@ -193,7 +193,7 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
     }
     let told = sandbox.wgrad("tune --show").succeeds();
     assert!(
-        told.err.starts_with("note: ") && told.err.contains("it is not used"),
+        told.err.starts_with("note: ") && told.err.contains("it is ignored"),
         "{}",
         told.err
     );

@@ -32,7 +32,7 @@ pub(in crate::data::formats) struct PartRows {
 pub(in crate::data::formats) struct LoadedParts {
     pub parts: Parts<PartRows>,
     pub classes: Vec<String>,
-    /// What the user should hear of.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
