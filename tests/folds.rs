@@ -236,7 +236,7 @@ fn the_run_of_somebody_else_is_not_taken_for_a_fold() {
     train(other, &mut observer).unwrap();
     let refused = Folds::begin(settings(dir.path(), "folds"), 5).map(|_| ());
     let told = refused.unwrap_err().to_string();
-    assert!(told.contains("fold-2 holds a run already"), "{told}");
+    assert!(told.contains("fold-2 already holds a run"), "{told}");
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn inputs_and_outputs_that_can_not_be_are_named() {
         &["layer dense1 must say which input", "image, row"],
     );
     let one = "type = \"dense\"; units = 2; input = \"row\"";
-    refused(&of("image"), one, &["nothing takes the input image"]);
+    refused(&of("image"), one, &["the input image is not used"]);
     let named = "name = \"row\"; type = \"dense\"; units = 2; input = \"image\"";
     refused(
         &of("image"),
@@ -271,13 +271,13 @@ fn inputs_and_outputs_that_can_not_be_are_named() {
     refused(
         &outputs("\"hidden\""),
         two,
-        &["nothing takes the result of layer last", "outputs"],
+        &["the output of layer last is not used", "outputs"],
     );
     let unused = format!("{two}\nname = \"side\"; type = \"dense\"; units = 2; input = \"hidden\"");
     refused(
         "input = [3]",
         &unused,
-        &["nothing takes the result of layer last"],
+        &["the output of layer last is not used"],
     );
     Network::new(spec(&text(&outputs("\"last\", \"side\""), &unused))).unwrap();
 }
@@ -427,7 +427,7 @@ fn values_that_do_not_pair_within_a_sample_are_refused() {
     let pooled = "name = \"row\"; type = \"time_pool\"; by = \"mean\"\nname = \"d\"; type = \"dense\"; units = 3";
     for layer in ["multiply", "add"] {
         let layers = format!("{pooled}\ntype = \"{layer}\"; inputs = [\"d\", \"input\"]");
-        refused("input = [3, 4]", &layers, &["of one shape", "[3,4]"]);
+        refused("input = [3, 4]", &layers, &["of the same shape", "[3,4]"]);
     }
 }
 

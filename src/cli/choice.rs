@@ -20,10 +20,7 @@ const DEVICES: &[Word] = &[
 
 const PARTS: &[Word] = &[
     ("train", "Trains the model"),
-    (
-        "validation",
-        "Selects the model and decides when to stop",
-    ),
+    ("validation", "Selects the model and decides when to stop"),
     ("test", "Measures the final result"),
 ];
 

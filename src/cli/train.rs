@@ -204,8 +204,7 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
             folder.path.display(),
             match run.stopped_early() {
                 true => "it stopped early; raise patience in its run.toml to continue",
-                false =>
-                    "all epochs or steps are done; raise --epochs or --steps to continue",
+                false => "all epochs or steps are done; raise --epochs or --steps to continue",
             }
         ));
     }

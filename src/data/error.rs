@@ -48,7 +48,9 @@ pub enum DataError {
     },
 
     /// More folds than samples.
-    #[error("data.folds is {folds}, but there are only {samples} samples; use {samples} folds or fewer")]
+    #[error(
+        "data.folds is {folds}, but there are only {samples} samples; use {samples} folds or fewer"
+    )]
     TooManyFolds {
         /// How many samples there are.
         samples: usize,

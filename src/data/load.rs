@@ -131,13 +131,13 @@ mod tests {
         assert_eq!(data.test.labels(), Some(&[1, 2][..]));
         assert_eq!(
             data.notes[0],
-            "left out 2 of 4 training images: those of class b"
+            "removed 2 of 4 training images: those of class b"
         );
         let told = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
             leave_out(&mut whole(), &names).unwrap_err().to_string()
         };
-        assert!(told(&["d"]).contains("class d, which tiny does not have: it has a, b, c"));
+        assert!(told(&["d"]).contains("class d, but tiny has only a, b, c"));
         assert!(told(&["a", "b", "c"]).contains("leaves nothing of the training part"));
         assert!(told(&["a", "b"]).contains("leaves nothing of the validation part"));
     }

@@ -12,7 +12,7 @@ pub(super) fn check(bytes: u64) -> Result<()> {
         Some(free) if bytes > free => {
             let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
             Err(Error::Memory(format!(
-                "a step takes {:.1} GiB, but only {:.1} GiB of memory are free; use a smaller batch or model",
+                "a step needs {:.1} GiB of memory, but only {:.1} GiB are free; use a smaller batch or model",
                 gib(bytes),
                 gib(free)
             )))

@@ -55,12 +55,12 @@ impl TensorInputs {
             .ok_or_else(|| Error::Graph(format!("there is no input {name}")))?;
         if input.ty.shape.rank() == 0 {
             return Err(Error::Graph(format!(
-                "input {name} is a scalar; give its value with the rows of the steps"
+                "input {name} is a scalar; pass its value with the scalars of the steps"
             )));
         }
         if (input.ty.dtype, &input.ty.shape) != (value.dtype(), &value.shape) {
             return Err(Error::Graph(format!(
-                "input {name} is a {}, was given a {}",
+                "input {name} is a {}, but a {} was given",
                 input.ty,
                 value.ty()
             )));

@@ -52,11 +52,11 @@ impl<'e> Generator<'e> {
         let name = model.name();
         let no_language = |why: &str| {
             Error::Config(format!(
-                "model {name} writes no text: {why}; name a run that was trained on a text, as by examples/shakespeare.toml"
+                "model {name} can't generate text: {why}; name a run of a language model, such as one trained by examples/shakespeare.toml"
             ))
         };
         let tokenizer = parts.fitted.tokenizer.clone();
-        let tokenizer = tokenizer.ok_or_else(|| no_language("it did not learn from texts"))?;
+        let tokenizer = tokenizer.ok_or_else(|| no_language("it was not trained on text"))?;
         if !parts.task.writes_text() {
             return Err(no_language("it classifies texts"));
         }
@@ -68,11 +68,11 @@ impl<'e> Generator<'e> {
             _ => None,
         };
         let (units, input) =
-            units.ok_or_else(|| no_language("it gives no logits for every token"))?;
+            units.ok_or_else(|| no_language("it does not give logits for every token"))?;
         let context = input.tokens;
         if units < tokenizer.vocabulary() {
             return Err(Error::Config(format!(
-                "model {name} gives {units} numbers for a token, but its tokenizer has {} tokens: model and tokenizer.json are of \
+                "model {name} gives {units} logits per token, but its tokenizer has {} tokens: model and tokenizer.json are from \
                  different runs",
                 tokenizer.vocabulary()
             )));
@@ -114,14 +114,13 @@ impl<'e> Generator<'e> {
         }
         if let Some(unknown) = self.tokenizer.unknown(prompt) {
             return Err(Error::Config(format!(
-                "the prompt holds {unknown:?}, which the text that the model learned from did not; leave it out"
+                "the prompt contains {unknown:?}, which did not occur in the training text; leave it out"
             )));
         }
         self.tokenizer.encoder().encode(prompt, &mut tokens);
         if tokens.is_empty() {
             return Err(Error::Config(
-                "the prompt holds nothing that the model's tokenizer keeps; give it a word"
-                    .to_string(),
+                "the prompt has no token for the model's tokenizer; add a word".to_string(),
             ));
         }
         Ok(tokens)
@@ -134,7 +133,8 @@ impl<'e> Generator<'e> {
     pub fn logits(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
         let seen = &tokens[tokens.len().saturating_sub(self.context)..];
         let place = seen.len().checked_sub(1);
-        let place = place.ok_or_else(|| Error::Config("a text begins with a token".to_string()))?;
+        let place =
+            place.ok_or_else(|| Error::Config("a text needs at least one token".to_string()))?;
         let mut padded = seen.to_vec();
         padded.resize(self.context, crate::data::PADDING);
         self.device

@@ -32,7 +32,7 @@ impl Sampling {
     pub fn check(&self) -> Result<()> {
         if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
             return Err(Error::Config(format!(
-                "the temperature must be 0 (the likeliest token) or above, not {}",
+                "the temperature must be at least 0 (0: always the most likely token), not {}",
                 self.temperature
             )));
         }
@@ -51,7 +51,7 @@ impl Sampling {
         let candidates = first..logits.len();
         if candidates.is_empty() || logits[first..].iter().any(|x| x.is_nan()) {
             return Err(Error::Training(
-                "the model gives no number for some tokens: its training diverged".to_string(),
+                "the model gives logits that are not numbers; its training diverged".to_string(),
             ));
         }
         let mut order: Vec<usize> = candidates.collect();

@@ -164,7 +164,7 @@ impl PaddingSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "units is a whole number, or \"vocabulary\": one for each token that there is"
+    expecting = "units is a whole number, or \"vocabulary\": one for each token"
 )]
 pub enum Units {
     /// So many.
@@ -204,12 +204,12 @@ impl Units {
         let units = match (self, site.tokens()) {
             (Units::Number(units), _) => units,
             (Units::Named(NamedUnits::Classes), _) => site.classes.ok_or_else(|| {
-                Site::misfit("its units are the classes, but the model does not say how many: give it classes = N")
+                Site::misfit("its units are the classes, but their number is unknown; give the model classes = N")
             })?,
             (Units::Named(NamedUnits::Vocabulary), Some(input)) => input.vocabulary,
             (Units::Named(NamedUnits::Vocabulary), None) => {
                 return Err(Site::misfit(
-                    "its units are the vocabulary, but its input comes from no tokens",
+                    "its units are the vocabulary, but its input does not come from tokens",
                 ));
             }
         };

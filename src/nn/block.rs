@@ -45,7 +45,7 @@ impl LayerType for Block {
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, _inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        Err(Site::misfit("it is a block, which stands for other layers"))
+        Err(Site::misfit("it is a block, not a single layer"))
     }
 }
 
@@ -92,7 +92,7 @@ impl BlockSpec {
             if !known.contains(name) {
                 let all: Vec<_> = known.iter().map(String::as_str).collect();
                 return Err(match all[..] {
-                    [] => format!("has no parameters, but is given {name}"),
+                    [] => format!("has no parameters, but {name} is given"),
                     _ => format!("has no parameter {name}; it has {}", all.join(", ")),
                 });
             }
@@ -103,7 +103,7 @@ impl BlockSpec {
         }
         if let Some(missing) = known.iter().find(|name| !values.contains_key(*name)) {
             return Err(format!(
-                "needs a value for its parameter {missing}; give it as with = {{ {missing} = ... }} or among its defaults"
+                "needs a value for its parameter {missing}; set it in with = {{ {missing} = ... }} or in its defaults"
             ));
         }
         let layers = self.layers.iter().enumerate();

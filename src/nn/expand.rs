@@ -56,14 +56,12 @@ pub(super) fn inputs(model: &ModelSpec) -> Result<Vec<ModelInput>> {
         return Ok(vec![input((INPUT, &model.input))]);
     }
     if model.input != InputSpec::Auto {
-        return wrong(
-            "it has both input and inputs; name all that it takes in [inputs]".to_string(),
-        );
+        return wrong("it has both input and inputs; list all inputs in [inputs]".to_string());
     }
     let misnamed = |name: &&String| *name == INPUT || name.contains('.') || !is_name(name);
     match model.inputs.keys().find(misnamed) {
         Some(name) => wrong(format!(
-            "an input can't be called \"{name}\" beside others: use letters, digits, _ and -, and another word than input"
+            "one of several inputs can't be called \"{name}\": use letters, digits, _ and -, and not the word input"
         )),
         None => Ok(model
             .inputs
@@ -162,7 +160,7 @@ impl Expansion<'_> {
             let own = own.unwrap_or_else(|| format!("{stem}{count}"));
             if own == INPUT || !is_name(&own) {
                 let why = match own.as_str() {
-                    INPUT => "that is what the model or block takes",
+                    INPUT => "that is the input of the model or block",
                     _ => "use letters, digits, _, - and single dots within",
                 };
                 return Err(self.error(format!("a layer can't be called \"{own}\": {why}")));
@@ -216,13 +214,13 @@ impl Expansion<'_> {
             let known = self.model.blocks.keys().map(String::as_str);
             let hint = nearest(&block.block, known);
             return Err(self.error(format!(
-                "layer {name}: there is no block {}{hint}; define it as [block.{}]",
+                "layer {name}: there is no block {}{hint}; define it in [block.{}]",
                 block.block, block.block
             )));
         };
         if within.contains(&block.block) {
             return Err(self.error(format!(
-                "block {} is made of itself: {} > {}",
+                "block {} contains itself: {} > {}",
                 block.block,
                 within.join(" > "),
                 block.block
@@ -261,14 +259,14 @@ impl Expansion<'_> {
             (Takes::One, None, None) => Ok(vec![self.one(scope.before, name)?]),
             (Takes::One, Some(one), None) => Ok(vec![self.find(one, name, scope)?]),
             (Takes::One, _, Some(_)) => {
-                wrong("takes one value: name it by input = \"...\", not by inputs")
+                wrong("takes one input: name it with input = \"...\", not inputs")
             }
             (Takes::Several, None, Some(several)) if several.len() >= 2 => several
                 .iter()
                 .map(|one| self.find(one, name, scope))
                 .collect(),
             (Takes::Several, ..) => {
-                wrong("takes two values or more: name them by inputs = [\"...\", \"...\"]")
+                wrong("takes two or more inputs: name them with inputs = [\"...\", \"...\"]")
             }
         }
     }
@@ -278,7 +276,7 @@ impl Expansion<'_> {
         value.ok_or_else(|| {
             let inputs: Vec<_> = self.model.inputs.keys().map(String::as_str).collect();
             self.error(format!(
-                "layer {name} must say which input it takes: name it by input = \"...\", one of {}",
+                "layer {name} must name the input that it takes: set input = \"...\" to one of {}",
                 inputs.join(", ")
             ))
         })
@@ -294,7 +292,7 @@ impl Expansion<'_> {
             let itself = scope.later.first() == Some(&whole);
             let what = if itself { "is itself" } else { "comes later" };
             return Err(self.error(format!(
-                "layer {name} takes the result of {wanted}, which {what}; a layer takes results of those above it"
+                "layer {name} takes the output of {wanted}, which {what}; a layer can only take outputs of layers above it"
             )));
         }
         if let Some(&found) = self.by_name.get(&whole) {
@@ -312,7 +310,7 @@ impl Expansion<'_> {
             prefix => format!(" in {prefix}"),
         };
         Err(self.error(format!(
-            "layer {name} takes the result of {wanted}, but no layer{place} is called so{hint}"
+            "layer {name} takes the output of {wanted}, but there is no such layer{place}{hint}"
         )))
     }
 
@@ -333,7 +331,7 @@ impl Expansion<'_> {
                     let layers = self.by_name.keys().map(String::as_str);
                     let hint = nearest(name, layers.filter(|known| *known != name));
                     return Err(self.error(format!(
-                        "outputs names {name}, but no layer is called so{hint}"
+                        "outputs names {name}, but there is no such layer{hint}"
                     )));
                 }
             }
@@ -346,7 +344,7 @@ impl Expansion<'_> {
         let mut used: HashSet<Source> = self.placed.iter().flat_map(|p| p.takes.clone()).collect();
         if let Some(at) = (0..inputs.len()).find(|&at| !used.contains(&Source::Input(at))) {
             return Err(self.error(format!(
-                "nothing takes the input {}; name it as the input of a layer, or remove it",
+                "the input {} is not used; name it as the input of a layer, or remove it",
                 inputs[at].name
             )));
         }
@@ -354,7 +352,7 @@ impl Expansion<'_> {
         let unused = (0..self.placed.len()).find(|&at| !used.contains(&Source::Layer(at)));
         match unused {
             Some(at) => Err(self.error(format!(
-                "nothing takes the result of layer {}; name it as an input of another layer{}, or remove it",
+                "the output of layer {} is not used; name it as an input of another layer{}, or remove it",
                 self.placed[at].name,
                 match self.model.outputs.is_empty() {
                     true => "",

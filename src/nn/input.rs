@@ -123,12 +123,12 @@ impl InputSpec {
         const MOST_TOKENS: usize = 1 << 24;
         match self {
             InputSpec::Auto => Err(
-                "takes its input from the data, which are not known here; give it a shape in place of \"auto\", or \
+                "takes its input shape from the data, which are not known here; give it a shape instead of \"auto\", or \
                  { tokens = 64, vocabulary = 100 } with numbers of its own"
                     .to_string(),
             ),
             InputSpec::Shape(shape) if !countable(shape) || shape.is_empty() => Err(format!(
-                "takes the input {shape:?}, which is no shape: give it numbers from 1 whose product is below 2^31"
+                "has the invalid input shape {shape:?}: give it numbers of at least 1 whose product is below 2^31"
             )),
             InputSpec::Shape(_) => Ok(()),
             InputSpec::Tokens(input) => {

@@ -67,7 +67,7 @@ pub trait Model: Debug + Send + Sync {
         match results[..] {
             [result] => Ok(result),
             _ => Err(Error::Config(format!(
-                "model {} gives {} results, where one is needed; give it one output",
+                "model {} has {} outputs, but one is needed; give it one output",
                 self.name(),
                 results.len()
             ))),

@@ -205,7 +205,7 @@ impl Network {
         let wrong = |what: String| Err(Error::Graph(format!("model {} {what}", self.spec.name)));
         if fed.len() != self.inputs.len() {
             return wrong(format!(
-                "takes {} inputs, but is given {}",
+                "takes {} inputs, but {} were given",
                 self.inputs.len(),
                 fed.len()
             ));
@@ -215,7 +215,7 @@ impl Network {
             let want = input.spec.ty(batch.unwrap_or(1));
             if x.ty() != want {
                 return wrong(format!(
-                    "takes a {want} as {}, but is given a {}",
+                    "takes a {want} as {}, but a {} was given",
                     input.name,
                     x.ty()
                 ));

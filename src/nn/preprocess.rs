@@ -27,7 +27,7 @@ impl TryFrom<Unchecked> for Preprocess {
     fn try_from(Unchecked { mean, std }: Unchecked) -> Result<Self, String> {
         if mean.is_empty() || mean.len() != std.len() {
             return Err(format!(
-                "preprocess has {} means and {} deviations; give it one of each for each channel",
+                "preprocess has {} means and {} standard deviations; give it one of each per channel",
                 mean.len(),
                 std.len()
             ));

@@ -94,7 +94,7 @@ impl<'g> Site<'g, '_> {
         let padding = self.text.and_then(|text| Some((text.input, text.padding?)));
         match padding {
             Some((input, _)) if input.tokens != time => Err(Site::misfit(format!(
-                "it takes {time} positions, but of padded tokens only all {} can be told from padding",
+                "it takes {time} positions, but padding is only known for all {} positions of the tokens",
                 input.tokens
             ))),
             padding => Ok(padding.map(|(_, padding)| padding)),
@@ -162,7 +162,7 @@ impl<'g> Site<'g, '_> {
         }
         if weight.layout != self.layout() {
             return Err(Site::misfit(format!(
-                "it is tied to {other}, whose weight is of features in another order; a flattened image has an order of its own"
+                "it is tied to {other}, whose weight has its features in another order; a flattened image has a different order"
             )));
         }
         let variable = self.builder.variable(&name, weight.ty.clone())?;

@@ -71,7 +71,7 @@ impl TryFrom<ModelFile> for ModelSpec {
             (None, false) => InputSpec::Auto,
             (Some(_), false) => {
                 return Err(format!(
-                    "model {name} has both input and inputs; name all that it takes in [inputs], and leave input out"
+                    "model {name} has both input and inputs; list all inputs in [inputs], and leave out input"
                 ));
             }
             (None, true) => {

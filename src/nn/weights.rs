@@ -109,7 +109,7 @@ pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tens
     for (alias, weight) in &state.aliases {
         if file.differ(alias, weight) {
             return Err(Error::Config(format!(
-                "{} holds different values for {alias} and {weight}, which are one weight in this model; take the weights of the same model",
+                "{} holds different values for {alias} and {weight}, which are the same weight in this model; use weights of the same model",
                 path.display()
             )));
         }
@@ -130,7 +130,7 @@ pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tens
             };
             file.read(name, p)?.map_err(|reason| {
                 Error::Config(format!(
-                    "{}: {name} does not fit: {reason}; take the weights of the same model",
+                    "{}: {name} does not fit: {reason}; use weights of the same model",
                     path.display()
                 ))
             })

@@ -98,7 +98,7 @@ impl Patterns {
             None => "there are none".to_string(),
         };
         Err(Error::Config(format!(
-            "{owner} matches no parameter by \"{pattern}\"; {nearest}"
+            "{owner}: the pattern \"{pattern}\" matches no parameter; {nearest}"
         )))
     }
 }
@@ -160,12 +160,12 @@ impl GroupSettings {
             return wrong("match must name at least one parameter");
         }
         if self.lr.is_some() && self.lr_scale.is_some() {
-            return wrong("lr and lr_scale both set the learning rate; leave one of them out");
+            return wrong("lr and lr_scale both set the learning rate; leave out one of them");
         }
         let rates = [self.lr, self.lr_scale, self.weight_decay];
         if self.freeze && (rates.iter().any(Option::is_some) || self.unfreeze_epoch.is_some()) {
             return wrong(
-                "what is frozen by freeze has no other settings; leave freeze or the others out",
+                "a group with freeze can't have other settings; leave out freeze or the others",
             );
         }
         if self.unfreeze_epoch == Some(0) {

@@ -91,7 +91,7 @@ impl OptimizerInstance {
             .collect();
         if trained.is_empty() && !parameters.is_empty() {
             return Err(Error::Config(
-                "every parameter is frozen by a [[group]], so that nothing is left to train"
+                "all parameters are frozen by freeze or [[group]], so there is nothing to train"
                     .to_string(),
             ));
         }
@@ -188,12 +188,12 @@ impl OptimizerInstance {
             let given: Vec<&str> = params.iter().map(|(name, _)| &**name).collect();
             let wanted: Vec<&str> = self.trained().collect();
             return Err(Error::Graph(format!(
-                "{prefix} trains {wanted:?}, and was given {given:?}"
+                "{prefix} trains {wanted:?}, but was given {given:?}"
             )));
         }
         if grads.len() != params.len() {
             return Err(Error::Graph(format!(
-                "{prefix} trains {} parameters, and was given {} gradients",
+                "{prefix} trains {} parameters, but was given {} gradients",
                 params.len(),
                 grads.len()
             )));
@@ -201,7 +201,7 @@ impl OptimizerInstance {
         if self.steps_per_epoch.is_none() && self.groups.iter().any(|g| g.unfreeze_epoch.is_some())
         {
             return Err(Error::Graph(format!(
-                "a group of {prefix} has an unfreeze_epoch, and how many steps an epoch has was not said"
+                "a group of {prefix} has an unfreeze_epoch, but the number of steps per epoch is unknown"
             )));
         }
         Ok(())
@@ -240,7 +240,7 @@ impl Group {
             (Some(lr), _) if base.lr() > 0.0 => lr / base.lr(),
             (Some(_), _) => {
                 return Err(Error::Config(format!(
-                    "[[group]] {number}: lr needs an [optimizer] lr above 0, to which the schedule's factor is found"
+                    "[[group]] {number}: lr needs an [optimizer] lr above 0, from which the schedule's factor is computed"
                 )));
             }
             (None, scale) => scale.unwrap_or(1.0),
@@ -554,7 +554,7 @@ mod tests {
             "{message}"
         );
         let message = error("match = '*'\nfreeze = true", &parameters());
-        assert!(message.contains("nothing is left to train"), "{message}");
+        assert!(message.contains("nothing to train"), "{message}");
         let waiting = instance(
             Sgd::default(),
             &[group("match = 'stem.*'\nunfreeze_epoch = 3")],

@@ -136,7 +136,7 @@ impl RunParts {
             && warmup >= steps
         {
             told.push(format!(
-                "the warm-up takes {warmup} steps but the run has only {steps}, so it never reaches the full learning rate"
+                "the warm-up takes {warmup} steps and the run has {steps}, so the learning rate rises until the end"
             ));
         }
         let normalized = |name: &str| name.ends_with("running_mean");

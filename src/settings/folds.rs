@@ -124,9 +124,7 @@ impl Folds {
         let found = changes::permit(&accepted, &settings, changes::OF_FOLDS, &file)?;
         let count = settings.data.folds.ok_or_else(|| {
             let shown = file.display();
-            Error::Config(format!(
-                "{shown} lacks data.folds, the number of folds"
-            ))
+            Error::Config(format!("{shown} lacks data.folds, the number of folds"))
         })?;
         folder.write_settings(&settings.texts()?.settings)?;
         let mut folds = Folds {

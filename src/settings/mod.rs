@@ -278,9 +278,7 @@ impl Settings {
             return wrong("steps must be at least 1 and below 2^63");
         }
         if self.accumulate == 0 {
-            return wrong(
-                "accumulate must be at least 1: the number of batches per step",
-            );
+            return wrong("accumulate must be at least 1: the number of batches per step");
         }
         if self.patience == Some(0) {
             return wrong("patience must be at least 1 epoch");

@@ -62,7 +62,8 @@ impl Settings {
                     // Values of another metric or on another part can't be compared.
                     checkpoint.progress.best = None;
                     checkpoint.progress.epochs_without_improvement = 0;
-                    notes.push("the best epoch is selected from the coming epochs only".to_string());
+                    notes
+                        .push("the best epoch is selected from the coming epochs only".to_string());
                 }
             }
             None => notes.push(format!(

@@ -563,7 +563,7 @@ mod tests {
         let no = found.json["mse_by_class"]["no"].as_f64().unwrap();
         assert!((no - 0.105).abs() < 1e-6, "{no}");
         assert!(
-            found.lines[0].contains("the largest 0.9110"),
+            found.lines[0].contains("maximum 0.9110"),
             "{:?}",
             found.lines
         );

@@ -19,7 +19,9 @@ static REGISTERED: Registered = Registered {
 };
 
 fn in_a_program() -> Error {
-    Error::Config("the task custom can only be created in a program, with tasks::Custom::new".to_string())
+    Error::Config(
+        "the task custom can only be created in a program, with tasks::Custom::new".to_string(),
+    )
 }
 
 type LossFn = dyn for<'g, 'a> Fn(&mut StepGraph<'g, 'a>) -> Result<Objective<'g>> + Send + Sync;

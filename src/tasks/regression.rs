@@ -115,8 +115,8 @@ pub(super) fn check_numbers(
     let numbers = fit.samples.field(target).map(|field| field.shape());
     match numbers.map(|shape| shape.iter().product::<usize>()) {
         Some(numbers) if numbers != units => Err(Error::Config(format!(
-            "the targets have {numbers} numbers per sample but model {} ends in {units} units; give its last layer \
-             {numbers} units",
+            "the number of target values per sample is {numbers} but model {} ends in {units} units; set units = {numbers} in \
+             its last layer",
             model.name()
         ))),
         _ => fit.not_empty(),

@@ -38,7 +38,7 @@ impl<'e> Predictor<'e> {
                 InputSpec::Tokens(_) => TensorType::u32(dims),
                 InputSpec::Auto => {
                     return Err(Error::Config(format!(
-                        "model {} leaves its input to data; give it a shape",
+                        "model {} takes its input shape from data; give it a shape",
                         model.name()
                     )));
                 }

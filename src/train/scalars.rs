@@ -58,9 +58,7 @@ impl ScalarRows {
                     .or(task
                         .scalar(other, 0, seed)
                         .map(|_| Source::Task(other.to_string())));
-                found.ok_or_else(|| {
-                    Error::Graph(format!("nobody gives a value to the input {other}"))
-                })
+                found.ok_or_else(|| Error::Graph(format!("the scalar input {other} has no value")))
             }
         };
         Ok(ScalarRows {

@@ -394,14 +394,14 @@ impl<'e> Trainer<'e> {
         } = &self.source
         else {
             return Err(Error::Training(
-                "this trainer takes its batches from data on the device; make one with fed batches to feed it"
+                "this trainer takes its batches from data on the device; create one with fed batches to feed it"
                     .to_string(),
             ));
         };
         let most = self.recipe.accumulate;
         if batches.is_empty() || batches.len() > most {
             return Err(Error::Training(format!(
-                "a step was given {} batches; give it 1 to {most}, as accumulate says",
+                "a step was given {} batches; give it 1 to {most}, the value of accumulate",
                 batches.len()
             )));
         }
@@ -570,7 +570,7 @@ fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -
     let wrong = |what: String| Err(Error::Training(what));
     if batch.valid == 0 || batch.valid > size {
         return wrong(format!(
-            "a step was given {} samples that count; give it 1 to {size}",
+            "a step was given {} valid samples; give it 1 to {size}",
             batch.valid
         ));
     }
@@ -584,7 +584,7 @@ fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -
             }
             Some((_, value)) if value.ty() != *ty => {
                 return wrong(format!(
-                    "the field {name} is a {ty}, but was fed a {}",
+                    "the field {name} is a {ty}, but a {} was fed",
                     value.ty()
                 ));
             }
@@ -596,7 +596,7 @@ fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -
         Some((name, _)) => {
             let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
             wrong(format!(
-                "a step was fed the field {name}, but the trainer was made for {}",
+                "a step was fed the field {name}, but the trainer takes {}",
                 names.join(", ")
             ))
         }
@@ -663,7 +663,7 @@ pub(crate) fn suggest_batch(
         Some(batch) => {
             let times = (recipe.batch * recipe.accumulate).div_ceil(batch);
             Error::Memory(format!(
-                "{message}; --batch {batch} fits, and with accumulate = {times} it makes the same steps"
+                "{message}; --batch {batch} fits and, with accumulate = {times}, makes the same steps"
             ))
         }
         None => error,

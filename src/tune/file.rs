@@ -103,7 +103,7 @@ impl Cache {
         match dirs::cache_dir() {
             Some(folder) => Ok(Self::at(folder.join("wgrad").join("tuning"))),
             None => Err(Error::Config(
-                "there is no folder to keep a tuning in; set HOME".to_string(),
+                "there is no folder to save the tuning in; set HOME".to_string(),
             )),
         }
     }
@@ -148,7 +148,7 @@ impl Cache {
         let tuning = Tuning::read(&path)?;
         if tuning.made_for != *made_for {
             tracing::debug!(
-                "{} is of another driver or version and not used",
+                "{} is from another driver or version and is ignored",
                 path.display()
             );
             return Ok(Choices::default());
@@ -204,7 +204,7 @@ pub fn choose(gpu: &mut Gpu, recorded: Option<Tuning>) -> Option<String> {
             None
         }
         Ok(Err(e)) => Some(format!(
-            "kernels are not the tuned ones: {e}; run wgrad tune again, or wgrad tune --clear"
+            "tuned kernels are not used: {e}; run wgrad tune again, or wgrad tune --clear"
         )),
         Err(_) => None,
     }

@@ -182,7 +182,7 @@ pub fn tune(gpu: &Gpu, operation: &Operation, seed: u64) -> Result<Verdict> {
                 None
             }
             Ok((_, error)) => Some(format!(
-                "wrong: error {error:.1e}, {allowed:.1e} is allowed"
+                "wrong: error {error:.1e}, at most {allowed:.1e} is allowed"
             )),
             Err(e @ Error::Device(_)) => return Err(e),
             Err(e) => Some(e.to_string()),

@@ -36,7 +36,7 @@ fn files_that_can_not_be_written_are_answered_before_anything_is_measured() {
         ("--roofline folder.svg", 2, "folder.svg is a folder"),
         ("--trace none/t.json", 1, "cannot write none/t.json"),
         ("--runs 0", 2, "--runs must be at least 1"),
-        ("nosuch", 2, "no workload is called nosuch"),
+        ("nosuch", 2, "no workload named nosuch"),
     ] {
         let told = sandbox.wgrad(&format!("bench {args} --adapter nosuch"));
         told.fails(code, &[said]);

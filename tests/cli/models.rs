@@ -165,11 +165,11 @@ fn references_that_lead_nowhere_are_named() {
         "{stem}\n{}\n{FLATTEN}\n{DENSE}",
         named("b", &format!("{conv}; input = \"input\""))
     );
-    refused(&branch, 2, &["nothing takes the result of layer stem"]);
+    refused(&branch, 2, &["the output of layer stem is not used"]);
     refused(
         &format!("{stem}\n{}", sum("\"stem\"")),
         2,
-        &["layer add1", "two values or more"],
+        &["layer add1", "two or more inputs"],
     );
     let shapes = format!("{stem}\n{}", sum("\"stem\", \"input\""));
     refused(
@@ -179,7 +179,7 @@ fn references_that_lead_nowhere_are_named() {
             "layer add1",
             "layer stem ([8,8,4])",
             "the input ([8,8,1])",
-            "one shape",
+            "the same shape",
         ],
     );
     refused(
@@ -230,7 +230,7 @@ fn blocks_that_can_not_be_filled_in_are_told_why() {
     let unknown = used("").replace("\"b\"", "\"bb\"");
     block_refused(block, &unknown, &["no block bb", "did you mean b?"]);
     let itself = "[[block.b.layer]]\ntype = \"block\"\nblock = \"b\"";
-    block_refused(itself, &used(""), &["made of itself"]);
+    block_refused(itself, &used(""), &["contains itself"]);
     let typo = block.replace("kernel", "kernle");
     block_refused(
         &typo,

@@ -184,7 +184,7 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
         let lines: Vec<_> = told.err.lines().collect();
         assert!(
             lines.len() == 1
-                && lines[0].starts_with("note: kernels are not the tuned ones")
+                && lines[0].starts_with("note: tuned kernels are not used")
                 && lines[0].contains("wgrad tune"),
             "{damaged}: {}",
             told.err

@@ -66,12 +66,12 @@ impl Attention {
         bounded(1, "heads", &[self.heads]).map_err(Site::misfit)?;
         if time > MOST_POSITIONS {
             return Err(Site::misfit(format!(
-                "its {time} positions are more than {MOST_POSITIONS}; make the sequence shorter"
+                "its {time} positions are more than the maximum of {MOST_POSITIONS}; make the sequence shorter"
             )));
         }
         if !triple.is_multiple_of(3) {
             return Err(Site::misfit(format!(
-                "it takes queries, keys and values of one width, but {triple} is not three times one; put a dense layer of \
+                "it takes queries, keys and values of the same width, but {triple} is not a multiple of 3; put a dense layer of \
                  three times the width before it, or use self_attention"
             )));
         }
@@ -84,7 +84,7 @@ impl Attention {
         let size = width / heads;
         if size > MOST_OF_A_HEAD {
             return Err(Site::misfit(format!(
-                "each of its {heads} heads has {size} of a width of {width}, and may have {MOST_OF_A_HEAD}; use more heads"
+                "each of its {heads} heads has {size} of a width of {width}, but at most {MOST_OF_A_HEAD} are supported; use more heads"
             )));
         }
         let padding = site.padding(time)?;
@@ -96,7 +96,7 @@ impl Attention {
             }
             Some(_) if !size.is_multiple_of(2) => {
                 return Err(Site::misfit(format!(
-                    "rotary turns pairs of numbers, but each of its {heads} heads has {size}; change the width or the heads"
+                    "rotary needs an even number of elements per head, but each of its {heads} heads has {size}; change the width or the heads"
                 )));
             }
             Some(base) => {

@@ -185,7 +185,7 @@ impl LayerType for ConvTranspose2d {
             let whole = (input - 1) * stride[axis] + kernel + more;
             let taken = padding[axis][0] + padding[axis][1];
             if whole <= taken {
-                return Err(Site::misfit("its padding leaves nothing of the result"));
+                return Err(Site::misfit("its padding leaves an empty output"));
             }
             output[axis] = whole - taken;
         }

@@ -291,7 +291,7 @@ impl LayerType for Transpose {
         sequence(inputs[0])?;
         if site.is_padded() {
             return Err(Site::misfit(
-                "it would make features of positions, some of which are padding; pool the padded tokens over time, or take \
+                "it would turn positions, some of which are padding, into features; pool the padded tokens over time, or use \
                  tokens without padding",
             ));
         }

@@ -48,7 +48,7 @@ fn paired<'g>(inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
             x.reshape(dims)
         }
         _ => Err(Site::misfit(
-            "it takes values of one shape, or rows of channels beside them; a sequence does not fit an image",
+            "it takes inputs of the same shape, or rows of channels; a sequence does not fit an image",
         )),
     };
     inputs.iter().map(pair).collect()
@@ -63,7 +63,7 @@ fn one_order(taken: &[Taken]) -> Result<FeatureOrder> {
     match many.all(|other| other.order == first.order) {
         true => Ok(first.order.clone()),
         false => Err(Site::misfit(
-            "the features of a flattened image lie in another order than those of the other values; flatten images of one shape, \
+            "the features of a flattened image have another order than those of the other inputs; flatten images of the same shape, \
              or put a dense layer after the flatten",
         )),
     }
@@ -92,7 +92,7 @@ impl LayerType for Add {
         let fits = |x: &Var<'g>| x.shape() == largest || x.shape().dims() == row;
         if !inputs.iter().all(fits) {
             return Err(Site::misfit(
-                "it adds values of one shape, and rows of as many channels",
+                "it adds inputs of the same shape, and rows with the same number of channels",
             ));
         }
         let pairs = paired(inputs)?;
@@ -124,7 +124,7 @@ impl LayerType for Multiply {
             match axes.all(|(a, b)| a == b || *a == 1 || *b == 1) {
                 true => product.mul(x),
                 false => Err(Site::misfit(
-                    "it multiplies values of one shape; an extent of 1 and rows of as many channels stretch",
+                    "it multiplies inputs of the same shape; extents of 1 and rows with the same number of channels are broadcast",
                 )),
             }
         })?;
@@ -150,7 +150,7 @@ impl LayerType for Concat {
         let outer = |x: &Var<'g>| x.shape().dims()[..x.shape().rank() - 1].to_vec();
         if inputs.iter().any(|x| outer(x) != outer(&inputs[0])) {
             return Err(Site::misfit(
-                "it puts channels side by side: all else must be the same",
+                "it concatenates channels: all other extents must be the same",
             ));
         }
         Var::concat(inputs, inputs[0].shape().rank() - 1)

@@ -298,7 +298,7 @@ impl LayerType for GroupNorm {
         match taken[0].order.is_same() || alike {
             true => Ok(taken[0].order.clone()),
             false => Err(Site::misfit(
-                "its groups would hold other features of a flattened image than PyTorch's; put it before the flatten",
+                "its groups would contain other features of a flattened image than in PyTorch; put it before the flatten",
             )),
         }
     }
@@ -348,7 +348,7 @@ impl LayerType for LocalResponseNorm {
         match taken[0].order.is_same() {
             true => Ok(FeatureOrder::default()),
             false => Err(Site::misfit(
-                "the neighbours of a flattened image's features are no neighbouring channels; put it before the flatten",
+                "neighbouring features of a flattened image are not neighbouring channels; put it before the flatten",
             )),
         }
     }

@@ -47,7 +47,7 @@ impl LayerType for PadChannels {
         bounded(1, "channels", &[self.channels]).map_err(Site::misfit)?;
         if self.channels < have {
             return Err(Site::misfit(format!(
-                "it pads to {} channels, which are fewer than {have}",
+                "it pads to {} channels, fewer than the {have} of its input",
                 self.channels
             )));
         }

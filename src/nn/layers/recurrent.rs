@@ -107,7 +107,7 @@ impl Stack {
         let directions = if self.bidirectional { 2 } else { 1 };
         if time * self.layers * directions > MOST_STEPS {
             return Err(Site::misfit(format!(
-                "its {time} positions in {} walks are more than {MOST_STEPS} steps; make the sequence shorter",
+                "its {time} positions in {} passes exceed the maximum of {MOST_STEPS} steps; make the sequence shorter",
                 self.layers * directions
             )));
         }

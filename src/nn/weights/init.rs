@@ -49,12 +49,12 @@ impl Initialised {
         let mut remarks = Vec::new();
         if let Some(prefix) = self.prefix {
             remarks.push(format!(
-                "the names of the weights are taken without the \"{prefix}\" that they begin with in the file"
+                "the prefix \"{prefix}\" of the names in the weights file is removed"
             ));
         }
         if !self.missing.is_empty() {
             remarks.push(format!(
-                "{} of {} tensors start as without a file: {}",
+                "{} of {} tensors are not taken from the file and start with their usual initial values: {}",
                 self.missing.len(),
                 self.matched.len() + self.missing.len(),
                 some_of(self.missing.iter().map(LeftOut::to_string))
@@ -168,14 +168,14 @@ fn check(path: &Path, initialised: &Initialised, strict: bool) -> Result<()> {
     let from = path.display();
     if matched.is_empty() {
         return Err(Error::Config(format!(
-            "{from} holds nothing that fits the model, which misses {}; unused: {}",
+            "{from} holds no tensor that fits the model; missing: {}; unused: {}",
             names(missing),
             names(unused)
         )));
     }
     if strict && !(missing.is_empty() && unused.is_empty()) {
         return Err(Error::Config(format!(
-            "{from} is not the weights of this model, as strict asks; missing: {}; unused: {}",
+            "{from} does not match the model, as strict requires; missing: {}; unused: {}",
             names(missing),
             names(unused)
         )));

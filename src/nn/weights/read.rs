@@ -33,15 +33,15 @@ impl fmt::Display for Reason {
         match self {
             Reason::Absent => f.write_str("the file does not have it"),
             Reason::Shape { file, model } => {
-                write!(f, "it is {file:?} in the file and {model:?} in the model")
+                write!(f, "it is {file:?} in the file but {model:?} in the model")
             }
             Reason::Type(dtype) => {
-                write!(f, "it is of type {dtype}, not of F32, F16, BF16 or F64")
+                write!(f, "it has type {dtype}, not F32, F16, BF16 or F64")
             }
             Reason::NotInModel => f.write_str("the model does not have it"),
             Reason::Tied(weight) => write!(
                 f,
-                "the model ties it to {weight}, which has other values in the file"
+                "the model ties it to {weight}, which has different values in the file"
             ),
         }
     }
@@ -50,7 +50,7 @@ impl fmt::Display for Reason {
 /// The error of a file that is not as safetensors files are.
 pub(crate) fn unusable(path: &Path, e: safetensors::SafeTensorError) -> Error {
     Error::Config(format!(
-        "{} is no usable safetensors file ({e}); it may be damaged or of another format",
+        "{} is not a valid safetensors file ({e}); it may be damaged or in another format",
         path.display()
     ))
 }
@@ -117,7 +117,7 @@ impl<'b> WeightFile<'b> {
         };
         if let Some(wrong) = values.iter().find(|value| !value.is_finite()) {
             return Err(refused(format!(
-                "{wrong}, which no model computes with; take weights of a training that went well"
+                "{wrong}, which is not finite; use weights of a successful training run"
             )));
         }
         Ok(Ok(parameter.from_file(&values)))
@@ -144,7 +144,7 @@ fn floats(view: &TensorView<'_>) -> Result<Option<Vec<f32>>, String> {
                 let single = double as f32;
                 match double.is_finite() && single.is_infinite() {
                     true => Err(format!(
-                        "{double:e}, which 32-bit floating point does not reach"
+                        "{double:e}, which is out of range for 32-bit floats"
                     )),
                     false => Ok(single),
                 }
@@ -167,7 +167,7 @@ fn pickled(path: &Path) -> Error {
     let from = path.display();
     let to = path.with_extension("safetensors");
     Error::Config(format!(
-        "{from} is a pickle of Python's, as torch.save writes it, which is not read because reading one may run any program; \
+        "{from} is a Python pickle, as written by torch.save, which is refused because reading it could run arbitrary code; \
          convert it: python -c \"import torch, safetensors.torch as s; d = torch.load('{from}', map_location='cpu', \
          weights_only=True); d = d.get('state_dict', d); s.save_file({{k: v.clone().contiguous() for k, v in d.items()}}, '{}')\"",
         to.display()
