@@ -222,7 +222,7 @@ fn impossible_folds_are_refused_before_any_is_trained() {
     let told = refused(&|_| (), 1);
     assert!(told.contains("data.folds must be at least 2"), "{told}");
     let told = refused(&|s| s.batch = 20, 5);
-    assert!(told.contains("18 training rows"), "{told}");
+    assert!(told.contains("training set of 18 rows"), "{told}");
 }
 
 #[test]

@@ -280,7 +280,7 @@ fn what_is_no_data_is_told_with_what_would_be() {
     sandbox.write("broken.npz", "PK\u{3}\u{4} no archive");
     sandbox
         .wgrad("data show broken.npz")
-        .fails(1, &["broken.npz is no NumPy archive"]);
+        .fails(1, &["broken.npz is not a NumPy archive"]);
     sandbox
         .wgrad("data show good --format cifar")
         .fails(1, &["no training records in good"]);
@@ -462,7 +462,7 @@ fn a_number_is_predicted_in_its_own_units() {
             2,
             &[
                 "target values per sample is 1",
-                "give its last layer 1 units",
+                "set units = 1",
             ],
         );
 }
