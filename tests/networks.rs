@@ -238,12 +238,20 @@ fn inputs_and_outputs_that_can_not_be_are_named() {
     refused(both, dense, &["model m has both input and inputs"]);
     refused("", dense, &["model m has no input", "[inputs]"]);
     let of = |name: &str| format!("[inputs]\n{name} = [3]\nrow = [3]");
-    refused(&of("\"a.b\""), dense, &["one of several inputs can't be called \"a.b\""]);
-    refused(&of("input"), dense, &["an input can't be called \"input\""]);
+    refused(
+        &of("\"a.b\""),
+        dense,
+        &["one of several inputs can't be called \"a.b\""],
+    );
+    refused(
+        &of("input"),
+        dense,
+        &["one of several inputs can't be called \"input\""],
+    );
     refused(
         &of("image"),
         dense,
-        &["layer dense1 must say which input", "image, row"],
+        &["layer dense1 must name the input", "image, row"],
     );
     let one = "type = \"dense\"; units = 2; input = \"row\"";
     refused(&of("image"), one, &["the input image is not used"]);
@@ -298,7 +306,10 @@ fn batches_that_are_not_the_models_are_refused() {
         .to_string();
     assert!(error.contains("f32[2,3] as row"), "{error}");
     let error = network.forward(&mut cx, &[image]).unwrap_err().to_string();
-    assert!(error.contains("takes 2 inputs, but 1 were given"), "{error}");
+    assert!(
+        error.contains("takes 2 inputs, but 1 were given"),
+        "{error}"
+    );
 }
 
 // Several networks in one graph

@@ -19,9 +19,12 @@ const DEVICES: &[Word] = &[
 ];
 
 const PARTS: &[Word] = &[
-    ("train", "Trains the model"),
-    ("validation", "Selects the model and decides when to stop"),
-    ("test", "Measures the final result"),
+    ("train", "The training part"),
+    (
+        "validation",
+        "The validation part, for early stopping and model selection",
+    ),
+    ("test", "The test part, for the final result"),
 ];
 
 /// Parser of `--device`.

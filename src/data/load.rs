@@ -138,7 +138,7 @@ mod tests {
             leave_out(&mut whole(), &names).unwrap_err().to_string()
         };
         assert!(told(&["d"]).contains("class d, but tiny has only a, b, c"));
-        assert!(told(&["a", "b", "c"]).contains("leaves nothing of the training part"));
-        assert!(told(&["a", "b"]).contains("leaves nothing of the validation part"));
+        assert!(told(&["a", "b", "c"]).contains("leaves the training part empty"));
+        assert!(told(&["a", "b"]).contains("leaves the validation part empty"));
     }
 }

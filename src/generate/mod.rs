@@ -1,4 +1,4 @@
-//! Writing text with a model of language: it is asked for the token after those there are, again and again.
+//! Text generation with a language model, token by token.
 
 mod sampling;
 
@@ -14,21 +14,20 @@ use crate::random::{Purpose, Stream};
 use crate::run::RunParts;
 use crate::tensor::TensorType;
 
-/// Variables of a step: the tokens so far, filled up with padding, and the place of the last.
+/// Variables of a step: the tokens so far, padded, and the position of the last.
 const TOKENS: &str = "generate.tokens";
 const PLACE: &str = "generate.place";
 
-/// A model of language on an engine, ready to write.
+/// A language model on an engine.
 pub struct Generator<'e> {
     device: Box<dyn Device + 'e>,
     program: ProgramId,
     tokenizer: Tokenizer,
-    /// The most tokens that it sees.
+    /// Context length in tokens.
     context: usize,
 }
 
-/// A step: the logits of the token after the one at `PLACE`. A model of language sees at a place only what is before it, so
-/// whatever stands after `PLACE` changes nothing.
+/// A step: the logits for the token after the one at `PLACE`. A language model is causal, so tokens after `PLACE` have no effect.
 fn graph(model: &dyn Model, context: usize) -> Result<Graph> {
     let builder = Builder::new();
     let tokens = builder.variable(TOKENS, TensorType::u32([1, context]))?;
@@ -46,7 +45,7 @@ impl<'e> Generator<'e> {
     /// Puts the model of a run, with its weights, on `engine`.
     ///
     /// # Errors
-    /// If the run learned no language, or the whole does not fit the device.
+    /// If the run is not a language model, or device memory is too small.
     pub fn new(engine: &'e Engine, parts: &RunParts) -> Result<Generator<'e>> {
         let model = parts.models.first()?;
         let name = model.name();
@@ -99,10 +98,10 @@ impl<'e> Generator<'e> {
         })
     }
 
-    /// The tokens of `prompt`; of an empty one a new line, or where the tokenizer has none its first token.
+    /// The tokens of `prompt`. An empty prompt gives a new line or, if the tokenizer has none, its first token.
     ///
     /// # Errors
-    /// Names the first character or word that the tokenizer does not know.
+    /// Names the first character or word that is not in the vocabulary.
     pub fn tokens_of(&self, prompt: &str) -> Result<Vec<u32>> {
         let mut tokens = Vec::new();
         if prompt.is_empty() {
@@ -126,7 +125,7 @@ impl<'e> Generator<'e> {
         Ok(tokens)
     }
 
-    /// The logits of the token that follows `tokens`, of which a model sees the last alone if there are more than its context.
+    /// The logits for the token that follows `tokens`, of which only the last ones that fit the context are used.
     ///
     /// # Errors
     /// If there are none, or the device failed.
@@ -146,11 +145,11 @@ impl<'e> Generator<'e> {
         Ok(logits.reals().to_vec())
     }
 
-    /// Writes `count` tokens after `prompt`, handing each piece of text to `take` as soon as it is whole. The same prompt and
+    /// Writes `count` tokens after `prompt`, passing each piece of text to `take` as soon as it is complete. The same prompt and
     /// sampling give the same text on the same device.
     ///
     /// # Errors
-    /// If the prompt holds what the model does not know, or the device or `take` failed.
+    /// If the prompt has unknown tokens, or the device or `take` failed.
     pub fn write<E: From<Error>>(
         &mut self,
         prompt: &str,

@@ -410,8 +410,8 @@ fn check_version(table: &toml::Table, file: &str) -> Result<()> {
         .find(|key| data.is_some_and(|data| data.contains_key(**key)));
     match found {
         Some(key) => Err(Error::Config(format!(
-            "{file} has data.{key}, where an earlier version of wgrad kept what a run found in its data: this version keeps it under \
-             [fitted]: move the key there to go on with the run, or leave it out of settings to train by"
+            "{file} has data.{key}, from an earlier version of wgrad that stored values fitted to the data there; move the key to \
+             [fitted] to resume the run, or remove it to train with these settings"
         ))),
         None => Ok(()),
     }

@@ -458,13 +458,7 @@ fn a_number_is_predicted_in_its_own_units() {
     sandbox.write("two.toml", DENSE.replace("UNITS", "2"));
     sandbox
         .wgrad("train two.toml --data line.csv --device cpu --out other")
-        .fails(
-            2,
-            &[
-                "target values per sample is 1",
-                "set units = 1",
-            ],
-        );
+        .fails(2, &["target values per sample is 1", "set units = 1"]);
 }
 
 #[test]

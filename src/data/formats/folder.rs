@@ -74,7 +74,7 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
     let train = source.folder_named(&TRAIN);
     let root = train.unwrap_or(source.path());
     let folders = class_folders(source.tree(), root)?;
-    // A run that goes on, or is measured, knows its classes.
+    // A run that is resumed or evaluated has fixed classes.
     let classes: Vec<String> = match fitted.classes.is_empty() {
         true => folders.iter().map(|(name, _)| name.clone()).collect(),
         false => fitted.classes.clone(),

@@ -1,4 +1,4 @@
-//! Layers that put several values together.
+//! Layers with several inputs.
 
 use crate::error::Result;
 use crate::graph::Var;
@@ -8,27 +8,27 @@ use crate::nn::layer::{LayerType, Takes};
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Sum of values of one shape: what joins a shortcut. A row of channels is added to every position of a sequence or pixel of
-/// an image.
+/// Sum of inputs of the same shape, such as a shortcut. A row of channels is broadcast over the positions of a sequence or the
+/// pixels of an image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
 }
 
-/// Product of values, element by element. A row of channels multiplies every position of a sequence or pixel of an image: a
-/// gate for each channel. A value of extent 1 along an axis stretches.
+/// Element-wise product. A row of channels, such as gates, is broadcast over the positions of a sequence or the pixels of an
+/// image. Extents of 1 are broadcast, too.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Multiply {
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
 }
 
-/// Values side by side along the last axis, the channels.
+/// Concatenation along the last axis, the channels.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Concat {}
@@ -37,7 +37,7 @@ pub struct Concat {}
 /// axes of extent 1 between the batch and its channels.
 ///
 /// # Errors
-/// If a value is neither a row nor of as many axes as the others.
+/// If an input is neither a row nor has as many axes as the others.
 fn paired<'g>(inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
     let rank = inputs.iter().map(|x| x.shape().rank()).max().unwrap_or(0);
     let pair = |x: &Var<'g>| match x.shape().dims() {
@@ -54,7 +54,7 @@ fn paired<'g>(inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
     inputs.iter().map(pair).collect()
 }
 
-/// The order of the features of an element-wise result: that of all values but those of a single feature.
+/// The order of the features of an element-wise result: that of all inputs except those with a single feature.
 fn one_order(taken: &[Taken]) -> Result<FeatureOrder> {
     let mut many = taken.iter().filter(|taken| taken.features() > 1);
     let Some(first) = many.next() else {

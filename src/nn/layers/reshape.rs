@@ -8,8 +8,8 @@ use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// A row of features as an image `[height, width, channels]` or a sequence `[time, features]`. PyTorch `Unflatten`: of an image
-/// the features are taken channel by channel, as PyTorch's `[channels, height, width]` lies.
+/// A row of features to an image `[height, width, channels]` or a sequence `[time, features]`. PyTorch `Unflatten`: an image is
+/// filled channel by channel, in the order of PyTorch's `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unflatten {

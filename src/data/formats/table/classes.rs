@@ -150,7 +150,7 @@ mod tests {
         let file = dir.path().join("train.csv");
         let found = Classes::of(&cells, &mut fitted, "label", &file);
         let found = found.map_err(|e| e.to_string())?;
-        // As a run that goes on finds them.
+        // As a resumed run gets them.
         fitted.classes = found.names.clone();
         let again = Classes::of(&[], &mut fitted, "label", &file).unwrap();
         assert_eq!((&again.names, &again.cells), (&found.names, &found.cells));
