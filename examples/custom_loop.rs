@@ -1,6 +1,6 @@
-//! A training loop of one's own: data made in memory, a loss that no task has, batches fed one by one.
+//! A custom training loop: generated data in memory, a custom loss, and batches that are fed one by one.
 //!
-//! A small network learns the bound that 90% of noisy measurements lie below, by the quantile loss (Koenker and Bassett 1978).
+//! A small network learns the 90% quantile of noisy measurements with the quantile loss (Koenker and Bassett 1978).
 
 use std::sync::Arc;
 use wgrad::cpu::Tensor;
@@ -30,7 +30,7 @@ fn main() -> wgrad::Result<()> {
     let models = Models::one(network.clone());
     let values = models.initial_state(1);
 
-    // The loss is built once, as nodes of a graph. Gradients and optimizer follow from it.
+    // The loss is built once, as nodes of a graph. Gradients and optimizer are derived from it.
     let task = Custom::new(|step| {
         let x = step.batch.field("x")?;
         let above = step.batch.field("y")?.sub(step.run_first(&[x])?)?;

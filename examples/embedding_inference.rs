@@ -1,9 +1,9 @@
-//! Inference in a program: a model with weights from a file turns pictures into vectors, and the nearest vector of another
-//! picture is found for each.
+//! Inference in a program: a model with weights from a file computes embeddings of images, and finds the nearest neighbour of each
+//! image.
 //!
 //!     cargo run --release --example embedding_inference [RUN]
 //!
-//! RUN is the folder of a run of `wgrad train` on the built-in digits. Without one the model has its starting weights.
+//! RUN is the run folder of a `wgrad train` on the built-in digits. Without it, the model has its initial weights.
 
 use std::path::Path;
 use wgrad::cpu::Tensor;
@@ -45,7 +45,7 @@ fn main() -> wgrad::Result<()> {
     Ok(())
 }
 
-/// The model of a run with the weights that it learned.
+/// The trained model of a run.
 fn trained(run: &Path) -> wgrad::Result<(Network, Vec<Tensor<f32>>)> {
     let (folder, settings) = Settings::open_run(run)?;
     let network = features(settings.model)?;
@@ -53,20 +53,20 @@ fn trained(run: &Path) -> wgrad::Result<(Network, Vec<Tensor<f32>>)> {
     Ok((network, values))
 }
 
-/// A built-in model with the weights that training would start from.
+/// A built-in model with its initial weights.
 fn starting() -> wgrad::Result<(Network, Vec<Tensor<f32>>)> {
     let network = features(ModelSpec::preset("mnist-cnn")?)?;
     let values = network.initial_state(1);
     Ok((network, values))
 }
 
-/// The network without its last layer: what it knows of a picture before it says the class.
+/// The network without its last layer, which outputs an embedding instead of classes.
 fn features(mut spec: ModelSpec) -> wgrad::Result<Network> {
     spec.layers.pop();
     Network::new(spec)
 }
 
-/// Pictures as a model takes them: `(byte / 255 - mean) / std`, as in the `[fitted]` table of a run.
+/// Normalised images: `(byte / 255 - mean) / std`, as in the `[fitted]` table of a run.
 fn normalised(set: &ImageSet) -> Tensor<f32> {
     let (mean, std) = (0.13, 0.31);
     let pixels = set

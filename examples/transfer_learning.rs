@@ -1,5 +1,5 @@
-//! Transfer learning: a network that knows ten digits becomes one that says whether a digit is odd. Its convolutions keep
-//! their weights, and only a new last layer is trained.
+//! Transfer learning: a classifier of ten digits becomes one of odd and even digits. Its convolutions keep their weights, and only
+//! a new last layer is trained.
 
 use std::path::Path;
 use wgrad::data::{Dataset, digits};
@@ -32,14 +32,14 @@ fn main() -> wgrad::Result<()> {
     let folder = tempfile::tempdir().map_err(wgrad::Error::io("create", Path::new("a folder")))?;
     let weights = folder.path().join("ten.safetensors");
 
-    // The first network. A file that PyTorch wrote, with the same names and shapes, would do as well.
+    // The first network. A file written from PyTorch, with the same names and shapes, works as well.
     let mut ten = settings(r#"{ name = "ten", type = "dense", units = 10 }"#)?
         .start(&engine, digits(1, 1280, 256))?;
     let result = ten.fit(&mut Silent, None)?;
     println!("ten digits: {}", shown(&result));
     ten.save_model(&weights)?;
 
-    // The second takes from the file what fits by name and shape. Groups say which parameters are frozen.
+    // The second uses the tensors of the file that fit by name and shape. Groups select the frozen parameters.
     let mut odd = settings(r#"{ name = "odd", type = "dense", units = 2 }"#)?;
     odd.init = Some(weights);
     odd.groups = vec![parse("match = \"conv*\"\nfreeze = true", "a group")?];
@@ -55,7 +55,7 @@ fn shown(result: &wgrad::run::Evaluation) -> String {
         .map_or_else(String::new, |score| score.show())
 }
 
-/// The same pictures with two classes.
+/// The same images with two classes.
 fn odd_or_even(mut set: Dataset) -> wgrad::Result<Dataset> {
     for part in [&mut set.train, &mut set.test] {
         part.labels.iter_mut().for_each(|label| *label %= 2);

@@ -1,4 +1,4 @@
-//! The library's error type. Every message is one sentence that says what, where and what to do.
+//! The library's error type. Every message is one sentence: what is wrong, where, and what to do.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub enum Error {
         /// Source line of the caller.
         location: String,
     },
-    /// A graph that breaks its own rules: a defect of whoever built it.
+    /// An invalid graph: a bug in the code that built it.
     #[error("invalid graph: {0}")]
     Graph(String),
     /// A model, run or settings file that can't be used as written.
@@ -44,10 +44,10 @@ pub enum Error {
     /// The adapter can't hold what the plan needs.
     #[error("{0}")]
     Memory(String),
-    /// The training went wrong: a loss that is not a number, say.
+    /// The training failed, for example because the loss is not finite.
     #[error("{0}")]
     Training(String),
-    /// The training stopped because it was asked to; says how to go on.
+    /// The training was stopped on request; the message tells how to resume it.
     #[error("{0}")]
     Stopped(String),
     /// A file or folder that can't be read or written.
@@ -63,7 +63,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Wraps an [`io::Error`] with what was being done to which path.
+    /// Wraps an [`io::Error`] with the attempted action and the path.
     pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io {
@@ -73,7 +73,7 @@ impl Error {
         }
     }
 
-    /// True for mistakes in what the user asked (exit code 2), false for failures while doing it.
+    /// Whether it is a usage error (exit code 2) rather than a failure during execution.
     pub fn is_usage(&self) -> bool {
         matches!(self, Error::Shape { .. } | Error::Config(_))
     }

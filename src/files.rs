@@ -1,10 +1,10 @@
-//! Files as a whole: written completely or not at all, and read only if they end.
+//! Atomic writing and complete reading of files.
 
 use crate::error::{Error, Result};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Writes `bytes` to `path` in one go: what was there stays until the new content is complete on disk.
+/// Writes `bytes` to `path` atomically: the old content stays until the new one is complete on disk.
 ///
 /// # Errors
 /// If the folder can't be written or the disk is full.
@@ -28,7 +28,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(reason).map_err(Error::io("write", path))
 }
 
-/// A file of no lasting name in `folder`, with the permissions that a file usually gets.
+/// A temporary file in `folder`, with the usual permissions of a file.
 fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -40,10 +40,10 @@ fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Reads a whole file, which should be `what` ("a safetensors file", say). A device or a pipe is refused: it might never end.
+/// Reads a whole file, which should be `what` (such as "a safetensors file"). A device or pipe, which might never end, is refused.
 ///
 /// # Errors
-/// If `path` is no file, or can't be read.
+/// If `path` is not a file, or can't be read.
 pub(crate) fn read_whole(path: &Path, what: &str) -> Result<Vec<u8>> {
     let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
     if !metadata.is_file() {

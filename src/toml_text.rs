@@ -1,12 +1,12 @@
-//! Reading TOML text: what is wrong with it is said with the file, the line and the nearest key that exists.
+//! Reading TOML text, with errors that name the file, the line and the nearest existing key.
 
 use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 
-/// Parses TOML. Where a key is unknown the message names the nearest that exists.
+/// Parses TOML. For an unknown key, the message names the nearest existing one.
 ///
 /// # Errors
-/// Says the file, the line and what is wrong with it.
+/// Names the file, the line and the problem.
 pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
     toml::from_str(text).map_err(|e: toml::de::Error| {
         let message = e.message().trim().replace('\n', " ");
@@ -18,7 +18,7 @@ pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
     })
 }
 
-/// What serde says of a value, in the words of whoever writes TOML, with the nearest known key.
+/// Serde's message about a value in terms of TOML, with the nearest known key.
 pub(crate) fn explained(message: &str) -> String {
     let message = message.trim().replace('\n', " ");
     let suggestion = suggestion(&message);
@@ -42,7 +42,7 @@ fn line_of(text: &str, start: usize, message: &str) -> usize {
     line + within.unwrap_or(0) + 1
 }
 
-/// The names of Rust's types in the words of whoever writes TOML.
+/// Rust's type names in terms of TOML.
 fn in_words(mut message: String) -> String {
     for rust in ["usize", "u64", "u32"] {
         message = message.replace(
@@ -58,7 +58,7 @@ fn in_words(mut message: String) -> String {
     message
 }
 
-/// For serde's "unknown field `x`, expected one of `a`, `b`": which of them `x` most looks like.
+/// For serde's "unknown field `x`, expected one of `a`, `b`": the one most similar to `x`.
 fn suggestion(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let [unknown, known @ ..] = &quoted[..] else {

@@ -222,7 +222,7 @@ fn impossible_folds_are_refused_before_any_is_trained() {
     let told = refused(&|_| (), 1);
     assert!(told.contains("data.folds must be at least 2"), "{told}");
     let told = refused(&|s| s.batch = 20, 5);
-    assert!(told.contains("18 training rows"), "{told}");
+    assert!(told.contains("training set of 18 rows"), "{told}");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn the_run_of_somebody_else_is_not_taken_for_a_fold() {
     train(other, &mut observer).unwrap();
     let refused = Folds::begin(settings(dir.path(), "folds"), 5).map(|_| ());
     let told = refused.unwrap_err().to_string();
-    assert!(told.contains("fold-2 holds a run already"), "{told}");
+    assert!(told.contains("fold-2 already holds a run"), "{told}");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn a_folder_whose_first_fold_failed_is_free() {
     let dir = tempfile::tempdir().unwrap();
     let folds = Folds::begin(settings(dir.path(), "folds"), 5).unwrap();
     let failed: Result<FoldsSummary> =
-        folds.train(|_| Err(Error::Training("the loss is no number".to_string())));
+        folds.train(|_| Err(Error::Training("the loss is not finite".to_string())));
     assert!(failed.is_err());
     let mut other = settings(dir.path(), "folds");
     other.epochs = 1;

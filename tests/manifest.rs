@@ -228,7 +228,7 @@ fn a_bad_picture_is_named_with_its_line_or_left_out_with_its_row() {
     assert_eq!(fitted.image.as_deref(), Some("file"));
     let told: Vec<&String> = notes
         .iter()
-        .filter(|note| note.contains("left out a row"))
+        .filter(|note| note.contains("skipped a row"))
         .collect();
     assert!(told.len() == 2 && told[1].contains("line 9"), "{notes:?}");
 }

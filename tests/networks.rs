@@ -238,15 +238,23 @@ fn inputs_and_outputs_that_can_not_be_are_named() {
     refused(both, dense, &["model m has both input and inputs"]);
     refused("", dense, &["model m has no input", "[inputs]"]);
     let of = |name: &str| format!("[inputs]\n{name} = [3]\nrow = [3]");
-    refused(&of("\"a.b\""), dense, &["an input can't be called \"a.b\""]);
-    refused(&of("input"), dense, &["an input can't be called \"input\""]);
+    refused(
+        &of("\"a.b\""),
+        dense,
+        &["one of several inputs can't be called \"a.b\""],
+    );
+    refused(
+        &of("input"),
+        dense,
+        &["one of several inputs can't be called \"input\""],
+    );
     refused(
         &of("image"),
         dense,
-        &["layer dense1 must say which input", "image, row"],
+        &["layer dense1 must name the input", "image, row"],
     );
     let one = "type = \"dense\"; units = 2; input = \"row\"";
-    refused(&of("image"), one, &["nothing takes the input image"]);
+    refused(&of("image"), one, &["the input image is not used"]);
     let named = "name = \"row\"; type = \"dense\"; units = 2; input = \"image\"";
     refused(
         &of("image"),
@@ -271,13 +279,13 @@ fn inputs_and_outputs_that_can_not_be_are_named() {
     refused(
         &outputs("\"hidden\""),
         two,
-        &["nothing takes the result of layer last", "outputs"],
+        &["the output of layer last is not used", "outputs"],
     );
     let unused = format!("{two}\nname = \"side\"; type = \"dense\"; units = 2; input = \"hidden\"");
     refused(
         "input = [3]",
         &unused,
-        &["nothing takes the result of layer last"],
+        &["the output of layer last is not used"],
     );
     Network::new(spec(&text(&outputs("\"last\", \"side\""), &unused))).unwrap();
 }
@@ -298,7 +306,10 @@ fn batches_that_are_not_the_models_are_refused() {
         .to_string();
     assert!(error.contains("f32[2,3] as row"), "{error}");
     let error = network.forward(&mut cx, &[image]).unwrap_err().to_string();
-    assert!(error.contains("takes 2 inputs, but is given 1"), "{error}");
+    assert!(
+        error.contains("takes 2 inputs, but 1 were given"),
+        "{error}"
+    );
 }
 
 // Several networks in one graph
@@ -427,7 +438,7 @@ fn values_that_do_not_pair_within_a_sample_are_refused() {
     let pooled = "name = \"row\"; type = \"time_pool\"; by = \"mean\"\nname = \"d\"; type = \"dense\"; units = 3";
     for layer in ["multiply", "add"] {
         let layers = format!("{pooled}\ntype = \"{layer}\"; inputs = [\"d\", \"input\"]");
-        refused("input = [3, 4]", &layers, &["of one shape", "[3,4]"]);
+        refused("input = [3, 4]", &layers, &["of the same shape", "[3,4]"]);
     }
 }
 

@@ -227,7 +227,10 @@ fn a_group_may_be_of_the_models_of_one_phase() {
         .err()
         .unwrap()
         .to_string();
-    assert!(told.contains("matches no parameter by \"c.*\""), "{told}");
+    assert!(
+        told.contains("the pattern \"c.*\" matches no parameter"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_wrong_key_or_value_is_answered_with_the_assignment_and_the_nearest_key() {
         ("optimizer.momentun=1", "momentun"),
         ("batch", "KEY=VALUE"),
         ("batch=many", "batch=many"),
-        ("batch.size=3", "batch is no table"),
+        ("batch.size=3", "batch is not a table"),
         ("=3", "the key is empty"),
         ("model=no-such-model", "no-such-model"),
     ];

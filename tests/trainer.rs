@@ -506,7 +506,7 @@ fn what_is_fed_is_checked() {
     assert!(told(&[("x", &x)], 4).contains("needs the field y"));
     assert!(told(&[("x", &x), ("y", &x)], 4).contains("the field y is a f32[4,1]"));
     assert!(told(&[("x", &x), ("y", &y), ("z", &y)], 4).contains("fed the field z"));
-    assert!(told(&[("x", &x), ("y", &y)], 5).contains("5 samples that count"));
+    assert!(told(&[("x", &x), ("y", &y)], 5).contains("5 valid samples"));
     let batch = FedBatch {
         fields: &[("x", &x), ("y", &y)],
         valid: 4,

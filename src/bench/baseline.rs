@@ -37,14 +37,14 @@ impl Baseline {
         let refuse = |what: String| {
             let path = path.display();
             Error::Data(format!(
-                "{path} {what}; give --baseline what wgrad bench --json printed"
+                "{path} {what}; --baseline needs the output of wgrad bench --json"
             ))
         };
         if size > LARGEST_BYTES {
             return Err(refuse(format!("is {} MiB long", size >> 20)));
         }
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
-        let text = String::from_utf8(bytes).map_err(|_| refuse("is no text".to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| refuse("is not text".to_string()))?;
         Self::parse(&text).map_err(refuse)
     }
 
@@ -58,7 +58,7 @@ impl Baseline {
             }
             let value: serde_json::Value = serde_json::from_str(line).map_err(|e| {
                 if e.is_eof() {
-                    format!("is cut off in line {number}")
+                    format!("is truncated in line {number}")
                 } else {
                     format!("is not JSON in line {number}")
                 }
@@ -167,7 +167,10 @@ mod tests {
         let good = lines(&[record("a", 10.0, 1.0), record("b", 10.0, 1.0)]);
         for (text, said) in [
             (String::new(), "holds no measurement"),
-            (good[..good.len() - 40].to_string(), "is cut off in line 2"),
+            (
+                good[..good.len() - 40].to_string(),
+                "is truncated in line 2",
+            ),
             (format!("{good}workload,ms\n"), "is not JSON in line 3"),
             ("{\"loss\":0.1}\n".to_string(), "in line 1 (missing field"),
             (lines(&[record("a", 1.0, 2.0)]), "impossible times of a"),

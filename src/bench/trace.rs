@@ -63,8 +63,8 @@ pub fn trace(adapter: &str, roof: Roof, timelines: &[Timeline]) -> Value {
     let mut events = Vec::new();
     for (process, timeline) in (1..).zip(timelines) {
         let how = match timeline.clock {
-            Clock::Timestamps => "timestamps of the adapter, each launch in a pass of its own",
-            Clock::Wall => "wall clock, each launch repeated alone, laid end to end",
+            Clock::Timestamps => "the adapter's timestamps, each launch in a pass of its own",
+            Clock::Wall => "wall clock, each launch alone and repeated, placed end to end",
         };
         for (kind, name) in [("process_name", &*timeline.workload), ("thread_name", how)] {
             events.push(json!({

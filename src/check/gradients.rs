@@ -58,7 +58,7 @@ impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the gradient of operand {}, element {}, is {} by the rule and {} by differences",
+            "the gradient of operand {}, element {}, is {} by the rule but {} by finite differences",
             self.operand, self.element, self.rule, self.difference
         )
     }

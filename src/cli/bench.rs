@@ -19,38 +19,38 @@ use wgrad::gpu::Gpu;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Times are of finished work, by the wall clock. Ceilings (multiply-adds in registers; bytes copied and read) are measured \
-on the adapter in the same run, and every workload is held to what they allow it.
+Times are wall-clock times of finished work. The ceilings (multiply-adds in registers; bytes copied and read) are measured \
+on the adapter in the same run, and every workload is compared with the limit that they set.
 
 Examples:
   wgrad bench cnn_train                        two training steps
-  wgrad bench matmul conv2d --roofline r.svg   a picture of all contractions under the adapter's roof
+  wgrad bench matmul conv2d --roofline r.svg   draw all contractions under the adapter's roofline
   wgrad bench cnn_train_b32 --launches         where the time of a step goes
   wgrad bench --json > old.json                then, after a change:
-  wgrad bench --baseline old.json              what has become faster or slower")]
+  wgrad bench --baseline old.json              what became faster or slower")]
 pub(super) struct Args {
-    /// Only workloads whose name contains one of these
+    /// Run only workloads whose names contain one of these
     #[arg(value_name = "WORKLOAD")]
     filters: Vec<String>,
-    /// Print the names of the workloads and stop
+    /// Print the names of the workloads and exit
     #[arg(long)]
     list: bool,
-    /// Runs to take the median of
+    /// Number of runs, of which the median is reported
     #[arg(long, value_name = "N", default_value_t = Effort::default().runs)]
     runs: usize,
-    /// Go on with more runs for at least this long, for each workload
+    /// Repeat each workload for at least this long
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
     seconds: f64,
-    /// Time every launch of each workload as well
+    /// Also time every launch of each workload
     #[arg(long)]
     launches: bool,
-    /// Write a timeline of one step of each workload, launch by launch, for chrome://tracing or ui.perfetto.dev
+    /// Write a timeline of one step of each workload for chrome://tracing or ui.perfetto.dev
     #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
     /// Draw the workloads under the adapter's roofline
     #[arg(long, value_name = "FILE.svg")]
     roofline: Option<PathBuf>,
-    /// Compare with what an earlier `wgrad bench --json` printed
+    /// Compare with the output of an earlier `wgrad bench --json`
     #[arg(long, value_name = "FILE.json")]
     baseline: Option<PathBuf>,
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let effort = effort(&args)?;
-    // Whatever else can be wrong with the arguments is said before minutes are spent on measuring.
+    // All arguments are checked before minutes are spent on measuring.
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     for (file, ending) in [(&args.roofline, "svg"), (&args.trace, "json")] {
         if let Some(path) = file {
@@ -106,7 +106,7 @@ fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
 
 fn effort(args: &Args) -> anyhow::Result<Effort> {
     if args.device.device == Some(DeviceChoice::Cpu) {
-        return usage("wgrad bench times adapters, not the CPU reference; leave --device cpu out");
+        return usage("wgrad bench times adapters, not the CPU reference; leave out --device cpu");
     }
     if args.runs == 0 {
         return usage("--runs must be at least 1");
@@ -118,13 +118,13 @@ fn effort(args: &Args) -> anyhow::Result<Effort> {
     Ok(Effort { runs, time })
 }
 
-/// The workloads that `filters` name; all if there are none.
+/// The workloads that match `filters`; all if there are none.
 fn wanted(filters: &[String]) -> anyhow::Result<Vec<Box<dyn Workload>>> {
     let all = workloads();
     for filter in filters {
         if !all.iter().any(|w| w.name().contains(filter.as_str())) {
             return usage(format!(
-                "no workload is called {filter}; wgrad bench --list names them all"
+                "there is no workload named {filter}; see wgrad bench --list"
             ));
         }
     }
@@ -138,7 +138,7 @@ fn check_output(path: &Path, ending: &str) -> anyhow::Result<()> {
     let shown = path.display();
     if path.extension().is_none_or(|e| e != ending) {
         return usage(format!(
-            "{shown} must end in .{ending}: that is what is written"
+            "{shown} must end in .{ending}, the format of the file"
         ));
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
@@ -165,7 +165,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Measures a workload and prints its line, after those of its launches if they are asked for.
+    /// Measures a workload and prints its line, after those of its launches if requested.
     fn measure(&mut self, workload: &dyn Workload) -> anyhow::Result<()> {
         let (name, roof, json) = (workload.name(), self.ceilings.roof(), self.args.json);
         let mut bench = Bench::new(self.gpu, workload)?;
@@ -193,7 +193,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Prints the changes since the baseline and writes the files that were asked for.
+    /// Prints the changes since the baseline and writes the requested files.
     fn finish(&self) -> anyhow::Result<()> {
         let (adapter, roof) = (&self.gpu.info.name, self.ceilings.roof());
         if let (Some(baseline), false) = (self.baseline, self.args.json) {
@@ -209,7 +209,7 @@ impl Session<'_> {
         }
         if !self.args.json {
             let clock = match self.ceilings.clock {
-                Clock::Timestamps => "timestamps of the adapter",
+                Clock::Timestamps => "the adapter's timestamps",
                 Clock::Wall => "the wall clock, each launch alone",
             };
             if let Some(path) = &self.args.roofline {

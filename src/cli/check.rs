@@ -15,7 +15,7 @@ pub(super) struct Args {
     filter: Option<String>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Check every adapter
+    /// Check all adapters
     #[arg(long, conflicts_with_all = ["adapter", "device"])]
     all: bool,
     /// Seed of the random cases
@@ -29,7 +29,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let choices = match args.device.device {
         Some(DeviceChoice::Cpu) => Vec::new(),
-        // Without adapters the first of them is missed.
+        // Without any adapter, adapter 0 is the one that is missing.
         _ if args.all => (0..adapters().len().max(1))
             .map(AdapterChoice::Number)
             .collect(),
@@ -54,7 +54,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ..Table::default()
     };
     let seed = args.seed;
-    table.head("gradient rules against differences in f64, on the CPU")?;
+    table.head("gradients against finite differences in f64, on the CPU")?;
     let mut printed = Ok(());
     check_gradient_rules(seed, wanted, |group| table.row(None, &group, &mut printed))?;
     printed?;

@@ -1,4 +1,4 @@
-//! Options whose value is one of a few words: the library's choices, by the names that they have in a run file.
+//! Options with a fixed set of values, which have the same names as in a run file.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::de::value::Error as Unknown;
@@ -12,19 +12,19 @@ type Word = (&'static str, &'static str);
 const DEVICES: &[Word] = &[
     (
         "auto",
-        "A GPU adapter if there is one, else the CPU, with a note",
+        "A GPU adapter if there is one, otherwise the CPU, with a note",
     ),
     ("gpu", "A GPU adapter, real or software"),
     ("cpu", "The CPU reference"),
 ];
 
 const PARTS: &[Word] = &[
-    ("train", "What the model learns from"),
+    ("train", "The training part"),
     (
         "validation",
-        "What choices are made by: when to stop, which model",
+        "The validation part, for early stopping and model selection",
     ),
-    ("test", "What the result is measured on"),
+    ("test", "The test part, for the final result"),
 ];
 
 /// Parser of `--device`.

@@ -18,40 +18,40 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Say what a data set holds, and draw a contact sheet of it
+    /// Describe a data set, and draw a contact sheet of it
     Show(Box<Show>),
 }
 
 #[derive(clap::Args)]
 struct Show {
-    /// Data: a file or folder, `digits`, or a settings file whose data to show
+    /// Data: a file or folder, `digits`, or a settings file
     #[arg(value_name = "PATH|run.toml")]
     source: String,
-    /// What it holds [default: detected]
+    /// Data format [default: detected]
     #[arg(long, value_parser = choice::format())]
     format: Option<FormatName>,
     /// Column of a table to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// Image files: rows and columns to bring them to
+    /// Image files: pixels per side to scale them to
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
     /// Image files: 1 for grey, 3 for colour
     #[arg(long)]
     channels: Option<usize>,
-    /// Leave out, and tell of, files that can't be read
+    /// Skip files that can't be read, with a note
     #[arg(long)]
     skip_bad: bool,
-    /// Write a picture with samples of every class, a row each
+    /// Draw samples of every class, one row per class
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
-    /// Show on the sheet one sample of each class and what `[augment]` of the settings file makes of it
+    /// Draw one sample of each class with variants augmented by `[augment]` of the settings file
     #[arg(long, requires = "sheet")]
     augmented: bool,
-    /// Samples in a row of the sheet
+    /// Samples per row of the sheet
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..))]
     columns: u8,
-    /// The part whose samples the sheet shows
+    /// Part of the data to draw
     #[arg(long, value_parser = choice::part(), default_value = "train")]
     part: Part,
     /// Print one JSON line and nothing else
@@ -111,7 +111,7 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
     if let Some(pictures) = dataset.train.pictures() {
         let stats = ChannelStats::of(pictures);
         print_line(format_args!(
-            "mean {} and standard deviation {} of the training pixels, of 0 to 1",
+            "training pixels, scaled to [0, 1]: mean {}, standard deviation {}",
             listed(&stats.mean),
             listed(&stats.std)
         ))?;
@@ -239,7 +239,7 @@ fn write_sheet(
     Ok(save_sheet(&sheet, path)?)
 }
 
-/// The first picture of each class, and others that `[augment]` makes of it.
+/// The first image of each class with augmented variants of it.
 fn augmented(settings: &Settings, set: &ImageSet, columns: usize) -> anyhow::Result<ImageSet> {
     if settings.augment.is_off() {
         return Err(wgrad::Error::Config(

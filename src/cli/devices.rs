@@ -8,7 +8,7 @@ use wgrad::plan::TextureReads;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Print one JSON line an adapter and nothing else
+    /// Print one JSON line per adapter and nothing else
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +66,7 @@ fn text(number: usize, a: &AdapterSummary) -> String {
         .map(|(name, _)| name.to_lowercase())
         .collect();
     format!(
-        "{number}: {}\n   {:?} through {:?}, driver {} {}\n   {} MiB a binding, {} MiB a buffer, {} KiB of workgroup memory, {} invocations a workgroup\n   {subgroups}{textures}; features used: {}\n",
+        "{number}: {}\n   {:?} through {:?}, driver {} {}\n   {} MiB per binding, {} MiB per buffer, {} KiB of workgroup memory, {} invocations per workgroup\n   {subgroups}{textures}; features used: {}\n",
         a.info.name,
         a.info.device_type,
         a.info.backend,

@@ -14,13 +14,13 @@ use wgrad::settings::Settings;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Another data set, whose test part to take
+    /// Evaluate on the test part of another data set
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// The part of the data to measure on [default: what the run says, else test]
+    /// Part of the data to evaluate on [default: that of the run's settings, else test]
     #[arg(long, value_parser = choice::part())]
     part: Option<Part>,
-    /// Write what is predicted of each sample to a file: a line of JSON each, with its index and its class if it has one
+    /// Write the prediction for each sample to a file: one line of JSON per sample, with its index and its class if it has one
     #[arg(long, value_name = "FILE")]
     outputs: Option<PathBuf>,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, mut settings) = Settings::open_run(&args.run.run)?;
     if let Some(data) = args.data {
-        // Mean and standard deviation stay those that the network was trained with.
+        // Mean and standard deviation stay those of the training.
         settings.data.source = data;
         settings.data.unsplit = true;
     }

@@ -18,7 +18,7 @@ use wgrad::settings::Settings;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Text to go on from [default: a new line]
+    /// Text to continue [default: a new line]
     #[arg(
         long,
         value_name = "TEXT",
@@ -26,10 +26,10 @@ pub(super) struct Args {
         hide_default_value = true
     )]
     prompt: String,
-    /// Tokens to write
+    /// Number of tokens to write
     #[arg(long, value_name = "N", default_value_t = 500)]
     tokens: usize,
-    /// What logits are divided by: below 1 likely tokens become likelier; 0 takes the likeliest
+    /// Sampling temperature: below 1 favours likely tokens, 0 always picks the most likely one
     #[arg(
         long,
         value_name = "T",
@@ -37,23 +37,23 @@ pub(super) struct Args {
         allow_negative_numbers = true
     )]
     temperature: f64,
-    /// Choose among so many of the likeliest tokens [default: all]
+    /// Sample from the K most likely tokens only [default: all]
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
-    /// Seed of the choices
+    /// Random seed
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Pictures to draw, for a run that draws them [default: 64]
+    /// GAN: number of images to draw [default: 64]
     #[arg(long, value_name = "N")]
     count: Option<usize>,
-    /// Folder for the pictures [default: generated in the folder of the run]
+    /// GAN: folder for the images [default: generated in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one JSON line when the text is done and nothing else
+    /// Print one JSON line at the end and nothing else
     #[arg(long)]
     json: bool,
 }
@@ -72,7 +72,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let parts = settings.resolve_trained(&weights)?;
     let draws = parts.task.draws_samples();
     if !draws && (args.count.is_some() || args.out.is_some()) {
-        let what = "--count and --out are for runs that draw pictures, and this one writes text; leave them out";
+        let what = "--count and --out are for runs that draw images, but this one writes text; leave them out";
         return Err(Error::Config(what.to_string()).into());
     }
     let (engine, told) = Engine::open(
@@ -94,7 +94,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut generator = Generator::new(&engine, &parts)?;
     let start = Instant::now();
     let mut text = String::new();
-    // What can't be gone on from is told before the first word.
+    // A bad prompt is reported before anything is printed.
     generator.tokens_of(&args.prompt)?;
     if !args.json {
         print_piece(&args.prompt)?;
@@ -125,7 +125,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Draws pictures into the folder `out`: `sample-0001.png` and so on.
+/// Draws images into the folder `out`: `sample-0001.png` and so on.
 fn draw(
     engine: &Engine,
     parts: RunParts,
@@ -147,7 +147,7 @@ fn draw(
             "adapter": engine.name(),
         }))?;
     } else {
-        print_line(format_args!("{count} pictures in {}", out.display()))?;
+        print_line(format_args!("{count} images in {}", out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! The command line: what is asked, run and told. Exit codes: 0 good, 1 the check or the training failed, 2 usage.
+//! The command line: arguments, commands and output. Exit codes: 0 success, 1 a check or training failed, 2 usage error.
 
 mod bench;
 mod check;
@@ -40,45 +40,45 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a network: with no arguments, a small CNN on built-in digits
+    /// Train a model; without arguments, a small CNN on the built-in digits
     Train(Box<train::Args>),
-    /// Measure a trained run on its test set
+    /// Evaluate a trained run on its test set
     Eval(eval::Args),
-    /// Classify image files, rows of a table or texts with a trained run, or forecast a series
+    /// Predict with a trained run: classify image files, rows of a table or texts, or forecast a series
     Predict(predict::Args),
-    /// Write text with a run that learned from a text, or draw pictures with one that draws them
+    /// Generate text with a trained language model, or images with a trained GAN
     Generate(generate::Args),
-    /// Look at data: what it holds, and a contact sheet
+    /// Describe a data set and draw a contact sheet of it
     Data(data::Args),
-    /// Prove on an adapter that every kernel and every gradient agrees with the CPU reference (with --device cpu, the gradients alone)
+    /// Check on an adapter that all kernels and gradients agree with the CPU reference (with --device cpu, gradients only)
     Check(check::Args),
     /// Time kernels and training steps
     Bench(bench::Args),
-    /// List adapters with the limits and features that matter
+    /// List adapters with their limits and features
     Devices(devices::Args),
-    /// List the built-in models, print their files, write their starting weights
+    /// List the built-in models, print their files, write initial weights
     Models(models::Args),
     /// List the tasks with the fields that they need and the metrics that they report
     Tasks(tasks::Args),
     /// Print the graph, the launches and the memory of a run, without a GPU
     Plan(plan::Args),
-    /// Measure which kernels are the fastest for a model on an adapter, for later runs to use
+    /// Find the fastest kernels for a model on an adapter and save the choice for later runs
     Tune(tune::Args),
 }
 
-/// Where to compute: shared by every command that does.
+/// Where to compute. Shared by all commands that compute.
 #[derive(clap::Args, Clone, Debug, Default)]
 struct DeviceArgs {
-    /// Where to compute [default: what the run or its settings say, else auto]
+    /// Device to compute on [default: that of the run or its settings, else auto]
     #[arg(long, value_parser = choice::device())]
     device: Option<DeviceChoice>,
-    /// Adapter to use: its number in `wgrad devices`, or a part of its name
+    /// Adapter to use: its number in `wgrad devices`, or part of its name
     #[arg(long, value_name = "NUMBER|NAME")]
     adapter: Option<String>,
 }
 
 impl DeviceArgs {
-    /// Puts what was asked for in place of what `settings` say. Whoever names an adapter wants it used.
+    /// Overrides the device of `settings` with the options. Naming an adapter implies the device `gpu`.
     fn apply(self, settings: &mut Settings) {
         if self.adapter.is_some() {
             (settings.device, settings.adapter) = (DeviceChoice::Gpu, self.adapter);
@@ -116,7 +116,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            // A reader that went away, as `head` does, is no failure of ours to report.
+            // A reader that closed the pipe, as `head` does, is not an error.
             let pipe = error
                 .downcast_ref::<std::io::Error>()
                 .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
@@ -125,7 +125,7 @@ pub fn main() -> ExitCode {
             }
             let ours = error.downcast_ref::<wgrad::Error>();
             let message = match ours {
-                // Where in the source a node was built means nothing here.
+                // The source location at which a node was built means nothing to a user.
                 Some(wgrad::Error::Shape {
                     layer, op, message, ..
                 }) => format!("{layer}{op}: {message}"),
@@ -152,7 +152,7 @@ fn print_line(line: impl Display) -> anyhow::Result<()> {
         .context("cannot write to standard output")
 }
 
-/// Tells the user something beside the results.
+/// Prints a note on standard error.
 fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "note: {text}");
 }
@@ -168,13 +168,13 @@ struct RunArg {
 /// Which weights of a run to use.
 #[derive(clap::Args, Clone, Debug)]
 struct WeightsArg {
-    /// Use the weights of the last epoch, in place of those of the best
+    /// Use the weights of the last epoch instead of the best one
     #[arg(long)]
     last: bool,
 }
 
 impl WeightsArg {
-    /// The file of a run's weights, and the best epoch if they are its and it is not the last.
+    /// The file with the weights, and the best epoch if they are from it and it is not the last.
     fn path(&self, folder: &RunFolder) -> (PathBuf, Option<u64>) {
         match folder.best_epoch().filter(|_| !self.last) {
             Some((epoch, is_last)) => (folder.best_path(), Some(epoch).filter(|_| !is_last)),
@@ -187,7 +187,7 @@ impl WeightsArg {
         let (path, epoch) = self.path(folder);
         if let Some(epoch) = epoch {
             note(format_args!(
-                "the weights are those of epoch {epoch}, the best one; --last takes those of the last"
+                "using the weights of epoch {epoch}, the best one; --last uses those of the last epoch"
             ));
         }
         path

@@ -15,35 +15,35 @@ use wgrad::{Error, Result};
 pub(super) struct Args {
     #[command(subcommand)]
     what: Option<What>,
-    /// Samples in a batch, for the memory of a training step
+    /// Batch size for which to report the memory of a training step
     #[arg(long, default_value_t = 32)]
     batch: usize,
-    /// Print one JSON line a model and nothing else
+    /// Print one JSON line per model and nothing else
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// Print a built-in model's file: a start for one's own
+    /// Print the file of a built-in model, as a starting point for a model of your own
     Show {
-        /// The model
+        /// Name of the model
         name: String,
-        /// Print one JSON line with the file as text and the layers with their shapes
+        /// Print one JSON line with the text of the file and the layers with their shapes
         #[arg(long)]
         json: bool,
     },
-    /// Write the weights that training would start from, as a safetensors file with PyTorch's names
+    /// Write the initial weights to a safetensors file with PyTorch's names
     Init {
         /// Settings file, model file, or the name of a built-in model
         #[arg(value_name = "run.toml|MODEL")]
         model: String,
         #[command(flatten)]
         data: DataArg,
-        /// File to write
+        /// Output file
         #[arg(long)]
         out: PathBuf,
-        /// Seed [default: that of the settings]
+        /// Random seed [default: that of the settings]
         #[arg(long)]
         seed: Option<u64>,
         /// Print one JSON line and nothing else
@@ -67,11 +67,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a model needs.
+/// The cost of a model.
 struct Needs {
     /// Floating-point operations of one sample's forward pass, of convolutions and matrix products.
     flops: u64,
-    /// Bytes of a training step beside weights, optimizer state and data.
+    /// Bytes of a training step, not counting weights, optimizer state and data.
     workspace: u64,
 }
 
@@ -113,7 +113,7 @@ fn list(batch: usize, json: bool) -> anyhow::Result<()> {
     }
     if !json {
         print_line(format_args!(
-            "GFLOP: of one sample, forward. Memory: of a training step with a batch of {batch}, beside weights, optimizer and data."
+            "GFLOP: forward pass of one sample. Memory: a training step with batch {batch}, not counting weights, optimizer state and data."
         ))?;
     }
     Ok(())
@@ -168,7 +168,7 @@ fn init(settings: &Settings, out: PathBuf, seed: Option<u64>, json: bool) -> any
     let network = Network::new(settings.model.clone())?;
     if out.exists() {
         return Err(Error::Config(format!(
-            "{} exists already; name another file",
+            "{} already exists; name another file",
             out.display()
         ))
         .into());

@@ -16,13 +16,13 @@ pub(super) struct Args {
     run: String,
     #[command(flatten)]
     data: DataArg,
-    /// Samples in a step
+    /// Samples per step
     #[arg(long)]
     batch: Option<usize>,
-    /// The evaluation step in place of the training step
+    /// Plan the evaluation step instead of the training step
     #[arg(long)]
     eval: bool,
-    /// What kind of adapter to plan for
+    /// Kind of adapter to plan for
     #[arg(long = "for", value_enum, default_value = "portable")]
     target: PlanTarget,
     /// Print one JSON line for each graph of the step and nothing else
@@ -32,7 +32,7 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PlanTarget {
-    /// The limits that WebGPU guarantees everywhere
+    /// The limits that WebGPU guarantees on any adapter
     Portable,
     /// Mesa's software adapter
     Lavapipe,

@@ -1,4 +1,4 @@
-//! The steps of a run that is not trained: for commands that need their shapes alone.
+//! The step graphs of a run that is not trained, for commands that only need shapes.
 
 use super::{note, settings_of};
 use wgrad::Error;
@@ -11,10 +11,10 @@ use wgrad::settings::Settings;
 /// Data as an argument.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct DataArg {
-    /// Data that the run is for, where its model leaves the input to them
+    /// Data of the run, for a model that takes its input shape from them
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// Change any setting by its key in a run file, such as --set optimizer=sgd; may be given several times
+    /// Set any key of a run file, for example --set optimizer=sgd; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -22,12 +22,12 @@ pub(super) struct DataArg {
 /// A run that is not trained.
 pub(super) struct Planned {
     pub settings: Settings,
-    /// Nothing where the model alone says enough.
+    /// `None` if the model alone determines all shapes.
     dataset: Option<Dataset<Samples>>,
 }
 
-/// The run that `what` names, with these `data` and `batch` if they are given. Data are read only then, or where the model's
-/// input is left to them.
+/// The run that `what` names, with these `data` and `batch` if given. Data are read only if they are given or the model takes
+/// its input shape from them.
 pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad::Result<Planned> {
     let mut settings = settings_of(what)?;
     if let Some(source) = &data.data {
@@ -45,7 +45,7 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
             name => format!("model {name}"),
         };
         return Err(Error::Config(format!(
-            "{model} takes its input from the data; name them with --data (`--data digits` for the built-in ones)"
+            "{model} takes its input shape from the data; name the data with --data (`--data digits` for the built-in ones)"
         )));
     }
     let tokens = inputs().find_map(InputSpec::tokens);

@@ -20,26 +20,26 @@ use wgrad::train::outputs_of;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others) or folders of them; for a run that learned from a table or a series one CSV file; from texts text files, CSV files with a text in each row, or `-` for one text a line of standard input
+    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others) or folders of them; for tables and series, one CSV file; for texts, text files, CSV files with a text in each row, or `-` for one text per line of standard input
     #[arg(value_name = "FILE", required_unless_present = "text")]
     files: Vec<PathBuf>,
-    /// A text to classify; may be given several times
+    /// Text to classify; can be repeated
     #[arg(long, value_name = "TEXT", conflicts_with = "files")]
     text: Vec<String>,
-    /// Classes to show for each image, row or text
+    /// Number of classes to show for each image, row or text
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
     /// Invert brightness first: for dark strokes on light paper
     #[arg(long)]
     invert: bool,
-    /// Folder for the files that a prediction makes, such as masks [default: predictions in the folder of the run]
+    /// Folder for output files such as masks [default: predictions in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one JSON line an image, row or text and nothing else
+    /// Print one JSON line per image, row or text and nothing else
     #[arg(long)]
     json: bool,
 }
@@ -62,7 +62,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.check()?;
     let format = settings.fitted.format.ok_or_else(|| {
         Error::Config(format!(
-            "{} does not say in what format its data were: train it again",
+            "{} does not name the format of its data; train it again",
             args.run.run.display()
         ))
     })?;
@@ -180,7 +180,7 @@ fn tell(
     Ok(())
 }
 
-/// Tells of what can't be predicted; the others are.
+/// Reports an input that can't be predicted; the others still are.
 fn tell_trouble(args: &Args, item: &PredictItem, why: &str) -> anyhow::Result<()> {
     let _ = writeln!(std::io::stderr(), "error: {why}");
     match args.json {

@@ -1,4 +1,4 @@
-//! How a training run is told: a progress bar on a terminal, plain lines elsewhere, JSON lines when asked.
+//! Output of a training run: a progress bar on a terminal, plain lines elsewhere, JSON lines with `--json`.
 
 use super::{interrupt, note, print_line};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wgrad::Result;
 use wgrad::run::{EpochReport, Figure, Observer, StepReport, epoch_line};
 
-/// Tells how a training run goes.
+/// Reports the progress of a training run.
 pub(super) struct Progress {
     json: bool,
     bar: Option<ProgressBar>,
@@ -32,17 +32,17 @@ impl Progress {
         }
     }
 
-    /// When the first step was known to be done.
+    /// When the first step was known to be finished.
     pub(super) fn first_step(&self) -> Option<Instant> {
         self.first_step
     }
 
-    /// A line for people; silent under `--json`.
+    /// Prints a line; silent under `--json`.
     pub(super) fn say(&self, line: &str) {
         if self.json {
             return;
         }
-        // A reader that went away does not stop the training.
+        // A closed pipe does not stop the training.
         let print = || {
             let _ = print_line(line);
         };
@@ -52,7 +52,7 @@ impl Progress {
         }
     }
 
-    /// Says what keeps the first step waiting, until it is done.
+    /// Shows that the first step is being prepared.
     pub(super) fn prepare(&self) {
         if let Some(bar) = &self.bar {
             bar.set_message("preparing the first step");

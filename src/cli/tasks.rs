@@ -7,7 +7,7 @@ use wgrad::tasks::{Better, REGISTRY};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Print one JSON line a task and nothing else
+    /// Print one JSON line per task and nothing else
     #[arg(long)]
     json: bool,
 }

@@ -18,58 +18,58 @@ pub(super) struct Args {
     /// Settings file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data: `digits` (built in), a folder (IDX files, CIFAR-10 batches, images in a folder a class), or a .npz, .csv or .txt file
+    /// Data: `digits` (built in), a folder (IDX files, CIFAR-10 batches, one folder of images per class), or a .npz, .csv or .txt file
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Model: a built-in one (`wgrad models` lists them), or a TOML file
+    /// Model: the name of a built-in one (see `wgrad models`), or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// Task: one that `wgrad tasks` lists [default: the one that suits the data]
+    /// Task, see `wgrad tasks` [default: the first one that fits the data]
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
-    /// Change any setting by its key in a run file, such as --set optimizer.lr=0.01; may be given several times
+    /// Set any key of a run file, for example --set optimizer.lr=0.01; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Passes over the training set
+    /// Number of passes over the training set
     #[arg(long, allow_negative_numbers = true)]
     epochs: Option<u32>,
-    /// Steps of the run, in place of epochs
+    /// Number of training steps, instead of epochs
     #[arg(long, allow_negative_numbers = true)]
     steps: Option<u64>,
-    /// Steps of an epoch, after which the run is evaluated and written down [default: as many as the training set has]
+    /// Number of steps per epoch, after which the run is evaluated and saved [default: one pass over the training set]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     steps_per_epoch: Option<usize>,
-    /// Samples in a step
+    /// Samples per step
     #[arg(long, allow_negative_numbers = true)]
     batch: Option<usize>,
-    /// Optimizer, by its name; docs/model-format.md lists them
+    /// Optimizer, for example adam or sgd; docs/model-format.md lists them all
     #[arg(long)]
     optimizer: Option<String>,
     /// Tables: the column to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// Train so many times, each time with another part of the samples held out, and tell mean and deviation
+    /// Cross-validate: train N times, each time with another fold held out, and report mean and standard deviation
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
     folds: Option<u16>,
     /// Learning rate
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
-    /// Seed of everything random
+    /// Random seed
     #[arg(long, allow_negative_numbers = true)]
     seed: Option<u64>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Visit the samples in the order of the files
+    /// Do not shuffle: visit the samples in file order
     #[arg(long)]
     no_shuffle: bool,
-    /// Weights to start from
+    /// Initial weights
     #[arg(long, value_name = "FILE.safetensors")]
     init: Option<PathBuf>,
-    /// Folder for the run [default: the next free one under runs]
+    /// Run folder [default: the next free one under runs]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with a run or with folds that were stopped, by Ctrl-C or otherwise, or add epochs to a run that ended; other settings
-    /// than how long it is, how its epochs are judged and where it computes must be as they were
+    /// Resume a run or folds that were interrupted, or add epochs to a finished run; only the length of the run, the settings
+    /// that select the best epoch, and the device may differ from before
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
@@ -78,7 +78,7 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// The settings that file and options give together; options win.
+    /// The settings of the file, overridden by the options.
     fn settings(&self) -> anyhow::Result<Settings> {
         let mut settings = match (&self.config, &self.preset) {
             (Some(path), _) => Settings::read(path)?,
@@ -113,7 +113,7 @@ impl Args {
         Ok(settings)
     }
 
-    /// How long to train. Who asks for epochs does not want the steps that the settings say.
+    /// Sets the length of the run: `--epochs` overrides `steps` of the settings.
     fn set_length(&self, settings: &mut Settings) {
         settings.steps = self
             .steps
@@ -150,7 +150,7 @@ fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
     train(args, prepared, start).map(|_| ())
 }
 
-/// Trains the folds that are not done, and prints mean and standard deviation of every metric, the score's last.
+/// Trains the folds that are not finished, and prints mean and standard deviation of every metric, the score last.
 fn cross_validate(args: &Args, folds: Folds) -> anyhow::Result<()> {
     folds.notes.iter().for_each(note);
     let summary = folds.train(|prepared| train(args, prepared, Instant::now()))?;
@@ -200,12 +200,11 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
     let (mut run, folder) = prepared.start(&engine)?;
     if run.is_done() {
         progress.note(format_args!(
-            "nothing is left to do in {}: {}",
+            "nothing left to train in {}: {}",
             folder.path.display(),
             match run.stopped_early() {
-                true => "it stopped early; raise patience in its run.toml to go on",
-                false =>
-                    "the epochs or steps asked for are done; ask for more with --epochs or --steps",
+                true => "it stopped early; raise patience in its run.toml to continue",
+                false => "all epochs or steps are done; raise --epochs or --steps to continue",
             }
         ));
     }
@@ -273,7 +272,7 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
     Ok(test)
 }
 
-/// The figures of a result that the line of an epoch shows: the loss too where there is more than the score.
+/// The figures of a result that the epoch line shows, preceded by the loss unless the score is the only one.
 fn told_figures(test: &Evaluation) -> String {
     let shown = test.figures.iter().filter(|f| f.metric.in_epoch_line);
     let mut figures: Vec<String> = shown.map(|figure| figure.show()).collect();
@@ -283,7 +282,7 @@ fn told_figures(test: &Evaluation) -> String {
     figures.join(", ")
 }
 
-/// What became of the weights that the run started from.
+/// The JSON line about the initial weights.
 fn initialisation_line(found: &Initialisation) -> Value {
     let reasons = |left: &[(String, String)]| -> Vec<Value> {
         left.iter()

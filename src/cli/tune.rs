@@ -18,15 +18,15 @@ pub(super) struct Args {
     run: String,
     #[command(flatten)]
     data: DataArg,
-    /// Samples in a step: kernels are chosen by shape
+    /// Samples per step: kernels are chosen by shape
     #[arg(long, allow_negative_numbers = true)]
     batch: Option<usize>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print what was chosen so far, for every adapter, and stop
+    /// Print the saved choices for all adapters and exit
     #[arg(long, conflicts_with_all = ["run", "data", "batch", "device", "adapter", "clear"])]
     show: bool,
-    /// Forget what was chosen so far, for every adapter, and stop
+    /// Delete the saved choices for all adapters and exit
     #[arg(long, conflicts_with_all = ["run", "data", "batch", "device", "adapter"])]
     clear: bool,
     /// Print JSON lines and nothing else
@@ -34,7 +34,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Draws the operands: any seed will do.
+/// Seed of the operands; any value will do.
 const SEED: u64 = 1;
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -47,7 +47,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         if args.json {
             print_line(json!({ "removed": removed }))?;
         } else {
-            print_line(format_args!("forgot the tuning of {removed} adapters"))?;
+            print_line(format_args!("deleted the tuning of {removed} adapters"))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -57,7 +57,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.check()?;
     if settings.device == DeviceChoice::Cpu {
         return Err(Error::Config(
-            "the CPU reference has nothing to tune; leave --device cpu out".to_string(),
+            "the CPU reference has nothing to tune; leave out --device cpu".to_string(),
         )
         .into());
     }
@@ -76,7 +76,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .collect();
     let made_for = MadeFor::adapter(&gpu.info);
     let mut choices = cache.load(&made_for).unwrap_or_else(|e| {
-        note(format_args!("{e}; it is written anew"));
+        note(format_args!("{e}; it will be overwritten"));
         Default::default()
     });
     let operations = operations(&graphs, &gpu.target)?;
@@ -108,7 +108,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }))?;
     } else {
         print_line(format_args!(
-            "{} operations tried; what was chosen saves {saved_ms:.3} ms in a training and an evaluation step together; kept in {}",
+            "{} operations tried; the choices save {saved_ms:.3} ms per training and evaluation step together; saved in {}",
             operations.len(),
             path.display()
         ))?;
@@ -162,7 +162,7 @@ fn tell(operation: &Operation, verdict: &Verdict, json: bool) -> anyhow::Result<
         print_line(format_args!("  {:<20} {outcome}", trial.variant))?;
     }
     if verdict.chosen.is_none() {
-        print_line("  no variant agrees with the reference; see wgrad check")?;
+        print_line("  no variant agrees with the reference; run wgrad check")?;
     }
     Ok(())
 }
@@ -174,13 +174,13 @@ fn show(cache: &Cache, json: bool) -> anyhow::Result<ExitCode> {
         .collect();
     let files = cache.files()?;
     if files.is_empty() && !json {
-        print_line("nothing was tuned yet; run wgrad tune")?;
+        print_line("nothing tuned yet; run wgrad tune")?;
     }
     for path in files {
         match Tuning::read(&path) {
             Ok(tuning) => show_one(&path, &tuning, here.contains(&tuning.made_for), json)?,
             Err(e) => note(format_args!(
-                "{e}; it is not used: run wgrad tune again, or wgrad tune --clear"
+                "{e}; it is ignored: run wgrad tune again, or wgrad tune --clear"
             )),
         }
     }
@@ -200,7 +200,7 @@ fn show_one(path: &Path, tuning: &Tuning, current: bool, json: bool) -> anyhow::
     let state = if current {
         ""
     } else {
-        "; not used: made with another driver, version of wgrad or adapter"
+        "; ignored: made with another driver, version of wgrad or adapter"
     };
     print_line(format_args!(
         "{} ({}, {}){state}\n  in {}",

@@ -1,4 +1,4 @@
-//! Batches in a graph: the fields of the samples of a step as nodes, gathered from data that lie on the device, or fed.
+//! Batches in a graph: the fields of the samples of a step as nodes, gathered from data on the device, or fed.
 
 use super::field::{Field, FieldValues};
 use super::{Samples, WindowRows};
@@ -10,12 +10,12 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How the samples of a set lie on a device.
+/// Layout of a set of samples on a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetLayout {
     /// Prefix of its variables: `train` or `test`.
     pub set: String,
-    /// Samples in the set; in a streamed set, in the batch that is there.
+    /// Number of samples in the set or, if it is streamed, in the current batch.
     pub samples: usize,
     /// Samples in a step.
     pub batch: usize,
@@ -30,7 +30,7 @@ struct FieldLayout {
     place: Place,
 }
 
-/// Where a field lies on the device.
+/// Storage of a field on the device.
 #[derive(Clone, Debug, PartialEq)]
 enum Place {
     /// Bytes, four to a word, that are scaled to `(byte / 255 - mean) / std`.
@@ -47,7 +47,7 @@ enum Place {
     },
 }
 
-/// Mean and standard deviation that pixels are normalised by, in units of the brightest byte: one for each channel.
+/// Mean and standard deviation for normalising pixels, which are scaled to [0, 1]: one per channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Normalization<'a> {
     /// Subtracted from each channel.
@@ -57,7 +57,7 @@ pub struct Normalization<'a> {
 }
 
 impl SetLayout {
-    /// The layout of a set called `set` without fields yet, for plans without data.
+    /// The layout of a set called `set` without fields, for plans without data.
     pub fn new(set: &str, samples: usize, batch: usize) -> SetLayout {
         SetLayout {
             set: set.to_string(),
@@ -67,7 +67,7 @@ impl SetLayout {
         }
     }
 
-    /// Adds bytes of any shape, which are scaled as pixels are.
+    /// Adds bytes of any shape, which are normalised like pixels.
     #[must_use]
     pub fn bytes(
         self,
@@ -112,7 +112,7 @@ impl SetLayout {
         self
     }
 
-    /// The layout of `samples` as the set called `set` in batches: whole, or, if they are streamed, one batch of them.
+    /// The layout of `samples` as the set called `set`: whole or, if they are streamed, one batch.
     pub fn of(
         set: &str,
         samples: &Samples,
@@ -156,7 +156,7 @@ impl SetLayout {
         layout
     }
 
-    /// Whether a set whose tensors are no larger than this fits: else it is streamed.
+    /// Whether all tensors of the set are at most this large; otherwise it is streamed.
     pub fn fits(samples: &Samples, most_bytes: u64) -> bool {
         let starts = samples.starts().map_or(0, |starts| starts.first.len());
         let fields = samples.fields().iter().map(Field::device_bytes);
@@ -190,8 +190,8 @@ pub(super) fn table_name(samples: &Samples, rows: &Arc<WindowRows>) -> &'static 
     first.map_or("rows", |field| field.name)
 }
 
-/// The samples of a step as nodes of its graph. Only the first [`valid`](Batch::valid) of them count: the last batch of a pass
-/// is filled up with repetitions.
+/// The samples of a step as nodes of its graph. Only the first [`valid`](Batch::valid) of them count, because the last batch of a
+/// pass is padded with repetitions.
 pub struct Batch<'g> {
     builder: &'g Builder,
     size: usize,
@@ -244,17 +244,17 @@ impl<'g> Batch<'g> {
         }
     }
 
-    /// Samples of the batch, counting those that only fill it up.
+    /// Size of the batch, including padding.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// How many samples count: a scalar `u32`.
+    /// The number of valid samples: a scalar `u32`.
     pub fn valid(&self) -> Var<'g> {
         self.valid
     }
 
-    /// `each` times as many: a scalar `u32` for what has `each` rows for every sample.
+    /// The number of valid rows, for a value with `each` rows per sample: a scalar `u32`.
     pub fn valid_rows(&self, each: usize) -> Var<'g> {
         let name = format!("{VALID_ROWS}{each}");
         self.cached(&name, || Ok(self.builder.input(&name, TensorType::u32([]))))
@@ -272,7 +272,7 @@ impl<'g> Batch<'g> {
     /// The values of a field, `[batch, ...]`.
     ///
     /// # Errors
-    /// If there is none of that name; the message lists those that there are.
+    /// If there is none of that name; the message lists the existing ones.
     pub fn field(&self, name: &str) -> Result<Var<'g>> {
         self.cached(name, || match &self.source {
             BatchSource::Set { layout, .. } => {
@@ -286,7 +286,7 @@ impl<'g> Batch<'g> {
         })
     }
 
-    /// Takes `value` for the field `name` from now on: an augmented picture, say.
+    /// Replaces the field `name` by `value`, such as an augmented image.
     pub fn put(&self, name: &str, value: Var<'g>) {
         self.values.borrow_mut().insert(name.to_string(), value);
     }

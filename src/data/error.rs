@@ -1,36 +1,36 @@
-//! What can be wrong with a data set on disk.
+//! Errors of data sets on disk.
 
 use std::path::PathBuf;
 
 /// Why a data set could not be loaded. Every message is one sentence: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The folder is not there, or is not a folder.
+    /// The folder does not exist, or is not a folder.
     #[error(
-        "no data at {}: give a .csv, .npz or .txt file, a folder with IDX files, CIFAR-10 batches or images in a folder a class, or \
+        "no data at {}: give a .csv, .npz or .txt file, a folder with IDX files, CIFAR-10 batches or one folder of images per class, or \
          `digits` for the built-in ones",
         path.display()
     )]
     NoFolder {
-        /// Where it was looked for.
+        /// The path.
         path: PathBuf,
     },
 
-    /// Nothing in the source is known.
+    /// No format recognises the source.
     #[error(
-        "nothing in {} is known as data: looked for {looked_for}; put one of these there, or set data.format",
+        "no known data format in {}: looked for {looked_for}; provide one of these, or set data.format",
         path.display()
     )]
     UnknownFormat {
         /// The source.
         path: PathBuf,
-        /// Every format, and what was looked for.
+        /// All formats and what they look for.
         looked_for: String,
     },
 
-    /// The validation part is asked for, and there is none.
+    /// A validation part is requested, but there is none.
     #[error(
-        "{} has no validation part to evaluate on: it should lie beside the others, in `val`; or set data.validation_share, or evaluate = \"test\"",
+        "{} has no validation part to evaluate on; provide one in `val` beside the other parts, set data.validation_share, or set evaluate = \"test\"",
         path.display()
     )]
     NoValidation {
@@ -40,25 +40,27 @@ pub enum DataError {
 
     /// Too few samples to split.
     #[error(
-        "{samples} samples can't be split in the parts that are asked for: add some, or make the parts yourself"
+        "{samples} samples are too few for the requested parts; add samples, or provide the parts"
     )]
     TooFew {
         /// How many there are.
         samples: usize,
     },
 
-    /// More folds than samples: some would hold none out.
-    #[error("data.folds is {folds}, but there are {samples} samples; ask for {samples} or fewer")]
+    /// More folds than samples.
+    #[error(
+        "data.folds is {folds}, but there are only {samples} samples; use {samples} folds or fewer"
+    )]
     TooManyFolds {
         /// How many samples there are.
         samples: usize,
-        /// How many folds were asked for.
+        /// How many folds were requested.
         folds: usize,
     },
 
     /// A fold without a validation part.
     #[error(
-        "fold {fold} of {samples} samples would have an empty validation part; leave data.validation_share out or ask for fewer folds"
+        "fold {fold} of {samples} samples would have an empty validation part; leave out data.validation_share or use fewer folds"
     )]
     EmptyValidation {
         /// Which of the folds, from 1.
@@ -67,7 +69,7 @@ pub enum DataError {
         samples: usize,
     },
 
-    /// A file or folder that is not what it should be.
+    /// An unusable file or folder.
     #[error("{} {problem}", path.display())]
     Unusable {
         /// The file or folder.
@@ -76,7 +78,7 @@ pub enum DataError {
         problem: String,
     },
 
-    /// None of the names a file goes by is in the folder.
+    /// The folder has no file with any of the accepted names.
     #[error("no {what} in {}: looked for {looked_for}; put the file there under one of these names", folder.display())]
     MissingFile {
         /// The folder looked in.
@@ -87,12 +89,12 @@ pub enum DataError {
         looked_for: String,
     },
 
-    /// The system would not open or read a file.
+    /// The system failed to open or read a file.
     #[error("cannot read {} ({source}): check that it is a file and that its permissions allow reading", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 
@@ -101,7 +103,7 @@ pub enum DataError {
     DamagedGzip {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The decoder's error.
         source: std::io::Error,
     },
 
@@ -120,7 +122,7 @@ pub enum DataError {
         expected: u32,
     },
 
-    /// An IDX file of bytes, with the wrong number of dimensions for its name: labels where images belong, say.
+    /// An IDX file of bytes with the wrong number of dimensions for its name, such as labels in place of images.
     #[error(
         "{} should hold {what}, with {expected} dimension(s), but has {found}: the files may have been swapped or \
          renamed, so check which is which",
@@ -166,7 +168,7 @@ pub enum DataError {
 
     /// The header declares more than this loader accepts.
     #[error(
-        "{} declares {shape} bytes of data, over the limit of {limit} bytes: it is damaged, or the set must be split",
+        "{} declares {shape} bytes of data, over the limit of {limit} bytes: it is damaged, or the set is too large and must be split",
         path.display()
     )]
     TooLarge {
@@ -179,7 +181,7 @@ pub enum DataError {
     },
 
     /// A dimension of the header is zero.
-    #[error("{} declares {shape}, so it holds nothing to learn from: use a file with at least one image", path.display())]
+    #[error("{} declares {shape}, so it is empty: use a file with at least one image", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
@@ -187,7 +189,7 @@ pub enum DataError {
         shape: String,
     },
 
-    /// Images and labels are not one to one.
+    /// The numbers of images and labels differ.
     #[error(
         "{} holds {images} images but {} holds {labels} labels: take both files from the same set",
         images_path.display(),
@@ -249,7 +251,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// `path` is not what it should be; `problem` goes on from its name.
+    /// `path` is unusable; `problem` is the rest of a sentence that begins with it.
     pub(crate) fn unusable(path: impl Into<PathBuf>, problem: impl Into<String>) -> DataError {
         DataError::Unusable {
             path: path.into(),
@@ -264,10 +266,10 @@ impl From<DataError> for crate::Error {
     }
 }
 
-/// How much a file holds, as far as it was worth finding out.
+/// Size of a file, as far as it was determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// So many bytes.
+    /// This many bytes.
     Exactly(u64),
     /// A gzip file too small to unpack to more than this.
     AtMost(u64),

@@ -3,7 +3,7 @@
 use super::{ImageSet, RowSet, Targets, WindowRows};
 use std::sync::Arc;
 
-/// A picture: `f32 [height, width, channels]`, normalised by mean and standard deviation.
+/// An image: `f32 [height, width, channels]`, normalised by mean and standard deviation.
 pub const IMAGE: &str = "image";
 /// The class of a sample: `u32 []`.
 pub const LABEL: &str = "label";
@@ -29,11 +29,11 @@ pub const PAST: &str = "past";
 pub struct Field {
     /// Its name.
     pub name: &'static str,
-    /// Where its values lie.
+    /// Its values.
     pub values: FieldValues,
 }
 
-/// Where the values of a field lie.
+/// Storage of the values of a field.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldValues {
     /// Pixels as bytes, one sample after another; the device scales them to `(byte / 255 - mean) / std`.

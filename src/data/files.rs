@@ -1,4 +1,4 @@
-//! What the readers of files share.
+//! Helpers for reading files.
 
 use super::DataError;
 use std::cmp::Ordering;
@@ -6,9 +6,9 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The most bytes that a file of names may hold.
+/// Size limit for a file of names, in bytes.
 const MAX_NAMES_BYTES: u64 = 64 << 10;
-/// The most bytes of one file of data.
+/// Size limit for a data file, in bytes.
 pub(super) const MAX_BYTES: u64 = 4 << 30;
 
 /// The bytes of `path`, if they are not too many.
@@ -35,7 +35,7 @@ fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// What is in `dir`, sorted by name; names that begin with a dot are left out.
+/// The entries of `dir`, sorted by name, without those whose names begin with a dot.
 pub(super) fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     let unreadable = |source| DataError::Unreadable {
         path: dir.to_owned(),
@@ -52,7 +52,7 @@ pub(super) fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-/// The order of names in which 2 comes before 10.
+/// Natural order of names, in which 2 comes before 10.
 pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
@@ -108,7 +108,7 @@ pub(super) fn class_names(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// What a data set in `path` is called: the name of the folder or file.
+/// Name of a data set in `path`: that of the folder or file.
 pub(super) fn set_name(path: &Path) -> String {
     let whole = path.canonicalize();
     let whole = whole.as_deref().unwrap_or(path);

@@ -1,4 +1,4 @@
-//! What a run found in its data, apart from what the user set.
+//! Values that a run fits to its data, separate from the user's settings.
 
 use super::{
     ChannelStats, Column, DataSettings, Dataset, FormatName, MaskValue, Samples, Scale, TargetKind,
@@ -7,12 +7,12 @@ use super::{
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// What [`load`](super::load) finds in the training part when a run starts. A run keeps it in the table `[fitted]` of its
-/// `run.toml`, and whoever evaluates the run or predicts with it uses it: what is there is not learned anew.
+/// Values that [`load`](super::load) fits to the training part when a run starts. A run saves them in the table `[fitted]` of its
+/// `run.toml`; evaluation and prediction use them and fit nothing again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fitted {
-    /// The format that the source was read with.
+    /// The format of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<FormatName>,
     /// Images: subtracted from each channel of a pixel in [0, 1]; `data.mean`, or that of the training part.
@@ -24,13 +24,13 @@ pub struct Fitted {
     /// Names of the classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
-    /// Tables: what stands for each class in the column to predict, where that is not its name.
+    /// Tables: the cell value of each class in the target column, if it differs from the name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub class_cells: Vec<String>,
-    /// Masks: the value that stands for each class.
+    /// Masks: the pixel value of each class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_values: Vec<MaskValue>,
-    /// Manifests: the column that names the picture files.
+    /// Manifests: the column with the image files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Tables: the column to predict.
@@ -42,10 +42,10 @@ pub struct Fitted {
     /// Tables of texts: the column of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Texts: the tokenizer; a run keeps it in a file of its own.
+    /// Texts: the tokenizer, which a run saves in a separate file.
     #[serde(skip)]
     pub tokenizer: Option<Tokenizer>,
-    /// Tables: mean and deviation of a number to predict.
+    /// Tables: mean and deviation of a numeric target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
     /// Tables and series: how the cells of each column become numbers.
@@ -54,7 +54,7 @@ pub struct Fitted {
 }
 
 impl Fitted {
-    /// Whether there is nothing to write down.
+    /// Whether there is nothing to save.
     pub fn is_empty(&self) -> bool {
         let written = Fitted {
             tokenizer: None,
@@ -63,7 +63,7 @@ impl Fitted {
         written == Fitted::default()
     }
 
-    /// The tokenizer that there is, or one that is learned from `texts` as `settings` say, and kept.
+    /// The existing tokenizer, or a new one trained on `texts` according to `settings`.
     pub(crate) fn tokenizer_of<'a>(
         &mut self,
         settings: &DataSettings,
@@ -73,11 +73,11 @@ impl Fitted {
             .get_or_insert_with(|| Tokenizer::learn(settings.tokens, settings.vocabulary, texts))
     }
 
-    /// Takes mean, standard deviation and names of classes from `dataset`, unless `settings` or an earlier run say what the
-    /// first two are.
+    /// Takes mean, standard deviation and class names from `dataset`, except for means and deviations that `settings` or an
+    /// earlier run fix.
     ///
     /// # Errors
-    /// If what `settings` say does not fit the data.
+    /// If the `settings` do not fit the data.
     pub(crate) fn take(
         &mut self,
         settings: &DataSettings,
@@ -93,10 +93,10 @@ impl Fitted {
     }
 
     /// Takes mean and standard deviation from the training `pixels` of the data set `name`, unless `settings` or an earlier run
-    /// say what they are.
+    /// fix them.
     ///
     /// # Errors
-    /// If what `settings` say does not fit the data.
+    /// If the `settings` do not fit the data.
     pub(super) fn take_scale(
         &mut self,
         settings: &DataSettings,
@@ -122,7 +122,7 @@ impl Fitted {
         for (setting, values) in [("data.mean", &self.mean), ("data.std", &self.std)] {
             if values.len() != channels {
                 return Err(Error::Config(format!(
-                    "{setting} has {} numbers, one for each channel that the run takes, and the images of {name} have {channels}",
+                    "{setting} has {} numbers, one per channel, but the images of {name} have {channels} channels",
                     values.len()
                 )));
             }

@@ -1,14 +1,14 @@
-//! From a source to a data set: its format is named, or detected.
+//! Loads a data set from a source, whose format is named or detected.
 
 use super::formats::{LoadContext, detect};
 use super::{DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};
 use crate::error::{Error, Result};
 
-/// Loads what `settings` say, and puts what is learned of its training part into `fitted`; what is there already is used in its
-/// place. Where no format is said, the source is looked at. The part to evaluate is [`Dataset::test`].
+/// Loads the data of `settings`. What is fitted to the training part is stored in `fitted`; values already there are used instead.
+/// If no format is named, it is detected. [`Dataset::test`] is the part to evaluate on.
 ///
 /// # Errors
-/// If the source can't be read, or is not what it should be.
+/// If the source can't be read or is unusable.
 pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<Dataset<Samples>> {
     let source = Source::look(&settings.source)?;
     let (format, notes) = match settings.format {
@@ -41,10 +41,10 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
     Ok(dataset)
 }
 
-/// Leaves the samples of some classes out of the training and the validation part.
+/// Removes the samples of some classes from the training and validation parts.
 ///
 /// # Errors
-/// If samples have no classes, there is no such class, or nothing would be left of a part.
+/// If samples have no classes, there is no such class, or a part would become empty.
 fn leave_out(dataset: &mut Dataset<Samples>, classes: &[String]) -> Result<()> {
     if classes.is_empty() {
         return Ok(());
@@ -62,7 +62,7 @@ fn leave_out(dataset: &mut Dataset<Samples>, classes: &[String]) -> Result<()> {
             }
             None => {
                 return wrong(format!(
-                    "names the class {name}, which {} does not have: it has {}",
+                    "names the class {name}, but {} has only {}",
                     dataset.name,
                     dataset.classes.join(", ")
                 ));
@@ -84,10 +84,10 @@ fn leave_out(dataset: &mut Dataset<Samples>, classes: &[String]) -> Result<()> {
         let kept =
             samples.filtered(|index| !left_out.get(labels[index] as usize).is_some_and(|&out| out));
         if kept.is_empty() {
-            return wrong(format!("leaves nothing of the {part} part"));
+            return wrong(format!("leaves the {part} part empty"));
         }
         dataset.notes.push(format!(
-            "left out {} of {} {part} {}: those of class {}",
+            "removed {} of {} {part} {}: those of class {}",
             samples.len() - kept.len(),
             samples.len(),
             samples.noun(),
@@ -131,14 +131,14 @@ mod tests {
         assert_eq!(data.test.labels(), Some(&[1, 2][..]));
         assert_eq!(
             data.notes[0],
-            "left out 2 of 4 training images: those of class b"
+            "removed 2 of 4 training images: those of class b"
         );
         let told = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
             leave_out(&mut whole(), &names).unwrap_err().to_string()
         };
-        assert!(told(&["d"]).contains("class d, which tiny does not have: it has a, b, c"));
-        assert!(told(&["a", "b", "c"]).contains("leaves nothing of the training part"));
-        assert!(told(&["a", "b"]).contains("leaves nothing of the validation part"));
+        assert!(told(&["d"]).contains("class d, but tiny has only a, b, c"));
+        assert!(told(&["a", "b", "c"]).contains("leaves the training part empty"));
+        assert!(told(&["a", "b"]).contains("leaves the validation part empty"));
     }
 }

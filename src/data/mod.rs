@@ -1,5 +1,4 @@
-//! Data sets: the digits drawn by the program, files in the formats that people keep data in, and the order in which
-//! samples are visited.
+//! Data sets: the built-in digits, files in common formats, and the order in which samples are visited.
 
 mod batch;
 mod error;
@@ -71,11 +70,11 @@ impl ImageSet {
         self.labels.is_empty()
     }
 
-    /// Adds the images of `other`, which must be of the same shape.
+    /// Appends the images of `other`, which must have the same shape.
     ///
     /// # Panics
     ///
-    /// Where they are not.
+    /// If they don't.
     pub fn extend(&mut self, other: &ImageSet) {
         let shape = |set: &ImageSet| [set.height, set.width, set.channels];
         assert_eq!(shape(self), shape(other), "images of two shapes");
@@ -87,7 +86,7 @@ impl ImageSet {
     ///
     /// # Panics
     ///
-    /// Where `index` is not below [`len`](Self::len).
+    /// If `index` is not below [`len`](Self::len).
     pub fn image(&self, index: usize) -> &[u8] {
         let bytes = self.height * self.width * self.channels;
         &self.images[index * bytes..][..bytes]
@@ -98,17 +97,17 @@ impl ImageSet {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// What the model learns from.
+    /// The training part.
     Train,
-    /// What choices are made by: when to stop, which model.
+    /// The validation part: for early stopping and model selection.
     Validation,
-    /// What the result is measured on.
+    /// The test part: for the final result.
     #[default]
     Test,
 }
 
 impl Part {
-    /// The word for people and for JSON, as in a run file.
+    /// Name, as in a run file.
     pub fn name(self) -> &'static str {
         match self {
             Part::Train => "train",
@@ -118,25 +117,25 @@ impl Part {
     }
 }
 
-/// A training set and a test set over the same classes. Readers of images give one of [`ImageSet`]s, which becomes one of
-/// [`Samples`] of any kind.
+/// A training set and a test set over the same classes. Image readers return one of [`ImageSet`]s, which is converted to one of
+/// [`Samples`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset<S = ImageSet> {
-    /// What the set is called in reports.
+    /// Name of the set in reports.
     pub name: String,
-    /// What the model learns from.
+    /// The training part.
     pub train: S,
-    /// What choices are made by, where there is such a part.
+    /// The validation part, if there is one.
     pub validation: Option<S>,
-    /// What its accuracy is measured on.
+    /// The test part, or the part that is evaluated.
     pub test: S,
-    /// The name of each class; every label is an index into it. None where numbers are to be predicted.
+    /// The name of each class; every label is an index into it. Empty if targets are numbers.
     pub classes: Vec<String>,
-    /// What the user should hear of: files that were left out.
+    /// Notes for the user, such as files that were skipped.
     pub notes: Vec<String>,
 }
 
-/// What was found of each part.
+/// The parts of a source.
 #[derive(Debug)]
 pub(crate) struct Parts<S = ImageSet> {
     pub train: S,
@@ -145,7 +144,7 @@ pub(crate) struct Parts<S = ImageSet> {
 }
 
 impl<S: Clone> Dataset<S> {
-    /// The set that was found in `path`. Where there is no test part, the validation part takes its place.
+    /// The data set in `path`. If there is no test part, the validation part takes its place.
     pub(crate) fn of_parts(path: &Path, parts: Parts<S>, classes: Vec<String>) -> Dataset<S> {
         let mut notes = Vec::new();
         let (validation, test) = match (parts.validation, parts.test) {
@@ -172,10 +171,10 @@ impl<S: Clone> Dataset<S> {
 }
 
 impl<S: Clone + Into<Samples>> Dataset<S> {
-    /// A data set that is in memory already: every label must be below the number of `classes`.
+    /// A data set in memory. Every label must be below the number of `classes`.
     ///
     /// # Errors
-    /// If a set is empty, shapes differ, or a label names no class.
+    /// If a set is empty, shapes differ, or a label is out of range.
     pub fn new(
         name: impl Into<String>,
         train: S,
@@ -242,14 +241,14 @@ pub struct ChannelStats {
 }
 
 impl ChannelStats {
-    /// The statistics of all pixels of a set; zeros where it holds none.
+    /// The statistics of all pixels of a set; zeros if it is empty.
     ///
     /// The sums are integers, so the result does not depend on the order of the pixels.
     pub fn of(set: Pictures<'_>) -> Self {
         ChannelStats::of_pixels(set.bytes, set.shape[2])
     }
 
-    /// The same of `pixels` of so many bytes each.
+    /// The same for `pixels` of this many bytes each.
     pub(crate) fn of_pixels(pixels: &[u8], channels: usize) -> Self {
         let mut histograms = vec![[0_u64; 256]; channels];
         for pixel in pixels.chunks_exact(channels.max(1)) {

@@ -1,12 +1,12 @@
-//! What a forecast is worth that learns nothing: the floor that every model of a series has to be below.
+//! Errors of naive forecasts, the baseline that every model of a series should beat.
 
 use super::{Field, FieldValues, Samples, WindowRows, field};
 use serde::Serialize;
 
-/// Errors of a forecast that repeats what was seen, in units of the columns' deviations.
+/// Errors of a forecast that repeats past rows, in units of the columns' standard deviations.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NaiveForecast {
-    /// How many of the last rows it repeats.
+    /// Number of last rows that it repeats.
     pub repeats: usize,
     /// Mean squared error.
     pub mse: f64,
@@ -14,8 +14,8 @@ pub struct NaiveForecast {
     pub mae: f64,
 }
 
-/// The forecasts of the windows of a series that repeat the last row, and the last `season` rows: the seasonal naive forecast.
-/// None of sets that are no windows of a series; no seasonal one where a season is longer than a window.
+/// The naive forecasts for the windows of a series: one repeats the last row, the seasonal one the last `season` rows. There are
+/// none for sets that are not windows of a series, and no seasonal one if a season is longer than a window.
 pub fn naive_forecasts(set: &Samples, season: Option<usize>) -> Vec<NaiveForecast> {
     let window = set.field(field::WINDOW).map(Field::shape);
     let target = set.field(field::TARGET).map(|field| &field.values);

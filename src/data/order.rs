@@ -10,12 +10,12 @@ pub fn shuffled(n: usize, seed: u64, epoch: u32) -> Vec<u32> {
     order
 }
 
-/// The indices 0..`n` as they come, for evaluation.
+/// The indices 0..`n` in order, for evaluation.
 pub fn sequential(n: usize) -> Vec<u32> {
     (0..u32::try_from(n).unwrap_or(u32::MAX)).collect()
 }
 
-/// First rows of `n` samples that begin anywhere among `places`: the same for the same arguments on every platform.
+/// Random first rows of `n` samples among `places`: the same for the same arguments on every platform.
 pub fn random_starts(n: usize, places: u32, seed: u64, epoch: u32) -> Vec<u32> {
     let mut stream = Stream::new(seed, Purpose::Starts.stream(epoch));
     (0..n).map(|_| stream.below(places)).collect()

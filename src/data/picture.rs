@@ -1,27 +1,27 @@
-//! Image files: decoding within limits, and bringing pictures to the size that a model takes.
+//! Image files: decoding within limits, and scaling images to the size that a model takes.
 
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The widest and highest picture that is decoded: a small file can claim to be a huge one.
+/// Maximum width and height of a decoded image, because a small file can claim to be huge.
 const MAX_SIDE: u32 = 16_384;
-/// Bytes that the decoder may take for one picture.
+/// Memory limit for decoding one image, in bytes.
 const MAX_DECODED: u64 = 1 << 30;
 
-/// How a picture is brought to another shape.
+/// How an image is fitted to another shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PictureFit {
-    /// Scaled until the shorter side fits, the rest of the longer one cut off on both ends.
+    /// Scaled until the shorter side fits, then cropped in the middle.
     #[default]
     Crop,
-    /// Each side scaled by itself.
+    /// Each side is scaled independently.
     Stretch,
 }
 
-/// What is wanted of pictures.
+/// Target shape of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureShape {
     /// Rows.
@@ -30,7 +30,7 @@ pub struct PictureShape {
     pub width: usize,
     /// 1 for grey, 3 for colour.
     pub channels: usize,
-    /// How they are brought to that size.
+    /// How they are fitted to that size.
     pub fit: PictureFit,
 }
 
@@ -82,10 +82,10 @@ pub(crate) fn read_colours(path: &Path) -> Result<RgbImage, String> {
     decode(path).map(DynamicImage::into_rgb8)
 }
 
-/// Decodes the picture in `path`.
+/// Decodes the image in `path`.
 ///
 /// # Errors
-/// Says why it can't be, as the rest of a sentence about the file.
+/// The reason, as the rest of a sentence about the file.
 pub(super) fn decode(path: &Path) -> Result<DynamicImage, String> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let mut reader = reader.map_err(|e| e.to_string())?;
@@ -99,11 +99,11 @@ pub(super) fn decode(path: &Path) -> Result<DynamicImage, String> {
         .map_err(|e| e.to_string().replace('\n', " "))
 }
 
-/// The bytes of the picture in `path` in the shape asked for, `[height, width, channels]`. A picture of that size is taken
-/// as it is; others are scaled with a triangle filter as wide as the scaling asks for.
+/// The bytes of the image in `path` in the requested shape, `[height, width, channels]`. An image of that size is left unchanged;
+/// others are scaled with a triangle filter whose width follows from the scale.
 ///
 /// # Errors
-/// Says why it can't be read, as the rest of a sentence about the file.
+/// The reason, as the rest of a sentence about the file.
 pub fn read_picture(path: &Path, shape: PictureShape) -> Result<Vec<u8>, String> {
     Ok(fitted(decode(path)?, shape))
 }
@@ -124,8 +124,8 @@ pub(super) fn fitted(picture: DynamicImage, shape: PictureShape) -> Vec<u8> {
     }
 }
 
-/// A mask of class indices, brought to the size of `shape` with the geometry of [`fitted`]: each pixel is that of its nearest
-/// neighbour, so that no class comes up that was not there.
+/// A mask of class indices, scaled to the size of `shape` with the geometry of [`fitted`]. Each pixel is its nearest neighbour, so
+/// that no new class appears.
 pub(super) fn fitted_mask(mask: GrayImage, shape: PictureShape) -> Vec<u8> {
     let (height, width) = (shape.height as u32, shape.width as u32);
     if (mask.height(), mask.width()) == (height, width) {

@@ -3,14 +3,14 @@
 use super::field::{self, Field, FieldValues};
 use super::{DataError, ImageSet};
 
-/// The samples of one part of a data set: named fields, all of as many samples.
+/// The samples of one part of a data set: named fields with the same number of samples each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     /// How many samples.
     count: usize,
-    /// The fields; the first is what a model takes where a task does not say otherwise.
+    /// The fields; the first is the model's input unless a task says otherwise.
     fields: Vec<Field>,
-    /// Where samples begin in the rows that their windows are of.
+    /// Where samples begin in the rows, for windows.
     starts: Option<Starts>,
 }
 
@@ -19,28 +19,28 @@ pub struct Samples {
 pub struct Starts {
     /// First row of each sample.
     pub first: Vec<u32>,
-    /// Whether training that shuffles begins its samples anywhere in the rows, drawn anew every epoch: as many as these are.
+    /// Whether shuffled training draws as many random starts anew every epoch instead.
     pub anywhere: bool,
-    /// Rows from the first of a sample to the last that one of its fields needs.
+    /// Rows from the first of a sample to the last one that any of its fields needs.
     pub span: usize,
-    /// All rows.
+    /// Total number of rows.
     pub rows: usize,
 }
 
-/// Pictures among samples, as bytes.
+/// The images of samples, as bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Pictures<'a> {
-    /// Bytes of all pictures, channels fastest.
+    /// Bytes of all images, channels fastest.
     pub bytes: &'a [u8],
     /// Height, width and channels.
     pub shape: [usize; 3],
 }
 
 impl<'a> Pictures<'a> {
-    /// Bytes of one picture.
+    /// Bytes of one image.
     ///
     /// # Panics
-    /// Where there is no picture `index`.
+    /// If there is no image `index`.
     pub fn picture(&self, index: usize) -> &'a [u8] {
         let each = self.shape.iter().product::<usize>();
         &self.bytes[index * each..][..each]
@@ -63,30 +63,30 @@ pub struct RowSet {
     pub rows: WindowRows,
     /// First row of each sample.
     pub starts: Vec<u32>,
-    /// Whether training that shuffles begins its samples anywhere in the rows, drawn anew every epoch, in place of at
-    /// `starts`: as many as these are.
+    /// Whether shuffled training draws as many random starts anew every epoch instead of using
+    /// `starts`.
     pub random_starts: bool,
-    /// Rows of a sample: 1 for tables.
+    /// Rows per sample; 1 for tables.
     pub length: usize,
     /// The targets.
     pub targets: Targets,
 }
 
-/// Rows that samples are windows of.
+/// The rows from which samples are windows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WindowRows {
     /// Numbers, `[rows, columns]`.
     Floats {
         /// Row after row.
         values: Vec<f32>,
-        /// Numbers of a row.
+        /// Numbers per row.
         columns: usize,
     },
     /// Tokens of a text; 0 is padding.
     Tokens {
         /// One after another.
         tokens: Vec<u32>,
-        /// How many different ones there are, padding with them.
+        /// Size of the vocabulary, including padding.
         vocabulary: usize,
     },
 }
@@ -96,9 +96,9 @@ pub enum WindowRows {
 pub enum Targets {
     /// One class index for each sample.
     Classes(Vec<u32>),
-    /// The token after each token of the sample.
+    /// The next token after each token of the sample.
     NextToken,
-    /// Numbers: those of `length` rows from the row `start + offset` on.
+    /// The numbers of `length` rows, beginning with row `start + offset`.
     Values {
         /// Numbers of every row, `[rows, columns]`: as many rows as the samples are windows of.
         values: Vec<f32>,
@@ -112,7 +112,7 @@ pub enum Targets {
 }
 
 impl Samples {
-    /// Samples of these fields, which hold `count` samples each; `starts` where some are windows of rows.
+    /// Samples with these fields, of `count` samples each, and `starts` if some are windows of rows.
     pub fn new(count: usize, fields: Vec<Field>, starts: Option<Starts>) -> Samples {
         Samples {
             count,
@@ -149,14 +149,14 @@ impl Samples {
         self.starts.as_ref()
     }
 
-    /// Makes an epoch of samples that begin anywhere as long as `count`; nothing where they don't.
+    /// Sets the number of samples per epoch to `count` if samples are random windows.
     pub(crate) fn resize_epoch(&mut self, count: usize) {
         if let Some(starts) = self.starts.as_mut().filter(|starts| starts.anywhere) {
             starts.first.resize(count, 0);
         }
     }
 
-    /// Shape of what a model takes of a sample: that of the first field.
+    /// Shape of the first field of a sample, the model's input.
     pub fn shape(&self) -> Vec<usize> {
         self.fields.first().map(Field::shape).unwrap_or_default()
     }
@@ -169,7 +169,7 @@ impl Samples {
         }
     }
 
-    /// How many different tokens there are, if samples are made of tokens.
+    /// Size of the vocabulary, if samples are tokens.
     pub fn vocabulary(&self) -> Option<usize> {
         match &self.field(field::TOKENS)?.values {
             FieldValues::Windows { rows, .. } => match **rows {
@@ -180,7 +180,7 @@ impl Samples {
         }
     }
 
-    /// What the samples are called in reports.
+    /// Plural noun for the samples in reports.
     pub fn noun(&self) -> &'static str {
         let has = |name| self.field(name).is_some();
         match () {
@@ -191,7 +191,7 @@ impl Samples {
         }
     }
 
-    /// The pictures, if samples have one each that is still on the host.
+    /// The images, if samples have one each that is still on the host.
     pub fn pictures(&self) -> Option<Pictures<'_>> {
         match &self.field(field::IMAGE)?.values {
             FieldValues::Pixels { bytes, shape } => Some(Pictures {
@@ -202,7 +202,7 @@ impl Samples {
         }
     }
 
-    /// The pictures with their labels, or 0 where they have none, as a set of images.
+    /// The images with their labels, or 0 if they have none, as a set of images.
     pub fn to_images(&self) -> Option<ImageSet> {
         let pictures = self.pictures()?;
         let [height, width, channels] = pictures.shape;
@@ -225,7 +225,7 @@ impl Samples {
         }
     }
 
-    /// Frees the bytes of pixels: a device holds them.
+    /// Frees the bytes of pixels, once a device holds them.
     pub(crate) fn release_pixels(&mut self) {
         for field in &mut self.fields {
             if let FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } =
@@ -250,7 +250,7 @@ impl Samples {
         }
     }
 
-    /// Checks that everything is there that the samples speak of, and that labels are below `classes`.
+    /// Checks that the samples are complete, and that labels are below `classes`.
     ///
     /// # Errors
     /// Says what is missing in the set called `name`.

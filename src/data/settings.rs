@@ -1,123 +1,123 @@
-//! What a user says about data: `[data]` of a run file. What is learned of them is [`Fitted`](super::Fitted).
+//! Data settings: `[data]` of a run file. Values fitted to the data are in [`Fitted`](super::Fitted).
 
 use super::{FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
 
-/// Source of the digits that the program draws.
+/// Source of the built-in digits.
 pub(super) const DIGITS: &str = "digits";
-/// The most digits to draw for a set: their bytes are held in memory.
+/// Maximum number of digits per set, since their bytes are held in memory.
 const MOST_DIGITS: usize = 1_000_000;
 
-/// What to train and test on.
+/// Data to train and test on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataSettings {
     /// `digits` for the built-in ones, or a file or folder.
     pub source: String,
-    /// What the source holds; detected if absent.
+    /// Format of the source; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<FormatName>,
     /// Built-in digits: training images.
     pub train: usize,
     /// Built-in digits: test images.
     pub test: usize,
-    /// The part that accuracy is measured on.
+    /// The part that epochs are evaluated on.
     pub evaluate: Part,
-    /// Sources without a test part of their own: the share of the samples that becomes one, by the seed; a fifth if absent,
-    /// of a text its last tenth.
+    /// Sources without a test part: the share of the samples to split off, chosen by the seed; if absent a fifth or, for a text,
+    /// the last tenth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_share: Option<f64>,
-    /// Sources without a validation part of their own: the share of the training samples that becomes one, by the seed; of a
-    /// text, its end before the test part. None if absent.
+    /// Sources without a validation part: the share of the training samples to split off, chosen by the seed; for a text, its end
+    /// before the test part. No validation part if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_share: Option<f64>,
-    /// Classes whose samples are left out of the training and the validation part, but not of the test part: those that a run is
-    /// to find without having seen them.
+    /// Classes whose samples are removed from the training and validation parts, but not from the test part: those that a run
+    /// should detect without having seen them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub train_without: Vec<String>,
-    /// Takes the place of parts: the samples are dealt to so many folds, and one of them is the test part.
+    /// Replaces the parts: the samples are divided into this many folds, one of which is the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
-    /// Whether samples without parts are all held out: to measure a run on data that it was not trained on.
+    /// Whether all samples of a source without parts are held out, to evaluate a run on data that it was not trained on.
     #[serde(skip)]
     pub unsplit: bool,
-    /// Which of the folds that is, from 1.
+    /// The fold that is held out, from 1.
     pub fold: usize,
-    /// Image files: rows and columns to bring them to; what the model takes if absent.
+    /// Image files: rows and columns to scale them to; those of the model's input if absent.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "side_or_sides"
     )]
     pub size: Option<[usize; 2]>,
-    /// Image files: 1 for grey, 3 for colour; what the model takes if absent.
+    /// Image files: 1 for grey, 3 for colour; that of the model's input if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
-    /// Image files: how they are brought to that size.
+    /// Image files: how they are scaled to that size.
     pub fit: PictureFit,
-    /// Image files: whether to leave out, and tell of, those that can't be read.
+    /// Image files: whether to skip files that can't be read, with a note.
     pub skip_bad: bool,
-    /// Manifests: the column that names the picture files; the one whose cells do, if absent.
+    /// Manifests: the column with the image files; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Tables: the column to predict; one called target, label, class or y, else the last, if absent.
+    /// Tables: the column to predict; if absent, one called target, label, class or y, or else the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Tables: whether that is a class or a number; detected if absent.
+    /// Tables: whether the target is a class or a number; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predict: Option<TargetKind>,
     /// Tables: whether the first row is a header; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
-    /// Tables: columns to leave out.
+    /// Tables: columns to ignore.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
-    /// Tables: columns of numbers that are categories.
+    /// Tables: numeric columns to treat as categories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
-    /// Tables of texts: the column of the text; one called text, sentence, review or content, if absent.
+    /// Tables of texts: the column of the text; if absent, one called text, sentence, review or content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Texts: what they are cut into.
+    /// Texts: kind of tokens.
     pub tokens: TokenKind,
-    /// Texts: the most tokens that a tokenizer of words or byte pairs learns.
+    /// Texts: maximum vocabulary of a tokenizer of words or byte pairs.
     pub vocabulary: usize,
-    /// Texts and series: tokens, or rows, of a sample; what the model takes of a text, else 128, if absent.
+    /// Texts and series: tokens or rows per sample; if absent, what the model takes for a text, or else 128.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
-    /// Texts and series: tokens, or rows, from one training sample to the next. If absent, 1 of a series, and samples of a
-    /// text begin anywhere.
+    /// Texts and series: tokens or rows from one training sample to the next. If absent, 1 for a series, and random positions for
+    /// a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
-    /// Series: rows to predict after a sample.
+    /// Series: number of rows to predict after a sample.
     pub horizon: usize,
-    /// Series: rows after which it repeats itself, such as the 24 hours of a day; for the naive forecast that results are held to.
+    /// Series: period in rows, such as 24 for the hours of a day; for the seasonal naive forecast that results are compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub season: Option<usize>,
-    /// Series: to what the columns of every window are brought.
+    /// Series: normalisation of each window.
     #[serde(skip_serializing_if = "is_none")]
     pub window_norm: WindowNorm,
-    /// Series: columns to predict; all that are read if empty.
+    /// Series: columns to predict; all columns that are read if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
-    /// Series and masks: rows, or pictures, of the training, validation and test part, one after another; shares of the whole
-    /// if absent.
+    /// Series and masks: number of rows, or images, of the training, validation and test parts, in sequence; split by shares if
+    /// absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parts: Option<[usize; 3]>,
-    /// Subtracted from each channel of a pixel in [0, 1]; that of the training set if absent.
+    /// Mean to subtract from each channel of a pixel in [0, 1]; that of the training set if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f32>>,
-    /// Divides each channel after that; that of the training set if absent.
+    /// Standard deviation to divide each channel by; that of the training set if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f32>>,
-    /// Masks: the grey values or colours that are the classes, in that order; those in the training masks, sorted, if empty.
+    /// Masks: the grey values or colours of the classes, in order; if empty, those in the training masks, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_values: Vec<MaskValue>,
-    /// Masks: the name of each of these; the value itself if empty.
+    /// Masks: the names of the classes; the values themselves if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_classes: Vec<String>,
-    /// Whether batches are sent from the host one by one; only if the set does not fit on the device, if absent.
+    /// Whether to stream batches from the host; if absent, only if the set does not fit on the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
 }
@@ -166,15 +166,15 @@ impl Default for DataSettings {
 }
 
 impl DataSettings {
-    /// Whether the data are the digits that the program draws.
+    /// Whether the data are the built-in digits.
     pub fn is_built_in(&self) -> bool {
         self.source == DIGITS
     }
 
-    /// Checks what can be checked without the data.
+    /// Checks all settings that don't depend on the data.
     ///
     /// # Errors
-    /// Names the first setting that can't be.
+    /// Names the first invalid setting.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::Config(what));
         let counts = [self.train, self.test];
@@ -197,12 +197,12 @@ impl DataSettings {
             .is_some_and(|folds| folds < 2 || !(1..=folds).contains(&self.fold))
         {
             return wrong(
-                "data.folds must be at least 2, and data.fold from 1 to that".to_string(),
+                "data.folds must be at least 2, and data.fold from 1 to data.folds".to_string(),
             );
         }
         if self.folds.is_none() && self.fold != 1 {
             return wrong(format!(
-                "data.fold is {}, but data.folds does not say of how many; set it too",
+                "data.fold is {}, but data.folds is not set; set it, too",
                 self.fold
             ));
         }
@@ -218,7 +218,7 @@ impl DataSettings {
         Ok(())
     }
 
-    /// The share of the samples that becomes a test part.
+    /// The share of the samples to split off as test part.
     pub(super) fn test_share(&self) -> f64 {
         self.test_share.unwrap_or(0.2)
     }
@@ -228,7 +228,7 @@ impl DataSettings {
         self.context.unwrap_or(128)
     }
 
-    /// Takes a source that is a path as relative to `folder`.
+    /// Resolves a relative path of the source against `folder`.
     pub(crate) fn relative_to(&mut self, folder: &Path) {
         if !self.is_built_in() {
             self.source = folder.join(&self.source).display().to_string();
@@ -245,11 +245,11 @@ impl DataSettings {
     }
 }
 
-/// To what the columns of a window are brought.
+/// Normalisation of each window of a series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowNorm {
-    /// They stay what they are.
+    /// None.
     #[default]
     None,
     /// The last row is subtracted (NLinear, Zeng et al. 2022).

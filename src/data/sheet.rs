@@ -1,4 +1,4 @@
-//! A contact sheet: a picture with some samples of every class, a row each, to see what a model will see.
+//! A contact sheet: an image with samples of every class, one row per class, as the model will see them.
 
 use super::ImageSet;
 use crate::error::{Error, Result};

@@ -1,5 +1,5 @@
-//! A look at a source: the files that lie there and how they begin. A folder is walked once and a head read once, however
-//! many formats ask.
+//! Inspection of a source: its files and their first bytes. A folder is walked once and a head is read once, however many formats
+//! ask for it.
 
 use super::DataError;
 use super::settings::DIGITS;
@@ -11,16 +11,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Bytes at the beginning of a file that formats may look at.
 const HEAD: u64 = 1 << 20;
-/// Folders within folders that are walked: a link that leads back up would never end.
+/// Maximum depth of folders to walk, because of links that lead back up.
 const DEEPEST: usize = 18;
 
-/// What `data.source` names: a file, a folder, or the digits that the program draws.
+/// The source that `data.source` names: a file, a folder, or the built-in digits.
 #[derive(Debug)]
 pub struct Source {
     word: String,
     path: PathBuf,
     kind: SourceKind,
-    /// What lies in the folder itself.
+    /// Entries of the folder itself.
     entries: Vec<Entry>,
     tree: OnceLock<Tree>,
     heads: Mutex<BTreeMap<PathBuf, Arc<[u8]>>>,
@@ -137,10 +137,10 @@ impl Tree {
 }
 
 impl Source {
-    /// Looks at what `word` names.
+    /// Inspects the source that `word` names.
     ///
     /// # Errors
-    /// If it is not there, or a folder that can't be read.
+    /// If it does not exist, or is a folder that can't be read.
     pub fn look(word: &str) -> Result<Source, DataError> {
         let path = PathBuf::from(word);
         let kind = if word == DIGITS {
@@ -179,7 +179,7 @@ impl Source {
         &self.path
     }
 
-    /// Whether it stands for the digits that the program draws.
+    /// Whether it is the built-in digits.
     pub fn is_built_in(&self) -> bool {
         self.kind == SourceKind::BuiltIn
     }

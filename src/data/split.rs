@@ -3,12 +3,12 @@
 use super::{DataError, DataSettings, Part, Parts, Samples};
 use crate::random::{Purpose, Stream};
 
-/// Which parts are to be drawn from the training samples of a source.
+/// The parts to split off from the training samples of a source.
 #[derive(Clone, Copy)]
 pub(super) struct Drawn {
-    /// A test part: there is none, or folds take the place of parts.
+    /// A test part, if there is none or folds replace the parts.
     pub test: bool,
-    /// A validation part: it is asked for, and there is none.
+    /// A validation part, if one is requested and there is none.
     pub validation: bool,
 }
 
@@ -24,7 +24,7 @@ impl Drawn {
         }
     }
 
-    /// The part of each sample, class by class: first the test part, then, of what is left, the validation part.
+    /// The part of each sample, class by class: first the test part, then the validation part from the rest.
     ///
     /// # Errors
     /// If a part would be empty.
@@ -114,21 +114,21 @@ fn members(parts: &[Part], labels: &[u32]) -> Vec<Vec<usize>> {
     members
 }
 
-/// Gives the first of `members` to `part`: as many as are [`taken`].
+/// Assigns the first [`taken`] of `members` to `part`.
 fn take(parts: &mut [Part], members: &[usize], share: f64, part: Part) {
     for &index in &members[..taken(members.len(), share)] {
         parts[index] = part;
     }
 }
 
-/// How many of `count` are taken for a share: the share, rounded, and at least one where there are two.
+/// How many of `count` samples a share is: rounded, and at least one if there are two.
 fn taken(count: usize, share: f64) -> usize {
     let most = count.saturating_sub(1);
     let wanted = (count as f64 * share).round() as usize;
     wanted.clamp(most.min(1), most)
 }
 
-/// Draws the test part: the share asked for or, with folds, that of the fold: each sample is held out by one of them.
+/// Draws the test part: the requested share or, with folds, the samples of the fold. Every sample is held out by exactly one fold.
 fn hold_out(parts: &mut [Part], labels: &[u32], settings: &DataSettings, seed: u64) {
     // Goes on from class to class, so that folds have about as many samples each.
     let mut dealt = 0;
@@ -148,7 +148,7 @@ fn hold_out(parts: &mut [Part], labels: &[u32], settings: &DataSettings, seed: u
     }
 }
 
-/// Splits off the parts that are missing, and those that folds replace.
+/// Splits off the missing parts, and those that folds replace.
 ///
 /// # Errors
 /// If one of them would be empty.

@@ -7,10 +7,10 @@ use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use std::sync::{Arc, mpsc};
 
-/// The variable that holds where samples begin in their rows.
+/// The variable with the first rows of samples.
 const STARTS: &str = "starts";
 
-/// Bytes packed four to a word, little endian, the last word filled up with zeros.
+/// Bytes packed four to a word, little endian, with the last word padded by zeros.
 pub(crate) fn pack(bytes: &[u8]) -> Vec<u32> {
     words(bytes).collect()
 }
@@ -26,16 +26,16 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
         .chain(last)
 }
 
-/// Which samples a pass over a set visits, one after another.
+/// The samples that a pass over a set visits, in order.
 pub(crate) struct Pass {
     /// Their indices.
     pub order: Vec<u32>,
-    /// First rows of the set's samples, where they are those of this pass alone.
+    /// First rows of the set's samples, if they are drawn for this pass.
     pub starts: Option<Vec<u32>>,
 }
 
 impl Pass {
-    /// All samples of a set of `samples` as they come.
+    /// All samples of a set of `samples`, in order.
     pub fn in_order(samples: usize) -> Pass {
         Pass {
             order: sequential(samples),
@@ -43,7 +43,7 @@ impl Pass {
         }
     }
 
-    /// Those of an epoch: all of `set` in an order of the epoch's own, or as many that begin anywhere in its rows.
+    /// The samples of a training epoch: all of `set` in shuffled order, or as many random windows.
     pub fn of_epoch(set: &Samples, seed: u64, epoch: u32) -> Pass {
         match set.starts() {
             Some(starts) if starts.anywhere => {
@@ -64,7 +64,7 @@ impl Pass {
 
 /// One variable of a set.
 enum Part<'a> {
-    /// Bytes of every sample, so many each.
+    /// Bytes, this many per sample.
     Bytes(&'a [u8], usize),
     Labels(&'a [u32]),
     WindowRows(&'a WindowRows),

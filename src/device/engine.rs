@@ -1,4 +1,4 @@
-//! Opening what was asked for: an adapter, or the reference.
+//! Opening an engine: an adapter, or the reference.
 
 use super::Device;
 use super::gpu::GpuDevice;
@@ -8,11 +8,11 @@ use crate::gpu::{AdapterChoice, Gpu};
 use crate::tune::{self, Tuning};
 use serde::{Deserialize, Serialize};
 
-/// Where to compute.
+/// The device to compute on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceChoice {
-    /// A GPU adapter if there is one, else the CPU reference with a note to the user.
+    /// A GPU adapter if there is one, otherwise the CPU reference, with a note.
     #[default]
     Auto,
     /// A GPU adapter, real or software.
@@ -21,7 +21,7 @@ pub enum DeviceChoice {
     Cpu,
 }
 
-/// What was opened.
+/// An open engine.
 pub enum Engine {
     /// An adapter.
     Gpu(Box<Gpu>),
@@ -30,12 +30,12 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// Opens what `choice` asks for: of adapters the one called `adapter` (its number, or a part of its name), or the best.
-    /// It plans with the kernel variants that a run `recorded`, or else with those that `wgrad tune` found. The second
-    /// value is a note to the user: that no adapter was found, say.
+    /// Opens the engine of `choice`: the adapter `adapter` (its number, or part of its name), or the best one. It plans with the
+    /// kernel variants that a run `recorded`, or else with those that `wgrad tune` found. The second value is a note for the user,
+    /// for example that no adapter was found.
     ///
     /// # Errors
-    /// If an adapter was asked for and there is none.
+    /// If an adapter was requested and there is none.
     pub fn open(
         choice: DeviceChoice,
         adapter: Option<&str>,
@@ -83,7 +83,7 @@ impl Engine {
         self.device().max_tensor_bytes()
     }
 
-    /// Bytes that all devices of the engine have allocated, where it can tell.
+    /// Bytes that all devices of the engine have allocated, if known.
     pub fn allocated_bytes(&self) -> Option<u64> {
         self.device().allocated_bytes()
     }

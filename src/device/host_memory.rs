@@ -1,18 +1,18 @@
-//! How much memory this computer has left: the reference and software adapters compute in it.
+//! Free memory of the host, in which the reference and software adapters compute.
 
 use crate::error::{Error, Result};
 use std::fs;
 
-/// Fails if `bytes` are more than what is free. Where the system does not tell, everything is taken to fit.
+/// Fails if `bytes` exceed the free memory. If the system does not report it, everything is assumed to fit.
 ///
 /// # Errors
-/// Says how much is needed and how much there is.
+/// Names the needed and the free memory.
 pub(super) fn check(bytes: u64) -> Result<()> {
     match available() {
         Some(free) if bytes > free => {
             let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
             Err(Error::Memory(format!(
-                "a step takes {:.1} GiB, but only {:.1} GiB of memory are free; use a smaller batch or model",
+                "a step needs {:.1} GiB of memory, but only {:.1} GiB are free; use a smaller batch or model",
                 gib(bytes),
                 gib(free)
             )))
@@ -21,7 +21,7 @@ pub(super) fn check(bytes: u64) -> Result<()> {
     }
 }
 
-/// Free bytes, of the whole computer or of the control group (a container) where that has less.
+/// Free bytes of the host, or of the control group (a container) if that has less.
 fn available() -> Option<u64> {
     let computer = fs::read_to_string("/proc/meminfo").ok()?;
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();

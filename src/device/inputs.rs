@@ -1,4 +1,4 @@
-//! The inputs of a prepared graph: what may be fed, and what must be fed before a step.
+//! The inputs of a prepared graph, and which of them must be fed before a step.
 
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
@@ -11,12 +11,12 @@ pub(super) struct TensorInputs(Vec<Input>);
 struct Input {
     name: String,
     ty: TensorType,
-    /// Whether a step lacks it: it is read and was never fed.
+    /// Whether a step lacks it, that is, reads it although it was never fed.
     lacking: bool,
 }
 
 impl TensorInputs {
-    /// Those of `graph`, none fed yet. A step reads the ones of which `reads` says so.
+    /// The inputs of `graph`, none of them fed yet. `reads` tells which of them a step reads.
     ///
     /// # Errors
     /// If two inputs of one name have different types.
@@ -44,7 +44,7 @@ impl TensorInputs {
         Ok(TensorInputs(inputs))
     }
 
-    /// Checks that `value` may be fed to `name`, and notes that it is.
+    /// Checks that `value` may be fed to `name`, and marks it as fed.
     ///
     /// # Errors
     /// If there is no such input, it is a scalar, or it has another type.
@@ -55,12 +55,12 @@ impl TensorInputs {
             .ok_or_else(|| Error::Graph(format!("there is no input {name}")))?;
         if input.ty.shape.rank() == 0 {
             return Err(Error::Graph(format!(
-                "input {name} is a scalar; give its value with the rows of the steps"
+                "input {name} is a scalar; pass its value with the scalars of the steps"
             )));
         }
         if (input.ty.dtype, &input.ty.shape) != (value.dtype(), &value.shape) {
             return Err(Error::Graph(format!(
-                "input {name} is a {}, was given a {}",
+                "input {name} is a {}, but a {} was given",
                 input.ty,
                 value.ty()
             )));
@@ -69,7 +69,7 @@ impl TensorInputs {
         Ok(())
     }
 
-    /// Checks that a step lacks nothing.
+    /// Checks that all inputs of a step were fed.
     ///
     /// # Errors
     /// Names the first input that was never fed.

@@ -1,7 +1,7 @@
-//! Where graphs are computed: one trait over GPU adapters and the CPU reference.
+//! Devices, on which graphs are computed: one trait for GPU adapters and the CPU reference.
 //!
-//! [`Engine::open`] chooses between the two, [`Engine::device`] gives a [`Device`] with variables and programs of its own.
-//! Two devices of one engine share nothing but the adapter.
+//! [`Engine::open`] chooses between the two, [`Engine::device`] returns a [`Device`] with its own variables and programs.
+//! Two devices of one engine only share the adapter.
 
 mod engine;
 mod gpu;
@@ -26,7 +26,7 @@ const WATCH_DEPTH: usize = 3;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ProgramId(usize);
 
-/// A ring of [`Device::watch`]. Means something to that device alone.
+/// A ring of [`Device::watch`], valid only for that device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WatchId(usize);
 
@@ -46,8 +46,8 @@ impl PlannedGraph {
 
 /// Computes graphs over variables that it keeps by name.
 ///
-/// Every program of a device reads and updates the same variables. What is submitted runs in the order of the calls;
-/// [`Device::set`], [`Device::feed`] and [`Device::request`] take their place in that order.
+/// All programs of a device read and update the same variables. Submissions run in the order of the calls, which includes
+/// [`Device::set`], [`Device::feed`] and [`Device::request`].
 pub trait Device: Send {
     /// Name for reports.
     fn name(&self) -> String;
@@ -55,7 +55,7 @@ pub trait Device: Send {
     /// Creates the variable `name`, or replaces its elements.
     ///
     /// # Errors
-    /// If there is no room for it, or the variable exists with another type.
+    /// If memory is too small, or the variable exists with another type.
     fn set(&mut self, name: &str, value: &Tensor<f32>) -> Result<()>;
 
     /// Reads the variable `name`, after everything that was submitted. Waits for the device.
@@ -73,7 +73,7 @@ pub trait Device: Send {
     /// Whether there is a variable `name`.
     fn has(&self, name: &str) -> bool;
 
-    /// Bytes that the variables take on an adapter; 0 in the reference, which has no memory of its own.
+    /// Bytes of the variables on an adapter; 0 in the reference, which has no separate memory.
     fn variable_bytes(&self) -> u64;
 
     /// Plans a step of `graph` and checks, before anything is allocated, that there is room for it and its variables. A GPU
@@ -89,24 +89,23 @@ pub trait Device: Send {
     /// If a variable is missing, or the device is out of memory.
     fn prepare(&mut self, planned: PlannedGraph) -> Result<ProgramId>;
 
-    /// Bytes that a step of `program` takes beside variables on an adapter; 0 in the reference.
+    /// Bytes that a step of `program` needs in addition to variables on an adapter; 0 in the reference.
     fn workspace_bytes(&self, program: ProgramId) -> u64;
 
-    /// Names of the scalar inputs of `program`, in the order in which rows give their values.
+    /// Names of the scalar inputs of `program`, in the order of their values in rows.
     fn scalar_names(&self, program: ProgramId) -> &[String];
 
-    /// Steps that one call of [`Device::run`] takes at most.
+    /// Maximum number of steps per call of [`Device::run`].
     fn max_steps(&self) -> usize;
 
-    /// Gives an input of `program` that is not a scalar its value, for the steps that are submitted from now on, until it
-    /// is fed anew.
+    /// Sets an input of `program` that is not a scalar, for all steps submitted from now on, until it is fed again.
     ///
     /// # Errors
     /// If there is no such input, it is a scalar, or it has another type.
     fn feed(&mut self, program: ProgramId, input: &str, value: &Tensor<f32>) -> Result<()>;
 
     /// Runs `steps` steps one after another, up to [`Device::max_steps`]. `scalars` holds a row for each, with values in
-    /// the order of [`Device::scalar_names`]. On an adapter, submits and does not wait.
+    /// the order of [`Device::scalar_names`]. On an adapter, it submits and does not wait.
     ///
     /// # Errors
     /// If there are too many steps, the rows do not fit, an input was never fed, or the device failed.
@@ -124,17 +123,17 @@ pub trait Device: Send {
     /// If there are no names, one does not exist or is not `f32`, or the device is out of memory.
     fn watch(&mut self, names: &[&str]) -> Result<WatchId>;
 
-    /// Whether another [`Device::request`] fits before one is taken.
+    /// Whether the ring has room for another [`Device::request`].
     fn watch_has_room(&self, watch: WatchId) -> bool;
 
-    /// Asks for the values as they are after everything submitted so far.
+    /// Requests the values as of everything submitted so far.
     ///
     /// # Errors
     /// If the ring is full.
     fn request(&mut self, watch: WatchId) -> Result<()>;
 
-    /// The oldest values that were asked for and not yet taken, those of all variables one after another: `None` if they
-    /// are not there yet, or (the only case with `wait`) none were asked for.
+    /// Takes the oldest requested values, those of all variables one after another. `None` if they have not arrived yet, or (the
+    /// only case with `wait`) none were requested.
     ///
     /// # Errors
     /// If the device failed.
@@ -146,7 +145,7 @@ pub trait Device: Send {
     /// If the device failed.
     fn wait(&self) -> Result<()>;
 
-    /// Bytes that the device has allocated in all, where it can tell.
+    /// Total number of bytes allocated on the device, if known.
     fn allocated_bytes(&self) -> Option<u64>;
 
     /// Largest tensor that a kernel can read at once, in bytes.

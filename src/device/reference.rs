@@ -21,7 +21,7 @@ pub(super) struct Reference {
     watches: Vec<Watch>,
 }
 
-/// A graph with what it is fed and what it gave.
+/// A graph with its inputs and outputs.
 struct Prepared {
     graph: Graph,
     /// Names and element types of the scalar inputs.
@@ -33,11 +33,11 @@ struct Prepared {
     outputs: Option<Vec<Arc<Tensor<f32>>>>,
 }
 
-/// Values that were asked for: read at once.
+/// Requested values, which are read at once.
 struct Watch {
     names: Vec<String>,
     asked: VecDeque<Vec<f32>>,
-    /// What was taken last.
+    /// The values taken last.
     taken: Vec<f32>,
 }
 

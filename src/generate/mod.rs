@@ -1,4 +1,4 @@
-//! Writing text with a model of language: it is asked for the token after those there are, again and again.
+//! Text generation with a language model, token by token.
 
 mod sampling;
 
@@ -14,21 +14,20 @@ use crate::random::{Purpose, Stream};
 use crate::run::RunParts;
 use crate::tensor::TensorType;
 
-/// Variables of a step: the tokens so far, filled up with padding, and the place of the last.
+/// Variables of a step: the tokens so far, padded, and the position of the last.
 const TOKENS: &str = "generate.tokens";
 const PLACE: &str = "generate.place";
 
-/// A model of language on an engine, ready to write.
+/// A language model on an engine.
 pub struct Generator<'e> {
     device: Box<dyn Device + 'e>,
     program: ProgramId,
     tokenizer: Tokenizer,
-    /// The most tokens that it sees.
+    /// Context length in tokens.
     context: usize,
 }
 
-/// A step: the logits of the token after the one at `PLACE`. A model of language sees at a place only what is before it, so
-/// whatever stands after `PLACE` changes nothing.
+/// A step: the logits for the token after the one at `PLACE`. A language model is causal, so tokens after `PLACE` have no effect.
 fn graph(model: &dyn Model, context: usize) -> Result<Graph> {
     let builder = Builder::new();
     let tokens = builder.variable(TOKENS, TensorType::u32([1, context]))?;
@@ -46,17 +45,17 @@ impl<'e> Generator<'e> {
     /// Puts the model of a run, with its weights, on `engine`.
     ///
     /// # Errors
-    /// If the run learned no language, or the whole does not fit the device.
+    /// If the run is not a language model, or device memory is too small.
     pub fn new(engine: &'e Engine, parts: &RunParts) -> Result<Generator<'e>> {
         let model = parts.models.first()?;
         let name = model.name();
         let no_language = |why: &str| {
             Error::Config(format!(
-                "model {name} writes no text: {why}; name a run that was trained on a text, as by examples/shakespeare.toml"
+                "model {name} can't generate text: {why}; name a run of a language model, such as one trained by examples/shakespeare.toml"
             ))
         };
         let tokenizer = parts.fitted.tokenizer.clone();
-        let tokenizer = tokenizer.ok_or_else(|| no_language("it did not learn from texts"))?;
+        let tokenizer = tokenizer.ok_or_else(|| no_language("it was not trained on text"))?;
         if !parts.task.writes_text() {
             return Err(no_language("it classifies texts"));
         }
@@ -68,11 +67,11 @@ impl<'e> Generator<'e> {
             _ => None,
         };
         let (units, input) =
-            units.ok_or_else(|| no_language("it gives no logits for every token"))?;
+            units.ok_or_else(|| no_language("it does not give logits for every token"))?;
         let context = input.tokens;
         if units < tokenizer.vocabulary() {
             return Err(Error::Config(format!(
-                "model {name} gives {units} numbers for a token, but its tokenizer has {} tokens: model and tokenizer.json are of \
+                "model {name} gives {units} logits per token, but its tokenizer has {} tokens: model and tokenizer.json are from \
                  different runs",
                 tokenizer.vocabulary()
             )));
@@ -97,10 +96,10 @@ impl<'e> Generator<'e> {
         })
     }
 
-    /// The tokens of `prompt`; of an empty one a new line, or where the tokenizer has none its first token.
+    /// The tokens of `prompt`. An empty prompt gives a new line or, if the tokenizer has none, its first token.
     ///
     /// # Errors
-    /// Names the first character or word that the tokenizer does not know.
+    /// Names the first character or word that is not in the vocabulary.
     pub fn tokens_of(&self, prompt: &str) -> Result<Vec<u32>> {
         let mut tokens = Vec::new();
         if prompt.is_empty() {
@@ -112,27 +111,27 @@ impl<'e> Generator<'e> {
         }
         if let Some(unknown) = self.tokenizer.unknown(prompt) {
             return Err(Error::Config(format!(
-                "the prompt holds {unknown:?}, which the text that the model learned from did not; leave it out"
+                "the prompt contains {unknown:?}, which did not occur in the training text; leave it out"
             )));
         }
         self.tokenizer.encoder().encode(prompt, &mut tokens);
         if tokens.is_empty() {
             return Err(Error::Config(
-                "the prompt holds nothing that the model's tokenizer keeps; give it a word"
-                    .to_string(),
+                "the prompt has no token for the model's tokenizer; add a word".to_string(),
             ));
         }
         Ok(tokens)
     }
 
-    /// The logits of the token that follows `tokens`, of which a model sees the last alone if there are more than its context.
+    /// The logits for the token that follows `tokens`, of which only the last ones that fit the context are used.
     ///
     /// # Errors
     /// If there are none, or the device failed.
     pub fn logits(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
         let seen = &tokens[tokens.len().saturating_sub(self.context)..];
         let place = seen.len().checked_sub(1);
-        let place = place.ok_or_else(|| Error::Config("a text begins with a token".to_string()))?;
+        let place =
+            place.ok_or_else(|| Error::Config("a text needs at least one token".to_string()))?;
         let mut padded = seen.to_vec();
         padded.resize(self.context, crate::data::PADDING);
         self.device
@@ -144,11 +143,11 @@ impl<'e> Generator<'e> {
         Ok(logits.reals().to_vec())
     }
 
-    /// Writes `count` tokens after `prompt`, handing each piece of text to `take` as soon as it is whole. The same prompt and
+    /// Writes `count` tokens after `prompt`, passing each piece of text to `take` as soon as it is complete. The same prompt and
     /// sampling give the same text on the same device.
     ///
     /// # Errors
-    /// If the prompt holds what the model does not know, or the device or `take` failed.
+    /// If the prompt has unknown tokens, or the device or `take` failed.
     pub fn write<E: From<Error>>(
         &mut self,
         prompt: &str,

@@ -1,16 +1,16 @@
-//! Choosing the next token by what a model gives to each.
+//! Sampling of the next token from logits.
 
 use crate::error::{Error, Result};
 use crate::random::Stream;
 
-/// How tokens are chosen.
+/// Sampling settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// What logits are divided by before the softmax: below 1 likely tokens become likelier; 0 takes the likeliest.
+    /// Divisor of the logits before the softmax: below 1 likely tokens become likelier; 0 always picks the most likely one.
     pub temperature: f64,
-    /// Only so many of the likeliest tokens can be chosen (Fan, Lewis and Dauphin 2018); all if absent.
+    /// Samples only from this many most likely tokens (Fan, Lewis and Dauphin 2018); all if absent.
     pub top_k: Option<usize>,
-    /// Seed of the choices.
+    /// Random seed.
     pub seed: u64,
 }
 
@@ -28,11 +28,11 @@ impl Sampling {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Names the one that can't be.
+    /// Names the invalid one.
     pub fn check(&self) -> Result<()> {
         if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
             return Err(Error::Config(format!(
-                "the temperature must be 0 (the likeliest token) or above, not {}",
+                "the temperature must be at least 0 (0: always the most likely token), not {}",
                 self.temperature
             )));
         }
@@ -42,16 +42,16 @@ impl Sampling {
         Ok(())
     }
 
-    /// The token that is chosen from `logits`, one for each token; those from `first` on can be. Of equal logits the first
-    /// counts as the likelier.
+    /// Samples a token from `logits`, one per token, among those from `first` on. Of equal logits, the first counts as more
+    /// likely.
     ///
     /// # Errors
-    /// If a logit is no number, or there is none to choose from.
+    /// If a logit is not a number, or there is none to choose from.
     pub(super) fn choose(&self, logits: &[f32], first: usize, stream: &mut Stream) -> Result<u32> {
         let candidates = first..logits.len();
         if candidates.is_empty() || logits[first..].iter().any(|x| x.is_nan()) {
             return Err(Error::Training(
-                "the model gives no number for some tokens: its training diverged".to_string(),
+                "the model gives logits that are not numbers; its training diverged".to_string(),
             ));
         }
         let mut order: Vec<usize> = candidates.collect();

@@ -109,7 +109,7 @@ pub(super) fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
     };
     found.ok_or_else(|| {
         Error::Config(format!(
-            "{asked} was asked for, but there are only {}",
+            "{asked} was not found; available: {}",
             names.join(", ")
         ))
     })

@@ -80,7 +80,7 @@ impl Gpu {
     pub fn check(&self) -> Result<()> {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(message) => Err(Error::Device(format!(
-                "{}: {message}; the last checkpoint is intact, resume from it",
+                "{}: {message}; resume from the last checkpoint, which is intact",
                 self.info.name
             ))),
             None => Ok(()),
@@ -101,7 +101,7 @@ impl Gpu {
         );
         if memory.is_some() {
             return Err(Error::Memory(format!(
-                "{} has no memory left for {what}; use a smaller batch or model",
+                "{} is out of memory for {what}; use a smaller batch or model",
                 self.info.name
             )));
         }

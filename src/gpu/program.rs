@@ -285,7 +285,7 @@ impl Program {
             .ok_or_else(|| Error::Graph(format!("there is no input {name}")))?;
         if (ty.dtype, &ty.shape) != (value.dtype(), &value.shape) {
             return Err(Error::Graph(format!(
-                "input {name} is a {ty}, was given a {}",
+                "input {name} is a {ty}, but a {} was given",
                 value.ty()
             )));
         }

@@ -1,15 +1,15 @@
-//! Attributes that layers of several families share: pairs, paddings, activations.
+//! Attributes shared by layers of several families: pairs, paddings, activations.
 
 use super::site::Site;
 use crate::error::Result;
 use crate::graph::Var;
 use serde::{Deserialize, Serialize};
 
-/// A function of every element.
+/// An element-wise function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
-    /// The element itself.
+    /// The identity.
     #[default]
     None,
     /// `max(x, 0)`.
@@ -18,9 +18,9 @@ pub enum Activation {
     Relu6,
     /// `x` above 0, 0.01 x below.
     LeakyRelu,
-    /// `x Phi(x)`, by the error function.
+    /// `x Phi(x)`, computed with the error function.
     Gelu,
-    /// `x Phi(x)`, by the tanh formula.
+    /// `x Phi(x)`, approximated with tanh.
     GeluTanh,
     /// `x sigmoid(x)`.
     Silu,
@@ -31,7 +31,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The function of every element of `x`.
+    /// Applies the function to every element of `x`.
     ///
     /// # Errors
     /// If `x` is not a float tensor.
@@ -104,16 +104,16 @@ pub enum PaddingSpec {
     Sides([[usize; 2]; 2]),
 }
 
-/// Paddings that have a name.
+/// Named paddings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedPadding {
     /// None.
     Valid,
-    /// As much as keeps height and width at stride 1, whatever the stride is. An odd row or column is at the end.
+    /// As much as keeps height and width at stride 1, whatever the stride. An odd row or column is added at the end.
     Same,
-    /// As much as makes height and width those of the input over the stride, rounded up, and no more: a stride of 2 often pads
-    /// one row less before the input than after it. TensorFlow's and Keras's `same`, ONNX's `SAME_UPPER`.
+    /// As much as gives the height and width of the input divided by the stride, rounded up: a stride of 2 often pads one row less
+    /// before the input than after it. TensorFlow's and Keras's `same`, ONNX's `SAME_UPPER`.
     SameUpper,
 }
 
@@ -147,10 +147,10 @@ impl PaddingSpec {
         }
     }
 
-    /// Refuses what no image needs, so that arithmetic on it can't overflow.
+    /// Refuses unreasonable values, so that arithmetic on them can't overflow.
     ///
     /// # Errors
-    /// A sentence that says what is too large.
+    /// A message that names the value that is too large.
     pub fn check(self) -> Result<(), String> {
         match self {
             PaddingSpec::Named(_) => Ok(()),
@@ -160,26 +160,26 @@ impl PaddingSpec {
     }
 }
 
-/// How many units a layer has.
+/// Number of units of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "units is a whole number, or \"vocabulary\": one for each token that there is"
+    expecting = "units is a whole number, or \"vocabulary\": one for each token"
 )]
 pub enum Units {
-    /// So many.
+    /// This many.
     Number(usize),
-    /// By a word.
+    /// By name.
     Named(NamedUnits),
 }
 
-/// Numbers of units that have a name.
+/// Named numbers of units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedUnits {
-    /// One for each token of the model's vocabulary.
+    /// One per token of the model's vocabulary.
     Vocabulary,
-    /// One for each of the model's classes.
+    /// One per class of the model.
     Classes,
 }
 
@@ -196,20 +196,20 @@ impl From<NamedUnits> for Units {
 }
 
 impl Units {
-    /// How many they are in the model of `site`.
+    /// The number of units in the model of `site`.
     ///
     /// # Errors
-    /// If there are none or too many, or it is the vocabulary of a model that has none.
+    /// If it is zero or too large, or the vocabulary of a model that has none.
     pub fn number(self, site: &Site<'_, '_>) -> Result<usize> {
         let units = match (self, site.tokens()) {
             (Units::Number(units), _) => units,
             (Units::Named(NamedUnits::Classes), _) => site.classes.ok_or_else(|| {
-                Site::misfit("its units are the classes, but the model does not say how many: give it classes = N")
+                Site::misfit("its units are the classes, but their number is unknown; give the model classes = N")
             })?,
             (Units::Named(NamedUnits::Vocabulary), Some(input)) => input.vocabulary,
             (Units::Named(NamedUnits::Vocabulary), None) => {
                 return Err(Site::misfit(
-                    "its units are the vocabulary, but its input comes from no tokens",
+                    "its units are the vocabulary, but its input does not come from tokens",
                 ));
             }
         };
@@ -233,12 +233,12 @@ pub(super) fn bounded(least: usize, attribute: &str, values: &[usize]) -> Result
     }
 }
 
-/// For serde: the default of flags that are usually set.
+/// For serde: the default of flags that default to true.
 pub(super) fn yes() -> bool {
     true
 }
 
-/// For serde: whether a flag that is usually not set need not be written.
+/// For serde: whether to skip a flag that defaults to false.
 pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }

@@ -1,4 +1,4 @@
-//! Blocks: layers that a model defines once, with parameters, and uses several times.
+//! Blocks: parameterised layers that a model defines once and uses repeatedly.
 
 use super::layer::{Layer, LayerType};
 use super::site::Site;
@@ -9,26 +9,26 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use toml::{Table, Value};
 
-/// A block of the model's, once or several times one after another.
+/// A use of a block, once or repeated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
     /// Name of its definition.
     pub block: String,
-    /// How many times. Each is named by its number from 0 (`stage.0`); without it, the block's layers come straight under
-    /// the layer's name.
+    /// Number of repetitions, each named by its number from 0 (`stage.0`). Without it, the name of this layer is the only prefix
+    /// of the block's layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<usize>,
     /// Values of its parameters.
     #[serde(default, rename = "with", skip_serializing_if = "Table::is_empty")]
     pub with: Table,
-    /// Values for the first repetition alone, where they differ.
+    /// Values for the first repetition, if they differ.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub first: Table,
 }
 
 impl Block {
-    /// Block `block` once, with its parameters at their defaults.
+    /// Block `block` once, with default parameters.
     pub fn new(block: impl Into<String>) -> Block {
         Block {
             block: block.into(),
@@ -45,7 +45,7 @@ impl LayerType for Block {
     }
 
     fn build<'g>(&self, _site: &mut Site<'g, '_>, _inputs: &[Var<'g>]) -> Result<Var<'g>> {
-        Err(Site::misfit("it is a block, which stands for other layers"))
+        Err(Site::misfit("it is a block, not a single layer"))
     }
 }
 
@@ -53,19 +53,19 @@ impl LayerType for Block {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockSpec {
-    /// Values of parameters that a use need not give.
+    /// Default values of parameters.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub defaults: Table,
-    /// Layers in order, as tables. The first takes what the block takes, the last gives what it gives.
+    /// Layers in order, as tables. The first takes the input of the block, the last gives its output.
     #[serde(rename = "layer")]
     pub layers: Vec<Table>,
 }
 
 /// A layer of a block with its parameters filled in.
 pub(super) enum Filled {
-    /// It is there.
+    /// A layer.
     Layer(Layer),
-    /// Its `when` is false: its name stands for what it would have taken.
+    /// A layer whose `when` is false: its name refers to the input that it would have taken.
     Absent(Layer),
 }
 
@@ -81,10 +81,10 @@ impl BlockSpec {
         names
     }
 
-    /// The layers with the parameters that `given` overrides the defaults by, in the repetition `index`.
+    /// The layers of repetition `index`, with the parameters of `given` and the defaults of the others.
     ///
     /// # Errors
-    /// A sentence: a parameter that is unknown or missing, or a layer that can't be.
+    /// A message about an unknown or missing parameter, or an invalid layer.
     pub(super) fn fill(&self, given: &Block, index: usize) -> Result<Vec<Filled>, String> {
         let known = self.parameters();
         let mut values = self.defaults.clone();
@@ -92,7 +92,7 @@ impl BlockSpec {
             if !known.contains(name) {
                 let all: Vec<_> = known.iter().map(String::as_str).collect();
                 return Err(match all[..] {
-                    [] => format!("has no parameters, but is given {name}"),
+                    [] => format!("has no parameters, but {name} is given"),
                     _ => format!("has no parameter {name}; it has {}", all.join(", ")),
                 });
             }
@@ -103,7 +103,7 @@ impl BlockSpec {
         }
         if let Some(missing) = known.iter().find(|name| !values.contains_key(*name)) {
             return Err(format!(
-                "needs a value for its parameter {missing}; give it as with = {{ {missing} = ... }} or among its defaults"
+                "needs a value for its parameter {missing}; set it in with = {{ {missing} = ... }} or in its defaults"
             ));
         }
         let layers = self.layers.iter().enumerate();
@@ -119,7 +119,7 @@ impl BlockSpec {
     }
 }
 
-/// Adds the parameters that `value` mentions.
+/// Collects the parameters that occur in `value`.
 fn mentioned(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => names.extend(text.strip_prefix('$').map(str::to_string)),
@@ -145,7 +145,7 @@ fn fill(template: &Table, values: &Table) -> Result<Filled, String> {
     })
 }
 
-/// Puts the parameters' values where `value` mentions them.
+/// Substitutes the parameters in `value`.
 fn put(value: &mut Value, values: &Table) {
     match value {
         Value::String(text) => {

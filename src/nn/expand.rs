@@ -1,4 +1,4 @@
-//! From a model's file to a flat list of layers: blocks are filled in, names made whole, references resolved.
+//! From a model file to a flat list of layers: expands blocks, completes names and resolves references.
 
 use super::block::{Block, Filled};
 use super::input::InputSpec;
@@ -9,17 +9,16 @@ use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
 
-/// The name by which layers ask for what the model, or the block that they are in, takes.
+/// The name of the input of a model or block.
 const INPUT: &str = "input";
 
-/// The name of the only output of a model that does not name its outputs.
+/// The name of the single output of a model without `outputs`.
 const OUTPUT: &str = "output";
 
-/// The most layers that a model may have: a typing error in `repeat` must not take all memory.
+/// Maximum number of layers of a model, so that a typo in `repeat` does not exhaust memory.
 const MOST_LAYERS: usize = 10_000;
 
-/// Which value a layer takes: an input of the model by its place in their order, or the result of a layer by its place in
-/// the list.
+/// The source of a value: an input of the model, or the output of a layer, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     Input(usize),
@@ -29,23 +28,23 @@ pub(super) enum Source {
 /// A layer at its place in the network.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Placed {
-    /// Its whole name: `layer1.0.conv1`.
+    /// Full name: `layer1.0.conv1`.
     pub name: String,
     pub kind: LayerKind,
     pub takes: Vec<Source>,
 }
 
-/// A model's layers in order, and what it gives.
+/// The layers of a model in order, and its outputs.
 pub(super) struct Expanded {
     pub placed: Vec<Placed>,
     /// Names of the outputs with the values.
     pub outputs: Vec<(String, Source)>,
 }
 
-/// The inputs of `model` in their order: under their names, or the only one as `input`.
+/// The inputs of `model` in order: by their names, or a single one as `input`.
 ///
 /// # Errors
-/// If it has both kinds, or an input has a name that none can have.
+/// If it has both kinds, or an input has an invalid name.
 pub(super) fn inputs(model: &ModelSpec) -> Result<Vec<ModelInput>> {
     let wrong = |what: String| Err(Error::Config(format!("model {}: {what}", model.name)));
     let input = |(name, spec): (&str, &InputSpec)| ModelInput {
@@ -56,14 +55,12 @@ pub(super) fn inputs(model: &ModelSpec) -> Result<Vec<ModelInput>> {
         return Ok(vec![input((INPUT, &model.input))]);
     }
     if model.input != InputSpec::Auto {
-        return wrong(
-            "it has both input and inputs; name all that it takes in [inputs]".to_string(),
-        );
+        return wrong("it has both input and inputs; list all inputs in [inputs]".to_string());
     }
     let misnamed = |name: &&String| *name == INPUT || name.contains('.') || !is_name(name);
     match model.inputs.keys().find(misnamed) {
         Some(name) => wrong(format!(
-            "an input can't be called \"{name}\" beside others: use letters, digits, _ and -, and another word than input"
+            "one of several inputs can't be called \"{name}\": use letters, digits, _ and -, and not the word input"
         )),
         None => Ok(model
             .inputs
@@ -76,8 +73,8 @@ pub(super) fn inputs(model: &ModelSpec) -> Result<Vec<ModelInput>> {
 /// The layers of `model` in order, with the sources of their inputs, and its outputs.
 ///
 /// # Errors
-/// Names the layer: two of one name, an unknown or a later one that is referred to, a block that does not exist, a result or
-/// an input that nobody takes, an output that is no layer.
+/// Names the layer: a duplicate name, a reference to an unknown or later layer, an unknown block, an unused output or input, an
+/// output that is not a layer.
 pub(super) fn expand(model: &ModelSpec, inputs: &[ModelInput]) -> Result<Expanded> {
     let named = !model.inputs.is_empty();
     let sources = inputs
@@ -102,7 +99,7 @@ pub(super) fn expand(model: &ModelSpec, inputs: &[ModelInput]) -> Result<Expande
     })
 }
 
-/// Whether a layer or an input may be called so.
+/// Whether a name is valid for a layer or an input.
 fn is_name(name: &str) -> bool {
     let fine = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     name.split('.')
@@ -112,7 +109,7 @@ fn is_name(name: &str) -> bool {
 struct Expansion<'m> {
     model: &'m ModelSpec,
     placed: Vec<Placed>,
-    /// Values by whole names.
+    /// Values by full name.
     by_name: HashMap<String, Source>,
 }
 
@@ -162,7 +159,7 @@ impl Expansion<'_> {
             let own = own.unwrap_or_else(|| format!("{stem}{count}"));
             if own == INPUT || !is_name(&own) {
                 let why = match own.as_str() {
-                    INPUT => "that is what the model or block takes",
+                    INPUT => "that is the input of the model or block",
                     _ => "use letters, digits, _, - and single dots within",
                 };
                 return Err(self.error(format!("a layer can't be called \"{own}\": {why}")));
@@ -216,13 +213,13 @@ impl Expansion<'_> {
             let known = self.model.blocks.keys().map(String::as_str);
             let hint = nearest(&block.block, known);
             return Err(self.error(format!(
-                "layer {name}: there is no block {}{hint}; define it as [block.{}]",
+                "layer {name}: there is no block {}{hint}; define it in [block.{}]",
                 block.block, block.block
             )));
         };
         if within.contains(&block.block) {
             return Err(self.error(format!(
-                "block {} is made of itself: {} > {}",
+                "block {} contains itself: {} > {}",
                 block.block,
                 within.join(" > "),
                 block.block
@@ -261,24 +258,24 @@ impl Expansion<'_> {
             (Takes::One, None, None) => Ok(vec![self.one(scope.before, name)?]),
             (Takes::One, Some(one), None) => Ok(vec![self.find(one, name, scope)?]),
             (Takes::One, _, Some(_)) => {
-                wrong("takes one value: name it by input = \"...\", not by inputs")
+                wrong("takes one input: name it with input = \"...\", not inputs")
             }
             (Takes::Several, None, Some(several)) if several.len() >= 2 => several
                 .iter()
                 .map(|one| self.find(one, name, scope))
                 .collect(),
             (Takes::Several, ..) => {
-                wrong("takes two values or more: name them by inputs = [\"...\", \"...\"]")
+                wrong("takes two or more inputs: name them with inputs = [\"...\", \"...\"]")
             }
         }
     }
 
-    /// The `value` that the layer `name` takes without naming it, unless it is one of several inputs.
+    /// The `value` that the layer `name` takes by default, unless it is one of several inputs.
     fn one(&self, value: Option<Source>, name: &str) -> Result<Source> {
         value.ok_or_else(|| {
             let inputs: Vec<_> = self.model.inputs.keys().map(String::as_str).collect();
             self.error(format!(
-                "layer {name} must say which input it takes: name it by input = \"...\", one of {}",
+                "layer {name} must name the input that it takes: set input = \"...\" to one of {}",
                 inputs.join(", ")
             ))
         })
@@ -294,7 +291,7 @@ impl Expansion<'_> {
             let itself = scope.later.first() == Some(&whole);
             let what = if itself { "is itself" } else { "comes later" };
             return Err(self.error(format!(
-                "layer {name} takes the result of {wanted}, which {what}; a layer takes results of those above it"
+                "layer {name} takes the output of {wanted}, which {what}; a layer can only take outputs of layers above it"
             )));
         }
         if let Some(&found) = self.by_name.get(&whole) {
@@ -312,11 +309,11 @@ impl Expansion<'_> {
             prefix => format!(" in {prefix}"),
         };
         Err(self.error(format!(
-            "layer {name} takes the result of {wanted}, but no layer{place} is called so{hint}"
+            "layer {name} takes the output of {wanted}, but there is no such layer{place}{hint}"
         )))
     }
 
-    /// What the model gives: the results that it names, or that of the `last` layer.
+    /// The outputs of the model: those that it names, or that of the `last` layer.
     fn outputs(&self, inputs: &[ModelInput], last: Source) -> Result<Vec<(String, Source)>> {
         if self.model.outputs.is_empty() {
             return Ok(vec![(OUTPUT.to_string(), last)]);
@@ -333,7 +330,7 @@ impl Expansion<'_> {
                     let layers = self.by_name.keys().map(String::as_str);
                     let hint = nearest(name, layers.filter(|known| *known != name));
                     return Err(self.error(format!(
-                        "outputs names {name}, but no layer is called so{hint}"
+                        "outputs names {name}, but there is no such layer{hint}"
                     )));
                 }
             }
@@ -341,12 +338,12 @@ impl Expansion<'_> {
         Ok(outputs)
     }
 
-    /// A result or an input that nobody takes is a branch that was forgotten.
+    /// Refuses unused outputs and inputs, which are forgotten branches.
     fn all_are_used(&self, inputs: &[ModelInput], outputs: &[(String, Source)]) -> Result<()> {
         let mut used: HashSet<Source> = self.placed.iter().flat_map(|p| p.takes.clone()).collect();
         if let Some(at) = (0..inputs.len()).find(|&at| !used.contains(&Source::Input(at))) {
             return Err(self.error(format!(
-                "nothing takes the input {}; name it as the input of a layer, or remove it",
+                "the input {} is not used; name it as the input of a layer, or remove it",
                 inputs[at].name
             )));
         }
@@ -354,7 +351,7 @@ impl Expansion<'_> {
         let unused = (0..self.placed.len()).find(|&at| !used.contains(&Source::Layer(at)));
         match unused {
             Some(at) => Err(self.error(format!(
-                "nothing takes the result of layer {}; name it as an input of another layer{}, or remove it",
+                "the output of layer {} is not used; name it as an input of another layer{}, or remove it",
                 self.placed[at].name,
                 match self.model.outputs.is_empty() {
                     true => "",
@@ -366,18 +363,18 @@ impl Expansion<'_> {
     }
 }
 
-/// Where a layer looks for its inputs.
+/// The scope in which a layer looks up its inputs.
 struct Scope<'a> {
     prefix: &'a str,
-    /// What the model or the block takes, if it is one value.
+    /// The input of the model or block, if it is a single value.
     input: Option<Source>,
-    /// What the layer before gives; before the first what the scope takes.
+    /// The output of the previous layer; for the first layer, the input of the scope.
     before: Option<Source>,
-    /// Names of the layer itself and of those after it.
+    /// Names of this layer and of later ones.
     later: &'a [String],
 }
 
-/// `; did you mean …?` with the known name that is most like `wanted`.
+/// `; did you mean …?` with the known name that is most similar to `wanted`.
 fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> String {
     const ALIKE: f64 = 0.7;
     let scored = known.map(|name| (strsim::jaro_winkler(wanted, name), name));

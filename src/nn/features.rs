@@ -1,17 +1,17 @@
-//! In which order the features of a row lie: PyTorch flattens an image channel by channel, the engine pixel by pixel, and
-//! weights in files follow PyTorch.
+//! The order of the features of a row: PyTorch flattens an image channel by channel, the engine pixel by pixel, and weights in
+//! files are in PyTorch's order.
 
-/// The order of the features of a row inside the engine, against that in files.
+/// The order of the features of a row in the engine, relative to that in files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeatureOrder {
-    /// What lies side by side; nothing if the order is the same.
+    /// Adjacent parts; empty if the order is the same.
     pieces: Vec<Piece>,
 }
 
-/// Features side by side.
+/// Adjacent features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
-    /// So many in the order of files.
+    /// This many in the order of files.
     Row(usize),
     /// A flattened `[height, width, channels]`.
     Image([usize; 3]),
@@ -25,7 +25,7 @@ impl Piece {
         }
     }
 
-    /// The place inside the engine of the feature that is the number `at` in files.
+    /// The index in the engine of the feature with index `at` in files.
     fn inside(self, at: usize) -> usize {
         match self {
             Piece::Row(_) => at,
@@ -37,7 +37,7 @@ impl Piece {
     }
 }
 
-/// What a layer takes, for [`LayerType::feature_order`](super::LayerType::feature_order).
+/// An input of a layer, for [`LayerType::feature_order`](super::LayerType::feature_order).
 #[derive(Clone, Debug)]
 pub struct Taken {
     /// Shape for each sample.
@@ -54,7 +54,7 @@ impl Taken {
 }
 
 impl FeatureOrder {
-    /// That of a flattened `[height, width, channels]`.
+    /// The order of a flattened `[height, width, channels]`.
     pub fn image([height, width, channels]: [usize; 3]) -> FeatureOrder {
         match height * width == 1 || channels == 1 {
             true => FeatureOrder::default(),
@@ -64,7 +64,7 @@ impl FeatureOrder {
         }
     }
 
-    /// That of rows side by side, each with its number of features.
+    /// The order of concatenated rows, each with its number of features.
     pub fn beside<'o>(rows: impl IntoIterator<Item = (&'o FeatureOrder, usize)>) -> FeatureOrder {
         let mut pieces = Vec::new();
         for (order, features) in rows {
@@ -79,12 +79,12 @@ impl FeatureOrder {
         FeatureOrder { pieces }
     }
 
-    /// Whether the engine and files have one order.
+    /// Whether engine and files have the same order.
     pub fn is_same(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    /// For each of so many `features` in the order of files, its place inside the engine.
+    /// For each of the `features` in the order of files, its index in the engine.
     pub fn places(&self, features: usize) -> Vec<usize> {
         if self.is_same() {
             return (0..features).collect();

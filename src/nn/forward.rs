@@ -1,34 +1,34 @@
-//! The context of building forward passes in one graph: for training or for use, random streams, updates of buffers.
+//! The context for building forward passes in one graph: mode (training or inference), random streams, updates of buffers.
 
 use crate::error::Result;
 use crate::graph::{Builder, Var};
 use std::collections::BTreeSet;
 
-/// Whether a model is built for training or for use.
+/// Whether a model is built for training or inference.
 #[derive(Clone, Copy)]
 pub enum Mode<'g> {
-    /// Dropout drops, batch statistics are those of the batch.
+    /// Dropout is active, and batch normalization uses the statistics of the batch.
     Train(Training<'g>),
-    /// Nothing is random, and samples do not see each other.
+    /// Nothing is random, and samples are independent.
     Eval,
 }
 
-/// What layers need to know of a training step.
+/// Scalars of a training step for layers.
 #[derive(Clone, Copy)]
 pub struct Training<'g> {
     /// Number of the step: a scalar input of type u32.
     pub step: Var<'g>,
-    /// Samples of the batch that count: a scalar input of type u32.
+    /// Number of valid samples of the batch: a scalar input of type u32.
     pub valid: Var<'g>,
-    /// One over that: a scalar input of type f32.
+    /// Its reciprocal: a scalar input of type f32.
     pub inverse_valid: Var<'g>,
     /// Seed of the run.
     pub seed: u64,
 }
 
-/// Forward passes in one graph. Every pass of a training graph goes through the same one, so that two passes get different
-/// random numbers, and each moves the buffers on from where the one before it left them. After the last pass
-/// [`finish`](Forward::finish) adds the updates of the buffers to the graph.
+/// Forward passes in one graph. All passes of a training graph share one, so that they get different random numbers, and each
+/// updates the buffers as the previous one left them. After the last pass [`finish`](Forward::finish) adds the updates of the
+/// buffers to the graph.
 pub struct Forward<'g> {
     builder: &'g Builder,
     mode: Mode<'g>,
@@ -47,7 +47,7 @@ impl<'g> Forward<'g> {
         Forward::new(builder, Mode::Train(training))
     }
 
-    /// Passes for use: evaluation, prediction, or a model that another one learns from.
+    /// Passes for inference: evaluation, prediction, or a teacher model.
     pub fn evaluation(builder: &'g Builder) -> Forward<'g> {
         Forward::new(builder, Mode::Eval)
     }
@@ -69,7 +69,7 @@ impl<'g> Forward<'g> {
         self.builder
     }
 
-    /// For training or for use.
+    /// The mode.
     pub fn mode(&self) -> Mode<'g> {
         self.mode
     }
@@ -79,8 +79,8 @@ impl<'g> Forward<'g> {
         matches!(self.mode, Mode::Train(_))
     }
 
-    /// The same passes with parameters that are not trained: a batch normalisation whose weight is among them normalises by its
-    /// running statistics, which stay, as Keras' does with `trainable = False`.
+    /// Sets the parameters that are frozen: a batch normalisation whose weight is among them normalises by its running statistics
+    /// and does not update them, as in Keras with `trainable = False`.
     #[must_use]
     pub fn with_frozen(mut self, names: impl IntoIterator<Item = String>) -> Forward<'g> {
         self.frozen = names.into_iter().collect();
@@ -92,28 +92,28 @@ impl<'g> Forward<'g> {
         self.frozen.contains(name)
     }
 
-    /// The number of a random stream of dropout that no other layer of any pass has: 0, 1, 2, …
+    /// The number of a random stream for dropout, unique among the layers of all passes: 0, 1, 2, …
     pub fn dropout_stream(&mut self) -> u32 {
         next(&mut self.dropout_streams)
     }
 
-    /// The number of a random stream of augmentation that no other change of any pass has: 0, 1, 2, …
+    /// The number of a random stream for augmentation, unique in all passes: 0, 1, 2, …
     pub fn augment_stream(&mut self) -> u32 {
         next(&mut self.augment_streams)
     }
 
-    /// The number of a random stream of noise that no other addition of noise in any pass has: 0, 1, 2, …
+    /// The number of a random stream for noise, unique in all passes: 0, 1, 2, …
     pub fn noise_stream(&mut self) -> u32 {
         next(&mut self.noise_streams)
     }
 
-    /// What the buffer `variable` holds after the passes so far: the value that it was last set to, or the variable itself.
+    /// The value of the buffer `variable` after the passes so far: the last one set, or the variable itself.
     pub fn buffer(&self, variable: Var<'g>) -> Var<'g> {
         let set = self.buffers.iter().find(|(v, _)| v.id() == variable.id());
         set.map_or(variable, |&(_, value)| value)
     }
 
-    /// Sets the buffer `variable` to `value` after the step, in place of what an earlier pass set it to.
+    /// Sets the buffer `variable` to `value` after the step, overriding earlier passes.
     pub fn set_buffer(&mut self, variable: Var<'g>, value: Var<'g>) {
         let mut buffers = self.buffers.iter_mut();
         match buffers.find(|(v, _)| v.id() == variable.id()) {
@@ -122,7 +122,7 @@ impl<'g> Forward<'g> {
         }
     }
 
-    /// Runs `pass`, which leaves the buffers as they were before it: a model whose statistics belong to another phase of the step.
+    /// Runs `pass` without changes to the buffers, for a model whose statistics belong to another phase of the step.
     ///
     /// # Errors
     /// That of `pass`.
@@ -133,7 +133,7 @@ impl<'g> Forward<'g> {
         result
     }
 
-    /// Adds one update for each buffer that was set.
+    /// Adds the updates of all buffers that were set.
     ///
     /// # Errors
     /// If a value is not of its buffer's type.

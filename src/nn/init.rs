@@ -1,9 +1,9 @@
-//! How weights start, as a model's file says it.
+//! Initialisation of weights, as in a model file.
 
 use super::parameter::Init;
 use serde::{Deserialize, Serialize};
 
-/// How the weights of convolutions and dense layers start.
+/// Initialisation of convolutions and dense layers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
@@ -16,7 +16,7 @@ pub enum WeightInit {
     Scaled(ScaledInit),
 }
 
-/// Initializations that have a name. Fans count the taps of a convolution, too.
+/// Named initialisations. Fans include the taps of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedInit {
@@ -28,9 +28,9 @@ pub enum NamedInit {
     KaimingUniform,
     /// Normal of variance `2 / fan_in` (He et al. 2015). PyTorch `kaiming_normal_(nonlinearity="relu")`.
     KaimingNormal,
-    /// Normal of variance `2 / fan_out`: what torchvision's ResNets start from.
+    /// Normal of variance `2 / fan_out`, as for torchvision's ResNets.
     KaimingNormalFanOut,
-    /// Uniform within `1 / sqrt(fan_in)`, biases too: what PyTorch's `Conv2d` and `Linear` do by themselves.
+    /// Uniform within `1 / sqrt(fan_in)`, biases too: the default of PyTorch's `Conv2d` and `Linear`.
     Pytorch,
 }
 
@@ -84,7 +84,7 @@ impl WeightInit {
     }
 }
 
-/// How the bias of a unit of `fan_in` inputs starts: at `own` if it is given, else as goes with the `weights`.
+/// Initialisation of the bias of a unit with `fan_in` inputs: `own` if given, else the one that goes with the `weights`.
 pub(super) fn bias(own: Option<f64>, weights: WeightInit, fan_in: usize) -> Init {
     match (own, weights) {
         (Some(value), _) => Init::Constant(value),

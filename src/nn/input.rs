@@ -1,4 +1,4 @@
-//! What a model takes for each sample, as its file says it: a shape, tokens, or the word that leaves it to the data.
+//! Inputs of a model, as in a model file: a shape, tokens, or `auto` for the shape of the data.
 
 use super::attributes::is_false;
 use super::site::countable;
@@ -8,10 +8,10 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// What a model takes for each sample.
+/// An input of a model, for one sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum InputSpec {
-    /// What the data have: `"auto"` in a file.
+    /// The shape of the data: `"auto"` in a file.
     #[default]
     Auto,
     /// Numbers of this shape: `[height, width, channels]`, `[rows, columns]` or `[features]`.
@@ -24,22 +24,22 @@ pub enum InputSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenInput {
-    /// Tokens of a sample: the context.
+    /// Tokens per sample: the context.
     pub tokens: usize,
-    /// Different tokens that there are; each is a number below it.
+    /// Size of the vocabulary; each token is a number below it.
     pub vocabulary: usize,
-    /// Whether samples may end in padding, token 0, which layers over time leave out. Samples that end before their context
-    /// does, as those of tables of texts, need it.
+    /// Whether samples may end in padding, token 0, which layers over time ignore. Required for samples shorter than the context,
+    /// as in tables of texts.
     #[serde(default, skip_serializing_if = "is_false")]
     pub padded: bool,
-    /// Whether a run takes the vocabulary from its data, and the tokens where `data.context` says how many: the numbers
-    /// above are for when there are no data.
+    /// Whether a run takes the vocabulary from its data, and the tokens from `data.context` if that is set. The numbers above then
+    /// only apply without data.
     #[serde(default, skip_serializing_if = "is_false")]
     pub auto: bool,
 }
 
 impl TokenInput {
-    /// So many `tokens`, each below `vocabulary`, without padding.
+    /// This many `tokens`, each below `vocabulary`, without padding.
     pub fn new(tokens: usize, vocabulary: usize) -> TokenInput {
         TokenInput {
             tokens,
@@ -51,7 +51,7 @@ impl TokenInput {
 }
 
 impl InputSpec {
-    /// Shape of a sample; nothing where it is left to the data.
+    /// Shape of a sample; empty if it is that of the data.
     pub fn sample(&self) -> Vec<usize> {
         match self {
             InputSpec::Auto => Vec::new(),
@@ -77,7 +77,7 @@ impl InputSpec {
         }
     }
 
-    /// What it takes of a text, if it takes tokens.
+    /// The token input, if it takes tokens.
     pub fn tokens(&self) -> Option<TokenInput> {
         match self {
             InputSpec::Tokens(input) => Some(*input),
@@ -85,7 +85,7 @@ impl InputSpec {
         }
     }
 
-    /// Channels of an image, or what else is the last axis: as many as means of the data. 1 for tokens.
+    /// Extent of the last axis, the channels of an image: the number of means of the data. 1 for tokens.
     pub fn channels(&self) -> usize {
         match self {
             InputSpec::Shape(shape) => shape.last().copied().unwrap_or(1),
@@ -93,8 +93,8 @@ impl InputSpec {
         }
     }
 
-    /// The same with what it leaves to the data taken from them: the `shape` of a sample and, where samples are tokens, their
-    /// `vocabulary` and whether they may end in padding (`padded`).
+    /// The input resolved with the data: the `shape` of a sample and, for tokens, their `vocabulary` and whether they may end in
+    /// padding (`padded`).
     pub fn resolved(&self, shape: &[usize], vocabulary: Option<usize>, padded: bool) -> InputSpec {
         let tokens = shape.first().copied().unwrap_or(0);
         match (self, vocabulary) {
@@ -115,7 +115,7 @@ impl InputSpec {
         }
     }
 
-    /// Checks that it is known and no larger than anything can be.
+    /// Checks that the shape is known and not too large.
     ///
     /// # Errors
     /// The rest of a sentence that begins with the model.
@@ -123,12 +123,12 @@ impl InputSpec {
         const MOST_TOKENS: usize = 1 << 24;
         match self {
             InputSpec::Auto => Err(
-                "takes its input from the data, which are not known here; give it a shape in place of \"auto\", or \
+                "takes its input shape from the data, which are not known here; give it a shape instead of \"auto\", or \
                  { tokens = 64, vocabulary = 100 } with numbers of its own"
                     .to_string(),
             ),
             InputSpec::Shape(shape) if !countable(shape) || shape.is_empty() => Err(format!(
-                "takes the input {shape:?}, which is no shape: give it numbers from 1 whose product is below 2^31"
+                "has the invalid input shape {shape:?}: give it numbers of at least 1 whose product is below 2^31"
             )),
             InputSpec::Shape(_) => Ok(()),
             InputSpec::Tokens(input) => {

@@ -1,5 +1,5 @@
-//! One layer of a model: its name, what it takes, and what it does. What it does is one type for each kind of layer, in a
-//! file for each family under `layers`; a new kind is a type there and a line in the list below.
+//! A layer of a model: its name, inputs and kind. Each kind of layer is a type, in one file per family under `layers`; a new kind
+//! is a type there and a line in the list below.
 
 use super::block::Block;
 use super::features::{FeatureOrder, Taken};
@@ -16,26 +16,26 @@ use crate::graph::Var;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 
-/// What a kind of layer says of itself.
+/// The implementation of a kind of layer.
 pub trait LayerType: Debug {
-    /// Stem of the names of unnamed layers: `conv` of `conv1`.
+    /// Stem of default names: `conv` in `conv1`.
     fn stem(&self) -> &'static str;
 
-    /// How many values it takes.
+    /// Number of inputs.
     fn takes(&self) -> Takes {
         Takes::One
     }
 
-    /// Whether it takes tokens, in place of numbers.
+    /// Whether it takes tokens instead of numbers.
     fn takes_tokens(&self) -> bool {
         false
     }
 
-    /// The order of the features of its result, from what it takes: a flattened image has another order inside the engine
-    /// than in PyTorch, which the weights after it must know. By default that of files.
+    /// The order of the features of its output, given its inputs: a flattened image has another order in the engine than in
+    /// PyTorch, on which the layout of later weights depends. By default the order of files.
     ///
     /// # Errors
-    /// If the result would not be PyTorch's, whatever the order: [`Site::misfit`] with a sentence.
+    /// If the result would differ from PyTorch's in any order: [`Site::misfit`] with a message.
     fn feature_order(&self, _taken: &[Taken]) -> Result<FeatureOrder> {
         Ok(FeatureOrder::default())
     }
@@ -43,14 +43,14 @@ pub trait LayerType: Debug {
     /// Builds its nodes. The weights that it declares at the site get the layer's name as a prefix.
     ///
     /// # Errors
-    /// If it does not fit its inputs: [`Site::misfit`] with a sentence.
+    /// If it does not fit its inputs: [`Site::misfit`] with a message.
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>>;
 }
 
-/// How many values a layer takes.
+/// Number of inputs of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
-    /// One, by default what the layer before it gives.
+    /// One, by default the output of the previous layer.
     One,
     /// Two or more, each named.
     Several,
@@ -58,7 +58,7 @@ pub enum Takes {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident($ty:ty),)*) => {
-        /// What a layer does, with its attributes.
+        /// The kind of a layer, with its attributes.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "type", rename_all = "snake_case")]
         pub enum LayerKind {
@@ -72,7 +72,7 @@ macro_rules! kinds {
         })*
 
         impl LayerKind {
-            /// What it says of itself.
+            /// The implementation.
             pub fn layer_type(&self) -> &dyn LayerType {
                 match self {
                     $(LayerKind::$kind(layer) => layer,)*
@@ -83,7 +83,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A block of the model's, once or several times.
+    /// A block of the model, once or repeated.
     Block(Block),
     /// Convolution of images.
     Conv2d(Conv2d),
@@ -95,7 +95,7 @@ kinds! {
     AvgPool2d(AvgPool2d),
     /// Mean over height and width.
     GlobalAvgPool2d(GlobalAvgPool2d),
-    /// Mean over windows that divide the image into so many.
+    /// Mean over windows that divide the image into a given number of parts.
     AdaptiveAvgPool2d(AdaptiveAvgPool2d),
     /// Convolution of sequences.
     Conv1d(Conv1d),
@@ -109,33 +109,33 @@ kinds! {
     GlobalMaxPool1d(GlobalMaxPool1d),
     /// Swaps length and channels of a sequence.
     Transpose(Transpose),
-    /// All axes as one.
+    /// All axes into one.
     Flatten(Flatten),
-    /// A row of features as an image or a sequence.
+    /// A row of features to an image or a sequence.
     Reshape(Unflatten),
-    /// Every input to every unit.
+    /// A fully connected layer.
     Dense(Dense),
-    /// A row of numbers for each token.
+    /// A vector for each token.
     Embedding(Embedding),
-    /// Adds a row of numbers for each position.
+    /// Adds a vector for each position.
     Positions(Positions),
-    /// Attention among the positions, of queries, keys and values.
+    /// Attention among positions, from queries, keys and values.
     Attention(Attention),
-    /// Attention among the positions, with its dense layers.
+    /// Attention among positions, with its dense layers.
     SelfAttention(SelfAttention),
     /// An image as a sequence of its rows.
     Rows(Rows),
-    /// A sequence as one row of features.
+    /// A sequence to one row of features.
     TimePool(TimePool),
     /// Long short-term memory over the positions.
     Lstm(Lstm),
     /// Gated recurrent units over the positions.
     Gru(Gru),
-    /// Zeroes elements at random while training.
+    /// Zeroes random elements in training.
     Dropout(Dropout),
-    /// Zeroes channels at random while training.
+    /// Zeroes random channels in training.
     Dropout2d(Dropout2d),
-    /// A function of every element.
+    /// An element-wise function.
     Activation(ActivationLayer),
     /// Normalizes every channel over the batch.
     BatchNorm(BatchNorm),
@@ -147,38 +147,38 @@ kinds! {
     RmsNorm(RmsNorm),
     /// Divides by the squares of neighbouring channels.
     LocalResponseNorm(LocalResponseNorm),
-    /// Enlarges images.
+    /// Upsamples images.
     Upsample(Upsample),
-    /// Zeros beside the channels.
+    /// Adds channels of zeros.
     PadChannels(PadChannels),
-    /// Sum of several values.
+    /// Sum of several inputs.
     Add(Add),
-    /// Product of several values.
+    /// Product of several inputs.
     Multiply(Multiply),
-    /// Several values side by side along the channels.
+    /// Concatenation along the channels.
     Concat(Concat),
 }
 
 /// One layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
-    /// Name: the prefix of its weights. Without one, the stem of its type and a count: `conv1`, `dense2`.
+    /// Name, the prefix of its weights. The default is the stem of its type and a count: `conv1`, `dense2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The layer whose result it takes; the one before it if absent. `input` is the model's only input, or the
-    /// block's; of several inputs each has its name.
+    /// The layer whose output it takes; the previous one if absent. `input` is the single input of the model or block; several
+    /// inputs have their own names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// The layers whose results it takes, if it takes several.
+    /// The layers whose outputs it takes, if it takes several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Vec<String>>,
-    /// What it does.
+    /// Its kind.
     #[serde(flatten)]
     pub kind: LayerKind,
 }
 
 impl Layer {
-    /// A layer without a name that takes what the one before it gives.
+    /// An unnamed layer that takes the output of the previous one.
     pub fn new(kind: impl Into<LayerKind>) -> Layer {
         Layer {
             name: None,
@@ -188,21 +188,21 @@ impl Layer {
         }
     }
 
-    /// The same layer called `name`.
+    /// Sets the name.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Layer {
         self.name = Some(name.into());
         self
     }
 
-    /// The same layer on the result of the layer `name`.
+    /// Sets the layer whose output it takes.
     #[must_use]
     pub fn input(mut self, name: impl Into<String>) -> Layer {
         self.input = Some(name.into());
         self
     }
 
-    /// The same layer on the results of several.
+    /// Sets several layers whose outputs it takes.
     #[must_use]
     pub fn inputs<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Layer {
         self.inputs = Some(names.into_iter().map(Into::into).collect());

@@ -1,4 +1,4 @@
-//! Models: what a model is to a run, the declarative format of those made of layers, and its built-in examples.
+//! Models: the trait of all models, the declarative format of models made of layers, and the built-in models.
 
 mod attributes;
 mod block;

@@ -1,4 +1,4 @@
-//! What every model is to a run: inputs, outputs, parameters, and a forward pass.
+//! The trait of all models: inputs, outputs, parameters, and a forward pass.
 
 use super::forward::Forward;
 use super::input::InputSpec;
@@ -11,54 +11,53 @@ use std::fmt::Debug;
 /// An input of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInput {
-    /// Name among the model's inputs; `input` where it has one alone and does not name it.
+    /// Name; `input` for a single unnamed input.
     pub name: String,
-    /// What a sample is.
+    /// Shape or tokens of a sample.
     pub spec: InputSpec,
 }
 
-/// A result of a model.
+/// An output of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelOutput {
-    /// Name among the model's outputs; `output` where it has one alone and does not name it.
+    /// Name; `output` for a single unnamed output.
     pub name: String,
-    /// Shape of what it gives for each sample.
+    /// Shape for one sample.
     pub shape: Vec<usize>,
 }
 
-/// A model: what it takes and gives, what it learns, and its forward pass. Implemented by layers
-/// ([`Network`](super::Network)).
+/// A model: inputs, outputs, parameters, and a forward pass. Implemented by [`Network`](super::Network), a model made of layers.
 pub trait Model: Debug + Send + Sync {
     /// Name for reports and messages.
     fn name(&self) -> &str;
 
-    /// What it takes.
+    /// Inputs.
     fn inputs(&self) -> &[ModelInput];
 
-    /// What it gives.
+    /// Outputs.
     fn outputs(&self) -> &[ModelOutput];
 
-    /// Trainable weights, in an order that stays.
+    /// Trainable weights, in a fixed order.
     fn parameters(&self) -> &[Parameter];
 
     /// State that is not trained: running statistics, tables.
     fn buffers(&self) -> &[Parameter];
 
-    /// Names under which files hold the number of training steps.
+    /// Names in files of the number of training steps.
     fn counters(&self) -> &[String];
 
-    /// Names under which files hold a weight a second time, with the weight that it is: those of tied layers.
+    /// Additional names of tied weights in files, each with the name of the weight.
     fn aliases(&self) -> &[(String, String)];
 
-    /// Adds a forward pass on batches `inputs`, in the order of [`inputs`](Model::inputs), to the graph of `cx`: one result
-    /// for each of [`outputs`](Model::outputs), `[N, ...shape]`. Weights and buffers are variables under their names; a pass
-    /// of a training step sets the buffers that it moves in `cx`.
+    /// Adds a forward pass on batches `inputs`, in the order of [`inputs`](Model::inputs), to the graph of `cx`, and returns the
+    /// [`outputs`](Model::outputs), `[N, ...shape]`. Weights and buffers are variables of their names; a pass of a training step
+    /// sets the buffers that it updates in `cx`.
     ///
     /// # Errors
     /// If the inputs are not those of the model, or a node can't be built.
     fn forward<'g>(&self, cx: &mut Forward<'g>, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>>;
 
-    /// The forward pass of a model of one input and one output.
+    /// The forward pass of a model with one input and one output.
     ///
     /// # Errors
     /// If it has more, or as [`forward`](Model::forward).
@@ -67,19 +66,19 @@ pub trait Model: Debug + Send + Sync {
         match results[..] {
             [result] => Ok(result),
             _ => Err(Error::Config(format!(
-                "model {} gives {} results, where one is needed; give it one output",
+                "model {} has {} outputs, but one is needed; give it one output",
                 self.name(),
                 results.len()
             ))),
         }
     }
 
-    /// Everything that files hold: weights, then buffers.
+    /// The state that is saved to files: weights, then buffers.
     fn state(&self) -> Box<dyn Iterator<Item = &Parameter> + '_> {
         Box::new(self.parameters().iter().chain(self.buffers()))
     }
 
-    /// What weights and buffers start at with `seed`, in the order of [`state`](Model::state).
+    /// Initial weights and buffers with `seed`, in the order of [`state`](Model::state).
     fn initial_state(&self, seed: u64) -> Vec<Tensor<f32>> {
         let numbered = self.state().zip(0..);
         numbered
@@ -87,7 +86,7 @@ pub trait Model: Debug + Send + Sync {
             .collect()
     }
 
-    /// Number of trainable numbers.
+    /// Number of elements of all parameters.
     fn parameter_count(&self) -> usize {
         self.parameters().iter().map(|p| p.ty.elements()).sum()
     }

@@ -1,4 +1,4 @@
-//! Networks: models that are made of layers.
+//! Networks: models made of layers.
 
 use super::expand::{Expanded, Placed, Source, expand, inputs};
 use super::features::{FeatureOrder, Taken};
@@ -12,24 +12,24 @@ use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::tensor::{DType, Shape};
 
-/// A model of layers that was checked: every layer fits those that it takes its input from.
+/// A checked model of layers: every layer fits its inputs.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// As written.
+    /// The specification.
     pub spec: ModelSpec,
-    /// Names of the layers, blocks filled in, and the shape of what each gives, without the batch.
+    /// Names of the layers, with blocks expanded, and the shapes of their outputs without the batch axis.
     pub layers: Vec<(String, Vec<usize>)>,
     inputs: Vec<ModelInput>,
     outputs: Vec<ModelOutput>,
     declared: Declared,
     placed: Vec<Placed>,
-    /// The values that are the outputs, in their order.
+    /// The sources of the outputs, in order.
     results: Vec<Source>,
-    /// What the names of variables begin with; empty if nothing.
+    /// Prefix of the names of variables; may be empty.
     prefix: String,
 }
 
-/// A value on its way through the layers.
+/// A value that is passed between layers.
 #[derive(Clone)]
 struct Value<'g> {
     var: Var<'g>,
@@ -43,7 +43,7 @@ impl Network {
     /// Checks `spec`.
     ///
     /// # Errors
-    /// If a layer does not fit what it takes; the message names both and their shapes.
+    /// If a layer does not fit its inputs; the message names both and their shapes.
     pub fn new(spec: ModelSpec) -> Result<Network> {
         let inputs = inputs(&spec)?;
         for input in &inputs {
@@ -95,8 +95,8 @@ impl Network {
         Ok(network)
     }
 
-    /// The same network with `prefix` before the names of its weights, buffers and all else in files:
-    /// `generator.conv1.weight`. So several networks can be in one graph.
+    /// The same network with `prefix` before the names of its weights, buffers and everything else in files:
+    /// `generator.conv1.weight`. This allows several networks in one graph.
     #[must_use]
     pub fn with_prefix(mut self, prefix: &str) -> Network {
         self.prefix = match self.prefix.as_str() {
@@ -122,12 +122,12 @@ impl Network {
         self
     }
 
-    /// The last extent of its first output: classes, or tokens to choose from.
+    /// The last extent of its first output: the number of classes, or the size of the vocabulary.
     pub fn classes(&self) -> usize {
         self.ending().last().copied().unwrap_or(1)
     }
 
-    /// Whether its first output is a row for every token of a sample, in place of one for the sample.
+    /// Whether its first output is a row for every token instead of one for the sample.
     pub fn per_token(&self) -> bool {
         match (self.ending(), self.spec.input.tokens()) {
             (&[time, _], Some(input)) => time == input.tokens,
@@ -140,7 +140,7 @@ impl Network {
         self.outputs.first().map_or(&[], |output| &output.shape)
     }
 
-    /// Builds every layer on the model's `inputs`: their results in order, and what they declared.
+    /// Builds all layers on the model's `inputs`, and returns their outputs in order and the state that they declared.
     fn walk<'g>(
         &self,
         cx: &mut Forward<'g>,
@@ -200,12 +200,12 @@ impl Network {
         ))
     }
 
-    /// Checks that `fed` are batches of one size of what the model takes.
+    /// Checks that `fed` are batches of the same size for the inputs of the model.
     fn check_fed(&self, fed: &[Var<'_>]) -> Result<()> {
         let wrong = |what: String| Err(Error::Graph(format!("model {} {what}", self.spec.name)));
         if fed.len() != self.inputs.len() {
             return wrong(format!(
-                "takes {} inputs, but is given {}",
+                "takes {} inputs, but {} were given",
                 self.inputs.len(),
                 fed.len()
             ));
@@ -215,7 +215,7 @@ impl Network {
             let want = input.spec.ty(batch.unwrap_or(1));
             if x.ty() != want {
                 return wrong(format!(
-                    "takes a {want} as {}, but is given a {}",
+                    "takes a {want} as {}, but a {} was given",
                     input.name,
                     x.ty()
                 ));
@@ -224,7 +224,7 @@ impl Network {
         Ok(())
     }
 
-    /// The error of a layer that does not fit the `inputs` that it takes, with their names and shapes.
+    /// The error of a layer that does not fit its `inputs`, with their names and shapes.
     fn misfit(&self, error: Error, placed: &Placed, inputs: &[Var<'_>]) -> Error {
         let Error::Shape { message, .. } = error else {
             return error;
@@ -293,7 +293,7 @@ impl Model for Network {
     }
 }
 
-/// What `source` stands for, among the model's inputs and the layers' results.
+/// The value of `source` among the inputs of the model and the outputs of layers.
 fn pick<'v, T>(source: Source, inputs: &'v [T], layers: &'v [T]) -> &'v T {
     match source {
         Source::Input(at) => &inputs[at],
@@ -322,7 +322,7 @@ fn one_text<'g>(taken: &[&Value<'g>]) -> Result<Option<Text<'g>>> {
     Ok(Some(first))
 }
 
-/// Checks that `inputs` are numbers, as all layers but few take them.
+/// Checks that `inputs` are numbers, as most layers require.
 fn numbers(inputs: &[Var<'_>]) -> Result<()> {
     match inputs.iter().any(|x| x.dtype() == DType::U32) {
         true => Err(Site::misfit(

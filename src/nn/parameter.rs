@@ -1,4 +1,4 @@
-//! Weights and other state of layers: how they start, and how they look in files.
+//! Weights and other state of layers: their initialisation, and their layout in files.
 
 use super::features::FeatureOrder;
 use crate::cpu::Tensor;
@@ -6,23 +6,23 @@ use crate::ops::rotary::{rotary_table, sinusoidal_table};
 use crate::random::{Purpose, Stream};
 use crate::tensor::{Shape, TensorType};
 
-/// A tensor of a network that lives across steps: a weight, or a statistic.
+/// A tensor of a network that persists across steps: a weight, or a statistic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// PyTorch-style name: `conv1.weight`.
     pub name: String,
-    /// Type inside the engine.
+    /// Type in the engine.
     pub ty: TensorType,
-    /// How it starts.
+    /// Initialisation.
     pub init: Init,
-    /// How it is laid out in files.
+    /// Layout in files.
     pub layout: Layout,
 }
 
-/// How a parameter starts.
+/// Initialisation of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// All the same.
+    /// All elements are equal.
     Constant(f64),
     /// Uniform within `limit` of 0.
     Uniform {
@@ -34,11 +34,11 @@ pub enum Init {
         /// Standard deviation.
         std: f64,
     },
-    /// Numbers that follow from the shape `[time, size]`, and stay.
+    /// Constants that follow from the shape `[time, size]`.
     Table(PositionTable),
 }
 
-/// A table of what is known of every position.
+/// A table with a row for every position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PositionTable {
     /// [`sinusoidal_table`].
@@ -60,10 +60,10 @@ impl PositionTable {
     }
 }
 
-/// How a parameter is laid out in files, which follow PyTorch.
+/// Layout of a parameter in files, which follow PyTorch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// As inside the engine.
+    /// As in the engine.
     Same,
     /// A convolution's weights: O-KH-KW-I inside, O-I-KH-KW in files.
     Conv,
@@ -74,7 +74,7 @@ pub enum Layout {
 }
 
 impl Parameter {
-    /// The starting value for `seed`; `index` is the parameter's position in the network.
+    /// The initial value for `seed`; `index` is the parameter's position in the network.
     pub fn initial(&self, seed: u64, index: u32) -> Tensor<f32> {
         let n = self.ty.elements();
         let mut stream = Stream::new(seed, Purpose::Weights.stream(index));
@@ -90,7 +90,7 @@ impl Parameter {
         Tensor::real(self.ty.shape.clone(), values)
     }
 
-    /// Whether it is in files: all but tables, which follow from their shapes.
+    /// Whether it is stored in files; tables, which follow from their shapes, are not.
     pub fn in_files(&self) -> bool {
         !matches!(self.init, Init::Table(_))
     }
@@ -104,7 +104,7 @@ impl Parameter {
         }
     }
 
-    /// For every element in file order, its index inside the engine.
+    /// For every element in file order, its index in the engine.
     fn file_order(&self) -> Vec<usize> {
         match (&self.layout, self.ty.dims()) {
             (Layout::Conv | Layout::Conv1d, &[o, kh, kw, i]) => (0..o * i * kh * kw)
@@ -132,7 +132,7 @@ impl Parameter {
         self.file_order().into_iter().map(|at| inside[at]).collect()
     }
 
-    /// The tensor whose elements in file order are `values`, as many as the parameter has.
+    /// The tensor with the elements `values` in file order.
     pub fn from_file(&self, values: &[f32]) -> Tensor<f32> {
         let mut inside = vec![0.0; values.len()];
         for (at, &value) in self.file_order().into_iter().zip(values) {

@@ -1,9 +1,9 @@
-//! How a model takes pictures, as its file says it.
+//! Preprocessing of images, as in a model file.
 
 use serde::{Deserialize, Serialize};
 
-/// How pixels become what a model takes: `(pixel - mean) / std`, of pixels in [0, 1], for each channel. Published weights hold
-/// for one such mean and deviation only. A run takes them where its data settings have no `mean` and `std` of their own.
+/// Normalisation of pixels: `(pixel - mean) / std` for each channel, with pixels in [0, 1]. Published weights are only valid for
+/// a certain mean and deviation. A run uses them unless its data settings have a `mean` and `std`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, try_from = "Unchecked")]
 pub struct Preprocess {
@@ -13,7 +13,7 @@ pub struct Preprocess {
     pub std: Vec<f32>,
 }
 
-/// As it is written.
+/// The serialised form.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
@@ -27,7 +27,7 @@ impl TryFrom<Unchecked> for Preprocess {
     fn try_from(Unchecked { mean, std }: Unchecked) -> Result<Self, String> {
         if mean.is_empty() || mean.len() != std.len() {
             return Err(format!(
-                "preprocess has {} means and {} deviations; give it one of each for each channel",
+                "preprocess has {} means and {} standard deviations; give it one of each per channel",
                 mean.len(),
                 std.len()
             ));

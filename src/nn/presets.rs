@@ -3,9 +3,9 @@
 /// A built-in model.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// Name to ask for.
+    /// Name.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// One-line description.
     pub about: &'static str,
     /// Its file.
     pub text: &'static str,
@@ -28,17 +28,17 @@ presets! {
     "mnist-cnn": "the Keras MNIST example: two convolutions, two dense layers",
     "lenet5": "LeNet-5 (LeCun 1998) with max-pooling and ReLU",
     "mlp": "two hidden dense layers",
-    "autoencoder": "a convolutional autoencoder of 28 x 28 images with a code of 32 numbers, for the task autoencoder",
-    "unet": "a U-Net with three levels, for the segmentation of 128 x 128 grey pictures (Ronneberger et al. 2015)",
+    "autoencoder": "a convolutional autoencoder for 28 x 28 images with a code of 32 numbers",
+    "unet": "a U-Net with three levels, for the segmentation of 128 x 128 grey images (Ronneberger et al. 2015)",
     "resnet20": "ResNet-20 for 32 x 32 images (He et al. 2015)",
     "alexnet32": "AlexNet of 2012 for 32 x 32 images",
     "resnet18-cifar": "ResNet-18 for 32 x 32 images: 3 x 3 stem without max-pooling",
-    "dcgan-generator": "DCGAN (Radford et al. 2016): 28 x 28 pictures from 64 random numbers",
-    "dcgan-discriminator": "DCGAN (Radford et al. 2016): whether a picture of 28 x 28 is real",
-    "lstm-rows": "images row by row: an LSTM, whose last state is classified",
-    "lstm-char": "a language model of characters: two LSTM layers",
-    "gpt-nano": "a language model of characters: nanoGPT's setting for a CPU, 4 blocks of width 128",
-    "text-encoder": "texts by class: two transformer encoder blocks, the mean over the tokens",
+    "dcgan-generator": "DCGAN (Radford et al. 2016): 28 x 28 images from 64 random numbers",
+    "dcgan-discriminator": "DCGAN (Radford et al. 2016): whether a 28 x 28 image is real",
+    "lstm-rows": "an LSTM over the rows of an image, whose last state is classified",
+    "lstm-char": "a character language model: two LSTM layers",
+    "gpt-nano": "a character language model: nanoGPT's settings for a CPU, 4 blocks of width 128",
+    "text-encoder": "classification of texts: two transformer encoder blocks, the mean over the tokens",
     "resnet18": "ResNet-18 for 224 x 224 images (He et al. 2015), as torchvision has it",
     "efficientnet-lite0": "EfficientNet-Lite0 for 224 x 224 images (Tan and Le 2019), under the names of its published weights",
     "alexnet": "AlexNet for 227 x 227 images (Krizhevsky 2014), as torchvision has it",

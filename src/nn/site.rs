@@ -1,4 +1,4 @@
-//! Where a layer is built: what it may ask for and where it declares its weights.
+//! The context in which a layer is built: the properties that it can query, and the declaration of its weights.
 
 use super::attributes::Activation;
 use super::features::FeatureOrder;
@@ -22,22 +22,22 @@ pub(super) struct Declared {
     pub aliases: Vec<(String, String)>,
 }
 
-/// Where a layer is built.
+/// The context in which a layer is built.
 pub struct Site<'g, 'd> {
     /// The graph.
     pub builder: &'g Builder,
-    /// The passes that this one is among.
+    /// The forward passes of the graph.
     pub cx: &'d mut Forward<'g>,
-    /// The order in which the features of its first input lie.
+    /// The order of the features of its first input.
     pub order: FeatureOrder,
     /// The tokens that its input comes from, if it comes from tokens.
     pub(super) text: Option<Text<'g>>,
-    /// Whole name in the graph.
+    /// Full name in the graph.
     pub(super) name: &'d str,
-    /// What the names of all of the model's variables begin with.
+    /// Prefix of all variables of the model.
     pub(super) prefix: &'d str,
     pub(super) weight_init: WeightInit,
-    /// What `units = "classes"` stands for.
+    /// The number of classes for `units = "classes"`.
     pub(super) classes: Option<usize>,
     pub(super) declared: &'d mut Declared,
 }
@@ -53,12 +53,12 @@ impl<'g> Site<'g, '_> {
         }
     }
 
-    /// For training or for use.
+    /// The mode.
     pub fn mode(&self) -> Mode<'g> {
         self.cx.mode()
     }
 
-    /// What the model takes of the text that its input comes from, if it comes from one.
+    /// The token input that its input comes from, if any.
     pub fn tokens(&self) -> Option<TokenInput> {
         self.text.map(|text| text.input)
     }
@@ -73,7 +73,7 @@ impl<'g> Site<'g, '_> {
         self.text.is_some_and(|text| text.padding.is_some())
     }
 
-    /// How a parameter whose last axis is the features of the first input lies in files.
+    /// The layout in files of a parameter whose last axis is the features of the first input.
     pub fn layout(&self) -> Layout {
         match self.order.is_same() {
             true => Layout::Same,
@@ -81,12 +81,12 @@ impl<'g> Site<'g, '_> {
         }
     }
 
-    /// How the weights of this layer start: its own choice, or the model's.
+    /// Initialisation of the weights of this layer: `own`, or that of the model.
     pub fn weight_init(&self, own: Option<WeightInit>) -> WeightInit {
         own.unwrap_or(self.weight_init)
     }
 
-    /// Where samples end, for a layer over `time` positions; nothing where they have no padding.
+    /// Where samples end, for a layer over `time` positions; `None` if they have no padding.
     ///
     /// # Errors
     /// If the positions are no longer those of the tokens.
@@ -94,7 +94,7 @@ impl<'g> Site<'g, '_> {
         let padding = self.text.and_then(|text| Some((text.input, text.padding?)));
         match padding {
             Some((input, _)) if input.tokens != time => Err(Site::misfit(format!(
-                "it takes {time} positions, but of padded tokens only all {} can be told from padding",
+                "it takes {time} positions, but padding is only known for all {} positions of the tokens",
                 input.tokens
             ))),
             padding => Ok(padding.map(|(_, padding)| padding)),
@@ -117,7 +117,7 @@ impl<'g> Site<'g, '_> {
         Ok(variable)
     }
 
-    /// Declares state that is not trained, `LAYER.part`: saved with the weights, changed by the training step alone.
+    /// Declares a buffer `LAYER.part`: not trained, saved with the weights, and updated only by training steps.
     ///
     /// # Errors
     /// If it has 2^31 elements or more.
@@ -133,7 +133,7 @@ impl<'g> Site<'g, '_> {
         Ok(variable)
     }
 
-    /// Declares a table of numbers that follow from its shape: neither trained nor in files.
+    /// Declares a table of constants that follow from its shape: neither trained nor stored in files.
     ///
     /// # Errors
     /// If it has 2^31 elements or more.
@@ -141,10 +141,10 @@ impl<'g> Site<'g, '_> {
         self.buffer(part, &dims, Init::Table(table), Layout::Same)
     }
 
-    /// The weight of the layer `other` as the weight of this one, too.
+    /// Shares the weight of the layer `other`.
     ///
     /// # Errors
-    /// If no layer above is called so, or its weight is of another shape than `dims`, or of features in another order.
+    /// If there is no such layer above, or its weight has another shape than `dims` or its features in another order.
     pub fn tied(&mut self, other: &str, dims: &[usize]) -> Result<Var<'g>> {
         let name = join(self.prefix, &format!("{other}.weight"));
         let weight = self.declared.parameters.iter().find(|p| p.name == name);
@@ -162,7 +162,7 @@ impl<'g> Site<'g, '_> {
         }
         if weight.layout != self.layout() {
             return Err(Site::misfit(format!(
-                "it is tied to {other}, whose weight is of features in another order; a flattened image has an order of its own"
+                "it is tied to {other}, whose weight has its features in another order; a flattened image has a different order"
             )));
         }
         let variable = self.builder.variable(&name, weight.ty.clone())?;
@@ -177,7 +177,7 @@ impl<'g> Site<'g, '_> {
         self.declared.counters.push(name);
     }
 
-    /// `y` with a bias `LAYER.bias` for each of its `outputs` channels, if it has one, and the activation.
+    /// `y` with a bias `LAYER.bias` per channel, if it has one, and the activation.
     ///
     /// # Errors
     /// If a node can't be built.
@@ -195,7 +195,7 @@ impl<'g> Site<'g, '_> {
         activation.apply(y)
     }
 
-    /// How a bias starts: `None` if there is none.
+    /// Initialisation of the bias: `None` if there is none.
     pub fn bias_init(
         &self,
         has_bias: bool,

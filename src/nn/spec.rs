@@ -10,23 +10,23 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A model as its file says it.
+/// A model, as in a model file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ModelFile", into = "ModelFile")]
 pub struct ModelSpec {
     /// Name for reports and run folders.
     pub name: String,
-    /// What it takes for each sample; `Auto` where it takes several `inputs`.
+    /// The input for one sample; `Auto` if there are several `inputs`.
     pub input: InputSpec,
-    /// What it takes for each sample under names, if it takes several things. Empty where it takes `input` alone.
+    /// Several inputs by name; empty if there is a single `input`.
     pub inputs: BTreeMap<String, InputSpec>,
-    /// The layers whose results it gives, under their names. Empty where it gives the last one's as `output`.
+    /// Names of the layers whose results are the outputs; empty if the result of the last one is the `output`.
     pub outputs: Vec<String>,
-    /// How the weights of convolutions and dense layers start, where they do not say so themselves.
+    /// Default initialisation of convolutions and dense layers.
     pub weight_init: WeightInit,
-    /// How it takes pictures, where that belongs to its weights.
+    /// Normalisation of images, if it belongs to the weights.
     pub preprocess: Option<Preprocess>,
-    /// How many classes `units = "classes"` stands for; in a run with classes, as many as its data have.
+    /// Number of classes for `units = "classes"`; in a run with classes, that of its data.
     pub classes: Option<usize>,
     /// Definitions of blocks, by name.
     pub blocks: BTreeMap<String, BlockSpec>,
@@ -34,7 +34,7 @@ pub struct ModelSpec {
     pub layers: Vec<Layer>,
 }
 
-/// What a model's file holds: `input` or `inputs`.
+/// The content of a model file, with `input` or `inputs`.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelFile {
@@ -71,7 +71,7 @@ impl TryFrom<ModelFile> for ModelSpec {
             (None, false) => InputSpec::Auto,
             (Some(_), false) => {
                 return Err(format!(
-                    "model {name} has both input and inputs; name all that it takes in [inputs], and leave input out"
+                    "model {name} has both input and inputs; list all inputs in [inputs], and leave out input"
                 ));
             }
             (None, true) => {
@@ -112,7 +112,7 @@ impl From<ModelSpec> for ModelFile {
 }
 
 impl ModelSpec {
-    /// A model without layers yet, for samples that are `input`: a shape, or a [`TokenInput`](super::TokenInput).
+    /// A model without layers, with an `input`: a shape, or a [`TokenInput`](super::TokenInput).
     pub fn new(name: impl Into<String>, input: impl Into<InputSpec>) -> ModelSpec {
         ModelSpec {
             name: name.into(),
@@ -121,20 +121,20 @@ impl ModelSpec {
         }
     }
 
-    /// What it takes, whether it has one input or several.
+    /// All inputs, whether it has one or several.
     pub fn all_inputs(&self) -> impl Iterator<Item = &InputSpec> {
         let only = self.inputs.is_empty().then_some(&self.input);
         only.into_iter().chain(self.inputs.values())
     }
 
-    /// The same model with one more layer at its end.
+    /// Appends a layer.
     #[must_use]
     pub fn layer(mut self, layer: Layer) -> ModelSpec {
         self.layers.push(layer);
         self
     }
 
-    /// Whether its only input is left to the data.
+    /// Whether its single input takes its shape from the data.
     pub fn takes_its_input_from_data(&self) -> bool {
         self.inputs.is_empty() && self.input == InputSpec::Auto
     }

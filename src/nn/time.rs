@@ -1,4 +1,4 @@
-//! What of a sample of tokens is padding.
+//! Padding of samples of tokens.
 
 use super::input::TokenInput;
 use crate::error::Result;
@@ -7,9 +7,9 @@ use crate::graph::Var;
 /// The tokens that a value comes from.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'g> {
-    /// Place among the model's inputs.
+    /// Index among the model's inputs.
     pub at: usize,
-    /// What the model takes.
+    /// The token input of the model.
     pub input: TokenInput,
     /// Where samples end, if they may end in padding.
     pub padding: Option<Padding<'g>>,
@@ -18,17 +18,17 @@ pub(super) struct Text<'g> {
 /// Where the samples of a batch of tokens end: token 0 from some position on is padding.
 #[derive(Clone, Copy)]
 pub struct Padding<'g> {
-    /// 1 for each token that is none, 0 for padding: `[N, T]`.
+    /// 1 for tokens, 0 for padding: `[N, T]`.
     pub real: Var<'g>,
-    /// Tokens before the first padding: `u32 [N]`.
+    /// Number of tokens before the first padding: `u32 [N]`.
     pub lengths: Var<'g>,
 }
 
 impl<'g> Text<'g> {
-    /// That of the batch `x` of tokens of the model's input number `at`, which takes `input`.
+    /// The padding of the batch `x` of tokens for input number `at` of the model, `input`.
     ///
     /// # Errors
-    /// If `x` are no such tokens.
+    /// If `x` are not such tokens.
     pub fn new(at: usize, input: TokenInput, x: Var<'g>) -> Result<Text<'g>> {
         let padding = input.padded.then(|| Padding::of(x, input.vocabulary));
         Ok(Text {
@@ -40,10 +40,10 @@ impl<'g> Text<'g> {
 }
 
 impl<'g> Padding<'g> {
-    /// That of the tokens `x`, `u32 [N, T]`, of a `vocabulary`.
+    /// The padding of the tokens `x`, `u32 [N, T]`, of a `vocabulary`.
     ///
     /// # Errors
-    /// If `x` are no such tokens.
+    /// If `x` are not such tokens.
     pub(super) fn of(x: Var<'g>, vocabulary: usize) -> Result<Padding<'g>> {
         let builder = x.builder();
         let one = builder.constant(1.0);

@@ -1,4 +1,4 @@
-//! Weights in files: safetensors with PyTorch's names and layouts, which `torch.nn.Module.load_state_dict` takes as they are.
+//! Weights in files: safetensors with PyTorch's names and layouts, which `torch.nn.Module.load_state_dict` accepts as they are.
 //!
 //! Written as F32; F16, BF16 and F64 are read, too.
 
@@ -20,14 +20,14 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// What the files of a model hold: names, shapes and layouts, without values.
+/// The content of a model's weights file: names, shapes and layouts, without values.
 #[derive(Clone, Debug)]
 pub struct StateSpec<'m> {
     /// Weights and buffers, in the order of their values.
     pub parameters: Vec<&'m Parameter>,
-    /// Names under which files hold a weight a second time, with the weight that it is: those of tied layers.
+    /// Additional names of tied weights, each with the name of the weight.
     pub aliases: Vec<(String, String)>,
-    /// Names under which files hold the number of training steps.
+    /// Names of the number of training steps.
     pub counters: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl<'m> From<&'m Network> for StateSpec<'m> {
 }
 
 impl StateSpec<'_> {
-    /// Every name that a file may hold `parameter` under: its own, then its aliases.
+    /// All names of `parameter` in a file: its own, then its aliases.
     fn names<'s>(&'s self, parameter: &'s Parameter) -> impl Iterator<Item = &'s str> {
         let aliases = self.aliases.iter();
         let aliases = aliases.filter(|(_, weight)| *weight == parameter.name);
@@ -50,8 +50,7 @@ impl StateSpec<'_> {
     }
 }
 
-/// Writes the `values` of a model's state in PyTorch's layouts, and the number of `steps` that it was trained for where
-/// PyTorch counts them.
+/// Writes the `values` of a model's state in PyTorch's layouts, and the number of training `steps` where PyTorch stores it.
 ///
 /// # Errors
 /// If the file can't be written.
@@ -96,8 +95,8 @@ pub fn save<'m>(
     write_whole(path, &bytes)
 }
 
-/// Reads the values of a model's whole state by name. A tied weight may be in the file under any of its names; other tensors of
-/// the file are passed over.
+/// Reads the values of a model's whole state by name. A tied weight may have any of its names in the file; other tensors of the
+/// file are ignored.
 ///
 /// # Errors
 /// If the file can't be read, or lacks a parameter, or holds one of another shape, or different values for the names of a tied
@@ -109,7 +108,7 @@ pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tens
     for (alias, weight) in &state.aliases {
         if file.differ(alias, weight) {
             return Err(Error::Config(format!(
-                "{} holds different values for {alias} and {weight}, which are one weight in this model; take the weights of the same model",
+                "{} holds different values for {alias} and {weight}, which are the same weight in this model; use weights of the same model",
                 path.display()
             )));
         }
@@ -130,7 +129,7 @@ pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tens
             };
             file.read(name, p)?.map_err(|reason| {
                 Error::Config(format!(
-                    "{}: {name} does not fit: {reason}; take the weights of the same model",
+                    "{}: {name} does not fit: {reason}; use weights of the same model",
                     path.display()
                 ))
             })

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 pub struct Adagrad {
     /// Learning rate.
     pub lr: f64,
-    /// How fast the learning rate falls.
+    /// Decay of the learning rate.
     pub lr_decay: f64,
-    /// What the sum of squared gradients starts at.
+    /// Initial value of the sum of squared gradients.
     pub initial_accumulator_value: f64,
-    /// Keeps the step finite where gradients vanish.
+    /// Keeps the step finite if gradients vanish.
     pub eps: f64,
-    /// Factor of the squared norm of the parameters in the loss, times two.
+    /// Weight decay as an L2 penalty, added to the gradient.
     pub weight_decay: f64,
 }
 

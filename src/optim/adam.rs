@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 pub struct Adam {
     /// Learning rate.
     pub lr: f64,
-    /// Share of the mean of gradients that is kept.
+    /// Decay of the mean of gradients.
     pub beta1: f64,
-    /// Share of the mean of squared gradients that is kept.
+    /// Decay of the mean of squared gradients.
     pub beta2: f64,
-    /// Keeps the step finite where gradients vanish.
+    /// Keeps the step finite if gradients vanish.
     pub eps: f64,
-    /// Factor of the squared norm of the parameters in the loss, times two.
+    /// Weight decay as an L2 penalty, added to the gradient.
     pub weight_decay: f64,
 }
 
@@ -83,7 +83,7 @@ impl Optimizer for Adam {
 }
 
 impl Adam {
-    /// What Adam and AdamW take off the parameter: [`Adam::direction`] times the step size.
+    /// The step of Adam and AdamW, which is subtracted from the parameter: [`Adam::direction`] times the step size.
     pub(super) fn step<'g>(
         &self,
         parameter: &ParameterStep<'_, 'g>,
@@ -93,7 +93,7 @@ impl Adam {
         direction.mul(parameter.scalar(STEP_SIZE)?)
     }
 
-    /// Updates the moments with `grad`, and gives `m / (sqrt(v) rsqrt_correction + eps)`.
+    /// Updates the moments with `grad`, and returns `m / (sqrt(v) rsqrt_correction + eps)`.
     pub(super) fn direction<'g>(
         &self,
         parameter: &ParameterStep<'_, 'g>,

@@ -7,22 +7,22 @@ use crate::graph::Var;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
-/// `p *= 1 - lr weight_decay`, then [`Adam`]'s step without weight decay. With `exclude_bias_and_norm` the first holds for
-/// parameters of two axes and more alone, as in GPT-2 and most recipes after it.
+/// `p *= 1 - lr weight_decay`, then [`Adam`]'s step without weight decay. With `exclude_bias_and_norm` the decay only
+/// applies to parameters of two or more axes, as in GPT-2 and most recipes after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
     /// Learning rate.
     pub lr: f64,
-    /// Share of the mean of gradients that is kept.
+    /// Decay of the mean of gradients.
     pub beta1: f64,
-    /// Share of the mean of squared gradients that is kept.
+    /// Decay of the mean of squared gradients.
     pub beta2: f64,
-    /// Keeps the step finite where gradients vanish.
+    /// Keeps the step finite if gradients vanish.
     pub eps: f64,
-    /// Share of the parameters that a step with learning rate 1 would take off.
+    /// Decoupled weight decay: the share of the parameters that a step with learning rate 1 would subtract.
     pub weight_decay: f64,
-    /// Whether parameters of one axis keep all of themselves: biases, and the weights of normalizations.
+    /// Whether to exclude parameters of one axis from the decay: biases, and the weights of normalizations.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub exclude_bias_and_norm: bool,
 }
@@ -50,7 +50,7 @@ impl Default for AdamW {
 pub(super) const DECAY: &str = "decay";
 
 impl AdamW {
-    /// The part that is Adam's. It keeps the weight decay, which only the update of [`Adam`] would put into the gradient.
+    /// The Adam part. It keeps the weight decay, which only the update of [`Adam`] would add to the gradient.
     fn adam(&self) -> Adam {
         let AdamW {
             lr,

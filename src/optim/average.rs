@@ -1,5 +1,5 @@
-//! Exponential moving averages of parameters (Polyak and Juditsky 1992): often better to evaluate than the parameters, and what
-//! a teacher or a target network is made of. PyTorch `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`; the warm-up is that of
+//! Exponential moving averages of parameters (Polyak and Juditsky 1992), which often evaluate better than the parameters, and
+//! serve as teacher or target networks. PyTorch `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`; the warm-up is that of
 //! TensorFlow's `ExponentialMovingAverage`.
 
 use crate::error::{Error, Result};
@@ -8,11 +8,11 @@ use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
 /// `a += (1 - d) (p - a)` after every step, where `p` is the parameter's value after it and at step t, from 1,
-/// `d = min(decay, (1 + t) / (10 + t))`: early steps count more, so that the values that a run starts with are soon forgotten.
+/// `d = min(decay, (1 + t) / (10 + t))`: early steps have a larger weight, so that initial values are soon forgotten.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Average {
-    /// Share of the average that a step keeps, once the run is long enough.
+    /// Decay of the average, once the run is long enough.
     pub decay: f64,
 }
 
@@ -52,8 +52,8 @@ impl Average {
         (1.0 - decay) as f32
     }
 
-    /// Adds the update of the averages of `parameters`, variables with their names, by the values that they take after the step: call it
-    /// after all updates of parameters are in the graph. A parameter without an update counts with the value that it has.
+    /// Adds the update of the averages of `parameters`, variables with their names, with the values that they take after the step:
+    /// call it after all updates of parameters are in the graph. A parameter without an update contributes its current value.
     ///
     /// # Errors
     /// If a parameter is not a float tensor, or the name of an average is taken.

@@ -1,10 +1,10 @@
-//! Clipping of gradients, by their global norm or each by itself. PyTorch `torch.nn.utils.clip_grad_norm_` and `clip_grad_value_`;
+//! Clipping of gradients, by global norm or by value. PyTorch `torch.nn.utils.clip_grad_norm_` and `clip_grad_value_`;
 //! Pascanu et al. 2013.
 
 use crate::error::Result;
 use crate::graph::Var;
 
-/// Scales all of `grads` by `min(1, max_norm / (norm + 1e-6))`, where `norm` is that of all of them as one vector.
+/// Scales all `grads` by `min(1, max_norm / (norm + 1e-6))`, where `norm` is that of all of them as one vector.
 ///
 /// # Errors
 /// If one is not a float tensor.
@@ -29,7 +29,7 @@ pub fn clip_grad_norm<'g>(grads: &[Var<'g>], max_norm: f64) -> Result<Vec<Var<'g
     grads.iter().map(|grad| grad.mul(factor)).collect()
 }
 
-/// Holds every element of `grads` between `-max_value` and `max_value`.
+/// Clamps every element of `grads` to the range from `-max_value` to `max_value`.
 ///
 /// # Errors
 /// If one is not a float tensor.

@@ -1,4 +1,4 @@
-//! ParameterStep groups: some parameters by their names, with a learning rate and a weight decay of their own, or frozen. PyTorch's
+//! Parameter groups: parameters by name, with their own learning rate and weight decay, or frozen. PyTorch's
 //! `param_groups` and `requires_grad_`; gradual unfreezing is Howard and Ruder 2018 (ULMFiT).
 
 use super::require_in;
@@ -6,27 +6,27 @@ use crate::error::{Error, Result};
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
-/// A `[[group]]` table of a run. A parameter belongs to the first group that one of its patterns matches; what matches none has
-/// the settings of `[optimizer]`.
+/// A `[[group]]` table of a run. A parameter belongs to the first group with a matching pattern; others have the settings of
+/// `[optimizer]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupSettings {
-    /// Names of parameters, in which `*` stands for any characters: `layer1.*`, `*.bias`. In a file one, or a list.
+    /// Names of parameters, in which `*` stands for any characters: `layer1.*`, `*.bias`. In a file, one name or a list.
     #[serde(rename = "match")]
     pub patterns: Patterns,
-    /// Learning rate in place of the optimizer's; the schedule scales it by the same factor.
+    /// Learning rate instead of the optimizer's; the schedule scales it by the same factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
-    /// Factor of the optimizer's learning rate, in place of `lr`.
+    /// Factor for the optimizer's learning rate, instead of `lr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lr_scale: Option<f64>,
-    /// Weight decay in place of the optimizer's.
+    /// Weight decay instead of the optimizer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// Whether the parameters keep the values that they start with.
+    /// Whether the parameters keep their initial values.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub freeze: bool,
-    /// Epoch, from 1, with which the parameters begin to be trained; until then they and their state stay as they are.
+    /// Epoch, from 1, in which training of the parameters begins; until then they and their state don't change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfreeze_epoch: Option<u32>,
 }
@@ -75,7 +75,7 @@ impl Patterns {
         self.0.iter().any(included) && !self.0.iter().any(excluded)
     }
 
-    /// Checks that each matches one of `parameters`. `owner` is what has the patterns, for the message.
+    /// Checks that each matches one of `parameters`. `owner` is the owner of the patterns, for the message.
     ///
     /// # Errors
     /// Names the first pattern that matches nothing, and the parameter whose name is nearest to it.
@@ -98,12 +98,12 @@ impl Patterns {
             None => "there are none".to_string(),
         };
         Err(Error::Config(format!(
-            "{owner} matches no parameter by \"{pattern}\"; {nearest}"
+            "{owner}: the pattern \"{pattern}\" matches no parameter; {nearest}"
         )))
     }
 }
 
-/// Whether `pattern`, in which `*` stands for any characters, is `name`.
+/// Whether `pattern`, in which `*` stands for any characters, matches `name`.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == name;
@@ -136,7 +136,7 @@ impl GroupSettings {
             .check(&format!("[[group]] {number}"), parameters)
     }
 
-    /// The same group with the patterns alone that match one of `parameters`: none where it is of others.
+    /// The same group with only the patterns that match one of `parameters`; `None` if none does.
     pub(crate) fn of(&self, parameters: &[(String, TensorType)]) -> GroupSettings {
         let matched = |pattern: &&String| {
             let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
@@ -152,7 +152,7 @@ impl GroupSettings {
     /// Checks the settings; `number` is that of the group, from 1.
     ///
     /// # Errors
-    /// Names the setting that is out of its range or says nothing beside another.
+    /// Names the setting that is out of range or conflicts with another.
     pub fn validate(&self, number: usize) -> Result<()> {
         let table = format!("[[group]] {number}:");
         let wrong = |message: &str| Err(Error::Config(format!("{table} {message}")));
@@ -160,12 +160,12 @@ impl GroupSettings {
             return wrong("match must name at least one parameter");
         }
         if self.lr.is_some() && self.lr_scale.is_some() {
-            return wrong("lr and lr_scale both set the learning rate; leave one of them out");
+            return wrong("lr and lr_scale both set the learning rate; leave out one of them");
         }
         let rates = [self.lr, self.lr_scale, self.weight_decay];
         if self.freeze && (rates.iter().any(Option::is_some) || self.unfreeze_epoch.is_some()) {
             return wrong(
-                "what is frozen by freeze has no other settings; leave freeze or the others out",
+                "a group with freeze can't have other settings; leave out freeze or the others",
             );
         }
         if self.unfreeze_epoch == Some(0) {

@@ -40,11 +40,11 @@ struct Trained {
     group: usize,
 }
 
-/// Term of the scalar input that is 0 as long as a group waits for its `unfreeze_epoch`, then 1.
+/// Term of the scalar input that is 0 until a group's `unfreeze_epoch`, then 1.
 const ACTIVE: &str = "active";
 
 impl OptimizerInstance {
-    /// The optimizer of `config` for `parameters`, of which those that `groups` match have their settings.
+    /// The optimizer of `config` for `parameters`, with the settings of `groups` for those that they match.
     ///
     /// # Errors
     /// If a setting is out of its range, a pattern of a group matches no parameter, or every parameter is frozen.
@@ -91,7 +91,7 @@ impl OptimizerInstance {
             .collect();
         if trained.is_empty() && !parameters.is_empty() {
             return Err(Error::Config(
-                "every parameter is frozen by a [[group]], so that nothing is left to train"
+                "all parameters are frozen by freeze or [[group]], so there is nothing to train"
                     .to_string(),
             ));
         }
@@ -105,7 +105,7 @@ impl OptimizerInstance {
         })
     }
 
-    /// Says how many steps an epoch has, which a group with `unfreeze_epoch` must know.
+    /// Sets the number of steps per epoch, which groups with `unfreeze_epoch` need.
     #[must_use]
     pub fn with_steps_per_epoch(mut self, steps: u64) -> Self {
         self.steps_per_epoch = Some(steps);
@@ -145,7 +145,7 @@ impl OptimizerInstance {
     /// state. `grads` are in the same order.
     ///
     /// # Errors
-    /// If these are not the parameters that are trained, a gradient does not fit its parameter, or a group waits for an epoch and
+    /// If these are not the trained parameters, a gradient does not fit its parameter, or a group has an `unfreeze_epoch` and
     /// [`OptimizerInstance::with_steps_per_epoch`] was not called.
     pub fn apply<'g>(
         &self,
@@ -188,12 +188,12 @@ impl OptimizerInstance {
             let given: Vec<&str> = params.iter().map(|(name, _)| &**name).collect();
             let wanted: Vec<&str> = self.trained().collect();
             return Err(Error::Graph(format!(
-                "{prefix} trains {wanted:?}, and was given {given:?}"
+                "{prefix} trains {wanted:?}, but was given {given:?}"
             )));
         }
         if grads.len() != params.len() {
             return Err(Error::Graph(format!(
-                "{prefix} trains {} parameters, and was given {} gradients",
+                "{prefix} trains {} parameters, but was given {} gradients",
                 params.len(),
                 grads.len()
             )));
@@ -201,7 +201,7 @@ impl OptimizerInstance {
         if self.steps_per_epoch.is_none() && self.groups.iter().any(|g| g.unfreeze_epoch.is_some())
         {
             return Err(Error::Graph(format!(
-                "a group of {prefix} has an unfreeze_epoch, and how many steps an epoch has was not said"
+                "a group of {prefix} has an unfreeze_epoch, but the number of steps per epoch is unknown"
             )));
         }
         Ok(())
@@ -240,7 +240,7 @@ impl Group {
             (Some(lr), _) if base.lr() > 0.0 => lr / base.lr(),
             (Some(_), _) => {
                 return Err(Error::Config(format!(
-                    "[[group]] {number}: lr needs an [optimizer] lr above 0, to which the schedule's factor is found"
+                    "[[group]] {number}: lr needs an [optimizer] lr above 0, from which the schedule's factor is computed"
                 )));
             }
             (None, scale) => scale.unwrap_or(1.0),
@@ -288,11 +288,11 @@ impl Group {
 #[derive(Default)]
 struct Inputs<'g> {
     scalars: Vec<(&'static str, Var<'g>)>,
-    /// 0 as long as the group waits for its epoch.
+    /// 0 until the `unfreeze_epoch` of the group.
     active: Option<Var<'g>>,
 }
 
-/// A parameter that is being updated: what an [`Optimizer`](super::Optimizer) sees of it.
+/// A parameter that is being updated, as an [`Optimizer`](super::Optimizer) sees it.
 pub struct ParameterStep<'a, 'g> {
     builder: &'g Builder,
     prefix: &'a str,
@@ -332,10 +332,10 @@ impl<'g> ParameterStep<'_, 'g> {
         self.builder.variable(&name, self.value.ty())
     }
 
-    /// Lets the variable `state` take the value `next` after the step; as long as the group waits for its epoch it stays as it is.
+    /// Sets the variable `state` to `next` after the step; until the `unfreeze_epoch` of the group it does not change.
     ///
     /// # Errors
-    /// If `state` is no variable of that type.
+    /// If `state` is not a variable of that type.
     pub fn set(&self, state: Var<'g>, next: Var<'g>) -> Result<()> {
         let next = match self.inputs.active {
             Some(active) => active.select(next, state)?,
@@ -347,7 +347,7 @@ impl<'g> ParameterStep<'_, 'g> {
     /// The scalar input `term`, one of those of [`Optimizer::scalars`](super::Optimizer::scalars).
     ///
     /// # Errors
-    /// If it is none of them.
+    /// If it is not one of them.
     pub fn scalar(&self, term: &str) -> Result<Var<'g>> {
         let mut scalars = self.inputs.scalars.iter();
         let found = scalars.find(|(known, _)| *known == term);
@@ -554,7 +554,7 @@ mod tests {
             "{message}"
         );
         let message = error("match = '*'\nfreeze = true", &parameters());
-        assert!(message.contains("nothing is left to train"), "{message}");
+        assert!(message.contains("nothing to train"), "{message}");
         let waiting = instance(
             Sgd::default(),
             &[group("match = 'stem.*'\nunfreeze_epoch = 3")],

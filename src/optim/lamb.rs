@@ -1,5 +1,5 @@
 //! LAMB (You et al. 2020, "Large Batch Optimization for Deep Learning", algorithm 2): Adam's step with decoupled weight decay,
-//! brought to the length of the parameter. A layer is one tensor, the function phi of its norm is the identity, and the moments
+//! rescaled to the norm of the parameter. A layer is one tensor, the function phi of its norm is the identity, and the moments
 //! have their bias corrected, as in the algorithm of the paper.
 
 use super::adam::{Adam, RSQRT_CORRECTION};
@@ -17,15 +17,15 @@ use serde::{Deserialize, Serialize};
 pub struct Lamb {
     /// Learning rate.
     pub lr: f64,
-    /// Share of the mean of gradients that is kept.
+    /// Decay of the mean of gradients.
     pub beta1: f64,
-    /// Share of the mean of squared gradients that is kept.
+    /// Decay of the mean of squared gradients.
     pub beta2: f64,
-    /// Keeps the step finite where gradients vanish.
+    /// Keeps the step finite if gradients vanish.
     pub eps: f64,
-    /// Share of the parameters that is added to the step before its length is set.
+    /// Weight decay: the share of the parameters that is added to the step before it is rescaled.
     pub weight_decay: f64,
-    /// Whether parameters of one axis, biases and the weights of normalizations, take Adam's step as it is.
+    /// Whether parameters of one axis, biases and the weights of normalizations, take Adam's step unchanged.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub exclude_bias_and_norm: bool,
 }
@@ -46,7 +46,7 @@ impl Default for Lamb {
 const MEAN_CORRECTION: &str = "mean_correction";
 
 impl Lamb {
-    /// The part that is Adam's.
+    /// The Adam part.
     fn adam(&self) -> Adam {
         Adam {
             lr: self.lr,

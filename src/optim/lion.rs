@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lion {
-    /// Learning rate; a third to a tenth of what AdamW takes, as the paper has it.
+    /// Learning rate; according to the paper, a third to a tenth of AdamW's.
     pub lr: f64,
-    /// Share of the mean of gradients in the step.
+    /// Weight of the mean of gradients in the step.
     pub beta1: f64,
-    /// Share of the mean of gradients that is kept.
+    /// Decay of the mean of gradients.
     pub beta2: f64,
-    /// Share of the parameters that a step with learning rate 1 would take off.
+    /// Decoupled weight decay: the share of the parameters that a step with learning rate 1 would subtract.
     pub weight_decay: f64,
 }
 

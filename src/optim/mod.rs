@@ -1,13 +1,13 @@
 //! Optimizers: the update of every parameter as ordinary nodes of the training graph.
 //!
 //! One optimizer is one file: its settings, its state, its scalar inputs, and the update of one parameter. To add one, write
-//! its file and add a line to the list of [`OptimizerConfig`] in this file. What is the same for all is in the other files: an
+//! its file and add a line to the list of [`OptimizerConfig`] in this file. Common code is in the other files: an
 //! [`OptimizerInstance`] applies an optimizer to the parameters of a graph, with parameter groups ([`GroupSettings`]); a
 //! [`Schedule`] gives the learning rate of a step; gradients are clipped before, and parameters averaged after the update.
 //!
-//! State is variables named after the instance, the optimizer's term and the parameter, as in `optimizer.m.conv1.weight`; what
-//! changes from step to step alone (the learning rate, bias corrections) is computed on the host in double precision and
-//! fed through scalar inputs, so that one plan serves the whole run. The formulas are PyTorch's where PyTorch has the optimizer.
+//! State is kept in variables named after the instance, the optimizer's term and the parameter, as in
+//! `optimizer.m.conv1.weight`. Values that only depend on the step (learning rate, bias corrections) are computed on the host in
+//! double precision and fed through scalar inputs, so that one plan serves the whole run. The formulas are PyTorch's where PyTorch has the optimizer.
 
 mod average;
 mod clip;
@@ -50,7 +50,7 @@ macro_rules! rates {
 }
 use rates;
 
-/// A rule that moves parameters along their gradients, one after another.
+/// An update rule, applied to one parameter at a time.
 pub trait Optimizer {
     /// Learning rate that a [`Schedule`] scales.
     fn lr(&self) -> f64;
@@ -81,7 +81,7 @@ pub trait Optimizer {
     /// Appends the values of [`Optimizer::scalars`] at step number `step`, from 1, with learning rate `lr`.
     fn scalar_values(&self, step: u64, lr: f64, out: &mut Vec<f32>);
 
-    /// Updates the state of one parameter, and gives the parameter's next value.
+    /// Updates the state of one parameter, and returns the parameter's next value.
     ///
     /// # Errors
     /// If the gradient does not fit the parameter.
@@ -95,7 +95,7 @@ macro_rules! optimizers {
             pub use $name::$Settings;
         )*
 
-        /// The `[optimizer]` table of a run: `name` says which, the other settings have the defaults of their types.
+        /// The `[optimizer]` table of a run: `name` selects one, the other settings have the defaults of its type.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", rename_all = "lowercase")]
         pub enum OptimizerConfig {

@@ -1,6 +1,6 @@
 //! Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>): momentum whose matrix is made orthogonal by five
-//! Newton-Schulz steps, here in f32. PyTorch `torch.optim.Muon` with `adjust_lr_fn="original"`; what is no matrix takes [`AdamW`]'s step, as
-//! in `MuonWithAuxAdam` of the author's code.
+//! Newton-Schulz steps, here in f32. PyTorch `torch.optim.Muon` with `adjust_lr_fn="original"`; other parameters take [`AdamW`]'s step,
+//! as in `MuonWithAuxAdam` of the author's code.
 
 use super::adam::{RSQRT_CORRECTION, STEP_SIZE};
 use super::adamw::DECAY as ADAMW_DECAY;
@@ -11,31 +11,31 @@ use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
 /// `buf += (1 - momentum) (g - buf); u = g + momentum (buf - g)` (without nesterov `u = buf`), as a matrix of the first axis times all
-/// others, brought to the nearest orthogonal one; `p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) u`.
+/// others, replaced by the nearest orthogonal one; `p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) u`.
 ///
-/// Parameters of one axis, and those that `adamw` names, take the step of [`AdamW`] with `adamw_lr`. The author gives it embeddings and
-/// the last layer too, which their names alone tell.
+/// Parameters of one axis, and those that `adamw` names, take the step of [`AdamW`] with `adamw_lr`. The author also uses it for
+/// embeddings and the last layer, which can only be identified by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Muon {
     /// Learning rate of the matrices.
     pub lr: f64,
-    /// Share of the mean of gradients that is kept.
+    /// Decay of the mean of gradients.
     pub momentum: f64,
-    /// Whether to look ahead along the momentum.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
-    /// Share of any parameter that a step with learning rate 1 would take off.
+    /// Decoupled weight decay: the share of any parameter that a step with learning rate 1 would subtract.
     pub weight_decay: f64,
-    /// Names of parameters of two axes and more that AdamW moves, with `*` for any characters.
+    /// Names of parameters of two or more axes that AdamW updates, with `*` for any characters.
     #[serde(skip_serializing_if = "Patterns::is_empty")]
     pub adamw: Patterns,
     /// Learning rate of AdamW; the schedule scales it by the same factor.
     pub adamw_lr: f64,
-    /// AdamW's share of the mean of gradients that is kept.
+    /// AdamW's decay of the mean of gradients.
     pub beta1: f64,
-    /// AdamW's share of the mean of squared gradients that is kept.
+    /// AdamW's decay of the mean of squared gradients.
     pub beta2: f64,
-    /// Keeps AdamW's step finite where gradients vanish.
+    /// Keeps AdamW's step finite if gradients vanish.
     pub eps: f64,
 }
 
@@ -58,14 +58,14 @@ impl Default for Muon {
 const DECAY: &str = "muon_decay";
 const MOMENTUM: &str = "momentum";
 
-/// Coefficients of `a x + b x^3 + c x^5`, which brings singular values in (0, 1] close to 1 in few steps.
+/// Coefficients of `a x + b x^3 + c x^5`, which moves singular values in (0, 1] close to 1 in few steps.
 const QUINTIC: [f64; 3] = [3.4445, -4.7750, 2.0315];
 const NEWTON_SCHULZ_STEPS: usize = 5;
 /// Norm below which a matrix counts as zero.
 const LEAST_NORM: f64 = 1e-7;
 
 impl Muon {
-    /// What moves the parameters that are no matrices.
+    /// The optimizer of parameters that are not matrices.
     fn adamw(&self) -> AdamW {
         AdamW {
             lr: self.adamw_lr,
@@ -144,7 +144,7 @@ impl Optimizer for Muon {
     }
 }
 
-/// About the orthogonal matrix that is nearest to `x` [rows, columns]: its singular values all become 1, give or take 0.3.
+/// Approximately the orthogonal matrix nearest to `x` [rows, columns]: all its singular values become 1, up to 0.3.
 fn orthogonal(x: Var<'_>) -> Result<Var<'_>> {
     let shape = x.shape();
     let tall = shape.dims()[0] > shape.dims()[1];

@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 pub struct RmsProp {
     /// Learning rate.
     pub lr: f64,
-    /// Share of the mean of squared gradients that is kept.
+    /// Decay of the mean of squared gradients.
     pub alpha: f64,
-    /// Keeps the step finite where gradients vanish.
+    /// Keeps the step finite if gradients vanish.
     pub eps: f64,
-    /// Share of the last step that is kept.
+    /// Momentum: weight of the previous step.
     pub momentum: f64,
-    /// Whether gradients are divided by their standard deviation, in place of the root of their mean square.
+    /// Whether gradients are divided by their standard deviation instead of the root of their mean square.
     pub centered: bool,
-    /// Factor of the squared norm of the parameters in the loss, times two.
+    /// Weight decay as an L2 penalty, added to the gradient.
     pub weight_decay: f64,
 }
 

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 pub struct Sgd {
     /// Learning rate.
     pub lr: f64,
-    /// Share of the last step's direction that is kept.
+    /// Momentum: weight of the previous direction.
     pub momentum: f64,
-    /// Whether to look ahead along the momentum.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
-    /// Factor of the squared norm of the parameters in the loss, times two.
+    /// Weight decay as an L2 penalty, added to the gradient.
     pub weight_decay: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Checkpoints: what a run needs to go on, in a safetensors file.
+//! Checkpoints: the state from which a run can be resumed, in a safetensors file.
 
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
@@ -9,31 +9,31 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Everything that a run needs to go on: variables as they are inside the engine, and where it was.
+/// The state from which a run can be resumed: variables in the engine's layouts, and the progress.
 pub struct Checkpoint {
     /// Variables by name.
     pub variables: Vec<(String, Tensor<f32>)>,
-    /// Where it was.
+    /// The progress of the run.
     pub progress: Progress,
 }
 
-/// Where a run is.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Epochs that are done.
+    /// Finished epochs.
     pub epoch: u32,
-    /// Steps that are done.
+    /// Finished steps.
     pub step: u64,
-    /// The best epoch so far by the metric that is monitored, and that metric then.
+    /// The best epoch so far by the monitored metric.
     #[serde(default)]
     pub best: Option<Best>,
-    /// Epochs since the last that was better by more than `min_delta`.
+    /// Epochs since the last improvement by more than `min_delta`.
     #[serde(default)]
     pub epochs_without_improvement: u32,
-    /// The metric that is monitored in that epoch.
+    /// The value of the monitored metric at that improvement.
     #[serde(default)]
     pub improved: Option<f64>,
-    /// What a schedule that follows a metric has observed.
+    /// The state of a plateau schedule.
     #[serde(default)]
     pub plateau: PlateauState,
 }
@@ -43,16 +43,16 @@ pub struct Progress {
 pub struct Best {
     /// Number of the epoch, from 1.
     pub epoch: u32,
-    /// Value of the metric that is monitored.
+    /// Value of the monitored metric.
     pub value: f64,
-    /// Loss on the part that is evaluated.
+    /// Loss on the evaluated part.
     pub loss: f64,
 }
 
 const PROGRESS: &str = "progress";
 
 impl Progress {
-    /// Reads what a checkpoint says: a JSON object, or the two numbers that runs of earlier builds hold, epoch and step.
+    /// Parses the progress in a checkpoint: a JSON object or, from earlier builds, the two numbers epoch and step.
     fn parse(text: &str) -> Option<Progress> {
         if let Ok(progress) = serde_json::from_str(text) {
             return Some(progress);
@@ -92,7 +92,7 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// If the file can't be read or is no checkpoint.
+    /// If the file can't be read or is not a checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint> {
         let bytes = read_whole(path, "a safetensors file")?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, &e))?;
@@ -100,7 +100,7 @@ impl Checkpoint {
         let strange = || {
             let shown = path.display();
             Error::Config(format!(
-                "{shown} is no checkpoint of wgrad; name the folder of a run"
+                "{shown} is not a checkpoint of wgrad; name a run folder"
             ))
         };
         let progress = header.metadata().as_ref().and_then(|m| m.get(PROGRESS));
@@ -127,7 +127,7 @@ impl Checkpoint {
 
 fn broken(path: &Path, e: &safetensors::SafeTensorError) -> Error {
     Error::Config(format!(
-        "{} is no usable safetensors file ({e}); it may be damaged or of another format",
+        "{} is not a valid safetensors file ({e}); it may be damaged or in another format",
         path.display()
     ))
 }

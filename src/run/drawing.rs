@@ -1,4 +1,4 @@
-//! Pictures that a trained run draws from noise.
+//! Images that a trained run draws from noise.
 
 use super::RunParts;
 use crate::data::{Batch, Fitted};
@@ -9,11 +9,11 @@ use crate::nn::Forward;
 use crate::plan::Scalar;
 use crate::tasks::{StepGraph, picture_file};
 
-/// Pictures of a batch. Sample number i is the same, however many are drawn.
+/// Images per batch. Sample i is the same, however many are drawn.
 const BATCH: usize = 64;
 const SAMPLES: &str = "samples";
 
-/// Models with their weights on an engine, that draw pictures.
+/// Trained models on an engine that draw images.
 pub struct Drawing<'e> {
     device: Box<dyn Device + 'e>,
     program: ProgramId,
@@ -21,10 +21,10 @@ pub struct Drawing<'e> {
 }
 
 impl<'e> Drawing<'e> {
-    /// Puts the models of a run on `engine`, to draw from the noise of `seed`.
+    /// Puts the models of a run on `engine`, to draw from noise with `seed`.
     ///
     /// # Errors
-    /// If the task draws no pictures, or the whole does not fit the device.
+    /// If the task does not draw images, or device memory is too small.
     pub fn new(engine: &'e Engine, mut parts: RunParts, seed: u64) -> Result<Drawing<'e>> {
         let builder = Builder::new();
         let batch = Batch::fed(&builder, BATCH, []);
@@ -46,10 +46,10 @@ impl<'e> Drawing<'e> {
         })
     }
 
-    /// Draws `count` pictures, and hands each, as a PNG file, to `take` with its number from 0.
+    /// Draws `count` images and passes each as a PNG file to `take`, with its number from 0.
     ///
     /// # Errors
-    /// If what is drawn are no grey or colour pictures, or the device or `take` failed.
+    /// If the output is not a grey or colour image, or the device or `take` failed.
     pub fn draw(
         &mut self,
         count: usize,
@@ -71,7 +71,7 @@ impl<'e> Drawing<'e> {
                 let file = picture_file(shape, picture, &self.fitted)?;
                 let file = file.ok_or_else(|| {
                     Error::Config(format!(
-                        "the model draws {shape:?} for a sample, which is no grey or colour picture"
+                        "the model draws {shape:?} for each sample, which is not a grey or colour image"
                     ))
                 })?;
                 take(first + place, file)?;

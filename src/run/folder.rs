@@ -1,5 +1,5 @@
-//! The folder that a run leaves: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `report.html`, `variants.toml`, `settings.lock.toml`, and `tokenizer.json` where it learned from texts.
+//! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
+//! `report.html`, `variants.toml`, `settings.lock.toml`, and `tokenizer.json` if it was trained on text.
 
 use super::checkpoint::Checkpoint;
 use super::folds::{FOLDS, FoldsFolder};
@@ -11,21 +11,21 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A run's folder.
+/// The folder of a run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     /// Its path.
     pub path: PathBuf,
-    /// Whether the folder itself is new, not only what is in it.
+    /// Whether the folder itself is new, not only its content.
     created: bool,
 }
 
-/// What a folder is made with: the text of its settings, and of its tokenizer.
+/// Initial content of a folder: the text of its settings and of its tokenizer.
 #[derive(Clone, Debug, Default)]
 pub struct RunTexts {
     /// Of `run.toml`.
     pub settings: String,
-    /// Of `tokenizer.json`, if the run learned from texts.
+    /// Of `tokenizer.json`, if the run was trained on text.
     pub tokenizer: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl RunFolder {
     /// Checks that `path` can become the folder of a new run.
     ///
     /// # Errors
-    /// If it holds a run already, or is no folder.
+    /// If it already holds a run, or is not a folder.
     pub fn check_free(path: &Path) -> Result<()> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
@@ -52,20 +52,20 @@ impl RunFolder {
             )));
         }
         let exists = |part: &&str| path.join(part).exists();
-        // A run that ended before its first checkpoint has left its settings and kernels; settings alone are the user's.
+        // A run that ended before its first checkpoint leaves its settings and kernel variants; settings alone are the user's.
         let settings_alone = exists(&SETTINGS) && !exists(&VARIANTS) && !exists(&ACCEPTED);
         if settings_alone || [MODEL, METRICS, CHECKPOINTS, FOLDS].iter().any(exists) {
             return Err(Error::Config(format!(
-                "{shown} holds a run already; name another folder, or go on with it by --resume {shown}"
+                "{shown} already holds a run; name another folder, or resume it with --resume {shown}"
             )));
         }
         Ok(())
     }
 
-    /// Creates the folder `out`, or the next free one under `runs` whose name begins with `name`, and writes the settings into it.
+    /// Creates the folder `out`, or the next free one under `runs` with the prefix `name`, and writes the settings into it.
     ///
     /// # Errors
-    /// If it holds a run already, or can't be written; then nothing is left of it.
+    /// If it already holds a run, or can't be written; then nothing is left behind.
     pub fn create(out: Option<&Path>, name: &str, texts: &RunTexts) -> Result<RunFolder> {
         let folder = match out {
             Some(path) => {
@@ -89,12 +89,12 @@ impl RunFolder {
         written.map(|()| folder)
     }
 
-    /// Removes what a run that failed has left, unless there is a checkpoint to go on from.
+    /// Removes the files of a failed run, unless there is a checkpoint to resume from.
     pub fn discard(&self) {
         if self.has_checkpoint() {
             return;
         }
-        // What can't be removed stays: the failure itself is what is to be told.
+        // Files that can't be removed stay; the failure itself is what gets reported.
         for file in [
             SETTINGS, ACCEPTED, METRICS, REPORT, VARIANTS, TOKENIZER, BEST,
         ] {
@@ -106,7 +106,7 @@ impl RunFolder {
         }
     }
 
-    /// Writes `run.toml`, its copy `settings.lock.toml`, and `tokenizer.json` if there is one.
+    /// Writes `run.toml`, its copy `settings.lock.toml` and, if there is a tokenizer, `tokenizer.json`.
     ///
     /// # Errors
     /// If one can't be written.
@@ -130,19 +130,19 @@ impl RunFolder {
         match folder.settings_path().is_file() {
             true => Ok(folder),
             false => Err(Error::Config(format!(
-                "{} is not the folder of a run (it has no run.toml); name one that `wgrad train` made",
+                "{} is not a run folder (it has no run.toml); name one that `wgrad train` created",
                 path.display()
             ))),
         }
     }
 
-    /// `tokenizer.json`, if the run learned from texts.
+    /// `tokenizer.json`, if the run was trained on text.
     pub fn tokenizer_path(&self) -> Option<PathBuf> {
         Some(self.path.join(TOKENIZER)).filter(|path| path.is_file())
     }
 
-    /// Writes down the kernel variants that the run is made with. Others add up in other orders, so a run that goes on
-    /// takes these, whatever was tuned since.
+    /// Records the kernel variants of the run. Other variants sum in other orders, so a resumed run uses the recorded ones,
+    /// whatever was tuned in between.
     ///
     /// # Errors
     /// If they can't be written.
@@ -150,10 +150,10 @@ impl RunFolder {
         tuning.write(&self.path.join(VARIANTS))
     }
 
-    /// The kernel variants that the run was made with; `None` if it never ran on an adapter.
+    /// The recorded kernel variants; `None` if the run never used an adapter.
     ///
     /// # Errors
-    /// If what is written about them can't be read.
+    /// If the record can't be read.
     pub fn recorded_variants(&self) -> Result<Option<Tuning>> {
         let path = self.path.join(VARIANTS);
         path.exists().then(|| Tuning::read(&path)).transpose()
@@ -164,7 +164,7 @@ impl RunFolder {
         self.path.join(SETTINGS)
     }
 
-    /// `settings.lock.toml`: the settings that the run began with or last went on with; `None` if there is none.
+    /// `settings.lock.toml`: the settings with which the run was started or last resumed; `None` if it is missing.
     pub fn accepted_settings_path(&self) -> Option<PathBuf> {
         Some(self.path.join(ACCEPTED)).filter(|path| path.is_file())
     }
@@ -184,7 +184,7 @@ impl RunFolder {
         self.path.join(METRICS)
     }
 
-    /// Writes a file of an epoch: `FOLDER/epoch-N.EXTENSION`.
+    /// Writes a file for an epoch: `FOLDER/epoch-N.EXTENSION`.
     ///
     /// # Errors
     /// If it can't be written.
@@ -224,7 +224,7 @@ impl RunFolder {
             .collect())
     }
 
-    /// The best epoch of the run, and whether it is the last, if `best.safetensors` holds its weights.
+    /// The best epoch and whether it is the last, if `best.safetensors` holds its weights.
     pub fn best_epoch(&self) -> Option<(u64, bool)> {
         if !self.best_path().is_file() {
             return None;
@@ -252,8 +252,8 @@ impl RunFolder {
         fs::read_to_string(&path).map_err(Error::io("read", &path))
     }
 
-    /// Removes the lines of `metrics.jsonl` that tell of epochs after `epoch`: a run that was stopped between the line
-    /// and the checkpoint repeats the epoch.
+    /// Removes the lines of `metrics.jsonl` for epochs after `epoch`: a run that was interrupted between the line and the
+    /// checkpoint repeats the epoch.
     ///
     /// # Errors
     /// If the file can't be read or written.
@@ -279,10 +279,10 @@ impl RunFolder {
         write_whole(&path, kept.as_bytes())
     }
 
-    /// Writes a checkpoint and removes those before it.
+    /// Writes a checkpoint and removes earlier ones.
     ///
     /// # Errors
-    /// If it can't be written; then the one before it is still there.
+    /// If it can't be written; then the previous one is still there.
     pub fn add_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
         let folder = self.path.join(CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
@@ -303,19 +303,19 @@ impl RunFolder {
         let latest = self.checkpoints().pop();
         let path = latest.ok_or_else(|| {
             Error::Config(format!(
-                "{} has no checkpoint to go on from; start the run anew",
+                "{} has no checkpoint to resume from; train again",
                 self.path.display()
             ))
         })?;
         Checkpoint::load(&path)
     }
 
-    /// Whether there is a checkpoint to go on from.
+    /// Whether there is a checkpoint to resume from.
     pub fn has_checkpoint(&self) -> bool {
         !self.checkpoints().is_empty()
     }
 
-    /// The folder to go on with: its own or, of one of several folds, that of all.
+    /// The folder to resume: this one or, for one of several folds, the common one.
     pub fn resumed_path(&self) -> &Path {
         let parent = self.path.parent();
         let folds = parent.filter(|parent| FoldsFolder::open(parent).is_some());
@@ -339,7 +339,7 @@ impl RunFolder {
 
 /// Creates `runs/NAME-N` with the first free N.
 pub(super) fn next_free(name: &str) -> Result<PathBuf> {
-    // The name of a model is free text.
+    // A model name can be any text.
     let name: String = name
         .chars()
         .map(|c| {

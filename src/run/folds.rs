@@ -25,7 +25,7 @@ impl FoldsFolder {
         (holds == [true, true]).then_some(FoldsFolder { path })
     }
 
-    /// Whether a fold began to train: its settings are there.
+    /// Whether training of a fold has begun, which is so once its settings exist.
     pub fn has_begun(&self) -> bool {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         entries
@@ -33,7 +33,7 @@ impl FoldsFolder {
             .any(|entry| RunFolder::open(&entry.path()).is_ok())
     }
 
-    /// Creates the folder `out`, or the next free one under `runs` whose name begins with `name`, and writes the settings into it.
+    /// Creates the folder `out`, or the next free one under `runs` with the prefix `name`, and writes the settings into it.
     ///
     /// # Errors
     /// If it can't be written.
@@ -59,22 +59,22 @@ impl FoldsFolder {
         write_whole(&self.accepted_settings_path(), settings.as_bytes())
     }
 
-    /// `folds.toml`: the settings that the folds have in common.
+    /// `folds.toml`: the settings that the folds share.
     pub fn settings_path(&self) -> PathBuf {
         self.path.join(FOLDS)
     }
 
-    /// `settings.lock.toml`: those that they began with or last went on with.
+    /// `settings.lock.toml`: the settings with which they were started or last resumed.
     pub fn accepted_settings_path(&self) -> PathBuf {
         self.path.join(ACCEPTED)
     }
 
-    /// The folder of the run of a fold, which counts from 1.
+    /// The run folder of a fold; folds count from 1.
     pub fn fold_path(&self, fold: usize) -> PathBuf {
         self.path.join(format!("fold-{fold}"))
     }
 
-    /// `result.toml` of a fold: there once it is done.
+    /// `result.toml` of a fold, which exists once the fold is finished.
     pub fn result_path(&self, fold: usize) -> PathBuf {
         self.fold_path(fold).join(RESULT)
     }

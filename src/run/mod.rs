@@ -1,4 +1,4 @@
-//! Runs: epochs of steps over a data set, checkpoints and resuming, and what is told and kept of them.
+//! Runs: epochs of steps over a data set, with evaluation, checkpoints, resuming and reports.
 
 mod checkpoint;
 mod drawing;
@@ -33,24 +33,24 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 
-/// How long a run trains and what it keeps.
+/// The length of a run.
 #[derive(Clone, Debug)]
 pub struct Length {
     /// Passes over the training set.
     pub epochs: u32,
-    /// Steps of the run, in place of epochs.
+    /// Steps of the run, instead of epochs.
     pub steps: Option<u64>,
-    /// Steps of an epoch; as many as the training set has if absent.
+    /// Steps per epoch; one pass over the training set if absent.
     pub steps_per_epoch: Option<usize>,
-    /// Whether every epoch visits the samples in an order of its own.
+    /// Whether every epoch shuffles the samples.
     pub shuffle: bool,
 }
 
-/// What a run is made of.
+/// The parts of a run.
 pub struct RunParts {
-    /// What is learned.
+    /// The task.
     pub task: Arc<dyn Task>,
-    /// What learns.
+    /// The models.
     pub models: Models,
     /// How steps are taken.
     pub recipe: Recipe,
@@ -58,11 +58,11 @@ pub struct RunParts {
     pub length: Length,
     /// Which epoch is the best, and when to stop.
     pub monitor: Monitor,
-    /// What the user says of the data.
+    /// The data settings of the user.
     pub data: DataSettings,
-    /// What was learned of them.
+    /// The values fitted to the data.
     pub fitted: Fitted,
-    /// Starting values of [`Models::state`]; by the seed if absent.
+    /// Initial values of [`Models::state`]; drawn by the seed if absent.
     pub values: Option<Vec<Tensor<f32>>>,
     /// Its name in reports.
     pub title: String,
@@ -106,10 +106,10 @@ impl RunParts {
         evaluation_graph(&*self.task, &self.models, &BatchSource::Set(set))
     }
 
-    /// The layout of a set of `samples` samples that is not there, in batches of `batch`.
+    /// The layout of a hypothetical set of `samples` samples, in batches of `batch`.
     ///
     /// # Errors
-    /// If only data can say what the task's fields are.
+    /// If the task's fields can only be determined from data.
     pub fn example_layout(&self, set: &str, samples: usize, batch: usize) -> Result<SetLayout> {
         let layout = SetLayout::new(set, samples, batch);
         self.task
@@ -134,7 +134,7 @@ impl RunParts {
         let samples = dataset.train.len();
         if self.recipe.batch > samples {
             return Err(Error::Config(format!(
-                "a batch of {} is larger than the {samples} training {}; use --batch {samples} or less",
+                "a batch of {} is larger than the training set of {samples} {}; use --batch {samples} or less",
                 self.recipe.batch,
                 dataset.train.noun()
             )));
@@ -145,7 +145,7 @@ impl RunParts {
         self.monitor.check(&*self.task)
     }
 
-    /// What can be trained but is seldom meant: a sentence for each.
+    /// Warnings about settings that are valid but rarely intended, one sentence each.
     pub fn remarks(&self, dataset: &Dataset<Samples>) -> Vec<String> {
         let fit = self.fit("training", &dataset.train, &dataset.classes, &dataset.name);
         let mut told = self.task.remarks(&fit);
@@ -160,14 +160,14 @@ impl RunParts {
             && warmup >= steps
         {
             told.push(format!(
-                "the learning rate rises for {warmup} steps, and the run has {steps}: it ends before the full rate"
+                "the warm-up takes {warmup} steps and the run has {steps}, so the learning rate rises until the end"
             ));
         }
         let normalized = |name: &str| name.ends_with("running_mean");
         if self.recipe.accumulate > 1 && self.models.state().any(|part| normalized(&part.name)) {
             told.push(
-                "gradients are accumulated, but batch normalisation sees each batch by itself: the steps are not those of one large \
-                 batch"
+                "gradients are accumulated, but batch normalisation sees each batch by itself: the steps are not equivalent to those of one \
+                 large batch"
                     .to_string(),
             );
         }
@@ -192,10 +192,10 @@ impl RunParts {
     }
 }
 
-/// Training samples of an epoch. Where they begin anywhere, `set` gets as many as `steps_per_epoch` asks for.
+/// The number of training samples per epoch. A `set` of random windows is resized to what `steps_per_epoch` asks for.
 ///
 /// # Errors
-/// If an epoch would have more steps than the set.
+/// If an epoch would have more steps than the set has batches.
 pub fn samples_of_epoch(set: &mut Samples, length: &Length, recipe: &Recipe) -> Result<usize> {
     let each = recipe.batch * recipe.accumulate;
     let Some(steps) = length.steps_per_epoch else {
@@ -208,7 +208,7 @@ pub fn samples_of_epoch(set: &mut Samples, length: &Length, recipe: &Recipe) -> 
         let all = set.len().div_ceil(each);
         if steps > all {
             return Err(Error::Config(format!(
-                "steps_per_epoch is {steps}, but the training set has {all} batches of {each}; make it smaller"
+                "steps_per_epoch is {steps}, but the training set has only {all} batches of {each}; make it smaller"
             )));
         }
     }
@@ -227,13 +227,13 @@ pub struct Run<'e> {
     fitted: Fitted,
     title: String,
     progress: Progress,
-    /// What the last evaluation counted, and the outputs that the report shows.
+    /// Counters of the last evaluation, and the outputs for the report.
     last: Option<(Counters, Collected)>,
     peak_bytes: u64,
     epoch_samples: usize,
-    /// The task's score, if training steps count it.
+    /// The task's score, if training steps compute it.
     score: Option<Metric>,
-    /// Places of loss, score and weight among the counts that are watched.
+    /// Positions of loss, score and weight among the watched counters.
     places: [Option<usize>; 3],
 }
 
@@ -241,7 +241,7 @@ impl<'e> Run<'e> {
     /// Puts weights, optimizer state and both sets on `engine` and prepares training and evaluation.
     ///
     /// # Errors
-    /// If the data does not fit the models, or the whole does not fit the device.
+    /// If the data do not fit the models, or device memory is too small.
     pub fn new(
         engine: &'e Engine,
         mut parts: RunParts,
@@ -322,12 +322,12 @@ impl<'e> Run<'e> {
         self.peak_bytes = self.peak_bytes.max(now);
     }
 
-    /// Most bytes that the device had allocated; 0 where it can't tell.
+    /// Peak number of bytes allocated on the device; 0 if the device does not report it.
     pub fn peak_bytes(&self) -> u64 {
         self.peak_bytes
     }
 
-    /// Bytes that weights, state, data and the steps' workspace take by plan, on a device.
+    /// Bytes of weights, state, data and the steps' workspace on a device, according to the plan.
     pub fn planned_bytes(&self) -> u64 {
         let device = self.trainer.device();
         device.variable_bytes()
@@ -335,7 +335,7 @@ impl<'e> Run<'e> {
             + self.evaluator.workspace_bytes(device)
     }
 
-    /// Makes the run end after `epochs` epochs in all.
+    /// Makes the run end after a total of `epochs` epochs.
     pub fn extend(&mut self, epochs: u32) {
         self.length.epochs = epochs;
         self.trainer.set_planned_steps(self.planned_steps());
@@ -346,7 +346,7 @@ impl<'e> Run<'e> {
         &self.trainer
     }
 
-    /// Where the run is.
+    /// The progress of the run.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
@@ -357,12 +357,12 @@ impl<'e> Run<'e> {
         Some(metric.name)
     }
 
-    /// Whether the run ended because epochs no longer improved it.
+    /// Whether the run stopped early.
     pub fn stopped_early(&self) -> bool {
         self.gives_up() && !self.is_complete()
     }
 
-    /// Goes on from `checkpoint`.
+    /// Resumes from `checkpoint`.
     ///
     /// # Errors
     /// If it is of another model or optimizer.
@@ -396,7 +396,7 @@ impl<'e> Run<'e> {
         Ok(())
     }
 
-    /// Everything needed to go on later.
+    /// A checkpoint from which the run can be resumed.
     ///
     /// # Errors
     /// If the device failed.
@@ -428,11 +428,11 @@ impl<'e> Run<'e> {
         )
     }
 
-    /// Trains until the run's epochs, or steps, are done, or epochs no longer improve it. After every epoch `observer` is told,
-    /// and `folder`, if there is one, gets a checkpoint and the weights, as it does when the observer stops the training.
+    /// Trains until all epochs or steps are done, or the run stops early. After every epoch, and when the observer stops the
+    /// training, `observer` is notified and a checkpoint and the weights are written to `folder`, if there is one.
     ///
     /// # Errors
-    /// If the device failed, the loss is no number, the folder can't be written, or the observer stopped the training.
+    /// If the device failed, the loss is not finite, the folder can't be written, or the observer stopped the training.
     pub fn fit(
         &mut self,
         observer: &mut dyn Observer,
@@ -471,7 +471,7 @@ impl<'e> Run<'e> {
         }
     }
 
-    /// Writes what a stopped run needs to go on, and gives the words for it.
+    /// Writes the checkpoint of a stopped run and returns the message about it.
     fn stopped(&self, folder: Option<&RunFolder>) -> Result<Error> {
         let what = format!(
             "stopped after step {} of {}",
@@ -485,16 +485,16 @@ impl<'e> Run<'e> {
         self.save_model(&folder.model_path())?;
         let path = folder.resumed_path().display();
         Ok(Error::Stopped(format!(
-            "{what}; go on by: wgrad train --resume {path}"
+            "{what}; resume with: wgrad train --resume {path}"
         )))
     }
 
-    /// Whether the run's epochs are done, or its steps where it says how many, or it stopped early.
+    /// Whether all epochs or steps are done, or the run stopped early.
     pub fn is_done(&self) -> bool {
         self.is_complete() || self.gives_up()
     }
 
-    /// Whether all of its epochs or steps are trained.
+    /// Whether all epochs or steps are done.
     fn is_complete(&self) -> bool {
         match self.length.steps {
             Some(steps) => self.trainer.steps_done() >= steps,
@@ -502,7 +502,7 @@ impl<'e> Run<'e> {
         }
     }
 
-    /// Whether so many epochs brought no improvement that the run stops.
+    /// Whether the run is out of patience.
     fn gives_up(&self) -> bool {
         let patience = self.monitor.patience;
         patience.is_some_and(|patience| self.progress.epochs_without_improvement >= patience)
@@ -523,7 +523,7 @@ impl<'e> Run<'e> {
         Ok(evaluation)
     }
 
-    /// What the last evaluation left, for the task to say more of.
+    /// The last evaluation, for the task's findings and report.
     pub fn evaluated(&self) -> Option<Evaluated<'_>> {
         let (counters, outputs) = self.last.as_ref()?;
         Some(Evaluated {
@@ -536,7 +536,7 @@ impl<'e> Run<'e> {
         })
     }
 
-    /// Writes what the task keeps of the evaluation after an epoch.
+    /// Writes the task's files of an epoch.
     fn write_epoch_files(&self, folder: &RunFolder, epoch: u32) -> Result<()> {
         let Some(found) = self.evaluated() else {
             return Ok(());
@@ -565,7 +565,7 @@ impl<'e> Run<'e> {
     }
 }
 
-/// The result of what `task` counted.
+/// The metrics of `task` from its counters.
 pub(crate) fn evaluation(task: &dyn Task, counters: &Counters, part: Part) -> Evaluation {
     let figures = task.metrics().into_iter().filter_map(|metric| {
         let value = (metric.figure)(counters)?;
@@ -579,7 +579,7 @@ pub(crate) fn evaluation(task: &dyn Task, counters: &Counters, part: Part) -> Ev
     }
 }
 
-/// Models with their weights, and samples to measure or predict, on an engine.
+/// Trained models and samples to evaluate or predict, on an engine.
 pub struct Measured<'e> {
     device: Box<dyn Device + 'e>,
     evaluator: Evaluator,
@@ -588,10 +588,10 @@ pub struct Measured<'e> {
 }
 
 impl<'e> Measured<'e> {
-    /// Puts weights and a set on `engine` for evaluation alone.
+    /// Puts weights and a set on `engine` for evaluation.
     ///
     /// # Errors
-    /// If the data does not fit the models, or the whole does not fit the device.
+    /// If the data do not fit the models, or device memory is too small.
     pub fn evaluation(
         engine: &'e Engine,
         parts: RunParts,
@@ -600,10 +600,10 @@ impl<'e> Measured<'e> {
         Self::new(engine, parts, samples.into(), "test")
     }
 
-    /// Puts weights and samples of which inputs alone are known on `engine`.
+    /// Puts weights and samples without targets on `engine` for prediction.
     ///
     /// # Errors
-    /// If the data does not fit the models, or the whole does not fit the device.
+    /// If the data do not fit the models, or device memory is too small.
     pub fn prediction(
         engine: &'e Engine,
         parts: RunParts,
@@ -644,7 +644,7 @@ impl<'e> Measured<'e> {
         })
     }
 
-    /// Passes over the samples, keeping all outputs: loss and figures, and what was counted.
+    /// Passes over the samples and returns the metrics, the counters and all outputs.
     ///
     /// # Errors
     /// If the device failed.
@@ -655,8 +655,8 @@ impl<'e> Measured<'e> {
         Ok((evaluation, counters, outputs))
     }
 
-    /// What the task says of each sample whose outputs were kept: a line of JSON, or several, with the sample's index and, if it has
-    /// one, its class as `label`.
+    /// The decoded predictions of all samples whose outputs were kept: one or more lines of JSON per sample, with its index and,
+    /// if it has one, its class as `label`.
     ///
     /// # Errors
     /// If the task can't decode its outputs.
@@ -691,7 +691,7 @@ impl<'e> Measured<'e> {
         Ok(lines)
     }
 
-    /// What a pass left, for the task to say more of.
+    /// The results of a pass, for the task's findings and report.
     pub fn evaluated<'a>(
         &'a self,
         counters: &'a Counters,

@@ -1,18 +1,18 @@
-//! Which epoch of a run is the best, and when to stop because none gets better.
+//! Selection of the best epoch, and early stopping.
 
 use super::checkpoint::{Best, Progress};
 use super::reports::{Evaluation, LOSS};
 use crate::error::{Error, Result};
 use crate::tasks::{Metric, Task};
 
-/// How epochs are compared.
+/// How epochs are compared, and when to stop.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Monitor {
-    /// Name of the metric; the one that the task names if absent.
+    /// Name of the metric; the task's default if absent.
     pub metric: Option<String>,
     /// Epochs without improvement after which the run stops; never if absent.
     pub patience: Option<u32>,
-    /// The least change that is an improvement.
+    /// The smallest change that counts as an improvement.
     pub min_delta: f64,
 }
 
@@ -40,7 +40,7 @@ impl Monitor {
         Some(found.copied().unwrap_or(LOSS))
     }
 
-    /// Takes the result of an epoch into account; whether it is the best so far.
+    /// Records the result of an epoch and returns whether it is the best so far.
     pub(super) fn observe(
         &self,
         task: &dyn Task,
@@ -57,7 +57,7 @@ impl Monitor {
         let best = progress.best.as_ref().map(|best| best.value);
         let improves =
             |on: Option<f64>, least| on.is_none_or(|on| metric.improves(value, on, least));
-        // Changes too small to count add up: they are measured from the last value that counted, not from the best.
+        // Small improvements add up: they are measured from the last value that counted, not from the best one.
         match improves(progress.improved.or(best), self.min_delta) {
             true => {
                 progress.epochs_without_improvement = 0;
@@ -66,7 +66,7 @@ impl Monitor {
             false => progress.epochs_without_improvement += 1,
         }
         let loss = result.loss;
-        // Of epochs that are equally good, the one with the lower loss.
+        // Of equally good epochs, the one with the lower loss wins.
         let tie = |best: &Best| value == best.value && loss < best.loss;
         let is_best = improves(best, 0.0) || progress.best.as_ref().is_some_and(tie);
         if is_best {
@@ -76,7 +76,7 @@ impl Monitor {
     }
 }
 
-/// Checks that `task` reports the metric `name`, which the setting `key` names.
+/// Checks that `task` reports the metric `name`, the value of the setting `key`.
 ///
 /// # Errors
 /// Lists those that it reports.

@@ -1,4 +1,4 @@
-//! `report.html`: a run at a glance, in one file without scripts: curves, epochs, settings.
+//! `report.html`: curves, epochs and settings of a run, in one file without scripts.
 
 use crate::data::Part;
 use crate::tasks::scores::escape;
@@ -12,7 +12,7 @@ const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 64.0;
 const BOTTOM: f64 = 28.0;
 const TOP: f64 = 10.0;
-/// The most epochs that have a dot each: more would merge.
+/// Up to this many epochs are drawn with a dot each; more would merge.
 const MOST_DOTS: usize = 50;
 
 const HEAD: &str = r#"<!doctype html>
@@ -33,19 +33,19 @@ pre { padding: 1em; border: 1px solid var(--line); overflow-x: auto; font-size: 
 </style>
 "#;
 
-/// What a page shows.
+/// Content of a report.
 pub(super) struct Page<'a> {
-    /// Its heading.
+    /// Heading.
     pub title: &'a str,
-    /// Where the run computed.
+    /// The device of the run.
     pub device: &'a str,
     /// The task's metrics, the score first.
     pub metrics: &'a [Metric],
     /// The lines of `metrics.jsonl`.
     pub epochs: &'a [Value],
-    /// The best epoch, by which metric, and its value for people.
+    /// The best epoch, the metric that selects it, and its formatted value.
     pub best: Option<(u32, &'a str, String)>,
-    /// What the task adds.
+    /// Sections of the task.
     pub sections: &'a [Section],
     /// The text of `run.toml`.
     pub settings: &'a str,
@@ -90,7 +90,7 @@ pub(super) fn html(shown: &Page<'_>) -> String {
     if let Some((epoch, metric, value)) = &shown.best {
         let _ = writeln!(
             page,
-            "<p>The best epoch by {part} {metric} is {epoch} ({value}): its weights are in <code>best.safetensors</code>.</p>"
+            "<p>Best epoch by {part} {metric}: {epoch} ({value}). Its weights are in <code>best.safetensors</code>.</p>"
         );
     }
     page.push_str(&chart(
@@ -137,7 +137,7 @@ fn number(line: &Value, key: &str) -> f64 {
     line[key].as_f64().unwrap_or(f64::NAN)
 }
 
-/// A loss beside its curve, distinguished from those a `step` away.
+/// The label of a loss on the axis, with enough digits to distinguish ticks a `step` apart.
 fn loss_label(loss: f64, step: f64) -> String {
     // A step is a difference of ticks, which may fall short of 0.1 by a rounding error.
     let place = |x: f64| (x.abs().log10() + 1e-6).floor() as i32;

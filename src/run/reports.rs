@@ -1,4 +1,4 @@
-//! What is told of a training run: within an epoch, after it, and as a line for machines.
+//! Reports of a training run: within an epoch, after it, and as JSON lines.
 
 use crate::data::Part;
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::tasks::Metric;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// A metric and what it is.
+/// A metric with its value.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure {
     /// The metric.
@@ -16,7 +16,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// Name and value for people: `accuracy 99.35%`.
+    /// Name and value as text: `accuracy 99.35%`.
     pub fn show(&self) -> String {
         format!("{} {}", self.metric.name, self.metric.show(self.value))
     }
@@ -29,53 +29,53 @@ pub struct StepReport {
     pub epoch: u32,
     /// Epochs that the run will have.
     pub epochs: u32,
-    /// Steps done in it.
+    /// Steps done in this epoch.
     pub step: u64,
-    /// Steps that it has.
+    /// Steps of this epoch.
     pub steps: u64,
-    /// Mean loss of the samples since the epoch began.
+    /// Mean loss over the samples since the start of the epoch.
     pub loss: f64,
-    /// Score since the epoch began, where training counts one.
+    /// Score since the start of the epoch, if training computes one.
     pub score: Option<Figure>,
-    /// Samples a second since the epoch began.
+    /// Samples per second since the start of the epoch.
     pub samples_per_second: f64,
-    /// Estimate for the rest of the run.
+    /// Estimated time for the rest of the run.
     pub time_left: Duration,
 }
 
-/// An epoch that is done.
+/// A finished epoch.
 #[derive(Clone, Debug)]
 pub struct EpochReport {
     /// Epoch, from 1.
     pub epoch: u32,
     /// Epochs that the run will have.
     pub epochs: u32,
-    /// Mean loss over the training samples, while they were learned.
+    /// Mean loss over the training samples, as they were trained on.
     pub train_loss: f64,
-    /// Mean losses of the phases of a step after the first, by name, where there are several.
+    /// Mean losses of the phases after the first, by name.
     pub phase_losses: Vec<(&'static str, f64)>,
-    /// Score over them, where training counts one.
+    /// Score over them, if training computes one.
     pub train_score: Option<Figure>,
     /// Result on the part to evaluate.
     pub test: Evaluation,
-    /// Training samples a second.
+    /// Training samples per second.
     pub samples_per_s: f64,
-    /// Seconds of training, without the test.
+    /// Seconds of training, without the evaluation.
     pub seconds: f64,
-    /// Whether it is the best epoch so far by the metric that the run monitors.
+    /// Whether it is the best epoch so far by the monitored metric.
     pub is_best: bool,
 }
 
 /// Result on a set.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Which part of the data that is.
+    /// The part of the data.
     pub part: Part,
     /// Mean loss.
     pub loss: f64,
-    /// Figures of the task's metrics that are known, the score first.
+    /// The known metrics of the task, the score first.
     pub figures: Vec<Figure>,
-    /// Samples.
+    /// Number of samples.
     pub count: usize,
 }
 
@@ -110,22 +110,22 @@ impl Evaluation {
     }
 }
 
-/// The loss as a metric: what every run can monitor.
+/// The loss as a metric, which every run can monitor.
 pub const LOSS: Metric = Metric::error("loss", |counters| counters.loss());
 
-/// Who is told how the training goes.
+/// Receives progress reports of a training run.
 pub trait Observer {
-    /// Some steps are done.
+    /// Called after some steps.
     fn step(&mut self, report: &StepReport);
-    /// An epoch is done.
+    /// Called after an epoch.
     fn epoch(&mut self, report: &EpochReport) -> Result<()>;
-    /// Whether to stop after the steps under way, with a checkpoint.
+    /// Whether to stop after the current steps, with a checkpoint.
     fn stops(&self) -> bool {
         false
     }
 }
 
-/// An observer that tells nobody.
+/// An observer that does nothing.
 pub struct Silent;
 
 impl Observer for Silent {
@@ -136,7 +136,7 @@ impl Observer for Silent {
     }
 }
 
-/// The line of an epoch in `metrics.jsonl` and under `--json`: `test_...` are of the part of the data that `part` names.
+/// The line of an epoch in `metrics.jsonl` and under `--json`; `test_...` keys are for the part of the data that `part` names.
 pub fn epoch_line(report: &EpochReport) -> Value {
     let mut line = Map::from_iter([
         ("event".to_string(), "epoch".into()),

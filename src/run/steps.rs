@@ -1,4 +1,4 @@
-//! The steps of an epoch: what is submitted, and what is told while the device works.
+//! The steps of an epoch: submission, and progress reports while the device works.
 
 use super::reports::{EpochReport, Figure, Observer, StepReport};
 use super::{Evaluation, Run};
@@ -51,7 +51,7 @@ impl Run<'_> {
         }))
     }
 
-    /// Shows a schedule that follows a metric what the epoch brought.
+    /// Passes the result of the epoch to a plateau schedule.
     fn follow_plateau(&mut self, test: &Evaluation) {
         let Some(settings) = self.trainer.recipe().schedule.plateau().cloned() else {
             return;
@@ -79,7 +79,7 @@ impl Run<'_> {
             true => Pass::of_epoch(&self.train.set, seed, self.progress.epoch),
             false => Pass::in_order(self.train.set.len()),
         };
-        // A run whose steps ended within an epoch goes on there.
+        // A run that stopped within an epoch continues there.
         let full = self.steps_of_epoch();
         let done_before = self.trainer.steps_done();
         let first = done_before % full;
@@ -137,7 +137,7 @@ impl Run<'_> {
         Ok(Some(latest))
     }
 
-    /// Mean losses of the phases after the first, over the steps of the epoch.
+    /// Mean losses over the epoch of all phases but the first.
     fn phase_losses(&self, samples: u64, epoch: u32) -> Result<Vec<(&'static str, f64)>> {
         let phases = self.trainer.task().phases();
         if phases.len() < 2 {
@@ -156,7 +156,7 @@ impl Run<'_> {
         phases[1..].iter().map(|phase| loss(phase.name)).collect()
     }
 
-    /// Asks for the counts after the first `seen` samples of the epoch, and takes what came back meanwhile.
+    /// Requests the counters after the first `seen` samples of the epoch, and takes those that have arrived.
     fn read_back(
         &mut self,
         seen: u64,
@@ -180,18 +180,18 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Steps of a whole epoch.
+    /// Steps per full epoch.
     pub(super) fn steps_of_epoch(&self) -> u64 {
         self.epoch_samples.div_ceil(self.trainer.samples_of_step()) as u64
     }
 
-    /// Steps that the whole run will have.
+    /// Steps of the whole run.
     pub(super) fn planned_steps(&self) -> u64 {
         let all = u64::from(self.length.epochs) * self.steps_of_epoch();
         self.length.steps.unwrap_or(all)
     }
 
-    /// Epochs that the whole run will have, the last perhaps cut short.
+    /// Epochs of the whole run; the last may be cut short.
     fn planned_epochs(&self) -> u32 {
         let epochs = self.planned_steps().div_ceil(self.steps_of_epoch().max(1));
         u32::try_from(epochs).unwrap_or(u32::MAX)
@@ -206,13 +206,13 @@ impl Run<'_> {
 
     fn diverged(&self, what: &str, epoch: u32) -> Error {
         Error::Training(format!(
-            "the {what} is no longer a number in epoch {epoch}, at or before step {}; lower the learning rate (it is {:?}) or clip the gradients (clip_norm)",
+            "the {what} is not finite in epoch {epoch}, at or before step {}; lower the learning rate (now {:?}) or clip the gradients (clip_norm)",
             self.trainer.steps_done(),
             self.trainer.recipe().optimizer.lr()
         ))
     }
 
-    /// After the steps `done` of an epoch that will have gone to `steps`.
+    /// The progress after `done` of the `steps` steps of an epoch.
     fn step_report(
         &self,
         totals: &Totals,
@@ -238,13 +238,13 @@ impl Run<'_> {
     }
 }
 
-/// Sums since the epoch began.
+/// Sums since the start of the epoch.
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     loss: f64,
     score: f64,
     samples: u64,
-    /// What the loss is divided by: the samples, or the sum of their weights.
+    /// Divisor of the loss: the number of samples, or the sum of their weights.
     weight: f64,
 }
 
@@ -256,7 +256,7 @@ impl Totals {
         }
     }
 
-    /// The mean of the score, if it is counted.
+    /// The mean score, if it is computed.
     fn score(&self, metric: Option<Metric>) -> Option<Figure> {
         let value = self.score / self.samples.max(1) as f64;
         metric.map(|metric| Figure { metric, value })
@@ -271,7 +271,7 @@ impl Totals {
         }
     }
 
-    /// Of the values of a watch at the places of loss, score and weight, over so many samples.
+    /// From the values of a watch at the positions of loss, score and weight, over this many samples.
     fn watched(values: Option<&[f32]>, places: [Option<usize>; 3], samples: Option<u64>) -> Totals {
         let (Some(values), Some(samples)) = (values, samples) else {
             return Totals::default();

@@ -1,4 +1,4 @@
-//! Single settings by their dotted keys: `optimizer.lr=0.01`, as the command line gives them.
+//! Assignments to single settings by their dotted keys, as on the command line: `optimizer.lr=0.01`.
 
 use super::{Settings, named_model};
 use crate::data::Fitted;
@@ -7,11 +7,11 @@ use std::path::Path;
 use toml::{Table, Value};
 
 impl Settings {
-    /// Changes the settings `assignments`, each `key=value` with the dotted key of a run file. A value is TOML; what is none is a
+    /// Applies `assignments`, each `key=value` with the dotted key of a run file. A value that is not valid TOML is taken as a
     /// string.
     ///
     /// # Errors
-    /// Names the assignment that has no `=`, or the key or value that does not belong.
+    /// Names the assignment without `=`, or the unknown key or invalid value.
     pub fn assign(&mut self, assignments: &[String]) -> Result<()> {
         for assignment in assignments {
             let changed = self.assigned(assignment);
@@ -23,7 +23,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The settings with one of them changed.
+    /// The settings with one change.
     fn assigned(&self, assignment: &str) -> Result<Settings> {
         let Some((key, value)) = assignment.split_once('=') else {
             return Err(Error::Config(
@@ -34,7 +34,7 @@ impl Settings {
         let mut table = Table::try_from(self)
             .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;
         let value = match (parsed(value), key.split_once('.')) {
-            // A model by the name of a built-in one, or by its file.
+            // A model given by name or file.
             (Value::String(name), None) if key == "model" => model(&name)?,
             (Value::String(name), Some(("models", role))) if !role.contains('.') => model(&name)?,
             (value, _) => value,
@@ -43,7 +43,7 @@ impl Settings {
         let changed: Settings = table.try_into().map_err(|e: toml::de::Error| {
             Error::Config(crate::toml_text::explained(e.message()))
         })?;
-        // What is not written down stays; what was learned of other data does not.
+        // Settings that are not serialised are kept; values fitted to other data are not.
         let mut fitted = changed.fitted;
         match changed.data.source == self.data.source {
             true => fitted.tokenizer.clone_from(&self.fitted.tokenizer),
@@ -64,19 +64,19 @@ fn model(name: &str) -> Result<Value> {
     Ok(Value::Table(table))
 }
 
-/// The TOML value that `text` is, or the string.
+/// `text` as a TOML value, or as a string.
 fn parsed(text: &str) -> Value {
     let table: Result<Table, _> = toml::from_str(&format!("value = {text}"));
     let value = table.ok().and_then(|mut table| table.remove("value"));
     value.unwrap_or_else(|| Value::String(text.to_string()))
 }
 
-/// Puts `value` under a dotted key.
+/// Sets a dotted key to `value`.
 fn put(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
     match key.split_once('.') {
         None if key.is_empty() => Err("the key is empty".to_string()),
         None => {
-            // A name alone stands for a table with its defaults, as in a run file.
+            // A name stands for a table with its defaults, as in a run file.
             table.insert(key.to_string(), value);
             Ok(())
         }
@@ -86,7 +86,7 @@ fn put(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
                 .or_insert_with(|| Value::Table(Table::new()));
             match inner {
                 Value::Table(inner) => put(inner, rest, value),
-                _ => Err(format!("{head} is no table, so it has no {rest}")),
+                _ => Err(format!("{head} is not a table, so it has no {rest}")),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Which settings differ between those that a run was last accepted with and those that it is to go on with.
+//! Comparison of the settings of a resumed run with those that it was last accepted with.
 
 use super::Settings;
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// What a run that goes on may change: how long it is, how its epochs are judged, and where it computes.
+/// Settings that a resumed run may change: its length, how epochs are judged, and the device.
 pub(super) const OF_A_RUN: &[&str] = &[
     "epochs",
     "steps",
@@ -19,7 +19,7 @@ pub(super) const OF_A_RUN: &[&str] = &[
     "data.evaluate",
 ];
 
-/// What folds that go on may change: where they compute. Folds of different lengths would have no mean.
+/// Settings that resumed folds may change: only the device, since a mean over folds of different lengths is meaningless.
 pub(super) const OF_FOLDS: &[&str] = &["device", "adapter"];
 
 /// A setting that differs.
@@ -59,16 +59,16 @@ fn changes(before: &Settings, after: &Settings) -> Result<Vec<Change>> {
         key,
     };
     let all = keys.into_iter().map(change);
-    // By their text: a number that is none equals itself.
+    // Compared as text, so that NaN equals itself.
     Ok(all
         .filter(|change| shown(&change.before) != shown(&change.after))
         .collect())
 }
 
-/// Checks that nothing but what is `permitted` changed, and returns what did. `file` is where the new settings stand.
+/// Checks that only `permitted` settings changed, and returns the changes. `file` holds the new settings.
 ///
 /// # Errors
-/// Names the first setting that must stay, with both values.
+/// Names the first setting that must not change, with both values.
 pub(super) fn permit(
     before: &Settings,
     after: &Settings,
@@ -80,7 +80,7 @@ pub(super) fn permit(
         .iter()
         .filter(|change| !permitted.contains(&change.key.as_str()))
         .collect();
-    // A changed name explains more than the keys that come and go with it.
+    // A changed name is more informative than the keys that change with it.
     refused.sort_by_key(|change| {
         let one_sided = change.before.is_none() || change.after.is_none();
         (one_sided, !change.key.ends_with("name"))
@@ -89,8 +89,8 @@ pub(super) fn permit(
         return Ok(changes);
     };
     Err(Error::Config(format!(
-        "{}: {} was {} when training began and is {} now; change it back or train anew, since only {} may change when training \
-         goes on",
+        "{}: {} was {} when training began and is {} now; change it back or train anew, since only {} may change when a run is \
+         resumed",
         file.display(),
         change.key,
         shown(&change.before),

@@ -1,4 +1,4 @@
-//! Cross-validation: a run for each fold, in a common folder from which the whole goes on where it was stopped.
+//! Cross-validation: a run for each fold, in a common folder from which an interrupted cross-validation is resumed.
 
 use super::changes::{self, Change};
 use super::{Prepared, Settings};
@@ -11,26 +11,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// Runs that differ in the fold that is held out of training.
+/// Runs that differ in the fold that is held out.
 pub struct Folds {
-    /// Their folder: `fold-1`, `fold-2` and so on lie in it.
+    /// Their folder, with the subfolders `fold-1`, `fold-2` and so on.
     pub folder: FoldsFolder,
-    /// What the user should hear of.
+    /// Notes for the user.
     pub notes: Vec<String>,
     settings: Settings,
     count: usize,
-    /// The first fold, if its data are read already.
+    /// The first fold, if its data have been read.
     first: Option<Prepared>,
 }
 
-/// A figure of a fold, or of all of them.
+/// A figure of one fold or of all folds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoldFigure {
     /// Name of the metric.
     pub name: String,
     /// Its value.
     pub value: f64,
-    /// How it is shown.
+    /// How it is displayed.
     pub shown: Shown,
 }
 
@@ -43,30 +43,30 @@ struct FoldResult {
 /// Mean and standard deviation of a metric over the folds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldSpread {
-    /// The mean, with name and how it is shown.
+    /// The mean, with its name and format.
     pub mean: FoldFigure,
-    /// The standard deviation, of the folds themselves: the squares are divided by their number.
+    /// The population standard deviation: the sum of squares divided by the number of folds.
     pub std: f64,
 }
 
-/// What all folds came to.
+/// The result of all folds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldsSummary {
-    /// How many they are.
+    /// Number of folds.
     pub folds: usize,
     /// Their folder.
     pub path: PathBuf,
-    /// Every metric of the task that is known, its score first, and the loss.
+    /// Every known metric of the task, the score first, and the loss.
     pub spreads: Vec<FoldSpread>,
 }
 
 impl Folds {
-    /// Begins the `count` folds of runs with these settings, in the folder that they name or a new one under `runs`. If that folder
-    /// holds the same folds already, they go on.
+    /// Starts `count` folds with these settings, in the folder that they name or a new one under `runs`. If that folder already
+    /// holds the same folds, they are resumed.
     ///
     /// # Errors
-    /// If the folder holds something else, or folds of other settings, if there are more folds than samples or a part would be
-    /// empty, or as [`Settings::prepare`]. Then nothing was trained, nor written.
+    /// If the folder holds something else or folds with other settings, if there are more folds than samples or a part would be
+    /// empty, or as [`Settings::prepare`]. In that case nothing was trained or written.
     pub fn begin(mut settings: Settings, count: usize) -> Result<Folds> {
         let out = settings.out.take();
         (settings.data.folds, settings.data.fold) = (Some(count), 1);
@@ -78,7 +78,7 @@ impl Folds {
                     let settings = parse(&settings.texts()?.settings, "the settings")?;
                     return Self::go_on(folder, settings);
                 }
-                // Its first fold failed: nothing is there to go on with.
+                // The first fold failed: there is nothing to resume.
                 Some(_) => {}
                 None => {
                     RunFolder::check_free(out)?;
@@ -101,14 +101,14 @@ impl Folds {
         })
     }
 
-    /// Goes on with the folds in the folder `path`, whose settings `change` may change: `device` and `adapter` alone.
+    /// Resumes the folds in the folder `path`. `change` may change the settings `device` and `adapter`.
     ///
     /// # Errors
     /// If `path` holds no folds, or another setting changed.
     pub fn resume(path: &Path, change: impl FnOnce(&mut Settings)) -> Result<Folds> {
         let folder = FoldsFolder::open(path).ok_or_else(|| {
             Error::Config(format!(
-                "{} is not the folder of folds (it has no folds.toml); name one that `wgrad train --folds` made",
+                "{} is not a folder of folds (it has no folds.toml); name one that `wgrad train --folds` created",
                 path.display()
             ))
         })?;
@@ -124,9 +124,7 @@ impl Folds {
         let found = changes::permit(&accepted, &settings, changes::OF_FOLDS, &file)?;
         let count = settings.data.folds.ok_or_else(|| {
             let shown = file.display();
-            Error::Config(format!(
-                "{shown} does not say data.folds: how many there are"
-            ))
+            Error::Config(format!("{shown} lacks data.folds, the number of folds"))
         })?;
         folder.write_settings(&settings.texts()?.settings)?;
         let mut folds = Folds {
@@ -140,18 +138,18 @@ impl Folds {
         let done = done.count();
         if done > 0 {
             folds.notes.push(format!(
-                "{done} of {count} folds in {} are done already",
+                "{done} of {count} folds in {} are already done",
                 folds.folder.path.display()
             ));
         }
         Ok(folds)
     }
 
-    /// Trains the folds that are not done, each by `train`, which takes a run from [`Prepared::start`] through
-    /// [`Run::fit`](crate::run::Run::fit): those that began go on. Results of the others are read.
+    /// Trains the folds that are not finished, each with `train`, which takes a run from [`Prepared::start`] through
+    /// [`Run::fit`](crate::run::Run::fit). Folds that were interrupted are resumed; results of finished ones are read.
     ///
     /// # Errors
-    /// The first that `train` returns; or if a fold can't be prepared, or its result not be read or written.
+    /// The first error of `train`; or if a fold can't be prepared, or its result can't be read or written.
     pub fn train<E: From<Error>>(
         mut self,
         mut train: impl FnMut(Prepared) -> Result<Evaluation, E>,
@@ -182,7 +180,7 @@ impl Folds {
         if let Ok(begun) = RunFolder::open(&path) {
             if begun.has_checkpoint() {
                 return Settings::prepare_resumed(&path, |settings| {
-                    // What a run may change, folds have in common.
+                    // Settings that a run may change are shared by all folds.
                     settings.epochs = common.epochs;
                     settings.steps = common.steps;
                     settings.patience = common.patience;
@@ -284,7 +282,7 @@ impl FoldsSummary {
 }
 
 impl FoldSpread {
-    /// Mean and standard deviation for people: `mean test accuracy 76.50%, standard deviation 1.80%`.
+    /// Mean and standard deviation as text: `mean test accuracy 76.50%, standard deviation 1.80%`.
     pub fn show(&self) -> String {
         format!(
             "mean test {} {}, standard deviation {}",

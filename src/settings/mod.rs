@@ -1,4 +1,4 @@
-//! Settings of a run: what `run.toml` says, with everything resolved when the run starts.
+//! Settings of a run: the content of `run.toml`, fully resolved when the run starts.
 
 pub use crate::data::DataSettings;
 
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 /// The task of a run: its name, and settings of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskChoice {
-    /// Name in `wgrad tasks`; by the data if absent.
+    /// Name in `wgrad tasks`; chosen by the data if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The rest of the table.
@@ -47,91 +47,91 @@ impl TaskChoice {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Seed of everything random.
+    /// Random seed.
     pub seed: u64,
-    /// Where to compute.
+    /// Device to compute on.
     pub device: DeviceChoice,
-    /// Adapter to use: its number, or a part of its name.
+    /// Adapter to use: its number, or part of its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
     /// Passes over the training set.
     pub epochs: u32,
-    /// Steps of the run, in place of epochs.
+    /// Steps of the run, instead of epochs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// Steps of an epoch, after which the run is evaluated and written down; as many as the training set has if absent.
+    /// Steps per epoch, after which the run is evaluated and saved; one pass over the training set if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps_per_epoch: Option<usize>,
-    /// Samples of a batch.
+    /// Samples per batch.
     pub batch: usize,
-    /// Batches whose gradients make one step: as one batch of all their samples would.
+    /// Number of batches whose gradients are accumulated into one step, equivalent to one batch of all their samples.
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
-    /// Whether every epoch visits the samples in an order of its own.
+    /// Whether every epoch shuffles the samples.
     pub shuffle: bool,
-    /// What is learned and how it is judged; by the data if absent. In a file also its name alone.
+    /// The task; chosen by the data if absent. In a file, its name is enough.
     #[serde(
         skip_serializing_if = "TaskChoice::is_auto",
         deserialize_with = "table_or_name"
     )]
     pub task: TaskChoice,
-    /// The loss that is minimised. In a file also its name alone.
+    /// The loss. In a file, its name is enough.
     #[serde(
         skip_serializing_if = "Loss::is_auto",
         deserialize_with = "table_or_name"
     )]
     pub loss: Loss,
-    /// Share of the target that is spread over all classes.
+    /// Label smoothing: share of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// Largest global norm of the gradients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Weights to start from, as far as they fit: a safetensors file.
+    /// Initial weights: a safetensors file, of which all tensors that fit are used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
-    /// Whether all of `init` must fit.
+    /// Whether every tensor of `init` must fit.
     #[serde(skip_serializing_if = "is_false")]
     pub init_strict: bool,
-    /// The metric by which the best epoch is found; the task's score if absent.
+    /// The metric that selects the best epoch; the task's score if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<String>,
     /// Epochs without improvement of that metric after which the run stops; never if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
-    /// The least change of that metric that is an improvement.
+    /// The smallest change of that metric that counts as an improvement.
     #[serde(skip_serializing_if = "is_zero")]
     pub min_delta: f64,
-    /// Folder of the run; a new one under `runs` if absent. Not written: a run's settings lie in it.
+    /// Run folder; a new one under `runs` if absent. Not serialised, because the settings file lies in that folder.
     #[serde(skip_serializing)]
     pub out: Option<PathBuf>,
-    /// Data set. In a file also its source alone.
+    /// Data set. In a file, its source is enough.
     #[serde(deserialize_with = "table_or_name")]
     pub data: DataSettings,
-    /// Random changes of training pictures.
+    /// Augmentation of training images.
     #[serde(skip_serializing_if = "AugmentSettings::is_off")]
     pub augment: AugmentSettings,
-    /// Optimizer. In a file also its name alone.
+    /// Optimizer. In a file, its name is enough.
     #[serde(deserialize_with = "table_or_name")]
     pub optimizer: OptimizerConfig,
-    /// Optimizers of phases that have one of their own, such as a discriminator.
+    /// Optimizers of individual phases, such as `discriminator`.
     #[serde(
         skip_serializing_if = "BTreeMap::is_empty",
         deserialize_with = "tables_or_names"
     )]
     pub optimizers: BTreeMap<String, OptimizerConfig>,
-    /// Decay of the moving averages of the parameters that are evaluated and written in their place; none if absent.
+    /// Decay of the parameters' moving averages, which are evaluated and saved in their place; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<Average>,
-    /// Parameters that are not trained, by patterns of their names.
+    /// Patterns of names of parameters that are not trained.
     #[serde(skip_serializing_if = "Patterns::is_empty")]
     pub freeze: Patterns,
-    /// Groups of parameters with learning rates of their own, or frozen.
+    /// Parameter groups with their own learning rates, or frozen.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupSettings>,
-    /// Course of the learning rate. In a file also its name alone.
+    /// Learning rate schedule. In a file, its name is enough.
     #[serde(deserialize_with = "table_or_name")]
     pub schedule: Schedule,
-    /// Model. In a file also the name of a built-in one, or the path of a model's own file.
+    /// Model. In a file, the name of a built-in one or the path of a model file is enough.
     #[serde(deserialize_with = "table_or_name", skip_serializing_if = "is_unset")]
     pub model: ModelSpec,
     /// Models of tasks that have several, by their roles, each as `model` is.
@@ -140,7 +140,7 @@ pub struct Settings {
         deserialize_with = "tables_or_names"
     )]
     pub models: BTreeMap<String, ModelSpec>,
-    /// What the run found in its data; empty before it starts.
+    /// Values fitted to the data; empty before the run starts.
     #[serde(skip_serializing_if = "Fitted::is_empty")]
     pub fitted: Fitted,
 }
@@ -210,11 +210,11 @@ impl Settings {
         })
     }
 
-    /// Reads a settings file, or a model's own file, which stands for the default run of that model. Paths in it are relative
+    /// Reads a settings file, or a model file, which stands for a run of that model with default settings. Paths are relative
     /// to the file.
     ///
     /// # Errors
-    /// If the file can't be read, is no TOML, or has a key or value that does not belong.
+    /// If the file can't be read, is not TOML, or has an unknown key or an invalid value.
     pub fn read(path: &Path) -> Result<Settings> {
         let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
         let file = path.display().to_string();
@@ -253,10 +253,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Checks what does not depend on data or device.
+    /// Checks all settings that don't depend on data or device.
     ///
     /// # Errors
-    /// Names the first setting that can't be.
+    /// Names the first invalid setting.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &str| Err(Error::Config(what.to_string()));
         if self.batch == 0 {
@@ -266,7 +266,7 @@ impl Settings {
             return wrong(&format!("batch must be at most {LARGEST_COUNT}"));
         }
         if i64::try_from(self.seed).is_err() {
-            return wrong("seed must be below 2^63, as numbers in TOML are");
+            return wrong("seed must be below 2^63, the limit of TOML integers");
         }
         if self.epochs == 0 {
             return wrong("epochs must be at least 1");
@@ -278,9 +278,7 @@ impl Settings {
             return wrong("steps must be at least 1 and below 2^63");
         }
         if self.accumulate == 0 {
-            return wrong(
-                "accumulate must be at least 1: the batches whose gradients make one step",
-            );
+            return wrong("accumulate must be at least 1: the number of batches per step");
         }
         if self.patience == Some(0) {
             return wrong("patience must be at least 1 epoch");
@@ -320,17 +318,17 @@ impl Settings {
         self.schedule.validate()
     }
 
-    /// Takes its data from `source`, of which nothing is known yet.
+    /// Takes the data from `source` and discards what was fitted to other data.
     pub fn set_source(&mut self, source: String) {
         self.data.source = source;
         self.fitted = Fitted::default();
     }
 
-    /// Loads the data set and resolves what the settings left to it: the size of images, the model's input, mean, standard
-    /// deviation, names of classes, balanced class weights.
+    /// Loads the data set and resolves the settings that depend on it: the size of images, the model's input, mean, standard
+    /// deviation, class names, balanced class weights.
     ///
     /// # Errors
-    /// If the data can't be read, or does not fit the settings.
+    /// If the data can't be read or do not fit the settings.
     pub fn load_data(&mut self) -> Result<Dataset<Samples>> {
         let specs = || std::iter::once(&self.model).chain(self.models.values());
         let image = specs().find_map(|model| model.all_inputs().find_map(InputSpec::image));
@@ -360,16 +358,16 @@ impl Settings {
                 model.classes = model.classes.map(|_| dataset.classes.len());
             }
         }
-        // What the run writes down must be found from any other folder too.
+        // Paths that are saved must be valid from any other folder, too.
         self.data.make_absolute();
         self.loss.learn(&dataset.train, dataset.classes.len());
         Ok(dataset)
     }
 
-    /// Resolves what the settings leave to a data set that is in memory.
+    /// Resolves the settings that depend on a data set in memory.
     ///
     /// # Errors
-    /// If what they say does not fit it.
+    /// If the settings do not fit it.
     fn take_from(&mut self, dataset: &Dataset<Samples>) -> Result<()> {
         self.fitted.take(&self.data, dataset)?;
         self.resolve_inputs(&dataset.train);
@@ -377,7 +375,8 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes what models leave to the data from `samples`: of an only input what comes first, of named ones their fields.
+    /// Resolves `auto` inputs of the models from `samples`: the first field for a single input, the fields of their names for
+    /// named inputs.
     fn resolve_inputs(&mut self, samples: &Samples) {
         let vocabulary = samples.vocabulary();
         let padded = samples.labels().is_some();
@@ -402,7 +401,7 @@ impl Settings {
     }
 }
 
-/// Refuses the `run.toml` of an earlier version, which kept what a run found among its settings.
+/// Refuses the `run.toml` of an earlier version, which stored values fitted to the data among the settings.
 fn check_version(table: &toml::Table, file: &str) -> Result<()> {
     let data = table.get("data").and_then(toml::Value::as_table);
     let earlier = ["classes", "class_cells", "scale", "column"];
@@ -411,8 +410,8 @@ fn check_version(table: &toml::Table, file: &str) -> Result<()> {
         .find(|key| data.is_some_and(|data| data.contains_key(**key)));
     match found {
         Some(key) => Err(Error::Config(format!(
-            "{file} has data.{key}, where an earlier version of wgrad kept what a run found in its data: this version keeps it under \
-             [fitted]: move the key there to go on with the run, or leave it out of settings to train by"
+            "{file} has data.{key}, from an earlier version of wgrad that stored values fitted to the data there; move the key to \
+             [fitted] to resume the run, or remove it to train with these settings"
         ))),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Tables of a run file that a single word can stand for.
+//! Tables of a run file that can be given by a name.
 
 use super::TaskChoice;
 use crate::data::DataSettings;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What a table of the settings can be given as by a single word.
+/// A table of the settings that can be given by a name.
 pub(super) trait FromName: Sized {
     fn from_name(name: &str) -> Result<Self>;
 }
@@ -46,7 +46,7 @@ impl FromName for Schedule {
 }
 
 impl FromName for ModelSpec {
-    /// The name alone: [`Settings::read`](super::Settings::read) knows the folder in which to look for it.
+    /// Only the name: [`Settings::read`](super::Settings::read) knows the folder in which to look for it.
     fn from_name(name: &str) -> Result<Self> {
         Ok(ModelSpec {
             name: name.to_string(),
@@ -55,7 +55,7 @@ impl FromName for ModelSpec {
     }
 }
 
-/// Reads a table, or the word that stands for one.
+/// Reads a table, or a name that stands for one.
 pub(super) fn table_or_name<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -82,7 +82,7 @@ where
     deserializer.deserialize_any(TableOrName(PhantomData))
 }
 
-/// Reads a table of tables, for each of which a word may stand.
+/// Reads a table of tables, each of which may be given by a name.
 pub(super) fn tables_or_names<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! What settings make: task, models, recipe, and the files that a run's folder begins with.
+//! What settings are turned into: task, models, recipe, and the initial files of the run folder.
 
 use super::Settings;
 use crate::cpu::Tensor;
@@ -12,24 +12,24 @@ use crate::train::Recipe;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Weights that a run starts from, and what of a file became of them.
+/// Initial weights of a run, and how the tensors of the file were used.
 pub struct Initialisation {
     /// Values of [`Models::state`], in its order.
     pub values: Vec<Tensor<f32>>,
     /// Names that were taken from the file.
     pub matched: Vec<String>,
-    /// Names that start by the seed, each with the reason.
+    /// Names initialised by the seed, each with the reason.
     pub missing: Vec<(String, String)>,
-    /// Tensors of the file that nothing takes, each with the reason.
+    /// Tensors of the file that are not used, each with the reason.
     pub unused: Vec<(String, String)>,
     /// Parameters that are not trained.
     pub frozen: Vec<String>,
-    /// What the user should hear of: what was left out, in sentences.
+    /// Notes for the user about tensors that were not used, one sentence each.
     pub remarks: Vec<String>,
 }
 
 impl Settings {
-    /// What the settings say to the task.
+    /// The settings that concern the task.
     pub fn task_settings(&self) -> TaskSettings {
         TaskSettings {
             name: self.task.name.clone(),
@@ -41,7 +41,7 @@ impl Settings {
         }
     }
 
-    /// The task: the one that is named, or the one that suits `samples`, whose name is written down.
+    /// The task: the one named, or the first one that fits `samples`, whose name is then recorded.
     ///
     /// # Errors
     /// If there is none, or the samples lack a field that it needs.
@@ -59,7 +59,7 @@ impl Settings {
         let settings = self.task_settings();
         let name = settings.name.clone().ok_or_else(|| {
             Error::Config(
-                "the run does not say what its task is: train it again, or add task = \"...\" to its run.toml"
+                "the run does not name its task; train it again, or add task = \"...\" to its run.toml"
                     .to_string(),
             )
         })?;
@@ -113,7 +113,7 @@ impl Settings {
         }
     }
 
-    /// What a run with these settings is made of.
+    /// The parts of a run with these settings.
     pub fn parts(&self, task: Arc<dyn Task>, models: Models) -> RunParts {
         RunParts {
             task,
@@ -132,7 +132,7 @@ impl Settings {
         }
     }
 
-    /// Task, models and all else of a run over `samples`, its training set.
+    /// The parts of a run over `samples`, its training set.
     ///
     /// # Errors
     /// If there is no such task or model, or the samples lack a field.
@@ -142,11 +142,11 @@ impl Settings {
         Ok(self.parts(task, models))
     }
 
-    /// Task and models of a run whose data are not at hand, for plans and benchmarks: where the settings name no task, the one
-    /// that suits the model.
+    /// The parts of a run without data, for plans and benchmarks. If the settings name no task, the first one that fits the
+    /// model is used.
     ///
     /// # Errors
-    /// If no task suits it.
+    /// If no task fits it.
     pub fn resolve_without_data(&mut self) -> Result<RunParts> {
         if self.task.name.is_none() {
             let network = Network::new(self.model.clone())?;
@@ -163,7 +163,7 @@ impl Settings {
         Ok(parts)
     }
 
-    /// The same of a run that is evaluated or predicts, with its weights from `path`.
+    /// The parts of a trained run for evaluation or prediction, with the weights from `path`.
     ///
     /// # Errors
     /// If the run names no task, or the weights are of other models.
@@ -175,10 +175,10 @@ impl Settings {
         Ok(parts)
     }
 
-    /// The weights that a run of `models` starts from: those of `init` as far as they fit, the others by the seed.
+    /// The initial weights of `models`: tensors of `init` that fit, and the others drawn by the seed.
     ///
     /// # Errors
-    /// If the file can't be read or nothing of it fits; with `init_strict`, if anything does not.
+    /// If the file can't be read or no tensor fits; with `init_strict`, if any tensor does not fit.
     pub fn initialise(&self, models: &Models) -> Result<Option<Initialisation>> {
         let Some(path) = &self.init else {
             return Ok(None);
@@ -198,7 +198,7 @@ impl Settings {
         }))
     }
 
-    /// The groups of parameters, first what `freeze` names.
+    /// The parameter groups, beginning with that of `freeze`.
     fn all_groups(&self) -> Vec<GroupSettings> {
         let frozen = GroupSettings {
             patterns: self.freeze.clone(),
@@ -209,12 +209,12 @@ impl Settings {
         frozen.into_iter().chain(self.groups.clone()).collect()
     }
 
-    /// What the run is called in its report.
+    /// The title of the run in its report.
     pub fn title(&self) -> String {
         format!("{} on {}", self.model_name(), self.data_name())
     }
 
-    /// Beginning of the name of the run's folder.
+    /// Prefix of the name of the run folder.
     pub fn folder_name(&self) -> String {
         format!("{}-{}", self.model_name(), self.data_name())
     }
@@ -233,13 +233,13 @@ impl Settings {
         name.map_or_else(|| "data".to_string(), |name| name.into_owned())
     }
 
-    /// The files that the run's folder begins with.
+    /// The initial files of the run folder.
     ///
     /// # Errors
     /// If the settings can't be written.
     pub fn texts(&self) -> Result<RunTexts> {
         let mut settings = self.clone();
-        // Paths in a file are relative to it, those of an option are not.
+        // Paths in a file are relative to it; paths in options are not.
         if let Some(init) = &mut settings.init
             && let Ok(path) = init.canonicalize()
         {
@@ -255,10 +255,10 @@ impl Settings {
         })
     }
 
-    /// Creates the folder of a run with these settings.
+    /// Creates the run folder.
     ///
     /// # Errors
-    /// If it holds a run already, or can't be written.
+    /// If it already holds a run, or can't be written.
     pub fn create_folder(&self) -> Result<RunFolder> {
         RunFolder::create(self.out.as_deref(), &self.folder_name(), &self.texts()?)
     }

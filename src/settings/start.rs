@@ -1,4 +1,4 @@
-//! From settings to a run: data, task and models are brought together, checked, and put on an engine, anew or from a checkpoint.
+//! From settings to a run: data, task and models are combined, checked and put on an engine, afresh or from a checkpoint.
 
 use super::changes::{self, Change};
 use super::{Initialisation, Settings};
@@ -9,7 +9,7 @@ use crate::nn::{InputSpec, Network};
 use crate::run::{Checkpoint, Run, RunFolder, RunParts};
 use std::path::Path;
 
-/// A run that was checked and is ready to be put on an engine.
+/// A checked run that is ready to be put on an engine.
 pub struct Prepared {
     /// The settings, with everything resolved.
     pub settings: Settings,
@@ -17,18 +17,18 @@ pub struct Prepared {
     pub dataset: Dataset<Samples>,
     /// Task, models and recipe.
     pub parts: RunParts,
-    /// What the user should hear of.
+    /// Notes for the user.
     pub notes: Vec<String>,
-    /// What became of the weights that `init` names.
+    /// How the weights of `init` were used.
     pub initialisation: Option<Initialisation>,
     resumed: Option<(RunFolder, Checkpoint)>,
 }
 
 impl Settings {
-    /// Loads the data and brings task and models together with them.
+    /// Loads the data and prepares task and models for them.
     ///
     /// # Errors
-    /// If a setting can't be, data can't be read, or data, models and task do not fit together.
+    /// If a setting is invalid, data can't be read, or data, models and task do not fit together.
     pub fn prepare(self) -> Result<Prepared> {
         self.check()?;
         if let Some(path) = &self.out {
@@ -37,12 +37,12 @@ impl Settings {
         self.prepared(None)
     }
 
-    /// Goes on with the run in the folder `path`, whose settings `change` may change. What changed since the run began or last
-    /// went on, by an edit of its `run.toml` or by `change`, is among [`Prepared::notes`]: `epochs`, `steps`, `patience`,
-    /// `monitor`, `min_delta`, `device`, `adapter` and `data.evaluate` may.
+    /// Resumes the run in the folder `path`. `epochs`, `steps`, `patience`, `monitor`, `min_delta`, `device`, `adapter` and
+    /// `data.evaluate` may have changed since the run was started or last resumed, by an edit of its `run.toml` or by `change`;
+    /// [`Prepared::notes`] lists the changes.
     ///
     /// # Errors
-    /// If it is no run, has no checkpoint, another setting changed, or as [`Settings::prepare`].
+    /// If it is not a run, has no checkpoint, another setting changed, or as [`Settings::prepare`].
     pub fn prepare_resumed(path: &Path, change: impl FnOnce(&mut Settings)) -> Result<Prepared> {
         let (folder, mut settings) = Settings::open_run(path)?;
         change(&mut settings);
@@ -59,14 +59,15 @@ impl Settings {
                     .iter()
                     .any(|change| change.key == "monitor" || change.key == "data.evaluate")
                 {
-                    // Values of another metric, or on another part, can't be compared.
+                    // Values of another metric or on another part can't be compared.
                     checkpoint.progress.best = None;
                     checkpoint.progress.epochs_without_improvement = 0;
-                    notes.push("the best epoch is sought anew among those to come".to_string());
+                    notes
+                        .push("the best epoch is selected from the coming epochs only".to_string());
                 }
             }
             None => notes.push(format!(
-                "{} has no settings.lock.toml to compare with: its run.toml is used as it is",
+                "{} has no settings.lock.toml to compare with; its run.toml is used as it is",
                 path.display()
             )),
         }
@@ -75,11 +76,11 @@ impl Settings {
         Ok(prepared)
     }
 
-    /// A run over data that are in memory, without a folder. Mean and standard deviation of pictures are those of `fitted`, or of
-    /// the training set where it has none.
+    /// A run over data in memory, without a folder. Mean and standard deviation of images are those of `fitted` or, if it has
+    /// none, of the training set.
     ///
     /// # Errors
-    /// If data, models and task do not fit together, or the whole does not fit the device.
+    /// If data, models and task do not fit together, or device memory is too small.
     pub fn start<'e>(
         mut self,
         engine: &'e Engine,
@@ -94,7 +95,7 @@ impl Settings {
     }
 
     fn prepared(mut self, resumed: Option<(RunFolder, Checkpoint)>) -> Result<Prepared> {
-        // A model whose input is its own is checked before data are read, which can take long.
+        // A model with a fixed input is checked before the data are read, which can take long.
         let auto = self
             .model
             .all_inputs()
@@ -108,7 +109,7 @@ impl Settings {
         let mut notes = dataset.notes.clone();
         notes.extend(parts.remarks(&dataset));
         let mut initialisation = None;
-        // What the checkpoint holds takes the place of the weights that the run once started from.
+        // The checkpoint replaces the initial weights.
         if resumed.is_none() {
             initialisation = self.initialise(&parts.models)?;
             parts.values = initialisation.as_ref().map(|found| found.values.clone());
@@ -125,8 +126,8 @@ impl Settings {
 }
 
 impl Prepared {
-    /// Opens the engine that the settings ask for, with the kernel variants that a resumed run began with. The second value is
-    /// something to tell the user.
+    /// Opens the engine that the settings ask for, with the recorded kernel variants if the run is resumed. The second value is a
+    /// note for the user.
     ///
     /// # Errors
     /// If an adapter was asked for and there is none.
@@ -142,7 +143,7 @@ impl Prepared {
         )
     }
 
-    /// Puts the run on `engine` and makes its folder, or goes on from its checkpoint.
+    /// Puts the run on `engine` and creates its folder, or resumes from its checkpoint.
     ///
     /// # Errors
     /// If it does not fit the device, the checkpoint is of another run, or the folder can't be written.

@@ -1,4 +1,4 @@
-//! Random changes of training pictures: what `[augment]` says, as nodes of the training step.
+//! Augmentation of training images: the settings `[augment]` as nodes of the training step.
 
 use super::fit::Fit;
 use super::loss::Losses;
@@ -16,43 +16,43 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What is done to the pictures of a training step, in this order. Nothing by default.
+/// Augmentations of the images of a training step, applied in this order. All are off by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentSettings {
-    /// Mirror every other picture, left to right.
+    /// Flip horizontally with probability one half.
     pub flip: bool,
-    /// Mirror every other picture, top to bottom.
+    /// Flip vertically with probability one half.
     pub flip_vertical: bool,
-    /// Shift by up to so many pixels each way.
+    /// Shift by up to this many pixels in each direction.
     pub crop: usize,
-    /// Turn by up to so many degrees each way.
+    /// Rotate by up to this many degrees in each direction.
     pub rotate: f64,
-    /// Add up to so many standard deviations of the data, to the whole picture.
+    /// Add up to this many standard deviations of the data to the whole image.
     pub brightness: f64,
     /// Change the distance from the mean colour by up to this share.
     pub contrast: f64,
     /// Change the distance from grey by up to this share.
     pub saturation: f64,
-    /// Put a square of the mean colour in each, so many pixels a side.
+    /// Put a square of the mean colour into each image, this many pixels per side.
     pub cutout: usize,
-    /// Mix each picture and its class with another's (Zhang et al. 2018); the share is of the distribution Beta(mixup, mixup).
+    /// Mix each image and its class with another (Zhang et al. 2018); the share is drawn from Beta(mixup, mixup).
     pub mixup: f64,
-    /// Paste a box of another picture into each, and mix the classes by its area (Yun et al. 2019); the area is of the
-    /// distribution Beta(cutmix, cutmix).
+    /// Paste a box of another image into each and mix the classes by its area (Yun et al. 2019); the area is drawn from
+    /// Beta(cutmix, cutmix).
     pub cutmix: f64,
 }
 
-/// How much of another picture comes into those of a step.
+/// How the images of a step are mixed with others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mix {
-    /// Share of its own class that a picture keeps.
+    /// Share that an image keeps of its own class.
     pub share: f32,
-    /// Rows and columns of the box that is pasted.
+    /// Rows and columns of the pasted box.
     pub pasted: [u32; 2],
 }
 
-/// Pictures, and what is learned of them where they are mixed: the share of the own class and the class of the other.
+/// Mixed images with their targets: the share of their own class, and the class of the other image.
 pub(super) struct Mixed<'g> {
     pub x: Var<'g>,
     pub share: Var<'g>,
@@ -60,7 +60,7 @@ pub(super) struct Mixed<'g> {
 }
 
 impl AugmentSettings {
-    /// Whether nothing is done.
+    /// Whether all augmentations are off.
     pub fn is_off(&self) -> bool {
         *self == AugmentSettings::default()
     }
@@ -74,7 +74,7 @@ impl AugmentSettings {
         let wrong = |what: String| Err(Error::Config(format!("augment.{what}")));
         if !(0.0..=90.0).contains(&self.rotate) {
             return wrong(format!(
-                "rotate is in degrees from 0 to 90, not {}",
+                "rotate must be from 0 to 90 degrees, not {}",
                 self.rotate
             ));
         }
@@ -85,28 +85,28 @@ impl AugmentSettings {
         ];
         for (name, share) in shares {
             if !(0.0..=10.0).contains(&share) {
-                return wrong(format!("{name} is from 0 to 10, not {share}"));
+                return wrong(format!("{name} must be from 0 to 10, not {share}"));
             }
         }
         for (name, pixels) in [("crop", self.crop), ("cutout", self.cutout)] {
             if pixels > MOST_PIXELS {
                 return wrong(format!(
-                    "{name} is in pixels up to {MOST_PIXELS}, not {pixels}"
+                    "{name} must be at most {MOST_PIXELS} pixels, not {pixels}"
                 ));
             }
         }
         for (name, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
             if alpha != 0.0 && !(0.01..=10.0).contains(&alpha) {
-                return wrong(format!("{name} is 0 or from 0.01 to 10, not {alpha}"));
+                return wrong(format!("{name} must be 0 or from 0.01 to 10, not {alpha}"));
             }
         }
         match self.mixup > 0.0 && self.cutmix > 0.0 {
-            true => wrong("mixup and augment.cutmix don't go together: leave one out".to_string()),
+            true => wrong("mixup and augment.cutmix can't be combined; leave one out".to_string()),
             false => Ok(()),
         }
     }
 
-    /// Checks that shifts and squares are smaller than pictures of `height` by `width`.
+    /// Checks that shifts and squares are smaller than images of `height` by `width`.
     ///
     /// # Errors
     /// Names the setting that is not.
@@ -114,30 +114,30 @@ impl AugmentSettings {
         for (name, pixels) in [("crop", self.crop), ("cutout", self.cutout)] {
             if pixels >= height.min(width) {
                 return Err(Error::Config(format!(
-                    "augment.{name} is {pixels} pixels, but the pictures are {height} x {width}: make it smaller"
+                    "augment.{name} is {pixels} pixels, but the images are {height} x {width}; make it smaller"
                 )));
             }
         }
         Ok(())
     }
 
-    /// Checks that nothing is to be changed of samples, called `noun`, that are no pictures.
+    /// Refuses augmentation for samples, called `noun`, that are not images.
     ///
     /// # Errors
-    /// If something is.
+    /// If any is on.
     pub(super) fn needs_pictures(&self, noun: &str) -> Result<()> {
         match self.is_off() {
             true => Ok(()),
             false => Err(Error::Config(format!(
-                "[augment] changes pictures, but the data are {noun}; leave it out"
+                "[augment] is for images, but the data are {noun}; leave it out"
             ))),
         }
     }
 
-    /// Checks that there are pictures to change, that the only model takes them, and that they are large enough.
+    /// Checks that there are images to augment, that the only model takes them, and that they are large enough.
     ///
     /// # Errors
-    /// Says which of these it is.
+    /// Says what does not hold.
     pub(super) fn check_pictures(&self, fit: &Fit<'_>) -> Result<()> {
         let Some(image) = fit.samples.field(field::IMAGE) else {
             return self.needs_pictures(fit.samples.noun());
@@ -145,13 +145,13 @@ impl AugmentSettings {
         let model = fit.models.first()?;
         if !self.is_off() && !fit.takes(field::IMAGE)? {
             return Err(Error::Config(format!(
-                "[augment] changes pictures, but model {} takes none; leave it out",
+                "[augment] is for images, but model {} takes none; leave it out",
                 model.name()
             )));
         }
         if self.mixes() && model.inputs().len() > 1 {
             return Err(Error::Config(format!(
-                "augment.mixup and augment.cutmix mix pictures, but model {} takes more than them; leave them out",
+                "augment.mixup and augment.cutmix mix images, but model {} takes other inputs, too; leave them out",
                 model.name()
             )));
         }
@@ -187,12 +187,12 @@ impl AugmentSettings {
             .collect()
     }
 
-    /// Whether pictures are mixed with one another.
+    /// Whether images are mixed with each other.
     pub fn mixes(&self) -> bool {
         self.mixup + self.cutmix > 0.0
     }
 
-    /// What is mixed in step number `step` of pictures with these rows and columns.
+    /// How images with these rows and columns are mixed in step `step`.
     pub fn mix(&self, seed: u64, step: u64, [height, width]: [usize; 2]) -> Mix {
         let mut stream = Stream::new(seed, Purpose::Mix.stream(step as u32));
         let share = beta(&mut stream, self.mixup.max(self.cutmix));
@@ -211,11 +211,11 @@ impl AugmentSettings {
         }
     }
 
-    /// The pictures `x`, of which the first `valid` are samples, mixed with one another. Reads scalar inputs of its own
+    /// The images `x`, of which the first `valid` are samples, mixed with each other. Reads its own scalar inputs
     /// ([`AugmentSettings::scalar`]).
     ///
     /// # Errors
-    /// If `x` are no pictures.
+    /// If `x` are not images.
     pub(super) fn mixed<'g>(
         &self,
         x: Var<'g>,
@@ -227,7 +227,7 @@ impl AugmentSettings {
         let _scope = builder.scope("augment");
         let size = match x.shape().dims() {
             &[_, height, width, _] => format!("{height}x{width}"),
-            _ => return Err(Error::Config("only pictures can be mixed".to_string())),
+            _ => return Err(Error::Config("only images can be mixed".to_string())),
         };
         let share = builder.input(&format!("{MIX}share.{size}"), TensorType::f32([]));
         let other = x.next_row(valid)?;
@@ -242,11 +242,11 @@ impl AugmentSettings {
         Ok(Mixed { x, share, valid })
     }
 
-    /// Picture number `index` of `set`, and `count` changed ones: those that the first steps of a run with `seed` would see
+    /// Image `index` of `set` and `count` augmented versions of it: those that the first steps of a run with `seed` would see
     /// if it were the first of each batch. Computed in the reference; `mean` and `std` are those of the channels.
     ///
     /// # Errors
-    /// If mean and deviation don't fit the pictures.
+    /// If mean and deviation don't fit the images.
     pub fn samples(
         &self,
         set: &ImageSet,
@@ -292,11 +292,11 @@ impl AugmentSettings {
         })
     }
 
-    /// The pictures `x` `[batch, height, width, channels]`, changed another way in every training step and every call; in an
-    /// evaluation as they are.
+    /// The images `x` `[batch, height, width, channels]`, augmented differently in every training step and every call; unchanged
+    /// in an evaluation.
     ///
     /// # Errors
-    /// If `x` are no pictures.
+    /// If `x` are not images.
     pub fn apply<'g>(&self, forward: &mut Forward<'g>, x: Var<'g>) -> Result<Var<'g>> {
         let Mode::Train(training) = forward.mode() else {
             return Ok(x);
@@ -312,11 +312,11 @@ impl AugmentSettings {
         })
     }
 
-    /// The pictures `x` changed as [`AugmentSettings::apply`] does, and `planes` `[batch, height, width, any]`, which lie on them, moved
-    /// in the same way: mirrored, shifted and turned, with zeros where they come in from outside.
+    /// The images `x` augmented as in [`AugmentSettings::apply`], and the `planes` `[batch, height, width, any]` on top of them moved
+    /// along: flipped, shifted and rotated, filled with zeros from outside.
     ///
     /// # Errors
-    /// If `x` are no pictures.
+    /// If `x` are not images.
     pub(super) fn apply_with_mask<'g>(
         &self,
         forward: &mut Forward<'g>,
@@ -347,7 +347,7 @@ impl AugmentSettings {
             })
     }
 
-    /// The value of the scalar input `name` in step number `step` for pictures that are mixed, if it is one of theirs.
+    /// The value of the scalar input `name` in step `step`, if it is one of those for mixing.
     pub(super) fn scalar(&self, name: &str, step: u64, seed: u64) -> Option<Scalar> {
         let (what, size) = name.strip_prefix(MIX)?.split_once('.')?;
         let (height, width) = size.split_once('x')?;
@@ -362,11 +362,11 @@ impl AugmentSettings {
     }
 }
 
-/// Names of the scalar inputs of mixed pictures begin with this; what it is and the size of the pictures follow.
+/// Prefix of the scalar inputs for mixing; it is followed by the quantity and the size of the images.
 const MIX: &str = "mix.";
 
 impl<'g> Mixed<'g> {
-    /// Losses against the own classes `y` and those of the pictures that were mixed in, from what `of` gives for classes.
+    /// Losses against the own classes `y` and those of the mixed-in images; `of` gives the losses against given classes.
     ///
     /// # Errors
     /// If the types don't fit.
@@ -388,7 +388,7 @@ impl<'g> Mixed<'g> {
     }
 }
 
-/// A number of the distribution Beta(alpha, alpha) (Jöhnk 1964).
+/// A number drawn from Beta(alpha, alpha) (Jöhnk 1964).
 fn beta(stream: &mut Stream, alpha: f64) -> f64 {
     loop {
         let [a, b] = [(); 2].map(|()| f64::from(stream.unit()).powf(1.0 / alpha));

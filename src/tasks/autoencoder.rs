@@ -34,10 +34,10 @@ const FIELDS: [&str; 3] = [field::IMAGE, field::ROW, field::WINDOW];
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "autoencoder",
-    about: "the picture, row or window itself: reconstruction and denoising, anomalies by their error",
+    about: "reconstruction of an image, row or window; denoising, anomaly detection",
     needs: &[Need {
         field: "image|row|window",
-        about: "what is given back",
+        about: "the input, which is also the target",
         input: true,
     }],
     metrics,
@@ -222,7 +222,7 @@ impl Task for Autoencoder {
         let (takes, gives) = (input.spec.sample(), output);
         if takes.iter().product::<usize>() != gives.iter().product::<usize>() {
             return wrong(format!(
-                "an autoencoder gives back its input, but model {} takes {takes:?} and gives {gives:?}; make its last layer give as \
+                "an autoencoder reconstructs its input, but model {} takes {takes:?} and gives {gives:?}; make its last layer give as \
                  many numbers",
                 model.name()
             ));
@@ -230,14 +230,14 @@ impl Task for Autoencoder {
         self.loss.check_numbers(self.label_smoothing)?;
         if self.window_norm != WindowNorm::None {
             return wrong(
-                "data.window_norm is for forecasts; leave it out where windows are given back"
+                "data.window_norm is for forecasting; leave it out"
                     .to_string(),
             );
         }
         fit.not_empty()?;
         match fit.samples.field(field::IMAGE).map(|image| image.shape()) {
             _ if self.augment.mixes() => wrong(
-                "augment.mixup and augment.cutmix mix pictures with their classes, which an autoencoder does not learn; leave them \
+                "augment.mixup and augment.cutmix mix images and their classes, which an autoencoder does not use; leave them \
                  out"
                     .to_string(),
             ),
@@ -285,7 +285,7 @@ impl Task for Autoencoder {
         match input.image() {
             Some(image) => Ok(layout.bytes(field::IMAGE, &image, normal)),
             None => Err(Error::Config(
-                "an autoencoder of rows or windows can't be planned without data; name them with --data"
+                "an autoencoder of rows or windows can't be planned without data; name the data with --data"
                     .to_string(),
             )),
         }
@@ -340,10 +340,10 @@ impl Task for Autoencoder {
         };
         match (pictures(TARGET), pictures(RECONSTRUCTION)) {
             (Some(targets), Some(given)) => vec![figures::rows(
-                "Samples and what the model gives back",
+                "Samples and their reconstructions",
                 &[
                     ("sample".to_string(), targets),
-                    ("given back".to_string(), given),
+                    ("reconstruction".to_string(), given),
                 ],
             )],
             _ => Vec::new(),
@@ -371,7 +371,7 @@ fn of_samples(errors: &[f32], found: &Evaluated<'_>) -> Told {
     };
     let [half, nine, most, largest] = [0.5, 0.9, 0.99, 1.0].map(quantile);
     told.lines.push(format!(
-        "mse of a sample: median {half:.4}, 90% of them up to {nine:.4}, 99% up to {most:.4}, the largest {largest:.4}"
+        "mse per sample: median {half:.4}, 90th percentile {nine:.4}, 99th {most:.4}, maximum {largest:.4}"
     ));
     let quantiles = json!({"0.5": half, "0.9": nine, "0.99": most, "1.0": largest});
     told.json.insert("mse_quantiles".to_string(), quantiles);
@@ -405,7 +405,7 @@ fn of_samples(errors: &[f32], found: &Evaluated<'_>) -> Told {
     let anomalous: Vec<bool> = labels.iter().map(is_left_out).collect();
     if let Some(area) = area_under_curve(errors, &anomalous) {
         told.lines.push(format!(
-            "AUC {area:.4} of finding {}, left out of training, by the mse",
+            "AUC {area:.4} for detecting {}, which training left out, by the mse",
             left_out.join(", ")
         ));
         told.json.insert("auc".to_string(), area.into());
@@ -563,7 +563,7 @@ mod tests {
         let no = found.json["mse_by_class"]["no"].as_f64().unwrap();
         assert!((no - 0.105).abs() < 1e-6, "{no}");
         assert!(
-            found.lines[0].contains("the largest 0.9110"),
+            found.lines[0].contains("maximum 0.9110"),
             "{:?}",
             found.lines
         );

@@ -1,4 +1,4 @@
-//! What each task is tested on: a tiny data set in memory, models for it, and how well they must learn it.
+//! Test cases of tasks: a tiny data set in memory, models for it, and how well they must fit it.
 
 use super::{TaskSettings, named};
 use crate::data::{
@@ -8,27 +8,27 @@ use crate::error::Result;
 use crate::nn::ModelSpec;
 use crate::toml_text::parse;
 
-/// A tiny training run that a task gives of itself. The shared tests overfit it on the reference, compare devices on it, resume
-/// it, and decode what it predicts.
+/// A tiny training run that a task provides. The shared tests overfit it on the reference, compare devices on it, resume it, and
+/// decode its predictions.
 #[derive(Clone, Debug)]
 pub struct TaskCase {
-    /// The samples to learn, which are evaluated too: a dozen or so.
+    /// About a dozen samples for training, which are also evaluated.
     pub samples: Samples,
-    /// What loading them would have found: classes, mean and standard deviation of pixels, scales of columns.
+    /// The values that loading would have fitted: classes, mean and standard deviation of pixels, scales of columns.
     pub fitted: Fitted,
-    /// What the user would say of them.
+    /// The user's data settings.
     pub data: DataSettings,
     /// The model of each role.
     pub models: Vec<(&'static str, ModelSpec)>,
-    /// Settings of the task.
+    /// The task settings.
     pub task: TaskSettings,
-    /// Samples of a batch: no divisor of the number of samples, so that the last batch of an epoch is smaller.
+    /// Samples per batch: not a divisor of the number of samples, so that the last batch of an epoch is smaller.
     pub batch: usize,
-    /// Learning rate of Adam.
+    /// Learning rate for Adam.
     pub lr: f64,
-    /// Passes over the samples after which they are learned.
+    /// Number of passes over the samples.
     pub epochs: u32,
-    /// A metric of the task, or `loss`, and the value that it must reach by then.
+    /// A metric of the task, or `loss`, and the value that it must reach.
     pub reaches: (&'static str, f64),
 }
 
@@ -55,31 +55,31 @@ impl TaskCase {
         })
     }
 
-    /// The same with the model that `toml` describes in the role `role`; empty for the only model of a task.
+    /// Sets the model of the role `role`, empty for the only model of a task, to the one that `toml` describes.
     ///
     /// # Errors
-    /// If it is no model.
+    /// If it is not a model.
     pub fn model(mut self, role: &'static str, toml: &str) -> Result<TaskCase> {
         self.models
             .push((role, parse(toml, "the model of a sample case")?));
         Ok(self)
     }
 
-    /// The same with names for the classes of the samples.
+    /// Sets the names of the classes.
     #[must_use]
     pub fn classes(mut self, names: &[&str]) -> TaskCase {
         self.fitted.classes = names.iter().map(|name| name.to_string()).collect();
         self
     }
 
-    /// The same with one mean and one standard deviation for all channels of its pixels.
+    /// Sets one mean and one standard deviation for all channels.
     #[must_use]
     pub fn pixels(mut self, channels: usize, mean: f32, std: f32) -> TaskCase {
         (self.fitted.mean, self.fitted.std) = (vec![mean; channels], vec![std; channels]);
         self
     }
 
-    /// The samples with nothing but what predictions are made from.
+    /// The samples with only the fields that predictions need.
     ///
     /// # Errors
     /// If the task does not exist.
@@ -104,7 +104,7 @@ pub(super) fn noise(seed: u32) -> impl Iterator<Item = f32> {
     })
 }
 
-/// A dozen pictures of noise, `[height, width, channels]`.
+/// A dozen images of noise, `[height, width, channels]`.
 pub(super) fn pictures([height, width, channels]: [usize; 3]) -> Field {
     let bytes = noise(3).map(|x| (255.0 * x) as u8);
     Field {

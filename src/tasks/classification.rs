@@ -1,4 +1,4 @@
-//! Classification: one class for each sample, of pictures, rows of a table, or anything else that a model takes.
+//! Classification: one class for each sample, such as an image or a row of a table.
 //!
 //! The model gives a logit for each class (or one logit for the second of two classes with the loss `bce`); the loss is the
 //! cross-entropy.
@@ -26,11 +26,11 @@ const CONFUSION: &str = "confusion";
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "classification",
-    about: "one class for each picture, row or window",
+    about: "one class for each image, row or window",
     needs: &[
         Need {
             field: "image|row|window",
-            about: "what is classified",
+            about: "the input",
             input: true,
         },
         Need {
@@ -95,16 +95,16 @@ pub(super) fn confusion(counters: &Counters) -> Option<Confusion> {
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Classification {
-    /// Cross-entropy, with class weights or not, or `bce`.
+    /// Cross-entropy, with or without class weights, or `bce`.
     pub loss: Loss,
-    /// Share of the target that is spread over all classes while training.
+    /// Label smoothing in training: share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// Random changes of training pictures.
+    /// Augmentation of training images.
     pub augment: AugmentSettings,
 }
 
 impl Classification {
-    /// As the settings of a run say.
+    /// From the settings of a run.
     pub fn new(settings: &TaskSettings) -> Classification {
         Classification {
             loss: settings.loss.clone(),
@@ -113,7 +113,7 @@ impl Classification {
         }
     }
 
-    /// The field that is classified.
+    /// The input field.
     fn input(samples: &StepGraph<'_, '_>) -> &'static str {
         [field::IMAGE, field::ROW, field::WINDOW, field::TOKENS]
             .into_iter()
@@ -133,7 +133,7 @@ impl Classification {
             .of_classes(step.builder(), outputs, y, step.batch.valid(), smoothing)
     }
 
-    /// Counts what the loss and the score are made of.
+    /// Sums up loss and score.
     fn counted<'g>(
         &self,
         step: &StepGraph<'g, '_>,
@@ -160,8 +160,8 @@ impl Task for Classification {
         let (name, known) = (model.name(), fit.classes.len());
         if fit.part == "training" && known < 2 {
             return Err(Error::Data(format!(
-                "{} has {}, and a model learns to distinguish classes; if it is a folder of images, name the one whose folders are \
-                 the classes, or train and test with such folders",
+                "{} has {}, but classification needs at least two; for a folder of images, name the folder whose subfolders are the \
+                 classes, or the one with such folders in train and test",
                 fit.data,
                 match fit.classes.first() {
                     Some(only) => format!("one class only, {only}"),
@@ -205,7 +205,7 @@ impl Task for Classification {
         let name = fit.models.first().map(|model| model.name().to_string());
         match classes > 0 && classes < scores {
             true => vec![format!(
-                "model {} distinguishes {scores} classes, and the data have {classes}: its last layer could have {classes} units",
+                "model {} distinguishes {scores} classes but the data have only {classes}; its last layer could have {classes} units",
                 name.unwrap_or_default()
             )],
             false => Vec::new(),
@@ -331,7 +331,7 @@ impl Task for Classification {
         let mut findings = Findings::default();
         let full = &mut findings.full;
         let logits = found.outputs.iter().find(|(name, ..)| name == LOGITS);
-        // The area under the curve needs the scores of all samples at once.
+        // The AUC needs the scores of all samples at once.
         let area = logits
             .filter(|_| found.complete)
             .and_then(|(_, shape, logits)| {

@@ -1,4 +1,4 @@
-//! Tasks of a program's own: a loss as a closure, for loops that feed their batches ([`Trainer::step`](crate::train::Trainer::step)).
+//! Custom tasks: a closure as the loss, for training loops that feed their own batches ([`Trainer::step`](crate::train::Trainer::step)).
 
 use super::{
     Decoded, Evaluated, Findings, Fit, Metric, Objective, Prediction, Registered, StepGraph, Task,
@@ -6,10 +6,10 @@ use super::{
 use crate::error::{Error, Result};
 use std::fmt;
 
-/// In no list of tasks: a program makes it.
+/// Not in the registry: a program creates it.
 static REGISTERED: Registered = Registered {
     name: "custom",
-    about: "a loss of a program's own",
+    about: "a custom loss",
     needs: &[],
     metrics: Vec::new,
     suits: |_| false,
@@ -19,20 +19,22 @@ static REGISTERED: Registered = Registered {
 };
 
 fn in_a_program() -> Error {
-    Error::Config("the task custom is made in a program, by tasks::Custom::new".to_string())
+    Error::Config(
+        "the task custom can only be created in a program, with tasks::Custom::new".to_string(),
+    )
 }
 
 type LossFn = dyn for<'g, 'a> Fn(&mut StepGraph<'g, 'a>) -> Result<Objective<'g>> + Send + Sync;
 
-/// A task that is nothing but a loss. Its step has one phase, which trains the only model; an evaluation counts the same loss,
-/// and a prediction gives nothing: [`Predictor`](crate::train::Predictor) runs the model alone. What needs metrics, decoding or
-/// several models implements [`Task`].
+/// A task that consists of a loss. Its step has one phase, which trains the only model, and an evaluation reports the same loss.
+/// It does not predict: [`Predictor`](crate::train::Predictor) runs the model alone. A task with metrics, decoding or several
+/// models implements [`Task`].
 pub struct Custom {
     loss: Box<LossFn>,
 }
 
 impl Custom {
-    /// The task whose loss `loss` builds from the fields of the batch (`step.batch`) and what the model makes of them
+    /// The task whose loss is built by `loss`, from the fields of the batch (`step.batch`) and the output of the model
     /// ([`StepGraph::run_first`]).
     pub fn new(
         loss: impl for<'g, 'a> Fn(&mut StepGraph<'g, 'a>) -> Result<Objective<'g>>
@@ -67,7 +69,7 @@ impl Task for Custom {
 
     fn predict(&self, _step: &mut StepGraph<'_, '_>) -> Result<()> {
         Err(Error::Config(
-            "a custom task predicts nothing; run its model by train::Predictor".to_string(),
+            "a custom task can't predict; run its model with train::Predictor".to_string(),
         ))
     }
 

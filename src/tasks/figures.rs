@@ -1,4 +1,4 @@
-//! Pictures that a task shows: normalised pixels as PNG files, and PNG files within the HTML of a report.
+//! Images in reports: normalised pixels as PNG files, and PNG files embedded in HTML.
 
 use super::Section;
 use crate::data::{Fitted, MaskValue};
@@ -7,8 +7,8 @@ use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbIma
 use std::fmt::Write as _;
 use std::io::Cursor;
 
-/// A picture of normalised pixels, `[height, width, channels]`, as a PNG file; `None` if `shape` is not that of a grey or colour
-/// picture that the data were normalised as.
+/// An image of normalised pixels, `[height, width, channels]`, as a PNG file; `None` if `shape` is not that of a grey or colour
+/// image that fits the normalisation of the data.
 ///
 /// # Errors
 /// If it can't be encoded.
@@ -28,7 +28,7 @@ pub fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Ve
     image.map(|image| encoded(&image)).transpose()
 }
 
-/// The bytes that normalised pixels were.
+/// Normalised pixels as bytes.
 pub(super) fn bytes(values: &[f32], fitted: &Fitted) -> Vec<u8> {
     let scale = fitted.mean.iter().zip(&fitted.std).cycle();
     let bytes = values.iter().zip(scale).map(|(value, (mean, std))| {
@@ -38,17 +38,16 @@ pub(super) fn bytes(values: &[f32], fitted: &Fitted) -> Vec<u8> {
     bytes.collect()
 }
 
-/// A picture as a PNG file.
+/// An image as a PNG file.
 fn encoded(image: &DynamicImage) -> Result<Vec<u8>> {
     let mut file = Cursor::new(Vec::new());
     image
         .write_to(&mut file, ImageFormat::Png)
-        .map_err(|e| Error::Data(format!("a picture can't be encoded as PNG: {e}")))?;
+        .map_err(|e| Error::Data(format!("an image can't be encoded as PNG: {e}")))?;
     Ok(file.into_inner())
 }
 
-/// A class for each pixel of a mask of so many rows and columns as a PNG file, with the values that stand for the classes in the
-/// masks of the data.
+/// A mask with a class for each pixel as a PNG file, with the values of the classes in the masks of the data.
 ///
 /// # Errors
 /// If it can't be encoded.
@@ -92,7 +91,7 @@ pub(super) fn mask_png(
     encoded(&image)
 }
 
-/// Colours of the classes of an overlay after the first, in turn (Okabe and Ito 2008).
+/// Colours in an overlay of all classes but the first, repeated in turn (Okabe and Ito 2008).
 const COLOURS: [[u8; 3]; 7] = [
     [230, 159, 0],
     [86, 180, 233],
@@ -103,8 +102,8 @@ const COLOURS: [[u8; 3]; 7] = [
     [204, 121, 167],
 ];
 
-/// The bytes of a picture of this shape, with half the colour of their classes on the pixels of all classes but the first, as a PNG
-/// file.
+/// An image of this shape as a PNG file, in which the pixels of all classes but the first are blended half and half with the
+/// colour of their class.
 ///
 /// # Errors
 /// If it can't be encoded.
@@ -131,8 +130,8 @@ pub(super) fn overlay_png(
     encoded(&image.into())
 }
 
-/// Pictures `values` of one `shape`, `[height, width, channels]`, in rows of `columns` with black between them, as a PNG file; `None` as
-/// of [`png`], or if there are none.
+/// Images `values` of one `shape`, `[height, width, channels]`, in rows of `columns` with black between them, as a PNG file;
+/// `None` as in [`png`], or if there are none.
 ///
 /// # Errors
 /// If it can't be encoded.
@@ -176,7 +175,7 @@ pub(super) fn grid(
     png(&[down, across, channels], &all, fitted)
 }
 
-/// A section of a report with one PNG file and what it shows.
+/// A section of a report with one PNG file and a caption.
 pub(super) fn whole(title: &str, caption: &str, file: &[u8]) -> Section {
     Section {
         title: title.to_string(),

@@ -1,4 +1,4 @@
-//! Whether models and data fit together: asked before anything is allocated.
+//! Checks that models and data fit together, before anything is allocated.
 
 use super::models::Models;
 use crate::data::{Normalization, Samples, field};
@@ -6,18 +6,18 @@ use crate::error::{Error, Result};
 use crate::nn::{InputSpec, Model};
 use crate::tensor::Shape;
 
-/// A set of samples beside the models that it is for.
+/// A set of samples and the models for it.
 #[derive(Clone, Copy)]
 pub struct Fit<'a> {
     /// The models.
     pub models: &'a Models,
     /// The samples.
     pub samples: &'a Samples,
-    /// Which part of the data they are: `training`, `test`; `prediction` where only inputs are known.
+    /// The part of the data: `training`, `test`, or `prediction` if only inputs are known.
     pub part: &'a str,
     /// Names of the classes of the data.
     pub classes: &'a [String],
-    /// What the data are called in messages.
+    /// Name of the data in messages.
     pub data: &'a str,
     /// Mean and standard deviation of their pixels.
     pub normal: Normalization<'a>,
@@ -29,7 +29,7 @@ impl Fit<'_> {
         self.part == "prediction"
     }
 
-    /// The error of a set without samples.
+    /// Refuses a set without samples.
     ///
     /// # Errors
     /// If it is empty.
@@ -44,7 +44,7 @@ impl Fit<'_> {
         }
     }
 
-    /// The only model and the extents of its first output for one sample.
+    /// The only model, and the extents of its first output for one sample.
     ///
     /// # Errors
     /// If there is no model.
@@ -55,7 +55,7 @@ impl Fit<'_> {
         Ok((model, shape))
     }
 
-    /// Whether the only model takes the field `name`: an input has its name, or an only input without a name of its own takes it.
+    /// Whether the only model takes the field `name`, by an input of that name or a single unnamed input.
     ///
     /// # Errors
     /// If there is no model.
@@ -68,22 +68,22 @@ impl Fit<'_> {
         })
     }
 
-    /// Checks that the only model gives one row of numbers for each sample: how many.
+    /// Checks that the only model gives one row of numbers for each sample, and returns its length.
     ///
     /// # Errors
-    /// Says what it gives.
+    /// Names the shape that it gives.
     pub fn units(&self) -> Result<usize> {
         match self.output()? {
             (_, &[units]) => Ok(units),
             (model, &[time, _]) if matches!(&model.inputs()[0].spec, InputSpec::Tokens(input) if input.tokens == time) => {
                 Err(Error::Config(format!(
-                    "one answer for each sample is to be predicted but model {} gives one for every token; pool over time before \
-                     its last layer",
+                    "the task needs one prediction per sample but model {} gives one per token; pool over time before its last \
+                     layer",
                     model.name()
                 )))
             }
             (model, shape) => Err(Error::Config(format!(
-                "model {}: the last layer gives {} for each sample; end with a dense layer of one unit for each class or number",
+                "model {}: the last layer gives {} per sample; end with a dense layer with one unit per class or number",
                 model.name(),
                 Shape::from(shape)
             ))),
@@ -91,14 +91,14 @@ impl Fit<'_> {
     }
 }
 
-/// Whether `model` takes samples such as these.
+/// Checks that `model` takes these samples.
 ///
 /// # Errors
-/// Says what it takes and what the samples are.
+/// Names the shapes of input and samples.
 pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
     let (set, part) = (fit.samples, fit.part);
     for input in model.inputs() {
-        // The field of its name; an only input that has no name of its own takes the first.
+        // The field of its name; a single unnamed input takes the first.
         let field = match (set.field(&input.name), model.inputs().len()) {
             (None, 1) => set.fields().first(),
             (named, _) => named,
@@ -106,7 +106,7 @@ pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
         let Some(field) = field else {
             let fields: Vec<&str> = set.fields().iter().map(|field| field.name).collect();
             return Err(Error::Config(format!(
-                "model {} takes the input {}, which the data do not have as a field: they have {}",
+                "model {} takes the input {}, but the data have no such field: they have {}",
                 model.name(),
                 input.name,
                 fields.join(", ")
@@ -118,21 +118,21 @@ pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
         let wrong = |text: String| Err(Error::Config(text));
         match (input.spec.tokens(), vocabulary) {
             (None, None) if takes != sample => wrong(format!(
-                "model {name} takes {takes:?} but the {part} {noun} are {sample:?}; change its input, or make it \"auto\""
+                "model {name} takes {takes:?} but the {part} {noun} are {sample:?}; change its input, or set it to \"auto\""
             )),
             (Some(_), None) => wrong(format!(
                 "model {name} takes tokens but the {part} {noun} are {sample:?}; give it a text or a table of texts"
             )),
             (None, Some(_)) => wrong(format!(
-                "model {name} takes {takes:?} but the {part} {noun} are texts, which are tokens; give it the input \"auto\" and \
-                 begin with an embedding layer, or take a built-in model for texts"
+                "model {name} takes {takes:?} but the {part} {noun} are tokens; set its input to \"auto\" and begin with an embedding \
+                 layer, or use a built-in model for texts"
             )),
             (Some(tokens), Some(_)) if takes != sample => wrong(format!(
-                "model {name} takes {} tokens but the {part} {noun} have {}; make data.context {}",
+                "model {name} takes {} tokens but the {part} {noun} have {}; set data.context = {}",
                 tokens.tokens, sample[0], tokens.tokens
             )),
             (Some(tokens), Some(vocabulary)) if vocabulary > tokens.vocabulary => wrong(format!(
-                "the {part} {noun} are made of {vocabulary} different tokens but model {name} knows {}; give its input vocabulary = \
+                "the {part} {noun} have a vocabulary of {vocabulary} tokens but model {name} has one of {}; give its input vocabulary = \
                  {vocabulary}, or auto = true",
                 tokens.vocabulary
             )),
@@ -142,8 +142,7 @@ pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The inputs of the only model, in its order: the fields of their names, or the field `first` for an only input without a name
-/// of its own.
+/// The inputs of the only model, in its order: the fields of their names, or the field `first` for a single unnamed input.
 ///
 /// # Errors
 /// If a field is missing.

@@ -1,4 +1,4 @@
-//! Forecasting: the rows of a series that follow a window of it, beside forecasts that only repeat what was seen.
+//! Forecasting: predicts the rows that follow a window of a series; compared with naive forecasts that repeat past rows.
 
 use super::fit::inputs;
 use super::loss::Loss;
@@ -20,7 +20,7 @@ pub(super) static REGISTERED: Registered = Registered {
     needs: &[
         Need {
             field: field::WINDOW,
-            about: "the rows that are seen",
+            about: "the rows of the window",
             input: true,
         },
         Need {
@@ -73,16 +73,16 @@ fn sample() -> Result<TaskCase> {
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Forecasting {
-    /// Squared, absolute or Huber's error.
+    /// Squared, absolute or Huber loss.
     pub loss: Loss,
-    /// To what the columns of a window are brought before the model sees it.
+    /// Normalisation of each window before the model sees it.
     pub norm: WindowNorm,
     label_smoothing: f64,
     augment: AugmentSettings,
 }
 
 impl Forecasting {
-    /// As the settings of a run say.
+    /// From the settings of a run.
     pub fn new(settings: &TaskSettings) -> Forecasting {
         Forecasting {
             loss: settings.loss.clone(),
@@ -92,7 +92,7 @@ impl Forecasting {
         }
     }
 
-    /// What the model gives for the windows of the batch, at the level of what it saw.
+    /// The forecasts for the windows of the batch, transformed back to the level of the windows.
     fn forecast<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
         let mut x = inputs(step, field::WINDOW)?;
         if self.norm != WindowNorm::None {
@@ -152,7 +152,7 @@ impl Task for Forecasting {
         metrics()
     }
 
-    /// A line for each row that is predicted, in the units of the columns.
+    /// One line for each predicted row, in the units of the columns.
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
         let scales = target_scales(sample.data, sample.fitted);
         let rows = sample.output(OUTPUT)?.chunks(scales.len().max(1));
@@ -193,7 +193,7 @@ impl Task for Forecasting {
                 rows => format!("the last {rows} rows"),
             };
             brief.lines.push(format!(
-                "repeating {what}: mse {:.4}, mae {:.4}",
+                "naive forecast, repeating {what}: mse {:.4}, mae {:.4}",
                 floor.mse, floor.mae
             ));
         }

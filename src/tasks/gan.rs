@@ -1,4 +1,4 @@
-//! Generative adversarial networks: a generator draws pictures from noise, a discriminator is to classify real and drawn ones
+//! Generative adversarial networks: a generator draws images from noise, a discriminator classifies real and generated ones
 //! (Goodfellow et al. 2014, with networks as those of Radford et al. 2016).
 //!
 //! A step has two phases. The discriminator minimises the binary cross-entropy of real pictures against 1 (or `real_label`, Salimans
@@ -34,10 +34,10 @@ const COLUMNS: usize = 8;
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "gan",
-    about: "new pictures like those of the data, by a generator and a discriminator",
+    about: "new images like those of the data, with a generator and a discriminator",
     needs: &[Need {
         field: field::IMAGE,
-        about: "real pictures",
+        about: "real images",
         input: true,
     }],
     metrics,
@@ -84,9 +84,9 @@ fn metrics() -> Vec<Metric> {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gan {
-    /// Random numbers that a picture is drawn from.
+    /// Number of random numbers from which an image is drawn.
     pub latent: usize,
-    /// What the discriminator is to say of real pictures while training: 1, or a little less (one-sided label smoothing).
+    /// Target of the discriminator for real images in training: 1, or a little less (one-sided label smoothing).
     pub real_label: f64,
 }
 
@@ -109,24 +109,24 @@ impl Gan {
         let wrong = |what: &str| Err(Error::Config(what.to_string()));
         if gan.latent == 0 {
             return wrong(
-                "task.latent must be at least 1: the random numbers that a picture is drawn from",
+                "task.latent must be at least 1: the number of random numbers from which an image is drawn",
             );
         }
         if !(gan.real_label > 0.0 && gan.real_label <= 1.0) {
             return wrong(
-                "task.real_label must be above 0 and at most 1; 1 is no smoothing, 0.9 is usual",
+                "task.real_label must be above 0 and at most 1; 1 means no smoothing, 0.9 is common",
             );
         }
         if !settings.loss.is_auto() {
-            return wrong("the task gan has a loss of its own; leave loss out");
+            return wrong("the task gan has its own loss; leave loss out");
         }
         if settings.label_smoothing != 0.0 {
             return wrong(
-                "the task gan smooths the labels of real pictures alone; set task.real_label in place of label_smoothing",
+                "the task gan smooths only the labels of real images; set task.real_label instead of label_smoothing",
             );
         }
         if !settings.augment.is_off() {
-            return wrong("the task gan does not change its pictures; leave [augment] out");
+            return wrong("the task gan does not support augmentation; leave [augment] out");
         }
         Ok(gan)
     }
@@ -363,7 +363,7 @@ impl Task for Gan {
         };
         vec![figures::whole(
             "Samples",
-            "drawn from noise that is the same after every epoch",
+            "drawn from the same noise after every epoch",
             &png,
         )]
     }

@@ -1,4 +1,4 @@
-//! Language modelling: the token after each token of a text. The loss is the cross-entropy of a token in nats.
+//! Language modelling: predicts the next token after each token of a text. The loss is the cross-entropy per token in nats.
 
 use super::classification::takes_tokens;
 use super::fit::{check_input, inputs};
@@ -15,7 +15,7 @@ use crate::graph::Var;
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "language_model",
-    about: "the token after each token of a text",
+    about: "the next token after each token of a text",
     needs: &[
         Need {
             field: field::TOKENS,
@@ -24,7 +24,7 @@ pub(super) static REGISTERED: Registered = Registered {
         },
         Need {
             field: field::NEXT,
-            about: "the token after each of them",
+            about: "the next token after each of them",
             input: false,
         },
     ],
@@ -40,7 +40,7 @@ pub(super) static REGISTERED: Registered = Registered {
 
 fn sample() -> Result<TaskCase> {
     let mut case = TaskCase::new("language_model", case::tokens(5, Targets::NextToken))?;
-    // The first token of a sample does not tell which of them it is.
+    // The first token of a sample does not identify the sample.
     case.reaches = ("loss", 0.3);
     case.model(
         "",
@@ -75,7 +75,7 @@ pub struct LanguageModel {
 }
 
 impl LanguageModel {
-    /// As the settings of a run say.
+    /// From the settings of a run.
     pub fn new(settings: &TaskSettings) -> LanguageModel {
         LanguageModel {
             loss: settings.loss.clone(),
@@ -84,7 +84,7 @@ impl LanguageModel {
         }
     }
 
-    /// Logits of every token of the batch, `[batch * tokens, vocabulary]`.
+    /// Logits for every token of the batch, `[batch * tokens, vocabulary]`.
     fn logits<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<[Var<'g>; 2]> {
         let x = inputs(step, field::TOKENS)?;
         let count = x[0].shape().elements();
@@ -125,12 +125,12 @@ impl Task for LanguageModel {
         let known = fit.samples.vocabulary().unwrap_or(0);
         match (shape, model.inputs()[0].spec.tokens()) {
             (&[_, units], Some(_)) if units < known => wrong(format!(
-                "there are {known} tokens to choose from but model {name} ends in {units} units; give its last layer units = \
+                "the vocabulary has {known} tokens but model {name} ends in {units} units; give its last layer units = \
                  \"vocabulary\""
             )),
             (&[time, _], Some(input)) if time == input.tokens => fit.not_empty(),
             _ => wrong(format!(
-                "the token after each is to be predicted but model {name} gives one answer for the whole sample; leave out what \
+                "the task needs one prediction per token but model {name} gives one for the whole sample; leave out what \
                  pools over time, and end with a dense layer of units = \"vocabulary\""
             )),
         }?;

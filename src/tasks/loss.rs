@@ -1,4 +1,4 @@
-//! What a run minimises: the `[loss]` table, and the losses of a batch as nodes.
+//! Losses: the `[loss]` table, and the losses of a batch as nodes.
 
 use super::step::Objective;
 use crate::data::Samples;
@@ -8,23 +8,23 @@ use crate::ops::squared_error::SquaredError;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
-/// The loss of a run: `name` says which, the other settings have PyTorch's defaults.
+/// The loss of a run, selected by `name`; the other settings have PyTorch's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Loss {
-    /// By the data: cross-entropy of classes and tokens, the mean squared error of numbers.
+    /// Chosen by the data: cross-entropy for classes and tokens, mean squared error for numbers.
     #[default]
     #[serde(skip)]
     Auto,
-    /// Of classes. PyTorch `CrossEntropyLoss`.
+    /// For classes. PyTorch `CrossEntropyLoss`.
     CrossEntropy(CrossEntropy),
-    /// Of two classes, by one logit: that of the second. PyTorch `BCEWithLogitsLoss`.
+    /// For two classes, with one logit, that of the second. PyTorch `BCEWithLogitsLoss`.
     Bce(Bce),
-    /// Of numbers: the mean squared error. PyTorch `MSELoss`.
+    /// For numbers: the mean squared error. PyTorch `MSELoss`.
     Mse(Mse),
-    /// Of numbers: the mean absolute error. PyTorch `L1Loss`.
+    /// For numbers: the mean absolute error. PyTorch `L1Loss`.
     L1(L1),
-    /// Of numbers: squared below `delta`, absolute above. PyTorch `HuberLoss`.
+    /// For numbers: squared below `delta`, absolute above. PyTorch `HuberLoss`.
     Huber(HuberLoss),
 }
 
@@ -32,7 +32,7 @@ pub enum Loss {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrossEntropy {
-    /// How much samples of each class count; the loss is the weighted mean.
+    /// Weight of the samples of each class; the loss is the weighted mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<ClassWeights>,
 }
@@ -41,7 +41,7 @@ pub struct CrossEntropy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bce {
-    /// Factor of the loss of samples of the second class.
+    /// Factor for the loss of samples of the second class.
     pub pos_weight: f64,
 }
 
@@ -59,7 +59,7 @@ pub struct L1 {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HuberLoss {
-    /// Where the square ends; above 0.
+    /// Threshold between squared and absolute; above 0.
     pub delta: f64,
 }
 
@@ -75,43 +75,43 @@ impl Default for HuberLoss {
     }
 }
 
-/// How much samples of each class count.
+/// Weights of the classes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "class_weights is a list of numbers, one for each class, or \"balanced\""
 )]
 pub enum ClassWeights {
-    /// One number for each class.
+    /// One number per class.
     Numbers(Vec<f64>),
     /// By name.
     Named(NamedWeights),
 }
 
-/// Class weights that have a name.
+/// Named class weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedWeights {
-    /// `samples / (classes * samples of the class)` in the training part, as scikit-learn's; found when the run starts.
+    /// `samples / (classes * samples of the class)` in the training part, as in scikit-learn; computed when the run starts.
     Balanced,
 }
 
-/// The largest weight of a class.
+/// Upper limit for the weight of a class.
 const HEAVIEST: f64 = 1e9;
 
-/// The variable that holds a weight for each class.
+/// The variable with the class weights.
 const CLASS_WEIGHTS: &str = "loss.class_weights";
 
 /// Losses of the samples of a batch.
 pub(super) struct Losses<'g> {
-    /// `[batch]`, times the weights if there are any; 0 for samples that only fill up the batch.
+    /// `[batch]`, multiplied by the weights if there are any; 0 for padding samples.
     pub losses: Var<'g>,
-    /// How much each sample counts in the mean, `[batch]`; the same if absent.
+    /// Weight of each sample in the mean, `[batch]`; equal if absent.
     pub weights: Option<Var<'g>>,
 }
 
 impl<'g> Losses<'g> {
-    /// Their mean over the samples that count.
+    /// Their mean over the valid samples.
     pub fn objective(&self) -> Result<Objective<'g>> {
         Objective::weighted_mean(self.losses, self.weights)
     }
@@ -150,15 +150,15 @@ impl Loss {
         }
     }
 
-    /// Whether it is left to the data.
+    /// Whether it is chosen by the data.
     pub fn is_auto(&self) -> bool {
         *self == Loss::Auto
     }
 
-    /// Checks what does not depend on the data.
+    /// Checks the settings that don't depend on data.
     ///
     /// # Errors
-    /// Names the setting that can't be.
+    /// Names the invalid setting.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::Config(what));
         match self {
@@ -186,10 +186,10 @@ impl Loss {
         }
     }
 
-    /// Checks that it is one for classes, of a model called `model` with so many outputs.
+    /// Checks that the loss is for classes and fits a model called `model` with this many outputs.
     ///
     /// # Errors
-    /// Says what does not fit, and what would.
+    /// Says what does not fit, and how to fix it.
     pub(super) fn check_classes(
         &self,
         model: &str,
@@ -223,7 +223,7 @@ impl Loss {
     /// Checks that it is one for numbers.
     ///
     /// # Errors
-    /// Says what does not fit, and what would.
+    /// Says what does not fit, and how to fix it.
     pub(super) fn check_numbers(&self, label_smoothing: f64) -> Result<()> {
         let wrong = |what: String| Err(Error::Config(what));
         match self {
@@ -242,7 +242,7 @@ impl Loss {
     /// Checks that it is a cross-entropy of tokens.
     ///
     /// # Errors
-    /// Says what does not fit, and what would.
+    /// Says what does not fit, and how to fix it.
     pub(super) fn check_tokens(&self) -> Result<()> {
         match self {
             Loss::Auto
@@ -260,7 +260,7 @@ impl Loss {
         }
     }
 
-    /// Classes that a model with so many outputs predicts.
+    /// Number of classes that a model with this many outputs predicts.
     pub fn classes(&self, outputs: usize) -> usize {
         match self {
             Loss::Bce(_) => 2,
@@ -268,7 +268,8 @@ impl Loss {
         }
     }
 
-    /// Finds balanced class weights from the labels of the training part, `classes` in all. Classes without a sample weigh 1.
+    /// Computes balanced class weights from the labels of the training part with `classes` classes. Classes without a sample get
+    /// weight 1.
     pub(crate) fn learn(&mut self, train: &Samples, classes: usize) {
         let (Loss::CrossEntropy(CrossEntropy { class_weights }), Some(labels)) =
             (self, train.labels())
@@ -293,7 +294,7 @@ impl Loss {
         *class_weights = Some(ClassWeights::Numbers(weights));
     }
 
-    /// Whether samples count differently in its mean.
+    /// Whether samples have different weights in the mean.
     pub(super) fn is_weighted(&self) -> bool {
         matches!(
             self,
@@ -306,7 +307,7 @@ impl Loss {
     /// The variable that its nodes read, with its numbers.
     ///
     /// # Errors
-    /// If class weights are still to be found.
+    /// If class weights have not been computed yet.
     pub(super) fn variable(&self) -> Result<Option<(&'static str, Vec<f32>)>> {
         match self {
             Loss::CrossEntropy(CrossEntropy {
@@ -318,14 +319,14 @@ impl Loss {
             Loss::CrossEntropy(CrossEntropy {
                 class_weights: Some(ClassWeights::Named(NamedWeights::Balanced)),
             }) => Err(Error::Config(
-                "class_weights = \"balanced\" are found when a run starts; give them as numbers here"
+                "class_weights = \"balanced\" is only computed when a run starts; give numbers here"
                     .to_string(),
             )),
             _ => Ok(None),
         }
     }
 
-    /// The scores of every class, `[batch, classes]`, from what the network gives: of a single logit z they are 0 and z, whose
+    /// The scores of all classes, `[batch, classes]`, from the outputs of the network. For a single logit z they are 0 and z, whose
     /// softmax is sigmoid(z).
     pub(super) fn logits<'g>(&self, outputs: Var<'g>) -> Result<Var<'g>> {
         match self {

@@ -1,4 +1,4 @@
-//! Metrics: figures that a task reports, from sums that its graphs add to on the device.
+//! Metrics: figures that a task reports, computed from sums that its graphs accumulate on the device.
 
 use crate::cpu::Tensor;
 use serde::{Deserialize, Serialize};
@@ -7,39 +7,39 @@ use std::collections::BTreeMap;
 /// A figure by which a model is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// The word for people and for keys of JSON.
+    /// Name, in text and in JSON keys.
     pub name: &'static str,
-    /// Which direction is better.
+    /// Whether higher or lower is better.
     pub better: Better,
-    /// How it is shown.
+    /// How it is displayed.
     pub shown: Shown,
-    /// Whether the line of every epoch shows it.
+    /// Whether the epoch lines show it.
     pub in_epoch_line: bool,
-    /// How it follows from what was counted; `None` where that was not.
+    /// Computes it from the counters; `None` if they lack what it needs.
     pub figure: fn(&Counters) -> Option<f64>,
 }
 
-/// Which direction of a metric is better.
+/// Whether higher or lower is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// More is better: an accuracy.
+    /// Higher is better, as for an accuracy.
     Higher,
-    /// Less is better: an error.
+    /// Lower is better, as for an error.
     Lower,
 }
 
-/// How a figure is shown.
+/// How a figure is displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shown {
     /// A share as `99.35%`.
     Percent,
-    /// A number with so many decimals.
+    /// A number with this many decimals.
     Decimals(usize),
 }
 
 impl Shown {
-    /// A figure for people.
+    /// A figure as text.
     pub fn show(self, figure: f64) -> String {
         match self {
             Shown::Percent => format!("{:.2}%", 100.0 * figure),
@@ -49,7 +49,7 @@ impl Shown {
 }
 
 impl Metric {
-    /// A share that is better the higher it is.
+    /// A share for which higher is better.
     pub const fn share(name: &'static str, figure: fn(&Counters) -> Option<f64>) -> Metric {
         Metric {
             name,
@@ -60,7 +60,7 @@ impl Metric {
         }
     }
 
-    /// An error that is better the lower it is, with four decimals.
+    /// An error for which lower is better, with four decimals.
     pub const fn error(name: &'static str, figure: fn(&Counters) -> Option<f64>) -> Metric {
         Metric {
             name,
@@ -71,14 +71,14 @@ impl Metric {
         }
     }
 
-    /// The same metric, shown in the line of every epoch.
+    /// The same metric, shown in the epoch lines.
     #[must_use]
     pub const fn in_epoch_line(mut self) -> Metric {
         self.in_epoch_line = true;
         self
     }
 
-    /// A figure for people.
+    /// A figure as text.
     pub fn show(&self, figure: f64) -> String {
         self.shown.show(figure)
     }
@@ -92,7 +92,7 @@ impl Metric {
     }
 }
 
-/// What a pass over samples counted on the device, by name.
+/// Sums that a pass over samples accumulated on the device, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Samples of the pass.
@@ -101,28 +101,28 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// What was counted over so many samples.
+    /// Sums over this many samples.
     pub fn new(samples: u64, values: BTreeMap<String, Tensor<f32>>) -> Counters {
         Counters { samples, values }
     }
 
-    /// The number counted as `name`.
+    /// The sum `name`, a single number.
     pub fn sum(&self, name: &str) -> Option<f64> {
         let value = self.values.get(name)?;
         value.reals().first().map(|&x| f64::from(x))
     }
 
-    /// That number for each sample.
+    /// The sum `name` divided by the number of samples.
     pub fn mean(&self, name: &str) -> Option<f64> {
         Some(self.sum(name)? / self.samples.max(1) as f64)
     }
 
-    /// All numbers counted as `name`, with their extents.
+    /// All elements of the sum `name`, with its extents.
     pub fn tensor(&self, name: &str) -> Option<&Tensor<f32>> {
         self.values.get(name)
     }
 
-    /// The mean loss: over the samples, or over their weights where they count differently.
+    /// The mean loss, weighted if the samples have weights.
     pub fn loss(&self) -> Option<f64> {
         let sum = self.sum("loss")?;
         Some(match self.sum("weight") {

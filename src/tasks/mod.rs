@@ -1,8 +1,8 @@
-//! Tasks: what is learned and how it is judged, one file each.
+//! Tasks: what a model predicts, its loss and its metrics. One file each.
 //!
 //! A task names the fields that it needs of every sample, checks models and data against each other, builds the loss of each
-//! phase of a step and the nodes of an evaluation, says which metrics it reports, and decodes what a model predicts. To add
-//! one, write its file and add its name to the list at the end of this page; `docs/adding-a-task.md` walks through it.
+//! phase of a step and the nodes of an evaluation, names the metrics that it reports, and decodes predictions. To add one,
+//! write its file and add its name to the list at the end of this file; `docs/adding-a-task.md` walks through it.
 
 pub mod augment;
 mod case;
@@ -37,12 +37,12 @@ use serde_json::{Map, Value};
 use std::fmt::Debug;
 use std::path::Path;
 
-/// What is learned and how it is judged.
+/// What a model predicts, its loss and its metrics.
 pub trait Task: Debug + Send + Sync {
-    /// Its entry in the registry: name, fields, metrics.
+    /// The entry in the registry: name, fields, metrics.
     fn registered(&self) -> &'static Registered;
 
-    /// Names of the models that it trains: one without a name, unless it says otherwise.
+    /// Names of the models that it trains; by default one without a name.
     fn roles(&self) -> &'static [&'static str] {
         &[""]
     }
@@ -53,12 +53,12 @@ pub trait Task: Debug + Send + Sync {
     /// Says what does not fit, and what would.
     fn check(&self, fit: &Fit<'_>) -> Result<()>;
 
-    /// What can be trained but is seldom meant: a sentence for each.
+    /// Warnings about settings that are valid but rarely intended, one sentence each.
     fn remarks(&self, _fit: &Fit<'_>) -> Vec<String> {
         Vec::new()
     }
 
-    /// The model of a role where the settings give none; `model` is what they say of the run's only model.
+    /// The default model of a role; `model` is the setting for the run's only model.
     ///
     /// # Errors
     /// If there is none.
@@ -69,7 +69,7 @@ pub trait Task: Debug + Send + Sync {
         )))
     }
 
-    /// The phases of a step, in order. Supervised learning has one, of all models.
+    /// The phases of a step, in order. Supervised learning has one, which trains all models.
     fn phases(&self) -> Vec<Phase> {
         vec![Phase {
             name: "",
@@ -84,29 +84,29 @@ pub trait Task: Debug + Send + Sync {
     /// If a node can't be built.
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, phase: usize) -> Result<Objective<'g>>;
 
-    /// Builds what the models predict from the inputs alone, as outputs of the graph ([`StepGraph::output`]).
+    /// Builds the predictions from the inputs alone, as outputs of the graph ([`StepGraph::output`]).
     ///
     /// # Errors
     /// If a node can't be built.
     fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()>;
 
-    /// Builds the evaluation of a batch: outputs as [`Task::predict`], and what metrics count ([`StepGraph::count`]). Gives the
-    /// loss, which is counted too.
+    /// Builds the evaluation of a batch: outputs as in [`Task::predict`], and the sums for the metrics ([`StepGraph::count`]).
+    /// Returns the loss, which is summed, too.
     ///
     /// # Errors
     /// If a node can't be built.
     fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>>;
 
-    /// The metrics that it reports with these settings. The first is the score: what a training step counts too, as `score`.
+    /// The metrics that it reports with these settings. The first is the score, which training steps also sum, as `score`.
     fn metrics(&self) -> Vec<Metric>;
 
-    /// Name of the metric by which epochs are compared where the settings name none: the score. `None` where no metric says which
-    /// epoch is better: then the last one is used.
+    /// Name of the metric by which epochs are compared if the settings name none; by default the score. `None` if no metric
+    /// says which epoch is better: then the last one is used.
     fn monitored(&self) -> Option<&'static str> {
         Some(self.metrics().first().map_or("loss", |metric| metric.name))
     }
 
-    /// Constants that its nodes read as variables: class weights, say.
+    /// Constants that its nodes read as variables, such as class weights.
     ///
     /// # Errors
     /// If one is not known yet.
@@ -119,10 +119,10 @@ pub trait Task: Debug + Send + Sync {
         None
     }
 
-    /// Adds its fields to the layout of a set that is not there, for plans and benchmarks without data.
+    /// Adds its fields to the layout of a hypothetical set, for plans and benchmarks without data.
     ///
     /// # Errors
-    /// If only data can say what they are.
+    /// If they can only be determined from data.
     fn example_layout(
         &self,
         _models: &Models,
@@ -130,40 +130,39 @@ pub trait Task: Debug + Send + Sync {
         _normal: Normalization<'_>,
     ) -> Result<SetLayout> {
         Err(Error::Config(format!(
-            "the task {} can't be planned without data; name them with --data",
+            "the task {} can't be planned without data; name the data with --data",
             self.registered().name
         )))
     }
 
-    /// Whether its model writes text: gives logits of the token after each.
+    /// Whether its model generates text, that is, gives logits for the next token.
     fn writes_text(&self) -> bool {
         false
     }
 
-    /// Whether it draws pictures from noise: [`Task::draw`].
+    /// Whether it draws images from noise ([`Task::draw`]).
     fn draws_samples(&self) -> bool {
         false
     }
 
-    /// Builds pictures that are drawn from noise ([`StepGraph::noise`]): `[batch, height, width, channels]`, normalised as those of the
-    /// data.
+    /// Builds images drawn from noise ([`StepGraph::noise`]): `[batch, height, width, channels]`, normalised as those of the data.
     ///
     /// # Errors
-    /// If it draws none, or a node can't be built.
+    /// If it does not draw images, or a node can't be built.
     fn draw<'g>(&self, _step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
         Err(Error::Config(format!(
-            "the task {} draws no pictures; name a run of a task that does, such as gan",
+            "the task {} does not draw images; name a run of a task that does, such as gan",
             self.registered().name
         )))
     }
 
-    /// What a prediction of one sample says.
+    /// Decodes the prediction for one sample.
     ///
     /// # Errors
     /// If an output is missing, or a file can't be made.
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction>;
 
-    /// What an evaluation found beyond its figures.
+    /// Findings of an evaluation beyond its metrics.
     fn findings(&self, _found: &Evaluated<'_>) -> Findings {
         Findings::default()
     }
@@ -173,7 +172,7 @@ pub trait Task: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Files that a run keeps of an evaluation after each epoch.
+    /// Files that a run saves from the evaluation after each epoch.
     ///
     /// # Errors
     /// If one can't be made.
@@ -181,48 +180,47 @@ pub trait Task: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// How many of the first samples of an evaluation [`Task::report`] shows with their outputs.
+    /// The number of leading samples that [`Task::report`] shows with their outputs.
     fn shown_samples(&self) -> usize {
         0
     }
 
-    /// Outputs of an evaluation that are for [`Task::report`] alone, such as pictures: they are kept of the first samples and never
-    /// of all.
+    /// Outputs that only [`Task::report`] uses, such as images: they are kept for the first samples, never for all.
     fn shown_outputs(&self) -> &'static [&'static str] {
         &[]
     }
 }
 
-/// A part of a step with a loss, the models that it trains and an optimizer of its own.
+/// A part of a step with its own loss, models and optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Phase {
     /// Its name, empty if it is the only one; the prefix of its optimizer's state.
     pub name: &'static str,
     /// Names of the models whose parameters it trains.
     pub roles: &'static [&'static str],
-    /// It runs in every so many steps.
+    /// Number of steps per run of the phase.
     pub every: u64,
 }
 
 /// A field that a task needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Need {
-    /// Name of the field; several with `|` between are alternatives.
+    /// Name of the field; names separated by `|` are alternatives.
     pub field: &'static str,
-    /// What it is, in words.
+    /// Description.
     pub about: &'static str,
-    /// Whether it is needed for predictions too, not only to train and evaluate.
+    /// Whether it is also needed for predictions, not only for training and evaluation.
     pub input: bool,
 }
 
-/// One sample's outputs, and what it takes to say what they mean.
+/// The outputs for one sample, with everything needed to decode them.
 #[derive(Clone, Copy)]
 pub struct Decoded<'a> {
-    /// The outputs of the sample by name, without the batch.
+    /// The outputs for the sample by name, without the batch axis.
     pub outputs: &'a [(String, Vec<usize>, Vec<f32>)],
     /// All samples of the prediction.
     pub samples: &'a Samples,
-    /// Which of them this is.
+    /// Index of this sample.
     pub index: usize,
     /// The picture file that the sample was read from, if it was.
     pub picture: Option<&'a Path>,
@@ -230,9 +228,9 @@ pub struct Decoded<'a> {
     pub fitted: &'a Fitted,
     /// What the run says of its data.
     pub data: &'a DataSettings,
-    /// Classes to show at most.
+    /// Maximum number of classes to show.
     pub top: usize,
-    /// Whether the user named a folder for files: those that are not the prediction itself are made only then.
+    /// Whether the user named a folder for files. Files other than the prediction itself are written only then.
     pub out_named: bool,
 }
 
@@ -249,10 +247,10 @@ impl Decoded<'_> {
     }
 }
 
-/// What is said of one sample.
+/// The decoded prediction for one sample.
 #[derive(Clone, Debug, Default)]
 pub struct Prediction {
-    /// Lines for people and machines.
+    /// Lines of text and JSON.
     pub lines: Vec<PredictionLine>,
     /// Files to write.
     pub files: Vec<PredictionFile>,
@@ -261,11 +259,11 @@ pub struct Prediction {
 /// A line of a prediction.
 #[derive(Clone, Debug, Default)]
 pub struct PredictionLine {
-    /// Follows the sample's name.
+    /// Appended to the sample's name.
     pub suffix: String,
-    /// For people.
+    /// As text.
     pub text: String,
-    /// For machines.
+    /// As JSON.
     pub json: Map<String, Value>,
 }
 
@@ -274,89 +272,89 @@ pub struct PredictionLine {
 pub struct PredictionFile {
     /// Key of its path in JSON: `mask`.
     pub key: &'static str,
-    /// Follows the stem of the sample's name: `-mask.png`.
+    /// Appended to the stem of the sample's name: `-mask.png`.
     pub suffix: &'static str,
     /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// What an evaluation leaves: counts, samples, and what it takes to say what they mean.
+/// The results of an evaluation: counters, samples, and everything needed to interpret them.
 #[derive(Clone, Copy)]
 pub struct Evaluated<'a> {
     /// Sums over the samples.
     pub counters: &'a Counters,
-    /// The samples; pixels of a set that is on the device are absent.
+    /// The samples, without pixels if these are on the device.
     pub samples: &'a Samples,
     /// What was learned of the data.
     pub fitted: &'a Fitted,
     /// What the run says of its data.
     pub data: &'a DataSettings,
-    /// Outputs by name with the shape of one sample: of all samples, or of the first few.
+    /// Outputs by name with the shape for one sample: for all samples, or for the first few.
     pub outputs: &'a [(String, Vec<usize>, Vec<f32>)],
-    /// Whether outputs are those of all samples, but for [`Task::shown_outputs`].
+    /// Whether the outputs cover all samples, except for [`Task::shown_outputs`].
     pub complete: bool,
 }
 
-/// What an evaluation found beyond its figures.
+/// Findings of an evaluation beyond its metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// What is told when a run ends, too.
+    /// Also reported at the end of a training run.
     pub brief: Told,
-    /// What only an evaluation tells.
+    /// Only reported by `wgrad eval`.
     pub full: Told,
 }
 
-/// Lines for people and keys for machines.
+/// Lines of text, and keys for JSON.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// Lines.
     pub lines: Vec<String>,
-    /// Keys of a line of JSON.
+    /// Keys for the line of JSON.
     pub json: Map<String, Value>,
 }
 
-/// A part of a report.
+/// A section of a report.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// Its heading.
+    /// Heading.
     pub title: String,
-    /// Its HTML.
+    /// Content as HTML.
     pub html: String,
 }
 
-/// A file that a run keeps of an epoch: `FOLDER/epoch-N.EXTENSION` in its folder.
+/// A file that a run saves for an epoch: `FOLDER/epoch-N.EXTENSION` in its folder.
 #[derive(Clone, Debug)]
 pub struct EpochFile {
-    /// Folder within that of the run.
+    /// Subfolder of the run folder.
     pub folder: &'static str,
-    /// Ending of its name, without a dot.
+    /// File extension, without a dot.
     pub extension: &'static str,
     /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// What the settings of a run say to its task.
+/// The settings that concern a task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskSettings {
-    /// Name of the task; by the data if absent.
+    /// Name of the task; chosen by the data if absent.
     pub name: Option<String>,
     /// The loss.
     pub loss: Loss,
-    /// Share of the target that is spread over all classes.
+    /// Label smoothing: share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// Random changes of training pictures.
+    /// Augmentation of training images.
     pub augment: AugmentSettings,
-    /// To what the columns of a window of a series are brought.
+    /// Normalisation of the windows of a series.
     pub window_norm: WindowNorm,
-    /// Settings of the task's own: the rest of the `[task]` table.
+    /// The task's own settings: the rest of the `[task]` table.
     pub own: toml::Table,
 }
 
 impl TaskSettings {
-    /// The settings of the task's own as its type.
+    /// The task's own settings, as its type.
     ///
     /// # Errors
-    /// Names the key that it does not have.
+    /// Names the unknown key.
     pub fn own<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         let value = toml::Value::Table(self.own.clone());
         value.try_into().map_err(|e: toml::de::Error| {
@@ -368,7 +366,7 @@ impl TaskSettings {
         })
     }
 
-    /// An error if the task `name` was given settings of its own that it does not have.
+    /// Refuses settings of its own for the task `name`, which has none.
     ///
     /// # Errors
     /// Names the first key.
@@ -385,28 +383,28 @@ impl TaskSettings {
 /// A task of the registry.
 #[derive(Debug)]
 pub struct Registered {
-    /// Name of its file, and the word of `task` in a run's settings.
+    /// Name of its file, and the value of `task` in a run's settings.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// One-line description.
     pub about: &'static str,
     /// The fields that it needs.
     pub needs: &'static [Need],
     /// All metrics that it may report.
     pub metrics: fn() -> Vec<Metric>,
-    /// Whether data with these samples are for this task where the settings name none.
+    /// Whether the task fits these samples if the settings name none.
     pub suits: fn(&Samples) -> bool,
-    /// Whether a model is for this task where there are no data to tell by.
+    /// Whether the task fits a model if there are no data to decide by.
     pub suits_model: fn(&dyn Model) -> bool,
     /// The task with these settings.
     pub make: fn(&TaskSettings) -> Result<Box<dyn Task>>,
-    /// A tiny training run that the shared tests try the task on.
+    /// A tiny training run for the shared tests.
     pub sample: fn() -> Result<TaskCase>,
 }
 
 /// The task called `name`.
 ///
 /// # Errors
-/// Lists those that there are.
+/// Lists the existing ones.
 pub fn named(name: &str) -> Result<&'static Registered> {
     let found = REGISTRY.iter().find(|task| task.name == name);
     found.copied().ok_or_else(|| {
@@ -418,10 +416,10 @@ pub fn named(name: &str) -> Result<&'static Registered> {
     })
 }
 
-/// The task that `settings` name, or the one that suits `samples`.
+/// The task that `settings` name, or the first one that fits `samples`.
 ///
 /// # Errors
-/// If there is none, or its settings can't be.
+/// If there is none, or its settings are invalid.
 pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>> {
     let registered = match &settings.name {
         Some(name) => named(name)?,
@@ -431,7 +429,7 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
             .ok_or_else(|| {
                 let fields: Vec<&str> = samples.fields().iter().map(|field| field.name).collect();
                 Error::Config(format!(
-                    "no task suits data with the fields {}; name one as task = \"...\"",
+                    "no task fits data with the fields {}; name one with task = \"...\"",
                     fields.join(", ")
                 ))
             })?,
@@ -445,7 +443,7 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
         if !given && !unknown {
             let fields: Vec<&str> = samples.fields().iter().map(|field| field.name).collect();
             return Err(Error::Config(format!(
-                "the task {} needs the field {} ({}), which the data do not have: they have {}",
+                "the task {} needs the field {} ({}), which the data lack: they have {}",
                 registered.name,
                 need.field.replace('|', " or "),
                 need.about,
@@ -455,7 +453,7 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
     }
     if settings.window_norm != WindowNorm::None && samples.field(field::TARGET).is_none() {
         return Err(Error::Config(format!(
-            "data.window_norm is for windows of a series of two rows or more, but the data are {} of {:?}; leave it out",
+            "data.window_norm is for series with windows of at least two rows, but the data are {} of {:?}; leave it out",
             samples.noun(),
             samples.shape()
         )));
@@ -463,7 +461,7 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
     (registered.make)(settings)
 }
 
-/// The task that suits a model, for plans and benchmarks without data.
+/// The first task that fits a model, for plans and benchmarks without data.
 ///
 /// # Errors
 /// If there is none.
@@ -471,7 +469,7 @@ pub fn suiting(model: &dyn Model) -> Result<&'static Registered> {
     let found = REGISTRY.iter().find(|task| (task.suits_model)(model));
     found.copied().ok_or_else(|| {
         Error::Config(format!(
-            "no task suits model {} without data; name data with --data",
+            "no task fits model {} without data; name data with --data",
             model.name()
         ))
     })

@@ -7,8 +7,8 @@ use crate::nn::weights::StateSpec;
 use crate::nn::{Model, Parameter};
 use std::sync::Arc;
 
-/// The models of a run: one, or several under names, such as `generator` and `discriminator`. The variables of a named model
-/// have its name as a prefix.
+/// The models of a run: one, or several with names, such as `generator` and `discriminator`. The name of a model is the prefix
+/// of its variables.
 #[derive(Clone)]
 pub struct Models {
     models: Vec<(String, Arc<dyn Model>)>,
@@ -38,7 +38,7 @@ impl Models {
         })
     }
 
-    /// The first model: the only one of most tasks.
+    /// The first model, which is the only one in most tasks.
     ///
     /// # Errors
     /// If there is none.
@@ -61,7 +61,7 @@ impl Models {
             .flat_map(|(_, model)| model.parameters())
     }
 
-    /// Everything that files hold: of each model its weights, then its buffers.
+    /// The state that is saved to files: the weights of each model, then its buffers.
     pub fn state(&self) -> impl Iterator<Item = &Parameter> {
         self.iter()
             .flat_map(|(_, model)| model.parameters().iter().chain(model.buffers()))
@@ -77,7 +77,7 @@ impl Models {
         }
     }
 
-    /// What weights and buffers start at with `seed`, in the order of [`Models::state`].
+    /// Initial weights and buffers with `seed`, in the order of [`Models::state`].
     pub fn initial_state(&self, seed: u64) -> Vec<Tensor<f32>> {
         let numbered = self.state().zip(0..);
         numbered
@@ -93,7 +93,7 @@ impl Models {
         set_all(device, self.state().map(|part| part.name.as_str()), values)
     }
 
-    /// Number of trainable numbers.
+    /// Number of elements of all parameters.
     pub fn parameter_count(&self) -> usize {
         self.iter().map(|(_, model)| model.parameter_count()).sum()
     }

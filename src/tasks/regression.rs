@@ -1,4 +1,4 @@
-//! Regression: a number for each row of a table, or each picture.
+//! Regression: a number for each row of a table, or each image.
 
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
@@ -19,11 +19,11 @@ const SQUARED_ERROR: &str = "squared_error";
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "regression",
-    about: "a number for each row of a table, or each picture",
+    about: "a number for each row of a table, or each image",
     needs: &[
         Need {
             field: "row|image|tokens|window",
-            about: "what the number is predicted from",
+            about: "the input",
             input: true,
         },
         Need {
@@ -73,14 +73,14 @@ pub(super) fn metrics() -> Vec<Metric> {
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Regression {
-    /// Squared, absolute or Huber's error.
+    /// Squared, absolute or Huber loss.
     pub loss: Loss,
     label_smoothing: f64,
     augment: AugmentSettings,
 }
 
 impl Regression {
-    /// As the settings of a run say.
+    /// From the settings of a run.
     pub fn new(settings: &TaskSettings) -> Regression {
         Regression {
             loss: settings.loss.clone(),
@@ -90,7 +90,7 @@ impl Regression {
     }
 }
 
-/// The field that numbers are predicted from.
+/// The input field.
 fn input(step: &StepGraph<'_, '_>) -> &'static str {
     [field::IMAGE, field::ROW, field::TOKENS, field::WINDOW]
         .into_iter()
@@ -98,7 +98,7 @@ fn input(step: &StepGraph<'_, '_>) -> &'static str {
         .unwrap_or(field::ROW)
 }
 
-/// Checks that the only model gives as many numbers as there are to predict, with a loss for numbers.
+/// Checks that the only model gives as many numbers as the targets have, and that the loss is for numbers.
 ///
 /// # Errors
 /// Says how many it gives.
@@ -115,15 +115,15 @@ pub(super) fn check_numbers(
     let numbers = fit.samples.field(target).map(|field| field.shape());
     match numbers.map(|shape| shape.iter().product::<usize>()) {
         Some(numbers) if numbers != units => Err(Error::Config(format!(
-            "{numbers} numbers are to be predicted for each sample but model {} ends in {units} units; give its last layer \
-             {numbers} units",
+            "the number of target values per sample is {numbers} but model {} ends in {units} units; set units = {numbers} in \
+             its last layer",
             model.name()
         ))),
         _ => fit.not_empty(),
     }
 }
 
-/// Counts the errors of `outputs` against `y` of the same shape, and gives their loss.
+/// Sums up the errors of `outputs` against `y` of the same shape, and returns their loss.
 pub(super) fn objective<'g>(
     step: &StepGraph<'g, '_>,
     loss: &Loss,
@@ -143,12 +143,12 @@ pub(super) fn objective<'g>(
     losses.objective()
 }
 
-/// Mean squared error for people and machines.
+/// Mean squared error as text and JSON.
 pub(super) fn errors(found: &Evaluated<'_>) -> Told {
     let mut told = Told::default();
     if let Some(mse) = found.counters.mean(SQUARED_ERROR) {
         told.lines.push(format!(
-            "mse {mse:.4}, rmse {:.4}, in units of the deviation",
+            "mse {mse:.4}, rmse {:.4}, in units of the standard deviation",
             mse.sqrt()
         ));
         told.json.insert("mse".to_string(), mse.into());
@@ -165,7 +165,7 @@ impl Task for Regression {
         check_numbers(fit, field::VALUE, &self.loss, self.label_smoothing)?;
         if self.augment.mixes() {
             return Err(Error::Config(
-                "augment.mixup and augment.cutmix mix the classes of pictures, but numbers are to be predicted; leave them out"
+                "augment.mixup and augment.cutmix mix the classes of images, but the targets are numbers; leave them out"
                     .to_string(),
             ));
         }

@@ -1,32 +1,32 @@
-//! Scores of classes: the confusion matrix and what follows from it, the area under the receiver operating characteristic.
+//! Classification scores: the confusion matrix with precision, recall and F1, and the area under the ROC curve (AUC).
 
 use super::Section;
 use crate::cpu::Tensor;
 use std::fmt::Write as _;
 
-/// The most classes with a confusion matrix: a kernel counts every cell.
+/// The largest number of classes with a confusion matrix, because a kernel counts every cell.
 pub const MOST_CONFUSED: usize = 100;
 
-/// How often each class was predicted as each.
+/// How often each class was predicted as each class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Confusion {
     /// A row for each class, a column for each prediction.
     pub rows: Vec<Vec<u64>>,
 }
 
-/// How well one class is told from the others.
+/// How well one class is distinguished from the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClassScores {
-    /// Of the samples that were taken for it, the share that are; 0 if there are none.
+    /// Share of the samples predicted as this class that belong to it; 0 if there are none.
     pub precision: f64,
-    /// Of the samples that are, the share that were taken for it; 0 if there are none.
+    /// Share of the samples of this class that were predicted as it; 0 if there are none.
     pub recall: f64,
-    /// The harmonic mean of the two; 0 if both are.
+    /// The harmonic mean of the two; 0 if both are 0.
     pub f1: f64,
 }
 
 impl Confusion {
-    /// The matrix that was counted as `[classes, classes]`.
+    /// The matrix from counters `[classes, classes]`.
     pub fn of(counted: &Tensor<f32>) -> Confusion {
         let classes = counted.dims().last().copied().unwrap_or(1).max(1);
         let rows = counted.reals().chunks(classes);
@@ -67,7 +67,7 @@ impl Confusion {
         (0..matrix.len()).map(scores).collect()
     }
 
-    /// Mean of precision, recall and F1 over the classes that a sample is of or was predicted as, as scikit-learn has it.
+    /// Macro averages of precision, recall and F1, over the classes that occur as label or prediction, as in scikit-learn.
     pub fn macro_scores(&self) -> ClassScores {
         let matrix = &self.rows;
         let occurs = |class: usize| {
@@ -88,7 +88,7 @@ impl Confusion {
         }
     }
 
-    /// A line with the figures that there are.
+    /// A line with the available figures.
     pub(super) fn summary(
         top_5: Option<f64>,
         area: Option<f64>,
@@ -109,7 +109,7 @@ impl Confusion {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// The matrix as lines of a terminal; nothing where there are too many classes.
+    /// The matrix as lines for a terminal; none if there are too many classes.
     pub(super) fn table(&self, classes: &[String]) -> Vec<String> {
         /// The most classes whose matrix fits a terminal.
         const MOST_SHOWN: usize = 20;
@@ -143,8 +143,7 @@ impl Confusion {
         lines
     }
 
-    /// The matrix as a section of a report, whose cells are the darker, the larger their share of the row; nothing where there
-    /// are too many classes.
+    /// The matrix as a section of a report, with cells shaded by their share of the row; `None` if there are too many classes.
     pub(super) fn html(&self, classes: &[String]) -> Option<Section> {
         const MOST_SHOWN: usize = 40;
         if self.rows.len() > MOST_SHOWN {
@@ -154,7 +153,7 @@ impl Confusion {
             Some(name) => escape(name),
             None => class.to_string(),
         };
-        let mut text = "<p>A row is a class, a column what the model predicted.</p>\n\
+        let mut text = "<p>Rows are true classes, columns are predictions.</p>\n\
                         <table class=\"confusion\">\n<tr><th>"
             .to_string();
         for class in 0..self.rows.len() {
@@ -188,15 +187,15 @@ impl Confusion {
     }
 }
 
-/// Text as HTML.
+/// Text escaped for HTML.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// Area under the receiver operating characteristic: the probability that a sample of the class has a higher score than one
-/// that is not, ties counting half (Mann and Whitney 1947). `None` if all samples are of the class, or none.
+/// Area under the ROC curve: the probability that a sample of the class has a higher score than any other, with ties counting
+/// half (Mann and Whitney 1947). `None` if all samples are of the class, or none.
 pub fn area_under_curve(scores: &[f32], is_of_class: &[bool]) -> Option<f64> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
@@ -216,7 +215,7 @@ pub fn area_under_curve(scores: &[f32], is_of_class: &[bool]) -> Option<f64> {
     Some(sum / (positives * negatives))
 }
 
-/// Area under the curve of two classes, or the mean over more, each against the rest. `logits` are `[samples, classes]`.
+/// AUC for two classes, or the mean over more classes, each against the rest. `logits` are `[samples, classes]`.
 pub fn mean_area_under_curve(logits: &[f32], classes: usize, labels: &[u32]) -> Option<f64> {
     let rows = || logits.chunks_exact(classes);
     let of_class = |class: usize| {

@@ -33,11 +33,11 @@ const PIXELS: &str = "pixels";
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "segmentation",
-    about: "one class for each pixel of a picture",
+    about: "one class for each pixel of an image",
     needs: &[
         Need {
             field: field::IMAGE,
-            about: "the picture",
+            about: "the image",
             input: true,
         },
         Need {
@@ -215,13 +215,13 @@ impl Segmentation {
             Loss::CrossEntropy(loss) if loss.class_weights.is_none() => {}
             _ => {
                 return wrong(
-                    "the loss of segmentation is said in [task]: loss = \"cross_entropy\", \"dice\" or \"cross_entropy+dice\"; \
+                    "the loss of segmentation is set in [task]: loss = \"cross_entropy\", \"dice\" or \"cross_entropy+dice\"; \
                      leave [loss] out",
                 );
             }
         }
         if settings.label_smoothing != 0.0 {
-            return wrong("label_smoothing is for classes of samples, not of pixels; leave it out");
+            return wrong("label_smoothing does not apply to classes of pixels; leave it out");
         }
         Ok(Segmentation {
             augment: settings.augment.clone(),
@@ -337,7 +337,7 @@ impl Task for Segmentation {
         }
         if fit.part == "training" && known < 2 {
             return Err(Error::Data(format!(
-                "the masks of {} have {known} class, and a model learns to distinguish classes; data.mask_values says which values \
+                "the masks of {} have {known} class, but segmentation needs at least two; data.mask_values says which values \
                  of masks are classes",
                 fit.data
             )));
@@ -345,7 +345,7 @@ impl Task for Segmentation {
         fit.not_empty()?;
         if self.augment.mixes() {
             return wrong(
-                "augment.mixup and augment.cutmix mix pictures with one class each, not masks; leave them out".to_string(),
+                "augment.mixup and augment.cutmix need one class per image, not masks; leave them out".to_string(),
             );
         }
         self.augment.check_pictures(fit)
@@ -403,7 +403,7 @@ impl Task for Segmentation {
         let model = models.first()?;
         let Some([height, width, channels]) = model.inputs()[0].spec.image() else {
             return Err(Error::Config(format!(
-                "segmentation is of pictures, but model {} takes none",
+                "segmentation needs images, but model {} takes none",
                 model.name()
             )));
         };
@@ -550,7 +550,7 @@ impl Task for Segmentation {
         let captions = ["picture", "truth", "predicted"].map(str::to_string);
         let rows: Vec<(String, Vec<Vec<u8>>)> = captions.into_iter().zip(rows).collect();
         vec![figures::rows(
-            "Pictures, their masks, and what is predicted",
+            "Images, masks and predictions",
             &rows,
         )]
     }

@@ -1,4 +1,4 @@
-//! A step under construction: what a task builds its nodes from.
+//! A step under construction, from which a task builds its nodes.
 
 use super::models::Models;
 use crate::data::Batch;
@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 /// for one.
 const COUNTERS: &str = "metrics:";
 
-/// The names of variables in which metrics are counted.
+/// Names of variables that accumulate metrics.
 pub(crate) struct StepGraphCounters;
 
 impl StepGraphCounters {
@@ -27,7 +27,7 @@ impl StepGraphCounters {
     }
 }
 
-/// A step under construction: its batch, its models, and what it counts.
+/// A step under construction: batch, models and counters.
 pub struct StepGraph<'g, 'a> {
     builder: &'g Builder,
     /// The samples of the step.
@@ -40,7 +40,7 @@ pub struct StepGraph<'g, 'a> {
 }
 
 impl<'g, 'a> StepGraph<'g, 'a> {
-    /// A step of these models.
+    /// A step with these models.
     pub fn new(batch: Batch<'g>, forward: Forward<'g>, models: &'a Models) -> StepGraph<'g, 'a> {
         StepGraph {
             builder: forward.builder(),
@@ -52,7 +52,7 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         }
     }
 
-    /// The same, with noise of this seed where it is not that of a training.
+    /// Sets the seed of the noise outside of training.
     #[must_use]
     pub fn with_noise_seed(mut self, seed: u64) -> StepGraph<'g, 'a> {
         self.noise_seed = seed;
@@ -77,7 +77,7 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         }
     }
 
-    /// Number of the step, from 0, a scalar u32: of the training, or of the batch in a pass over a set.
+    /// Number of the step from 0, a scalar u32: the training step, or the batch in a pass over a set.
     pub fn number(&self) -> Var<'g> {
         match self.training() {
             Some(training) => training.step,
@@ -87,8 +87,9 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         }
     }
 
-    /// Standard normal numbers, `[batch, ...sample]`, anew for every step. In a training they follow from the run's seed, and the
-    /// phases of a step draw the same ones in the same order; elsewhere from the seed 0, or that of [`StepGraph::with_noise_seed`].
+    /// Standard normal numbers, `[batch, ...sample]`, drawn anew for every step. In training they follow from the run's seed, and
+    /// the phases of a step draw the same numbers in the same order; otherwise from the seed 0, or that of
+    /// [`StepGraph::with_noise_seed`].
     ///
     /// # Errors
     /// If a node can't be built.
@@ -102,7 +103,7 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         zeros.gaussian_noise(self.number(), 1.0, seed, stream)
     }
 
-    /// Runs the model of a role: one result for each of its outputs.
+    /// Runs the model of a role and returns its outputs.
     ///
     /// # Errors
     /// If there is none, or a node can't be built.
@@ -110,8 +111,8 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         self.models.get(role)?.forward(&mut self.forward, inputs)
     }
 
-    /// Runs the model of a role that another phase trains: in a training by the statistics of the batch, as [`StepGraph::run`],
-    /// but its running statistics stay.
+    /// Runs the model of a role that another phase trains. As in [`StepGraph::run`] it normalises by the statistics of the batch in
+    /// training, but its running statistics are not updated.
     ///
     /// # Errors
     /// If there is none, or a node can't be built.
@@ -121,7 +122,7 @@ impl<'g, 'a> StepGraph<'g, 'a> {
             .without_buffers(|forward| model.forward(forward, inputs))
     }
 
-    /// Runs the only model on `x`: its first output.
+    /// Runs the only model on `x` and returns its first output.
     ///
     /// # Errors
     /// If a node can't be built.
@@ -131,11 +132,11 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         first.ok_or_else(|| Error::Graph("the model has no output".to_string()))
     }
 
-    /// `x` with each element zero with probability `rate`, and what stays scaled by `1 / (1 - rate)`: in training anew at every
-    /// step, in an evaluation the same in every pass, so that epochs can be compared.
+    /// `x` with each element set to zero with probability `rate`, and the others scaled by `1 / (1 - rate)`: drawn anew in every
+    /// training step, but the same in every evaluation pass, so that epochs can be compared.
     ///
     /// # Errors
-    /// If the rate is not in [0, 1), or `x` is no float tensor.
+    /// If the rate is not in [0, 1), or `x` is not a float tensor.
     pub fn dropout(&mut self, x: Var<'g>, rate: f64) -> Result<Var<'g>> {
         let stream = self.forward.dropout_stream();
         match self.forward.mode() {
@@ -144,10 +145,10 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         }
     }
 
-    /// Adds `value` to what is counted as `name` ([`Counters`](super::Counters)).
+    /// Adds `value` to the counter `name` ([`Counters`](super::Counters)).
     ///
     /// # Errors
-    /// If it was counted with another type before.
+    /// If the counter has another type.
     pub fn count(&self, name: &str, value: Var<'g>) -> Result<()> {
         let total = self
             .builder
@@ -155,26 +156,26 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         self.builder.update(total, total.add(value)?)
     }
 
-    /// Lets the caller read `value`, `[batch, ...]`, under `name` after a step.
+    /// Makes `value`, `[batch, ...]`, an output called `name`, which can be read after a step.
     pub fn output(&self, name: &str, value: Var<'g>) {
         self.builder.output(name, value);
     }
 }
 
-/// What a phase minimises: a sum over the samples of the batch that count, divided by how many they are or by their weights.
+/// The objective of a phase: a sum over the valid samples of the batch, divided by their number or by the sum of their weights.
 #[derive(Clone, Copy)]
 pub struct Objective<'g> {
-    /// The sum, one number.
+    /// The sum, a scalar.
     pub sum: Var<'g>,
-    /// What it is divided by, one number; the samples that count if absent.
+    /// The divisor, a scalar; the number of valid samples if absent.
     pub weight: Option<Var<'g>>,
 }
 
 impl<'g> Objective<'g> {
-    /// The mean of `losses`, `[batch]`, which are 0 for samples that do not count.
+    /// The mean of `losses`, `[batch]`, which are 0 for padding samples.
     ///
     /// # Errors
-    /// If they are no numbers.
+    /// If they are not floats.
     pub fn mean_of(losses: Var<'g>) -> Result<Objective<'g>> {
         Ok(Objective {
             sum: losses.sum_all()?,
@@ -182,10 +183,10 @@ impl<'g> Objective<'g> {
         })
     }
 
-    /// The mean of `losses`, which are multiplied by `weights`, over these.
+    /// The weighted mean of `losses`, which have already been multiplied by `weights`.
     ///
     /// # Errors
-    /// If they are no numbers.
+    /// If they are not floats.
     pub fn weighted_mean(losses: Var<'g>, weights: Option<Var<'g>>) -> Result<Objective<'g>> {
         Ok(Objective {
             sum: losses.sum_all()?,
@@ -193,7 +194,7 @@ impl<'g> Objective<'g> {
         })
     }
 
-    /// The quotient, where one over the number of samples that count is `inverse_valid`.
+    /// The quotient; `inverse_valid` is one over the number of valid samples.
     ///
     /// # Errors
     /// If the types don't fit.
@@ -201,7 +202,7 @@ impl<'g> Objective<'g> {
         match self.weight {
             None => self.sum.mul(inverse_valid),
             Some(weight) => {
-                // Where every sample is of a class without weight the loss is 0, not 0 / 0.
+                // If all samples belong to classes with weight 0, the loss is 0, not 0 / 0.
                 let least = self.sum.builder().constant(1e-30);
                 self.sum.div(weight.maximum(least)?)
             }

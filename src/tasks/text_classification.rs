@@ -1,4 +1,4 @@
-//! Text classification: one class for each text, by its tokens. Loss, score and decoding are those of classification.
+//! Text classification: one class for each text. Loss, score and decoding are those of classification.
 
 use super::classification::{Classification, takes_tokens};
 use super::metric::Metric;
@@ -74,7 +74,7 @@ impl Task for TextClassification {
         let model = fit.models.first()?;
         if !takes_tokens(model) {
             return Err(Error::Config(format!(
-                "model {} takes {:?} but the {} {} are texts, which are tokens; give it the input \"auto\" and begin with an \
+                "model {} takes {:?} but the {} {} are tokens; set its input to \"auto\" and begin with an \
                  embedding layer, or take a built-in model for texts",
                 model.name(),
                 model

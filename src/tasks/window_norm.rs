@@ -1,5 +1,5 @@
-//! Windows of a series relative to themselves: what a network sees of each column is brought to one level, and what it predicts
-//! is brought back. So it forecasts changes, whatever the level has drifted to since training.
+//! Normalisation of each window of a series by its own statistics. Forecasts are transformed back, so a model forecasts changes,
+//! however far the level has drifted since training.
 
 use super::Fit;
 use crate::data::{WindowNorm, field};
@@ -10,23 +10,23 @@ use crate::graph::Var;
 const EPSILON: f64 = 1e-5;
 
 impl WindowNorm {
-    /// Checks that it is asked for of windows of a series alone.
+    /// Checks that the samples are windows of a series if normalisation is requested.
     ///
     /// # Errors
-    /// If the samples are others.
+    /// If they are not.
     pub(super) fn only_of_series(self, fit: &Fit<'_>) -> Result<()> {
         let shape = fit.samples.shape();
         let series = fit.samples.field(field::PAST).is_some() && shape[0] > 1;
         match self == WindowNorm::None || series {
             true => Ok(()),
             false => Err(Error::Config(format!(
-                "data.window_norm is for windows of a series of two rows or more, but the data are {} of {shape:?}; leave it out",
+                "data.window_norm is for series with windows of at least two rows, but the data are {} of {shape:?}; leave it out",
                 fit.samples.noun()
             ))),
         }
     }
 
-    /// Level and deviation, if it is divided by, of every column of the windows `x`, `[batch, rows, columns]`:
+    /// Level and, if windows are divided by it, deviation of every column of the windows `x`, `[batch, rows, columns]`:
     /// `[batch, 1, columns]`.
     fn level(self, x: Var<'_>) -> Result<Option<(Var<'_>, Option<Var<'_>>)>> {
         let shape = x.shape();
@@ -44,7 +44,7 @@ impl WindowNorm {
         }
     }
 
-    /// The windows `x`, `[batch, rows, columns]`, brought to one level.
+    /// The windows `x`, `[batch, rows, columns]`, normalised.
     pub(super) fn apply(self, x: Var<'_>) -> Result<Var<'_>> {
         match self.level(x)? {
             None => Ok(x),
@@ -53,8 +53,8 @@ impl WindowNorm {
         }
     }
 
-    /// The forecasts `y`, of any shape with `[batch, rows, columns]` elements, brought back to the level of the windows that they
-    /// follow: `seen`, `[batch, rows, columns]`, of the same columns.
+    /// The forecasts `y`, of any shape with `[batch, rows, columns]` elements, transformed back to the level of the windows
+    /// that they follow: `seen`, `[batch, rows, columns]`, of the same columns.
     pub(super) fn undo<'g>(self, y: Var<'g>, seen: Var<'g>) -> Result<Var<'g>> {
         let Some((level, deviation)) = self.level(seen)? else {
             return Ok(y);

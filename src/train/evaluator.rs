@@ -1,4 +1,4 @@
-//! A pass over a set: what a task counts, and outputs of its samples.
+//! A pass over a set, which computes counters of a task and outputs of samples.
 
 use super::graphs::{BatchSource, evaluation_graph, prediction_graph, updated};
 use super::loaded::Loaded;
@@ -13,19 +13,19 @@ use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Outputs of some samples: name, shape of one sample, and the values of all.
+/// Outputs of samples: name, shape for one sample, and the values for all of them.
 pub type Collected = Vec<(String, Vec<usize>, Vec<f32>)>;
 
-/// Which outputs a pass keeps.
+/// The outputs that a pass keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outputs {
-    /// Those of the first samples, so many.
+    /// Those of this many first samples.
     First(usize),
-    /// All, but for those that are only shown ([`Task::shown_outputs`]): of these the first few.
+    /// All, except for outputs that are only shown ([`Task::shown_outputs`]), of which only the first few are kept.
     All,
 }
 
-/// A set with the graph that evaluates it, or predicts from it, on a device.
+/// A set on a device, with a graph for evaluation or prediction.
 pub struct Evaluator {
     task: Arc<dyn Task>,
     program: ProgramId,
@@ -33,7 +33,7 @@ pub struct Evaluator {
     data: Loaded,
     counters: Vec<(String, TensorType)>,
     outputs: Vec<String>,
-    /// Outputs that are kept of the first samples alone.
+    /// Outputs that are only kept for the first samples.
     shown: &'static [&'static str],
 }
 
@@ -41,7 +41,7 @@ impl Evaluator {
     /// Prepares the evaluation of `samples`. The models' variables must be on the device.
     ///
     /// # Errors
-    /// If models and data don't fit together, or the whole does not fit the device.
+    /// If models and data don't fit together, or device memory is too small.
     pub fn evaluation(
         device: &mut dyn Device,
         task: Arc<dyn Task>,
@@ -63,10 +63,10 @@ impl Evaluator {
         Ok(Evaluator { shown, ..evaluator })
     }
 
-    /// Prepares predictions from `samples`, of which inputs alone are known.
+    /// Prepares predictions from `samples`, of which only inputs are known.
     ///
     /// # Errors
-    /// If models and data don't fit together, or the whole does not fit the device.
+    /// If models and data don't fit together, or device memory is too small.
     pub fn prediction(
         device: &mut dyn Device,
         task: Arc<dyn Task>,
@@ -122,7 +122,7 @@ impl Evaluator {
         })
     }
 
-    /// The samples; without pixels if these are on the device.
+    /// The samples, without pixels if these are on the device.
     pub fn samples(&self) -> &Arc<Samples> {
         &self.data.set
     }
@@ -132,12 +132,12 @@ impl Evaluator {
         &self.task
     }
 
-    /// Bytes that a step takes beside variables.
+    /// Bytes that a step needs in addition to variables.
     pub fn workspace_bytes(&self, device: &dyn Device) -> u64 {
         device.workspace_bytes(self.program)
     }
 
-    /// Passes over the set, keeping the outputs that are asked for.
+    /// Passes over the set, keeping the requested outputs.
     ///
     /// # Errors
     /// If the device failed.
@@ -173,7 +173,7 @@ impl Evaluator {
         Ok((Counters::new(samples as u64, values), collected))
     }
 
-    /// Adds the outputs that are kept of the last batch, whose `valid` samples begin with number `at`.
+    /// Stores the outputs of the last batch that are kept; its `valid` samples begin with number `at`.
     fn collect(
         &self,
         device: &dyn Device,
@@ -204,7 +204,7 @@ impl Evaluator {
     }
 }
 
-/// The outputs of the sample `index`; those that were not kept of it are absent.
+/// The outputs of the sample `index` that were kept.
 pub fn outputs_of(collected: &Collected, index: usize) -> Collected {
     let own = collected.iter().filter_map(|(name, shape, values)| {
         let each = shape.iter().product::<usize>();
@@ -217,9 +217,9 @@ pub fn outputs_of(collected: &Collected, index: usize) -> Collected {
 /// How a set is cut into batches.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Samples of a batch at most.
+    /// Maximum batch size.
     pub batch: usize,
-    /// Whether batches are sent one by one; only if the set does not fit the device, if absent.
+    /// Whether to stream batches; if absent, only if the set does not fit the device.
     pub stream: Option<bool>,
 }
 

@@ -1,5 +1,5 @@
-//! The graphs of a step. Gradients and update are one graph where nothing stands between them; with gradients accumulated over
-//! several batches they are two over the same variables.
+//! The graphs of a step. Normally one graph computes gradients and update; with gradients accumulated over several batches, two
+//! graphs share the same variables.
 
 use crate::autodiff::gradients;
 use crate::data::{Batch, SetLayout};
@@ -13,10 +13,10 @@ use crate::tensor::TensorType;
 
 use super::trainer::Recipe;
 
-/// Where a step takes its batch from.
+/// The source of a step's batches.
 #[derive(Clone, Debug)]
 pub enum BatchSource {
-    /// A set that lies on the device.
+    /// A set on the device.
     Set(SetLayout),
     /// Fields that are fed, with the batch as the first axis.
     Fed {
@@ -120,7 +120,7 @@ pub fn training_graphs(
         };
         step.count(&counted("loss"), objective.sum)?;
         let weight = match (objective.weight, phase.every) {
-            // Not all samples of the epoch, but those of the steps in which it runs.
+            // Only the samples of the steps in which the phase runs.
             (None, 2..) => Some(builder.constant(1.0).div(inverse_valid)?),
             (weight, _) => weight,
         };
@@ -128,7 +128,7 @@ pub fn training_graphs(
             step.count(&counted("weight"), weight)?;
         }
         let loss = match (recipe.accumulate, objective.weight) {
-            // The mean over the samples that count: fewer than the batch in the last step of an epoch.
+            // The mean over the valid samples, which are fewer than the batch in the last step of an epoch.
             (1, _) => objective.mean(inverse_valid)?,
             (_, Some(_)) => objective.sum,
             (_, None) => {
@@ -169,7 +169,7 @@ pub fn training_graphs(
     phases.collect()
 }
 
-/// What accumulated losses are divided by, among the accumulated gradients.
+/// The divisor of accumulated losses, among the accumulated gradients.
 const WEIGHT: &str = "weight";
 
 /// The parameters that the optimizer trains, in its order.
@@ -204,7 +204,7 @@ fn apply<'g>(
     }
 }
 
-/// The update from accumulated gradients, which are zero after it.
+/// The update from accumulated gradients, which are reset to zero.
 fn update_graph(
     recipe: &Recipe,
     optimizer: &OptimizerInstance,
@@ -239,7 +239,7 @@ fn update_graph(
     builder.finish()
 }
 
-/// One evaluation step: batch, loss, what metrics count, and the task's outputs. Scalar inputs: `cursor` (of data on the
+/// One evaluation step: batch, loss, counters for metrics, and the task's outputs. Scalar inputs: `cursor` (for data on the
 /// device), `valid`.
 ///
 /// # Errors
@@ -257,7 +257,7 @@ pub fn evaluation_graph(task: &dyn Task, models: &Models, source: &BatchSource) 
     builder.finish()
 }
 
-/// One step that predicts from inputs alone: the task's outputs. Scalar inputs: `cursor`, `valid`, where they matter.
+/// One prediction step: the task's outputs from inputs alone. Scalar inputs: `cursor`, `valid`, if they are used.
 ///
 /// # Errors
 /// If models and data don't fit together.

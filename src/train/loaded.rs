@@ -6,23 +6,23 @@ use crate::device::Device;
 use crate::error::Result;
 use std::sync::Arc;
 
-/// A set as the device sees it.
+/// A set on a device.
 pub(crate) struct Loaded {
     pub layout: SetLayout,
-    /// Without the pixels of pictures that are on the device.
+    /// The samples, without pixels of images that are on the device.
     pub set: Arc<Samples>,
     pub streamed: bool,
     /// Full names of the set's variables, in their order.
     names: Vec<String>,
-    /// Name of the variable that says in which order samples come.
+    /// Name of the variable with the order of the samples.
     order: String,
 }
 
 impl Loaded {
-    /// Puts a set on the device, or room for one batch of it if it is to be streamed.
+    /// Puts a set on the device or, if it is streamed, allocates one batch.
     ///
     /// # Errors
-    /// If the device has no room.
+    /// If device memory is too small.
     pub fn new(
         device: &mut dyn Device,
         layout: SetLayout,
@@ -56,8 +56,8 @@ impl Loaded {
         })
     }
 
-    /// Begins `pass` over the set's samples: a set that is on the device takes its order; for a streamed one, starts the
-    /// thread that reads them, after the first `skipped`.
+    /// Begins `pass` over the set's samples, after the first `skipped`: sets the order of a set on the device, or starts the thread
+    /// that reads a streamed one.
     ///
     /// # Errors
     /// If the device failed.
@@ -79,7 +79,7 @@ impl Loaded {
         Ok(None)
     }
 
-    /// Puts the next streamed batch where the graph reads it.
+    /// Uploads the next streamed batch.
     ///
     /// # Errors
     /// If the device or the thread that reads failed.
@@ -92,7 +92,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Where the sample number `at` of a pass is found: a streamed batch begins at the first.
+    /// The position of sample number `at` of a pass: 0 for a streamed batch.
     pub fn cursor(&self, at: usize) -> usize {
         if self.streamed { 0 } else { at }
     }

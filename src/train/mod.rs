@@ -1,7 +1,7 @@
-//! Training and evaluation steps: a task's graphs made ready on a device.
+//! Training and evaluation steps: the graphs of a task, prepared on a device.
 //!
-//! [`Trainer`] takes steps over data on the device or over what it is fed; [`Evaluator`] passes over a set; [`Predictor`] runs a
-//! model alone. Epochs, folders and checkpoints are those of [`run`](crate::run).
+//! [`Trainer`] takes steps over data on the device or fed batches; [`Evaluator`] passes over a set; [`Predictor`] runs a model
+//! alone. Epochs, folders and checkpoints are in [`run`](crate::run).
 
 mod evaluator;
 mod graphs;

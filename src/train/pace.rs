@@ -1,8 +1,8 @@
-//! How much is submitted at once.
+//! The number of steps per submission.
 
 use std::time::Instant;
 
-/// How many steps to submit at once: so many that a submission takes about a fifth of a second.
+/// Chooses the number of steps per submission so that it takes about a fifth of a second.
 pub(crate) struct Pace {
     most: u64,
     steps: u64,
@@ -24,7 +24,7 @@ impl Pace {
         self.steps
     }
 
-    /// `finished` steps are known to be done.
+    /// Records that `finished` steps are done.
     pub fn finished(&mut self, finished: u64) {
         const TARGET_SECONDS: f64 = 0.2;
         if finished <= self.finished {

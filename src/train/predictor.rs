@@ -1,4 +1,4 @@
-//! A model with its weights on a device, and nothing else: inference inside a program.
+//! A trained model on a device, for inference in a program.
 
 use crate::cpu::Tensor;
 use crate::device::{Device, ProgramId, set_all};
@@ -7,7 +7,7 @@ use crate::graph::Builder;
 use crate::nn::{Forward, InputSpec, Model};
 use crate::tensor::TensorType;
 
-/// Runs a model, in evaluation mode, on batches that it is fed.
+/// Runs a model in evaluation mode on fed batches.
 pub struct Predictor<'e> {
     device: Box<dyn Device + 'e>,
     program: ProgramId,
@@ -21,7 +21,7 @@ impl<'e> Predictor<'e> {
     /// samples.
     ///
     /// # Errors
-    /// If the values are not those of the model, its input is left to data (`"auto"`), or it does not fit the device.
+    /// If the values are not those of the model, its input shape is `"auto"`, or device memory is too small.
     pub fn new(
         mut device: Box<dyn Device + 'e>,
         model: &dyn Model,
@@ -38,7 +38,7 @@ impl<'e> Predictor<'e> {
                 InputSpec::Tokens(_) => TensorType::u32(dims),
                 InputSpec::Auto => {
                     return Err(Error::Config(format!(
-                        "model {} leaves its input to data; give it a shape",
+                        "model {} takes its input shape from data; give it a shape",
                         model.name()
                     )));
                 }
@@ -72,12 +72,12 @@ impl<'e> Predictor<'e> {
         })
     }
 
-    /// What the model takes: names and types, with the batch as the first axis.
+    /// Names and types of the model's inputs, with the batch as the first axis.
     pub fn inputs(&self) -> &[(String, TensorType)] {
         &self.inputs
     }
 
-    /// Replaces the weights: by those of a trainer, say.
+    /// Replaces the weights, for example by those of a trainer.
     ///
     /// # Errors
     /// If they are not those of the model.
@@ -86,7 +86,7 @@ impl<'e> Predictor<'e> {
         set_all(&mut *self.device, names, values)
     }
 
-    /// What the model makes of `inputs`, by name: its outputs by name, `[batch, ...]`. Waits for the device.
+    /// Runs the model on `inputs`, given by name, and returns its outputs by name, `[batch, ...]`. Waits for the device.
     ///
     /// # Errors
     /// If an input is missing or of another type, or the device failed.

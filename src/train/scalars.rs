@@ -1,20 +1,20 @@
-//! The scalar inputs of a step: where each gets its value, found once; the rows of a submission, in memory that is reused.
+//! The scalar inputs of a step: the source of each value, resolved once, and the rows of a submission, in reused memory.
 
 use crate::data::VALID_ROWS;
 use crate::error::{Error, Result};
 use crate::plan::Scalar;
 use crate::tasks::Task;
 
-/// What a step's scalar inputs are computed from.
+/// The values from which a step's scalar inputs are computed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StepInputs {
-    /// Place of the first sample in the order of the pass.
+    /// Position of the first sample in the order of the pass.
     pub cursor: usize,
-    /// Samples that count.
+    /// Number of valid samples.
     pub valid: usize,
-    /// Samples that count in all batches whose gradients are accumulated.
+    /// Number of valid samples in all batches whose gradients are accumulated.
     pub total: usize,
-    /// Number of the step from 0, for what is random.
+    /// Number of the step from 0, for random numbers.
     pub step: u64,
 }
 
@@ -41,7 +41,7 @@ impl ScalarRows {
     /// Rows of the inputs `names`, some of which may be among those of an optimizer, `own`, or of the task.
     ///
     /// # Errors
-    /// If nobody gives a value to one.
+    /// If one has no value.
     pub fn new(names: &[String], own: &[String], task: &dyn Task, seed: u64) -> Result<Self> {
         let source = |name: &String| match name.as_str() {
             "cursor" => Ok(Source::Cursor),
@@ -58,9 +58,7 @@ impl ScalarRows {
                     .or(task
                         .scalar(other, 0, seed)
                         .map(|_| Source::Task(other.to_string())));
-                found.ok_or_else(|| {
-                    Error::Graph(format!("nobody gives a value to the input {other}"))
-                })
+                found.ok_or_else(|| Error::Graph(format!("the scalar input {other} has no value")))
             }
         };
         Ok(ScalarRows {
@@ -75,7 +73,7 @@ impl ScalarRows {
         self.values.clear();
     }
 
-    /// Adds the row of a step, with the numbers of its optimizer.
+    /// Adds the row of a step, with the scalars of its optimizer.
     pub fn push(&mut self, step: StepInputs, optimizer: &[f32], task: &dyn Task) {
         let seed = self.seed;
         let values = self.sources.iter().map(|source| match source {

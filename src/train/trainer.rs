@@ -1,4 +1,4 @@
-//! Training steps: a task's phases made ready on a device.
+//! Training steps: the phases of a task, prepared on a device.
 
 use super::graphs::{BatchSource, PhaseGraphs, is_accumulated, training_graphs, updated};
 use super::scalars::{ScalarRows, StepInputs};
@@ -17,32 +17,32 @@ use std::sync::Arc;
 /// How steps are taken.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Seed of everything random.
+    /// Random seed.
     pub seed: u64,
-    /// Samples of a batch.
+    /// Samples per batch.
     pub batch: usize,
-    /// Batches whose gradients make one step.
+    /// Number of batches whose gradients are accumulated into one step.
     pub accumulate: usize,
     /// Largest global norm of the gradients.
     pub clip_norm: Option<f64>,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
-    /// Optimizers of phases that have one of their own, by name.
+    /// Optimizers of individual phases, by name.
     pub optimizers: BTreeMap<String, OptimizerConfig>,
-    /// Groups of parameters with rates of their own, or frozen.
+    /// Parameter groups with their own learning rates, or frozen.
     pub groups: Vec<GroupSettings>,
-    /// Course of the learning rate.
+    /// Learning rate schedule.
     pub schedule: Schedule,
-    /// Moving averages of the parameters, which are evaluated and written in their place.
+    /// Moving averages of the parameters, which are evaluated and saved in their place.
     pub average: Option<Average>,
-    /// Steps that the run will have: what schedules are spread over.
+    /// Total number of steps of the run, for schedules.
     pub steps: u64,
-    /// Steps of an epoch: what groups that are unfrozen by the epoch count by.
+    /// Steps per epoch, for groups with an `unfreeze_epoch`.
     pub steps_per_epoch: u64,
 }
 
 impl Default for Recipe {
-    /// One batch of 32 a step by Adam at a constant rate.
+    /// One batch of 32 per step, with Adam at a constant rate.
     fn default() -> Self {
         Recipe {
             seed: 1,
@@ -90,10 +90,10 @@ impl Recipe {
             .collect()
     }
 
-    /// The optimizer of a phase that trains `parameters`, with the groups that `groups` are of them.
+    /// The optimizer of a phase that trains `parameters`, with those of the `groups` that concern them.
     ///
     /// # Errors
-    /// If a setting of the optimizer can't be.
+    /// If a setting of the optimizer is invalid.
     pub(super) fn instance(
         &self,
         phase: &str,
@@ -127,7 +127,7 @@ impl Recipe {
     }
 }
 
-/// Where a batch of a step lies: in the order of the pass, and how many of its samples count.
+/// The position of a batch in the order of the pass, and the number of its valid samples.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {
     pub cursor: usize,
@@ -137,22 +137,22 @@ pub(crate) struct Place {
 /// A batch that a step is about to take.
 #[derive(Clone, Copy)]
 pub(crate) struct NextBatch<'a> {
-    /// What computes the gradients of the phase.
+    /// The program that computes the gradients of the phase.
     pub program: ProgramId,
     /// Fields that the program reads, if they are fed.
     pub inputs: &'a [String],
-    /// Which of the batches of the step it is.
+    /// Index of the batch in the step.
     pub index: usize,
-    /// Whether an earlier phase of the step took it already.
+    /// Whether an earlier phase of the step has already used it.
     pub again: bool,
 }
 
-/// A batch that is fed to a step.
+/// A fed batch.
 #[derive(Clone, Copy)]
 pub struct FedBatch<'a> {
     /// The fields by name, with the batch as the first axis.
     pub fields: &'a [(&'a str, &'a Tensor<f32>)],
-    /// How many of its samples count: the first so many.
+    /// Number of valid samples, which come first.
     pub valid: usize,
 }
 
@@ -187,10 +187,10 @@ pub struct Trainer<'e> {
 
 impl<'e> Trainer<'e> {
     /// Puts weights and optimizer state on `device` and prepares the steps. `values` are those of [`Models::state`], in its
-    /// order. The variables of a set that lies on the device must be there, those of fed batches need not.
+    /// order. For a set on the device, its variables must already exist.
     ///
     /// # Errors
-    /// If models, data and recipe don't fit together, or the whole does not fit the device.
+    /// If models, data and recipe don't fit together, or device memory is too small.
     pub fn new(
         mut device: Box<dyn Device + 'e>,
         task: Arc<dyn Task>,
@@ -301,12 +301,12 @@ impl<'e> Trainer<'e> {
         })
     }
 
-    /// The device, with all variables of the training.
+    /// The device, with all variables.
     pub fn device(&self) -> &(dyn Device + 'e) {
         &*self.device
     }
 
-    /// The same, to set variables or evaluate on it.
+    /// Mutable access to the device, to set variables or evaluate on it.
     pub fn device_mut(&mut self) -> &mut (dyn Device + 'e) {
         &mut *self.device
     }
@@ -331,34 +331,34 @@ impl<'e> Trainer<'e> {
         self.step
     }
 
-    /// Goes on as after `steps` steps.
+    /// Continues as after `steps` steps.
     pub(crate) fn set_steps_done(&mut self, steps: u64) {
         self.step = steps;
     }
 
-    /// Spreads schedules over so many steps.
+    /// Sets the total number of steps for schedules.
     pub fn set_planned_steps(&mut self, steps: u64) {
         self.recipe.steps = steps;
     }
 
-    /// What a schedule that follows a metric has observed.
+    /// The state of a plateau schedule.
     pub(crate) fn plateau(&self) -> &PlateauState {
         &self.plateau
     }
 
-    /// Goes on with what a schedule that follows a metric has observed.
+    /// Restores the state of a plateau schedule.
     pub(crate) fn set_plateau(&mut self, plateau: PlateauState) {
         self.plateau = plateau;
     }
 
-    /// The learning rate of the next step: that of the first phase.
+    /// The learning rate of the next step, in the first phase.
     pub fn lr(&self) -> f64 {
         let base = self.phases.first().map_or(0.0, |phase| phase.lr);
         self.recipe.lr(&self.plateau, base, self.step)
     }
 
-    /// Weights, or their moving averages where the recipe asks for them, and buffers, in the order of [`Models::state`]: what is
-    /// written to files and evaluated. Waits for the device.
+    /// Weights, or their moving averages if the recipe has them, and buffers, in the order of [`Models::state`]: the values that are
+    /// saved and evaluated. Waits for the device.
     ///
     /// # Errors
     /// If the device failed.
@@ -387,8 +387,8 @@ impl<'e> Trainer<'e> {
         Ok(())
     }
 
-    /// Takes one step over a batch that is fed: `fields` are those of the batch by name, with the batch as the first axis, of
-    /// whose samples the first `valid` count. [`Trainer::step_over`] takes several batches whose gradients are accumulated.
+    /// Takes one step over a fed batch: `fields` are its fields by name, with the batch as the first axis; the first `valid` samples
+    /// count. [`Trainer::step_over`] takes several batches whose gradients are accumulated.
     ///
     /// # Errors
     /// If a field is missing, unknown or of another type, the trainer was made for data on the device, or the device failed.
@@ -396,8 +396,7 @@ impl<'e> Trainer<'e> {
         self.step_over(&[FedBatch { fields, valid }])
     }
 
-    /// Takes one step over batches that are fed, by their accumulated gradients: as many as [`Recipe::accumulate`] says, or
-    /// fewer.
+    /// Takes one step over fed batches with accumulated gradients: [`Recipe::accumulate`] batches, or fewer.
     ///
     /// # Errors
     /// As [`Trainer::step`], or if there are none or more batches than that.
@@ -408,14 +407,14 @@ impl<'e> Trainer<'e> {
         } = &self.source
         else {
             return Err(Error::Training(
-                "this trainer takes its batches from data on the device; make one with fed batches to feed it"
+                "this trainer takes its batches from data on the device; create one with fed batches to feed it"
                     .to_string(),
             ));
         };
         let most = self.recipe.accumulate;
         if batches.is_empty() || batches.len() > most {
             return Err(Error::Training(format!(
-                "a step was given {} batches; give it 1 to {most}, as accumulate says",
+                "a step was given {} batches; give it 1 to {most}, the value of accumulate",
                 batches.len()
             )));
         }
@@ -439,8 +438,8 @@ impl<'e> Trainer<'e> {
         })
     }
 
-    /// Takes `count` steps: `place` says where the batch number k of the i-th of them lies, and `before` is called before each
-    /// batch of each phase. On an adapter, submits and does not wait.
+    /// Takes `count` steps: `place` returns the position of batch k of the i-th step, and `before` is called before each batch of
+    /// each phase. On an adapter, it submits and does not wait.
     ///
     /// # Errors
     /// If the device or `before` failed.
@@ -518,7 +517,7 @@ impl<'e> Trainer<'e> {
         Ok(())
     }
 
-    /// Makes every count zero: a new epoch begins.
+    /// Resets all counters, at the start of an epoch.
     ///
     /// # Errors
     /// If the device failed.
@@ -529,7 +528,7 @@ impl<'e> Trainer<'e> {
         Ok(())
     }
 
-    /// What the steps since [`Trainer::reset_counters`] counted over `samples` samples. Waits for the device.
+    /// The counters of the steps since [`Trainer::reset_counters`], over `samples` samples. Waits for the device.
     ///
     /// # Errors
     /// If the device failed.
@@ -545,12 +544,12 @@ impl<'e> Trainer<'e> {
         ))
     }
 
-    /// The ring that reads the counts while the device works on.
+    /// The ring that reads the counters while the device works on.
     pub(crate) fn watch(&self) -> Option<WatchId> {
         self.watch
     }
 
-    /// Place of the count `name` among the values of [`Trainer::watch`].
+    /// Position of the counter `name` among the values of [`Trainer::watch`].
     pub(crate) fn watched(&self, name: &str) -> Option<usize> {
         let scalars = self.counters.iter().filter(|(_, ty)| ty.shape.rank() == 0);
         let mut names = scalars.map(|(full, _)| StepGraphCounters::short(full));
@@ -562,7 +561,7 @@ impl<'e> Trainer<'e> {
         &self.state
     }
 
-    /// Bytes that the steps take beside variables.
+    /// Bytes that the steps need in addition to variables.
     pub(crate) fn workspace_bytes(&self) -> u64 {
         let programs = self.phases.iter().flat_map(|phase| {
             let update = phase.update.as_ref().map(|(program, _)| *program);
@@ -573,18 +572,18 @@ impl<'e> Trainer<'e> {
             .sum()
     }
 
-    /// Samples of a step at most.
+    /// Maximum number of samples per step.
     pub fn samples_of_step(&self) -> usize {
         self.source.size() * self.recipe.accumulate
     }
 }
 
-/// Checks a batch that is fed against what the trainer was made for.
+/// Checks a fed batch against the fields of the trainer.
 fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -> Result<()> {
     let wrong = |what: String| Err(Error::Training(what));
     if batch.valid == 0 || batch.valid > size {
         return wrong(format!(
-            "a step was given {} samples that count; give it 1 to {size}",
+            "a step was given {} valid samples; give it 1 to {size}",
             batch.valid
         ));
     }
@@ -598,7 +597,7 @@ fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -
             }
             Some((_, value)) if value.ty() != *ty => {
                 return wrong(format!(
-                    "the field {name} is a {ty}, but was fed a {}",
+                    "the field {name} is a {ty}, but a {} was fed",
                     value.ty()
                 ));
             }
@@ -610,7 +609,7 @@ fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -
         Some((name, _)) => {
             let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
             wrong(format!(
-                "a step was fed the field {name}, but the trainer was made for {}",
+                "a step was fed the field {name}, but the trainer takes {}",
                 names.join(", ")
             ))
         }

@@ -1,5 +1,4 @@
-//! Where choices are kept: for every adapter a file in the user's cache folder, and in the folder of every run what it was
-//! made with.
+//! Storage of choices: a file per adapter in the user's cache folder, and a record in every run folder.
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What choices depend on: with another driver or other kernels they may be slow, or wrong.
+/// The conditions on which choices depend: with another driver or other kernels they may be slow, or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MadeFor {
@@ -38,7 +37,7 @@ impl MadeFor {
         }
     }
 
-    /// Name of the adapter's file: another driver or version takes the place of the one before.
+    /// Name of the adapter's file, which is overwritten for another driver or version.
     fn file_name(&self) -> String {
         let name = format!("{} {}", self.adapter, self.backend).to_lowercase();
         let words = name.split(|c: char| !c.is_alphanumeric());
@@ -47,7 +46,7 @@ impl MadeFor {
     }
 }
 
-/// Choices with what they were made for: what a file holds.
+/// Choices with their conditions: the content of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuning {
@@ -59,7 +58,7 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// What `gpu` plans with.
+    /// The choices of `gpu`.
     pub fn of(gpu: &Gpu) -> Tuning {
         Tuning {
             made_for: MadeFor::adapter(&gpu.info),
@@ -70,13 +69,13 @@ impl Tuning {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it can't be read or is no tuning.
+    /// If it can't be read or is not a tuning.
     pub fn read(path: &Path) -> Result<Tuning> {
         let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
         toml_text::parse(&text, &path.display().to_string())
     }
 
-    /// Writes a file, whole or not at all.
+    /// Writes a file atomically.
     ///
     /// # Errors
     /// If it can't be written.
@@ -87,7 +86,7 @@ impl Tuning {
     }
 }
 
-/// A folder with a file for every adapter that was tuned.
+/// A folder with a file for every tuned adapter.
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
@@ -98,12 +97,12 @@ impl Cache {
     /// `~/Library/Caches`, `%LOCALAPPDATA%`).
     ///
     /// # Errors
-    /// If the system knows of no such folder.
+    /// If the system has no such folder.
     pub fn of_user() -> Result<Cache> {
         match dirs::cache_dir() {
             Some(folder) => Ok(Self::at(folder.join("wgrad").join("tuning"))),
             None => Err(Error::Config(
-                "there is no folder to keep a tuning in; set HOME".to_string(),
+                "there is no folder to save the tuning in; set HOME".to_string(),
             )),
         }
     }
@@ -113,12 +112,12 @@ impl Cache {
         Cache { folder }
     }
 
-    /// The file for an adapter, there or not.
+    /// The path of an adapter's file, which may not exist.
     pub fn path(&self, made_for: &MadeFor) -> PathBuf {
         self.folder.join(made_for.file_name())
     }
 
-    /// The files that there are, sorted.
+    /// The existing files, sorted.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -148,7 +147,7 @@ impl Cache {
         let tuning = Tuning::read(&path)?;
         if tuning.made_for != *made_for {
             tracing::debug!(
-                "{} is of another driver or version and not used",
+                "{} is from another driver or version and is ignored",
                 path.display()
             );
             return Ok(Choices::default());
@@ -156,7 +155,7 @@ impl Cache {
         Ok(tuning.variants)
     }
 
-    /// Keeps `variants` for an adapter, in place of what was there.
+    /// Saves `variants` for an adapter, replacing earlier ones.
     ///
     /// # Errors
     /// If the file can't be written.
@@ -182,8 +181,8 @@ impl Cache {
     }
 }
 
-/// Takes the variants that `gpu` is to plan with: those `recorded` by a run if it was made on this adapter, driver and
-/// build, else what the user's cache holds. Returns something to tell the user: that the cache is damaged.
+/// Sets the variants of `gpu`: those `recorded` by a run if it used this adapter, driver and build, or else those of the user's
+/// cache. Returns a note for the user if the cache is damaged.
 pub fn choose(gpu: &mut Gpu, recorded: Option<Tuning>) -> Option<String> {
     let made_for = MadeFor::adapter(&gpu.info);
     let stays = recorded.filter(|recorded| {
@@ -204,7 +203,7 @@ pub fn choose(gpu: &mut Gpu, recorded: Option<Tuning>) -> Option<String> {
             None
         }
         Ok(Err(e)) => Some(format!(
-            "kernels are not the tuned ones: {e}; run wgrad tune again, or wgrad tune --clear"
+            "tuned kernels are not used: {e}; run wgrad tune again, or wgrad tune --clear"
         )),
         Err(_) => None,
     }

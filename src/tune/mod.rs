@@ -1,9 +1,9 @@
 //! Choosing kernel variants by measurement: `wgrad tune`.
 //!
-//! Every variant of an operation is held against the reference first, at the very shapes that it will be used for; what is
-//! wrong is neither timed nor chosen. The others are timed in turn, and one takes the default's place only if it is faster
-//! by more than measurements scatter. What was chosen is kept in a file by adapter ([`Cache`]), and a run keeps what it was
-//! made with ([`Tuning`]): variants add up in different orders, so a run goes on with its own to give the same bits.
+//! Every variant of an operation is first compared with the reference, at the exact shapes that it will be used for; wrong ones
+//! are neither timed nor chosen. The others are timed in turn, and one replaces the default only if it is faster by more than the
+//! spread of the measurements. Choices are saved in a file per adapter ([`Cache`]), and a run records its own ([`Tuning`]):
+//! variants sum in different orders, so a resumed run uses the same ones to get the same bits.
 
 mod file;
 mod timing;
@@ -31,7 +31,7 @@ pub struct Operation {
     pub op: Arc<dyn ErasedOp>,
     /// Types of its operands.
     pub inputs: Vec<TensorType>,
-    /// How often the graphs compute it.
+    /// Number of uses in the graphs.
     pub uses: usize,
 }
 
@@ -46,7 +46,7 @@ impl Operation {
         self.op.variants(target, &self.types())
     }
 
-    /// Its kind, without attributes: `Conv2dInputGrad`, say.
+    /// Its kind without attributes, such as `Conv2dInputGrad`.
     pub fn kind(&self) -> String {
         let text = format!("{:?}", self.op);
         let end = text.find(|c: char| !c.is_alphanumeric());
@@ -73,8 +73,7 @@ fn operand_name(i: usize) -> String {
     format!("operand{i}")
 }
 
-/// The distinct operations of `graphs` between whose variants there is a choice on `target`, in the order in which they are
-/// computed.
+/// The distinct operations of `graphs` that have several variants on `target`, in the order of computation.
 ///
 /// # Errors
 /// If a graph is invalid: a defect.
@@ -105,18 +104,18 @@ pub fn operations(graphs: &[Graph], target: &Target) -> Result<Vec<Operation>> {
     Ok(found)
 }
 
-/// How a variant did.
+/// The result of trying a variant.
 #[derive(Clone, Debug)]
 pub struct Trial {
     /// The variant.
     pub variant: &'static str,
-    /// Median time in milliseconds; `None` where the variant is wrong.
+    /// Median time in milliseconds; `None` if the variant is wrong.
     pub ms: Option<f64>,
-    /// Why it can't be chosen, in words.
+    /// Why it can't be chosen.
     pub rejected: Option<String>,
 }
 
-/// What came out of trying an operation's variants.
+/// The results of trying an operation's variants.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// Every variant, the default first.
@@ -142,7 +141,7 @@ impl Verdict {
         self.ms_of(self.chosen)
     }
 
-    /// Milliseconds that the choice saves each time; 0 where it is the default, or the default is wrong.
+    /// Milliseconds that the choice saves per use; 0 if it is the default, or the default is wrong.
     pub fn saved_ms(&self) -> f64 {
         match (self.trials[0].ms, self.chosen_ms()) {
             (Some(default), Some(chosen)) => default - chosen,
@@ -154,7 +153,7 @@ impl Verdict {
 /// Tries the variants of `operation` on `gpu`. `seed` draws the operands.
 ///
 /// # Errors
-/// If the device fails or has no room for the operands.
+/// If the device fails or its memory is too small for the operands.
 pub fn tune(gpu: &Gpu, operation: &Operation, seed: u64) -> Result<Verdict> {
     let graph = operation.graph()?;
     let mut stream = Stream::new(seed, 3);
@@ -182,7 +181,7 @@ pub fn tune(gpu: &Gpu, operation: &Operation, seed: u64) -> Result<Verdict> {
                 None
             }
             Ok((_, error)) => Some(format!(
-                "wrong: error {error:.1e}, {allowed:.1e} is allowed"
+                "wrong: error {error:.1e}, at most {allowed:.1e} is allowed"
             )),
             Err(e @ Error::Device(_)) => return Err(e),
             Err(e) => Some(e.to_string()),

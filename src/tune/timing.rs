@@ -1,4 +1,4 @@
-//! Timing variants against each other, and when one is faster for certain.
+//! Timing variants against each other, and the decision whether one is significantly faster.
 
 use crate::error::Result;
 use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program};
@@ -8,20 +8,20 @@ use std::time::Instant;
 const ROUNDS: usize = 11;
 /// Rounds that a variant must win against the default: by chance it would in one of 170 trials.
 const LEAST_WINS: usize = 10;
-/// By which share of the default's time the median of a variant must be shorter.
+/// Share of the default's time by which the median of a variant must be shorter.
 const LEAST_GAIN: f64 = 0.03;
-/// Length of a round's measurement: submission and waiting do not show.
+/// Length of a round's measurement, at which submission and waiting are negligible.
 const ROUND_SECONDS: f64 = 0.02;
 const WARM_UP_RUNS: usize = 3;
-/// Variants that warm up so many times slower than the fastest are not timed further. The default always is: what is taken
-/// from it must be proved.
+/// Variants that warm up this many times slower than the fastest are not timed further. The default always is, because replacing
+/// it requires proof.
 const HOPELESS: f64 = 3.0;
 
-/// A variant that gives right results, ready to be timed.
+/// A correct variant, ready to be timed.
 pub(super) struct Candidate {
     /// Index among the trials of its operation.
     pub trial: usize,
-    /// What was measured.
+    /// The measurements.
     pub times: Times,
     program: Program,
     /// Steps that last about [`ROUND_SECONDS`].
@@ -31,21 +31,21 @@ pub(super) struct Candidate {
 /// Times of a variant in milliseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Times {
-    /// The shortest of the runs that warmed it up.
+    /// The shortest warm-up run.
     warm: f64,
-    /// One of each round; none if it is hopeless.
+    /// One per round; none if it is hopeless.
     rounds: Vec<f64>,
 }
 
 impl Times {
-    /// The median, or what is known of a hopeless one.
+    /// The median, or the warm-up time of a hopeless one.
     pub fn typical_ms(&self) -> f64 {
         let mut sorted = self.rounds.clone();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().unwrap_or(self.warm)
     }
 
-    /// Whether the difference to the `default` is larger than measurements scatter.
+    /// Whether the difference to the `default` exceeds the spread of the measurements.
     fn beat(&self, default: &Times) -> bool {
         let wins = self.rounds.iter().zip(&default.rounds);
         let wins = wins.filter(|(own, other)| own < other).count();
@@ -67,7 +67,7 @@ impl Candidate {
         }
     }
 
-    /// Milliseconds a step, until all of them are finished.
+    /// Milliseconds per step, until all of them are finished.
     fn run(&mut self, gpu: &Gpu) -> Result<f64> {
         let start = Instant::now();
         let mut left = self.steps;
@@ -104,8 +104,8 @@ pub(super) fn measure(gpu: &Gpu, candidates: &mut [Candidate]) -> Result<()> {
     Ok(())
 }
 
-/// Which of the candidates to use, each given with whether it is the default: the fastest if it beats the default for
-/// certain, else the default. A default that is wrong is no candidate and has nothing to defend.
+/// Which of the candidates to use, each given with whether it is the default: the fastest if it is significantly faster than the
+/// default, else the default. A wrong default is not a candidate.
 pub(super) fn fastest(candidates: &[(bool, &Times)]) -> Option<usize> {
     let default = candidates.iter().position(|&(default, _)| default);
     let (fastest, (_, times)) = candidates

@@ -16,10 +16,10 @@ fn a_baseline_that_is_none_is_answered_before_anything_is_measured() {
     sandbox.write("bytes.json", [0xff, 0xfe, 0x00]);
     for (file, said) in [
         ("nowhere.json", "cannot read nowhere.json"),
-        ("cut.json", "cut.json is cut off in line 2"),
+        ("cut.json", "cut.json is truncated in line 2"),
         ("other.json", "no measurement of a workload in line 1"),
         ("empty.json", "empty.json holds no measurement"),
-        ("bytes.json", "bytes.json is no text"),
+        ("bytes.json", "bytes.json is not text"),
     ] {
         let told = sandbox.wgrad(&format!("bench --baseline {file} --adapter nosuch"));
         told.fails(1, &[said]);
@@ -36,7 +36,7 @@ fn files_that_can_not_be_written_are_answered_before_anything_is_measured() {
         ("--roofline folder.svg", 2, "folder.svg is a folder"),
         ("--trace none/t.json", 1, "cannot write none/t.json"),
         ("--runs 0", 2, "--runs must be at least 1"),
-        ("nosuch", 2, "no workload is called nosuch"),
+        ("nosuch", 2, "no workload named nosuch"),
     ] {
         let told = sandbox.wgrad(&format!("bench {args} --adapter nosuch"));
         told.fails(code, &[said]);

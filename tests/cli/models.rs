@@ -189,11 +189,11 @@ fn references_that_lead_nowhere_are_named() {
         "{stem}\n{}\n{FLATTEN}\n{DENSE}",
         named("b", &format!("{conv}; input = \"input\""))
     );
-    refused(&branch, 2, &["nothing takes the result of layer stem"]);
+    refused(&branch, 2, &["the output of layer stem is not used"]);
     refused(
         &format!("{stem}\n{}", sum("\"stem\"")),
         2,
-        &["layer add1", "two values or more"],
+        &["layer add1", "two or more inputs"],
     );
     let shapes = format!("{stem}\n{}", sum("\"stem\", \"input\""));
     refused(
@@ -203,7 +203,7 @@ fn references_that_lead_nowhere_are_named() {
             "layer add1",
             "layer stem ([8,8,4])",
             "the input ([8,8,1])",
-            "one shape",
+            "the same shape",
         ],
     );
     refused(
@@ -254,7 +254,7 @@ fn blocks_that_can_not_be_filled_in_are_told_why() {
     let unknown = used("").replace("\"b\"", "\"bb\"");
     block_refused(block, &unknown, &["no block bb", "did you mean b?"]);
     let itself = "[[block.b.layer]]\ntype = \"block\"\nblock = \"b\"";
-    block_refused(itself, &used(""), &["made of itself"]);
+    block_refused(itself, &used(""), &["contains itself"]);
     let typo = block.replace("kernel", "kernle");
     block_refused(
         &typo,
@@ -284,7 +284,7 @@ fn a_model_is_shown_and_its_weights_are_written() {
     }
     sandbox
         .wgrad("models init mine.toml --out w.safetensors")
-        .fails(2, &["exists already"]);
+        .fails(2, &["already exists"]);
     sandbox
         .wgrad("models show resnet19")
         .fails(2, &["resnet19", "resnet20"]);

@@ -163,7 +163,7 @@ fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
             let told = sandbox.wgrad(args);
             assert_eq!(told.code, Some(2), "{}", told.err);
             assert!(
-                told.err.contains(name) && told.err.contains("only 0: "),
+                told.err.contains(name) && told.err.contains("available: 0: "),
                 "{}",
                 told.err
             );

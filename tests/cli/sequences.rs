@@ -121,7 +121,7 @@ fn data_that_a_model_of_tokens_can_not_take_are_refused() {
         few,
         LAYERS,
         "poem.txt",
-        &["19 different tokens", "knows 18", "vocabulary = 19"],
+        &["a vocabulary of 19 tokens", "one of 18", "vocabulary = 19"],
     );
     let long = "{ tokens = 2000, vocabulary = 40, auto = true }";
     let sandbox = sandbox(long, LAYERS);
@@ -134,13 +134,13 @@ fn data_that_a_model_of_tokens_can_not_take_are_refused() {
         INPUT,
         &pooled,
         "poem.txt",
-        &["the token after each", "units = \"vocabulary\""],
+        &["one prediction per token", "units = \"vocabulary\""],
     );
     refused(
         INPUT,
         LAYERS,
         "texts.csv",
-        &["one answer for each sample", "pool over time"],
+        &["one prediction per sample", "pool over time"],
     );
     let images = "type = \"flatten\"\ntype = \"dense\"; units = 3";
     refused(
@@ -191,7 +191,7 @@ fn layers_of_sequences_that_can_not_be_are_told_why() {
         ),
         (
             after("type = \"dense\"; units = 7\ntype = \"attention\"; heads = 1"),
-            ["layer attention1", "not three times"],
+            ["layer attention1", "not a multiple of 3"],
         ),
         (
             after("type = \"dense\"; units = 600\ntype = \"attention\"; heads = 1"),
@@ -263,5 +263,10 @@ fn layers_of_sequences_that_can_not_be_are_told_why() {
         refused(input, LAYERS, "poem.txt", &[part]);
     }
     let images = "type = \"flatten\"\ntype = \"dense\"; units = \"vocabulary\"";
-    refused("[8, 8, 1]", images, "good", &["layer dense1", "no tokens"]);
+    refused(
+        "[8, 8, 1]",
+        images,
+        "good",
+        &["layer dense1", "not come from tokens"],
+    );
 }

@@ -100,7 +100,7 @@ fn tuning_tells_every_variant_and_keeps_what_it_chose() {
             .wgrad("tune --show")
             .succeeds()
             .out
-            .starts_with("nothing was tuned yet")
+            .starts_with("nothing tuned yet")
     );
 }
 
@@ -170,7 +170,7 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
             .wgrad("tune --show")
             .succeeds()
             .out
-            .contains("not used")
+            .contains("ignored")
     );
     // Names that no variant has.
     fs::write(&path, fresh.replace("tiled", "woven")).unwrap();
@@ -184,7 +184,7 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
         let lines: Vec<_> = told.err.lines().collect();
         assert!(
             lines.len() == 1
-                && lines[0].starts_with("note: kernels are not the tuned ones")
+                && lines[0].starts_with("note: tuned kernels are not used")
                 && lines[0].contains("wgrad tune"),
             "{damaged}: {}",
             told.err
@@ -193,7 +193,7 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
     }
     let told = sandbox.wgrad("tune --show").succeeds();
     assert!(
-        told.err.starts_with("note: ") && told.err.contains("it is not used"),
+        told.err.starts_with("note: ") && told.err.contains("it is ignored"),
         "{}",
         told.err
     );

@@ -40,22 +40,22 @@ fn weights_that_are_no_numbers_are_refused() {
 #[test]
 fn bytes_that_are_no_weights_are_refused() {
     let whole = safetensors(&FITTING);
-    refused(&whole[..whole.len() / 2], &["no usable safetensors file"]);
-    refused(&[], &["no usable safetensors file"]);
+    refused(&whole[..whole.len() / 2], &["not a valid safetensors file"]);
+    refused(&[], &["not a valid safetensors file"]);
     let noise: Vec<u8> = (0..500_u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
-    refused(&noise, &["no usable safetensors file"]);
+    refused(&noise, &["not a valid safetensors file"]);
 }
 
 #[test]
 fn a_header_that_claims_absurd_sizes_is_refused() {
     let file = |length: u64, header: &str| [&length.to_le_bytes(), header.as_bytes()].concat();
-    refused(&file(1 << 63, "{}"), &["no usable safetensors file"]);
+    refused(&file(1 << 63, "{}"), &["not a valid safetensors file"]);
     let header = r#"{"conv1.weight":{"dtype":"F32","shape":[1099511627776,1099511627776],"data_offsets":[0,16]}}"#;
     refused(
         &file(header.len() as u64, header),
-        &["no usable safetensors file"],
+        &["not a valid safetensors file"],
     );
 }
 

@@ -90,7 +90,7 @@ pub fn roofline(adapter: &str, roof: Roof, records: &[Record]) -> String {
     let mut svg = Svg::new(WIDTH, height);
     svg.text([LEFT, 30.0], Anchor::Start, 18.0, INK, adapter);
     let ceilings = format!(
-        "ceilings measured in the same run: {:.1} GFLOP/s, {:.1} GB/s; they meet at {:.1} FLOP a byte",
+        "ceilings measured in the same run: {:.1} GFLOP/s, {:.1} GB/s; they meet at {:.1} FLOP per byte",
         roof.gflops,
         roof.gb_per_s,
         roof.ridge()
@@ -174,7 +174,7 @@ fn grid(svg: &mut Svg, x: Axis, y: Axis) {
         }
     }
     let middle = (LEFT + RIGHT) / 2.0;
-    let under = "arithmetic intensity, FLOP a byte";
+    let under = "arithmetic intensity, FLOP per byte";
     svg.text([middle, BOTTOM + 40.0], Anchor::Middle, 13.0, INK, under);
     let beside = [LEFT - 52.0, (TOP + BOTTOM) / 2.0];
     svg.text_along(beside, -std::f64::consts::FRAC_PI_2, 13.0, INK, "GFLOP/s");
@@ -214,7 +214,7 @@ fn list(svg: &mut Svg, records: &[&Record]) {
 fn bars(svg: &mut Svg, roof: Roof, records: &[&Record]) {
     let top = BOTTOM + 74.0;
     let title = format!(
-        "bytes alone, as shares of {:.1} GB/s (caches can be faster)",
+        "bandwidth only, as shares of {:.1} GB/s (caches can be faster)",
         roof.gb_per_s
     );
     svg.text([LEFT, top], Anchor::Start, 13.0, INK, &title);

@@ -9,7 +9,7 @@ use wgrad::bench::{
 use wgrad::gpu::Gpu;
 use wgrad::plan::{Plan, Step};
 
-/// The adapter and what it does at best.
+/// The adapter and its measured ceilings.
 pub(super) fn ceilings(gpu: &Gpu, ceilings: &Ceilings, json: bool) -> anyhow::Result<()> {
     let (info, roof) = (&gpu.info, ceilings.roof());
     let backend = format!("{:?}", info.backend);
@@ -138,7 +138,7 @@ pub(super) fn launches(
     let mut out = io::stdout().lock();
     if !json {
         let clock = match profile.clock {
-            Clock::Timestamps => "timestamps of the adapter, each launch in a pass of its own",
+            Clock::Timestamps => "the adapter's timestamps, each launch in a pass of its own",
             Clock::Wall => "wall clock, each launch alone and repeated",
         };
         writeln!(out, "\n{name}, launch by launch ({clock})")?;
@@ -153,7 +153,7 @@ pub(super) fn launches(
         let (label, kernel) = describe(plan, step);
         let share = ms / sum;
         let (gflops, gb_per_s) = (cost.gflops(ms), cost.gb_per_s(ms));
-        // The ceilings are those of kernels; a copy command is none.
+        // The ceilings apply to kernels, not to copy commands.
         let reached = matches!(step, Step::Launch(_)).then(|| roof.percent(cost, ms));
         if json {
             let line = json!({

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const SIDE: usize = 32;
 const CHANNELS: usize = 3;
 const PLANE: usize = SIDE * SIDE;
-/// Bytes of a label and its image.
+/// Bytes of a record: a label and its image.
 const RECORD: usize = 1 + CHANNELS * PLANE;
 /// Classes of CIFAR-10.
 const CLASSES: usize = 10;

@@ -1,4 +1,4 @@
-//! Folders of image files, one folder a class, as PyTorch's `ImageFolder` has them: `train/cat/1.png`, `test/dog/2.jpg`; or
+//! Folders of image files, one folder per class, as in PyTorch's `ImageFolder`: `train/cat/1.png`, `test/dog/2.jpg`; or
 //! `cat/1.png` without parts, which are then split off by the seed.
 
 #[cfg(test)]
@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 const TRAIN: [&str; 2] = ["train", "training"];
 const VALIDATION: [&str; 4] = ["val", "valid", "validation", "dev"];
 const TEST: [&str; 2] = ["test", "testing"];
-/// Endings of files that are taken for images; what they are is read from their first bytes.
+/// File extensions of images; the actual format is read from the first bytes.
 const ENDINGS: [&str; 15] = [
     "png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "qoi", "tga", "pnm", "ppm", "pgm",
     "pbm", "jfif",
 ];
-/// The most bytes of pixels in a part.
+/// Size limit for the pixels of a part, in bytes.
 const MAX_PIXELS: usize = 16 << 30;
 
 /// A folder of image files for each class.
@@ -66,7 +66,7 @@ impl Format for Folder {
     }
 }
 
-/// Loads a folder of images. Where the settings say no size the first image's is taken, and colour.
+/// Loads a folder of images. The default size is that of the first image, in colour.
 ///
 /// # Errors
 /// Names the file that can't be read, or the folder that is missing or empty.
@@ -74,7 +74,7 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
     let train = source.folder_named(&TRAIN);
     let root = train.unwrap_or(source.path());
     let folders = class_folders(source.tree(), root)?;
-    // A run that goes on, or is measured, knows its classes.
+    // A run that is resumed or evaluated has fixed classes.
     let classes: Vec<String> = match fitted.classes.is_empty() {
         true => folders.iter().map(|(name, _)| name.clone()).collect(),
         false => fitted.classes.clone(),
@@ -82,7 +82,7 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
     let Some(first) = folders.first().and_then(|(_, files)| files.first()) else {
         return Err(DataError::unusable(
             root,
-            "has no folder with images in it: put the images of each class into a folder of its name",
+            "has no folder with images: put the images of each class into a folder with its name",
         )
         .into());
     };
@@ -107,7 +107,7 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
                 let set = read(class_folders(source.tree(), root)?, &classes)?;
                 if set.is_empty() {
                     return Err(
-                        DataError::unusable(root, "has no images: add some or remove it").into(),
+                        DataError::unusable(root, "has no images: add some, or remove it").into(),
                     );
                 }
                 *place = Some(set);
@@ -115,9 +115,9 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
         }
     }
     if parts.train.is_empty() {
-        return Err(DataError::unusable(root, "has no image that can be read").into());
+        return Err(DataError::unusable(root, "has no readable image").into());
     }
-    let notes = skipped.iter().map(|file| format!("left out {file}"));
+    let notes = skipped.iter().map(|file| format!("skipped {file}"));
     Ok(LabelledImages {
         parts,
         classes,
@@ -125,12 +125,12 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
     })
 }
 
-/// The shape that `settings` ask for. Where they say no size it is that of the picture `first`, and colour.
+/// The shape that `settings` ask for; by default the size of the image `first`, in colour.
 pub(super) fn shape_for(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
     let channels = settings.channels.unwrap_or(3);
     if channels != 1 && channels != 3 {
         return Err(Error::Config(format!(
-            "image files give 1 channel (grey) or 3 (colour), not {channels}; change data.channels or the model's input"
+            "image files have 1 channel (grey) or 3 (colour), not {channels}; change data.channels or the model's input"
         )));
     }
     let [height, width] = match settings.size {
@@ -152,12 +152,12 @@ pub(super) fn unreadable(path: &Path, why: &str) -> DataError {
     DataError::unusable(
         path,
         format!(
-            "can't be read as an image ({why}): remove it, or set data.skip_bad = true to leave such files out"
+            "can't be read as an image ({why}): remove it, or set data.skip_bad = true to skip such files"
         ),
     )
 }
 
-/// The folders in `dir` with the image files in each, at any depth, sorted; those without images are left out.
+/// The folders in `dir` that contain images, sorted, with their image files at any depth.
 fn class_folders(tree: &Tree, dir: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, DataError> {
     let mut folders: Vec<(String, Vec<PathBuf>)> = Vec::new();
     for (path, relative) in tree.files_below(dir)?.filter(|(path, _)| is_image(path)) {
@@ -174,7 +174,7 @@ fn class_folders(tree: &Tree, dir: &Path) -> Result<Vec<(String, Vec<PathBuf>)>,
     Ok(folders)
 }
 
-/// Whether the ending of a file says that it is an image.
+/// Whether a file has the extension of an image.
 pub(super) fn is_image(path: &Path) -> bool {
     let ending = path
         .extension()
@@ -182,7 +182,7 @@ pub(super) fn is_image(path: &Path) -> bool {
     ending.is_some_and(|e| ENDINGS.contains(&&*e))
 }
 
-/// The image files in `dir`, at any depth, sorted: those whose ending says so.
+/// The image files in `dir` by extension, at any depth, sorted.
 ///
 /// # Errors
 /// If a folder can't be read.
@@ -195,7 +195,7 @@ pub fn image_files(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
         .collect())
 }
 
-/// Reads all images of a part, in parallel, and the sentences about those that were left out.
+/// Reads all images of a part in parallel. Also returns messages about skipped files.
 fn read_part(
     folders: Vec<(String, Vec<PathBuf>)>,
     classes: &[String],
@@ -212,7 +212,7 @@ fn read_part(
             return Err(DataError::unusable(
                 folder,
                 format!(
-                    "is a class that the training part, or the run, does not have: it has {}",
+                    "is not a class of the training part or of the run: the classes are {}",
                     classes.join(", ")
                 ),
             )
@@ -245,10 +245,10 @@ fn read_part(
     Ok((set, skipped))
 }
 
-/// Reads pictures as [`read_picture`] does, in parallel, and hands each to `take`, in order.
+/// Reads images like [`read_picture`], in parallel, and passes each to `take`, in order.
 ///
 /// # Errors
-/// If they are too many for any memory, or as `take` says.
+/// If there are too many for memory, or the error of `take`.
 pub fn read_pictures(
     files: &[PathBuf],
     shape: PictureShape,
@@ -257,7 +257,7 @@ pub fn read_pictures(
     let length = shape.height * shape.width * shape.channels;
     if files.len().saturating_mul(length) > MAX_PIXELS {
         return Err(Error::Memory(format!(
-            "{} images of {} x {} are over {} GiB of pixels; take fewer, or make data.size smaller",
+            "{} images of {} x {} are over {} GiB of pixels; use fewer, or make data.size smaller",
             files.len(),
             shape.height,
             shape.width,

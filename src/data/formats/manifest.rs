@@ -1,7 +1,7 @@
-//! Manifests: tables with a column of picture files, further columns of numbers and categories, and a column to predict.
+//! Manifests: tables with a column of image files, further columns of numbers and categories, and a target column.
 //!
-//! A sample has the fields `image`, `row` where there are further columns, and `label` or `value`: a model with
-//! `[inputs] image = ..., row = "auto"` takes picture and columns together.
+//! A sample has the fields `image`, `row` if there are further columns, and `label` or `value`. A model with
+//! `[inputs] image = ..., row = "auto"` takes image and columns together.
 
 use super::folder::{is_image, shape_for};
 use super::table::{
@@ -25,7 +25,7 @@ use csv::StringRecord;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Rows that are looked at to find the column of pictures.
+/// Number of rows that are examined to detect the column of images.
 const LOOKED_AT: usize = 32;
 
 /// See the module.
@@ -37,18 +37,18 @@ impl Format for Manifest {
     }
 
     fn about(&self) -> &'static str {
-        "a table of pictures"
+        "a table of images"
     }
 
     fn looks_for(&self) -> &'static str {
-        "a table with a column of picture files, relative to it"
+        "a table with a column of image files, relative to it"
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
         let file = TableFiles::of(source)?.train;
         let rows = head_rows(&source.head(&file), LOOKED_AT);
         let column = picture_place(&rows, folder_of(&file))?;
-        Detection::new(95, format!("picture files in column {}", column + 1))
+        Detection::new(95, format!("image files in column {}", column + 1))
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
@@ -58,15 +58,15 @@ impl Format for Manifest {
     fn describe(&self, fitted: &Fitted) -> Vec<String> {
         let pictures = fitted.image.iter();
         pictures
-            .map(|column| format!("column {column}: picture files"))
+            .map(|column| format!("column {column}: image files"))
             .chain(columns_in_words(fitted))
             .chain(target_in_words(fitted))
             .collect()
     }
 
-    /// The rows of a table of the same columns; a model that takes no picture needs none.
+    /// The rows of a table with the same columns; images are only needed if the model takes them.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
-        let path = only_file(inputs, "tables of pictures")?;
+        let path = only_file(inputs, "tables of images")?;
         let mut table = CsvTable::read(path, cx.settings.header)?;
         let all = 1..=table.rows.len();
         let mut items: Vec<PredictItem> = all
@@ -126,14 +126,14 @@ impl Format for Manifest {
     }
 }
 
-/// A picture that a row names.
+/// The image file of a row.
 struct PictureFile {
     path: PathBuf,
     line: u64,
 }
 
 impl PictureFile {
-    /// A sentence on why it can't be had, for the table `manifest`.
+    /// A message that it can't be read, for the table `manifest`.
     fn trouble(&self, manifest: &Path, why: &str) -> String {
         format!(
             "{} names {} at line {}, which can't be read as an image ({why})",
@@ -153,7 +153,7 @@ fn folder_of(manifest: &Path) -> &Path {
     manifest.parent().unwrap_or(Path::new(""))
 }
 
-/// The first column in which at least half of `rows`, among them perhaps a header, name pictures that lie in `folder`.
+/// The first column in which at least half of `rows`, which may include a header, name images in `folder`.
 fn picture_place(rows: &[StringRecord], folder: &Path) -> Option<usize> {
     let is_picture = |cell: &str| {
         let path = Path::new(cell);
@@ -168,7 +168,7 @@ fn picture_place(rows: &[StringRecord], folder: &Path) -> Option<usize> {
     })
 }
 
-/// The column of pictures: the one that is said, or that the run knows, or whose cells name pictures.
+/// The column of images: the one that is set, the one that the run recorded, or the one whose cells name images.
 fn picture_column(
     table: &CsvTable,
     settings: &DataSettings,
@@ -182,7 +182,7 @@ fn picture_column(
             false => Err(DataError::unusable(
                 path,
                 format!(
-                    "has no column {name} of pictures: it has {}",
+                    "has no column {name} of images: it has {}",
                     table.names.join(", ")
                 ),
             )),
@@ -197,7 +197,7 @@ fn picture_column(
             DataError::unusable(
                 path,
                 format!(
-                    "has no column whose cells are picture files in {}: name one of {} by data.image",
+                    "has no column of image files in {}: set data.image to one of {}",
                     folder_of(path).display(),
                     table.names.join(", ")
                 ),
@@ -205,12 +205,12 @@ fn picture_column(
         })
 }
 
-/// The picture that each row of `table` names in the column `name`.
+/// The image file of each row of `table`, from the column `name`.
 fn picture_files(table: &CsvTable, name: &str, path: &Path) -> Result<Vec<PictureFile>, DataError> {
     let place = table.names.iter().position(|known| known == name);
     let place = place.ok_or_else(|| {
         let problem = format!(
-            "has no column {name} of pictures: it has {}",
+            "has no column {name} of images: it has {}",
             table.names.join(", ")
         );
         DataError::unusable(path, problem)
@@ -220,7 +220,7 @@ fn picture_files(table: &CsvTable, name: &str, path: &Path) -> Result<Vec<Pictur
         match cell.is_empty() {
             true => Err(DataError::unusable(
                 path,
-                format!("names no picture at line {line} in column {name}: leave such rows out"),
+                format!("names no image at line {line} in column {name}: remove such rows"),
             )),
             false => Ok(PictureFile {
                 path: folder_of(path).join(cell),
@@ -236,13 +236,13 @@ fn keep_rows(table: &mut CsvTable, kept: &[bool]) {
     table.rows.retain(|_| kept.next().copied().unwrap_or(false));
 }
 
-/// Loads the parts: rows whose pictures can't be read are left out, if that is asked for, before anything is split or learned.
+/// Loads the parts. With `skip_bad`, rows with unreadable images are skipped before anything is split or fitted.
 fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     let (path, settings) = (cx.source.path(), cx.settings);
     let files = TableFiles::of(cx.source).ok_or_else(|| {
         DataError::unusable(
             path,
-            "is no table: give a .csv file, or a folder with train.csv and test.csv",
+            "is not a table: give a .csv file, or a folder with train.csv and test.csv",
         )
     })?;
     let mut tables = files.read(settings.header)?;
@@ -258,7 +258,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
         let (bytes, kept) = read_table(files, path, shape, settings.skip_bad, &mut notes)?;
         keep_rows(table, &kept);
         if table.rows.is_empty() {
-            return Err(DataError::unusable(&*path, "has no picture that can be read").into());
+            return Err(DataError::unusable(&*path, "has no readable image").into());
         }
         pixels.push(bytes);
     }
@@ -298,7 +298,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     Ok(dataset)
 }
 
-/// The shape that `settings` ask for, or that of the first picture; of the first that can be read where bad ones are left out.
+/// The shape that `settings` ask for, or that of the first image; with `skip_bad`, of the first readable one.
 fn shape_of(settings: &DataSettings, files: &[PictureFile]) -> Result<PictureShape> {
     let readable = |file: &&PictureFile| {
         !settings.skip_bad || settings.size.is_some() || decode(&file.path).is_ok()
@@ -308,7 +308,7 @@ fn shape_of(settings: &DataSettings, files: &[PictureFile]) -> Result<PictureSha
     shape_for(settings, first)
 }
 
-/// The pixels of the pictures of a table, and of which of its rows they are.
+/// The pixels of the images of a table, and the rows that they belong to.
 fn read_table(
     files: &[PictureFile],
     manifest: &Path,
@@ -326,12 +326,12 @@ fn read_table(
         match picture {
             Ok(pixels) => bytes.extend(pixels),
             Err(why) if skip_bad => {
-                notes.push(format!("left out a row: {}", file.trouble(manifest, &why)));
+                notes.push(format!("skipped a row: {}", file.trouble(manifest, &why)));
             }
             Err(why) => {
                 let told = file.trouble(manifest, &why);
                 return Err(crate::error::Error::Data(format!(
-                    "{told}: mend or remove that row, or set data.skip_bad = true to leave such rows out"
+                    "{told}: fix or remove that row, or set data.skip_bad = true to skip such rows"
                 )));
             }
         }
@@ -340,7 +340,7 @@ fn read_table(
     Ok((bytes, kept))
 }
 
-/// Samples of these pictures, encoded columns and targets, as far as there are any.
+/// Samples of images, encoded columns and targets, as far as they exist.
 fn samples(
     count: usize,
     pictures: Option<(Vec<u8>, PictureShape)>,

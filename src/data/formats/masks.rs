@@ -93,7 +93,7 @@ impl Format for Masks {
     }
 
     fn about(&self) -> &'static str {
-        "pictures with masks"
+        "images with masks"
     }
 
     fn looks_for(&self) -> &'static str {
@@ -175,7 +175,7 @@ fn load(
     // Where a run is measured on samples without parts, all of them are in the test part.
     let first = [Some(&train), validation.as_ref(), test.as_ref()];
     let first = first.into_iter().flatten().find_map(|pairs| pairs.first());
-    let first = first.ok_or_else(|| DataError::unusable(path, "has no pictures with masks"))?;
+    let first = first.ok_or_else(|| DataError::unusable(path, "has no images with masks"))?;
     let shape = shape_of(settings, &first.image)?;
     let mut notes = Vec::new();
     let values = match (&settings.mask_values[..], &fitted.mask_values[..]) {
@@ -224,7 +224,7 @@ fn parts(source: &Source, settings: &DataSettings, seed: u64) -> Result<Parts<Ve
     let has_parts = train.is_some() && (validation.is_some() || test.is_some());
     if let (Some(parts), false) = (settings.parts, settings.unsplit) {
         if has_parts {
-            let told = "has parts of its own: leave data.parts out";
+            let told = "has parts of its own: leave out data.parts";
             return Err(DataError::unusable(path, told).into());
         }
         return first_pairs(all, parts, path);
@@ -268,7 +268,7 @@ fn first_pairs(
     let wanted = train.saturating_add(validation).saturating_add(test);
     if train == 0 || wanted > all.len() {
         let told = format!(
-            "has {} pictures, which data.parts = [{train}, {validation}, {test}] do not leave for training, validation and test",
+            "has {} images, which do not fit data.parts = [{train}, {validation}, {test}] for training, validation and test",
             all.len()
         );
         return Err(DataError::unusable(path, told).into());
@@ -300,8 +300,8 @@ fn pairs(source: &Source, root: &Path) -> Result<Vec<Pair>, DataError> {
     let Some((images, masks)) = pair_folders(source, root) else {
         return Err(DataError::unusable(
             root,
-            "has no folder of pictures and one of masks: put the pictures into `image`, and each one's mask into `mask`, under \
-             the same name",
+            "has no folders of images and masks: put the images into `image` and their masks into `mask`, under the same \
+             names",
         ));
     };
     let pictures = by_stem(source, images)?;
@@ -312,7 +312,7 @@ fn pairs(source: &Source, root: &Path) -> Result<Vec<Pair>, DataError> {
             DataError::unusable(
                 &image,
                 format!(
-                    "has no mask: put one called {stem} into {}, or remove the picture",
+                    "has no mask: put one called {stem} into {}, or remove the image",
                     masks.display()
                 ),
             )
@@ -323,7 +323,7 @@ fn pairs(source: &Source, root: &Path) -> Result<Vec<Pair>, DataError> {
         return Err(DataError::unusable(
             mask,
             format!(
-                "is a mask without a picture: put one called {stem} into {}, or remove the mask",
+                "is a mask without an image: put one called {stem} into {}, or remove the mask",
                 images.display()
             ),
         ));
@@ -364,7 +364,7 @@ fn shape_of(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
     };
     if channels != 1 && channels != 3 {
         return Err(Error::Config(format!(
-            "image files give 1 channel (grey) or 3 (colour), not {channels}; change data.channels or the model's input"
+            "image files have 1 channel (grey) or 3 (colour), not {channels}; change data.channels or the model's input"
         )));
     }
     Ok(PictureShape {
@@ -398,8 +398,8 @@ fn found_values(
                 return Err(DataError::unusable(
                     &pair.mask,
                     format!(
-                        "brings the masks to over {MOST_CLASSES} different values: they seem to be photographs, or JPEG files, which \
-                         change values; save masks as PNG, or say by data.mask_values which values are classes"
+                        "is the mask at which there are over {MOST_CLASSES} different values: the masks seem to be photographs, or JPEG files, \
+                         which change values; save masks as PNG, or list the values of the classes in data.mask_values"
                     ),
                 )
                 .into());
@@ -445,7 +445,7 @@ fn class_names(
     let distinct: BTreeSet<&MaskValue> = values.iter().collect();
     if values.len() > MOST_CLASSES || distinct.len() != values.len() {
         return Err(Error::Config(format!(
-            "data.mask_values must be different from each other, and at most {MOST_CLASSES}"
+            "data.mask_values must be at most {MOST_CLASSES} different values"
         )));
     }
     if values.is_empty() {
@@ -455,7 +455,7 @@ fn class_names(
         if settings.mask_classes.len() != values.len() {
             let shown: Vec<String> = values.iter().take(10).map(MaskValue::to_string).collect();
             return Err(Error::Config(format!(
-                "data.mask_classes names {} classes, and the masks have {} values ({}): name each, in that order",
+                "data.mask_classes names {} classes, but the masks have {} values ({}): name each of them, in that order",
                 settings.mask_classes.len(),
                 values.len(),
                 shown.join(", ")
@@ -480,7 +480,7 @@ fn read_pairs(
     let length = shape.height * shape.width * shape.channels;
     if pairs.len().saturating_mul(length) > MOST_BYTES {
         return Err(Error::Memory(format!(
-            "{} pictures of {} x {} are over {} GiB of pixels; take fewer, or make data.size smaller",
+            "{} images of {} x {} are over {} GiB of pixels; use fewer, or make data.size smaller",
             pairs.len(),
             shape.height,
             shape.width,
@@ -507,7 +507,7 @@ fn read_pairs(
                     set.masks.extend(mask);
                 }
                 Err(BadPair::Undecoded { path, why }) if skip_bad => {
-                    notes.push(format!("left out {}: {why}", path.display()));
+                    notes.push(format!("skipped {}: {why}", path.display()));
                 }
                 Err(BadPair::Undecoded { path, why }) => return Err(unreadable(&path, &why).into()),
                 Err(BadPair::Unfit(e)) => return Err(e.into()),
@@ -542,7 +542,7 @@ fn read_pair(
         return Err(BadPair::Unfit(DataError::unusable(
             &pair.mask,
             format!(
-                "is {} x {} pixels, but its picture {} is {} x {}: make them the same size",
+                "is {} x {} pixels, but its image {} is {} x {}: make them the same size",
                 mask.height(),
                 mask.width(),
                 pair.image.display(),
@@ -566,7 +566,7 @@ fn read_pair(
         return Err(BadPair::Unfit(DataError::unusable(
             &pair.mask,
             format!(
-                "has the value {value} in row {row}, column {column}, which is no class: the classes are {}",
+                "has the value {value} in row {row}, column {column}, which is not a class: the classes are {}",
                 known.join(", ")
             ),
         )));

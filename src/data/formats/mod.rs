@@ -1,5 +1,4 @@
-//! The formats that data are kept in: one format, one file, one line of registration at the end of this one.
-//! `docs/adding-a-format.md` adds one.
+//! Data formats. Each is one file, with one line of registration at the end of this file; see `docs/adding-a-format.md`.
 
 mod pictures;
 
@@ -20,36 +19,36 @@ use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-/// A format that data are kept in.
+/// A data format.
 pub trait Format: Sync {
-    /// The word for it in `data.format`.
+    /// Name, the value of `data.format`.
     fn name(&self) -> &'static str;
 
-    /// What a source of this format is, such as "a NumPy archive": for people, after "is" or a colon.
+    /// Description of a source of this format, such as "a NumPy archive", for use after "is" or a colon.
     fn about(&self) -> &'static str;
 
-    /// The files or columns that [`detect`](Format::detect) looks for, for the message that nothing was found.
+    /// The files or columns that [`detect`](Format::detect) looks for, for the message that no format was detected.
     fn looks_for(&self) -> &'static str;
 
-    /// Whether `source` looks like it. Nothing is read but names and heads of files.
+    /// Whether `source` looks like this format. Only names and heads of files are read.
     fn detect(&self, source: &Source) -> Option<Detection>;
 
-    /// Reads the parts of the source. What is learned of the training part is put into [`LoadContext::fitted`], and what is there
-    /// already is used in its place.
+    /// Reads the parts of the source. What is fitted to the training part is stored in [`LoadContext::fitted`]; values already there
+    /// are used instead.
     ///
     /// # Errors
     /// Names the file, and the line, column or record in it, that is wrong.
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>>;
 
-    /// Sentences on what was found, beside what every data set has, for `wgrad data show`.
+    /// Additional lines for `wgrad data show`.
     fn describe(&self, _fitted: &Fitted) -> Vec<String> {
         Vec::new()
     }
 
-    /// Reads what is to be predicted by a run that learned from this format.
+    /// Reads inputs for the predictions of a run that was trained on this format.
     ///
     /// # Errors
-    /// If nothing of it can be predicted. An input that can't be read while others can is a [`PredictItem`] with trouble.
+    /// If nothing can be predicted. A single input that can't be read becomes a [`PredictItem`] with trouble.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs>;
 
     /// Writes a small source of this format into `dir`, for the shared tests.
@@ -57,19 +56,19 @@ pub trait Format: Sync {
     fn sample(&self, dir: &Path) -> tests::Sample;
 }
 
-/// That a source looks like a format.
+/// A detection of a format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detection {
-    /// How sure that is, up to 100. 100: the source says it itself; from 80: files that only this format has; from 60: files and
-    /// folders lie as it has them; below: an ending, or the look of a few cells. Where formats are less than [`MARGIN`] apart,
-    /// the user hears of both.
+    /// Confidence up to 100. 100: the source is explicit; from 80: files that only this format has; from 60: the layout of files and
+    /// folders fits; below: a file extension, or the content of a few cells. If two formats are less than [`MARGIN`] apart, a note
+    /// mentions both.
     pub confidence: u8,
-    /// What was seen, after "it has".
+    /// The evidence, for use after "it has".
     pub reason: String,
 }
 
 impl Detection {
-    /// A detection with a reason that goes on after "it has".
+    /// A detection with a reason that continues "it has".
     pub fn new(confidence: u8, reason: impl Into<String>) -> Option<Detection> {
         Some(Detection {
             confidence,
@@ -78,32 +77,32 @@ impl Detection {
     }
 }
 
-/// Formats whose confidence differs by no more than this are worth a note.
+/// A note is given for formats whose confidence differs by less than this.
 pub const MARGIN: u8 = 20;
 
-/// What [`Format::load`] is given.
+/// Arguments of [`Format::load`].
 pub struct LoadContext<'a> {
-    /// The look at the source.
+    /// The source.
     pub source: &'a Source,
-    /// What the user set.
+    /// The user's settings.
     pub settings: &'a DataSettings,
-    /// What is learned of the training part.
+    /// Values fitted to the training part.
     pub fitted: &'a mut Fitted,
-    /// Of the splits, and of what is drawn.
+    /// Seed of splits and drawn samples.
     pub seed: u64,
 }
 
-/// What a reader of labelled images found.
+/// Labelled images from a source.
 #[derive(Debug)]
 struct LabelledImages {
     parts: Parts,
     classes: Vec<String>,
-    /// What the user should hear of.
+    /// Notes for the user.
     notes: Vec<String>,
 }
 
 impl LoadContext<'_> {
-    /// The data set of what was found, with those parts split off that are missing.
+    /// The data set, with missing parts split off.
     fn split(&self, found: LabelledImages) -> Result<Dataset<Samples>> {
         let parts = Parts {
             train: found.parts.train.into(),
@@ -131,7 +130,7 @@ impl From<Dataset> for LabelledImages {
     }
 }
 
-/// What a run is to predict.
+/// An input for predictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PredictInput {
     /// A file, or a folder of them.
@@ -142,12 +141,12 @@ pub enum PredictInput {
     StandardInput,
 }
 
-/// What [`Format::read_inputs`] is given.
+/// Context of [`Format::read_inputs`].
 #[derive(Clone, Copy, Debug)]
 pub struct InputContext<'a> {
-    /// What the user set for the run.
+    /// The data settings of the run.
     pub settings: &'a DataSettings,
-    /// What the run learned.
+    /// The fitted values of the run.
     pub fitted: &'a Fitted,
     /// Name of its model, for messages.
     pub model: &'a str,
@@ -157,21 +156,21 @@ pub struct InputContext<'a> {
     pub invert: bool,
 }
 
-/// What is to be predicted, in the order in which it was given.
+/// Inputs for predictions, in the given order.
 #[derive(Clone, Debug)]
 pub struct PredictInputs {
-    /// What each sample is called, and what can't be one.
+    /// Name of each input, or why it can't be predicted.
     pub items: Vec<PredictItem>,
     /// A sample for each item without trouble.
     pub set: Samples,
-    /// What the user should hear of.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
 /// An image, a row, a text or a window to predict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PredictItem {
-    /// What it is called: a file, a row of one, or the text itself.
+    /// Name: a file, a row of one, or the text itself.
     pub name: String,
     /// The key of its name in a line of JSON.
     pub key: &'static str,
@@ -217,19 +216,19 @@ impl PredictItem {
     }
 }
 
-/// The paths among `inputs`, for a format that takes no texts.
+/// The paths of `inputs`, for a format that does not take texts.
 fn paths(inputs: &[PredictInput]) -> Result<Vec<&Path>> {
     let paths = inputs.iter().map(|input| match input {
         PredictInput::Path(path) => Ok(&**path),
         PredictInput::Text(_) | PredictInput::StandardInput => Err(Error::Config(
-            "this run did not learn from texts; name files in place of --text or standard input"
+            "this run was not trained on texts; name files instead of --text or standard input"
                 .to_string(),
         )),
     });
     paths.collect()
 }
 
-/// The file that `inputs` are to be, for a run that reads `what`.
+/// The single file of `inputs`, for a run that reads `what`.
 fn only_file<'i>(inputs: &'i [PredictInput], what: &str) -> Result<&'i Path> {
     match paths(inputs)?[..] {
         [path] => Ok(path),
@@ -239,7 +238,7 @@ fn only_file<'i>(inputs: &'i [PredictInput], what: &str) -> Result<&'i Path> {
     }
 }
 
-/// What row `row` of the table at `path` is called, from 1.
+/// Name of row `row`, from 1, of the table at `path`.
 fn row_name(path: &Path, row: usize) -> String {
     format!("{} row {row}", path.display())
 }
@@ -296,17 +295,16 @@ impl<'de> Deserialize<'de> for FormatName {
     }
 }
 
-/// Asks every format whether `source` looks like it. Gives the most confident, and a note for each other that is hardly less
-/// so.
+/// Detects the format of `source`. Returns the most confident format, and a note for each other that is almost as confident.
 ///
 /// # Errors
-/// If no format knows it: the message lists what was looked for.
+/// If no format recognises it; the message lists what was looked for.
 pub fn detect(source: &Source) -> Result<(FormatName, Vec<String>), DataError> {
     let asked = FORMATS.iter().map(|format| (format, format.detect(source)));
     let mut found: Vec<(&FormatName, Detection)> = asked
         .filter_map(|(format, detection)| Some((format, detection?)))
         .collect();
-    // The first registered of those that are equally sure.
+    // Of equally confident formats, the first registered wins.
     found.sort_by_key(|(_, detection)| std::cmp::Reverse(detection.confidence));
     let Some(((format, best), others)) = found.split_first() else {
         let looked_for = FORMATS

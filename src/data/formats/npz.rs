@@ -112,7 +112,7 @@ fn load(path: &Path) -> Result<LabelledImages, DataError> {
     })?;
     let archive = ZipArchive::new(BufReader::new(file));
     let mut archive =
-        archive.map_err(|e| DataError::unusable(path, format!("is no NumPy archive ({e})")))?;
+        archive.map_err(|e| DataError::unusable(path, format!("is not a NumPy archive ({e})")))?;
     let has =
         |archive: &Archive, name: &str| archive.index_for_name(&format!("{name}.npy")).is_some();
     let parts = NAMES.iter().find(|parts| has(&archive, parts[0][0]));
@@ -189,7 +189,7 @@ fn read_set(path: &Path, archive: &mut Archive, names: &[&str; 2]) -> Result<Ima
     let wrong = |what: String| DataError::unusable(path, what);
     let Elements::Bytes(bytes) = images.elements else {
         return Err(wrong(format!(
-            "holds {} as other than bytes; save images as uint8 from 0 to 255",
+            "holds {}, which are not bytes; save images as uint8 from 0 to 255",
             names[0]
         )));
     };
@@ -248,7 +248,7 @@ fn pixels_of_planes(bytes: &[u8], plane: usize, channels: usize) -> Vec<u8> {
 fn label_numbers(labels: Array) -> Result<Vec<u32>, String> {
     if !matches!(labels.shape[..], [_] | [_, 1]) {
         return Err(format!(
-            "have shape {:?}; one number an image is wanted",
+            "have shape {:?}; there must be one number per image",
             labels.shape
         ));
     }
@@ -256,13 +256,13 @@ fn label_numbers(labels: Array) -> Result<Vec<u32>, String> {
         Elements::Bytes(bytes) => bytes.into_iter().map(i64::from).collect(),
         Elements::Integers(integers) => integers,
         Elements::Floats(floats) => match floats.iter().find(|x| x.fract() != 0.0) {
-            Some(x) => return Err(format!("have {x} among them, which is no class")),
+            Some(x) => return Err(format!("contain {x}, which is not a class")),
             None => floats.into_iter().map(|x| x as i64).collect(),
         },
     };
     match numbers.iter().find(|n| !(0..MAX_CLASSES).contains(*n)) {
         Some(n) => Err(format!(
-            "have {n} among them; classes are numbered from 0 to {}",
+            "contain {n}; classes are numbered from 0 to {}",
             MAX_CLASSES - 1
         )),
         None => Ok(numbers.into_iter().map(|n| n as u32).collect()),
@@ -273,7 +273,7 @@ fn read_array(path: &Path, archive: &mut Archive, name: &str) -> Result<Array, D
     let wrong = |problem: String| DataError::unusable(path, problem);
     let entry = archive.by_name(&format!("{name}.npy"));
     let mut entry =
-        entry.map_err(|e| wrong(format!("holds no array {name} that can be read ({e})")))?;
+        entry.map_err(|e| wrong(format!("holds no readable array {name} ({e})")))?;
     let size = entry.size();
     if size > MAX_ARRAY || size > entry.compressed_size().saturating_mul(MAX_RATIO) {
         return Err(wrong(format!(
@@ -381,7 +381,7 @@ mod tests {
     fn what_does_not_fit_is_named() {
         let images = ("images", npy("(2, 1, 1)", &[1, 2]));
         for (arrays, complaint) in [
-            (vec![images.clone()], "no array labels"),
+            (vec![images.clone()], "no readable array labels"),
             (
                 vec![images.clone(), ("labels", npy("(3,)", &[0; 3]))],
                 "2 images in images but 3",

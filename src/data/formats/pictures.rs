@@ -1,14 +1,14 @@
-//! What the formats of pictures share: reading those that are to be predicted.
+//! Shared by image formats: reading images for predictions.
 
 use super::{InputContext, PredictInput, PredictInputs, PredictItem, paths};
 use super::{image_files, read_pictures};
 use crate::data::{ImageSet, PictureShape};
 use crate::error::{Error, Result};
 
-/// The shape of pictures that the model takes.
+/// The shape of images that the model takes.
 ///
 /// # Errors
-/// If it takes none, or some that no image file gives.
+/// If it takes none, or its number of channels is not that of an image file.
 pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
     let Some([height, width, channels]) = cx.image else {
         let told = format!("model {} does not take images", cx.model);
@@ -16,7 +16,7 @@ pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
     };
     if channels != 1 && channels != 3 {
         return Err(Error::Config(format!(
-            "the model takes images of {channels} channels; image files give 1 or 3"
+            "the model takes images with {channels} channels, but image files have 1 or 3"
         )));
     }
     Ok(PictureShape {

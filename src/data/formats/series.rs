@@ -1,5 +1,5 @@
-//! Series: a CSV file whose rows are in the order of time. Samples are windows of `context` rows; to be predicted are the
-//! `horizon` rows after each.
+//! Series: a CSV file with rows in temporal order. Samples are windows of `context` rows; the targets are the `horizon` rows after
+//! each.
 //!
 //! Columns are scaled by mean and standard deviation of the training part. Windows of the later parts begin `context` rows
 //! before them, so that every row of a part is predicted (the protocol of Zhou et al. 2021, Informer, for ETT).
@@ -38,7 +38,7 @@ impl Format for Series {
         "a table of numbers after a first column of dates"
     }
 
-    /// A series looks like a table, which is more often meant.
+    /// A series looks like a table, which is the more likely interpretation.
     fn detect(&self, source: &Source) -> Option<Detection> {
         let file = TableFiles::of(source)?.train;
         let [_, row] = first_rows(&source.head(&file))?;
@@ -98,12 +98,12 @@ fn is_date(cell: &str) -> bool {
     (0..4).all(digit) && sign && digit(5) && !is_number(cell)
 }
 
-/// Its windows overlap, and later rows must not be learned from to predict earlier ones.
+/// Windows overlap, and training on later rows to predict earlier ones would leak.
 const NO_FOLDS: &str =
-    "is a series, which can't be dealt to folds; leave data.folds and --folds out";
+    "is a series, which can't be split into folds; leave out data.folds and --folds";
 
-/// Loads the series of `source`. What is learned of the columns on the training part is put into `fitted`, unless it is
-/// there.
+/// Loads the series of `source`. Columns are fitted to the training part and stored in `fitted`, unless they are there
+/// already.
 ///
 /// # Errors
 /// Names the column or line that is wrong, or how many rows are missing.
@@ -117,7 +117,7 @@ fn load(
         return Err(DataError::unusable(path, NO_FOLDS));
     }
     let file = TableFiles::of(source).map(|files| files.train);
-    let file = file.ok_or_else(|| DataError::unusable(path, "is no series: give a .csv file"))?;
+    let file = file.ok_or_else(|| DataError::unusable(path, "is not a series: give a .csv file"))?;
     let table = CsvTable::read(&file, settings.header)?;
     let rows = table.rows.len();
     let parts = part_rows(settings, rows).map_err(|problem| DataError::unusable(&file, problem))?;
@@ -182,7 +182,7 @@ fn load(
     Ok(Dataset::of_parts(path, parts, Vec::new()))
 }
 
-/// Rows of the training, validation and test part: as said, or `test_share` of them at the end and half as many before.
+/// Rows of the training, validation and test parts: as set, or `test_share` of them at the end and half as many before.
 fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], String> {
     if settings.unsplit {
         return Ok([0..rows, 0..0, 0..rows]);
@@ -199,13 +199,13 @@ fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], 
     ];
     if train == 0 || ends[2] > rows {
         return Err(format!(
-            "has {rows} rows, which data.parts or data.test_share do not leave for training, validation and test"
+            "has {rows} rows, too few for the training, validation and test parts of data.parts or data.test_share"
         ));
     }
     Ok([0..ends[0], ends[0]..ends[1], ends[1]..ends[2]])
 }
 
-/// Learns the columns of numbers; a first column of text, such as a date, is left out.
+/// Fits the numeric columns; a first column of text, such as a date, is ignored.
 fn learn(
     table: &CsvTable,
     settings: &DataSettings,
@@ -237,12 +237,12 @@ fn learn(
     Ok(columns)
 }
 
-/// The cell of column `name` at `line` of `file` should be a number.
+/// The error of a cell that is not a number.
 fn no_number(file: &Path, line: u64, name: &str, cell: &str) -> DataError {
     DataError::unusable(
         file,
         format!(
-            "has \"{cell}\" at line {line} in column {name}, and a series has a number in every cell: fill it, or leave the column \
+            "has \"{cell}\" at line {line} in column {name}, but a series needs a number in every cell: fill it in, or leave the column \
              out with drop = [\"{name}\"]"
         ),
     )
@@ -272,7 +272,7 @@ fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize
             DataError::unusable(
                 file,
                 format!(
-                    "has no column {name} to predict: it has {}",
+                    "has no target column {name}: it has {}",
                     known.join(", ")
                 ),
             )
@@ -281,11 +281,10 @@ fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize
     names.iter().map(place).collect()
 }
 
-/// The last `context` rows of the series in `path`, for a model that learned `fitted.columns`: what comes after them is
-/// to be predicted.
+/// The last `context` rows of the series in `path`, from which a model fitted to `fitted.columns` forecasts.
 ///
 /// # Errors
-/// If there are fewer rows, or the columns are others.
+/// If there are fewer rows, or the columns differ.
 pub fn read_last_window(
     path: &Path,
     settings: &DataSettings,
@@ -297,7 +296,7 @@ pub fn read_last_window(
     if rows < context {
         return Err(DataError::unusable(
             path,
-            format!("has {rows} rows, but this run predicts from {context}"),
+            format!("has {rows} rows, but this run needs {context} to predict from"),
         ));
     }
     let predicted: Vec<usize> = (0..columns)
@@ -330,7 +329,7 @@ fn is_predicted(column: &Column, settings: &DataSettings) -> bool {
     settings.targets.is_empty() || settings.targets.contains(&column.name)
 }
 
-/// Mean and standard deviation of the columns that are predicted, for showing predictions in their own units.
+/// Mean and standard deviation of the target columns, for showing forecasts in their units.
 pub fn target_scales(settings: &DataSettings, fitted: &Fitted) -> Vec<(String, f64, f64)> {
     let wanted = |column: &&Column| is_predicted(column, settings);
     let scale = |column: &Column| match column.kind {
@@ -420,7 +419,7 @@ mod tests {
         assert!(
             loaded(&ramp(20), none)
                 .unwrap_err()
-                .contains("no column c to predict: it has a, b")
+                .contains("no target column c: it has a, b")
         );
         let gap = ramp(20).replace("\nday 4,4,8", "\nday 4,,8");
         assert!(

@@ -210,7 +210,7 @@ fn an_input_that_is_not_there_is_told_and_texts_are_for_formats_of_texts() {
             _ => assert!(
                 text.unwrap_err()
                     .to_string()
-                    .contains("did not learn from texts")
+                    .contains("was not trained on texts")
             ),
         }
     });

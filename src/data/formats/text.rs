@@ -1,4 +1,4 @@
-//! A text whose next token is to be predicted.
+//! Text for language models, which predict the next token.
 
 #[cfg(test)]
 use super::tests::Sample;
@@ -18,7 +18,7 @@ const PARTS: [&[&str]; 3] = [
     &["val", "valid", "validation", "dev"],
     &["test"],
 ];
-/// The share of a text that becomes its test part, where none is said.
+/// Default share of a text that becomes its test part.
 const TEST_SHARE: f64 = 0.1;
 
 /// A text, whole or in parts.
@@ -98,15 +98,15 @@ fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
     }
 }
 
-/// Its windows overlap, so that no deal of them would keep a part unseen.
+/// Windows overlap, so no split of them into folds would keep a part unseen.
 const NO_FOLDS: &str =
-    "is one text, which can't be dealt to folds; leave data.folds and --folds out";
+    "is one text, which can't be split into folds; leave out data.folds and --folds";
 
-/// Loads a text: samples are windows of `context` tokens, and what is to be predicted is the token after each. Without a
-/// `stride` those to learn from begin anywhere. The tokenizer is learned on the training part, unless `fitted` has one.
+/// Loads a text: samples are windows of `context` tokens, and the targets are the next tokens. Without a `stride`, training
+/// windows begin at random positions. The tokenizer is trained on the training part, unless `fitted` has one.
 ///
 /// # Errors
-/// Names the file that is no text, or too short.
+/// Names the file that is not text, or too short.
 fn load(
     source: &Source,
     settings: &DataSettings,
@@ -119,7 +119,7 @@ fn load(
     let [train, validation, test] = files(source).ok_or_else(|| {
         DataError::unusable(
             path,
-            "is no text: give a .txt file, or a folder with train.txt and test.txt",
+            "is not a text: give a .txt file, or a folder with train.txt and test.txt",
         )
     })?;
     let read = |path: PathBuf| -> Result<(String, PathBuf), DataError> {
@@ -195,7 +195,7 @@ fn load(
     Ok(Dataset::of_parts(path, parts, Vec::new()))
 }
 
-/// Takes the last `share` of a text from it: the end, so that no window is in both parts.
+/// Splits off the last `share` of a text. Taking the end ensures that no window is in both parts.
 fn cut_end(text: &mut String, share: f64) -> String {
     let mut at = (text.len() as f64 * (1.0 - share)) as usize;
     while !text.is_char_boundary(at) {

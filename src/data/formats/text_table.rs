@@ -20,7 +20,7 @@ use csv::StringRecord;
 use std::io::BufRead;
 use std::path::Path;
 
-/// Columns that are taken for the text where none is said.
+/// Names of columns that are detected as the text.
 const TEXTS: [&str; 4] = ["text", "sentence", "review", "content"];
 /// A CSV file with a text and its class in each row, or one for each part.
 pub struct TextTable;
@@ -51,7 +51,7 @@ impl Format for TextTable {
         target_in_words(fitted).into_iter().collect()
     }
 
-    /// Texts as they were given, files of one text each, the rows of tables, or the lines of standard input.
+    /// Given texts, files with one text each, rows of tables, or lines of standard input.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         let mut given = GivenTexts::default();
         for (input, n) in inputs.iter().zip(1..) {
@@ -65,14 +65,14 @@ impl Format for TextTable {
         }
         let GivenTexts { mut items, texts } = given;
         if items.is_empty() {
-            let told = "standard input has no line to classify";
+            let told = "standard input has no lines to classify";
             return Err(Error::Config(told.to_string()));
         }
         let read = read_texts(&texts, cx.settings, cx.fitted)?;
         let readable = items.iter_mut().filter(|item| item.trouble.is_none());
         for ((index, item), (place, _)) in readable.enumerate().zip(&texts) {
             if read.empty.binary_search(&index).is_ok() {
-                item.trouble = Some(format!("{place} is an empty text: give it a word"));
+                item.trouble = Some(format!("{place} is an empty text: add a word"));
             }
         }
         Ok(PredictInputs {
@@ -106,7 +106,7 @@ impl Format for TextTable {
 #[derive(Default)]
 struct GivenTexts {
     items: Vec<PredictItem>,
-    /// The text of each item without trouble, and what messages call it.
+    /// Name and text of each item without trouble.
     texts: Vec<(String, String)>,
 }
 
@@ -161,7 +161,7 @@ pub(super) fn text_column(names: &[String]) -> Option<&String> {
 }
 
 /// Loads a table with a text and its class in each row: samples are the first `context` tokens of a text, padded with
-/// [`PADDING`]. The tokenizer is learned on the training part, unless `fitted` has one.
+/// [`PADDING`]. The tokenizer is trained on the training part, unless `fitted` has one.
 ///
 /// # Errors
 /// Names the file, and the line or column in it, that is wrong.
@@ -173,7 +173,7 @@ fn load(
 ) -> Result<Dataset<Samples>, DataError> {
     let path = source.path();
     let files = TableFiles::of(source)
-        .ok_or_else(|| DataError::unusable(path, "is no table: give a .csv file"))?;
+        .ok_or_else(|| DataError::unusable(path, "is not a table: give a .csv file"))?;
     let tables = files.read(settings.header)?;
     let (train, train_path) = &tables[0];
     let target = target_name(train, settings, fitted, train_path)?;
@@ -185,7 +185,7 @@ fn load(
             DataError::unusable(
                 train_path,
                 format!(
-                    "has no column called text: it has {}; name one by data.text",
+                    "has no column called text: it has {}; name one in data.text",
                     train.names.join(", ")
                 ),
             )
@@ -257,14 +257,14 @@ fn load(
     let mut dataset = Dataset::of_parts(path, parts, classes.names);
     if cut > 0 {
         dataset.notes.push(format!(
-            "{cut} texts are longer than the context of {} tokens: their ends are left out",
+            "{cut} texts are longer than the context of {} tokens and are cut off",
             settings.context()
         ));
     }
     Ok(dataset)
 }
 
-/// The texts in the rows of the table at `path`, whose other columns are not asked for; nothing if it is no table.
+/// The texts in the rows of the table at `path`, whose other columns are ignored; `None` if it is not a table.
 ///
 /// # Errors
 /// If the table can't be read, or lacks the column of the text.
@@ -283,7 +283,7 @@ pub fn read_text_rows(
         DataError::unusable(
             path,
             format!(
-                "has no column {}, where the run found its texts: it has {}",
+                "has no column {}, which held the texts in training: it has {}",
                 wanted.map_or("text", String::as_str),
                 table.names.join(", ")
             ),
@@ -293,17 +293,17 @@ pub fn read_text_rows(
     Ok(Some(table.rows.iter().map(text).collect()))
 }
 
-/// What [`read_texts`] makes of texts.
+/// Result of [`read_texts`].
 pub struct ReadTexts {
-    /// A sample for each text that holds something.
+    /// A sample for each text with at least one token.
     pub set: RowSet,
-    /// Places of the texts that hold nothing.
+    /// Positions of texts without tokens.
     pub empty: Vec<usize>,
-    /// What the user should hear of: texts that are cut, words that are not known.
+    /// Notes for the user on texts that were cut or contain only unknown tokens.
     pub notes: Vec<String>,
 }
 
-/// `texts`, each with its name, as samples for a model that learned `fitted.tokenizer`; their class is not asked for.
+/// `texts`, each with its name, as samples without classes for a model with the tokenizer `fitted.tokenizer`.
 ///
 /// # Errors
 /// If the run has no tokenizer.
@@ -314,7 +314,7 @@ pub fn read_texts(
 ) -> Result<ReadTexts, DataError> {
     let tokenizer = fitted.tokenizer.as_ref();
     let tokenizer = tokenizer
-        .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it anew"))?;
+        .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it again"))?;
     let (mut encoder, context) = (tokenizer.encoder(), settings.context());
     let (mut tokens, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let mut empty = Vec::new();
@@ -327,14 +327,14 @@ pub fn read_texts(
         }
         if own.len() > context {
             notes.push(format!(
-                "{name} has {} tokens, and the model takes {context}: its end is left out",
+                "{name} has {} tokens, but the model takes {context}: its end is cut off",
                 own.len()
             ));
         }
         own.resize(context, PADDING);
         let known = own.iter().any(|&token| token >= tokenizer.first_token());
         if !known {
-            notes.push(format!("{name} holds nothing that training had"));
+            notes.push(format!("{name} has no token that occurred in training"));
         }
         tokens.extend_from_slice(&own);
     }
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(tokens, &[2, 3, 3, PADDING, 2, 3, 1, PADDING]);
         assert_eq!(notes.len(), 2);
         assert!(notes[0].contains("text 2 has 3 tokens"), "{notes:?}");
-        assert!(notes[1].contains("text 4 holds nothing"), "{notes:?}");
+        assert!(notes[1].contains("text 4 has no token"), "{notes:?}");
     }
 
     #[test]

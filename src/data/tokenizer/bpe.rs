@@ -1,27 +1,27 @@
-//! Byte pairs: tokens that begin as bytes and grow by joining the pair that is most frequent in the training text, again and
-//! again (Sennrich, Haddow and Birch 2016; on bytes as in GPT-2, Radford et al. 2019).
+//! Byte pair encoding: tokens begin as bytes, and the most frequent pair in the training text is merged repeatedly (Sennrich,
+//! Haddow and Birch 2016; on bytes as in GPT-2, Radford et al. 2019).
 //!
-//! Token 0 is padding, 1 to 256 are the bytes, 257 and up the joined pairs in the order in which they were learned. Pairs are
-//! joined within pieces of text: a word with the space before it, a run of signs, a run of white space.
+//! Token 0 is padding, 1 to 256 are the bytes, 257 and up the merged pairs in the order in which they were learned. Pairs are
+//! merged within pieces of text: a word with the space before it, a run of punctuation, a run of white space.
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Token of byte 0.
 pub(super) const FIRST_BYTE: u32 = 1;
-/// Token of the first joined pair.
+/// Token of the first merged pair.
 const FIRST_PAIR: u32 = 257;
 
-/// What byte pairs learned: which pairs are joined, the earliest first.
+/// The merges, earliest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BytePairs {
-    /// Tokens that are joined to `257 + place`.
+    /// Pair of tokens that is merged into token `257 + place`.
     pub merges: Vec<[u32; 2]>,
 }
 
 impl BytePairs {
-    /// Learns from `texts` until there are `vocabulary` tokens, or no pair occurs twice. Of equally frequent pairs the one
-    /// with the smaller tokens is joined.
+    /// Trains on `texts` until there are `vocabulary` tokens, or no pair occurs twice. Of equally frequent pairs, the one with the
+    /// smaller tokens is merged.
     pub fn learn<'a>(vocabulary: usize, texts: impl Iterator<Item = &'a str>) -> BytePairs {
         let mut counts: HashMap<&str, u64> = HashMap::new();
         for text in texts {
@@ -88,7 +88,7 @@ impl BytePairs {
             .all(|(pair, token)| pair.iter().all(|part| (FIRST_BYTE..token).contains(part)))
     }
 
-    /// How many tokens there are.
+    /// Size of the vocabulary.
     pub fn vocabulary(&self) -> usize {
         FIRST_PAIR as usize + self.merges.len()
     }
@@ -104,7 +104,7 @@ impl BytePairs {
         }
     }
 
-    /// The text of `tokens`; bytes that are no UTF-8 become `�`.
+    /// The text of `tokens`; bytes that are not UTF-8 become `�`.
     pub(super) fn decode(&self, tokens: impl Iterator<Item = u32>) -> String {
         String::from_utf8_lossy(&self.bytes_of(tokens)).into_owned()
     }
@@ -131,7 +131,7 @@ impl BytePairs {
     }
 }
 
-/// Joins pairs in texts, and remembers the pieces it has met.
+/// Merges pairs in texts, and caches the pieces that it has encoded.
 pub(super) struct Encoder {
     rank: HashMap<[u32; 2], u32>,
     known: HashMap<String, Vec<u32>>,
@@ -145,7 +145,7 @@ impl Encoder {
                 return;
             }
             let mut word = bytes(piece);
-            // The pair that was learned first is joined first.
+            // The pair that was learned first is merged first.
             while let Some((&pair, &rank)) = word
                 .windows(2)
                 .filter_map(|pair| self.rank.get_key_value(&[pair[0], pair[1]]))
@@ -166,7 +166,7 @@ fn bytes(piece: &str) -> Vec<u32> {
         .collect()
 }
 
-/// `word` with every `pair` in it, from the left, as `token`.
+/// `word` with every `pair` in it, from the left, replaced by `token`.
 fn join(word: &[u32], pair: [u32; 2], token: u32) -> Vec<u32> {
     let mut joined = Vec::with_capacity(word.len());
     let mut at = 0;
@@ -182,10 +182,10 @@ fn join(word: &[u32], pair: [u32; 2], token: u32) -> Vec<u32> {
     joined
 }
 
-/// The longest piece in bytes: what has no spaces is cut there.
+/// Maximum length of a piece in bytes; text without spaces is cut there.
 const LONGEST_PIECE: usize = 64;
 
-/// Hands the pieces of `text` to `take`, one after another.
+/// Passes the pieces of `text` to `take`, one after another.
 fn pieces<'t>(text: &'t str, mut take: impl FnMut(&'t str)) {
     #[derive(PartialEq, Clone, Copy)]
     enum Kind {

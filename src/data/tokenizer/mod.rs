@@ -12,36 +12,36 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-/// The token that fills up what is shorter than its context.
+/// The padding token, for samples shorter than the context.
 pub const PADDING: u32 = 0;
-/// The token for what a tokenizer did not see in training; byte pairs know every byte.
+/// The unknown token, for anything that did not occur in training; byte pairs represent every byte.
 const UNKNOWN: u32 = 1;
-/// First token with a text of its own, after padding and unknown.
+/// First ordinary token, after padding and unknown.
 const FIRST: u32 = 2;
 
-/// What texts are cut into.
+/// Kind of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// Characters.
     #[default]
     Characters,
-    /// Words in lower case, and signs.
+    /// Words in lower case, and punctuation.
     Words,
-    /// Pieces that are frequent in the training text: byte pairs (Sennrich, Haddow and Birch 2016, on bytes as in GPT-2).
+    /// Byte pairs that are frequent in the training text (Sennrich, Haddow and Birch 2016, on bytes as in GPT-2).
     BytePairs,
 }
 
-/// A tokenizer with what it learned of the training text.
+/// A trained tokenizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Tokenizer {
-    /// One token a character.
+    /// One token per character.
     Characters {
         /// Those of the training text, sorted.
         characters: Vec<char>,
     },
-    /// One token a word or sign.
+    /// One token per word or punctuation mark.
     Words {
         /// Those of the training text, the most frequent first.
         words: Vec<String>,
@@ -51,7 +51,7 @@ pub enum Tokenizer {
 }
 
 impl Tokenizer {
-    /// Learns from `texts`; words and byte pairs become at most `vocabulary` tokens in all.
+    /// Trains a tokenizer on `texts`; words and byte pairs have at most `vocabulary` tokens in total.
     pub fn learn<'a>(
         kind: TokenKind,
         vocabulary: usize,
@@ -80,14 +80,14 @@ impl Tokenizer {
         }
     }
 
-    /// Reads the file that a run keeps its tokenizer in.
+    /// Reads the tokenizer file of a run.
     ///
     /// # Errors
-    /// If it can't be read, or is no tokenizer.
+    /// If it can't be read, or is not a tokenizer.
     pub fn read(path: &Path) -> Result<Tokenizer, DataError> {
         let text = read_whole(path)?;
         let damaged = |problem: String| {
-            DataError::unusable(path, format!("is no tokenizer ({problem}): it is damaged"))
+            DataError::unusable(path, format!("is not a valid tokenizer ({problem})"))
         };
         let tokenizer: Tokenizer =
             serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
@@ -99,7 +99,7 @@ impl Tokenizer {
         }
     }
 
-    /// How many tokens there are, padding with them.
+    /// Size of the vocabulary, including padding.
     pub fn vocabulary(&self) -> usize {
         match self {
             Tokenizer::Characters { characters } => FIRST as usize + characters.len(),
@@ -108,7 +108,7 @@ impl Tokenizer {
         }
     }
 
-    /// The first token that stands for a text: before it are padding and what was unknown. Of words it is the most frequent.
+    /// The first ordinary token, after padding and unknown. For words it is the most frequent one.
     pub fn first_token(&self) -> u32 {
         match self {
             Tokenizer::Characters { .. } | Tokenizer::Words { .. } => FIRST,
@@ -116,7 +116,7 @@ impl Tokenizer {
         }
     }
 
-    /// The first character or word of `text` that training did not have; byte pairs know all.
+    /// The first character or word of `text` that is not in the vocabulary; byte pairs represent all text.
     pub fn unknown(&self, text: &str) -> Option<String> {
         match self {
             Tokenizer::Characters { characters } => {
@@ -136,7 +136,7 @@ impl Tokenizer {
         }
     }
 
-    /// Tokens of many texts: what is looked up is prepared once.
+    /// An encoder for many texts, which prepares its look-up tables once.
     pub fn encoder(&self) -> Encoder<'_> {
         let index: HashMap<String, u32> = match self {
             Tokenizer::Characters { characters } => (FIRST..)
@@ -160,7 +160,7 @@ impl Tokenizer {
         }
     }
 
-    /// The text of `tokens`. Padding is left out; what was unknown is `�`; words are joined by spaces.
+    /// The text of `tokens`. Padding is skipped; unknown tokens become `�`; words are joined by spaces.
     pub fn decode(&self, tokens: &[u32]) -> String {
         let known = |token: u32| token.checked_sub(FIRST).map(|at| at as usize);
         let tokens = tokens.iter().copied().filter(|&token| token != PADDING);
@@ -212,7 +212,7 @@ impl Encoder<'_> {
     }
 }
 
-/// Hands every word of `text` to `take`, in lower case: runs of letters and digits, and each other sign that is no space.
+/// Passes every word of `text` to `take`, in lower case: runs of letters and digits, and every other character that is not a space.
 fn words(text: &str, mut take: impl FnMut(String)) {
     let mut word = String::new();
     for c in text.chars() {
@@ -279,7 +279,7 @@ mod tests {
                 Tokenizer::read(&path)
                     .unwrap_err()
                     .to_string()
-                    .contains("tokenizer.json is no tokenizer")
+                    .contains("tokenizer.json is not a valid tokenizer")
             );
         }
     }

@@ -10,30 +10,30 @@ use crate::nn::parameter::{Init, Layout, PositionTable};
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Attention of every position over the others, from queries, keys and values as one dense layer gives them: `[time, 3 width]`
-/// to `[time, width]`. PyTorch `scaled_dot_product_attention`. Padding is no key.
+/// Attention among all positions, from queries, keys and values as the output of one dense layer: `[time, 3 width]` to
+/// `[time, width]`. PyTorch `scaled_dot_product_attention`. Padding is ignored as a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
-    /// Heads; they divide the width.
+    /// Number of heads, a divisor of the width.
     pub heads: usize,
-    /// Whether a position sees only itself and those before it.
+    /// Whether a position only attends to itself and earlier ones.
     #[serde(default)]
     pub causal: bool,
-    /// Base of rotary positions (Su et al. 2021), 10,000 by custom: queries and keys are turned by their positions. None
-    /// without.
+    /// Base of rotary positions (Su et al. 2021), usually 10,000: queries and keys are rotated by their positions. `None` for
+    /// no rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotary: Option<f64>,
 }
 
-/// Attention with its dense layers, for queries, keys and values before it and for the result after it: `[time, width]` to
-/// `[time, width]`. PyTorch `MultiheadAttention(width, heads, batch_first=True)`, with its names and its start.
+/// Attention with its dense layers for queries, keys, values and output: `[time, width]` to `[time, width]`. PyTorch
+/// `MultiheadAttention(width, heads, batch_first=True)`, with its names and initialisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SelfAttention {
-    /// Heads; they divide the width.
+    /// Number of heads, a divisor of the width.
     pub heads: usize,
-    /// Whether a position sees only itself and those before it.
+    /// Whether a position only attends to itself and earlier ones.
     #[serde(default)]
     pub causal: bool,
     /// Base of rotary positions, as for [`Attention`].
@@ -42,13 +42,13 @@ pub struct SelfAttention {
     /// Whether the dense layers have biases.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// How the weights start, if not as PyTorch's.
+    /// Initialisation of the weights, if not that of PyTorch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_init: Option<WeightInit>,
 }
 
 impl Attention {
-    /// Of `heads` heads, over all positions.
+    /// With `heads` heads, not causal.
     pub fn new(heads: usize) -> Attention {
         Attention {
             heads,
@@ -66,12 +66,12 @@ impl Attention {
         bounded(1, "heads", &[self.heads]).map_err(Site::misfit)?;
         if time > MOST_POSITIONS {
             return Err(Site::misfit(format!(
-                "its {time} positions are more than {MOST_POSITIONS}; make the sequence shorter"
+                "its {time} positions are more than the maximum of {MOST_POSITIONS}; make the sequence shorter"
             )));
         }
         if !triple.is_multiple_of(3) {
             return Err(Site::misfit(format!(
-                "it takes queries, keys and values of one width, but {triple} is not three times one; put a dense layer of \
+                "it takes queries, keys and values of the same width, but {triple} is not a multiple of 3; put a dense layer of \
                  three times the width before it, or use self_attention"
             )));
         }
@@ -84,7 +84,7 @@ impl Attention {
         let size = width / heads;
         if size > MOST_OF_A_HEAD {
             return Err(Site::misfit(format!(
-                "each of its {heads} heads has {size} of a width of {width}, and may have {MOST_OF_A_HEAD}; use more heads"
+                "each of its {heads} heads has {size} of a width of {width}, but at most {MOST_OF_A_HEAD} are supported; use more heads"
             )));
         }
         let padding = site.padding(time)?;
@@ -96,7 +96,7 @@ impl Attention {
             }
             Some(_) if !size.is_multiple_of(2) => {
                 return Err(Site::misfit(format!(
-                    "rotary turns pairs of numbers, but each of its {heads} heads has {size}; change the width or the heads"
+                    "rotary needs an even number of elements per head, but each of its {heads} heads has {size}; change the width or the heads"
                 )));
             }
             Some(base) => {
@@ -112,7 +112,7 @@ impl Attention {
 }
 
 impl SelfAttention {
-    /// Of `heads` heads, over all positions.
+    /// With `heads` heads, not causal.
     pub fn new(heads: usize) -> SelfAttention {
         SelfAttention {
             heads,

@@ -25,22 +25,22 @@ pub struct Conv2d {
     /// Rows and columns added around the input.
     #[serde(default)]
     pub padding: PaddingSpec,
-    /// Steps between the kernel's taps.
+    /// Spacing of the kernel's taps.
     #[serde(default = "Pair::one")]
     pub dilation: Pair,
-    /// Groups of channels that do not see each other.
+    /// Number of independent groups of channels.
     #[serde(default = "single")]
     pub groups: usize,
     /// Whether a bias is added.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
-    /// How the weights start, if not as the model's.
+    /// Initialisation of the weights, if not that of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_init: Option<WeightInit>,
-    /// What the biases start at, if not as goes with the weights.
+    /// Initial value of the biases, if not that of the weights' initialisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_init: Option<f64>,
 }
@@ -75,7 +75,7 @@ impl Conv2d {
     }
 }
 
-/// Checks that a convolution's groups divide its `channels` and its `filters`.
+/// Checks that the groups of a convolution divide its `channels` and `filters`.
 pub(super) fn check_channels(channels: usize, filters: usize, groups: usize) -> Result<(), String> {
     bounded(1, "filters", &[filters])?;
     bounded(1, "groups", &[groups])?;
@@ -123,8 +123,8 @@ impl LayerType for Conv2d {
     }
 }
 
-/// The transpose of a convolution: what enlarges images by learned kernels. PyTorch `ConvTranspose2d`. It computes the gradient
-/// of a convolution with respect to its input.
+/// The transpose of a convolution, which upsamples images with trained kernels. PyTorch `ConvTranspose2d`. It computes the
+/// gradient of a convolution with respect to its input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose2d {
@@ -132,10 +132,10 @@ pub struct ConvTranspose2d {
     pub filters: usize,
     /// Height and width of the kernel.
     pub kernel: Pair,
-    /// Steps between what neighbouring inputs go to.
+    /// Distance between the outputs of neighbouring inputs.
     #[serde(default = "Pair::one")]
     pub stride: Pair,
-    /// Rows and columns taken off around the result: the padding of the convolution.
+    /// Rows and columns removed around the result: the padding of the convolution.
     #[serde(default)]
     pub padding: PaddingSpec,
     /// Rows and columns added at the end of the result.
@@ -144,13 +144,13 @@ pub struct ConvTranspose2d {
     /// Whether a bias is added.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
-    /// How the weights start, if not as the model's.
+    /// Initialisation of the weights, if not that of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_init: Option<WeightInit>,
-    /// What the biases start at, if not as goes with the weights.
+    /// Initial value of the biases, if not that of the weights' initialisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_init: Option<f64>,
 }
@@ -185,7 +185,7 @@ impl LayerType for ConvTranspose2d {
             let whole = (input - 1) * stride[axis] + kernel + more;
             let taken = padding[axis][0] + padding[axis][1];
             if whole <= taken {
-                return Err(Site::misfit("its padding leaves nothing of the result"));
+                return Err(Site::misfit("its padding leaves an empty output"));
             }
             output[axis] = whole - taken;
         }

@@ -1,4 +1,4 @@
-//! Convolution and pooling along one axis, of series and other sequences `[length, channels]`: those of images of height 1.
+//! Convolution and pooling of sequences `[length, channels]`, such as series, computed as images of height 1.
 
 use super::conv::check_channels;
 use super::sequence;
@@ -35,7 +35,7 @@ pub enum NamedPadding1d {
     Valid,
     /// As much as keeps the length at stride 1.
     Same,
-    /// The same, all of it before the first position: no result sees what comes after it.
+    /// As much, all before the first position, so that no output depends on later positions.
     Causal,
 }
 
@@ -82,22 +82,22 @@ pub struct Conv1d {
     /// Positions added at the ends.
     #[serde(default)]
     pub padding: Padding1d,
-    /// Steps between the kernel's taps.
+    /// Spacing of the kernel's taps.
     #[serde(default = "one")]
     pub dilation: usize,
-    /// Groups of channels that do not see each other.
+    /// Number of independent groups of channels.
     #[serde(default = "one")]
     pub groups: usize,
     /// Whether a bias is added.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
-    /// How the weights start, if not as the model's.
+    /// Initialisation of the weights, if not that of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_init: Option<WeightInit>,
-    /// What the biases start at, if not as goes with the weights.
+    /// Initial value of the biases, if not that of the weights' initialisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_init: Option<f64>,
 }
@@ -116,7 +116,7 @@ pub struct MaxPool1d {
     pub padding: Padding1d,
 }
 
-/// Mean over windows of positions, of those that exist. PyTorch `AvgPool1d(count_include_pad=False)`.
+/// Mean over windows of positions, without padding. PyTorch `AvgPool1d(count_include_pad=False)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool1d {
@@ -140,7 +140,7 @@ pub struct GlobalAvgPool1d {}
 #[serde(deny_unknown_fields)]
 pub struct GlobalMaxPool1d {}
 
-/// `[length, channels]` as `[channels, length]`: what comes next sees time where it saw channels. PyTorch `transpose(1, 2)`.
+/// `[length, channels]` to `[channels, length]`: swaps the roles of time and channels. PyTorch `transpose(1, 2)`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transpose {}
@@ -291,7 +291,7 @@ impl LayerType for Transpose {
         sequence(inputs[0])?;
         if site.is_padded() {
             return Err(Site::misfit(
-                "it would make features of positions, some of which are padding; pool the padded tokens over time, or take \
+                "it would turn positions, some of which are padding, into features; pool the padded tokens over time, or use \
                  tokens without padding",
             ));
         }

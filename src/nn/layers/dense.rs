@@ -9,7 +9,7 @@ use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// All axes as one, rows of pixels of channels.
+/// All axes into one: rows, then pixels, then channels.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flatten {}
@@ -33,7 +33,7 @@ impl LayerType for Flatten {
     }
 }
 
-/// Every input to every unit, of a row of features or of every position of a sequence. PyTorch `Linear`.
+/// A fully connected layer, applied to a row of features or to every position of a sequence. PyTorch `Linear`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
@@ -42,17 +42,17 @@ pub struct Dense {
     /// Whether a bias is added.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
-    /// How the weights start, if not as the model's.
+    /// Initialisation of the weights, if not that of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_init: Option<WeightInit>,
-    /// What the biases start at, if not as goes with the weights.
+    /// Initial value of the biases, if not that of the weights' initialisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_init: Option<f64>,
-    /// The layer whose weight it has, in place of one of its own: an output layer of a language model that is tied to its
-    /// embedding (Press and Wolf 2017). Its whole name.
+    /// Full name of the layer whose weight it shares: the output layer of a language model can be tied to its embedding (Press
+    /// and Wolf 2017).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tied: Option<String>,
 }

@@ -9,11 +9,11 @@ use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Zeroes elements at random while training, and scales the rest up. PyTorch `Dropout`.
+/// Zeroes random elements in training, and scales the others up. PyTorch `Dropout`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
-    /// Share that is zeroed, below 1.
+    /// Share of elements or channels that is zeroed, below 1.
     pub rate: f64,
 }
 
@@ -31,10 +31,10 @@ impl LayerType for Dropout {
     }
 }
 
-/// `x` with a share of its elements, the layer's `attribute`, zeroed while training.
+/// `x` with a share of its elements, the layer's `attribute`, zeroed in training.
 ///
 /// # Errors
-/// If `rate` is no share.
+/// If `rate` is not in [0, 1).
 pub(super) fn dropped<'g>(
     site: &mut Site<'g, '_>,
     x: Var<'g>,
@@ -49,11 +49,11 @@ pub(super) fn dropped<'g>(
     }
 }
 
-/// Zeroes whole channels at random while training. PyTorch `Dropout2d`.
+/// Zeroes random channels in training. PyTorch `Dropout2d`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout2d {
-    /// Share that is zeroed, below 1.
+    /// Share of elements or channels that is zeroed, below 1.
     pub rate: f64,
 }
 

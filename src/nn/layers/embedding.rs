@@ -1,4 +1,4 @@
-//! Tokens and positions as rows of numbers.
+//! Embeddings of tokens and positions.
 
 use super::sequence;
 use crate::error::Result;
@@ -10,20 +10,20 @@ use crate::nn::parameter::{Init, Layout, PositionTable};
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// A trained row of numbers for each token: `[tokens]` to `[tokens, width]`. PyTorch `Embedding`. Its table has a row for each
-/// token of the model's vocabulary.
+/// A trained vector for each token: `[tokens]` to `[tokens, width]`. PyTorch `Embedding`. Its table has a row for each token of
+/// the model's vocabulary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Embedding {
-    /// Numbers of a row.
+    /// Size of a vector.
     pub width: usize,
-    /// How the rows start, if not normal of variance 1.
+    /// Initialisation, if not normal with variance 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_init: Option<WeightInit>,
 }
 
 impl Embedding {
-    /// Rows of `width` numbers.
+    /// Vectors of size `width`.
     pub fn new(width: usize) -> Embedding {
         Embedding {
             width,
@@ -32,30 +32,30 @@ impl Embedding {
     }
 }
 
-/// Adds to every position of a sequence a row of its own, so that their order is seen.
+/// Adds a vector to every position of a sequence, which encodes their order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Positions {
-    /// What rows they are.
+    /// Kind of vectors.
     #[serde(default)]
     pub kind: PositionKind,
-    /// How rows that are learned start, if not normal of variance 1.
+    /// Initialisation of trained vectors, if not normal with variance 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_init: Option<WeightInit>,
 }
 
-/// Rows that tell positions apart.
+/// Position vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PositionKind {
     /// Trained, as in GPT-2.
     #[default]
     Learned,
-    /// Sines and cosines of the position, as in the first transformer (Vaswani et al. 2017); they stay as they are.
+    /// Sines and cosines of the position, as in the first transformer (Vaswani et al. 2017); not trained.
     Sinusoidal,
 }
 
-/// How the rows of a table start: by default as PyTorch's `Embedding`.
+/// Initialisation of a table: by default that of PyTorch's `Embedding`.
 fn start(own: Option<WeightInit>, rows: usize, width: usize) -> Init {
     own.map_or(Init::Normal { std: 1.0 }, |own| own.weights(rows, width))
 }

@@ -1,4 +1,4 @@
-//! Layers that put several values together.
+//! Layers with several inputs.
 
 use crate::error::Result;
 use crate::graph::Var;
@@ -8,27 +8,27 @@ use crate::nn::layer::{LayerType, Takes};
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Sum of values of one shape: what joins a shortcut. A row of channels is added to every position of a sequence or pixel of
-/// an image.
+/// Sum of inputs of the same shape, such as a shortcut. A row of channels is broadcast over the positions of a sequence or the
+/// pixels of an image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
 }
 
-/// Product of values, element by element. A row of channels multiplies every position of a sequence or pixel of an image: a
-/// gate for each channel. A value of extent 1 along an axis stretches.
+/// Element-wise product. A row of channels, such as gates, is broadcast over the positions of a sequence or the pixels of an
+/// image. Extents of 1 are broadcast, too.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Multiply {
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
 }
 
-/// Values side by side along the last axis, the channels.
+/// Concatenation along the last axis, the channels.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Concat {}
@@ -37,7 +37,7 @@ pub struct Concat {}
 /// axes of extent 1 between the batch and its channels.
 ///
 /// # Errors
-/// If a value is neither a row nor of as many axes as the others.
+/// If an input is neither a row nor has as many axes as the others.
 fn paired<'g>(inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
     let rank = inputs.iter().map(|x| x.shape().rank()).max().unwrap_or(0);
     let pair = |x: &Var<'g>| match x.shape().dims() {
@@ -48,13 +48,13 @@ fn paired<'g>(inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
             x.reshape(dims)
         }
         _ => Err(Site::misfit(
-            "it takes values of one shape, or rows of channels beside them; a sequence does not fit an image",
+            "it takes inputs of the same shape, or rows of channels; a sequence does not fit an image",
         )),
     };
     inputs.iter().map(pair).collect()
 }
 
-/// The order of the features of an element-wise result: that of all values but those of a single feature.
+/// The order of the features of an element-wise result: that of all inputs except those with a single feature.
 fn one_order(taken: &[Taken]) -> Result<FeatureOrder> {
     let mut many = taken.iter().filter(|taken| taken.features() > 1);
     let Some(first) = many.next() else {
@@ -63,7 +63,7 @@ fn one_order(taken: &[Taken]) -> Result<FeatureOrder> {
     match many.all(|other| other.order == first.order) {
         true => Ok(first.order.clone()),
         false => Err(Site::misfit(
-            "the features of a flattened image lie in another order than those of the other values; flatten images of one shape, \
+            "the features of a flattened image have another order than those of the other inputs; flatten images of the same shape, \
              or put a dense layer after the flatten",
         )),
     }
@@ -92,7 +92,7 @@ impl LayerType for Add {
         let fits = |x: &Var<'g>| x.shape() == largest || x.shape().dims() == row;
         if !inputs.iter().all(fits) {
             return Err(Site::misfit(
-                "it adds values of one shape, and rows of as many channels",
+                "it adds inputs of the same shape, and rows with the same number of channels",
             ));
         }
         let pairs = paired(inputs)?;
@@ -124,7 +124,7 @@ impl LayerType for Multiply {
             match axes.all(|(a, b)| a == b || *a == 1 || *b == 1) {
                 true => product.mul(x),
                 false => Err(Site::misfit(
-                    "it multiplies values of one shape; an extent of 1 and rows of as many channels stretch",
+                    "it multiplies inputs of the same shape; extents of 1 and rows with the same number of channels are broadcast",
                 )),
             }
         })?;
@@ -150,7 +150,7 @@ impl LayerType for Concat {
         let outer = |x: &Var<'g>| x.shape().dims()[..x.shape().rank() - 1].to_vec();
         if inputs.iter().any(|x| outer(x) != outer(&inputs[0])) {
             return Err(Site::misfit(
-                "it puts channels side by side: all else must be the same",
+                "it concatenates channels: all other extents must be the same",
             ));
         }
         Var::concat(inputs, inputs[0].shape().rank() - 1)

@@ -1,4 +1,4 @@
-//! The kinds of layers, a file for each family.
+//! The kinds of layers, one file per family.
 
 mod activation;
 mod attention;
@@ -42,7 +42,7 @@ use crate::graph::Var;
 /// `[height, width, channels]` of the images `x`.
 ///
 /// # Errors
-/// If `x` is no batch of images.
+/// If `x` is not a batch of images.
 fn image(x: Var<'_>) -> Result<[usize; 3]> {
     match x.shape().dims() {
         &[_, height, width, channels] => Ok([height, width, channels]),
@@ -55,7 +55,7 @@ fn image(x: Var<'_>) -> Result<[usize; 3]> {
 /// Positions and features of the sequences `x`, `[N, time, features]`.
 ///
 /// # Errors
-/// If `x` is no batch of sequences.
+/// If `x` is not a batch of sequences.
 fn sequence(x: Var<'_>) -> Result<[usize; 2]> {
     match x.shape().dims() {
         &[_, time, features] => Ok([time, features]),

@@ -11,24 +11,24 @@ use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
 /// Normalizes every channel over the batch, of images or of rows of features (Ioffe and Szegedy 2015). PyTorch
-/// `BatchNorm1d`, `BatchNorm2d`. In training by the statistics of the samples that count, which also move the running ones:
-/// `running = (1 - momentum) running + momentum batch`; else by the running ones. The running variance is divided by n - 1.
+/// `BatchNorm1d`, `BatchNorm2d`. In training it uses the statistics of the valid samples, and updates the running ones:
+/// `running = (1 - momentum) running + momentum batch`; otherwise it uses these. The running variance is divided by n - 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm {
     /// Added to the variance.
     #[serde(default = "small")]
     pub eps: f64,
-    /// Share of the batch in the running statistics.
+    /// Weight of the batch in the running statistics.
     #[serde(default = "tenth")]
     pub momentum: f64,
-    /// Whether a weight and a bias for each channel are trained.
+    /// Whether it has a trained weight and bias per channel.
     #[serde(default = "yes")]
     pub affine: bool,
-    /// What the weights start at: 0 in the last normalization of a residual block lets it start as the identity.
+    /// Initial value of the weights: with 0, the last normalization of a residual block makes it start as the identity.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight_init: f64,
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
 }
@@ -41,13 +41,13 @@ pub struct LayerNorm {
     /// Added to the variance.
     #[serde(default = "small")]
     pub eps: f64,
-    /// Whether a weight and a bias for each channel are trained.
+    /// Whether it has a trained weight and bias per channel.
     #[serde(default = "yes")]
     pub affine: bool,
-    /// Whether there is a bias among them.
+    /// Whether it has a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
 }
@@ -56,15 +56,16 @@ pub struct LayerNorm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupNorm {
-    /// Groups; they divide the channels. 1: the whole sample at once; as many as channels: instance normalization.
+    /// Number of groups, a divisor of the channels. With 1 the whole sample is normalized at once; with as many as channels it is
+    /// instance normalization.
     pub groups: usize,
     /// Added to the variance.
     #[serde(default = "small")]
     pub eps: f64,
-    /// Whether a weight and a bias for each channel are trained.
+    /// Whether it has a trained weight and bias per channel.
     #[serde(default = "yes")]
     pub affine: bool,
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
 }
@@ -76,10 +77,10 @@ pub struct RmsNorm {
     /// Added to the mean square.
     #[serde(default = "small")]
     pub eps: f64,
-    /// Whether a weight for each channel is trained.
+    /// Whether it has a trained weight per channel.
     #[serde(default = "yes")]
     pub affine: bool,
-    /// Applied to the result.
+    /// Activation of the output.
     #[serde(default)]
     pub activation: Activation,
 }
@@ -89,9 +90,9 @@ pub struct RmsNorm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalResponseNorm {
-    /// Channels of the window.
+    /// Number of channels in the window.
     pub size: usize,
-    /// Factor of the mean square in the window.
+    /// Factor for the mean square in the window.
     #[serde(default = "ten_thousandth")]
     pub alpha: f64,
     /// Power.
@@ -175,7 +176,7 @@ impl Default for RmsNorm {
     }
 }
 
-/// Channels of `x`, after a look at `eps`.
+/// Checks `eps` and returns the channels of `x`.
 fn channels(x: Var<'_>, eps: f64) -> Result<usize> {
     if !(eps > 0.0 && eps.is_finite()) {
         return Err(Site::misfit(format!("its eps must be above 0, not {eps}")));
@@ -248,8 +249,8 @@ impl LayerType for BatchNorm {
     }
 }
 
-/// `n / (n - 1)` for the n values of a channel that count: what makes a variance unbiased. A single value has variance 0 and
-/// gives 2, so that nothing becomes infinite.
+/// `n / (n - 1)` for the n valid values of a channel, which makes a variance unbiased. For a single value, which has variance 0,
+/// it is 2, so that nothing becomes infinite.
 fn correction<'g>(x: Var<'g>, training: &Training<'g>) -> Result<Var<'g>> {
     let dims = x.shape().dims().to_vec();
     let of_sample: usize = dims[1..dims.len() - 1].iter().product();
@@ -298,7 +299,7 @@ impl LayerType for GroupNorm {
         match taken[0].order.is_same() || alike {
             true => Ok(taken[0].order.clone()),
             false => Err(Site::misfit(
-                "its groups would hold other features of a flattened image than PyTorch's; put it before the flatten",
+                "its groups would contain other features of a flattened image than in PyTorch; put it before the flatten",
             )),
         }
     }
@@ -348,7 +349,7 @@ impl LayerType for LocalResponseNorm {
         match taken[0].order.is_same() {
             true => Ok(FeatureOrder::default()),
             false => Err(Site::misfit(
-                "the neighbours of a flattened image's features are no neighbouring channels; put it before the flatten",
+                "neighbouring features of a flattened image are not neighbouring channels; put it before the flatten",
             )),
         }
     }

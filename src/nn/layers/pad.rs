@@ -8,8 +8,8 @@ use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Channels of zeros on both sides of those that are there, until there are so many: the shortcut without weights of He et al.
-/// 2015 (option A). An odd channel comes after them.
+/// Adds channels of zeros on both sides, up to a given number: the shortcut without weights of He et al. 2015 (option A). An odd
+/// channel is added at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PadChannels {
@@ -18,7 +18,7 @@ pub struct PadChannels {
 }
 
 impl PadChannels {
-    /// Channels before and after those that there are.
+    /// Channels to add before and after.
     fn sides(&self, have: usize) -> [usize; 2] {
         let more = self.channels.saturating_sub(have);
         [more / 2, more - more / 2]
@@ -47,7 +47,7 @@ impl LayerType for PadChannels {
         bounded(1, "channels", &[self.channels]).map_err(Site::misfit)?;
         if self.channels < have {
             return Err(Site::misfit(format!(
-                "it pads to {} channels, which are fewer than {have}",
+                "it pads to {} channels, fewer than the {have} of its input",
                 self.channels
             )));
         }

@@ -23,7 +23,7 @@ pub struct MaxPool2d {
     pub padding: PaddingSpec,
 }
 
-/// Mean over windows, of the elements that exist. PyTorch `AvgPool2d(count_include_pad=False)`.
+/// Mean over windows, without padding. PyTorch `AvgPool2d(count_include_pad=False)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool2d {
@@ -42,7 +42,7 @@ pub struct AvgPool2d {
 #[serde(deny_unknown_fields)]
 pub struct GlobalAvgPool2d {}
 
-/// Mean over windows that divide the image into so many, whatever its size. PyTorch `AdaptiveAvgPool2d`.
+/// Mean over windows that divide an image of any size into a given number of parts. PyTorch `AdaptiveAvgPool2d`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdaptiveAvgPool2d {

@@ -1,4 +1,4 @@
-//! Recurrent layers: a state that is carried from position to position.
+//! Recurrent layers, which carry a state from position to position.
 
 use super::dropout::dropped;
 use super::sequence;
@@ -12,20 +12,20 @@ use crate::ops::RecurrentWeights;
 use serde::{Deserialize, Serialize};
 
 /// Long short-term memory (Hochreiter and Schmidhuber 1997) over a sequence: `[time, features]` to `[time, units]`, or twice
-/// as many where both directions are walked. PyTorch `LSTM(batch_first=True)`, with its names and its start: all weights and
-/// biases uniform within `1 / sqrt(units)`.
+/// as many if bidirectional. PyTorch `LSTM(batch_first=True)`, with its names and initialisation: all weights and biases
+/// uniform within `1 / sqrt(units)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lstm {
-    /// Units of a direction.
+    /// Units per direction.
     pub units: usize,
-    /// Layers one on another.
+    /// Number of stacked layers.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub layers: usize,
-    /// Whether a second walk begins at the end; its states come beside those of the first.
+    /// Whether to add a pass in reverse, whose states are concatenated with those of the first.
     #[serde(default, skip_serializing_if = "is_false")]
     pub bidirectional: bool,
-    /// Share of the states between layers that is zeroed while training; below 1.
+    /// Share of the states between layers that is zeroed in training; below 1.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropout: f64,
 }
@@ -34,15 +34,15 @@ pub struct Lstm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gru {
-    /// Units of a direction.
+    /// Units per direction.
     pub units: usize,
-    /// Layers one on another.
+    /// Number of stacked layers.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub layers: usize,
-    /// Whether a second walk begins at the end; its states come beside those of the first.
+    /// Whether to add a pass in reverse, whose states are concatenated with those of the first.
     #[serde(default, skip_serializing_if = "is_false")]
     pub bidirectional: bool,
-    /// Share of the states between layers that is zeroed while training; below 1.
+    /// Share of the states between layers that is zeroed in training; below 1.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropout: f64,
 }
@@ -60,7 +60,7 @@ fn is_zero(x: &f64) -> bool {
 }
 
 impl Lstm {
-    /// One layer of `units` units that walks forward.
+    /// One layer with `units` units in forward direction.
     pub fn new(units: usize) -> Lstm {
         Lstm {
             units,
@@ -72,7 +72,7 @@ impl Lstm {
 }
 
 impl Gru {
-    /// One layer of `units` units that walks forward.
+    /// One layer with `units` units in forward direction.
     pub fn new(units: usize) -> Gru {
         Gru {
             units,
@@ -83,7 +83,7 @@ impl Gru {
     }
 }
 
-/// The most steps of all walks of a layer together: each is a launch.
+/// Maximum number of steps of all passes of a layer together, since each is a launch.
 const MOST_STEPS: usize = 1 << 16;
 
 /// Layers of either kind.
@@ -95,7 +95,7 @@ struct Stack {
     gates: usize,
 }
 
-/// A walk over a sequence: its states.
+/// The states of a pass over a sequence.
 type Walk<'g> = fn(Var<'g>, RecurrentWeights<'g>, Option<Var<'g>>, bool) -> Result<Var<'g>>;
 
 impl Stack {
@@ -107,7 +107,7 @@ impl Stack {
         let directions = if self.bidirectional { 2 } else { 1 };
         if time * self.layers * directions > MOST_STEPS {
             return Err(Site::misfit(format!(
-                "its {time} positions in {} walks are more than {MOST_STEPS} steps; make the sequence shorter",
+                "its {time} positions in {} passes exceed the maximum of {MOST_STEPS} steps; make the sequence shorter",
                 self.layers * directions
             )));
         }
@@ -130,7 +130,7 @@ impl Stack {
         Ok(x)
     }
 
-    /// The weights of one walk over `features`.
+    /// The weights of one pass over `features`.
     fn weights<'g>(
         &self,
         site: &mut Site<'g, '_>,

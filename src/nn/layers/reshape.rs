@@ -8,8 +8,8 @@ use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// A row of features as an image `[height, width, channels]` or a sequence `[time, features]`. PyTorch `Unflatten`: of an image
-/// the features are taken channel by channel, as PyTorch's `[channels, height, width]` lies.
+/// A row of features to an image `[height, width, channels]` or a sequence `[time, features]`. PyTorch `Unflatten`: an image is
+/// filled channel by channel, in the order of PyTorch's `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unflatten {
@@ -26,7 +26,7 @@ impl LayerType for Unflatten {
         match taken[0].order.is_same() {
             true => Ok(FeatureOrder::default()),
             false => Err(Site::misfit(
-                "it takes features in the order of a dense layer, but these are a flattened image; put a dense layer before it",
+                "it takes the output of a dense layer, but its input is a flattened image; put a dense layer before it",
             )),
         }
     }
@@ -44,7 +44,7 @@ impl LayerType for Unflatten {
             .try_fold(1_usize, |product, &extent| product.checked_mul(extent));
         if elements != Some(features) {
             return Err(Site::misfit(format!(
-                "its shape {:?} does not hold the {features} features that it takes",
+                "its shape {:?} does not have the {features} features of its input",
                 self.shape
             )));
         }
@@ -54,7 +54,7 @@ impl LayerType for Unflatten {
                 .permute(&[0, 2, 3, 1]),
             [time, columns] => inputs[0].reshape([batch, time, columns]),
             _ => Err(Site::misfit(format!(
-                "its shape is [height, width, channels] or [time, features], not {:?}",
+                "its shape must be [height, width, channels] or [time, features], not {:?}",
                 self.shape
             ))),
         }

@@ -1,4 +1,4 @@
-//! Into sequences, and out of them.
+//! Conversion to and from sequences.
 
 use super::{image, sequence};
 use crate::error::Result;
@@ -12,23 +12,23 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Rows {}
 
-/// A sequence as one row of features: `[time, features]` to `[features]`. Padding does not count.
+/// A sequence to one row of features: `[time, features]` to `[features]`. Padding is ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimePool {
-    /// Which row.
+    /// How to pool.
     pub by: TimePoolKind,
 }
 
-/// Rows that stand for a sequence.
+/// How to pool a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimePoolKind {
-    /// The mean of all.
+    /// The mean of all positions.
     Mean,
-    /// The first.
+    /// The first position.
     First,
-    /// The last; zeros for a sample that is all padding.
+    /// The last position; zeros for a sample that is all padding.
     Last,
 }
 

@@ -1,4 +1,4 @@
-//! Enlarging images.
+//! Upsampling.
 
 use super::image;
 use crate::error::Result;
@@ -8,25 +8,25 @@ use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Enlarges images by a whole factor. PyTorch `Upsample`.
+/// Upsamples images by an integer factor. PyTorch `Upsample`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upsample {
-    /// How many times, down and across.
+    /// Factors for height and width.
     pub factor: Pair,
-    /// Where the pixels between come from.
+    /// Interpolation.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Interpolation,
 }
 
-/// Where the pixels of an enlarged image come from.
+/// Interpolation of upsampled images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
     /// Every pixel is repeated.
     #[default]
     Nearest,
-    /// From the four pixels around each, the corners not aligned: PyTorch's `align_corners=False`.
+    /// Bilinear interpolation without aligned corners: PyTorch's `align_corners=False`.
     Bilinear,
 }
 

@@ -1,4 +1,4 @@
-//! Starting from the weights of another model, as far as they fit.
+//! Initialisation from the weights of another model, as far as they fit.
 
 use super::read::{Reason, WeightFile};
 use super::{StateSpec, some_of};
@@ -9,31 +9,31 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
-/// What the names in a file may have before those of the model: DataParallel writes `module.`, Lightning `model.`, and
-/// detectors keep what was trained before under `backbone.`.
+/// Prefixes that names in a file may have: DataParallel writes `module.`, Lightning `model.`, and detectors put pretrained weights
+/// under `backbone.`.
 const PREFIXES: [&str; 3] = ["module.", "model.", "backbone."];
 
-/// What a model starts from, of a file.
+/// Initial values of a model from a file.
 #[derive(Clone, Debug)]
 pub struct Initialised {
-    /// Values in the order of [`StateSpec::parameters`]; nothing for those that start as without a file.
+    /// Values in the order of [`StateSpec::parameters`]; `None` for those that are not taken from the file.
     pub values: Vec<Option<Tensor<f32>>>,
-    /// Names of the parameters that have values.
+    /// Names of the parameters taken from the file.
     pub matched: Vec<String>,
-    /// Parameters without, and why.
+    /// Parameters not in the file, with reasons.
     pub missing: Vec<LeftOut>,
-    /// Tensors of the file that were not used, under their names there, and why.
+    /// Unused tensors of the file, by their names there, with reasons.
     pub unused: Vec<LeftOut>,
-    /// What the names in the file have before those of the model, if they do.
+    /// Prefix of the names in the file, if any.
     pub prefix: Option<&'static str>,
 }
 
-/// What was not taken over, and why.
+/// A tensor that was not used, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// Name of the parameter, or of the tensor in the file.
     pub name: String,
-    /// Why.
+    /// Reason.
     pub reason: Reason,
 }
 
@@ -44,17 +44,17 @@ impl fmt::Display for LeftOut {
 }
 
 impl Initialised {
-    /// What there is to say to whoever asked for it: a sentence each.
+    /// Notes for the user, one sentence each.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Some(prefix) = self.prefix {
             remarks.push(format!(
-                "the names of the weights are taken without the \"{prefix}\" that they begin with in the file"
+                "the prefix \"{prefix}\" of the names in the weights file is removed"
             ));
         }
         if !self.missing.is_empty() {
             remarks.push(format!(
-                "{} of {} tensors start as without a file: {}",
+                "{} of {} tensors are not taken from the file and start with their usual initial values: {}",
                 self.missing.len(),
                 self.matched.len() + self.missing.len(),
                 some_of(self.missing.iter().map(LeftOut::to_string))
@@ -71,12 +71,11 @@ impl Initialised {
     }
 }
 
-/// Reads from the file at `path` what fits a model's state by name and shape. Where no name fits as it stands, the file's are
-/// taken without `module.`, `model.` or `backbone.` before them. Counters of steps are passed over.
+/// Reads the tensors of the file at `path` that fit a model's state by name and shape. If no name fits, the prefixes `module.`,
+/// `model.` and `backbone.` are removed. Counters of steps are ignored.
 ///
 /// # Errors
-/// If the file can't be read, or nothing in it fits; if what fits holds values that are not finite. With `strict`, if anything is
-/// missing or unused.
+/// If the file can't be read, no tensor fits, or a value is not finite. With `strict`, if any tensor is missing or unused.
 pub fn init<'m>(path: &Path, state: impl Into<StateSpec<'m>>, strict: bool) -> Result<Initialised> {
     let state = state.into();
     let bytes = read_whole(path, "a safetensors file")?;
@@ -136,7 +135,7 @@ pub fn init<'m>(path: &Path, state: impl Into<StateSpec<'m>>, strict: bool) -> R
     Ok(initialised)
 }
 
-/// The prefix under which the file holds the most of the model, if it holds nothing of it without one.
+/// The prefix with which most names of the model are in the file, if none is there without a prefix.
 fn prefix(state: &StateSpec<'_>, file: &WeightFile<'_>) -> Option<&'static str> {
     let found = |prefix: &str| {
         let parameters = state.parameters.iter().filter(|p| p.in_files());
@@ -168,14 +167,14 @@ fn check(path: &Path, initialised: &Initialised, strict: bool) -> Result<()> {
     let from = path.display();
     if matched.is_empty() {
         return Err(Error::Config(format!(
-            "{from} holds nothing that fits the model, which misses {}; unused: {}",
+            "{from} holds no tensor that fits the model; missing: {}; unused: {}",
             names(missing),
             names(unused)
         )));
     }
     if strict && !(missing.is_empty() && unused.is_empty()) {
         return Err(Error::Config(format!(
-            "{from} is not the weights of this model, as strict asks; missing: {}; unused: {}",
+            "{from} does not match the model, as strict requires; missing: {}; unused: {}",
             names(missing),
             names(unused)
         )));

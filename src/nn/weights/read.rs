@@ -1,4 +1,4 @@
-//! A safetensors file that weights are read from.
+//! Reading weights from a safetensors file.
 
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
@@ -8,23 +8,23 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::fmt;
 use std::path::Path;
 
-/// Why a tensor is not taken over from a file.
+/// Why a tensor of a file is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The file has no tensor of this name.
     Absent,
     /// It has another shape.
     Shape {
-        /// That in the file.
+        /// Shape in the file.
         file: Vec<usize>,
-        /// That which the model needs, in a file.
+        /// Shape that the model needs in a file.
         model: Vec<usize>,
     },
-    /// It is no tensor of floating-point numbers, but of this type.
+    /// It is not a floating-point tensor, but has this type.
     Type(String),
     /// No parameter of the model has this name.
     NotInModel,
-    /// The model ties it to the weight of this name, whose values in the file are others.
+    /// The model ties it to the weight of this name, which has different values in the file.
     Tied(String),
 }
 
@@ -33,24 +33,24 @@ impl fmt::Display for Reason {
         match self {
             Reason::Absent => f.write_str("the file does not have it"),
             Reason::Shape { file, model } => {
-                write!(f, "it is {file:?} in the file and {model:?} in the model")
+                write!(f, "it is {file:?} in the file but {model:?} in the model")
             }
             Reason::Type(dtype) => {
-                write!(f, "it is of type {dtype}, not of F32, F16, BF16 or F64")
+                write!(f, "it has type {dtype}, not F32, F16, BF16 or F64")
             }
             Reason::NotInModel => f.write_str("the model does not have it"),
             Reason::Tied(weight) => write!(
                 f,
-                "the model ties it to {weight}, which has other values in the file"
+                "the model ties it to {weight}, which has different values in the file"
             ),
         }
     }
 }
 
-/// The error of a file that is not as safetensors files are.
+/// The error of an invalid safetensors file.
 pub(crate) fn unusable(path: &Path, e: safetensors::SafeTensorError) -> Error {
     Error::Config(format!(
-        "{} is no usable safetensors file ({e}); it may be damaged or of another format",
+        "{} is not a valid safetensors file ({e}); it may be damaged or in another format",
         path.display()
     ))
 }
@@ -62,7 +62,7 @@ pub(super) struct WeightFile<'b> {
 }
 
 impl<'b> WeightFile<'b> {
-    /// Of the whole `bytes` of the file at `path`.
+    /// From the `bytes` of the file at `path`.
     pub fn open(path: &'b Path, bytes: &'b [u8]) -> Result<WeightFile<'b>> {
         let tensors = SafeTensors::deserialize(bytes);
         let tensors = tensors.map_err(|e| match is_pickled(bytes) {
@@ -83,7 +83,7 @@ impl<'b> WeightFile<'b> {
         self.tensors.tensor(name).is_ok()
     }
 
-    /// Whether it holds both and they are not the same.
+    /// Whether it holds both with different values.
     pub fn differ(&self, one: &str, other: &str) -> bool {
         let both = (self.tensors.tensor(one), self.tensors.tensor(other));
         match both {
@@ -98,7 +98,7 @@ impl<'b> WeightFile<'b> {
     /// The tensor `name` as the value of `parameter`, or why it does not fit.
     ///
     /// # Errors
-    /// If it fits but holds what no model computes with.
+    /// If it fits but has values that are not finite.
     pub fn read(&self, name: &str, parameter: &Parameter) -> Result<Result<Tensor<f32>, Reason>> {
         let Ok(view) = self.tensors.tensor(name) else {
             return Ok(Err(Reason::Absent));
@@ -117,17 +117,17 @@ impl<'b> WeightFile<'b> {
         };
         if let Some(wrong) = values.iter().find(|value| !value.is_finite()) {
             return Err(refused(format!(
-                "{wrong}, which no model computes with; take weights of a training that went well"
+                "{wrong}, which is not finite; use weights of a successful training run"
             )));
         }
         Ok(Ok(parameter.from_file(&values)))
     }
 }
 
-/// The elements of `view` in single precision; nothing if they are no floating-point numbers.
+/// The elements of `view` in single precision; `None` if they are not floating-point numbers.
 ///
 /// # Errors
-/// Names a finite number that single precision does not reach.
+/// Names a finite number that is out of range for single precision.
 fn floats(view: &TensorView<'_>) -> Result<Option<Vec<f32>>, String> {
     let halves = view.data().chunks_exact(2).map(|b| [b[0], b[1]]);
     let singles = view.data().chunks_exact(4);
@@ -144,7 +144,7 @@ fn floats(view: &TensorView<'_>) -> Result<Option<Vec<f32>>, String> {
                 let single = double as f32;
                 match double.is_finite() && single.is_infinite() {
                     true => Err(format!(
-                        "{double:e}, which 32-bit floating point does not reach"
+                        "{double:e}, which is out of range for 32-bit floats"
                     )),
                     false => Ok(single),
                 }
@@ -154,7 +154,7 @@ fn floats(view: &TensorView<'_>) -> Result<Option<Vec<f32>>, String> {
     }))
 }
 
-/// Whether `bytes`, which are no safetensors file, are what `torch.save` or Python's `pickle` writes.
+/// Whether `bytes`, which are not a safetensors file, were written by `torch.save` or Python's `pickle`.
 fn is_pickled(bytes: &[u8]) -> bool {
     // A zip archive whose first entry is NAME/data.pkl, or a pickle of protocol 2 to 5.
     const PROTOCOL: u8 = 0x80;
@@ -167,7 +167,7 @@ fn pickled(path: &Path) -> Error {
     let from = path.display();
     let to = path.with_extension("safetensors");
     Error::Config(format!(
-        "{from} is a pickle of Python's, as torch.save writes it, which is not read because reading one may run any program; \
+        "{from} is a Python pickle, as written by torch.save, which is refused because reading it could run arbitrary code; \
          convert it: python -c \"import torch, safetensors.torch as s; d = torch.load('{from}', map_location='cpu', \
          weights_only=True); d = d.get('state_dict', d); s.save_file({{k: v.clone().contiguous() for k, v in d.items()}}, '{}')\"",
         to.display()

@@ -179,7 +179,7 @@ fn what_fits_is_taken_and_what_does_not_is_listed_with_its_reason() {
     assert_eq!(taken.unused[0].reason, Reason::NotInModel);
     let said = taken.remarks().join("\n");
     assert!(
-        said.contains("output.weight (it is [3, 2] in the file and [1, 2] in the model)"),
+        said.contains("output.weight (it is [3, 2] in the file but [1, 2] in the model)"),
         "{said}"
     );
     refuses(
@@ -212,7 +212,7 @@ fn a_file_of_which_nothing_fits_is_refused() {
     ]);
     refuses(
         init(&path, &network, false),
-        &["nothing that fits", "[9, 2]", "fc.weight"],
+        &["no tensor that fits", "[9, 2]", "fc.weight"],
     );
 }
 
@@ -318,5 +318,5 @@ fn what_torch_save_writes_is_answered_with_how_to_convert_it() {
         refuses(init(&path, &network, false), &parts);
     }
     let other = folder.write("a.npz", b"PK\x03\x04 some other archive");
-    refuses(load(&other, &network), &["no usable safetensors file"]);
+    refuses(load(&other, &network), &["not a valid safetensors file"]);
 }

@@ -1,5 +1,5 @@
-//! Linear from 0 over the warmup, then half a cosine down to the final share (Loshchilov and Hutter 2017). Without warmup
-//! PyTorch's `CosineAnnealingLR`, its `T_max` the steps of the run.
+//! Linear warm-up from 0, then half a cosine down to the final share (Loshchilov and Hutter 2017). Without warm-up it is PyTorch's
+//! `CosineAnnealingLR` with the steps of the run as `T_max`.
 
 use super::{Course, require};
 use crate::error::Result;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CosineLr {
-    /// Steps of the warmup; its last one has the full learning rate.
+    /// Steps of the warm-up; the last one has the full learning rate.
     pub warmup_steps: u64,
-    /// Share of the learning rate that the run ends with.
+    /// Share of the learning rate at the end of the run.
     pub final_share: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Half a cosine down to the final share, again and again, each the multiple of the last one's steps (Loshchilov and Hutter 2017).
+//! Half a cosine down to the final share, repeated over periods that grow by a factor (Loshchilov and Hutter 2017).
 //! PyTorch `CosineAnnealingWarmRestarts`.
 
 use super::{Course, require, require_some};
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct CosineRestartsLr {
     /// Steps of the first cosine. PyTorch's `T_0`.
     pub period: u64,
-    /// Steps of a cosine over those of the one before. PyTorch's `T_mult`.
+    /// Ratio of the steps of consecutive cosines. PyTorch's `T_mult`.
     #[serde(default = "one")]
     pub multiplier: u64,
-    /// Share of the learning rate that each goes down to. PyTorch's `eta_min` over the learning rate.
+    /// Share of the learning rate at the end of each. PyTorch's `eta_min` over the learning rate.
     #[serde(default)]
     pub final_share: f64,
 }

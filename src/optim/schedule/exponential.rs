@@ -1,4 +1,4 @@
-//! The learning rate falls by the factor `gamma` over every `every_steps` steps, a little at each: at step t, from 1, it is
+//! The learning rate decays smoothly by the factor `gamma` over every `every_steps` steps: at step t, from 1, it is
 //! `base gamma^((t - 1) / every_steps)`. PyTorch `ExponentialLR`, called after every step; with the steps of an epoch as `every_steps`
 //! the two that are called after every epoch agree where an epoch begins.
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct ExponentialLr {
     /// Factor of the learning rate over `every_steps` steps.
     pub gamma: f64,
-    /// Steps over which it falls by that.
+    /// Steps over which it decays by that factor.
     #[serde(default = "one")]
     pub every_steps: u64,
 }

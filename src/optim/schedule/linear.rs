@@ -1,4 +1,4 @@
-//! From one factor of the learning rate to another along a line, and then at that. PyTorch `LinearLR`.
+//! Linear from one factor of the learning rate to another, then constant. PyTorch `LinearLR`.
 
 use super::{Course, require, require_some};
 use crate::error::Result;

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// What a schedule does.
+/// A learning-rate schedule.
 trait Course {
     /// Checks the settings.
     ///
@@ -104,12 +104,12 @@ impl Schedule {
     }
 
     /// Learning rate of step number `step`, from 1, of `total_steps`, for an optimizer whose own is `base`. A [`Schedule::Plateau`]
-    /// follows from no step: its rate is that of [`PlateauLr::lr_after`], and here that before anything was observed.
+    /// does not depend on the step: its rate is that of [`PlateauLr::lr_after`], and here the one before any observation.
     pub fn lr(&self, base: f64, step: u64, total_steps: u64) -> f64 {
         self.course().lr(base, step, total_steps)
     }
 
-    /// Steps in which the learning rate rises to that of the optimizer, if they are counted.
+    /// Steps of the warm-up, if the schedule has one that is counted in steps.
     pub fn warmup_steps(&self) -> Option<u64> {
         match self {
             Schedule::Cosine(cosine) => Some(cosine.warmup_steps),

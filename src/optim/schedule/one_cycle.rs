@@ -1,4 +1,4 @@
-//! Half a cosine up to the learning rate, and half a cosine down to next to nothing (Smith and Topin 2018). PyTorch `OneCycleLR`,
+//! Half a cosine up to the learning rate, then half a cosine down to almost 0 (Smith and Topin 2018). PyTorch `OneCycleLR`,
 //! whose `max_lr` is the optimizer's, with `anneal_strategy="cos"` and `cycle_momentum=False`.
 
 use super::{Course, require};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OneCycleLr {
-    /// Share of the run's steps on the way up.
+    /// Share of the run's steps with a rising rate.
     pub pct_start: f64,
     /// The first step has the learning rate divided by this.
     pub div_factor: f64,
@@ -54,7 +54,7 @@ impl Course for OneCycleLr {
     }
 }
 
-/// How much of `length` is `done`.
+/// The share of `length` that is `done`.
 fn share(done: f64, length: f64) -> f64 {
     match length > 0.0 {
         true => (done / length).min(1.0),

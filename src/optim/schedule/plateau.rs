@@ -1,25 +1,25 @@
-//! The learning rate is multiplied by `factor` whenever a metric has stopped getting better. PyTorch `ReduceLROnPlateau` with
+//! The learning rate is multiplied by `factor` whenever a metric has stopped improving. PyTorch `ReduceLROnPlateau` with
 //! `threshold_mode="rel"`, without its `eps`.
 
 use super::{Course, require};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// See the module. The learning rate follows from what was observed, which is a [`PlateauState`].
+/// See the module. The learning rate depends on the observations so far, a [`PlateauState`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlateauLr {
-    /// Name of the metric that is watched, as evaluations report it.
+    /// Name of the monitored metric, as evaluations report it.
     pub metric: String,
-    /// What a drop multiplies by.
+    /// Factor of a drop.
     pub factor: f64,
-    /// Evaluations in a row that may bring nothing better; the next one that does not drops the learning rate.
+    /// Number of evaluations in a row without improvement; the next one drops the learning rate.
     pub patience: u32,
-    /// Share of the best value by which a value must be better to count as better.
+    /// Share of the best value by which a value must be better to count as an improvement.
     pub threshold: f64,
-    /// Evaluations after a drop that are not counted.
+    /// Number of evaluations after a drop that are not counted.
     pub cooldown: u32,
-    /// Learning rate below which no drop goes.
+    /// Lower bound of the learning rate.
     pub min_lr: f64,
 }
 
@@ -37,7 +37,7 @@ impl Default for PlateauLr {
 }
 
 impl PlateauLr {
-    /// Learning rate for an optimizer whose own is `base`, after what `state` has observed.
+    /// Learning rate for an optimizer whose own is `base`, after the observations of `state`.
     pub fn lr_after(&self, base: f64, state: &PlateauState) -> f64 {
         (base * state.factor).max(self.min_lr.min(base))
     }
@@ -62,15 +62,15 @@ impl Course for PlateauLr {
     }
 }
 
-/// What a [`PlateauLr`] has observed: a part of a checkpoint.
+/// The observations of a [`PlateauLr`], saved in checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlateauState {
     /// Best value so far.
     best: Option<f64>,
-    /// Evaluations in a row that brought nothing better.
+    /// Evaluations in a row without improvement.
     bad: u32,
-    /// Evaluations that are not counted yet to come.
+    /// Remaining evaluations that are not counted.
     cooldown: u32,
     /// Product of all drops.
     factor: f64,
@@ -88,12 +88,12 @@ impl Default for PlateauState {
 }
 
 impl PlateauState {
-    /// Factor of the learning rate: the product of all drops. [`PlateauLr::lr_after`] heeds the least rate as well.
+    /// Factor of the learning rate: the product of all drops. [`PlateauLr::lr_after`] also applies the lower bound.
     pub fn factor(&self) -> f64 {
         self.factor
     }
 
-    /// Takes the metric's value of an evaluation. What is not a number is no better than anything.
+    /// Observes the metric's value of an evaluation. NaN is never an improvement.
     pub fn observe(&mut self, settings: &PlateauLr, value: f64, higher_is_better: bool) {
         let better = match (self.best, higher_is_better) {
             (None, _) => !value.is_nan(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct StepLr {
     /// Steps between two drops.
     pub every_steps: u64,
-    /// What a drop multiplies by.
+    /// Factor of a drop.
     #[serde(default = "tenth")]
     pub factor: f64,
 }

@@ -250,7 +250,7 @@ fn a_set_without_images_or_pixels_is_reported() {
         ([3, 28, 0], "3 x 28 x 0"),
     ] {
         let message = message_with("train-images-idx3-ubyte", &idx(&shape, &[]));
-        assert_says(&message, &["holds nothing to learn from", shown]);
+        assert_says(&message, &["so it is empty", shown]);
     }
 }
 

@@ -176,7 +176,7 @@ fn what_does_not_fit_is_named() {
     told(
         &dir,
         &settings,
-        &["label/13.png is a mask without a picture"],
+        &["label/13.png is a mask without an image"],
     );
     fs::remove_file(dir.path().join("label/13.png")).unwrap();
     picture(&dir, "image/2.bmp", 1);
@@ -204,12 +204,12 @@ fn what_does_not_fit_is_named() {
         parts: Some([2, 1, 1]),
         ..DataSettings::default()
     };
-    told(&dir, &many, &["has 3 pictures", "[2, 1, 1]"]);
+    told(&dir, &many, &["has 3 images", "[2, 1, 1]"]);
     fs::remove_dir_all(dir.path().join("label")).unwrap();
     told(
         &dir,
         &settings,
-        &["has no folder of pictures and one of masks"],
+        &["has no folders of images and masks"],
     );
 }
 

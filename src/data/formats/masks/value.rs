@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for MaskValue {
             Written::Grey(value) => Ok(MaskValue::Grey(value)),
             Written::Colour(text) => colour(&text).map(MaskValue::from).ok_or_else(|| {
                 serde::de::Error::custom(format!(
-                    "\"{text}\" is no colour of a mask: write it as \"#rrggbb\""
+                    "\"{text}\" is not a colour; write it as \"#rrggbb\""
                 ))
             }),
         }

@@ -61,7 +61,7 @@ impl Array {
         reader.read_exact(&mut header).map_err(cut)?;
         let header = String::from_utf8_lossy(&header).into_owned();
         let (descr, fortran, shape) = parse_header(&header)
-            .ok_or_else(|| format!("has a header that makes no sense: {}", header.trim()))?;
+            .ok_or_else(|| format!("has an invalid header: {}", header.trim()))?;
         let kind = Kind::of(&descr)?;
         if fortran && shape.len() > 1 {
             return Err(
@@ -217,7 +217,7 @@ mod tests {
                 .contains("header")
         );
         assert!(read(b"PK").unwrap_err().contains("header"));
-        assert!(read(&file("{}", &[])).unwrap_err().contains("no sense"));
+        assert!(read(&file("{}", &[])).unwrap_err().contains("invalid header"));
         assert!(
             read(&file(&header("|O", "(1,)"), &[0]))
                 .unwrap_err()
@@ -226,7 +226,7 @@ mod tests {
         assert!(
             read(&file(&header("|u1", "(-1,)"), &[0]))
                 .unwrap_err()
-                .contains("no sense")
+                .contains("invalid header")
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The classes of a table: what stands for each in the column that is to be predicted, and what it is called.
+//! The classes of a table: their cell values in the target column, and their names.
 
 use super::csv::number;
 use crate::data::files::class_names;
@@ -8,21 +8,21 @@ use std::path::Path;
 
 /// The most classes.
 const LIMIT: usize = 10_000;
-/// Names of classes that stand as numbers in a table, one a line.
+/// Names of classes that are numbers in the table, one per line.
 const NAMES: &str = "classes.txt";
 
 /// The classes of a table.
 pub struct Classes {
-    /// What each is called.
+    /// Name of each class.
     pub names: Vec<String>,
-    /// What stands for each in the column of the target.
+    /// Cell value of each class in the target column.
     cells: Vec<String>,
 }
 
 impl Classes {
-    /// Those that `fitted` knows, else those among `cells` of the column `target` in `file`. Where these are whole numbers and
-    /// a `classes.txt` lies beside the file, they are called as it says: its first line is the name of 0, or of 1 where no cell
-    /// is 0 and one is the number of lines. What was found is kept in `fitted`.
+    /// The classes of `fitted`, or else those among the `cells` of the column `target` in `file`. If these are whole numbers and a
+    /// `classes.txt` lies beside the file, it gives the names: its first line is the name of 0, or of 1 if no cell is 0 and one cell
+    /// is the number of lines. The result is stored in `fitted`.
     ///
     /// # Errors
     /// If there are too many, or the names don't fit them.
@@ -55,15 +55,15 @@ impl Classes {
         Ok(classes)
     }
 
-    /// Which class a cell is.
+    /// Index of the class of a cell.
     pub fn position(&self, cell: &str) -> Option<usize> {
         self.cells.iter().position(|class| class == cell)
     }
 
-    /// Which class the cell at a line of the column `target` is.
+    /// Index of the class of the cell at a line of the column `target`.
     ///
     /// # Errors
-    /// If training did not have it.
+    /// If training did not have that class.
     pub fn index(
         &self,
         (line, cell): (u64, &str),
@@ -75,7 +75,7 @@ impl Classes {
             DataError::unusable(
                 path,
                 format!(
-                    "has the class {cell} at line {line} in column {target}, which training did not have: it had {}",
+                    "has the class {cell} at line {line} in column {target}, which did not occur in training: the classes are {}",
                     known.join(", ")
                 ),
             )
@@ -150,7 +150,7 @@ mod tests {
         let file = dir.path().join("train.csv");
         let found = Classes::of(&cells, &mut fitted, "label", &file);
         let found = found.map_err(|e| e.to_string())?;
-        // As a run that goes on finds them.
+        // As a resumed run gets them.
         fitted.classes = found.names.clone();
         let again = Classes::of(&[], &mut fitted, "label", &file).unwrap();
         assert_eq!((&again.names, &again.cells), (&found.names, &found.cells));

@@ -1,4 +1,4 @@
-//! Columns of a table: what was learned of them on the training part, and their cells as numbers for a model.
+//! Columns of a table: their encoding, fitted to the training part, and their cells as numbers for a model.
 
 use super::csv::{CsvTable, number, value};
 use crate::data::DataError;
@@ -8,35 +8,35 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 
-/// The most categories of a column: with more it is an identifier.
+/// Maximum number of categories of a column; one with more is an identifier.
 const MAX_CATEGORIES: usize = 1000;
 
 /// A column that a model reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
-    /// As in the header.
+    /// Name in the header.
     pub name: String,
-    /// How its cells become numbers.
+    /// Encoding of its cells.
     #[serde(flatten)]
     pub kind: ColumnKind,
 }
 
-/// How the cells of a column become numbers.
+/// Encoding of the cells of a column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ColumnKind {
-    /// `(cell - mean) / std`; a missing cell gives 0. Where cells were missing in training, a second number says so with 1.
+    /// `(cell - mean) / std`; 0 for a missing cell. If cells were missing in training, a second number is 1 for missing cells.
     Number {
         /// Mean of the training part.
         mean: f64,
         /// Standard deviation of the training part, 1 if that is 0.
         std: f64,
-        /// Whether the second number is there.
+        /// Whether there is a second number.
         missing: bool,
     },
-    /// One number for each category, 1 for the cell's own; a category that was not seen in training gives zeros.
+    /// One-hot: one number per category, 1 for the cell's own; all zeros for a category that did not occur in training.
     Category {
-        /// Those of the training part, sorted; the empty one stands for missing cells.
+        /// The categories of the training part, sorted; the empty one stands for missing cells.
         values: Vec<String>,
     },
 }
@@ -66,15 +66,14 @@ impl fmt::Display for ColumnKind {
     }
 }
 
-/// Categories that training did not have, by column: how many cells, and the first of them.
+/// Categories that did not occur in training, by column: the number of cells, and the first one.
 pub(super) type Unknown = BTreeMap<String, (usize, String)>;
 
 impl Column {
-    /// Learns what a column of `cells` holds: numbers if every cell that is not missing is one and `category` does not say
-    /// otherwise.
+    /// Fits the encoding of a column of `cells`: numeric if all cells that are not missing are numbers, unless `category` is set.
     ///
     /// # Errors
-    /// If it is text with so many different values that it is no category, as the rest of a sentence about the file.
+    /// If it is text with too many different values for a categorical column, as the rest of a sentence about the file.
     pub(crate) fn learn<'a>(
         name: &str,
         cells: impl Iterator<Item = &'a str> + Clone,
@@ -111,7 +110,7 @@ impl Column {
         Ok(Column { name, kind })
     }
 
-    /// Numbers that a cell becomes.
+    /// Number of values per cell.
     pub fn width(&self) -> usize {
         match &self.kind {
             ColumnKind::Number { missing, .. } => 1 + usize::from(*missing),
@@ -145,10 +144,10 @@ pub(super) fn places(
     columns.iter().map(place).collect()
 }
 
-/// The cells of `rows` as numbers, row after row. Counts in `unknown` the categories that training did not have.
+/// The cells of `rows` as numbers, row after row. Counts unknown categories in `unknown`.
 ///
 /// # Errors
-/// Names the line of a cell that should be a number and is not.
+/// Names the line of a cell that should be a number but is not.
 pub(super) fn encode<'a>(
     rows: impl Iterator<Item = &'a (u64, StringRecord)>,
     columns: &[Column],
@@ -178,7 +177,7 @@ pub(super) fn encode<'a>(
                             let x = number(text).ok_or_else(|| {
                             DataError::unusable(
                                 path,
-                                format!("has \"{text}\" at line {line} in column {}, which is numbers", column.name),
+                                format!("has \"{text}\" at line {line} in column {}, which is numeric", column.name),
                             )
                         })?;
                             out[first] = ((x - mean) / std) as f32;

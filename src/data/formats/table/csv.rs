@@ -5,7 +5,7 @@ use crate::data::files::read_whole;
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use std::path::Path;
 
-/// A file of rows of equally many cells.
+/// A file of rows with the same number of cells.
 pub struct CsvTable {
     /// Names of the columns: from the header, or `column_1`, `column_2`, ….
     pub names: Vec<String>,
@@ -13,9 +13,9 @@ pub struct CsvTable {
     pub rows: Vec<(u64, StringRecord)>,
 }
 
-/// Cells that say that there is no value, besides empty ones.
+/// Cells that mean a missing value, besides empty ones.
 const MISSING: [&str; 7] = ["?", "NA", "N/A", "NaN", "nan", "null", "NULL"];
-/// What may stand between cells.
+/// Possible delimiters.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// The value of a cell, unless it is missing.
@@ -33,14 +33,14 @@ impl CsvTable {
     /// is a number and no two are equal.
     ///
     /// # Errors
-    /// Names the line that does not have as many cells as the others, or is not text.
+    /// Names the line with a different number of cells than the others, or that is not text.
     pub fn read(path: &Path, header: Option<bool>) -> Result<CsvTable, DataError> {
         let wrong = |problem: String| DataError::unusable(path, problem);
         let bytes = read_whole(path)?;
         let (text, delimiter) = text(&bytes);
         if let Some(line) = open_quote(text, delimiter) {
             return Err(wrong(format!(
-                "has a quote at line {line} that is never closed, so that all after it is one cell: close it, or write it twice \
+                "has a quote at line {line} that is never closed, so everything after it is one cell: close it, or write it twice \
                  inside of quotes"
             )));
         }
@@ -86,13 +86,12 @@ pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
     reader.records().map_while(Result::ok).take(most).collect()
 }
 
-/// What follows the mark of a byte order, and what stands between cells: of the candidates the one that is most frequent in
-/// the first line.
+/// The bytes after a byte order mark, and the delimiter: the candidate that is most frequent in the first line.
 fn text(bytes: &[u8]) -> (&[u8], u8) {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let count = |delimiter: &u8| first.iter().filter(|byte| *byte == delimiter).count();
-    // The first of those that are equally frequent.
+    // The first of equally frequent ones.
     let delimiter = DELIMITERS.iter().rev().max_by_key(|d| count(d)).copied();
     (text, delimiter.unwrap_or(b','))
 }
@@ -157,7 +156,7 @@ fn in_words(error: &csv::Error) -> String {
             expected_len,
             len,
         } => format!(
-            "has {len} cells in the row at line {}, where the rows before have {expected_len}: mend that row, or quote the \
+            "has {len} cells in the row at line {}, but the rows before have {expected_len}: fix that row, or quote the \
              cells that hold a delimiter",
             line(pos)
         ),

@@ -1,4 +1,4 @@
-//! Tables: CSV files with columns of numbers and of categories, one of which is to be predicted.
+//! Tables: CSV files with numeric and categorical columns, one of which is the target.
 
 mod classes;
 mod columns;
@@ -35,12 +35,12 @@ const PARTS: [&[&str]; 3] = [
     &["test", "testing"],
 ];
 const ENDINGS: [&str; 2] = ["csv", "tsv"];
-/// Names of columns that are taken for the target where none is said.
+/// Names of columns that are detected as the target.
 const TARGETS: [&str; 4] = ["target", "label", "class", "y"];
-/// A column of whole numbers with no more different ones than this is taken for classes.
+/// A target column of whole numbers with at most this many different values is taken as classes.
 const MOST_CLASSES: usize = 20;
 
-/// What is to be predicted of a row.
+/// Kind of target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetKind {
@@ -50,7 +50,7 @@ pub enum TargetKind {
     Number,
 }
 
-/// Scale of a target that is a number: a model learns `(value - mean) / std`.
+/// Scale of a numeric target: a model predicts `(value - mean) / std`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scale {
     /// Mean of the training part.
@@ -98,7 +98,7 @@ impl TableFiles {
         }
     }
 
-    /// Reads the parts that there are: training first.
+    /// Reads the existing parts, training first.
     pub fn read(&self, header: Option<bool>) -> Result<Vec<(CsvTable, PathBuf)>, DataError> {
         let paths = [
             Some(&self.train),
@@ -124,7 +124,7 @@ pub(super) fn is_number(cell: &str) -> bool {
     number(cell).is_some()
 }
 
-/// All rows of `table` as the numbers that `columns` make of them.
+/// All rows of `table`, encoded by `columns`.
 pub(super) fn encode_columns(
     table: &CsvTable,
     columns: &[Column],
@@ -216,22 +216,22 @@ impl Format for Table {
     }
 }
 
-/// A sentence on each column that is read.
+/// A description of each column that is read.
 pub(super) fn columns_in_words(fitted: &Fitted) -> impl Iterator<Item = String> {
     let in_words = |column: &Column| format!("column {}: {}", column.name, column.kind);
     fitted.columns.iter().map(in_words)
 }
 
-/// A sentence on the column that is predicted.
+/// A description of the target column.
 pub(super) fn target_in_words(fitted: &Fitted) -> Option<String> {
     let scale = fitted.scale;
-    let scale = scale.map(|s| format!(" (mean {:.4}, deviation {:.4})", s.mean, s.std));
+    let scale = scale.map(|s| format!(" (mean {:.4}, standard deviation {:.4})", s.mean, s.std));
     let target = fitted.target.as_ref()?;
-    Some(format!("to predict: {target}{}", scale.unwrap_or_default()))
+    Some(format!("target: {target}{}", scale.unwrap_or_default()))
 }
 
-/// Loads the table of `source`. What is learned on its training part is put into `fitted`, unless it is there: then the
-/// run that learned it is measured on this table.
+/// Loads the table of `source`. The encoding is fitted to the training part and stored in `fitted`, unless it is there already:
+/// then this table evaluates an earlier run.
 ///
 /// # Errors
 /// Names the file, and the line or column in it, that is wrong.
@@ -245,7 +245,7 @@ fn load(
     let files = TableFiles::of(source).ok_or_else(|| {
         DataError::unusable(
             path,
-            "is no table: give a .csv file, or a folder with train.csv and test.csv",
+            "is not a table: give a .csv file, or a folder with train.csv and test.csv",
         )
     })?;
     let tables = files.read(settings.header)?;
@@ -263,8 +263,8 @@ fn load(
     Ok(dataset)
 }
 
-/// Rows of the table in `path` for a model that learned `fitted.columns`; their target is not asked for. Returns with
-/// them what the user should hear of.
+/// Rows of the table in `path` for a model fitted to `fitted.columns`; the target is not needed. Also returns notes for the
+/// user.
 ///
 /// # Errors
 /// Names the column that is missing, or the line that is wrong.
@@ -321,8 +321,8 @@ fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
 fn told(unknown: &Unknown) -> impl Iterator<Item = String> {
     unknown.iter().map(|(column, (count, first))| {
         format!(
-            "{count} cells of column {column} hold categories that training did not have, {first} for one: they count as none \
-             of those it had"
+            "{count} cells of column {column} hold categories that did not occur in training, for example {first}; they are encoded \
+             as zeros"
         )
     })
 }

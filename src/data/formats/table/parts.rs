@@ -1,4 +1,4 @@
-//! From the rows of tables to encoded columns and targets: the target, the parts, and what is learned of the training part.
+//! From the rows of tables to encoded columns and targets: the target, the parts, and the encoding fitted to the training part.
 
 use super::classes::Classes;
 use super::columns::{Column, ColumnKind, Unknown, encode, places};
@@ -10,34 +10,34 @@ use csv::StringRecord;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What the cells of the target become.
+/// Encoding of the target.
 enum Target {
     Classes(Classes),
     Numbers(Scale),
 }
 
-/// Rows of a part of a data set: encoded columns and targets, and which rows they are.
+/// Rows of a part of a data set: encoded columns and targets, and the origin of the rows.
 pub(in crate::data::formats) struct PartRows {
     /// The encoded columns, row after row.
     pub values: Vec<f32>,
-    /// What is to be predicted of each.
+    /// The target of each row.
     pub targets: Targets,
-    /// Which of the tables they are of.
+    /// Index of the table that they are from.
     pub table: usize,
-    /// Their places among the rows of that table.
+    /// Their indices in that table.
     pub places: Vec<usize>,
 }
 
-/// What [`load_parts`] reads.
+/// Result of [`load_parts`].
 pub(in crate::data::formats) struct LoadedParts {
     pub parts: Parts<PartRows>,
     pub classes: Vec<String>,
-    /// What the user should hear of.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
-/// Splits `tables`, as [`TableFiles::read`] gives them, into parts and encodes their rows. What is learned on the training part is
-/// put into `fitted`, unless it is there. The column `pictures` is not encoded, and with it a table needs no other.
+/// Splits `tables`, as returned by [`TableFiles::read`], into parts and encodes their rows. The encoding is fitted to the training
+/// part and stored in `fitted`, unless it is there already. The column `pictures` is not encoded; a table with it needs no other.
 ///
 /// # Errors
 /// Names the file, and the line or column in it, that is wrong.
@@ -50,7 +50,7 @@ pub(in crate::data::formats) fn load_parts(
     pictures: Option<&str>,
 ) -> Result<LoadedParts, DataError> {
     let Some((table, path)) = tables.first() else {
-        return Err(DataError::unusable(&settings.source, "is no table"));
+        return Err(DataError::unusable(&settings.source, "is not a table"));
     };
     let name = target_name(table, settings, fitted, path)?;
     let own_cells = target_cells(table, &name, path)?;
@@ -145,7 +145,7 @@ pub(in crate::data::formats) fn load_parts(
     })
 }
 
-/// The column to predict: the one that is said or that the run knows, or one that is called so, or the last.
+/// The target column: the one that is set or that the run recorded, one with a usual name, or the last.
 pub(in crate::data::formats) fn target_name(
     table: &CsvTable,
     settings: &DataSettings,
@@ -158,7 +158,7 @@ pub(in crate::data::formats) fn target_name(
             false => Err(DataError::unusable(
                 path,
                 format!(
-                    "has no column {name} to predict: it has {}",
+                    "has no target column {name}: it has {}",
                     table.names.join(", ")
                 ),
             )),
@@ -188,7 +188,7 @@ pub(in crate::data::formats) fn target_cells<'t>(
         let cell = value(row.get(place).unwrap_or_default()).ok_or_else(|| {
             DataError::unusable(
                 path,
-                format!("has no value at line {line} in column {name}: fill it in, or leave such rows out"),
+                format!("has no value at line {line} in column {name}: fill it in, or remove such rows"),
             )
         })?;
         Ok((*line, cell))
@@ -227,7 +227,7 @@ fn target_number(line: u64, cell: &str, name: &str, path: &Path) -> Result<f64, 
         DataError::unusable(
             path,
             format!(
-                "has \"{cell}\" at line {line} in column {name}, where a number is to be predicted"
+                "has \"{cell}\" at line {line} in column {name}, but the target is a number"
             ),
         )
     })
@@ -260,7 +260,7 @@ fn targets<'a>(
     }
 }
 
-/// Learns every column but those `left_out` and those to drop.
+/// Fits the encoding of all columns except those `left_out` and those to drop.
 fn learn(
     table: &CsvTable,
     settings: &DataSettings,
@@ -297,9 +297,9 @@ fn learn(
     columns.collect()
 }
 
-/// Tells of columns that are taken for categories although nearly all of their cells are numbers.
+/// Notes on columns that are categorical although nearly all of their cells are numbers.
 fn nearly_numbers(table: &CsvTable, columns: &[Column], categories: &[String]) -> Vec<String> {
-    /// Of so many cells one is a slip.
+    /// At most one in this many cells may be a mistake.
     const CELLS: usize = 10;
     let asked = |column: &&Column| !categories.contains(&column.name);
     let told = |column: &Column| {

@@ -161,7 +161,7 @@ fn rows_that_can_not_be_are_named_by_line() {
     for (test, complaint) in [
         (
             "a,label\nx,yes\n",
-            "has \"x\" at line 2 in column a, which is numbers",
+            "has \"x\" at line 2 in column a, which is numeric",
         ),
         ("a,label\n1,maybe\n", "the class maybe at line 2"),
         (
@@ -183,7 +183,7 @@ fn rows_that_can_not_be_are_named_by_line() {
     };
     let told = loaded(&[("train.csv", TRAIN)], &settings).unwrap_err();
     assert!(
-        told.contains("no column z to predict: it has age, city, label"),
+        told.contains("no target column z: it has age, city, label"),
         "{told}"
     );
 }
