@@ -5,9 +5,10 @@ mod support;
 use std::sync::Arc;
 use wgrad::cpu::Tensor;
 use wgrad::device::Engine;
+use wgrad::generate::Drawing;
 use wgrad::nn::{ModelSpec, Network};
 use wgrad::optim::{OptimizerConfig, Sgd};
-use wgrad::run::{Drawing, Length, Monitor, Run, RunParts, Silent};
+use wgrad::run::{Length, Monitor, Run, RunParts, Silent};
 use wgrad::tasks::{Models, TaskCase, named};
 use wgrad::train::Recipe;
 

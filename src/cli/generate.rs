@@ -10,8 +10,8 @@ use std::time::Instant;
 use wgrad::Error;
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
-use wgrad::generate::{Generator, Sampling};
-use wgrad::run::{Drawing, RunParts};
+use wgrad::generate::{Drawing, Generator, Sampling};
+use wgrad::run::RunParts;
 use wgrad::settings::Settings;
 
 #[derive(clap::Args)]

@@ -1,219 +1,35 @@
 //! Runs: epochs of steps over a data set, with evaluation, checkpoints, resuming and reports.
 
 mod checkpoint;
-mod drawing;
 mod folder;
 mod folds;
+mod html;
+mod measured;
 mod monitor;
-mod report;
-mod reports;
+mod observer;
+mod parts;
 mod steps;
 
 pub use checkpoint::{Best, Checkpoint, Progress};
-pub use drawing::Drawing;
 pub use folder::{RunFolder, RunTexts};
 pub use folds::FoldsFolder;
+pub use measured::Measured;
 pub use monitor::Monitor;
-pub use reports::{
+pub use observer::{
     EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
 };
+pub use parts::{Length, RunParts, samples_of_epoch};
 
-use crate::cpu::Tensor;
-use crate::data::{DataSettings, Dataset, Fitted, Normalization, Part, Samples, SetLayout};
-use crate::device::{Device, Engine};
+use crate::data::{DataSettings, Dataset, Fitted, Part, Samples};
+use crate::device::Engine;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
 use crate::nn::weights;
-use crate::tasks::{Counters, Decoded, Evaluated, Fit, Metric, Models, Section, Task};
+use crate::tasks::{Counters, Evaluated, Metric, Section, Task};
 use crate::train::{
-    BatchSource, Collected, Evaluator, Loaded, Outputs, PhaseGraphs, Recipe, Sizes, Trainer,
-    evaluation_graph, outputs_of, planned_graphs, suggest_batch, training_graphs,
+    BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Trainer, planned_graphs,
+    suggest_batch,
 };
-use serde_json::Value;
 use std::path::Path;
-use std::sync::Arc;
-
-/// The length of a run.
-#[derive(Clone, Debug)]
-pub struct Length {
-    /// Passes over the training set.
-    pub epochs: u32,
-    /// Steps of the run, instead of epochs.
-    pub steps: Option<u64>,
-    /// Steps per epoch; one pass over the training set if absent.
-    pub steps_per_epoch: Option<usize>,
-    /// Whether every epoch shuffles the samples.
-    pub shuffle: bool,
-}
-
-/// The parts of a run.
-pub struct RunParts {
-    /// The task.
-    pub task: Arc<dyn Task>,
-    /// The models.
-    pub models: Models,
-    /// How steps are taken.
-    pub recipe: Recipe,
-    /// How long.
-    pub length: Length,
-    /// Which epoch is the best, and when to stop.
-    pub monitor: Monitor,
-    /// The data settings of the user.
-    pub data: DataSettings,
-    /// The values fitted to the data.
-    pub fitted: Fitted,
-    /// Initial values of [`Models::state`]; drawn by the seed if absent.
-    pub values: Option<Vec<Tensor<f32>>>,
-    /// Its name in reports.
-    pub title: String,
-}
-
-impl RunParts {
-    fn normal(&self) -> Normalization<'_> {
-        Normalization {
-            mean: &self.fitted.mean,
-            std: &self.fitted.std,
-        }
-    }
-
-    fn sizes(&self) -> Sizes {
-        Sizes {
-            batch: self.recipe.batch,
-            stream: self.data.stream,
-        }
-    }
-
-    /// The layout of `samples` in batches of `batch`, on a device whose kernels read up to `most_bytes` of a tensor.
-    pub fn layout(&self, set: &str, samples: &Samples, batch: usize, most_bytes: u64) -> SetLayout {
-        let streamed = self.sizes().streamed(samples, most_bytes);
-        SetLayout::of(set, samples, self.normal(), batch, streamed)
-    }
-
-    /// The graphs of a training step over a set, a phase each.
-    ///
-    /// # Errors
-    /// If models, data and recipe don't fit together.
-    pub fn training_graphs(&self, set: SetLayout) -> Result<Vec<PhaseGraphs>> {
-        let source = BatchSource::Set(set);
-        training_graphs(&*self.task, &self.models, &self.recipe, &source)
-    }
-
-    /// The graph of an evaluation step over a set.
-    ///
-    /// # Errors
-    /// If models and data don't fit together.
-    pub fn evaluation_graph(&self, set: SetLayout) -> Result<Graph> {
-        evaluation_graph(&*self.task, &self.models, &BatchSource::Set(set))
-    }
-
-    /// The layout of a hypothetical set of `samples` samples, in batches of `batch`.
-    ///
-    /// # Errors
-    /// If the task's fields can only be determined from data.
-    pub fn example_layout(&self, set: &str, samples: usize, batch: usize) -> Result<SetLayout> {
-        let layout = SetLayout::new(set, samples, batch);
-        self.task
-            .example_layout(&self.models, layout, self.normal())
-    }
-
-    fn initial(&mut self) -> Vec<Tensor<f32>> {
-        let seed = self.recipe.seed;
-        self.values
-            .take()
-            .unwrap_or_else(|| self.models.initial_state(seed))
-    }
-
-    /// Checks models, data and settings against each other.
-    ///
-    /// # Errors
-    /// If shapes, classes or labels don't fit, or a batch is larger than the training set.
-    pub fn check(&self, dataset: &Dataset<Samples>) -> Result<()> {
-        let fit = |part, samples| self.fit(part, samples, &dataset.classes, &dataset.name);
-        self.task.check(&fit("training", &dataset.train))?;
-        self.task.check(&fit("test", &dataset.test))?;
-        let samples = dataset.train.len();
-        if self.recipe.batch > samples {
-            return Err(Error::Config(format!(
-                "a batch of {} is larger than the training set of {samples} {}; use --batch {samples} or less",
-                self.recipe.batch,
-                dataset.train.noun()
-            )));
-        }
-        if let Some(plateau) = self.recipe.schedule.plateau() {
-            monitor::check_metric("schedule.metric", &plateau.metric, &*self.task)?;
-        }
-        self.monitor.check(&*self.task)
-    }
-
-    /// Warnings about settings that are valid but rarely intended, one sentence each.
-    pub fn remarks(&self, dataset: &Dataset<Samples>) -> Vec<String> {
-        let fit = self.fit("training", &dataset.train, &dataset.classes, &dataset.name);
-        let mut told = self.task.remarks(&fit);
-        let each = (self.recipe.batch * self.recipe.accumulate).max(1);
-        let of_epoch = self
-            .length
-            .steps_per_epoch
-            .unwrap_or(dataset.train.len().div_ceil(each));
-        let all = of_epoch as u64 * u64::from(self.length.epochs);
-        let steps = self.length.steps.unwrap_or(all);
-        if let Some(warmup) = self.recipe.schedule.warmup_steps()
-            && warmup >= steps
-        {
-            told.push(format!(
-                "the warm-up takes {warmup} steps and the run has {steps}, so the learning rate rises until the end"
-            ));
-        }
-        let normalized = |name: &str| name.ends_with("running_mean");
-        if self.recipe.accumulate > 1 && self.models.state().any(|part| normalized(&part.name)) {
-            told.push(
-                "gradients are accumulated, but batch normalisation sees each batch by itself: the steps are not equivalent to those of one \
-                 large batch"
-                    .to_string(),
-            );
-        }
-        told
-    }
-
-    fn fit<'a>(
-        &'a self,
-        part: &'a str,
-        samples: &'a Samples,
-        classes: &'a [String],
-        data: &'a str,
-    ) -> Fit<'a> {
-        Fit {
-            models: &self.models,
-            samples,
-            part,
-            classes,
-            data,
-            normal: self.normal(),
-        }
-    }
-}
-
-/// The number of training samples per epoch. A `set` of random windows is resized to what `steps_per_epoch` asks for.
-///
-/// # Errors
-/// If an epoch would have more steps than the set has batches.
-pub fn samples_of_epoch(set: &mut Samples, length: &Length, recipe: &Recipe) -> Result<usize> {
-    let each = recipe.batch * recipe.accumulate;
-    let Some(steps) = length.steps_per_epoch else {
-        return Ok(set.len());
-    };
-    let wanted = steps * each;
-    if set.starts().is_some_and(|starts| starts.anywhere) && length.shuffle {
-        set.resize_epoch(wanted);
-    } else {
-        let all = set.len().div_ceil(each);
-        if steps > all {
-            return Err(Error::Config(format!(
-                "steps_per_epoch is {steps}, but the training set has only {all} batches of {each}; make it smaller"
-            )));
-        }
-    }
-    Ok(wanted.min(set.len()))
-}
 
 /// A training run on an engine.
 pub struct Run<'e> {
@@ -552,7 +368,7 @@ impl<'e> Run<'e> {
         let sections: Vec<Section> = found.map(|found| task.report(&found)).unwrap_or_default();
         let best = self.progress.best.as_ref();
         let best = best.zip(self.monitor.metric(&**task));
-        let page = report::html(&report::Page {
+        let page = html::page(&html::Page {
             title: &self.title,
             device: &self.engine.name(),
             metrics: &task.metrics(),
@@ -576,134 +392,5 @@ pub(crate) fn evaluation(task: &dyn Task, counters: &Counters, part: Part) -> Ev
         loss: counters.loss().unwrap_or(f64::NAN),
         figures: figures.collect(),
         count: counters.samples as usize,
-    }
-}
-
-/// Trained models and samples to evaluate or predict, on an engine.
-pub struct Measured<'e> {
-    device: Box<dyn Device + 'e>,
-    evaluator: Evaluator,
-    data: DataSettings,
-    fitted: Fitted,
-}
-
-impl<'e> Measured<'e> {
-    /// Puts weights and a set on `engine` for evaluation.
-    ///
-    /// # Errors
-    /// If the data do not fit the models, or device memory is too small.
-    pub fn evaluation(
-        engine: &'e Engine,
-        parts: RunParts,
-        samples: impl Into<Samples>,
-    ) -> Result<Measured<'e>> {
-        Self::new(engine, parts, samples.into(), "test")
-    }
-
-    /// Puts weights and samples without targets on `engine` for prediction.
-    ///
-    /// # Errors
-    /// If the data do not fit the models, or device memory is too small.
-    pub fn prediction(
-        engine: &'e Engine,
-        parts: RunParts,
-        samples: impl Into<Samples>,
-    ) -> Result<Measured<'e>> {
-        Self::new(engine, parts, samples.into(), "prediction")
-    }
-
-    fn new(
-        engine: &'e Engine,
-        mut parts: RunParts,
-        samples: Samples,
-        part: &str,
-    ) -> Result<Measured<'e>> {
-        parts
-            .task
-            .check(&parts.fit(part, &samples, &parts.fitted.classes, &parts.data.source))?;
-        let mut device = engine.device();
-        let values = parts.initial();
-        parts.models.put(&mut *device, &values)?;
-        let make = match part {
-            "prediction" => Evaluator::prediction,
-            _ => Evaluator::evaluation,
-        };
-        let evaluator = make(
-            &mut *device,
-            parts.task.clone(),
-            &parts.models,
-            samples,
-            parts.normal(),
-            parts.sizes(),
-        )?;
-        Ok(Measured {
-            device,
-            evaluator,
-            data: parts.data,
-            fitted: parts.fitted,
-        })
-    }
-
-    /// Passes over the samples and returns the metrics, the counters and all outputs.
-    ///
-    /// # Errors
-    /// If the device failed.
-    pub fn run(&mut self) -> Result<(Evaluation, Counters, Collected)> {
-        let (counters, outputs) = self.evaluator.run(&mut *self.device, Outputs::All)?;
-        let task = self.evaluator.task();
-        let evaluation = evaluation(&**task, &counters, self.data.evaluate);
-        Ok((evaluation, counters, outputs))
-    }
-
-    /// The decoded predictions of all samples whose outputs were kept: one or more lines of JSON per sample, with its index and,
-    /// if it has one, its class as `label`.
-    ///
-    /// # Errors
-    /// If the task can't decode its outputs.
-    pub fn sample_lines(&self, outputs: &Collected) -> Result<Vec<Value>> {
-        let (samples, task) = (self.evaluator.samples(), self.evaluator.task());
-        let mut lines = Vec::new();
-        for index in 0..samples.len() {
-            let said = task.decode(&Decoded {
-                outputs: &outputs_of(outputs, index),
-                samples,
-                index,
-                picture: None,
-                fitted: &self.fitted,
-                data: &self.data,
-                top: usize::MAX,
-                out_named: false,
-            })?;
-            let label = samples.labels().and_then(|labels| labels.get(index));
-            let class = label.map(|&label| match self.fitted.classes.get(label as usize) {
-                Some(name) => name.clone(),
-                None => label.to_string(),
-            });
-            for line in said.lines {
-                let mut json = line.json;
-                json.insert("index".to_string(), index.into());
-                if let Some(class) = &class {
-                    json.insert("label".to_string(), class.clone().into());
-                }
-                lines.push(Value::Object(json));
-            }
-        }
-        Ok(lines)
-    }
-
-    /// The results of a pass, for the task's findings and report.
-    pub fn evaluated<'a>(
-        &'a self,
-        counters: &'a Counters,
-        outputs: &'a Collected,
-    ) -> Evaluated<'a> {
-        Evaluated {
-            counters,
-            samples: self.evaluator.samples(),
-            fitted: &self.fitted,
-            data: &self.data,
-            outputs,
-            complete: true,
-        }
     }
 }

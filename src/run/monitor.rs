@@ -1,7 +1,7 @@
 //! Selection of the best epoch, and early stopping.
 
 use super::checkpoint::{Best, Progress};
-use super::reports::{Evaluation, LOSS};
+use super::observer::{Evaluation, LOSS};
 use crate::error::{Error, Result};
 use crate::tasks::{Metric, Task};
 

@@ -1,6 +1,6 @@
 //! The steps of an epoch: submission, and progress reports while the device works.
 
-use super::reports::{EpochReport, Figure, Observer, StepReport};
+use super::observer::{EpochReport, Figure, Observer, StepReport};
 use super::{Evaluation, Run};
 use crate::data::Pass;
 use crate::error::{Error, Result};

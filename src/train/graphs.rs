@@ -11,7 +11,7 @@ use crate::optim::{OptimizerInstance, clip_grad_norm};
 use crate::tasks::{Models, Phase, StepGraph, Task};
 use crate::tensor::TensorType;
 
-use super::trainer::Recipe;
+use super::recipe::Recipe;
 
 /// The source of a step's batches.
 #[derive(Clone, Debug)]
@@ -167,6 +167,21 @@ pub fn training_graphs(
         })
     });
     phases.collect()
+}
+
+/// The graphs of a step, planned by `device`.
+///
+/// # Errors
+/// If models, data and recipe don't fit together, or there is no room for them.
+pub(crate) fn planned_graphs(
+    device: &dyn Device,
+    task: &dyn Task,
+    models: &Models,
+    recipe: &Recipe,
+    source: &BatchSource,
+) -> Result<Vec<PhaseGraphs<PlannedGraph>>> {
+    let graphs = training_graphs(task, models, recipe, source)?;
+    graphs.into_iter().map(|phase| phase.plan(device)).collect()
 }
 
 /// The divisor of accumulated losses, among the accumulated gradients.

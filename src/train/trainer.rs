@@ -1,131 +1,17 @@
 //! Training steps: the phases of a task, prepared on a device.
 
-use super::graphs::{BatchSource, PhaseGraphs, is_accumulated, training_graphs, updated};
+use super::graphs::{BatchSource, PhaseGraphs, is_accumulated, planned_graphs, updated};
+use super::recipe::Recipe;
 use super::scalars::{ScalarRows, StepInputs};
 use crate::cpu::Tensor;
 use crate::device::{Device, PlannedGraph, ProgramId, WatchId};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeKind};
-use crate::optim::{
-    Average, GroupSettings, OptimizerConfig, OptimizerInstance, PlateauState, Schedule,
-};
+use crate::optim::{Average, OptimizerInstance, PlateauState};
 use crate::tasks::{Counters, Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How steps are taken.
-#[derive(Clone, Debug)]
-pub struct Recipe {
-    /// Random seed.
-    pub seed: u64,
-    /// Samples per batch.
-    pub batch: usize,
-    /// Number of batches whose gradients are accumulated into one step.
-    pub accumulate: usize,
-    /// Largest global norm of the gradients.
-    pub clip_norm: Option<f64>,
-    /// The optimizer.
-    pub optimizer: OptimizerConfig,
-    /// Optimizers of individual phases, by name.
-    pub optimizers: BTreeMap<String, OptimizerConfig>,
-    /// Parameter groups with their own learning rates, or frozen.
-    pub groups: Vec<GroupSettings>,
-    /// Learning rate schedule.
-    pub schedule: Schedule,
-    /// Moving averages of the parameters, which are evaluated and saved in their place.
-    pub average: Option<Average>,
-    /// Total number of steps of the run, for schedules.
-    pub steps: u64,
-    /// Steps per epoch, for groups with an `unfreeze_epoch`.
-    pub steps_per_epoch: u64,
-}
-
-impl Default for Recipe {
-    /// One batch of 32 per step, with Adam at a constant rate.
-    fn default() -> Self {
-        Recipe {
-            seed: 1,
-            batch: 32,
-            accumulate: 1,
-            clip_norm: None,
-            optimizer: OptimizerConfig::default(),
-            optimizers: BTreeMap::new(),
-            groups: Vec::new(),
-            schedule: Schedule::default(),
-            average: None,
-            steps: 1,
-            steps_per_epoch: 1,
-        }
-    }
-}
-
-impl Recipe {
-    fn config(&self, phase: &str) -> &OptimizerConfig {
-        self.optimizers.get(phase).unwrap_or(&self.optimizer)
-    }
-
-    /// The learning rate of step number `step`, from 0, for an optimizer whose own is `base`.
-    fn lr(&self, plateau: &PlateauState, base: f64, step: u64) -> f64 {
-        match self.schedule.plateau() {
-            Some(settings) => settings.lr_after(base, plateau),
-            None => self.schedule.lr(base, step + 1, self.steps),
-        }
-    }
-
-    /// Names of the parameters of `models` that groups freeze.
-    pub fn frozen(&self, models: &Models) -> Vec<String> {
-        let frozen = |name: &str| {
-            let first = self
-                .groups
-                .iter()
-                .find(|group| group.patterns.match_name(name));
-            first.is_some_and(|group| group.freeze)
-        };
-        models
-            .iter()
-            .flat_map(|(_, model)| model.parameters())
-            .filter(|parameter| frozen(&parameter.name))
-            .map(|parameter| parameter.name.clone())
-            .collect()
-    }
-
-    /// The optimizer of a phase that trains `parameters`, with those of the `groups` that concern them.
-    ///
-    /// # Errors
-    /// If a setting of the optimizer is invalid.
-    pub(super) fn instance(
-        &self,
-        phase: &str,
-        parameters: &[(String, TensorType)],
-        groups: &[GroupSettings],
-    ) -> Result<OptimizerInstance> {
-        let prefix = match phase {
-            "" => "optimizer".to_string(),
-            _ => format!("{phase}.optimizer"),
-        };
-        let instance = OptimizerInstance::new(&prefix, self.config(phase), groups, parameters)?;
-        Ok(instance.with_steps_per_epoch(self.steps_per_epoch))
-    }
-
-    /// The groups of each phase, where `phases` are the parameters of each: of a group the patterns that match some of them.
-    ///
-    /// # Errors
-    /// If a pattern matches no parameter of any phase.
-    pub(super) fn groups_of(
-        &self,
-        phases: &[Vec<(String, TensorType)>],
-    ) -> Result<Vec<Vec<GroupSettings>>> {
-        for (number, group) in (1..).zip(&self.groups) {
-            group.check(number, &phases.concat())?;
-        }
-        let of = |parameters: &Vec<(String, TensorType)>| {
-            let groups = self.groups.iter().map(|group| group.of(parameters));
-            groups.filter(|group| !group.patterns.is_empty()).collect()
-        };
-        Ok(phases.iter().map(of).collect())
-    }
-}
 
 /// The position of a batch in the order of the pass, and the number of its valid samples.
 #[derive(Clone, Copy, Debug, Default)]
@@ -652,46 +538,5 @@ fn inputs(place: Place, step: u64) -> StepInputs {
         valid: place.valid,
         total: place.valid,
         step,
-    }
-}
-
-/// The graphs of a step, planned by `device`.
-///
-/// # Errors
-/// If models, data and recipe don't fit together, or there is no room for them.
-pub(crate) fn planned_graphs(
-    device: &dyn Device,
-    task: &dyn Task,
-    models: &Models,
-    recipe: &Recipe,
-    source: &BatchSource,
-) -> Result<Vec<PhaseGraphs<PlannedGraph>>> {
-    let graphs = training_graphs(task, models, recipe, source)?;
-    graphs.into_iter().map(|phase| phase.plan(device)).collect()
-}
-
-/// Adds to a memory error the batch that would fit: the largest half, quarter and so on of the recipe's that `fits`.
-pub(crate) fn suggest_batch(
-    error: Error,
-    recipe: &Recipe,
-    fits: impl Fn(&Recipe) -> bool,
-) -> Error {
-    let Error::Memory(message) = &error else {
-        return error;
-    };
-    let smaller = |batch: usize| Recipe {
-        batch,
-        accumulate: (recipe.batch * recipe.accumulate).div_ceil(batch),
-        ..recipe.clone()
-    };
-    let halves = std::iter::successors(Some(recipe.batch / 2), |batch| Some(batch / 2));
-    let mut recipes = halves.take_while(|&batch| batch > 0).map(smaller);
-    match recipes.find(fits) {
-        Some(Recipe {
-            batch, accumulate, ..
-        }) => Error::Memory(format!(
-            "{message}; --batch {batch} fits, and with accumulate = {accumulate} it makes the same steps"
-        )),
-        None => error,
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct Page<'a> {
 }
 
 /// The page of a run.
-pub(super) fn html(shown: &Page<'_>) -> String {
+pub(super) fn page(shown: &Page<'_>) -> String {
     let mut page = HEAD.to_string();
     let (title, epochs) = (escape(shown.title), shown.epochs);
     let _ = write!(page, "<title>{title}</title>\n<h1>{title}</h1>\n");
@@ -292,13 +292,13 @@ fn table(epochs: &[Value], part: &str, metrics: &[&Metric]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Page, html, loss_label, ticks};
+    use super::{Page, loss_label, page, ticks};
     use crate::tasks::{Metric, named};
     use serde_json::{Value, json};
 
-    fn page(task: &str, epochs: &[Value], settings: &str) -> String {
+    fn page_of(task: &str, epochs: &[Value], settings: &str) -> String {
         let metrics: Vec<Metric> = (named(task).unwrap().metrics)();
-        html(&Page {
+        page(&Page {
             title: "<net> & data",
             device: "a device",
             metrics: &metrics,
@@ -317,7 +317,7 @@ mod tests {
                 "samples_per_s": 1000.0, "seconds": 2.0,
             })
         };
-        let page = page("classification", &[line(1), line(2)], "seed = 1");
+        let page = page_of("classification", &[line(1), line(2)], "seed = 1");
         assert!(page.contains("<h1>&lt;net&gt; &amp; data</h1>"));
         assert!(page.contains(
             "Test loss <b>0.4000</b>, accuracy <b>87.50%</b> after epoch 2, on a device."
@@ -333,7 +333,7 @@ mod tests {
             "epoch": 1, "train_loss": 2.0, "train_accuracy": 0.4, "test_loss": 1.0, "test_accuracy": 0.5,
             "test_perplexity": 2.71, "samples_per_s": 1000.0, "seconds": 2.0,
         });
-        let page = page("language_model", &[line], "seed = 1");
+        let page = page_of("language_model", &[line], "seed = 1");
         let told = "Test loss <b>1.0000</b>, accuracy <b>50.00%</b>, perplexity <b>2.710</b>";
         assert!(page.contains(told), "{page}");
     }
@@ -344,7 +344,7 @@ mod tests {
             "epoch": 1, "part": "validation", "train_loss": 0.5, "train_accuracy": 0.8, "test_loss": 0.4, "test_accuracy": 0.75,
             "samples_per_s": 1000.0, "seconds": 2.0,
         });
-        let page = page("classification", &[line], "");
+        let page = page_of("classification", &[line], "");
         assert!(
             page.contains("Validation loss <b>0.4000</b>, accuracy <b>75.00%</b>")
                 && page.contains("<th>validation loss")
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_run_without_epochs_has_its_settings() {
-        let page = page("classification", &[], "seed = 1");
+        let page = page_of("classification", &[], "seed = 1");
         assert!(page.contains("seed = 1") && !page.contains("<svg"));
     }
 }

@@ -1,12 +1,12 @@
 //! Images that a trained run draws from noise.
 
-use super::RunParts;
 use crate::data::{Batch, Fitted};
 use crate::device::{Device, Engine, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::Builder;
 use crate::nn::Forward;
 use crate::plan::Scalar;
+use crate::run::RunParts;
 use crate::tasks::{StepGraph, picture_file};
 
 /// Images per batch. Sample i is the same, however many are drawn.

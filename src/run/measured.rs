@@ -1,0 +1,139 @@
+//! Trained models on an engine: evaluation and prediction alone.
+
+use super::observer::Evaluation;
+use super::{RunParts, evaluation};
+use crate::data::{DataSettings, Fitted, Samples};
+use crate::device::{Device, Engine};
+use crate::error::Result;
+use crate::tasks::{Counters, Decoded, Evaluated};
+use crate::train::{Collected, Evaluator, Outputs, outputs_of};
+use serde_json::Value;
+
+/// Trained models and samples to evaluate or predict, on an engine.
+pub struct Measured<'e> {
+    device: Box<dyn Device + 'e>,
+    evaluator: Evaluator,
+    data: DataSettings,
+    fitted: Fitted,
+}
+
+impl<'e> Measured<'e> {
+    /// Puts weights and a set on `engine` for evaluation.
+    ///
+    /// # Errors
+    /// If the data do not fit the models, or device memory is too small.
+    pub fn evaluation(
+        engine: &'e Engine,
+        parts: RunParts,
+        samples: impl Into<Samples>,
+    ) -> Result<Measured<'e>> {
+        Self::new(engine, parts, samples.into(), "test")
+    }
+
+    /// Puts weights and samples without targets on `engine` for prediction.
+    ///
+    /// # Errors
+    /// If the data do not fit the models, or device memory is too small.
+    pub fn prediction(
+        engine: &'e Engine,
+        parts: RunParts,
+        samples: impl Into<Samples>,
+    ) -> Result<Measured<'e>> {
+        Self::new(engine, parts, samples.into(), "prediction")
+    }
+
+    fn new(
+        engine: &'e Engine,
+        mut parts: RunParts,
+        samples: Samples,
+        part: &str,
+    ) -> Result<Measured<'e>> {
+        parts
+            .task
+            .check(&parts.fit(part, &samples, &parts.fitted.classes, &parts.data.source))?;
+        let mut device = engine.device();
+        let values = parts.initial();
+        parts.models.put(&mut *device, &values)?;
+        let make = match part {
+            "prediction" => Evaluator::prediction,
+            _ => Evaluator::evaluation,
+        };
+        let evaluator = make(
+            &mut *device,
+            parts.task.clone(),
+            &parts.models,
+            samples,
+            parts.normal(),
+            parts.sizes(),
+        )?;
+        Ok(Measured {
+            device,
+            evaluator,
+            data: parts.data,
+            fitted: parts.fitted,
+        })
+    }
+
+    /// Passes over the samples and returns the metrics, the counters and all outputs.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn run(&mut self) -> Result<(Evaluation, Counters, Collected)> {
+        let (counters, outputs) = self.evaluator.run(&mut *self.device, Outputs::All)?;
+        let task = self.evaluator.task();
+        let evaluation = evaluation(&**task, &counters, self.data.evaluate);
+        Ok((evaluation, counters, outputs))
+    }
+
+    /// The decoded predictions of all samples whose outputs were kept: one or more lines of JSON per sample, with its index and,
+    /// if it has one, its class as `label`.
+    ///
+    /// # Errors
+    /// If the task can't decode its outputs.
+    pub fn sample_lines(&self, outputs: &Collected) -> Result<Vec<Value>> {
+        let (samples, task) = (self.evaluator.samples(), self.evaluator.task());
+        let mut lines = Vec::new();
+        for index in 0..samples.len() {
+            let said = task.decode(&Decoded {
+                outputs: &outputs_of(outputs, index),
+                samples,
+                index,
+                picture: None,
+                fitted: &self.fitted,
+                data: &self.data,
+                top: usize::MAX,
+                out_named: false,
+            })?;
+            let label = samples.labels().and_then(|labels| labels.get(index));
+            let class = label.map(|&label| match self.fitted.classes.get(label as usize) {
+                Some(name) => name.clone(),
+                None => label.to_string(),
+            });
+            for line in said.lines {
+                let mut json = line.json;
+                json.insert("index".to_string(), index.into());
+                if let Some(class) = &class {
+                    json.insert("label".to_string(), class.clone().into());
+                }
+                lines.push(Value::Object(json));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The results of a pass, for the task's findings and report.
+    pub fn evaluated<'a>(
+        &'a self,
+        counters: &'a Counters,
+        outputs: &'a Collected,
+    ) -> Evaluated<'a> {
+        Evaluated {
+            counters,
+            samples: self.evaluator.samples(),
+            fitted: &self.fitted,
+            data: &self.data,
+            outputs,
+            complete: true,
+        }
+    }
+}
