@@ -1,6 +1,7 @@
 //! What the documents say holds: links lead somewhere, commands exist, README's program is the one that compiles, settings
 //! of the examples are right and say the command that runs them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -105,5 +106,79 @@ fn settings_of_the_examples_are_right() {
         let name = file.file_name().unwrap().to_str().unwrap();
         let command = format!("wgrad train examples/{name}");
         assert!(text(&file).contains(&command), "{name} says no command");
+    }
+}
+
+/// The names in backquotes of each row of a table of `page` whose first cell is a folder, by folder.
+fn named_in_rows(page: &str) -> BTreeMap<String, String> {
+    let rows = page.lines().filter(|line| line.starts_with("| `src"));
+    let mut named: BTreeMap<String, String> = BTreeMap::new();
+    for row in rows {
+        let folder = row.split('`').nth(1).unwrap().to_string();
+        named.entry(folder).or_default().push_str(row);
+    }
+    named
+}
+
+#[test]
+fn the_architecture_page_names_every_file() {
+    // A file for each of these is found by its name.
+    const KINDS: [&str; 7] = [
+        "src/ops",
+        "src/optim",
+        "src/optim/schedule",
+        "src/data/formats",
+        "src/tasks",
+        "src/cli",
+        "src/bench",
+    ];
+    let page = text(&root().join("docs/architecture.md"));
+    let named = named_in_rows(&page);
+    let mut missing = Vec::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        let shown = folder
+            .strip_prefix(root())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            // A folder named as a file, or of one format, holds its parts; `mod` and `tests` are in every folder.
+            if path.is_dir() {
+                if !path.with_extension("rs").is_file() && shown != "src/data/formats" {
+                    folders.push(path);
+                }
+                continue;
+            }
+            let row = named.get(&shown).map_or("", String::as_str);
+            let of_a_kind = KINDS.contains(&shown.as_str()) && is_of_a_kind(&shown, &text(&path));
+            if !["mod", "tests"].contains(&&*name)
+                && !of_a_kind
+                && !row.contains(&format!("`{name}`"))
+            {
+                missing.push(format!("{shown}/{name}"));
+            }
+        }
+    }
+    missing.sort();
+    assert!(
+        missing.is_empty(),
+        "docs/architecture.md does not name {missing:?}"
+    );
+}
+
+/// Whether the file with this `source` in `folder` is an operation, an optimizer, a schedule, a format, a task or a command.
+fn is_of_a_kind(folder: &str, source: &str) -> bool {
+    let has = |mark: &str| source.contains(mark);
+    match folder {
+        "src/ops" => has("impl Op for") || has("impl Pointwise for"),
+        "src/optim" => has("impl Optimizer for"),
+        "src/optim/schedule" => true,
+        "src/data/formats" => has("impl Format for"),
+        "src/tasks" => has("static REGISTERED"),
+        "src/cli" => has("struct Args"),
+        _ => false,
     }
 }

@@ -70,7 +70,7 @@ impl Placement {
         let of = |axis: usize| (place[axis] as f64 + 0.5 - self.corner[axis]) * self.scale[axis];
         let [y, x] = [of(0), of(1)];
         let inside = |at: f64, axis: usize| (0.0..=self.size[axis] as f64).contains(&at);
-        (inside(y, 0) && inside(x, 1)).then(|| [y - 0.5, x - 0.5])
+        (inside(y, 0) && inside(x, 1)).then_some([y - 0.5, x - 0.5])
     }
 }
 

@@ -229,10 +229,7 @@ impl Task for Autoencoder {
         }
         self.loss.check_numbers(self.label_smoothing)?;
         if self.window_norm != WindowNorm::None {
-            return wrong(
-                "data.window_norm is for forecasting; leave it out"
-                    .to_string(),
-            );
+            return wrong("data.window_norm is for forecasting; leave it out".to_string());
         }
         fit.not_empty()?;
         match fit.samples.field(field::IMAGE).map(|image| image.shape()) {

@@ -8,8 +8,9 @@ use super::fit::check_input;
 use super::loss::Loss;
 use super::metric::{Counters, Metric};
 use super::{
-    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, PredictionFile,
-    PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings, case, figures,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
+    PredictionFile, PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings,
+    case, figures,
 };
 use crate::data::{Normalization, Samples, SetLayout, WindowNorm, field};
 use crate::error::{Error, Result};
@@ -153,10 +154,7 @@ impl<'g> Pictures<'g> {
     fn output(&self, step: &StepGraph<'g, '_>, errors: Var<'g>) -> Result<()> {
         step.output(ERROR, errors);
         step.output(MASKED, self.masked);
-        step.output(
-            RECONSTRUCTION,
-            self.hidden.select(self.given, self.whole)?,
-        );
+        step.output(RECONSTRUCTION, self.hidden.select(self.given, self.whole)?);
         Ok(())
     }
 }
@@ -210,7 +208,9 @@ impl MaskedAutoencoder {
     fn hidden<'g>(&self, step: &mut StepGraph<'g, '_>, shape: &Shape) -> Result<Var<'g>> {
         let _scope = step.builder().scope("mask");
         let &[batch, height, width, channels] = shape.dims() else {
-            return Err(Error::Graph(format!("pictures have four axes, not {shape}")));
+            return Err(Error::Graph(format!(
+                "pictures have four axes, not {shape}"
+            )));
         };
         let [down, across] = self.masking.grid(height, width);
         let (patches, side) = (down * across, self.masking.patch);
@@ -247,11 +247,7 @@ impl MaskedAutoencoder {
     }
 
     /// The mean of `errors` over the samples that count, which is the loss and the score.
-    fn objective<'g>(
-        &self,
-        step: &StepGraph<'g, '_>,
-        errors: Var<'g>,
-    ) -> Result<Objective<'g>> {
+    fn objective<'g>(&self, step: &StepGraph<'g, '_>, errors: Var<'g>) -> Result<Objective<'g>> {
         let errors = errors.mask_rows(step.batch.valid())?;
         step.count("score", errors.sum_all()?)?;
         Objective::mean_of(errors)
@@ -263,11 +259,7 @@ impl MaskedAutoencoder {
 ///
 /// [`StepGraph::noise`] will not do: it is the same on two devices but for rounding, and the order of two numbers that differ by
 /// less than that would decide about a patch.
-fn random_keys<'g>(
-    step: &mut StepGraph<'g, '_>,
-    batch: usize,
-    patches: usize,
-) -> Result<Var<'g>> {
+fn random_keys<'g>(step: &mut StepGraph<'g, '_>, batch: usize, patches: usize) -> Result<Var<'g>> {
     let builder = step.builder();
     let seed = step.training().map_or(0, |training| training.seed);
     let stream = step.forward.dropout_stream();
@@ -547,7 +539,10 @@ mod tests {
             }
         }
         // 240 tosses of a coin each, whose standard deviation is 7.7.
-        assert!(counts.iter().all(|c| (c - 120.0).abs() < 31.0), "{counts:?}");
+        assert!(
+            counts.iter().all(|c| (c - 120.0).abs() < 31.0),
+            "{counts:?}"
+        );
     }
 
     #[test]
@@ -581,8 +576,14 @@ mod tests {
         };
         for (own, message) in [
             ("patch = 0", "task.patch must be at least 1"),
-            ("mask_ratio = 0.0", "task.mask_ratio must be above 0 and below 1"),
-            ("mask_ratio = 1.0", "task.mask_ratio must be above 0 and below 1"),
+            (
+                "mask_ratio = 0.0",
+                "task.mask_ratio must be above 0 and below 1",
+            ),
+            (
+                "mask_ratio = 1.0",
+                "task.mask_ratio must be above 0 and below 1",
+            ),
             ("mask_ratio = nan", "task.mask_ratio"),
             ("ratio = 0.5", "ratio"),
         ] {

@@ -549,10 +549,7 @@ impl Task for Segmentation {
         }
         let captions = ["picture", "truth", "predicted"].map(str::to_string);
         let rows: Vec<(String, Vec<Vec<u8>>)> = captions.into_iter().zip(rows).collect();
-        vec![figures::rows(
-            "Images, masks and predictions",
-            &rows,
-        )]
+        vec![figures::rows("Images, masks and predictions", &rows)]
     }
 
     fn shown_samples(&self) -> usize {
@@ -567,9 +564,7 @@ impl Task for Segmentation {
 /// The class with the largest logit of each pixel; the first of those that are the same.
 fn predicted_classes(logits: &[f32], classes: usize) -> Vec<u8> {
     let pixels = logits.chunks(classes.max(1));
-    pixels
-        .map(|pixel| largest(pixel.iter().copied()))
-        .collect()
+    pixels.map(|pixel| largest(pixel.iter().copied())).collect()
 }
 
 /// The place of the largest value; the first of those that are the same.

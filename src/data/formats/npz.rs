@@ -272,8 +272,7 @@ fn label_numbers(labels: Array) -> Result<Vec<u32>, String> {
 fn read_array(path: &Path, archive: &mut Archive, name: &str) -> Result<Array, DataError> {
     let wrong = |problem: String| DataError::unusable(path, problem);
     let entry = archive.by_name(&format!("{name}.npy"));
-    let mut entry =
-        entry.map_err(|e| wrong(format!("holds no readable array {name} ({e})")))?;
+    let mut entry = entry.map_err(|e| wrong(format!("holds no readable array {name} ({e})")))?;
     let size = entry.size();
     if size > MAX_ARRAY || size > entry.compressed_size().saturating_mul(MAX_RATIO) {
         return Err(wrong(format!(

@@ -117,7 +117,8 @@ fn load(
         return Err(DataError::unusable(path, NO_FOLDS));
     }
     let file = TableFiles::of(source).map(|files| files.train);
-    let file = file.ok_or_else(|| DataError::unusable(path, "is not a series: give a .csv file"))?;
+    let file =
+        file.ok_or_else(|| DataError::unusable(path, "is not a series: give a .csv file"))?;
     let table = CsvTable::read(&file, settings.header)?;
     let rows = table.rows.len();
     let parts = part_rows(settings, rows).map_err(|problem| DataError::unusable(&file, problem))?;
@@ -271,10 +272,7 @@ fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize
             let known: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
             DataError::unusable(
                 file,
-                format!(
-                    "has no target column {name}: it has {}",
-                    known.join(", ")
-                ),
+                format!("has no target column {name}: it has {}", known.join(", ")),
             )
         })
     };

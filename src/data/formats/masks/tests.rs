@@ -206,11 +206,7 @@ fn what_does_not_fit_is_named() {
     };
     told(&dir, &many, &["has 3 images", "[2, 1, 1]"]);
     fs::remove_dir_all(dir.path().join("label")).unwrap();
-    told(
-        &dir,
-        &settings,
-        &["has no folders of images and masks"],
-    );
+    told(&dir, &settings, &["has no folders of images and masks"]);
 }
 
 #[test]

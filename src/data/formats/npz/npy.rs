@@ -217,7 +217,11 @@ mod tests {
                 .contains("header")
         );
         assert!(read(b"PK").unwrap_err().contains("header"));
-        assert!(read(&file("{}", &[])).unwrap_err().contains("invalid header"));
+        assert!(
+            read(&file("{}", &[]))
+                .unwrap_err()
+                .contains("invalid header")
+        );
         assert!(
             read(&file(&header("|O", "(1,)"), &[0]))
                 .unwrap_err()

@@ -188,7 +188,9 @@ pub(in crate::data::formats) fn target_cells<'t>(
         let cell = value(row.get(place).unwrap_or_default()).ok_or_else(|| {
             DataError::unusable(
                 path,
-                format!("has no value at line {line} in column {name}: fill it in, or remove such rows"),
+                format!(
+                    "has no value at line {line} in column {name}: fill it in, or remove such rows"
+                ),
             )
         })?;
         Ok((*line, cell))
@@ -226,9 +228,7 @@ fn target_number(line: u64, cell: &str, name: &str, path: &Path) -> Result<f64, 
     number(cell).ok_or_else(|| {
         DataError::unusable(
             path,
-            format!(
-                "has \"{cell}\" at line {line} in column {name}, but the target is a number"
-            ),
+            format!("has \"{cell}\" at line {line} in column {name}, but the target is a number"),
         )
     })
 }
