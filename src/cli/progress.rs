@@ -9,14 +9,14 @@ use wgrad::Result;
 use wgrad::run::{EpochReport, Figure, Observer, StepReport, epoch_line};
 
 /// Reports the progress of a training run.
-pub(super) struct Progress {
+pub(super) struct ProgressPrinter {
     json: bool,
     bar: Option<ProgressBar>,
     last_line: Instant,
     first_step: Option<Instant>,
 }
 
-impl Progress {
+impl ProgressPrinter {
     pub(super) fn new(json: bool) -> Self {
         let bar = (!json && std::io::stderr().is_terminal()).then(|| {
             let bar =
@@ -24,7 +24,7 @@ impl Progress {
             set_style(&bar, "{msg}");
             bar
         });
-        Progress {
+        ProgressPrinter {
             json,
             bar,
             last_line: Instant::now(),
@@ -75,7 +75,7 @@ impl Progress {
     }
 }
 
-impl Observer for Progress {
+impl Observer for ProgressPrinter {
     fn stops(&self) -> bool {
         interrupt::asked()
     }

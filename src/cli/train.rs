@@ -1,6 +1,6 @@
 //! `wgrad train`
 
-use super::progress::{Progress, short};
+use super::progress::{ProgressPrinter, short};
 use super::{DeviceArgs, interrupt, note, print_line, settings_of};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -173,7 +173,7 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
     let (engine, told) = prepared.open_engine()?;
     let dataset = &prepared.dataset;
     let (noun, part) = (dataset.train.noun(), prepared.settings.data.evaluate.name());
-    let mut progress = Progress::new(args.json);
+    let mut progress = ProgressPrinter::new(args.json);
     told.iter().chain(&prepared.notes).for_each(note);
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",

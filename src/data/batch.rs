@@ -27,12 +27,12 @@ struct FieldLayout {
     name: &'static str,
     /// Shape of one sample's value.
     shape: Vec<usize>,
-    place: Place,
+    place: Storage,
 }
 
 /// Storage of a field on the device.
 #[derive(Clone, Debug, PartialEq)]
-enum Place {
+enum Storage {
     /// Bytes, four to a word, that are scaled to `(byte / 255 - mean) / std`.
     Bytes { mean: Vec<f64>, std: Vec<f64> },
     /// A class index for each sample.
@@ -76,7 +76,7 @@ impl SetLayout {
         normal: Normalization<'_>,
     ) -> SetLayout {
         let doubles = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect();
-        let place = Place::Bytes {
+        let place = Storage::Bytes {
             mean: doubles(normal.mean),
             std: doubles(normal.std),
         };
@@ -86,7 +86,7 @@ impl SetLayout {
     /// Adds a class index for each sample.
     #[must_use]
     pub fn labels(self, name: &'static str) -> SetLayout {
-        self.with(name, Vec::new(), Place::Labels)
+        self.with(name, Vec::new(), Storage::Labels)
     }
 
     /// Adds windows of `rows` tokens, `length` each, that begin `offset` tokens after their samples do.
@@ -98,7 +98,7 @@ impl SetLayout {
         offset: usize,
         length: usize,
     ) -> SetLayout {
-        let place = Place::Windows {
+        let place = Storage::Windows {
             table: super::field::TOKENS,
             ty: TensorType::u32([rows]),
             offset,
@@ -107,7 +107,7 @@ impl SetLayout {
         self.with(name, vec![length], place)
     }
 
-    fn with(mut self, name: &'static str, shape: Vec<usize>, place: Place) -> SetLayout {
+    fn with(mut self, name: &'static str, shape: Vec<usize>, place: Storage) -> SetLayout {
         self.fields.push(FieldLayout { name, shape, place });
         self
     }
@@ -128,11 +128,11 @@ impl SetLayout {
                     layout = layout.bytes(field.name, shape, normal);
                     continue;
                 }
-                FieldValues::ByteClasses { .. } => Place::Bytes {
+                FieldValues::ByteClasses { .. } => Storage::Bytes {
                     mean: vec![0.0],
                     std: vec![1.0 / 255.0],
                 },
-                FieldValues::Labels(_) => Place::Labels,
+                FieldValues::Labels(_) => Storage::Labels,
                 FieldValues::Windows {
                     rows,
                     offset,
@@ -140,7 +140,7 @@ impl SetLayout {
                 } => {
                     let span = samples.starts().map_or(*length, |starts| starts.span);
                     let count = if streamed { batch * span } else { rows.len() };
-                    Place::Windows {
+                    Storage::Windows {
                         table: table_name(samples, rows),
                         ty: match **rows {
                             WindowRows::Floats { columns, .. } => TensorType::f32([count, columns]),
@@ -196,11 +196,11 @@ pub struct Batch<'g> {
     builder: &'g Builder,
     size: usize,
     valid: Var<'g>,
-    source: BatchSource<'g>,
+    source: FieldSource<'g>,
     values: RefCell<BTreeMap<String, Var<'g>>>,
 }
 
-enum BatchSource<'g> {
+enum FieldSource<'g> {
     /// Variables of the device.
     Set {
         layout: SetLayout,
@@ -219,7 +219,7 @@ impl<'g> Batch<'g> {
             builder,
             size: layout.batch,
             valid: builder.input("valid", TensorType::u32([])),
-            source: BatchSource::Set {
+            source: FieldSource::Set {
                 layout: layout.clone(),
                 order: OnceCell::new(),
                 cursor: OnceCell::new(),
@@ -239,7 +239,7 @@ impl<'g> Batch<'g> {
             builder,
             size,
             valid: builder.input("valid", TensorType::u32([])),
-            source: BatchSource::Fed(fields.into_iter().collect()),
+            source: FieldSource::Fed(fields.into_iter().collect()),
             values: RefCell::default(),
         }
     }
@@ -264,8 +264,8 @@ impl<'g> Batch<'g> {
     /// Whether there is a field of this name.
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
-            BatchSource::Set { layout, .. } => layout.shape(name).is_some(),
-            BatchSource::Fed(fields) => fields.contains_key(name),
+            FieldSource::Set { layout, .. } => layout.shape(name).is_some(),
+            FieldSource::Fed(fields) => fields.contains_key(name),
         }
     }
 
@@ -275,11 +275,11 @@ impl<'g> Batch<'g> {
     /// If there is none of that name; the message lists the existing ones.
     pub fn field(&self, name: &str) -> Result<Var<'g>> {
         self.cached(name, || match &self.source {
-            BatchSource::Set { layout, .. } => {
+            FieldSource::Set { layout, .. } => {
                 let field = layout.fields.iter().find(|field| field.name == name);
                 self.gathered(layout, field.ok_or_else(|| self.missing(name))?)
             }
-            BatchSource::Fed(fields) => {
+            FieldSource::Fed(fields) => {
                 let ty = fields.get(name).ok_or_else(|| self.missing(name))?;
                 Ok(self.builder.input(name, ty.clone()))
             }
@@ -302,8 +302,8 @@ impl<'g> Batch<'g> {
 
     fn missing(&self, name: &str) -> Error {
         let known: Vec<String> = match &self.source {
-            BatchSource::Set { layout, .. } => layout.field_names().map(str::to_string).collect(),
-            BatchSource::Fed(fields) => fields.keys().cloned().collect(),
+            FieldSource::Set { layout, .. } => layout.field_names().map(str::to_string).collect(),
+            FieldSource::Fed(fields) => fields.keys().cloned().collect(),
         };
         Error::Config(format!(
             "the data have no field {name}; they have {}",
@@ -315,7 +315,7 @@ impl<'g> Batch<'g> {
         let builder = self.builder;
         let variable = |part: &str, ty| builder.variable(&layout.name(part), ty);
         let per_sample = || TensorType::u32([layout.samples]);
-        let BatchSource::Set {
+        let FieldSource::Set {
             order,
             cursor,
             starts,
@@ -333,7 +333,7 @@ impl<'g> Batch<'g> {
         };
         let cursor = *cursor.get_or_init(|| builder.input("cursor", TensorType::u32([])));
         match &field.place {
-            Place::Bytes { mean, std } => {
+            Storage::Bytes { mean, std } => {
                 let bytes = layout.samples * field.shape.iter().product::<usize>();
                 let words = TensorType::u32([bytes.div_ceil(4)]);
                 let gather = GatherBatch {
@@ -344,10 +344,10 @@ impl<'g> Batch<'g> {
                 };
                 variable(field.name, words)?.gather_batch(order, cursor, gather)
             }
-            Place::Labels => {
+            Storage::Labels => {
                 variable(field.name, per_sample())?.gather_labels(order, cursor, layout.batch)
             }
-            Place::Windows {
+            Storage::Windows {
                 table,
                 ty,
                 offset,

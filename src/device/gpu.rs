@@ -12,12 +12,12 @@ use crate::graph::Graph;
 use crate::plan::{Plan, Scalar};
 use crate::tensor::TensorType;
 
-/// Variables, programs and rings on an adapter.
+/// Variables, programs and watches on an adapter.
 pub(super) struct GpuDevice<'g> {
     gpu: &'g Gpu,
     store: Store,
     programs: Vec<Prepared>,
-    rings: Vec<Readback>,
+    watches: Vec<Readback>,
 }
 
 struct Prepared {
@@ -33,7 +33,7 @@ impl<'g> GpuDevice<'g> {
             gpu,
             store: Store::new(),
             programs: Vec::new(),
-            rings: Vec::new(),
+            watches: Vec::new(),
         }
     }
 
@@ -48,7 +48,7 @@ impl<'g> GpuDevice<'g> {
     }
 
     fn ring(&mut self, id: WatchId) -> Result<&mut Readback> {
-        self.rings.get_mut(id.0).ok_or_else(|| unknown_watch(id))
+        self.watches.get_mut(id.0).ok_or_else(|| unknown_watch(id))
     }
 }
 
@@ -149,13 +149,13 @@ impl Device for GpuDevice<'_> {
             .iter()
             .map(|name| self.store.get(name).cloned())
             .collect::<Result<Vec<_>>>()?;
-        self.rings
+        self.watches
             .push(Readback::new(self.gpu, sources, WATCH_DEPTH)?);
-        Ok(WatchId(self.rings.len() - 1))
+        Ok(WatchId(self.watches.len() - 1))
     }
 
     fn watch_has_room(&self, watch: WatchId) -> bool {
-        self.rings.get(watch.0).is_some_and(Readback::has_room)
+        self.watches.get(watch.0).is_some_and(Readback::has_room)
     }
 
     fn request(&mut self, watch: WatchId) -> Result<()> {

@@ -2,9 +2,9 @@
 
 use super::changes::{self, Change};
 use super::{Initialisation, Settings};
-use crate::data::{Dataset, Samples};
+use crate::data::{self, Dataset, Samples};
 use crate::device::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::{InputSpec, Network};
 use crate::run::{Checkpoint, Run, RunFolder, RunParts};
 use std::path::Path;
@@ -92,6 +92,82 @@ impl Settings {
         let initialisation = self.initialise(&parts.models)?;
         parts.values = initialisation.map(|found| found.values);
         Run::new(engine, parts, dataset)
+    }
+
+    /// Loads the data set and resolves the settings that depend on it: the size of images, the model's input, mean, standard
+    /// deviation, class names, balanced class weights.
+    ///
+    /// # Errors
+    /// If the data can't be read or do not fit the settings.
+    pub fn load_data(&mut self) -> Result<Dataset<Samples>> {
+        let specs = || std::iter::once(&self.model).chain(self.models.values());
+        let image = specs().find_map(|model| model.all_inputs().find_map(InputSpec::image));
+        if let Some([height, width, channels]) = image {
+            self.data.size.get_or_insert([height, width]);
+            self.data.channels.get_or_insert(channels);
+        }
+        if let Some(preprocess) = &self.model.preprocess {
+            self.data
+                .mean
+                .get_or_insert_with(|| preprocess.mean.clone());
+            self.data.std.get_or_insert_with(|| preprocess.std.clone());
+        }
+        if let Some(input) = self.model.all_inputs().find_map(InputSpec::tokens) {
+            let context = *self.data.context.get_or_insert(input.tokens);
+            if context != input.tokens && !input.auto {
+                return Err(Error::Config(format!(
+                    "model {} takes {} tokens but data.context is {context}; make them the same, or leave data.context out",
+                    self.model.name, input.tokens
+                )));
+            }
+        }
+        let dataset = data::load(&self.data, &mut self.fitted, self.seed)?;
+        self.resolve_inputs(&dataset.train);
+        if !dataset.classes.is_empty() {
+            for model in std::iter::once(&mut self.model).chain(self.models.values_mut()) {
+                model.classes = model.classes.map(|_| dataset.classes.len());
+            }
+        }
+        // Paths that are saved must be valid from any other folder, too.
+        self.data.make_absolute();
+        self.loss.learn(&dataset.train, dataset.classes.len());
+        Ok(dataset)
+    }
+
+    /// Resolves the settings that depend on a data set in memory.
+    ///
+    /// # Errors
+    /// If the settings do not fit it.
+    fn take_from(&mut self, dataset: &Dataset<Samples>) -> Result<()> {
+        self.fitted.take(&self.data, dataset)?;
+        self.resolve_inputs(&dataset.train);
+        self.loss.learn(&dataset.train, dataset.classes.len());
+        Ok(())
+    }
+
+    /// Resolves `auto` inputs of the models from `samples`: the first field for a single input, the fields of their names for
+    /// named inputs.
+    fn resolve_inputs(&mut self, samples: &Samples) {
+        let vocabulary = samples.vocabulary();
+        let padded = samples.labels().is_some();
+        let resolved = |spec: &InputSpec, shape: &[usize], tokens: bool| {
+            spec.resolved(shape, vocabulary.filter(|_| tokens), padded)
+        };
+        let first = samples.fields().first();
+        for model in std::iter::once(&mut self.model).chain(self.models.values_mut()) {
+            if model.inputs.is_empty()
+                && let Some(field) = first
+            {
+                let tokens = field.name == data::field::TOKENS;
+                model.input = resolved(&model.input, &field.shape(), tokens);
+            }
+            for (name, spec) in &mut model.inputs {
+                if let Some(field) = samples.field(name) {
+                    let tokens = field.name == data::field::TOKENS;
+                    *spec = resolved(spec, &field.shape(), tokens);
+                }
+            }
+        }
     }
 
     fn prepared(mut self, resumed: Option<(RunFolder, Checkpoint)>) -> Result<Prepared> {
