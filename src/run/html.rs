@@ -94,7 +94,7 @@ pub(super) fn page(shown: &Page<'_>) -> String {
         );
     }
     page.push_str(&chart(
-        "Loss",
+        "loss",
         part,
         epochs,
         ["train_loss", "test_loss"],
@@ -103,7 +103,7 @@ pub(super) fn page(shown: &Page<'_>) -> String {
     for metric in &headline {
         let keys = ["train", "test"].map(|part| format!("{part}_{}", metric.name));
         page.push_str(&chart(
-            &capitalized(metric.name),
+            metric.name,
             part,
             epochs,
             [&keys[0], &keys[1]],
@@ -193,8 +193,18 @@ fn chart(
         LEFT + share * (WIDTH - LEFT - 10.0)
     };
     let y = |v: f64| TOP + (high - v) / (high - low) * (HEIGHT - TOP - BOTTOM);
+    // Some metrics are computed in evaluations alone.
+    let curves = [("train", "training", &train), ("test", part, &test)];
+    let curves = curves
+        .into_iter()
+        .filter(|(.., values)| values.iter().any(|v| v.is_finite()));
+    let legend: Vec<String> = curves
+        .clone()
+        .map(|(class, name, _)| format!("<b class=\"{class}\">{name}</b>"))
+        .collect();
+    let legend = legend.join(", ");
     let mut svg = format!(
-        "<figure><figcaption>{name}: <b class=\"train\">training</b>, <b class=\"test\">{part}</b></figcaption>\n\
+        "<figure><figcaption>{name}: {legend}</figcaption>\n\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\">\n"
     );
     let ticks = ticks(low, high);
@@ -220,7 +230,7 @@ fn chart(
             line["epoch"]
         );
     }
-    for (class, values) in [("train", &train), ("test", &test)] {
+    for (class, _, values) in curves {
         let points: Vec<(f64, f64)> = values
             .iter()
             .enumerate()
@@ -336,6 +346,12 @@ mod tests {
         let page = page_of("language_model", &[line], "seed = 1");
         let told = "Test loss <b>1.0000</b>, accuracy <b>50.00%</b>, perplexity <b>2.710</b>";
         assert!(page.contains(told), "{page}");
+        // Its curve is of evaluations alone.
+        let legend = |name: &str| page.split(&format!("<figcaption>{name}: ")).nth(1).unwrap();
+        assert!(
+            legend("accuracy").starts_with("<b class=\"train\">training</b>, <b class=\"test\">")
+        );
+        assert!(legend("perplexity").starts_with("<b class=\"test\">"));
     }
 
     #[test]
