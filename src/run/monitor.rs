@@ -25,7 +25,8 @@ impl Monitor {
         match (&self.metric, self.patience, task.monitored()) {
             (Some(name), ..) => check_metric("monitor", name, task),
             (None, Some(_), None) => Err(Error::Config(format!(
-                "patience stops a run whose epochs no longer improve, and no metric of the task {} says which epoch is better: name                  one with monitor, or leave patience out",
+                "patience stops a run whose epochs no longer improve, and no metric of the task {} says which epoch is better: name \
+                 one with monitor, or leave patience out",
                 task.registered().name
             ))),
             (None, ..) => Ok(()),
@@ -139,7 +140,7 @@ mod tests {
         assert!(monitor.metric(&*task).is_none());
         let error = monitor.check(&*task).unwrap_err().to_string();
         assert!(
-            error.contains("patience") && error.contains("gan"),
+            error.contains("patience") && error.contains("better: name one with monitor"),
             "{error}"
         );
         let result = Evaluation {
