@@ -8,7 +8,7 @@ use wgrad::cpu::{Data, Tensor};
 use wgrad::data::{Dataset, FieldValues, Samples, field};
 use wgrad::device::Engine;
 use wgrad::nn::{Model, Network, weights};
-use wgrad::optim::{Average, GroupSettings, OptimizerConfig, Schedule};
+use wgrad::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
 use wgrad::run::{
     Checkpoint, Length, Measured, Monitor, Run, RunFolder, RunParts, RunTexts, Silent,
 };
@@ -392,6 +392,33 @@ fn groups_freeze_slow_down_and_thaw_parameters() {
         let resumed = trained(engine, &case, parts, Some(after(&thawing, 1)));
         assert_same_bits(&thawed, &resumed);
     }
+}
+
+#[test]
+fn patterns_of_groups_and_of_freeze_are_named_where_they_match_nothing() {
+    let case = case();
+    let refused = |freeze: &str, group: &str| {
+        let mut parts = parts(&case);
+        parts.recipe.freeze = Patterns(vec![freeze.to_string()]);
+        parts.recipe.groups = vec![parse(group, "a group").unwrap()];
+        let data = dataset(&case.samples, &case.samples);
+        let run = Run::new(&Engine::Cpu, parts, data);
+        run.err()
+            .expect("this should have been refused")
+            .to_string()
+    };
+    let nothing = refused("nothing.*", "match = \"dense*\"\nlr = 0.1");
+    assert!(
+        nothing.starts_with("freeze: the pattern \"nothing.*\""),
+        "{nothing}"
+    );
+    let nothing = refused("conv*", "match = \"nothing.*\"\nlr = 0.1");
+    assert!(nothing.starts_with("[[group]] 1: the pattern"), "{nothing}");
+    let shadowed = refused("conv*", "match = \"conv*\"\nlr = 0.1");
+    assert!(
+        shadowed.starts_with("[[group]] 1 has no parameters"),
+        "{shadowed}"
+    );
 }
 
 #[test]

@@ -57,11 +57,12 @@ impl<'e> Drawing<'e> {
     ) -> Result<()> {
         for first in (0..count).step_by(BATCH) {
             let scalar = |name: &String| match name.as_str() {
-                "step" => Scalar::from(first / BATCH),
-                _ => Scalar::from(BATCH),
+                "step" => Ok(Scalar::from(first / BATCH)),
+                "valid" => Ok(Scalar::from(BATCH)),
+                other => Err(Error::Graph(format!("the input {other} has no value"))),
             };
             let names = self.device.scalar_names(self.program);
-            let scalars: Vec<Scalar> = names.iter().map(scalar).collect();
+            let scalars = names.iter().map(scalar).collect::<Result<Vec<Scalar>>>()?;
             self.device.run(self.program, 1, &scalars)?;
             let drawn = self.device.output(self.program, SAMPLES)?;
             let shape = drawn.dims().get(1..).unwrap_or_default();

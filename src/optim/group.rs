@@ -79,7 +79,7 @@ impl Patterns {
     ///
     /// # Errors
     /// Names the first pattern that matches nothing, and the parameter whose name is nearest to it.
-    pub(super) fn check(&self, owner: &str, parameters: &[(String, TensorType)]) -> Result<()> {
+    pub(crate) fn check(&self, owner: &str, parameters: &[(String, TensorType)]) -> Result<()> {
         let matched = |pattern: &String| {
             let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
             parameters.iter().any(|(name, _)| matches(pattern, name))

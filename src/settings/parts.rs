@@ -5,7 +5,6 @@ use crate::cpu::Tensor;
 use crate::data::{Samples, Tokenizer};
 use crate::error::{Error, Result};
 use crate::nn::{Model, Network, weights};
-use crate::optim::GroupSettings;
 use crate::run::{Length, Monitor, RunFolder, RunParts, RunTexts};
 use crate::tasks::{self, Models, Task, TaskSettings};
 use crate::train::Recipe;
@@ -95,7 +94,8 @@ impl Settings {
             clip_norm: self.clip_norm,
             optimizer: self.optimizer.clone(),
             optimizers: self.optimizers.clone(),
-            groups: self.all_groups(),
+            freeze: self.freeze.clone(),
+            groups: self.groups.clone(),
             schedule: self.schedule.clone(),
             average: self.average.clone(),
             steps: 1,
@@ -196,17 +196,6 @@ impl Settings {
             frozen: self.recipe().frozen(models),
             remarks,
         }))
-    }
-
-    /// The parameter groups, beginning with that of `freeze`.
-    fn all_groups(&self) -> Vec<GroupSettings> {
-        let frozen = GroupSettings {
-            patterns: self.freeze.clone(),
-            freeze: true,
-            ..GroupSettings::default()
-        };
-        let frozen = (!self.freeze.is_empty()).then_some(frozen);
-        frozen.into_iter().chain(self.groups.clone()).collect()
     }
 
     /// The title of the run in its report.

@@ -327,24 +327,10 @@ impl Task for Autoencoder {
     }
 
     fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
-        let pictures = |wanted: &str| -> Option<Vec<Vec<u8>>> {
-            let (_, shape, values) = found.outputs.iter().find(|(name, ..)| name == wanted)?;
-            let each = shape.iter().product::<usize>().max(1);
-            let samples = values.chunks(each).take(self.shown_samples());
-            samples
-                .map(|sample| figures::png(shape, sample, found.fitted).ok()?)
-                .collect()
-        };
-        match (pictures(TARGET), pictures(RECONSTRUCTION)) {
-            (Some(targets), Some(given)) => vec![figures::rows(
-                "Samples and their reconstructions",
-                &[
-                    ("sample".to_string(), targets),
-                    ("reconstruction".to_string(), given),
-                ],
-            )],
-            _ => Vec::new(),
-        }
+        let outputs = [("sample", TARGET), ("reconstruction", RECONSTRUCTION)];
+        let title = "Samples and their reconstructions";
+        let section = figures::output_rows(title, &outputs, found, self.shown_samples());
+        section.into_iter().collect()
     }
 
     fn shown_samples(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Images in reports: normalised pixels as PNG files, and PNG files embedded in HTML.
 
-use super::Section;
+use super::{Evaluated, Section};
 use crate::data::{Fitted, MaskValue};
 use crate::error::{Error, Result};
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
@@ -185,6 +185,27 @@ pub(super) fn whole(title: &str, caption: &str, file: &[u8]) -> Section {
             base64(file)
         ),
     }
+}
+
+/// A section of a report with the first `count` samples of each output, normalised pixels, as a row of pictures with a caption;
+/// none if an output is missing or no picture.
+pub(super) fn output_rows(
+    title: &str,
+    outputs: &[(&str, &str)],
+    found: &Evaluated<'_>,
+    count: usize,
+) -> Option<Section> {
+    let row = |(caption, name): &(&str, &str)| -> Option<(String, Vec<Vec<u8>>)> {
+        let (_, shape, values) = found.outputs.iter().find(|(known, ..)| known == name)?;
+        let each = shape.iter().product::<usize>().max(1);
+        let samples = values.chunks(each).take(count);
+        let files: Option<Vec<_>> = samples
+            .map(|sample| png(shape, sample, found.fitted).ok()?)
+            .collect();
+        Some((caption.to_string(), files?))
+    };
+    let captioned: Option<Vec<_>> = outputs.iter().map(row).collect();
+    Some(rows(title, &captioned?))
 }
 
 /// A section of a report with rows of PNG files, each row with a caption.

@@ -400,24 +400,14 @@ impl Task for MaskedAutoencoder {
     }
 
     fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
-        let row = |caption: &str, name: &str| -> Option<(String, Vec<Vec<u8>>)> {
-            let (_, shape, values) = found.outputs.iter().find(|(known, ..)| known == name)?;
-            let each = shape.iter().product::<usize>().max(1);
-            let samples = values.chunks(each).take(self.shown_samples());
-            let files: Option<Vec<_>> = samples
-                .map(|sample| figures::png(shape, sample, found.fitted).ok()?)
-                .collect();
-            Some((caption.to_string(), files?))
-        };
-        let rows = [
-            row("picture", PICTURE),
-            row("masked", MASKED),
-            row("reconstruction", RECONSTRUCTION),
+        let outputs = [
+            ("picture", PICTURE),
+            ("masked", MASKED),
+            ("reconstruction", RECONSTRUCTION),
         ];
-        let rows: Option<Vec<_>> = rows.into_iter().collect();
-        rows.map(|rows| figures::rows("Pictures and their hidden patches", &rows))
-            .into_iter()
-            .collect()
+        let title = "Pictures and their hidden patches";
+        let section = figures::output_rows(title, &outputs, found, self.shown_samples());
+        section.into_iter().collect()
     }
 
     fn shown_samples(&self) -> usize {

@@ -5,8 +5,10 @@
 //! pixels that come in from outside have no class and count nowhere.
 
 mod labelled;
+mod scores;
 
 use self::labelled::LabelledPicture;
+use self::scores::scores;
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric};
@@ -106,54 +108,6 @@ fn gives_pixels(model: &dyn Model) -> bool {
         }
         _ => false,
     }
-}
-
-/// What the pixels of an evaluation were predicted as, by class.
-struct PixelScores {
-    /// Pixels of the class that were predicted as it.
-    right: Vec<f64>,
-    /// Pixels that are of the class, or were predicted as it.
-    either: Vec<f64>,
-    /// Pixels of the class.
-    of_class: Vec<f64>,
-}
-
-impl PixelScores {
-    /// Intersection over union of a class; `None` where there is no pixel of it and none was predicted as it.
-    fn iou(&self, class: usize) -> Option<f64> {
-        (self.either[class] > 0.0).then(|| self.right[class] / self.either[class])
-    }
-
-    /// The mean over the classes that occur.
-    fn mean_iou(&self) -> Option<f64> {
-        let all: Vec<f64> = (0..self.right.len())
-            .filter_map(|class| self.iou(class))
-            .collect();
-        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
-    }
-
-    fn pixel_accuracy(&self) -> Option<f64> {
-        let total: f64 = self.of_class.iter().sum();
-        (total > 0.0).then(|| self.right.iter().sum::<f64>() / total)
-    }
-}
-
-fn scores(counters: &Counters) -> Option<PixelScores> {
-    let counted = counters.tensor(PIXELS)?;
-    let classes = counted.dims().last().copied()?;
-    let row = |at: usize| -> Vec<f64> {
-        let row = &counted.reals()[at * classes..][..classes];
-        row.iter().map(|&count| f64::from(count)).collect()
-    };
-    let [right, predicted, of_class] = [0, 1, 2].map(row);
-    let either = (0..classes)
-        .map(|class| predicted[class] + of_class[class] - right[class])
-        .collect();
-    Some(PixelScores {
-        right,
-        either,
-        of_class,
-    })
 }
 
 /// What the loss is.
@@ -662,17 +616,6 @@ mod tests {
         assert_eq!(scores.iou(1), Some(0.0));
         assert_eq!(scores.mean_iou(), Some(0.25));
         assert_eq!(scores.pixel_accuracy(), Some(0.5));
-    }
-
-    #[test]
-    fn a_class_that_does_not_occur_does_not_count_in_the_mean() {
-        let scores = PixelScores {
-            right: vec![3.0, 0.0],
-            either: vec![4.0, 0.0],
-            of_class: vec![4.0, 0.0],
-        };
-        assert_eq!(scores.iou(1), None);
-        assert_eq!(scores.mean_iou(), Some(0.75));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::optim::{
-    Average, GroupSettings, OptimizerConfig, OptimizerInstance, PlateauState, Schedule,
+    Average, GroupSettings, OptimizerConfig, OptimizerInstance, Patterns, PlateauState, Schedule,
 };
 use crate::tasks::Models;
 use crate::tensor::TensorType;
@@ -23,6 +23,8 @@ pub struct Recipe {
     pub optimizer: OptimizerConfig,
     /// Optimizers of individual phases, by name.
     pub optimizers: BTreeMap<String, OptimizerConfig>,
+    /// Parameters that are not trained, whatever the groups say.
+    pub freeze: Patterns,
     /// Parameter groups with their own learning rates, or frozen.
     pub groups: Vec<GroupSettings>,
     /// Learning rate schedule.
@@ -45,6 +47,7 @@ impl Default for Recipe {
             clip_norm: None,
             optimizer: OptimizerConfig::default(),
             optimizers: BTreeMap::new(),
+            freeze: Patterns::default(),
             groups: Vec::new(),
             schedule: Schedule::default(),
             average: None,
@@ -67,14 +70,23 @@ impl Recipe {
         }
     }
 
-    /// Names of the parameters of `models` that groups freeze.
+    /// The groups in the order in which parameters look for theirs, `freeze` before all others.
+    fn all_groups(&self) -> Vec<GroupSettings> {
+        let frozen = GroupSettings {
+            patterns: self.freeze.clone(),
+            freeze: true,
+            ..GroupSettings::default()
+        };
+        let frozen = (!self.freeze.is_empty()).then_some(frozen);
+        frozen.into_iter().chain(self.groups.clone()).collect()
+    }
+
+    /// Names of the parameters of `models` that `freeze` or a group freezes.
     pub fn frozen(&self, models: &Models) -> Vec<String> {
+        let groups = self.all_groups();
         let frozen = |name: &str| {
-            let first = self
-                .groups
-                .iter()
-                .find(|group| group.patterns.match_name(name));
-            first.is_some_and(|group| group.freeze)
+            let own = groups.iter().find(|group| group.patterns.match_name(name));
+            own.is_some_and(|group| group.freeze)
         };
         models
             .iter()
@@ -105,16 +117,29 @@ impl Recipe {
     /// The groups of each phase, where `phases` are the parameters of each: of a group the patterns that match some of them.
     ///
     /// # Errors
-    /// If a pattern matches no parameter of any phase.
+    /// If a pattern matches no parameter of any phase, or a group only parameters that belong to `freeze` or earlier groups.
     pub(super) fn groups_of(
         &self,
         phases: &[Vec<(String, TensorType)>],
     ) -> Result<Vec<Vec<GroupSettings>>> {
+        let parameters = phases.concat();
+        self.freeze.check("freeze", &parameters)?;
+        let mut free: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+        free.retain(|name| !self.freeze.match_name(name));
         for (number, group) in (1..).zip(&self.groups) {
-            group.check(number, &phases.concat())?;
+            group.check(number, &parameters)?;
+            let before = free.len();
+            free.retain(|name| !group.patterns.match_name(name));
+            if free.len() == before {
+                return Err(Error::Config(format!(
+                    "[[group]] {number} has no parameters: all that it matches belong to freeze or to earlier groups, which come first; \
+                     change its match, or leave out freeze or the group"
+                )));
+            }
         }
+        let all = self.all_groups();
         let of = |parameters: &Vec<(String, TensorType)>| {
-            let groups = self.groups.iter().map(|group| group.of(parameters));
+            let groups = all.iter().map(|group| group.of(parameters));
             groups.filter(|group| !group.patterns.is_empty()).collect()
         };
         Ok(phases.iter().map(of).collect())

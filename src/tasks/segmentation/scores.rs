@@ -1,0 +1,70 @@
+//! Scores of pixels: intersection over union, and the share that is right.
+
+use super::PIXELS;
+use crate::tasks::Counters;
+
+/// What the pixels of an evaluation were predicted as, by class.
+pub(super) struct PixelScores {
+    /// Pixels of the class that were predicted as it.
+    pub right: Vec<f64>,
+    /// Pixels that are of the class, or were predicted as it.
+    either: Vec<f64>,
+    /// Pixels of the class.
+    of_class: Vec<f64>,
+}
+
+impl PixelScores {
+    /// Intersection over union of a class; `None` where there is no pixel of it and none was predicted as it.
+    pub fn iou(&self, class: usize) -> Option<f64> {
+        (self.either[class] > 0.0).then(|| self.right[class] / self.either[class])
+    }
+
+    /// The mean over the classes that occur.
+    pub fn mean_iou(&self) -> Option<f64> {
+        let all: Vec<f64> = (0..self.right.len())
+            .filter_map(|class| self.iou(class))
+            .collect();
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    }
+
+    /// The share of the pixels that were predicted as their class.
+    pub fn pixel_accuracy(&self) -> Option<f64> {
+        let total: f64 = self.of_class.iter().sum();
+        (total > 0.0).then(|| self.right.iter().sum::<f64>() / total)
+    }
+}
+
+/// The scores of what was counted; `None` in a training step, which counts none of it.
+pub(super) fn scores(counters: &Counters) -> Option<PixelScores> {
+    let counted = counters.tensor(PIXELS)?;
+    let classes = counted.dims().last().copied()?;
+    let row = |at: usize| -> Vec<f64> {
+        let row = &counted.reals()[at * classes..][..classes];
+        row.iter().map(|&count| f64::from(count)).collect()
+    };
+    let [right, predicted, of_class] = [0, 1, 2].map(row);
+    let either = (0..classes)
+        .map(|class| predicted[class] + of_class[class] - right[class])
+        .collect();
+    Some(PixelScores {
+        right,
+        either,
+        of_class,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_that_does_not_occur_does_not_count_in_the_mean() {
+        let scores = PixelScores {
+            right: vec![3.0, 0.0],
+            either: vec![4.0, 0.0],
+            of_class: vec![4.0, 0.0],
+        };
+        assert_eq!(scores.iou(1), None);
+        assert_eq!(scores.mean_iou(), Some(0.75));
+    }
+}
