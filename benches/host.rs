@@ -1,5 +1,5 @@
-//! What a step costs the host: building its graph, planning it, and encoding it for submission. The last is held against
-//! a loop that records the same pipelines and bind groups by wgpu alone: what is left is our own.
+//! Cost of a step on the host: building its graph, planning it, and encoding it for submission. Encoding is compared with a
+//! loop that records the same pipelines and bind groups directly with wgpu; the difference is the engine's own overhead.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -11,7 +11,7 @@ use wgrad::plan::{Plan, Target};
 use wgrad::tensor::TensorType;
 
 const WORKLOAD: &str = "cnn_train_b32";
-/// Dispatches of the chain that is encoded in both ways.
+/// Number of dispatches in the chain that is encoded in both ways.
 const CHAIN: usize = 512;
 const ROUNDS: usize = 400;
 
@@ -20,7 +20,7 @@ fn cnn() -> Box<dyn Workload> {
     found.expect("the CNN is a workload")
 }
 
-/// Small kernels one after another, of two kinds in turn so that every dispatch sets its pipeline: no copies, no scalars.
+/// Consecutive small kernels of two alternating kinds, so that every dispatch sets its pipeline; no copies, no scalars.
 struct Chain;
 
 impl Workload for Chain {
@@ -52,7 +52,7 @@ fn before_the_device(criterion: &mut Criterion) {
     }
 }
 
-/// What [`Program::encode`] records for a step that only dispatches.
+/// Records the same commands as [`Program::encode`] for a step that only dispatches.
 fn encode_by_wgpu_alone(gpu: &Gpu, program: &Program) -> wgpu::CommandBuffer {
     let mut encoder = gpu
         .device
@@ -89,7 +89,7 @@ fn on_the_device(criterion: &mut Criterion) {
     compare(&gpu, program);
 }
 
-/// Encodes in both ways in turn, so that a machine whose speed drifts is no matter, and prints the medians.
+/// Alternates between both ways of encoding, so that drift of the machine's speed does not matter, and prints the medians.
 fn compare(gpu: &Gpu, program: &Program) {
     let (mut ours, mut wgpus) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

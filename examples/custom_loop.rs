@@ -1,4 +1,4 @@
-//! A custom training loop: generated data in memory, a custom loss, and batches that are fed one by one.
+//! A custom training loop: data generated in memory, a custom loss, and batches that are fed one by one.
 //!
 //! A small network learns the 90% quantile of noisy measurements with the quantile loss (Koenker and Bassett 1978).
 
@@ -30,7 +30,7 @@ fn main() -> wgrad::Result<()> {
     let models = Models::one(network.clone());
     let values = models.initial_state(1);
 
-    // The loss is built once, as nodes of a graph. Gradients and optimizer are derived from it.
+    // The loss is built once, as nodes of a graph. The engine derives gradients and optimizer from it.
     let task = Custom::new(|step| {
         let x = step.batch.field("x")?;
         let above = step.batch.field("y")?.sub(step.run_first(&[x])?)?;

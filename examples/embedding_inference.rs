@@ -1,5 +1,5 @@
-//! Inference in a program: a model with weights from a file computes embeddings of images, and finds the nearest neighbour of each
-//! image.
+//! Inference in a program: a model with weights from a file computes embeddings of images, and the program finds the nearest
+//! neighbour of each image.
 //!
 //!     cargo run --release --example embedding_inference [RUN]
 //!

@@ -1,7 +1,7 @@
 //! The library's error type. Every message is one sentence: what is wrong, where, and what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,6 +71,11 @@ impl Error {
             path,
             source,
         }
+    }
+
+    /// The file at `path` does not exist; `what` says which kind of file to name.
+    pub(crate) fn missing(path: &Path, what: &str) -> Error {
+        Error::Config(format!("{} does not exist; name {what}", path.display()))
     }
 
     /// Whether it is a usage error (exit code 2) rather than a failure during execution.

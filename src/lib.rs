@@ -11,6 +11,7 @@ pub mod files;
 pub mod generate;
 pub mod gpu;
 pub mod graph;
+mod nearest;
 pub mod nn;
 pub mod ops;
 pub mod optim;

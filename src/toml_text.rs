@@ -1,6 +1,7 @@
 //! Reading TOML text, with errors that name the file, the line and the nearest existing key.
 
 use crate::error::{Error, Result};
+use crate::nearest::did_you_mean;
 use serde::de::DeserializeOwned;
 
 /// Parses TOML. For an unknown key, the message names the nearest existing one.
@@ -67,13 +68,5 @@ fn suggestion(message: &str) -> String {
     if !message.starts_with("unknown") {
         return String::new();
     }
-    // Below this the two have hardly a letter in common.
-    const ALIKE: f64 = 0.7;
-    let scores = known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(unknown, known), known));
-    match scores.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
-        Some((score, nearest)) if score > ALIKE => format!("; did you mean `{nearest}`?"),
-        _ => String::new(),
-    }
+    did_you_mean(unknown, known.iter().copied())
 }

@@ -1,4 +1,4 @@
-//! The step loop allocates nothing of its own: only wgpu does. One test, so that nothing else allocates meanwhile.
+//! The step loop does not allocate; only wgpu does. A single test, so that nothing else allocates meanwhile.
 //!
 //! A counting allocator keeps a backtrace of every allocation while it records. An allocation is wgrad's if the innermost
 //! frame outside of the standard library and of collections is.
@@ -31,11 +31,11 @@ static RECORDS: AtomicBool = AtomicBool::new(false);
 static TRACES: Mutex<Vec<Backtrace>> = Mutex::new(Vec::new());
 
 thread_local! {
-    /// Whether this thread is recording an allocation: what that allocates itself is not recorded.
+    /// Whether this thread is recording an allocation: allocations by the recording itself are not recorded.
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-// SAFETY: memory comes from the system's allocator and goes back to it.
+// SAFETY: the system's allocator provides the memory and takes it back.
 unsafe impl GlobalAlloc for Recording {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if RECORDS.load(Ordering::Relaxed) && !BUSY.replace(true) {
@@ -45,17 +45,17 @@ unsafe impl GlobalAlloc for Recording {
             drop(traces);
             BUSY.set(false);
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(memory, layout) }
     }
 }
 
-/// Allocations while `work` ran: how many in all, and the traces of those that are wgrad's.
+/// The allocations during `work`: their total number, and the traces of those that are wgrad's.
 fn recorded(work: impl FnOnce()) -> (usize, Vec<String>) {
     RECORDS.store(true, Ordering::SeqCst);
     work();
@@ -93,7 +93,7 @@ fn owner(trace: &str) -> Option<&str> {
     None
 }
 
-/// The crate that a source file is of, in a line like `at ./src/tensor.rs:62:27`.
+/// The crate of a source file, in a line like `at ./src/tensor.rs:62:27`.
 fn crate_of_file(line: &str) -> Option<&str> {
     let path = line.strip_prefix("at ")?.trim_start_matches("./");
     if path.starts_with("/rustc/") {
@@ -125,18 +125,18 @@ fn crate_of_name(name: &str) -> Option<&str> {
 
 #[test]
 fn the_step_loop_allocates_nothing_of_its_own() {
-    // wgpu takes backtraces of its own where it is asked to, and std takes one at a time.
+    // wgpu captures backtraces itself if this variable requests it, and std captures one at a time.
     // SAFETY: nothing else reads the environment yet.
     unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
     let Some(gpu) = support::gpu() else { return };
-    attribution_tells_crates_apart();
+    allocations_are_attributed_to_crates();
     submissions(gpu);
     for streamed in [false, true] {
         epoch(streamed);
     }
 }
 
-fn attribution_tells_crates_apart() {
+fn allocations_are_attributed_to_crates() {
     let of = crate_of_name;
     assert_eq!(
         of("<alloc::vec::Vec<T> as core::clone::Clone>::clone"),
@@ -153,7 +153,7 @@ fn attribution_tells_crates_apart() {
     let file =
         "at /home/user/.cargo/registry/src/index.crates.io-1949/wgpu-core-30.0.1/src/lib.rs:1:1";
     assert_eq!(of(file), Some("wgpu-core"));
-    // An allocation that is ours: a copy of a shape's strides. And one that is not.
+    // A copy of a shape's strides is an allocation of wgrad; the other allocation is not.
     let shape = TensorType::f32([2, 3]).shape;
     let (all, own) = recorded(|| drop(shape.strides()));
     assert_eq!((all, own.len()), (1, 1), "{own:?}");
@@ -161,7 +161,7 @@ fn attribution_tells_crates_apart() {
     assert_eq!((all, own.len()), (1, 0), "{own:?}");
 }
 
-/// `Program::run` and the ring that reads results back, over many submissions.
+/// `Program::run` and the ring that reads back results, over many submissions.
 fn submissions(gpu: &Gpu) {
     let builder = Builder::new();
     let w = builder.variable("w", TensorType::f32([64])).unwrap();
@@ -211,11 +211,11 @@ fn submissions(gpu: &Gpu) {
     );
 }
 
-/// An epoch of a run, with the evaluation that ends it: some allocations at its begin and end, none in its many steps, so that
-/// twice as many steps allocate no more.
+/// An epoch of a run, with the evaluation at its end: it allocates at its start and end but not in its steps, so twice as many
+/// steps allocate no more.
 fn epoch(streamed: bool) {
-    // A streamed set has a few batches that are filled in turn: in training, and again in the test. Which of them is free when
-    // depends on the threads.
+    // A streamed set has a few batches that are filled in turn, both in training and in the evaluation. Which of them is free at a
+    // time depends on the threads.
     let (most, spread) = if streamed { (250, 24) } else { (100, 0) };
     let [once, twice] = [40, 80].map(|steps| {
         let engine = support::engine().unwrap();

@@ -1,5 +1,5 @@
-//! What attention promises exactly, not up to rounding: the score of a query that sees a single key has gradient 0, for
-//! Adam makes a full step of whatever else rounding leaves.
+//! Exact properties of attention, not up to rounding: the score of a query that sees a single key has gradient 0, because Adam
+//! makes a full step of any rounding error.
 
 mod support;
 
@@ -57,7 +57,7 @@ fn attention(
     Ok(Trial { graph, values })
 }
 
-/// The gradient of the softmax of rows of one number.
+/// The gradient of the softmax of rows with a single element.
 fn softmax() -> Result<Trial> {
     let builder = Builder::new();
     let (operand, mut stream) = (Operand::uniform([37, 1]), Stream::new(12, 1));
@@ -83,7 +83,8 @@ impl Trial {
         Ok(outputs[0].reals().to_vec())
     }
 
-    /// The gradient on the adapter, with every kernel variant, in turn with texture views and without; none without an adapter.
+    /// The gradients on the adapter, for every kernel variant, alternately with and without texture views; none without an
+    /// adapter.
     fn on_the_adapter(&self) -> Result<Vec<Vec<f32>>> {
         let Some(gpu) = support::gpu() else {
             return Ok(Vec::new());
@@ -123,7 +124,7 @@ impl Trial {
 
 #[test]
 fn queries_and_keys_have_no_gradient_where_a_single_key_is_seen() -> Result<()> {
-    // A single position; samples of one key; a causal walk over one key.
+    // A single position; samples with one key; causal attention over one key.
     let trials = [
         (attention(2, 4, 1, false, None)?, 8),
         (attention(3, 16, 9, false, Some(&[1, 1]))?, 48),

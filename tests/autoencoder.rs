@@ -1,5 +1,5 @@
-//! Autoencoders on an adapter and in the reference, and the noise that makes them denoise. The shared tests of tasks overfit the
-//! task's own case and hold the devices to each other on it; these are of the built-in model, on digits.
+//! Autoencoders on an adapter and in the reference, and the effect of noise in training. The shared tests of tasks overfit the
+//! task's own case and compare the devices on it; these tests train the built-in model on digits.
 
 mod support;
 
@@ -27,14 +27,13 @@ fn trained(engine: &Engine, own: &str, steps: u64) -> (Vec<f32>, f64) {
     trained_by(engine, own, ADAM, steps)
 }
 
-/// The same by another optimizer.
+/// The same with another optimizer.
 fn trained_by(engine: &Engine, own: &str, optimizer: &str, steps: u64) -> (Vec<f32>, f64) {
     let mut settings = settings(own, optimizer);
     settings.steps = Some(steps);
     let dataset = settings.load_data().unwrap();
     let parts = settings.resolve(&dataset.train).unwrap();
-    parts.check(&dataset).unwrap();
-    let mut run = Run::new(engine, parts, dataset).unwrap();
+    let mut run = Run::new(engine, parts.check(dataset).unwrap()).unwrap();
     let evaluation = run.fit(&mut Silent, None).unwrap();
     let checkpoint = run.checkpoint().unwrap();
     let code = checkpoint.variables.iter();
@@ -47,7 +46,7 @@ fn trained_by(engine: &Engine, own: &str, optimizer: &str, steps: u64) -> (Vec<f
 fn an_adapter_and_the_reference_learn_the_same_from_the_same_noise() {
     let Some(gpu) = support::engine() else { return };
     for own in ["", "noise = 0.3\nmask = 0.2"] {
-        // Plain SGD: Adam would divide gradients that are nothing but rounding by themselves.
+        // Plain SGD, because Adam would scale gradients that are only rounding errors to full steps.
         let sgd = "name = \"sgd\"\nlr = 0.05";
         let (ours, error) = trained_by(&Engine::Cpu, own, sgd, 4);
         let (theirs, same) = trained_by(gpu, own, sgd, 4);

@@ -1,5 +1,5 @@
-//! What the documents say holds: links lead somewhere, commands exist, README's program is the one that compiles, settings
-//! of the examples are right and say the command that runs them.
+//! The documents are correct: links resolve, commands exist, README's program is the one that compiles, and the example settings
+//! are valid and mention the command that runs them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -99,7 +99,7 @@ fn settings_of_the_examples_are_right() {
         settings
             .check()
             .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        // Those whose input is that of the data are built when the data are there.
+        // A model whose input depends on the data can't be built without them.
         if settings.model.input != InputSpec::Auto {
             Network::new(settings.model).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         }
@@ -109,7 +109,7 @@ fn settings_of_the_examples_are_right() {
     }
 }
 
-/// The names in backquotes of each row of a table of `page` whose first cell is a folder, by folder.
+/// The names in backquotes in the rows of tables of `page` whose first cell is a folder, by folder.
 fn named_in_rows(page: &str) -> BTreeMap<String, String> {
     let rows = page.lines().filter(|line| line.starts_with("| `src"));
     let mut named: BTreeMap<String, String> = BTreeMap::new();
@@ -122,7 +122,7 @@ fn named_in_rows(page: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn the_architecture_page_names_every_file() {
-    // A file for each of these is found by its name.
+    // The files in these folders are named after what they define, so the page need not name them.
     const KINDS: [&str; 7] = [
         "src/ops",
         "src/optim",
@@ -145,7 +145,7 @@ fn the_architecture_page_names_every_file() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            // A folder named as a file, or of one format, holds its parts; `mod` and `tests` are in every folder.
+            // A folder with the name of a file, or of one format, holds parts of it; `mod` and `tests` are in every folder.
             if path.is_dir() {
                 if !path.with_extension("rs").is_file() && shown != "src/data/formats" {
                     folders.push(path);

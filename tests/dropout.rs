@@ -1,4 +1,4 @@
-//! Dropout has the same mask on every device, and the gradient has the mask of its forward pass.
+//! Dropout has the same mask on every device, and its gradient has the mask of the forward pass.
 
 mod support;
 

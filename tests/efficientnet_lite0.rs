@@ -1,6 +1,7 @@
-//! EfficientNet-Lite0 with the weights that were published for it gives the logits that PyTorch and ONNX Runtime give.
+//! EfficientNet-Lite0 with its published weights gives the same logits as PyTorch and ONNX Runtime.
 //!
-//! The weights are not in the repository: see `support::real_set`. tests/pytorch_models.rs holds the network to PyTorch without.
+//! The weights are not in the repository: see `support::real_set`. tests/pytorch_models.rs compares the network
+//! with PyTorch without them.
 
 mod support;
 
@@ -13,7 +14,7 @@ use wgrad::graph::{Builder, Graph};
 use wgrad::nn::{Forward, Model, ModelSpec, Network, weights};
 use wgrad::plan::Plan;
 
-/// Of logits up to 3.5; the record has five decimals.
+/// Tolerance for logits of up to 3.5; the record has five decimals.
 const ALLOWED: f32 = 1e-4;
 
 struct Published {
@@ -27,7 +28,7 @@ impl Published {
         let folder = support::real_set("efficientnet_lite0")?;
         let network = Network::new(ModelSpec::preset("efficientnet-lite0").unwrap()).unwrap();
         let file = folder.join("efficientnet-lite0.safetensors");
-        // Strictly: every tensor has its place, and every parameter its tensor.
+        // Strict: every tensor is used, and every parameter has a tensor.
         let taken = weights::init(&file, &network, true).unwrap();
         assert_eq!(taken.prefix, None);
         let values = taken.values.into_iter().flatten().collect();
@@ -86,7 +87,7 @@ impl Published {
         assert!(worst < ALLOWED, "{worst}");
         let likeliest = logits.iter().position(|&x| x == largest).unwrap();
         assert_eq!(likeliest, number("argmax") as usize);
-        // A thousand logits, whose differences are of either sign.
+        // The differences of a thousand logits have either sign and partly cancel.
         let sum: f64 = logits.iter().map(|&x| f64::from(x)).sum();
         let off = (sum - number("logits_sum")).abs();
         assert!(off < 0.02, "the sum is off by {off}");

@@ -1,5 +1,5 @@
-//! Every operation that can apply pointwise operations to what it writes: that its last launch does, which
-//! tests/golden/epilogues.txt says for every operation, and that the fused kernel agrees with the reference.
+//! Every operation that can apply pointwise operations to its output: its last launch applies them, which
+//! tests/golden/epilogues.txt records for every operation, and the fused kernel agrees with the reference.
 
 #[path = "support/golden.rs"]
 mod golden;
@@ -19,7 +19,7 @@ use wgrad::plan::{Launch, Plan, Target};
 use wgrad::random::Stream;
 use wgrad::tensor::{DType, TensorType};
 
-/// The graph `relu(op(a, …) + bias) * scale`, where the bias has the last axis only and the scale every one.
+/// The graph `relu(op(a, …) + bias) * scale`, where the bias has only the last axis and the scale has all axes.
 fn graph(case: &Case, values: &mut HashMap<String, Tensor<f32>>) -> Result<Option<Graph>> {
     let builder = Builder::new();
     let mut stream = Stream::new(3, 1);
@@ -48,7 +48,7 @@ fn cases() -> impl Iterator<Item = Case> {
     all.filter(|case| case.op.role() == Role::KernelWithEpilogue)
 }
 
-/// The pointwise operations that `launch` applies to what it writes, in order.
+/// The pointwise operations that `launch` applies to its output, in order.
 fn epilogue(launch: &Launch) -> Result<Vec<String>> {
     let source = launch.shader.source()?;
     let Some(start) = source.find("fn epilogue(") else {
@@ -60,7 +60,7 @@ fn epilogue(launch: &Launch) -> Result<Vec<String>> {
     Ok(calls.map(name).collect())
 }
 
-/// What a plan of [`graph`] launches: the kernels in order, the last with its epilogue.
+/// The launches of a plan of [`graph`]: the kernels in order, the last with its epilogue.
 fn launches(plan: &Plan) -> Result<String> {
     let mut text = Vec::new();
     for launch in plan.launches() {
@@ -74,7 +74,7 @@ fn launches(plan: &Plan) -> Result<String> {
     Ok(text.join(", "))
 }
 
-/// Whether every launch but the last writes what it is told to, and the last applies all that follows.
+/// Whether all launches but the last have no epilogue, and the last applies all pointwise operations.
 fn is_fused(plan: &Plan) -> Result<bool> {
     let all = plan.launches().map(epilogue).collect::<Result<Vec<_>>>()?;
     let Some((last, others)) = all.split_last() else {
@@ -83,7 +83,7 @@ fn is_fused(plan: &Plan) -> Result<bool> {
     Ok(*last == ["add", "relu", "mul"] && others.iter().all(Vec::is_empty))
 }
 
-/// The error of the fused kernel of this variant.
+/// The error of the fused kernel with this variant.
 fn error(
     gpu: &Gpu,
     graph: &Graph,
@@ -147,8 +147,8 @@ fn every_epilogue_is_applied_to_what_its_kernel_writes() -> Result<()> {
     let Some(gpu) = support::gpu() else {
         return Ok(());
     };
-    // Compiling is what takes the time: a third of the cases still has every way of writing, of the variants the likely fastest
-    // and another in turn.
+    // Compilation takes most of the time. A third of the cases still covers every way of writing; of the variants, the one that is
+    // probably fastest and one other in turn are tested.
     for (turn, case) in cases().step_by(3).enumerate() {
         let mut values = HashMap::new();
         let Some(graph) = graph(&case, &mut values)? else {

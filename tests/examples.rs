@@ -1,8 +1,8 @@
-//! The examples run, in seconds, and do what they say.
+//! The examples run in seconds, and do what they document.
 
 use std::process::Command;
 
-/// What the example `name` prints. Its build is that of the tests.
+/// The output of the example `name`, which is built together with the tests.
 fn printed(name: &str) -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--example", name]);
@@ -13,8 +13,8 @@ fn printed(name: &str) -> String {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {told}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {message}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -43,25 +43,26 @@ fn train_learns_digits() {
 
 #[test]
 fn a_custom_loop_learns_a_quantile() {
-    let told = printed("custom_loop");
-    assert!(number_after(&told, "step 400: loss") < number_after(&told, "step 100: loss"));
-    let below = number_after(told.lines().last().unwrap(), "");
-    assert!((48.0..=63.0).contains(&below), "{told}");
+    let message = printed("custom_loop");
+    assert!(number_after(&message, "step 400: loss") < number_after(&message, "step 100: loss"));
+    let below = number_after(message.lines().last().unwrap(), "");
+    assert!((48.0..=63.0).contains(&below), "{message}");
 }
 
 #[test]
 fn what_is_transferred_helps_with_a_new_task() {
-    let told = printed("transfer_learning");
-    let gained = number_after(&told, "after: accuracy") - number_after(&told, "before: accuracy");
-    assert!(gained > 10.0, "{told}");
+    let message = printed("transfer_learning");
+    let gained =
+        number_after(&message, "after: accuracy") - number_after(&message, "before: accuracy");
+    assert!(gained > 10.0, "{message}");
 }
 
 #[test]
 fn embeddings_of_equal_digits_are_alike() {
-    let told = printed("embedding_inference");
-    assert!(told.starts_with("output: f32[40,64]"), "{told}");
+    let message = printed("embedding_inference");
+    assert!(message.starts_with("output: f32[40,64]"), "{message}");
     assert!(
-        number_after(told.lines().last().unwrap(), "") > 8.0,
-        "{told}"
+        number_after(message.lines().last().unwrap(), "") > 8.0,
+        "{message}"
     );
 }

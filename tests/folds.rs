@@ -1,4 +1,4 @@
-//! Cross-validation that is stopped goes on where it was, and impossible folds are refused before any is trained.
+//! Cross-validation resumes where it was stopped, and impossible folds are refused before any is trained.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -37,7 +37,7 @@ fn settings(folder: &Path, out: &str) -> Settings {
     settings
 }
 
-/// Stops before step `left` of all that it is told of.
+/// Stops after `left` reported steps.
 struct StopsAfter {
     left: u32,
     epochs: u32,
@@ -63,7 +63,7 @@ fn train(prepared: Prepared, observer: &mut StopsAfter) -> Result<Evaluation> {
     run.fit(observer, Some(&folder))
 }
 
-/// All folds, stopped after so many reports of steps: their result, and the epochs that were trained.
+/// Trains all folds, but stops after this many reported steps. Returns their result, and the number of trained epochs.
 fn fit(folds: Folds, reports: u32) -> (Result<FoldsSummary>, u32) {
     let mut observer = StopsAfter {
         left: reports,
@@ -73,20 +73,20 @@ fn fit(folds: Folds, reports: u32) -> (Result<FoldsSummary>, u32) {
     (summary, observer.epochs)
 }
 
-fn unbroken(folder: &Path) -> FoldsSummary {
+fn uninterrupted(folder: &Path) -> FoldsSummary {
     let folds = Folds::begin(settings(folder, "whole"), 5).unwrap();
     let (summary, epochs) = fit(folds, u32::MAX);
     assert_eq!(epochs, 10);
     summary.unwrap()
 }
 
-/// What is said of all metrics, without the folder.
-fn told(summary: &FoldsSummary) -> Vec<String> {
-    let told = summary.spreads.iter();
-    told.map(|spread| format!("{spread:?}")).collect()
+/// The statistics of all metrics as text, without the folder.
+fn message(summary: &FoldsSummary) -> Vec<String> {
+    let message = summary.spreads.iter();
+    message.map(|spread| format!("{spread:?}")).collect()
 }
 
-/// Folds that were stopped in the third.
+/// Folds that were stopped in the third fold.
 fn stopped(folder: &Path) -> PathBuf {
     let path = folder.join("folds");
     let folds = Folds::begin(settings(folder, "folds"), 5).unwrap();
@@ -96,11 +96,11 @@ fn stopped(folder: &Path) -> PathBuf {
         let left = if trained == 3 { 1 } else { u32::MAX };
         train(prepared, &mut StopsAfter { left, epochs: 0 })
     });
-    let Err(Error::Stopped(told)) = summary else {
+    let Err(Error::Stopped(message)) = summary else {
         panic!("it was not stopped: {summary:?}");
     };
     let command = format!("wgrad train --resume {}", path.display());
-    assert!(told.ends_with(&command), "{told}");
+    assert!(message.ends_with(&command), "{message}");
     assert!(path.join("fold-3/checkpoints").is_dir() && !path.join("fold-4").exists());
     path
 }
@@ -112,7 +112,7 @@ fn modified(path: PathBuf) -> SystemTime {
 #[test]
 fn stopped_folds_go_on_to_the_result_of_unbroken_ones() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = unbroken(dir.path());
+    let whole = uninterrupted(dir.path());
     let path = stopped(dir.path());
     let weights = |fold: u32| path.join(format!("fold-{fold}/model.safetensors"));
     let before = [1, 2].map(|fold| modified(weights(fold)));
@@ -123,27 +123,27 @@ fn stopped_folds_go_on_to_the_result_of_unbroken_ones() {
         folds.notes
     );
     let (summary, epochs) = fit(folds, u32::MAX);
-    assert_eq!(told(&summary.unwrap()), told(&whole));
+    assert_eq!(message(&summary.unwrap()), message(&whole));
     assert_eq!(epochs, 6, "of the third to the fifth fold");
     assert_eq!(before, [1, 2].map(|fold| modified(weights(fold))));
     for fold in 1..=5 {
-        let unbroken = dir
+        let uninterrupted = dir
             .path()
             .join(format!("whole/fold-{fold}/model.safetensors"));
         assert!(
-            std::fs::read(weights(fold)).unwrap() == std::fs::read(unbroken).unwrap(),
+            std::fs::read(weights(fold)).unwrap() == std::fs::read(uninterrupted).unwrap(),
             "fold {fold}"
         );
     }
-    // All are done: nothing is trained again.
+    // All folds are done, so none is trained again.
     let (summary, epochs) = fit(Folds::resume(&path, |_| ()).unwrap(), 0);
-    assert_eq!((told(&summary.unwrap()), epochs), (told(&whole), 0));
+    assert_eq!((message(&summary.unwrap()), epochs), (message(&whole), 0));
 }
 
 #[test]
 fn the_same_settings_again_go_on_too_and_others_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = unbroken(dir.path());
+    let whole = uninterrupted(dir.path());
     stopped(dir.path());
     let refused = |change: &dyn Fn(&mut Settings), count, parts: [&str; 2]| {
         let mut settings = settings(dir.path(), "folds");
@@ -151,9 +151,9 @@ fn the_same_settings_again_go_on_too_and_others_are_refused() {
         let Err(refused) = Folds::begin(settings, count) else {
             panic!("taken: {parts:?}");
         };
-        let told = refused.to_string();
-        assert!(refused.is_usage(), "{told}");
-        assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+        let message = refused.to_string();
+        assert!(refused.is_usage(), "{message}");
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     };
     refused(&|s| s.epochs = 3, 5, ["epochs was 2", "is 3 now"]);
     refused(&|s| s.batch = 5, 5, ["batch was 4", "is 5 now"]);
@@ -162,19 +162,19 @@ fn the_same_settings_again_go_on_too_and_others_are_refused() {
     assert!(longer.is_err_and(|e| e.to_string().contains("epochs was 2")));
     let folds = Folds::begin(settings(dir.path(), "folds"), 5).unwrap();
     let (summary, epochs) = fit(folds, u32::MAX);
-    assert_eq!((told(&summary.unwrap()), epochs), (told(&whole), 6));
+    assert_eq!((message(&summary.unwrap()), epochs), (message(&whole), 6));
 }
 
 #[test]
 fn a_fold_that_ended_before_its_first_checkpoint_is_trained_anew() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = unbroken(dir.path());
+    let whole = uninterrupted(dir.path());
     let path = stopped(dir.path());
-    // The weights are written after the checkpoint.
+    // The weights are written after the checkpoint, so a fold without a checkpoint has none.
     std::fs::remove_dir_all(path.join("fold-3/checkpoints")).unwrap();
     std::fs::remove_file(path.join("fold-3/model.safetensors")).unwrap();
     let (summary, epochs) = fit(Folds::resume(&path, |_| ()).unwrap(), u32::MAX);
-    assert_eq!((told(&summary.unwrap()), epochs), (told(&whole), 6));
+    assert_eq!((message(&summary.unwrap()), epochs), (message(&whole), 6));
 }
 
 #[test]
@@ -213,16 +213,22 @@ fn impossible_folds_are_refused_before_any_is_trained() {
         assert!(!dir.path().join("folds").exists(), "a folder was left");
         refused.to_string()
     };
-    let told = refused(&|_| (), 24);
-    assert!(told.contains("24") && told.contains("23 samples"), "{told}");
+    let message = refused(&|_| (), 24);
+    assert!(
+        message.contains("24") && message.contains("23 samples"),
+        "{message}"
+    );
     let text = dir.path().join("text.txt");
     std::fs::write(&text, "to be or not to be ".repeat(99)).unwrap();
-    let told = refused(&|s| s.data.source = text.display().to_string(), 5);
-    assert!(told.contains("text.txt is one text"), "{told}");
-    let told = refused(&|_| (), 1);
-    assert!(told.contains("data.folds must be at least 2"), "{told}");
-    let told = refused(&|s| s.batch = 20, 5);
-    assert!(told.contains("training set of 18 rows"), "{told}");
+    let message = refused(&|s| s.data.source = text.display().to_string(), 5);
+    assert!(message.contains("text.txt is one text"), "{message}");
+    let message = refused(&|_| (), 1);
+    assert!(
+        message.contains("data.folds must be at least 2"),
+        "{message}"
+    );
+    let message = refused(&|s| s.batch = 20, 5);
+    assert!(message.contains("training set of 18 rows"), "{message}");
 }
 
 #[test]
@@ -235,8 +241,8 @@ fn the_run_of_somebody_else_is_not_taken_for_a_fold() {
     let other = settings(dir.path(), "folds/fold-2").prepare().unwrap();
     train(other, &mut observer).unwrap();
     let refused = Folds::begin(settings(dir.path(), "folds"), 5).map(|_| ());
-    let told = refused.unwrap_err().to_string();
-    assert!(told.contains("fold-2 already holds a run"), "{told}");
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("fold-2 already holds a run"), "{message}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Adversarial networks: each phase of a step moves its own model alone, and the same seed draws the same pictures.
+//! Adversarial networks: each phase of a step updates only its own model, and the same seed generates the same images.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn case() -> TaskCase {
     (named("gan").unwrap().sample)().unwrap()
 }
 
-/// A run of the case whose phases learn at these rates.
+/// A run of the case, with these learning rates for its phases.
 fn parts(case: &TaskCase, [discriminator, generator]: [f64; 2]) -> RunParts {
     let network = |(role, spec): &(&'static str, ModelSpec)| {
         let network = Network::new(spec.clone()).unwrap().with_prefix(role);
@@ -56,7 +56,7 @@ fn parts(case: &TaskCase, [discriminator, generator]: [f64; 2]) -> RunParts {
     }
 }
 
-/// Names of the parameters that two steps with these rates move.
+/// Names of the parameters that two steps with these learning rates change.
 fn moved(rates: [f64; 2]) -> Vec<String> {
     let case = case();
     let parts = parts(&case, rates);
@@ -73,7 +73,11 @@ fn moved(rates: [f64; 2]) -> Vec<String> {
         case.samples.clone(),
         Vec::new(),
     );
-    let mut run = Run::new(&Engine::Cpu, parts, set.unwrap().into_samples()).unwrap();
+    let mut run = Run::new(
+        &Engine::Cpu,
+        parts.check(set.unwrap().into_samples()).unwrap(),
+    )
+    .unwrap();
     run.fit(&mut Silent, None).unwrap();
     let after: Vec<Tensor<f32>> = all
         .iter()

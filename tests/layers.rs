@@ -1,12 +1,20 @@
-//! The modules of the library form layers: a module uses those of its own layer and of the layers below.
+//! The modules of the library form layers: a module uses only modules of its own layer and of the layers below.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the lowest to the highest, as docs/architecture.md shows them. The parts of the compiler refer to one another: a graph is
-/// made of operations, which say how passes and plans treat them.
+/// From the lowest to the highest, as docs/architecture.md shows them. The parts of the compiler refer to one another: a graph
+/// consists of operations, which define how passes and plans treat them.
 const LAYERS: [&[&str]; 15] = [
-    &["error", "files", "random", "shader", "tensor", "toml_text"],
+    &[
+        "error",
+        "files",
+        "nearest",
+        "random",
+        "shader",
+        "tensor",
+        "toml_text",
+    ],
     &["cpu", "graph", "ops", "passes", "plan"],
     &["autodiff", "gpu", "optim"],
     &["check"],
@@ -38,7 +46,7 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-/// Every Rust file of `path`, a file or a folder, that is not of tests alone.
+/// Every Rust file in `path`, a file or a folder, except files that only contain tests.
 fn files(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut pending = vec![path.to_owned()];
@@ -52,7 +60,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// `text` without the items that are compiled for tests alone, and without lines of comments; other lines keep their numbers.
+/// `text` without the items that are only compiled for tests, and without comment lines; other lines keep their numbers.
 fn without_tests(text: &str) -> Vec<&str> {
     let (mut kept, mut depth, mut skips) = (Vec::new(), 0i64, false);
     for line in text.lines() {
@@ -72,7 +80,7 @@ fn without_tests(text: &str) -> Vec<&str> {
     kept
 }
 
-/// The modules of the crate that a file names, with the numbers of the lines.
+/// The modules of the crate that a file names, with the line numbers.
 fn named(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in (1..).zip(without_tests(text)) {

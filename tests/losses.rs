@@ -1,4 +1,4 @@
-//! What losses promise beyond their values: padding rows count nothing, bad labels stop the training.
+//! Properties of losses beyond their values: padding rows do not count, and invalid labels stop the training.
 
 mod support;
 
@@ -29,8 +29,8 @@ fn graph() -> Graph {
     builder.finish().unwrap()
 }
 
-/// Row 1 has a label that is no class, row 2 is the last valid one, and row 3 is padding full of numbers that must
-/// not leak.
+/// Row 1 has a label that is not a class, row 2 is the last valid one, and row 3 is padding whose numbers must not affect the
+/// result.
 fn values() -> Vec<(String, Tensor<f32>)> {
     let mut logits: Vec<f32> = (0..ROWS * CLASSES)
         .map(|i| (i as f32 * 0.7).sin())

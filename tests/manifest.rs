@@ -1,4 +1,4 @@
-//! Models of several inputs from data: a table of pictures, whose class only picture and number together give.
+//! Models with several inputs from data: a table of images, where the class depends on both image and number.
 
 mod support;
 
@@ -30,8 +30,8 @@ impl Draws {
     }
 }
 
-/// Bars that stand or lie, and a level: the class says whether the bar stands or the level is positive, but not both.
-/// `target` makes the column to predict of these two and of the bar's place.
+/// Vertical or horizontal bars, and a level: the class says whether the bar is vertical or the level is positive, but not both.
+/// `target` makes the target column from these two and the position of the bar.
 fn bars(dir: &Path, count: usize, columns: &str, target: impl Fn(bool, f64, u32) -> String) {
     std::fs::create_dir_all(dir.join("pictures")).unwrap();
     let mut table = format!("{columns}\n");
@@ -83,7 +83,7 @@ fn accuracy(settings: Settings) -> f64 {
     trained(settings, &Engine::Cpu).value("accuracy").unwrap()
 }
 
-/// A model of one input, `image` or `row`.
+/// A model with one input, `image` or `row`.
 fn of_one(input: &str) -> String {
     let (shape, first) = match input {
         "image" => ("[8, 8, 1]", "{ type = \"flatten\", input = \"image\" }"),
@@ -145,7 +145,7 @@ fn a_number_is_predicted_from_pictures_alone() {
     )
     .unwrap();
     let found = trained(settings, &Engine::Cpu);
-    // In units of the deviation: always telling the mean would have an error of about 0.85.
+    // In units of the standard deviation; always predicting the mean would have an error of about 0.85.
     assert!(found.value("mae").unwrap() < 0.5, "{:?}", found.figures);
 }
 
@@ -165,7 +165,7 @@ fn settings(dir: &Path) -> DataSettings {
 #[test]
 fn rows_keep_their_pictures_through_folds_and_validation_parts() {
     let dir = tempfile::tempdir().unwrap();
-    // The number says which column of the picture is bright, which every part must keep.
+    // The number says which row or column of the image is bright, which must hold in every part.
     bars(dir.path(), 60, "file,place,label", |stands, _, at| {
         format!("{at},{stands}")
     });
@@ -215,9 +215,9 @@ fn a_bad_picture_is_named_with_its_line_or_left_out_with_its_row() {
     });
     std::fs::remove_file(dir.path().join("pictures/3.png")).unwrap();
     std::fs::write(dir.path().join("pictures/7.png"), "no picture").unwrap();
-    let told = read(&settings(dir.path())).unwrap_err().to_string();
+    let message = read(&settings(dir.path())).unwrap_err().to_string();
     for part in ["bars.csv", "line 5", "3.png", "skip_bad"] {
-        assert!(told.contains(part), "{told}");
+        assert!(message.contains(part), "{message}");
     }
     let lenient = DataSettings {
         skip_bad: true,
@@ -226,15 +226,18 @@ fn a_bad_picture_is_named_with_its_line_or_left_out_with_its_row() {
     let (train, test, fitted, notes) = read(&lenient).unwrap();
     assert_eq!(train.len() + test.len(), 18);
     assert_eq!(fitted.image.as_deref(), Some("file"));
-    let told: Vec<&String> = notes
+    let message: Vec<&String> = notes
         .iter()
         .filter(|note| note.contains("skipped a row"))
         .collect();
-    assert!(told.len() == 2 && told[1].contains("line 9"), "{notes:?}");
+    assert!(
+        message.len() == 2 && message[1].contains("line 9"),
+        "{notes:?}"
+    );
 }
 
 #[test]
-fn the_column_of_pictures_is_found_or_said_and_sizes_are_taken() {
+fn the_column_of_pictures_is_detected_or_set_and_sizes_are_taken() {
     let dir = tempfile::tempdir().unwrap();
     bars(dir.path(), 20, "file,level,label", |stands, level, _| {
         format!("{level:.3},{stands}")
@@ -252,10 +255,10 @@ fn the_column_of_pictures_is_found_or_said_and_sizes_are_taken() {
         format: fitted.format,
         ..settings(dir.path())
     };
-    let told = read(&wrong).unwrap_err().to_string();
+    let message = read(&wrong).unwrap_err().to_string();
     assert!(
-        told.contains("no column photo") && told.contains("file, level, label"),
-        "{told}"
+        message.contains("no column photo") && message.contains("file, level, label"),
+        "{message}"
     );
 }
 

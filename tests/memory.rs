@@ -1,5 +1,5 @@
-//! Device memory: what the plan says, and not a byte more after thousands of steps. One test, so that nothing else
-//! allocates on the device meanwhile.
+//! Device memory: as planned, and not a byte more after thousands of steps. A single test, so that nothing else allocates on
+//! the device meanwhile.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Names that stand for one thing: no two public types of the crate share one, and every operation is called after its file.
+//! Names are unambiguous: no two public types of the crate share one, and every operation is named after its file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn source_files(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Files under `folder` of the crate, by path from there with forward slashes, and their texts.
+/// Files under `folder` of the crate, by relative path with forward slashes, and their texts.
 fn sources(folder: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
@@ -91,7 +91,7 @@ fn no_two_public_types_share_a_name() {
     );
 }
 
-/// The names that operations give themselves in `text`.
+/// The names of the operations in `text`.
 fn operation_names(text: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut before = "";
@@ -123,7 +123,7 @@ fn operations_are_called_after_their_file_and_no_two_alike() {
             }
         }
     }
-    // What the cases run under their file's name was found in its text.
+    // Every operation of the cases was found in the text of its file.
     for op in REGISTRY {
         for case in (op.cases)(&mut Stream::new(1, 1)) {
             let name = case.op.name();

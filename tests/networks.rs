@@ -1,5 +1,5 @@
-//! Networks as models: several inputs and outputs, several passes and several networks in one graph, and how layers put values
-//! of unlike shapes and orders together. All in the reference.
+//! Networks as models: several inputs and outputs, several passes and several networks in one graph, and how layers combine
+//! values of different shapes and orders. All run in the reference.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn spec(text: &str) -> ModelSpec {
     parse(text, "m.toml").unwrap()
 }
 
-/// A network that takes `input` and has `layers`, one to a line, attributes after semicolons.
+/// A network that takes `input` and has these `layers`, one per line, with attributes separated by semicolons.
 fn network(input: &str, layers: &str) -> Network {
     Network::new(spec(&text(input, layers))).unwrap()
 }
@@ -41,7 +41,7 @@ fn refused(input: &str, layers: &str, parts: &[&str]) {
     }
 }
 
-/// Runs one step of `graph`; gives its outputs, and leaves the updates in `variables`.
+/// Runs one step of `graph`, which updates `variables`, and returns its outputs.
 fn step(graph: &Graph, variables: &mut Variables<f64>, valid: usize) -> Vec<Vec<f64>> {
     let scalar = |name: &str, value: Tensor<f32>| (name.to_string(), Arc::new(value.to_f64()));
     let inputs = HashMap::from([
@@ -62,7 +62,7 @@ fn training(builder: &Builder) -> Training<'_> {
     }
 }
 
-/// The only result of `network` for the samples `x`, evaluated with these weights.
+/// The only output of `network` for the samples `x`, evaluated with these weights.
 fn evaluated(network: &Network, x: &Tensor<f32>, weights: &[Tensor<f32>]) -> Vec<f64> {
     let builder = Builder::new();
     let fed = builder.variable("x", x.ty()).unwrap();
@@ -81,7 +81,7 @@ fn variables(network: &Network, weights: &[Tensor<f32>]) -> Variables<f64> {
     names.zip(values).collect()
 }
 
-/// Numbers without a pattern, quarters from -2 to 2.
+/// Irregular numbers, multiples of a quarter from -2 to 2.
 fn scattered(count: usize, salt: usize) -> Vec<f32> {
     let number = |i: usize| ((i * 7 + i * i * 3 + salt * 5) % 17) as f32 / 4.0 - 2.0;
     (0..count).map(number).collect()
@@ -118,7 +118,7 @@ fn a_second_pass_moves_the_running_statistics_on_from_the_first() {
         step(&graph, &mut variables, 2);
         ["n.running_mean", "n.running_var"].map(|name| variables[name].reals()[0])
     };
-    // Means 2 and 20, unbiased variances 2 and 200, a momentum of 0.1: what torch.nn.BatchNorm1d(1) gives.
+    // torch.nn.BatchNorm1d(1) gives these values: means 2 and 20, unbiased variances 2 and 200, a momentum of 0.1.
     assert_close(&after(1), &[0.2, 0.9 + 0.2]);
     assert_close(&after(2), &[0.18 + 2.0, 0.9 * 1.1 + 20.0]);
 }
@@ -269,7 +269,7 @@ fn inputs_and_outputs_that_can_not_be_are_named() {
     refused(
         &outputs("\"hiden\""),
         two,
-        &["outputs names hiden", "did you mean hidden?"],
+        &["outputs names hiden", "did you mean `hidden`?"],
     );
     refused(
         &outputs("\"last\", \"last\""),
@@ -370,9 +370,9 @@ fn statistics_and_their_count_go_under_the_prefix() {
     assert_eq!(network.parameters()[0].name, "outer.g.n.weight");
 }
 
-// Values of unlike shapes
+// Values of different shapes
 
-/// `[n, time, channels]` of the sequences, and the row beside each: its first position.
+/// Sequences `[n, time, channels]`, and the result of `layer` for them and a row for each, its first position.
 fn gated(layer: &str, batch: usize) -> (Vec<f32>, Vec<f64>) {
     let layers = format!(
         "name = \"first\"; type = \"time_pool\"; by = \"first\"
@@ -386,7 +386,7 @@ name = \"gate\"; type = \"{layer}\"; inputs = [\"input\", \"first\"]"
 
 #[test]
 fn a_row_goes_to_every_position_of_its_own_sample() {
-    // With 3 samples of 3 positions, too.
+    // Includes 3 samples of 3 positions.
     for batch in [1, 2, 3, 4] {
         for layer in ["multiply", "add"] {
             let (x, y) = gated(layer, batch);
@@ -447,7 +447,7 @@ fn values_that_do_not_pair_within_a_sample_are_refused() {
 /// Samples, height, width and channels of the images below.
 const IMAGES: [usize; 4] = [2, 2, 3, 2];
 
-/// What PyTorch flattens of sample `n` of `x` `[n, height, width, channels]`: channel by channel.
+/// Sample `n` of `x` `[n, height, width, channels]`, flattened as by PyTorch: channel by channel.
 fn flattened(x: &[f32], n: usize) -> Vec<f64> {
     let [_, height, width, channels] = IMAGES;
     let (pixels, sample) = (height * width, &x[n * height * width * channels..]);
@@ -455,8 +455,8 @@ fn flattened(x: &[f32], n: usize) -> Vec<f64> {
     (0..pixels * channels).map(feature).collect()
 }
 
-/// Holds `layers`, which end in a dense layer of one unit without bias, to what PyTorch gives with the same file of weights:
-/// the products with the features that `want` makes of a flattened image and its sigmoid.
+/// Compares `layers`, which end in a dense layer of one unit without bias, with PyTorch's result for the same weight file: the
+/// products with the features that `want` makes of a flattened image and its sigmoid.
 #[track_caller]
 fn assert_order(layers: &str, want: impl Fn(&[f64], &[f64]) -> Vec<f64>) {
     let prefix = "name = \"a\"; type = \"flatten\"
@@ -550,7 +550,7 @@ name = \"n\"; type = \"batch_norm\"; eps = 1e-12";
     let mut weights = network.initial_state(1);
     weights[0] = network.parameters()[0].from_file(&file);
     let got = evaluated(&network, &Tensor::real(IMAGES, x.clone()), &weights);
-    // The result itself lies as inside the engine: pixel by pixel.
+    // The result itself has the order of the engine: pixel by pixel.
     for n in 0..IMAGES[0] {
         let a = flattened(&x, n);
         for (at, value) in a.iter().enumerate() {
@@ -576,7 +576,7 @@ fn orders_that_can_not_be_carried_are_refused() {
     refused("input = [2, 3, 2]", &norm, &["put it before the flatten"]);
     let norm = format!("{flat}\ntype = \"group_norm\"; groups = 2");
     refused("input = [2, 3, 2]", &norm, &["put it before the flatten"]);
-    // Of one channel there is one order.
+    // With one channel, both orders are the same.
     network("input = [2, 6, 1]", &norm);
 }
 

@@ -1,4 +1,4 @@
-//! Tasks of several models and phases: each phase trains its own models by its own optimizer, as often as it says.
+//! Tasks with several models and phases: each phase trains its own models with its own optimizer, as often as it specifies.
 
 mod support;
 
@@ -16,7 +16,7 @@ use wgrad::tensor::TensorType;
 use wgrad::toml_text::parse;
 use wgrad::train::{BatchSource, FedBatch, Recipe, Trainer};
 
-/// Two models, `a` of rows and `b` of labels alone, of which the second is trained in every other step.
+/// Two models, `a` of rows and `b` of labels alone; the second is trained in every other step.
 #[derive(Debug)]
 struct Two;
 
@@ -157,7 +157,7 @@ fn run(
         values: None,
         title: "two".to_string(),
     };
-    Run::new(engine, parts, dataset)
+    Run::new(engine, parts.check(dataset)?)
 }
 
 fn engines() -> Vec<&'static Engine> {
@@ -179,7 +179,7 @@ fn batches_that_are_streamed_are_those_on_the_device_in_every_phase() {
     }
 }
 
-/// Three steps an epoch: of the second epoch the phase runs in the fifth step alone, with four samples.
+/// An epoch has three steps. In the second epoch, the phase runs only in the fifth step, with four samples.
 #[test]
 fn the_loss_of_a_phase_is_the_mean_over_the_samples_of_its_own_steps() {
     for engine in engines() {
@@ -203,13 +203,13 @@ fn an_evaluation_drops_the_same_elements_in_every_pass() {
 #[test]
 fn a_phase_takes_accumulated_batches_of_data_on_the_device_alone() {
     weights(&mut run(&Engine::Cpu, 2, false, Vec::new()).unwrap());
-    let told = run(&Engine::Cpu, 2, true, Vec::new())
+    let message = run(&Engine::Cpu, 2, true, Vec::new())
         .err()
         .unwrap()
         .to_string();
     assert!(
-        told.contains("several phases") && told.contains("leave out accumulate"),
-        "{told}"
+        message.contains("several phases") && message.contains("leave out accumulate"),
+        "{message}"
     );
 }
 
@@ -223,13 +223,13 @@ fn a_group_may_be_of_the_models_of_one_phase() {
         assert_eq!(start != after, part.name.starts_with("a."), "{}", part.name);
     }
     let unknown = group("match = [\"a.*\", \"c.*\"]\nlr = 0.0");
-    let told = run(&Engine::Cpu, 1, false, unknown)
+    let message = run(&Engine::Cpu, 1, false, unknown)
         .err()
         .unwrap()
         .to_string();
     assert!(
-        told.contains("the pattern \"c.*\" matches no parameter"),
-        "{told}"
+        message.contains("the pattern \"c.*\" matches no parameter"),
+        "{message}"
     );
 }
 

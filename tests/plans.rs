@@ -1,5 +1,5 @@
-//! Plans: what they look like, and that memory, order and updates in place keep what the graph means. The last test
-//! runs random graphs on an adapter; the others need none.
+//! Plans: their content, and that memory planning, ordering and updates in place preserve the meaning of the graph. The last
+//! test runs random graphs on an adapter; the others need none.
 
 #[path = "support/golden.rs"]
 mod golden;
@@ -25,18 +25,18 @@ use wgrad::plan::{
 };
 use wgrad::tensor::TensorType;
 
-/// Random graphs that are planned.
+/// Number of random graphs that are planned.
 const PLANNED: u64 = 300;
-/// Random graphs that are run on the adapter.
+/// Number of random graphs that are run on the adapter.
 const RUN: u64 = 24;
-/// Steps that each of them takes.
+/// Number of steps that each of them runs.
 const STEPS: usize = 2;
 
 /// One training step of two dense layers: loss, gradients and update by gradient descent.
 fn training_step() -> wgrad::Result<Graph> {
     let builder = Builder::new();
     let parameter = |name: &str, dims: &[usize]| builder.variable(name, TensorType::f32(dims));
-    // The hidden layer's products are large enough for a contraction kernel, the output's have a plain one.
+    // The products of the hidden layer are large enough for a contraction kernel; those of the output use a plain kernel.
     let x = builder.input("x", TensorType::f32([32, 128]));
     let labels = builder.input("labels", TensorType::u32([32]));
     let valid = builder.input("valid", TensorType::u32([]));
@@ -159,7 +159,7 @@ fn variables_change_after_everybody_has_read_them() {
                     Step::Copy { from, .. } => late(&changed, *from),
                 }
             }
-            // An output that is no variable may be the new value of one.
+            // Only outputs that are variables are checked: another output may be the new value of a variable.
             for (output, (_, value, _)) in random.graph.outputs.iter().zip(&plan.outputs) {
                 let node = random.graph.node(through_views(&random.graph, output.node));
                 if matches!(node.kind, NodeKind::Variable(_)) {
@@ -264,18 +264,18 @@ fn through_views(graph: &Graph, mut id: NodeId) -> NodeId {
     id
 }
 
-/// A graph on `v = [1, 2, 3, 4]`, and what it gives and leaves.
+/// A graph on `v = [1, 2, 3, 4]`, its output, and the values of `v` after the step.
 struct Updated {
     graph: Graph,
     output: Vec<f32>,
     after: Vec<f32>,
 }
 
-/// Graphs in which a variable is read where its new value could already have taken its place.
+/// Graphs that read a variable after its new value could have replaced it.
 fn updated_while_read() -> Vec<Updated> {
     let ty = || TensorType::f32([4]);
     let mut cases = Vec::new();
-    // The new value is done first, the old one is read by a sum that can't be in the same kernel.
+    // The new value is computed first; the old value is added to a sum that can't be in the same kernel.
     let builder = Builder::new();
     let v = builder.variable("v", ty()).unwrap();
     let next = v.scale(2.0).unwrap();
@@ -287,7 +287,7 @@ fn updated_while_read() -> Vec<Updated> {
         output: vec![21.0, 22.0, 23.0, 24.0],
         after: vec![2.0, 4.0, 6.0, 8.0],
     });
-    // The variable itself is asked for.
+    // The variable itself is an output.
     let builder = Builder::new();
     let v = builder.variable("v", ty()).unwrap();
     builder.update(v, v.neg().unwrap()).unwrap();
@@ -297,7 +297,7 @@ fn updated_while_read() -> Vec<Updated> {
         output: vec![1.0, 2.0, 3.0, 4.0],
         after: vec![-1.0, -2.0, -3.0, -4.0],
     });
-    // It is read in another order: through a view that broadcasts against the new value.
+    // The variable is read in another order, through a view that broadcasts against the new value.
     let builder = Builder::new();
     let v = builder.variable("v", ty()).unwrap();
     let column = v.reshape([4, 1]).unwrap();
@@ -331,7 +331,7 @@ fn updated_while_read() -> Vec<Updated> {
         output: vec![2.0, 3.0, 4.0, 5.0],
         after: vec![2.0, 3.0, 4.0, 5.0],
     });
-    // A variable takes the value of another, whose own changes.
+    // A variable takes the value of another variable, which is updated too.
     let builder = Builder::new();
     let v = builder.variable("v", ty()).unwrap();
     let w = builder.variable("w", ty()).unwrap();
@@ -404,7 +404,7 @@ fn random_graphs_give_the_same_on_the_adapter_and_in_the_reference() {
                 texture_reads,
                 ..gpu.target.clone()
             };
-            // Products of these sizes have a plain kernel by default.
+            // Products of these sizes use a plain kernel by default.
             let known = Plan::variants(&random.graph, &target).unwrap();
             let variant = Some("broadcast8 16x64")
                 .filter(|v| texture_reads == TextureReads::Always && known.contains(v));
@@ -429,7 +429,7 @@ fn random_graphs_give_the_same_on_the_adapter_and_in_the_reference() {
     );
 }
 
-/// Values that the scalar inputs take in a step.
+/// The value of the scalar inputs in a step.
 fn scalar(step: usize) -> f32 {
     0.25 + step as f32 * 0.5
 }
@@ -463,7 +463,7 @@ fn run_reference(random: &RandomGraph) -> Vec<(String, Arc<Tensor<f64>>)> {
     results
 }
 
-/// The same from a program.
+/// The same, computed by a program on the adapter.
 fn run_program(gpu: &Gpu, random: &RandomGraph, plan: &Plan) -> Vec<Tensor<f32>> {
     let mut store = Store::new();
     for (name, value) in &random.variables {
@@ -498,14 +498,17 @@ fn a_forced_variant_that_no_operation_has_is_an_error() {
     for variant in known {
         Plan::with_variant(&graph, &target, Some(variant)).unwrap();
     }
-    let told = Plan::with_variant(&graph, &target, Some("tild 64x64"))
+    let message = Plan::with_variant(&graph, &target, Some("tild 64x64"))
         .unwrap_err()
         .to_string();
     assert!(
-        told.contains("no operation") && told.contains("tild 64x64"),
-        "{told}"
+        message.contains("no operation") && message.contains("tild 64x64"),
+        "{message}"
     );
-    assert!(told.contains("tiled 64x64"), "says what there is: {told}");
+    assert!(
+        message.contains("tiled 64x64"),
+        "says what there is: {message}"
+    );
 }
 
 #[test]
@@ -523,11 +526,11 @@ fn a_tuned_choice_that_names_no_variant_is_passed_over() {
     assert_eq!(Plan::new(&graph, &target).unwrap().to_string(), default);
 }
 
-/// An operation that does not keep to its role.
+/// An operation that violates its role.
 #[derive(Debug)]
 struct Misplaced {
     role: Role,
-    /// Which of its launches are with an epilogue.
+    /// For each of its launches, whether it has an epilogue.
     launches: &'static [bool],
 }
 
@@ -574,13 +577,19 @@ fn the_launch_with_the_epilogue_is_the_last_of_operations_that_have_one() {
         lowered.map_err(|e| e.to_string()).map(|_| ()).unwrap_err()
     };
     for relu in [false, true] {
-        let told = planned(Role::KernelWithEpilogue, &[false], relu);
-        assert!(told.contains("has no launch with an epilogue"), "{told}");
-        let told = planned(Role::Kernel, &[true], relu);
-        assert!(told.contains("is not of role KernelWithEpilogue"), "{told}");
+        let message = planned(Role::KernelWithEpilogue, &[false], relu);
+        assert!(
+            message.contains("has no launch with an epilogue"),
+            "{message}"
+        );
+        let message = planned(Role::Kernel, &[true], relu);
+        assert!(
+            message.contains("is not of role KernelWithEpilogue"),
+            "{message}"
+        );
     }
-    let told = planned(Role::KernelWithEpilogue, &[true, false], false);
-    assert!(told.contains("must be the last"), "{told}");
-    let told = planned(Role::KernelWithEpilogue, &[true], true);
-    assert!(told.contains("declares no `fn epilogue"), "{told}");
+    let message = planned(Role::KernelWithEpilogue, &[true, false], false);
+    assert!(message.contains("must be the last"), "{message}");
+    let message = planned(Role::KernelWithEpilogue, &[true], true);
+    assert!(message.contains("declares no `fn epilogue"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Layers against what PyTorch computed with the same weights, outputs and gradients: see tests/fixtures/README.md.
+//! Layers against PyTorch's outputs and gradients with the same weights: see tests/fixtures/README.md.
 
 mod support;
 
@@ -24,7 +24,7 @@ struct Case {
     network: Network,
     /// By name: x, upstream and the weights.
     inputs: Vec<(String, Tensor<f32>)>,
-    /// The result, the gradient of x, and those of the weights in their order.
+    /// The result, the gradient of x, and the gradients of the weights in their order.
     recorded: Vec<Tensor<f32>>,
 }
 

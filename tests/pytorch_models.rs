@@ -1,5 +1,6 @@
-//! Every built-in network against PyTorch's record, and a few that have what no built-in one has: logits, loss, every gradient,
-//! running statistics, and evaluation. See tests/fixtures/README.md. The weights are drawn from the seed, as `wgrad models init` does for the record.
+//! Every built-in network against PyTorch's record, and a few networks with layers that no built-in one has: logits, loss, all
+//! gradients, running statistics, and evaluation. See tests/fixtures/README.md. The weights follow from the seed, as
+//! `wgrad models init` writes them for the record.
 
 mod support;
 
@@ -16,27 +17,27 @@ use wgrad::plan::{Plan, Scalar};
 use wgrad::settings;
 use wgrad::tensor::TensorType;
 
-/// Relative to a tensor's size, in double precision, which is what the record was computed in.
+/// Relative to the size of a tensor, in double precision, in which the record was computed.
 const CPU_ALLOWED: f64 = 1e-6;
-/// In single precision: networks with ReLUs, and those of sequences, which have none.
+/// In single precision: for networks with ReLUs, and for those of sequences, which have none.
 const GPU_ALLOWED: [f64; 2] = [1e-3, 5e-5];
 
-/// Where Winograd's filtering ran: what is computed forwards, and gradients. Its rounding errors (6e-7 of a result's size in the mean,
-/// those of plain sums 2e-7) turn about one ReLU in a million on or off, and with it what one pixel gives to the gradients.
-/// The same network is held to [`GPU_ALLOWED`] without it.
+/// For networks that use Winograd filtering: forward results, and gradients. Its rounding errors (on average 6e-7 of a result's
+/// size, those of plain sums are 2e-7) change the state of about one ReLU in a million, and with it what one pixel contributes to
+/// the gradients. Without it, the same network is checked against [`GPU_ALLOWED`].
 const FILTERED_ALLOWED: f64 = 1e-4;
 const FILTERED_GRADIENTS: f64 = 1e-2;
 
-/// A norm below this, in double precision, is that of zeros and rounding errors: the gradient of a bias that the next batch
-/// normalization takes away, say.
+/// A norm below this, in double precision, consists of zeros and rounding errors, as for the gradient of a bias that the next
+/// batch normalization cancels.
 const ZERO: f64 = 1e-12;
 
-/// Numbers below 2^32 that look random.
+/// Pseudo-random numbers below 2^32.
 fn scattered(i: u64) -> u64 {
     i * 2_654_435_761 % (1 << 32)
 }
 
-/// Norm and a few elements of a tensor in file order.
+/// The norm and a few elements of a tensor in file order.
 struct Fingerprint {
     norm: f64,
     elements: Vec<f64>,
@@ -63,7 +64,7 @@ impl Fingerprint {
         }
     }
 
-    /// Largest difference, relative to the size of the tensor's elements; of a tensor that is to be zero, its norm.
+    /// The largest difference, relative to the size of the tensor's elements; for a tensor that should be zero, its norm.
     fn difference(&self, values: &[f32]) -> f64 {
         let got = Fingerprint::of(values, self.elements.len());
         if self.norm < ZERO {
@@ -107,7 +108,7 @@ impl Record {
         let mut spec = settings::named_model(&own, &fixtures.join("sequence_models"))
             .or_else(|_| ModelSpec::preset(name))
             .unwrap();
-        // PyTorch's random numbers are others.
+        // Dropout is removed, because PyTorch has other random numbers.
         let drops = |layer: &Layer| matches!(layer.kind, LayerKind::Dropout(_));
         spec.layers.retain(|layer| !drops(layer));
         for block in spec.blocks.values_mut() {
@@ -124,7 +125,7 @@ impl Record {
         }
     }
 
-    /// The images that the record was made with.
+    /// The images of the record.
     fn images(&self) -> Tensor<f32> {
         let dims = [&[self.batch], &self.network.spec.input.sample()[..]].concat();
         let pixel = |i: u64| {
@@ -136,7 +137,7 @@ impl Record {
         Tensor::real(dims, (0..n).map(pixel).collect())
     }
 
-    /// The tokens that the record was made with: none is padding, but for the ends of texts to classify.
+    /// The tokens of the record: only texts to classify end in padding.
     fn tokens(&self, input: TokenInput) -> Tensor<f32> {
         let (length, others) = (input.tokens, input.vocabulary as u64 - 1);
         let end = |sample: usize| match (self.network.per_token(), sample) {
@@ -155,7 +156,7 @@ impl Record {
         Tensor::index([self.batch, length], tokens)
     }
 
-    /// Classes of the samples, or the token after each.
+    /// The classes of the samples, or the token after each token.
     fn labels(&self) -> Vec<u32> {
         let classes = self.network.classes() as u64;
         let count = match self.network.per_token() {
@@ -182,7 +183,7 @@ impl Record {
         all
     }
 
-    /// A training step without optimizer, and the evaluation.
+    /// A training step without an optimizer, and the evaluation.
     fn graphs(&self) -> [Graph; 2] {
         let ty = self.network.spec.input.ty(self.batch);
         let builder = Builder::new();
@@ -230,7 +231,7 @@ impl Record {
         }
     }
 
-    /// Holds `values`, by the names of outputs and buffers, to the record.
+    /// Compares `values`, by the names of outputs and buffers, with the record.
     fn hold(&self, values: &HashMap<String, Tensor<f32>>, on: &str, allowed: f64, gradients: f64) {
         let loss = f64::from(values["loss"].reals()[0]);
         let want = self.value["loss"].as_f64().unwrap();
@@ -275,7 +276,7 @@ impl Record {
         );
     }
 
-    /// In double precision, rounded at the end.
+    /// The values in double precision, rounded at the end.
     fn on_cpu(&self) -> HashMap<String, Tensor<f32>> {
         let variables = self.variables().into_iter();
         let variables = variables.map(|(name, value)| (name, Arc::new(value.to_f64())));
@@ -303,7 +304,7 @@ impl Record {
         values
     }
 
-    /// With the kernels of `variant` where operations have it, and whether Winograd's filtering is among those that ran.
+    /// The values with the kernels of `variant` where operations have it, and whether Winograd filtering was among them.
     fn on_gpu(&self, gpu: &Gpu, variant: Option<&str>) -> (HashMap<String, Tensor<f32>>, bool) {
         let mut store = Store::new();
         for (name, value) in self.variables() {
@@ -353,7 +354,7 @@ fn on_the_adapter(name: &str) {
         return;
     }
     let on = format!("{name} on {}", gpu.info.name);
-    // In a deep network a rounding error here and there turns a ReLU on or off, in PyTorch's single precision too.
+    // In a deep network, single rounding errors change the state of a ReLU, in PyTorch's single precision too.
     let own = record.value["float32"].as_f64().expect("a number");
     let gradients = record.gpu_allowed.max(3.0 * own);
     let (values, filtered) = record.on_gpu(gpu, None);

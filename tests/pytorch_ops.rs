@@ -1,4 +1,4 @@
-//! Every operation against what PyTorch computed, outputs and gradients: see tests/fixtures/README.md.
+//! Every operation against PyTorch's outputs and gradients: see tests/fixtures/README.md.
 
 mod support;
 
@@ -26,7 +26,7 @@ use wgrad::tensor::{Shape, TensorType};
 /// Builds an operation of the record from its operands and attributes.
 type Build = for<'g> fn(&[Var<'g>], &Attributes) -> Result<Var<'g>>;
 
-/// How the operations of the record are called here.
+/// The operations of the record, and how to build them.
 const OPERATIONS: &[(&str, Build)] = &[
     ("abs", |x, _| x[0].abs()),
     ("add", |x, _| x[0].add(x[1])),
@@ -222,13 +222,13 @@ const OPERATIONS: &[(&str, Build)] = &[
 
 /// The record was computed in double precision and rounded to single precision once.
 const CPU_TOLERANCE: f64 = 1e-6;
-/// Single precision, with what GPUs are allowed for elementary functions.
+/// Single precision, with the errors that GPUs may have in elementary functions.
 const GPU_TOLERANCE: f64 = 2e-5;
-/// Cases where single precision itself is worse. The gradient of tanh is `1 - y^2`, and of a `y` within 1e-4 of 1 it
-/// keeps four digits, in PyTorch's float32 too; every element of this case is that close.
+/// Cases in which single precision itself is less accurate. The gradient of tanh is `1 - y^2`, which keeps only four digits if
+/// `y` is within 1e-4 of 1, in PyTorch's float32 too; every element of this case is that close.
 const GPU_EXCEPTIONS: &[(&str, f64)] = &[("tanh_saturated", 1e-3)];
 
-/// A recurrent layer from both ends: x, the weights of each direction as PyTorch names them, and lengths if there are any.
+/// A recurrent layer in both directions: x, the weights of each direction as PyTorch names them, and lengths if there are any.
 fn both_directions<'g>(
     x: &[Var<'g>],
     layer: fn(Var<'g>, RecurrentWeights<'g>, Option<Var<'g>>, bool) -> Result<Var<'g>>,
@@ -246,7 +246,7 @@ fn both_directions<'g>(
     Var::concat(&[run(false)?, run(true)?], 2)
 }
 
-/// Pictures and the step.
+/// An augmentation of images in a step.
 fn augment<'g>(x: &[Var<'g>], a: &Attributes, change: Change) -> Result<Var<'g>> {
     let (seed, stream) = (a.integer("seed") as u64, a.integer("stream") as u32);
     let op = Augment {
@@ -257,7 +257,7 @@ fn augment<'g>(x: &[Var<'g>], a: &Attributes, change: Change) -> Result<Var<'g>>
     x[0].augment(x[1], op)
 }
 
-/// Batches that differ are broadcast first, as PyTorch does by itself.
+/// Batches of different sizes are broadcast first, which PyTorch does implicitly.
 fn matmul<'g>(x: &[Var<'g>], a: &Attributes) -> Result<Var<'g>> {
     let op = Matmul {
         transpose_a: a.flag("transpose_a"),
@@ -330,7 +330,7 @@ struct Case {
     attributes: Attributes,
     inputs: Vec<Tensor<f32>>,
     gradients: Vec<Option<Tensor<f32>>>,
-    /// How many samples count: what the case says, or all along the first operand's first axis.
+    /// Number of valid samples: that of the case, or the extent of the first operand's first axis.
     rows: Tensor<f32>,
     output: Tensor<f32>,
     upstream: Tensor<f32>,
@@ -389,7 +389,7 @@ impl Case {
         known.map(|(_, build)| *build)
     }
 
-    /// Outputs: the result, then the gradient of `sum(result * upstream)` for each operand that has one.
+    /// Builds the outputs: the result, then the gradient of `sum(result * upstream)` for each operand that has one.
     fn graph(&self, build: Build) -> Result<Graph> {
         let builder = Builder::new();
         let mut operands = Vec::new();
@@ -424,7 +424,7 @@ impl Case {
             .collect()
     }
 
-    /// Worst error of `outputs`, in the order of the graph's.
+    /// The largest error of `outputs`, in the order of the graph.
     fn error(&self, outputs: &[Tensor<f32>]) -> f64 {
         let recorded = std::iter::once(&self.output).chain(self.gradients.iter().flatten());
         let recorded: Vec<_> = recorded.collect();
@@ -489,7 +489,7 @@ fn on_gpu(gpu: &Gpu, case: &Case, graph: &Graph) -> Result<Vec<Tensor<f32>>> {
         .collect()
 }
 
-/// Runs every case of the operations that exist and holds each to its tolerance.
+/// Runs every case of the existing operations and checks its error against its tolerance.
 fn hold(tolerance: impl Fn(&Case) -> f64, run: impl Fn(&Case, &Graph) -> Result<Vec<Tensor<f32>>>) {
     let mut failures = Vec::new();
     let mut worst = (0.0, String::new());

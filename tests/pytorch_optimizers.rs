@@ -1,5 +1,5 @@
-//! The optimizers against the recorded steps of PyTorch or of their papers, on the CPU and on a device, and the plan that they
-//! become; the schedules against PyTorch's.
+//! The optimizers against recorded steps of PyTorch or of their papers, on the CPU and on a device, and the plans of their
+//! updates; the schedules against PyTorch's.
 
 mod support;
 
@@ -20,7 +20,7 @@ use wgrad::tensor::TensorType;
 
 const TOLERANCE: f32 = 1e-6;
 
-/// Newton-Schulz steps multiply the rounding of small singular values by up to 3.4445^5.
+/// Newton-Schulz steps amplify the rounding errors of small singular values by up to 3.4445^5.
 fn tolerance(case: &str) -> f32 {
     match case.starts_with("muon") {
         true => 1e-5,
@@ -93,7 +93,7 @@ fn cases() -> Vec<(&'static str, OptimizerConfig)> {
     .collect()
 }
 
-/// The settings of a table.
+/// The settings of a TOML table.
 fn table(text: &str) -> OptimizerConfig {
     toml::from_str(text).unwrap()
 }
@@ -142,8 +142,8 @@ fn shape(case: &str) -> [usize; 2] {
     }
 }
 
-/// Whether an optimizer's update is one elementwise kernel in place. LAMB's and Muon's are not elementwise; Lion's parameter and
-/// state both follow from the old state alone, so that neither can be written over it.
+/// Whether an optimizer's update is one elementwise kernel in place. Those of LAMB and Muon are not elementwise; with Lion, both
+/// parameter and state depend on the old state, so neither new value can overwrite it.
 fn is_in_place(case: &str) -> bool {
     !["lamb", "lion", "muon"]
         .iter()
@@ -196,7 +196,7 @@ fn instance(config: &OptimizerConfig, parameters: &[(&str, TensorType)]) -> Opti
     OptimizerInstance::new(DEFAULT_PREFIX, config, &[], &parameters).unwrap()
 }
 
-/// That of a parameter `w`.
+/// The optimizer of a single parameter `w`.
 fn of_parameter(config: &OptimizerConfig, shape: [usize; 2]) -> OptimizerInstance {
     instance(config, &[("w", TensorType::f32(shape))])
 }
@@ -303,7 +303,7 @@ fn the_kernels_take_the_recorded_steps() {
     }
 }
 
-/// Runs one step with the scalars in the order that the program wants.
+/// Runs one step with the scalars in the order of the program.
 fn run(gpu: &Gpu, program: &mut Program, scalars: &[(String, f32)]) {
     let value = |name: &String| {
         let found = scalars.iter().find(|(n, _)| n == name);
@@ -313,7 +313,7 @@ fn run(gpu: &Gpu, program: &mut Program, scalars: &[(String, f32)]) {
     program.run(gpu, 1, &row).unwrap();
 }
 
-/// A step of a small model whose gradients come out of a matmul and a sum.
+/// A step of a small model whose gradients are results of a matmul and a sum.
 fn training_step(optimizer: &OptimizerInstance) -> Graph {
     let builder = Builder::new();
     let x = builder.input("x", TensorType::f32([6, 8]));
@@ -371,7 +371,7 @@ fn no_kernel_binds_too_much_where_an_update_can_not_work_in_place() {
     optimizer
         .apply(&builder, &[("w".to_string(), w)], &[g])
         .unwrap();
-    // The values before the step are read after it, so the new ones go elsewhere first.
+    // The outputs are the values before the step, so the new values can't replace them at once.
     builder.output("w", w);
     for (name, ty) in optimizer.state() {
         builder.output(&name, builder.variable(&name, ty).unwrap());
@@ -481,7 +481,7 @@ fn lamb_leaves_vectors_to_adam_where_that_is_asked_for() {
     );
     let adam = after("name = 'adam'\nlr = 0.1\neps = 1e-6");
     assert!((without[0] - adam[0]).abs() < 1e-6, "{without:?} {adam:?}");
-    // Of length 0.1 times that of the parameter.
+    // The step has 0.1 times the norm of the parameter.
     let length = ((3.0 - with[0]).powi(2) + (4.0 + with[1]).powi(2)).sqrt();
     assert!((length - 0.5).abs() < 1e-5, "{with:?}");
 }

@@ -12,7 +12,7 @@ use wgrad::optim::{Adam, AdamW, OptimizerConfig, Sgd};
 use wgrad::run::Silent;
 use wgrad::settings::Settings;
 
-/// What the issue of a step may differ by: PyTorch's own record is within 1e-6 of the same in double precision.
+/// Tolerance for a weight after a step: PyTorch's own record is within 1e-6 of the same steps in double precision.
 const ALLOWED: f32 = 1e-5;
 
 fn record() -> Vec<u8> {
@@ -30,7 +30,7 @@ fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
         .collect()
 }
 
-/// The recorded initial weights as a file of their own, under the names that a model has.
+/// Writes the recorded initial weights to a file, under the names of the model.
 fn initial_weights(file: &SafeTensors<'_>, folder: &Path) -> PathBuf {
     let names = file
         .names()
@@ -141,7 +141,7 @@ fn agrees_with_pytorch(engine: &Engine) {
                 floats(&ours, weight),
                 floats(&file, &format!("{name}.{weight}")),
             );
-            // Of dense1.weight the record holds the first rows.
+            // The record holds only the first rows of dense1.weight.
             let worst = got
                 .iter()
                 .zip(&want)

@@ -1,4 +1,4 @@
-//! Runs that go on: which of their settings may have changed since, and that what may gives what an unbroken run gives.
+//! Resumed runs: which of their settings may change, and that a resumed run gives the same result as an uninterrupted one.
 
 mod support;
 
@@ -27,7 +27,7 @@ type = "dense"
 units = 10
 "#;
 
-/// Settings of a run of so many epochs in the folder `out`.
+/// Settings of a run of `epochs` epochs in the folder `out`.
 fn settings(folder: &Path, out: &str, epochs: u32) -> Settings {
     let file = folder.join("settings.toml");
     std::fs::write(&file, RUN).unwrap();
@@ -54,14 +54,14 @@ fn edit(run: &Path, from: &str, to: &str) {
     std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
 }
 
-/// A run of one epoch that is done.
+/// A finished run of one epoch.
 fn run_of_an_epoch(folder: &Path) -> PathBuf {
     let prepared = settings(folder, "run", 1).prepare().unwrap();
     train(prepared, &Engine::Cpu, &mut Silent).unwrap();
     folder.join("run")
 }
 
-/// Stops after the first steps that it is told of.
+/// Stops after the first reported steps.
 struct StopsAtOnce(bool);
 
 impl Observer for StopsAtOnce {
@@ -108,7 +108,7 @@ fn an_edit_that_may_be_is_reported_and_gives_the_weights_of_an_unbroken_run() {
             "on {}",
             engine.name()
         );
-        // What was accepted is compared with from then on.
+        // Later changes are compared with the accepted settings.
         let again = Settings::prepare_resumed(&run, |settings| settings.epochs = 4).unwrap();
         assert_eq!(again.notes[0], "epochs: 3 -> 4");
     }
@@ -167,11 +167,11 @@ fn any_other_edit_is_refused_by_its_key_with_both_values() {
         let Err(refused) = Settings::prepare_resumed(&run, |_| ()) else {
             panic!("{to} was taken");
         };
-        let told = refused.to_string();
-        assert!(refused.is_usage(), "{told}");
+        let message = refused.to_string();
+        assert!(refused.is_usage(), "{message}");
         assert!(
-            parts.iter().all(|part| told.contains(part)) && told.contains("run.toml"),
-            "{told}"
+            parts.iter().all(|part| message.contains(part)) && message.contains("run.toml"),
+            "{message}"
         );
         std::fs::write(run.join("run.toml"), &text).unwrap();
     }

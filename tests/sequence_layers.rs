@@ -1,4 +1,4 @@
-//! Layers of sequences over odd sizes: adapter and reference agree, padding changes nothing, the future is not seen.
+//! Sequence layers at odd sizes: adapter and reference agree, padding changes nothing, and causal layers don't see the future.
 
 mod support;
 
@@ -13,7 +13,7 @@ use wgrad::plan::Plan;
 use wgrad::random::Stream;
 use wgrad::toml_text;
 
-/// The middle of models of 3 classes, with the width that comes before it.
+/// The middle layers of models of 3 classes, each with the width of the layer before it.
 const MIDDLES: [(&str, usize); 7] = [
     ("type = \"self_attention\"\nheads = 3", 6),
     (
@@ -43,7 +43,7 @@ fn network(middle: &str, width: usize, tokens: usize, pool: Option<&str>) -> Net
     Network::new(spec).unwrap()
 }
 
-/// Logits, and gradients of a sum of them that are weighed unlike.
+/// The logits, and the gradients of a sum in which they have different weights.
 fn graph(network: &Network, batch: usize) -> Graph {
     let builder = Builder::new();
     let x = builder.variable("x", network.spec.input.ty(batch)).unwrap();
@@ -96,7 +96,7 @@ fn on_gpu(gpu: &Gpu, network: &Network, tokens: Vec<u32>, batch: usize) -> Vec<V
     graph.outputs.iter().map(|o| read(&o.name)).collect()
 }
 
-/// `batch` samples of `length` tokens, sample i with so many real ones as `ends` says.
+/// `batch` samples of `length` tokens; sample i has `ends[i]` tokens before its padding.
 fn padded(stream: &mut Stream, length: usize, ends: &[usize]) -> Vec<u32> {
     let mut tokens = Vec::new();
     for end in ends {
@@ -109,7 +109,7 @@ fn padded(stream: &mut Stream, length: usize, ends: &[usize]) -> Vec<u32> {
 fn adapter_and_reference_agree_over_odd_sizes() {
     let Some(gpu) = support::gpu() else { return };
     let mut stream = Stream::new(3, 0);
-    // Samples without any token, of one, and of all.
+    // Samples without tokens, with one token, and without padding.
     let cases = [
         (1, vec![1], None),
         (1, vec![0, 1], Some("last")),
@@ -137,7 +137,7 @@ fn adapter_and_reference_agree_over_odd_sizes() {
 
 #[test]
 fn a_longer_context_full_of_padding_changes_nothing() {
-    // Learned positions have other tables for other contexts.
+    // The tables of learned positions depend on the context.
     let middles = MIDDLES
         .into_iter()
         .filter(|(m, _)| *m != "type = \"positions\"");
@@ -156,7 +156,7 @@ fn a_longer_context_full_of_padding_changes_nothing() {
             );
             let (a, b) = (on_cpu(&a, short, 2), on_cpu(&b, long, 2));
             for (n, (a, b)) in a.iter().zip(&b).enumerate() {
-                // Padding has a row of its own in the table, of which no output knows: no gradient either.
+                // The row of padding in the table of the embedding affects no output, so it has no gradient either.
                 for (a, b) in a.iter().zip(b) {
                     assert!(
                         (a - b).abs() < 1e-9 * (1.0 + a.abs()),

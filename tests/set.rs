@@ -1,15 +1,15 @@
-//! `--set key=value` from the command line: any setting of a run file, for commands that make a run.
+//! `--set key=value` on the command line: any setting of a run file, for commands that start a run.
 
 use std::path::Path;
 use std::process::Command;
 
-struct Told {
+struct Output {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-fn wgrad(dir: &Path, args: &[&str]) -> Told {
+fn wgrad(dir: &Path, args: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_wgrad"))
         .args(args)
         .current_dir(dir)
@@ -18,15 +18,15 @@ fn wgrad(dir: &Path, args: &[&str]) -> Told {
         .output()
         .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Told {
+    Output {
         code: output.status.code(),
         out: text(output.stdout),
         err: text(output.stderr),
     }
 }
 
-/// A run of a few steps; `sets` come on top.
-fn trained(dir: &Path, sets: &[&str]) -> Told {
+/// Trains a run of a few steps with these `sets`.
+fn trained(dir: &Path, sets: &[&str]) -> Output {
     let mut args = vec![
         "train",
         "--device",
@@ -44,7 +44,7 @@ fn trained(dir: &Path, sets: &[&str]) -> Told {
 #[test]
 fn nested_keys_words_models_lists_and_folders_can_be_set_together() {
     let dir = tempfile::tempdir().unwrap();
-    let told = trained(
+    let message = trained(
         dir.path(),
         &[
             "out=here",
@@ -55,7 +55,7 @@ fn nested_keys_words_models_lists_and_folders_can_be_set_together() {
             "augment.flip=true",
         ],
     );
-    assert_eq!(told.code, Some(0), "{}", told.err);
+    assert_eq!(message.code, Some(0), "{}", message.err);
     let written = std::fs::read_to_string(dir.path().join("here/run.toml")).unwrap();
     let written: toml::Table = toml::from_str(&written).unwrap();
     assert_eq!(written["optimizer"]["name"].as_str(), Some("sgd"));
@@ -80,13 +80,13 @@ fn a_wrong_key_or_value_is_answered_with_the_assignment_and_the_nearest_key() {
         ("model=no-such-model", "no-such-model"),
     ];
     for (set, complaint) in wrong {
-        let told = trained(dir.path(), &[set]);
-        assert_eq!(told.code, Some(2), "{set}: {}", told.err);
+        let message = trained(dir.path(), &[set]);
+        assert_eq!(message.code, Some(2), "{set}: {}", message.err);
         let assignment = format!("--set {set}");
         assert!(
-            told.err.contains(&assignment) && told.err.contains(complaint),
+            message.err.contains(&assignment) && message.err.contains(complaint),
             "{}",
-            told.err
+            message.err
         );
     }
     assert!(!dir.path().join("runs").exists());
@@ -100,14 +100,14 @@ fn settings_come_on_top_of_a_file_and_of_a_plan() {
     let args = [
         "train", "own.toml", "--device", "cpu", "--set", "batch=20", "--set", "out=run",
     ];
-    let told = wgrad(dir.path(), &args);
-    assert_eq!(told.code, Some(0), "{}", told.err);
+    let message = wgrad(dir.path(), &args);
+    assert_eq!(message.code, Some(0), "{}", message.err);
     let written = std::fs::read_to_string(dir.path().join("run/run.toml")).unwrap();
     assert!(written.contains("batch = 20\n"), "{written}");
     let plan = |set: &str| {
-        let told = wgrad(dir.path(), &["plan", "own.toml", "--json", "--set", set]);
-        assert_eq!(told.code, Some(0), "{}", told.err);
-        serde_json::from_str::<serde_json::Value>(&told.out).unwrap()
+        let message = wgrad(dir.path(), &["plan", "own.toml", "--json", "--set", set]);
+        assert_eq!(message.code, Some(0), "{}", message.err);
+        serde_json::from_str::<serde_json::Value>(&message.out).unwrap()
     };
     assert_eq!(plan("batch=7")["batch"], 7);
     let (sgd, adam) = (plan("optimizer=sgd"), plan("optimizer=adam"));

@@ -1,6 +1,6 @@
-//! Every shader that the cases, the built-in models and the ceilings of `wgrad bench` lead to, on every kind of adapter: it validates with no more
-//! than the engine asks a device for, it translates to SPIR-V, MSL and HLSL, and its bindings and parameters are
-//! those that its launches give. Needs no adapter.
+//! Every shader that the cases, the built-in models and the ceilings of `wgrad bench` use, on every kind of adapter: it
+//! validates with no more capabilities than the engine requests of a device, it translates to SPIR-V, MSL and HLSL, and its
+//! bindings and parameters are those that its launches provide. Needs no adapter.
 
 #[path = "support/targets.rs"]
 mod targets;
@@ -22,21 +22,21 @@ use wgrad::settings::Settings;
 use wgrad::shader::{self, BindingKind};
 use wgrad::train::{BatchSource, evaluation_graph, training_graphs};
 
-/// WGSL text with the values of its constants: what becomes a pipeline.
+/// WGSL text with the values of its constants, from which a pipeline is made.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Text {
     source: String,
     constants: Vec<(String, u64)>,
 }
 
-/// Where a text is used.
+/// How a text is used.
 struct Use {
     shader: String,
     /// Whether every adapter that runs it has subgroup operations.
     subgroups: bool,
 }
 
-/// Everything that the plans of the cases, the built-in models and `wgrad bench`'s ceilings launch.
+/// All launches in the plans of the cases, the built-in models and `wgrad bench`'s ceilings.
 #[derive(Default)]
 struct Launched {
     texts: BTreeMap<Text, Use>,
@@ -47,12 +47,12 @@ struct Launched {
 }
 
 impl Launched {
-    /// Plans `graph` for every target, with the default kernels and with each variant that an operation of it has.
+    /// Plans `graph` for every target, with the default kernels and with each variant that one of its operations has.
     fn add(&mut self, name: &str, graph: &Graph) {
         self.add_with(name, graph, true);
     }
 
-    /// With the default kernels alone unless `variants` are asked for.
+    /// Plans `graph` with the default kernels, and with variants only if `variants` is set.
     fn add_with(&mut self, name: &str, graph: &Graph, variants: bool) {
         for target in targets::targets() {
             let variants = match variants {
@@ -127,7 +127,7 @@ fn launched() -> &'static Launched {
             }
         }
         for model in PRESETS.iter().map(|preset| preset.name) {
-            // Large ones repeat the layers of smaller ones, and deep ones are planned once a target.
+            // Large models repeat the layers of smaller ones, and deep ones are planned once per target.
             const MOST_WEIGHTS: usize = 5_000_000;
             const MANY_NODES: usize = 1000;
             if weights_of(model) > MOST_WEIGHTS {
@@ -216,7 +216,7 @@ fn every_shader_validates_and_translates_to_every_backend() {
     assert!(launched.texts.len() > REGISTRY.len());
 }
 
-/// What is wrong with a shader, if anything.
+/// Lists what is wrong with a shader.
 fn check(text: &Text, used: &Use) -> Vec<String> {
     let module = match naga::front::wgsl::parse_str(&text.source) {
         Ok(module) => module,
@@ -255,7 +255,7 @@ fn check(text: &Text, used: &Use) -> Vec<String> {
         .collect()
 }
 
-/// Validates with the capabilities that the engine asks a device for: those of WebGPU, and subgroups where they are used.
+/// Validates with the capabilities that the engine requests of a device: those of WebGPU, and subgroups if they are used.
 fn validate(module: &Module, subgroups: bool) -> Result<ModuleInfo, String> {
     let capabilities = if subgroups {
         Capabilities::SUBGROUP
@@ -267,7 +267,7 @@ fn validate(module: &Module, subgroups: bool) -> Result<ModuleInfo, String> {
         .map_err(|e| format!("{:?}", e.into_inner()))
 }
 
-/// Holds workgroups to the limits that WebGPU guarantees everywhere.
+/// Checks workgroups against the limits that WebGPU guarantees everywhere.
 fn within_limits(module: &Module) -> Result<(), String> {
     const INVOCATIONS: u32 = 256;
     const MEMORY_BYTES: u32 = 16_384;
@@ -343,7 +343,7 @@ fn msl(module: &Module, info: &ModuleInfo) -> Result<(), String> {
 fn hlsl(module: &Module, info: &ModuleInfo, subgroups: bool) -> Result<(), String> {
     use naga::back::hlsl::{self, ShaderModel};
     let options = hlsl::Options {
-        // Wave operations came with 6.0.
+        // Wave operations require shader model 6.0.
         shader_model: if subgroups {
             ShaderModel::V6_0
         } else {
@@ -362,7 +362,7 @@ fn hlsl(module: &Module, info: &ModuleInfo, subgroups: bool) -> Result<(), Strin
     not_empty(text.len())
 }
 
-/// The bounds checks that wgpu asks for.
+/// The bounds checks that wgpu requests.
 fn restrict() -> naga::proc::BoundsCheckPolicies {
     naga::proc::BoundsCheckPolicies {
         index: naga::proc::BoundsCheckPolicy::Restrict,
@@ -396,12 +396,12 @@ fn every_shader_folder_is_named_after_the_operation_that_owns_it() {
     let folders: BTreeSet<String> = entries("shaders")
         .into_iter()
         .map(|path| stem(&path))
-        // Pieces of several operations, and the kernels that measure an adapter for `src/bench`.
+        // These hold code that several operations share, and the kernels with which `src/bench` measures an adapter.
         .filter(|name| name != "shared" && name != "bench")
         .collect();
-    let strangers: Vec<_> = folders.difference(&operations).cloned().collect();
-    assert_none(&strangers);
-    // Runs the kernels of matmul.
+    let unexpected: Vec<_> = folders.difference(&operations).cloned().collect();
+    assert_none(&unexpected);
+    // It runs the kernels of matmul.
     const BORROWS: &str = "recurrent_weight_grad";
     let bare: Vec<_> = REGISTRY
         .iter()
@@ -421,13 +421,13 @@ fn every_operation_file_is_registered() {
         let text = std::fs::read_to_string(path).expect("it can be read");
         text.contains("impl Op for ") || text.contains("impl Pointwise for ")
     };
-    let strangers: Vec<_> = entries("src/ops")
+    let unexpected: Vec<_> = entries("src/ops")
         .into_iter()
         .filter(|path| path.is_file() && implements(path))
         .map(|path| stem(&path))
         .filter(|name| !REGISTRY.iter().any(|op| op.name == name))
         .collect();
-    assert_none(&strangers);
+    assert_none(&unexpected);
 }
 
 fn entries(folder: &str) -> Vec<PathBuf> {

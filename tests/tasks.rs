@@ -1,5 +1,5 @@
-//! Every task of the registry on the case that it gives of itself: it is learned, devices agree, a run resumes bit for bit,
-//! predictions are those of the evaluation and can be decoded, weights survive a file.
+//! Every task of the registry on its own case: the case can be learned, devices agree, a run resumes bit for bit, predictions
+//! equal those of the evaluation and can be decoded, and weights can be saved and loaded.
 
 mod support;
 
@@ -13,7 +13,7 @@ use wgrad::run::{Checkpoint, Length, Measured, Monitor, Run, RunParts, Silent};
 use wgrad::tasks::{Decoded, Models, REGISTRY, Registered, Task, TaskCase};
 use wgrad::train::{Collected, Recipe};
 
-/// Every task with its case, for the body of a test; its name is in what fails.
+/// Calls `test` with every task and its case. A failure names the task.
 fn each(test: impl Fn(&Registered, TaskCase)) {
     for task in REGISTRY {
         println!("task {}", task.name);
@@ -60,14 +60,14 @@ fn dataset(case: &TaskCase) -> Dataset<Samples> {
 }
 
 fn run<'e>(engine: &'e Engine, case: &TaskCase, parts: RunParts) -> Run<'e> {
-    Run::new(engine, parts, dataset(case)).unwrap()
+    Run::new(engine, parts.check(dataset(case)).unwrap()).unwrap()
 }
 
 fn variables(run: &Run<'_>) -> Vec<(String, Tensor<f32>)> {
     run.checkpoint().unwrap().variables
 }
 
-/// The reference, and the software adapter where there is one.
+/// The reference, and the software adapter if there is one.
 fn engines() -> Vec<&'static Engine> {
     std::iter::once(&Engine::Cpu)
         .chain(support::engine())
@@ -85,9 +85,9 @@ fn every_task_has_a_case_of_its_own_that_it_accepts() {
             task.name
         );
         let parts = parts(task, &case, 1);
-        parts.check(&dataset(&case)).unwrap();
+        let checked = parts.check(dataset(&case)).unwrap();
         let all: Vec<&str> = (task.metrics)().iter().map(|metric| metric.name).collect();
-        let reported = parts.task.metrics();
+        let reported = checked.parts().task.metrics();
         let unknown = reported.iter().find(|metric| !all.contains(&metric.name));
         assert!(
             unknown.is_none(),
@@ -129,8 +129,8 @@ fn ten_steps_on_an_adapter_and_in_the_reference_give_the_same_weights() {
         let after_ten = |engine| {
             let mut parts = parts(task, &case, 1);
             parts.length.steps = Some(10);
-            // Plain SGD: Adam would divide gradients that are nothing but rounding, as those of a bias before a batch normalization,
-            // by themselves.
+            // Plain SGD, because Adam would scale gradients that are only rounding errors, such as those of a bias before a batch
+            // normalization, to full steps.
             parts.recipe.optimizer = OptimizerConfig::from(Sgd {
                 lr: 0.05,
                 ..Sgd::default()

@@ -1,4 +1,4 @@
-//! Models of language: they learn, write the same on CPU and GPU, and a run cut within an epoch goes on bit for bit.
+//! Language models: they learn, generate the same text on CPU and GPU, and resume bit for bit from within an epoch.
 
 mod support;
 
@@ -11,10 +11,10 @@ use wgrad::generate::{Generator, Sampling};
 use wgrad::run::{Evaluation, Run, Silent};
 use wgrad::settings::Settings;
 
-/// Every letter says which comes next.
+/// Every letter determines the next one.
 const TEXT: &str = "abcdefghijklmnopqrst ";
 
-/// A run that sees one letter and predicts the next.
+/// Settings of a run whose model sees one letter and predicts the next.
 const LETTERS: &str = r#"
 seed = 3
 batch = 8
@@ -39,7 +39,7 @@ layer = [
 ]
 "#;
 
-/// The run of `text` in `folder`, with its data.
+/// The settings of the run `text` in `folder`, and its data.
 fn loaded(folder: &Path, text: &str) -> (Settings, Dataset<Samples>) {
     fs::write(folder.join("letters.txt"), TEXT.repeat(40)).unwrap();
     fs::write(folder.join("run.toml"), text).unwrap();
@@ -53,14 +53,14 @@ fn session(engine: &Engine, settings: Settings, data: Dataset<Samples>) -> Run<'
     settings.start(engine, data).unwrap()
 }
 
-/// The weights that `session` has.
+/// The weights of the run `session`.
 fn weights(session: &Run<'_>, folder: &Path) -> Vec<u8> {
     let path = folder.join("model.safetensors");
     session.save_model(&path).unwrap();
     fs::read(path).unwrap()
 }
 
-/// Trains the run of `text` in `folder`, and leaves its weights there.
+/// Trains the run `text` in `folder`, and saves its weights there.
 fn trained(engine: &Engine, folder: &Path, text: &str) -> (Settings, Evaluation, Vec<u8>) {
     let (mut settings, data) = loaded(folder, text);
     let mut session = session(engine, settings.clone(), data);
@@ -87,7 +87,7 @@ fn a_model_learns_what_follows_and_writes_it_on_both_devices_past_its_context() 
     let Some(gpu) = support::engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (settings, result, _) = trained(gpu, folder.path(), LETTERS);
-    // Without learning, it is the logarithm of 23 tokens: 3.1.
+    // The loss of an untrained model is the logarithm of 23 tokens, 3.1.
     assert!(
         result.loss < 0.3 && result.value("accuracy") > Some(0.95),
         "{result:?}"
@@ -101,7 +101,7 @@ fn a_model_learns_what_follows_and_writes_it_on_both_devices_past_its_context() 
     let on_gpu = written(gpu, &settings, "abc", &greedy);
     assert_eq!(on_gpu, TEXT.repeat(3)[3..43]);
     assert_eq!(written(&Engine::Cpu, &settings, "abc", &greedy), on_gpu);
-    // Hot enough that every other letter is another one.
+    // The temperature is so high that about every other letter differs.
     let hot = |seed| Sampling {
         temperature: 3.0,
         seed,
@@ -138,7 +138,7 @@ fn a_run_that_ended_within_an_epoch_goes_on_bit_for_bit() {
     let Some(gpu) = support::engine() else { return };
     for engine in [&Engine::Cpu, gpu] {
         let folder = tempfile::tempdir().unwrap();
-        // The second epoch begins at step 40: cut before and after it.
+        // The second epoch begins at step 40: runs are stopped before and after it.
         let (_, _, whole) = trained(engine, folder.path(), LETTERS);
         let out = folder.path().join("run");
         let (mut settings, data) = loaded(folder.path(), LETTERS);

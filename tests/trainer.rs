@@ -1,5 +1,5 @@
-//! How steps are taken: accumulated gradients, moving averages, groups, best weights, early stopping, schedules that follow a
-//! metric; on the reference and on an adapter, through a resume and with streamed data.
+//! Training steps: accumulated gradients, moving averages, groups, best weights, early stopping, and schedules that follow a
+//! metric; in the reference and on an adapter, after a resume and with streamed data.
 
 mod support;
 
@@ -17,7 +17,7 @@ use wgrad::tensor::TensorType;
 use wgrad::toml_text::parse;
 use wgrad::train::{BatchSource, FedBatch, Predictor, Recipe, Trainer};
 
-/// A dozen pictures of three classes.
+/// A dozen images of three classes.
 fn case() -> TaskCase {
     (named("classification").unwrap().sample)().unwrap()
 }
@@ -30,7 +30,7 @@ fn optimizer(text: &str) -> OptimizerConfig {
     parse(text, "optimizer").unwrap()
 }
 
-/// A run of three epochs over the case, two batches of 5 and one of 2 each.
+/// A run of three epochs on the case, each with two batches of 5 and one of 2.
 fn parts(case: &TaskCase) -> RunParts {
     let task = named("classification").unwrap();
     RunParts {
@@ -64,10 +64,14 @@ fn dataset(train: &Samples, test: &Samples) -> Dataset<Samples> {
 }
 
 fn run<'e>(engine: &'e Engine, case: &TaskCase, parts: RunParts) -> Run<'e> {
-    Run::new(engine, parts, dataset(&case.samples, &case.samples)).unwrap()
+    Run::new(
+        engine,
+        parts.check(dataset(&case.samples, &case.samples)).unwrap(),
+    )
+    .unwrap()
 }
 
-/// The reference, and the software adapter where there is one.
+/// The reference, and the software adapter if there is one.
 fn engines() -> Vec<&'static Engine> {
     std::iter::once(&Engine::Cpu)
         .chain(support::engine())
@@ -142,7 +146,7 @@ fn accumulated_gradients_make_the_steps_of_one_large_batch() {
         if weighted {
             class_weighted(&mut case);
         }
-        // Two batches of 5 make steps of 10 and 2 samples: the last is one batch that is not full. Three of 3 make 9 and 3.
+        // Two batches of 5 make steps of 10 and 2 samples; the second step is one batch that is not full. Three of 3 make 9 and 3.
         for (text, clip_norm) in optimizers {
             for (batch, accumulate) in [(5, 2), (3, 3)] {
                 for (engine, stream) in engines().into_iter().zip([true, false]) {
@@ -210,7 +214,7 @@ fn averages_follow_the_parameters_and_are_what_is_evaluated_and_written() {
         let models = Models::one(network(&case));
         let names: Vec<String> = models.parameters(&[""]).map(|p| p.name.clone()).collect();
         let start = models.initial_state(3);
-        // At step 1 an average keeps 2 / 11 of itself, at step 2 3 / 12.
+        // At step 1 an average keeps 2 / 11 of its value, at step 2 3 / 12.
         let (first, second) = (
             trained(engine, &case, with(1), None),
             trained(engine, &case, with(2), None),
@@ -247,7 +251,7 @@ fn averages_follow_the_parameters_and_are_what_is_evaluated_and_written() {
     }
 }
 
-/// The same pictures, each with the class of another: what is learned of the others makes the loss on these rise.
+/// The same images with the classes of others, so that learning the original classes increases the loss on these.
 fn relabelled(samples: &Samples) -> Samples {
     let fields = samples.fields().iter().cloned().map(|mut part| {
         if let (field::LABEL, FieldValues::Labels(labels)) = (part.name, &mut part.values) {
@@ -280,7 +284,7 @@ fn the_best_weights_are_kept_and_a_run_that_no_longer_improves_stops() {
         parts
     };
     let data = || dataset(&case.samples, &relabelled(&case.samples));
-    let mut run = Run::new(&Engine::Cpu, patient(), data()).unwrap();
+    let mut run = Run::new(&Engine::Cpu, patient().check(data()).unwrap()).unwrap();
     assert_eq!(run.monitored(), Some("loss"));
     run.fit(&mut Silent, Some(&folder)).unwrap();
     assert!(run.stopped_early());
@@ -295,11 +299,11 @@ fn the_best_weights_are_kept_and_a_run_that_no_longer_improves_stops() {
     assert_eq!(evaluated(folder.best_path()), best.value);
     assert!(evaluated(folder.model_path()) > best.value);
 
-    // Resumed, it stays stopped; with more patience it goes on as if it had had that from the start.
+    // A resumed run stays stopped. With more patience it continues as if it had had that patience from the start.
     let resumed = |patience| {
         let mut parts = patient();
         parts.monitor.patience = Some(patience);
-        let mut run = Run::new(&Engine::Cpu, parts, data()).unwrap();
+        let mut run = Run::new(&Engine::Cpu, parts.check(data()).unwrap()).unwrap();
         run.restore(folder.latest_checkpoint().unwrap()).unwrap();
         run.fit(&mut Silent, None).unwrap();
         (run.progress().epoch, run.stopped_early())
@@ -313,13 +317,14 @@ fn a_metric_that_the_task_does_not_report_is_refused() {
     let case = case();
     let mut parts = parts(&case);
     parts.monitor.metric = Some("bleu".to_string());
-    let told = parts
-        .check(&dataset(&case.samples, &case.samples))
-        .unwrap_err()
+    let message = parts
+        .check(dataset(&case.samples, &case.samples))
+        .err()
+        .expect("this should have been refused")
         .to_string();
     assert!(
-        told.contains("monitor is \"bleu\"") && told.contains("accuracy"),
-        "{told}"
+        message.contains("monitor is \"bleu\"") && message.contains("accuracy"),
+        "{message}"
     );
 }
 
@@ -337,7 +342,7 @@ fn a_schedule_that_follows_a_metric_lowers_the_rate_and_resumes() {
             let mut parts = parts(&case);
             parts.recipe.schedule = schedule.clone();
             parts.length.epochs = epochs;
-            let mut run = Run::new(engine, parts, data()).unwrap();
+            let mut run = Run::new(engine, parts.check(data()).unwrap()).unwrap();
             from.into_iter()
                 .for_each(|checkpoint| run.restore(checkpoint).unwrap());
             run.fit(&mut Silent, None).unwrap();
@@ -402,7 +407,7 @@ fn patterns_of_groups_and_of_freeze_are_named_where_they_match_nothing() {
         parts.recipe.freeze = Patterns(vec![freeze.to_string()]);
         parts.recipe.groups = vec![parse(group, "a group").unwrap()];
         let data = dataset(&case.samples, &case.samples);
-        let run = Run::new(&Engine::Cpu, parts, data);
+        let run = parts.check(data);
         run.err()
             .expect("this should have been refused")
             .to_string()
@@ -449,7 +454,7 @@ fn a_frozen_batch_norm_keeps_its_statistics() {
     }
 }
 
-/// A trainer that is fed batches of 4 rows `x` of 2 numbers with 1 number `y` each.
+/// A trainer that is fed batches of 4 rows `x` of 2 numbers, each with 1 number `y`.
 fn fed<'e>(engine: &'e Engine, batch: usize, accumulate: usize) -> Trainer<'e> {
     let network = parse(
         "name = \"line\"\ninput = [2]\nlayer = [{ type = \"dense\", units = 1 }]",
@@ -527,21 +532,21 @@ fn fed_batches_whose_gradients_are_accumulated_make_the_step_of_a_large_one() {
 fn what_is_fed_is_checked() {
     let mut trainer = fed(&Engine::Cpu, 4, 1);
     let [x, y] = fed_rows(0, 4, 4);
-    let mut told = |fields: &[(&str, &Tensor<f32>)], valid| {
+    let mut message = |fields: &[(&str, &Tensor<f32>)], valid| {
         trainer.step(fields, valid).unwrap_err().to_string()
     };
-    assert!(told(&[("x", &x)], 4).contains("needs the field y"));
-    assert!(told(&[("x", &x), ("y", &x)], 4).contains("the field y is a f32[4,1]"));
-    assert!(told(&[("x", &x), ("y", &y), ("z", &y)], 4).contains("fed the field z"));
-    assert!(told(&[("x", &x), ("y", &y)], 5).contains("5 valid samples"));
+    assert!(message(&[("x", &x)], 4).contains("needs the field y"));
+    assert!(message(&[("x", &x), ("y", &x)], 4).contains("the field y is a f32[4,1]"));
+    assert!(message(&[("x", &x), ("y", &y), ("z", &y)], 4).contains("fed the field z"));
+    assert!(message(&[("x", &x), ("y", &y)], 5).contains("5 valid samples"));
     let batch = FedBatch {
         fields: &[("x", &x), ("y", &y)],
         valid: 4,
     };
-    let told = trainer.step_over(&[batch, batch]).unwrap_err().to_string();
+    let message = trainer.step_over(&[batch, batch]).unwrap_err().to_string();
     assert!(
-        told.contains("2 batches") && told.contains("accumulate"),
-        "{told}"
+        message.contains("2 batches") && message.contains("accumulate"),
+        "{message}"
     );
 }
 
@@ -566,14 +571,14 @@ fn a_predictor_gives_what_the_model_of_a_run_gives() {
         assert!(apart.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-5);
         predictor.set_values(&network.initial_state(9)).unwrap();
         assert_ne!(predictor.run(&[("input", &x)]).unwrap(), given);
-        let told = predictor.run(&[]).unwrap_err().to_string();
+        let message = predictor.run(&[]).unwrap_err().to_string();
         assert!(
-            told.contains("takes the input input, a f32[12,6,6,1]"),
-            "{told}"
+            message.contains("takes the input input, a f32[12,6,6,1]"),
+            "{message}"
         );
         let few = Predictor::new(engine.device(), &network, &values[1..], 12);
-        let told = few.err().unwrap().to_string();
-        assert!(told.contains("weights and buffers"), "{told}");
+        let message = few.err().unwrap().to_string();
+        assert!(message.contains("weights and buffers"), "{message}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whole training runs: CPU and GPU agree, runs repeat bit for bit, resumed ones too, memory stays flat.
+//! Whole training runs: CPU and GPU agree, runs and resumed runs repeat bit for bit, and memory use stays constant.
 
 mod support;
 
@@ -10,7 +10,7 @@ use wgrad::nn::ModelSpec;
 use wgrad::run::{Run, Silent};
 use wgrad::settings::Settings;
 
-/// A small network with every kind of layer that keeps a test short.
+/// A small network with every kind of layer that a short test allows.
 const SMALL: &str = r#"
 name = "small"
 input = [28, 28, 1]
@@ -41,7 +41,7 @@ fn session(engine: &Engine, settings: Settings, data: Dataset) -> Run<'_> {
     settings.start(engine, data).unwrap()
 }
 
-/// The weights after a run, as the file that it writes.
+/// The weights after a run, as the bytes of its file.
 fn weights(session: &Run<'_>, folder: &Path) -> Vec<u8> {
     let path = folder.join("model.safetensors");
     session.save_model(&path).unwrap();
@@ -94,7 +94,7 @@ fn the_same_steps_on_cpu_and_gpu_give_the_same_weights() {
 #[test]
 fn a_run_repeats_bit_for_bit() {
     let Some(gpu) = support::engine() else { return };
-    // 150 is no multiple of the batch: the last step of an epoch is masked.
+    // 150 is not a multiple of the batch, so the last step of an epoch is masked.
     let run = || trained(gpu, settings(SMALL), digits(3, 150, 32));
     assert_eq!(run(), run());
     let other = Settings {

@@ -1,4 +1,4 @@
-//! The tuner chooses what is right and fast, and plans take what was chosen.
+//! The tuner chooses variants that are correct and fast, and plans use its choice.
 
 mod support;
 
@@ -11,7 +11,7 @@ use wgrad::tensor::TensorType;
 use wgrad::tune::{Operation, operations, tune};
 use wgrad::{Result, graph::Var};
 
-/// Softmax of rows, with kernels of which some are slow and some are wrong.
+/// A softmax of rows with some slow and some wrong kernels.
 #[derive(Debug)]
 struct Questionable {
     variants: &'static [&'static str],
@@ -84,12 +84,12 @@ fn a_variant_that_is_wrong_is_neither_timed_nor_chosen() {
         assert_eq!(trial.rejected.is_none(), right, "{trial:?}");
     }
     assert!(verdict.departs() && verdict.saved_ms() > 0.0);
-    // A default that is wrong gives way, even to a slow one.
+    // A wrong default is replaced, even by a slow variant.
     let verdict = tune(gpu, &operation(&["wrong", "slow"]), 1).unwrap();
     assert_eq!(verdict.chosen, Some("slow"));
     let verdict = tune(gpu, &operation(&["incomplete", "wrong"]), 1).unwrap();
     assert_eq!(verdict.chosen, None);
-    // One that is right and as fast as any stays.
+    // A correct default that is as fast as any variant is kept.
     let verdict = tune(gpu, &operation(&["right", "slow"]), 1).unwrap();
     assert_eq!(verdict.chosen, Some("right"));
 }

@@ -1,4 +1,5 @@
-// Adaptive average pooling: out[n, oy, ox, c] is the mean of x in window (oy, ox), NHWC. An invocation computes one F.
+// Adaptive average pooling: out[n, oy, ox, c] is the mean of x over window (oy, ox), NHWC. An invocation computes one
+// F.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/resized

@@ -1,6 +1,6 @@
-// Gradient of adaptive average pooling: dx[n, y, x, c] is the sum, over the windows that contain (y, x), of dy over the window's
-// area, in row order. The windows over an input are found as the inputs of a window, with the extents exchanged. An invocation
-// computes one F of dx.
+// Gradient of adaptive average pooling: dx[n, y, x, c] is the sum, over the windows that contain (y, x) in row order,
+// of dy divided by the window's area. The windows over an input are found like the inputs of a window, with the extents
+// exchanged. An invocation computes one F of dx.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/resized

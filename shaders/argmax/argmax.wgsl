@@ -1,5 +1,5 @@
-// x[rows, length] to out[rows, splits]: position of the first largest element in each split of each row. Length and chunk are
-// counted in blocks of what one load covers. One invocation walks one split.
+// x[rows, length] to out[rows, splits]: position of the first largest element in each split of each row. Length and
+// chunk are in blocks of one load. One invocation per split.
 #import shared/grid
 struct Params {
     first_workgroup: u32,
@@ -12,7 +12,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 struct Best {
     value: f32,
-    // Along the row.
+    // Index along the row.
     position: u32,
 }
 #import argmax/block_vec4

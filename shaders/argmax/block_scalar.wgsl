@@ -3,7 +3,7 @@
 
 fn first_of_block(i: u32, k: u32) -> Best { return Best(x[i], k); }
 
-/// What is better, `best` or the block. An earlier position wins a tie.
+/// The better of `best` and the block. An earlier position wins a tie.
 fn better(best: Best, i: u32, k: u32) -> Best {
     if (x[i] > best.value) { return Best(x[i], k); }
     return best;

@@ -4,7 +4,7 @@ fn load_x(i: u32) -> vec4<f32> { return x[i]; }
 
 fn first_of_block(i: u32, k: u32) -> Best { return Best(load_x(i).x, 4u * k); }
 
-/// What is better, `best` or the first largest of the block. An earlier position wins a tie.
+/// The better of `best` and the first maximum of the block. An earlier position wins a tie.
 fn better(best: Best, i: u32, k: u32) -> Best {
     let v = load_x(i);
     var b = best;

@@ -1,4 +1,5 @@
-// Chooses for each row of x[rows, extent] among its winners[rows, splits], which are in ascending order. One invocation a row.
+// Selects, for each row of x[rows, extent], the best of its winners[rows, splits], which are in ascending order. One
+// invocation per row.
 #import shared/grid
 struct Params {
     first_workgroup: u32,

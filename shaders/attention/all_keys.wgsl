@@ -1,4 +1,4 @@
 // Every position is a key.
 
-/// Keys of a sample that may be seen.
+/// Number of keys of a sample.
 fn key_count(sample: u32) -> u32 { return params.time; }

@@ -1,7 +1,8 @@
-// Scaled dot-product attention: out[t] = sum over keys k of softmax(scale q[t] k)[k] v[k], and the logarithm of each row's sum
-// of exponentials, with which the gradient finds the softmax again. Layout and division of work: attention/operands.
+// Scaled dot-product attention: out[t] = sum over keys k of softmax(scale q[t] k)[k] v[k], and the logarithm of each
+// row's sum of exponentials, from which the gradient recomputes the softmax. Layout and division of work:
+// attention/operands.
 //
-// The softmax is found in one walk: the sum and the result so far are scaled down whenever a larger score turns up
+// The softmax is computed in a single pass: the sum and the result so far are rescaled whenever a larger score occurs
 // (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135). No score is stored.
 #import attention/operands
 #import attention/all_keys
@@ -11,11 +12,11 @@
 fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> { return qkv_four(qkv_base(rows, t, source), c); }
 fn place(rows: Rows, t: u32, part: u32) -> u32 { return base(rows, t); }
 
-/// What is known of a row after some of its scores.
+/// The state of a row's softmax after some of its scores.
 struct Softmax {
     maximum: f32,
     sum: f32,
-    // Weights of the last four scores, and what the result before them is to be multiplied with.
+    // Weights of the last four scores, and the factor of the result before them.
     p: vec4<f32>,
     fade: f32,
 }
@@ -27,7 +28,7 @@ fn with_scores(row: Softmax, scores: vec4<f32>, seen: vec4<bool>) -> Softmax {
     return Softmax(top, row.sum * fade + total(p), p, fade);
 }
 
-/// Writes the row's statistics; returns what its result is to be multiplied with. A row that sees no key is 0.
+/// Writes the row's statistics and returns the factor of its result. A row without keys gives 0.
 fn finish(rows: Rows, r: u32, row: Softmax) -> f32 {
     let t = rows.first + r;
     let counts = row.sum > 0.0 && t < params.time;

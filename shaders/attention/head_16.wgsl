@@ -1,5 +1,5 @@
-// The vectors of an invocation's rows, for heads of at most 16 numbers. The functions are those of attention/sixteen, of all
-// numbers.
+// The vectors of an invocation's rows, for heads of at most 16 elements. The functions are those of attention/sixteen,
+// for all elements.
 #import attention/sixteen
 
 struct Head {

@@ -1,5 +1,5 @@
-// The vectors of an invocation's rows, for heads of at most 32 numbers. The functions are those of attention/sixteen, of all
-// numbers.
+// The vectors of an invocation's rows, for heads of at most 32 elements. The functions are those of attention/sixteen,
+// for all elements.
 #import attention/sixteen
 
 struct Head {

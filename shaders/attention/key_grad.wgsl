@@ -1,7 +1,7 @@
-// The gradient of attention with respect to keys and values: an invocation's rows are keys, and it walks the queries that
-// see them. With p = exp(score - lse): dv[k] = sum over queries t of p dy[t], and dk[k] = scale sum of
-// p (dy[t] v[k] - delta[t]) q[t]. Written to parts 1 and 2 of [batch, time, 3, heads, head_dim], of which part 0 is left
-// alone. Layout and division of work: attention/operands.
+// The gradient of attention with respect to keys and values. An invocation's rows are keys, and it loops over the
+// queries that attend to them. With p = exp(score - lse): dv[k] = sum over queries t of p dy[t], and dk[k] = scale sum
+// of p (dy[t] v[k] - delta[t]) q[t]. They are written to parts 1 and 2 of [batch, time, 3, heads, head_dim]; part 0 is
+// not changed. Layout and division of work: attention/operands.
 #import attention/operands
 #import attention/all_keys
 @group(0) @binding(4) var<storage, read> lse: array<vec4<f32>>;
@@ -21,7 +21,7 @@ fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> {
 }
 fn place(rows: Rows, t: u32, part: u32) -> u32 { return qkv_base(rows, t, part); }
 
-/// The weights that queries t .. t+3 give to key number r of the invocation.
+/// The weights that queries t .. t+3 give to key r of the invocation.
 fn weights(rows: Rows, r: u32, t: u32, keys: u32, scores: vec4<f32>, lse: vec4<f32>) -> vec4<f32> {
     let key = rows.first + r;
     let late = next_four(t) >= vec4<u32>(select(0u, key, CAUSAL));
@@ -49,7 +49,7 @@ fn main(
     let v = head_at(rows, 2u);
     var dk: Head;
     var dv: Head;
-    // Keys that nobody sees have gradient 0.
+    // Keys without queries have gradient 0.
     let end = select(0u, params.time, first_together(rows) < keys);
     for (var query = select(0u, first_together(rows) & ~3u, CAUSAL); query < end; query += 4u) {
         let scores = products(k, rows, query, 0u);

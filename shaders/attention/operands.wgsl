@@ -1,11 +1,11 @@
-// What the kernels of attention read, and which rows an invocation computes.
+// Operands of the attention kernels, and the rows that an invocation computes.
 //
-// qkv is [batch, time, 3, heads, head_dim]: of every position the queries, keys and values of all heads, as one dense
-// layer gives them. What is [batch, time, heads, head_dim], the result and its gradient, is read by the same functions. Row
-// statistics are [batch, heads, padded]: `time` of them, and zeros up to the next multiple of 4.
+// qkv is [batch, time, 3, heads, head_dim]: at each position the queries, keys and values of all heads, as one dense
+// layer gives them. The result and its gradient are [batch, time, heads, head_dim] and are read by the same functions.
+// Row statistics are [batch, heads, padded]: `time` of them, padded by zeros to a multiple of 4.
 //
-// An invocation computes ROWS neighbouring rows (queries, or keys) of one head of one sample and walks all positions of
-// the other kind, four at a time, as attention/reads_* says.
+// An invocation computes ROWS neighbouring rows (queries or keys) of one head of one sample and loops over all
+// positions of the other kind, four at a time, reading them as defined in attention/reads_*.
 #import shared/grid
 #import shared/division
 #import shared/store_vec4
@@ -20,7 +20,7 @@ struct Params {
     // `time` rounded up to a multiple of 4.
     padded: u32,
     heads: u32,
-    // Invocations for a head.
+    // Invocations per head.
     per_head: u32,
     // 1 / sqrt(head_dim).
     scale: f32,
@@ -30,7 +30,7 @@ struct Params {
 fn load_qkv(i: u32) -> vec4<f32> { return qkv[i]; }
 
 override HEAD_DIM: u32;
-// A position does not see later ones.
+// Positions do not attend to later ones.
 override CAUSAL: bool = false;
 override WORKGROUP: u32 = 64u;
 
@@ -53,7 +53,7 @@ fn rows_at(workgroup: u32, lane: u32) -> Rows {
     return Rows(sample, matrix - sample * params.heads, first, lane, sample < params.batch);
 }
 
-/// The first element of query (part 0), key (1) or value (2) `t`, or of the last there is.
+/// The first element of query (part 0), key (1) or value (2) `t`; of the last one if `t` is past the end.
 fn qkv_base(rows: Rows, t: u32, part: u32) -> u32 {
     let position = rows.sample * params.time + min(t, params.time - 1u);
     return ((position * 3u + part) * params.heads + rows.head) * HEAD_DIM;
@@ -64,7 +64,7 @@ fn base(rows: Rows, t: u32) -> u32 {
     return ((rows.sample * params.time + min(t, params.time - 1u)) * params.heads + rows.head) * HEAD_DIM;
 }
 
-/// The place of row `t` in the statistics.
+/// The index of row `t` in the statistics.
 fn statistic(rows: Rows, t: u32) -> u32 {
     return (rows.sample * params.heads + rows.head) * params.padded + t;
 }
@@ -82,19 +82,19 @@ fn qkv_four(base: u32, c: u32) -> vec4<f32> {
         load_qkv((at + 2u) >> 2u)[(at + 2u) & 3u], load_qkv((at + 3u) >> 2u)[(at + 3u) & 3u]));
 }
 
-/// Whether numbers 4c .. 4c+3 are past the end of the head: never where it has all the numbers that the kernel is made for.
+/// Whether elements 4c .. 4c+3 are past the end of the head: never if the head has the full size of the kernel.
 fn past_head(c: u32) -> bool {
     let full = HEAD_DIM >= 16u && (HEAD_DIM & (HEAD_DIM - 1u)) == 0u;
     return !full && 4u * c >= HEAD_DIM;
 }
 
-/// Zeros past the end of the head.
+/// x, or zeros past the end of the head.
 fn within(c: u32, x: vec4<f32>) -> vec4<f32> {
     let at = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
     return select(vec4<f32>(0.0), x, at < vec4<u32>(HEAD_DIM));
 }
 
-/// Something of every row of an invocation; those from ROWS on are unused.
+/// A vec4 for each row of an invocation; those from ROWS on are unused.
 struct Bundle {
     r0: vec4<f32>,
     r1: vec4<f32>,
@@ -102,7 +102,7 @@ struct Bundle {
     r3: vec4<f32>,
 }
 
-/// Numbers 4c .. 4c+3 of the invocation's rows.
+/// Elements 4c .. 4c+3 of the invocation's rows.
 fn bundle_at(rows: Rows, source: u32, c: u32) -> Bundle {
     var x: Bundle;
     x.r0 = four(rows, rows.first, source, c);
@@ -116,19 +116,19 @@ fn bundle_at(rows: Rows, source: u32, c: u32) -> Bundle {
     return x;
 }
 
-/// Numbers 4c .. 4c+3 (a) and the next four (b) of four positions: a column for each position.
+/// Elements 4c .. 4c+3 (a) and the next four (b) of four positions: one column per position.
 struct Eight {
     a: mat4x4<f32>,
     b: mat4x4<f32>,
 }
 
-/// sum, and the products of x with four numbers of four positions. A product of a matrix and a vector becomes fused multiply-adds;
-/// one of a vector and a matrix would not.
+/// Adds to sum the products of x with four elements of four positions. Matrix times vector compiles to fused
+/// multiply-adds; vector times matrix would not.
 fn across(columns: mat4x4<f32>, x: Bundle, sum: Bundle) -> Bundle {
     return added(sum, transpose(columns), x);
 }
 
-/// y, and four numbers of four positions weighed with p.
+/// Adds to y four elements of four positions, weighted by p.
 fn along(columns: mat4x4<f32>, p: Bundle, y: Bundle) -> Bundle {
     return added(y, columns, p);
 }
@@ -161,7 +161,7 @@ fn store_bundle(x: Bundle, rows: Rows, part: u32, c: u32) {
     store_four(rows, 3u, part, c, x.r3);
 }
 
-/// Writes numbers 4c .. 4c+3 of row r where `place` says, if there is such a row.
+/// Writes elements 4c .. 4c+3 of row r to `place`, if there is such a row.
 fn store_four(rows: Rows, r: u32, part: u32, c: u32, x: vec4<f32>) {
     let t = rows.first + r;
     if (r < ROWS && t < params.time) {
@@ -169,18 +169,19 @@ fn store_four(rows: Rows, r: u32, part: u32, c: u32, x: vec4<f32>) {
     }
 }
 
-/// How many keys queries t see, of the `keys` there are: the first so many.
+/// Number of the `keys` keys that queries t attend to; these are always the first ones.
 fn visible(t: vec4<u32>, keys: u32) -> vec4<u32> {
     return select(vec4<u32>(keys), min(vec4<u32>(keys), t + vec4<u32>(1u)), CAUSAL);
 }
 
-/// Which of positions t .. t+3 row r may see as keys, of the `keys` there are.
+/// Which of positions t .. t+3 row r attends to as keys, of `keys` keys.
 fn seen(rows: Rows, r: u32, t: u32, keys: u32) -> vec4<bool> {
     return next_four(t) < visible(vec4<u32>(rows.first + r), keys);
 }
 
-/// Which of queries t choose between keys. The weight of a single key is 1 whatever its score, so that score has gradient 0:
-/// exactly, for an optimizer that divides by the gradient's size makes a full step of what rounding leaves.
+/// Which of queries t have a choice of keys. The weight of a single key is 1 whatever its score, so the gradient of
+/// that score is exactly 0. It must be exact because an optimizer that divides by the gradient's magnitude would turn a
+/// rounding error into a full step.
 fn chooses(t: vec4<u32>, keys: u32) -> vec4<bool> { return visible(t, keys) > vec4<u32>(1u); }
 
 fn next_four(t: u32) -> vec4<u32> { return vec4<u32>(t) + vec4<u32>(0u, 1u, 2u, 3u); }

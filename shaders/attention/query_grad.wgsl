@@ -1,7 +1,7 @@
-// The gradient of attention with respect to the queries, and for the keys' and values' turn the dot product of each row's
-// result with its gradient: delta[t] = sum out[t] dout[t]. With p = exp(score - lse):
-// dq[t] = scale sum over keys k of p (dout[t] v[k] - delta[t]) k[k]. Written to part 0 of [batch, time, 3, heads,
-// head_dim], of which the other parts are left alone. Layout and division of work: attention/operands.
+// The gradient of attention with respect to the queries and, for the kernel of keys and values, the dot product of each
+// row's result with its gradient: delta[t] = sum out[t] dout[t]. With p = exp(score - lse): dq[t] = scale sum over keys
+// k of p (dout[t] v[k] - delta[t]) k[k]. It is written to part 0 of [batch, time, 3, heads, head_dim]; the other parts
+// are not changed. Layout and division of work: attention/operands.
 #import attention/operands
 #import attention/all_keys
 @group(0) @binding(4) var<storage, read> lse: array<vec4<f32>>;
@@ -37,7 +37,7 @@ fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> {
 }
 fn place(rows: Rows, t: u32, part: u32) -> u32 { return qkv_base(rows, t, part); }
 
-/// Of row r, or of the last.
+/// The lse of row r; of the last row if r is past the end.
 fn lse_at(rows: Rows, r: u32) -> f32 {
     let i = statistic(rows, rows.first + min(r, ROWS - 1u));
     return load_lse(i >> 2u)[i & 3u];

@@ -1,5 +1,5 @@
-// How an invocation reads the positions that it walks, for subgroups of 8: a workgroup is one subgroup, all of whose rows are of
-// one head and walk together. Each lane reads 4 numbers of one position, and hands them on by subgroupShuffle from a literal
+// Reads positions, for subgroups of 8: a workgroup is one subgroup whose rows belong to the same head and process
+// positions together. Each lane reads 4 elements of one position and shares them by subgroupShuffle from a literal
 // lane. The functions are those of attention/reads_direct.
 fn eight_at(rows: Rows, t: u32, source: u32, c: u32) -> Eight {
     let own = four(rows, t + (rows.lane & 3u), source, c + (rows.lane >> 2u));

@@ -1,2 +1,2 @@
-// Rows that an invocation computes.
+// Rows per invocation.
 const ROWS = 4u;

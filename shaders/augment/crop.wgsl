@@ -1,4 +1,4 @@
-// Pictures shifted by up to a pixels each way; zeros come in.
+// Pictures shifted by up to a pixels in each direction; the gap is filled with zeros.
 #import augment/picture
 
 fn changed(words: vec4<u32>, sample: u32, y: i32, x_: i32, channel: u32) -> f32 {

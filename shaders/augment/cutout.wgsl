@@ -1,4 +1,4 @@
-// Pictures with a square of zeros, a pixels a side, about a random pixel; it is cut off at the edges.
+// Pictures with a square of zeros, a pixels wide, centred on a random pixel and clipped at the edges.
 #import augment/picture
 
 fn changed(words: vec4<u32>, sample: u32, y: i32, x_: i32, channel: u32) -> f32 {

@@ -1,4 +1,4 @@
-// Pictures recoloured: saturation (up to c), then contrast (up to b), then brightness (up to a).
+// Colour jitter: random saturation (up to c), then contrast (up to b), then brightness (up to a).
 #import augment/picture
 
 fn changed(words: vec4<u32>, sample: u32, y: i32, x_: i32, channel: u32) -> f32 {

@@ -1,5 +1,5 @@
-// What the changes of pictures share: one invocation an element of out[batch, height, width, channels]; a file that imports
-// this defines `changed`.
+// Shared code of the changes of pictures: one invocation per element of out[batch, height, width, channels]. A file
+// that imports this defines `changed`.
 #import shared/grid
 #import shared/philox
 
@@ -12,7 +12,7 @@ struct Params {
     seed_low: u32,
     seed_high: u32,
     stream: u32,
-    // What they mean the file says that imports this.
+    // Their meaning depends on the file that imports this.
     a: f32,
     b: f32,
     c: f32,
@@ -22,12 +22,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read> step: array<u32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-/// A word as a number in [0, 1): its top 24 bits.
+/// A random word as a number in [0, 1), from its top 24 bits.
 fn unit(word: u32) -> f32 {
     return f32(word >> 8u) * (1.0 / 16777216.0);
 }
 
-/// A whole number below n.
+/// An integer below n.
 fn below(word: u32, n: i32) -> i32 {
     return i32(unit(word) * f32(n));
 }
@@ -59,7 +59,7 @@ fn main(
     let pixel = i / params.channels;
     let row = pixel / params.width;
     let sample = row / params.height;
-    // The last word is the purpose: augmentation.
+    // The last word of the counter is the purpose: augmentation.
     let counter = vec4<u32>(sample, step[0], params.stream, 4u);
     let words = philox4x32(counter, vec2<u32>(params.seed_low, params.seed_high));
     out[i] = changed(words, sample, i32(row % params.height), i32(pixel % params.width), channel);

@@ -1,5 +1,6 @@
-// Pictures turned about their middle, bilinear; zeros come in. The tangent of half the angle is uniform in [-a, a], so that
-// sine and cosine are quotients, the same on every device up to rounding.
+// Pictures rotated about their centre with bilinear interpolation; the gap is filled with zeros. The tangent of half
+// the angle is uniform in [-a, a], so that sine and cosine are quotients, which are the same on every device up to
+// rounding.
 #import augment/picture
 
 fn changed(words: vec4<u32>, sample: u32, y: i32, x_: i32, channel: u32) -> f32 {

@@ -1,5 +1,5 @@
-// Average pooling: out[n, oy, ox, c] is the sum of x[n, y, x, c] in window (oy, ox) over its divisor. x and out are NHWC.
-// An invocation computes one F of the result.
+// Average pooling: out[n, oy, ox, c] is the sum of x[n, y, x, c] over window (oy, ox) divided by its divisor. x and out
+// are NHWC. An invocation computes one F of the result.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/window

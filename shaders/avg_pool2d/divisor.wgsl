@@ -1,6 +1,6 @@
-// What the sum over a window is divided by.
+// The divisor of the sum over a window.
 
-// Counts padding, too: every window has kernel_y * kernel_x places.
+// Also count padding: every window has kernel_y * kernel_x positions.
 override COUNT_INCLUDE_PAD: bool = true;
 
 fn divisor(ys: Range, xs: Range) -> f32 {

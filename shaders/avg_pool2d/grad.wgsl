@@ -1,5 +1,5 @@
-// Gradient of average pooling: dx[n, y, x, c] is the sum, over the windows that contain (y, x), of dy[n, oy, ox, c] over
-// the window's divisor, in row order. An invocation computes one F of dx.
+// Gradient of average pooling: dx[n, y, x, c] is the sum, over the windows that contain (y, x) in row order, of dy[n,
+// oy, ox, c] divided by the window's divisor. An invocation computes one F of dx.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/window

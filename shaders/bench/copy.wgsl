@@ -1,5 +1,5 @@
-// out = x: as many bytes as the adapter can read and write. An invocation copies one vec4, as pointwise kernels do: several,
-// in a loop or not, are two to four times slower on lavapipe.
+// out = x, to measure the bandwidth of reading and writing. An invocation copies one vec4, as pointwise kernels do:
+// copying several, with or without a loop, is two to four times slower on lavapipe.
 #import bench/stream
 
 @compute @workgroup_size(256)

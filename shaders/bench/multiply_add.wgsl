@@ -1,6 +1,6 @@
-// As many multiply-adds as the adapter can do: registers only, but for one store at the end that keeps them alive.
-// An invocation carries three independent chains of vec4, enough to hide the latency of one multiply-add, through ROUNDS
-// rounds of 8: 96 multiply-adds a round. The values stay near shift / (1 - scale).
+// Multiply-adds in registers, to measure the peak rate; a single store at the end keeps the compiler from removing
+// them. An invocation computes three independent chains of vec4, enough to hide the latency of one multiply-add, in
+// ROUNDS rounds of 8: 96 multiply-adds per round. The values stay near shift / (1 - scale).
 #import shared/grid
 struct Params {
     first_workgroup: u32,

@@ -1,5 +1,5 @@
-// out[i] = the sum of what invocation i read of x: as many bytes as the adapter can read. A workgroup of 64 walks a stretch
-// of 1024 vec4s, 64 neighbours at a time, with four loads of each invocation under way at once.
+// out[i] = the sum of what invocation i reads of x, to measure the bandwidth of reading. A workgroup of 64 reads a
+// stretch of 1024 vec4s, 64 neighbours at a time, with four loads per invocation in flight.
 #import bench/stream
 
 const WIDTH = 64u;

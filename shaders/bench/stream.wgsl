@@ -1,4 +1,4 @@
-// What the kernels of this folder that stream memory have in common. There are invocations for whole workgroups only.
+// Shared code of the bandwidth kernels. Launches consist of whole workgroups only.
 #import shared/grid
 struct Params {
     first_workgroup: u32,

@@ -1,5 +1,5 @@
-// Copies one operand to its place in the result: row r of x [rows, length] to out [rows, row] from `offset` on. An
-// invocation copies one F; length, row and offset count F.
+// Copies one operand to its position in the result: row r of x [rows, length] to out [rows, row] from `offset` on. An
+// invocation copies one F; length, row and offset are in units of F.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/division

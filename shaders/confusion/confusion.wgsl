@@ -1,4 +1,5 @@
-// How many valid rows have one label and one prediction: out[label, predicted]. One invocation a cell, which walks all rows.
+// Counts the valid rows for each pair of label and prediction: out[label, predicted]. One invocation per cell, which
+// reads all rows.
 #import shared/grid
 struct Params {
     first_workgroup: u32,

@@ -1,4 +1,4 @@
-// What the kernels of a depthwise convolution share: every channel has a filter of its own. An invocation handles 4
+// Shared code of the depthwise convolution kernels: every channel has its own filter. An invocation handles 4
 // neighbouring channels. a = X or dY, NHWC; b = W as [KH*KW, C] (conv2d/depthwise_weights), or dY.
 #import shared/grid
 #import shared/division
@@ -13,9 +13,9 @@ struct Params {
     out_width: i32,
     // Channels / 4.
     groups: u32,
-    // Strips of 4 pixels in a row of what is written.
+    // Strips of 4 pixels per row of the output.
     strips: u32,
-    // Rows of dY, and how many of them an invocation sums: for the weight gradient.
+    // For the weight gradient: rows of dY, and how many of them an invocation sums.
     rows: u32,
     rows_per_split: u32,
     stride_y: i32,
@@ -33,7 +33,7 @@ struct Params {
 fn load_a(i: u32) -> vec4<f32> { return a[i]; }
 fn load_b(i: u32) -> vec4<f32> { return b[i]; }
 
-// Constants of the pipeline, so that loops over taps are unrolled.
+// Pipeline constants, so that loops over taps are unrolled.
 override KERNEL_Y: i32 = 3;
 override KERNEL_X: i32 = 3;
 
@@ -41,7 +41,7 @@ fn weights(ky: i32, kx: i32, group: u32) -> vec4<f32> {
     return load_b(u32(ky * KERNEL_X + kx) * params.groups + group);
 }
 
-// 4 pixels of a row, with their image, for 4 channels.
+// 4 pixels of a row of an image, for 4 channels.
 struct Strip {
     image: i32,
     y: i32,

@@ -1,4 +1,4 @@
-// Weights of a depthwise convolution, [C, KH*KW], as [KH*KW, C]: 4 channels an invocation.
+// Transposes the weights of a depthwise convolution from [C, KH*KW] to [KH*KW, C], 4 channels per invocation.
 #import shared/grid
 #import shared/division
 

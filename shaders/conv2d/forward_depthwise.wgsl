@@ -1,6 +1,5 @@
-// conv2d forward, depthwise: Y[n, oy, ox, c] = sum over ky, kx of
-// X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, c] W[ky, kx, c]. A strip of 4 pixels
-// of Y an invocation.
+// conv2d forward, depthwise: Y[n, oy, ox, c] = sum over ky, kx of X[n, oy*stride_y - pad_top + ky*dilation_y,
+// ox*stride_x - pad_left + kx*dilation_x, c] W[ky, kx, c]. An invocation computes a strip of 4 pixels of Y.
 #import shared/store_vec4
 #import conv2d/depthwise
 

@@ -1,8 +1,8 @@
-// conv2d forward, plainly: Y[n, oy, ox, co] = sum over ky, kx, ci of
+// conv2d forward, plain kernel: Y[n, oy, ox, co] = sum over ky, kx, ci of
 // X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, ci] W[co, ky, kx, ci].
 // a = X and Y NHWC, b = W O-KH-KW-I with I = group_channels.
 // Any number of groups: group g reads channels g*group_channels .. and writes g*group_out_channels .. of the output;
-// depthwise is group_channels = 1. One output an invocation.
+// depthwise is group_channels = 1. One output per invocation.
 #import shared/store_scalar
 #import shared/each_output
 

@@ -1,7 +1,7 @@
 // conv2d forward: Y[n, oy, ox, co] = sum over ky, kx, ci of
 // X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, ci] W[co, ky, kx, ci].
-// X is NHWC, W is O-KH-KW-I, Y is NHWC: a matrix of m = N*OH*OW rows and n = CO columns. Groups are a batch of such, each
-// with X and Y of its own; the matrices of W lie one after another as they are.
+// X is NHWC, W is O-KH-KW-I, Y is NHWC: a matrix of m = N*OH*OW rows and n = CO columns. Groups form a batch of
+// matrices, each with its own X and Y; the matrices of W are stored one after another already.
 //
 // A segment is `segment_pixels` neighbouring pixels of one image row with all their channels: a whole kernel row when
 // dilation_x is 1 (segments = KH, segment_pixels = KW, segments_per_row = 1), one tap otherwise (segments = KH*KW,
@@ -46,7 +46,7 @@ struct Params {
 fn load_a(i: u32) -> vec4<f32> { return a[i]; }
 fn load_b(i: u32) -> vec4<f32> { return b[i]; }
 
-// The input pixel under the kernel's corner: its image's first row, counted over the batch, and its position.
+// The input position of the kernel's corner, with the first row of its image, counted over the batch.
 struct ARow {
     image: i32,
     y: i32,

@@ -1,10 +1,10 @@
-// conv2d input gradient, depthwise: dX[n, y, x, c] = sum over ky, kx of dY[n, oy, ox, c] W[ky, kx, c], where oy*stride_y =
-// y + pad_top - ky*dilation_y and ox*stride_x = x + pad_left - kx*dilation_x have integer solutions inside the output. A
-// strip of 4 pixels of dX an invocation.
+// conv2d input gradient, depthwise: dX[n, y, x, c] = sum over ky, kx of dY[n, oy, ox, c] W[ky, kx, c], where
+// oy*stride_y = y + pad_top - ky*dilation_y and ox*stride_x = x + pad_left - kx*dilation_x have integer solutions
+// inside the output. An invocation computes a strip of 4 pixels of dX.
 #import shared/store_vec4
 #import conv2d/depthwise
 
-// dY for the tap that lies at row y and column x of the padded input, counted from the tap at its corner.
+// dY for the tap at row y and column x of the padded input, relative to the tap at its corner.
 fn dy_at(strip: Strip, y: i32, x: i32) -> vec4<f32> {
     let oy = divide_small(y, params.stride_y);
     let ox = divide_small(x, params.stride_x);

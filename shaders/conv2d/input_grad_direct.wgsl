@@ -1,8 +1,9 @@
-// conv2d input gradient, plainly: dX[n, y, x, ci] = sum over ky, kx, co of dY[n, oy, ox, co] W[co, ky, kx, ci], where
+// conv2d input gradient, plain kernel: dX[n, y, x, ci] = sum over ky, kx, co of dY[n, oy, ox, co] W[co, ky, kx, ci],
+// where
 // oy*stride_y = y + pad_top - ky*dilation_y and ox*stride_x = x + pad_left - kx*dilation_x have integer solutions inside
 // the output. a = dY and dX NHWC, b = W O-KH-KW-I with I = group_channels.
 // Any number of groups: group g reads channels g*group_channels .. and writes g*group_out_channels .. of the output;
-// depthwise is group_channels = 1. One output an invocation.
+// depthwise is group_channels = 1. One output per invocation.
 #import shared/store_scalar
 #import shared/each_output
 

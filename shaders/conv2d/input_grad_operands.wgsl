@@ -2,11 +2,12 @@
 // oy*stride_y = y + pad_top - ky*dilation_y and ox*stride_x = x + pad_left - kx*dilation_x have integer solutions
 // inside the output. dX, dY NHWC, W O-KH-KW-I.
 //
-// Pixels are computed phase by phase: those that have the same remainder by the stride (phases_y, phases_x) read every
-// phases-th tap, from the same one on. A phase is a matrix of m = N*rows*columns rows, `rows` and `columns` being those of the
-// largest phase, and n = CI columns; a segment is one tap (segments: those of the phase with the most), its elements the output
-// channels (segment_len = CO). A = dY, K-contiguous; B = W, row-contiguous. Batch: groups, each with dX and dY of its own,
-// then phases. One phase has all pixels and taps: where the stride is 1, or the taps are spread.
+// Pixels are computed in phases. The pixels of a phase have the same remainder modulo the stride (phases_y, phases_x)
+// and read every phases-th tap, starting at the same one. A phase is a matrix of m = N*rows*columns rows, where `rows`
+// and `columns` are those of the largest phase, and n = CI columns. A segment is one tap (`segments` is the number in
+// the phase that has the most), and its elements are the output channels (segment_len = CO). A = dY, K-contiguous; B =
+// W, row-contiguous. Batch: groups, each with its own dX and dY, then phases. If the stride is 1 or the kernel is
+// dilated, a single phase has all pixels and taps.
 #import shared/straight_lines
 
 // Whether there is more than one phase.
@@ -81,7 +82,7 @@ struct Tap {
     x: i32,
 }
 
-// The tap of a segment; it may be past the kernel's last.
+// The tap of a segment; it may be outside the kernel.
 fn tap_at(first: Tap, segment: u32) -> Tap {
     let y = divide_small(i32(segment), params.taps_x);
     let x = i32(segment) - y * params.taps_x;
@@ -96,7 +97,7 @@ fn takes_segment(segment: u32, batch: u32) -> bool {
     return tap.y < params.kernel_height && tap.x < params.kernel_width;
 }
 
-// A pixel of a matrix: its image, counted over the groups, and where it is there, which may be past the last.
+// A pixel of a matrix: its image, counted over the groups, and its position, which may be outside the image.
 struct Pixel {
     image: u32,
     y: i32,
@@ -122,7 +123,8 @@ fn result_line(line: u32, batch: u32) -> i32 {
     return select(-1, place, exists);
 }
 
-// dX's pixel, in the padded image, the first row of its image in dY, counted over the batch, and its first tap.
+// A pixel of dX: the first row of its image in dY, counted over the batch, its position in the padded image, and its
+// first tap.
 struct ARow {
     image: i32,
     y: i32,
@@ -130,7 +132,7 @@ struct ARow {
     tap: Tap,
 }
 
-// The address of the column in the first tap of W at the first output channel, and the first tap that is read.
+// The address of the column in the first tap of W at the first output channel, and the first tap to read.
 struct BColumn {
     base: u32,
     tap: Tap,
@@ -159,7 +161,7 @@ fn a_line(row: ARow, segment: u32) -> Line {
     return Line(((row.image + oy) * params.out_width + ox) * len, 1, 0, select(0, len, exists), 0);
 }
 
-// Weights of an output channel.
+// Weights per output channel.
 fn w_row() -> u32 {
     return u32(params.kernel_height * params.kernel_width) * params.n;
 }

@@ -1,7 +1,7 @@
-// conv2d weight gradient, depthwise: dW[c, ky, kx] = sum over n, oy, ox of dY[n, oy, ox, c]
-// X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, c]. a = X, b = dY. The rows of dY are
-// cut in splits; one tap of 4 channels in one split an invocation, written to [splits, C, KH, KW]. Sum them with
-// shared/split_sum when there is more than one.
+// conv2d weight gradient, depthwise: dW[c, ky, kx] = sum over n, oy, ox of dY[n, oy, ox, c] X[n, oy*stride_y - pad_top
+// + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, c]. a = X, b = dY. The rows of dY are divided into splits;
+// an invocation computes one tap of 4 channels for one split and writes it to [splits, C, KH, KW]. If there is more
+// than one split, sum them with shared/split_sum.
 #import shared/store_scalar
 #import conv2d/depthwise
 
@@ -23,7 +23,7 @@ fn main(
     let ky = divide_small(tap, KERNEL_X);
     let y0 = ky * params.dilation_y - params.pad_top;
     let x0 = (tap - ky * KERNEL_X) * params.dilation_x - params.pad_left;
-    // Columns of dY whose pixel of X exists.
+    // Columns of dY whose pixel of X is inside the image.
     let first = divide_small(max(0, -x0) + params.stride_x - 1, params.stride_x);
     let end = min(params.out_width, divide_small(params.width - 1 - x0, params.stride_x) + 1);
     var sum = vec4<f32>(0.0);

@@ -1,8 +1,9 @@
-// conv2d weight gradient, plainly: dW[co, ky, kx, ci] = sum over n, oy, ox of dY[n, oy, ox, co]
+// conv2d weight gradient, plain kernel: dW[co, ky, kx, ci] = sum over n, oy, ox of dY[n, oy, ox, co]
 // X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, ci].
 // a = X, b = dY NHWC, dW O-KH-KW-I with I = group_channels. Any number of groups.
-// The rows of dY (N*OH of them) are cut in splits of rows_per_split: one weight's part of one split an invocation, written
-// to [splits, CO, KH, KW, I]; len counts one split's. Sum them with shared/split_sum when there is more than one.
+// The rows of dY (N*OH of them) are divided into splits of rows_per_split. An invocation computes one weight for one
+// split and writes it to [splits, CO, KH, KW, I]; len is the length of one split. If there is more than one, sum them
+// with shared/split_sum.
 #import shared/store_scalar
 #import shared/grid
 #import shared/division

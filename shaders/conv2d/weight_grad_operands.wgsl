@@ -1,11 +1,11 @@
 // conv2d weight gradient: dW[co, ky, kx, ci] = sum over n, oy, ox of dY[n, oy, ox, co]
 // X[n, oy*stride_y - pad_top + ky*dilation_y, ox*stride_x - pad_left + kx*dilation_x, ci]. X, dY NHWC, dW O-KH-KW-I.
-// Computed as dW transposed: m = KH*KW*CI rows, n = CO columns, stored with TRANSPOSE_OUT. A segment is `segment_rows`
-// neighbouring rows of dY in one image, the last of an image maybe fewer (segments = N * segments_per_image), its
-// elements the pixels of these rows (segment_len = segment_rows * OW). A = X, whose 4 rows of a texel share the tap when
-// CI is a multiple of 4 (A_VEC4); B = dY. Both row-contiguous, or A K-contiguous with CI = 1 and segment_rows = 1.
-// Groups are a batch of such, each with X and dY of its own.
-// K is long and m*n small: launch with splits > 1, then sum the partials with shared/split_sum.
+// It is computed as dW transposed: m = KH*KW*CI rows, n = CO columns, stored with TRANSPOSE_OUT. A segment is
+// `segment_rows` neighbouring rows of dY in one image, the last one of an image possibly fewer (segments = N *
+// segments_per_image). Its elements are the pixels of these rows (segment_len = segment_rows * OW). A = X; the 4 rows
+// of a texel share the tap if CI is a multiple of 4 (A_VEC4). B = dY. Both are row-contiguous, or A is K-contiguous
+// with CI = 1 and segment_rows = 1. Groups form a batch of matrices, each with its own X and dY. K is long and m*n is
+// small: launch with splits > 1, then sum the partials with shared/split_sum.
 #import shared/like_matrices
 
 struct Params {
@@ -43,8 +43,8 @@ struct Params {
 fn load_a(i: u32) -> vec4<f32> { return a[i]; }
 fn load_b(i: u32) -> vec4<f32> { return b[i]; }
 
-// One weight's tap and channel: the offset of its input row and of its input element in that row for output pixel 0,
-// and the output pixels ox for which the input pixel exists; the first image of its group.
+// The tap and channel of one weight: the offset of its input row, and of its input element in that row, for output
+// pixel 0; the output pixels ox for which the input pixel exists; the first image of its group.
 struct ARow {
     image: i32,
     y: i32,
@@ -58,12 +58,12 @@ struct BColumn {
     column: u32,
 }
 
-// The first image of a group, of all images of all groups.
+// Index of a group's first image among the images of all groups.
 fn first_image(batch: u32) -> u32 {
     return batch * divide(params.segments, params.segments_per_image);
 }
 
-// The image of a segment, and the first of its rows of dY there.
+// The image of a segment, and the first of its rows of dY in that image.
 struct Rows {
     image: u32,
     first: u32,
@@ -91,7 +91,7 @@ fn a_row(row: u32, batch: u32) -> ARow {
         min(pixels, params.out_width));
 }
 
-// Base, first and end are for the first row of the segment, y its row of X.
+// base, first and end refer to the first row of the segment; y is the corresponding row of X.
 fn a_line(row: ARow, segment: u32) -> Line {
     let start = segment_start(segment);
     let y = i32(start.first) * params.stride_y + row.y;

@@ -1,15 +1,15 @@
-// One-dimensional transforms of Winograd's minimal filtering F(4, 3): 4 outputs of a filter with 3 taps from 6 inputs, by 6
-// products (Winograd 1980; Lavin and Gray 2015). With y = transform_output(transform_weight(g) * transform_input(d)),
-// products element by element. In two dimensions each is applied along the columns, then along the rows: 36 products
-// in place of 144.
+// One-dimensional transforms of Winograd's minimal filtering F(4, 3), which computes 4 outputs of a filter with 3 taps
+// from 6 inputs with 6 products (Winograd 1980; Lavin and Gray 2015): y = transform_output(transform_weight(g) *
+// transform_input(d)), with elementwise products. In two dimensions each transform is applied along the columns, then
+// along the rows: 36 products instead of 144.
 //
-// Polynomials are evaluated at 0, +-A, +-B and infinity. The usual points 0, +-1, +-2 round four times worse:
-// docs/decisions.md.
+// Polynomials are evaluated at 0, +-A, +-B and infinity. The usual points 0, +-1, +-2 have rounding errors four times
+// as large: docs/decisions.md.
 const A: f32 = 0.75;
 const B: f32 = 1.5;
 const A2: f32 = A * A;
 const B2: f32 = B * B;
-// For each point the product of its distances to the others: at 0, +-A, +-B.
+// For each of the points 0, +-A, +-B the product of its distances to the others.
 const F0: f32 = A2 * B2;
 const FA: f32 = 2.0 * A2 * (A2 - B2);
 const FB: f32 = 2.0 * B2 * (B2 - A2);
@@ -52,7 +52,7 @@ fn transform_weight(g: Three) -> Six {
         g.e2);
 }
 
-// The gradients through transform_output and transform_weight: their transposes.
+// The gradients of transform_output and transform_weight: their transposes.
 
 fn transform_output_grad(y: Four) -> Six {
     let even_a = y.e0 + A2 * y.e2;

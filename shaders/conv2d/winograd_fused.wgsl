@@ -1,13 +1,14 @@
-// A 3 x 3 convolution by Winograd's F(4 x 4, 3 x 3) in one kernel, with nothing stored between the transforms, for subgroups of 8.
-// A workgroup is one subgroup and computes 8 tiles of 4 x 4 pixels by 32 channels: lane l transforms the input of tile l,
-// 4 channels a step, and owns channels 4l .. 4l+3 of the output, for all tiles. What a tile has become reaches the lanes by
-// subgroupShuffle from a literal lane.
+// A 3 x 3 convolution by Winograd's F(4 x 4, 3 x 3) in one kernel, with nothing stored between the transforms, for
+// subgroups of 8. A workgroup is one subgroup and computes 8 tiles of 4 x 4 pixels by 32 channels. Lane l transforms
+// the input of tile l, 4 channels per step, and owns channels 4l .. 4l+3 of the output for all tiles. The transformed
+// tiles are shared with the other lanes by subgroupShuffle from a literal lane.
 //
-// The 36 components of a tile are taken a column of 6 at a time, over all channels: all at once are more code than a
-// processor keeps at hand, and more than a compiler gets through in a second. So every column reads the tile anew.
+// The 36 components of a tile are processed one column of 6 at a time, over all channels: the code for all of them at
+// once would exceed the processor's instruction cache and take more than a second to compile. Every column therefore
+// reads the tile again.
 //
-// a: images, NHWC; b: components of the weights, of which a step's 24 rows of channels out
-// lie together: [column, channels in / 4, row, 4, channels out]; out: NHWC.
+// a: images, NHWC; b: components of the weights as [column, channels in / 4, row, 4, channels out], so that the 24 rows
+// of channels out of a step are contiguous; out: NHWC.
 #import shared/store_vec4
 #import shared/grid
 #import shared/division
@@ -16,7 +17,7 @@
 
 struct Params {
     first_workgroup: u32,
-    // Tiles of all images, along a column and along a row of one, and 8 of them a workgroup.
+    // Tiles of all images, tiles along a column and along a row of one image, and workgroups of 8 tiles.
     tiles: u32,
     tiles_y: u32,
     tiles_x: u32,
@@ -24,7 +25,8 @@ struct Params {
     // Channels / 4.
     in_groups: u32,
     out_groups: u32,
-    // Of an image that is read, and how far tiles lie to the upper left of its rows and columns; of one that is written.
+    // Extents of the images that are read, the offset of tiles above and to the left of them, and extents of the
+    // output.
     height: i32,
     width: i32,
     pad_top: i32,
@@ -40,7 +42,7 @@ struct Params {
 fn load_a(i: u32) -> vec4<f32> { return a[i]; }
 fn load_b(i: u32) -> vec4<f32> { return b[i]; }
 
-// Where a tile is: its image, and its corner in the output.
+// The position of a tile: its image, and its corner in the output.
 struct Place {
     image: i32,
     y: i32,
@@ -54,13 +56,13 @@ fn place_of(tile: u32) -> Place {
         i32(image), 4 * i32(row - image * params.tiles_y), 4 * i32(tile - row * params.tiles_x));
 }
 
-// The point at which column 1, 2, 3 or 4 of the components is the polynomials' value: A, -A, B, -B.
+// The point at which column 1, 2, 3 or 4 of the components evaluates the polynomials: A, -A, B, -B.
 fn signed_point(number: u32) -> f32 {
     return select(A, B, number >= 3u) * select(-1.0, 1.0, (number & 1u) == 1u);
 }
 
-// Number of the row or column of pixels that is read, and what its pixels count: 1, or 0 where it is outside of the image; then
-// the closest one inside is read, which is one of the tile's.
+// A row or column of pixels to read, and the factor of its pixels: 1, or 0 if it is outside the image; then the closest
+// one inside is read, which belongs to the tile.
 struct Line {
     at: i32,
     counts: f32,
@@ -71,7 +73,8 @@ fn line(at: i32, extent: i32) -> Line {
     return Line(inside, select(0.0, 1.0, inside == at));
 }
 
-// Four pixels of a row, as column `number` of the components combines them: where the texels are and what they count.
+// Four pixels of a row, as combined by column `number` of the components: the positions of the texels and their
+// factors.
 struct Row {
     texels: vec4<i32>,
     factors: vec4<f32>,
@@ -87,8 +90,8 @@ fn row_at(place: Place, dy: i32, columns: vec4<i32>, factors: vec4<f32>) -> Row 
     return Row(texels, y.counts * factors);
 }
 
-// Row `number` of transform_input's matrix: four numbers, or three in the first and the last, where a pixel is taken twice, once
-// times 0.
+// Row `number` of transform_input's matrix: four coefficients, or three in the first and the last row, where one pixel
+// is read twice, once with factor 0.
 fn rows_at(place: Place, number: u32) -> Rows {
     let first = number == 0u;
     let last = number == 5u;
@@ -118,20 +121,20 @@ fn output_factors(number: u32) -> vec4<f32> {
     return select(factors, vec4<f32>(0.0, 0.0, 0.0, 1.0), vec4<bool>(number == 5u));
 }
 
-// The combination of a row of pixels, 4 channels of it.
+// The combination of a row's pixels, for 4 channels.
 fn combined(row: Row, group: i32) -> vec4<f32> {
     return row.factors.x * load_a(u32(row.texels.x + group)) + row.factors.y * load_a(u32(row.texels.y + group))
         + row.factors.z * load_a(u32(row.texels.z + group)) + row.factors.w * load_a(u32(row.texels.w + group));
 }
 
-// A component of the weights for 4 channels in and this lane's 4 channels out: a matrix column is a channel in.
+// A component of the weights for 4 channels in and this lane's 4 channels out: one matrix column per channel in.
 fn weights(first: u32) -> mat4x4<f32> {
     return mat4x4<f32>(
         load_b(first), load_b(first + params.out_groups),
         load_b(first + 2u * params.out_groups), load_b(first + 3u * params.out_groups));
 }
 
-// A column of the components for all 8 tiles, this lane's channels: component i of tile t is 8i + t.
+// One column of the components for all 8 tiles, this lane's channels: component i of tile t is at 8i + t.
 alias Sums = array<vec4<f32>, 48>;
 
 fn multiply(sums: ptr<function, Sums>, row: u32, by: mat4x4<f32>, tile: vec4<f32>) {
@@ -145,7 +148,7 @@ fn multiply(sums: ptr<function, Sums>, row: u32, by: mat4x4<f32>, tile: vec4<f32
     (*sums)[8u * row + 7u] += by * subgroupShuffle(tile, 7u);
 }
 
-// This lane's channels of all pixels of all tiles: row y and column x of tile t is 16t + 4y + x.
+// This lane's channels of all pixels of all tiles: row y and column x of tile t is at 16t + 4y + x.
 alias Pixels = array<vec4<f32>, 128>;
 
 fn add_row(pixels: ptr<function, Pixels>, first: u32, row: vec4<f32>, factors: vec4<f32>) {
@@ -155,7 +158,7 @@ fn add_row(pixels: ptr<function, Pixels>, first: u32, row: vec4<f32>, factors: v
     (*pixels)[first + 3u] += factors.w * row;
 }
 
-// Adds what a column of the components gives to tile `t`.
+// Adds the contribution of a column of the components to tile `t`.
 fn transform_back(pixels: ptr<function, Pixels>, sums: ptr<function, Sums>, t: u32, factors: vec4<f32>) {
     let rows = transform_output(Six(
         (*sums)[t], (*sums)[8u + t], (*sums)[16u + t], (*sums)[24u + t], (*sums)[32u + t], (*sums)[40u + t]));
@@ -192,7 +195,7 @@ fn main(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    // Tiles fastest, so that the weights of 32 channels stay in a cache.
+    // Tiles vary fastest, so that the weights of 32 channels stay in the cache.
     let index = workgroup_index(id, count);
     let block = divide(index, params.tile_groups);
     let first_tile = LANES * (index - block * params.tile_groups);
@@ -200,7 +203,7 @@ fn main(
     if (LANES * block >= params.out_groups) {
         return;
     }
-    // Tiles and channels past the last are computed as copies of the last, and not stored.
+    // Tiles and channels past the end are computed as copies of the last one and not stored.
     let place = place_of(min(first_tile + lane, params.tiles - 1u));
     let read_group = min(out_group, params.out_groups - 1u);
 

@@ -1,5 +1,6 @@
-// Winograd's transform of the input, or of the output's gradient for the input gradient: tiles of 6 x 6 pixels, 4 apart, to
-// 36 components each. An invocation transforms 4 channels of a tile. In: NHWC; out: [36, tiles, channels].
+// Winograd's transform of the input (for the input gradient, of the output's gradient): tiles of 6 x 6 pixels at a
+// distance of 4, to 36 components each. An invocation transforms 4 channels of a tile. In: NHWC; out: [36, tiles,
+// channels].
 #import conv2d/winograd_store
 
 fn column(place: Place, dx: i32) -> Six {

@@ -1,5 +1,5 @@
-// Winograd's transform of the products back: 36 components of a tile to 4 x 4 pixels, of which those inside the image are
-// stored. An invocation transforms 4 channels of a tile. In: [36, tiles, channels]; out: NHWC.
+// Winograd's inverse transform of the products: 36 components of a tile to 4 x 4 pixels, of which those inside the
+// image are stored. An invocation transforms 4 channels of a tile. In: [36, tiles, channels]; out: NHWC.
 #import shared/store_vec4
 #import conv2d/winograd
 #import conv2d/winograd_tiles
@@ -8,7 +8,7 @@ fn component(place: Place, number: u32) -> vec4<f32> {
     return load_a((number * params.tiles + place.tile) * params.groups + place.group);
 }
 
-// Column of the components to rows of a column of pixels.
+// Transforms a column of the components to a column of pixels.
 fn column(place: Place, number: u32) -> Four {
     return transform_output(Six(
         component(place, number), component(place, number + 6u), component(place, number + 12u),

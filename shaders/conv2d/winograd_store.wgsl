@@ -1,4 +1,4 @@
-// Storing the 36 components of a tile's 4 channels: [36, tiles, channels].
+// Stores the 36 components of 4 channels of a tile: [36, tiles, channels].
 #import conv2d/winograd
 #import conv2d/winograd_tiles
 

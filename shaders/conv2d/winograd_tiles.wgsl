@@ -1,17 +1,17 @@
-// Which tile of which image, and which 4 channels of it, an invocation handles. Tiles of 4 x 4 outputs are numbered along
-// rows, then columns, then images; channels are fastest.
+// The tile, its image, and the 4 channels that an invocation handles. Tiles of 4 x 4 outputs are numbered along rows,
+// then columns, then images; channels vary fastest.
 #import shared/grid
 #import shared/division
 
 struct Params {
     first_workgroup: u32,
-    // Tiles of all images, along a column and along a row of an image.
+    // Tiles of all images, and tiles along a column and along a row of one image.
     tiles: u32,
     tiles_y: u32,
     tiles_x: u32,
     // Channels / 4.
     groups: u32,
-    // Of the images that are read or written, and how far tiles lie to the upper left of their rows and columns.
+    // Extents of the images that are read or written, and the offset of tiles above and to the left of them.
     height: i32,
     width: i32,
     pad_top: i32,
@@ -56,7 +56,7 @@ fn pixel_index(place: Place, y: i32, x: i32) -> u32 {
     return u32((place.image + y) * params.width + x) * params.groups + place.group;
 }
 
-// A pixel of the tile, 0 outside of the image.
+// A pixel of the tile, 0 outside the image.
 fn pixel(place: Place, dy: i32, dx: i32) -> vec4<f32> {
     let y = place.y + dy;
     let x = place.x + dx;

@@ -1,6 +1,6 @@
-// Winograd's transform of the weights: 3 x 3 taps to 36 components. An invocation transforms 4 columns of a row. In: O-3-3-I,
-// whose rows are output channels, or 3-3-I-O, whose rows are input channels; out: where the strides say. `rotate` turns the
-// taps by half a turn, for the input gradient.
+// Winograd's transform of the weights: 3 x 3 taps to 36 components. An invocation transforms 4 columns of a row. In:
+// O-3-3-I, with one row per output channel, or 3-3-I-O, with one row per input channel; out: as defined by the strides.
+// `rotate` rotates the taps by 180 degrees, for the input gradient.
 #import shared/grid
 #import shared/division
 #import conv2d/winograd
@@ -10,10 +10,11 @@ struct Params {
     // Rows, and columns / 4.
     rows: u32,
     groups: u32,
-    // From a row to the next and from a tap to the next, in texels.
+    // Strides from a row to the next and from a tap to the next, in texels.
     row_stride: u32,
     tap_stride: u32,
-    // Of the components: from a row to the next, from 4 rows to the next 4, along a column and along a row of the 6 x 6.
+    // Strides of the components: from a row to the next, from 4 rows to the next 4, along a column and along a row of
+    // the 6 x 6.
     out_row_stride: u32,
     out_four_rows_stride: u32,
     out_y_stride: u32,

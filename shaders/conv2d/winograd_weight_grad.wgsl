@@ -1,5 +1,5 @@
-// Winograd's transform of the weights' gradient back: 36 components to 3 x 3 taps. An invocation transforms 4 input channels
-// of an output channel. In: [36, O, I]; out: O-3-3-I.
+// Winograd's inverse transform for the weight gradient: 36 components to 3 x 3 taps. An invocation transforms 4 input
+// channels of an output channel. In: [36, O, I]; out: O-3-3-I.
 #import shared/store_vec4
 #import shared/grid
 #import shared/division
@@ -21,7 +21,7 @@ fn component(index: u32, number: u32) -> vec4<f32> {
     return load_a(number * params.outputs * params.groups + index);
 }
 
-// Column of the components to a column of taps.
+// Transforms a column of the components to a column of taps.
 fn column(index: u32, number: u32) -> Three {
     return transform_weight_grad(Six(
         component(index, number), component(index, number + 6u), component(index, number + 12u),

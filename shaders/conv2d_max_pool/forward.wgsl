@@ -1,6 +1,6 @@
-// A convolution and its max pooling: y[n, py, px, o] is the largest, over the places of window (py, px), of the sum over ky, kx, c
-// of x[n, oy*stride_y - pad_top + ky, ox*stride_x - pad_left + kx, c] w[ky, kx, c, o]. Operands and extents:
-// conv2d_max_pool/strip.
+// A convolution fused with its max pooling: y[n, py, px, o] is the maximum, over the positions of window (py, px), of
+// the sum over ky, kx, c of x[n, oy*stride_y - pad_top + ky, ox*stride_x - pad_left + kx, c] w[ky, kx, c, o]. Operands
+// and extents: conv2d_max_pool/strip.
 #import shared/store_vec4
 #import conv2d_max_pool/strip
 

@@ -1,7 +1,7 @@
-// What the kernels of a convolution with its max pooling share. x is NHWC, w is [KH, KW, C, O], y and dy are [N, PH, PW, O]. An
-// invocation handles 4 neighbouring channels; it walks along rows of windows, a strip of STRIP windows at a time, whose
-// part of the image it holds in registers: a Patch. Patch, Weights and the functions on them are written for a kernel's
-// extents by src/ops/conv2d_max_pool/unrolled.rs.
+// Shared code of the kernels of a convolution fused with its max pooling. x is NHWC, w is [KH, KW, C, O], y and dy are
+// [N, PH, PW, O]. An invocation handles 4 neighbouring channels. It moves along rows of windows, a strip of STRIP
+// windows at a time, and holds the strip's part of the image in registers: a Patch. Patch, Weights and their functions
+// are generated for a kernel's extents by src/ops/conv2d_max_pool/unrolled.rs.
 #import shared/grid
 #import shared/division
 
@@ -9,15 +9,15 @@ struct Params {
     first_workgroup: u32,
     // Invocations.
     len: u32,
-    // Rows of windows, in all images.
+    // Rows of windows in all images.
     rows: u32,
     rows_per_split: u32,
-    // Of the image; a row is width * channels numbers.
+    // Height of the image, and elements per row: width * channels.
     height: i32,
     row_numbers: i32,
-    // The last vec4 of x.
+    // Index of the last vec4 of x.
     last: i32,
-    // Windows.
+    // Number of windows.
     out_height: u32,
     out_width: u32,
     strips_per_row: u32,
@@ -25,9 +25,9 @@ struct Params {
     // Channels / 4.
     groups: u32,
     pad_top: i32,
-    // In numbers.
+    // In elements.
     pad_left: i32,
-    // From one window, and from one strip, to the next: rows of the image, and numbers of a row.
+    // Distance from one window to the next in rows of the image, and from one strip to the next in elements.
     window_rows: i32,
     strip_numbers: i32,
 }
@@ -41,7 +41,7 @@ fn load_w(i: u32) -> vec4<f32> { return w[i]; }
 
 // Whether every strip starts at a vec4 of x.
 override ALIGNED: bool = false;
-// Whether a strip may reach over the image's border.
+// Whether a strip may extend beyond the image's border.
 override CUT: bool = true;
 
 fn x_at(i: i32) -> vec4<f32> {
@@ -62,7 +62,7 @@ fn row_at(image: i32, y: i32) -> Row {
     return Row((image * params.height + y) * params.row_numbers, y >= 0 && y < params.height);
 }
 
-// Four numbers of a row, from number `column` on; 0 outside of the image.
+// Four elements of a row, from `column` on; 0 outside the image.
 fn quad(row: Row, column: i32) -> vec4<f32> {
     let first = row.start + column;
     var value = x_at(first >> 2u);
@@ -82,13 +82,13 @@ fn quad(row: Row, column: i32) -> vec4<f32> {
     return value;
 }
 
-// A strip: its image, the first row and the first number of its patch, and its first window, counted over the batch.
+// A strip: its image, the first row and the first element of its patch, and its first window, counted over the batch.
 struct Strip {
     image: i32,
     y: i32,
     x: i32,
     window: u32,
-    // Windows of the row from this one on.
+    // Number of windows in the row from this one on.
     left: u32,
 }
 

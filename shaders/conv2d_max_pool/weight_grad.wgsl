@@ -1,8 +1,7 @@
-// Weight gradient of a convolution with its max pooling: dw[ky, kx, c, o] is the sum over n, py, px of dy[n, py, px, o] times what
-// that weight was multiplied with at the first of the largest places of window (py, px), which is found by computing
-// the window again. The rows of windows are cut in splits, one for each invocation, written to
-// [splits, KH, KW, C, O]; sum them with shared/split_sum when there is more than one. Operands and extents:
-// conv2d_max_pool/strip.
+// Weight gradient of a convolution fused with its max pooling: dw[ky, kx, c, o] is the sum over n, py, px of dy[n, py,
+// px, o] times the input of that weight at the first maximum of window (py, px), which is found by recomputing the
+// window. The rows of windows are divided into splits, one per invocation, written to [splits, KH, KW, C, O]. If there
+// is more than one, sum them with shared/split_sum. Operands and extents: conv2d_max_pool/strip.
 #import conv2d_max_pool/strip
 
 alias F = vec4<f32>;

@@ -1,4 +1,4 @@
-// 1 where the prediction of a row is its label and the row is valid, else 0. One invocation a row.
+// 1 where the prediction of a row equals its label and the row is valid, else 0. One invocation per row.
 #import shared/grid
 struct Params {
     first_workgroup: u32,

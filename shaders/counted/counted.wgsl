@@ -1,4 +1,5 @@
-// 1 for labels that count in a loss, 0 for rows from `valid` on and for the ignored label: out[rows]. One invocation a row.
+// out[rows]: 1 for labels that count in a loss, 0 for rows from `valid` on and for the ignored label. One invocation
+// per row.
 #import shared/grid
 
 struct Params {

@@ -1,4 +1,4 @@
-// Inverted dropout: out = x * scale where the element's random number is kept, 0 elsewhere. Elements 4 i .. 4 i + 3 take the
+// Inverted dropout: out = x * scale for elements that are kept, 0 for the others. Elements 4 i .. 4 i + 3 take the
 // words of one Philox block, whose counter is (i, step, stream, 0). An invocation handles one block: one texel of x.
 #import shared/store_vec4
 #import shared/grid
@@ -7,7 +7,7 @@
 struct Params {
     first_workgroup: u32,
     elements: u32,
-    // Kept are words whose top 24 bits are at least this.
+    // Elements are kept if the top 24 bits of their word are at least this.
     threshold: u32,
     scale: f32,
     seed_low: u32,

@@ -1,5 +1,5 @@
-// Rows of a table: out[i, :] = table[indices[i], :], zeros where the index is not below `rows`. An invocation copies one F;
-// `columns` counts F.
+// Rows of a table: out[i, :] = table[indices[i], :], zeros if the index is not below `rows`. An invocation copies one
+// F; `columns` is in units of F.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/division

@@ -1,4 +1,5 @@
-// Gradient of gather, first of three: no row of the table has been seen in any split of the indices.
+// Gradient of gather, first of three kernels: initialises `first`, so that no split has any position for any row of the
+// table.
 #import shared/grid
 
 struct Params {

@@ -1,7 +1,7 @@
-// Gradient of gather, second of three: links the positions that read the same row. The indices are cut into splits of
-// `chunk` (a multiple of 4). next[i] is the next position in i's split with the same index, or 0xffffffff;
-// first[split, row] is the first with that row, which is written by that position alone, and not for the padding index. One
-// invocation a position.
+// Gradient of gather, second of three kernels: links the positions that read the same row. The indices are divided into
+// splits of `chunk` (a multiple of 4). next[i] is the next position in i's split with the same index, or 0xffffffff.
+// first[split, row] is the first position with that row; only that position writes it, and none does for the padding
+// index. One invocation per position.
 #import shared/grid
 #import shared/division
 
@@ -15,7 +15,7 @@ struct Params {
     chunk: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-// What is in the last vec4 past the last index is undefined and must not count.
+// The contents of the last vec4 past the last index are undefined and must be ignored.
 @group(0) @binding(1) var<storage, read> indices: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> first: array<u32>;
 @group(0) @binding(3) var<storage, read_write> next: array<u32>;

@@ -1,5 +1,5 @@
-// Gradient of gather, third of three: out[split, row, :] is the sum of dy[i, :] over the positions i of the split that read
-// the row, in order; 0 where none does. An invocation sums one F; `columns` counts F.
+// Gradient of gather, third of three kernels: out[split, row, :] is the sum of dy[i, :] over the positions i of the
+// split that read the row, in order; 0 if there are none. An invocation sums one F; `columns` is in units of F.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/division

@@ -1,4 +1,4 @@
-// The labels of a batch, one an invocation: out[i] = labels[order[cursor + i]].
+// The labels of a batch, one per invocation: out[i] = labels[order[cursor + i]].
 #import shared/grid
 struct Params {
     first_workgroup: u32,

@@ -1,5 +1,5 @@
-// Makes a batch from images kept as bytes, one element an invocation: for items of any length, which start anywhere
-// in a word (four bytes, the first lowest). out[i, e] = byte e of image order[cursor + i], scaled.
+// Assembles a batch from images stored as bytes, one element per invocation. Items may have any length and start
+// anywhere in a word (four bytes, the lowest first). out[i, e] = byte e of image order[cursor + i], scaled.
 #import shared/grid
 #import gather_batch/params
 @group(0) @binding(1) var<storage, read> data: array<u32>;

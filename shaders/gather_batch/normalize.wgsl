@@ -1,6 +1,6 @@
 #import gather_batch/item
 
-/// Four neighbouring bytes as the model sees them; `phase` is the channel of the first, modulo the period.
+/// Four neighbouring bytes, normalised; `phase` is the channel of the first, modulo the period.
 fn normalized(byte: vec4<f32>, phase: u32) -> vec4<f32> {
     var channel = vec4<u32>(phase) + vec4<u32>(0u, 1u, 2u, 3u);
     channel = select(channel, channel - params.period, channel >= vec4<u32>(params.period));
@@ -15,7 +15,7 @@ fn normalized(byte: vec4<f32>, phase: u32) -> vec4<f32> {
     return byte * scale + shift;
 }
 
-/// The phase four bytes on.
+/// The phase of the byte four bytes later.
 fn next(phase: u32) -> u32 {
     let on = phase + 4u - params.period;
     return select(on, on - params.period, on >= params.period);

@@ -5,7 +5,7 @@ struct Params {
     items: u32,
     // Length of the order.
     ordered: u32,
-    // Invocations to an item of a batch.
+    // Invocations per item of the batch.
     item_steps: u32,
     // Scales and shifts repeat after 3 or 4 channels; with 3, the last ones are unused.
     period: u32,

@@ -1,6 +1,6 @@
-// Makes a batch from images kept as bytes, sixteen elements an invocation: out[i, e] = byte e of image
-// order[cursor + i], scaled. Items are a multiple of sixteen bytes, so that an invocation reads one vec4 of words
-// (four bytes each, the first lowest) and never crosses into the next item.
+// Assembles a batch from images stored as bytes, sixteen elements per invocation: out[i, e] = byte e of image
+// order[cursor + i], scaled. The length of items is a multiple of sixteen bytes, so that an invocation reads one vec4
+// of words (four bytes each, the lowest first) and never crosses into the next item.
 #import shared/grid
 #import gather_batch/params
 @group(0) @binding(1) var<storage, read> data: array<vec4<u32>>;
@@ -26,7 +26,7 @@ fn main(
     let row = i / params.item_steps;
     let step = i % params.item_steps;
     let words = data[item_of(row) * params.item_steps + step];
-    // One division for sixteen elements: they are slow where lanes are emulated.
+    // A single division for sixteen elements: divisions are slow where lanes are emulated.
     var phase = (16u * step) % params.period;
     out[4u * i] = normalized(bytes(words.x), phase);
     phase = next(phase);

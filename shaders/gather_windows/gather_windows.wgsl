@@ -1,14 +1,14 @@
-// Windows of consecutive rows: word e of window b is word (starts[b] + offset) * columns + e of the data, 0 past its end.
-// One invocation a word of the result.
+// Windows of consecutive rows: word e of window b is word (starts[b] + offset) * columns + e of the data, 0 past its
+// end. One invocation per word of the result.
 #import shared/grid
 struct Params {
     first_workgroup: u32,
     // Words of the result.
     words: u32,
-    // Of the data.
+    // Rows of the data.
     rows: u32,
     columns: u32,
-    // Words of a window.
+    // Words per window.
     window: u32,
     // Rows from a start to its window.
     offset: u32,
@@ -29,7 +29,7 @@ fn main(
         return;
     }
     let e = i % params.window;
-    // A start past the last row can't overflow what follows.
+    // Clamped, so that a start past the last row can't cause an overflow below.
     let row = min(starts[i / params.window], params.rows) + params.offset + e / params.columns;
     var word = 0u;
     if (row < params.rows) {

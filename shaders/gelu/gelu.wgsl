@@ -1,8 +1,9 @@
 /// The normal density.
 fn normal_density(x: F) -> F { return 0.3989422804 * exp(-0.5 * x * x); }
 
-/// Probability that a normal variable is below x, from that of its tail: the density times Mills' ratio, which with
-/// t = 1 / (1 + 0.35 |x|) is t q(t), q minimax for the relative error (3.2e-8). No cancellation on either side of 0.
+/// Probability that a standard normal variable is below x, from the probability of its tail: the density times Mills'
+/// ratio. With t = 1 / (1 + 0.35 |x|) the ratio is t q(t), where q is minimax for the relative error (3.2e-8). There is
+/// no cancellation on either side of 0.
 fn normal_cumulative(x: F) -> F {
     let a = min(abs(x), F(16.0));
     let t = 1.0 / (1.0 + 0.35 * a);

@@ -1,6 +1,6 @@
-// The gradient of one step of a GRU; see shared/recurrent_backward and gru/forward. `out` is the gradient of what the input
-// gives to the gates, `hidden` of what the state gives to them: they differ in the new gate, whose state part is reset. The
-// carry is what the update gate lets through of the state's gradient.
+// The gradient of one step of a GRU; see shared/recurrent_backward and gru/forward. `out` is the gradient of the
+// input's contribution to the gates, `hidden` that of the state's. They differ in the new gate, where the reset gate
+// scales the state's contribution. The carry is the part of the state's gradient that passes through the update gate.
 #import shared/recurrent_params
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> w: array<vec4<f32>>;

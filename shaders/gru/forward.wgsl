@@ -1,5 +1,5 @@
-// One step of a GRU; see shared/recurrent_forward. Gates in PyTorch's order: reset, update, new. The trace holds them after their
-// activation, then what the state gives to the new gate before it is reset.
+// One step of a GRU; see shared/recurrent_forward. Gates are in PyTorch's order: reset, update, new. The trace holds
+// the activated gates, then the state's contribution to the new gate before the reset gate is applied.
 #import shared/recurrent_params
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> w: array<vec4<f32>>;

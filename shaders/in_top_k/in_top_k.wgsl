@@ -1,5 +1,5 @@
-// 1 where a row is valid and has fewer than k logits ahead of that of its label (larger, or equal and before it), else 0.
-// One invocation a row.
+// 1 for valid rows in which fewer than k logits rank above that of the label (larger, or equal and earlier), else 0.
+// One invocation per row.
 #import shared/grid
 struct Params {
     first_workgroup: u32,

@@ -1,6 +1,6 @@
-// Rows of x[rows, length] moved to mean 0 and scaled to variance 1, then weighted and shifted by column:
-// out = (x - mean) scale weight + bias, scale = 1 / sqrt(mean((x - mean)^2) + EPSILON). statistics[rows] holds, of each row, the
-// mean and the scale.
+// Normalises rows of x[rows, length] to mean 0 and variance 1, then applies a weight and a bias per column: out = (x -
+// mean) scale weight + bias, scale = 1 / sqrt(mean((x - mean)^2) + EPSILON). statistics[rows] stores the mean and the
+// scale of each row.
 #import shared/grid
 #import shared/row_params
 #import shared/row_vec4

@@ -1,6 +1,6 @@
 // The gradient of layer_norm row by row, from its operand x[rows, length], the mean and scale of every row in
-// statistics[rows], and the gradient dy of its result: with y = (x - mean) scale and g = dy weight,
-// out = scale (g - mean(g) - y mean(y g)).
+// statistics[rows], and the gradient dy of its result. With y = (x - mean) scale and g = dy weight: out = scale (g -
+// mean(g) - y mean(y g)).
 #import shared/grid
 #import shared/row_params
 #import shared/row_pair_vec4

@@ -1,5 +1,5 @@
-// The gradients of layer_norm's weights and biases, sums over the rows of every column of x and dy[rows, inner]: dy y, and dy,
-// with y = (x - mean) scale. The mean and scale of every row are in statistics[rows].
+// The gradients of layer_norm's weights and biases: for each column of x and dy[rows, inner], the sums over the rows of
+// dy y and of dy, with y = (x - mean) scale. The mean and scale of every row are in statistics[rows].
 #import shared/column_sums
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;

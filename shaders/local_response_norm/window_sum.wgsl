@@ -1,5 +1,5 @@
-// Sums over windows of channels: out[r, c] = sum over k from c - before to c + after of x[r, k], of the channels that exist. An
-// invocation computes four consecutive elements.
+// Sums over windows of channels: out[r, c] = sum over k from c - before to c + after of x[r, k], limited to existing
+// channels. An invocation computes four consecutive elements.
 #import shared/store_vec4
 #import shared/grid
 #import shared/division

@@ -1,4 +1,4 @@
-// Logarithm of softmax of every row of x[rows, length]: out = x - maximum - log(sum).
+// Log-softmax of every row of x[rows, length]: out = x - maximum - log(sum).
 #import shared/grid
 #import shared/row_params
 #import shared/row_vec4
@@ -19,7 +19,7 @@ fn main(
     let s = statistics(base, lane);
     let log_sum = log(s.sum);
     for (var k = first_of(lane); k < params.length; k += LANES) {
-        // In this order: the first difference is exact where the logits are large and close.
+        // The order matters: the first difference is exact where the logits are large and close.
         out[base + k] = (load_x(base + k) - F(s.maximum)) - F(log_sum);
     }
 }

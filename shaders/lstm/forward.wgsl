@@ -1,5 +1,5 @@
-// One step of an LSTM; see shared/recurrent_forward. Gates in PyTorch's order: input, forget, cell, output. The trace holds them
-// after their activation, then the cell state.
+// One step of an LSTM; see shared/recurrent_forward. Gates are in PyTorch's order: input, forget, cell, output. The
+// trace holds the activated gates, then the cell state.
 #import shared/recurrent_params
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> w: array<vec4<f32>>;

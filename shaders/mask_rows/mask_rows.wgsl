@@ -1,9 +1,9 @@
-// The rows of x before the valid count, zeros in place of the others. One invocation an element.
+// Copies the rows of x before the valid count and sets the others to zero. One invocation per element.
 #import shared/grid
 struct Params {
     first_workgroup: u32,
     elements: u32,
-    // Elements of a row.
+    // Elements per row.
     row: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,15 +1,15 @@
-// Batched matmul, plainly, one output an invocation, four k at a time. Operands: matmul/direct_operands.
+// Batched matmul, plain kernel: one output per invocation, four k at a time. Operands: matmul/direct_operands.
 #import shared/store_scalar
 #import shared/each_output
 #import matmul/direct_operands
 
 const OUTPUTS = 1u;
 
-// Four neighbouring k of an operand are a texel.
+// Four consecutive k of an operand are a texel.
 override A_TEXELS: bool = false;
 override B_TEXELS: bool = false;
 
-// The four k from element i.
+// Four consecutive k, starting at element i.
 fn a_four(i: u32) -> vec4<f32> {
     if (A_TEXELS) {
         return load_a(i >> 2u);

@@ -1,5 +1,5 @@
-// Batched matmul, plainly, four neighbouring columns an invocation, where they are a texel of B and of the result. Operands:
-// matmul/direct_operands.
+// Batched matmul, plain kernel: four neighbouring columns per invocation, which are a texel of B and of the result.
+// Operands: matmul/direct_operands.
 #import shared/store_vec4
 #import shared/each_output
 #import matmul/direct_operands

@@ -1,5 +1,5 @@
-// Operands of the plain matmul kernels: C[b, m, n] = sum over k of A[b, m, k] B[b, k, n], each operand by its strides in
-// elements; a batch stride of 0 repeats it.
+// Operands of the plain matmul kernels: C[b, m, n] = sum over k of A[b, m, k] B[b, k, n]. Each operand is addressed by
+// its strides in elements; a batch stride of 0 repeats it.
 struct Params {
     first_workgroup: u32,
     // Invocations.
@@ -25,6 +25,6 @@ fn load_b(i: u32) -> vec4<f32> { return b[i]; }
 fn a_at(i: u32) -> f32 { return load_a(i >> 2u)[i & 3u]; }
 fn b_at(i: u32) -> f32 { return load_b(i >> 2u)[i & 3u]; }
 
-// First elements of a row of A and of a column of B.
+// Index of the first element of a row of A and of a column of B.
 fn a_first(row: u32, batch: u32) -> u32 { return batch * params.a_batch_stride + row * params.a_row_stride; }
 fn b_first(column: u32, batch: u32) -> u32 { return batch * params.b_batch_stride + column * params.b_column_stride; }

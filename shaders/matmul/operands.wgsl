@@ -1,7 +1,7 @@
-// Batched matmul: C[b, m, n] = sum over k of A[b, m, k] B[b, k, n], each operand in either orientation, by its strides
-// in elements (one of row/k is 1 when the operand is read as vec4). A batch stride of 0 repeats the operand.
-// K may be cut in segments of segment_len k, the last one of what is left: for splits, or where both operands leave out `gap`
-// elements between segments, after the `first` ones of each.
+// Batched matmul: C[b, m, n] = sum over k of A[b, m, k] B[b, k, n]. Each operand may have either orientation and is
+// addressed by its strides in elements (one of row/k is 1 if the operand is read as vec4). A batch stride of 0 repeats
+// the operand. K may be cut into segments of segment_len k, the last one with the remainder: for splits, or if both
+// operands have gaps of `gap` elements between segments, after the `first` ones of each.
 #import shared/straight_lines
 #import shared/like_matrices
 

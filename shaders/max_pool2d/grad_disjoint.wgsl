@@ -1,14 +1,14 @@
-// Gradient of max pooling whose windows do not overlap. The image is cut into cells: a window with what follows it up to
-// the next, and in the last of a row or column the rest of the image. An invocation reads one window once and writes
-// its cell: dy at the window's winner, 0 elsewhere.
+// Gradient of max pooling whose windows do not overlap. The image is divided into cells: a window and what follows it
+// up to the next window, or in the last cell of a row or column up to the end of the image. An invocation reads one
+// window once and writes its cell: dy at the window's maximum, 0 elsewhere.
 #import max_pool2d/grad_operands
 
-// The largest cell. Cells are all of that size unless PARTIAL.
+// Size of the largest cell. All cells have that size unless PARTIAL.
 override CELL_Y: u32 = 1u;
 override CELL_X: u32 = 1u;
 override PARTIAL: bool = true;
 
-// From one end of cell `o` to the other; a cell starts where its window does, and the first with the image.
+// The range of cell `o`. A cell starts where its window does, and the first one at the start of the image.
 fn cell(o: u32, stride: u32, pad: u32, outputs: u32, extent: u32) -> Range {
     let start = o * stride;
     return Range(max(start, pad) - pad, select(extent, start + stride - pad, o + 1u < outputs));

@@ -1,4 +1,4 @@
-// Operands of max pooling's gradient, x [N, H, W, C] and dy [N, OH, OW, C], and which element of a window won.
+// Operands of max pooling's gradient, x [N, H, W, C] and dy [N, OH, OW, C], and the search for the maximum of a window.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/window
@@ -12,7 +12,7 @@ fn load_dy(i: u32) -> vec4<f32> { return dy[i]; }
 fn dy_at(i: u32) -> F { return lanes(load_dy(texel(i)), i); }
 
 // The first maximum of a window in row order, for each channel of an F: its row times KERNEL_X plus its column, both
-// counted from the window's first that is inside the image.
+// relative to the first position of the window that is inside the image.
 fn winner(image: u32, ys: Range, xs: Range, channel: u32) -> I {
     var best = x_at(input_position(image, ys.start, xs.start, channel));
     var place = I(0);

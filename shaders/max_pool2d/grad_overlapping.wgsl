@@ -1,5 +1,5 @@
-// Gradient of max pooling for any windows. An invocation computes one F of dx: it sums dy over the windows that contain
-// its pixel and that the pixel won, in row order, finding each window's winner anew.
+// Gradient of max pooling for any windows. An invocation computes one F of dx: it sums dy over the windows whose
+// maximum is its pixel, in row order, and searches every window that contains the pixel again.
 #import max_pool2d/grad_operands
 
 @compute @workgroup_size(64)

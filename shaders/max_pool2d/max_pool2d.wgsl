@@ -1,5 +1,5 @@
-// Max pooling: out[n, oy, ox, c] is the largest x[n, y, x, c] in window (oy, ox). x and out are NHWC. An invocation
-// computes one F of the result.
+// Max pooling: out[n, oy, ox, c] is the maximum of x[n, y, x, c] over window (oy, ox). x and out are NHWC. An
+// invocation computes one F of the result.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/window

@@ -1,5 +1,5 @@
-// Mean and variance of every column from those of the splits, x[splits, 2, outer, inner] of shaders/moments/partial: to
-// out[1, 2, outer, inner]. Its rows are the splits, of `span` rows of the whole tensor each.
+// Combines the means and variances of the splits, x[splits, 2, outer, inner] from shaders/moments/partial, for every
+// column: out[1, 2, outer, inner]. The rows of this kernel are the splits, of `span` rows of the whole tensor each.
 #import shared/column_sums
 #import shared/rows_all
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;

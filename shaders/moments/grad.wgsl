@@ -1,5 +1,5 @@
-// Gradient of moments[2, outer, inner] with respect to x[outer, rows, inner]: out = (g_mean + 2 g_variance (x - mean)) / n for
-// the n rows that count, 0 for the rest. An invocation computes one column of BLOCK rows.
+// Gradient of moments[2, outer, inner] with respect to x[outer, rows, inner]: out = (g_mean + 2 g_variance (x - mean))
+// / n for the n rows that count, 0 for the others. An invocation computes BLOCK rows of one column.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/division
@@ -8,7 +8,7 @@ struct Params {
     invocations: u32,
     // In units of F.
     inner: u32,
-    // Blocks of rows in one of the outer parts.
+    // Blocks of rows per outer part.
     blocks: u32,
     rows: u32,
     sample: u32,

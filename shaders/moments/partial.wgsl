@@ -1,5 +1,5 @@
-// Mean, and sum of squared distances from it, of every column of each split of x[outer, length, inner]. Distances are taken
-// from the split's first row: squares of large numbers would cancel.
+// Mean, and sum of squared deviations, of every column of each split of x[outer, length, inner]. Values are taken
+// relative to the split's first row, because squares of large numbers would cancel.
 #import shared/column_sums
 #import shared/rows_all
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;

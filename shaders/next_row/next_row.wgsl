@@ -1,11 +1,11 @@
-// Each of the first `valid` rows replaced by the one after it, the last by the first; zeros in the others. One invocation a
-// word.
+// Replaces each of the first `valid` rows by the one after it, and the last of them by the first; the others are zeros.
+// One invocation per word.
 #import shared/grid
 struct Params {
     first_workgroup: u32,
     words: u32,
     rows: u32,
-    // Words of a row.
+    // Words per row.
     row: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

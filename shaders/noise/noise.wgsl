@@ -1,9 +1,9 @@
-// Gaussian noise: out = x + deviation * n. Elements 4 i .. 4 i + 3 take the normals of one Philox block, whose counter is
-// (i, step, stream, domain): words 0 and 1 make the first two by Box and Muller's transform, words 2 and 3 the others. An
-// invocation handles one block: one texel of x.
+// Gaussian noise: out = x + deviation * n. Elements 4 i .. 4 i + 3 take the normal values of one Philox block, whose
+// counter is (i, step, stream, domain). Words 0 and 1 give the first two by Box and Muller's transform, words 2 and 3
+// the others. An invocation handles one block: one texel of x.
 //
-// WGSL lets sin and cos err by 2^-11, and log by 2^-21 near 1. So logarithm, sine and cosine are written out here, to a few units
-// in the last place, and noise is the same on every device but for those.
+// WGSL allows errors of 2^-11 in sin and cos, and of 2^-21 in log near 1. Logarithm, sine and cosine are therefore
+// implemented here with errors of a few units in the last place; noise is the same on every device except for these.
 #import shared/store_vec4
 #import shared/grid
 #import shared/philox
@@ -22,8 +22,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> step: array<u32>;
 fn load_x(i: u32) -> vec4<f32> { return x[i]; }
 
-// ln u of u = count / 2^24, count from 1 to 2^24: of the mantissa m in [sqrt(1/2), sqrt(2)) by the series of
-// 2 artanh((m - 1) / (m + 1)), and of the exponent.
+// ln u of u = count / 2^24, for count from 1 to 2^24: for the mantissa m in [sqrt(1/2), sqrt(2)) by the series of 2
+// artanh((m - 1) / (m + 1)), plus that of the exponent.
 fn log_unit(count: u32) -> f32 {
     let bits = bitcast<u32>(f32(count));
     var exponent = i32(bits >> 23u) - 127 - 24;
@@ -38,7 +38,7 @@ fn log_unit(count: u32) -> f32 {
     return f32(exponent) * 0.6931472 + s * series;
 }
 
-// Cosine and sine of 2 pi count / 2^24: Taylor polynomials within an eighth of a turn of the nearest quarter.
+// Cosine and sine of 2 pi count / 2^24: Taylor polynomials within an eighth of a turn of the nearest quarter turn.
 fn cos_sin_turn(count: u32) -> vec2<f32> {
     let quarter = (count + (1u << 21u)) >> 22u;
     let angle = f32(i32(count) - i32(quarter << 22u)) * 3.7450704e-7;

@@ -1,4 +1,5 @@
-// What the gradient of normalize sums over every column of dy and x[outer, length, inner]: dy, and dy (x - mean).
+// The sums in the gradient of normalize, over every column of dy and x[outer, length, inner]: of dy, and of dy (x -
+// mean).
 #import shared/column_sums
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;

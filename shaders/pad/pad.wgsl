@@ -1,11 +1,11 @@
-// out is x with params.value around it, in up to six axes, counted from the innermost; RANK says how many there are.
-// Along axis a, out has extent_a elements, of which x gives own_a after before_a. An invocation writes one F; extents and
-// such along the innermost axis count F.
+// out is x padded with params.value, along up to six axes, numbered from the innermost; RANK is the number of axes.
+// Along axis a, out has extent_a elements, of which own_a come from x after the first before_a. An invocation writes
+// one F; along the innermost axis these are in units of F.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/division
 
-// A constant of the pipeline, because software adapters do not branch around divisions along axes that are not there.
+// A pipeline constant, because software adapters do not branch around divisions for axes that do not exist.
 override RANK: u32 = 6u;
 
 struct Params {
@@ -35,19 +35,19 @@ struct Params {
 fn load_x(i: u32) -> vec4<f32> { return x[i]; }
 fn x_at(i: u32) -> F { return lanes(load_x(texel(i)), i); }
 
-// Where a position leads in x, along the axes looked at so far.
+// The element of x for a position, as far as axes have been processed.
 struct Source {
-    // What is left of the position.
+    // Remainder of the position.
     rest: u32,
     at: u32,
-    // Elements of x to one step along the next axis.
+    // Stride in x along the next axis.
     stride: u32,
     inside: bool,
 }
 
 // `q` is the position along an axis.
 fn stepped(s: Source, rest: u32, q: u32, before: u32, own: u32) -> Source {
-    // Wraps to a large number before the first element.
+    // Wraps around to a large number before the first element.
     let from_first = q - before;
     return Source(rest, s.at + from_first * s.stride, s.stride * own, s.inside && from_first < own);
 }

@@ -1,5 +1,5 @@
-// Pictures x[batch, height, width, channels] with a box of `other` in them, at a random place inside, another for each
-// sample. One invocation an element.
+// Pastes a box of `other` into pictures x[batch, height, width, channels] at a random position inside, different for
+// each sample. One invocation per element.
 #import shared/grid
 #import shared/philox
 struct Params {
@@ -19,7 +19,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> box_width: array<u32>;
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
-/// A whole number from 0 to `room`, from the top 24 bits of a word.
+/// An integer from 0 to `room`, from the top 24 bits of a word.
 fn first(word: u32, room: u32) -> u32 {
     return u32(f32(word >> 8u) * (1.0 / 16777216.0) * f32(room + 1u));
 }
@@ -38,7 +38,7 @@ fn main(
     let column = pixel % params.width;
     let row = (pixel / params.width) % params.height;
     let sample = pixel / params.width / params.height;
-    // The last word is the purpose: augmentation.
+    // The last word of the counter is the purpose: augmentation.
     let counter = vec4<u32>(sample, step[0], 0xffffffffu, 4u);
     let words = philox4x32(counter, vec2<u32>(params.seed_low, params.seed_high));
     let tall = min(box_height[0], params.height);

@@ -1,2 +1,2 @@
-// Permuted axes: the strides of x in the order of the axes of out.
+// Permutes axes: the strides of x are given in the order of the axes of out.
 #import shared/strided

@@ -1,8 +1,8 @@
-// WGSL's pow takes no negative base, and 0^0 is up to the adapter.
+// WGSL's pow does not accept negative bases, and its 0^0 depends on the adapter.
 fn op_pow(a: F, b: F) -> F {
     let size = exp2(b * log2(abs(a)));
     let whole = floor(b) == b;
-    // Exact: a b that has no halves below it is even.
+    // This is exact: a b so large that b / 2 can't be fractional is even.
     let odd = floor(0.5 * b) * 2.0 != b;
     let negative = select(sqrt(a), select(size, -size, odd), whole);
     let nonzero = select(negative, size, a > F(0.0));

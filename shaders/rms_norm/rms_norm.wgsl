@@ -1,4 +1,4 @@
-// Rows of x[rows, length] scaled to root mean square 1: out = x / sqrt(mean(x^2) + EPSILON).
+// Scales rows of x[rows, length] to root mean square 1: out = x / sqrt(mean(x^2) + EPSILON).
 #import shared/grid
 #import shared/row_params
 #import shared/row_vec4

@@ -1,6 +1,6 @@
-// Rotary positions: in x[samples, time, groups, 2 half], numbers i and i + half of each of the first `rotated` groups are turned by
-// the angle whose cosine and sine are table[t, i] and table[t, i + half]; the other groups are copied. An invocation turns
-// one F of pairs; `half` counts F.
+// Rotary position embedding. In x[samples, time, groups, 2 half], elements i and i + half of each of the first
+// `rotated` groups are rotated by the angle whose cosine and sine are table[t, i] and table[t, i + half]; the other
+// groups are copied. An invocation rotates one F of pairs; `half` is in units of F.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/division
@@ -12,7 +12,7 @@ struct Params {
     groups: u32,
     rotated: u32,
     half: u32,
-    // 1, or -1 to turn back.
+    // 1, or -1 to rotate by the negative angle.
     direction: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,2 +1,2 @@
-// Every sample is as long as the longest.
+// All samples have the full length.
 fn exists(sample: u32, t: u32) -> bool { return true; }

@@ -1,17 +1,17 @@
-// Parameters of a kernel that walks the columns of [outer, length, inner].
+// Parameters of a kernel that processes the columns of [outer, length, inner].
 struct Params {
     first_workgroup: u32,
     outer: u32,
-    // Rows to sum, of those that there are.
+    // Number of rows to sum.
     length: u32,
     // In units of F.
     inner: u32,
-    // Rows of a split.
+    // Rows per split.
     chunk: u32,
     splits: u32,
-    // Rows of the whole tensor in a row of this one: more than 1 where this one holds results of splits.
+    // Rows of the whole tensor per row of this one: more than 1 if the rows are results of splits.
     span: u32,
-    // Rows of the whole tensor, and how many of them belong to a sample.
+    // Rows of the whole tensor, and how many of them belong to each sample.
     rows: u32,
     sample: u32,
 }

@@ -1,5 +1,6 @@
-// Two sums for every column of [outer, length, inner], cut along the length into splits: out[splits, 2, outer, inner].
-// The importing file defines what is summed and what becomes of the sums:
+// Two sums for every column of [outer, length, inner], divided along the length into splits: out[splits, 2, outer,
+// inner].
+// The importing file defines the terms and the results of the sums:
 //   fn rows() -> u32                                             rows that count
 //   fn origin(row: u32, own: u32, column: u32) -> F              what the terms of a split are measured from: its first row
 //   fn terms(row: u32, own: u32, origin: F) -> Pair              of one row
@@ -14,7 +15,7 @@ struct Pair {
     second: F,
 }
 
-// Where an invocation works: a column of one of the outer blocks, a split, and every ROWS-th row of it from `row` on.
+// The work of an invocation: a column of one of the outer parts, a split, and every ROWS-th row of it from `row` on.
 struct Place {
     outer: u32,
     column: u32,

@@ -1,5 +1,5 @@
-// One workgroup walks one split of COLUMNS neighbouring columns, and its invocations put their sums together in workgroup
-// memory: for adapters that need many invocations. The functions are those of shared/columns_invocation; control flow must be
+// One workgroup per split of COLUMNS neighbouring columns. Its invocations combine their sums in workgroup memory: for
+// adapters that need many invocations. The functions are those of shared/columns_invocation; control flow must be
 // uniform where sum_of_rows is called.
 const SIZE: u32 = 256u;
 // A power of two.
@@ -18,7 +18,7 @@ fn place_of(workgroup: u32, lane: u32) -> Place {
 
 fn sum_of_rows(x: F, lane: u32) -> F {
     partials[lane] = x;
-    // Every round reads what other invocations wrote in the round before.
+    // Every round reads what other invocations wrote in the previous round.
     workgroupBarrier();
     for (var half = ROWS >> 1u; half > 0u; half = half >> 1u) {
         if (lane < half * COLUMNS) {
@@ -27,7 +27,7 @@ fn sum_of_rows(x: F, lane: u32) -> F {
         workgroupBarrier();
     }
     let result = partials[lane % COLUMNS];
-    // The next sum overwrites this one: everybody must have read it.
+    // The next sum overwrites this one, so all invocations must have read it.
     workgroupBarrier();
     return result;
 }

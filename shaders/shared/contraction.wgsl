@@ -1,34 +1,36 @@
-// C[m, n] = sum over k of A(m, k) B(n, k): what matmul and the three passes of conv2d have in common.
+// C[m, n] = sum over k of A(m, k) B(n, k): the shared code of matmul and the three passes of conv2d.
 //
-// K is cut in `params.segments` segments. In a segment, a row of A (a column of B) is a line: elements at a constant
-// stride, or where the op's `a_element` says. A's lines may miss elements (padding), which count as 0; B's are complete.
-// An operand is read through its lines only, in one of four ways, chosen when the pipeline is made:
+// K is cut into `params.segments` segments. Within a segment, a row of A (a column of B) is a line: its elements have a
+// constant stride, or positions defined by the operation's `a_element`. A's lines may lack elements (padding), which
+// count as 0; B's are complete. An operand is only read by lines, in one of four ways, chosen when the pipeline is
+// created:
 //   VEC4, K_CONTIGUOUS      a texel holds 4 consecutive k of one row: stride 1, base and limits multiples of 4;
 //   VEC4, not K_CONTIGUOUS  a texel holds 4 consecutive rows at one k: base and stride multiples of 4;
 //   K_CONTIGUOUS only       stride 1, any alignment: 4 consecutive k from two texels;
 //   neither                 any stride, element by element.
 //
-// An op defines, in its operands file: Params, the bindings a (1) and b (2), load_a and load_b (a texel by its index
-// in the linear tensor), `segment_end` (the number of k in a segment), and for each operand the part of its lines
-// that does not depend on the segment (`a_row`, `b_column`) and the line in one segment (`a_line`, `b_line`). Where the
-// lines of A are straight it imports shared/straight_lines. Which matrix of the batch takes which segments
-// (`takes_segment`), and where its lines are in the result (`result_line`), is in shared/like_matrices or the op's own file.
-// Rows and columns past the last are computed as copies of the last and not stored. Output: binding 3, store_*.wgsl.
+// An operation defines, in its operands file: Params; the bindings a (1) and b (2); load_a and load_b (a texel by its
+// index in the linear tensor); `segment_end` (the number of k in a segment); and for each operand the part of its lines
+// that does not depend on the segment (`a_row`, `b_column`) and the line in one segment (`a_line`, `b_line`). If the
+// lines of A are straight, it imports shared/straight_lines. Which segments a matrix of the batch has
+// (`takes_segment`), and where its lines are stored in the result (`result_line`), is defined in shared/like_matrices
+// or in the operation's own file. Rows and columns past the end are computed as copies of the last one and not stored.
+// Output: binding 3, store_*.wgsl.
 #import shared/division
 
 override A_VEC4: bool = true;
 override A_K_CONTIGUOUS: bool = true;
 override B_VEC4: bool = true;
 override B_K_CONTIGUOUS: bool = false;
-// Some segment's length is not a multiple of a step: 4 k when broadcast, 16 when tiled.
+// Some segment's length is not a multiple of a step: 4 k for broadcast kernels, 16 for tiled ones.
 override K_TAIL: bool = true;
-// Store C[n, m] in place of C[m, n].
+// Store C[n, m] instead of C[m, n].
 override TRANSPOSE_OUT: bool = false;
 // Let the rows of a tile run along n and its columns along m: for n below the narrowest tile.
 override SWAP_OPERANDS: bool = false;
 
-// Element k of the segment exists iff first <= k < end, at the linear address base + k * stride; otherwise it is 0. `y` is
-// for lines that are not straight.
+// Element k of the segment exists iff first <= k < end, at the linear address base + k * stride; otherwise it is 0. `y`
+// is only used by lines that are not straight.
 struct Line {
     base: i32,
     stride: i32,
@@ -37,13 +39,13 @@ struct Line {
     y: i32,
 }
 
-// Where an element is, if it exists.
+// The position of an element, if it exists.
 struct Element {
     exists: bool,
     address: i32,
 }
 
-// Elements s .. s+3 of the 8 in two texels.
+// Elements s .. s+3 of the 8 elements in two texels.
 fn shifted(low: vec4<f32>, high: vec4<f32>, s: i32) -> vec4<f32> {
     let by_two = (s & 2) != 0;
     let part = select(low, vec4<f32>(low.zw, high.xy), by_two);
@@ -62,7 +64,7 @@ fn a_value(line: Line, k: i32) -> f32 {
     return a_texel(line, k)[a_element(line, k).address & 3];
 }
 
-// The texel with the element of the line closest to k; texel 0 if there is none.
+// The texel with the element of the line that is closest to k; texel 0 if the line is empty.
 fn a_texel_near(line: Line, k: i32) -> vec4<f32> {
     let address = line.base + max(min(k, line.end - 1), line.first);
     return load_a(u32(select(0, address, line.first < line.end)) >> 2u);
@@ -81,7 +83,7 @@ fn a_fetch(line: Line, k: i32) -> vec4<f32> {
     return vec4<f32>(a_value(line, ks.x), a_value(line, ks.y), a_value(line, ks.z), a_value(line, ks.w));
 }
 
-// B's lines are complete, so only a tail needs a mask.
+// B's lines are complete, so only the tail needs a mask.
 fn b_texel(line: Line, k: i32) -> vec4<f32> {
     if (K_TAIL) {
         return select(
@@ -110,7 +112,7 @@ fn b_fetch(line: Line, k: i32) -> vec4<f32> {
         b_texel(line, ks.z)[part.z & 3], b_texel(line, ks.w)[part.w & 3]);
 }
 
-// What a row of the tile (or a column) reads: a row of A or a column of B, whichever SWAP_OPERANDS makes it.
+// The operand of a row (or a column) of the tile: a row of A or a column of B, depending on SWAP_OPERANDS.
 struct Source {
     a: ARow,
     b: BColumn,
@@ -140,7 +142,7 @@ fn extent(is_b: bool) -> u32 {
     return select(params.m, params.n, is_b);
 }
 
-// The source at `index` of A or B, or the last there is.
+// The source at `index` of A or B; the last one if `index` is past the end.
 fn source_at(index: u32, is_b: bool, batch: u32) -> Source {
     let i = min(index, extent(is_b) - select(1u, 4u, fetches_across(is_b)));
     var source: Source;
@@ -152,7 +154,7 @@ fn source_at(index: u32, is_b: bool, batch: u32) -> Source {
     return source;
 }
 
-// Which part of the output a workgroup computes: a tile, of one matrix of the batch, over one split of the segments.
+// The part of the output that a workgroup computes: a tile of one matrix of the batch, over one split of the segments.
 struct Tile {
     row: u32,
     column: u32,
@@ -161,7 +163,7 @@ struct Tile {
     exists: bool,
 }
 
-// Columns fastest, then rows, batch, split.
+// Columns vary fastest, then rows, batch, split.
 fn tile_at(index: u32, tile_rows: u32, tile_columns: u32) -> Tile {
     let rest = divide(index, params.column_tiles);
     let slice = divide(rest, params.row_tiles);
@@ -182,16 +184,16 @@ fn column_at(tile: Tile, offset: u32) -> Source {
     return source_at(tile.column + offset, !SWAP_OPERANDS, tile.batch);
 }
 
-// Stores `count` of 4 elements from `at` of a line of the result. A line is a row of C or, with TRANSPOSE_OUT, a column; where
-// it is among the lines of all matrices, the op says in `result_line`, or -1 where it is none. One split's result follows
-// another's.
+// Stores `count` of 4 elements from `at` of a line of the result. A line is a row of C or, with TRANSPOSE_OUT, a
+// column. `result_line` of the operation gives its index among the lines of all matrices, or -1 if it is not stored.
+// The results of the splits follow one another.
 fn store_line(tile: Tile, line: u32, at: u32, value: vec4<f32>, count: i32) {
     let place = result_line(line, tile.batch);
     let first = tile.split * params.result_elements + u32(max(place, 0)) * extent(!TRANSPOSE_OUT) + at;
     store(first, value, select(0, count, place >= 0));
 }
 
-// Stores rows row .. row+3 of columns column .. column+3 of the tile, of which those inside the output exist.
+// Stores those of rows row .. row+3 and columns column .. column+3 of the tile that are inside the output.
 fn store_block(tile: Tile, row: u32, column: u32, c: mat4x4<f32>) {
     let height = extent(SWAP_OPERANDS);
     let width = extent(!SWAP_OPERANDS);

@@ -1,9 +1,9 @@
-// The contraction by subgroups: a workgroup is one subgroup and computes TILE_ROWS by TILE_COLUMNS outputs, with no
-// workgroup memory and no barrier. Lane l owns columns 4l .. 4l+3 of every 4 LANES, for all rows, in registers. A step
-// takes 4 k: the lanes read the rows' values between them, each of which reaches the others by subgroupShuffle from a
+// The contraction by subgroups: a workgroup is one subgroup and computes TILE_ROWS by TILE_COLUMNS outputs, without
+// workgroup memory or barriers. Lane l owns columns 4l .. 4l+3 of every 4 LANES, for all rows, in registers. A step
+// processes 4 k: the lanes divide the reads of the rows' values and share each of them by subgroupShuffle from a
 // literal lane, and every lane reads the values of its own columns.
 //
-// A slot is LANES rows: lane l holds 4 k of row l of the slot or, where texels hold 4 rows, rows 4(l/4) .. +3 at k + l%4.
+// A slot is LANES rows: lane l holds 4 k of row l of the slot or, if texels hold 4 rows, rows 4(l/4) .. +3 at k + l%4.
 #import shared/grid
 #import shared/contraction
 #import shared/subgroup_8
@@ -11,25 +11,25 @@
 // 16 or 32 rows, and 4 LANES columns or 8 LANES.
 override TILE_ROWS: u32 = 16u;
 override TILE_COLUMNS: u32 = 64u;
-// Take the steps of all segments in one loop, finding the lines anew at each: faster where segments are a few steps
-// long, because entering a loop costs llvmpipe a copy of every register it carries.
+// Process the steps of all segments in one loop and recompute the lines at each step. This is faster for segments of a
+// few steps, because entering a loop costs llvmpipe a copy of every register it carries.
 override SHORT_SEGMENTS: bool = false;
 
 // A block is 4 rows (the matrix's columns) by this lane's 4 columns. Block i is rows 4i .. 4i+3 of the first 4 LANES columns,
 // block 8 + i those of the next.
 alias Blocks = array<mat4x4<f32>, 16>;
 
-// Which row of a slot this lane reads (the first of a texel of 4).
+// The row of a slot that this lane reads (the first of a texel of 4).
 fn slot_row(tile: Tile, slot: u32, lane: u32) -> Source {
     return row_at(tile, LANES * slot + select(lane, lane & ~3u, fetches_across(SWAP_OPERANDS)));
 }
 
-// How far after the first k of a step that is which this lane reads for the rows.
+// Offset of the k that this lane reads for the rows from the first k of a step.
 fn row_k(lane: u32) -> i32 {
     return select(0, i32(lane & 3u), fetches_across(SWAP_OPERANDS));
 }
 
-// What the lanes read for the rows of a step: a texel of each slot.
+// The values that the lanes read for the rows of a step: a texel of each slot.
 struct Slots {
     texel: array<vec4<f32>, 4>,
 }
@@ -47,7 +47,7 @@ fn block_rows(slots: Slots, block: u32) -> mat4x4<f32> {
     return rows;
 }
 
-// What 4 neighbouring columns read, and their lines; only the first where a fetch gives all 4.
+// The sources of 4 neighbouring columns, and their lines; only the first is used if a fetch gives all 4.
 struct Columns {
     column: array<Source, 4>,
 }
@@ -86,7 +86,7 @@ fn fetch_columns(lines: ColumnLines, k: i32) -> mat4x4<f32> {
         fetch_column(lines.line[2], k), fetch_column(lines.line[3], k)));
 }
 
-// The lines a lane reads in one segment, and its row_k.
+// The lines that a lane reads in one segment, and its row_k.
 struct Lines {
     row_k: i32,
     row: array<Line, 4>,
@@ -98,7 +98,7 @@ fn fetch_row(lines: Lines, slot: u32, k: i32) -> vec4<f32> {
     return fetch(lines.row[slot], SWAP_OPERANDS, k + lines.row_k);
 }
 
-// Adds to 16 rows, 4 blocks from `first`, what the rows from `row` (in blocks) give.
+// Adds the products with the rows from `row` (in blocks) to 16 rows, that is, to 4 blocks from `first`.
 fn multiply(blocks: ptr<function, Blocks>, first: u32, columns: mat4x4<f32>, slots: Slots, row: u32) {
     let rows0 = block_rows(slots, row);
     let rows1 = block_rows(slots, row + 1u);
@@ -110,7 +110,8 @@ fn multiply(blocks: ptr<function, Blocks>, first: u32, columns: mat4x4<f32>, slo
     (*blocks)[first + 3u] += columns * rows3;
 }
 
-// Adds k .. k+3 of the segment. Columns are read only when those before are done with: all at once would spill registers.
+// Adds k .. k+3 of the segment. Columns are read only when the previous ones are done: reading all at once would spill
+// registers.
 fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
     var slots: Slots;
     slots.texel[0] = fetch_row(lines, 0u, k);
@@ -135,7 +136,7 @@ fn step(blocks: ptr<function, Blocks>, lines: Lines, k: i32) {
     }
 }
 
-// Stores 16 rows, 4 blocks, by 4 LANES columns.
+// Stores 16 rows (4 blocks) by 4 LANES columns.
 fn store_blocks(blocks: ptr<function, Blocks>, first: u32, tile: Tile, row: u32, column: u32) {
     store_block(tile, row, column, (*blocks)[first]);
     store_block(tile, row + 4u, column, (*blocks)[first + 1u]);

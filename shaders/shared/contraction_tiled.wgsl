@@ -1,19 +1,21 @@
-// The contraction through workgroup memory, for any GPU: a workgroup computes a square tile of the output in steps of
-// 16 k, an invocation one or four blocks of 4 x 4 of it in registers. Each step the invocations copy the values of rows and
-// columns into workgroup memory, laid out by k, and then read those of their blocks for every k from there.
+// The contraction through workgroup memory, for any GPU. A workgroup computes a square tile of the output in steps of
+// 16 k; an invocation computes one or four blocks of 4 x 4 of it in registers. In each step the invocations copy the
+// values of rows and columns to workgroup memory, arranged by k, and then read the values of their blocks for every k
+// from there.
 //
-// Barriers: one before the tiles are read (all of the step is written), one before they are overwritten by the next.
+// Barriers: one before the tiles are read (after the whole step is written), one before the next step overwrites them.
 #import shared/grid
 #import shared/contraction
 #import shared/tile_64
 
 const TILE_K: u32 = 16u;
 
-// Row (column) r at k of the step: index TILE * k + r. Single floats, because neighbours are written by different invocations.
+// Row (column) r at k of the step is at index TILE * k + r. Scalars, because different invocations write neighbours.
 var<workgroup> row_tile: array<f32, TILE * TILE_K>;
 var<workgroup> column_tile: array<f32, TILE * TILE_K>;
 
-// What copy number `unit` copies: 4 k of one row (column), or 4 rows at one k. This is the (first) row, and the (first) k.
+// The source of copy `unit`, which copies 4 k of one row (column), or 4 rows at one k: the (first) row, and the (first)
+// k.
 fn copied_index(unit: u32, along_k: bool) -> u32 {
     return select(4u * (unit % (TILE / 4u)), unit / 4u, along_k);
 }
@@ -22,7 +24,7 @@ fn copied_k(unit: u32, along_k: bool) -> u32 {
     return select(unit / (TILE / 4u), 4u * (unit % 4u), along_k);
 }
 
-// Where the first of the 4 values goes, and how far apart they go.
+// The destination of the first of the 4 values, and their stride.
 fn copied_to(unit: u32, along_k: bool) -> vec2<u32> {
     return vec2<u32>(TILE * copied_k(unit, along_k) + copied_index(unit, along_k), select(1u, TILE, along_k));
 }
@@ -51,7 +53,7 @@ fn four_columns(at: u32) -> vec4<f32> {
     return vec4<f32>(column_tile[at], column_tile[at + 1u], column_tile[at + 2u], column_tile[at + 3u]);
 }
 
-// Rows by columns: matrix column i holds row i.
+// The outer product: matrix column i holds row i.
 fn outer(rows: vec4<f32>, columns: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(columns * rows.x, columns * rows.y, columns * rows.z, columns * rows.w);
 }
@@ -75,7 +77,7 @@ fn main(
         row_sources[copy] = row_at(tile, copied_index(unit, rows_along_k));
         column_sources[copy] = column_at(tile, copied_index(unit, columns_along_k));
     }
-    // The first rows and columns of this invocation's blocks: the second of each is half a tile further.
+    // The first row and column of this invocation's blocks; a second block is half a tile further.
     let my_row = 4u * (index / ACROSS);
     let my_column = 4u * (index % ACROSS);
     let half = TILE / 2u;

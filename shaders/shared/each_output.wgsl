@@ -1,5 +1,5 @@
-// The loop over outputs of plain kernels: an invocation computes OUTPUTS neighbours, 1 or a vec4, of which there are params.len.
-// The importing file defines OUTPUTS and `output`, what the invocation with this index writes.
+// The loop over outputs of plain kernels: an invocation computes OUTPUTS neighbours, 1 or a vec4. There are params.len
+// invocations. The importing file defines OUTPUTS and `output`, the value that the invocation with this index writes.
 #import shared/grid
 #import shared/division
 

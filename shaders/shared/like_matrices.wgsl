@@ -1,5 +1,5 @@
-// A contraction whose matrices are alike: each takes all segments, and the result is [batches, m, n], or [batches, n, m] with
-// TRANSPOSE_OUT.
+// A contraction whose matrices are all alike: each has all segments, and the result is [batches, m, n], or [batches, n,
+// m] with TRANSPOSE_OUT.
 fn takes_segment(segment: u32, batch: u32) -> bool {
     return true;
 }

@@ -1,5 +1,5 @@
-// Philox4x32-10 (Salmon et al. 2011): four random words for a counter and a key. The twin of `random::philox4x32`:
-// the same bits on every device.
+// Philox4x32-10 (Salmon et al. 2011): four random words for a counter and a key. It equals `random::philox4x32`: the
+// bits are the same on every device.
 
 // High word of the 64-bit product. WGSL has no 64-bit integers: a product of 16-bit halves fits in 32 bits, and so does
 // its sum with a carry of 16 bits.

@@ -1,20 +1,21 @@
-// The gradient of one step of a recurrent layer for all samples, from the last step to the first: out[i, t], the gradient of
-// the pre-activations [samples, time, GATES hidden], from the gradient dy[i, t] of the state, the trace of the forward
-// pass, and what the step after this in the forward walk (here: `before`) gave. carry[samples, hidden] is what that step hands
-// down beside the product with its weights w[GATES hidden, hidden]. Past the end of a sample all is 0. The kind of layer
-// is in its `cell_grad`, how the work is divided in shared/recurrent_rows_*.
+// The gradient of one step of a recurrent layer for all samples; steps run from the last to the first. out[i, t], the
+// gradient of the pre-activations [samples, time, GATES hidden], is computed from the gradient dy[i, t] of the state,
+// the trace of the forward pass, and the gradients from the step that follows in the forward pass (here: `before`).
+// carry[samples, hidden] is what that step passes on in addition to the product with its weights w[GATES hidden,
+// hidden]. Past the end of a sample everything is 0. The kind of layer is defined by `cell_grad`, the division of work
+// by shared/recurrent_rows_*.
 #import shared/recurrent_rows_direct
 #import shared/recurrent_units_1
 
-/// Position k of the pre-activations' gradients of sample `row` in the step that was done before.
+/// Position k of the gradients of sample `row`'s pre-activations in the step that was processed before.
 fn state_at(row: u32, k: u32) -> F {
     return handed_down((min(row, params.samples - 1u) * params.time + params.before) * GATES * params.hidden + k);
 }
 
-/// Lanes past the last unit work on a copy of it: their neighbours need what they read.
+/// Lanes past the last unit compute a copy of it, because their neighbours need the values they read.
 fn column_weights(n: u32, u: u32, k: u32) -> Weights { return unit_weights(k, min(u + 8u * n, params.hidden - 1u)); }
 
-/// Where part `part` of the `parts` of H numbers at position t of a sample begins.
+/// The start of part `part` of the `parts` of H elements at position t of a sample.
 fn part(sample: u32, t: u32, parts: u32, part: u32) -> u32 {
     return ((sample * params.time + t) * parts + part) * params.hidden;
 }
@@ -41,7 +42,7 @@ fn store_carry(sample: u32, u: u32, value: F, there: bool) {
     carry[sample * params.hidden + u] = select(F(0.0), value, there);
 }
 
-/// The position that the forward walk comes from, or any where it starts.
+/// The previous position in the forward pass, or any position at its start.
 fn earlier() -> u32 { return min(params.earlier, params.time - 1u); }
 fn starts() -> bool { return params.earlier >= params.time; }
 

@@ -1,4 +1,4 @@
-// Two F of sums for each sample of an invocation. Written out, so that all stay in registers.
+// Two F of sums for each sample of an invocation, as separate variables so that all stay in registers.
 struct Sums {
     a: F,
     b: F,

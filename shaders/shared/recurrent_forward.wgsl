@@ -1,18 +1,18 @@
-// One step of a recurrent layer for all samples: out[i, t] from the pre-activations x[i, t] that the input gives, the weights
-// w[GATES hidden, hidden] and out[i, before]. x is [samples, time, GATES hidden], out [samples, time, hidden], trace [samples,
-// time, TRACE hidden]: what the gradient needs. Past the end of a sample all is 0. The kind of layer is in its `cell`, how
-// the work is divided in shared/recurrent_rows_*.
+// One step of a recurrent layer for all samples: out[i, t] from the input's pre-activations x[i, t], the weights
+// w[GATES hidden, hidden] and out[i, before]. x is [samples, time, GATES hidden], out [samples, time, hidden], and
+// trace [samples, time, TRACE hidden] stores what the gradient needs. Past the end of a sample everything is 0. The
+// kind of layer is defined by `cell`, the division of work by shared/recurrent_rows_*.
 #import shared/recurrent_rows_direct
 
-/// Position k of the state that sample `row` brings to this step.
+/// Position k of the state of sample `row` before this step.
 fn state_at(row: u32, k: u32) -> F {
     return out[(min(row, params.samples - 1u) * params.time + params.before) * params.hidden + k];
 }
 
-/// Lanes past the last unit work on a copy of it: their neighbours need what they read.
+/// Lanes past the last unit compute a copy of it, because their neighbours need the values they read.
 fn column_weights(gate: u32, u: u32, k: u32) -> Weights { return gate_weights(gate, min(u, params.hidden - 1u), k); }
 
-/// Where part `part` of the `parts` of H numbers at position t of a sample begins.
+/// The start of part `part` of the `parts` of H elements at position t of a sample.
 fn part(sample: u32, t: u32, parts: u32, part: u32) -> u32 {
     return ((sample * params.time + t) * parts + part) * params.hidden;
 }

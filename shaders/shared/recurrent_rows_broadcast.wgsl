@@ -1,6 +1,6 @@
-// How the samples and units of one step of a recurrent layer are shared out, for subgroups of 8: a workgroup is one
-// subgroup and has 8 samples; each lane reads the state of one of them and hands it on by subgroupShuffle from a literal
-// lane. The functions are those of shared/recurrent_rows_direct.
+// Division of the samples and units of one step of a recurrent layer, for subgroups of 8: a workgroup is one subgroup
+// and handles 8 samples. Each lane reads the state of one sample and shares it by subgroupShuffle from a literal lane.
+// The functions are those of shared/recurrent_rows_direct.
 const INVOCATIONS = 8u;
 
 struct Rows {

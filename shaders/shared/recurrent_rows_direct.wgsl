@@ -1,5 +1,5 @@
-// How the samples and units of one step of a recurrent layer are shared out: an invocation has 4 samples, and reads their states
-// itself. For any adapter.
+// Division of the samples and units of one step of a recurrent layer, for any adapter: an invocation handles 4 samples
+// and reads their states itself.
 const INVOCATIONS = 64u;
 
 struct Rows {
@@ -9,7 +9,7 @@ struct Rows {
     r3: Sums,
 }
 
-/// The first sample of an invocation, and its first unit. A workgroup has 32 samples and 8 F of units.
+/// The first sample of an invocation, and its first unit. A workgroup handles 32 samples and 8 F of units.
 fn share_at(workgroup: u32, lane: u32) -> vec2<u32> {
     let row = divide(workgroup, params.column_tiles);
     return vec2<u32>(32u * row + 4u * (lane / 8u), 8u * (workgroup - row * params.column_tiles) + lane % 8u);

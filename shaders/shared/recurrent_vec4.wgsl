@@ -1,11 +1,11 @@
-// Four units of a recurrent layer at a time, where their number is a multiple of four. Positions count F.
+// Four units of a recurrent layer at a time, if their number is a multiple of four. Positions are in units of F.
 #import shared/lanes_vec4
 
-/// What 4 numbers are multiplied with for 4 sums.
-/// Products of a matrix and a vector become fused multiply-adds, those of a vector and a matrix dot products.
+/// The weights of 4 elements in 4 sums. Matrix times vector compiles to fused multiply-adds, vector times matrix to dot
+/// products.
 alias Weights = mat4x4<f32>;
 
-/// Weights of units 4u .. 4u+3 of a gate, from numbers 4k .. 4k+3 of the state: column j belongs to number j.
+/// Weights of units 4u .. 4u+3 of a gate for elements 4k .. 4k+3 of the state: column j belongs to element j.
 fn gate_weights(gate: u32, u: u32, k: u32) -> Weights {
     let n = params.hidden;
     let at = (gate * n + u) * 4u * n + k;
@@ -13,7 +13,7 @@ fn gate_weights(gate: u32, u: u32, k: u32) -> Weights {
 }
 fn times(x: F, weights: Weights) -> F { return weights * x; }
 
-/// The same weights the other way: of pre-activations 4k .. 4k+3, for units 4u .. 4u+3.
+/// The same weights transposed: of pre-activations 4k .. 4k+3 for units 4u .. 4u+3.
 fn unit_weights(k: u32, u: u32) -> Weights {
     let n = params.hidden;
     let at = 4u * k * n + u;

@@ -1,5 +1,5 @@
-// Reduces x[outer, length, inner] along the middle axis to out[splits, outer, inner]. One invocation walks one split
-// of one column of F; neighbours walk neighbouring columns. The importing file defines `identity` and `combine`.
+// Reduces x[outer, length, inner] along the middle axis to out[splits, outer, inner]. One invocation per split of one
+// column of F; neighbouring invocations have neighbouring columns. The importing file defines `identity` and `combine`.
 #import shared/grid
 #import shared/reduce_params
 #import shared/reduce_vec4

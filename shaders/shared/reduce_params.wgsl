@@ -2,7 +2,7 @@
 struct Params {
     first_workgroup: u32,
     outer: u32,
-    // In the units that one load covers.
+    // In units of one load.
     length: u32,
     // In units of F.
     inner: u32,

@@ -1,5 +1,6 @@
-// Reduces x[outer, length] along its rows to out[splits, outer], four elements at a time: length and chunk are multiples
-// of four, counted in vec4s. One invocation walks one split of one row. The importing file defines `identity` and `combine`.
+// Reduces x[outer, length] along its rows to out[splits, outer], four elements at a time: length and chunk are
+// multiples of four, in units of vec4. One invocation per split of one row. The importing file defines `identity` and
+// `combine`.
 #import shared/grid
 #import shared/reduce_params
 alias F = vec4<f32>;

@@ -1,4 +1,4 @@
-// An NHWC image and another of the same channels whose height and width are any other.
+// Two NHWC images with the same channels but different heights and widths.
 #import shared/division
 
 struct Params {
@@ -13,7 +13,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
-// A place in a batch of images: counted image, row, column, and channels in units of F.
+// A position in a batch of images: image, row, column, and channels in units of F.
 struct Place {
     image: u32,
     y: u32,
@@ -21,7 +21,7 @@ struct Place {
     channel: u32,
 }
 
-// The place of position i of a batch of images of `height` by `width`.
+// The image position of index i in a batch of images of `height` by `width`.
 fn place(i: u32, height: u32, width: u32) -> Place {
     let pixel = divide(i, params.channels);
     let line = divide(pixel, width);
@@ -29,13 +29,13 @@ fn place(i: u32, height: u32, width: u32) -> Place {
     return Place(image, line - image * height, pixel - line * width, i - pixel * params.channels);
 }
 
-// A range: start is in it, end is not.
+// A range that includes start but not end.
 struct Range {
     start: u32,
     end: u32,
 }
 
-// Position of a pixel's channels in the image that is read, of `height` by `width`.
+// Index of a pixel's channels in the image that is read, of `height` by `width`.
 fn position(image: u32, y: u32, x: u32, channel: u32, height: u32, width: u32) -> u32 {
     return ((image * height + y) * width + x) * params.channels + channel;
 }

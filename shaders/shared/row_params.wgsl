@@ -1,4 +1,4 @@
-// Parameters of a kernel that walks the rows of a matrix [rows, length].
+// Parameters of a kernel that processes the rows of a matrix [rows, length].
 struct Params {
     first_workgroup: u32,
     rows: u32,

@@ -1,4 +1,4 @@
-// The operand x of a kernel that walks rows of any length; F is one element.
+// The operand x of a kernel that processes rows of any length; F is one element.
 alias F = f32;
 alias Columns = u32;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -13,9 +13,9 @@ fn columns(k: u32) -> u32 { return k; }
 fn largest(x: f32) -> f32 { return x; }
 fn total(x: f32) -> f32 { return x; }
 
-/// The texel that holds step i of an operand of texels, and that step of it.
+/// The texel that contains step i of an operand of texels, and the value of that step in it.
 fn texel(i: u32) -> u32 { return i >> 2u; }
 fn lanes(texel: vec4<f32>, i: u32) -> F { return texel[i & 3u]; }
 
-/// Elements in an F.
+/// Number of elements in an F.
 const WIDTH = 1u;

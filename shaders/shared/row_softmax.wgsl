@@ -1,5 +1,5 @@
-// What a softmax needs to know of a row of x: softmax = exp(x - maximum) / sum. Taking the maximum off first keeps
-// every exponential at 1 or below.
+// The softmax statistics of a row of x: softmax = exp(x - maximum) / sum. Subtracting the maximum first keeps every
+// exponential at most 1.
 #import shared/row_invocation
 struct Statistics {
     maximum: f32,

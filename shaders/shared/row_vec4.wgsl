@@ -1,4 +1,4 @@
-// The operand x of a kernel that walks rows whose length is a multiple of four; F is four elements.
+// The operand x of a kernel that processes rows whose length is a multiple of four; F is four elements.
 alias F = vec4<f32>;
 alias Columns = vec4<u32>;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
@@ -18,9 +18,9 @@ fn columns(k: u32) -> vec4<u32> { return vec4<u32>(4u * k) + vec4<u32>(0u, 1u, 2
 fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
 fn total(x: vec4<f32>) -> f32 { return (x.x + x.y) + (x.z + x.w); }
 
-/// The texel that holds step i of another operand of the same kind, and that step of it.
+/// The texel that contains step i of another operand of the same kind, and the value of that step in it.
 fn texel(i: u32) -> u32 { return i; }
 fn lanes(texel: vec4<f32>, i: u32) -> F { return texel; }
 
-/// Elements in an F.
+/// Number of elements in an F.
 const WIDTH = 4u;

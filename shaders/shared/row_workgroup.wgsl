@@ -1,4 +1,4 @@
-// One workgroup walks one row, and its invocations put their results together in workgroup memory: for long rows.
+// One workgroup per row. Its invocations combine their results in workgroup memory: for long rows.
 // The functions below are those of shared/row_invocation; control flow must be uniform where they are called.
 const LANES: u32 = 64u;
 var<workgroup> partials: array<f32, 64>;
@@ -9,7 +9,7 @@ fn first_of(lane: u32) -> u32 { return lane; }
 
 fn row_max(x: f32, lane: u32) -> f32 {
     partials[lane] = x;
-    // Every round reads what other invocations wrote in the round before.
+    // Every round reads what other invocations wrote in the previous round.
     workgroupBarrier();
     for (var half = 32u; half > 0u; half = half >> 1u) {
         if (lane < half) {
@@ -18,7 +18,7 @@ fn row_max(x: f32, lane: u32) -> f32 {
         workgroupBarrier();
     }
     let result = partials[0];
-    // The next reduction overwrites the result: everybody must have read it.
+    // The next reduction overwrites the result, so all invocations must have read it.
     workgroupBarrier();
     return result;
 }

@@ -1,4 +1,4 @@
-// Second stage of a contraction cut into splits: out[i] = sum over s of partials[s, i], in order of s, 4 elements an
+// Second stage of a contraction with splits: out[i] = sum over s of partials[s, i], in order of s, 4 elements per
 // invocation. `len` is the number of elements of one partial; with a scalar store it need not be a multiple of 4.
 #import shared/store_vec4
 #import shared/grid
@@ -16,7 +16,7 @@ fn load_a(i: u32) -> vec4<f32> { return a[i]; }
 
 override LEN_VEC4: bool = true;
 
-// The elements from `index` on, which need not be texel-aligned.
+// The four elements from `index` on, which need not be aligned to a texel.
 fn load_4(index: u32) -> vec4<f32> {
     if (LEN_VEC4) {
         return load_a(index >> 2u);

@@ -1,4 +1,4 @@
-// Output written element by element, for any innermost dimension.
+// Writes the output element by element, for any innermost extent.
 alias F = f32;
 
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;

@@ -1,4 +1,4 @@
-// Output written as vec4: its innermost dimension is a multiple of 4.
+// Writes the output as vec4: its innermost extent is a multiple of 4.
 alias F = vec4<f32>;
 
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;

@@ -1,11 +1,11 @@
-// Copies elements in another order: position q of out, in up to six axes, is x at offset + sum of q[a] * stride_a. Axes
-// count from the innermost; RANK says how many there are. An invocation writes one F. Positions count what the
-// imported `fetch` reads at once: texels or elements.
+// Copies elements in another order: position q of out, with up to six axes, is x at offset + sum of q[a] * stride_a.
+// Axes are numbered from the innermost; RANK is their number. An invocation writes one F. Positions are in units of
+// what the imported `fetch` reads at once: texels or elements.
 #import shared/strided_texels
 #import shared/grid
 #import shared/division
 
-// A constant of the pipeline, because software adapters do not branch around divisions along axes that are not there.
+// A pipeline constant, because software adapters do not branch around divisions for axes that do not exist.
 override RANK: u32 = 6u;
 
 struct Params {
@@ -28,7 +28,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 fn load_x(i: u32) -> vec4<f32> { return x[i]; }
 
-// What is left of a position (y) and where it leads in x (x).
+// The remainder of a position (y) and the resulting index in x (x).
 fn along(at: vec2<u32>, extent: u32, stride: u32) -> vec2<u32> {
     let rest = divide(at.y, extent);
     return vec2<u32>(at.x + (at.y - rest * extent) * stride, rest);

@@ -1,4 +1,4 @@
-// Reading of a strided copy: four neighbours of the result are apart in the operand, at one stride.
+// Reads for a strided copy: four neighbours of the result are not adjacent in the operand but have a constant stride.
 #import shared/store_vec4
 const LANES = 4u;
 

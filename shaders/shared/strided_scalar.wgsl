@@ -1,4 +1,4 @@
-// Reading of a strided copy: one element, for any shape.
+// Reads for a strided copy: one element, for any shape.
 #import shared/store_scalar
 const LANES = 1u;
 

@@ -1,4 +1,4 @@
-// Reading of a strided copy: four neighbours of the result are four neighbours, in one texel, of the operand.
+// Reads for a strided copy: four neighbours of the result are one texel of the operand.
 #import shared/store_vec4
 const LANES = 4u;
 

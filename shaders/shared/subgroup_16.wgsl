@@ -1,2 +1,2 @@
-// Invocations of a subgroup: the adapter has subgroups of this size and no other.
+// Subgroup size: the adapter has only subgroups of this size.
 const LANES: u32 = 16u;

@@ -1,11 +1,11 @@
-// Transposes the matrices of a batch: [rows, columns] to [columns, rows], both multiples of 4. A block of 4 x 4 an invocation,
-// blocks of one column of blocks side by side.
+// Transposes the matrices of a batch from [rows, columns] to [columns, rows], both multiples of 4. An invocation
+// transposes a block of 4 x 4; neighbouring invocations have blocks of the same column of blocks.
 #import shared/grid
 #import shared/division
 
 struct Params {
     first_workgroup: u32,
-    // Blocks of all matrices, and along the rows and the columns of one.
+    // Number of blocks in all matrices, and along the rows and the columns of one.
     blocks: u32,
     row_blocks: u32,
     column_blocks: u32,

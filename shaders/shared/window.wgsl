@@ -1,5 +1,5 @@
-// Windows of a pooling over an NHWC image: window (oy, ox) covers rows oy * stride_y - pad_top .. + kernel_y and
-// columns likewise, of which those inside of the image count. No window lies wholly in the padding.
+// Pooling windows over an NHWC image: window (oy, ox) covers rows oy * stride_y - pad_top .. + kernel_y, columns
+// likewise; only those inside the image count. No window lies wholly in the padding.
 #import shared/division
 
 struct Params {
@@ -16,15 +16,15 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
-// Constants of the pipeline, so that loops over a window are unrolled.
+// Pipeline constants, so that loops over a window are unrolled.
 override KERNEL_Y: u32 = 1u;
 override KERNEL_X: u32 = 1u;
 override STRIDE_Y: u32 = 1u;
 override STRIDE_X: u32 = 1u;
-// Whether a window may be cut by the image's border; else all have KERNEL_Y by KERNEL_X places.
+// Whether windows may be clipped by the image's border; otherwise all have KERNEL_Y by KERNEL_X positions.
 override PADDED: bool = true;
 
-// A place in a batch of images: counted image, row, column, and channels in units of F.
+// A position in a batch of images: image, row, column, and channels in units of F.
 struct Place {
     image: u32,
     y: u32,
@@ -32,7 +32,7 @@ struct Place {
     channel: u32,
 }
 
-// The place of position i of a batch of images of `height` by `width`.
+// The image position of index i in a batch of images of `height` by `width`.
 fn place(i: u32, height: u32, width: u32) -> Place {
     let pixel = divide(i, params.channels);
     let line = divide(pixel, width);
@@ -40,18 +40,18 @@ fn place(i: u32, height: u32, width: u32) -> Place {
     return Place(image, line - image * height, pixel - line * width, i - pixel * params.channels);
 }
 
-// A range: start is in it, end is not.
+// A range that includes start but not end.
 struct Range {
     start: u32,
     end: u32,
 }
 
-// Whether a window's row (or column) number k is past its end.
+// Whether row (or column) k of a window is past its end.
 fn is_cut(window: Range, k: u32) -> bool {
     return PADDED && window.start + k >= window.end;
 }
 
-// Rows (or columns) of the image inside window `o`.
+// Rows (or columns) of window `o` that are inside the image.
 fn inside(o: u32, stride: u32, kernel: u32, pad: u32, extent: u32) -> Range {
     let start = o * stride;
     return Range(max(start, pad) - pad, min(start + kernel - pad, extent));
@@ -65,7 +65,7 @@ fn columns(ox: u32) -> Range {
     return inside(ox, STRIDE_X, KERNEL_X, params.pad_left, params.width);
 }
 
-// Windows, of `outputs`, that contain row (or column) `i` of the image.
+// The windows, of `outputs`, that contain row (or column) `i` of the image.
 fn containing(i: u32, stride: u32, kernel: u32, pad: u32, outputs: u32) -> Range {
     let from_pad = i + pad;
     let first = select(0u, divide(max(from_pad, kernel) - kernel, stride) + 1u, from_pad >= kernel);
@@ -80,7 +80,7 @@ fn windows_over_column(x: u32) -> Range {
     return containing(x, STRIDE_X, KERNEL_X, params.pad_left, params.out_width);
 }
 
-// Position in the input of a pixel's channels, and in the output of a window's.
+// Index of a pixel's channels in the input, and of a window's in the output.
 fn input_position(image: u32, y: u32, x: u32, channel: u32) -> u32 {
     return ((image * params.height + y) * params.width + x) * params.channels + channel;
 }

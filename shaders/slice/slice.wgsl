@@ -1,2 +1,2 @@
-// A block of x: the strides of x, and the offset of its first element.
+// A block of x, given by the strides of x and the offset of the block's first element.
 #import shared/strided

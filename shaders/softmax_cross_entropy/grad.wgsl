@@ -1,6 +1,6 @@
 // Gradient of the losses in `loss` with respect to x[rows, classes]:
-// out[i, k] = dy[i] (softmax(x[i])[k] - (1 - e) [k = label] - e / classes); 0 for rows from `valid` on and where the
-// label is no class.
+// out[i, k] = dy[i] (softmax(x[i])[k] - (1 - e) [k = label] - e / classes); 0 for rows from `valid` on and if the label
+// is not a class.
 #import shared/grid
 struct Params {
     first_workgroup: u32,
@@ -37,7 +37,7 @@ fn main(
     for (var k = first_of(lane); k < params.length; k += LANES) {
         let p = exp(load_x(base + k) - F(s.maximum)) / F(s.sum);
         let target_p = select(even, even + F(1.0 - params.smoothing), columns(k) == Columns(label));
-        // Chosen, not multiplied: what is left out may not be a number.
+        // A select rather than a product, because excluded values may be NaN.
         out[base + k] = select(F(0.0), grad * (p - target_p), counts);
     }
 }

@@ -1,5 +1,6 @@
-// Cross-entropy of softmax(x) for every row of x[rows, classes]: out[i] = (1 - e) (lse - x[i, label]) + e (lse - mean x[i])
-// with lse the logarithm of the sum of exponentials; 0 for rows from `valid` on, NaN where the label is no class.
+// Cross-entropy of softmax(x) for every row of x[rows, classes]: out[i] = (1 - e) (lse - x[i, label]) + e (lse - mean
+// x[i]), where lse is the logarithm of the sum of exponentials; 0 for rows from `valid` on, NaN if the label is not a
+// class.
 #import shared/grid
 struct Params {
     first_workgroup: u32,
@@ -29,7 +30,8 @@ fn main(
     }
     let base = row * params.length;
     let s = statistics(base, lane);
-    // The mean of x is only wanted for smoothing: below the maximum, so that large logits lose no digits.
+    // The mean of x is only needed for smoothing. It is taken relative to the maximum, so that large logits lose no
+    // digits.
     var below = 0.0;
     if (params.smoothing > 0.0) {
         var d = F(0.0);
@@ -42,7 +44,7 @@ fn main(
         return;
     }
     let label = labels[row];
-    // A label that is no class is not followed out of the row.
+    // A label that is not a class must not lead to a read outside the row.
     let own = element_x(row * params.classes + min(label, params.classes - 1u)) - s.maximum;
     var loss = log(s.sum) - (1.0 - params.smoothing) * own - params.smoothing * below;
     loss = select(params.not_a_number, loss, label < params.classes);

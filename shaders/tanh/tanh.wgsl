@@ -1,5 +1,6 @@
-// WGSL allows tanh an absolute error of 1e-5, and some adapters give infinity over infinity far from 0. Here: near 0 an odd
-// polynomial (minimax for the relative error on [0, 0.55]: 3.7e-8), further out 1 - 2 / (e^2x + 1), which is 1 in f32 from 9.1 on.
+// WGSL allows an absolute error of 1e-5 for tanh, and some adapters compute infinity / infinity far from 0. This
+// function uses an odd polynomial near 0 (minimax for the relative error on [0, 0.55]: 3.7e-8) and 1 - 2 / (e^2x + 1)
+// elsewhere, which is 1 in f32 from 9.1 on.
 fn op_tanh(x: F) -> F {
     let c = min(max(x, F(-10.0)), F(10.0));
     let u = c * c;

@@ -1,5 +1,5 @@
-// Gradient of bilinear interpolation: dx[n, y, x, c] is the sum, over the outputs that take from (y, x), of dy times the share
-// that they take, in row order. An invocation computes one F of dx.
+// Gradient of bilinear interpolation: dx[n, y, x, c] is the sum, over the outputs that use (y, x) in row order, of dy
+// times the weight of (y, x) in them. An invocation computes one F of dx.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/resized

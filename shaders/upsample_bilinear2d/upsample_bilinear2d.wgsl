@@ -1,4 +1,5 @@
-// Bilinear interpolation: out[n, oy, ox, c] from the four pixels of x around its place, NHWC. An invocation computes one F.
+// Bilinear interpolation: out[n, oy, ox, c] from the four pixels of x around its position, NHWC. An invocation computes
+// one F.
 #import shared/lanes_vec4
 #import shared/grid
 #import shared/resized

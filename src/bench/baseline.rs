@@ -1,11 +1,11 @@
-//! An earlier run of `wgrad bench --json`, to compare with.
+//! Compares a benchmark with the results of an earlier `wgrad bench --json`.
 
 use super::Record;
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::Path;
 
-/// A file of results has a few hundred bytes a workload.
+/// Size limit of a results file, which has a few hundred bytes per workload.
 const LARGEST_BYTES: u64 = 64 << 20;
 
 /// The workloads of an earlier run.
@@ -17,21 +17,21 @@ pub struct Baseline {
 /// How a workload's time has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaselineChange {
-    /// Milliseconds of a step then.
+    /// Milliseconds per step in the earlier run.
     pub old_ms: f64,
-    /// Milliseconds of a step now.
+    /// Milliseconds per step now.
     pub new_ms: f64,
-    /// Whether the middle halves of the runs, then and now, lie apart: else the change may be chance.
+    /// Whether the interquartile ranges of the two runs do not overlap; otherwise the change may be noise.
     pub beyond_spread: bool,
-    /// Whether it was measured on another adapter then.
+    /// Whether the earlier run used another adapter.
     pub other_adapter: bool,
 }
 
 impl Baseline {
-    /// Reads what `wgrad bench --json` printed.
+    /// Reads the output of `wgrad bench --json`.
     ///
     /// # Errors
-    /// If the file can't be read, or is cut off, or holds something else.
+    /// If the file can't be read, is truncated, or has other content.
     pub fn read(path: &Path) -> Result<Baseline> {
         let size = fs::metadata(path).map_err(Error::io("read", path))?.len();
         let refuse = |what: String| {
@@ -48,8 +48,8 @@ impl Baseline {
         Self::parse(&text).map_err(refuse)
     }
 
-    /// The records in `text`, a JSON object a line; those of ceilings and single launches are passed over. Of several
-    /// records of one workload the last counts.
+    /// The records in `text`, one JSON object per line. Those of ceilings and single launches are skipped. If there are
+    /// several records of one workload, the last counts.
     fn parse(text: &str) -> Result<Baseline, String> {
         let mut records: Vec<Record> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -84,7 +84,7 @@ impl Baseline {
         Ok(Baseline { records })
     }
 
-    /// How `new` differs from what was measured then; `None` if that workload was not.
+    /// The change of `new` from the earlier measurement; `None` if there is none for that workload.
     pub fn change(&self, new: &Record) -> Option<BaselineChange> {
         let old = self.records.iter().find(|r| r.workload == new.workload)?;
         Some(BaselineChange {
@@ -97,12 +97,12 @@ impl Baseline {
 }
 
 impl BaselineChange {
-    /// How many times as fast the workload has become: below 1 it is slower.
+    /// Factor by which the workload has become faster; below 1 it has become slower.
     pub fn speedup(&self) -> f64 {
         self.old_ms / self.new_ms
     }
 
-    /// In a word or two.
+    /// A summary in one or two words.
     pub fn verdict(&self) -> &'static str {
         match (self.beyond_spread, self.speedup() > 1.0) {
             (false, _) => "within spread",
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_baseline_is_said() {
+    fn a_file_that_is_no_baseline_is_refused() {
         let good = lines(&[record("a", 10.0, 1.0), record("b", 10.0, 1.0)]);
         for (text, said) in [
             (String::new(), "holds no measurement"),

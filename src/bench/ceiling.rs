@@ -1,4 +1,4 @@
-//! What the adapter does at best, measured by the kernels under `shaders/bench` in the same run as the workloads.
+//! The adapter's peak rates, measured by the kernels under `shaders/bench` in the same run as the workloads.
 
 use super::measure::{Bench, Effort};
 use super::{Clock, Cost, Roof};
@@ -8,49 +8,49 @@ use crate::plan::{Launch, Launches, Plan, Step, Target, TextureReads};
 use crate::tensor::TensorType;
 use std::time::Duration;
 
-/// Elements that the kernels stream: 64 MiB, larger than most caches.
+/// Elements that the bandwidth kernels stream: 64 MiB, larger than most caches.
 const STREAMED: usize = 16 << 20;
 /// Elements that a workgroup of `shaders/bench/copy.wgsl` copies.
 const COPIED: usize = 4 * 256;
-/// Elements that a workgroup of `shaders/bench/read.wgsl` reads, and that it writes.
+/// Elements that a workgroup of `shaders/bench/read.wgsl` reads; the next constant is what it writes.
 const STRETCH: usize = 4 * 1024;
 const SUMS: usize = 4 * 64;
-/// Of `shaders/bench/multiply_add.wgsl`.
+/// Constants of `shaders/bench/multiply_add.wgsl`.
 const ROUNDS: usize = 512;
 const FLOPS_PER_ROUND: usize = 2 * 96;
 const INVOCATIONS: usize = 64;
-/// The multiply-add kernel gets more workgroups until it takes this long, or so many.
+/// The multiply-add kernel gets more workgroups until it takes this long or reaches the maximum.
 const ARITHMETIC_MS: f64 = 5.0;
 const MOST_WORKGROUPS: usize = 1 << 16;
-/// The fastest of these runs is the ceiling.
+/// The ceiling is the fastest of these runs.
 const EFFORT: Effort = Effort {
     runs: 7,
     time: Duration::ZERO,
 };
 
-/// How fast one way to stream memory is.
+/// Bandwidth of one kind of access.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bandwidth {
-    /// What is done.
+    /// Kind of access.
     pub name: &'static str,
-    /// Billions of bytes a second.
+    /// Billions of bytes per second.
     pub gb_per_s: f64,
 }
 
-/// What the adapter does at best.
+/// Peak rates of an adapter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ceilings {
-    /// Multiply-adds in registers, two operations each, in billions of operations a second.
+    /// Multiply-adds in registers, each counted as two operations, in billions of operations per second.
     pub gflops: f64,
-    /// Bandwidth of kernels that copy and that only read, through buffers and, where the planner uses them, through
-    /// texture views.
+    /// Bandwidth of kernels that copy and of kernels that only read, through buffers and, if the planner uses them,
+    /// through texture views.
     pub bandwidths: Vec<Bandwidth>,
     /// How single launches are timed on this adapter.
     pub clock: Clock,
 }
 
 impl Ceilings {
-    /// Measures `gpu`. Takes a second or a few.
+    /// Measures `gpu`. This takes a few seconds.
     ///
     /// # Errors
     /// If the adapter fails.
@@ -75,7 +75,7 @@ impl Ceilings {
         })
     }
 
-    /// The ceilings that workloads are held to: of the bandwidths the largest.
+    /// The ceilings that workloads are compared with: the arithmetic rate and the largest bandwidth.
     pub fn roof(&self) -> Roof {
         let bandwidths = self.bandwidths.iter().map(|b| b.gb_per_s);
         Roof {
@@ -85,7 +85,7 @@ impl Ceilings {
     }
 }
 
-/// The arithmetic ceiling, and whether the adapter's timestamps agree with the wall clock while it is measured.
+/// The arithmetic ceiling, and whether the adapter's timestamps agree with the wall clock during its measurement.
 fn arithmetic(gpu: &Gpu) -> Result<(f64, Clock)> {
     let mut workgroups = 64;
     loop {
@@ -100,8 +100,8 @@ fn arithmetic(gpu: &Gpu) -> Result<(f64, Clock)> {
     }
 }
 
-/// Two launches of the multiply-add kernel: with each in a span of its own, timestamps that are taken anywhere else than
-/// around launches can't add up to what the wall clock says.
+/// Two launches of the multiply-add kernel, each with its own span: timestamps that are not taken around the launches
+/// can't add up to the time of the wall clock.
 fn arithmetic_plan(target: &Target, workgroups: usize) -> Result<Plan> {
     let mut launches = Launches::new();
     let sums = TensorType::f32([workgroups * INVOCATIONS * 4]);
@@ -120,8 +120,8 @@ fn arithmetic_plan(target: &Target, workgroups: usize) -> Result<Plan> {
     launches.plan(target)
 }
 
-/// A plan that copies and then reads for each way in which the planner lets kernels read on `target`, with what its
-/// launches do.
+/// A plan that copies and then reads, for each way in which kernels may read on `target`, with the names of its two
+/// launches.
 fn stream_plans(target: &Target) -> Result<Vec<([&'static str; 2], Plan)>> {
     let plan = |texture_reads| {
         let mut launches = Launches::new();
@@ -156,7 +156,7 @@ fn stream_plans(target: &Target) -> Result<Vec<([&'static str; 2], Plan)>> {
     Ok(plans)
 }
 
-/// Every plan that measures an adapter like `target`: for tests that hold the shaders to them.
+/// Every plan that measures an adapter like `target`, for tests of the shaders.
 ///
 /// # Errors
 /// As [`Plan::new`].

@@ -1,4 +1,4 @@
-//! Workloads of one contraction: matrix products and convolutions.
+//! Workloads with one contraction: matrix products and convolutions.
 
 use super::{Workload, with_gradients};
 use crate::error::Result;
@@ -23,7 +23,7 @@ fn products() -> impl Iterator<Item = Product> {
             transpose_b: false,
         },
     };
-    // Square, the first dense layer of an MLP, one sample of a large layer, and few columns.
+    // A square product, the first dense layer of an MLP, one sample of a large layer, and few columns.
     let extents = [
         [256; 3],
         [512; 3],
@@ -41,7 +41,7 @@ fn products() -> impl Iterator<Item = Product> {
         },
         ..plain
     });
-    // Scores of 32 attention heads.
+    // Attention scores of 32 heads.
     let batched = Product {
         batch: Some(32),
         extents: [128, 32, 128],
@@ -53,7 +53,7 @@ fn products() -> impl Iterator<Item = Product> {
     shapes.into_iter().chain(transposed).chain([batched])
 }
 
-/// `[m, k]` times `[k, n]`, each given transposed or not, alone or as a batch.
+/// `[m, k]` times `[k, n]`, with either operand optionally transposed, alone or as a batch.
 #[derive(Clone, Copy)]
 struct Product {
     batch: Option<usize>,
@@ -63,7 +63,7 @@ struct Product {
 }
 
 impl Workload for Product {
-    /// Whether an operand is transposed is said as in BLAS: `nt` if the second is.
+    /// The name marks transposed operands as BLAS does: `nt` if the second is transposed.
     fn name(&self) -> String {
         let [m, k, n] = self.extents;
         let letter = |transposed| if transposed { "t" } else { "n" };
@@ -125,7 +125,7 @@ fn convolutions() -> impl Iterator<Item = Convolution> {
             ..plain
         },
         plain,
-        // Deeper layers of a ResNet: more channels on fewer pixels.
+        // Deeper layers of a ResNet, with more channels and fewer pixels.
         Convolution {
             batch: 8,
             channels: 128,
@@ -140,7 +140,7 @@ fn convolutions() -> impl Iterator<Item = Convolution> {
             filters: 512,
             ..plain
         },
-        // The first layer of a ResNet: three channels.
+        // The first layer of a ResNet, with three channels.
         Convolution {
             channels: 3,
             ..plain
@@ -187,7 +187,7 @@ struct Convolution {
     /// Height and width.
     kernel: usize,
     stride: usize,
-    /// On every side.
+    /// Padding on every side.
     padding: usize,
     groups: usize,
     backward: bool,

@@ -2,17 +2,17 @@
 
 use crate::plan::{Access, Plan, Step, ValueId};
 
-/// Work that a plan or one of its steps does.
+/// Work of a plan or of one of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Floating-point operations of the contractions; 0 where nobody counts them.
+    /// Floating-point operations of the contractions; 0 if not counted.
     pub flops: u64,
-    /// Bytes that cross memory if every launch reads what it needs once and writes its results once.
+    /// Bytes transferred if every launch reads each operand once and writes its results once.
     pub bytes: u64,
 }
 
 impl Cost {
-    /// Of a whole step, without the copies into texture views, which serve the adapter and not the computation.
+    /// The work of a plan, without copies into texture views, which the adapter needs but the computation does not.
     pub fn of_plan(plan: &Plan) -> Cost {
         let steps = plan.steps.iter();
         let counted = steps.filter(|step| !matches!(step, Step::Texture(_)));
@@ -25,7 +25,7 @@ impl Cost {
         })
     }
 
-    /// Of one of the plan's steps.
+    /// The work of one step of a plan.
     pub fn of_step(plan: &Plan, step: &Step) -> Cost {
         let size = |value: ValueId| plan.values[value.index()].bytes;
         match step {
@@ -33,7 +33,7 @@ impl Cost {
                 let bytes = launch.operands.iter().map(|operand| {
                     let whole = size(operand.value);
                     match operand.access {
-                        // Some read only a part: a batch of a data set.
+                        // Some launches read only a part, such as a batch of a data set.
                         Access::Read => whole.min(operand.loads * 16),
                         Access::Write => whole,
                         Access::ReadWrite => 2 * whole,
@@ -51,17 +51,17 @@ impl Cost {
         }
     }
 
-    /// Billions of floating-point operations a second at `ms` milliseconds; `None` where they are not counted.
+    /// Billions of floating-point operations per second for a time of `ms` milliseconds; `None` if not counted.
     pub fn gflops(&self, ms: f64) -> Option<f64> {
         (self.flops > 0).then(|| self.flops as f64 / ms / 1e6)
     }
 
-    /// Floating-point operations for each byte; `None` where they are not counted.
+    /// Floating-point operations per byte; `None` if not counted.
     pub fn intensity(&self) -> Option<f64> {
         (self.flops > 0).then(|| self.flops as f64 / self.bytes as f64)
     }
 
-    /// Billions of bytes a second at `ms` milliseconds.
+    /// Billions of bytes per second for a time of `ms` milliseconds.
     pub fn gb_per_s(&self, ms: f64) -> f64 {
         self.bytes as f64 / ms / 1e6
     }

@@ -1,4 +1,4 @@
-//! Workloads that memory bounds: one operation or a few, no contractions.
+//! Memory-bound workloads: one operation or a few, without contractions.
 
 use super::{Workload, leaves, random, update, update_scalars, with_gradients};
 use crate::cpu::Tensor;
@@ -10,7 +10,7 @@ use crate::optim::Adam;
 use crate::plan::Scalar;
 use crate::tensor::TensorType;
 
-/// Elements of the workloads that are bound by memory: 64 MiB a tensor, larger than any cache.
+/// Elements of the memory-bound workloads: 64 MiB per tensor, larger than any cache.
 const MANY: usize = 16 << 20;
 
 pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
@@ -25,7 +25,7 @@ pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
     ]
 }
 
-/// A 2x2 max-pool with its gradient.
+/// 2x2 max pooling with its gradient.
 struct MaxPool;
 
 impl Workload for MaxPool {
@@ -46,7 +46,7 @@ impl Workload for MaxPool {
     }
 }
 
-/// A 2x2 average pool with its gradient.
+/// 2x2 average pooling with its gradient.
 struct AvgPool;
 
 impl Workload for AvgPool {
@@ -68,7 +68,7 @@ impl Workload for AvgPool {
     }
 }
 
-/// The rows of a large matrix, as in attention, with their gradient.
+/// Softmax over the rows of a large matrix, as in attention, with its gradient.
 struct Softmax;
 
 impl Workload for Softmax {
@@ -107,7 +107,7 @@ impl Workload for CrossEntropy {
     }
 }
 
-/// Two large tensors into a third: the bandwidth of elementwise work.
+/// Adds two large tensors: the bandwidth of elementwise operations.
 struct Add;
 
 impl Workload for Add {
@@ -124,7 +124,7 @@ impl Workload for Add {
     }
 }
 
-/// A large tensor to one number.
+/// Sums a large tensor to a scalar.
 struct Sum;
 
 impl Workload for Sum {

@@ -1,4 +1,4 @@
-//! Timing a workload on an adapter: medians of finished work.
+//! Measures the time of a workload on an adapter, including the wait for its completion.
 
 use super::Workload;
 use crate::error::{Error, Result};
@@ -6,25 +6,25 @@ use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Span, Store};
 use crate::plan::{Plan, Scalar};
 use std::time::{Duration, Instant};
 
-/// Runs and time before anything is recorded: pipelines, caches and clocks settle.
+/// Minimum runs and time before recording starts, so that pipelines, caches and clock rates settle.
 const WARM_UP_RUNS: usize = 3;
 const WARM_UP: Duration = Duration::from_millis(300);
-/// A run repeats its work until it lasts about this long, so that submission and waiting do not show.
+/// A run repeats its work until it takes about this long, so that the costs of submission and waiting are negligible.
 const RUN_SECONDS: f64 = 0.02;
 const MOST_REPETITIONS: usize = 1 << 16;
-/// Repetitions of one of a plan's steps that go into a submission.
+/// Repetitions of one of a plan's steps per submission.
 const REPETITIONS_PER_SUBMIT: usize = 256;
-/// Shares of the wall clock's time between which timestamps are believed: the wall clock includes a submission and a
-/// readback as well.
+/// Range of the ratio of timestamps to wall clock in which timestamps are trusted. The wall clock includes a submission
+/// and a readback as well.
 const BELIEVED: std::ops::Range<f64> = 0.7..1.02;
 const CLOCK_RUNS: usize = 5;
 
-/// How long to go on measuring.
+/// The minimum duration of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// Recorded runs, at least.
+    /// Minimum number of recorded runs.
     pub runs: usize,
-    /// Time of the recorded runs together, at least.
+    /// Minimum total time of the recorded runs.
     pub time: Duration,
 }
 
@@ -43,20 +43,20 @@ impl Effort {
     }
 }
 
-/// What the runs took: milliseconds a step.
+/// Times of the runs in milliseconds per step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timing {
     sorted_ms: Vec<f64>,
 }
 
 impl Timing {
-    /// Of runs of so many milliseconds a step.
+    /// From the times of the runs, in milliseconds per step.
     pub fn of(mut ms: Vec<f64>) -> Self {
         ms.sort_by(f64::total_cmp);
         Timing { sorted_ms: ms }
     }
 
-    /// The run below which the share `q` of the others lies, interpolated between neighbours.
+    /// The `q`-quantile of the runs, interpolated between neighbours.
     fn quantile_ms(&self, q: f64) -> f64 {
         let Some(last) = self.sorted_ms.len().checked_sub(1) else {
             return f64::NAN;
@@ -67,12 +67,12 @@ impl Timing {
         below_ms + (above_ms - below_ms) * (at - below as f64)
     }
 
-    /// The middle run, or the mean of the two in the middle.
+    /// The median of the runs.
     pub fn median_ms(&self) -> f64 {
         self.quantile_ms(0.5)
     }
 
-    /// The quartiles: half of the runs lie between them.
+    /// The lower and upper quartile of the runs.
     pub fn quartiles_ms(&self) -> [f64; 2] {
         [self.quantile_ms(0.25), self.quantile_ms(0.75)]
     }
@@ -93,21 +93,21 @@ impl Timing {
     }
 }
 
-/// A workload that is ready to run on an adapter.
+/// A workload prepared to run on an adapter.
 pub struct Bench<'a> {
     gpu: &'a Gpu,
-    /// What runs, as data.
+    /// The plan of the workload.
     pub plan: Plan,
     program: Program,
-    /// Scalar inputs of the steps of a full submission; the same for each.
+    /// Scalar inputs of the steps of a full submission; all steps have the same.
     scalars: Vec<Scalar>,
 }
 
 impl<'a> Bench<'a> {
-    /// Plans `workload` for the adapter and puts its variables there.
+    /// Plans `workload` for the adapter and uploads its variables.
     ///
     /// # Errors
-    /// If it does not fit the adapter, or the adapter fails.
+    /// If the workload does not fit the adapter, or the adapter fails.
     pub fn new(gpu: &'a Gpu, workload: &dyn Workload) -> Result<Bench<'a>> {
         let graph = workload.graph()?;
         let plan = Plan::new(&graph, &gpu.target)?;
@@ -118,10 +118,10 @@ impl<'a> Bench<'a> {
         Self::of_plan(gpu, plan, &store, workload.scalars())
     }
 
-    /// The same of a plan whose variables are in `store`, with its scalar inputs by name.
+    /// The same for a plan whose variables are in `store`, with scalar inputs by name.
     ///
     /// # Errors
-    /// If it does not fit the adapter, or the adapter fails.
+    /// If the plan does not fit the adapter, or the adapter fails.
     pub fn of_plan(
         gpu: &'a Gpu,
         plan: Plan,
@@ -148,7 +148,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// What runs, ready to.
+    /// The prepared program.
     pub fn program(&self) -> &Program {
         &self.program
     }
@@ -166,7 +166,7 @@ impl<'a> Bench<'a> {
         Ok(Timing::of(ms))
     }
 
-    /// Times the plan's step number `step` alone, repeated.
+    /// Times only step `step` of the plan, repeated.
     ///
     /// # Errors
     /// If the adapter fails.
@@ -180,7 +180,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Times the whole step, and each of the plan's steps by `clock`. Every round times everything once, so that times
-    /// compare even on a machine whose speed drifts.
+    /// are comparable even if the speed of the machine drifts.
     ///
     /// # Errors
     /// If the adapter fails.
@@ -207,7 +207,7 @@ impl<'a> Bench<'a> {
             Timing::of(ms.collect())
         });
         let steps = steps.collect();
-        // The round in the middle, by its length.
+        // The round with the median total time.
         let length = |spans: &Vec<Span>| spans.iter().map(|span| span.ms()).sum::<f64>();
         rounds.sort_by(|a, b| length(a).total_cmp(&length(b)));
         let middle = rounds.len() / 2;
@@ -219,15 +219,15 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// When the adapter was at work on each of the plan's steps.
+    /// Spans of device time of each of the plan's steps.
     fn timestamps(&mut self) -> Result<Vec<Span>> {
         let each = self.program.scalar_names().len();
         let spans = self.program.run_timed(self.gpu, &self.scalars[..each])?;
         spans.ok_or_else(|| Error::Device(format!("{} has no timestamps", self.gpu.info.name)))
     }
 
-    /// Each of the plan's steps alone, repeated as often as `times` says on the memory that a whole step leaves, and laid
-    /// end to end.
+    /// Times each of the plan's steps by itself, repeated `times[i]` times on the memory that a whole step leaves. The
+    /// spans are placed end to end.
     fn one_by_one(&mut self, times: &[usize]) -> Result<Vec<Span>> {
         let mut end_ns = 0.0;
         let mut spans = Vec::with_capacity(times.len());
@@ -239,8 +239,9 @@ impl<'a> Bench<'a> {
         Ok(spans)
     }
 
-    /// Which clock to time the steps of plans by: timestamps where the adapter writes them and those around this plan's
-    /// steps add up to about what the wall clock says. The plan should keep the adapter busy for milliseconds.
+    /// Selects the clock for timing the steps of plans: timestamps if the adapter supports them and those around this
+    /// plan's steps add up to approximately the wall-clock time. The plan should keep the adapter busy for
+    /// milliseconds.
     ///
     /// # Errors
     /// If the adapter fails.
@@ -256,7 +257,7 @@ impl<'a> Bench<'a> {
             let wall = 1e3 * start.elapsed().as_secs_f64();
             shares.push(spans.iter().map(|span| span.ms()).sum::<f64>() / wall);
         }
-        // That of the run which the machine's other work disturbed least.
+        // Use the run that was disturbed the least by other work on the machine.
         let share = shares.into_iter().fold(0.0, f64::max);
         tracing::info!("timestamps add up to {share:.3} of the wall clock's time");
         Ok(if BELIEVED.contains(&share) {
@@ -266,7 +267,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Runs `part` until `time` has passed, and at least a few times; returns how many repetitions make a run of
+    /// Runs `part` until `time` has passed, and at least a few times. Returns the number of repetitions that take
     /// [`RUN_SECONDS`].
     fn warm_up(&mut self, part: Part, time: Duration) -> Result<usize> {
         let (start, mut runs, mut times) = (Instant::now(), 0, 1);
@@ -278,7 +279,7 @@ impl<'a> Bench<'a> {
         Ok(times)
     }
 
-    /// Milliseconds that each of `times` repetitions takes until it is finished.
+    /// Milliseconds per repetition of `times` repetitions, including the wait for their completion.
     fn ms_each(&mut self, part: Part, times: usize) -> Result<f64> {
         let start = Instant::now();
         let mut left = times;
@@ -303,24 +304,24 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// What is timed: the whole plan, or one step of it.
+/// The part to time: the whole plan, or one step of it.
 #[derive(Clone, Copy)]
 enum Part {
     Whole,
     Step(usize),
 }
 
-/// What tells how long one of a plan's steps takes.
+/// How the time of one of a plan's steps is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// Timestamps that the adapter writes around each step of one run.
+    /// Timestamps that the adapter writes around each step of a single run.
     Timestamps,
-    /// The wall clock, around many repetitions of the step alone.
+    /// The wall clock, around many repetitions of a single step.
     Wall,
 }
 
 impl Clock {
-    /// For files.
+    /// Name for files.
     pub fn name(self) -> &'static str {
         match self {
             Clock::Timestamps => "timestamps",
@@ -329,16 +330,16 @@ impl Clock {
     }
 }
 
-/// A workload's time by the steps of its plan.
+/// The time of a workload, divided among the steps of its plan.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// All steps together, as they run, by the wall clock.
+    /// All steps together, in one run, by the wall clock.
     pub whole: Timing,
     /// Each step, in the order of [`Plan::steps`].
     pub steps: Vec<Timing>,
-    /// The steps of one round, that in the middle: as they followed one another, or laid end to end by the wall clock.
+    /// The steps of the median round: as they followed one another, or placed end to end if timed by the wall clock.
     pub spans: Vec<Span>,
-    /// What timed the steps.
+    /// The clock for the steps.
     pub clock: Clock,
 }
 

@@ -1,7 +1,7 @@
 //! Timing of kernels and whole training steps on an adapter: `wgrad bench`.
 //!
-//! A workload is a graph with the memory that it starts from. Names give extents in PyTorch's order (NCHW) so that they
-//! compare with other engines; tensors are NHWC here as everywhere.
+//! A workload is a graph with initial values of its variables. Names give extents in PyTorch's order (NCHW) so that
+//! they can be compared with other frameworks; tensors are NHWC as everywhere.
 
 mod baseline;
 mod ceiling;
@@ -34,7 +34,7 @@ use crate::plan::Scalar;
 use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
 
-/// Something to time: one step and what it starts from.
+/// A workload: one step, and the initial values of its variables.
 pub trait Workload {
     /// Name in tables and files.
     fn name(&self) -> String;
@@ -45,10 +45,10 @@ pub trait Workload {
     /// If it can't be built: a defect of the workload.
     fn graph(&self) -> Result<Graph>;
 
-    /// Values of every variable of `graph`, by name: random unless the workload says otherwise.
+    /// Values of all variables of `graph`, by name: random by default.
     ///
     /// # Errors
-    /// If the data can't be made.
+    /// If the data can't be created.
     fn variables(&self, graph: &Graph) -> Result<Vec<(String, Tensor<f32>)>> {
         Ok(leaves(graph)
             .enumerate()
@@ -62,7 +62,7 @@ pub trait Workload {
     }
 }
 
-/// Adds the update of `parameters` along `grads` by the optimizer of `config`.
+/// Adds the update of `parameters` with the gradients `grads` by the optimizer of `config`.
 fn update<'g>(
     builder: &'g Builder,
     config: &OptimizerConfig,
@@ -74,7 +74,7 @@ fn update<'g>(
     OptimizerInstance::new(DEFAULT_PREFIX, config, &[], &types)?.apply(builder, parameters, grads)
 }
 
-/// The scalar inputs of the first of such updates; none if the settings are out of their ranges.
+/// The scalar inputs of the first such update; none if the settings are out of range.
 fn update_scalars(config: &OptimizerConfig) -> Vec<(String, Scalar)> {
     let Ok(instance) = OptimizerInstance::new(DEFAULT_PREFIX, config, &[], &[]) else {
         return Vec::new();
@@ -85,7 +85,7 @@ fn update_scalars(config: &OptimizerConfig) -> Vec<(String, Scalar)> {
     names.zip(values.into_iter().map(Scalar::F32)).collect()
 }
 
-/// Every workload, in the order in which they are reported.
+/// All workloads, in the order in which they are reported.
 pub fn workloads() -> Vec<Box<dyn Workload>> {
     let mut all = contractions::workloads();
     all.extend(kernels::workloads());
@@ -94,7 +94,7 @@ pub fn workloads() -> Vec<Box<dyn Workload>> {
     all
 }
 
-/// Variables of `graph` with their types.
+/// The variables of `graph` with their types.
 fn leaves(graph: &Graph) -> impl Iterator<Item = (&str, &TensorType)> {
     graph.nodes.iter().filter_map(|node| match &node.kind {
         NodeKind::Variable(name) => Some((&**name, &node.ty)),
@@ -102,7 +102,7 @@ fn leaves(graph: &Graph) -> impl Iterator<Item = (&str, &TensorType)> {
     })
 }
 
-/// Outputs `y` and its gradients for each of `wrt` under a random upstream gradient.
+/// Adds the outputs `y` and its gradients with respect to each of `wrt`, for a random upstream gradient.
 fn with_gradients(builder: &Builder, y: Var<'_>, wrt: &[Var<'_>]) -> Result<()> {
     let upstream = builder.variable("upstream", y.ty())?;
     builder.output("y", y);
@@ -112,7 +112,7 @@ fn with_gradients(builder: &Builder, y: Var<'_>, wrt: &[Var<'_>]) -> Result<()> 
     Ok(())
 }
 
-/// Uniform in [-0.5, 0.5), or indices below 10.
+/// Random values: floats uniform in [-0.5, 0.5), or indices below 10.
 fn random(ty: &TensorType, stream: u64) -> Tensor<f32> {
     let mut stream = Stream::new(1, stream);
     let n = ty.elements();

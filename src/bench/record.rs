@@ -1,4 +1,4 @@
-//! What one workload's measurement says: a line of `wgrad bench --json`.
+//! The result of measuring one workload: a line of `wgrad bench --json`.
 
 use super::{Bound, Cost, Roof, Timing};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ pub struct Record {
     pub workload: String,
     /// Name of the adapter.
     pub adapter: String,
-    /// Milliseconds of a step: the run in the middle.
+    /// Milliseconds per step: the median of the runs.
     pub median_ms: f64,
     /// The fastest run.
     pub min_ms: f64,
@@ -22,26 +22,26 @@ pub struct Record {
     pub q3_ms: f64,
     /// Number of runs.
     pub runs: usize,
-    /// Floating-point operations of the contractions; 0 where nobody counts them.
+    /// Floating-point operations of the contractions; 0 if not counted.
     pub flops: u64,
-    /// Bytes that cross memory, each counted once a launch.
+    /// Bytes transferred, each counted once per launch.
     pub bytes: u64,
-    /// Billions of operations a second.
+    /// Billions of operations per second.
     pub gflops: Option<f64>,
-    /// Billions of bytes a second.
+    /// Billions of bytes per second.
     pub gb_per_s: f64,
-    /// Billions of operations a second that the adapter could reach at this intensity.
+    /// Billions of operations per second that the adapter could reach at this arithmetic intensity.
     pub attainable_gflops: Option<f64>,
-    /// Milliseconds that the step would take at the adapter's ceilings.
+    /// Milliseconds per step at the adapter's ceilings.
     pub ceiling_ms: f64,
-    /// How much of what is attainable was reached.
+    /// The rate reached, as a percentage of the attainable one.
     pub percent_of_ceiling: f64,
-    /// `arithmetic` or `memory`: which ceiling that is.
+    /// Which ceiling is the bound: `arithmetic` or `memory`.
     pub bound: Bound,
 }
 
 impl Record {
-    /// Of the workload `workload` on `adapter`, which does `roof` at best.
+    /// The record of `workload` on `adapter`, whose peak rates are `roof`.
     pub fn new(workload: &str, adapter: &str, timing: &Timing, cost: Cost, roof: Roof) -> Record {
         let median_ms = timing.median_ms();
         let [q1_ms, q3_ms] = timing.quartiles_ms();
@@ -65,7 +65,7 @@ impl Record {
         }
     }
 
-    /// The work that was measured.
+    /// The work that was timed.
     pub fn cost(&self) -> Cost {
         Cost {
             flops: self.flops,
@@ -76,7 +76,7 @@ impl Record {
 
 #[cfg(test)]
 impl Record {
-    /// A measurement of `flops` and `bytes` whose quartiles lie `spread` to either side of `ms`.
+    /// A measurement of `flops` and `bytes` with a median of `ms` and quartiles `spread` below and above it.
     pub(super) fn example(workload: &str, [flops, bytes]: [u64; 2], ms: f64, spread: f64) -> Self {
         let roof = Roof {
             gflops: 100.0,

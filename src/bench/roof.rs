@@ -1,52 +1,52 @@
-//! The roofline model: how fast an adapter could do some work at best (Williams, Waterman and Patterson 2009,
+//! The roofline model: the highest rate at which an adapter could do some work (Williams, Waterman and Patterson 2009,
 //! doi:10.1145/1498765.1498785).
 
 use super::Cost;
 use serde::{Deserialize, Serialize};
 
-/// What an adapter does at best.
+/// Peak rates of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roof {
-    /// Billions of floating-point operations a second.
+    /// Billions of floating-point operations per second.
     pub gflops: f64,
-    /// Billions of bytes a second.
+    /// Billions of bytes per second.
     pub gb_per_s: f64,
 }
 
-/// What keeps work from going faster.
+/// The resource that limits the speed of some work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {
-    /// Its floating-point operations.
+    /// Floating-point operations.
     Arithmetic,
-    /// The bytes that it moves.
+    /// Memory traffic.
     Memory,
 }
 
 impl Roof {
-    /// Floating-point operations a byte above which the arithmetic is the bound.
+    /// Floating-point operations per byte above which arithmetic is the bound.
     pub fn ridge(self) -> f64 {
         self.gflops / self.gb_per_s
     }
 
-    /// Billions of floating-point operations a second that work of this many operations a byte can reach.
+    /// Billions of floating-point operations per second that work with `intensity` operations per byte can reach.
     pub fn attainable(self, intensity: f64) -> f64 {
         self.gflops.min(intensity * self.gb_per_s)
     }
 
-    /// Milliseconds that the work takes at best: where no operations are counted, those that its bytes take.
+    /// Minimum time of the work in milliseconds; if operations are not counted, the time of its memory traffic.
     pub fn least_ms(self, cost: Cost) -> f64 {
         let arithmetic = cost.flops as f64 / self.gflops;
         let memory = cost.bytes as f64 / self.gb_per_s;
         arithmetic.max(memory) / 1e6
     }
 
-    /// How much of what is attainable the work reaches at `ms` milliseconds, in percent.
+    /// The rate of the work for a time of `ms` milliseconds, as a percentage of the attainable one.
     pub fn percent(self, cost: Cost, ms: f64) -> f64 {
         100.0 * self.least_ms(cost) / ms
     }
 
-    /// What bounds the work.
+    /// The resource that limits the work.
     pub fn bound(self, cost: Cost) -> Bound {
         match cost.intensity() {
             Some(intensity) if intensity > self.ridge() => Bound::Arithmetic,

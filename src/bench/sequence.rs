@@ -1,5 +1,5 @@
-//! Workloads of sequence models: attention and recurrent layers with their gradients, and the training steps of an LSTM and a
-//! GPT.
+//! Workloads of sequence models: attention and recurrent layers with their gradients, and the training steps of an LSTM
+//! and a GPT.
 
 use super::{Workload, leaves, random, update, update_scalars, with_gradients};
 use crate::autodiff::gradients;
@@ -23,7 +23,7 @@ pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
     all
 }
 
-/// Causal attention by 4 heads of 32 numbers, 8 sequences, alone or with the gradient of queries, keys and values.
+/// Causal attention with 4 heads of 32 elements on 8 sequences, alone or with the gradient of queries, keys and values.
 struct Attention {
     time: usize,
     backward: bool,
@@ -48,7 +48,8 @@ impl Workload for Attention {
     }
 }
 
-/// A training step of an LSTM of 128 units that reads 64 images of 28 x 28 row by row, with a dense layer on its last state.
+/// A training step of an LSTM of 128 units that reads 64 images of 28 x 28 row by row, with a dense layer on its last
+/// state.
 struct LstmTrain;
 
 const BATCH: usize = 64;
@@ -119,7 +120,7 @@ impl Workload for LstmTrain {
     }
 }
 
-/// Values of every variable: random where the name starts like one of `random_stems` and is no bias, else 0.
+/// Initial values of all variables: random if the name starts with one of `random_stems` and is not a bias, else 0.
 fn started(graph: &Graph, random_stems: &[&str]) -> Vec<(String, Tensor<f32>)> {
     let value = |(n, (name, ty)): (usize, (&str, &TensorType))| {
         let stem = random_stems.iter().any(|stem| name.starts_with(stem));
@@ -138,7 +139,8 @@ fn scalars(config: &OptimizerConfig, valid: usize) -> Vec<(String, Scalar)> {
     update_scalars(config).into_iter().chain([valid]).collect()
 }
 
-/// A training step of a GPT of 4 blocks, each of 4 causal heads and 128 wide, on 8 texts of 128 letters of 65 kinds, with `AdamW`.
+/// A training step of a GPT with 4 blocks of 4 causal heads and a width of 128, on 8 texts of 128 letters from an
+/// alphabet of 65, with `AdamW`.
 struct GptTrain;
 
 const TEXTS: usize = 8;
@@ -148,7 +150,7 @@ const WIDTH: usize = 128;
 const BLOCKS: usize = 4;
 const HEADS: usize = 4;
 
-/// Makes parameters and remembers them.
+/// Creates parameters and keeps a list of them.
 struct Parameters<'g> {
     builder: &'g Builder,
     named: Vec<(String, Var<'g>)>,
@@ -175,7 +177,7 @@ impl<'g> Parameters<'g> {
         x.layer_norm_affine(weight, bias, 1e-5)
     }
 
-    /// A block: attention, then two dense layers, each after a normalization and beside a shortcut.
+    /// A block: attention, then two dense layers, each after a normalization and with a residual connection.
     fn block(&mut self, x: Var<'g>, name: &str) -> Result<Var<'g>> {
         let y = self.norm(x, &format!("{name}.n1"))?;
         let y = self.dense(y, &format!("{name}.qkv"), 3 * WIDTH)?;

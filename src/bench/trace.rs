@@ -1,11 +1,11 @@
-//! A step as a timeline in Chrome's trace event format, which chrome://tracing and Perfetto show.
+//! A step as a timeline in Chrome's trace event format, for chrome://tracing and Perfetto.
 
 use super::{Clock, Cost, Profile, Roof};
 use crate::gpu::Span;
 use crate::plan::{Plan, Step};
 use serde_json::{Value, json};
 
-/// One step of a workload: when what ran.
+/// The timeline of one step of a workload.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     workload: String,
@@ -22,7 +22,7 @@ struct Event {
     cost: Cost,
 }
 
-/// What a step of the plan is called, and which kernel or kind of copy it is.
+/// The label of a step of the plan, and its kernel or kind of copy.
 pub fn describe(plan: &Plan, step: &Step) -> (String, String) {
     let copied = |value: usize, kind: &str| (plan.values[value].label.clone(), kind.to_string());
     match step {
@@ -33,7 +33,7 @@ pub fn describe(plan: &Plan, step: &Step) -> (String, String) {
 }
 
 impl Timeline {
-    /// Of `plan` as `profile` has measured it.
+    /// The timeline of `plan` as measured in `profile`.
     pub fn new(workload: &str, plan: &Plan, profile: &Profile) -> Timeline {
         let events = plan.steps.iter().zip(&profile.spans).map(|(step, &span)| {
             let (label, kernel) = describe(plan, step);
@@ -57,7 +57,7 @@ impl Timeline {
     }
 }
 
-/// The timelines as one trace, each as a process of its own, with the percentage of `roof` that every launch reaches.
+/// The timelines as one trace, each as a separate process, with the percentage of `roof` that every launch reaches.
 /// Times are in microseconds.
 pub fn trace(adapter: &str, roof: Roof, timelines: &[Timeline]) -> Value {
     let mut events = Vec::new();
@@ -92,7 +92,7 @@ pub fn trace(adapter: &str, roof: Roof, timelines: &[Timeline]) -> Value {
                     "bytes": event.cost.bytes,
                     "gflops": event.cost.gflops(ms),
                     "gb_per_s": event.cost.gb_per_s(ms),
-                    // The ceilings are those of kernels; a copy command is none.
+                    // The ceilings are rates of kernels; they do not apply to copy commands.
                     "percent_of_ceiling": event.workgroups.map(|_| roof.percent(event.cost, ms)),
                 },
             }));

@@ -1,4 +1,4 @@
-//! Workloads that are whole training steps: from the data on the device to the updated weights.
+//! Whole training steps as workloads: from the data on the device to the updated weights.
 
 use super::{Workload, leaves, update_scalars};
 use crate::cpu::Tensor;
@@ -12,7 +12,7 @@ use crate::run::RunParts;
 use crate::settings::Settings;
 use std::collections::HashMap;
 
-/// Images on the device.
+/// Number of images on the device.
 const SAMPLES: usize = 1024;
 
 pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
@@ -26,7 +26,7 @@ pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
     ]
 }
 
-/// A built-in model on the built-in digits, or on random images where it takes no digits, as `wgrad train` runs it.
+/// A built-in model on the built-in digits, or on random images if it does not take digits, as `wgrad train` runs it.
 struct Train {
     name: &'static str,
     model: &'static str,
@@ -45,7 +45,7 @@ impl Train {
         Ok(settings)
     }
 
-    /// What the run is made of, and how its samples lie on the device.
+    /// The parts of the run, and the layout of its samples on the device.
     fn parts(&self) -> Result<(RunParts, SetLayout)> {
         let mut settings = self.settings()?;
         let channels = settings.model.input.channels();
@@ -56,7 +56,7 @@ impl Train {
         Ok((parts, layout))
     }
 
-    /// Images as packed bytes, and labels.
+    /// Images as packed bytes, and their labels.
     fn data(&self, parts: &RunParts) -> Result<(Vec<u32>, Vec<u32>)> {
         const DIGITS: [usize; 3] = [28, 28, 1];
         let (model, seed) = (parts.models.first()?, parts.recipe.seed);
@@ -105,7 +105,7 @@ impl Workload for Train {
         let starts = parts.models.initial_state(parts.recipe.seed);
         let names = parts.models.state().map(|part| part.name.clone());
         values.extend(names.zip(starts));
-        // The rest, optimizer state and metrics, starts at zero.
+        // All other variables, optimizer state and metrics, start at zero.
         Ok(leaves(graph)
             .map(|(name, ty)| {
                 let value = values.remove(name).unwrap_or_else(|| Tensor::zeros(ty));

@@ -1,4 +1,4 @@
-//! Gradient rules against central differences in `f64`.
+//! Checks gradient rules against central differences in `f64`.
 
 use super::Group;
 use crate::autodiff::gradients;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Elements of each operand that are checked; larger ones are sampled.
+/// Number of elements of each operand that are checked; larger operands are sampled.
 const CHECKED: usize = 40;
 const STEP: f64 = 1e-5;
 const TOLERANCE: f64 = 1e-6;
@@ -21,7 +21,7 @@ const TOLERANCE: f64 = 1e-6;
 /// that has gradients.
 ///
 /// # Errors
-/// If a graph can't be built. Rules that are wrong are in the groups.
+/// If a graph can't be built. Wrong rules are reported in the groups.
 pub fn check_gradient_rules(
     seed: u64,
     wanted: impl Fn(&str) -> bool,
@@ -44,7 +44,7 @@ pub fn check_gradient_rules(
     Ok(())
 }
 
-/// Where a rule and the difference are furthest apart.
+/// The largest disagreement of a rule with the difference.
 struct Disagreement {
     /// `|rule - difference| / max(1, |difference|)`.
     error: f64,
@@ -64,8 +64,8 @@ impl fmt::Display for Disagreement {
     }
 }
 
-/// The worst over every differentiable operand of `case`. The operation stands in the middle of a graph: its operands
-/// are computed, and its result is weighted unevenly before it is summed.
+/// The largest disagreement over all differentiable operands of `case`. The operation is in the middle of a graph: its
+/// operands are computed, and its result is multiplied with uneven weights before it is summed.
 fn worst_disagreement(case: &Case, seed: u64) -> Result<Disagreement> {
     let mut stream = Stream::new(seed, 0);
     let mut variables: Variables<f64> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Kernels against the reference, on a device: every variant of every operation, forward and backward.
+//! Checks kernels against the reference on a device: every variant of every operation, forward and backward.
 
 use super::{Group, worst_error};
 use crate::autodiff::gradients;
@@ -13,8 +13,8 @@ use crate::tensor::{DType, TensorType};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// The error allowed for a value that sums `length` terms: single precision rounding, which grows like the root of the
-/// length for random terms, on top of what GPUs are allowed for elementary functions.
+/// The error allowed for a value that sums `length` terms: single-precision rounding, which grows with the square root
+/// of the length for random terms, plus the error that GPUs are allowed for elementary functions.
 pub fn tolerance(length: usize) -> f64 {
     2e-5 + 1e-6 * (length as f64).sqrt()
 }
@@ -22,7 +22,7 @@ pub fn tolerance(length: usize) -> f64 {
 /// Runs the cases of every registered operation whose name `wanted` accepts, and reports each group as it is done.
 ///
 /// # Errors
-/// If the device fails. Kernels that are wrong, or do not compile, are in the groups.
+/// If the device fails. Kernels that are wrong or do not compile are reported in the groups.
 pub fn check_kernels(
     gpu: &Gpu,
     seed: u64,
@@ -50,17 +50,17 @@ pub fn check_kernels(
     Ok(())
 }
 
-/// The graphs that `case` is run on: forward, and backward if an operand has a gradient.
+/// The graphs that `case` runs on: forward, and backward if an operand has a gradient.
 ///
 /// # Errors
-/// If they can't be built.
+/// If a graph can't be built.
 pub fn graphs_of(case: &Case) -> Result<Vec<Graph>> {
     let mut graphs = vec![forward(case, 0, &mut Vec::new())?];
     graphs.extend(backward(case, 0, &mut Vec::new())?);
     Ok(graphs)
 }
 
-/// One case in one pass, with the kernel variants to run it with.
+/// One case in one pass, with the kernel variants to run.
 struct CaseRun<'a> {
     case: &'a Case,
     seed: u64,
@@ -79,7 +79,7 @@ impl<'a> CaseRun<'a> {
         };
         let Some(graph) = graph else { return Ok(None) };
         let mut variants = Plan::variants(&graph, &gpu.target)?;
-        // Operations with one kernel run it along with every variant of the others.
+        // An operation with a single kernel runs it along with every variant of the others.
         if variants.len() > 1 {
             variants.remove("default");
         }
@@ -94,7 +94,7 @@ impl<'a> CaseRun<'a> {
 
     fn run(&self, gpu: &Gpu, group: &mut Group) -> Result<()> {
         let allowed = tolerance(longest_reduction(&self.graph));
-        // Every other case reads through texture views wherever a kernel can, the rest never.
+        // Every second case reads through texture views wherever a kernel can, the others never do.
         let texture_reads = if group.cases.is_multiple_of(2) {
             TextureReads::Always
         } else {
@@ -119,7 +119,7 @@ impl<'a> CaseRun<'a> {
     }
 }
 
-/// Worst error over all outputs of `graph`, run on the device with `variant` and on the CPU in `f64`.
+/// The largest error over all outputs of `graph`, run on the device with `variant` and on the CPU in `f64`.
 fn compare(
     gpu: &Gpu,
     target: &Target,
@@ -141,8 +141,8 @@ fn compare(
     worst_of_run(gpu, &mut program, graph, &reference)
 }
 
-/// Runs `program`, which was made of `graph`, once on poisoned memory: the worst error of its outputs against those that the
-/// `reference` computed.
+/// Runs `program`, prepared from `graph`, once on poisoned memory, and returns the largest error of its outputs
+/// compared with those of `reference`.
 ///
 /// # Errors
 /// If the device fails.
@@ -192,7 +192,7 @@ fn forward(case: &Case, seed: u64, values: &mut Vec<(String, Tensor<f32>)>) -> R
     builder.finish()
 }
 
-/// The gradients of the case under an uneven upstream gradient; `None` if no operand has one.
+/// The gradients of the case for an uneven upstream gradient; `None` if no operand has one.
 fn backward(
     case: &Case,
     seed: u64,
@@ -211,7 +211,7 @@ fn backward(
     if wrt.is_empty() || y.dtype() != DType::F32 {
         return Ok(None);
     }
-    // Of one sign: a sum that cancels has no digits to compare.
+    // All of one sign: a sum that cancels has no significant digits to compare.
     let uneven = Operand::real(y.shape(), Values::Uniform(0.25, 1.25));
     let weights = builder.variable("weights", uneven.ty.clone())?;
     values.push(("weights".to_string(), uneven.sample(&mut stream)));

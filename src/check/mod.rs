@@ -1,4 +1,4 @@
-//! Proving that the parts agree: gradient rules against differences, kernels against the reference.
+//! Consistency checks: gradient rules against differences, kernels against the reference.
 
 mod gradients;
 mod kernels;
@@ -12,7 +12,7 @@ use crate::cpu::{Data, Tensor};
 /// Outcome of the cases of one operation, pass and variant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// Operation.
+    /// Name of the operation.
     pub op: &'static str,
     /// `gradient` (the rule), `forward` or `backward` (kernels).
     pub pass: &'static str,
@@ -22,11 +22,11 @@ pub struct Group {
     pub cases: usize,
     /// The largest error.
     pub worst_error: f64,
-    /// What was allowed for the case with the largest share of its allowance.
+    /// The tolerance of the case with the largest ratio of error to tolerance.
     pub tolerance: f64,
-    /// Whether every case stayed within its allowance.
+    /// Whether every case was within its tolerance.
     pub ok: bool,
-    /// What went wrong first, in words.
+    /// Message on the first failure.
     pub failure: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Group {
         }
     }
 
-    /// Counts a case with its error, of which `allowed` is allowed; `what` says what went wrong if it is more.
+    /// Adds a case with its error and tolerance; `what` describes the failure if the error is larger.
     fn add(&mut self, error: f64, allowed: f64, what: impl FnOnce() -> String) {
         self.cases += 1;
         if error / allowed >= self.worst_error / self.tolerance {
@@ -57,9 +57,9 @@ impl Group {
     }
 }
 
-/// Largest error of `got` against `want`, element by element: `|got - want| / (|want| + rms(want))`, so that neither
-/// small elements nor small tensors are judged by rounding alone. Infinite if a value is missing, extra or not a
-/// number where the other is. Integers must be equal.
+/// Largest error of `got` compared with `want`, element by element: `|got - want| / (|want| + rms(want))`, so that
+/// rounding alone does not dominate for small elements or small tensors. Infinite if a value is missing, extra, or NaN
+/// where the other is not. Integers must be equal.
 pub fn worst_error(got: &Tensor<f32>, want: &Tensor<f64>) -> f64 {
     if got.ty() != want.ty() {
         return f64::INFINITY;

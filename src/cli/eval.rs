@@ -45,12 +45,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let dataset = settings.load_data()?;
     let (weights, epoch) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
-    let (engine, told) = Engine::open(
+    let (engine, device_note) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
         folder.recorded_variants()?,
     )?;
-    told.iter().chain(&dataset.notes).for_each(note);
+    device_note.iter().chain(&dataset.notes).for_each(note);
     let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let task = parts.task.clone();
     let mut measured = Measured::evaluation(&engine, parts, dataset.test)?;
@@ -72,15 +72,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         print_line(Value::Object(line))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let score = test
-        .score()
-        .map(|score| format!(", {part} {}", score.show()))
-        .unwrap_or_default();
+    let shown = (test.figures.iter().enumerate())
+        .filter(|(place, figure)| *place == 0 || figure.metric.in_epoch_line)
+        .map(|(_, figure)| format!(", {part} {}", figure.show()));
+    let figures: String = shown.collect();
     let weights = epoch.map_or(String::new(), |epoch| {
         format!(", weights of epoch {epoch}, the best one")
     });
     print_line(format_args!(
-        "{part} loss {:.4}{score} of {} {noun} of {} ({}{weights})",
+        "{part} loss {:.4}{figures} of {} {noun} of {} ({}{weights})",
         test.loss,
         test.count,
         dataset.name,

@@ -18,26 +18,16 @@ use wgrad::settings::Settings;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Text to continue [default: a new line]
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    prompt: String,
-    /// Number of tokens to write
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    tokens: usize,
-    /// Sampling temperature: below 1 favours likely tokens, 0 always picks the most likely one
-    #[arg(
-        long,
-        value_name = "T",
-        default_value_t = 1.0,
-        allow_negative_numbers = true
-    )]
-    temperature: f64,
-    /// Sample from the K most likely tokens only [default: all]
+    /// Text: the beginning to continue [default: a new line]
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// Text: number of tokens to write [default: 500]
+    #[arg(long, value_name = "N")]
+    tokens: Option<usize>,
+    /// Text: sampling temperature; below 1 favours likely tokens, 0 always picks the most likely one [default: 1]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    temperature: Option<f64>,
+    /// Text: sample from the K most likely tokens only [default: all]
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
     /// Random seed
@@ -46,7 +36,7 @@ pub(super) struct Args {
     /// GAN: number of images to draw [default: 64]
     #[arg(long, value_name = "N")]
     count: Option<usize>,
-    /// GAN: folder for the images [default: generated in the run folder]
+    /// GAN: folder for the images [default: generated/seed-S in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -60,7 +50,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let sampling = Sampling {
-        temperature: args.temperature,
+        temperature: args.temperature.unwrap_or(1.0),
         top_k: args.top_k,
         seed: args.seed,
     };
@@ -68,21 +58,34 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, mut settings) = Settings::open_run(&args.run.run)?;
     args.device.apply(&mut settings);
     settings.check()?;
-    let weights = args.weights.told(&folder);
+    let weights = args.weights.path_with_note(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let draws = parts.task.draws_samples();
-    if !draws && (args.count.is_some() || args.out.is_some()) {
-        let what = "--count and --out are for runs that draw images, but this one writes text; leave them out";
+    let named = args.prompt.is_some() || args.tokens.is_some();
+    let of_text = named || args.temperature.is_some() || args.top_k.is_some();
+    let of_images = args.count.is_some() || args.out.is_some();
+    let misplaced = match draws {
+        true if of_text => Some(
+            "--prompt, --tokens, --temperature and --top-k are for runs that write text, but this one draws images; leave them out",
+        ),
+        false if of_images => Some(
+            "--count and --out are for runs that draw images, but this one writes text; leave them out",
+        ),
+        _ => None,
+    };
+    if let Some(what) = misplaced {
         return Err(Error::Config(what.to_string()).into());
     }
-    let (engine, told) = Engine::open(
+    let (engine, device_note) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
         folder.recorded_variants()?,
     )?;
-    told.iter().for_each(note);
+    device_note.iter().for_each(note);
     if draws {
-        let out = args.out.unwrap_or_else(|| folder.path.join("generated"));
+        // A folder for each seed, so that images of another seed are not overwritten.
+        let own = || folder.path.join(format!("generated/seed-{}", args.seed));
+        let out = args.out.unwrap_or_else(own);
         return draw(
             &engine,
             parts,
@@ -92,21 +95,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
     }
     let mut generator = Generator::new(&engine, &parts)?;
+    let (prompt, tokens) = (args.prompt.unwrap_or_default(), args.tokens.unwrap_or(500));
     let start = Instant::now();
     let mut text = String::new();
     // A bad prompt is reported before anything is printed.
-    generator.tokens_of(&args.prompt)?;
+    generator.tokens_of(&prompt)?;
     if !args.json {
-        print_piece(&args.prompt)?;
+        print_piece(&prompt)?;
     }
-    generator.write(&args.prompt, args.tokens, &sampling, |piece| {
-        match args.json {
-            true => {
-                text.push_str(piece);
-                anyhow::Ok(())
-            }
-            false => print_piece(piece),
+    generator.write(&prompt, tokens, &sampling, |piece| match args.json {
+        true => {
+            text.push_str(piece);
+            anyhow::Ok(())
         }
+        false => print_piece(piece),
     })?;
     if !args.json {
         print_line("")?;
@@ -114,12 +116,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let seconds = start.elapsed().as_secs_f64();
     print_line(json!({
-        "prompt": args.prompt,
+        "prompt": prompt,
         "text": text,
-        "tokens": args.tokens,
+        "tokens": tokens,
         "seed": args.seed,
         "seconds": seconds,
-        "tokens_per_s": args.tokens as f64 / seconds,
+        "tokens_per_s": tokens as f64 / seconds,
         "adapter": engine.name(),
     }))?;
     Ok(ExitCode::SUCCESS)

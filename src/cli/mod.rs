@@ -183,7 +183,7 @@ impl WeightsArg {
     }
 
     /// The same, with a note on standard error where the weights are not those of the last epoch.
-    fn told(&self, folder: &RunFolder) -> PathBuf {
+    fn path_with_note(&self, folder: &RunFolder) -> PathBuf {
         let (path, epoch) = self.path(folder);
         if let Some(epoch) = epoch {
             note(format_args!(

@@ -5,7 +5,6 @@ use wgrad::Error;
 use wgrad::data::{Dataset, Samples};
 use wgrad::graph::Graph;
 use wgrad::nn::InputSpec;
-use wgrad::run::samples_of_epoch;
 use wgrad::settings::Settings;
 
 /// Data as an argument.
@@ -56,13 +55,12 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
             dataset: None,
         });
     }
-    let mut dataset = settings.load_data()?;
+    let dataset = settings.load_data()?;
     dataset.notes.iter().for_each(note);
-    samples_of_epoch(&mut dataset.train, &settings.length(), &settings.recipe())?;
-    settings.resolve(&dataset.train)?.check(&dataset)?;
+    let run = settings.resolve(&dataset.train)?.check(dataset)?;
     Ok(Planned {
         settings,
-        dataset: Some(dataset),
+        dataset: Some(run.into_dataset()),
     })
 }
 

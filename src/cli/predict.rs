@@ -20,7 +20,7 @@ use wgrad::train::outputs_of;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others) or folders of them; for tables and series, one CSV file; for texts, text files, CSV files with a text in each row, or `-` for one text per line of standard input
+    /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others) or folders of them, also for masks of a segmentation and reconstructions of an autoencoder; for tables and series, one CSV file; for texts, text files, CSV files with a text in each row, or `-` for one text per line of standard input
     #[arg(value_name = "FILE", required_unless_present = "text")]
     files: Vec<PathBuf>,
     /// Text to classify; can be repeated
@@ -69,12 +69,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (weights, _) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let task = parts.task.clone();
-    if task.writes_text() {
-        let told = format!(
-            "{} was trained to write text, not to classify it; use `wgrad generate`",
-            args.run.run.display()
-        );
-        return Err(Error::Config(told).into());
+    let generates = match () {
+        () if task.writes_text() => Some("write text, not to classify it"),
+        () if task.draws_samples() => Some("draw images and predicts nothing for given ones"),
+        () => None,
+    };
+    if let Some(what) = generates {
+        let run = args.run.run.display();
+        let message = format!("{run} was trained to {what}; use `wgrad generate`");
+        return Err(Error::Config(message).into());
     }
     let model = parts.models.first()?;
     let mut specs = model.inputs().iter().map(|input| &input.spec);
@@ -88,17 +91,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             invert: args.invert,
         },
     )?;
-    args.weights.told(&folder);
+    args.weights.path_with_note(&folder);
     notes.iter().for_each(note);
     let samples = set.clone();
     let mut outputs = Vec::new();
     if !set.is_empty() {
-        let (engine, told) = Engine::open(
+        let (engine, device_note) = Engine::open(
             settings.device,
             settings.adapter.as_deref(),
             folder.recorded_variants()?,
         )?;
-        told.iter().for_each(note);
+        device_note.iter().for_each(note);
         outputs = Measured::prediction(&engine, parts, set)?.run()?.2;
     }
     let out = args

@@ -170,11 +170,11 @@ fn cross_validate(args: &Args, folds: Folds) -> anyhow::Result<()> {
 
 /// Trains a run, new or resumed.
 fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<Evaluation> {
-    let (engine, told) = prepared.open_engine()?;
-    let dataset = &prepared.dataset;
+    let (engine, device_note) = prepared.open_engine()?;
+    let dataset = prepared.run.dataset();
     let (noun, part) = (dataset.train.noun(), prepared.settings.data.evaluate.name());
     let mut progress = ProgressPrinter::new(args.json);
-    told.iter().chain(&prepared.notes).for_each(note);
+    device_note.iter().chain(&prepared.notes).for_each(note);
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
         prepared
@@ -183,7 +183,7 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
             .split(" on ")
             .next()
             .unwrap_or_default(),
-        prepared.parts.models.parameter_count(),
+        prepared.run.parts().models.parameter_count(),
         dataset.name,
         dataset.train.len(),
         dataset.test.len(),
@@ -263,7 +263,7 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
     }
     print_line(format_args!(
         "{part} {} of {} {noun} after {}; run in {}",
-        told_figures(&test),
+        shown_figures(&test),
         test.count,
         short(start.elapsed()),
         folder.path.display()
@@ -273,7 +273,7 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
 }
 
 /// The figures of a result that the epoch line shows, preceded by the loss unless the score is the only one.
-fn told_figures(test: &Evaluation) -> String {
+fn shown_figures(test: &Evaluation) -> String {
     let shown = test.figures.iter().filter(|f| f.metric.in_epoch_line);
     let mut figures: Vec<String> = shown.map(|figure| figure.show()).collect();
     if figures.len() != 1 {

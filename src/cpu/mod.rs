@@ -1,6 +1,6 @@
-//! The reference: runs the unfused graph node by node, in `f32` or `f64`, and knows nothing of GPUs.
+//! The reference: runs the unfused graph node by node on the CPU, in `f32` or `f64`, independently of the GPU code.
 //!
-//! It is the oracle that every kernel is held to and what `--device cpu` trains with.
+//! Every kernel is checked against it, and `--device cpu` trains with it.
 
 mod real;
 mod tensor;
@@ -81,7 +81,7 @@ pub fn interpret<T: Real>(
     Ok(outputs)
 }
 
-/// Bytes of the results that exist at once, at most, while [`interpret`] runs `graph` in `f32`; without variables.
+/// Peak size in bytes of the results that exist while [`interpret`] runs `graph` in `f32`, excluding variables.
 pub fn workspace_bytes(graph: &Graph) -> u64 {
     let mut remaining = graph.use_counts();
     let bytes = |id: NodeId| match graph.node(id).kind {
@@ -105,7 +105,7 @@ pub fn workspace_bytes(graph: &Graph) -> u64 {
     most
 }
 
-/// Bytes of the variables of `graph` in `f32`.
+/// Size in bytes of the variables of `graph` in `f32`.
 pub fn variable_bytes(graph: &Graph) -> u64 {
     let variables = graph
         .nodes

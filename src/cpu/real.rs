@@ -1,4 +1,4 @@
-//! The float type that the reference runs in: `f32` for training, `f64` to check gradients.
+//! The float type of the reference: `f32` for training, `f64` to check gradients.
 
 use super::Tensor;
 use crate::ops::ErasedOp;
@@ -33,7 +33,7 @@ pub trait Real:
     fn of(x: f64) -> Self;
     /// As `f64`.
     fn to_f64(self) -> f64;
-    /// e to the power of itself.
+    /// `e^self`.
     fn exp(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
@@ -43,7 +43,7 @@ pub trait Real:
     fn tanh(self) -> Self;
     /// Error function.
     fn erf(self) -> Self;
-    /// Itself to the power of `y`.
+    /// `self` to the power of `y`.
     fn powf(self, y: Self) -> Self;
     /// Absolute value.
     fn abs(self) -> Self;
@@ -57,7 +57,7 @@ pub trait Real:
     }
     /// Runs the reference of `op` in this precision.
     fn run(op: &dyn ErasedOp, inputs: &[&Tensor<Self>], output: &TensorType) -> Tensor<Self>;
-    /// 1 where the condition holds, 0 elsewhere: how comparisons are written in the graph.
+    /// 1 where the condition holds, 0 elsewhere: the result of a comparison in the graph.
     fn truth(condition: bool) -> Self {
         if condition { Self::ONE } else { Self::ZERO }
     }

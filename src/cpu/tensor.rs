@@ -80,7 +80,7 @@ impl<T: Real> Tensor<T> {
         }
     }
 
-    /// Float elements; shape rules guarantee that an operation is only handed the type it asked for.
+    /// Float elements. Shape rules guarantee that operations only receive the types they expect.
     pub fn reals(&self) -> &[T] {
         match &self.data {
             Data::Real(values) => values,
@@ -88,7 +88,7 @@ impl<T: Real> Tensor<T> {
         }
     }
 
-    /// Integer elements; shape rules guarantee that an operation is only handed the type it asked for.
+    /// Integer elements. Shape rules guarantee that operations only receive the types they expect.
     pub fn indices(&self) -> &[u32] {
         match &self.data {
             Data::Index(values) => values,
@@ -96,7 +96,7 @@ impl<T: Real> Tensor<T> {
         }
     }
 
-    /// The same, to change them.
+    /// Mutable integer elements.
     pub fn indices_mut(&mut self) -> &mut [u32] {
         match &mut self.data {
             Data::Index(values) => values,
@@ -104,7 +104,7 @@ impl<T: Real> Tensor<T> {
         }
     }
 
-    /// Float elements, to change them.
+    /// Mutable float elements.
     pub fn reals_mut(&mut self) -> &mut [T] {
         match &mut self.data {
             Data::Real(values) => values,
@@ -117,7 +117,7 @@ impl<T: Real> Tensor<T> {
         self.shape.dims()
     }
 
-    /// The same elements in another shape.
+    /// The same elements with another shape.
     pub fn reshaped(&self, shape: Shape) -> Self {
         Tensor {
             shape,

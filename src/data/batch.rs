@@ -33,7 +33,7 @@ struct FieldLayout {
 /// Storage of a field on the device.
 #[derive(Clone, Debug, PartialEq)]
 enum Storage {
-    /// Bytes, four to a word, that are scaled to `(byte / 255 - mean) / std`.
+    /// Bytes, four to a word, which are normalised to `(byte / 255 - mean) / std`.
     Bytes { mean: Vec<f64>, std: Vec<f64> },
     /// A class index for each sample.
     Labels,
@@ -89,7 +89,7 @@ impl SetLayout {
         self.with(name, Vec::new(), Storage::Labels)
     }
 
-    /// Adds windows of `rows` tokens, `length` each, that begin `offset` tokens after their samples do.
+    /// Adds windows of a text of `rows` tokens, each of `length` tokens from `offset` tokens after the start of its sample.
     #[must_use]
     pub fn tokens(
         self,
@@ -180,7 +180,7 @@ impl SetLayout {
     }
 }
 
-/// The part of the name of the variable that holds `rows`: that of the first field whose windows are of them.
+/// The part of the name of the variable that holds `rows`: the name of the first field that is windows of them.
 pub(super) fn table_name(samples: &Samples, rows: &Arc<WindowRows>) -> &'static str {
     let of_them = |field: &&Field| match &field.values {
         FieldValues::Windows { rows: own, .. } => Arc::ptr_eq(own, rows),
@@ -213,7 +213,7 @@ enum FieldSource<'g> {
 }
 
 impl<'g> Batch<'g> {
-    /// The batch at the scalar input `cursor` of a set that lies on the device.
+    /// The batch that begins at the scalar input `cursor` of a set on the device.
     pub fn of_set(builder: &'g Builder, layout: &SetLayout) -> Batch<'g> {
         Batch {
             builder,
@@ -369,5 +369,5 @@ impl<'g> Batch<'g> {
     }
 }
 
-/// Names of the scalar inputs of [`Batch::valid_rows`] begin with this; the rows of a sample follow.
+/// Prefix of the scalar inputs of [`Batch::valid_rows`]; the rows of a sample follow.
 pub(crate) const VALID_ROWS: &str = "valid_rows.";

@@ -63,7 +63,7 @@ pub enum DataError {
         "fold {fold} of {samples} samples would have an empty validation part; leave out data.validation_share or use fewer folds"
     )]
     EmptyValidation {
-        /// Which of the folds, from 1.
+        /// The fold, from 1.
         fold: usize,
         /// How many samples there are.
         samples: usize,
@@ -81,20 +81,20 @@ pub enum DataError {
     /// The folder has no file with any of the accepted names.
     #[error("no {what} in {}: looked for {looked_for}; put the file there under one of these names", folder.display())]
     MissingFile {
-        /// The folder looked in.
+        /// The folder.
         folder: PathBuf,
         /// What the file holds, such as "training images".
         what: &'static str,
-        /// Every name that was tried.
+        /// All names that were tried.
         looked_for: String,
     },
 
-    /// The system failed to open or read a file.
+    /// The operating system failed to open or read a file.
     #[error("cannot read {} ({source}): check that it is a file and that its permissions allow reading", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The operating system's error.
         source: std::io::Error,
     },
 
@@ -118,7 +118,7 @@ pub enum DataError {
         path: PathBuf,
         /// The first four bytes, big-endian.
         found: u32,
-        /// What they must be for the file's role.
+        /// The first four bytes that the file's role requires.
         expected: u32,
     },
 
@@ -131,11 +131,11 @@ pub enum DataError {
     WrongDimensions {
         /// The file.
         path: PathBuf,
-        /// What its name says it holds.
+        /// The content that the file's name implies.
         what: &'static str,
-        /// Dimensions that such a file has.
+        /// Number of dimensions that such a file has.
         expected: u8,
-        /// Dimensions that this one has.
+        /// Number of dimensions that this file has.
         found: u8,
     },
 
@@ -147,13 +147,13 @@ pub enum DataError {
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Bytes that header and data take together, unpacked.
+        /// Number of bytes of header and data together, unpacked.
         declared: u64,
-        /// Bytes that are there, unpacked; an upper bound where a gzip file is too small to unpack to `declared`.
+        /// Number of bytes that the file has, unpacked; an upper bound if a gzip file is too small to unpack to `declared`.
         found: Found,
     },
 
-    /// The file goes on after the data that its header declares.
+    /// The file continues after the data that its header declares.
     #[error(
         "{} holds more than the {declared} bytes that its header declares: it is damaged or not an IDX file, so \
          download it again",
@@ -162,7 +162,7 @@ pub enum DataError {
     TooLong {
         /// The file.
         path: PathBuf,
-        /// Bytes that header and data take together, unpacked.
+        /// Number of bytes of header and data together, unpacked.
         declared: u64,
     },
 
@@ -176,7 +176,7 @@ pub enum DataError {
         path: PathBuf,
         /// The declared shape, such as "60000 x 28 x 28".
         shape: String,
-        /// The most that is accepted.
+        /// The limit in bytes.
         limit: u64,
     },
 
@@ -198,15 +198,15 @@ pub enum DataError {
     CountsDiffer {
         /// The file of images.
         images_path: PathBuf,
-        /// How many it declares.
+        /// Number of images that it declares.
         images: u64,
         /// The file of labels.
         labels_path: PathBuf,
-        /// How many it holds.
+        /// Number of labels that it holds.
         labels: u64,
     },
 
-    /// A label names no class.
+    /// A label is not the index of a class.
     #[error(
         "label {label} at index {index} of {} is out of range: {defined_by} {classes} class(es), so labels go up to {}; \
          check that the files belong together",
@@ -216,17 +216,17 @@ pub enum DataError {
     LabelOutOfRange {
         /// The file of labels.
         path: PathBuf,
-        /// The place of the label, from 0.
+        /// The index of the label, from 0.
         index: usize,
         /// The label.
         label: u8,
-        /// What sets the number of classes: "the training labels have" or "classes.txt names".
+        /// The source of the number of classes: "the training labels have" or "classes.txt names".
         defined_by: &'static str,
-        /// How many classes there are; at least one.
+        /// The number of classes; at least one.
         classes: usize,
     },
 
-    /// Training and test images are not of one size.
+    /// Training and test images differ in size.
     #[error(
         "training images are {train} but the test images in {} are {test}: take both from the same set",
         path.display()
@@ -271,7 +271,7 @@ impl From<DataError> for crate::Error {
 pub enum Found {
     /// This many bytes.
     Exactly(u64),
-    /// A gzip file too small to unpack to more than this.
+    /// At most this many bytes, because a gzip file of its size can't unpack to more.
     AtMost(u64),
 }
 

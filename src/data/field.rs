@@ -183,7 +183,7 @@ pub(super) fn of_rows(set: RowSet) -> Vec<Field> {
 }
 
 impl Targets {
-    /// Whether they are the rows after a sample of `length` rows, as those of a series are.
+    /// Whether they are the rows after a sample of `length` rows, as the targets of a series are.
     fn are_ahead(&self, length: usize) -> bool {
         matches!(self, Targets::Values { offset, .. } if *offset >= length)
     }

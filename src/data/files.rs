@@ -11,7 +11,7 @@ const MAX_NAMES_BYTES: u64 = 64 << 10;
 /// Size limit for a data file, in bytes.
 pub(super) const MAX_BYTES: u64 = 4 << 30;
 
-/// The bytes of `path`, if they are not too many.
+/// The bytes of `path`, unless it is larger than the limit.
 pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>, DataError> {
     read_at_most(path, MAX_BYTES)
 }
@@ -58,7 +58,7 @@ pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
     loop {
         let ([l, left_rest], [r, right_rest]) = (run(left), run(right));
         if l.is_empty() || r.is_empty() {
-            // What is left over is longer; names that differ in zeros before numbers alone are ordered as texts.
+            // The name with characters left is longer; names that differ only in leading zeros are compared as text.
             return l.len().cmp(&r.len()).then_with(|| a.cmp(b));
         }
         let number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
@@ -76,7 +76,7 @@ pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// The digits, or the other characters, that `text` begins with, and the rest.
+/// The leading digits, or other characters, of `text`, and the rest.
 fn run(text: &str) -> [&str; 2] {
     let digits = text.starts_with(|c: char| c.is_ascii_digit());
     let end = text.find(|c: char| c.is_ascii_digit() != digits);
@@ -84,7 +84,7 @@ fn run(text: &str) -> [&str; 2] {
     [first, rest]
 }
 
-/// The class names in `path`, one a line.
+/// The class names in `path`, one per line.
 pub(super) fn class_names(path: &Path) -> Result<Vec<String>, DataError> {
     let problem = |problem: String| DataError::ClassNames {
         path: path.to_owned(),

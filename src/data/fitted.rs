@@ -63,7 +63,7 @@ impl Fitted {
         written == Fitted::default()
     }
 
-    /// The existing tokenizer, or a new one trained on `texts` according to `settings`.
+    /// The existing tokenizer, or a new one trained on `texts` with `settings`.
     pub(crate) fn tokenizer_of<'a>(
         &mut self,
         settings: &DataSettings,
@@ -85,7 +85,7 @@ impl Fitted {
     ) -> Result<()> {
         self.classes.clone_from(&dataset.classes);
         let Some(pictures) = dataset.train.pictures() else {
-            // WindowRows are scaled when they are read.
+            // Rows are scaled when they are read.
             (self.mean, self.std) = (Vec::new(), Vec::new());
             return Ok(());
         };
@@ -173,8 +173,8 @@ mod tests {
             (&[0.75][..], &[0.5][..])
         );
         settings.std = Some(Vec::new());
-        let told = fitted.take(&settings, &dataset()).unwrap_err().to_string();
-        assert!(told.contains("data.std has 0 numbers"), "{told}");
+        let message = fitted.take(&settings, &dataset()).unwrap_err().to_string();
+        assert!(message.contains("data.std has 0 numbers"), "{message}");
     }
 
     #[test]

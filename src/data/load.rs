@@ -4,7 +4,7 @@ use super::formats::{LoadContext, detect};
 use super::{DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};
 use crate::error::{Error, Result};
 
-/// Loads the data of `settings`. What is fitted to the training part is stored in `fitted`; values already there are used instead.
+/// Loads the data of `settings`. Values fitted to the training part are stored in `fitted`; values already there are used instead.
 /// If no format is named, it is detected. [`Dataset::test`] is the part to evaluate on.
 ///
 /// # Errors
@@ -133,12 +133,12 @@ mod tests {
             data.notes[0],
             "removed 2 of 4 training images: those of class b"
         );
-        let told = |names: &[&str]| {
+        let message = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
             leave_out(&mut whole(), &names).unwrap_err().to_string()
         };
-        assert!(told(&["d"]).contains("class d, but tiny has only a, b, c"));
-        assert!(told(&["a", "b", "c"]).contains("leaves the training part empty"));
-        assert!(told(&["a", "b"]).contains("leaves the validation part empty"));
+        assert!(message(&["d"]).contains("class d, but tiny has only a, b, c"));
+        assert!(message(&["a", "b", "c"]).contains("leaves the training part empty"));
+        assert!(message(&["a", "b"]).contains("leaves the validation part empty"));
     }
 }

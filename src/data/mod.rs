@@ -60,7 +60,7 @@ pub struct ImageSet {
 }
 
 impl ImageSet {
-    /// How many images.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -248,7 +248,7 @@ impl ChannelStats {
         ChannelStats::of_pixels(set.bytes, set.shape[2])
     }
 
-    /// The same for `pixels` of this many bytes each.
+    /// The statistics of `pixels`, each of `channels` bytes.
     pub(crate) fn of_pixels(pixels: &[u8], channels: usize) -> Self {
         let mut histograms = vec![[0_u64; 256]; channels];
         for pixel in pixels.chunks_exact(channels.max(1)) {
@@ -261,7 +261,7 @@ impl ChannelStats {
     }
 }
 
-/// Mean and standard deviation, in units of 255, of the values that a histogram of bytes counts.
+/// Mean and standard deviation, divided by 255, of the bytes that a histogram counts.
 fn mean_std_of(histogram: &[u64; 256]) -> (f32, f32) {
     let count: u64 = histogram.iter().sum();
     if count == 0 {
@@ -279,7 +279,7 @@ fn mean_std_of(histogram: &[u64; 256]) -> (f32, f32) {
     ((mean / 255.0) as f32, (std / 255.0) as f32)
 }
 
-/// The folder of a real set: in the folder that WGRAD_DATA names, else beside the repository. Says so where absent.
+/// The folder of a real data set: in the folder that WGRAD_DATA names, or else beside the repository. Prints if it is absent.
 #[cfg(test)]
 pub(crate) fn real_set(name: &str) -> Option<std::path::PathBuf> {
     let data = std::env::var_os("WGRAD_DATA").map_or_else(
@@ -322,7 +322,7 @@ mod tests {
         let stats = ChannelStats::of(Pictures::from(&two_images()));
         assert_eq!(stats.mean, [0.5, 25.0 / 255.0]);
         assert_eq!(stats.std[0], 0.5);
-        // Of 10, 20, 30, 40: the square root of 125.
+        // The values are 10, 20, 30, 40: their standard deviation is the square root of 125.
         assert!((stats.std[1] - 125.0_f32.sqrt() / 255.0).abs() < 1e-7);
     }
 

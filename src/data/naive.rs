@@ -90,13 +90,13 @@ mod tests {
         let found = naive_forecasts(&set, Some(3));
         assert_eq!((found[1].repeats, found[1].mse), (3, 0.0));
         assert!(found[0].mse > 0.5);
-        // Of 0 1 | 2 3 and so on: errors of 1 and 2.
+        // The windows are 0 1 | 2 3 and so on, so the errors are 1 and 2.
         let found = naive_forecasts(&series((0..6).map(|i| i as f32).collect(), 2, 2), Some(3));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].mse, found[0].mae), (2.5, 1.5));
     }
 
-    /// The figures that are told of these data.
+    /// The known figures for these data.
     #[test]
     fn the_real_transformer_has_the_floors_that_are_known() {
         let Some(dir) = crate::data::real_set("timeseries") else {

@@ -51,7 +51,7 @@ mod tests {
         assert_ne!(starts, random_starts(1000, 10, 8, 3));
     }
 
-    /// Written down once: a change here changes every seeded run.
+    /// The expected values are fixed: a change here changes every seeded run.
     #[test]
     fn the_order_is_the_same_on_every_platform() {
         assert_eq!(shuffled(10, 0, 0), [0, 9, 3, 2, 1, 4, 5, 7, 6, 8]);

@@ -34,19 +34,19 @@ pub struct PictureShape {
     pub fit: PictureFit,
 }
 
-/// Where the pixels of a picture file lie in the picture that a model takes of it.
+/// Where the pixels of an image file lie in the image that a model takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
-    /// Rows and columns of the model's picture for each of the file's.
+    /// Rows and columns of the model's image per row and column of the file.
     scale: [f64; 2],
-    /// Row and column in the file of the model's first pixel's corner.
+    /// Row and column in the file of the corner of the model's first pixel.
     corner: [f64; 2],
-    /// Rows and columns of the model's picture.
+    /// Rows and columns of the model's image.
     size: [usize; 2],
 }
 
 impl PictureFit {
-    /// Of a file of `file` rows and columns in a picture of `size`.
+    /// The placement of a file with `file` rows and columns in an image of `size`.
     pub fn placement(self, file: [usize; 2], size: [usize; 2]) -> Placement {
         let ratio = [0, 1].map(|axis| size[axis] as f64 / file[axis].max(1) as f64);
         let scale = match self {
@@ -63,8 +63,8 @@ impl PictureFit {
 }
 
 impl Placement {
-    /// Row and column of the middle of the file's pixel at `row` and `column`, in pixels of the model's picture from the middle of
-    /// its first; `None` where the file was cropped.
+    /// Row and column of the centre of the file's pixel at `row` and `column`, in pixels of the model's image, relative to the
+    /// centre of its first pixel; `None` where the file was cropped.
     pub fn at(&self, row: usize, column: usize) -> Option<[f64; 2]> {
         let place = [row, column];
         let of = |axis: usize| (place[axis] as f64 + 0.5 - self.corner[axis]) * self.scale[axis];
@@ -74,7 +74,7 @@ impl Placement {
     }
 }
 
-/// Decodes the whole picture in `path`, in colour.
+/// Decodes the whole image in `path`, in colour.
 ///
 /// # Errors
 /// If it can't be read.
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use image::{Luma, Rgb};
 
-    /// Red on the left third, green in the middle, blue on the right.
+    /// An image that is red in the left third, green in the middle and blue on the right.
     fn striped() -> DynamicImage {
         let colors = [[255, 0, 0], [0, 255, 0], [0, 0, 255]];
         RgbImage::from_fn(30, 10, |x, _| Rgb(colors[x as usize / 10])).into()
@@ -163,7 +163,7 @@ mod tests {
     fn pixels_of_a_file_are_found_in_the_models_picture() {
         let at = |fit: PictureFit, row, column| fit.placement([20, 40], [10, 10]).at(row, column);
         let [crop, stretch] = [PictureFit::Crop, PictureFit::Stretch];
-        // The file's middle 20 columns are the model's 10.
+        // The middle 20 columns of the file become the model's 10.
         assert_eq!(at(crop, 0, 9), None);
         assert_eq!(at(crop, 0, 10), Some([-0.25, -0.25]));
         assert_eq!(at(crop, 19, 29), Some([9.25, 9.25]));
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_mask_is_brought_to_size_as_its_picture_is_and_has_no_new_classes() {
-        // Class 1 on the left third, 2 in the middle, 7 on the right.
+        // Class 1 in the left third, 2 in the middle, 7 on the right.
         let mask = || GrayImage::from_fn(30, 10, |x, _| Luma([[1, 2, 7][x as usize / 10]]));
         let cropped = fitted_mask(mask(), shape(1, PictureFit::Crop));
         assert!(cropped.iter().all(|&class| class == 2));

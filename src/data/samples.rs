@@ -1,4 +1,4 @@
-//! Samples of any kind as named fields, and the sets that readers make them from.
+//! Samples of any kind as named fields, and the sets from which readers make them.
 
 use super::field::{self, Field, FieldValues};
 use super::{DataError, ImageSet};
@@ -6,7 +6,7 @@ use super::{DataError, ImageSet};
 /// The samples of one part of a data set: named fields with the same number of samples each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
-    /// How many samples.
+    /// Number of samples.
     count: usize,
     /// The fields; the first is the model's input unless a task says otherwise.
     fields: Vec<Field>,
@@ -21,7 +21,7 @@ pub struct Starts {
     pub first: Vec<u32>,
     /// Whether shuffled training draws as many random starts anew every epoch instead.
     pub anywhere: bool,
-    /// Rows from the first of a sample to the last one that any of its fields needs.
+    /// Rows from the first of a sample to the last that any of its fields needs.
     pub span: usize,
     /// Total number of rows.
     pub rows: usize,
@@ -121,7 +121,7 @@ impl Samples {
         }
     }
 
-    /// How many samples.
+    /// Number of samples.
     pub fn len(&self) -> usize {
         match &self.starts {
             Some(starts) => starts.first.len(),
@@ -311,7 +311,7 @@ impl RowSet {
 }
 
 impl WindowRows {
-    /// How many rows.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         match self {
             WindowRows::Floats { values, columns } => values.len() / (*columns).max(1),

@@ -8,19 +8,19 @@ use std::path::Path;
 
 /// Side of a glyph in pixels.
 const GLYPH: u32 = 8;
-/// Letters of a label at most.
+/// Maximum number of letters of a label.
 const MOST_LETTERS: usize = 16;
-/// Pixels between pictures, and around the sheet.
+/// Pixels between images, and around the sheet.
 const GAP: u32 = 4;
-/// Rows and columns of a picture at least; smaller ones are drawn larger by whole factors.
+/// Minimum pixels of the longer side of an image on the sheet; smaller images are enlarged by an integer factor.
 const SMALLEST: u32 = 56;
-/// Most classes on a sheet.
+/// Maximum number of classes on a sheet.
 const MOST_ROWS: usize = 40;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([30, 30, 30]);
 
 /// Draws a sheet with up to `columns` samples of each class, the first of the set, labelled with the class and its count.
-/// Sets of two or more than four channels show their first channel alone.
+/// Of sets with two or more than four channels, only the first channel is shown.
 pub fn contact_sheet(set: &ImageSet, classes: &[String], columns: usize) -> RgbImage {
     let (height, width) = (set.height as u32, set.width as u32);
     let factor = SMALLEST.div_ceil(height.max(width).max(1)).max(1);

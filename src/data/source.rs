@@ -1,5 +1,5 @@
-//! Inspection of a source: its files and their first bytes. A folder is walked once and a head is read once, however many formats
-//! ask for it.
+//! Inspection of a source: its files and their first bytes. A folder is walked only once and the head of a file is read only once,
+//! however many formats inspect them.
 
 use super::DataError;
 use super::settings::DIGITS;
@@ -9,9 +9,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Bytes at the beginning of a file that formats may look at.
+/// Number of bytes at the beginning of a file that formats may inspect.
 const HEAD: u64 = 1 << 20;
-/// Maximum depth of folders to walk, because of links that lead back up.
+/// Maximum depth of folders to walk, because links may lead back to a parent.
 const DEEPEST: usize = 18;
 
 /// The source that `data.source` names: a file, a folder, or the built-in digits.
@@ -36,7 +36,7 @@ enum SourceKind {
 /// A file or folder in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Whether it is a folder.
     pub is_folder: bool,
@@ -49,22 +49,22 @@ impl Entry {
         name.to_string_lossy().into_owned()
     }
 
-    /// Whether its name ends in a dot and `ending`, in letters of any case.
+    /// Whether its name ends in a dot and `ending`, ignoring case.
     pub fn has_ending(&self, ending: &str) -> bool {
         has_ending(&self.path, ending)
     }
 }
 
-/// Whether the name of `path` ends in a dot and `ending`, in letters of any case.
+/// Whether the name of `path` ends in a dot and `ending`, ignoring case.
 pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
     path.extension()
         .is_some_and(|e| e.eq_ignore_ascii_case(ending))
 }
 
-/// All that lies below a folder.
+/// All entries below a folder.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// Sorted by path, a folder before what is in it. Names that begin with a dot are left out.
+    /// Sorted by path, a folder before its content. Names that begin with a dot are left out.
     entries: Vec<Entry>,
     /// Folders that can't be read, with the reason.
     unreadable: Vec<(PathBuf, String)>,
@@ -94,7 +94,7 @@ impl Tree {
         }
     }
 
-    /// The files below `dir` at any depth, each with its path from there.
+    /// The files below `dir` at any depth, each with its path relative to `dir`.
     ///
     /// # Errors
     /// If a folder among them can't be read.
@@ -110,7 +110,7 @@ impl Tree {
             let problem = format!("can't be read ({why}): check its permissions, or remove it");
             return Err(DataError::unusable(path, problem));
         }
-        // Sorted by path, so what is below a folder lies together.
+        // Entries are sorted by path, so those below a folder are contiguous.
         let first = self.entries.partition_point(|entry| *entry.path < *dir);
         let below = self.entries[first..]
             .iter()
@@ -123,7 +123,7 @@ impl Tree {
 }
 
 impl Tree {
-    /// The folder that lies in `dir` itself and goes by one of `names`, the first of them that there is.
+    /// The folder directly in `dir` with one of these `names`; the first of the names that exists.
     pub fn folder_in(&self, dir: &Path, names: &[&str]) -> Option<&Path> {
         names.iter().find_map(|name| {
             let wanted = dir.join(name);
@@ -174,7 +174,7 @@ impl Source {
         &self.word
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -194,8 +194,8 @@ impl Source {
         self.kind == SourceKind::Folder
     }
 
-    /// What lies in the folder itself, sorted by name; nothing if the source is no folder. Names that begin with a dot are
-    /// left out.
+    /// The entries of the folder itself, sorted by name; none if the source is not a folder. Names that begin with a dot are left
+    /// out.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -207,7 +207,7 @@ impl Source {
         found.next().is_none().then_some(&*first.path)
     }
 
-    /// The folder in the source that goes by one of `names`, the first of them that there is.
+    /// The folder in the source with one of these `names`; the first of the names that exists.
     pub fn folder_named(&self, names: &[&str]) -> Option<&Path> {
         let named = |name: &&str| {
             let mut folders = self.entries.iter().filter(|entry| entry.is_folder);
@@ -216,7 +216,7 @@ impl Source {
         names.iter().find_map(named).map(|entry| &*entry.path)
     }
 
-    /// All that lies below the folder; it is walked when this is first asked for.
+    /// All entries below the folder. The first call walks it.
     pub(super) fn tree(&self) -> &Tree {
         self.tree.get_or_init(|| {
             let mut tree = Tree::default();
@@ -225,7 +225,7 @@ impl Source {
         })
     }
 
-    /// The first mebibyte of `path`; less where it is shorter, and nothing if it can't be read.
+    /// The first mebibyte of `path`, or all of a shorter file; empty if it can't be read.
     pub fn head(&self, path: &Path) -> Arc<[u8]> {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(head) = heads.get(path) {
@@ -242,7 +242,7 @@ impl Source {
     }
 }
 
-/// What is in `dir`, sorted by name; names that begin with a dot are left out.
+/// The entries of `dir`, sorted by name; names that begin with a dot are left out.
 fn listed(dir: &Path) -> std::io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -297,16 +297,16 @@ mod tests {
         );
         assert_eq!(below(&dir.path().join("a")), ["1.png"]);
         assert_eq!(&*source.head(&dir.path().join("z.npz")), b"z.npz");
-        // What was read once is not read again.
+        // A head that has been read is not read again.
         fs::write(dir.path().join("z.npz"), "other").unwrap();
         assert_eq!(&*source.head(&dir.path().join("z.npz")), b"z.npz");
         assert!(source.head(&dir.path().join("none")).is_empty());
     }
 
     #[test]
-    fn what_is_not_there_is_told() {
-        let told = Source::look("no/such/thing").unwrap_err().to_string();
-        assert!(told.contains("no data at no/such/thing"), "{told}");
+    fn a_missing_source_is_reported() {
+        let message = Source::look("no/such/thing").unwrap_err().to_string();
+        assert!(message.contains("no data at no/such/thing"), "{message}");
         assert!(Source::look(DIGITS).unwrap().is_built_in());
     }
 }

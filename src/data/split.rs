@@ -1,4 +1,4 @@
-//! Splitting samples by the seed: a test part, or folds, and a validation part.
+//! Splitting samples by the seed into a test part or folds, and a validation part.
 
 use super::{DataError, DataSettings, Part, Parts, Samples};
 use crate::random::{Purpose, Stream};
@@ -17,10 +17,10 @@ impl Drawn {
     pub fn of(settings: &DataSettings, has_validation: bool, has_test: bool) -> Drawn {
         let folds = settings.folds.is_some();
         let test = folds || !has_validation && !has_test;
-        let asked = settings.validation_share.is_some() && !(test && settings.unsplit);
+        let requested = settings.validation_share.is_some() && !(test && settings.unsplit);
         Drawn {
             test,
-            validation: asked && (folds || !has_validation),
+            validation: requested && (folds || !has_validation),
         }
     }
 
@@ -121,7 +121,7 @@ fn take(parts: &mut [Part], members: &[usize], share: f64, part: Part) {
     }
 }
 
-/// How many of `count` samples a share is: rounded, and at least one if there are two.
+/// The number of samples in a `share` of `count`: rounded, and at least one if there are two.
 fn taken(count: usize, share: f64) -> usize {
     let most = count.saturating_sub(1);
     let wanted = (count as f64 * share).round() as usize;
@@ -130,7 +130,7 @@ fn taken(count: usize, share: f64) -> usize {
 
 /// Draws the test part: the requested share or, with folds, the samples of the fold. Every sample is held out by exactly one fold.
 fn hold_out(parts: &mut [Part], labels: &[u32], settings: &DataSettings, seed: u64) {
-    // Goes on from class to class, so that folds have about as many samples each.
+    // The assignment continues from class to class, so that folds have about as many samples each.
     let mut dealt = 0;
     for (class, members) in members(parts, labels).iter_mut().enumerate() {
         Stream::new(seed, Purpose::Split.stream(class as u32)).shuffle(members);
@@ -227,7 +227,7 @@ mod tests {
         let kept = parts(&settings, true);
         assert_eq!(count(&kept, Part::Validation, 0), 10);
         assert!(!kept.contains(&Part::Test));
-        // Two samples don't make three parts.
+        // Two samples can't be split into three parts.
         let drawn = Drawn::of(&settings, false, false);
         assert!(drawn.parts(&[0, 0], &settings, 5).is_err());
     }
@@ -261,12 +261,12 @@ mod tests {
             samples: 3,
             folds: 4,
         };
-        let told = drawn(&[0, 0, 1], 4, 1).unwrap_err().to_string();
-        assert_eq!(told, too_many.to_string());
-        // Dealt by turns, the first fold holds out one of the pair and the single one: a lone sample is left.
+        let message = drawn(&[0, 0, 1], 4, 1).unwrap_err().to_string();
+        assert_eq!(message, too_many.to_string());
+        // The first fold holds out one of the pair and the single sample, which leaves one sample for training.
         for fold in [1, 2] {
-            let told = drawn(&[0, 0, 1], 2, fold).unwrap_err().to_string();
-            assert!(told.starts_with("fold 1 of 3 samples"), "{told}");
+            let message = drawn(&[0, 0, 1], 2, fold).unwrap_err().to_string();
+            assert!(message.starts_with("fold 1 of 3 samples"), "{message}");
         }
         for fold in [1, 2, 3] {
             assert!(drawn(&[0, 0, 0, 1], 3, fold).is_ok());

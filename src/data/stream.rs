@@ -1,4 +1,4 @@
-//! Samples as tensors of a device: the variables of a whole set, or batches from a thread that reads ahead.
+//! Samples as tensors on a device: the variables of a whole set, or batches from a thread that reads ahead.
 
 use super::batch::table_name;
 use super::field::{Field, FieldValues};
@@ -10,7 +10,7 @@ use std::sync::{Arc, mpsc};
 /// The variable with the first rows of samples.
 const STARTS: &str = "starts";
 
-/// Bytes packed four to a word, little endian, with the last word padded by zeros.
+/// Bytes packed four to a word, little-endian, with the last word padded by zeros.
 pub(crate) fn pack(bytes: &[u8]) -> Vec<u32> {
     words(bytes).collect()
 }
@@ -71,7 +71,7 @@ enum Part<'a> {
     Starts(&'a [u32]),
 }
 
-/// The variables of a set with the part of the name of each.
+/// The variables of a set, each with its part of the name.
 fn parts(set: &Samples) -> Vec<(&'static str, Part<'_>)> {
     let mut parts = Vec::new();
     for field in set.fields() {
@@ -97,7 +97,7 @@ fn item_bytes(field: &Field) -> usize {
     field.shape().iter().product()
 }
 
-/// The variables of a whole set, by the part of their name that the set does not give.
+/// The variables of a whole set, named without the prefix of the set.
 pub(crate) fn variables(set: &Samples) -> Vec<(&'static str, Tensor<f32>)> {
     let index = |values: &[u32]| Tensor::index([values.len()], values.to_vec());
     let tensor = |part| match part {
@@ -117,14 +117,14 @@ pub(crate) fn variables(set: &Samples) -> Vec<(&'static str, Tensor<f32>)> {
         .collect()
 }
 
-/// A batch that was put together on the host: what [`variables`] gives of a set that has these samples alone.
+/// A batch that is assembled on the host: the [`variables`] of a set that consists of these samples alone.
 pub(crate) struct HostBatch {
     batch: usize,
     pub variables: Vec<(&'static str, Tensor<f32>)>,
 }
 
 impl HostBatch {
-    /// Room for a batch.
+    /// An empty batch with memory for `batch` samples.
     pub fn new(set: &Samples, batch: usize) -> Self {
         let span = set.starts().map_or(1, |starts| starts.span);
         let index = |count: usize| Tensor::index([count], vec![0; count]);
@@ -143,8 +143,8 @@ impl HostBatch {
         HostBatch { batch, variables }
     }
 
-    /// Takes the samples `indices` of `set`, which has these `parts`, the last of them again until the batch is full. Windows begin at `starts`, or
-    /// where the set says. `scratch` is reused.
+    /// Fills the batch with the samples `indices` of `set`, which has these `parts`; the last sample is repeated until the batch is full.
+    /// Windows begin at `starts` or, if that is absent, at the starts of the set. `scratch` is reused.
     fn fill(
         &mut self,
         set: &Samples,
@@ -204,18 +204,18 @@ fn copy_rows<E: Copy>(
     }
 }
 
-/// Batches from a thread that stays a few ahead.
+/// Batches from a thread that reads a few batches ahead.
 pub(crate) struct BatchStream {
     filled: mpsc::Receiver<HostBatch>,
     used: mpsc::SyncSender<HostBatch>,
 }
 
 impl BatchStream {
-    /// Starts the thread that puts the batches of `pass` together, after the first `skipped` samples.
+    /// Starts the thread, which assembles the batches of `pass` after the first `skipped` samples.
     pub fn new(set: Arc<Samples>, pass: Pass, skipped: usize, batch: usize) -> BatchStream {
         const AHEAD: usize = 4;
         let (sender, filled) = mpsc::sync_channel(AHEAD);
-        // Room for all there are: those ahead, the one that is filled and the one that is read.
+        // There is room for all batches: those ahead, the one being filled and the one being read.
         let (used, spare) = mpsc::sync_channel(AHEAD + 2);
         std::thread::spawn(move || {
             let (mut scratch, parts) = (Vec::new(), parts(&set));
@@ -224,7 +224,7 @@ impl BatchStream {
                 let mut next = spare.unwrap_or_else(|_| HostBatch::new(&set, batch));
                 next.fill(&set, &parts, pass.starts.as_deref(), indices, &mut scratch);
                 if sender.send(next).is_err() {
-                    // The run ended before the epoch did.
+                    // The run ended before the end of the epoch.
                     return;
                 }
             }
@@ -235,13 +235,13 @@ impl BatchStream {
     /// The next batch.
     ///
     /// # Errors
-    /// If the thread ended: there is none.
+    /// If the thread stopped without a next batch.
     pub fn next(&self) -> Result<HostBatch> {
         let next = self.filled.recv();
         next.map_err(|_| Error::Data("the thread that reads the data stopped".to_string()))
     }
 
-    /// Hands a batch back, whose memory then serves another.
+    /// Returns a batch to the thread, which reuses its memory.
     pub fn give_back(&self, batch: HostBatch) {
         let _ = self.used.try_send(batch);
     }
@@ -274,7 +274,7 @@ mod tests {
         let set = Samples::from(set);
         let pass = Pass::of_epoch(&set, 1, 0);
         let starts = pass.starts.clone().unwrap();
-        // A window takes three rows and the one after.
+        // A window takes three rows and the next one.
         assert_eq!(starts.iter().max(), Some(&6));
         assert_ne!(starts, Pass::of_epoch(&set, 1, 1).starts.unwrap());
         let batch = BatchStream::new(Arc::new(set), pass, 4, 2).next().unwrap();

@@ -1,4 +1,4 @@
-//! Finding adapters and asking them what they can do.
+//! Lists adapters and queries their properties.
 
 use crate::error::{Error, Result};
 use crate::plan::{Choices, SubgroupSize, Target, TextureReads};
@@ -6,19 +6,19 @@ use crate::plan::{Choices, SubgroupSize, Target, TextureReads};
 /// Which adapter to use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum AdapterChoice {
-    /// The fastest that there is: a discrete GPU before an integrated one before a software adapter.
+    /// The fastest adapter: a discrete GPU is preferred to an integrated one, and either to a software adapter.
     #[default]
     Best,
     /// A software adapter.
     Software,
     /// The adapter with this number in the list that `wgrad devices` prints.
     Number(usize),
-    /// The first adapter whose name contains this text, in any case.
+    /// The first adapter whose name contains this text, ignoring case.
     Name(String),
 }
 
 impl From<&str> for AdapterChoice {
-    /// A number stands for the adapter of that number, any other text for a part of a name.
+    /// A number selects the adapter with that number; any other text is part of a name.
     fn from(text: &str) -> Self {
         match text.parse() {
             Ok(number) => AdapterChoice::Number(number),
@@ -27,20 +27,20 @@ impl From<&str> for AdapterChoice {
     }
 }
 
-/// What `wgrad devices` tells of an adapter.
+/// The properties of an adapter that `wgrad devices` prints.
 #[derive(Clone, Debug)]
 pub struct AdapterSummary {
     /// wgpu's description.
     pub info: wgpu::AdapterInfo,
     /// Its limits.
     pub limits: wgpu::Limits,
-    /// Features that it has and wgrad uses.
+    /// Features that wgrad uses and the adapter has.
     pub features: wgpu::Features,
-    /// What the planner makes of it.
+    /// The planner's view of the adapter.
     pub target: Target,
 }
 
-/// How to get an adapter where there is none.
+/// How to get an adapter if there is none.
 pub const INSTALL_HINT: &str = "install your GPU's Vulkan driver, or a software adapter \
      (Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1), or use --device cpu";
 
@@ -51,7 +51,7 @@ fn instance() -> wgpu::Instance {
     })
 }
 
-/// Every adapter, best first.
+/// All adapters, best first.
 pub fn adapters() -> Vec<AdapterSummary> {
     enumerate()
         .iter()
@@ -133,7 +133,7 @@ pub(super) fn target(adapter: &wgpu::Adapter) -> Target {
         name: info.name.clone(),
         software,
         subgroup,
-        // Measured on llvmpipe only; others read buffers.
+        // Measured on llvmpipe only; all other adapters read buffers.
         texture_reads: if info.name.to_lowercase().contains("llvmpipe") {
             TextureReads::WhereCheaper
         } else {

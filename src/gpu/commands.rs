@@ -1,11 +1,11 @@
-//! What a step records for the device, and how it is encoded.
+//! The commands of a step, and their encoding.
 
 use super::pipelines::Pipeline;
 use crate::shader::TEXTURE_WIDTH;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-/// One command, with everything that it refers to.
+/// A command with all resources that it refers to.
 pub(super) enum Command {
     Dispatch {
         pipeline: Arc<Pipeline>,
@@ -14,7 +14,7 @@ pub(super) enum Command {
     },
     Copy {
         from: wgpu::Buffer,
-        /// Byte offset in `from`: scalar inputs share a buffer.
+        /// Byte offset in `from`, since scalar inputs share a buffer.
         offset: u64,
         to: wgpu::Buffer,
         bytes: u64,
@@ -26,7 +26,7 @@ pub(super) enum Command {
     },
 }
 
-/// Encodes commands in order, in as few compute passes as the copies among them allow.
+/// Encodes commands in order, in as few compute passes as the copies between them allow.
 pub(super) fn encode<'c>(
     encoder: &mut wgpu::CommandEncoder,
     commands: impl Iterator<Item = &'c Command>,
@@ -55,7 +55,7 @@ pub(super) fn encode<'c>(
     }
 }
 
-/// Takes the dispatches that come next off `commands` and records them in `pass`.
+/// Takes the leading dispatches from `commands` and records them in `pass`.
 pub(super) fn dispatch<'c>(
     pass: &mut wgpu::ComputePass<'_>,
     commands: &mut Peekable<impl Iterator<Item = &'c Command>>,
@@ -76,7 +76,7 @@ pub(super) fn dispatch<'c>(
     }
 }
 
-/// Copies a buffer into its texture view: whole rows, then what is left.
+/// Copies a buffer into its texture view: first whole rows, then the rest.
 fn fill(
     encoder: &mut wgpu::CommandEncoder,
     buffer: &wgpu::Buffer,

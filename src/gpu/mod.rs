@@ -1,4 +1,4 @@
-//! Running plans on an adapter through wgpu.
+//! Runs plans on an adapter through wgpu.
 
 mod adapter;
 mod commands;
@@ -18,25 +18,25 @@ use crate::error::{Error, Result};
 use crate::plan::Target;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-/// An open device with its queue.
+/// An open device and its queue.
 pub struct Gpu {
     /// The wgpu device.
     pub device: wgpu::Device,
     /// Its queue.
     pub queue: wgpu::Queue,
-    /// The adapter that it is on.
+    /// Its adapter.
     pub info: wgpu::AdapterInfo,
-    /// What the planner needs to know of it.
+    /// The planner's view of the adapter.
     pub target: Target,
     failure: Arc<Mutex<Option<String>>>,
     pipelines: pipelines::PipelineCache,
 }
 
 impl Gpu {
-    /// Opens the adapter that `choice` asks for.
+    /// Opens the adapter selected by `choice`.
     ///
     /// # Errors
-    /// If there is none, or it refuses.
+    /// If there is no such adapter, or it fails to open a device.
     pub fn open(choice: &AdapterChoice) -> Result<Gpu> {
         let adapter = adapter::find(choice)?;
         let info = adapter.get_info();
@@ -73,10 +73,10 @@ impl Gpu {
         })
     }
 
-    /// Fails if the device was lost or reported an error since it was opened.
+    /// Checks that the device has not been lost and has not reported an error since it was opened.
     ///
     /// # Errors
-    /// With what the device said.
+    /// The error that the device reported.
     pub fn check(&self) -> Result<()> {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(message) => Err(Error::Device(format!(
@@ -87,10 +87,10 @@ impl Gpu {
         }
     }
 
-    /// Runs `create` and turns what the device reports meanwhile into an error that names `what`.
+    /// Runs `create` and converts errors that the device reports meanwhile to an error that names `what`.
     ///
     /// # Errors
-    /// If the device is out of memory or refuses what is created.
+    /// If the device is out of memory or rejects what is created.
     pub(crate) fn scoped<R>(&self, what: &str, create: impl FnOnce() -> R) -> Result<R> {
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -114,7 +114,7 @@ impl Gpu {
         }
     }
 
-    /// A zeroed buffer of `bytes` that kernels and copies can use.
+    /// Creates a zeroed buffer of `bytes` for kernels and copies.
     ///
     /// # Errors
     /// If the device is out of memory.
@@ -133,10 +133,10 @@ impl Gpu {
         self.scoped(what, || self.device.create_buffer(&descriptor))
     }
 
-    /// Waits until everything submitted is done.
+    /// Waits for all submitted work.
     ///
     /// # Errors
-    /// If the device fails meanwhile.
+    /// If the device fails.
     pub fn wait(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
@@ -145,10 +145,10 @@ impl Gpu {
             .map_err(|e| Error::Device(format!("{} does not finish: {e}", self.info.name)))
     }
 
-    /// The first `bytes` of `buffer`, after everything submitted is done.
+    /// Waits for all submitted work and returns the first `bytes` of `buffer`.
     ///
     /// # Errors
-    /// If the device fails meanwhile.
+    /// If the device fails.
     pub fn read(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
         let size = bytes.next_multiple_of(4);
         let staging = self.scoped("a staging buffer", || {
@@ -169,7 +169,7 @@ impl Gpu {
             let _ = sender.send(result);
         });
         self.wait()?;
-        // Another thread's poll may have taken the callback and not yet have run it: this waits until it has.
+        // Another thread's poll may have taken the callback without having run it yet: wait until it has.
         match receiver.recv() {
             Ok(Ok(())) => {
                 let view = staging.get_mapped_range(..).map_err(|e| {
@@ -184,14 +184,14 @@ impl Gpu {
         }
     }
 
-    /// Whether the device writes timestamps: [`Program::run_timed`] needs them.
+    /// Whether the device supports timestamps, which [`Program::run_timed`] needs.
     pub fn has_timestamps(&self) -> bool {
         self.device
             .features()
             .contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Bytes that the device has allocated, where the backend can tell.
+    /// Bytes that the device has allocated, if the backend reports it.
     pub fn allocated_bytes(&self) -> Option<u64> {
         self.device
             .generate_allocator_report()

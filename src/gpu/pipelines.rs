@@ -1,4 +1,4 @@
-//! Compiles shaders, each once a device, in parallel threads.
+//! Compiles shaders in parallel threads, each shader once per device.
 
 use super::Gpu;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ pub(super) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// What makes a pipeline: the WGSL text and its overridable constants (values by their bits).
+/// What a pipeline is compiled from: the WGSL text and its overridable constants (values as bits).
 pub(super) type Key = (String, Vec<(String, u64)>);
 
 /// The key of a launch's pipeline.
@@ -27,7 +27,7 @@ pub(super) fn key(resolved: &Resolved, constants: &[(&str, f64)]) -> Key {
     (resolved.source.clone(), constants)
 }
 
-/// The pipelines of a device, kept for as long as it is open: programs share them.
+/// The pipelines of a device, shared by its programs and kept while the device is open.
 #[derive(Default)]
 pub(super) struct PipelineCache(Mutex<HashMap<Key, Arc<Pipeline>>>);
 
@@ -36,8 +36,8 @@ impl PipelineCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Compiles those of `wanted` that are not there yet, and returns all in order. `created` is told of each new one, by
-    /// its place among the wanted, in whatever thread made it.
+    /// Compiles the pipelines of `wanted` that are missing, and returns all of them in order. `created` is called for
+    /// each new one with its index in `wanted`, in the thread that compiled it.
     pub(super) fn get(
         &self,
         gpu: &Gpu,
@@ -53,7 +53,7 @@ impl PipelineCache {
                 }
             }
         }
-        // Long ones first, so that no thread is left with one at the end.
+        // Compile long shaders first, so that no thread is left with one at the end.
         let mut missing: Vec<(&Key, usize)> = missing.into_iter().collect();
         missing.sort_by_key(|((source, _), i)| (Reverse(source.len()), *i));
         let compiled = missing

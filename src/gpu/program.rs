@@ -1,4 +1,4 @@
-//! A plan made ready to run: pipelines, buffers and bind groups are created once; a step only encodes and submits.
+//! A plan prepared for execution: pipelines, buffers and bind groups are created once; a step only encodes and submits.
 
 use super::commands::{Command, encode};
 use super::pipelines::{self, Pipeline};
@@ -12,17 +12,17 @@ use crate::shader::TEXTURE_WIDTH;
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 
-/// Steps that one submission may hold.
+/// Maximum number of steps per submission.
 pub const MAX_STEPS_PER_SUBMIT: usize = 32;
 
-/// Scalar inputs and constants are bound either way.
+/// Usages for scalar inputs and constants, which may be bound either way.
 const ONE_NUMBER: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::UNIFORM);
 
-/// A program on a device.
+/// A plan prepared for a device.
 pub struct Program {
     commands: Vec<Command>,
-    /// For each step of the plan, the end of its commands.
+    /// For each step of the plan, the end of its range of commands.
     ends: Vec<usize>,
     scalars: ScalarTable,
     inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
@@ -31,7 +31,7 @@ pub struct Program {
     workspace_bytes: u64,
 }
 
-/// Scalar inputs: a row for each step of a submission, and the row of the current step, which kernels read.
+/// Scalar inputs: one row per step of a submission, and a copy of the current step's row, which kernels read.
 struct ScalarTable {
     names: Vec<String>,
     stride: u64,
@@ -72,7 +72,7 @@ impl ScalarTable {
         })
     }
 
-    /// Encodes that the row number `row` of the submission becomes the current one.
+    /// Encodes the copy that makes row `row` of the submission the current one.
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, row: u64) {
         let bytes = self.stride * self.names.len() as u64;
         if let (Some(rows), Some(current)) = (&self.rows, &self.current) {
@@ -85,7 +85,7 @@ fn is_scalar(ty: &TensorType) -> bool {
     ty.shape.rank() == 0
 }
 
-/// Buffers and views that bind groups refer to.
+/// Buffers and texture views for the bind groups.
 struct Buffers<'a> {
     plan: &'a Plan,
     store: &'a Store,
@@ -127,8 +127,8 @@ impl Buffers<'_> {
     }
 }
 
-/// Checks that `store` holds every variable that `plan` names. Pipelines are made by several threads, in no fixed order:
-/// without this, the first to be ready would choose which of several missing variables is named.
+/// Checks that `store` holds every variable that `plan` names. Several threads create pipelines in no fixed order;
+/// without this check, thread timing would decide which of several missing variables the error names.
 fn check_variables(plan: &Plan, store: &Store) -> Result<()> {
     for value in &plan.values {
         if let ValueKind::Variable(name) = &value.kind {
@@ -145,7 +145,7 @@ fn check_variables(plan: &Plan, store: &Store) -> Result<()> {
 }
 
 impl Program {
-    /// Prepares `plan` on `gpu`. Variables are those of `store`, which must hold every one that the plan names.
+    /// Prepares `plan` on `gpu`. `store` must hold every variable that the plan names.
     ///
     /// # Errors
     /// If the device is out of memory, a shader does not compile or does not match its launch, or a variable is missing.
@@ -264,7 +264,7 @@ impl Program {
         &self.scalars.names
     }
 
-    /// Whether there is an input `name` that is not a scalar. The plan leaves out inputs that no kernel reads.
+    /// Whether there is a non-scalar input `name`. The plan omits inputs that no kernel reads.
     pub fn has_input(&self, name: &str) -> bool {
         self.inputs.contains_key(name)
     }
@@ -274,7 +274,7 @@ impl Program {
         self.outputs.contains_key(name)
     }
 
-    /// Feeds an input that is no scalar, for the steps submitted from now on.
+    /// Sets a non-scalar input for all steps submitted from now on.
     ///
     /// # Errors
     /// If there is no such input, or it has another type.
@@ -296,11 +296,11 @@ impl Program {
         Ok(())
     }
 
-    /// Submits `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`]. Does not wait. `scalars` holds a row for each of them, one
-    /// after another, with the values in the order of [`Program::scalar_names`].
+    /// Submits `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`], without waiting. `scalars` holds one row per step, with
+    /// the values in the order of [`Program::scalar_names`].
     ///
     /// # Errors
-    /// If there are too many steps or not as many scalars as they take, or the device failed.
+    /// If there are too many steps, the number of scalars does not match, or the device failed.
     pub fn run(
         &mut self,
         gpu: &Gpu,
@@ -313,7 +313,7 @@ impl Program {
         Ok(submission)
     }
 
-    /// Sends the rows of scalars of the next submission.
+    /// Uploads the rows of scalars of the next submission.
     fn upload(&mut self, gpu: &Gpu, steps: usize, scalars: &[Scalar]) -> Result<()> {
         let table = &mut self.scalars;
         if steps > MAX_STEPS_PER_SUBMIT || scalars.len() != steps * table.names.len() {
@@ -339,7 +339,7 @@ impl Program {
         Ok(())
     }
 
-    /// The commands of a submission of `steps` steps, up to [`MAX_STEPS_PER_SUBMIT`]: what [`Program::run`] submits.
+    /// The commands that [`Program::run`] submits for `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`].
     pub fn encode(&self, gpu: &Gpu, steps: usize) -> wgpu::CommandBuffer {
         let mut encoder = gpu
             .device
@@ -351,7 +351,7 @@ impl Program {
         encoder.finish()
     }
 
-    /// What a step dispatches, in order: pipelines, bind groups (number 0) and workgroups.
+    /// The dispatches of a step, in order: pipelines, bind groups (number 0) and workgroups.
     pub fn dispatches(
         &self,
     ) -> impl Iterator<Item = (&wgpu::ComputePipeline, &wgpu::BindGroup, [u32; 3])> {
@@ -365,8 +365,8 @@ impl Program {
         })
     }
 
-    /// Runs one step with each of the plan's steps in a pass of its own and tells when the device was at work on each:
-    /// `None` where the adapter writes no timestamps. Waits for the device. `scalars` as in [`Program::run`].
+    /// Runs one step with each of the plan's steps in its own pass, and returns the span of device time of each, or
+    /// `None` if the adapter does not support timestamps. Waits for the device. `scalars` is as in [`Program::run`].
     ///
     /// # Errors
     /// As [`Program::run`].
@@ -394,8 +394,8 @@ impl Program {
         &self.commands[start..self.ends[step]]
     }
 
-    /// Submits the plan's step number `step` alone, `times` times over, on whatever the memory holds: to time it.
-    /// Does not wait.
+    /// Submits only step `step` of the plan, `times` times, for timing. It runs on the current contents of memory. Does
+    /// not wait.
     ///
     /// # Errors
     /// If the plan has no such step, or the device failed.
@@ -412,7 +412,7 @@ impl Program {
         gpu.check()
     }
 
-    /// Reads an output of the last step back. Waits for the device.
+    /// Reads back an output of the last step. Waits for the device.
     ///
     /// # Errors
     /// If there is no such output, or the device fails.
@@ -424,7 +424,7 @@ impl Program {
         store::tensor(ty, gpu.read(buffer, ty.bytes() as u64)?)
     }
 
-    /// Fills every slot with NaN, so that a kernel that leaves an element out is detected.
+    /// Fills every slot with NaN, so that missing writes of kernels are detected.
     ///
     /// # Errors
     /// If the device fails.
@@ -436,14 +436,14 @@ impl Program {
         gpu.check()
     }
 
-    /// Bytes of the slots and texture views.
+    /// Size of the slots and texture views in bytes.
     pub fn workspace_bytes(&self) -> u64 {
         self.workspace_bytes
     }
 }
 
-/// Dispatches no workgroups at all: nothing is computed, but a software adapter, which compiles a pipeline when it is first
-/// dispatched, does so in a thread of its own while others are still created.
+/// Dispatches zero workgroups. Nothing is computed, but a software adapter, which compiles a pipeline at its first
+/// dispatch, compiles this one in its own thread while others are still being created.
 fn warm_up(gpu: &Gpu, pipeline: &Pipeline, bind_group: &wgpu::BindGroup) {
     let mut encoder = gpu
         .device
@@ -516,7 +516,7 @@ fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Buffers<'
     })
 }
 
-/// First workgroup of a piece and the end of it, when a launch is cut into `pieces`.
+/// First and end workgroup of a piece, if a launch is split into `pieces`.
 fn piece_range(launch: &Launch, piece: u64, pieces: u64) -> (u64, u64) {
     (
         launch.workgroups * piece / pieces,
@@ -524,10 +524,10 @@ fn piece_range(launch: &Launch, piece: u64, pieces: u64) -> (u64, u64) {
     )
 }
 
-/// The parameters of every dispatch, in one buffer.
+/// The parameters of all dispatches in one buffer.
 struct Uniforms {
     buffer: wgpu::Buffer,
-    /// For each launch, the byte offset of each of its dispatches.
+    /// For each launch, the byte offsets of its dispatches.
     offsets: Vec<Vec<u64>>,
 }
 

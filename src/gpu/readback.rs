@@ -1,4 +1,4 @@
-//! A ring of staging buffers: small results come back while the device works on.
+//! A ring of staging buffers that returns small results while the device continues to work.
 
 use super::Gpu;
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use crate::tensor::{DType, TensorType};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a callback may take after the device has done what it waits for.
+/// Maximum delay of a callback after the device has finished the corresponding work.
 const CALLBACK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Copies a few `f32` variables to the host without waiting for the device.
@@ -16,7 +16,7 @@ pub struct Readback {
     next: usize,
     oldest: usize,
     pending: usize,
-    /// What was taken last.
+    /// The values of the last [`Readback::take`].
     values: Vec<f32>,
 }
 
@@ -31,7 +31,7 @@ impl Readback {
     /// A ring of `depth` slots for `sources`.
     ///
     /// # Errors
-    /// If one is not `f32`, or the device is out of memory.
+    /// If a source is not `f32`, or the device is out of memory.
     pub fn new(gpu: &Gpu, sources: Vec<(TensorType, wgpu::Buffer)>, depth: usize) -> Result<Self> {
         if let Some((ty, _)) = sources.iter().find(|(ty, _)| ty.dtype != DType::F32) {
             return Err(Error::Graph(format!("a {ty} can't be read back as f32")));
@@ -66,12 +66,12 @@ impl Readback {
         })
     }
 
-    /// Whether another [`Readback::request`] fits before one is taken.
+    /// Whether there is room for another [`Readback::request`] before the next [`Readback::take`].
     pub fn has_room(&self) -> bool {
         self.pending < self.slots.len()
     }
 
-    /// Asks for the values as they are after everything submitted so far.
+    /// Requests the values as of all work submitted so far.
     ///
     /// # Errors
     /// If the ring is full.
@@ -100,8 +100,8 @@ impl Readback {
         Ok(())
     }
 
-    /// The oldest values that were asked for, those of all variables one after another: `None` if they are not there yet,
-    /// or (the only case with `wait`) none were asked for.
+    /// The values of the oldest request, those of all variables concatenated. `None` if they are not available yet or
+    /// there is no request; with `wait`, only if there is no request.
     ///
     /// # Errors
     /// If the device failed.
@@ -121,7 +121,7 @@ impl Readback {
         gpu.check()?;
         polled.map_err(|e| Error::Device(format!("{} does not finish: {e}", gpu.info.name)))?;
         let mapped = if wait {
-            // Another thread's poll may have taken the callback and not yet have run it.
+            // Another thread's poll may have taken the callback without having run it yet.
             slot.receiver
                 .recv_timeout(CALLBACK_PATIENCE)
                 .unwrap_or(false)

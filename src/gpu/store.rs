@@ -1,4 +1,4 @@
-//! Variables: tensors that stay in GPU buffers for the whole run, shared by every program that names them.
+//! Variables: tensors that stay in GPU buffers for the whole run and are shared by every program that names them.
 
 use super::Gpu;
 use crate::cpu::{Data, Tensor};
@@ -18,7 +18,7 @@ impl Store {
         Self::default()
     }
 
-    /// Creates the variable `name` with the elements of `value`, or replaces them.
+    /// Creates the variable `name` with the elements of `value`, or replaces its elements.
     ///
     /// # Errors
     /// If the device is out of memory, or the variable has another type.
@@ -46,7 +46,7 @@ impl Store {
     /// Type and buffer of a variable.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If there is no variable of that name.
     pub fn get(&self, name: &str) -> Result<&(TensorType, wgpu::Buffer)> {
         let found = self.variables.get(name);
         found.ok_or_else(|| Error::Graph(format!("there is no variable {name} on the device")))
@@ -55,13 +55,13 @@ impl Store {
     /// Reads a variable back. Waits for the device.
     ///
     /// # Errors
-    /// If there is none of that name, or the device fails.
+    /// If there is no variable of that name, or the device fails.
     pub fn read(&self, gpu: &Gpu, name: &str) -> Result<Tensor<f32>> {
         let (ty, buffer) = self.get(name)?;
         tensor(ty, gpu.read(buffer, ty.bytes() as u64)?)
     }
 
-    /// Bytes of all buffers.
+    /// Total size of the buffers in bytes.
     pub fn bytes(&self) -> u64 {
         self.variables
             .values()

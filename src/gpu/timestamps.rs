@@ -4,17 +4,17 @@ use super::Gpu;
 use super::commands::{Command, dispatch, encode};
 use crate::error::Result;
 
-/// Queries that one set may hold, by WebGPU.
+/// Maximum number of queries in a set according to WebGPU.
 const QUERIES_PER_SET: u32 = 4096;
-/// Bytes of a timestamp.
+/// Size of a timestamp in bytes.
 const TIMESTAMP_BYTES: u64 = 8;
 
-/// When the device was at work on something, in nanoseconds of its own clock.
+/// A span of device time, in nanoseconds of the device's clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
-    /// When everything before it was done.
+    /// When all earlier work was finished.
     pub start_ns: f64,
-    /// When it was done.
+    /// When this work was finished.
     pub end_ns: f64,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Timestamps {
 }
 
 impl Timestamps {
-    /// Room for the timestamps of `steps` steps; `None` where the adapter writes none.
+    /// Allocates timestamps for `steps` steps; `None` if the adapter does not support timestamps.
     pub fn new(gpu: &Gpu, steps: usize) -> Result<Option<Self>> {
         if !gpu.has_timestamps() {
             return Ok(None);
@@ -59,8 +59,9 @@ impl Timestamps {
         }))
     }
 
-    /// Encodes `commands`, those of the next step, between two timestamps. They are written where passes begin and end,
-    /// which every adapter with timestamps can do: dispatches get a pass of their own, copies stand between two empty ones.
+    /// Encodes `commands`, those of the next step, between two timestamps. Timestamps are written where passes begin
+    /// and end, which every adapter with timestamps supports: dispatches get their own pass, copies are placed between
+    /// two empty ones.
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
         let first = self.used % QUERIES_PER_SET;
         let query_set = &self.sets[(self.used / QUERIES_PER_SET) as usize];
@@ -75,7 +76,7 @@ impl Timestamps {
         }
     }
 
-    /// Encodes the end: what was written becomes readable.
+    /// Encodes the resolution of the queries, which makes the timestamps readable.
     pub fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
         for (set, query_set) in (0..).zip(&self.sets) {
             let before = set * QUERIES_PER_SET;
@@ -93,7 +94,7 @@ impl Timestamps {
             .chunks_exact(TIMESTAMP_BYTES as usize)
             .map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])))
             .collect();
-        // From the first one on: a double holds the rest exactly.
+        // Relative to the first timestamp, so that an f64 is exact.
         let first = ticks.first().copied().unwrap_or(0);
         let ns = |tick: u64| tick.wrapping_sub(first) as f64 * period;
         let spans = ticks.chunks_exact(2).map(|pair| Span {

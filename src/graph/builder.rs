@@ -1,4 +1,4 @@
-//! Building a graph: [`Var`] handles that read like eager code and know where they were called.
+//! Builds a graph: [`Var`] handles that are used like eager tensors and record the source line of each call.
 
 use super::{Graph, Node, NodeId, NodeKind, Output, Update};
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// A graph under construction. Operations are methods of [`Var`], one in each file of `ops`.
+/// A graph under construction. Operations are methods of [`Var`], defined in the files of `ops`.
 #[derive(Default)]
 pub struct Builder {
     graph: RefCell<Graph>,
@@ -23,7 +23,7 @@ pub struct Var<'g> {
     id: NodeId,
 }
 
-/// Names the layer that is being built for as long as it lives.
+/// Guard that sets the name of the layer under construction while it lives.
 pub struct Scope<'g> {
     builder: &'g Builder,
 }
@@ -40,7 +40,7 @@ impl Builder {
         Self::default()
     }
 
-    /// Goes on building at the end of `graph`.
+    /// Continues building at the end of `graph`.
     pub fn from_graph(graph: Graph) -> Self {
         Builder {
             graph: RefCell::new(graph),
@@ -48,7 +48,7 @@ impl Builder {
         }
     }
 
-    /// Names what is built while the guard lives: errors, dumps and labels carry it.
+    /// Adds `name` to the scope of all nodes built while the guard lives; errors, dumps and labels show it.
     pub fn scope(&self, name: &str) -> Scope<'_> {
         let mut stack = self.scope.borrow_mut();
         let path = match stack.last() {
@@ -59,7 +59,7 @@ impl Builder {
         Scope { builder: self }
     }
 
-    /// Takes `path` itself as the current scope, whatever the enclosing ones are.
+    /// Sets the current scope to `path`, regardless of enclosing scopes.
     pub(crate) fn absolute_scope(&self, path: &str) -> Scope<'_> {
         self.scope.borrow_mut().push(path.into());
         Scope { builder: self }
@@ -88,10 +88,11 @@ impl Builder {
         Var { builder: self, id }
     }
 
-    /// A tensor that lives across steps: weight, optimizer state, data set. Asking twice for a name gives the same node.
+    /// A tensor that persists across steps: weight, optimizer state, data set. A second call with the same name returns
+    /// the same node.
     ///
     /// # Errors
-    /// If the name is taken by a variable of another type.
+    /// If the name belongs to a variable of another type.
     #[track_caller]
     pub fn variable(&self, name: &str, ty: TensorType) -> Result<Var<'_>> {
         let known = {
@@ -112,14 +113,15 @@ impl Builder {
         }
     }
 
-    /// A tensor that the caller feeds before each step. Who needs it in several places hands the node on: a graph with two
-    /// inputs of one name is refused when it is [finished](Builder::finish), so that nobody shares a value without knowing.
+    /// A tensor that the caller feeds before each step. Code that needs it in several places passes the node on:
+    /// [`Builder::finish`] rejects a graph with two inputs of the same name, so that a value is never shared by
+    /// accident.
     #[track_caller]
     pub fn input(&self, name: &str, ty: TensorType) -> Var<'_> {
         self.push(NodeKind::Input(name.into()), vec![], ty)
     }
 
-    /// A scalar constant; it broadcasts against anything.
+    /// A scalar constant; it broadcasts to any shape.
     #[track_caller]
     pub fn constant(&self, value: f64) -> Var<'_> {
         self.push(
@@ -129,10 +131,10 @@ impl Builder {
         )
     }
 
-    /// Applies `op`, or what [`passes::combine`] has in its place.
+    /// Applies `op`, or its replacement by [`passes::combine`].
     ///
     /// # Errors
-    /// If the operands don't fit; the message names the layer and the caller's line.
+    /// If the operands don't fit; the message names the layer and the caller's source line.
     #[track_caller]
     pub fn op(&self, op: impl Op, inputs: &[Var<'_>]) -> Result<Var<'_>> {
         self.erased(Arc::new(op), inputs)
@@ -187,7 +189,7 @@ impl Builder {
         }
     }
 
-    /// Lets the caller read `value` after a step under `name`.
+    /// Makes `value` readable after a step under `name`.
     pub fn output(&self, name: &str, value: Var<'_>) {
         let output = Output {
             name: name.to_string(),
@@ -196,10 +198,10 @@ impl Builder {
         self.graph.borrow_mut().outputs.push(output);
     }
 
-    /// After a step, `variable` takes `value`.
+    /// Sets `variable` to `value` after each step.
     ///
     /// # Errors
-    /// If `variable` is no variable, or the types differ.
+    /// If `variable` is not a variable, or the types differ.
     #[track_caller]
     pub fn update(&self, variable: Var<'_>, value: Var<'_>) -> Result<()> {
         let (have, want) = (value.ty(), variable.ty());
@@ -223,20 +225,20 @@ impl Builder {
         Ok(())
     }
 
-    /// The handle of a node that was built before.
+    /// The handle of an existing node.
     pub fn var(&self, id: NodeId) -> Var<'_> {
         Var { builder: self, id }
     }
 
-    /// Looks at the graph built so far.
+    /// Calls `look` on the graph built so far.
     pub fn with_graph<R>(&self, look: impl FnOnce(&Graph) -> R) -> R {
         look(&self.graph.borrow())
     }
 
-    /// The finished graph, verified.
+    /// Verifies and returns the finished graph.
     ///
     /// # Errors
-    /// If the graph breaks one of its rules.
+    /// If the graph violates one of its rules.
     pub fn finish(self) -> Result<Graph> {
         let graph = self.graph.into_inner();
         graph.verify()?;
@@ -270,7 +272,7 @@ impl<'g> Var<'g> {
         self.builder.graph.borrow().ty(self.id).dtype
     }
 
-    /// Applies an operation that has this value as its only operand.
+    /// Applies an operation with this value as its only operand.
     #[track_caller]
     pub fn apply(self, op: impl Op) -> Result<Var<'g>> {
         self.builder.op(op, &[self])

@@ -1,4 +1,4 @@
-//! The text form of a graph, one node a line.
+//! The text form of a graph, one node per line.
 
 use super::{Graph, NodeKind};
 use std::fmt;

@@ -1,8 +1,8 @@
 //! The graph: nodes in static single assignment form with static shapes.
 //!
-//! A node is a *variable* (a tensor that lives across steps: weight, optimizer state, data set), an *input* (fed
-//! anew each step), a scalar *constant*, or an *operation* on earlier nodes. After a step each variable named in
-//! [`Graph::updates`] takes the value of its node; [`Graph::outputs`] are what the caller may read.
+//! A node is a *variable* (a tensor that persists across steps: weight, optimizer state, data set), an *input* (fed
+//! before each step), a scalar *constant*, or an *operation* on earlier nodes. After a step each variable in
+//! [`Graph::updates`] is set to the value of its node. The caller may read the [`Graph::outputs`].
 
 mod builder;
 mod dump;
@@ -26,12 +26,12 @@ impl NodeId {
     }
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Clone, Debug)]
 pub enum NodeKind {
-    /// A tensor that lives across steps, known by its name.
+    /// A tensor that persists across steps, identified by its name.
     Variable(Arc<str>),
-    /// A tensor that the caller feeds, known by its name.
+    /// A tensor that the caller feeds, identified by its name.
     Input(Arc<str>),
     /// A scalar known when the graph is built.
     Constant(f64),
@@ -39,7 +39,7 @@ pub enum NodeKind {
     Op(Arc<dyn ErasedOp>),
 }
 
-/// One value of the graph and how it comes about.
+/// A value of the graph and how it is computed.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Variable, input, constant or operation.
@@ -74,7 +74,7 @@ impl Node {
     }
 }
 
-/// A variable and the node whose value it takes after the step.
+/// A variable and the node that it is set to after the step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Update {
     /// A node of kind [`NodeKind::Variable`].
@@ -86,7 +86,7 @@ pub struct Update {
 /// A named value that the caller may read after a step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Output {
-    /// Name to ask for.
+    /// Its name.
     pub name: String,
     /// The value.
     pub node: NodeId,
@@ -99,7 +99,7 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Values that the caller may read.
     pub outputs: Vec<Output>,
-    /// Variables that change.
+    /// New values of variables.
     pub updates: Vec<Update>,
 }
 
@@ -119,7 +119,7 @@ impl Graph {
         (0..self.nodes.len() as u32).map(NodeId)
     }
 
-    /// The nodes whose value must exist after a step: outputs and new values of variables.
+    /// The nodes whose values are needed after a step: outputs and new values of variables.
     pub fn roots(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.outputs
             .iter()
@@ -127,7 +127,7 @@ impl Graph {
             .chain(self.updates.iter().map(|u| u.value))
     }
 
-    /// For every node, how many operands and roots refer to it.
+    /// For each node, the number of operands and roots that refer to it.
     pub fn use_counts(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];
         for node in &self.nodes {

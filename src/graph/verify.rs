@@ -5,11 +5,11 @@ use crate::error::{Error, Result};
 use std::collections::HashSet;
 
 impl Graph {
-    /// Checks that operands come before their users, that every operation gives the type that its shape rule
-    /// says, that variables and inputs have one node each, and that updates fit.
+    /// Checks that operands come before their users, that the type of every operation is the one its shape rule gives,
+    /// that every variable and input has a single node, and that updates fit.
     ///
     /// # Errors
-    /// Names the first node that breaks a rule.
+    /// Names the first node that violates a rule.
     pub fn verify(&self) -> Result<()> {
         let (mut variables, mut inputs) = (HashSet::new(), HashSet::new());
         for id in self.ids() {

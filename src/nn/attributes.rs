@@ -110,10 +110,10 @@ pub enum PaddingSpec {
 pub enum NamedPadding {
     /// None.
     Valid,
-    /// As much as keeps height and width at stride 1, whatever the stride. An odd row or column is added at the end.
+    /// The padding that keeps height and width at stride 1, used for every stride. An odd row or column is added at the end.
     Same,
-    /// As much as gives the height and width of the input divided by the stride, rounded up: a stride of 2 often pads one row less
-    /// before the input than after it. TensorFlow's and Keras's `same`, ONNX's `SAME_UPPER`.
+    /// The padding that gives the height and width of the input divided by the stride, rounded up: a stride of 2 often pads one
+    /// row less before the input than after it. TensorFlow's and Keras's `same`, ONNX's `SAME_UPPER`.
     SameUpper,
 }
 
@@ -199,7 +199,7 @@ impl Units {
     /// The number of units in the model of `site`.
     ///
     /// # Errors
-    /// If it is zero or too large, or the vocabulary of a model that has none.
+    /// If it is zero or too large, or is the vocabulary of a model that has none.
     pub fn number(self, site: &Site<'_, '_>) -> Result<usize> {
         let units = match (self, site.tokens()) {
             (Units::Number(units), _) => units,
@@ -218,8 +218,8 @@ impl Units {
     }
 }
 
-/// Checks that every one of the `values` of an attribute is at least `least` and so small that products of two of them fit
-/// into any index.
+/// Checks that every one of the `values` of an attribute is at least `least` and so small that the product of any two fits into
+/// an index.
 ///
 /// # Errors
 /// A sentence that names the attribute.
@@ -253,12 +253,12 @@ mod tests {
         let along = |input: usize, window: usize, stride: usize, dilation: usize| {
             padding.sides([input; 2], [window; 2], [stride; 2], [dilation; 2])[0]
         };
-        // Those of EfficientNet: 3 and 5 taps, on even and odd sizes.
+        // Paddings of EfficientNet: 3 and 5 taps, on even and odd sizes.
         assert_eq!(along(224, 3, 2, 1), [0, 1]);
         assert_eq!(along(56, 5, 2, 1), [1, 2]);
         assert_eq!(along(7, 3, 2, 1), [1, 1]);
         assert_eq!(along(7, 5, 1, 1), [2, 2]);
-        // The odd one comes last; a window below its stride needs none.
+        // An odd row is added at the end; a window smaller than its stride needs no padding.
         assert_eq!(along(8, 4, 1, 1), [1, 2]);
         assert_eq!(along(8, 1, 2, 1), [0, 0]);
         assert_eq!(along(9, 3, 1, 2), [2, 2]);

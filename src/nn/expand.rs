@@ -7,6 +7,7 @@ use super::model::ModelInput;
 use super::site::join;
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
+use crate::nearest::did_you_mean;
 use std::collections::{HashMap, HashSet};
 
 /// The name of the input of a model or block.
@@ -88,7 +89,7 @@ pub(super) fn expand(model: &ModelSpec, inputs: &[ModelInput]) -> Result<Expande
         by_name: sources.collect(),
     };
     let layers = model.layers.iter().cloned().map(Filled::Layer).collect();
-    // Where there are several inputs, a layer must say which it takes.
+    // If there are several inputs, every layer must name the one that it takes.
     let input = (!named).then_some(Source::Input(0));
     let last = expansion.scope(layers, "", input, &mut Vec::new())?;
     let outputs = expansion.outputs(inputs, last)?;
@@ -118,8 +119,8 @@ impl Expansion<'_> {
         Error::Config(format!("model {}: {message}", self.model.name))
     }
 
-    /// Places `layers`, whose names begin with `prefix`, on the value `input`, if it is one alone; gives the value of the last.
-    /// `within` are the blocks that are being filled in.
+    /// Places `layers`, whose names begin with `prefix`, and returns the value of the last. `input` is the value that they take,
+    /// if it is a single one; `within` are the blocks that are being expanded.
     fn scope(
         &mut self,
         layers: Vec<Filled>,
@@ -146,7 +147,7 @@ impl Expansion<'_> {
         before.ok_or_else(|| self.error("it has no layers; give it at least one".to_string()))
     }
 
-    /// Whole names of the layers of a scope: their own, or the stem of their type with a count.
+    /// Full names of the layers of a scope: their own, or the stem of their type with a count.
     fn names(&self, layers: &[Filled], prefix: &str) -> Result<Vec<String>> {
         let mut counts = HashMap::new();
         let mut names: Vec<String> = Vec::with_capacity(layers.len());
@@ -211,7 +212,7 @@ impl Expansion<'_> {
     ) -> Result<Source> {
         let Some(spec) = self.model.blocks.get(&block.block) else {
             let known = self.model.blocks.keys().map(String::as_str);
-            let hint = nearest(&block.block, known);
+            let hint = did_you_mean(&block.block, known);
             return Err(self.error(format!(
                 "layer {name}: there is no block {}{hint}; define it in [block.{}]",
                 block.block, block.block
@@ -303,7 +304,7 @@ impl Expansion<'_> {
             "" => known.as_str(),
             prefix => known[prefix.len()..].trim_start_matches('.'),
         });
-        let hint = nearest(wanted, own);
+        let hint = did_you_mean(wanted, own);
         let place = match scope.prefix {
             "" => String::new(),
             prefix => format!(" in {prefix}"),
@@ -313,7 +314,7 @@ impl Expansion<'_> {
         )))
     }
 
-    /// The outputs of the model: those that it names, or that of the `last` layer.
+    /// The outputs of the model: those that its specification names, or that of the `last` layer.
     fn outputs(&self, inputs: &[ModelInput], last: Source) -> Result<Vec<(String, Source)>> {
         if self.model.outputs.is_empty() {
             return Ok(vec![(OUTPUT.to_string(), last)]);
@@ -328,7 +329,7 @@ impl Expansion<'_> {
                 Some(&source) => outputs.push((name.clone(), source)),
                 None => {
                     let layers = self.by_name.keys().map(String::as_str);
-                    let hint = nearest(name, layers.filter(|known| *known != name));
+                    let hint = did_you_mean(name, layers.filter(|known| *known != name));
                     return Err(self.error(format!(
                         "outputs names {name}, but there is no such layer{hint}"
                     )));
@@ -338,7 +339,7 @@ impl Expansion<'_> {
         Ok(outputs)
     }
 
-    /// Refuses unused outputs and inputs, which are forgotten branches.
+    /// Refuses unused outputs and inputs, which are usually mistakes.
     fn all_are_used(&self, inputs: &[ModelInput], outputs: &[(String, Source)]) -> Result<()> {
         let mut used: HashSet<Source> = self.placed.iter().flat_map(|p| p.takes.clone()).collect();
         if let Some(at) = (0..inputs.len()).find(|&at| !used.contains(&Source::Input(at))) {
@@ -372,16 +373,4 @@ struct Scope<'a> {
     before: Option<Source>,
     /// Names of this layer and of later ones.
     later: &'a [String],
-}
-
-/// `; did you mean …?` with the known name that is most similar to `wanted`.
-fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> String {
-    const ALIKE: f64 = 0.7;
-    let scored = known.map(|name| (strsim::jaro_winkler(wanted, name), name));
-    // Of equals the first in the alphabet, whatever the order of the map.
-    let best = scored.max_by(|(a, m), (b, n)| a.total_cmp(b).then_with(|| n.cmp(m)));
-    match best {
-        Some((score, name)) if score > ALIKE => format!("; did you mean {name}?"),
-        _ => String::new(),
-    }
 }

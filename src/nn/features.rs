@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_flattened_image_is_pixel_by_pixel_inside_and_channel_by_channel_in_files() {
-        // Two pixels of three channels: inside r0 g0 b0 r1 g1 b1, in files r0 r1 g0 g1 b0 b1.
+        // Two pixels of three channels: r0 g0 b0 r1 g1 b1 in the engine, r0 r1 g0 g1 b0 b1 in files.
         let order = FeatureOrder::image([1, 2, 3]);
         assert_eq!(order.places(6), [0, 3, 1, 4, 2, 5]);
     }

@@ -84,7 +84,7 @@ impl WeightInit {
     }
 }
 
-/// Initialisation of the bias of a unit with `fan_in` inputs: `own` if given, else the one that goes with the `weights`.
+/// Initialisation of the bias of a unit with `fan_in` inputs: `own` if given, else the one that belongs to the `weights`.
 pub(super) fn bias(own: Option<f64>, weights: WeightInit, fan_in: usize) -> Init {
     match (own, weights) {
         (Some(value), _) => Init::Constant(value),

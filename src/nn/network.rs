@@ -301,7 +301,7 @@ fn pick<'v, T>(source: Source, inputs: &'v [T], layers: &'v [T]) -> &'v T {
     }
 }
 
-/// The tokens that a layer's values come from: those of a sequence before those of a row.
+/// The tokens that a layer's values come from: those of a sequence take precedence over those of a row.
 fn one_text<'g>(taken: &[&Value<'g>]) -> Result<Option<Text<'g>>> {
     let texts = |sequences: bool| {
         let is_wanted = move |value: &&&Value<'g>| (value.var.shape().rank() > 2) == sequences;

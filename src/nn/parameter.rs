@@ -65,9 +65,9 @@ impl PositionTable {
 pub enum Layout {
     /// As in the engine.
     Same,
-    /// A convolution's weights: O-KH-KW-I inside, O-I-KH-KW in files.
+    /// A convolution's weights: O-KH-KW-I in the engine, O-I-KH-KW in files.
     Conv,
-    /// A one-dimensional convolution's weights: O-1-K-I inside, O-I-K in files.
+    /// A one-dimensional convolution's weights: O-1-K-I in the engine, O-I-K in files.
     Conv1d,
     /// Rows of features, or one, in this order.
     Features(FeatureOrder),

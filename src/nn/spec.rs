@@ -7,6 +7,7 @@ use super::layer::Layer;
 use super::preprocess::Preprocess;
 use super::presets::PRESETS;
 use crate::error::{Error, Result};
+use crate::nearest::did_you_mean;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -148,8 +149,9 @@ impl ModelSpec {
         let preset = found.ok_or_else(|| {
             let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
             Error::Config(format!(
-                "there is no model \"{name}\": name a TOML file or one of {}",
-                names.join(", ")
+                "there is no model \"{name}\": name a TOML file or one of {}{}",
+                names.join(", "),
+                did_you_mean(name, names.iter().copied())
             ))
         })?;
         crate::toml_text::parse(preset.text, &format!("built-in model {name}"))

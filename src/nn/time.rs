@@ -47,11 +47,11 @@ impl<'g> Padding<'g> {
     pub(super) fn of(x: Var<'g>, vocabulary: usize) -> Result<Padding<'g>> {
         let builder = x.builder();
         let one = builder.constant(1.0);
-        // A table with a row for each token: whether it is one.
+        // A table with a row for each token of the vocabulary: 0 for padding, 1 for the others.
         let others = one.broadcast_to(&[vocabulary.saturating_sub(1).max(1), 1].into())?;
         let table = others.pad(&[[1, 0], [0, 0]], 0.0)?;
         let real = table.gather(x)?.reshape(x.shape())?;
-        // Padding after the last position, for samples that have none.
+        // A column of padding is added after the last position, for samples that have none.
         let padding = one.sub(real)?.pad(&[[0, 0], [0, 1]], 1.0)?;
         Ok(Padding {
             real,

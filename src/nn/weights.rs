@@ -124,7 +124,7 @@ pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tens
                     "{} has no tensor {}, which the model needs; it holds {}",
                     path.display(),
                     p.name,
-                    some_of(file.names())
+                    some_of(file.names(), SHOWN)
                 )));
             };
             file.read(name, p)?.map_err(|reason| {
@@ -137,14 +137,16 @@ pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tens
         .collect()
 }
 
-/// The first few of the `names`.
-fn some_of<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
-    const SHOWN: usize = 8;
+/// The number of names that a message or note lists.
+const SHOWN: usize = 8;
+
+/// The first `most` of the `names`, and how many more there are.
+fn some_of<S: AsRef<str>>(names: impl IntoIterator<Item = S>, most: usize) -> String {
     let names: Vec<S> = names.into_iter().collect();
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    let shown: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
     match names.len() {
         0 => "none".to_string(),
-        n if n > SHOWN => format!("{} and {} more", shown.join(", "), n - SHOWN),
+        n if n > most => format!("{} and {} more", shown.join(", "), n - most),
         _ => shown.join(", "),
     }
 }

@@ -1,5 +1,5 @@
-//! The mean of each of the windows that divide an image into so many, channel by channel, NHWC: along an axis, window o of OH
-//! covers `floor(o H / OH)` to `ceil((o + 1) H / OH)`. PyTorch `torch.nn.functional.adaptive_avg_pool2d`.
+//! Averages an image over a fixed number of windows, channel by channel, NHWC. Along an axis of H elements, window o of
+//! OH covers `floor(o H / OH)` to `ceil((o + 1) H / OH)`. PyTorch `torch.nn.functional.adaptive_avg_pool2d`.
 
 use super::resized::{self, Resize, Taken};
 use super::{Case, Op, Role, Vjp, operands};
@@ -14,16 +14,16 @@ use std::ops::Range;
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdaptiveAvgPool2d {
-    /// Windows down and across: height and width of the result.
+    /// Number of windows vertically and horizontally: height and width of the result.
     pub size: [usize; 2],
 }
 
-/// What window `o` of `outputs` covers of an axis of `extent`.
+/// The range that window `o` of `outputs` covers along an axis of `extent`.
 fn covers(o: usize, extent: usize, outputs: usize) -> Range<usize> {
     o * extent / outputs..((o + 1) * extent).div_ceil(outputs)
 }
 
-/// The largest window along an axis.
+/// The length of the largest window along an axis.
 fn longest(extent: usize, outputs: usize) -> usize {
     extent.div_ceil(outputs) + usize::from(!extent.is_multiple_of(outputs))
 }
@@ -45,7 +45,7 @@ impl Resize for AdaptiveAvgPool2d {
         }
     }
 
-    /// Windows over an input lie as inputs in a window do, with the extents exchanged.
+    /// The windows that cover an input are found like the inputs in a window, with the extents exchanged.
     fn takers(extent: usize, outputs: usize) -> usize {
         longest(outputs, extent)
     }
@@ -93,11 +93,11 @@ impl Op for AdaptiveAvgPool2d {
 }
 
 impl<'g> Var<'g> {
-    /// Means of the windows that divide the images `self` `[N, H, W, C]` into `size`: `[N, OH, OW, C]`. PyTorch
+    /// The means of the images `self` `[N, H, W, C]` over `size` windows: `[N, OH, OW, C]`. PyTorch
     /// `torch.nn.AdaptiveAvgPool2d`.
     ///
     /// # Errors
-    /// If `self` is no such tensor, or an extent is 0 or larger than any image's.
+    /// If `self` does not have that type, or an extent is 0 or larger than images can be.
     #[track_caller]
     pub fn adaptive_avg_pool2d(self, size: [usize; 2]) -> Result<Var<'g>> {
         self.apply(AdaptiveAvgPool2d { size })

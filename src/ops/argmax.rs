@@ -1,8 +1,8 @@
-//! Position of the largest element along the last axis, the first of several. PyTorch `torch.argmax`, ONNX `ArgMax`. No
-//! gradient.
+//! Position of the largest element along the last axis; of equal elements, the first. PyTorch `torch.argmax`, ONNX
+//! `ArgMax`. It has no gradient.
 //!
-//! On the GPU an invocation walks one split of one row; where there are several splits, a second launch chooses among
-//! their winners.
+//! On the GPU one invocation scans one split of one row. With several splits, a second launch reduces the maxima of the
+//! splits.
 
 use super::{Case, Op, Operand, Values, Vjp, operands, reduce};
 use crate::cpu::{Real, Tensor};
@@ -91,7 +91,7 @@ impl Op for ArgMax {
 }
 
 impl<'g> Var<'g> {
-    /// Position of the largest element along the last axis, the first of several: `[.., n]` to u32 `[..]`.
+    /// Position of the largest element along the last axis, the first among equals: `[.., n]` to u32 `[..]`.
     ///
     /// # Errors
     /// If `self` is not a float tensor with a last axis.

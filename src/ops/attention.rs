@@ -1,15 +1,17 @@
-//! Scaled dot-product attention of every head: `softmax(q k / sqrt(D)) v`, over all positions or, `causal`, over those
-//! not later than the query's. PyTorch `F.scaled_dot_product_attention` (`nn.MultiheadAttention` without its dense layers).
+//! Scaled dot-product attention of every head: `softmax(q k / sqrt(D)) v`, over all positions or, if `causal`, over the
+//! query's own position and earlier ones. PyTorch `F.scaled_dot_product_attention` (`nn.MultiheadAttention` without its
+//! dense layers).
 //!
-//! Queries, keys and values come as one operand `[B, T, 3 E]`, E = heads x D, as one dense layer gives them: all
-//! queries of a position, its keys, its values, each head by head. The result is `[B, T, E]`, ready for the next dense
-//! layer: no axis is ever moved. An optional operand `u32 [B]` holds lengths: later positions of that sample are padding
-//! and no keys (queries there still see the keys). A row that sees no key is 0. The score of a row that sees one key has
-//! gradient 0, exactly.
+//! Queries, keys and values come as one operand `[B, T, 3 E]` with E = heads x D, as a single dense layer gives them:
+//! at each position all queries, then the keys, then the values, each head by head. The result is `[B, T, E]`, ready
+//! for the next dense layer, so no axis is ever permuted. An optional operand `u32 [B]` holds lengths: positions from a
+//! sample's length on are padding and are not used as keys (queries at those positions still attend to the keys). A row
+//! without keys gives 0. The score of a row with a single key has a gradient of exactly 0.
 //!
-//! No kernel stores the T x T scores. The forward pass leaves the logarithm of each row's sum of exponentials, from which
-//! the backward pass finds the softmax again (Dao et al. 2022, [arXiv 2205.14135](https://arxiv.org/abs/2205.14135)):
-//! one launch over queries, one over keys and values, each gathering.
+//! No kernel stores the T x T scores. The forward pass stores the logarithm of each row's sum of exponentials, from
+//! which the backward pass recomputes the softmax (Dao et al. 2022,
+//! [arXiv 2205.14135](https://arxiv.org/abs/2205.14135)): one launch over queries and one over keys and values, both
+//! without scattered writes.
 
 mod reference;
 
@@ -25,14 +27,14 @@ use std::sync::Arc;
 /// See the module. Operands: qkv, and lengths if there are any.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attention {
-    /// Heads, each of an equal share of the width.
+    /// Number of heads; the width is divided equally among them.
     pub heads: usize,
-    /// Whether a position sees only itself and earlier ones.
+    /// Whether a position attends only to itself and earlier ones.
     pub causal: bool,
 }
 
-/// The logarithm of every row's sum of exponentials, `[B, heads, T]` with T rounded up to a multiple of 4 by zeros: what
-/// [`Attention`] leaves to its gradient. A row that sees no key has 0.
+/// The logarithm of every row's sum of exponentials, `[B, heads, T]` with T padded by zeros to a multiple of 4: what
+/// the gradient of [`Attention`] reads. It is 0 for a row without keys.
 #[derive(Debug)]
 pub struct AttentionLse(pub Attention);
 
@@ -41,15 +43,15 @@ pub struct AttentionLse(pub Attention);
 #[derive(Debug)]
 pub struct AttentionGrad(pub Attention);
 
-/// Numbers of a head that the kernels hold in registers at most.
+/// Largest size of a head: the kernels hold a vector of this many elements in registers.
 const MAX_HEAD_DIM: usize = 128;
 
 /// How the kernels divide the work.
 struct Variant {
     name: &'static str,
-    /// Rows of queries (or keys) that an invocation computes. More of them share what is read.
+    /// Rows of queries (or keys) per invocation. They share what the invocation reads.
     rows: usize,
-    /// Whether the 8 lanes of a subgroup share what they read, too.
+    /// Whether the 8 lanes of a subgroup share what they read as well.
     broadcast: bool,
 }
 
@@ -86,7 +88,7 @@ const VARIANTS: [Variant; 6] = [
     },
 ];
 
-/// Lanes of a subgroup that broadcasts.
+/// Lanes of the subgroup in broadcast variants.
 const LANES: usize = 8;
 
 impl Variant {
@@ -112,12 +114,12 @@ impl Extents {
         self.heads * self.head_dim
     }
 
-    /// Positions in a row of statistics.
+    /// Row length of the statistics: positions, rounded up to a multiple of 4.
     fn padded(self) -> usize {
         self.time.next_multiple_of(4)
     }
 
-    /// The smallest size of heads that kernels are made for.
+    /// The head size of the kernel for this head: the next power of two, at least 16.
     fn head_size(self) -> usize {
         self.head_dim.next_power_of_two().max(16)
     }
@@ -171,7 +173,7 @@ impl Attention {
         }
     }
 
-    /// Extents of operands that were checked.
+    /// Extents of operands that have been checked before.
     fn known(self, qkv: &TensorType) -> Result<Extents> {
         self.extents(qkv, None).map_err(crate::Error::Graph)
     }
@@ -184,7 +186,7 @@ impl Attention {
         cx.launch(launch.write("out", y.value).write("lse", lse.value))
     }
 
-    /// A launch of `shader`, whose every invocation reads `walks` vectors of qkv at each position that it visits.
+    /// A launch of `shader`. Each invocation reads `walks` vectors of qkv at every position that it visits.
     fn launch(
         self,
         cx: &Lowering<'_>,
@@ -196,7 +198,7 @@ impl Attention {
         let &Variant {
             rows, broadcast, ..
         } = Variant::named(cx.variant());
-        // A software adapter gives a workgroup to one core.
+        // A software adapter runs a workgroup on one core.
         let workgroup = if broadcast || cx.target().software {
             LANES
         } else {
@@ -242,7 +244,8 @@ impl Attention {
         }
     }
 
-    /// Variants for `qkv`, the one that is likely the fastest first. A row holds `vectors` of its head in registers.
+    /// Variants for `qkv`, the one expected to be fastest first. Each row holds `vectors` vectors of its head in
+    /// registers.
     fn variants(self, target: &Target, qkv: &TensorType, vectors: usize) -> Vec<&'static str> {
         let Ok(e) = self.extents(qkv, None) else {
             return vec![VARIANTS[0].name];
@@ -255,7 +258,7 @@ impl Attention {
         let broadcasts = target.subgroups_are(LANES as u32);
         let usable = |v: &&Variant| v.rows <= most && (broadcasts || !v.broadcast);
         let mut usable: Vec<_> = VARIANTS.iter().filter(usable).collect();
-        // What measured best on llvmpipe (docs/decisions.md), where a read costs as much as many products.
+        // The order that measured fastest on llvmpipe (docs/decisions.md), where a read costs as much as many products.
         if target.software {
             let fits = |rows: usize| rows == 1 || rows * vectors * e.head_size() <= 256;
             usable.sort_by_key(|v| (!v.broadcast, !fits(v.rows), std::cmp::Reverse(v.rows)));
@@ -469,11 +472,11 @@ impl Op for AttentionGrad {
 }
 
 impl<'g> Var<'g> {
-    /// Attention among the positions of `self` `[B, T, 3 E]`, queries, keys and values in this order, by `heads` heads: `[B,
-    /// T, E]`. Of sample i only the first `lengths[i]` positions are keys.
+    /// Attention among the positions of `self` `[B, T, 3 E]`, which holds queries, keys and values in this order, with
+    /// `heads` heads: `[B, T, E]`. Of sample i only the first `lengths[i]` positions are keys.
     ///
     /// # Errors
-    /// If the width does not divide, a head has more than 128 numbers, or `lengths` is not `u32 [B]`.
+    /// If the width is not divisible, a head has more than 128 elements, or `lengths` is not `u32 [B]`.
     #[track_caller]
     pub fn attention(
         self,
@@ -543,7 +546,7 @@ mod tests {
         let lse = AttentionLse(attention).reference(&operands, &TensorType::f32([1, 1, 4]));
         let dy = Tensor::real([1, 2, 1], vec![0.7, 0.3]);
         let dx = AttentionGrad(attention).reference(&[&qkv, &y, &lse, &dy, &length], &qkv.ty());
-        // Both positions see the first key alone: all goes to its value.
+        // Both positions see only the first key, so its value gets the whole gradient.
         assert_eq!(dx.reals(), [0.0, 0.0, 0.7 + 0.3, 0.0, 0.0, 0.0]);
     }
 
@@ -556,7 +559,7 @@ mod tests {
         };
         let y = attention.reference(&[&qkv], &TensorType::f32([1, 2, 1]));
         assert_eq!(y.reals()[0], 3.0);
-        // Scores -2 and -5: weights 1 / (1 + e^-3) and the rest.
+        // Scores -2 and -5: the weights are 1 / (1 + e^-3) and 1 minus that.
         let first = 1.0 / (1.0 + (-3.0_f64).exp());
         assert!((y.reals()[1] - (3.0 * first + 4.0 * (1.0 - first))).abs() < 1e-12);
     }

@@ -1,8 +1,8 @@
-//! Random changes of pictures, another for every sample and step: mirrored, shifted, turned, recoloured, or with a hole.
+//! Random changes of pictures, different for every sample and step: flip, shift, rotation, colour jitter, cutout.
 //!
-//! x is `f32 [batch, height, width, channels]` as a network sees it (0 is the mean colour), step is `u32 []`. Sample b takes
-//! the four words of the Philox4x32-10 block with the counter `(b, step, stream, 4)` and the seed as key: the same pictures on
-//! every device, and after a resume. A word becomes a number in [0, 1) by its top 24 bits.
+//! x is `f32 [batch, height, width, channels]` after normalisation (0 is the mean colour), step is `u32 []`. Sample b
+//! uses the four words of the Philox4x32-10 block with the counter `(b, step, stream, 4)` and the seed as key, so that
+//! pictures are the same on every device and after a resume. The top 24 bits of a word give a number in [0, 1).
 //!
 //! | change | like | words |
 //! |---|---|---|
@@ -24,15 +24,15 @@ use rayon::prelude::*;
 /// See the module. Operands: x, step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Augment {
-    /// What is done.
+    /// The change to apply.
     pub change: Change,
     /// Seed of the run.
     pub seed: u64,
-    /// Tells apart the changes of a model.
+    /// Distinguishes the changes of a model from each other.
     pub stream: u32,
 }
 
-/// What is done to each picture.
+/// A change of each picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change {
     /// Mirrored with probability 1/2 each: left to right, top to bottom.
@@ -42,27 +42,29 @@ pub enum Change {
         /// Top to bottom.
         down: bool,
     },
-    /// Shifted by up to so many pixels each way; zeros come in.
+    /// Shifted by up to this many pixels in each direction; the gap is filled with zeros.
     Crop {
         /// Pixels.
         padding: usize,
     },
-    /// Turned about its middle by up to so many degrees each way; zeros come in.
+    /// Rotated about the centre by up to this angle in either direction; the gap is filled with zeros.
     Rotate {
-        /// Degrees, at most 90. The tangent of half the angle is uniform, which small angles nearly are.
+        /// Degrees, at most 90. The tangent of half the angle is uniform; for small angles the angle is nearly uniform
+        /// too.
         degrees: f64,
     },
-    /// Recoloured: saturation, then contrast, then brightness. Colours move from or to the grey of their pixel by a factor
-    /// of `1 ± saturation`, all values from or to 0 by `1 ± contrast`, and all by a summand of `± brightness`.
+    /// Saturation, then contrast, then brightness. Saturation scales the distance of a pixel's channels from its grey
+    /// by `1 ± saturation`, contrast scales all values by `1 ± contrast`, and brightness adds `± brightness` to all of
+    /// them.
     Jitter {
-        /// Largest summand, in units of the data's deviation.
+        /// Largest value added, in units of the data's standard deviation.
         brightness: f64,
         /// Largest change of the factor.
         contrast: f64,
-        /// Largest change of the factor; without effect on other than three channels.
+        /// Largest change of the factor; it has no effect unless there are three channels.
         saturation: f64,
     },
-    /// A square of zeros about a random pixel, cut off at the edges.
+    /// A square of zeros centred on a random pixel, clipped at the edges.
     Cutout {
         /// Side in pixels.
         size: usize,
@@ -71,18 +73,18 @@ pub enum Change {
 
 const WORKGROUP: usize = 64;
 
-/// A whole number below `n` from a word.
+/// An integer below `n` from a random word.
 fn below(word: u32, n: usize) -> i64 {
     (unit_f32(word) * n as f32) as i64
 }
 
-/// A number between `-most` and `most` from a word.
+/// A number between `-most` and `most` from a random word.
 fn around_zero(word: u32, most: f64) -> f32 {
     (2.0 * unit_f32(word) - 1.0) * most as f32
 }
 
 impl Augment {
-    /// The words of sample `b`.
+    /// The random words of sample `b`.
     fn words(&self, b: usize, step: u32) -> [u32; 4] {
         philox4x32(
             [b as u32, step, self.stream, Purpose::Augmentation as u32],
@@ -218,7 +220,7 @@ impl Op for Augment {
         }
     }
 
-    /// Pictures are data: no gradient goes back to them.
+    /// Pictures are data: they need no gradient.
     fn vjp<'g>(&self, _cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![None, None])
     }
@@ -289,8 +291,8 @@ impl Op for Augment {
 }
 
 impl<'g> Var<'g> {
-    /// The pictures `self` `[batch, height, width, channels]`, each changed as `op` says, another way for every `step`
-    /// `u32 []`.
+    /// The pictures `self` `[batch, height, width, channels]`, each changed as `op` says, with other random numbers for
+    /// every `step` `u32 []`.
     ///
     /// # Errors
     /// If the types don't fit, or the change is out of range.
@@ -352,7 +354,7 @@ mod tests {
 
     const SIZE: [usize; 4] = [200, 5, 4, 1];
 
-    /// Pictures that number their pixels from 1.
+    /// Pictures whose pixels are numbered from 1.
     fn numbered() -> Tensor<f64> {
         let pixels = SIZE[1] * SIZE[2];
         let values = (0..SIZE[0] * pixels).map(|i| (i % pixels + 1) as f64);

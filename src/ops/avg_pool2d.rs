@@ -11,17 +11,17 @@ use crate::random::Stream;
 use crate::tensor::{Shape, TensorType};
 use rayon::prelude::*;
 
-/// Windows; y before x. One that would lie wholly in padding is an error; rows and columns at the end for which
-/// there is no whole window are left out.
+/// Pooling windows; y before x. A window that lies wholly in padding is an error. Rows and columns at the end that
+/// don't fill a window are ignored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AvgPool2d {
     /// Height and width.
     pub kernel: [usize; 2],
-    /// Steps from one window to the next.
+    /// Distance from one window to the next.
     pub stride: [usize; 2],
     /// Rows added at the top and bottom, columns at the left and right.
     pub padding: [[usize; 2]; 2],
-    /// Whether places in the padding count, as zeros: then every window's sum is divided by the same number.
+    /// Whether padding counts, as zeros: then every window's sum is divided by the same number.
     pub count_include_pad: bool,
 }
 
@@ -43,7 +43,7 @@ impl AvgPool2d {
         }
     }
 
-    /// What the sum over window `(oy, ox)` of an image of `height` by `width` is divided by.
+    /// The divisor of the sum over window `(oy, ox)` of an image of `height` by `width`.
     fn divisor(&self, [oy, ox]: [usize; 2], [height, width]: [usize; 2]) -> f64 {
         if self.count_include_pad {
             return self.window().area() as f64;
@@ -139,7 +139,7 @@ impl Op for AvgPool2dGrad {
         Ok(x)
     }
 
-    /// Linear: the gradient of the gradient is the pooling.
+    /// The operation is linear: the gradient of the gradient is the pooling.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![Some(cx.grad.apply(self.pool)?)])
     }
@@ -196,7 +196,7 @@ impl<'g> Var<'g> {
     /// The mean of each window of `self` `[N, H, W, C]`: `[N, OH, OW, C]`.
     ///
     /// # Errors
-    /// If a window would lie wholly in padding, or `self` is no such tensor.
+    /// If a window would lie wholly in padding, or `self` does not have that type.
     #[track_caller]
     pub fn avg_pool2d(self, pool: AvgPool2d) -> Result<Var<'g>> {
         self.apply(pool)
@@ -206,12 +206,12 @@ impl<'g> Var<'g> {
     /// `torch.nn.AdaptiveAvgPool2d(1)`, ONNX `GlobalAveragePool`.
     ///
     /// # Errors
-    /// If `self` is no float tensor of four axes.
+    /// If `self` is not a float tensor of four axes.
     #[track_caller]
     pub fn global_avg_pool2d(self) -> Result<Var<'g>> {
         let shape = self.shape();
         let &[batch, height, width, channels] = shape.dims() else {
-            // The shape rule of the pooling says what is wrong.
+            // For another rank, the shape rule of the pooling reports the error.
             let pool = AvgPool2d {
                 kernel: [1, 1],
                 stride: [1, 1],

@@ -1,5 +1,5 @@
 //! Binary cross-entropy of sigmoid(x) with the target t, element by element:
-//! `-t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x))`, written so that nothing overflows. PyTorch
+//! `-t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x))`, written so that it can't overflow. PyTorch
 //! `torch.nn.functional.binary_cross_entropy_with_logits(reduction="none")`.
 
 use super::{Case, Operand, Pointwise, Values};
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::random::Stream;
 
-/// See the module. Operands: logits and targets, from 0 to 1.
+/// See the module. Operands: logits, and targets between 0 and 1.
 #[derive(Debug)]
 pub struct BceWithLogits;
 
@@ -27,7 +27,7 @@ impl Pointwise for BceWithLogits {
 }
 
 impl<'g> Var<'g> {
-    /// Binary cross-entropy of sigmoid(`self`) with `targets` from 0 to 1, element by element; the mean is a node of its own.
+    /// Binary cross-entropy of sigmoid(`self`) with `targets` between 0 and 1, element by element, without reduction.
     ///
     /// # Errors
     /// If the shapes do not broadcast.

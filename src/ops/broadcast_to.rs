@@ -48,7 +48,7 @@ impl Op for BroadcastTo {
         ))
     }
 
-    /// Pointwise: fused kernels broadcast their operands by themselves, so only the identity is left to call.
+    /// Pointwise: fused kernels broadcast their operands themselves, so the function to call is the identity.
     fn role(&self) -> Role {
         Role::Pointwise(PointwiseCode {
             shader: "broadcast_to/broadcast_to".to_string(),
@@ -62,7 +62,7 @@ impl<'g> Var<'g> {
     /// `self` stretched to `shape`.
     ///
     /// # Errors
-    /// If it does not broadcast to it.
+    /// If `self` does not broadcast to `shape`.
     #[track_caller]
     pub fn broadcast_to(self, shape: &Shape) -> Result<Var<'g>> {
         if *shape == self.shape() {

@@ -1,4 +1,4 @@
-//! Sample cases: what the shared tests and `wgrad check` run an operation on.
+//! Sample cases: operations with operands, on which the shared tests and `wgrad check` run.
 
 use super::{ErasedOp, Op};
 use crate::cpu::{Data, Real, Tensor};
@@ -20,26 +20,26 @@ pub struct Case {
 pub struct Operand {
     /// Element type and shape.
     pub ty: TensorType,
-    /// Where its elements come from.
+    /// How its elements are drawn.
     pub values: Values,
     /// Whether the gradient with respect to it is checked.
     pub differentiable: bool,
 }
 
-/// Where the elements of an operand come from.
+/// How the elements of an operand are drawn.
 #[derive(Clone, Debug)]
 pub enum Values {
-    /// Uniform between the two.
+    /// Uniform between the two bounds.
     Uniform(f64, f64),
-    /// Uniform between the two, at least 0.05 away from each of the kinks.
+    /// Uniform between the two bounds, at least 0.05 away from each of the kinks.
     Away(f64, f64, Vec<f64>),
     /// All different by at least 0.05, shuffled: for operations that pick one element.
     Distinct,
-    /// Few different values, many of them equal: for rules about ties. Not for gradient checks by differences.
+    /// Few different values, so that many are equal: for rules about ties. Not for finite differences.
     Ties,
-    /// Integers from 0 to below the bound.
+    /// Integers from 0 up to, not including, the bound.
     Below(u32),
-    /// These very numbers.
+    /// Exactly these values.
     Fixed(Vec<f64>),
 }
 
@@ -77,13 +77,13 @@ impl Operand {
         }
     }
 
-    /// The same operand with its gradient left out of the check.
+    /// The same operand, without a check of its gradient.
     pub fn constant(mut self) -> Self {
         self.differentiable = false;
         self
     }
 
-    /// Draws the elements. Floats are exactly representable in `f32`, so that every precision sees the same numbers.
+    /// Draws the elements. Floats are exactly representable in `f32`, so that all precisions get the same values.
     pub fn sample<T: Real>(&self, stream: &mut Stream) -> Tensor<T> {
         let n = self.ty.elements();
         let numbers: Vec<f64> = match &self.values {

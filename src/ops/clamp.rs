@@ -1,6 +1,6 @@
-//! `x` held between two bounds: `min(max(x, low), high)`. PyTorch `torch.clamp`, ONNX `Clip`.
+//! `x` limited to a range: `min(max(x, low), high)`. PyTorch `torch.clamp`, ONNX `Clip`.
 //!
-//! The gradient is 1 inside and 0 outside and on the bounds, as in PyTorch's derivative of `clamp` with two bounds.
+//! The gradient is 1 inside the range and 0 on the bounds and outside, as PyTorch has it for `clamp` with two bounds.
 
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
@@ -13,7 +13,7 @@ use crate::random::Stream;
 pub struct Clamp {
     /// Lower bound; minus infinity for none.
     pub min: f64,
-    /// Upper bound; infinity for none. Where it is below the lower bound it wins.
+    /// Upper bound; infinity for none. It takes precedence if it is below the lower bound.
     pub max: f64,
 }
 
@@ -25,7 +25,7 @@ impl Pointwise for Clamp {
         x[0].max(T::of(self.min)).min(T::of(self.max))
     }
 
-    /// From the result, which is on a bound where `x` is on it or outside.
+    /// Computed from the result, which equals a bound exactly where `x` is on it or outside.
     fn vjp<'g>(&self, _x: &[Var<'g>], y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let builder = dy.builder();
         let (min, max) = (builder.constant(self.min), builder.constant(self.max));
@@ -39,7 +39,7 @@ impl Pointwise for Clamp {
 }
 
 impl<'g> Var<'g> {
-    /// `self` held between `min` and `max`, either of which may be infinite.
+    /// `self` limited to the range from `min` to `max`, either of which may be infinite.
     ///
     /// # Errors
     /// If `self` is not a float tensor.

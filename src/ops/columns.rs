@@ -1,20 +1,21 @@
-//! What operations on columns share: two sums for every column of `[outer, length, inner]`, in two stages and a fixed order.
+//! Sums over columns, shared by several operations: two sums for every column of `[outer, length, inner]`, in two
+//! stages and a fixed order.
 //!
-//! Kernels import `shared/column_sums` and define their terms; a launch swaps `shared/columns_invocation` where a workgroup
-//! should walk a column.
+//! Kernels import `shared/column_sums` and define the terms. A launch swaps `shared/columns_invocation` if a workgroup
+//! should process a column.
 
 use crate::plan::{Launch, Target};
 
-/// One invocation a column of a split.
+/// One invocation per column of a split.
 const INVOCATION: &str = "column per invocation";
-/// One workgroup a few columns of a split.
+/// One workgroup per few columns of a split.
 const WORKGROUP: &str = "columns per workgroup";
-/// Invocations in a workgroup of each.
+/// Workgroup sizes of the two.
 const SIZES: [usize; 2] = [64, 256];
-/// Rows that a column of a split has at most: an invocation loops over them.
+/// Maximum rows of a split: an invocation loops over them.
 const MOST_ROWS: usize = 16_384;
 
-/// A tensor as `[outer, length, inner]`, reduced along the middle.
+/// A tensor viewed as `[outer, length, inner]` and reduced along the middle axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Columns {
     pub outer: usize,
@@ -23,7 +24,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Of a tensor whose first `kept` axes and last axis stay.
+    /// The view of a tensor whose first `kept` axes and last axis are kept.
     pub fn of(dims: &[usize], kept: usize) -> Self {
         let last = dims.len() - 1;
         Columns {
@@ -33,7 +34,7 @@ impl Columns {
         }
     }
 
-    /// The ways to walk columns on `target`, the better one first.
+    /// The kernel variants on `target`, the better one first.
     pub fn variants(target: &Target) -> Vec<&'static str> {
         if target.software {
             vec![INVOCATION, WORKGROUP]
@@ -42,16 +43,16 @@ impl Columns {
         }
     }
 
-    /// Elements in one step of an invocation.
+    /// Elements per step of an invocation.
     pub fn unit(self) -> usize {
         if self.inner.is_multiple_of(4) { 4 } else { 1 }
     }
 
-    /// Into how many splits to cut the length, so that an adapter has enough to do and a column is not too long.
+    /// Number of splits of the length: enough to keep an adapter busy and to keep columns short.
     pub fn splits(self, variant: &str) -> usize {
         let lanes = self.outer * self.inner / self.unit();
         let (wanted, shortest) = if variant == WORKGROUP {
-            // About four workgroups for each unit of a large graphics processor.
+            // About four workgroups for each compute unit of a large GPU.
             let rows = SIZES[1] / self.across();
             let groups = self.outer * (self.inner / self.unit()).div_ceil(self.across());
             (512 / groups.max(1), 8 * rows)
@@ -62,12 +63,12 @@ impl Columns {
         wanted.min(most).max(self.length.div_ceil(MOST_ROWS)).max(1)
     }
 
-    /// Neighbouring columns that a workgroup walks: a power of two.
+    /// Neighbouring columns that a workgroup processes: a power of two.
     fn across(self) -> usize {
         (self.inner / self.unit()).next_power_of_two().min(16)
     }
 
-    /// A launch of `shader` over `splits` of these columns. `span`, `rows` and `sample` say what the rows are: see
+    /// A launch of `shader` over `splits` splits of these columns. `whole` describes the rows: see
     /// `shared/column_params`.
     pub fn launch(self, shader: &str, variant: &str, splits: usize, whole: Whole) -> Launch {
         let inner = self.inner / self.unit();
@@ -97,13 +98,13 @@ impl Columns {
     }
 }
 
-/// What the rows of a launch are parts of.
+/// The tensor that the rows of a launch are parts of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Whole {
-    /// Rows of the whole tensor in one of the launch's.
+    /// Rows of the whole tensor per row of the launch.
     pub span: usize,
     /// Rows of the whole tensor.
     pub rows: usize,
-    /// Of which so many belong to a sample.
+    /// Rows of the whole tensor per sample.
     pub sample: usize,
 }

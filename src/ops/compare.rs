@@ -1,5 +1,5 @@
-//! Comparisons: 1 where the relation holds, 0 elsewhere, broadcasting. PyTorch `torch.lt` and its kin, ONNX `Less`, `Equal`
-//! and their kin. Flat almost everywhere: no gradient passes.
+//! Comparisons: 1 where the relation holds, 0 elsewhere, broadcasting. PyTorch `torch.lt`, `torch.le` etc., ONNX
+//! `Less`, `Equal` etc. There is no gradient, as the result is constant almost everywhere.
 
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
@@ -10,11 +10,11 @@ use crate::random::Stream;
 /// See the module.
 #[derive(Debug)]
 pub struct Compare {
-    /// What is asked of the two operands.
+    /// The relation that is tested.
     pub relation: Relation,
 }
 
-/// Relation of two numbers.
+/// Relation between two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
     /// `a < b`

@@ -1,4 +1,4 @@
-//! Tensors one after another along an axis. PyTorch `torch.cat`, ONNX `Concat`.
+//! Concatenates tensors along an axis. PyTorch `torch.cat`, ONNX `Concat`.
 
 use super::{Case, Op, Operand, Vjp};
 use crate::cpu::{Real, Tensor};
@@ -11,14 +11,14 @@ use crate::tensor::{DType, TensorType};
 /// See the module.
 #[derive(Debug)]
 pub struct Concat {
-    /// The axis along which they lie.
+    /// The axis of concatenation.
     pub axis: usize,
 }
 
 const WORKGROUP: usize = 64;
 
 impl Concat {
-    /// Elements of a tensor in one row: from one step along the axes before this one to the next.
+    /// Elements of a tensor per step along the axes before the axis of concatenation.
     fn row(&self, ty: &TensorType) -> usize {
         ty.dims()[self.axis..].iter().product()
     }
@@ -75,7 +75,7 @@ impl Op for Concat {
         Tensor::real(output.shape.clone(), values)
     }
 
-    /// One launch for each operand; together they write every element.
+    /// One launch per operand; together they write every element.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let y = cx.output()?;
         let row = self.row(&y.ty);
@@ -107,10 +107,10 @@ impl Op for Concat {
 }
 
 impl<'g> Var<'g> {
-    /// `parts` one after another along `axis`.
+    /// Concatenates `parts` along `axis`.
     ///
     /// # Errors
-    /// If there are none, or they differ beside `axis`.
+    /// If there are none, or their shapes differ in another axis than `axis`.
     #[track_caller]
     pub fn concat(parts: &[Var<'g>], axis: usize) -> Result<Var<'g>> {
         match parts {

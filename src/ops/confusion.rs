@@ -1,5 +1,5 @@
-//! How often each class is taken for each: `y[l, p]` is the number of rows `i < valid` with `labels[i] = l` and
-//! `predicted[i] = p`. scikit-learn `confusion_matrix`. No gradient. An invocation of the kernel counts one cell.
+//! Confusion matrix: `y[l, p]` is the number of rows `i < valid` with `labels[i] = l` and `predicted[i] = p`.
+//! scikit-learn `confusion_matrix`. It has no gradient. An invocation of the kernel counts one cell.
 
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -78,8 +78,8 @@ impl Op for ConfusionCount {
 }
 
 impl<'g> Var<'g> {
-    /// How often each class (row) is taken for each (column) by the logits `self` `[n, classes]`, over the rows `i < valid`:
-    /// f32 `[classes, classes]`. `labels` is u32 `[n]`, `valid` u32 `[]`.
+    /// Confusion matrix of the logits `self` `[n, classes]` over the rows `i < valid`, f32 `[classes, classes]`: rows
+    /// are labels, columns are predictions. `labels` is u32 `[n]`, `valid` u32 `[]`.
     ///
     /// # Errors
     /// If the types don't fit.
@@ -95,7 +95,7 @@ impl<'g> Var<'g> {
 pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
     let odd = 1 + stream.below(7) as usize;
     let case = |n: usize, classes: usize, valid: usize| {
-        // Some are past the last class: they count nowhere.
+        // Some are past the last class: they are not counted.
         let index = || Operand::index([n], Values::Below(classes as u32 + 1));
         let valid = Operand::index([], Values::Fixed(vec![valid as f64]));
         Case::new(ConfusionCount { classes }, [index(), index(), valid])

@@ -1,14 +1,15 @@
-//! Launching the contraction family: matmul and the three passes of conv2d share tiles, splits and variants.
+//! Launches of the contraction family: matmul and the three passes of conv2d share tiles, splits and variants.
 //!
-//! Every member is `C[m, n] = sum over k of A(m, k) B(n, k)`, with K cut in segments; `shaders/shared/contraction.wgsl`
-//! says how operands are read. Variants: `broadcast` (one subgroup, operands from textures where the planner says so)
-//! and `tiled` (workgroup memory, any adapter), each with tiles of several sizes.
+//! Every member is `C[m, n] = sum over k of A(m, k) B(n, k)`, with K cut into segments;
+//! `shaders/shared/contraction.wgsl` documents how operands are read. Variants: `broadcast` (one subgroup, operands
+//! from textures where the planner chooses so) and `tiled` (workgroup memory, any adapter), each with tiles of several
+//! sizes.
 
 use crate::error::Result;
 use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
 use crate::tensor::TensorType;
 
-/// One contraction, as its op describes it.
+/// One contraction, as described by its operation.
 pub(super) struct Contraction {
     /// File of the broadcast variant under `shaders/`.
     pub broadcast: &'static str,
@@ -18,13 +19,13 @@ pub(super) struct Contraction {
     pub a: Arg,
     /// Operand B.
     pub b: Arg,
-    /// Rows of a matrix of the result.
+    /// Rows of a result matrix.
     pub m: usize,
-    /// Columns of a matrix of the result.
+    /// Columns of a result matrix.
     pub n: usize,
-    /// Matrices in the batch.
+    /// Batch size: the number of matrices.
     pub batches: usize,
-    /// How K is cut.
+    /// How K is cut into segments.
     pub segments: Segments,
     /// How A is read.
     pub a_layout: OperandLayout,
@@ -32,32 +33,33 @@ pub(super) struct Contraction {
     pub b_layout: OperandLayout,
     /// Whether the result is stored as `[n, m]`.
     pub transpose_out: bool,
-    /// Parameters of the op's own.
+    /// Further parameters of the operation.
     pub params: Vec<(&'static str, Scalar)>,
-    /// Pipeline constants of the op's own.
+    /// Further pipeline constants of the operation.
     pub constants: Vec<(&'static str, f64)>,
 }
 
 /// How an operand is read.
 #[derive(Clone, Copy)]
 pub(super) struct OperandLayout {
-    /// Neighbouring k are neighbours in memory; else neighbouring rows are.
+    /// Whether consecutive k are neighbours in memory; otherwise consecutive rows are.
     pub k_contiguous: bool,
-    /// Every texel of four neighbours is aligned.
+    /// Whether four neighbours that are read together are an aligned texel.
     pub vec4: bool,
 }
 
-/// How K is cut.
+/// How K is cut into segments.
 #[derive(Clone, Copy)]
 pub(super) enum Segments {
-    /// The op names segments: so many, each of so many k or, the last ones of an image, fewer: `k` in all.
+    /// The operation defines the segments: `count` of them, of `length` k each or, the last ones of an image, fewer;
+    /// `k` in total.
     Fixed {
         count: usize,
         length: usize,
         k: usize,
     },
-    /// The op names segments, of which some matrices take only some: `count` at most, each of `length` k, and over the whole
-    /// batch so many.
+    /// The operation defines the segments, and some matrices have fewer than others: at most `count` per matrix, each
+    /// of `length` k, and `in_batch` over the whole batch.
     Partial {
         count: usize,
         length: usize,
@@ -68,7 +70,7 @@ pub(super) enum Segments {
 }
 
 impl Segments {
-    /// Terms of the sums at one place of the matrices, over all of a batch.
+    /// Number of terms summed for one position of the matrices, over the whole batch.
     fn terms(self, batches: usize) -> usize {
         match self {
             Segments::Fixed { k, .. } | Segments::Free { k } => k * batches,
@@ -78,7 +80,7 @@ impl Segments {
         }
     }
 
-    /// Whether a segment's length is not a multiple of `step`, where they are cut at `segment_len`.
+    /// Whether the length of some segment is not a multiple of `step`, with K cut at `segment_len`.
     fn has_tail(self, segment_len: usize, step: usize) -> bool {
         match self {
             Segments::Fixed { count, length, k } => {
@@ -90,7 +92,7 @@ impl Segments {
     }
 }
 
-/// What decides between variants: extents of the matrices of the result, and how B is read.
+/// The properties that the order of variants depends on: extents of the result's matrices, and how B is read.
 #[derive(Clone, Copy)]
 pub(super) struct Outline {
     /// Rows.
@@ -101,7 +103,7 @@ pub(super) struct Outline {
     pub b_k_contiguous: bool,
 }
 
-/// A kernel with the tile of the result that one workgroup of it computes.
+/// A kernel, and the tile of the result that one workgroup computes.
 struct Variant {
     name: &'static str,
     kernel: Kernel,
@@ -111,9 +113,9 @@ struct Variant {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kernel {
-    /// One subgroup of so many lanes, nothing shared; the import with their number.
+    /// One subgroup of this many lanes without workgroup memory; the import that defines their number.
     Broadcast(u32, &'static str),
-    /// Workgroup memory; the import with the constants of the tile.
+    /// Workgroup memory; the import that defines the constants of the tile.
     Tiled(&'static str),
 }
 
@@ -130,7 +132,7 @@ const fn broadcast(lanes: u32) -> Kernel {
     )
 }
 
-/// Every one, by the lanes of the subgroup and the tile.
+/// All variants, with the lanes of the subgroup and the tile.
 const VARIANTS: [Variant; 11] = [
     Variant {
         name: "broadcast8 16x64",
@@ -209,7 +211,7 @@ impl Variant {
             .unwrap_or(&VARIANTS[PORTABLE])
     }
 
-    /// Lanes of the subgroup that is a workgroup; `None` where a workgroup is more.
+    /// Lanes of the subgroup, if a workgroup is a single subgroup; otherwise `None`.
     fn lanes(&self) -> Option<u32> {
         match self.kernel {
             Kernel::Broadcast(lanes, _) => Some(lanes),
@@ -217,15 +219,16 @@ impl Variant {
         }
     }
 
-    /// Whether tile rows run along n and tile columns along m: for results that are narrower than a tile.
+    /// Whether tile rows run along n and tile columns along m, as for results that are narrower than a tile.
     fn swaps(&self, m: usize, n: usize) -> bool {
         n <= 16 && (self.lanes().is_none() || m > 16)
     }
 }
 
 impl Variant {
-    /// How early it comes on a software adapter: what measured best on llvmpipe (docs/decisions.md). Broadcasting, by a tile
-    /// that is not half empty; by a large one where that still leaves many, and a lane finds its columns side by side.
+    /// Rank of the variant on a software adapter, lowest first, by measurements on llvmpipe (docs/decisions.md).
+    /// Broadcast variants come first if less than half of a tile is empty. Large tiles are preferred if there are still
+    /// many of them and the columns that a lane reads are neighbours in memory.
     fn rank(&self, outline: Outline) -> usize {
         const MANY_TILES: usize = 64;
         let Some(lanes) = self.lanes() else { return 4 };
@@ -244,18 +247,18 @@ impl Variant {
     }
 }
 
-/// Variants that `target` can run, the one that is likely the fastest first.
+/// Variants that `target` can run, the one expected to be fastest first.
 pub(super) fn variants(target: &Target, outline: Outline) -> Vec<&'static str> {
     let usable = |v: &&Variant| match v.lanes() {
         Some(lanes) => target.subgroups_are(lanes),
-        // Half of a larger tile would be empty.
+        // At least half of a larger tile would be empty.
         None => v.rows == 64 || outline.m.min(outline.n) > 64,
     };
     let mut usable: Vec<&Variant> = VARIANTS.iter().filter(usable).collect();
     if target.software {
         usable.sort_by_key(|v| v.rank(outline));
     } else {
-        // Workgroup memory comes first where nothing else was measured.
+        // Without measurements, variants with workgroup memory come first.
         usable.sort_by_key(|v| v.lanes().is_some());
     }
     usable.iter().map(|v| v.name).collect()
@@ -266,9 +269,10 @@ pub(super) fn broadcasts(variant: &str) -> bool {
     Variant::named(variant).lanes().is_some()
 }
 
-/// Whether a K-contiguous B of `n` rows and `k` columns is transposed before `m` rows are multiplied with it by a variant that
-/// broadcasts: a lane reads 4 columns, which then are one texel and not four from far apart. It pays on software adapters where
-/// B is large enough and read often enough; the kernel takes whole blocks of 4 (docs/decisions.md).
+/// Whether a K-contiguous B of `n` rows and `k` columns is transposed before a broadcast variant multiplies `m` rows
+/// with it. A lane reads 4 columns; after transposing, these are one texel rather than four distant ones. This pays off
+/// on software adapters if B is large enough and read often enough. The kernel requires whole blocks of 4
+/// (docs/decisions.md).
 pub(super) fn transposes(target: &Target, m: usize, n: usize, k: usize) -> bool {
     const FEWEST_ROWS: usize = 256;
     const SMALLEST: usize = 64;
@@ -276,7 +280,7 @@ pub(super) fn transposes(target: &Target, m: usize, n: usize, k: usize) -> bool 
     target.software && m >= FEWEST_ROWS && n.min(k) >= SMALLEST && blocks
 }
 
-/// Adds the launch that transposes the matrices of `x`, whose axes but for the `batch_axes` first are `[rows, columns]`.
+/// Adds the launch that transposes the matrices of `x`, whose axes after the first `batch_axes` are `[rows, columns]`.
 ///
 /// # Errors
 /// If the launch can't be added.
@@ -307,7 +311,7 @@ struct Tiling {
     swap: bool,
     rows: usize,
     columns: usize,
-    /// All segments in one loop: for segments so short that a loop of their own costs more.
+    /// Process all segments in one loop: for segments so short that a loop for each would cost more.
     short_segments: bool,
 }
 
@@ -318,7 +322,7 @@ fn tiling(variant: &Variant, c: &Contraction) -> Tiling {
         Segments::Partial { .. } | Segments::Free { .. } => false,
     };
     let high = if swap { c.n } else { c.m };
-    // Half of a square tile's rows where the matrix has no more.
+    // Half the rows of the tile if the matrix has no more.
     let halved = variant.lanes().is_some() && high <= variant.rows / 2;
     Tiling {
         swap,
@@ -332,11 +336,11 @@ fn tiling(variant: &Variant, c: &Contraction) -> Tiling {
     }
 }
 
-/// Into how many splits to cut K.
+/// Number of splits of K.
 fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
-    /// Steps of four k that an invocation may take: llvmpipe stops shaders silently at 65,535 loop iterations.
+    /// Maximum steps of four k per invocation: llvmpipe silently stops shaders after 65,535 loop iterations.
     const MOST_STEPS: usize = 50_000;
-    /// Steps below which another split costs more than it brings.
+    /// Minimum steps per split: with fewer, another split costs more than it gains.
     const FEWEST_STEPS: usize = 16;
     let busy: usize = if target.software { 16 } else { 512 };
     let (steps, most) = match c.segments {
@@ -350,19 +354,19 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
     wanted.max(steps.div_ceil(MOST_STEPS)).min(most.max(1))
 }
 
-/// Adds the launches of `c`, whose result is that of the operation that is being lowered.
+/// Adds the launches of `c`, whose result is the result of the operation being lowered.
 pub(super) fn lower(cx: &mut Lowering<'_>, c: Contraction) -> Result<()> {
     let (variant, out) = (cx.variant(), cx.output()?);
     add(cx, c, variant, &out, true)
 }
 
-/// Adds the launches of `c`, a part of the operation that is being lowered, with the variant of the operation.
+/// Adds the launches of `c`, a part of the operation being lowered, with the variant of the operation.
 pub(super) fn lower_part(cx: &mut Lowering<'_>, c: Contraction, out: &Arg) -> Result<()> {
     let variant = cx.variant();
     add(cx, c, variant, out, false)
 }
 
-/// Adds the launches of `c`, a part of the operation that is being lowered, with the variant that is likely the fastest.
+/// Adds the launches of `c`, a part of the operation being lowered, with the variant expected to be fastest.
 pub(super) fn lower_into(cx: &mut Lowering<'_>, c: Contraction, out: &Arg) -> Result<()> {
     let outline = Outline {
         m: c.m,
@@ -373,7 +377,7 @@ pub(super) fn lower_into(cx: &mut Lowering<'_>, c: Contraction, out: &Arg) -> Re
     add(cx, c, variants[0], out, false)
 }
 
-/// Adds launches that write `out`; with `last`, they are the operation's last.
+/// Adds launches that write `out`. If `last` is set, they are the last ones of the operation.
 fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bool) -> Result<()> {
     let variant = Variant::named(variant);
     let broadcast = variant.lanes().is_some();
@@ -398,7 +402,7 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     };
     let segments_per_split = segments.div_ceil(splits);
     let splits = segments.div_ceil(segments_per_split);
-    // The tiled variant takes 16 k a step, the other 4.
+    // The tiled variant processes 16 k per step, the broadcast variant 4.
     let step = if broadcast { 4 } else { 16 };
     let k_tail = c.segments.has_tail(segment_len, step);
     let elements = out.ty.elements();
@@ -445,7 +449,7 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     for (name, value) in c.constants {
         launch = launch.constant(name, value);
     }
-    // The epilogue and the result's own rows decide the store; partial sums are written as matrices.
+    // The last axis of the result decides how it is stored; partial sums are stored as matrices.
     let innermost = if splits == 1 {
         out.ty.shape.last()
     } else if c.transpose_out {
@@ -467,7 +471,7 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     }
 }
 
-/// The second stage: the sum over the splits in `partials`, in order.
+/// The second stage: sums the splits in `partials` in order.
 pub(super) fn sum_splits(partials: &Arg, out: &Arg, splits: usize) -> Launch {
     const WORKGROUP: usize = 64;
     let len = out.ty.elements();

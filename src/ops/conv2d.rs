@@ -1,4 +1,4 @@
-//! 2-D convolution (cross-correlation, as everywhere in the field):
+//! 2-D convolution (cross-correlation, as usual in deep learning):
 //! `Y[n, oy, ox, co] = sum over ky, kx, ci of X[n, oy*sy - top + ky*dy, ox*sx - left + kx*dx, ci] W[co, ky, kx, ci]`.
 //! PyTorch `torch.nn.functional.conv2d`, ONNX `Conv`. X and Y are NHWC, W is O-KH-KW-I; X counts as 0 outside.
 //!
@@ -30,13 +30,13 @@ use winograd::Pass;
 /// Stride, padding, dilation and groups; y before x.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conv2d {
-    /// Steps between output positions.
+    /// Distance between output positions in the input.
     pub stride: [usize; 2],
     /// Rows added at the top and bottom, columns at the left and right.
     pub padding: [[usize; 2]; 2],
-    /// Steps between the kernel's taps.
+    /// Distance between the kernel's taps.
     pub dilation: [usize; 2],
-    /// Channels are cut into so many groups that do not see each other; depthwise if there are as many as channels.
+    /// Channels are divided into this many independent groups; depthwise if there are as many groups as channels.
     pub groups: usize,
 }
 
@@ -60,12 +60,12 @@ struct Extents {
     kernel: [usize; 2],
     output: [usize; 2],
     out_channels: usize,
-    /// Input channels of a group.
+    /// Input channels per group.
     group_channels: usize,
 }
 
 impl Conv2d {
-    /// Padding with which stride 1 keeps height and width, the odd row and column at the end ('same').
+    /// Padding with which a stride of 1 preserves height and width; an odd row or column is added at the end ('same').
     pub fn same(kernel: [usize; 2], dilation: [usize; 2]) -> [[usize; 2]; 2] {
         [0, 1].map(|i| {
             let total = dilation[i] * (kernel[i] - 1);
@@ -124,7 +124,7 @@ impl Conv2d {
         })
     }
 
-    /// Parameters that say where a tap falls, as every kernel of the family names them.
+    /// Parameters that place the taps, with the names that all kernels of the family use.
     fn geometry(&self) -> Vec<(&'static str, Scalar)> {
         vec![
             ("stride_y", signed(self.stride[0])),
@@ -136,7 +136,7 @@ impl Conv2d {
         ]
     }
 
-    /// Of a pass that is the product of `outline`.
+    /// Kernel variants of a pass that is the product of `outline`.
     fn variants(
         &self,
         target: &Target,
@@ -162,7 +162,7 @@ impl Conv2d {
         variants
     }
 
-    /// A launch of one of the plain kernels, one invocation an element of `elements`.
+    /// A launch of one of the plain kernels, with one invocation for each of `elements` elements.
     fn direct(
         &self,
         file: &str,
@@ -200,7 +200,7 @@ impl Extents {
             * (self.out_channels * self.kernel[0] * self.kernel[1] * self.group_channels) as u64
     }
 
-    /// Those of one group of several.
+    /// The extents of one of several groups.
     fn one_group(&self, groups: usize) -> Extents {
         Extents {
             channels: self.group_channels,
@@ -209,7 +209,7 @@ impl Extents {
         }
     }
 
-    /// Rows and columns of the product that each pass is, of one group.
+    /// Rows and columns of the forward pass as a product, for one group.
     fn forward(&self, target: &Target) -> Outline {
         let (m, n) = (
             self.batch * self.output[0] * self.output[1],
@@ -222,7 +222,7 @@ impl Extents {
         }
     }
 
-    /// Weights of an output channel.
+    /// Weights per output channel.
     fn row(&self) -> usize {
         self.kernel[0] * self.kernel[1] * self.group_channels
     }
@@ -337,7 +337,7 @@ impl Op for Conv2d {
         }
         let e = e.one_group(self.groups);
         let x = grouped::apart(cx, x, self.groups)?;
-        // A whole kernel row is one run of memory, unless its taps are spread.
+        // A whole kernel row is contiguous in memory unless the kernel is dilated.
         let [kh, kw] = e.kernel;
         let whole_rows = self.dilation[1] == 1 || kw == 1;
         let (per_row, pixels) = if whole_rows { (1, kw) } else { (kw, 1) };

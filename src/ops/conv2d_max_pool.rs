@@ -1,9 +1,10 @@
-//! A convolution of few taps and the max pooling of its result, in one: what lies between, the largest tensor of a network on
-//! images of one or three channels, is never stored, and computed again where the gradient needs it. The pooling's windows
-//! neither overlap nor are padded. `x [N, H, W, C]`, `w [KH, KW, C, O]`, result `[N, PH, PW, O]`.
-//! PyTorch `max_pool2d(conv2d(x, w))`.
+//! A convolution of few taps fused with the max pooling of its result. The intermediate result, the largest tensor of a
+//! network on images of one or three channels, is never stored; the gradient recomputes it. The pooling's windows must
+//! neither overlap nor be padded. `x [N, H, W, C]`, `w [KH, KW, C, O]`, result `[N, PH, PW, O]`. PyTorch
+//! `max_pool2d(conv2d(x, w))`.
 //!
-//! A max pooling becomes this where it pays, before autodiff: [`combined`], the rule of [`crate::passes::combine`].
+//! Before autodiff, a max pooling is replaced by this operation where it pays off: [`combined`], the rule of
+//! [`crate::passes::combine`].
 
 mod combined;
 mod unrolled;
@@ -25,11 +26,11 @@ use unrolled::Pass;
 /// See the module; y before x.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conv2dMaxPool {
-    /// Steps between positions of the convolution.
+    /// Distance between positions of the convolution.
     pub stride: [usize; 2],
     /// Rows added at the top and bottom, columns at the left and right, before the convolution.
     pub padding: [[usize; 2]; 2],
-    /// Height and width of a window, and the steps to the next.
+    /// Height and width of a window, and the distance to the next.
     pub pool: [usize; 2],
 }
 
@@ -40,12 +41,12 @@ pub struct Conv2dMaxPoolWeightGrad {
     pub of: Conv2dMaxPool,
 }
 
-/// Most taps, input channels included: the weights of four channels and their gradients stay in registers, and computing a
-/// result again costs less than reading it.
+/// Maximum number of taps, counting input channels: the weights of four channels and their gradients must fit in
+/// registers, and recomputing a result must cost less than reading it.
 const MOST_TAPS: usize = 32;
-/// Most numbers of an image that an invocation holds.
+/// Maximum number of image elements that an invocation holds.
 const MOST_PATCH: usize = 128;
-/// Most places of a window.
+/// Maximum number of positions in a window.
 const MOST_PLACES: usize = 16;
 /// Invocations in a workgroup.
 const WORKGROUP: usize = 64;
@@ -57,7 +58,7 @@ struct Extents {
     input: [usize; 2],
     channels: usize,
     kernel: [usize; 2],
-    /// Windows.
+    /// Number of windows in each direction.
     output: [usize; 2],
     out_channels: usize,
 }
@@ -126,12 +127,12 @@ impl Extents {
         self.kernel[0] * self.kernel[1] * self.channels
     }
 
-    /// Of a window.
+    /// Positions in a window.
     fn places(&self) -> usize {
         self.op.pool[0] * self.op.pool[1]
     }
 
-    /// Rows of the image under `windows` neighbouring windows, and numbers of each.
+    /// Rows of the image under `windows` neighbouring windows, and elements in each row.
     fn patch(&self, windows: usize) -> [usize; 2] {
         let span =
             |axis: usize, outputs: usize| (outputs - 1) * self.op.stride[axis] + self.kernel[axis];
@@ -141,12 +142,12 @@ impl Extents {
         ]
     }
 
-    /// Numbers from a window to the next.
+    /// Elements from one window to the next.
     fn step(&self) -> usize {
         self.op.pool[1] * self.op.stride[1] * self.channels
     }
 
-    /// Windows that an invocation handles at a time: so many that strips start at whole `vec4`s, if they fit.
+    /// Windows that an invocation handles at a time: enough for strips to start at whole `vec4`s, if the patch fits.
     fn strip(&self) -> usize {
         let fits = |windows: usize| {
             let [rows, columns] = self.patch(windows);
@@ -168,7 +169,7 @@ impl Extents {
         starts.iter().all(|start| start.is_multiple_of(4))
     }
 
-    /// Whether a strip may reach over the border of the image.
+    /// Whether a strip may extend beyond the border of the image.
     fn cut(&self) -> bool {
         self.op.padding != [[0, 0], [0, 0]] || !self.output[1].is_multiple_of(self.strip()) || {
             let whole = self.patch(self.strip())[1].next_multiple_of(4);
@@ -177,7 +178,7 @@ impl Extents {
         }
     }
 
-    /// Row and number of the patch under tap `tap` (ky, kx, c) of place `place` of window `window` of the strip.
+    /// Row and column in the patch of tap `tap` (ky, kx, c) for position `place` of window `window` of the strip.
     fn under(&self, window: usize, place: usize, tap: usize) -> (usize, usize) {
         let [_, pool_x] = self.op.pool;
         let (ky, kx) = (
@@ -202,12 +203,12 @@ impl Extents {
         self.output[1].div_ceil(self.strip())
     }
 
-    /// Operations of the convolution.
+    /// Floating-point operations of the convolution.
     fn flops(&self) -> u64 {
         2 * (self.y().elements() * self.places() * self.taps()) as u64
     }
 
-    /// A launch of one of the kernels, of `len` invocations that handle `strips_per_invocation` strips each.
+    /// A launch of one of the kernels, with `len` invocations that handle `strips_per_invocation` strips each.
     fn launch(
         &self,
         pass: Pass,
@@ -252,7 +253,7 @@ impl Extents {
     }
 }
 
-/// `w [KH, KW, C, O]` as `[O, KH, KW, C]`, as convolutions have it.
+/// `w [KH, KW, C, O]` as `[O, KH, KW, C]`, the layout of convolutions.
 fn output_major<T: Real>(w: &Tensor<T>) -> Tensor<T> {
     let &[kh, kw, channels, out] = w.dims() else {
         return w.clone();
@@ -264,7 +265,7 @@ fn output_major<T: Real>(w: &Tensor<T>) -> Tensor<T> {
     Tensor::real([out, kh, kw, channels], values)
 }
 
-/// The way back.
+/// The inverse of [`output_major`].
 fn output_minor<T: Real>(w: &Tensor<T>) -> Tensor<T> {
     let &[out, kh, kw, channels] = w.dims() else {
         return w.clone();
@@ -290,7 +291,7 @@ impl Op for Conv2dMaxPool {
         let (x, w, dy) = (cx.inputs[0], cx.inputs[1], cx.grad);
         let builder = x.builder();
         let dw = builder.op(Conv2dMaxPoolWeightGrad { of: *self }, &[x, w, dy])?;
-        // Images seldom have a gradient: it goes the long way.
+        // Images seldom need a gradient: it is built from the separate operations.
         let w = w.permute(&[3, 0, 1, 2])?;
         let between = builder.op(self.conv(), &[x, w])?;
         let d_between = builder.op(
@@ -322,7 +323,7 @@ impl Op for Conv2dMaxPool {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, w, y) = (cx.input(0), cx.input(1), cx.output()?);
         let e = self.extents(&x.ty, &w.ty).map_err(crate::Error::Graph)?;
-        // Weights are loaded once an invocation: few of them where there are few lanes to keep busy.
+        // Every invocation loads the weights once, so there are few invocations where there are few lanes to keep busy.
         let each = if cx.target().software {
             e.strips_per_row()
         } else {
@@ -378,7 +379,7 @@ impl Op for Conv2dMaxPoolWeightGrad {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        /// Rows of windows that an invocation sums, and the most splits.
+        /// Rows of windows that an invocation sums, and the maximum number of splits.
         const ROWS: usize = 16;
         const MOST_SPLITS: usize = 256;
         let (x, w, dy, dw) = (cx.input(0), cx.input(1), cx.input(2), cx.output()?);
@@ -450,7 +451,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         (op([2, 1], none, [1, 3]), [1, h, w, 1], [2, 4, 1, 4]),
         (op([1, 1], none, [1, 1]), [1, h, w, 4], [1, 1, 4, 4]),
         (op([1, 1], none, [2, 2]), [1, 4, 4, 1], [3, 3, 1, 4]),
-        // More rows of windows than a split sums.
+        // More rows of windows than one split sums.
         (op([1, 1], none, [2, 2]), [21, 10, w, 1], [3, 3, 1, 4]),
     ];
     let mut cases = Vec::new();
@@ -458,7 +459,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         let Ok(e) = op.extents(&TensorType::f32(x), &TensorType::f32(w)) else {
             continue;
         };
-        // Numbers that are far apart, so that every window has a clear winner.
+        // Values far apart, so that every window has a clear maximum.
         let image = || Operand::real(x, Values::Distinct);
         let weights = || Operand::uniform(w);
         cases.push(Case::new(op, [image(), weights()]));

@@ -1,5 +1,5 @@
-//! Which rows of a batch are classified right: 1 where `predicted[i] == labels[i]` and `i < valid`, else 0. No gradient. The
-//! valid count masks the padding of a last, smaller batch.
+//! Marks the rows of a batch that are classified correctly: 1 where `predicted[i] == labels[i]` and `i < valid`, else
+//! 0. It has no gradient. The valid count masks the padding of a last, smaller batch.
 
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};

@@ -1,5 +1,6 @@
-//! Which rows count in a loss: 1 or 0 for each label `u32 [N]`; rows from the scalar `u32` operand `valid` on don't, nor does
-//! one label, the padding of sequences. Their sum is what a loss over positions is divided by: PyTorch `ignore_index`.
+//! Marks the labels `u32 [N]` that count in a loss with 1, the others with 0. Rows from the scalar `u32` operand
+//! `valid` on do not count, nor does one label, the padding of sequences. A loss over positions is divided by the sum
+//! of these: PyTorch `ignore_index`.
 
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -63,7 +64,7 @@ impl Op for Counted {
 }
 
 impl<'g> Var<'g> {
-    /// 1 for each label of `self` (`u32 [N]`) that is before row `valid` (`u32 []`) and is not `ignored`, 0 for the others.
+    /// 1 for each label of `self` (`u32 [N]`) that is before row `valid` (`u32 []`) and is not `ignored`, otherwise 0.
     ///
     /// # Errors
     /// If `self` is not `u32 [N]`.
@@ -72,9 +73,9 @@ impl<'g> Var<'g> {
         self.builder().op(Counted { ignored }, &[self, valid])
     }
 
-    /// The mean cross-entropy of softmax(`self`), logits `[N, C]`, over the rows before `valid` whose label is not `ignored`: the
-    /// loss of a language model whose samples are padded with that token. Its exponential is the perplexity. 0 where no
-    /// row counts. PyTorch `F.cross_entropy(ignore_index=ignored)`.
+    /// The mean cross-entropy of softmax(`self`), logits `[N, C]`, over the rows before `valid` whose label is not
+    /// `ignored`: the loss of a language model whose samples are padded with that token. Its exponential is the
+    /// perplexity. It is 0 if no row counts. PyTorch `F.cross_entropy(ignore_index=ignored)`.
     ///
     /// # Errors
     /// If the shapes don't fit.

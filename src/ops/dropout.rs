@@ -1,9 +1,9 @@
 //! Inverted dropout (Srivastava et al. 2014): each element is 0 with probability p and `x / (1 - p)` otherwise. PyTorch
 //! `torch.nn.functional.dropout` in training, ONNX `Dropout`.
 //!
-//! Which elements stay follows from a counter, so that the gradient finds the same mask again and every device has the
-//! same: element `e` takes word `e % 4` of the Philox4x32-10 block with the counter `(e / 4, step, stream, 0)` and the
-//! seed as key, and is kept if the top 24 bits of the word, over 2^24, are at least p.
+//! The mask is computed from a counter, so that the gradient reproduces it and all devices agree: element `e` takes
+//! word `e % 4` of the Philox4x32-10 block with the counter `(e / 4, step, stream, 0)` and the seed as key. It is kept
+//! if the top 24 bits of the word, divided by 2^24, are at least p.
 
 use super::{Case, Op, Operand, Role, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -17,23 +17,23 @@ use rayon::prelude::*;
 /// See the module. Operands: x, and the number of the step, a scalar u32.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// Probability of 0, at least 0 and below 1.
+    /// Probability that an element is set to 0, at least 0 and below 1.
     pub p: f64,
     /// Seed of the run.
     pub seed: u64,
-    /// Tells apart the dropouts of a model.
+    /// Distinguishes the dropouts of a model from each other.
     pub stream: u32,
 }
 
 const WORKGROUP: usize = 64;
 
 impl Dropout {
-    /// Kept are words whose top 24 bits are at least this: `bits / 2^24 >= p` in integers.
+    /// Elements are kept if the top 24 bits of their word are at least this: `bits / 2^24 >= p` in integers.
     fn threshold(&self) -> u32 {
         (self.p * 16_777_216.0).ceil() as u32
     }
 
-    /// Factor of what is kept, the same in every precision.
+    /// Factor of the elements that are kept, the same in every precision.
     fn scale(&self) -> f32 {
         (1.0 / (1.0 - self.p)) as f32
     }
@@ -60,7 +60,7 @@ impl Op for Dropout {
         Ok(x.clone())
     }
 
-    /// The same mask: dropout of the gradient.
+    /// The gradient is a dropout of `dy` with the same mask.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![
             Some(cx.grad.builder().op(*self, &[cx.grad, cx.inputs[1]])?),
@@ -117,8 +117,8 @@ impl Op for Dropout {
 }
 
 impl<'g> Var<'g> {
-    /// `self` with each element dropped with probability `p`, anew for every `step` (a scalar u32), `seed` and `stream`;
-    /// what stays is scaled by `1 / (1 - p)`. `p = 0` is the identity.
+    /// `self` with each element set to 0 with probability `p`, at random for every `step` (a scalar u32), `seed` and
+    /// `stream`. The others are scaled by `1 / (1 - p)`. `p = 0` is the identity.
     ///
     /// # Errors
     /// If `p` is not in [0, 1), or the operands have other types.

@@ -10,7 +10,7 @@ use crate::random::Stream;
 /// See the module.
 #[derive(Debug)]
 pub struct Elu {
-    /// How far below 0 the result goes.
+    /// Minus the limit of the result for large negative inputs.
     pub alpha: f64,
 }
 
@@ -26,7 +26,8 @@ impl Pointwise for Elu {
         }
     }
 
-    /// Below 0 the slope is `alpha exp(x)`, which is `y + alpha`. From the result where its sign tells that of `x`.
+    /// Below 0 the slope is `alpha exp(x)`, which is `y + alpha`. The sign is taken from the result if it is that of
+    /// `x`.
     fn vjp<'g>(&self, x: &[Var<'g>], y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let builder = dy.builder();
         let sign = if self.alpha >= 0.0 { y } else { x[0] };

@@ -24,7 +24,7 @@ impl Pointwise for Exp {
 }
 
 impl<'g> Var<'g> {
-    /// `e^self`, element by element; infinite from about 88.7 on.
+    /// `e^self`, element by element; infinite above about 88.7.
     ///
     /// # Errors
     /// If `self` is not a float tensor.

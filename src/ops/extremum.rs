@@ -1,10 +1,11 @@
-//! What `maximum` and `minimum` share: the gradient, of which equal operands get half each, and the cases.
+//! Shared code of `maximum` and `minimum`: the gradient, of which equal operands get half each, and the cases.
 
 use super::{Case, Op, Operand, Values};
 use crate::error::Result;
 use crate::graph::Var;
 
-/// The gradients of the operands `x` of an extremum: `beats` says where the first of two wins, `ties` where it does not lose.
+/// The gradients of the operands `x` of an extremum. `beats` is 1 where its first operand wins, `ties` where its first
+/// operand wins or is equal.
 ///
 /// # Errors
 /// If a node can't be built.
@@ -24,7 +25,8 @@ pub(super) fn vjp<'g>(
 
 /// Sample cases of `op`.
 pub(super) fn cases(op: impl Op + Copy) -> Vec<Case> {
-    // Neighbouring multiples of 0.0625, one operand between those of the other: no ties, no kink within a step.
+    // Neighbouring multiples of 0.0625, with the two operands interleaved: no ties, and no kink within a step of
+    // differences.
     let between = |n: usize| {
         Values::Fixed(
             (0..n)

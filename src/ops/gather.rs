@@ -1,8 +1,8 @@
-//! Rows of a table, by index: the embedding of tokens. `y[…, :] = table[indices[…], :]`. PyTorch
+//! Rows of a table at given indices, as in an embedding: `y[…, :] = table[indices[…], :]`. PyTorch
 //! `torch.nn.functional.embedding`, ONNX `Gather` along axis 0.
 //!
-//! An index that is not below the number of rows gives zeros, and no gradient. The row of a padding index is read like
-//! any other but has no gradient: PyTorch's `padding_idx`.
+//! An index that is not below the number of rows gives zeros and gets no gradient. The row of a padding index is read
+//! like any other but has no gradient: PyTorch's `padding_idx`.
 
 use super::reduce;
 use super::{Case, Op, Operand, Role, Values, Vjp, operands};
@@ -21,8 +21,8 @@ pub struct Gather {
     pub padding: Option<usize>,
 }
 
-/// The gradient of [`Gather`] with respect to the table: `indices, dy` to `[V, D]`. Every row sums the gradients of
-/// the positions that read it, in their order.
+/// The gradient of [`Gather`] with respect to the table: `indices, dy` to `[V, D]`. Every row sums the gradients of the
+/// positions that read it, in the order of the positions.
 #[derive(Debug)]
 pub struct GatherGrad {
     /// Rows of the table.
@@ -33,7 +33,7 @@ pub struct GatherGrad {
 
 const WORKGROUP: usize = 64;
 
-/// Shape of what is read from a table with rows of `columns`.
+/// Type of the rows gathered from a table with `columns` columns.
 fn gathered(indices: &TensorType, columns: usize) -> TensorType {
     TensorType::f32([indices.dims(), &[columns]].concat())
 }
@@ -125,7 +125,7 @@ impl Op for GatherGrad {
         Ok(TensorType::f32([self.rows, dy.shape.last()]))
     }
 
-    /// Linear in `dy`: the gradient is read like the table.
+    /// The operation is linear in `dy`: the gradient is gathered like the table.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         if self.padding.is_some() {
             return cx.not_differentiable("the gradient of an embedding with a padding index");
@@ -149,7 +149,8 @@ impl Op for GatherGrad {
         Tensor::real(output.shape.clone(), table)
     }
 
-    /// Links the positions that read the same row, split by split, lets every row follow its links, and sums the splits.
+    /// Links the positions that read the same row into a list for each split, sums every row along its list, and then
+    /// sums the splits.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (indices, dy, out) = (cx.input(0), cx.input(1), cx.output()?);
         let (n, columns) = (indices.ty.elements(), out.ty.shape.last());
@@ -175,7 +176,7 @@ impl Op for GatherGrad {
                 .write("next", next.value)
                 .param("invocations", n)
                 .param("rows", self.rows)
-                // A number that no index below `rows` is.
+                // Without a padding index, a value that no index below `rows` equals.
                 .param("padding", self.padding.unwrap_or(self.rows))
                 .param("chunk", chunk)
                 .invocations(n, WORKGROUP),
@@ -211,8 +212,8 @@ impl Op for GatherGrad {
 }
 
 impl GatherGrad {
-    /// Indices in a split of `n`: a multiple of four, and no more than one loop may walk. Splits shorten the search for
-    /// equal indices and let more invocations sum; their tables should together be no larger than `dy`.
+    /// Indices per split of `n`: a multiple of four, and no more than one loop may cover. Splits shorten the search for
+    /// equal indices and give more invocations work; their tables should together be no larger than `dy`.
     fn chunk(&self, n: usize) -> usize {
         const SHORTEST: usize = 256;
         let splits = (n / SHORTEST).min(n / self.rows).max(1);
@@ -222,7 +223,7 @@ impl GatherGrad {
     }
 }
 
-/// A launch of `file` for rows of `columns`, and how many of them an invocation handles.
+/// A launch of `file` for rows of `columns` columns, and the number of columns that an invocation handles.
 fn launch(file: &str, columns: usize) -> (Launch, usize) {
     if columns.is_multiple_of(4) {
         (Launch::new(file), 4)
@@ -238,15 +239,15 @@ impl<'g> Var<'g> {
     /// Rows of `self` `[V, D]` at `indices` `[…]`: `[…, D]`. An index that is not below V gives zeros.
     ///
     /// # Errors
-    /// If `self` is no such table, or `indices` are not integers.
+    /// If `self` is not a table of rows, or `indices` are not integers.
     #[track_caller]
     pub fn gather(self, indices: Var<'g>) -> Result<Var<'g>> {
         self.builder()
             .op(Gather { padding: None }, &[self, indices])
     }
 
-    /// The same for a table of embeddings, of which the row `padding` has no gradient: it stays what it was at the
-    /// start, zeros by custom. PyTorch `F.embedding(indices, self, padding_idx)`.
+    /// The same for a table of embeddings whose row `padding` has no gradient: the row keeps its initial value, usually
+    /// zeros. PyTorch `F.embedding(indices, self, padding_idx)`.
     ///
     /// # Errors
     /// As [`Var::gather`], or if there is no row `padding`.
@@ -268,7 +269,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
             [Operand::uniform([rows, columns]), index(shape, rows)],
         )
     };
-    // What the rule gives is not the derivative of what is read: the kernels alone are checked.
+    // With a padding index the gradient rule is not the exact derivative: only the kernels are checked.
     let padded = |rows: usize, columns: usize, shape: Vec<usize>, padding: usize| {
         let dy = Operand::uniform([&shape[..], &[columns]].concat()).constant();
         Case::new(

@@ -1,9 +1,10 @@
-//! Makes a batch from a data set that stays on the device as bytes: row i is item `order[cursor + i]`.
+//! Assembles a batch from a data set that stays on the device as bytes: row i is item `order[cursor + i]`.
 //!
-//! Data is `u32 [words]`, four bytes a word, the first lowest: element e of item k is byte `k * item + e`, where `item`
-//! is the number of elements of an item. The result is `(byte / 255 - mean[c]) / std[c]` with c the position along the
-//! last axis, `f32 [batch, item…]`. `order` is `u32 [n]`, a permutation of the items; `cursor` is `u32 []`. Rows past
-//! the end of the order repeat its last item: the loss masks them. [`GatherLabels`] takes the labels of the same rows.
+//! The data is `u32 [words]`, four bytes per word, the lowest byte first: element e of item k is byte `k * item + e`,
+//! where `item` is the number of elements per item. The result is `(byte / 255 - mean[c]) / std[c]` with c the position
+//! along the last axis, `f32 [batch, item…]`. `order` is `u32 [n]`, a permutation of the items; `cursor` is `u32 []`.
+//! Rows past the end of the order repeat its last item and are masked by the loss. [`GatherLabels`] gathers the labels
+//! of the same rows.
 
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -21,25 +22,26 @@ pub struct GatherBatch {
     pub batch: usize,
     /// Shape of an item.
     pub item: Shape,
-    /// Mean of a channel in units of the brightest byte: one for all channels, or one for each of at most four.
+    /// Mean of each channel as a fraction of the largest byte: one value for all channels, or one for each of at most
+    /// four.
     pub mean: Vec<f64>,
-    /// Standard deviation of a channel in the same units, as many as `mean`.
+    /// Standard deviation of each channel in the same unit, as many values as `mean`.
     pub std: Vec<f64>,
 }
 
-/// Labels of the rows that [`GatherBatch`] makes. Operands: labels `u32 [items]`, order, cursor.
+/// Labels of the rows that [`GatherBatch`] gathers. Operands: labels `u32 [items]`, order, cursor.
 #[derive(Debug)]
 pub struct GatherLabels {
     /// Items in a batch.
     pub batch: usize,
 }
 
-/// Bytes that one item of a bytewise data set may start at: what 32 bits address.
+/// Size limit of a data set in words: byte offsets must fit in 32 bits.
 const MOST_WORDS: usize = 1 << 30;
 /// Invocations of a workgroup of every kernel here.
 const WORKGROUP: usize = 64;
 
-/// Checks the operands that say which items to take.
+/// Checks the operands that select the items.
 fn check_order(order: &TensorType, cursor: &TensorType, batch: usize) -> Result<(), String> {
     if order.elements() == 0 || *order != TensorType::u32([order.elements()]) {
         return Err(format!(
@@ -65,7 +67,7 @@ fn items(order: &[u32], cursor: u32, batch: usize, items: usize) -> Vec<usize> {
 }
 
 impl GatherBatch {
-    /// Factor and summand of each channel: an element is `byte * scale + shift`.
+    /// Scale and shift of each channel: an element is `byte * scale + shift`.
     fn scale_and_shift(&self) -> Vec<(f64, f64)> {
         let pairs = self.mean.iter().zip(&self.std);
         pairs
@@ -163,7 +165,7 @@ impl Op for GatherBatch {
             ("gather_batch/narrow", 1)
         };
         let norm = self.scale_and_shift();
-        // One and two channels repeat within four.
+        // The values of one or two channels are repeated to fill four.
         let at = |channel: usize| norm[channel % norm.len()];
         let period = if norm.len() == 3 { 3_usize } else { 4 };
         let steps = length / elements;
@@ -231,7 +233,7 @@ impl Op for GatherLabels {
     }
 }
 
-/// Binds what says which items to take, for both kernels.
+/// Binds the operands that select the items, for both kernels.
 fn ordered(cx: &Lowering<'_>, launch: Launch, items: usize, invocations: usize) -> Launch {
     let (order, cursor) = (cx.input(1), cx.input(2));
     launch
@@ -244,11 +246,11 @@ fn ordered(cx: &Lowering<'_>, launch: Launch, items: usize, invocations: usize) 
 }
 
 impl<'g> Var<'g> {
-    /// A batch of the data set `self`, packed bytes `u32 [words]`, in the `order` `u32 [n]` from `cursor` `u32 []` on:
-    /// `f32 [batch, item…]`.
+    /// A batch of the data set `self`, packed bytes `u32 [words]`, in the order `order` `u32 [n]` from position
+    /// `cursor` `u32 []` on: `f32 [batch, item…]`.
     ///
     /// # Errors
-    /// If the shapes don't fit, or `op` does not say one mean and std, or one for each of at most four channels.
+    /// If the shapes don't fit, or `op` does not have one mean and std, or one for each of at most four channels.
     #[track_caller]
     pub fn gather_batch(self, order: Var<'g>, cursor: Var<'g>, op: GatherBatch) -> Result<Var<'g>> {
         self.builder().op(op, &[self, order, cursor])

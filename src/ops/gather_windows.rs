@@ -1,5 +1,6 @@
-//! Windows of consecutive rows, one for each sample of a batch: `y[b, i, :] = data[starts[b] + offset + i, :]` for i below
-//! `length`. Rows past the last are zeros. Data is `f32 [rows, columns]` or `u32 [rows]`, such as tokens.
+//! Windows of consecutive rows, one for each sample of a batch: `y[b, i, :] = data[starts[b] + offset + i, :]` for
+//! `i < length`. Rows past the end of the data are zeros. Data is `f32 [rows, columns]` or `u32 [rows]`, such as
+//! tokens.
 //!
 //! PyTorch: `data.unfold(0, length, 1)[starts + offset]`, with the window before the columns.
 
@@ -22,7 +23,7 @@ pub struct GatherWindows {
 
 const WORKGROUP: usize = 64;
 
-/// Numbers of a row.
+/// Elements per row.
 fn columns(data: &TensorType) -> usize {
     data.dims()[1..].iter().product()
 }
@@ -86,7 +87,7 @@ impl Op for GatherWindows {
         }
     }
 
-    /// Copies words: a float is one, and its bits stay as they are.
+    /// Copies 32-bit words; the bits of floats are unchanged.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (data, starts, out) = (cx.input(0), cx.input(1), cx.output()?);
         let words = out.ty.elements();
@@ -107,8 +108,9 @@ impl Op for GatherWindows {
 }
 
 impl<'g> Var<'g> {
-    /// Windows of `length` rows of `self`, `f32 [rows, columns]` or `u32 [rows]`, one for each of `starts` `u32 [batch]`
-    /// from the row `start + offset` on: `[batch, length, columns]` or `[batch, length]`. Rows past the last are zeros.
+    /// Windows of `length` rows of `self`, `f32 [rows, columns]` or `u32 [rows]`: one for each of `starts`
+    /// `u32 [batch]`, beginning at row `start + offset`: `[batch, length, columns]` or `[batch, length]`. Rows past the
+    /// end are zeros.
     ///
     /// # Errors
     /// If the types don't fit, or `length` is 0.

@@ -39,7 +39,7 @@ impl Pointwise for GeluGrad {
         x[1] * (cumulative(x[0]) + x[0] * density)
     }
 
-    /// `p(x) (2 - x^2)` is the slope of `P(x) + x p(x)`.
+    /// `p(x) (2 - x^2)` is the derivative of `P(x) + x p(x)`.
     fn vjp<'g>(&self, x: &[Var<'g>], _y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let builder = dy.builder();
         let square = x[0].mul(x[0])?;
@@ -53,13 +53,13 @@ impl Pointwise for GeluGrad {
     }
 }
 
-/// Probability that a normal variable is below `x`.
+/// Probability that a standard normal variable is below `x`.
 fn cumulative<T: Real>(x: T) -> T {
     T::of(0.5) * (T::ONE + (x * T::of(FRAC_1_SQRT_2)).erf())
 }
 
 impl<'g> Var<'g> {
-    /// Gaussian error linear unit, the exact one, element by element.
+    /// Gaussian error linear unit, exact, element by element.
     ///
     /// # Errors
     /// If `self` is not a float tensor.

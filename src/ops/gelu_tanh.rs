@@ -17,7 +17,7 @@ pub struct GeluTanh;
 /// `2 u = x (LINEAR + CUBIC x^2)`
 const LINEAR: f64 = SQRT_2 * FRAC_2_SQRT_PI;
 const CUBIC: f64 = 0.044715 * LINEAR;
-/// Beyond, the sigmoid is 0 or 1 in `f32`.
+/// Beyond this the sigmoid is 0 or 1 in `f32`.
 const FAR: f64 = 10.0;
 
 impl Pointwise for GeluTanh {
@@ -43,7 +43,7 @@ impl Pointwise for GeluTanh {
 }
 
 impl<'g> Var<'g> {
-    /// The Gaussian error linear unit in its approximation by `tanh`, element by element.
+    /// The Gaussian error linear unit, approximated by `tanh`, element by element.
     ///
     /// # Errors
     /// If `self` is not a float tensor.

@@ -1,9 +1,10 @@
-//! Gated recurrent unit: with the pre-activations x of reset, update and new gate that the input gives, and h of the step
-//! before (0 at the start), `r, z = sigmoid(x + W h + b)`, `n = tanh(x + r (W h + b))`, `h = (1 - z) n + z h`. PyTorch
-//! `nn.GRU`, one layer and direction; ONNX `GRU` with `linear_before_reset` has another order of gates.
+//! Gated recurrent unit. From the input's pre-activations x of reset, update and new gate, and the state h of the
+//! previous step (0 at the start), it computes `r, z = sigmoid(x + W h + b)`, `n = tanh(x + r (W h + b))`,
+//! `h = (1 - z) n + z h`. PyTorch `nn.GRU`, one layer and direction; ONNX `GRU` with `linear_before_reset` orders the
+//! gates differently.
 //!
-//! Operands: x `[B, T, 3 H]`, recurrent weights W `[3 H, H]` with their bias b `[3 H]`, and lengths `u32 [B]` if there are any:
-//! past the end of a sample h is 0, and `reverse` begins at its end. The result is h, `[B, T, H]`.
+//! Operands: x `[B, T, 3 H]`, recurrent weights W `[3 H, H]` with their bias b `[3 H]`, and optionally lengths
+//! `u32 [B]`: past the end of a sample h is 0, and `reverse` starts at its end. The result is h, `[B, T, H]`.
 
 use super::recurrent::{
     self, ApartCell, Cell, Gradient, RecurrentWeights, StateGradient, Trace, layer,
@@ -20,11 +21,11 @@ use crate::tensor::TensorType;
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gru {
-    /// Whether time is walked from the end.
+    /// Whether time runs from the end to the start.
     pub reverse: bool,
 }
 
-/// The trace is r, z, n, and `W h + b` of the new gate, whose gradient differs from that of its x.
+/// The trace is r, z, n, and `W h + b` of the new gate, whose gradient differs from that of the gate's x.
 impl Cell for Gru {
     const KIND: &'static str = "Gru";
     const FOLDER: &'static str = "gru";
@@ -116,8 +117,8 @@ impl Op for Gru {
 }
 
 impl<'g> Var<'g> {
-    /// States `[B, T, H]` of a GRU over `self` `[B, T, I]`, from time 0 or, `reverse`, from the end; 0 from position `lengths[i]`
-    /// of sample i on.
+    /// States `[B, T, H]` of a GRU over `self` `[B, T, I]`, forward in time or, if `reverse`, backward; 0 from position
+    /// `lengths[i]` of sample i on.
     ///
     /// # Errors
     /// If the shapes don't fit.
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_update_gate_that_is_open_keeps_the_state() {
-        // One unit whose update gate is 1 from the second step on.
+        // A single unit whose update gate is 1 from the second step on.
         let x = Tensor::real(
             [1, 3, 3],
             vec![0.0, -100.0, 1.0, 0.0, 100.0, -1.0, 0.0, 100.0, 5.0],

@@ -1,4 +1,5 @@
-//! Huber's error (Huber 1964), element by element: with d = a - b, `d^2 / 2` where `|d| <= delta`, `delta (|d| - delta / 2)`
+//! Huber loss (Huber 1964), element by element: with d = a - b, `d^2 / 2` where `|d| <= delta`,
+//! `delta (|d| - delta / 2)`
 //! elsewhere. PyTorch `torch.nn.functional.huber_loss(reduction="none")`; with delta 1 it is `smooth_l1_loss`.
 
 use super::{Case, Operand, Pointwise, Values};
@@ -10,7 +11,7 @@ use crate::random::Stream;
 /// See the module.
 #[derive(Debug)]
 pub struct Huber {
-    /// Where the square ends; above 0.
+    /// The largest `|d|` for which the loss is quadratic; above 0.
     pub delta: f64,
 }
 
@@ -39,7 +40,7 @@ impl Pointwise for Huber {
 }
 
 impl<'g> Var<'g> {
-    /// Huber's error of the prediction `self` against `target`, element by element; the mean is a node of its own.
+    /// Huber loss of the prediction `self` against `target`, element by element, without reduction.
     ///
     /// # Errors
     /// If `delta` is not above 0, or the shapes do not broadcast.

@@ -1,5 +1,5 @@
-//! Rows whose label is among the `k` largest of their logits: 1 where fewer than k logits are larger, or equal and before it,
-//! and `i < valid`, else 0. TensorFlow `tf.math.in_top_k`, but for ties. No gradient.
+//! Marks the rows whose label is among the `k` largest of their logits: 1 where fewer than k logits are larger, or
+//! equal and earlier, and `i < valid`, else 0. TensorFlow `tf.math.in_top_k`, but for ties. It has no gradient.
 
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 /// See the module. Operands: logits `[n, classes]`, labels u32 `[n]`, valid u32 `[]`.
 #[derive(Debug)]
 pub struct InTopK {
-    /// How many of the largest count.
+    /// Number of largest logits that count.
     pub k: usize,
 }
 

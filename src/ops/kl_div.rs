@@ -1,5 +1,5 @@
-//! Kullback-Leibler divergence of the distribution with logarithms x from the distribution t, element by element:
-//! `t (log t - x)`, 0 where t is 0. PyTorch `torch.nn.functional.kl_div(reduction="none")`.
+//! Kullback-Leibler divergence of the distribution with log-probabilities x from the distribution t, element by
+//! element: `t (log t - x)`, 0 where t is 0. PyTorch `torch.nn.functional.kl_div(reduction="none")`.
 
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::random::Stream;
 
-/// See the module. Operands: logarithms of probabilities, and probabilities.
+/// See the module. Operands: log-probabilities, and probabilities.
 #[derive(Debug)]
 pub struct KlDiv;
 
@@ -34,8 +34,8 @@ impl Pointwise for KlDiv {
 }
 
 impl<'g> Var<'g> {
-    /// Divergence of the distribution whose logarithms are `self` ([`Var::log_softmax`]) from the probabilities `target`, element
-    /// by element; the sum over classes and the mean over samples are nodes of their own.
+    /// Divergence of the distribution with log-probabilities `self` ([`Var::log_softmax`]) from the probabilities
+    /// `target`, element by element, without reduction.
     ///
     /// # Errors
     /// If the shapes do not broadcast.

@@ -1,5 +1,5 @@
-//! `(x - mean) / sqrt(variance + epsilon)` over the last axis, then times a weight and plus a bias for each column if there are
-//! any (Ba, Kiros and Hinton 2016). PyTorch `torch.nn.functional.layer_norm`, ONNX `LayerNormalization`.
+//! `(x - mean) / sqrt(variance + epsilon)` over the last axis, optionally scaled by a weight and shifted by a bias per
+//! column (Ba, Kiros and Hinton 2016). PyTorch `torch.nn.functional.layer_norm`, ONNX `LayerNormalization`.
 
 use super::columns::{Columns, Whole};
 use super::rows::{self, RowShape};
@@ -16,17 +16,18 @@ use std::sync::Arc;
 /// See the module. Operands: x, or x `[.., C]`, weight `[C]` and bias `[C]`.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerNorm {
-    /// Keeps rows of equal elements finite.
+    /// Added to the variance; keeps rows of equal elements finite.
     pub epsilon: f64,
 }
 
-/// What [`LayerNorm`] leaves to its gradient, `[.., 4]`: of every row the mean, `1 / sqrt(variance + epsilon)` and two zeros, so
-/// that a row is a `vec4`.
+/// The statistics that the gradient of [`LayerNorm`] needs, `[.., 4]`: for each row the mean,
+/// `1 / sqrt(variance + epsilon)` and two zeros, so that a row is a `vec4`.
 #[derive(Debug)]
 pub struct LayerNormStatistics(pub LayerNorm);
 
-/// The gradient of [`LayerNorm`] from x. Operands: x, [`LayerNormStatistics`], the gradient dy of the result and the weight, if
-/// there is one. With g = dy weight: `r (g - mean(g) - y mean(y g))`, `y = (x - mean) r`, `r` from the statistics.
+/// The gradient of [`LayerNorm`] with respect to x. Operands: x, [`LayerNormStatistics`], the gradient dy of the result
+/// and the weight, if there is one. With g = dy weight: `r (g - mean(g) - y mean(y g))`, `y = (x - mean) r`, `r` from
+/// the statistics.
 #[derive(Debug)]
 pub struct LayerNormGrad;
 
@@ -46,7 +47,7 @@ fn statistics_of(x: &TensorType) -> TensorType {
     TensorType::f32(dims)
 }
 
-/// Checks that `operand` has one number for each column of `x`.
+/// Checks that `operand` has one element for each column of `x`.
 fn check_columns(name: &str, operand: &TensorType, x: &TensorType) -> Result<(), String> {
     let expected = TensorType::f32([x.shape.last()]);
     if *operand == expected {
@@ -77,7 +78,7 @@ impl LayerNorm {
     fn launch(self, cx: &mut Lowering<'_>, out: &Arg, statistics: &Arg) -> Result<()> {
         let x = cx.input(0);
         let mut launch = RowShape::of(&x.ty).launch("layer_norm/layer_norm", cx.variant())?;
-        // The kernel walks every row three times.
+        // The kernel reads every row three times.
         launch = launch
             .read("x", x.value, 3 * x.vec4s())
             .write("out", out.value)
@@ -192,7 +193,7 @@ impl Op for LayerNormStatistics {
     }
 }
 
-/// x, statistics and dy, checked.
+/// Checks x, statistics and dy, and returns x.
 fn gradient_operands<'a>(inputs: &[&'a TensorType]) -> Result<&'a TensorType, String> {
     let [x, statistics, dy, ..] = inputs else {
         return Err(format!(
@@ -357,7 +358,7 @@ impl Op for LayerNormSums {
     }
 }
 
-/// Mean, and what distances from it are multiplied by.
+/// The mean, and the factor of deviations from it.
 fn statistics<T: Real>(x: &[T], epsilon: f64) -> (T, T) {
     let n = T::of(x.len() as f64);
     let mean = x.iter().copied().sum::<T>() / n;
@@ -366,7 +367,7 @@ fn statistics<T: Real>(x: &[T], epsilon: f64) -> (T, T) {
 }
 
 impl<'g> Var<'g> {
-    /// Rows of mean 0 and variance 1 along the last axis; `epsilon` is added to the variance.
+    /// Normalises rows along the last axis to mean 0 and variance 1; `epsilon` is added to the variance.
     ///
     /// # Errors
     /// If `self` is not a float tensor of at least one axis.
@@ -375,10 +376,10 @@ impl<'g> Var<'g> {
         self.apply(LayerNorm { epsilon })
     }
 
-    /// [`Var::layer_norm`], then every column times its number of `weight [C]` and plus that of `bias [C]`.
+    /// [`Var::layer_norm`], then scales every column by its element of `weight [C]` and adds that of `bias [C]`.
     ///
     /// # Errors
-    /// If `self` is not a float tensor of at least one axis, or weight and bias don't have a number for each of its columns.
+    /// If `self` is not a float tensor of at least one axis, or weight and bias don't have one element per column.
     #[track_caller]
     pub fn layer_norm_affine(
         self,

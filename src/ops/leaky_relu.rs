@@ -26,7 +26,7 @@ impl Pointwise for LeakyRelu {
         }
     }
 
-    /// From the result where its sign tells that of `x`: the next layer keeps it anyway.
+    /// Computed from the result if its sign is that of `x`: the next layer keeps the result anyway.
     fn vjp<'g>(&self, x: &[Var<'g>], y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let sign = if self.alpha >= 0.0 { y } else { x[0] };
         let positive = sign.gt(dy.builder().constant(0.0))?;

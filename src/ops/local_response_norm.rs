@@ -1,8 +1,8 @@
 //! Local response normalization across channels (Krizhevsky, Sutskever and Hinton 2012):
 //! `x / (k + alpha / size * sum over the window of x^2)^beta`. PyTorch `torch.nn.functional.local_response_norm`, ONNX `LRN`.
 //!
-//! The window of channel c reaches from `c - size / 2` to `c + (size - 1) / 2`, as far as channels exist. The sum over it is the
-//! one operation with a kernel here; it is linear, and its gradient is the sum over the mirrored window.
+//! The window of channel c extends from `c - size / 2` to `c + (size - 1) / 2`, as far as channels exist. Only the sum
+//! over the window has a kernel of its own; it is linear, and its gradient is the sum over the mirrored window.
 
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -16,14 +16,14 @@ use rayon::prelude::*;
 /// `y[.., c] = sum of x[.., k]` for k from `c - before` to `c + after`.
 #[derive(Debug, Clone, Copy)]
 pub struct ChannelWindowSum {
-    /// Channels before its own.
+    /// Number of channels before the centre.
     pub before: usize,
-    /// Channels after its own.
+    /// Number of channels after the centre.
     pub after: usize,
 }
 
 const WORKGROUP: usize = 64;
-/// Channels of a window, at most: a kernel loops over them.
+/// Maximum number of channels in a window: a kernel loops over them.
 const MOST: usize = 4096;
 
 impl Op for ChannelWindowSum {

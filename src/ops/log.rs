@@ -24,7 +24,7 @@ impl Pointwise for Log {
 }
 
 impl<'g> Var<'g> {
-    /// Natural logarithm, element by element; minus infinity at 0, not a number below.
+    /// Natural logarithm, element by element; minus infinity at 0, NaN below.
     ///
     /// # Errors
     /// If `self` is not a float tensor.

@@ -102,10 +102,10 @@ impl<'g> Var<'g> {
         self.apply(LogSoftmax)
     }
 
-    /// The same along `axis`.
+    /// Log-softmax along `axis`.
     ///
     /// # Errors
-    /// If `self` is no float tensor with such an axis.
+    /// If `self` is not a float tensor with such an axis.
     #[track_caller]
     pub fn log_softmax_along(self, axis: usize) -> Result<Var<'g>> {
         let last = self.shape().rank().saturating_sub(1);

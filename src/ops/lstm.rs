@@ -1,10 +1,10 @@
-//! Long short-term memory: with the pre-activations x of input, forget, cell and output gate that the input gives, and h
-//! and c of the step before (0 at the start),
-//! `i, f, o = sigmoid(x + W h)`, `g = tanh(x + W h)`, `c = f c + i g`, `h = o tanh(c)`. PyTorch `nn.LSTM`, one layer and
-//! direction; ONNX `LSTM` has other names for the gates and another order.
+//! Long short-term memory. From the input's pre-activations x of input, forget, cell and output gate, and the states h
+//! and c of the previous step (0 at the start), it computes `i, f, o = sigmoid(x + W h)`, `g = tanh(x + W h)`,
+//! `c = f c + i g`, `h = o tanh(c)`. PyTorch `nn.LSTM`, one layer and direction; ONNX `LSTM` names and orders the gates
+//! differently.
 //!
-//! Operands: x `[B, T, 4 H]`, recurrent weights W `[4 H, H]`, and lengths `u32 [B]` if there are any: past the end of a sample
-//! h is 0, and `reverse` begins at its end, as with PyTorch's packed sequences. The result is h, `[B, T, H]`.
+//! Operands: x `[B, T, 4 H]`, recurrent weights W `[4 H, H]`, and optionally lengths `u32 [B]`: past the end of a
+//! sample h is 0, and `reverse` starts at its end, as with PyTorch's packed sequences. The result is h, `[B, T, H]`.
 
 use super::recurrent::{self, Cell, Gradient, RecurrentWeights, Trace, layer};
 use super::recurrent_weight_grad::weight_grad;
@@ -19,7 +19,7 @@ use crate::tensor::TensorType;
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lstm {
-    /// Whether time is walked from the end.
+    /// Whether time runs from the end to the start.
     pub reverse: bool,
 }
 
@@ -116,8 +116,8 @@ impl Op for Lstm {
 }
 
 impl<'g> Var<'g> {
-    /// States `[B, T, H]` of an LSTM over `self` `[B, T, I]`, from time 0 or, `reverse`, from the end; 0 from position
-    /// `lengths[i]` of sample i on.
+    /// States `[B, T, H]` of an LSTM over `self` `[B, T, I]`, forward in time or, if `reverse`, backward; 0 from
+    /// position `lengths[i]` of sample i on.
     ///
     /// # Errors
     /// If the shapes don't fit.

@@ -1,5 +1,5 @@
-//! The rows `i < valid` of x, zeros in place of the others: what keeps the padding of a last, smaller batch out of a loss.
-//! `x` is `f32 [rows, …]`, `valid` is `u32 []`.
+//! Keeps the rows `i < valid` of x and sets the others to zero, so that the padding of a last, smaller batch does not
+//! affect a loss. `x` is `f32 [rows, …]`, `valid` is `u32 []`.
 
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -30,7 +30,7 @@ impl Op for MaskRows {
         Ok(x.clone())
     }
 
-    /// The same rows of the gradient.
+    /// The gradient with the same rows kept.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![Some(cx.grad.mask_rows(cx.inputs[1])?), None])
     }
@@ -59,7 +59,7 @@ impl Op for MaskRows {
 }
 
 impl<'g> Var<'g> {
-    /// `self` `[rows, …]` with zeros in the rows from `valid` `u32 []` on.
+    /// `self` `[rows, …]` with the rows from `valid` `u32 []` on set to zero.
     ///
     /// # Errors
     /// If the types don't fit.

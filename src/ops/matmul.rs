@@ -1,8 +1,9 @@
-//! Matrix product `C[.., m, n] = sum over k of A[.., m, k] B[.., k, n]`, each side optionally given transposed, in
+//! Matrix product `C[.., m, n] = sum over k of A[.., m, k] B[.., k, n]`, with either operand optionally transposed, in
 //! batches. PyTorch `torch.matmul`, ONNX `MatMul` and `Gemm`.
 //!
-//! Leading axes are the batch: the same on both sides, or of one matrix on one side. The rows of a batch that is multiplied with
-//! one matrix are rows of one large product, as in a dense layer over sequences.
+//! Leading axes are the batch: both operands have the same ones, or one operand is a single matrix. If a batch is
+//! multiplied with a single matrix, its rows are treated as the rows of one large product, as in a dense layer over
+//! sequences.
 
 use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
@@ -17,31 +18,31 @@ use rayon::prelude::*;
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Matmul {
-    /// A is given as `[.., k, m]`.
+    /// A is stored as `[.., k, m]`.
     pub transpose_a: bool,
-    /// B is given as `[.., n, k]`.
+    /// B is stored as `[.., n, k]`.
     pub transpose_b: bool,
 }
 
 /// Extents of a product.
 struct Extents {
-    /// Rows of a product: all there are, where B is one matrix for the whole batch and A is not transposed.
+    /// Rows per product: those of the whole batch if B is a single matrix and A is not transposed.
     m: usize,
     n: usize,
     k: usize,
-    /// Products.
+    /// Number of products.
     batches: usize,
     /// The shape of the result.
     result: Shape,
-    /// Elements between the matrices of A's batch; 0 if it has one.
+    /// Elements between the matrices of A's batch; 0 if there is only one matrix.
     a_batch_stride: usize,
     b_batch_stride: usize,
 }
 
-/// The variant that is a plain kernel, one loop over k.
+/// The plain kernel, a single loop over k.
 const DIRECT: &str = "direct";
-/// Up to so many operations it comes first on software adapters: another kernel would save a tenth of a millisecond, and takes
-/// them ten times as long to compile (docs/decisions.md).
+/// Up to this many operations the plain kernel is the default on software adapters: another kernel would save a tenth
+/// of a millisecond, but takes them ten times as long to compile (docs/decisions.md).
 const SMALL_FLOPS: usize = 500_000;
 
 impl Extents {
@@ -112,7 +113,7 @@ impl Matmul {
     /// The product of `a` and `b` as a contraction.
     ///
     /// # Errors
-    /// If they do not fit.
+    /// If the operands do not fit.
     pub(super) fn contraction(&self, a: Arg, b: Arg) -> Result<Contraction> {
         let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
         let layout = |k_contiguous: bool, rows: usize| OperandLayout {
@@ -149,7 +150,7 @@ impl Matmul {
         })
     }
 
-    /// Parameters that say where elements are, as every kernel names them.
+    /// Parameters that locate the elements, with the names that all kernels use.
     fn strides(&self, e: &Extents) -> Vec<(&'static str, Scalar)> {
         let stride =
             |k_contiguous: bool, rows: usize| if k_contiguous { (e.k, 1) } else { (1, rows) };
@@ -166,7 +167,7 @@ impl Matmul {
         ]
     }
 
-    /// The launch of a plain kernel: four columns an invocation where those are a texel of B, else one output.
+    /// The launch of a plain kernel: four columns per invocation if these are a texel of B, otherwise one output.
     fn direct(&self, e: &Extents, a: &Arg, b: &Arg, out: &Arg) -> Launch {
         let across = !self.transpose_b && e.n.is_multiple_of(4);
         let texels = |k_contiguous: bool| k_contiguous && e.k.is_multiple_of(4);
@@ -224,7 +225,7 @@ impl Op for Matmul {
                 },
             )?
         };
-        // The rows of the whole batch add to one matrix: a product, not products and their sum.
+        // The rows of the whole batch contribute to one matrix: a single product instead of a sum of products.
         let [.., k, n] = *b.shape().dims() else {
             return Ok(vec![Some(da), None]);
         };
@@ -331,13 +332,13 @@ impl Op for Matmul {
     }
 }
 
-/// `x` as one matrix.
+/// `x` reshaped to one matrix.
 fn rows(x: Var<'_>) -> Result<Var<'_>> {
     let shape = x.shape();
     x.reshape([shape.elements() / shape.last().max(1), shape.last()])
 }
 
-/// Every `[rows, columns]` matrix in `x` as `[columns, rows]`.
+/// Transposes every `[rows, columns]` matrix in `x` to `[columns, rows]`.
 fn transpose<T: Real>(x: &[T], rows: usize, columns: usize) -> Vec<T> {
     let matrix = rows * columns;
     (0..x.len())
@@ -364,7 +365,7 @@ impl<'g> Var<'g> {
         )
     }
 
-    /// `self @ other` with either side given transposed.
+    /// `self @ other`, with either operand optionally transposed.
     ///
     /// # Errors
     /// If the inner extents or the batches differ.
@@ -373,10 +374,10 @@ impl<'g> Var<'g> {
         self.builder().op(op, &[self, other])
     }
 
-    /// A dense layer's product: `self [.., in]` by `weight [out, in]` gives `[.., out]`. PyTorch `F.linear`.
+    /// The product of a dense layer: `self [.., in]` by `weight [out, in]` gives `[.., out]`. PyTorch `F.linear`.
     ///
     /// # Errors
-    /// If the last axis is not as long as the weight's rows.
+    /// If the last axis of `self` is not as long as a row of the weight.
     #[track_caller]
     pub fn linear(self, weight: Var<'g>) -> Result<Var<'g>> {
         let op = Matmul {
@@ -414,12 +415,12 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         case(&[], 3, 700, 10, &[]);
         case(&[], 65, 4, 129, &[]);
         case(&[], 132, 20, 140, &[]);
-        // Large enough to be transposed first, on software adapters.
+        // Large enough for software adapters to transpose B first.
         case(&[2], 260, 68, 256, &[]);
-        // One matrix for the rows of a batch.
+        // A single matrix for the rows of a batch.
         case(&[2, 3], 7, odd(stream), odd(stream), &[]);
         case(&[2], 130, 68, 64, &[1]);
-        // One matrix on the left of every one of a batch.
+        // A single matrix on the left of a batch.
         case(&[], 6, 9, 8, &[3]);
         case(&[], odd(stream), 8, odd(stream), &[2]);
         // Narrow results are computed with the operands swapped.

@@ -1,8 +1,8 @@
 //! The largest value in each window of an image, channel by channel: `y[n, oy, ox, c]` is the maximum of `x[n, y, x, c]`
 //! over window `(oy, ox)`; padding never wins. NHWC. PyTorch `torch.nn.functional.max_pool2d`, ONNX `MaxPool`.
 //!
-//! The gradient goes to the first maximum of a window in row order. Nothing is kept from the forward pass to tell which
-//! one that is: the gradient's kernels look at the window again.
+//! The gradient goes to the first maximum of a window in row order. The forward pass does not store its position: the
+//! gradient's kernels search the window again.
 
 use super::window::{self, Window};
 use super::{Case, Op, Operand, Role, Values, Vjp, conv2d_max_pool, operands};
@@ -14,13 +14,13 @@ use crate::random::Stream;
 use crate::tensor::TensorType;
 use rayon::prelude::*;
 
-/// Windows; y before x. One that would lie wholly in padding is an error; rows and columns at the end for which
-/// there is no whole window are left out.
+/// Pooling windows; y before x. A window that lies wholly in padding is an error. Rows and columns at the end that
+/// don't fill a window are ignored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaxPool2d {
     /// Height and width.
     pub kernel: [usize; 2],
-    /// Steps from one window to the next.
+    /// Distance from one window to the next.
     pub stride: [usize; 2],
     /// Rows added at the top and bottom, columns at the left and right.
     pub padding: [[usize; 2]; 2],
@@ -90,7 +90,7 @@ impl Op for MaxPool2d {
         Role::KernelWithEpilogue
     }
 
-    /// After a convolution of few taps, one operation with it.
+    /// After a convolution of few taps, the pooling is fused with it into one operation.
     fn combined<'g>(&self, inputs: &[Var<'g>]) -> Result<Option<Var<'g>>> {
         match *inputs {
             [x] => conv2d_max_pool::combined(x, self),
@@ -210,7 +210,7 @@ impl<'g> Var<'g> {
     /// The largest value in each window of `self` `[N, H, W, C]`: `[N, OH, OW, C]`.
     ///
     /// # Errors
-    /// If a window would lie wholly in padding, or `self` is no such tensor.
+    /// If a window would lie wholly in padding, or `self` does not have that type.
     #[track_caller]
     pub fn max_pool2d(self, pool: MaxPool2d) -> Result<Var<'g>> {
         self.apply(pool)

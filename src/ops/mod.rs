@@ -1,8 +1,8 @@
-//! Operations: one file each, holding everything about it, in one order: what it computes and where that comes
-//! from; attributes; shape rule; gradient rule; reference; GPU launches; builder method; sample cases.
+//! Operations. Each has one file with everything about it, in this order: what it computes and the source of the
+//! formula; attributes; shape rule; gradient rule; reference; GPU launches; builder method; sample cases.
 //!
-//! The kernels are in the folder of the same name under `shaders/`. To add an operation, write its file and its
-//! shader and add its name to the list at the end of this page; `docs/adding-an-op.md` walks through it.
+//! The kernels are in the folder of the same name under `shaders/`. To add an operation, write its file and its shader
+//! and add its name to the list at the end of this page; `docs/adding-an-op.md` explains the steps.
 
 mod case;
 mod columns;
@@ -33,16 +33,16 @@ use std::sync::Arc;
 
 /// An operation of the graph.
 ///
-/// The `Debug` text is its name with its attributes: two nodes with the same text and operands are the same value.
+/// The `Debug` text is the name with the attributes: two nodes with the same text and operands have the same value.
 pub trait Op: Debug + Send + Sync + 'static {
-    /// Name of the operation: that of its file in `ops`, which no other operation has; for one of several in a file, that
-    /// with what it computes, `conv2d_weight_grad`. `tests/names.rs` holds it.
+    /// Name of the operation: that of its file in `ops`, and unique. If a file has several operations, the file's name
+    /// with what this one computes: `conv2d_weight_grad`. `tests/names.rs` checks this.
     fn name(&self) -> &'static str;
 
-    /// Shape rule: the type of the result, or a sentence that says which operands don't fit and why.
+    /// Shape rule: the type of the result, or a message that says which operands don't fit and why.
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
 
-    /// Gradient rule: emits the nodes of the loss's gradient for each operand, `None` where there is none.
+    /// Gradient rule: adds the nodes of the loss's gradient for each operand, `None` where there is none.
     ///
     /// # Errors
     /// If a node can't be built, or there is no gradient.
@@ -51,7 +51,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Computes the result on the CPU, in plain loops.
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T>;
 
-    /// Computes the result on the GPU: adds launches to the plan. Not called for views and pointwise operations.
+    /// Computes the result on the GPU by adding launches to the plan. Not called for views and pointwise operations.
     ///
     /// # Errors
     /// If the target can't run it.
@@ -62,19 +62,19 @@ pub trait Op: Debug + Send + Sync + 'static {
         Role::Kernel
     }
 
-    /// Kernel variants that `target` can run for these operands, the default first. `lower` asks
-    /// [`Lowering::variant`] which to use.
+    /// Kernel variants that `target` can run for these operands, the default first. `lower` gets the selected one from
+    /// [`Lowering::variant`].
     fn variants(&self, _target: &Target, _inputs: &[&TensorType]) -> Vec<&'static str> {
         vec!["default"]
     }
 
-    /// Number of terms that are summed into one element of the result: scales error bounds.
+    /// Number of terms that are summed into one element of the result; error bounds scale with it.
     fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
         1
     }
 
-    /// Operands of these types on which to try the operation's variants. By default floats are uniform in [-1, 1) and
-    /// integers 0: operations to which integers mean something say what they may be.
+    /// Operands of these types for trying out the operation's variants. By default floats are uniform in [-1, 1) and
+    /// integers are 0; operations for which integers have a meaning, such as indices, choose them.
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
         let operand = |ty: &&TensorType| match ty.dtype {
             DType::F32 => Operand::uniform(ty.shape.clone()),
@@ -83,16 +83,16 @@ pub trait Op: Debug + Send + Sync + 'static {
         inputs.iter().map(operand).collect()
     }
 
-    /// The operation that computes this result on the way, from the same operands: where a graph holds both, the
-    /// planner lowers that one, which finds where to write in [`Lowering::by_product`], and this one not at all. So
-    /// a forward pass leaves to its gradient what would be costly to compute again.
+    /// The operation that computes this result as a by-product, from the same operands. If a graph holds both, the
+    /// planner lowers that operation, which gets the place to write this result from [`Lowering::by_product`], and does
+    /// not lower this one. A forward pass thus stores what its gradient needs and what would be costly to recompute.
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
         None
     }
 
-    /// A cheaper form of this operation together with those that its operands come from, built and handed back; `None`
-    /// where there is none. [`passes::combine`](crate::passes::combine) asks for it as the node is added to a graph, so
-    /// that gradients are those of the cheaper form.
+    /// Builds and returns a cheaper form of this operation combined with those that produce its operands, or `None` if
+    /// there is none. [`passes::combine`](crate::passes::combine) calls it when the node is added to a graph, so that
+    /// gradients are those of the cheaper form.
     ///
     /// # Errors
     /// If a node can't be built.
@@ -104,28 +104,28 @@ pub trait Op: Debug + Send + Sync + 'static {
 /// What the planner may do with an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Role {
-    /// Runs kernels of its own.
+    /// Runs its own kernels.
     Kernel,
-    /// Runs kernels of its own; the last can apply pointwise operations to what it writes.
+    /// Runs its own kernels; the last one can apply pointwise operations to the elements it writes.
     KernelWithEpilogue,
-    /// One element of the result depends on one element of each operand: can be fused.
+    /// Can be fused: each element of the result depends on one element of each operand.
     Pointwise(PointwiseCode),
-    /// The same bytes under another shape: nothing runs.
+    /// The same bytes with another shape: nothing runs.
     View,
 }
 
-/// How a pointwise operation is written in a fused kernel: a call of a WGSL function of type `F`.
+/// The WGSL of a pointwise operation in a fused kernel: a call of a function of type `F`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PointwiseCode {
     /// File under `shaders/`, without ending.
     pub shader: String,
     /// Function to call.
     pub function: String,
-    /// Arguments after the operands.
+    /// Additional arguments after the operands.
     pub literals: Vec<f64>,
 }
 
-/// What a gradient rule sees.
+/// The input of a gradient rule.
 pub struct Vjp<'g> {
     /// Operands.
     pub inputs: Vec<Var<'g>>,
@@ -147,7 +147,7 @@ impl<'g> Vjp<'g> {
     }
 }
 
-/// [`Op`] as an object: how the graph holds operations. Implemented for every `Op`.
+/// [`Op`] as a trait object: the graph stores operations as such. Implemented for every `Op`.
 pub trait ErasedOp: Debug + Send + Sync {
     /// See [`Op::name`].
     fn name(&self) -> &'static str;
@@ -173,7 +173,7 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>>;
     /// See [`Op::combined`].
     fn combined<'g>(&self, inputs: &[Var<'g>]) -> Result<Option<Var<'g>>>;
-    /// The operation itself, to ask whether it is of a certain type.
+    /// The operation itself, to check for a specific type.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -219,7 +219,7 @@ impl<O: Op> ErasedOp for O {
     }
 }
 
-/// Checks the number of operands; shape rules start with it.
+/// Checks the number of operands; shape rules call it first.
 pub fn operands<'a, const N: usize>(
     inputs: &[&'a TensorType],
 ) -> Result<[&'a TensorType; N], String> {
@@ -232,7 +232,7 @@ pub fn operands<'a, const N: usize>(
 pub struct RegisteredOp {
     /// Name of its file and shader folder.
     pub name: &'static str,
-    /// Sample cases: random odd shapes and the corners that matter, drawn from the stream.
+    /// Sample cases: random odd shapes and important edge cases, drawn from the stream.
     pub cases: fn(&mut Stream) -> Vec<Case>,
 }
 
@@ -240,7 +240,7 @@ macro_rules! register {
     ($($module:ident),* $(,)?) => {
         $(pub mod $module;)*
 
-        /// Every operation: what the shared tests and `wgrad check` walk over.
+        /// All operations: the shared tests and `wgrad check` iterate over them.
         pub static REGISTRY: &[RegisteredOp] = &[
             $(RegisteredOp { name: stringify!($module), cases: $module::cases },)*
         ];

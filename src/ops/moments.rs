@@ -1,8 +1,8 @@
 //! Mean and variance of every channel. PyTorch `torch.var_mean(correction=0)`; the statistics of batch normalization.
 //!
-//! `x[..., C]` is reduced over all axes but the first `kept` and the last. The result is `[2, ..., C]`: means, then variances
-//! (divided by n, not n - 1). With the scalar `u32` operand `valid` only the first `valid` samples count, along the first axis;
-//! the rest is padding of the last batch, and no gradient reaches it.
+//! `x[..., C]` is reduced over all axes but the first `kept` and the last. The result is `[2, ..., C]`: means, then
+//! variances (divided by n, not n - 1). With the scalar `u32` operand `valid` only the first `valid` samples along the
+//! first axis count; the others are padding of the last batch and get no gradient.
 
 use super::columns::{Columns, Whole};
 use super::{Case, Op, Operand, Role, Values, Vjp};
@@ -17,12 +17,12 @@ use rayon::prelude::*;
 /// See the module. Operands: x, and `valid` if no axis is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Moments {
-    /// Leading axes that stay.
+    /// Number of leading axes that are kept.
     pub kept: usize,
 }
 
-/// The gradient of [`Moments`] with respect to x: `(g_mean + 2 g_variance (x - mean)) / n`, 0 for padding. Operands: x, the
-/// moments, the gradient of the moments, and `valid` as there.
+/// The gradient of [`Moments`] with respect to x: `(g_mean + 2 g_variance (x - mean)) / n`, 0 for padding. Operands: x,
+/// the moments, the gradient of the moments, and `valid` as in [`Moments`].
 #[derive(Debug, Clone, Copy)]
 pub struct MomentsGrad {
     /// As in [`Moments`].
@@ -52,7 +52,7 @@ impl Moments {
     }
 }
 
-/// Rows of each outer part that count.
+/// Number of rows of each outer part that count.
 fn counted<T: Real>(dims: &[usize], columns: Columns, valid: Option<&&Tensor<T>>) -> usize {
     match valid {
         Some(valid) => {
@@ -147,7 +147,7 @@ impl Op for Moments {
                 .read("x", x.value, x.vec4s())
                 .write("out", partial.value),
         )?;
-        // The splits as rows of one long tensor.
+        // Treat the splits as the rows of one long tensor.
         let rows = Columns {
             outer: 1,
             length: splits,
@@ -172,7 +172,7 @@ impl Op for Moments {
     }
 }
 
-/// Rows of one column that an invocation of the gradient computes.
+/// Rows of one column that an invocation of the gradient processes.
 const BLOCK: usize = 4;
 const WORKGROUP: usize = 64;
 
@@ -257,7 +257,7 @@ impl Op for MomentsGrad {
 
 impl<'g> Var<'g> {
     /// Mean and variance (divided by n) of `self [..., C]` over all axes but the first `kept` and the last: `[2, ..., C]`.
-    /// With `valid`, `u32 []`, of the first `valid` samples alone; then no axis is kept.
+    /// With `valid`, `u32 []`, only the first `valid` samples count; then no axis may be kept.
     ///
     /// # Errors
     /// If `self` has too few axes, or an axis is kept where `valid` is given.
@@ -293,7 +293,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         let values = Values::Uniform(mean - 1.0, mean + 1.0);
         let valid = valid.map(|n| Operand::index([], Values::Fixed(vec![n as f64])));
         let x = Operand::real(shape.clone(), values.clone());
-        // Differences of a large one take long.
+        // Finite differences of a large tensor take long.
         let large = shape.iter().product::<usize>() > 2000;
         let mut operands = vec![if large { x.constant() } else { x }];
         operands.extend(valid.clone());

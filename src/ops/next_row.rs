@@ -1,5 +1,6 @@
-//! Each row replaced by the one after it, the last valid one by the first: `y[i] = x[(i + 1) mod valid]` for `i < valid`, zeros
-//! elsewhere. The partners of mixup and cutmix. `x` is `[rows, …]` of floats or integers, `valid` is `u32 []`. No gradient.
+//! Replaces each row by the one after it, and the last valid row by the first: `y[i] = x[(i + 1) mod valid]` for
+//! `i < valid`, zeros elsewhere. Mixup and cutmix use it to pair samples. `x` is `[rows, …]` of floats or integers,
+//! `valid` is `u32 []`. It has no gradient.
 
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Data, Real, Tensor};
@@ -57,7 +58,7 @@ impl Op for NextRow {
         }
     }
 
-    /// Copies words: a float is one, and its bits stay as they are.
+    /// Copies 32-bit words; the bits of floats are unchanged.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, valid, out) = (cx.input(0), cx.input(1), cx.output()?);
         let words = out.ty.elements();
@@ -75,8 +76,8 @@ impl Op for NextRow {
 }
 
 impl<'g> Var<'g> {
-    /// `self` `[rows, …]` with each of the first `valid` `u32 []` rows replaced by the one after it, the last by the first;
-    /// zeros in the other rows.
+    /// `self` `[rows, …]` with each of the first `valid` `u32 []` rows replaced by the one after it, and the last of
+    /// them by the first. The other rows are zeros.
     ///
     /// # Errors
     /// If the types don't fit.

@@ -1,10 +1,11 @@
-//! Additive Gaussian noise: `x + std * n` with n from the standard normal distribution. PyTorch
+//! Additive Gaussian noise: `x + std * n` with n drawn from the standard normal distribution. PyTorch
 //! `x + std * torch.randn_like(x)`.
 //!
-//! The noise follows from a counter, so that every device has the same but for rounding: elements `4 i .. 4 i + 3` take the
-//! Philox4x32-10 block with the counter `(i, step, stream, Purpose::Noise)` and the seed as key. Words a and b of it make two
-//! normals by the transform of Box and Muller (1958): `u = (a / 2^8 + 1) / 2^24` and `t = b / 2^8 / 2^24`, of integers, give
-//! `sqrt(-2 ln u) cos(2 pi t)` and `sqrt(-2 ln u) sin(2 pi t)`. The largest magnitude is 5.8.
+//! The noise is computed from a counter, so that all devices agree up to rounding: elements `4 i .. 4 i + 3` take the
+//! Philox4x32-10 block with the counter `(i, step, stream, Purpose::Noise)` and the seed as key. Two words a and b of
+//! it give two normal values by the transform of Box and Muller (1958): with `u = (a / 2^8 + 1) / 2^24` and
+//! `t = b / 2^8 / 2^24`, where `/ 2^8` is integer division, they are `sqrt(-2 ln u) cos(2 pi t)` and
+//! `sqrt(-2 ln u) sin(2 pi t)`. The largest magnitude is 5.8.
 
 use super::{Case, Op, Operand, Role, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -22,13 +23,13 @@ pub struct Noise {
     pub std: f64,
     /// Seed of the run.
     pub seed: u64,
-    /// Different for every addition of noise in a step.
+    /// Different for every noise operation of a step.
     pub stream: u32,
 }
 
 const WORKGROUP: usize = 64;
 
-/// The four normals of a block.
+/// The four normal values of a block.
 fn normals(words: [u32; 4]) -> [f64; 4] {
     let [a, b, c, d] = words.map(|word| f64::from(word >> 8) / 16_777_216.0);
     let pair = |u: f64, turn: f64| {
@@ -111,11 +112,11 @@ impl Op for Noise {
 }
 
 impl<'g> Var<'g> {
-    /// `self` with Gaussian noise of the standard deviation `std` added to each element, anew for every `step` (a scalar u32),
-    /// `seed` and `stream`. `std = 0` is the identity.
+    /// `self` plus Gaussian noise of standard deviation `std`, drawn anew for every `step` (a scalar u32), `seed` and
+    /// `stream`. `std = 0` is the identity.
     ///
     /// # Errors
-    /// If `std` is below 0 or no number, or the operands have other types.
+    /// If `std` is negative or not finite, or the operands have other types.
     #[track_caller]
     pub fn gaussian_noise(
         self,

@@ -1,8 +1,8 @@
-//! `(x - mean) scale + shift` with one mean, scale and shift for each channel: what batch and group normalization do once they
-//! have their statistics. ONNX `BatchNormalization`, `GroupNormalization`.
+//! `(x - mean) scale + shift` with one mean, scale and shift per channel: the normalisation step of batch and group
+//! normalization, given their statistics. ONNX `BatchNormalization`, `GroupNormalization`.
 //!
-//! `x` is `[..., C]`; mean, scale and shift are `[C]` or, with numbers of its own for each sample, `[N, 1, ..., C]`. It is
-//! pointwise, so that it fuses with what comes before and after. Its gradient sums `dy` and `dy (x - mean)` in one pass.
+//! `x` is `[..., C]`; mean, scale and shift are `[C]` or, with values per sample, `[N, 1, ..., C]`. The operation is
+//! pointwise, so it fuses with its neighbours. Its gradient sums `dy` and `dy (x - mean)` in one pass.
 
 use super::columns::{Columns, Whole};
 use super::{Case, Op, Operand, Pointwise, Values, Vjp, operands, reduce, same_float};
@@ -18,15 +18,15 @@ use rayon::prelude::*;
 #[derive(Debug)]
 pub struct Normalize;
 
-/// Over all axes but the first `kept` and the last: the sum of `dy`, and that of `dy (x - mean)`, as `[2, ..., C]`.
+/// The sum of `dy` and that of `dy (x - mean)` over all axes but the first `kept` and the last, as `[2, ..., C]`.
 /// Operands: dy, x, mean.
 #[derive(Debug)]
 pub struct NormalizeSums {
-    /// Leading axes that stay.
+    /// Number of leading axes that are kept.
     pub kept: usize,
 }
 
-/// Leading axes of an operand of x that has one number for each channel, or for each channel of each sample.
+/// Number of leading axes that an operand of x keeps: 0 if it has one element per channel, 1 if per sample and channel.
 fn kept(operand: &Shape, x: &Shape) -> Result<usize> {
     let (own, all) = (operand.dims(), x.dims());
     let channels = all.last();
@@ -72,7 +72,7 @@ impl Pointwise for Normalize {
             NormalizeSums { kept: most },
             &[dy, x, means.reshape(of_columns.clone())?],
         )?;
-        // Back to the shape of an operand.
+        // Reduces and reshapes a sum to the shape of an operand.
         let to = |sum: Var<'g>, operand: Var<'g>| -> Result<Var<'g>> {
             let sum = match kept_by(operand)? == most {
                 true => sum,
@@ -185,11 +185,11 @@ impl Op for NormalizeSums {
 }
 
 impl<'g> Var<'g> {
-    /// `(self - mean) scale + shift` for `self [..., C]` of at least two axes; the others are `[C]`, or `[N, 1, ..., C]` with
-    /// numbers for each sample.
+    /// `(self - mean) scale + shift` for `self [..., C]` of at least two axes; the others are `[C]` or, with values per
+    /// sample, `[N, 1, ..., C]`.
     ///
     /// # Errors
-    /// If the shapes are others.
+    /// If the shapes don't fit.
     #[track_caller]
     pub fn normalize(self, mean: Var<'g>, scale: Var<'g>, shift: Var<'g>) -> Result<Var<'g>> {
         for operand in [mean, scale, shift] {
@@ -198,11 +198,11 @@ impl<'g> Var<'g> {
         self.builder().op(Normalize, &[self, mean, scale, shift])
     }
 
-    /// Every sample of `self [N, ..., C]` with `groups` groups of channels, each moved to mean 0 and scaled to variance 1, then
-    /// scaled by `weight [C]` and shifted by `bias [C]`. PyTorch `torch.nn.functional.group_norm`.
+    /// Normalises each of `groups` groups of channels in every sample of `self [N, ..., C]` to mean 0 and variance 1,
+    /// then scales by `weight [C]` and adds `bias [C]`. PyTorch `torch.nn.functional.group_norm`.
     ///
     /// # Errors
-    /// If `groups` does not divide the channels, or the shapes are others.
+    /// If `groups` does not divide the channels, or the shapes don't fit.
     #[track_caller]
     pub fn group_norm(
         self,
@@ -261,7 +261,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         (of_sample[0], of_sample[last]) = (shape[0], shape[last]);
         let of_channel = vec![shape[last]];
         let own = if kept == 1 { &of_sample } else { &of_channel };
-        // Differences of a large one take long.
+        // Finite differences of a large tensor take long.
         let large = shape.iter().product::<usize>() > 2000;
         let operand = |dims: &Vec<usize>| match large {
             true => Operand::uniform(dims.clone()).constant(),

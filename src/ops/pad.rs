@@ -1,4 +1,4 @@
-//! A tensor with a constant around it. PyTorch `torch.nn.functional.pad`, ONNX `Pad`, both in their constant mode.
+//! Pads a tensor with a constant. PyTorch `torch.nn.functional.pad`, ONNX `Pad`, both in constant mode.
 
 use super::strided::MAX_AXES;
 use super::{Case, Op, Operand, Vjp, operands};
@@ -15,11 +15,11 @@ use rayon::prelude::*;
 pub struct Pad {
     /// For each axis, elements added before and after.
     pub padding: Vec<[usize; 2]>,
-    /// What is added.
+    /// Value of the padding.
     pub value: f64,
 }
 
-/// An axis of the result, of which the operand gives `own` elements after the first `before`.
+/// An axis of the result: `own` elements of the operand start at position `before`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Axis {
     extent: usize,
@@ -30,7 +30,7 @@ struct Axis {
 const WORKGROUP: usize = 64;
 
 impl Pad {
-    /// Axes of the result, outermost first; one that is not padded is merged into the one around it.
+    /// Axes of the result, outermost first; an axis without padding is merged into the one outside it.
     fn axes(&self, x: &Shape) -> Vec<Axis> {
         let mut axes: Vec<Axis> = Vec::new();
         for (&[before, after], &own) in self.padding.iter().zip(x.dims()) {
@@ -164,10 +164,10 @@ impl Op for Pad {
 }
 
 impl<'g> Var<'g> {
-    /// `self` with `value` around it: `padding` gives, for each axis, how many elements are added before and after.
+    /// `self` padded with `value`: `padding` gives, for each axis, how many elements are added before and after.
     ///
     /// # Errors
-    /// If there are more or fewer pairs than axes, or `self` is not a float tensor.
+    /// If the number of pairs differs from that of axes, or `self` is not a float tensor.
     #[track_caller]
     pub fn pad(self, padding: &[[usize; 2]], value: f64) -> Result<Var<'g>> {
         if padding.len() == self.shape().rank() && padding.iter().all(|p| *p == [0, 0]) {

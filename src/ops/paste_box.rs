@@ -1,6 +1,7 @@
-//! Pictures with a box of another in them: cutmix (Yun et al. 2019). The box of sample b has the height and width given and
-//! its upper left corner where the words of the Philox4x32-10 block with the counter `(b, step, 0xffff_ffff, 4)` and the seed
-//! as key say; it always lies inside, so that its share of the picture is the same for all. No gradient.
+//! Pastes a box of another picture into a picture: cutmix (Yun et al. 2019). All boxes have the given height and width.
+//! The upper left corner of the box of sample b follows from the words of the Philox4x32-10 block with the counter
+//! `(b, step, 0xffff_ffff, 4)` and the seed as key. The box always lies inside, so that it covers the same share of
+//! every picture. It has no gradient.
 
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -10,8 +11,8 @@ use crate::plan::{Launch, Lowering};
 use crate::random::{Purpose, Stream, halves, philox4x32, unit_f32};
 use crate::tensor::{DType, TensorType};
 
-/// See the module. Operands: x and other `f32 [batch, height, width, channels]`; step, and height and width of the box, `u32
-/// []`.
+/// See the module. Operands: x and other `f32 [batch, height, width, channels]`; step, and the height and width of the
+/// box, `u32 []`.
 #[derive(Debug)]
 pub struct PasteBox {
     /// Seed of the run.

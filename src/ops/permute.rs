@@ -1,4 +1,4 @@
-//! Axes in another order. PyTorch `torch.permute`, ONNX `Transpose`.
+//! Permutes the axes of a tensor. PyTorch `torch.permute`, ONNX `Transpose`.
 
 use super::strided::{MAX_AXES, Strided, StridedAxis};
 use super::{Case, Op, Operand, Role, Vjp, operands};
@@ -12,7 +12,7 @@ use crate::tensor::{DType, Shape, TensorType};
 /// See the module.
 #[derive(Debug)]
 pub struct Permute {
-    /// For each axis of the result, the axis of the operand that it is.
+    /// For each axis of the result, the corresponding axis of the operand.
     pub axes: Vec<usize>,
 }
 
@@ -83,11 +83,11 @@ impl Op for Permute {
 }
 
 impl<'g> Var<'g> {
-    /// `self` with its axes in another order: axis `a` of the result is axis `axes[a]` of `self`. Costs nothing where only
-    /// axes of extent 1 move.
+    /// `self` with its axes permuted: axis `a` of the result is axis `axes[a]` of `self`. It is a view if only axes of
+    /// extent 1 move.
     ///
     /// # Errors
-    /// If `axes` does not name every axis once.
+    /// If `axes` does not contain every axis once.
     #[track_caller]
     pub fn permute(self, axes: &[usize]) -> Result<Var<'g>> {
         let shape = self.shape();
@@ -107,7 +107,7 @@ impl<'g> Var<'g> {
         self.apply(permute)
     }
 
-    /// `self` with two axes exchanged.
+    /// `self` with two axes swapped.
     ///
     /// # Errors
     /// If an axis does not exist.
@@ -118,7 +118,7 @@ impl<'g> Var<'g> {
             axes.swap(a, b);
             return self.permute(&axes);
         }
-        // Names the axes that are not there.
+        // The shape rule reports the axes that do not exist.
         self.apply(Permute { axes: vec![a, b] })
     }
 }

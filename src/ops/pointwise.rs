@@ -1,7 +1,7 @@
 //! Pointwise operations: element i of the result depends on element i of each operand, after broadcasting.
 //!
-//! A type that implements [`Pointwise`] is an [`Op`]: the shape rule (NumPy's broadcasting), the sums that undo
-//! broadcasting in the gradient, the loop of the reference and the fused kernel are here, once for all.
+//! A type that implements [`Pointwise`] is an [`Op`]. This file implements the common parts: the shape rule (NumPy's
+//! broadcasting), the sums that undo broadcasting in the gradient, the loop of the reference, and the fused kernel.
 
 use super::{Op, PointwiseCode, Role, Vjp};
 use crate::cpu::{Real, Tensor};
@@ -12,12 +12,12 @@ use crate::tensor::{DType, Shape, TensorType};
 use rayon::prelude::*;
 use std::fmt::Debug;
 
-/// A function of one element of each operand. The file of its name in its shader folder holds the WGSL function
-/// `fn op_NAME(a: F, …) -> F`, where `F` is `f32` or `vec4<f32>`; [`Pointwise::literals`] come after the operands.
+/// A function of one element of each operand. The file `NAME` in its shader folder holds the WGSL function
+/// `fn op_NAME(a: F, …) -> F`, where `F` is `f32` or `vec4<f32>`; [`Pointwise::literals`] follow the operands.
 pub trait Pointwise: Debug + Send + Sync + 'static {
     /// Name of the operation.
     const NAME: &'static str;
-    /// Folder under `shaders/`: that of the operation whose file this is in.
+    /// Folder under `shaders/`: the name of the operation that this file defines.
     const FOLDER: &'static str = Self::NAME;
     /// Number of operands, at most four.
     const ARITY: usize;
@@ -25,19 +25,19 @@ pub trait Pointwise: Debug + Send + Sync + 'static {
     /// Value of one element.
     fn eval<T: Real>(&self, x: &[T]) -> T;
 
-    /// Gradients with respect to the operands `x`, each of the shape of the result `y`; `dy` is the gradient
-    /// with respect to `y`.
+    /// Gradients with respect to the operands `x`, each of the shape of the result `y`; `dy` is the gradient with
+    /// respect to `y`.
     ///
     /// # Errors
     /// If a node can't be built.
     fn vjp<'g>(&self, x: &[Var<'g>], y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>>;
 
-    /// Attributes, handed to the WGSL function after the operands.
+    /// Attributes, passed to the WGSL function after the operands.
     fn literals(&self) -> Vec<f64> {
         Vec::new()
     }
 
-    /// The WGSL function to call, for operations that choose one by an attribute.
+    /// The WGSL function to call; overridden by operations that choose one by an attribute.
     fn function(&self) -> String {
         format!("op_{}", Self::NAME)
     }
@@ -113,7 +113,7 @@ impl<P: Pointwise> Op for P {
     }
 }
 
-/// Elements of `input` as `shape` sees them.
+/// Elements of `input`, broadcast to `shape`.
 pub(super) fn broadcast<T: Real>(input: &Tensor<T>, shape: &Shape) -> Vec<T> {
     let values = input.reals();
     if input.shape == *shape {
@@ -133,7 +133,7 @@ pub(super) fn broadcast<T: Real>(input: &Tensor<T>, shape: &Shape) -> Vec<T> {
         .collect()
 }
 
-/// The shape rule of operations that take float operands of one and the same shape.
+/// The shape rule of operations whose operands are float tensors of the same shape.
 ///
 /// # Errors
 /// A sentence that names the shapes.

@@ -1,5 +1,5 @@
-//! `a^b`, broadcasting. PyTorch `torch.pow`, ONNX `Pow`. As in IEEE 754: `a^0` is 1, also for 0; a negative base takes whole
-//! exponents, and is not a number for others.
+//! `a^b`, broadcasting. PyTorch `torch.pow`, ONNX `Pow`. As in IEEE 754, `a^0` is 1 even for `a = 0`, and a negative
+//! base gives NaN unless the exponent is an integer.
 
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;

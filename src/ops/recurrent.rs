@@ -1,9 +1,9 @@
-//! What `lstm` and `gru` share: operands, the walk over time, how a step is divided on the GPU; and, in `cell`, the operations
-//! of a recurrent cell.
+//! Shared code of `lstm` and `gru`: operands, the loop over time, and how a step is divided on the GPU. The module
+//! `cell` has the operations of a recurrent cell.
 //!
-//! The products with the input are made for all steps at once, by a dense layer. A step is one launch: it multiplies the
-//! state before it with the recurrent weights and applies the cell. All launches work on the same tensors `[B, T, …]`, so
-//! nothing is copied between steps.
+//! A dense layer computes the products with the input for all steps at once. Each step is one launch: it multiplies the
+//! previous state with the recurrent weights and applies the cell. All launches work on the same tensors `[B, T, …]`,
+//! so nothing is copied between steps.
 
 mod cell;
 
@@ -20,9 +20,9 @@ use crate::tensor::{DType, TensorType};
 pub(super) struct Recurrence {
     /// Folder of its shaders.
     pub folder: &'static str,
-    /// Gates: the weights are `[gates H, H]`.
+    /// Number of gates: the weights are `[gates H, H]`.
     pub gates: usize,
-    /// Whether time is walked from the end.
+    /// Whether time runs from the end to the start.
     pub reverse: bool,
 }
 
@@ -38,18 +38,18 @@ pub(super) struct Extents {
 }
 
 impl Extents {
-    /// A tensor with `parts` times H numbers at each position.
+    /// A tensor type with `parts` times H elements at each position.
     pub fn tensor(self, parts: usize) -> TensorType {
         TensorType::f32([self.samples, self.time, parts * self.hidden])
     }
 }
 
-/// One subgroup of 8 has 8 samples.
+/// A subgroup of 8 processes 8 samples.
 const BROADCAST: &str = "broadcast";
-/// An invocation has 4 samples.
+/// An invocation processes 4 samples.
 const DIRECT: &str = "direct";
 
-/// Files for so many F of units in a lane.
+/// Files for 1, 2, 3 or 4 units of type F per lane.
 const UNITS: [&str; 4] = [
     "shared/recurrent_units_1",
     "shared/recurrent_units_2",
@@ -102,7 +102,7 @@ impl Recurrence {
         }
     }
 
-    /// Positions in the order of the forward walk.
+    /// Positions in the order of the forward pass.
     pub fn walk(&self, time: usize) -> Vec<usize> {
         if self.reverse {
             (0..time).rev().collect()
@@ -120,8 +120,8 @@ impl Recurrence {
         }
     }
 
-    /// The launches of one walk, a step at a time: from `folder/pass`, the forward walk or, `back`, its reversal. The caller
-    /// binds the operands.
+    /// The launches of one pass over time, one per step, from the shader `folder/pass`: the forward pass or, if `back`,
+    /// in reverse order. The caller binds the operands.
     pub fn steps(&self, cx: &Lowering<'_>, pass: &str, e: Extents, back: bool) -> Vec<Launch> {
         let broadcast = cx.variant() == BROADCAST;
         let unit = if e.hidden.is_multiple_of(4) { 4 } else { 1 };
@@ -170,14 +170,14 @@ impl Recurrence {
         order.iter().enumerate().map(step).collect()
     }
 
-    /// Loads that one launch of a walk makes of the recurrent weights.
+    /// Number of loads of the recurrent weights in one launch.
     pub fn weight_loads(&self, cx: &Lowering<'_>, e: Extents) -> u64 {
         let rows = if cx.variant() == BROADCAST { 8 } else { 4 };
         (e.samples.div_ceil(rows) * self.gates * e.hidden * e.hidden / 4) as u64
     }
 }
 
-/// Binds a result that step `n` of a walk writes a part of.
+/// Binds a result of which step `n` writes a part.
 fn write_part(launch: Launch, n: usize, name: &str, value: &Arg) -> Launch {
     if n == 0 {
         launch.write(name, value.value)
@@ -203,7 +203,7 @@ pub(super) fn sigmoid<T: Real>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
 
-/// Weights of a recurrent layer with their biases, as PyTorch's `nn.LSTM` and `nn.GRU` hold them for one layer and direction.
+/// Weights of a recurrent layer with their biases, as in PyTorch's `nn.LSTM` and `nn.GRU` for one layer and direction.
 #[derive(Clone, Copy, Debug)]
 pub struct RecurrentWeights<'g> {
     /// `weight_ih`, `[gates H, I]`.

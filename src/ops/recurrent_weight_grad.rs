@@ -1,6 +1,7 @@
-//! The gradient of the recurrent weights `[gates H, H]` of `lstm` and `gru`, of all steps in one contraction: from the gradients
-//! `[B, T, gates H]` of what the states give to the gates, and the states `[B, T, H]`. Each gradient meets the state of the step
-//! before it; the first step has none. Both are read where they are: each sample is a segment of K.
+//! The gradient of the recurrent weights `[gates H, H]` of `lstm` and `gru`, for all steps in one contraction.
+//! Operands: the gradients `[B, T, gates H]` of the states' contributions to the gates, and the states `[B, T, H]`.
+//! Each gradient is multiplied with the state of the previous step; the first step has none. Both operands are read in
+//! place: each sample is a segment of K.
 
 use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
 use super::{Case, Op, Operand, Role, Vjp, operands};
@@ -15,12 +16,12 @@ use rayon::prelude::*;
 /// See the module.
 #[derive(Debug, Clone, Copy)]
 pub struct RecurrentWeightGrad {
-    /// Whether time is walked from the end.
+    /// Whether time runs from the end to the start.
     pub reverse: bool,
 }
 
 impl RecurrentWeightGrad {
-    /// Positions of the first gradient and of the state before it.
+    /// Positions of the first gradient and of the state that it is multiplied with.
     fn first(self) -> (usize, usize) {
         if self.reverse { (0, 1) } else { (1, 0) }
     }
@@ -136,10 +137,10 @@ impl Op for RecurrentWeightGrad {
     }
 }
 
-/// Adds the node of [`RecurrentWeightGrad`], or zeros where there is one step.
+/// Adds the node of [`RecurrentWeightGrad`], or zeros if there is only one step.
 pub(super) fn weight_grad<'g>(grads: Var<'g>, states: Var<'g>, reverse: bool) -> Result<Var<'g>> {
     let (grads_shape, shape) = (grads.shape(), states.shape());
-    // Without a second step there is nothing to sum.
+    // With fewer than two steps there is nothing to sum.
     if shape.dims().get(1).is_none_or(|&time| time < 2) {
         let weights = [grads_shape.last(), shape.last()];
         return states.builder().constant(0.0).broadcast_to(&weights.into());

@@ -1,8 +1,9 @@
-//! What reductions share: axes, shape rule, reference loop, and the two-stage launches.
+//! Shared code of reductions: axes, shape rule, reference loop, and the two-stage launches.
 //!
-//! On the GPU a reduction over neighbouring axes is a reduction of `[outer, length, inner]` to `[outer, inner]`;
-//! axes that are not neighbours are reduced run by run, innermost first. Long ones are cut into splits whose results
-//! are reduced again, in a fixed order: no atomics, the same bits every time.
+//! On the GPU a reduction over neighbouring axes is a reduction of `[outer, length, inner]` to `[outer, inner]`. Axes
+//! that are not neighbours are reduced one run of neighbours at a time, innermost first. Long reductions are divided
+//! into splits whose results are reduced again in a fixed order: there are no atomics, and the result is bitwise
+//! reproducible.
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -16,7 +17,7 @@ use rayon::prelude::*;
 pub struct Reduction {
     /// Axes to reduce, in any order.
     pub axes: Vec<usize>,
-    /// Whether they stay with extent 1.
+    /// Whether they are kept with extent 1.
     pub keep_dims: bool,
 }
 
@@ -59,13 +60,13 @@ impl Reduction {
             .into()
     }
 
-    /// Elements that go into one result.
+    /// Number of elements reduced to one result.
     pub fn length(&self, shape: &Shape) -> usize {
         self.axes.iter().map(|&a| shape.dims()[a]).product()
     }
 
-    /// Runs of neighbouring reduced axes, innermost first, as `(outer, length, inner)` of the tensor that is left when
-    /// the runs before it are done.
+    /// Runs of neighbouring reduced axes, innermost first, as `(outer, length, inner)` of the tensor that remains after
+    /// the previous runs.
     fn runs(&self, shape: &Shape) -> Vec<(usize, usize, usize)> {
         let mut dims: Vec<(usize, bool)> = shape
             .dims()
@@ -91,7 +92,7 @@ impl Reduction {
     }
 }
 
-/// Reduces `x` in plain loops: every result walks its elements in row-major order.
+/// Reduces `x` in plain loops: every result visits its elements in row-major order.
 pub(super) fn reference<T: Real>(
     over: &Reduction,
     x: &Tensor<T>,
@@ -117,7 +118,7 @@ pub(super) fn reference<T: Real>(
     Tensor::real(output.shape.clone(), results)
 }
 
-/// Offsets of every position along `axes`, in row-major order.
+/// Offsets of all positions along `axes`, in row-major order.
 fn offsets(axes: &[usize], dims: &[usize], strides: &[usize]) -> Vec<usize> {
     axes.iter().fold(vec![0], |outer, &axis| {
         outer
@@ -128,12 +129,12 @@ fn offsets(axes: &[usize], dims: &[usize], strides: &[usize]) -> Vec<usize> {
 }
 
 /// Adds the launches of a reduction with the kernels in the folder `kernels`, whose files `columns` and `rows` import
-/// `shared/reduce_columns` and `shared/reduce_rows` and define how two elements combine.
+/// `shared/reduce_columns` and `shared/reduce_rows` and define how to combine two elements.
 pub(super) fn lower(over: &Reduction, cx: &mut Lowering<'_>, kernels: &str) -> Result<()> {
     let x = cx.input(0);
     let mut runs = over.runs(&x.ty.shape);
     if runs.is_empty() {
-        // Every reduced axis has extent 1: one pass that copies.
+        // Every reduced axis has extent 1: a single pass copies the tensor.
         runs.push((x.ty.elements(), 1, 1));
     }
     let last = runs.len() - 1;
@@ -162,7 +163,7 @@ pub(super) fn lower(over: &Reduction, cx: &mut Lowering<'_>, kernels: &str) -> R
     Ok(())
 }
 
-/// Into how many splits to cut a reduction of `length` elements to each of `results`.
+/// Number of splits of a reduction of `length` elements to each of `results`.
 pub(super) fn splits(target: &Target, results: usize, length: usize) -> usize {
     const SHORTEST: usize = 64;
     const LONGEST: usize = 16_384;
@@ -212,7 +213,7 @@ pub(super) fn stage(
     )
 }
 
-/// Reductions and shapes that the cases of every reduction share: any axes, long and short, stages and splits.
+/// Reductions and shapes shared by the cases of all reductions: any axes, long and short, with stages and splits.
 pub(super) fn cases(stream: &mut Stream) -> Vec<(Reduction, Shape)> {
     let odd = |stream: &mut Stream| 2 + stream.below(7) as usize;
     let keep = |axes: &[usize], keep_dims| Reduction {

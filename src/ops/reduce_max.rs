@@ -1,4 +1,4 @@
-//! The largest element over any axes; the gradient is shared equally among ties. PyTorch `torch.amax`, ONNX `ReduceMax`.
+//! Largest element over any axes; the gradient is divided equally among ties. PyTorch `torch.amax`, ONNX `ReduceMax`.
 
 use super::reduce::{self, Reduction};
 use super::{Case, Op, Operand, Values, Vjp};
@@ -12,7 +12,7 @@ use crate::tensor::TensorType;
 /// See the module.
 #[derive(Debug)]
 pub struct ReduceMax {
-    /// Axes, and whether they stay with extent 1.
+    /// Axes, and whether they are kept with extent 1.
     pub over: Reduction,
 }
 
@@ -46,10 +46,10 @@ impl Op for ReduceMax {
 }
 
 impl<'g> Var<'g> {
-    /// Largest element over `axes`, which vanish. Not below the lowest finite `f32`.
+    /// Largest element over `axes`, which are removed. At least the lowest finite `f32`.
     ///
     /// # Errors
-    /// If an axis does not exist or comes twice.
+    /// If an axis does not exist or is given twice.
     #[track_caller]
     pub fn max(self, axes: &[usize]) -> Result<Var<'g>> {
         self.apply(ReduceMax {
@@ -60,10 +60,10 @@ impl<'g> Var<'g> {
         })
     }
 
-    /// Largest element over `axes`, which stay with extent 1. Not below the lowest finite `f32`.
+    /// Largest element over `axes`, which are kept with extent 1. At least the lowest finite `f32`.
     ///
     /// # Errors
-    /// If an axis does not exist or comes twice.
+    /// If an axis does not exist or is given twice.
     #[track_caller]
     pub fn max_keep(self, axes: &[usize]) -> Result<Var<'g>> {
         self.apply(ReduceMax {
@@ -74,10 +74,10 @@ impl<'g> Var<'g> {
         })
     }
 
-    /// Smallest element over `axes`, which vanish.
+    /// Smallest element over `axes`, which are removed.
     ///
     /// # Errors
-    /// If an axis does not exist or comes twice.
+    /// If an axis does not exist or is given twice.
     #[track_caller]
     pub fn min(self, axes: &[usize]) -> Result<Var<'g>> {
         self.neg()?.max(axes)?.neg()

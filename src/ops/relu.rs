@@ -10,7 +10,8 @@ use crate::random::Stream;
 #[derive(Debug)]
 pub struct Relu;
 
-/// The gradient of [`Relu`] from its result: `dy` where `y > 0`, else 0. Needs only what the next layer keeps anyway.
+/// The gradient of [`Relu`] from its result: `dy` where `y > 0`, else 0. It needs only the result, which the next layer
+/// keeps anyway.
 #[derive(Debug)]
 pub struct ReluGrad;
 
@@ -36,7 +37,7 @@ impl Pointwise for ReluGrad {
         if x[0] > T::ZERO { x[1] } else { T::ZERO }
     }
 
-    /// Flat in `y` almost everywhere.
+    /// The derivative with respect to `y` is 0 almost everywhere.
     fn vjp<'g>(&self, x: &[Var<'g>], _y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![None, Some(dy.builder().op(ReluGrad, &[x[0], dy])?)])
     }

@@ -1,4 +1,4 @@
-//! The same elements in the same order under another shape. PyTorch `torch.reshape`, ONNX `Reshape`. Nothing runs.
+//! Changes the shape; the elements and their order stay. PyTorch `torch.reshape`, ONNX `Reshape`. No kernel runs.
 
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -11,7 +11,7 @@ use crate::tensor::{Shape, TensorType};
 /// See the module.
 #[derive(Debug)]
 pub struct Reshape {
-    /// New shape, of as many elements.
+    /// New shape, with the same number of elements.
     pub shape: Shape,
 }
 
@@ -55,10 +55,10 @@ impl Op for Reshape {
 }
 
 impl<'g> Var<'g> {
-    /// The same elements under `shape`.
+    /// The same elements with the shape `shape`.
     ///
     /// # Errors
-    /// If `shape` has another number of elements.
+    /// If `shape` has a different number of elements.
     #[track_caller]
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Var<'g>> {
         let shape = shape.into();

@@ -1,5 +1,5 @@
-//! Images NHWC brought to another height and width, each pixel of the result from pixels around its place in the other image:
-//! the shape rule, the reference and the gradient of operations that do so.
+//! Resizing of NHWC images, where each pixel of the result is computed from pixels around the corresponding place in
+//! the input: the shape rule, the reference and the gradient of such operations.
 
 use super::window::image_launch;
 use super::{Case, Op, Operand, Role, Vjp, operands};
@@ -12,15 +12,15 @@ use crate::tensor::{DType, Shape, TensorType};
 use rayon::prelude::*;
 use std::fmt;
 
-/// What an output takes along one axis: inputs with their weights, and what the weighted sum is divided by.
+/// The inputs of one output along one axis with their weights, and the divisor `over` of the weighted sum.
 pub(super) struct Taken {
     pub weights: Vec<(usize, f64)>,
     pub over: usize,
 }
 
-/// An operation that brings images to another size. It is linear, and along each axis alike.
+/// An operation that resizes images. It is linear and separable, and works the same way along both axes.
 pub(super) trait Resize: Op + Copy {
-    /// Name of the type, for the text of the gradient.
+    /// Name of the type, for the `Debug` text of the gradient.
     const KIND: &'static str;
     /// Name of its [`Gradient`].
     const GRAD_NAME: &'static str;
@@ -30,10 +30,10 @@ pub(super) trait Resize: Op + Copy {
     /// Height and width of the result.
     fn size(self) -> [usize; 2];
 
-    /// What output `o` of `outputs` takes of an axis of `extent`.
+    /// The inputs of output `o` of `outputs` along an axis of `extent`.
     fn taken(o: usize, extent: usize, outputs: usize) -> Taken;
 
-    /// The most outputs along an axis among which the gradient of one input looks for those that take from it.
+    /// Along an axis, the maximum number of outputs that the gradient of one input checks for using it.
     fn takers(extent: usize, outputs: usize) -> usize;
 }
 
@@ -116,7 +116,7 @@ impl<R: Resize> Op for Gradient<R> {
         Ok(x)
     }
 
-    /// Linear: the gradient of the gradient is the operation.
+    /// The operation is linear: the gradient of the gradient is the operation.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![Some(cx.grad.apply(self.of)?)])
     }
@@ -176,7 +176,7 @@ impl<R: Resize> Op for Gradient<R> {
 /// # Errors
 /// A sentence that says what does not fit.
 pub(super) fn infer(x: &TensorType, size: [usize; 2]) -> Result<TensorType, String> {
-    // Kernels multiply an extent of the one image by up to four of the other, in 32 bits.
+    // Kernels multiply an extent of one image by up to four times an extent of the other, in 32 bits.
     const LARGEST_PRODUCT: usize = 1 << 28;
     let &[batch, height, width, channels] = x.dims() else {
         return Err(format!("takes f32[N,H,W,C], was given {x}"));
@@ -201,11 +201,11 @@ pub(super) fn infer(x: &TensorType, size: [usize; 2]) -> Result<TensorType, Stri
     Ok(TensorType::f32([batch, size[0], size[1], channels]))
 }
 
-/// A launch of `file` with one invocation for each F of `space`, which is one of the images `x` and `y`, that makes up to
-/// `iterations`.
+/// A launch of `file` with one invocation per F of `space`, which is one of the images `x` and `y`. Each makes up to
+/// `iterations` iterations.
 ///
 /// # Errors
-/// If that is too many.
+/// If there are too many iterations.
 pub(super) fn launch(
     file: &str,
     [x, y, space]: [&TensorType; 3],
@@ -219,8 +219,8 @@ pub(super) fn launch(
     Ok(image_launch(file, [x, y, space]))
 }
 
-/// Sample cases of the operation that `op` makes for a size, and of its gradient: to larger, smaller and the same extents, by
-/// whole factors and not, channels in fours and not.
+/// Sample cases of the operation that `op` creates for a size, and of its gradient: to larger, smaller and equal
+/// extents, by integer and other factors, with numbers of channels that are and are not multiples of four.
 pub(super) fn cases<R: Resize>(stream: &mut Stream, op: impl Fn([usize; 2]) -> R) -> Vec<Case> {
     let mut odd = |least: u32, choices: u32| (least + stream.below(choices)) as usize;
     let shapes: Vec<([usize; 4], [usize; 2])> = vec![

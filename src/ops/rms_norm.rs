@@ -13,11 +13,11 @@ use crate::tensor::TensorType;
 /// See the module.
 #[derive(Debug)]
 pub struct RmsNorm {
-    /// Keeps rows of zeros finite.
+    /// Added to the mean square; keeps rows of zeros finite.
     pub epsilon: f64,
 }
 
-/// The gradient of [`RmsNorm`] from its operand: `r dy - x r^3 mean(x dy)`, `r = 1 / sqrt(mean(x^2) + epsilon)`.
+/// The gradient of [`RmsNorm`] with respect to x: `r dy - x r^3 mean(x dy)`, `r = 1 / sqrt(mean(x^2) + epsilon)`.
 #[derive(Debug)]
 pub struct RmsNormGrad {
     /// As in [`RmsNorm`].
@@ -54,7 +54,7 @@ impl Op for RmsNorm {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, out) = (cx.input(0), cx.output()?);
         let launch = RowShape::of(&x.ty).launch("rms_norm/rms_norm", cx.variant())?;
-        // The kernel walks every row twice.
+        // The kernel reads every row twice.
         let launch = launch
             .read("x", x.value, 2 * x.vec4s())
             .write("out", out.value);
@@ -119,7 +119,7 @@ fn scale<T: Real>(x: &[T], epsilon: f64) -> T {
 }
 
 impl<'g> Var<'g> {
-    /// Rows of root mean square 1 along the last axis; `epsilon` is added to the mean square.
+    /// Scales rows along the last axis to root mean square 1; `epsilon` is added to the mean square.
     ///
     /// # Errors
     /// If `self` is not a float tensor of at least one axis.

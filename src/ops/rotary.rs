@@ -1,10 +1,11 @@
-//! Rotary positions (Su et al. 2021, [arXiv 2104.09864](https://arxiv.org/abs/2104.09864)): in every vector of D numbers, number
-//! i and number i + D/2 are turned by the angle `t base^(-2i/D)`, t being the position. The pairs are those of GPT-NeoX
-//! and Llama, ONNX `RotaryEmbedding` without `interleaved`.
+//! Rotary position embedding (Su et al. 2021, [arXiv 2104.09864](https://arxiv.org/abs/2104.09864)): in every vector of
+//! D elements, the pair of elements i and i + D/2 is rotated by the angle `t base^(-2i/D)`, where t is the position.
+//! The pairs are those of GPT-NeoX and Llama, ONNX `RotaryEmbedding` without `interleaved`.
 //!
-//! The operand is `[B, T, G, D]`; the first `rotated` of the G groups of a position are turned, the rest is copied: queries and
-//! keys of all heads, but not their values, straight from one dense layer. The angles come as a table `[T, D]`, cosines
-//! then sines, computed on the host by [`rotary_table`]: a GPU's own sine may be wrong in the fourth digit.
+//! The operand is `[B, T, G, D]`. The first `rotated` of the G groups of a position are rotated, the others are copied.
+//! Thus the queries and keys of all heads are rotated but not their values, straight from one dense layer. The angles
+//! come as a table `[T, D]`, cosines then sines, computed on the host by [`rotary_table`]: a GPU's own sine may be
+//! wrong in the fourth digit.
 
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -18,14 +19,14 @@ use rayon::prelude::*;
 /// See the module. Operands: x `[B, T, G, D]`, table `[T, D]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rotary {
-    /// Groups that are turned, of each position.
+    /// Number of groups at each position that are rotated.
     pub rotated: usize,
-    /// Whether the turn goes back: the gradient's.
+    /// Whether to rotate by the negative angle, as the gradient does.
     pub back: bool,
 }
 
-/// Cosines and sines of the angles of `time` positions for vectors of `size` numbers: `[time, size]`. `base` is 10,000 by
-/// custom. An odd `size` has no pairs, and no operation takes its table.
+/// Cosines and sines of the angles of `time` positions for vectors of `size` elements: `[time, size]`. `base` is
+/// usually 10,000. An odd `size` has no pairs; no operation accepts its table.
 pub fn rotary_table(time: usize, size: usize, base: f64) -> Tensor<f32> {
     let half = size / 2;
     let number = |t: usize, i: usize| {
@@ -39,8 +40,9 @@ pub fn rotary_table(time: usize, size: usize, base: f64) -> Tensor<f32> {
     Tensor::real([time, size], values)
 }
 
-/// The sinusoidal positions of the first transformer (Vaswani et al. 2017, [arXiv 1706.03762](https://arxiv.org/abs/1706.03762)),
-/// `[time, size]`: sine and cosine of `t 10000^(-2i/size)` at 2i and 2i + 1. They are added to the embeddings.
+/// The sinusoidal position encoding of the original transformer (Vaswani et al. 2017,
+/// [arXiv 1706.03762](https://arxiv.org/abs/1706.03762)), `[time, size]`: sine and cosine of `t 10000^(-2i/size)` at 2i
+/// and 2i + 1. It is added to the embeddings.
 pub fn sinusoidal_table(time: usize, size: usize) -> Tensor<f32> {
     let number = |t: usize, i: usize| {
         let angle = t as f64 * 10_000_f64.powf(-((i / 2 * 2) as f64) / size as f64);
@@ -152,11 +154,11 @@ impl Op for Rotary {
 }
 
 impl<'g> Var<'g> {
-    /// `self` `[B, T, G, D]` with the first `rotated` groups of every position turned by the angles of `table` `[T, D]`, which
-    /// [`rotary_table`] makes.
+    /// `self` `[B, T, G, D]` with the first `rotated` groups at every position rotated by the angles of `table`
+    /// `[T, D]`, made by [`rotary_table`].
     ///
     /// # Errors
-    /// If D is odd, there are fewer groups, or the table is of another shape.
+    /// If D is odd, there are fewer than `rotated` groups, or the table has another shape.
     #[track_caller]
     pub fn rotary(self, table: Var<'g>, rotated: usize) -> Result<Var<'g>> {
         self.builder().op(

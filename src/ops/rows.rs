@@ -1,7 +1,8 @@
-//! What operations along the last axis share: the two ways to walk rows on the GPU, and which one is the default.
+//! Shared code of operations along the last axis: the two ways to process rows on the GPU, and which one is the
+//! default.
 //!
-//! Kernels import `shared/row_vec4` for their operand and `shared/row_invocation` for how a row is walked; the launch
-//! swaps either import where the other fits.
+//! Kernels import `shared/row_vec4` for their operand and `shared/row_invocation` for the loop over a row; the launch
+//! swaps these imports where others fit better.
 
 use super::{Values, operands, same_float};
 use crate::cpu::{Real, Tensor};
@@ -11,19 +12,19 @@ use crate::random::Stream;
 use crate::tensor::{Shape, TensorType};
 use rayon::prelude::*;
 
-/// One invocation a row.
+/// One invocation per row.
 const INVOCATION: &str = "row per invocation";
-/// One workgroup a row.
+/// One workgroup per row.
 const WORKGROUP: &str = "row per workgroup";
 
 /// Invocations in a workgroup of either.
 const LANES: usize = 64;
-/// Times that a kernel walks its row, at most.
+/// Maximum number of times that a kernel reads its row.
 const WALKS: usize = 3;
-/// Iterations that one invocation may make: software adapters stop a shader there.
+/// Maximum iterations per invocation: software adapters stop a shader there.
 const MAX_ITERATIONS: usize = 65_000;
 
-/// A tensor as a matrix: its last axis, and all others.
+/// A tensor as a matrix: its last axis, and all others combined.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowShape {
     /// Number of rows.
@@ -42,18 +43,18 @@ impl RowShape {
         }
     }
 
-    /// Elements in one step along a row.
+    /// Elements per step along a row.
     fn unit(self) -> usize {
         if self.length.is_multiple_of(4) { 4 } else { 1 }
     }
 
-    /// The ways to walk these rows on `target`, the better one first.
+    /// The kernel variants for these rows on `target`, the better one first.
     pub fn variants(self, target: &Target) -> Vec<&'static str> {
         if self.length / self.unit() > MAX_ITERATIONS / WALKS {
             return vec![WORKGROUP];
         }
-        // A graphics processor needs thousands of invocations, and neighbours that read neighbouring elements; on a
-        // software adapter workgroup memory costs more than anything it could save.
+        // A GPU needs thousands of invocations, and neighbours that read neighbouring elements. On a software adapter
+        // workgroup memory costs more than it could save.
         let long = !target.software && self.length >= 64;
         if long {
             vec![WORKGROUP, INVOCATION]
@@ -62,10 +63,10 @@ impl RowShape {
         }
     }
 
-    /// A launch of `shader` over these rows, walked as `variant` says.
+    /// A launch of `shader` over these rows with the variant `variant`.
     ///
     /// # Errors
-    /// If a row is longer than one workgroup may walk.
+    /// If a row is longer than one workgroup can process.
     pub fn launch(self, shader: &str, variant: &str) -> Result<Launch> {
         let steps = self.length / self.unit();
         if steps.div_ceil(LANES) > MAX_ITERATIONS / WALKS {
@@ -95,7 +96,7 @@ impl RowShape {
     }
 }
 
-/// The shape rule of operations that map `N` tensors of one shape, row by row, to another of that shape.
+/// The shape rule of operations that map `N` tensors of the same shape, row by row, to one of that shape.
 ///
 /// # Errors
 /// A sentence that says what does not fit.
@@ -107,14 +108,14 @@ pub(super) fn infer<const N: usize>(inputs: &[&TensorType]) -> Result<TensorType
     same_float(inputs)
 }
 
-/// The largest element of a row, and the sum of exponentials of all elements less that one.
+/// The largest element m of a row, and the sum of the exponentials of all elements minus m.
 pub(super) fn statistics<T: Real>(row: &[T]) -> (T, T) {
     let maximum = row.iter().fold(row[0], |m, &x| m.max(x));
     let sum = row.iter().map(|&x| (x - maximum).exp()).sum();
     (maximum, sum)
 }
 
-/// Computes every row of the result from the same rows of the operands.
+/// Computes every row of the result from the corresponding rows of the operands.
 pub(super) fn reference<T: Real, const N: usize>(
     inputs: [&Tensor<T>; N],
     row: impl Fn([&[T]; N], &mut [T]) + Sync,
@@ -131,7 +132,7 @@ pub(super) fn reference<T: Real, const N: usize>(
     Tensor::real(inputs[0].shape.clone(), values)
 }
 
-/// Adds the launch of `shader` from operands of the given names to `out`, all of one shape.
+/// Adds the launch of `shader` from operands with the given names to `out`, all of the same shape.
 pub(super) fn lower(cx: &mut Lowering<'_>, shader: &str, names: &[&str]) -> Result<()> {
     let output = cx.output()?;
     let mut launch = RowShape::of(&output.ty).launch(shader, cx.variant())?;
@@ -142,8 +143,8 @@ pub(super) fn lower(cx: &mut Lowering<'_>, shader: &str, names: &[&str]) -> Resu
     cx.launch(launch.write("out", output.value))
 }
 
-/// Shapes that the cases of operations along rows share, with the range of their elements: short and long rows, multiples
-/// of four and not, one element, numbers whose exponentials overflow.
+/// Shapes shared by the cases of operations along rows, with the range of their elements: short and long rows, lengths
+/// that are and are not multiples of four, single elements, values whose exponentials overflow.
 pub(super) fn cases(stream: &mut Stream) -> Vec<(Shape, Values)> {
     let odd = |stream: &mut Stream| 2 + stream.below(7) as usize;
     let (a, b) = (odd(stream), odd(stream));

@@ -1,5 +1,5 @@
-//! `a` where `mask` is not 0, `b` elsewhere, broadcasting. PyTorch `torch.where`, ONNX `Where`. What is not chosen has no
-//! influence, on the result or on a gradient, even where it is infinite or not a number.
+//! `a` where `mask` is not 0, `b` elsewhere, broadcasting. PyTorch `torch.where`, ONNX `Where`. Elements that are not
+//! selected do not affect the result or a gradient, even if they are infinite or NaN.
 
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;

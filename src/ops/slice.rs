@@ -13,7 +13,7 @@ use std::ops::Range;
 /// See the module.
 #[derive(Debug)]
 pub struct Slice {
-    /// For each axis, the positions that stay.
+    /// For each axis, the range of positions to keep.
     pub ranges: Vec<Range<usize>>,
 }
 
@@ -87,7 +87,7 @@ impl<'g> Var<'g> {
     /// The block of `self` at `ranges`, one for each axis.
     ///
     /// # Errors
-    /// If a range is empty or leaves the tensor, or there are more or fewer than axes.
+    /// If a range is empty or exceeds the tensor, or the number of ranges differs from that of axes.
     #[track_caller]
     pub fn slice(self, ranges: &[Range<usize>]) -> Result<Var<'g>> {
         let shape = self.shape();
@@ -103,10 +103,10 @@ impl<'g> Var<'g> {
         })
     }
 
-    /// The positions in `range` along `axis`, and all along the others.
+    /// The positions in `range` along `axis`, and all positions along the other axes.
     ///
     /// # Errors
-    /// If there is no such axis, or the range is empty or leaves it.
+    /// If there is no such axis, or the range is empty or exceeds it.
     #[track_caller]
     pub fn slice_axis(self, axis: usize, range: Range<usize>) -> Result<Var<'g>> {
         let mut ranges: Vec<_> = self
@@ -117,7 +117,7 @@ impl<'g> Var<'g> {
             .collect();
         match ranges.get_mut(axis) {
             Some(own) => *own = range,
-            // One range too many for the shape rule, which names it.
+            // One range too many, so that the shape rule reports the error.
             None => ranges.push(range),
         }
         self.slice(&ranges)

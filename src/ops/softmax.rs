@@ -98,10 +98,10 @@ impl<'g> Var<'g> {
         self.apply(Softmax)
     }
 
-    /// The same along `axis`.
+    /// Softmax along `axis`.
     ///
     /// # Errors
-    /// If `self` is no float tensor with such an axis.
+    /// If `self` is not a float tensor with such an axis.
     #[track_caller]
     pub fn softmax_along(self, axis: usize) -> Result<Var<'g>> {
         let last = self.shape().rank().saturating_sub(1);

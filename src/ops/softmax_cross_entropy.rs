@@ -1,9 +1,9 @@
-//! Softmax and cross-entropy in one, row by row: with p = softmax(logits),
+//! Softmax and cross-entropy in one operation, row by row: with p = softmax(logits),
 //! loss = -(1 - e) log p\[label\] - (e / C) sum log p, where e is the label smoothing.
 //!
-//! Logits are `[N, C]`, labels `u32 [N]`, and the losses `[N]`: their sum or mean is a node of its own. Rows from the
-//! scalar `u32` operand `valid` on are padding of the last batch: loss 0, gradient 0. A label that is no class gives
-//! the loss NaN, so that training stops, and the gradient 0. PyTorch `torch.nn.functional.cross_entropy(reduction="none")`.
+//! Logits are `[N, C]`, labels `u32 [N]`, and the losses `[N]`, without reduction. Rows from the scalar `u32` operand
+//! `valid` on are padding of the last batch: their loss and gradient are 0. A label that is not a class gives the loss
+//! NaN, so that training stops, and the gradient 0. PyTorch `torch.nn.functional.cross_entropy(reduction="none")`.
 
 use super::rows::{RowShape, statistics};
 use super::{Case, Op, Operand, Values, Vjp, operands};
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 /// See the module. Operands: logits, labels, valid.
 #[derive(Debug)]
 pub struct SoftmaxCrossEntropy {
-    /// Share of the target that is spread evenly over the classes, in 0..=1.
+    /// Fraction of the target that is distributed evenly over the classes, in 0..=1.
     pub label_smoothing: f64,
 }
 
@@ -30,7 +30,7 @@ pub struct SoftmaxCrossEntropyGrad {
     pub label_smoothing: f64,
 }
 
-/// The shape rule that both share.
+/// The shape rule shared by both operations.
 fn check(
     label_smoothing: f64,
     logits: &TensorType,
@@ -191,7 +191,7 @@ impl Op for SoftmaxCrossEntropyGrad {
     }
 }
 
-/// The launch without what only one of the kernels has.
+/// The launch, without what is specific to one of the kernels.
 fn launch(cx: &Lowering<'_>, shader: &str, rows: RowShape, smoothing: f64) -> Result<Launch> {
     let (logits, labels, valid) = (cx.input(0), cx.input(1), cx.input(2));
     Ok(rows
@@ -203,7 +203,7 @@ fn launch(cx: &Lowering<'_>, shader: &str, rows: RowShape, smoothing: f64) -> Re
         .param("smoothing", smoothing as f32))
 }
 
-/// Every label is a class, and every row counts.
+/// Operands with valid labels, in which every row counts.
 fn trial_operands(inputs: &[&TensorType]) -> Vec<Operand> {
     let rows = RowShape::of(inputs[0]);
     let of = |(i, ty): (usize, &&TensorType)| match i {
@@ -231,9 +231,9 @@ impl<'g> Var<'g> {
         self.builder().op(op, &[self, labels, valid])
     }
 
-    /// The same with a weight for each class, `weights` `f32 [C]`: the losses `[N]` times their weights, and the weight of each
-    /// row's label `[N]`, both 0 from row `valid` on. The sum of the first over that of the second is the weighted mean: PyTorch
-    /// `F.cross_entropy(weight=weights)`.
+    /// The same with a weight for each class, `weights` `f32 [C]`. The results are the weighted losses `[N]` and the
+    /// weight of each row's label `[N]`, both 0 from row `valid` on. The sum of the first divided by that of the second
+    /// is the weighted mean: PyTorch `F.cross_entropy(weight=weights)`.
     ///
     /// # Errors
     /// As [`Var::softmax_cross_entropy`], or if there is not one weight for each class.
@@ -250,7 +250,7 @@ impl<'g> Var<'g> {
         let own = own.reshape([rows])?.mask_rows(valid)?;
         let mut losses = self.softmax_cross_entropy(labels, valid, 0.0)?.mul(own)?;
         if label_smoothing > 0.0 {
-            // In the even part of the target each class has its own weight, whatever the label.
+            // In the evenly distributed part of the target each class has its own weight, whatever the label.
             let even = self.log_softmax()?.mul(weights)?.sum(&[1])?;
             let even = even
                 .scale(-label_smoothing / classes as f64)?

@@ -18,14 +18,14 @@ impl Pointwise for Sqrt {
         x[0].sqrt()
     }
 
-    /// Infinite at 0, as in PyTorch.
+    /// The gradient at 0 is infinite, as in PyTorch.
     fn vjp<'g>(&self, _x: &[Var<'g>], y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![Some(dy.div(y.scale(2.0)?)?)])
     }
 }
 
 impl<'g> Var<'g> {
-    /// Square root, element by element; not a number below 0.
+    /// Square root, element by element; NaN below 0.
     ///
     /// # Errors
     /// If `self` is not a float tensor.

@@ -1,4 +1,4 @@
-//! Copies whose result walks its operand with other strides than its own: what permutations and slices share.
+//! Strided copies, which read the operand with other strides than its own: shared by permutations and slices.
 
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::plan::{Arg, Launch, Lowering};
 use crate::tensor::TensorType;
 use rayon::prelude::*;
 
-/// Axes that the kernels distinguish.
+/// Maximum number of axes in the kernels.
 pub(super) const MAX_AXES: usize = 6;
 
 const WORKGROUP: usize = 64;
@@ -14,7 +14,7 @@ const WORKGROUP: usize = 64;
 /// Element `q` of the result is element `offset + sum of q[a] * axes[a].stride` of the operand.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Strided {
-    /// First element.
+    /// Offset of the first element.
     pub offset: usize,
     /// Axes of the result, outermost first.
     pub axes: Vec<StridedAxis>,
@@ -23,14 +23,14 @@ pub(super) struct Strided {
 /// An axis of the result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct StridedAxis {
-    /// Elements of the result.
+    /// Number of elements of the result.
     pub extent: usize,
-    /// Elements of the operand from one to the next.
+    /// Stride in the operand, in elements.
     pub stride: usize,
 }
 
 impl Strided {
-    /// The same copy with neighbouring axes that are walked as one merged, and without those of extent 1.
+    /// The same copy with neighbouring axes merged where one stride covers both, and without axes of extent 1.
     pub fn merged(&self) -> Strided {
         let mut axes: Vec<StridedAxis> = Vec::new();
         for &axis in self.axes.iter().filter(|a| a.extent != 1) {
@@ -88,7 +88,7 @@ impl Strided {
         let whole_texels = axes[0].stride == 1
             && offset.is_multiple_of(4)
             && axes[1..].iter().all(|a| a.stride.is_multiple_of(4));
-        // Four neighbours of the result are neighbours along one axis.
+        // Four consecutive elements of the result are neighbours along one axis.
         let fours = [y.ty.shape.last(), axes[0].extent]
             .iter()
             .all(|n| n.is_multiple_of(4));
@@ -97,7 +97,7 @@ impl Strided {
             (true, false) => ("shared/strided_elements", 4),
             (false, _) => ("shared/strided_scalar", 1),
         };
-        // What positions count.
+        // Elements per unit in which positions are counted.
         let unit = if lanes == 4 && whole_texels { 4 } else { 1 };
         let invocations = y.ty.elements() / lanes;
         let mut launch = Launch::new(file)

@@ -1,4 +1,4 @@
-//! Sum over any axes. PyTorch `torch.sum`, ONNX `ReduceSum`; `mean` is a sum and a factor.
+//! Sum over any axes. PyTorch `torch.sum`, ONNX `ReduceSum`. `mean` is a sum and a scale.
 
 use super::reduce::{self, Reduction};
 use super::{Case, Op, Operand, Vjp};
@@ -12,7 +12,7 @@ use crate::tensor::{Shape, TensorType};
 /// See the module.
 #[derive(Debug)]
 pub struct Sum {
-    /// Axes, and whether they stay with extent 1.
+    /// Axes, and whether they are kept with extent 1.
     pub over: Reduction,
 }
 
@@ -45,10 +45,10 @@ impl Op for Sum {
 }
 
 impl<'g> Var<'g> {
-    /// Sum over `axes`, which vanish.
+    /// Sum over `axes`, which are removed.
     ///
     /// # Errors
-    /// If an axis does not exist or comes twice.
+    /// If an axis does not exist or is given twice.
     #[track_caller]
     pub fn sum(self, axes: &[usize]) -> Result<Var<'g>> {
         self.apply(Sum {
@@ -59,10 +59,10 @@ impl<'g> Var<'g> {
         })
     }
 
-    /// Sum over `axes`, which stay with extent 1.
+    /// Sum over `axes`, which are kept with extent 1.
     ///
     /// # Errors
-    /// If an axis does not exist or comes twice.
+    /// If an axis does not exist or is given twice.
     #[track_caller]
     pub fn sum_keep(self, axes: &[usize]) -> Result<Var<'g>> {
         self.apply(Sum {
@@ -73,10 +73,10 @@ impl<'g> Var<'g> {
         })
     }
 
-    /// Mean over `axes`, which vanish.
+    /// Mean over `axes`, which are removed.
     ///
     /// # Errors
-    /// If an axis does not exist or comes twice.
+    /// If an axis does not exist or is given twice.
     #[track_caller]
     pub fn mean(self, axes: &[usize]) -> Result<Var<'g>> {
         let sum = self.sum(axes)?;
@@ -92,10 +92,10 @@ impl<'g> Var<'g> {
         self.sum(&(0..self.shape().rank()).collect::<Vec<_>>())
     }
 
-    /// Undoes broadcasting: sums `self` down to `shape`, which broadcasts to its own.
+    /// Reverses broadcasting: sums `self` to `shape`, which must broadcast to the shape of `self`.
     ///
     /// # Errors
-    /// If `shape` does not broadcast to that of `self`.
+    /// If `shape` does not broadcast to the shape of `self`.
     #[track_caller]
     pub fn sum_to(self, shape: &Shape) -> Result<Var<'g>> {
         let own = self.shape();

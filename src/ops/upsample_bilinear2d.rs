@@ -1,7 +1,7 @@
-//! Images brought to another size by bilinear interpolation, NHWC: the centre of output pixel o lies at
-//! `(o + 1/2) H / OH - 1/2` among the input's pixels, and takes from the two around it; before the first and after the last
-//! there is that one alone. PyTorch `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, ONNX `Resize` with
-//! `half_pixel`. Where the result is smaller nothing is averaged: PyTorch's `antialias=False`.
+//! Resizes images by bilinear interpolation, NHWC. The centre of output pixel o lies at `(o + 1/2) H / OH - 1/2` among
+//! the input's pixels and is interpolated between the two around it; before the first and after the last pixel, that
+//! pixel alone is used. PyTorch `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, ONNX `Resize`
+//! with `half_pixel`. Downscaling does not average: PyTorch's `antialias=False`.
 
 use super::resized::{self, Resize, Taken};
 use super::{Case, Op, Role, Vjp, operands};
@@ -19,7 +19,7 @@ pub struct UpsampleBilinear2d {
     pub size: [usize; 2],
 }
 
-/// Where output `o` of `outputs` takes its value from among `extent` inputs: two of them, with their shares.
+/// The two of `extent` inputs that output `o` of `outputs` interpolates, with their weights.
 fn source(o: usize, extent: usize, outputs: usize) -> [(usize, f64); 2] {
     let at = ((2 * o + 1) * extent).saturating_sub(outputs);
     let first = at / (2 * outputs);
@@ -93,7 +93,7 @@ impl<'g> Var<'g> {
     /// The images `self` `[N, H, W, C]` as `[N, OH, OW, C]` with `[OH, OW]` = `size`, by bilinear interpolation.
     ///
     /// # Errors
-    /// If `self` is no such tensor, or an extent is 0 or larger than any image's.
+    /// If `self` does not have that type, or an extent is 0 or larger than images can be.
     #[track_caller]
     pub fn upsample_bilinear2d(self, size: [usize; 2]) -> Result<Var<'g>> {
         self.apply(UpsampleBilinear2d { size })
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn sizes_that_can_not_be_are_refused() {
         let x = TensorType::f32([1, 40_000, 2, 1]);
-        let told = |size| UpsampleBilinear2d { size }.infer(&[&x]).unwrap_err();
-        assert!(told([0, 2]).contains("0 x 2"));
-        assert!(told([40_000, 2]).contains("can't bring"));
-        assert!(told([usize::MAX, 2]).contains("can't bring"));
+        let message = |size| UpsampleBilinear2d { size }.infer(&[&x]).unwrap_err();
+        assert!(message([0, 2]).contains("0 x 2"));
+        assert!(message([40_000, 2]).contains("can't bring"));
+        assert!(message([usize::MAX, 2]).contains("can't bring"));
     }
 }

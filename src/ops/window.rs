@@ -1,4 +1,4 @@
-//! Windows of a pooling over NHWC images: where they lie, and the launches that the kernels on them share.
+//! Pooling windows over NHWC images: their positions, and the launches that the pooling kernels share.
 
 use crate::error::{Error, Result};
 use crate::plan::{Launch, MAX_LOOP_ITERATIONS};
@@ -6,13 +6,13 @@ use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
 use std::ops::Range;
 
-/// Extents of the windows and the steps between them; y before x. A window of which nothing would lie inside of
-/// the image is an error. The last rows and columns are left out where no whole window fits ('floor mode').
+/// Extents and strides of the windows; y before x. A window that lies wholly outside the image is an error. The last
+/// rows and columns are ignored if no whole window fits ('floor mode').
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     /// Height and width.
     pub kernel: [usize; 2],
-    /// Steps from one window to the next.
+    /// Distance from one window to the next.
     pub stride: [usize; 2],
     /// Rows added at the top and bottom, columns at the left and right.
     pub padding: [[usize; 2]; 2],
@@ -60,36 +60,36 @@ impl Window {
         Ok(outputs)
     }
 
-    /// Places along `axis` of window number `o` that are inside of an image of `extent`; never empty.
+    /// Positions along `axis` of window number `o` that are inside an image of `extent`; never empty.
     pub fn inside(&self, axis: usize, o: usize, extent: usize) -> Range<usize> {
         let (start, before) = (o * self.stride[axis], self.padding[axis][0]);
         start.saturating_sub(before)..(start + self.kernel[axis] - before).min(extent)
     }
 
-    /// True if no place is in two windows.
+    /// Whether no two windows overlap.
     pub fn disjoint(&self) -> bool {
         self.stride[0] >= self.kernel[0] && self.stride[1] >= self.kernel[1]
     }
 
-    /// Places in a window.
+    /// Positions in a window.
     pub fn area(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// The most windows that one place can be in.
+    /// Maximum number of windows that contain the same position.
     pub fn overlap(&self) -> usize {
         self.kernel[0].div_ceil(self.stride[0]) * self.kernel[1].div_ceil(self.stride[1])
     }
 
-    /// Loop iterations that looking at `windows` windows takes.
+    /// Loop iterations needed to process `windows` windows.
     pub(super) fn iterations(&self, windows: usize) -> usize {
-        // Windows and rows of windows; in each, places and rows of places.
+        // Iterations over windows and rows of windows; in each window, over its rows and positions.
         windows * (2 + self.kernel[0] + self.area())
     }
 
-    /// The cells into which `outputs` windows along `axis` cut an extent: the size of the largest, and whether some are
-    /// smaller. A cell is a window's start with what follows it up to the next; the first starts and the last ends with
-    /// the image.
+    /// The cells into which `outputs` windows along `axis` divide an extent: the size of the largest, and whether some
+    /// are smaller. A cell extends from the start of a window to the start of the next; the first cell starts and the
+    /// last one ends with the image.
     pub(super) fn cells(&self, axis: usize, outputs: usize, extent: usize) -> (usize, bool) {
         let (stride, before) = (self.stride[axis], self.padding[axis][0]);
         let start = |o: usize| (o * stride).saturating_sub(before);
@@ -105,11 +105,11 @@ impl Window {
         (largest, sizes.clone().any(|size| size != largest))
     }
 
-    /// A launch of `file` with one invocation for each F of `space`, which is one of `x` and `y`: input and
-    /// output of the pooling, `[N, H, W, C]` and `[N, OH, OW, C]`. An invocation makes `iterations`.
+    /// A launch of `file` with one invocation per F of `space`, which is one of `x` and `y`: input and output of the
+    /// pooling, `[N, H, W, C]` and `[N, OH, OW, C]`. Each invocation makes `iterations` iterations.
     ///
     /// # Errors
-    /// If that is too many.
+    /// If there are too many iterations.
     pub(super) fn launch(
         &self,
         file: &str,
@@ -132,7 +132,8 @@ impl Window {
     }
 }
 
-/// A launch of `file` with one invocation for each F of `space`, which is one of the images `x` and `y`, of as many channels.
+/// A launch of `file` with one invocation per F of `space`, which is one of the images `x` and `y`. Both have the same
+/// number of channels.
 pub(super) fn image_launch(file: &str, [x, y, space]: [&TensorType; 3]) -> Launch {
     let lanes = lanes(x);
     let launch = Launch::new(file);
@@ -152,7 +153,7 @@ pub(super) fn image_launch(file: &str, [x, y, space]: [&TensorType; 3]) -> Launc
         .invocations(invocations, WORKGROUP)
 }
 
-/// Channels that an invocation handles.
+/// Channels per invocation.
 pub(super) fn lanes(x: &TensorType) -> usize {
     if x.shape.last().is_multiple_of(4) {
         4
@@ -161,8 +162,8 @@ pub(super) fn lanes(x: &TensorType) -> usize {
     }
 }
 
-/// Windows and inputs that the cases of every pooling share: apart and overlapping, padded, rows and columns left over,
-/// one window, windows of one place, channels in fours and not.
+/// Windows and inputs shared by the cases of all poolings: disjoint and overlapping, padded, with rows and columns left
+/// over, a single window, windows of one position, numbers of channels that are and are not multiples of four.
 pub(super) fn cases(stream: &mut Stream) -> Vec<(Window, [usize; 4])> {
     let window = |kernel, stride, padding| Window {
         kernel,

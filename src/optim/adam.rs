@@ -48,7 +48,7 @@ impl Optimizer for Adam {
         require(self.lr >= 0.0, "lr", "at least 0", self.lr)?;
         require((0.0..1.0).contains(&self.beta1), "beta1", share, self.beta1)?;
         require((0.0..1.0).contains(&self.beta2), "beta2", share, self.beta2)?;
-        // As f32, or the division by a vanished gradient's root is 0 / 0.
+        // Checked as f32: with an `eps` that rounds to 0, a gradient of 0 would give 0 / 0.
         require(self.eps as f32 > 0.0, "eps", "above 0", self.eps)?;
         require(
             self.weight_decay >= 0.0,

@@ -129,7 +129,7 @@ mod tests {
                 let variable = builder.variable(&name, ty).unwrap();
                 (name, variable)
             });
-            // Without a gradient only the decay moves a parameter.
+            // With a gradient of 0 only the decay changes a parameter.
             let grads = params.each_ref().map(|(_, p)| p.scale(0.0).unwrap());
             let instance =
                 OptimizerInstance::new(DEFAULT_PREFIX, &optimizer.into(), &[], &named).unwrap();

@@ -52,8 +52,9 @@ impl Average {
         (1.0 - decay) as f32
     }
 
-    /// Adds the update of the averages of `parameters`, variables with their names, with the values that they take after the step:
-    /// call it after all updates of parameters are in the graph. A parameter without an update contributes its current value.
+    /// Adds the updates of the averages of `parameters`, which are given with their names. The averages take the values after the
+    /// step, so call this after all updates of parameters are in the graph. A parameter without an update contributes its current
+    /// value.
     ///
     /// # Errors
     /// If a parameter is not a float tensor, or the name of an average is taken.

@@ -3,6 +3,7 @@
 
 use super::require_in;
 use crate::error::{Error, Result};
+use crate::nearest::nearest;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
@@ -87,14 +88,9 @@ impl Patterns {
         let Some(pattern) = self.0.iter().find(|&pattern| !matched(pattern)) else {
             return Ok(());
         };
-        let alike = |(name, _): &(String, TensorType)| strsim::jaro_winkler(pattern, name);
-        // Of equals the first: `max_by` takes the last.
-        let nearest = parameters
-            .iter()
-            .rev()
-            .max_by(|a, b| alike(a).total_cmp(&alike(b)));
-        let nearest = match nearest {
-            Some((name, _)) => format!("the nearest is \"{name}\""),
+        let names = parameters.iter().map(|(name, _)| name.as_str());
+        let nearest = match nearest(pattern, names) {
+            Some(name) => format!("the nearest is \"{name}\""),
             None => "there are none".to_string(),
         };
         Err(Error::Config(format!(
@@ -116,7 +112,7 @@ fn matches(pattern: &str, name: &str) -> bool {
         if parts.peek().is_none() {
             return left.ends_with(part);
         }
-        // The first place is as good as any: what follows has the most room.
+        // The first match is always right: it leaves the most text for the parts that follow.
         match left.find(part) {
             Some(at) => left = &left[at + part.len()..],
             None => return false,

@@ -16,7 +16,7 @@ pub struct OptimizerInstance {
     prefix: String,
     /// Settings without a group, then the groups that are trained.
     groups: Vec<Group>,
-    /// What is trained, in the order of the parameters.
+    /// The trained parameters, in order.
     trained: Vec<Trained>,
     scalar_names: Vec<String>,
     steps_per_epoch: Option<u64>,
@@ -24,10 +24,10 @@ pub struct OptimizerInstance {
 
 #[derive(Clone, Debug)]
 struct Group {
-    /// What the names of its scalar inputs begin with.
+    /// Prefix of the names of its scalar inputs.
     prefix: String,
     config: OptimizerConfig,
-    /// Its learning rate over that of the optimizer.
+    /// Ratio of its learning rate to that of the optimizer.
     lr_factor: f64,
     unfreeze_epoch: Option<u32>,
 }
@@ -66,7 +66,7 @@ impl OptimizerInstance {
             lr_factor: 1.0,
             unfreeze_epoch: None,
         }];
-        // Where each group lies in `built`; nowhere if it is frozen.
+        // Index of each group in `built`; `None` if it is frozen.
         let mut places = Vec::new();
         for (number, group) in (1..).zip(groups) {
             group.check(number, parameters)?;
@@ -154,7 +154,7 @@ impl OptimizerInstance {
         grads: &[Var<'g>],
     ) -> Result<()> {
         self.check(params, grads)?;
-        // A group's inputs come before the first parameter of all, once each.
+        // The scalar inputs of each group are created once, before any parameter is updated.
         let inputs: Vec<Inputs<'g>> = (0..self.groups.len())
             .map(
                 |index| match self.trained.iter().any(|p| p.group == index) {
@@ -267,7 +267,7 @@ impl Group {
         format!("{}.{term}", self.prefix)
     }
 
-    /// Its scalar inputs, new in the graph.
+    /// Creates its scalar inputs in the graph.
     fn inputs<'g>(&self, builder: &'g Builder) -> Inputs<'g> {
         let input = |term: &str| builder.input(&self.scalar_name(term), TensorType::f32([]));
         let terms = self.config.optimizer().scalars().iter();
@@ -277,7 +277,7 @@ impl Group {
         }
     }
 
-    /// Steps of the run before the first that trains the group.
+    /// Number of steps of the run before the first that trains the group.
     fn steps_before(&self, steps_per_epoch: Option<u64>) -> u64 {
         let epochs = self.unfreeze_epoch.map_or(0, |epoch| epoch - 1);
         u64::from(epochs).saturating_mul(steps_per_epoch.unwrap_or(u64::MAX))
@@ -303,7 +303,7 @@ pub struct ParameterStep<'a, 'g> {
 }
 
 impl<'g> ParameterStep<'_, 'g> {
-    /// The graph that the update is built in.
+    /// The graph in which the update is built.
     pub fn builder(&self) -> &'g Builder {
         self.builder
     }
@@ -401,7 +401,7 @@ mod tests {
             .collect()
     }
 
-    /// All variables after each of `steps` steps from ones, with gradients of one.
+    /// All variables after each of `steps` steps that begin with parameters of 1 and have gradients of 1.
     fn run(instance: &OptimizerInstance, lr: f64, steps: u64) -> Vec<Variables<f32>> {
         let builder = Builder::new();
         let ty = TensorType::f32([2]);

@@ -26,13 +26,14 @@ pub use schedule::{
 
 use crate::error::{Error, Result};
 use crate::graph::Var;
+use crate::nearest::did_you_mean;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 
 /// The scalar input that is the learning rate itself.
 const LR: &str = "lr";
 
-/// Where an optimizer keeps its learning rate and weight decay: in fields of these names.
+/// Implements the access to learning rate and weight decay for an optimizer with fields of these names.
 macro_rules! rates {
     () => {
         fn lr(&self) -> f64 {
@@ -55,10 +56,10 @@ pub trait Optimizer {
     /// Learning rate that a [`Schedule`] scales.
     fn lr(&self) -> f64;
 
-    /// Where the learning rate is kept.
+    /// The learning rate, to change it.
     fn lr_mut(&mut self) -> &mut f64;
 
-    /// Where the weight decay is kept.
+    /// The weight decay, to change it.
     fn weight_decay_mut(&mut self) -> &mut f64;
 
     /// The setting that names parameters, if there is one: its name and value. Each pattern must match a parameter.
@@ -117,8 +118,9 @@ macro_rules! optimizers {
                 match name {
                     $(stringify!($name) => Ok(OptimizerConfig::$Settings($Settings::default())),)*
                     _ => Err(Error::Config(format!(
-                        "there is no optimizer \"{name}\"; there are {}",
-                        listed(Self::NAMES)
+                        "there is no optimizer \"{name}\"; there are {}{}",
+                        listed(Self::NAMES),
+                        did_you_mean(name, Self::NAMES.iter().copied())
                     ))),
                 }
             }

@@ -1,6 +1,6 @@
-//! Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>): momentum whose matrix is made orthogonal by five
-//! Newton-Schulz steps, here in f32. PyTorch `torch.optim.Muon` with `adjust_lr_fn="original"`; other parameters take [`AdamW`]'s step,
-//! as in `MuonWithAuxAdam` of the author's code.
+//! Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>): momentum that is orthogonalised as a matrix by five
+//! Newton-Schulz steps, here in f32. PyTorch `torch.optim.Muon` with `adjust_lr_fn="original"`; other parameters take [`AdamW`]'s
+//! step, as in `MuonWithAuxAdam` of the author's code.
 
 use super::adam::{RSQRT_CORRECTION, STEP_SIZE};
 use super::adamw::DECAY as ADAMW_DECAY;
@@ -144,7 +144,7 @@ impl Optimizer for Muon {
     }
 }
 
-/// Approximately the orthogonal matrix nearest to `x` [rows, columns]: all its singular values become 1, up to 0.3.
+/// Approximately the orthogonal matrix nearest to `x` [rows, columns]: all its singular values are within 0.3 of 1.
 fn orthogonal(x: Var<'_>) -> Result<Var<'_>> {
     let shape = x.shape();
     let tall = shape.dims()[0] > shape.dims()[1];

@@ -87,7 +87,7 @@ impl Optimizer for RmsProp {
             let m = parameter.state(M)?;
             let mean = m.add(grad.sub(m)?.scale(1.0 - self.alpha)?)?;
             parameter.set(m, mean)?;
-            // Rounding can bring it below 0.
+            // Rounding can make the variance negative.
             variance = square.sub(mean.mul(mean)?)?.maximum(constant(0.0))?;
         }
         let mut step = grad.div(variance.sqrt()?.add(constant(self.eps))?)?;

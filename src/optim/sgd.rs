@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum, Nesterov's too. PyTorch `torch.optim.SGD`; Sutskever et al. 2013.
+//! Stochastic gradient descent with momentum, optionally Nesterov's. PyTorch `torch.optim.SGD`; Sutskever et al. 2013.
 
 use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;

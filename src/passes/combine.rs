@@ -1,19 +1,20 @@
-//! Combines an operation with those that its operands come from, where both together have a cheaper form: a convolution of
-//! few taps with the max pooling of its result. Each operation brings its own rule ([`Op::combined`](crate::ops::Op::combined)).
+//! Combines an operation with those that produce its operands if there is a cheaper form of both: a convolution of few
+//! taps and the max pooling of its result. Each operation defines its own rule
+//! ([`Op::combined`](crate::ops::Op::combined)).
 //!
-//! This is the one rewrite before autodiff. Its gradient is another function in floating point than that of the nodes
-//! that it replaces, so it has to be the one that the reference computes, too (docs/decisions.md). And it comes as a node
-//! is added, not later: handles ([`Var`]) are positions in the graph, which a rewrite of the whole graph would move.
+//! This is the only rewrite before autodiff. In floating point, its gradient is a different function from that of the
+//! nodes it replaces, so the reference has to compute it, too (docs/decisions.md). The rewrite happens when a node is
+//! added, not later: handles ([`Var`]) are positions in the graph, which a rewrite of the whole graph would change.
 
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::ops::ErasedOp;
 use crate::tensor::TensorType;
 
-/// What to use in place of `op` on `inputs`, whose result is a `ty`; `None` where the operation stays as it is.
+/// The replacement for `op` on `inputs`, whose result has type `ty`; `None` if the operation is kept.
 ///
 /// # Errors
-/// If a node can't be built, or the cheaper form gives another type: a defect.
+/// If a node can't be built, or the type of the cheaper form differs: a defect.
 pub fn combine<'g>(
     op: &dyn ErasedOp,
     inputs: &[Var<'g>],
@@ -41,7 +42,7 @@ mod tests {
         padding: [[0, 0], [0, 0]],
     };
 
-    /// Names of the nodes that the value of `build` needs, after the image and the weights.
+    /// Names of the nodes that `build` adds for its value, after the image and the weights.
     fn nodes(
         channels: usize,
         build: impl for<'g> Fn(&'g Builder, Var<'g>) -> crate::Result<Var<'g>>,
@@ -70,13 +71,13 @@ mod tests {
 
     #[test]
     fn pooling_stays_apart_where_it_does_not_pay_or_the_order_of_numbers_may_change() {
-        // 36 taps.
+        // 36 taps are too many.
         let many_taps = nodes(4, |_, y| y.max_pool2d(POOL));
         assert_eq!(many_taps, ["conv2d", "max_pool2d"]);
         // Not monotone.
         let square = nodes(1, |_, y| y.mul(y)?.max_pool2d(POOL));
         assert_eq!(square, ["conv2d", "mul", "max_pool2d"]);
-        // A bias that differs from place to place.
+        // A bias that varies by position.
         let places = nodes(1, |builder, y| {
             let bias = builder.input("bias", TensorType::f32([6, 6, 4]));
             y.add(bias)?.max_pool2d(POOL)

@@ -1,4 +1,4 @@
-//! Drops nodes that no output and no update needs.
+//! Removes nodes that no output or update needs.
 
 use super::rewrite::{Action, rewrite};
 use crate::graph::Graph;

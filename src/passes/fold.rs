@@ -1,4 +1,4 @@
-//! Computes pointwise operations on constants while planning, with the reference.
+//! Constant folding: computes pointwise operations on constants at plan time, with the reference.
 
 use super::rewrite::{Action, rewrite};
 use crate::cpu::Tensor;

@@ -1,18 +1,18 @@
-//! Groups nodes into kernels: chains of pointwise operations become one kernel with several results, and pointwise
+//! Groups nodes into kernels. Chains of pointwise operations become one kernel with several results, and pointwise
 //! operations on the result of a matmul or convolution become its epilogue.
 
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::ops::Role;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Nodes that run as one kernel (or, for an operation of several launches, as its last).
+/// Nodes that run as one kernel (or as the last one of an operation with several launches).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FusedGroup {
-    /// The operation whose epilogue the others are; `None` for a purely pointwise group.
+    /// The operation whose epilogue the other members are; `None` for a purely pointwise group.
     pub anchor: Option<NodeId>,
     /// Pointwise members in topological order.
     pub pointwise: Vec<NodeId>,
-    /// Members whose value is needed outside of the group, in order.
+    /// Members whose value is needed outside the group, in order.
     pub results: Vec<NodeId>,
 }
 
@@ -30,11 +30,11 @@ impl FusedGroup {
     }
 }
 
-/// New values of variables that are written over the old ones, with their variables.
+/// New values that overwrite their variables in place, with the variables.
 pub type InPlace = HashMap<NodeId, NodeId>;
 
-/// Groups the operations of `graph`, in an order in which they can run. Views, leaves and constants are in no group.
-/// No group reads and writes more than `max_buffers` tensors; a variable whose new value is in `in_place` counts once
+/// Groups the operations of `graph`, in a valid execution order. Views, leaves and constants are in no group. No group
+/// reads and writes more than `max_buffers` tensors in total; a variable whose new value is in `in_place` counts once
 /// in a group that reads and writes it.
 pub fn fuse(graph: &Graph, max_buffers: usize, in_place: &InPlace) -> Vec<FusedGroup> {
     let mut fusion = Fusion {
@@ -60,7 +60,7 @@ pub fn fuse(graph: &Graph, max_buffers: usize, in_place: &InPlace) -> Vec<FusedG
     fusion.finish()
 }
 
-/// Tensors that `members` read from outside; constants are written into the kernel.
+/// Tensors that `members` read from outside the group; constants become literals in the kernel.
 fn operands(graph: &Graph, members: &HashSet<NodeId>) -> HashSet<NodeId> {
     members
         .iter()
@@ -110,7 +110,7 @@ struct Fusion<'a> {
     users: Vec<Vec<NodeId>>,
     roots: HashSet<NodeId>,
     group_of: Vec<Option<usize>>,
-    /// Emptied when merged into another.
+    /// `None` after a group has been merged into another.
     groups: Vec<Option<Candidate>>,
     max_buffers: usize,
 }
@@ -124,7 +124,7 @@ impl Fusion<'_> {
         self.groups.push(Some(Candidate { anchor, pointwise }));
     }
 
-    /// Puts the pointwise node `id` into the largest set of its operands' groups that may become one with it.
+    /// Adds the pointwise node `id` to the largest set of its operands' groups that can be merged with it.
     fn place(&mut self, id: NodeId) {
         let mut producers: Vec<usize> = self
             .graph
@@ -136,7 +136,8 @@ impl Fusion<'_> {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        // An epilogue saves the most traffic: try the groups with an anchor first, then later groups first.
+        // An epilogue saves the most memory traffic: try groups with an anchor first, then later groups before earlier
+        // ones.
         producers.sort_by_key(|&g| {
             let anchored = self.groups[g].as_ref().is_some_and(|c| c.anchor.is_some());
             (!anchored, std::cmp::Reverse(g))
@@ -183,7 +184,7 @@ impl Fusion<'_> {
             .collect();
         pointwise.sort();
         let members: HashSet<NodeId> = anchor.iter().chain(&pointwise).copied().collect();
-        // What the anchor reads must be there before it runs.
+        // The operands of the anchor must be ready before it runs.
         if anchor.is_some_and(|a| {
             self.graph
                 .node(a)
@@ -194,8 +195,8 @@ impl Fusion<'_> {
             return;
         }
         let results = self.results(&members);
-        // An epilogue writes one tensor, the last of its chain, and never over one that it reads: the new value of a
-        // variable would have to be copied.
+        // An epilogue writes one tensor, the last of its chain, and never overwrites one that it reads: otherwise the
+        // new value of a variable would have to be copied.
         if anchor.is_some()
             && (results.len() != 1
                 || results.last() != pointwise.last()
@@ -231,7 +232,8 @@ impl Fusion<'_> {
         results
     }
 
-    /// Whether some operand from outside depends, through whole groups, on a member: then the group can't run at once.
+    /// Whether some outside operand depends, through whole groups, on a member; the group could then not run as one
+    /// kernel.
     fn reaches_itself(&self, members: &HashSet<NodeId>) -> bool {
         let mut pending: Vec<NodeId> = operands(self.graph, members).into_iter().collect();
         let mut seen: HashSet<NodeId> = pending.iter().copied().collect();
@@ -255,7 +257,7 @@ impl Fusion<'_> {
         false
     }
 
-    /// The groups in an order in which every operand is ready.
+    /// The groups in a valid execution order.
     fn finish(self) -> Vec<FusedGroup> {
         let groups: Vec<Option<FusedGroup>> = self
             .groups
@@ -300,7 +302,7 @@ struct Sorted<'a> {
 }
 
 impl Sorted<'_> {
-    /// Appends `start` after everything that it needs, without recursion: graphs can be deep.
+    /// Appends `start` after all groups that it depends on. Not recursive, because graphs can be deep.
     fn visit(&mut self, start: usize) {
         let mut stack = vec![(start, false)];
         while let Some((g, expanded)) = stack.pop() {

@@ -1,5 +1,5 @@
-//! Rewrites of a graph. [`combine`] comes before autodiff, as nodes are added, and the reference runs what it makes; the
-//! others come between autodiff and the plan, and the reference runs the graph as it was before them.
+//! Rewrites of a graph. [`combine`] applies before autodiff, when nodes are added, and the reference runs its result.
+//! The other passes apply between autodiff and the plan; the reference runs the graph without them.
 
 mod combine;
 mod cse;
@@ -14,7 +14,7 @@ pub use fuse::{FusedGroup, InPlace, fuse};
 use crate::error::Result;
 use crate::graph::Graph;
 
-/// Folds constants, merges equal nodes and drops dead ones.
+/// Folds constants, merges equal nodes and removes dead ones.
 ///
 /// # Errors
 /// If a pass leaves an invalid graph: a defect.

@@ -1,18 +1,18 @@
-//! Copies a graph node by node while a pass decides what becomes of each.
+//! Copies a graph node by node; a pass decides what to do with each node.
 
 use crate::graph::{Graph, Node, NodeId, Output, Update};
 
-/// What a pass makes of a node.
+/// What a pass does with a node.
 pub(super) enum Action {
-    /// Keep it, or put this node in its place. Operands are ids of the new graph.
+    /// Keep it, or replace it by this node. Operands are ids of the new graph.
     Node(Node),
     /// Use this node of the new graph instead.
     Replace(NodeId),
-    /// Leave it out; nothing may refer to it.
+    /// Remove it; nothing may refer to it.
     Drop,
 }
 
-/// Copies `graph`. `visit` is handed each old id, the node with operands already translated, and the new graph so far.
+/// Copies `graph`. `visit` receives each old id, the node with its operands translated, and the new graph so far.
 pub(super) fn rewrite(
     graph: &Graph,
     mut visit: impl FnMut(NodeId, Node, &Graph) -> Action,

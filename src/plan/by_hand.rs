@@ -1,21 +1,21 @@
-//! Plans of launches that no graph led to: those that measure an adapter.
+//! Plans built directly from launches rather than from a graph, for measuring an adapter.
 
 use super::lower::Lowered;
 use super::{Launch, Plan, Step, Target, ValueId};
 use crate::error::Result;
 use crate::tensor::TensorType;
 
-/// Launches with their memory, in the order in which they will run.
+/// Launches and their memory, in execution order.
 #[derive(Debug, Default)]
 pub struct Launches(Lowered);
 
 impl Launches {
-    /// None.
+    /// An empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Memory for a tensor of type `ty`, zeros at first. It is shared with other tensors once no later launch uses it.
+    /// Memory for a tensor of type `ty`, initially zero. It is shared with other tensors once no later launch uses it.
     pub fn temporary(&mut self, ty: &TensorType, label: &str) -> ValueId {
         self.0.temporary(ty, label.to_string())
     }
@@ -25,7 +25,7 @@ impl Launches {
         self.0.steps.push(Step::Launch(launch));
     }
 
-    /// Plans them for `target`.
+    /// Plans the launches for `target`.
     ///
     /// # Errors
     /// As [`Plan::new`].

@@ -1,19 +1,19 @@
-//! Which kernel variant an operation uses where the default is not the fastest: plain data, made by a tuner.
+//! The kernel variants that operations use instead of their defaults: plain data, made by a tuner.
 
 use crate::ops::ErasedOp;
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Names of variants by [`key`](Choices::key). An operation that is not in it uses its default, and so does one whose
-/// entry names a variant that it does not have.
+/// Names of variants by [`key`](Choices::key). An operation without an entry, or with an entry that names a variant it
+/// does not have, uses its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Choices(BTreeMap<String, String>);
 
 impl Choices {
-    /// What tells one operation on one set of operands from every other: its name with its attributes, and the operands'
-    /// types.
+    /// The key that identifies one operation on one set of operands: its name with its attributes, and the types of the
+    /// operands.
     pub fn key(op: &dyn ErasedOp, inputs: &[&TensorType]) -> String {
         let types: Vec<String> = inputs.iter().map(|ty| ty.to_string()).collect();
         format!("{op:?} ({})", types.join(", "))
@@ -29,7 +29,7 @@ impl Choices {
         self.0.insert(key, variant.to_string());
     }
 
-    /// Goes back to the default for the operation with this key.
+    /// Restores the default for the operation with this key.
     pub fn remove(&mut self, key: &str) {
         self.0.remove(key);
     }
@@ -39,12 +39,12 @@ impl Choices {
         self.0.iter().map(|(key, variant)| (&**key, &**variant))
     }
 
-    /// Operations for which something is chosen.
+    /// Number of operations with a chosen variant.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether everything uses its default.
+    /// Whether all operations use their defaults.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

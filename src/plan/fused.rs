@@ -1,8 +1,8 @@
-//! Writes the WGSL of fused pointwise operations: a kernel of its own, or the epilogue of another.
+//! Generates the WGSL of fused pointwise operations, either as a separate kernel or as the epilogue of another.
 //!
-//! Both walk an iteration space, the shape of the results, in steps of one `F`: `vec4<f32>` where four neighbours
-//! can be handled at once, `f32` elsewhere. Operands of another shape broadcast; their index is computed from the
-//! position with the extents written into the text.
+//! Both iterate over a space, the shape of the results, in steps of one `F`: `vec4<f32>` where four neighbours can be
+//! processed at once, `f32` elsewhere. Operands of other shapes are broadcast: their index is computed from the
+//! position with extents that are literals in the generated text.
 
 use super::ValueId;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ pub struct Read {
     pub name: String,
     /// The value.
     pub value: ValueId,
-    /// Whether one number is read for all elements of a position, not an `F`.
+    /// Whether a single element is read for all elements of a position, not an `F`.
     pub splat: bool,
     /// Whether the binding is a uniform.
     pub uniform: bool,
@@ -28,37 +28,37 @@ pub struct Read {
     pub loads: u64,
 }
 
-/// Where a node outside a group, or a result of it, is to be found.
+/// Where the value of a node outside the group, or of a result, is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The value.
     pub value: ValueId,
-    /// Whether it is one number that a uniform binding can hold: far cheaper to read for all invocations alike.
+    /// Whether it is a single element that fits in a uniform binding, which is far cheaper to read in all invocations.
     pub uniform: bool,
 }
 
 /// The body of a fused kernel: statements over `i`, the position in units of `F`.
 #[derive(Clone, Debug)]
 pub struct Body {
-    /// Imports of the functions that are called.
+    /// Imports of the functions that the body calls.
     pub imports: BTreeSet<String>,
-    /// Values to bind, but for those that a body before it in the same kernel binds.
+    /// Values to bind, except for those that an earlier body in the same kernel binds.
     pub reads: Vec<Read>,
-    /// Statements that load operands and compute every member.
+    /// Statements that load the operands and compute every member.
     pub statements: String,
     /// For each result, its value and the name of the local variable that holds it.
     pub results: Vec<(ValueId, String)>,
     /// Whether `F` is `vec4<f32>`.
     pub vec4: bool,
-    /// Steps of `F` in the iteration space.
+    /// Size of the iteration space in steps of `F`.
     pub steps: usize,
     prefix: &'static str,
 }
 
 impl Body {
-    /// Writes the body of `group`. `place_of` finds nodes outside the group, and each result.
-    /// `vec4` chooses `F`; [`Body::vectorizes`] says whether it can be `vec4<f32>`. In an epilogue the anchor's value is
-    /// the argument `value`. Bodies `before` it in the same kernel have names and single numbers that it shares.
+    /// Generates the body of `group`. `place_of` locates nodes outside the group, and each result. `vec4` selects `F`;
+    /// [`Body::vectorizes`] tells whether it may be `vec4<f32>`. In an epilogue the anchor's value is the argument
+    /// `value`. The body shares variable names and single elements with the bodies `before` it in the same kernel.
     ///
     /// # Errors
     /// If a member is not pointwise: a defect.
@@ -117,8 +117,8 @@ impl Body {
         Ok(body)
     }
 
-    /// Whether `group` can be walked four neighbours at a time: every operand is one number or has the elements of the
-    /// space in its order, or the innermost axis is a multiple of four.
+    /// Whether `group` can process four neighbours at a time: each operand is a single element or has the elements of
+    /// the space in the same order, or the innermost axis is a multiple of four.
     ///
     /// # Errors
     /// If the group is empty: a defect.
@@ -214,8 +214,8 @@ impl Body {
         Ok(())
     }
 
-    /// Declarations of the operands from binding `first` on, with their accessors. A value that is also written
-    /// is bound once, for both.
+    /// Declarations of the operands from binding `first` on, with their accessors. A value that is read and written is
+    /// bound once.
     pub fn declarations(&self, first: u32) -> String {
         let mut text = String::new();
         let element = if self.vec4 { "vec4<f32>" } else { "f32" };
@@ -253,7 +253,7 @@ impl Body {
         self.results.iter().any(|(result, _)| *result == value)
     }
 
-    /// Text that replaces `fn epilogue(value: F, index: u32) -> F`, with operands from binding `first` on.
+    /// The replacement for `fn epilogue(value: F, index: u32) -> F`, with operands from binding `first` on.
     /// `index` is the position in elements.
     pub fn epilogue(&self, first: u32) -> String {
         let mut text = String::new();
@@ -275,7 +275,7 @@ impl Body {
     }
 }
 
-/// Operands from outside the group, in the order of first use; constants are written into the text.
+/// Operands from outside the group, in the order of first use; constants become literals instead.
 fn outside_operands(graph: &Graph, group: &FusedGroup) -> Vec<NodeId> {
     let members: BTreeSet<NodeId> = group.members().collect();
     let mut seen = BTreeSet::new();
@@ -301,7 +301,7 @@ fn call(code: &PointwiseCode, mut arguments: Vec<String>) -> String {
     format!("{}({})", code.function, arguments.join(", "))
 }
 
-/// A number as a WGSL expression of type `F`.
+/// A number as a WGSL literal of type `F`.
 fn literal(x: f64) -> String {
     let x = x as f32;
     if x.is_finite() {
@@ -314,11 +314,11 @@ fn literal(x: f64) -> String {
 /// One axis of the collapsed iteration space.
 struct Axis {
     extent: usize,
-    /// The last of the original axes that make it up.
+    /// The last of the original axes that it combines.
     last: usize,
 }
 
-/// Merges neighbouring axes that every operand walks alike.
+/// Merges neighbouring axes if every operand is contiguous across them.
 fn collapse(space: &Shape, strided: &[Vec<usize>]) -> Vec<Axis> {
     let mut axes: Vec<Axis> = Vec::new();
     for (axis, &extent) in space.dims().iter().enumerate() {
@@ -348,7 +348,7 @@ fn strided_index(axes: &[Axis], strides: &[usize], unit: usize) -> String {
         .enumerate()
         .filter(|(_, axis)| strides[axis.last] != 0)
         .map(|(n, axis)| {
-            // Along the innermost axis the coordinate itself counts units.
+            // Along the innermost axis the coordinate itself is in units.
             let stride = if n == inner {
                 strides[axis.last]
             } else {

@@ -1,10 +1,10 @@
-//! One dispatch of one kernel, as plain data.
+//! A launch, one dispatch of a kernel, as plain data.
 
 use super::ValueId;
 use crate::shader::Shader;
 use std::borrow::Cow;
 
-/// Loop iterations, of all its loops together, that one invocation may make: llvmpipe of Mesa 22 silently stops at 65,535.
+/// Maximum number of iterations per invocation, over all loops: llvmpipe of Mesa 22 silently stops at 65,535.
 pub const MAX_LOOP_ITERATIONS: usize = 65_000;
 
 /// A parameter's value. Shaders name their parameters; the planner packs them by name.
@@ -25,7 +25,7 @@ impl From<u32> for Scalar {
 }
 
 impl From<usize> for Scalar {
-    /// Extents fit: the graph admits no tensor of 2^31 elements.
+    /// The conversion never overflows: the graph rejects tensors of 2^31 elements or more.
     fn from(x: usize) -> Self {
         Scalar::U32(x as u32)
     }
@@ -43,14 +43,14 @@ impl From<f32> for Scalar {
     }
 }
 
-/// What a kernel does with an operand.
+/// How a kernel accesses an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reads it.
     Read,
     /// Writes every element.
     Write,
-    /// Reads and writes element by element, in place.
+    /// Reads and writes it element by element, in place.
     ReadWrite,
 }
 
@@ -63,9 +63,9 @@ pub struct Binding {
     pub value: ValueId,
     /// Read, written, or both.
     pub access: Access,
-    /// `vec4` loads that the launch makes of it in all: weighs a texture view against a buffer.
+    /// Number of `vec4` loads from it in the whole launch; decides whether a texture view pays off.
     pub loads: u64,
-    /// Whether the launch reads it through a texture view. Decided by the planner.
+    /// Whether the launch reads it through a texture view. Set by the planner.
     pub texture: bool,
 }
 
@@ -78,11 +78,11 @@ pub struct Launch {
     pub shader: Shader,
     /// Bound values.
     pub operands: Vec<Binding>,
-    /// Parameters by name, but for `first_workgroup`, which the planner sets.
+    /// Parameters by name, except for `first_workgroup`, which the planner sets.
     pub params: Vec<(Cow<'static, str>, Scalar)>,
     /// Number of workgroups; the planner folds them into a grid that the adapter allows.
     pub workgroups: u64,
-    /// Floating-point operations, for benchmarks; 0 where nobody counts them.
+    /// Floating-point operations, for benchmarks; 0 if not counted.
     pub flops: u64,
 }
 
@@ -115,7 +115,7 @@ impl Launch {
         self
     }
 
-    /// Binds `value` for reading; `loads` is how many `vec4` loads the whole launch makes of it.
+    /// Binds `value` for reading; `loads` is the number of `vec4` loads from it in the whole launch.
     pub fn read(self, name: &str, value: ValueId, loads: u64) -> Self {
         self.operand(name, value, Access::Read, loads)
     }
@@ -136,7 +136,7 @@ impl Launch {
         self
     }
 
-    /// Sets several.
+    /// Sets several fields of the shader's `Params`.
     pub fn params(mut self, params: Vec<(&'static str, Scalar)>) -> Self {
         let named = params.into_iter().map(|(name, value)| (name.into(), value));
         self.params.extend(named);
@@ -149,7 +149,7 @@ impl Launch {
         self
     }
 
-    /// Reads another file wherever the shader imports `import`.
+    /// Uses the file `other` wherever the shader imports `import`.
     pub fn swap(mut self, import: &str, other: &str) -> Self {
         self.shader.swap(import, other);
         self
@@ -161,12 +161,12 @@ impl Launch {
         self
     }
 
-    /// Sets the number of workgroups of `size` invocations that cover `invocations`.
+    /// Sets the number of workgroups of `size` invocations needed for `invocations` invocations.
     pub fn invocations(self, invocations: usize, size: usize) -> Self {
         self.workgroups(invocations.div_ceil(size).max(1) as u64)
     }
 
-    /// Sets the count of floating-point operations.
+    /// Sets the number of floating-point operations.
     pub fn flops(mut self, flops: u64) -> Self {
         self.flops = flops;
         self

@@ -1,4 +1,4 @@
-//! From groups of nodes to launches over values: what each operation's `lower` sees, and the walk that calls it.
+//! Lowers groups of nodes to launches: the interface for each operation's `lower`, and the pass that calls it.
 
 use super::fused::{Body, Place};
 use super::pointwise;
@@ -26,13 +26,13 @@ impl Arg {
         self.ty.dims()
     }
 
-    /// `vec4` loads that read it once.
+    /// Number of `vec4` loads that read the value once.
     pub fn vec4s(&self) -> u64 {
         self.ty.elements().div_ceil(4) as u64
     }
 }
 
-/// What an operation sees when it adds its launches to the plan.
+/// The interface by which an operation adds its launches to the plan.
 pub struct Lowering<'a> {
     program: &'a mut Lowered,
     target: &'a Target,
@@ -40,11 +40,11 @@ pub struct Lowering<'a> {
     inputs: Vec<Arg>,
     output: Option<Arg>,
     by_product: Option<Arg>,
-    /// The epilogue by the width of the kernel's `F`: scalar, and `vec4` where it can be.
+    /// The epilogue for either type `F` of the kernel: scalar and, where possible, `vec4`.
     epilogue: Option<&'a (Body, Option<Body>)>,
     forced: Option<&'a str>,
     label: String,
-    /// Whether the launch that writes the result was added.
+    /// Whether the launch that writes the result has been added.
     ended: bool,
 }
 
@@ -64,20 +64,20 @@ impl Lowering<'_> {
         self.inputs.len()
     }
 
-    /// The result. With an epilogue, what the launch that takes it writes.
+    /// The result. With an epilogue, it is the value that the epilogue's launch writes.
     pub fn output(&self) -> Result<Arg> {
         self.output
             .clone()
             .ok_or_else(|| Error::Graph(format!("{} has no result", self.label)))
     }
 
-    /// Where to write the result of the node that is this operation's by-product, if the graph has one: see
+    /// Where to write the result of the node that is this operation's by-product, if the graph has one; see
     /// `Op::by_product_of`.
     pub fn by_product(&self) -> Option<Arg> {
         self.by_product.clone()
     }
 
-    /// Memory for the time between this operation's own launches.
+    /// Temporary memory for use between this operation's own launches.
     pub fn scratch(&mut self, ty: TensorType) -> Arg {
         let value = self
             .program
@@ -85,9 +85,9 @@ impl Lowering<'_> {
         Arg { value, ty }
     }
 
-    /// The kernel variant to use: the one that was forced ([`Plan::with_variant`](super::Plan::with_variant), which holds
-    /// that some operation of the graph has it) or that the target's tuning chose, if this operation has it, or else its
-    /// default.
+    /// The kernel variant to use: the forced one ([`Plan::with_variant`](super::Plan::with_variant), which checks that
+    /// some operation of the graph has it), or the one that the target's tuning chose, if this operation has it;
+    /// otherwise the default.
     pub fn variant(&self) -> &'static str {
         let Some(op) = self.op else { return "default" };
         let types: Vec<&TensorType> = self.inputs.iter().map(|a| &a.ty).collect();
@@ -113,7 +113,7 @@ impl Lowering<'_> {
     /// Adds a launch.
     ///
     /// # Errors
-    /// If the launch that writes the result was added before it: [`Lowering::launch_with_epilogue`].
+    /// If the launch that writes the result has already been added: [`Lowering::launch_with_epilogue`].
     pub fn launch(&mut self, mut launch: Launch) -> Result<()> {
         if self.ended {
             return Err(Error::Graph(format!(
@@ -127,7 +127,7 @@ impl Lowering<'_> {
     }
 
     /// Adds the launch that writes the result, whose shader declares `fn epilogue(value: F, index: u32) -> F`.
-    /// Every operation of role `KernelWithEpilogue` ends with one, and no other has one.
+    /// Every operation of role `KernelWithEpilogue` ends with such a launch; no other operation has one.
     ///
     /// # Errors
     /// If the shader can't be read, or this is not the last launch of such an operation.
@@ -172,7 +172,8 @@ impl Lowering<'_> {
             .is_some_and(|op| op.role() == Role::KernelWithEpilogue)
     }
 
-    /// Holds that the operation, whose launches were all added, ended with the one that takes the epilogue.
+    /// Checks that the launches of the operation, which have all been added, ended with the one that takes the
+    /// epilogue.
     fn finish(&self) -> Result<()> {
         if self.takes_epilogue() && !self.ended {
             return Err(Error::Graph(format!(
@@ -194,7 +195,7 @@ pub(super) struct Lowered {
 
 impl Lowered {
     fn push(&mut self, kind: ValueKind, ty: &TensorType, label: String) -> ValueId {
-        // Whole vec4s, so that kernels may read and write the last one in full.
+        // Round up to whole vec4s, so that kernels may access the last one in full.
         let bytes = (ty.elements().max(1) as u64 * 4).next_multiple_of(16);
         self.values.push(Value {
             kind,
@@ -247,7 +248,7 @@ pub(super) fn lower(graph: &Graph, target: &Target, force: Option<&str>) -> Resu
     };
     walk.place_leaves();
     walk.keep_roots();
-    // Fuse as if every update could be made in place; should a group then bind too much, fuse as if none could.
+    // Fuse as if every update could be made in place. If some group then binds too many tensors, fuse as if none could.
     let hoped = graph.updates.iter().map(|u| (u.value, u.variable));
     let mut groups = passes::fuse(graph, max_buffers, &hoped.collect());
     let mut in_place = walk.in_place_updates(&groups);
@@ -272,13 +273,13 @@ struct Walk<'a> {
     force: Option<&'a str>,
     lowered: Lowered,
     value_of: HashMap<NodeId, ValueId>,
-    /// Copies of leaves, made before anything runs, for the outputs and updates that take them.
+    /// Copies of leaves, made before any launch, for the outputs and updates that refer to them.
     kept: HashMap<NodeId, ValueId>,
-    /// By-products, by the node that computes them on its way.
+    /// By-products, keyed by the node that computes them.
     by_products: HashMap<NodeId, NodeId>,
 }
 
-/// The nodes of `graph` that another node with the same operands computes on its way, by that node.
+/// The nodes of `graph` that are by-products of another node with the same operands, keyed by that node.
 fn by_products(graph: &Graph) -> HashMap<NodeId, NodeId> {
     let mut found = HashMap::new();
     for id in graph.ids() {
@@ -330,7 +331,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The same with how a fused kernel may bind it.
+    /// The value of a node, and how a fused kernel may bind it.
     fn place(&self, id: NodeId) -> Result<Place> {
         let value = self.value(id)?;
         let known = &self.lowered.values[value.index()];
@@ -342,8 +343,8 @@ impl Walk<'_> {
         Ok(Place { value, uniform })
     }
 
-    /// Copies the variables that are an output or another variable's new value and change in this step: both mean the
-    /// value from before it. Copies scalar inputs that are one too, for these share a buffer.
+    /// Copies variables that change in this step and are also an output or another variable's new value: both refer to
+    /// the value before the step. Also copies scalar inputs used that way, because they share a buffer.
     fn keep_roots(&mut self) {
         let graph = self.graph;
         for root in graph.roots() {
@@ -376,8 +377,8 @@ impl Walk<'_> {
         }
     }
 
-    /// New values of variables that may be written straight over the old ones: results of pointwise groups that run
-    /// after every other reader of the variable.
+    /// New values of variables that may overwrite the old ones in place: results of pointwise groups that run after
+    /// every other reader of the variable.
     fn in_place_updates(&self, groups: &[FusedGroup]) -> InPlace {
         let mut last_reader: HashMap<NodeId, usize> = HashMap::new();
         let mut group_of: HashMap<NodeId, usize> = HashMap::new();
@@ -397,7 +398,7 @@ impl Walk<'_> {
             let late = last_reader
                 .get(&update.variable)
                 .is_none_or(|&last| last <= group);
-            // Within the group the variable must be read at the position that is written: not through a view.
+            // Within the group the variable must be read at the position that is written, so not through a view.
             let direct = !groups[group].members().any(|m| {
                 self.graph
                     .node(m)
@@ -448,7 +449,7 @@ impl Walk<'_> {
         self.flush(&mut bodies, &mut labels)
     }
 
-    /// Gives the results of `group` memory.
+    /// Allocates the values that hold the results of `group`.
     fn place_results(&mut self, group: &FusedGroup, in_place: &InPlace) {
         for &result in &group.results {
             let value = match in_place.get(&result) {
@@ -469,13 +470,13 @@ impl Walk<'_> {
             .collect()
     }
 
-    /// The body of a pointwise group that comes after the bodies `before` it in one kernel.
+    /// The body of a pointwise group that follows the bodies `before` it in one kernel.
     fn body(&self, group: &FusedGroup, before: &[Body]) -> Result<Body> {
         let vec4 = Body::vectorizes(self.graph, group)?;
         Body::new(self.graph, group, vec4, before, |id| self.place(id))
     }
 
-    /// Launches the pointwise groups that have come together.
+    /// Launches the pointwise groups collected so far.
     fn flush(&mut self, bodies: &mut Vec<Body>, labels: &mut Vec<String>) -> Result<()> {
         let (bodies, labels) = (std::mem::take(bodies), std::mem::take(labels));
         if bodies.is_empty() {
@@ -541,7 +542,7 @@ impl Walk<'_> {
         cx.finish()
     }
 
-    /// Gives the by-product of `anchor` memory, if the graph has one that was not computed yet.
+    /// Allocates a value for the by-product of `anchor`, if the graph has one that has not been computed yet.
     fn by_product(&mut self, anchor: NodeId) -> Option<Arg> {
         let id = *self.by_products.get(&anchor)?;
         if self.value_of.contains_key(&id) {
@@ -566,7 +567,7 @@ impl Walk<'_> {
         Ok(Some((body(false)?, vec4)))
     }
 
-    /// Copies the new values that could not be written in place.
+    /// Copies the new values of variables that could not be written in place.
     fn copy_updates(&mut self, in_place: &InPlace) -> Result<()> {
         for update in &self.graph.updates {
             let stays = update.value == update.variable;
@@ -580,7 +581,7 @@ impl Walk<'_> {
     }
 }
 
-/// Joins the labels of a group's members, cut to a readable length.
+/// Joins the labels of a group's members and truncates them to a readable length.
 fn short_label(labels: &[String]) -> String {
     const SHOWN: usize = 4;
     let mut text = labels

@@ -1,7 +1,7 @@
 //! Memory slots: temporaries whose lifetimes do not overlap share a buffer, and texture views share textures.
 //!
-//! Greedy by size (Pisarchyk and Lee 2020, arXiv 2001.03288): the largest value first, each into the fitting slot
-//! that wastes least.
+//! Greedy by size (Pisarchyk and Lee 2020, arXiv 2001.03288): values are assigned in order of decreasing size, each to
+//! the free slot that wastes the least memory.
 
 use super::lower::Lowered;
 use super::{Step, ValueId, ValueKind};
@@ -17,7 +17,7 @@ impl SlotId {
     }
 }
 
-/// Where every value goes.
+/// The slots and textures of all values.
 pub(super) struct Assignment {
     pub slots: Vec<u64>,
     pub slot_of: Vec<Option<SlotId>>,
@@ -25,7 +25,7 @@ pub(super) struct Assignment {
     pub texture_of: Vec<Option<SlotId>>,
 }
 
-/// First and last step, inclusive, in which a value must exist.
+/// First and last step, inclusive, between which a value must exist.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Lifetime {
     first: usize,
@@ -102,7 +102,7 @@ pub(super) fn assign(lowered: &Lowered) -> Assignment {
     }
 }
 
-/// Packs values of `sizes` with `lifetimes` into slots; returns slot sizes and the slot of each value.
+/// Packs values of `sizes` with `lifetimes` into slots; returns the slot sizes and the slot of each value.
 fn pack(sizes: &[u64], lifetimes: &[Option<Lifetime>]) -> (Vec<u64>, Vec<Option<SlotId>>) {
     let mut order: Vec<(usize, Lifetime)> = lifetimes
         .iter()
@@ -113,7 +113,8 @@ fn pack(sizes: &[u64], lifetimes: &[Option<Lifetime>]) -> (Vec<u64>, Vec<Option<
     let mut slots: Vec<(u64, Vec<Lifetime>)> = Vec::new();
     let mut slot_of = vec![None; sizes.len()];
     for (i, lifetime) in order {
-        // Values come in falling size, so every slot is large enough; the smallest free one wastes least.
+        // Values come in order of decreasing size, so every slot is large enough; the smallest free one wastes the
+        // least.
         let free = slots
             .iter()
             .enumerate()
@@ -130,11 +131,11 @@ fn pack(sizes: &[u64], lifetimes: &[Option<Lifetime>]) -> (Vec<u64>, Vec<Option<
     (slots.into_iter().map(|(size, _)| size).collect(), slot_of)
 }
 
-/// Checks what the slots promise: no two values share a slot while both exist, every temporary is written before it is
-/// read, and every view is filled after its value was written and before it is read.
+/// Checks the invariants of the slots: no two values share a slot while both exist, every temporary is written before
+/// it is read, and every view is filled after its value is written and before it is read.
 ///
 /// # Errors
-/// The first broken promise, in words.
+/// A message on the first invariant that does not hold.
 pub fn verify(plan: &super::Plan) -> Result<(), String> {
     let mut holder: Vec<Option<ValueId>> = vec![None; plan.slots.len()];
     let mut viewed: Vec<Option<ValueId>> = vec![None; plan.textures.len()];

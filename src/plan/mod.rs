@@ -30,7 +30,7 @@ use crate::tensor::TensorType;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A piece of memory that launches read and write: a leaf of the graph, a node's value, or scratch.
+/// Memory that launches read and write: a leaf of the graph, a node's value, or scratch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ValueId(pub(crate) u32);
 
@@ -41,16 +41,16 @@ impl ValueId {
     }
 }
 
-/// Where a value lives.
+/// Where a value is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValueKind {
     /// In the parameter store, under this name.
     Variable(Arc<str>),
     /// Fed by the caller, under this name.
     Input(Arc<str>),
-    /// One number, written once when the program is made.
+    /// A single element, written once when the program is created.
     Constant(f32),
-    /// In a slot, for as long as it is needed.
+    /// In a slot, while it is needed.
     Temporary,
 }
 
@@ -63,7 +63,7 @@ pub struct Value {
     pub bytes: u64,
     /// Element type and shape.
     pub ty: TensorType,
-    /// For dumps.
+    /// Description for dumps.
     pub label: String,
 }
 
@@ -74,7 +74,7 @@ impl Value {
     }
 }
 
-/// One thing that a step does.
+/// One operation of a step.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "nearly every step is a launch")]
 pub enum Step {
@@ -87,11 +87,11 @@ pub enum Step {
         /// Destination.
         to: ValueId,
     },
-    /// Fills the texture view of a value. Ends the compute pass.
+    /// Fills the texture view of a value. This ends the compute pass.
     Texture(ValueId),
 }
 
-/// Everything that a step does, in order, with its memory.
+/// All operations of a step in order, with their memory.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Values that steps refer to.
@@ -104,7 +104,7 @@ pub struct Plan {
     pub slots: Vec<u64>,
     /// Slot of every temporary, by value.
     pub slot_of: Vec<Option<SlotId>>,
-    /// Rows of the textures.
+    /// Rows of each texture.
     pub textures: Vec<u32>,
     /// Texture of every value that is read through a view, by value.
     pub texture_of: Vec<Option<SlotId>>,
@@ -116,23 +116,23 @@ impl Plan {
     /// Plans one step of `graph` for `target`.
     ///
     /// # Errors
-    /// If an operation can't run on the target, or a value exceeds what one binding may hold.
+    /// If an operation can't run on the target, or a value exceeds the size limit of a binding.
     pub fn new(graph: &Graph, target: &Target) -> Result<Plan> {
         Self::with_variant(graph, target, None)
     }
 
-    /// The same with the kernel variant `force` wherever an operation has it: how `wgrad check` proves every one. Those
-    /// without it run their default.
+    /// The same with the kernel variant `force` wherever an operation has it; `wgrad check` uses this to test every
+    /// variant. Operations without it run their default.
     ///
     /// # Errors
-    /// As [`Plan::new`], and if no operation that is left after the passes has that variant on the target.
+    /// As [`Plan::new`], and if no operation that remains after the passes has that variant on the target.
     pub fn with_variant(graph: &Graph, target: &Target, force: Option<&str>) -> Result<Plan> {
         let graph = passes::simplify(graph)?;
         Self::of(lower::lower(&graph, target, force)?, target)
     }
 
-    /// The kernel variants that [`Plan::with_variant`] can force: those that operations of `graph` have on `target` after
-    /// the passes. An operation with a single kernel calls it `default`.
+    /// The kernel variants that [`Plan::with_variant`] can force: those that operations of `graph` have on `target`
+    /// after the passes. The only variant of an operation with a single kernel is called `default`.
     ///
     /// # Errors
     /// If the graph is invalid: a defect.
@@ -177,7 +177,7 @@ impl Plan {
         })
     }
 
-    /// Bytes of slots and texture views: what a step needs beside variables and inputs.
+    /// Size of slots and texture views in bytes: the memory that a step needs besides variables and inputs.
     pub fn workspace_bytes(&self) -> u64 {
         let textures: u64 = self
             .textures
@@ -187,7 +187,7 @@ impl Plan {
         self.slots.iter().sum::<u64>() + textures
     }
 
-    /// Bytes of the variables that the plan refers to.
+    /// Size in bytes of the variables that the plan refers to.
     pub fn variable_bytes(&self) -> u64 {
         let variables = self
             .values
@@ -196,7 +196,7 @@ impl Plan {
         variables.map(|v| v.bytes).sum()
     }
 
-    /// Bytes of the inputs that are fed each step.
+    /// Size in bytes of the inputs that are fed each step.
     pub fn input_bytes(&self) -> u64 {
         let inputs = self
             .values

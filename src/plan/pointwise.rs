@@ -1,5 +1,5 @@
-//! Kernels of purely pointwise groups. Groups that run next to one another and do not touch each other's values share a
-//! launch: the updates of all parameters above all, which would take a dispatch each.
+//! Kernels of purely pointwise groups. Consecutive groups that do not access each other's results share a launch: above
+//! all the updates of all parameters, which would otherwise take one dispatch each.
 
 use super::fused::Body;
 use super::{Launch, Lowering, Target, ValueId};
@@ -11,13 +11,13 @@ use std::fmt::Write as _;
 /// Invocations in a workgroup.
 const WORKGROUP: usize = 256;
 
-/// Uniform bindings of one launch, beside its parameters: every adapter allows 12 in all.
+/// Maximum uniform bindings of one launch besides its parameters: every adapter allows 12 in total.
 const MAX_UNIFORMS: usize = 11;
 
-/// Whether `body` can join `others` in one launch on `target`, and had better.
+/// Whether `body` can and should join `others` in one launch on `target`.
 pub(super) fn fits(others: &[Body], body: &Body, target: &Target) -> bool {
     let all = || others.iter().chain([body]);
-    // One kernel has one `F`.
+    // All bodies of a kernel must have the same `F`.
     let joins =
         |other: &Body| other.vec4 == body.vec4 && !touches(other, body) && !touches(body, other);
     let uniforms = |body: &Body| body.reads.iter().filter(|read| read.uniform).count();
@@ -27,10 +27,11 @@ pub(super) fn fits(others: &[Body], body: &Body, target: &Target) -> bool {
         && !(target.software && skips_too_much(others, body))
 }
 
-/// Whether running all parts in every workgroup costs more than a launch of their own: software adapters do not branch
-/// around the parts of other workgroups but go through them with every lane switched off.
+/// Whether running all parts in every workgroup costs more than a separate launch. Software adapters do not branch
+/// around the parts of other workgroups but execute them with every lane masked.
 fn skips_too_much(others: &[Body], body: &Body) -> bool {
-    /// Measured on lavapipe, two cores: a dispatch, and an access by a switched-off lane (docs/decisions.md).
+    /// Measured on lavapipe with two cores: the cost of a dispatch, and of an access by a masked lane
+    /// (docs/decisions.md).
     const LAUNCH_NS: f64 = 25_000.0;
     const SKIPPED_ACCESS_NS: f64 = 0.6;
     let skipped = |runs: &Body, skips: &Body| {
@@ -41,7 +42,7 @@ fn skips_too_much(others: &[Body], body: &Body) -> bool {
     others.iter().map(both).sum::<f64>() > LAUNCH_NS
 }
 
-/// Whether `reader` reads or writes what `writer` writes.
+/// Whether `reader` reads or writes a value that `writer` writes.
 fn touches(writer: &Body, reader: &Body) -> bool {
     reader.reads.iter().any(|read| writer.writes(read.value))
         || reader
@@ -50,19 +51,19 @@ fn touches(writer: &Body, reader: &Body) -> bool {
             .any(|(value, _)| writer.writes(*value))
 }
 
-/// Storage buffers that `body` binds beside those of the bodies before it.
+/// Number of storage buffers that `body` binds in addition to those of earlier bodies.
 fn storage_buffers(body: &Body) -> usize {
     let read = body.reads.iter().filter(|read| !read.uniform).count();
     read + new_results(body).count()
 }
 
-/// Results that are not written over an operand.
+/// Results that do not overwrite an operand.
 fn new_results(body: &Body) -> impl Iterator<Item = ValueId> + '_ {
     let results = body.results.iter().map(|(value, _)| *value);
     results.filter(|value| !body.reads.iter().any(|read| read.value == *value))
 }
 
-/// Adds the launch of `bodies`, one part of the workgroups after the other.
+/// Adds the launch of `bodies`; each body gets the next part of the workgroups.
 pub(super) fn lower(cx: &mut Lowering<'_>, bodies: &[Body]) -> Result<()> {
     let mut launch = Launch::of(kernel(bodies));
     let (mut results, mut end) = (0, 0);

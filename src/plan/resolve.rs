@@ -1,10 +1,10 @@
-//! Holds a launch against what its shader declares, and packs its parameters.
+//! Checks a launch against the declarations of its shader, and packs its parameters.
 
 use super::{Access, Launch, Scalar};
 use crate::error::{Error, Result};
 use crate::shader::{BindingKind, ParamKind, Reflection};
 
-/// A launch with the text of its shader and what that declares.
+/// A launch with the text of its shader and its declarations.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// WGSL text.
@@ -19,10 +19,10 @@ pub struct Resolved {
     pub first_workgroup: usize,
 }
 
-/// Resolves `launch`.
+/// Checks and packs `launch`.
 ///
 /// # Errors
-/// If a binding or parameter is missing on either side, or has another kind.
+/// If a binding or parameter is missing on either side, or its kind differs.
 pub fn resolve(launch: &Launch) -> Result<Resolved> {
     let source = launch.shader.source()?;
     let reflection = Reflection::new(&launch.shader.name, &source)?;
@@ -99,8 +99,8 @@ pub fn resolve(launch: &Launch) -> Result<Resolved> {
 }
 
 impl Launch {
-    /// Number of dispatches that the launch is cut into, so that none runs for seconds: desktop systems reset a
-    /// GPU that does. Launches that update in place are never cut: a folded grid may run a workgroup twice.
+    /// Number of dispatches that the launch is split into, so that none runs for seconds: desktop systems reset a GPU
+    /// that does. Launches that update in place are never split, because a folded grid may run a workgroup twice.
     pub fn dispatches(&self) -> u64 {
         const FLOPS_PER_DISPATCH: u64 = 20_000_000_000;
         let in_place = self.operands.iter().any(|o| o.access == Access::ReadWrite);
@@ -114,10 +114,10 @@ impl Launch {
     }
 }
 
-/// The grid of `workgroups`, folded so that no axis exceeds `limit`. It may have a few workgroups too many.
+/// The grid of `workgroups`, folded so that no axis exceeds `limit`. It may contain a few workgroups too many.
 ///
 /// # Errors
-/// If even a square of that side is too small.
+/// If a square grid with sides of `limit` is too small.
 pub fn fold(workgroups: u64, limit: u32) -> Result<[u32; 3]> {
     let limit = u64::from(limit);
     let rows = workgroups.div_ceil(limit).max(1);

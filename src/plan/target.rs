@@ -1,8 +1,9 @@
-//! What the planner knows of the device: plain data, so that plans can be made and printed without one.
+//! The properties of a device that the planner uses: plain data, so that plans can be made and printed without a
+//! device.
 
 use super::Choices;
 
-/// Limits and abilities of an adapter that decide about kernels and memory.
+/// Limits and features of an adapter that affect the choice of kernels and the use of memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// Name for dumps.
@@ -13,15 +14,15 @@ pub struct Target {
     pub subgroup: Option<SubgroupSize>,
     /// When operands are read through texture views of their buffers.
     pub texture_reads: TextureReads,
-    /// Storage buffers that one shader may bind.
+    /// Maximum number of storage buffers per shader.
     pub max_storage_buffers: u32,
-    /// Largest storage binding in bytes.
+    /// Maximum size of a storage binding in bytes.
     pub max_binding_bytes: u64,
-    /// Largest buffer in bytes.
+    /// Maximum size of a buffer in bytes.
     pub max_buffer_bytes: u64,
-    /// Workgroups along one axis of a dispatch.
+    /// Maximum number of workgroups along one axis of a dispatch.
     pub max_workgroups: u32,
-    /// Largest extent of a 2-D texture.
+    /// Maximum extent of a 2-D texture.
     pub max_texture_extent: u32,
     /// Alignment of uniform and storage binding offsets in bytes.
     pub offset_alignment: u32,
@@ -32,11 +33,11 @@ pub struct Target {
 /// When operands are read through texture views of their buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextureReads {
-    /// Buffers are as fast.
+    /// Never: buffers are as fast.
     Never,
-    /// Where the reads that it makes cheaper outweigh the copy.
+    /// If the savings on reads outweigh the copy.
     WhereCheaper,
-    /// Wherever a kernel can: to prove that it gives the same result.
+    /// Wherever a kernel supports it: to test that it gives the same result.
     Always,
 }
 
@@ -50,7 +51,7 @@ pub struct SubgroupSize {
 }
 
 impl Target {
-    /// The limits that WebGPU guarantees everywhere: no subgroups.
+    /// The limits that WebGPU guarantees everywhere, without subgroups.
     pub fn portable() -> Self {
         Target {
             name: "portable".to_string(),

@@ -1,7 +1,7 @@
 //! Decides which operands are read through texture views, and when the views are filled.
 //!
-//! On some adapters, software ones above all, a texture read is far cheaper than a storage-buffer read. A view costs
-//! a copy, and a copy ends the compute pass: so it must be read often enough, and copies are made together.
+//! On some adapters, especially software ones, a texture read is far cheaper than a storage-buffer read. Filling a view
+//! costs a copy, and a copy ends the compute pass. A view must therefore be read often enough, and copies are grouped.
 
 use super::lower::Lowered;
 use super::{Access, Step, Target, TextureReads, ValueId};
@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::shader::Shader;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Nanoseconds that a `vec4` load per lane costs more from a buffer than from a texture, on lavapipe.
+/// Additional nanoseconds per `vec4` load and lane from a buffer compared with a texture, on lavapipe.
 const SAVED_PER_LOAD_NS: f64 = 7.0;
 /// Nanoseconds per `vec4` copied into a view.
 const COPY_PER_VEC4_NS: f64 = 1.0;
-/// Nanoseconds for one more copy command and its share of a pass.
+/// Nanoseconds per additional copy command, including its share of a pass.
 const COPY_NS: f64 = 20_000.0;
 
 /// Marks the operands to read through views and inserts the copies that fill them.
@@ -64,8 +64,8 @@ pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// The last step that writes each temporary: several launches may write it part by part, and a view holds what was there
-/// when it was filled.
+/// The last step that writes each temporary. Several launches may each write a part of it, and a view contains the
+/// values from when it was filled.
 fn last_writes(lowered: &Lowered) -> HashMap<ValueId, usize> {
     let mut last = HashMap::new();
     for (index, step) in lowered.steps.iter().enumerate() {
@@ -80,7 +80,7 @@ fn last_writes(lowered: &Lowered) -> HashMap<ValueId, usize> {
     last
 }
 
-/// Values that gain from a view: the loads they save outweigh the copy.
+/// Values for which a view pays off: the savings on loads outweigh the copy.
 fn wanted(lowered: &Lowered, target: &Target) -> Result<HashSet<ValueId>> {
     let mut loads: HashMap<ValueId, u64> = HashMap::new();
     for step in &lowered.steps {
@@ -109,7 +109,7 @@ fn wanted(lowered: &Lowered, target: &Target) -> Result<HashSet<ValueId>> {
         .collect())
 }
 
-/// Operands that the shader can read through a view.
+/// Names of the operands that the shader can read through a view.
 fn viewable<'a>(shader: &Shader, names: impl Iterator<Item = &'a str>) -> Result<HashSet<String>> {
     let source = shader.source()?;
     Ok(names

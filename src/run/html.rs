@@ -338,14 +338,14 @@ mod tests {
     }
 
     #[test]
-    fn a_model_of_language_is_told_by_its_perplexity() {
+    fn a_language_model_is_shown_with_its_perplexity() {
         let line = json!({
             "epoch": 1, "train_loss": 2.0, "train_accuracy": 0.4, "test_loss": 1.0, "test_accuracy": 0.5,
             "test_perplexity": 2.71, "samples_per_s": 1000.0, "seconds": 2.0,
         });
         let page = page_of("language_model", &[line], "seed = 1");
-        let told = "Test loss <b>1.0000</b>, accuracy <b>50.00%</b>, perplexity <b>2.710</b>";
-        assert!(page.contains(told), "{page}");
+        let summary = "Test loss <b>1.0000</b>, accuracy <b>50.00%</b>, perplexity <b>2.710</b>";
+        assert!(page.contains(summary), "{page}");
         // Its curve is of evaluations alone.
         let legend = |name: &str| page.split(&format!("<figcaption>{name}: ")).nth(1).unwrap();
         assert!(
@@ -387,14 +387,14 @@ mod tests {
     }
 
     #[test]
-    fn losses_of_any_size_are_short_and_told_apart() {
-        let told = |values: [f64; 2]| values.map(|v| loss_label(v, values[1] - values[0]));
-        assert_eq!(told([0.05, 0.1]), ["0.05", "0.10"]);
-        assert_eq!(told([0.0, 200.0]), ["0", "200"]);
-        assert_eq!(told([150.1, 150.2]), ["150.1", "150.2"]);
-        assert_eq!(told([1.01e6, 1.02e6]), ["1.01e6", "1.02e6"]);
-        assert_eq!(told([2e12, 4e12]), ["2e12", "4e12"]);
-        assert_eq!(told([0.000002, 0.000004]), ["2e-6", "4e-6"]);
+    fn losses_of_any_size_are_short_and_distinguished() {
+        let labels = |values: [f64; 2]| values.map(|v| loss_label(v, values[1] - values[0]));
+        assert_eq!(labels([0.05, 0.1]), ["0.05", "0.10"]);
+        assert_eq!(labels([0.0, 200.0]), ["0", "200"]);
+        assert_eq!(labels([150.1, 150.2]), ["150.1", "150.2"]);
+        assert_eq!(labels([1.01e6, 1.02e6]), ["1.01e6", "1.02e6"]);
+        assert_eq!(labels([2e12, 4e12]), ["2e12", "4e12"]);
+        assert_eq!(labels([0.000002, 0.000004]), ["2e-6", "4e-6"]);
     }
 
     #[test]

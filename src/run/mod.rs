@@ -18,9 +18,9 @@ pub use monitor::Monitor;
 pub use observer::{
     EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
 };
-pub use parts::{Length, RunParts, samples_of_epoch};
+pub use parts::{CheckedRun, Length, RunParts};
 
-use crate::data::{DataSettings, Dataset, Fitted, Part, Samples};
+use crate::data::{DataSettings, Fitted, Part};
 use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::nn::weights;
@@ -57,17 +57,13 @@ impl<'e> Run<'e> {
     /// Puts weights, optimizer state and both sets on `engine` and prepares training and evaluation.
     ///
     /// # Errors
-    /// If the data do not fit the models, or device memory is too small.
-    pub fn new(
-        engine: &'e Engine,
-        mut parts: RunParts,
-        dataset: impl Into<Dataset<Samples>>,
-    ) -> Result<Run<'e>> {
-        let mut dataset = dataset.into();
-        let epoch_samples = samples_of_epoch(&mut dataset.train, &parts.length, &parts.recipe)?;
-        parts.check(&dataset)?;
-        let each = parts.recipe.batch * parts.recipe.accumulate;
-        parts.recipe.steps_per_epoch = epoch_samples.div_ceil(each) as u64;
+    /// If device memory is too small, or the data would have to be streamed to a task of several phases that accumulates.
+    pub fn new(engine: &'e Engine, run: CheckedRun) -> Result<Run<'e>> {
+        let CheckedRun {
+            mut parts,
+            dataset,
+            epoch_samples,
+        } = run;
         let mut device = engine.device();
         let (train, test) = (dataset.train, dataset.test);
         let most_bytes = device.max_tensor_bytes();

@@ -3,6 +3,7 @@
 use super::checkpoint::{Best, Progress};
 use super::observer::{Evaluation, LOSS};
 use crate::error::{Error, Result};
+use crate::nearest::did_you_mean;
 use crate::tasks::{Metric, Task};
 
 /// How epochs are compared, and when to stop.
@@ -88,9 +89,10 @@ pub(super) fn check_metric(key: &str, name: &str, task: &dyn Task) -> Result<()>
     }
     let names: Vec<&str> = known.iter().map(|metric| metric.name).collect();
     Err(Error::Config(format!(
-        "{key} is \"{name}\", but the task {} reports loss, {}",
+        "{key} is \"{name}\", but the task {} reports loss, {}{}",
         task.registered().name,
-        names.join(", ")
+        names.join(", "),
+        did_you_mean(name, names.iter().copied())
     )))
 }
 

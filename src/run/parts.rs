@@ -102,8 +102,11 @@ impl RunParts {
     /// Checks models, data and settings against each other.
     ///
     /// # Errors
-    /// If shapes, classes or labels don't fit, or a batch is larger than the training set.
-    pub fn check(&self, dataset: &Dataset<Samples>) -> Result<()> {
+    /// If shapes, classes, labels or patterns don't fit, a batch is larger than the training set, or an epoch has more steps than
+    /// the training set has batches.
+    pub fn check(mut self, dataset: impl Into<Dataset<Samples>>) -> Result<CheckedRun> {
+        let mut dataset = dataset.into();
+        let epoch_samples = samples_of_epoch(&mut dataset.train, &self.length, &self.recipe)?;
         let fit = |part, samples| self.fit(part, samples, &dataset.classes, &dataset.name);
         self.task.check(&fit("training", &dataset.train))?;
         self.task.check(&fit("test", &dataset.test))?;
@@ -118,36 +121,15 @@ impl RunParts {
         if let Some(plateau) = self.recipe.schedule.plateau() {
             monitor::check_metric("schedule.metric", &plateau.metric, &*self.task)?;
         }
-        self.monitor.check(&*self.task)
-    }
-
-    /// Warnings about settings that are valid but rarely intended, one sentence each.
-    pub fn remarks(&self, dataset: &Dataset<Samples>) -> Vec<String> {
-        let fit = self.fit("training", &dataset.train, &dataset.classes, &dataset.name);
-        let mut told = self.task.remarks(&fit);
-        let each = (self.recipe.batch * self.recipe.accumulate).max(1);
-        let of_epoch = self
-            .length
-            .steps_per_epoch
-            .unwrap_or(dataset.train.len().div_ceil(each));
-        let all = of_epoch as u64 * u64::from(self.length.epochs);
-        let steps = self.length.steps.unwrap_or(all);
-        if let Some(warmup) = self.recipe.schedule.warmup_steps()
-            && warmup >= steps
-        {
-            told.push(format!(
-                "the warm-up takes {warmup} steps and the run has {steps}, so the learning rate rises until the end"
-            ));
-        }
-        let normalized = |name: &str| name.ends_with("running_mean");
-        if self.recipe.accumulate > 1 && self.models.state().any(|part| normalized(&part.name)) {
-            told.push(
-                "gradients are accumulated, but batch normalisation sees each batch by itself: the steps are not equivalent to those of one \
-                 large batch"
-                    .to_string(),
-            );
-        }
-        told
+        self.monitor.check(&*self.task)?;
+        let each = self.recipe.batch * self.recipe.accumulate;
+        self.recipe.steps_per_epoch = epoch_samples.div_ceil(each) as u64;
+        self.recipe.phase_optimizers(&*self.task, &self.models)?;
+        Ok(CheckedRun {
+            parts: self,
+            dataset,
+            epoch_samples,
+        })
     }
 
     pub(super) fn fit<'a>(
@@ -168,11 +150,71 @@ impl RunParts {
     }
 }
 
+/// A run whose parts and data were checked against each other by [`RunParts::check`].
+pub struct CheckedRun {
+    pub(super) parts: RunParts,
+    pub(super) dataset: Dataset<Samples>,
+    /// Number of training samples per epoch.
+    pub(super) epoch_samples: usize,
+}
+
+impl CheckedRun {
+    /// Task, models and recipe.
+    pub fn parts(&self) -> &RunParts {
+        &self.parts
+    }
+
+    /// The data.
+    pub fn dataset(&self) -> &Dataset<Samples> {
+        &self.dataset
+    }
+
+    /// The data alone.
+    pub fn into_dataset(self) -> Dataset<Samples> {
+        self.dataset
+    }
+
+    /// Replaces the initial values of [`Models::state`].
+    pub fn set_values(&mut self, values: Vec<Tensor<f32>>) {
+        self.parts.values = Some(values);
+    }
+
+    /// Warnings about settings that are valid but rarely intended, one sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let CheckedRun { parts, dataset, .. } = self;
+        let (recipe, length) = (&parts.recipe, &parts.length);
+        let fit = parts.fit("training", &dataset.train, &dataset.classes, &dataset.name);
+        let mut remarks = parts.task.remarks(&fit);
+        let each = (recipe.batch * recipe.accumulate).max(1);
+        let of_epoch = length
+            .steps_per_epoch
+            .unwrap_or(dataset.train.len().div_ceil(each));
+        let all = of_epoch as u64 * u64::from(length.epochs);
+        let steps = length.steps.unwrap_or(all);
+        if let Some(warmup) = recipe.schedule.warmup_steps()
+            && warmup >= steps
+        {
+            remarks.push(format!(
+                "the warm-up takes {warmup} steps and the run has {steps}, so the learning rate rises until the end"
+            ));
+        }
+        let normalized = |name: &str| name.ends_with("running_mean");
+        if recipe.accumulate > 1 && parts.models.state().any(|part| normalized(&part.name)) {
+            remarks.push(
+                "gradients are accumulated, but batch normalisation sees each batch by itself: the steps are not equivalent to those of one \
+                 large batch"
+                    .to_string(),
+            );
+        }
+        remarks
+    }
+}
+
 /// The number of training samples per epoch. A `set` of random windows is resized to what `steps_per_epoch` asks for.
 ///
 /// # Errors
 /// If an epoch would have more steps than the set has batches.
-pub fn samples_of_epoch(set: &mut Samples, length: &Length, recipe: &Recipe) -> Result<usize> {
+fn samples_of_epoch(set: &mut Samples, length: &Length, recipe: &Recipe) -> Result<usize> {
     let each = recipe.batch * recipe.accumulate;
     let Some(steps) = length.steps_per_epoch else {
         return Ok(set.len());

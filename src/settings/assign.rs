@@ -108,12 +108,12 @@ mod tests {
         assert_eq!((settings.optimizer.lr(), settings.batch), (0.25, 17));
         assert_eq!(settings.schedule.warmup_steps(), Some(7));
         assert_eq!(settings.data.source, "some/folder");
-        let told = |text: &str| {
+        let message = |text: &str| {
             let mut settings = Settings::preset().unwrap();
             set(&mut settings, text).unwrap_err().to_string()
         };
-        assert!(told("optimizer.rl=1").contains("rl"));
-        assert!(told("batch").contains("KEY=VALUE"));
-        assert!(told("bach=3").contains("batch"));
+        assert!(message("optimizer.rl=1").contains("rl"));
+        assert!(message("batch").contains("KEY=VALUE"));
+        assert!(message("bach=3").contains("batch"));
     }
 }

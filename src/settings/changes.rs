@@ -142,13 +142,13 @@ mod tests {
             .assign(&["epochs=5".into(), "patience=2".into()])
             .unwrap();
         let found = permit(&before, &after, OF_A_RUN, file).unwrap();
-        let told: Vec<String> = found.iter().map(Change::to_string).collect();
-        assert_eq!(told, ["epochs: 3 -> 5", "patience: none -> 2"]);
-        let told = permit(&before, &after, OF_FOLDS, file).unwrap_err();
-        assert!(told.to_string().contains("epochs was 3"), "{told}");
+        let message: Vec<String> = found.iter().map(Change::to_string).collect();
+        assert_eq!(message, ["epochs: 3 -> 5", "patience: none -> 2"]);
+        let message = permit(&before, &after, OF_FOLDS, file).unwrap_err();
+        assert!(message.to_string().contains("epochs was 3"), "{message}");
         after.model.layers.pop();
-        let told = permit(&before, &after, OF_A_RUN, file).unwrap_err();
-        assert!(told.to_string().contains("model.layer["), "{told}");
+        let message = permit(&before, &after, OF_A_RUN, file).unwrap_err();
+        assert!(message.to_string().contains("model.layer["), "{message}");
     }
 
     #[test]
@@ -156,9 +156,9 @@ mod tests {
         let before = Settings::preset().unwrap();
         let mut after = before.clone();
         after.assign(&["optimizer=sgd".into()]).unwrap();
-        let told = permit(&before, &after, OF_A_RUN, Path::new("run.toml")).unwrap_err();
-        let told = told.to_string();
+        let message = permit(&before, &after, OF_A_RUN, Path::new("run.toml")).unwrap_err();
+        let message = message.to_string();
         let said = "optimizer.name was \"adam\" when training began and is \"sgd\" now";
-        assert!(told.contains(said), "{told}");
+        assert!(message.contains(said), "{message}");
     }
 }

@@ -216,7 +216,10 @@ impl Settings {
     /// # Errors
     /// If the file can't be read, is not TOML, or has an unknown key or an invalid value.
     pub fn read(path: &Path) -> Result<Settings> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::missing(path, "a settings or model file"),
+            _ => Error::io("read", path)(error),
+        })?;
         let file = path.display().to_string();
         let table: toml::Table = parse(&text, &file)?;
         if table.contains_key("layer") && !table.contains_key("model") {
@@ -376,10 +379,10 @@ mod tests {
     fn what_an_earlier_version_found_is_refused_in_words() {
         let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
         std::fs::write(file.path(), "[data]\nclasses = [\"no\", \"yes\"]\n").unwrap();
-        let told = Settings::read(file.path()).unwrap_err().to_string();
+        let message = Settings::read(file.path()).unwrap_err().to_string();
         assert!(
-            told.contains("data.classes") && told.contains("earlier version"),
-            "{told}"
+            message.contains("data.classes") && message.contains("earlier version"),
+            "{message}"
         );
     }
 

@@ -6,17 +6,15 @@ use crate::data::{self, Dataset, Samples};
 use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::nn::{InputSpec, Network};
-use crate::run::{Checkpoint, Run, RunFolder, RunParts};
+use crate::run::{CheckedRun, Checkpoint, Run, RunFolder};
 use std::path::Path;
 
 /// A checked run that is ready to be put on an engine.
 pub struct Prepared {
     /// The settings, with everything resolved.
     pub settings: Settings,
-    /// The data.
-    pub dataset: Dataset<Samples>,
-    /// Task, models and recipe.
-    pub parts: RunParts,
+    /// The run.
+    pub run: CheckedRun,
     /// Notes for the user.
     pub notes: Vec<String>,
     /// How the weights of `init` were used.
@@ -91,7 +89,7 @@ impl Settings {
         let mut parts = self.resolve(&dataset.train)?;
         let initialisation = self.initialise(&parts.models)?;
         parts.values = initialisation.map(|found| found.values);
-        Run::new(engine, parts, dataset)
+        Run::new(engine, parts.check(dataset)?)
     }
 
     /// Loads the data set and resolves the settings that depend on it: the size of images, the model's input, mean, standard
@@ -180,20 +178,20 @@ impl Settings {
             Network::new(self.model.clone())?;
         }
         let dataset = self.load_data()?;
-        let mut parts = self.resolve(&dataset.train)?;
-        parts.check(&dataset)?;
-        let mut notes = dataset.notes.clone();
-        notes.extend(parts.remarks(&dataset));
+        let mut run = self.resolve(&dataset.train)?.check(dataset)?;
+        let mut notes = run.dataset().notes.clone();
+        notes.extend(run.remarks());
         let mut initialisation = None;
         // The checkpoint replaces the initial weights.
         if resumed.is_none() {
-            initialisation = self.initialise(&parts.models)?;
-            parts.values = initialisation.as_ref().map(|found| found.values.clone());
+            initialisation = self.initialise(&run.parts().models)?;
+            if let Some(found) = &initialisation {
+                run.set_values(found.values.clone());
+            }
         }
         Ok(Prepared {
             settings: self,
-            dataset,
-            parts,
+            run,
             notes,
             initialisation,
             resumed,
@@ -224,7 +222,7 @@ impl Prepared {
     /// # Errors
     /// If it does not fit the device, the checkpoint is of another run, or the folder can't be written.
     pub fn start(self, engine: &Engine) -> Result<(Run<'_>, RunFolder)> {
-        let mut run = Run::new(engine, self.parts, self.dataset)?;
+        let mut run = Run::new(engine, self.run)?;
         let folder = match self.resumed {
             Some((folder, checkpoint)) => {
                 let epoch = checkpoint.progress.epoch;

@@ -1,18 +1,18 @@
-//! What a shader declares, read by naga: bindings, the fields of its parameters, its workgroup size.
+//! The declarations of a shader, parsed by naga: bindings and the fields of its parameters.
 
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
-/// What a shader expects at one binding.
+/// Kind of a binding in a shader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BindingKind {
-    /// `var<uniform>`: the parameters, or a number for all invocations.
+    /// `var<uniform>`: the parameters, or a value for all invocations.
     Uniform,
     /// `var<storage, read>`.
     Read,
     /// `var<storage, read_write>`.
     ReadWrite,
-    /// A storage texture, read.
+    /// A storage texture that is read.
     Texture,
 }
 
@@ -36,7 +36,7 @@ pub struct ParamField {
     pub kind: ParamKind,
 }
 
-/// Numbers that a kernel writes at a time: the type `F` of its epilogue.
+/// Number of elements that a kernel writes at a time: the type `F` of its epilogue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lanes {
     /// `f32`
@@ -62,7 +62,7 @@ impl Reflection {
     /// Parses `source` and reads its declarations.
     ///
     /// # Errors
-    /// If the text is not WGSL, or declares something that the engine does not bind.
+    /// If the text is not valid WGSL, or has declarations that the engine can't bind.
     pub fn new(name: &str, source: &str) -> Result<Self> {
         let error = |message: String| Error::Shader {
             shader: name.to_string(),
@@ -139,7 +139,7 @@ impl Reflection {
         Ok(reflection)
     }
 
-    /// The lowest binding number above all that are declared.
+    /// The lowest binding number above all declared ones.
     pub fn next_binding(&self) -> u32 {
         self.bindings
             .values()
@@ -152,7 +152,7 @@ impl Reflection {
 /// The `F` of `fn epilogue(value: F, index: u32) -> F`, if `module` declares it.
 ///
 /// # Errors
-/// If it declares a function of that name and another signature.
+/// If it declares a function of that name with another signature.
 fn epilogue(module: &naga::Module) -> Result<Option<Lanes>, String> {
     let named = |f: &&naga::Function| f.name.as_deref() == Some("epilogue");
     let mut functions = module.functions.iter().map(|(_, function)| function);
@@ -200,8 +200,8 @@ mod tests {
         assert_eq!(epilogue(&of("Quad")).unwrap(), Some(Lanes::Four));
         assert_eq!(epilogue("// alias F = vec4<f32>;\n").unwrap(), None);
         for wrong in [of("vec2<f32>"), of("u32"), "fn epilogue() {}".to_string()] {
-            let told = epilogue(&wrong).unwrap_err().to_string();
-            assert!(told.contains("epilogue that is not"), "{told}");
+            let message = epilogue(&wrong).unwrap_err().to_string();
+            assert!(message.contains("epilogue that is not"), "{message}");
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct AugmentSettings {
 /// How the images of a step are mixed with others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mix {
-    /// Share that an image keeps of its own class.
+    /// Share of the image's own class in its target.
     pub share: f32,
     /// Rows and columns of the pasted box.
     pub pasted: [u32; 2],
@@ -106,10 +106,10 @@ impl AugmentSettings {
         }
     }
 
-    /// Checks that shifts and squares are smaller than images of `height` by `width`.
+    /// Checks that shifts and cutout squares are smaller than images of `height` by `width`.
     ///
     /// # Errors
-    /// Names the setting that is not.
+    /// Names the setting that is too large.
     pub fn check_size(&self, height: usize, width: usize) -> Result<()> {
         for (name, pixels) in [("crop", self.crop), ("cutout", self.cutout)] {
             if pixels >= height.min(width) {
@@ -137,7 +137,7 @@ impl AugmentSettings {
     /// Checks that there are images to augment, that the only model takes them, and that they are large enough.
     ///
     /// # Errors
-    /// Says what does not hold.
+    /// Says what does not fit.
     pub(super) fn check_pictures(&self, fit: &Fit<'_>) -> Result<()> {
         let Some(image) = fit.samples.field(field::IMAGE) else {
             return self.needs_pictures(fit.samples.noun());
@@ -192,7 +192,7 @@ impl AugmentSettings {
         self.mixup + self.cutmix > 0.0
     }
 
-    /// How images with these rows and columns are mixed in step `step`.
+    /// How images of this height and width are mixed in step `step`.
     pub fn mix(&self, seed: u64, step: u64, [height, width]: [usize; 2]) -> Mix {
         let mut stream = Stream::new(seed, Purpose::Mix.stream(step as u32));
         let share = beta(&mut stream, self.mixup.max(self.cutmix));
@@ -242,11 +242,11 @@ impl AugmentSettings {
         Ok(Mixed { x, share, valid })
     }
 
-    /// Image `index` of `set` and `count` augmented versions of it: those that the first steps of a run with `seed` would see
-    /// if it were the first of each batch. Computed in the reference; `mean` and `std` are those of the channels.
+    /// Image `index` of `set` and `count` augmented versions of it: those of the first steps of a run with `seed` if the image
+    /// were the first of each batch. The reference computes them; `mean` and `std` are those of the channels.
     ///
     /// # Errors
-    /// If mean and deviation don't fit the images.
+    /// If mean and standard deviation don't fit the images.
     pub fn samples(
         &self,
         set: &ImageSet,
@@ -312,8 +312,8 @@ impl AugmentSettings {
         })
     }
 
-    /// The images `x` augmented as in [`AugmentSettings::apply`], and the `planes` `[batch, height, width, any]` on top of them moved
-    /// along: flipped, shifted and rotated, filled with zeros from outside.
+    /// The images `x` augmented as in [`AugmentSettings::apply`], and the `planes` `[batch, height, width, any]` that belong to
+    /// them: flipped, shifted and rotated in the same way, and padded with zeros.
     ///
     /// # Errors
     /// If `x` are not images.
@@ -478,7 +478,7 @@ mod tests {
         assert_eq!(none.image(1), set.image(0));
     }
 
-    /// Planes that say where a picture is positive and where it is negative still say so after both are changed.
+    /// The planes mark the positive and the negative pixels of an image, and still do so after both are augmented.
     #[test]
     fn masks_move_with_their_pictures() {
         let shape = [6, 5, 4, 1];
@@ -505,7 +505,7 @@ mod tests {
         builder.output("planes", planes);
         drop(forward);
         let graph = builder.finish().unwrap();
-        // Further from 0 than the brightness moves them.
+        // The values are further from 0 than a change of brightness can move them.
         let values =
             (0..120).map(|i| if i * 7 % 3 == 0 { 1.0 } else { -1.0 } + 0.01 * (i % 9) as f32);
         let inputs = HashMap::from([
@@ -547,15 +547,15 @@ mod tests {
             "mixup = 1.0\ncutmix = 1.0",
         ] {
             let settings: AugmentSettings = toml::from_str(text).unwrap();
-            let told = settings.check().unwrap_err().to_string();
+            let message = settings.check().unwrap_err().to_string();
             let key = text.split(' ').next().unwrap();
-            assert!(told.contains(&format!("augment.{key}")), "{told}");
+            assert!(message.contains(&format!("augment.{key}")), "{message}");
         }
         for (text, least) in [("crop = 8", 9), ("cutout = 12", 13)] {
             let settings: AugmentSettings = toml::from_str(text).unwrap();
             assert!(settings.check_size(least, least).is_ok());
-            let told = settings.check_size(99, least - 1).unwrap_err();
-            assert!(told.to_string().contains("pixels"), "{told}");
+            let message = settings.check_size(99, least - 1).unwrap_err();
+            assert!(message.to_string().contains("pixels"), "{message}");
         }
         assert!(toml::from_str::<AugmentSettings>("mirror = true").is_err());
     }

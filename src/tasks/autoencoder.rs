@@ -1,8 +1,8 @@
-//! Reconstruction: the model gives back its input, a picture, a row of a table or a window of a series, through a narrow place of
-//! its own. Samples that are unlike those that it learned from are given back badly, which finds anomalies.
+//! Reconstruction: the model reconstructs its input, which is an image, a row of a table or a window of a series, through a
+//! bottleneck of its own layers. Samples that are unlike the training data have large errors, which detects anomalies.
 //!
-//! With `noise` or `mask` the model sees a corrupted input in training and must give back the clean one: a denoising autoencoder
-//! (Vincent et al., "Extracting and composing robust features with denoising autoencoders", 2008).
+//! With `noise` or `mask` the model sees a corrupted input in training and has to reconstruct the clean one: a denoising
+//! autoencoder (Vincent et al., "Extracting and composing robust features with denoising autoencoders", 2008).
 
 use super::fit::check_input;
 use super::loss::Loss;
@@ -10,8 +10,8 @@ use super::metric::{Counters, Metric};
 use super::scores::area_under_curve;
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
-    PredictionFile, PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings,
-    Told, case, figures,
+    PredictionFile, PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase,
+    TaskSettings, case, figures,
 };
 use crate::data::{Normalization, Samples, SetLayout, WindowNorm, field};
 use crate::error::{Error, Result};
@@ -23,12 +23,12 @@ use serde_json::{Map, Value, json};
 
 /// The mean squared error of each sample: `[]`.
 const ERROR: &str = "mse";
-/// What the model gives, in the shape of its input.
+/// The output of the model, in the shape of its input.
 const RECONSTRUCTION: &str = "reconstruction";
 /// The input, normalised.
 const TARGET: &str = "target";
 const ABSOLUTE_ERROR: &str = "absolute_error";
-/// What can be given back, the first that samples have.
+/// The fields that can be reconstructed. The first of them that the samples have is used.
 const FIELDS: [&str; 3] = [field::IMAGE, field::ROW, field::WINDOW];
 
 /// See the module.
@@ -78,7 +78,7 @@ fn metrics() -> Vec<Metric> {
     ]
 }
 
-/// Whether `model` gives pictures of the shape that it takes.
+/// Whether the output of `model` is an image of the same shape as its input.
 fn gives_back_images(model: &dyn Model) -> bool {
     match (model.inputs(), model.outputs()) {
         ([input], [output]) => {
@@ -89,22 +89,22 @@ fn gives_back_images(model: &dyn Model) -> bool {
     }
 }
 
-/// What `[task]` of a run says to it.
+/// The task's own settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Corruption {
     /// Standard deviation of Gaussian noise that is added in training, in units of the normalised input.
     noise: f64,
-    /// Share of the elements that are set to 0 in training, after that: to the mean of the normalised input.
+    /// Share of the elements that are then set to 0 in training, the mean of the normalised input.
     mask: f64,
 }
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Autoencoder {
-    /// Squared, absolute or Huber's error.
+    /// Squared, absolute or Huber loss.
     pub loss: Loss,
-    /// Random changes of training pictures, which the model gives back changed.
+    /// Augmentation of training images. The model reconstructs the augmented image.
     pub augment: AugmentSettings,
     label_smoothing: f64,
     window_norm: WindowNorm,
@@ -112,10 +112,10 @@ pub struct Autoencoder {
 }
 
 impl Autoencoder {
-    /// As the settings of a run say.
+    /// From the settings of a run.
     ///
     /// # Errors
-    /// If noise or mask can't be.
+    /// If noise or mask is out of range.
     pub fn new(settings: &TaskSettings) -> Result<Autoencoder> {
         let corruption: Corruption = settings.own()?;
         let Corruption { noise, mask } = corruption;
@@ -137,7 +137,7 @@ impl Autoencoder {
         })
     }
 
-    /// `x` as the model sees it in training: with noise and masked elements.
+    /// `x` as the model sees it: with noise and masked elements in training, unchanged in an evaluation.
     fn corrupted<'g>(&self, step: &mut StepGraph<'g, '_>, x: Var<'g>) -> Result<Var<'g>> {
         let Some(training) = step.training() else {
             return Ok(x);
@@ -157,7 +157,7 @@ impl Autoencoder {
         Ok(x)
     }
 
-    /// Runs the model: what it gives and what it should, each `[batch, elements]`.
+    /// Runs the model, and returns its output and the target.
     fn reconstructed<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Reconstruction<'g>> {
         let name = FIELDS.into_iter().find(|name| step.batch.has(name));
         let mut target = step.batch.field(name.unwrap_or(field::IMAGE))?;
@@ -177,7 +177,7 @@ impl Autoencoder {
         })
     }
 
-    /// The loss, with what metrics count.
+    /// Builds the loss and the mean squared error of each sample, and counts the latter for the metrics.
     fn objective<'g>(
         &self,
         step: &StepGraph<'g, '_>,
@@ -193,13 +193,13 @@ impl Autoencoder {
     }
 }
 
-/// What a model gives back.
+/// The output of the model and its target.
 struct Reconstruction<'g> {
-    /// The input as it came, `[batch, ...]`.
+    /// The input, augmented but not corrupted, `[batch, ...]`.
     target: Var<'g>,
-    /// What the model gives, `[batch, elements]`.
+    /// The output of the model, `[batch, elements]`.
     given: Var<'g>,
-    /// What it should give, `[batch, elements]`.
+    /// The target, `[batch, elements]`.
     wanted: Var<'g>,
 }
 
@@ -318,10 +318,10 @@ impl Task for Autoencoder {
         let errors = found.outputs.iter().find(|(name, ..)| name == ERROR);
         let full = match errors.filter(|_| found.complete) {
             Some((_, _, errors)) => of_samples(errors, found),
-            None => Told::default(),
+            None => Reported::default(),
         };
         Findings {
-            brief: Told::default(),
+            brief: Reported::default(),
             full,
         }
     }
@@ -342,10 +342,10 @@ impl Task for Autoencoder {
     }
 }
 
-/// What the error of every sample says: quantiles; where samples have classes, the mean of each class, and how well the error
-/// finds those that were left out of training.
-fn of_samples(errors: &[f32], found: &Evaluated<'_>) -> Told {
-    let mut told = Told::default();
+/// Statistics of the error per sample: quantiles; where samples have classes, the mean of each class, and the AUC for detecting
+/// the classes that were left out of training.
+fn of_samples(errors: &[f32], found: &Evaluated<'_>) -> Reported {
+    let mut reported = Reported::default();
     let mut sorted = errors.to_vec();
     sorted.sort_by(f32::total_cmp);
     let quantile = |share: f64| {
@@ -353,13 +353,13 @@ fn of_samples(errors: &[f32], found: &Evaluated<'_>) -> Told {
         sorted.get(at).map_or(f64::NAN, |&error| f64::from(error))
     };
     let [half, nine, most, largest] = [0.5, 0.9, 0.99, 1.0].map(quantile);
-    told.lines.push(format!(
+    reported.lines.push(format!(
         "mse per sample: median {half:.4}, 90th percentile {nine:.4}, 99th {most:.4}, maximum {largest:.4}"
     ));
     let quantiles = json!({"0.5": half, "0.9": nine, "0.99": most, "1.0": largest});
-    told.json.insert("mse_quantiles".to_string(), quantiles);
+    reported.json.insert("mse_quantiles".to_string(), quantiles);
     let (Some(labels), classes) = (found.samples.labels(), &found.fitted.classes) else {
-        return told;
+        return reported;
     };
     let mut by_class = Map::new();
     let mut words = Vec::new();
@@ -376,9 +376,11 @@ fn of_samples(errors: &[f32], found: &Evaluated<'_>) -> Told {
         words.push(format!("{name} {mean:.4}"));
         by_class.insert(name.clone(), mean.into());
     }
-    told.lines
+    reported
+        .lines
         .push(format!("mean mse of each class: {}", words.join(", ")));
-    told.json
+    reported
+        .json
         .insert("mse_by_class".to_string(), Value::Object(by_class));
     let left_out = &found.data.train_without;
     let is_left_out = |label: &u32| {
@@ -387,13 +389,13 @@ fn of_samples(errors: &[f32], found: &Evaluated<'_>) -> Told {
     };
     let anomalous: Vec<bool> = labels.iter().map(is_left_out).collect();
     if let Some(area) = area_under_curve(errors, &anomalous) {
-        told.lines.push(format!(
+        reported.lines.push(format!(
             "AUC {area:.4} for detecting {}, which training left out, by the mse",
             left_out.join(", ")
         ));
-        told.json.insert("auc".to_string(), area.into());
+        reported.json.insert("auc".to_string(), area.into());
     }
-    told
+    reported
 }
 
 #[cfg(test)]
@@ -421,7 +423,7 @@ mod tests {
         Models::one(Network::new(spec).unwrap())
     }
 
-    /// What the model sees of a row of ones in step number `step`, twice, of a run with `seed`; in an evaluation if absent.
+    /// A row of ones as the model sees it, corrupted twice. `training` holds step number and seed; it is absent in an evaluation.
     fn seen(own: &str, training: Option<(u32, u64)>) -> [Vec<f32>; 2] {
         let (builder, models) = (Builder::new(), models());
         let ty = TensorType::f32([3, 200]);
@@ -479,15 +481,15 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_can_not_be_are_named() {
-        for (own, told) in [
+    fn invalid_settings_are_named() {
+        for (own, message) in [
             ("noise = -1", "task.noise must be at least 0"),
             ("noise = nan", "task.noise"),
             ("mask = 1.0", "task.mask must be at least 0 and below 1"),
             ("nois = 1.0", "nois"),
         ] {
             let error = task(own).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 
@@ -515,16 +517,18 @@ mod tests {
             ))
             .unwrap()
         };
-        let told = fit(&Models::one(Network::new(spec(15)).unwrap())).unwrap_err();
+        let message = fit(&Models::one(Network::new(spec(15)).unwrap())).unwrap_err();
         assert!(
-            told.to_string().contains("takes [4, 4, 1] and gives [15]"),
-            "{told}"
+            message
+                .to_string()
+                .contains("takes [4, 4, 1] and gives [15]"),
+            "{message}"
         );
         fit(&Models::one(Network::new(spec(16)).unwrap())).unwrap();
     }
 
     #[test]
-    fn errors_of_samples_are_told_by_quantile_and_class_and_rank_what_was_left_out() {
+    fn errors_of_samples_are_reported_by_quantile_and_class_and_rank_what_was_left_out() {
         let case = sample().unwrap();
         let mut data = case.data.clone();
         data.train_without = vec!["yes".to_string()];

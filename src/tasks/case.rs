@@ -95,7 +95,7 @@ impl TaskCase {
     }
 }
 
-/// Numbers from 0 to 1 that look random and are always the same.
+/// Pseudo-random numbers from 0 to 1, the same in every run.
 pub(super) fn noise(seed: u32) -> impl Iterator<Item = f32> {
     let mut state = seed.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
     std::iter::repeat_with(move || {
@@ -124,7 +124,7 @@ pub(super) fn labels(classes: u32) -> Field {
     }
 }
 
-/// A dozen samples of `length` tokens, below 8, of a text in which no window comes twice.
+/// A dozen samples of `length` tokens, below 8, of a random text in which no window occurs twice.
 pub(super) fn tokens(length: usize, targets: Targets) -> RowSet {
     let tokens: Vec<u32> = noise(5)
         .map(|x| 1 + (7.0 * x) as u32)
@@ -142,7 +142,8 @@ pub(super) fn tokens(length: usize, targets: Targets) -> RowSet {
     }
 }
 
-/// A dozen samples of `length` rows of two columns, with the numbers of `ahead` rows as targets, `offset` rows after they begin.
+/// A dozen windows of `length` rows of two columns. Their targets are the numbers of `ahead` rows, `offset` rows after the start
+/// of the window.
 pub(super) fn rows(length: usize, offset: usize, ahead: usize, columns: usize) -> RowSet {
     let count = 12 + length + ahead;
     let numbers = |seed, columns: usize| -> Vec<f32> {

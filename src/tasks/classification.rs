@@ -121,7 +121,7 @@ impl Classification {
             .unwrap_or(field::IMAGE)
     }
 
-    /// Losses and count of right answers of `outputs` against the labels of the batch; in training with the smoothing.
+    /// Losses of `outputs` against the labels `y` of the batch, with label smoothing `smoothing`.
     fn losses<'g>(
         &self,
         step: &StepGraph<'g, '_>,
@@ -133,7 +133,7 @@ impl Classification {
             .of_classes(step.builder(), outputs, y, step.batch.valid(), smoothing)
     }
 
-    /// Sums up loss and score.
+    /// Counts the correct predictions for the score, and returns the objective.
     fn counted<'g>(
         &self,
         step: &StepGraph<'g, '_>,
@@ -371,7 +371,7 @@ impl Task for Classification {
     }
 }
 
-/// Probabilities of the classes with these logits.
+/// Probabilities of the classes, from their logits.
 fn softmax(logits: &[f32]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exps: Vec<f64> = logits

@@ -47,7 +47,7 @@ fn encoded(image: &DynamicImage) -> Result<Vec<u8>> {
     Ok(file.into_inner())
 }
 
-/// A mask with a class for each pixel as a PNG file, with the values of the classes in the masks of the data.
+/// A mask with a class for each pixel as a PNG file. Each class has the pixel value that it has in the masks of the data.
 ///
 /// # Errors
 /// If it can't be encoded.
@@ -91,7 +91,7 @@ pub(super) fn mask_png(
     encoded(&image)
 }
 
-/// Colours in an overlay of all classes but the first, repeated in turn (Okabe and Ito 2008).
+/// Colours of the classes in an overlay, repeated in turn (Okabe and Ito 2008). The first class has none.
 const COLOURS: [[u8; 3]; 7] = [
     [230, 159, 0],
     [86, 180, 233],
@@ -130,8 +130,8 @@ pub(super) fn overlay_png(
     encoded(&image.into())
 }
 
-/// Images `values` of one `shape`, `[height, width, channels]`, in rows of `columns` with black between them, as a PNG file;
-/// `None` as in [`png`], or if there are none.
+/// Images `values` of one `shape`, `[height, width, channels]`, in a grid of `columns` columns with black between them, as a PNG
+/// file; `None` as in [`png`], or if there are no images.
 ///
 /// # Errors
 /// If it can't be encoded.
@@ -187,8 +187,8 @@ pub(super) fn whole(title: &str, caption: &str, file: &[u8]) -> Section {
     }
 }
 
-/// A section of a report with the first `count` samples of each output, normalised pixels, as a row of pictures with a caption;
-/// none if an output is missing or no picture.
+/// A section of a report in which each output is a row of images with a caption: its first `count` samples, normalised pixels.
+/// `None` if an output is missing or is not an image.
 pub(super) fn output_rows(
     title: &str,
     outputs: &[(&str, &str)],
@@ -229,7 +229,7 @@ pub(super) fn rows(title: &str, rows: &[(String, Vec<Vec<u8>>)]) -> Section {
     }
 }
 
-/// RFC 4648, section 4.
+/// `bytes` in base64 (RFC 4648, section 4).
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -250,9 +250,9 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// The vectors of RFC 4648, section 10.
+    /// Test vectors of RFC 4648, section 10.
     #[test]
-    fn base64_gives_the_published_answers() {
+    fn base64_matches_rfc_4648() {
         for (bytes, text) in [
             ("", ""),
             ("f", "Zg=="),

@@ -19,7 +19,7 @@ pub struct Fit<'a> {
     pub classes: &'a [String],
     /// Name of the data in messages.
     pub data: &'a str,
-    /// Mean and standard deviation of their pixels.
+    /// Mean and standard deviation of the pixels.
     pub normal: Normalization<'a>,
 }
 
@@ -71,7 +71,7 @@ impl Fit<'_> {
     /// Checks that the only model gives one row of numbers for each sample, and returns its length.
     ///
     /// # Errors
-    /// Names the shape that it gives.
+    /// Says which shape it gives.
     pub fn units(&self) -> Result<usize> {
         match self.output()? {
             (_, &[units]) => Ok(units),
@@ -98,7 +98,7 @@ impl Fit<'_> {
 pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
     let (set, part) = (fit.samples, fit.part);
     for input in model.inputs() {
-        // The field of its name; a single unnamed input takes the first.
+        // An input takes the field of its name; a single unnamed input takes the first field.
         let field = match (set.field(&input.name), model.inputs().len()) {
             (None, 1) => set.fields().first(),
             (named, _) => named,
@@ -142,7 +142,7 @@ pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The inputs of the only model, in its order: the fields of their names, or the field `first` for a single unnamed input.
+/// The inputs of the only model, in its order: the fields of the same names, or the field `first` for a single unnamed input.
 ///
 /// # Errors
 /// If a field is missing.

@@ -1,4 +1,4 @@
-//! Forecasting: predicts the rows that follow a window of a series; compared with naive forecasts that repeat past rows.
+//! Forecasting: predicts the rows that follow a window of a series. Forecasts that repeat past rows are the baseline.
 
 use super::fit::inputs;
 use super::loss::Loss;
@@ -6,7 +6,7 @@ use super::metric::Metric;
 use super::regression::{OUTPUT, check_numbers, errors, metrics, objective};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
-    PredictionLine, Registered, StepGraph, Task, TaskCase, TaskSettings, Told, case,
+    PredictionLine, Registered, Reported, StepGraph, Task, TaskCase, TaskSettings, case,
 };
 use crate::data::{Column, ColumnKind, WindowNorm, field, naive_forecasts, target_scales};
 use crate::error::Result;
@@ -202,7 +202,7 @@ impl Task for Forecasting {
         }
         Findings {
             brief,
-            full: Told::default(),
+            full: Reported::default(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Generative adversarial networks: a generator draws images from noise, a discriminator classifies real and generated ones
 //! (Goodfellow et al. 2014, with networks as those of Radford et al. 2016).
 //!
-//! A step has two phases. The discriminator minimises the binary cross-entropy of real pictures against 1 (or `real_label`, Salimans
-//! et al. 2016) and of drawn ones against 0. Then the generator minimises that of drawn ones against 1, the non-saturating loss.
-//! Both phases draw the same pictures. Each moves its own model alone, the running statistics of batch normalisation included.
+//! A step has two phases. The discriminator minimises the binary cross-entropy of real images against 1 (or `real_label`, Salimans
+//! et al. 2016) and of generated ones against 0. Then the generator minimises the cross-entropy of generated images against 1, the
+//! non-saturating loss. Both phases draw the same noise. Each phase updates only its own model, including the running statistics
+//! of batch normalisation.
 
 use super::case::{self, TaskCase};
 use super::figures;
@@ -27,7 +28,7 @@ const SAMPLE: &str = "sample";
 const REAL_RIGHT: &str = "real_right";
 const FAKE_RIGHT: &str = "fake_right";
 const GENERATOR_LOSS: &str = "generator_loss";
-/// Drawn pictures that the report shows, and how many in a row.
+/// Number of generated images that the report shows, and of images per row.
 const SHOWN: usize = 64;
 const COLUMNS: usize = 8;
 
@@ -100,10 +101,10 @@ impl Default for Gan {
 }
 
 impl Gan {
-    /// As the settings of a run say.
+    /// From the settings of a run.
     ///
     /// # Errors
-    /// Names the setting that is not of this task, or can't be.
+    /// Names the setting that is unknown, out of range or not used by this task.
     pub fn new(settings: &TaskSettings) -> Result<Gan> {
         let gan: Gan = settings.own()?;
         let wrong = |what: &str| Err(Error::Config(what.to_string()));
@@ -131,7 +132,7 @@ impl Gan {
         Ok(gan)
     }
 
-    /// The discriminator's logits of `pictures`, `[batch]`: above 0 for real. `own` says whether its phase is built.
+    /// The discriminator's logits of `pictures`, `[batch]`: above 0 for real. `own` says whether its own phase is built.
     fn logits<'g>(
         &self,
         step: &mut StepGraph<'g, '_>,
@@ -140,13 +141,13 @@ impl Gan {
     ) -> Result<Var<'g>> {
         let outputs = match own {
             true => step.run(DISCRIMINATOR, &[pictures])?,
-            false => step.run_unmoved(DISCRIMINATOR, &[pictures])?,
+            false => step.run_without_updates(DISCRIMINATOR, &[pictures])?,
         };
         let logits = first(&outputs)?;
         logits.reshape([step.batch.size()])
     }
 
-    /// Cross-entropies of `logits` against `label`, 0 for samples that do not count.
+    /// Cross-entropies of `logits` against `label`; 0 for padding samples.
     fn losses<'g>(step: &StepGraph<'g, '_>, logits: Var<'g>, label: f64) -> Result<Var<'g>> {
         let label = step.builder().constant(label);
         logits.bce_with_logits(label)?.mask_rows(step.batch.valid())
@@ -183,7 +184,7 @@ impl Task for Gan {
         ]
     }
 
-    /// The networks of DCGAN; as the generator also the run's only model, if that takes a row of numbers.
+    /// The networks of DCGAN. The run's only model is the generator instead if it takes a row of numbers.
     fn default_model(&self, role: &str, model: &ModelSpec) -> Result<ModelSpec> {
         match (role, &model.input) {
             (GENERATOR, InputSpec::Shape(shape)) if shape.len() == 1 => Ok(model.clone()),
@@ -263,7 +264,7 @@ impl Task for Gan {
             let logits = self.logits(step, fake, false)?;
             return Objective::mean_of(Gan::losses(step, logits, 1.0)?);
         }
-        let fake = first(&step.run_unmoved(GENERATOR, &[noise])?)?;
+        let fake = first(&step.run_without_updates(GENERATOR, &[noise])?)?;
         let image = step.batch.field(field::IMAGE)?;
         let real = self.logits(step, image, true)?;
         let fake = self.logits(step, fake, true)?;
@@ -308,7 +309,7 @@ impl Task for Gan {
         metrics()
     }
 
-    /// No figure says which epoch draws best: a low loss of the generator may be due to a weak discriminator.
+    /// No metric says which epoch is best: a low loss of the generator may be due to a weak discriminator.
     fn monitored(&self) -> Option<&'static str> {
         None
     }
@@ -321,7 +322,7 @@ impl Task for Gan {
     ) -> Result<SetLayout> {
         let output = models.get(GENERATOR)?.outputs().first();
         let shape = output.map(|output| &output.shape[..]).unwrap_or_default();
-        // What is known of channels may be that of the generator's noise.
+        // The known means and standard deviations may be those for the channels of the generator's input, which is noise.
         let channels = shape.last().copied().unwrap_or(1);
         let of_channels = |x: &'_ [f32]| -> Vec<f32> {
             let last = x.last().copied().unwrap_or(1.0);
@@ -378,7 +379,7 @@ impl Task for Gan {
     }
 }
 
-/// The first drawn samples of an evaluation, side by side, as a PNG file; nothing where it has none.
+/// The first generated images of an evaluation in a grid, as a PNG file; `None` if it has none.
 fn grid(found: &Evaluated<'_>) -> Result<Option<Vec<u8>>> {
     let Some((_, shape, values)) = found.outputs.iter().find(|(name, ..)| name == SAMPLE) else {
         return Ok(None);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Loss {
-    /// Chosen by the data: cross-entropy for classes and tokens, mean squared error for numbers.
+    /// Determined by the data: cross-entropy for classes and tokens, mean squared error for numbers.
     #[default]
     #[serde(skip)]
     Auto,
@@ -88,11 +88,11 @@ pub enum ClassWeights {
     Named(NamedWeights),
 }
 
-/// Named class weights.
+/// Class weights that are set by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedWeights {
-    /// `samples / (classes * samples of the class)` in the training part, as in scikit-learn; computed when the run starts.
+    /// `samples / (classes that occur * samples of the class)` in the training part, as in scikit-learn, computed at the start.
     Balanced,
 }
 
@@ -111,7 +111,7 @@ pub(super) struct Losses<'g> {
 }
 
 impl<'g> Losses<'g> {
-    /// Their mean over the valid samples.
+    /// Their (weighted) mean over the valid samples.
     pub fn objective(&self) -> Result<Objective<'g>> {
         Objective::weighted_mean(self.losses, self.weights)
     }
@@ -150,7 +150,7 @@ impl Loss {
         }
     }
 
-    /// Whether it is chosen by the data.
+    /// Whether the data determine the loss.
     pub fn is_auto(&self) -> bool {
         *self == Loss::Auto
     }
@@ -220,7 +220,7 @@ impl Loss {
         }
     }
 
-    /// Checks that it is one for numbers.
+    /// Checks that the loss is one for numbers.
     ///
     /// # Errors
     /// Says what does not fit, and how to fix it.
@@ -239,7 +239,7 @@ impl Loss {
         }
     }
 
-    /// Checks that it is a cross-entropy of tokens.
+    /// Checks that the loss is a cross-entropy of tokens.
     ///
     /// # Errors
     /// Says what does not fit, and how to fix it.
@@ -304,7 +304,7 @@ impl Loss {
         )
     }
 
-    /// The variable that its nodes read, with its numbers.
+    /// The variable with the class weights that the nodes read, and its values.
     ///
     /// # Errors
     /// If class weights have not been computed yet.
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn weights_that_can_not_be_are_named() {
-        for (weights, told) in [
+        for (weights, message) in [
             ("[1.0, -1.0]", "not -1"),
             ("[nan, 1.0]", "not NaN"),
             ("[inf]", "not inf"),
@@ -438,7 +438,7 @@ mod tests {
         ] {
             let text = format!("name = \"cross_entropy\"\nclass_weights = {weights}");
             let error = toml::from_str::<Loss>(&text).unwrap().check().unwrap_err();
-            assert!(error.to_string().contains(told), "{error}");
+            assert!(error.to_string().contains(message), "{error}");
         }
         for text in [
             "name = \"huber\"\ndelta = 0.0",
@@ -454,11 +454,13 @@ mod tests {
     #[test]
     fn a_loss_of_the_other_kind_of_data_is_refused_with_one_that_fits() {
         let named = |loss: &str| Loss::named(loss).unwrap();
-        let told = |checked: Result<()>| checked.unwrap_err().to_string();
-        assert!(told(named("huber").check_classes("m", 2, 0.0)).contains("use \"cross_entropy\""));
-        assert!(told(named("bce").check_numbers(0.0)).contains("use \"mse\""));
-        assert!(told(named("bce").check_classes("m", 2, 0.0)).contains("1 unit"));
-        assert!(told(named("bce").check_tokens()).contains("cross_entropy"));
+        let message = |checked: Result<()>| checked.unwrap_err().to_string();
+        assert!(
+            message(named("huber").check_classes("m", 2, 0.0)).contains("use \"cross_entropy\"")
+        );
+        assert!(message(named("bce").check_numbers(0.0)).contains("use \"mse\""));
+        assert!(message(named("bce").check_classes("m", 2, 0.0)).contains("1 unit"));
+        assert!(message(named("bce").check_tokens()).contains("cross_entropy"));
     }
 
     /// Values of PyTorch 2: `BCEWithLogitsLoss(pos_weight=torch.tensor(2.5))` of three of four rows, and its gradient.

@@ -1,8 +1,8 @@
-//! Masked autoencoder: a picture is cut into square patches, a random share of them is hidden, and the model reconstructs the
-//! picture. The loss counts the hidden patches alone.
+//! Masked autoencoder: an image is cut into square patches, a random share of them is masked, and the model reconstructs the
+//! image. The loss covers only the masked patches.
 //!
-//! He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, in its simple form: hidden patches are set to 0, the
-//! mean of the normalised pixels, and the model sees them all. Their encoder, which leaves hidden patches out, is not built.
+//! He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, in a simple form: masked patches are set to 0, the mean of
+//! the normalised pixels, and the model still sees all patches. Their encoder, which skips masked patches, is not implemented.
 
 use super::fit::check_input;
 use super::loss::Loss;
@@ -19,17 +19,17 @@ use crate::tensor::Shape;
 use serde::Deserialize;
 use serde_json::Map;
 
-/// Mean squared error over the hidden patches of each sample: `[]`.
+/// Mean squared error over the masked patches of each sample: `[]`.
 const ERROR: &str = "mse";
-/// The picture as it is, normalised: `[height, width, channels]`.
+/// The original image, normalised: `[height, width, channels]`.
 const PICTURE: &str = "picture";
-/// The picture as the model sees it, in the same shape.
+/// The image that the model sees, in the same shape.
 const MASKED: &str = "masked";
-/// The patches that the model sees, and what it gives for the hidden ones, in the same shape.
+/// The visible patches, and the model's output for the masked ones, in the same shape.
 const RECONSTRUCTION: &str = "reconstruction";
-/// The squared error of the mean colour over the hidden patches: what a model reaches that knows nothing of a picture.
+/// The mean squared error of predicting the mean colour for the masked patches, which is the baseline.
 const ERROR_OF_MEAN: &str = "mse_of_mean";
-/// Bits of the random numbers that order the patches. A sum of as many different powers of two is exact in f32.
+/// Bits of the random keys that order the patches. A sum of this many different powers of two is exact in f32.
 const KEY_BITS: i32 = 24;
 
 /// See the module.
@@ -64,7 +64,7 @@ fn sample() -> Result<TaskCase> {
             ]
             "#,
         )?;
-    // Half of a picture is enough to recognise it among a dozen, though not whatever half it is.
+    // Half of an image is enough to recognise it among a dozen, though not any half.
     case.epochs = 150;
     case.reaches = ("mse", 0.3);
     case.task.own.insert("patch".to_string(), 2.into());
@@ -72,7 +72,7 @@ fn sample() -> Result<TaskCase> {
     Ok(case)
 }
 
-/// The share by which the error is below that of the mean colour.
+/// The share by which the error is below that of predicting the mean colour.
 fn explained(c: &Counters) -> Option<f64> {
     let of_mean = c.mean(ERROR_OF_MEAN).filter(|error| *error > 0.0)?;
     Some(1.0 - c.mean("score")? / of_mean)
@@ -85,13 +85,13 @@ fn metrics() -> Vec<Metric> {
     ]
 }
 
-/// What `[task]` of a run says to it.
+/// The task's own settings.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Masking {
-    /// Pixels a side of a patch.
+    /// Height and width of a patch in pixels.
     patch: usize,
-    /// Share of the patches that are hidden.
+    /// Share of the patches that are masked.
     mask_ratio: f64,
 }
 
@@ -105,12 +105,12 @@ impl Default for Masking {
 }
 
 impl Masking {
-    /// Patches of a column and of a row of a picture of `height` by `width` pixels, which `patch` divides.
+    /// Number of patches down and across an image of `height` by `width` pixels, both multiples of `patch`.
     fn grid(&self, height: usize, width: usize) -> [usize; 2] {
         [height / self.patch, width / self.patch]
     }
 
-    /// How many of so many patches are hidden.
+    /// How many of `patches` patches are masked.
     fn hidden(&self, patches: usize) -> usize {
         (self.mask_ratio * patches as f64).round() as usize
     }
@@ -125,32 +125,32 @@ pub struct MaskedAutoencoder {
     augment: AugmentSettings,
 }
 
-/// A batch of pictures, and what the model makes of them. All are `[batch, height, width, channels]`.
+/// A batch of images, their masks and the model's outputs. All are `[batch, height, width, channels]`.
 struct Pictures<'g> {
-    /// As they are.
+    /// The original images, augmented in training.
     whole: Var<'g>,
-    /// 1 for the pixels of hidden patches, 0 for the others.
+    /// 1 for the pixels of masked patches, 0 for the others.
     hidden: Var<'g>,
-    /// With hidden patches set to 0.
+    /// The images with masked patches set to 0.
     masked: Var<'g>,
-    /// What the model gives.
+    /// The model's output.
     given: Var<'g>,
 }
 
 impl<'g> Pictures<'g> {
-    /// The mean of `values`, in the shape of the pictures, over the pixels of the hidden patches: `[batch]`.
+    /// The mean of `values`, in the shape of the images, over the pixels of the masked patches: `[batch]`.
     fn hidden_mean(&self, values: Var<'g>) -> Result<Var<'g>> {
         let sum = values.mul(self.hidden)?.sum(&[1, 2, 3])?;
         sum.div(self.hidden.sum(&[1, 2, 3])?)
     }
 
-    /// Mean squared error over the pixels of the hidden patches: `[batch]`.
+    /// Mean squared error over the pixels of the masked patches: `[batch]`.
     fn errors(&self) -> Result<Var<'g>> {
         let apart = self.given.sub(self.whole)?;
         self.hidden_mean(apart.mul(apart)?)
     }
 
-    /// Lets predictions and reports read the errors and pictures.
+    /// Makes errors and images outputs of the graph, for predictions and reports.
     fn output(&self, step: &StepGraph<'g, '_>, errors: Var<'g>) -> Result<()> {
         step.output(ERROR, errors);
         step.output(MASKED, self.masked);
@@ -160,10 +160,10 @@ impl<'g> Pictures<'g> {
 }
 
 impl MaskedAutoencoder {
-    /// As the settings of a run say.
+    /// From the settings of a run.
     ///
     /// # Errors
-    /// If a setting of its own is unknown or out of its range, or a shared one means nothing to it.
+    /// If a setting of the task is unknown or out of range, or a shared setting does not apply to it.
     pub fn new(settings: &TaskSettings) -> Result<MaskedAutoencoder> {
         let masking: Masking = settings.own()?;
         let wrong = |what: String| Err(Error::Config(what));
@@ -203,8 +203,8 @@ impl MaskedAutoencoder {
         })
     }
 
-    /// Which pixels of pictures of the shape `[batch, height, width, channels]` are hidden: 1 for these, 0 for the others. Each
-    /// picture has as many hidden patches as the others.
+    /// The mask for images of the shape `[batch, height, width, channels]`: 1 for masked pixels, 0 for the others. All images have
+    /// the same number of masked patches.
     fn hidden<'g>(&self, step: &mut StepGraph<'g, '_>, shape: &Shape) -> Result<Var<'g>> {
         let _scope = step.builder().scope("mask");
         let &[batch, height, width, channels] = shape.dims() else {
@@ -215,7 +215,7 @@ impl MaskedAutoencoder {
         let [down, across] = self.masking.grid(height, width);
         let (patches, side) = (down * across, self.masking.patch);
         let keys = random_keys(step, batch, patches)?;
-        // The rank of a patch: how many have a smaller key. Those of the lowest ranks are hidden.
+        // The rank of a patch is the number of patches with smaller keys. The patches of the lowest ranks are masked.
         let (one, other) = (
             keys.reshape([batch, patches, 1])?,
             keys.reshape([batch, 1, patches])?,
@@ -229,7 +229,7 @@ impl MaskedAutoencoder {
             .reshape([batch, height, width, channels])
     }
 
-    /// Hides patches of the pictures of the batch, and runs the model on what is left.
+    /// Masks patches of the images of the batch, and runs the model on the masked images.
     fn pictures<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Pictures<'g>> {
         let mut whole = step.batch.field(field::IMAGE)?;
         if step.forward.is_training() && !self.augment.is_off() {
@@ -246,7 +246,7 @@ impl MaskedAutoencoder {
         })
     }
 
-    /// The mean of `errors` over the samples that count, which is the loss and the score.
+    /// The mean of `errors` over the valid samples, which is both the loss and the score.
     fn objective<'g>(&self, step: &StepGraph<'g, '_>, errors: Var<'g>) -> Result<Objective<'g>> {
         let errors = errors.mask_rows(step.batch.valid())?;
         step.count("score", errors.sum_all()?)?;
@@ -254,11 +254,11 @@ impl MaskedAutoencoder {
     }
 }
 
-/// Random numbers from 0 to 1, `[batch, patches]`, the same bits on every device: each is a sum of powers of two by as many
-/// tosses of a coin. In training they follow from the run's seed and the step, elsewhere from the number of the batch.
+/// Random numbers from 0 to 1, `[batch, patches]`, with the same bits on every device: each is a sum of powers of two, which are
+/// included with probability one half. In training they follow from the run's seed and the step, elsewhere from the batch number.
 ///
-/// [`StepGraph::noise`] will not do: it is the same on two devices but for rounding, and the order of two numbers that differ by
-/// less than that would decide about a patch.
+/// [`StepGraph::noise`] can't be used: it differs between devices by rounding, which could change the order of two numbers that
+/// are close enough, and with it the mask.
 fn random_keys<'g>(step: &mut StepGraph<'g, '_>, batch: usize, patches: usize) -> Result<Var<'g>> {
     let builder = step.builder();
     let seed = step.training().map_or(0, |training| training.seed);
@@ -360,7 +360,7 @@ impl Task for MaskedAutoencoder {
         }
     }
 
-    /// The error over the hidden patches; where files are wanted, the masked picture and its reconstruction.
+    /// The error over the masked patches; if files are to be written, also the masked image and its reconstruction.
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
         let error = sample.output(ERROR)?.first().copied();
         let error = error.map_or(f64::NAN, f64::from);
@@ -455,8 +455,8 @@ mod tests {
         Arc::new(Tensor::index([], vec![value]))
     }
 
-    /// The masks of six pictures of 2 by 3 patches, in step or batch number `step`, of a run with `seed`; of an evaluation if
-    /// absent.
+    /// The masks of six images of 2 by 3 patches in step or batch number `step`: in training with `seed`, or in an evaluation if
+    /// it is absent.
     fn masks(own: &str, step: u32, seed: Option<u64>) -> Vec<f32> {
         let (builder, models) = (Builder::new(), model(192));
         let ty = TensorType::f32(SHAPE);
@@ -528,7 +528,7 @@ mod tests {
                 }
             }
         }
-        // 240 tosses of a coin each, whose standard deviation is 7.7.
+        // Each count is that of 240 fair coin tosses, whose standard deviation is 7.7.
         assert!(
             counts.iter().all(|c| (c - 120.0).abs() < 31.0),
             "{counts:?}"
@@ -559,8 +559,8 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_can_not_be_are_named() {
-        let told = |settings: &TaskSettings| {
+    fn invalid_settings_are_named() {
+        let refusal = |settings: &TaskSettings| {
             let error = MaskedAutoencoder::new(settings).unwrap_err();
             error.to_string()
         };
@@ -577,20 +577,20 @@ mod tests {
             ("mask_ratio = nan", "task.mask_ratio"),
             ("ratio = 0.5", "ratio"),
         ] {
-            let error = told(&settings(own));
+            let error = refusal(&settings(own));
             assert!(error.contains(message), "{error}");
         }
         let l1 = TaskSettings {
             loss: Loss::named("l1").unwrap(),
             ..settings("")
         };
-        assert!(told(&l1).contains("leave loss out"));
+        assert!(refusal(&l1).contains("leave loss out"));
     }
 
     #[test]
     fn pictures_and_models_that_do_not_fit_are_refused() {
         let samples = Samples::new(12, vec![case::pictures([8, 12, 2])], None);
-        let told = |own: &str, units: usize| {
+        let refusal = |own: &str, units: usize| {
             let checked = task(own).unwrap().check(&Fit {
                 models: &model(units),
                 samples: &samples,
@@ -604,7 +604,7 @@ mod tests {
             });
             checked.map_err(|error| error.to_string())
         };
-        assert_eq!(told("", 192), Ok(()));
+        assert_eq!(refusal("", 192), Ok(()));
         for (own, units, message) in [
             ("", 96, "make its last layer give 192 numbers"),
             ("patch = 3", 192, "choose a patch that divides both"),
@@ -612,7 +612,7 @@ mod tests {
             ("mask_ratio = 0.01", 192, "hides 0 of the 6 patches"),
             ("mask_ratio = 0.99", 192, "hides 6 of the 6 patches"),
         ] {
-            let error = told(own, units).unwrap_err();
+            let error = refusal(own, units).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
     }

@@ -11,7 +11,7 @@ pub struct Metric {
     pub name: &'static str,
     /// Whether higher or lower is better.
     pub better: Better,
-    /// How it is displayed.
+    /// How it is shown.
     pub shown: Shown,
     /// Whether the epoch lines show it.
     pub in_epoch_line: bool,
@@ -28,7 +28,7 @@ pub enum Better {
     Lower,
 }
 
-/// How a figure is displayed.
+/// How a figure is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shown {

@@ -31,6 +31,7 @@ use crate::cpu::Tensor;
 use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
+use crate::nearest::did_you_mean;
 use crate::nn::{Model, ModelSpec};
 use crate::plan::Scalar;
 use serde_json::{Map, Value};
@@ -114,7 +115,7 @@ pub trait Task: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// The value of a scalar input of its own, `name`, in step number `step` (from 0) of a run with `seed`.
+    /// The value in step number `step` (from 0) of the task's own scalar input `name`, in a run with `seed`.
     fn scalar(&self, _name: &str, _step: u64, _seed: u64) -> Option<Scalar> {
         None
     }
@@ -162,7 +163,7 @@ pub trait Task: Debug + Send + Sync {
     /// If an output is missing, or a file can't be made.
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction>;
 
-    /// Findings of an evaluation beyond its metrics.
+    /// Results of an evaluation beyond its metrics.
     fn findings(&self, _found: &Evaluated<'_>) -> Findings {
         Findings::default()
     }
@@ -198,7 +199,7 @@ pub struct Phase {
     pub name: &'static str,
     /// Names of the models whose parameters it trains.
     pub roles: &'static [&'static str],
-    /// Number of steps per run of the phase.
+    /// The phase runs once every this many steps.
     pub every: u64,
 }
 
@@ -224,9 +225,9 @@ pub struct Decoded<'a> {
     pub index: usize,
     /// The picture file that the sample was read from, if it was.
     pub picture: Option<&'a Path>,
-    /// What was learned of the data.
+    /// Values that were fitted on the training data.
     pub fitted: &'a Fitted,
-    /// What the run says of its data.
+    /// The data settings of the run.
     pub data: &'a DataSettings,
     /// Maximum number of classes to show.
     pub top: usize,
@@ -285,9 +286,9 @@ pub struct Evaluated<'a> {
     pub counters: &'a Counters,
     /// The samples, without pixels if these are on the device.
     pub samples: &'a Samples,
-    /// What was learned of the data.
+    /// Values that were fitted on the training data.
     pub fitted: &'a Fitted,
-    /// What the run says of its data.
+    /// The data settings of the run.
     pub data: &'a DataSettings,
     /// Outputs by name with the shape for one sample: for all samples, or for the first few.
     pub outputs: &'a [(String, Vec<usize>, Vec<f32>)],
@@ -295,21 +296,21 @@ pub struct Evaluated<'a> {
     pub complete: bool,
 }
 
-/// Findings of an evaluation beyond its metrics.
+/// Results of an evaluation beyond its metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// Also reported at the end of a training run.
-    pub brief: Told,
+    pub brief: Reported,
     /// Only reported by `wgrad eval`.
-    pub full: Told,
+    pub full: Reported,
 }
 
 /// Lines of text, and keys for JSON.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct Reported {
     /// Lines.
     pub lines: Vec<String>,
-    /// Keys for the line of JSON.
+    /// Keys for the JSON line.
     pub json: Map<String, Value>,
 }
 
@@ -336,7 +337,7 @@ pub struct EpochFile {
 /// The settings that concern a task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskSettings {
-    /// Name of the task; chosen by the data if absent.
+    /// Name of the task; determined by the data if absent.
     pub name: Option<String>,
     /// The loss.
     pub loss: Loss,
@@ -391,9 +392,9 @@ pub struct Registered {
     pub needs: &'static [Need],
     /// All metrics that it may report.
     pub metrics: fn() -> Vec<Metric>,
-    /// Whether the task fits these samples if the settings name none.
+    /// Whether the task suits these samples, if the settings name no task.
     pub suits: fn(&Samples) -> bool,
-    /// Whether the task fits a model if there are no data to decide by.
+    /// Whether the task suits a model, if there are no data to decide by.
     pub suits_model: fn(&dyn Model) -> bool,
     /// The task with these settings.
     pub make: fn(&TaskSettings) -> Result<Box<dyn Task>>,
@@ -404,14 +405,15 @@ pub struct Registered {
 /// The task called `name`.
 ///
 /// # Errors
-/// Lists the existing ones.
+/// Lists the existing tasks.
 pub fn named(name: &str) -> Result<&'static Registered> {
     let found = REGISTRY.iter().find(|task| task.name == name);
     found.copied().ok_or_else(|| {
         let names: Vec<&str> = REGISTRY.iter().map(|task| task.name).collect();
         Error::Config(format!(
-            "there is no task \"{name}\"; there are {}",
-            names.join(", ")
+            "there is no task \"{name}\"; there are {}{}",
+            names.join(", "),
+            did_you_mean(name, names.iter().copied())
         ))
     })
 }
@@ -479,7 +481,7 @@ macro_rules! register {
     ($($module:ident),* $(,)?) => {
         $(pub mod $module;)*
 
-        /// Every task: what `wgrad tasks` lists and the shared tests walk over.
+        /// Every task, for `wgrad tasks` and the shared tests.
         pub static REGISTRY: &[&Registered] = &[$(&$module::REGISTERED),*];
     };
 }

@@ -67,7 +67,7 @@ impl Models {
             .flat_map(|(_, model)| model.parameters().iter().chain(model.buffers()))
     }
 
-    /// What their files hold.
+    /// The description of the files that hold this state.
     pub fn spec(&self) -> StateSpec<'_> {
         let models = || self.iter().map(|(_, model)| model);
         StateSpec {

@@ -5,7 +5,7 @@ use super::loss::Loss;
 use super::metric::{Counters, Metric};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
-    PredictionLine, Registered, StepGraph, Task, TaskCase, TaskSettings, Told, case,
+    PredictionLine, Registered, Reported, StepGraph, Task, TaskCase, TaskSettings, case,
 };
 use crate::data::{Scale, field};
 use crate::error::{Error, Result};
@@ -123,7 +123,7 @@ pub(super) fn check_numbers(
     }
 }
 
-/// Sums up the errors of `outputs` against `y` of the same shape, and returns their loss.
+/// Returns the objective of `outputs` against `y` of the same shape, and in an evaluation counts the errors for the metrics.
 pub(super) fn objective<'g>(
     step: &StepGraph<'g, '_>,
     loss: &Loss,
@@ -144,16 +144,16 @@ pub(super) fn objective<'g>(
 }
 
 /// Mean squared error as text and JSON.
-pub(super) fn errors(found: &Evaluated<'_>) -> Told {
-    let mut told = Told::default();
+pub(super) fn errors(found: &Evaluated<'_>) -> Reported {
+    let mut reported = Reported::default();
     if let Some(mse) = found.counters.mean(SQUARED_ERROR) {
-        told.lines.push(format!(
+        reported.lines.push(format!(
             "mse {mse:.4}, rmse {:.4}, in units of the standard deviation",
             mse.sqrt()
         ));
-        told.json.insert("mse".to_string(), mse.into());
+        reported.json.insert("mse".to_string(), mse.into());
     }
-    told
+    reported
 }
 
 impl Task for Regression {
@@ -225,7 +225,7 @@ impl Task for Regression {
     fn findings(&self, found: &Evaluated<'_>) -> Findings {
         Findings {
             brief: errors(found),
-            full: Told::default(),
+            full: Reported::default(),
         }
     }
 }

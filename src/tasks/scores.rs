@@ -4,7 +4,7 @@ use super::Section;
 use crate::cpu::Tensor;
 use std::fmt::Write as _;
 
-/// The largest number of classes with a confusion matrix, because a kernel counts every cell.
+/// The largest number of classes for which a confusion matrix is computed: a kernel counts every cell.
 pub const MOST_CONFUSED: usize = 100;
 
 /// How often each class was predicted as each class.
@@ -219,13 +219,13 @@ pub fn area_under_curve(scores: &[f32], is_of_class: &[bool]) -> Option<f64> {
 pub fn mean_area_under_curve(logits: &[f32], classes: usize, labels: &[u32]) -> Option<f64> {
     let rows = || logits.chunks_exact(classes);
     let of_class = |class: usize| {
-        // The share of a class, in which the other logits matter too.
+        // The score is the probability of the class, which depends on the other logits too.
         let scores: Vec<f32> = rows()
             .map(|row| {
                 let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let share = |x: f32| f64::from(x - largest).exp();
                 let total: f64 = row.iter().map(|&x| share(x)).sum();
-                // Rounded, so that equal logits in another order give equal shares.
+                // Rounding to f32 gives equal probabilities where the same logits come in another order.
                 (share(row[class]) / total) as f32
             })
             .collect();
@@ -264,7 +264,7 @@ mod tests {
                 f1: 0.0
             }
         );
-        // The third class neither occurs nor is predicted, so it has no part in the means.
+        // The third class neither occurs nor is predicted, so the means leave it out.
         let means = matrix.macro_scores();
         assert!((means.recall - (0.75 + 4.0 / 6.0) / 2.0).abs() < 1e-12);
     }
@@ -288,7 +288,7 @@ mod tests {
 
     /// Values of scikit-learn's `roc_auc_score`.
     #[test]
-    fn the_area_is_that_of_the_textbook() {
+    fn auc_agrees_with_scikit_learn() {
         let area = |scores: &[f32], is: &[u8]| {
             area_under_curve(scores, &is.iter().map(|&i| i == 1).collect::<Vec<_>>())
         };

@@ -1,8 +1,8 @@
-//! Segmentation: one class for each pixel of a picture.
+//! Segmentation: one class for each pixel of an image.
 //!
 //! The model gives a logit for each class at each pixel, `[height, width, classes]`; the loss is the cross-entropy of the pixels,
-//! the Dice loss (Milletari, Navab and Ahmadi, "V-Net", 2016), or their sum. Flips, shifts and turns move picture and mask together;
-//! pixels that come in from outside have no class and count nowhere.
+//! the Dice loss (Milletari, Navab and Ahmadi, "V-Net", 2016), or their sum. Flips, shifts and rotations transform image and mask
+//! together; pixels that come from outside the image have no class, and neither loss nor metrics count them.
 
 mod labelled;
 mod scores;
@@ -14,8 +14,8 @@ use super::loss::Loss;
 use super::metric::{Counters, Metric};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
-    PredictionFile, PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings,
-    Told, case, figures,
+    PredictionFile, PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase,
+    TaskSettings, case, figures,
 };
 use crate::data::{Field, FieldValues, MaskValue, Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
@@ -25,11 +25,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 const LOGITS: &str = "logits";
-/// The picture, as the model sees it.
+/// The image that the model sees.
 const PICTURE: &str = "picture";
 /// The class of each pixel.
 const TRUTH: &str = "truth";
-/// For each class the pixels of it that were predicted as it, those that were predicted as it, and those of it: `[3, classes]`.
+/// For each class, the numbers of pixels correctly predicted as it, predicted as it, and belonging to it: `[3, classes]`.
 const PIXELS: &str = "pixels";
 
 /// See the module.
@@ -60,7 +60,7 @@ fn sample() -> Result<TaskCase> {
     let FieldValues::Pixels { bytes, .. } = &picture.values else {
         return Err(Error::Data("pictures are pixels".to_string()));
     };
-    // A pixel's class is whether it is bright.
+    // The class of a pixel says whether it is bright.
     let mask = Field {
         name: field::MASK,
         values: FieldValues::ByteClasses {
@@ -99,7 +99,7 @@ fn metrics() -> Vec<Metric> {
     ]
 }
 
-/// Whether `model` gives numbers for each pixel of the picture that it takes.
+/// Whether `model` gives numbers for each pixel of its input image.
 fn gives_pixels(model: &dyn Model) -> bool {
     match (model.inputs(), model.outputs()) {
         ([input], [output]) => {
@@ -110,7 +110,7 @@ fn gives_pixels(model: &dyn Model) -> bool {
     }
 }
 
-/// What the loss is.
+/// The loss, as `[task]` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 enum PixelLoss {
     #[default]
@@ -122,7 +122,7 @@ enum PixelLoss {
     Both,
 }
 
-/// What `[task]` of a run says to it.
+/// The task's own settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Own {
@@ -132,21 +132,21 @@ struct Own {
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Segmentation {
-    /// Random changes of training pictures, and of their masks.
+    /// Augmentation of training images and their masks.
     pub augment: AugmentSettings,
     loss: PixelLoss,
 }
 
-/// The pixels of a batch as rows: what the model gives and what it should.
+/// The pixels of a batch as rows: logits and targets.
 struct PixelRows<'g> {
     /// `[pixels, classes]`.
     logits: Var<'g>,
-    /// How much of each pixel is of each class, `[pixels, classes]`: 0 for those that do not count.
+    /// The share of each class in each pixel, `[pixels, classes]`: 0 for pixels that do not count.
     wanted: Var<'g>,
 }
 
-/// `[classes, classes]`, 1 where row and column are the same: rows of `classes` zeros and a one before them, read anew as rows of
-/// `classes`.
+/// The identity matrix, `[classes, classes]`. Rows of a one and `classes` zeros are reshaped to rows of `classes`, which moves the
+/// one by a column per row.
 fn identity(builder: &Builder, classes: usize) -> Result<Var<'_>> {
     let ones = builder.constant(1.0).broadcast_to(&[classes, 1].into())?;
     let flat = ones
@@ -157,10 +157,10 @@ fn identity(builder: &Builder, classes: usize) -> Result<Var<'_>> {
 }
 
 impl Segmentation {
-    /// As the settings of a run say.
+    /// From the settings of a run.
     ///
     /// # Errors
-    /// If `[task]` or the loss can't be.
+    /// If `[task]`, the loss or the label smoothing is invalid.
     pub fn new(settings: &TaskSettings) -> Result<Segmentation> {
         let own: Own = settings.own()?;
         let wrong = |what: &str| Err(Error::Config(what.to_string()));
@@ -183,7 +183,7 @@ impl Segmentation {
         })
     }
 
-    /// Runs the model on the batch, changed as training pictures are.
+    /// Runs the model on the images of the batch, which are augmented in training.
     fn pixels<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<PixelRows<'g>> {
         let builder = step.builder();
         let mut x = inputs(step, field::IMAGE)?;
@@ -193,7 +193,7 @@ impl Segmentation {
         );
         let output = step.models().first()?.outputs().first();
         let classes = output.map_or(1, |output| output.shape[output.shape.len() - 1]);
-        // One plane for each class.
+        // A plane for each class, one-hot.
         let planes: Vec<Var<'g>> = (0..classes)
             .map(|class| mask.eq(builder.constant(class as f64)))
             .collect::<Result<_>>()?;
@@ -214,7 +214,7 @@ impl Segmentation {
         })
     }
 
-    /// The loss: over the pixels that count.
+    /// The loss over the pixels that count.
     fn objective<'g>(&self, of: &PixelRows<'g>) -> Result<Objective<'g>> {
         let builder = of.logits.builder();
         let _scope = builder.scope("loss");
@@ -243,7 +243,7 @@ impl Segmentation {
         one.sub(dice.mean(&[0])?)
     }
 
-    /// [`PIXELS`] of the batch.
+    /// The counts [`PIXELS`] of the batch.
     fn counted<'g>(&self, of: &PixelRows<'g>) -> Result<Var<'g>> {
         let classes = of.logits.shape().last();
         let counts = of.wanted.sum_keep(&[1])?;
@@ -308,7 +308,7 @@ impl Task for Segmentation {
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
         let of = self.pixels(step)?;
         if let Some(training) = step.training() {
-            // The mean IoU of the batch, for each of its samples.
+            // The mean IoU of the batch times the number of its samples, because the score is a mean over samples.
             let one = step.builder().constant(1.0);
             let counted = self.counted(&of)?;
             let row = |at: usize| counted.slice_axis(0, at..at + 1);
@@ -460,8 +460,8 @@ impl Task for Segmentation {
             .map(|(name, iou)| (name.to_string(), json!(iou)))
             .collect();
         Findings {
-            brief: Told::default(),
-            full: Told {
+            brief: Reported::default(),
+            full: Reported {
                 lines: vec![format!("IoU of each class: {}", words.join(", "))],
                 json: Map::from_iter([("iou_by_class".to_string(), Value::Object(json))]),
             },
@@ -515,13 +515,13 @@ impl Task for Segmentation {
     }
 }
 
-/// The class with the largest logit of each pixel; the first of those that are the same.
+/// The class with the largest logit of each pixel; the first of equal ones.
 fn predicted_classes(logits: &[f32], classes: usize) -> Vec<u8> {
     let pixels = logits.chunks(classes.max(1));
     pixels.map(|pixel| largest(pixel.iter().copied())).collect()
 }
 
-/// The place of the largest value; the first of those that are the same.
+/// The index of the largest value; the first of equal ones.
 fn largest(values: impl Iterator<Item = f32>) -> u8 {
     let mut best = (0, f32::NEG_INFINITY);
     for (at, value) in values.enumerate() {
@@ -548,11 +548,11 @@ mod tests {
         })
     }
 
-    /// Three pixels of two classes, of which the last does not count.
+    /// Three pixels and two classes; the last pixel does not count.
     const LOGITS_OF: [f32; 6] = [2.0, 0.0, -1.0, 0.5, 9.0, -9.0];
     const WANTED_OF: [f32; 6] = [1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
 
-    /// What `of` builds from those pixels.
+    /// The outputs that `of` builds from these pixels.
     fn computed(of: impl for<'g> Fn(&PixelRows<'g>) -> Result<Vec<Var<'g>>>) -> Vec<Vec<f32>> {
         let builder = Builder::new();
         let ty = TensorType::f32([3, 2]);
@@ -583,7 +583,7 @@ mod tests {
         f64::from(outputs[0][0]) / f64::from(outputs[1][0])
     }
 
-    /// Both by hand: the pixels of the first class have the probabilities p and q of it.
+    /// Both losses are computed by hand: p and q are the probabilities of the first class at the two pixels that count.
     #[test]
     fn losses_are_the_mean_over_the_pixels_that_count() {
         let (p, q) = (1.0 / (1.0 + (-2.0f64).exp()), 1.0 / (1.0 + 1.5f64.exp()));
@@ -607,7 +607,7 @@ mod tests {
     #[test]
     fn scores_count_each_class_and_leave_out_pixels_that_do_not_count() {
         let counted = computed(|rows| Ok(vec![task("").unwrap().counted(rows)?]));
-        // The first pixel is right; the second is taken for the other class.
+        // The first pixel is predicted correctly; the second is predicted as the other class.
         assert_eq!(counted[0], [1.0, 0.0, 1.0, 1.0, 2.0, 0.0]);
         let tensor = Tensor::real([3, 2], counted[0].clone());
         let counters = Counters::new(1, BTreeMap::from([(PIXELS.to_string(), tensor)]));
@@ -627,7 +627,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_can_not_be_are_named() {
+    fn invalid_settings_are_named() {
         for own in ["loss = \"focal\"", "dice = true"] {
             assert!(task(own).is_err(), "{own}");
         }
@@ -636,20 +636,20 @@ mod tests {
             loss,
             ..TaskSettings::default()
         };
-        let told = Segmentation::new(&settings).unwrap_err().to_string();
-        assert!(told.contains("[task]"), "{told}");
+        let message = Segmentation::new(&settings).unwrap_err().to_string();
+        assert!(message.contains("[task]"), "{message}");
         let settings = TaskSettings {
             label_smoothing: 0.1,
             ..TaskSettings::default()
         };
-        let told = Segmentation::new(&settings).unwrap_err().to_string();
-        assert!(told.contains("label_smoothing"), "{told}");
+        let message = Segmentation::new(&settings).unwrap_err().to_string();
+        assert!(message.contains("label_smoothing"), "{message}");
     }
 
     #[test]
     fn a_model_that_does_not_give_each_class_at_each_pixel_is_refused() {
         let case = sample().unwrap();
-        let told = |layers: &str, augment: AugmentSettings| {
+        let message = |layers: &str, augment: AugmentSettings| {
             let text = format!("name = \"m\"\ninput = [4, 4, 1]\nlayer = [{layers}]");
             let models = Models::one(Network::new(toml::from_str(&text).unwrap()).unwrap());
             let task = Segmentation {
@@ -673,13 +673,13 @@ mod tests {
             format!("{{ type = \"conv2d\", filters = {filters}, kernel = {kernel} }}")
         };
         let none = AugmentSettings::default;
-        assert_eq!(told(&conv(2, 1), none()), Ok(()));
-        let few = told(&conv(1, 1), none()).unwrap_err();
+        assert_eq!(message(&conv(2, 1), none()), Ok(()));
+        let few = message(&conv(1, 1), none()).unwrap_err();
         assert!(
             few.contains("2 classes") && few.contains("filters = 2"),
             "{few}"
         );
-        let small = told(&conv(2, 3), none()).unwrap_err();
+        let small = message(&conv(2, 3), none()).unwrap_err();
         assert!(
             small.contains("[2, 2, 2]") && small.contains("[4, 4, 2]"),
             "{small}"
@@ -688,7 +688,7 @@ mod tests {
             mixup: 0.2,
             ..none()
         };
-        let mixed = told(&conv(2, 1), mixed).unwrap_err();
+        let mixed = message(&conv(2, 1), mixed).unwrap_err();
         assert!(mixed.contains("mixup"), "{mixed}");
     }
 }

@@ -8,20 +8,19 @@ use crate::nn::{Forward, Mode, Training};
 use crate::tensor::TensorType;
 use std::cell::OnceCell;
 
-/// Names of the variables that metrics are counted in begin with this. No layer's name holds a colon, so no parameter is taken
-/// for one.
+/// Prefix of the names of the variables that accumulate metrics. No layer's name contains a colon, so no parameter has this prefix.
 const COUNTERS: &str = "metrics:";
 
 /// Names of variables that accumulate metrics.
 pub(crate) struct StepGraphCounters;
 
 impl StepGraphCounters {
-    /// Whether the variable `name` is one.
+    /// Whether the variable `name` is one of them.
     pub fn is_one(name: &str) -> bool {
         name.starts_with(COUNTERS)
     }
 
-    /// What it counts.
+    /// The name without the prefix.
     pub fn short(name: &str) -> &str {
         name.strip_prefix(COUNTERS).unwrap_or(name)
     }
@@ -69,7 +68,7 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         self.models
     }
 
-    /// What is known of a training step; `None` in an evaluation.
+    /// The details of a training step; `None` in an evaluation.
     pub fn training(&self) -> Option<Training<'g>> {
         match self.forward.mode() {
             Mode::Train(training) => Some(training),
@@ -116,7 +115,7 @@ impl<'g, 'a> StepGraph<'g, 'a> {
     ///
     /// # Errors
     /// If there is none, or a node can't be built.
-    pub fn run_unmoved(&mut self, role: &str, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+    pub fn run_without_updates(&mut self, role: &str, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
         let model = self.models.get(role)?;
         self.forward
             .without_buffers(|forward| model.forward(forward, inputs))

@@ -6,7 +6,7 @@ use crate::data::{WindowNorm, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 
-/// Added to a variance.
+/// Added to the variance, so that a constant column is not divided by 0.
 const EPSILON: f64 = 1e-5;
 
 impl WindowNorm {
@@ -26,8 +26,8 @@ impl WindowNorm {
         }
     }
 
-    /// Level and, if windows are divided by it, deviation of every column of the windows `x`, `[batch, rows, columns]`:
-    /// `[batch, 1, columns]`.
+    /// The level of every column of the windows `x`, `[batch, rows, columns]`, and its standard deviation if windows are divided
+    /// by it: each `[batch, 1, columns]`.
     fn level(self, x: Var<'_>) -> Result<Option<(Var<'_>, Option<Var<'_>>)>> {
         let shape = x.shape();
         let (rows, one) = (shape.dims()[1], [shape.dims()[0], 1, shape.dims()[2]]);
@@ -78,8 +78,8 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::Arc;
 
-    /// Windows `[1, 4, 2]` normalized, and brought back by their own level.
-    fn there_and_back(norm: WindowNorm, x: [f64; 8]) -> [Vec<f64>; 2] {
+    /// Windows `[1, 4, 2]`, normalised, and then transformed back by their own level.
+    fn round_trip(norm: WindowNorm, x: [f64; 8]) -> [Vec<f64>; 2] {
         let builder = Builder::new();
         let window = builder.variable("x", TensorType::f32([1, 4, 2])).unwrap();
         let seen = norm.apply(window).unwrap();
@@ -97,16 +97,16 @@ mod tests {
     fn what_is_brought_to_a_level_is_brought_back_to_its_own() {
         let x = [1.0, 10.0, 2.0, 14.0, 3.0, 10.0, 6.0, 14.0];
         for norm in [WindowNorm::None, WindowNorm::Last, WindowNorm::Instance] {
-            let [_, back] = there_and_back(norm, x);
+            let [_, back] = round_trip(norm, x);
             assert!(back.iter().zip(x).all(|(a, b)| (a - b).abs() < 1e-6));
         }
-        let [seen, _] = there_and_back(WindowNorm::Last, x);
+        let [seen, _] = round_trip(WindowNorm::Last, x);
         assert_eq!(seen, [-5.0, -4.0, -4.0, 0.0, -3.0, -4.0, 0.0, 0.0]);
         // Mean 12, deviation 2.
-        let [seen, _] = there_and_back(WindowNorm::Instance, x);
+        let [seen, _] = round_trip(WindowNorm::Instance, x);
         assert!((seen[1] + 1.0).abs() < 1e-5 && (seen[3] - 1.0).abs() < 1e-5);
         // A column that does not change stays finite.
-        let [seen, _] = there_and_back(WindowNorm::Instance, [5.0; 8]);
+        let [seen, _] = round_trip(WindowNorm::Instance, [5.0; 8]);
         assert_eq!(seen, [0.0; 8]);
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::{Builder, Graph, NodeKind, Var};
 use crate::nn::{Forward, Training};
 use crate::optim::{OptimizerInstance, clip_grad_norm};
-use crate::tasks::{Models, Phase, StepGraph, Task};
+use crate::tasks::{Models, StepGraph, Task};
 use crate::tensor::TensorType;
 
 use super::recipe::Recipe;
@@ -92,15 +92,9 @@ pub fn training_graphs(
     source: &BatchSource,
 ) -> Result<Vec<PhaseGraphs>> {
     let phases = task.phases();
-    let parameters = |phase: &Phase| -> Vec<(String, TensorType)> {
-        let own = models.parameters(phase.roles);
-        own.map(|p| (p.name.clone(), p.ty.clone())).collect()
-    };
-    let trained: Vec<Vec<(String, TensorType)>> = phases.iter().map(parameters).collect();
-    let groups = recipe.groups_of(&trained)?;
-    let each = phases.iter().zip(trained).zip(groups).enumerate();
-    let phases = each.map(|(index, ((phase, parameters), groups))| {
-        let optimizer = recipe.instance(phase.name, &parameters, &groups)?;
+    let optimizers = recipe.phase_optimizers(task, models)?;
+    let each = phases.iter().zip(optimizers).enumerate();
+    let phases = each.map(|(index, (phase, optimizer))| {
         let builder = Builder::new();
         let step_number = builder.input("step", TensorType::u32([]));
         let batch = source.batch(&builder);
@@ -136,6 +130,8 @@ pub fn training_graphs(
                 objective.sum.mul(inverse_total)?
             }
         };
+        let own = models.parameters(phase.roles);
+        let parameters: Vec<_> = own.map(|p| (p.name.clone(), p.ty.clone())).collect();
         let weights = variables(&builder, &optimizer, &parameters)?;
         let handles: Vec<Var<'_>> = weights.iter().map(|(_, v)| *v).collect();
         let grads = gradients(loss, &handles)?;

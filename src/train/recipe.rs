@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::optim::{
     Average, GroupSettings, OptimizerConfig, OptimizerInstance, Patterns, PlateauState, Schedule,
 };
-use crate::tasks::Models;
+use crate::tasks::{Models, Phase, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 
@@ -96,11 +96,32 @@ impl Recipe {
             .collect()
     }
 
+    /// The optimizers of the phases of `task`, in their order.
+    ///
+    /// # Errors
+    /// If a setting of an optimizer is invalid, a pattern matches no parameter, or a group has none.
+    pub fn phase_optimizers(
+        &self,
+        task: &dyn Task,
+        models: &Models,
+    ) -> Result<Vec<OptimizerInstance>> {
+        let phases = task.phases();
+        let parameters = |phase: &Phase| -> Vec<(String, TensorType)> {
+            let own = models.parameters(phase.roles);
+            own.map(|p| (p.name.clone(), p.ty.clone())).collect()
+        };
+        let trained: Vec<Vec<(String, TensorType)>> = phases.iter().map(parameters).collect();
+        let groups = self.groups_of(&trained)?;
+        let each = phases.iter().zip(&trained).zip(&groups);
+        each.map(|((phase, parameters), groups)| self.instance(phase.name, parameters, groups))
+            .collect()
+    }
+
     /// The optimizer of a phase that trains `parameters`, with those of the `groups` that concern them.
     ///
     /// # Errors
     /// If a setting of the optimizer is invalid.
-    pub(super) fn instance(
+    fn instance(
         &self,
         phase: &str,
         parameters: &[(String, TensorType)],
@@ -118,10 +139,7 @@ impl Recipe {
     ///
     /// # Errors
     /// If a pattern matches no parameter of any phase, or a group only parameters that belong to `freeze` or earlier groups.
-    pub(super) fn groups_of(
-        &self,
-        phases: &[Vec<(String, TensorType)>],
-    ) -> Result<Vec<Vec<GroupSettings>>> {
+    fn groups_of(&self, phases: &[Vec<(String, TensorType)>]) -> Result<Vec<Vec<GroupSettings>>> {
         let parameters = phases.concat();
         self.freeze.check("freeze", &parameters)?;
         let mut free: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();

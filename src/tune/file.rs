@@ -261,8 +261,11 @@ mod tests {
         let within_a_key = &text[..text.find("Softmax").unwrap() + 4];
         for broken in [within_a_key, "", "variants = 3", "\0\0"] {
             fs::write(&path, broken).unwrap();
-            let told = cache.load(&here).unwrap_err().to_string();
-            assert!(told.starts_with(&path.display().to_string()), "{told}");
+            let message = cache.load(&here).unwrap_err().to_string();
+            assert!(
+                message.starts_with(&path.display().to_string()),
+                "{message}"
+            );
         }
     }
 

@@ -1,10 +1,10 @@
-//! What `wgrad bench` answers to good and bad arguments, and what it writes.
+//! Output of `wgrad bench` for good and bad arguments, and the files that it writes.
 
 use super::sandbox::Sandbox;
 
 const WORKLOAD: &str = "softmax_cross_entropy_128x10";
 
-/// A line of `wgrad bench --json` that says that [`WORKLOAD`] takes an hour.
+/// A line of `wgrad bench --json` in which [`WORKLOAD`] takes an hour.
 const HOUR: &str = r#"{"workload":"softmax_cross_entropy_128x10","adapter":"an abacus","median_ms":3.6e6,"min_ms":3.5e6,"max_ms":3.7e6,"q1_ms":3.5e6,"q3_ms":3.7e6,"runs":3,"flops":0,"bytes":20000,"gflops":null,"gb_per_s":0.0,"attainable_gflops":null,"ceiling_ms":0.001,"percent_of_ceiling":0.0,"bound":"memory"}"#;
 
 #[test]
@@ -21,8 +21,8 @@ fn a_baseline_that_is_none_is_answered_before_anything_is_measured() {
         ("empty.json", "empty.json holds no measurement"),
         ("bytes.json", "bytes.json is not text"),
     ] {
-        let told = sandbox.wgrad(&format!("bench --baseline {file} --adapter nosuch"));
-        told.fails(1, &[said]);
+        let output = sandbox.wgrad(&format!("bench --baseline {file} --adapter nosuch"));
+        output.fails(1, &[said]);
     }
 }
 
@@ -38,8 +38,8 @@ fn files_that_can_not_be_written_are_answered_before_anything_is_measured() {
         ("--runs 0", 2, "--runs must be at least 1"),
         ("nosuch", 2, "no workload named nosuch"),
     ] {
-        let told = sandbox.wgrad(&format!("bench {args} --adapter nosuch"));
-        told.fails(code, &[said]);
+        let output = sandbox.wgrad(&format!("bench {args} --adapter nosuch"));
+        output.fails(code, &[said]);
     }
 }
 
@@ -51,10 +51,10 @@ fn a_measurement_comes_with_ceilings_changes_a_picture_and_a_timeline() {
     }
     sandbox.write("old.json", format!("{HOUR}\n"));
     let files = "--baseline old.json --roofline r.svg --trace t.json";
-    let told = sandbox.wgrad(&format!(
+    let output = sandbox.wgrad(&format!(
         "bench {WORKLOAD} --runs 3 --launches --json {files}"
     ));
-    let lines = told.succeeds().json();
+    let lines = output.succeeds().json();
     let (ceilings, record) = (&lines[0], &lines[lines.len() - 1]);
     let roof = &ceilings["ceilings"];
     assert!(roof["gflops"].as_f64().unwrap() > 0.0);
@@ -84,11 +84,11 @@ fn a_measurement_comes_with_ceilings_changes_a_picture_and_a_timeline() {
     let spans = events.filter(|event| event["ph"] == "X");
     assert_eq!(spans.count(), launches.len());
 
-    // What it printed is a baseline for the next run, which says so in a table.
+    // Its output is a baseline for the next run, which prints a table of changes.
     sandbox.write("new.json", format!("{ceilings}\n{record}\n"));
-    let told = sandbox.wgrad(&format!("bench {WORKLOAD} --runs 3 --baseline new.json"));
-    let told = told.succeeds();
-    let (_, changes) = told.out.split_once("against the baseline").unwrap();
-    assert!(changes.contains(WORKLOAD), "{}", told.out);
-    assert!(!changes.contains("not in the baseline"), "{}", told.out);
+    let output = sandbox.wgrad(&format!("bench {WORKLOAD} --runs 3 --baseline new.json"));
+    let output = output.succeeds();
+    let (_, changes) = output.out.split_once("against the baseline").unwrap();
+    assert!(changes.contains(WORKLOAD), "{}", output.out);
+    assert!(!changes.contains("not in the baseline"), "{}", output.out);
 }

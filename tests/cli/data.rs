@@ -1,4 +1,4 @@
-//! Data sets that can't be used.
+//! Data sets on the command line, and those that can't be used.
 
 use super::sandbox::{Sandbox, idx};
 
@@ -37,7 +37,7 @@ fn damaged_and_mislabelled_files_are_named_with_what_is_wrong() {
 }
 
 #[test]
-fn counts_that_differ_are_both_told() {
+fn counts_that_differ_are_both_reported() {
     let sandbox = Sandbox::new();
     sandbox.write(LABELS, idx(&[23], &[0; 23]));
     sandbox.train("").fails(1, &["24 images", "23 labels"]);
@@ -45,7 +45,7 @@ fn counts_that_differ_are_both_told() {
 }
 
 #[test]
-fn images_and_classes_that_the_model_is_not_made_for_are_told_before_anything_is_said() {
+fn images_and_classes_that_do_not_fit_the_model_are_refused_before_anything_is_printed() {
     let sandbox = Sandbox::new();
     sandbox.data_set("wide", [8, 9], 3);
     sandbox.data_set("five", [8, 8], 5);
@@ -54,14 +54,14 @@ fn images_and_classes_that_the_model_is_not_made_for_are_told_before_anything_is
             "train tiny.toml --data {data} --batch 8 --device cpu --out run"
         ))
     };
-    let told = train("wide").fails(2, &["takes [8, 8, 1]", "are [8, 9, 1]"]);
-    assert_eq!(told.out, "");
+    let message = train("wide").fails(2, &["takes [8, 8, 1]", "are [8, 9, 1]"]);
+    assert_eq!(message.out, "");
     train("five").fails(2, &["5 classes", "3 units", "give its last layer 5"]);
     sandbox.holds_no_run();
 }
 
 #[test]
-fn labels_that_the_model_has_no_output_for_are_told_by_eval() {
+fn labels_that_the_model_has_no_output_for_are_reported_by_eval() {
     let sandbox = Sandbox::new();
     sandbox.data_set("five", [8, 8], 5);
     sandbox
@@ -78,7 +78,7 @@ fn a_batch_larger_than_the_data_is_answered_with_one_that_is_not() {
     sandbox.holds_no_run();
 }
 
-/// A folder of images, three classes in a train and a test part, in which the class is a bright column.
+/// A folder of images, with three classes in a training and a test part; the position of a bright column gives the class.
 fn image_folder(sandbox: &Sandbox, name: &str) {
     for (part, count) in [("train", 8), ("test", 3)] {
         for class in ["ant", "bee", "cow"] {
@@ -128,10 +128,10 @@ fn one_class_alone_is_not_trained_on() {
 fn a_folder_of_images_is_shown_trained_and_measured() {
     let sandbox = Sandbox::new();
     image_folder(&sandbox, "pictures");
-    let told = sandbox
+    let message = sandbox
         .wgrad("data show pictures --json --size 8 --sheet sheet.png")
         .succeeds();
-    let shown = &told.json()[0];
+    let shown = &message.json()[0];
     assert_eq!(shown["format"], "folder");
     assert_eq!(shown["classes"], serde_json::json!(["ant", "bee", "cow"]));
     assert_eq!(
@@ -143,16 +143,16 @@ fn a_folder_of_images_is_shown_trained_and_measured() {
         serde_json::json!([8, 8, 3])
     );
     assert!(image::open(sandbox.path("sheet.png")).unwrap().height() > 3 * 56);
-    // Size and channels are those that the model takes.
+    // Images get the size and channels of the model's input.
     sandbox
         .wgrad("train tiny.toml --data pictures --batch 8 --device cpu --out run")
         .succeeds();
-    let told = sandbox.wgrad("eval run --part train --json").succeeds();
-    assert_eq!(told.json()[0]["count"], 24);
-    // A folder stands for its pictures, and one that can't be read does not keep the others from being classified.
+    let message = sandbox.wgrad("eval run --part train --json").succeeds();
+    assert_eq!(message.json()[0]["count"], 24);
+    // A folder stands for its images, and an image that can't be read does not keep the others from being classified.
     sandbox.write("pictures/test/bee/broken.png", "no picture");
-    let told = sandbox.wgrad("predict run pictures/test --json");
-    let lines = told.fails(1, &[]).json();
+    let message = sandbox.wgrad("predict run pictures/test --json");
+    let lines = message.fails(1, &[]).json();
     let broken: Vec<_> = lines
         .iter()
         .filter(|line| line["error"].is_string())
@@ -184,10 +184,10 @@ fn a_model_can_take_its_input_from_the_data() {
     sandbox
         .wgrad("plan auto.toml")
         .fails(2, &["takes its input shape from the data", "--data"]);
-    let told = sandbox
+    let message = sandbox
         .wgrad("plan auto.toml --data good --batch 8 --json")
         .succeeds();
-    assert!(told.json()[0]["launches"].as_u64() > Some(0));
+    assert!(message.json()[0]["launches"].as_u64() > Some(0));
     sandbox
         .wgrad("models init auto.toml --data good --out w.safetensors")
         .succeeds();
@@ -210,40 +210,40 @@ fn classes_that_are_numbers_keep_the_names_of_their_file() {
         .succeeds();
     std::fs::remove_file(sandbox.path("people/classes.txt")).unwrap();
     sandbox.write("new.csv", "age,city\n20,Rome\n63,Oslo\n");
-    let told = sandbox
+    let message = sandbox
         .wgrad("predict run new.csv --device cpu --json")
         .succeeds();
-    let of = |line: usize| told.json()[line]["top"][0]["class"].clone();
+    let of = |line: usize| message.json()[line]["top"][0]["class"].clone();
     assert_eq!((of(0), of(1)), ("poor".into(), "rich".into()));
     sandbox.write("other.csv", &numbered);
-    let told = sandbox
+    let message = sandbox
         .wgrad("eval run --data other.csv --device cpu --json")
         .succeeds();
-    assert_eq!(told.json()[0]["test_accuracy"], 1.0);
+    assert_eq!(message.json()[0]["test_accuracy"], 1.0);
     sandbox
         .wgrad("train --resume run --epochs 31 --device cpu")
         .succeeds();
 }
 
 #[test]
-fn what_is_seldom_meant_is_told() {
+fn unusual_settings_are_noted() {
     let sandbox = Sandbox::new();
     sandbox.data_set("two", [8, 8], 2);
     sandbox.write(
         "slow.toml",
         "model = \"tiny.toml\"\nbatch = 8\nepochs = 2\n[schedule]\nname = \"cosine\"\nwarmup_steps = 6\n",
     );
-    let told = |args: &str| {
-        let told = sandbox.wgrad(&format!("train slow.toml --device cpu {args}"));
-        told.succeeds().err
+    let message = |args: &str| {
+        let message = sandbox.wgrad(&format!("train slow.toml --device cpu {args}"));
+        message.succeeds().err
     };
-    let two = told("--data two --out a");
+    let two = message("--data two --out a");
     assert!(
         two.contains("distinguishes 3 classes but the data have only 2"),
         "{two}"
     );
     assert!(two.contains("takes 6 steps and the run has 6"), "{two}");
-    assert_eq!(told("--data good --epochs 3 --out b"), "");
+    assert_eq!(message("--data good --epochs 3 --out b"), "");
 }
 
 #[test]
@@ -264,14 +264,14 @@ fn a_series_is_planned_as_it_is_trained() {
     let model = "[model]\nname = \"line\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n";
     let dense = "[[model.layer]]\ntype = \"dense\"\nunits = 2\n";
     sandbox.write("series.toml", format!("{data}{model}{dense}"));
-    let told = sandbox.wgrad("plan series.toml").succeeds();
-    // The rows are read as numbers, and the loss is that of numbers.
-    assert!(told.out.contains("data.train.target"), "{}", told.out);
-    assert!(!told.out.contains("data.train.label"), "{}", told.out);
+    let message = sandbox.wgrad("plan series.toml").succeeds();
+    // The rows are fed as numbers, and the loss is one for numbers.
+    assert!(message.out.contains("data.train.target"), "{}", message.out);
+    assert!(!message.out.contains("data.train.label"), "{}", message.out);
 }
 
 #[test]
-fn what_is_no_data_is_told_with_what_would_be() {
+fn unknown_data_are_refused_with_what_is_accepted() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("empty")).unwrap();
     sandbox
@@ -304,34 +304,34 @@ fn a_table_is_trained_measured_and_predicted_with_the_columns_that_were_learned(
     sandbox.write("people/train.csv", PEOPLE);
     sandbox.write("people/test.csv", PEOPLE);
     sandbox.write("dense.toml", DENSE.replace("UNITS", "2"));
-    let told = sandbox.wgrad("data show people --json").succeeds();
-    assert_eq!(told.json()[0]["target"], "paid");
+    let message = sandbox.wgrad("data show people --json").succeeds();
+    assert_eq!(message.json()[0]["target"], "paid");
     assert_eq!(
-        told.json()[0]["columns"][1]["values"],
+        message.json()[0]["columns"][1]["values"],
         serde_json::json!(["Oslo", "Rome"])
     );
     let train = "train dense.toml --data people --device cpu --out run --json";
-    let told = sandbox.wgrad(train).succeeds();
-    assert_eq!(told.json().last().unwrap()["test_accuracy"], 1.0);
-    // Other columns in another order, a city that was not seen, and no column to predict.
+    let message = sandbox.wgrad(train).succeeds();
+    assert_eq!(message.json().last().unwrap()["test_accuracy"], 1.0);
+    // The table has an additional column, another order, a city that did not occur in training, and no target column.
     sandbox.write("new.csv", "city,shoe,age\nParis,44,64\nRome,39,19\n");
-    let told = sandbox.wgrad("predict run new.csv --json").succeeds();
-    let classes: Vec<_> = told
+    let message = sandbox.wgrad("predict run new.csv --json").succeeds();
+    let classes: Vec<_> = message
         .json()
         .iter()
         .map(|line| line["top"][0]["class"].clone())
         .collect();
     assert_eq!(classes, ["yes", "no"]);
     assert!(
-        told.err.contains("note: 1 cells of column city") && told.err.contains("Paris"),
+        message.err.contains("note: 1 cells of column city") && message.err.contains("Paris"),
         "{}",
-        told.err
+        message.err
     );
-    // A table without parts is measured whole.
-    let told = sandbox
+    // A table without parts is evaluated as a whole.
+    let message = sandbox
         .wgrad("eval run --data people/test.csv --json")
         .succeeds();
-    assert_eq!(told.json()[0]["count"], 8);
+    assert_eq!(message.json()[0]["count"], 8);
     sandbox.write("ragged.csv", "age,city,paid\n1,Rome\n");
     sandbox
         .wgrad("eval run --data ragged.csv")
@@ -339,15 +339,15 @@ fn a_table_is_trained_measured_and_predicted_with_the_columns_that_were_learned(
 }
 
 #[test]
-fn classes_are_weighted_or_told_apart_by_one_logit() {
+fn classes_are_weighted_or_distinguished_by_one_logit() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("people")).unwrap();
-    // Of the two who are paid in training, one is left.
+    // Only two of the four samples of the class `yes` are left for training.
     let rare = PEOPLE.replace("61,Oslo,yes\n62,Rome,yes\n", "");
     sandbox.write("people/train.csv", rare);
     sandbox.write("people/test.csv", PEOPLE);
     let weighted = "loss = { name = \"cross_entropy\", class_weights = \"balanced\" }\n";
-    let told = [
+    let message = [
         ("weighted", weighted, "2"),
         ("one", "loss = \"bce\"\n", "1"),
     ]
@@ -358,8 +358,8 @@ fn classes_are_weighted_or_told_apart_by_one_logit() {
         );
         let train = format!("train dense.toml --data people --device cpu --out {run} --json");
         sandbox.wgrad(&train).succeeds();
-        let told = sandbox.wgrad(&format!("eval {run} --json")).succeeds();
-        let line = told.json().pop().unwrap();
+        let message = sandbox.wgrad(&format!("eval {run} --json")).succeeds();
+        let line = message.json().pop().unwrap();
         assert_eq!(line["test_accuracy"], 1.0, "{line}");
         assert_eq!(line["auc"], 1.0, "{line}");
         assert_eq!(line["confusion"], serde_json::json!([[4, 0], [0, 4]]));
@@ -373,7 +373,7 @@ fn classes_are_weighted_or_told_apart_by_one_logit() {
             .map(|line| line["top"][0]["class"].clone())
             .collect::<Vec<_>>()
     });
-    assert_eq!(told, [["yes", "no"], ["yes", "no"]]);
+    assert_eq!(message, [["yes", "no"], ["yes", "no"]]);
     let settings = std::fs::read_to_string(sandbox.path("weighted/run.toml")).unwrap();
     assert!(
         settings.contains("class_weights = [0.75, 1.5]"),
@@ -398,8 +398,8 @@ fn a_number_is_predicted_by_any_of_its_losses() {
         let run = format!("run{}", loss.len());
         let train = format!("train dense.toml --data line.csv --device cpu --out {run}");
         sandbox.wgrad(&train).succeeds();
-        let told = sandbox.wgrad(&format!("eval {run} --json")).succeeds();
-        let line = told.json().pop().unwrap();
+        let message = sandbox.wgrad(&format!("eval {run} --json")).succeeds();
+        let line = message.json().pop().unwrap();
         let number = |key: &str| line[key].as_f64().unwrap();
         assert!(number("mse") < 0.01 && number("test_mae") < 0.1, "{line}");
         let of = match loss {
@@ -417,12 +417,12 @@ fn folds_are_trained_one_by_one_and_summed_up() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", PEOPLE);
     sandbox.write("dense.toml", DENSE.replace("UNITS", "2"));
-    let told = sandbox
+    let message = sandbox
         .wgrad(
             "train dense.toml --data people.csv --device cpu --out runs --folds 4 --batch 2 --json",
         )
         .succeeds();
-    let last = told.json().pop().unwrap();
+    let last = message.json().pop().unwrap();
     assert_eq!(
         (&last["event"], &last["folds"]),
         (&"folds".into(), &4.into())
@@ -430,11 +430,11 @@ fn folds_are_trained_one_by_one_and_summed_up() {
     assert!(last["mean_test_accuracy"].as_f64().unwrap() > 0.5);
     let held_out = std::fs::read_to_string(sandbox.path("runs/fold-4/run.toml")).unwrap();
     assert!(held_out.contains("folds = 4\nfold = 4\n"), "{held_out}");
-    let told = sandbox.wgrad("train --folds 1");
+    let message = sandbox.wgrad("train --folds 1");
     assert!(
-        told.code == Some(2) && told.err.contains("--folds"),
+        message.code == Some(2) && message.err.contains("--folds"),
         "{}",
-        told.err
+        message.err
     );
 }
 
@@ -444,16 +444,16 @@ fn a_number_is_predicted_in_its_own_units() {
     let rows = (0..40).map(|i| format!("{i},{}\n", 100.0 + 2.5 * f64::from(i)));
     sandbox.write("line.csv", format!("x,y\n{}", rows.collect::<String>()));
     sandbox.write("dense.toml", DENSE.replace("UNITS", "1"));
-    let told = sandbox
+    let message = sandbox
         .wgrad("train dense.toml --data line.csv --device cpu --out run --json --epochs 40")
         .succeeds();
-    assert!(told.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.05);
+    assert!(message.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.05);
     sandbox.write("new.csv", "x\n20\n");
-    let told = sandbox.wgrad("predict run new.csv --json").succeeds();
+    let message = sandbox.wgrad("predict run new.csv --json").succeeds();
     assert!(
-        (told.json()[0]["value"].as_f64().unwrap() - 150.0).abs() < 3.0,
+        (message.json()[0]["value"].as_f64().unwrap() - 150.0).abs() < 3.0,
         "{}",
-        told.out
+        message.out
     );
     sandbox.write("two.toml", DENSE.replace("UNITS", "2"));
     sandbox
@@ -462,22 +462,22 @@ fn a_number_is_predicted_in_its_own_units() {
 }
 
 #[test]
-fn eval_tells_what_was_taken_for_what() {
+fn eval_reports_the_confusion_matrix() {
     let sandbox = Sandbox::new();
     sandbox.trained();
-    let told = sandbox.wgrad("eval run --json").succeeds();
-    let line = &told.json()[0];
+    let message = sandbox.wgrad("eval run --json").succeeds();
+    let line = &message.json()[0];
     let matrix: Vec<Vec<u64>> = serde_json::from_value(line["confusion"].clone()).unwrap();
     // Nine test images, three of each class.
     assert!(matrix.iter().all(|row| row.iter().sum::<u64>() == 3));
     let right: u64 = (0..3).map(|class| matrix[class][class]).sum();
     assert!((line["test_accuracy"].as_f64().unwrap() - right as f64 / 9.0).abs() < 1e-6);
     assert!((0.0..=1.0).contains(&line["auc"].as_f64().unwrap()));
-    let told = sandbox.wgrad("eval run").succeeds();
+    let message = sandbox.wgrad("eval run").succeeds();
     assert!(
-        told.out.contains("AUC") && told.out.contains("precision"),
+        message.out.contains("AUC") && message.out.contains("precision"),
         "{}",
-        told.out
+        message.out
     );
     let report = std::fs::read_to_string(sandbox.path("run/report.html")).unwrap();
     assert!(report.contains("Confusion matrix"));
@@ -525,30 +525,32 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
     let dense = "optimizer = { name = \"adam\", lr = 0.05 }\n";
     let model = "[model]\nname = \"linear\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 2\n";
     sandbox.write("run.toml", format!("epochs = 20\n{dense}{series}{model}"));
-    let told = sandbox
+    let message = sandbox
         .wgrad("train run.toml --device cpu --out run --json")
         .succeeds();
     assert!(
-        told.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.1,
+        message.json().last().unwrap()["test_mae"].as_f64().unwrap() < 0.1,
         "{}",
-        told.out
+        message.out
     );
-    // Every other day is the same: what the last two rows say is all there is to know.
-    let told = sandbox.wgrad("eval run --json").succeeds();
-    let naive = &told.json()[0]["naive"];
+    // Days repeat with a period of two, so the seasonal naive forecast is exact.
+    let message = sandbox.wgrad("eval run --json").succeeds();
+    let naive = &message.json()[0]["naive"];
     assert!(naive[0]["mse"].as_f64().unwrap() > 1.0, "{naive}");
     assert_eq!(
         (&naive[1]["repeats"], &naive[1]["mse"]),
         (&2.into(), &0.0.into())
     );
-    let told = sandbox.wgrad("eval run").succeeds();
+    let message = sandbox.wgrad("eval run").succeeds();
     assert!(
-        told.out.contains("repeating the last 2 rows: mse 0.0000"),
+        message
+            .out
+            .contains("repeating the last 2 rows: mse 0.0000"),
         "{}",
-        told.out
+        message.out
     );
-    let told = sandbox.wgrad("predict run series.csv --json").succeeds();
-    let values: Vec<f64> = told
+    let message = sandbox.wgrad("predict run series.csv --json").succeeds();
+    let values: Vec<f64> = message
         .json()
         .iter()
         .map(|line| line["values"]["load"].as_f64().unwrap())
@@ -567,7 +569,7 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
 #[test]
 fn a_series_that_drifts_is_forecast_relative_to_its_window() {
     let sandbox = Sandbox::new();
-    // Levels of the test part were never seen in training.
+    // The levels of the test part did not occur in training.
     let row = |i: usize| format!("day {i},{},{}\n", i % 7, 3 * i);
     sandbox.write(
         "drift.csv",
@@ -580,16 +582,16 @@ fn a_series_that_drifts_is_forecast_relative_to_its_window() {
         let model = "[optimizer]\nname = \"adam\"\nlr = 0.02\n[model]\nname = \"linear\"\ninput = \"auto\"\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 3\n";
         sandbox.write("run.toml", series + model);
         let train = format!("train run.toml --device cpu --out {norm} --json");
-        let told = sandbox.wgrad(&train).succeeds();
-        let done = told.json().pop().unwrap();
+        let message = sandbox.wgrad(&train).succeeds();
+        let done = message.json().pop().unwrap();
         assert!(
             done["mse"].as_f64().unwrap() < done["naive"][0]["mse"].as_f64().unwrap() / 4.0,
             "{done}"
         );
-        let told = sandbox
+        let message = sandbox
             .wgrad(&format!("predict {norm} drift.csv --json"))
             .succeeds();
-        let next = told.json()[0]["values"]["load"].as_f64().unwrap();
+        let next = message.json()[0]["values"]["load"].as_f64().unwrap();
         assert!((next - 600.0).abs() < 4.0, "{norm}: {next}");
     }
     sandbox.write(
@@ -603,16 +605,16 @@ fn a_series_that_drifts_is_forecast_relative_to_its_window() {
 }
 
 #[test]
-fn texts_are_shown_and_one_that_is_too_short_is_told() {
+fn texts_are_shown_and_one_that_is_too_short_is_reported() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "poem.txt",
         "so much depends upon a red wheel barrow. ".repeat(40),
     );
-    let told = sandbox.wgrad("data show poem.txt --json").succeeds();
-    assert_eq!(told.json()[0]["format"], "text");
+    let message = sandbox.wgrad("data show poem.txt --json").succeeds();
+    assert_eq!(message.json()[0]["format"], "text");
     assert_eq!(
-        told.json()[0]["parts"]["train"]["shape"],
+        message.json()[0]["parts"]["train"]["shape"],
         serde_json::json!([128])
     );
     sandbox.write("short.txt", "so much");

@@ -1,8 +1,9 @@
-//! What the command line answers: to good input results on standard output, to bad input one sentence on standard error
-//! that says what, where and what to do, exit code 1 (it failed) or 2 (it was asked wrongly), and nothing left behind.
+//! Output of the command line. For good input, results go to standard output. For bad input, one sentence on standard error says
+//! what is wrong, where, and what to do; the exit code is 1 (failure) or 2 (wrong usage), and nothing is left behind.
 
 mod bench;
 mod data;
+mod gan;
 mod models;
 mod output;
 mod resume;

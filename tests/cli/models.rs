@@ -2,7 +2,8 @@
 
 use super::sandbox::Sandbox;
 
-/// What `wgrad` says to a model of 8 x 8 images with these layers, one to a line of `layers`, attributes after semicolons.
+/// Checks that `wgrad` refuses a model of 8 x 8 images with these `layers`, one per line, with attributes separated by
+/// semicolons.
 #[track_caller]
 fn refused(layers: &str, code: i32, parts: &[&str]) {
     let mut text = "name = \"m\"\ninput = [8, 8, 1]\n".to_string();
@@ -158,11 +159,11 @@ fn a_plan_of_a_batch_that_no_kernel_can_index_is_refused() {
     sandbox
         .wgrad("plan --batch 100000")
         .fails(1, &["2^31 elements", "smaller batch"]);
-    let told = sandbox.wgrad("plan --batch 2000000000");
+    let message = sandbox.wgrad("plan --batch 2000000000");
     assert!(
-        told.err.starts_with("error: ") && !told.err.contains(".rs:"),
+        message.err.starts_with("error: ") && !message.err.contains(".rs:"),
         "{}",
-        told.err
+        message.err
     );
 }
 
@@ -173,7 +174,7 @@ fn references_that_lead_nowhere_are_named() {
     let sum = |inputs: &str| format!("type = \"add\"; inputs = [{inputs}]\n{FLATTEN}\n{DENSE}");
     let stem = named("stem", conv);
     let unknown = format!("{stem}\n{}", sum("\"stem\", \"stam\""));
-    refused(&unknown, 2, &["layer add1", "stam", "did you mean stem?"]);
+    refused(&unknown, 2, &["layer add1", "stam", "did you mean `stem`?"]);
     let later = format!(
         "{stem}\n{}\n{}",
         sum("\"stem\", \"late\""),
@@ -213,7 +214,7 @@ fn references_that_lead_nowhere_are_named() {
     );
 }
 
-/// What `wgrad plan` says to a model whose block `b` and layers these are.
+/// Checks that `wgrad plan` refuses a model with this block `b` and these layers.
 #[track_caller]
 fn block_refused(block: &str, layers: &str, parts: &[&str]) {
     let sandbox = Sandbox::new();
@@ -226,7 +227,7 @@ fn block_refused(block: &str, layers: &str, parts: &[&str]) {
 }
 
 #[test]
-fn blocks_that_can_not_be_filled_in_are_told_why() {
+fn invalid_blocks_are_refused_with_a_reason() {
     let block =
         "[[block.b.layer]]\ntype = \"conv2d\"\nfilters = \"$filters\"\nkernel = 3\npadding = 1";
     let used =
@@ -252,7 +253,7 @@ fn blocks_that_can_not_be_filled_in_are_told_why() {
         &["repeat must be at least 1"],
     );
     let unknown = used("").replace("\"b\"", "\"bb\"");
-    block_refused(block, &unknown, &["no block bb", "did you mean b?"]);
+    block_refused(block, &unknown, &["no block bb", "did you mean `b`?"]);
     let itself = "[[block.b.layer]]\ntype = \"block\"\nblock = \"b\"";
     block_refused(itself, &used(""), &["contains itself"]);
     let typo = block.replace("kernel", "kernle");
@@ -290,7 +291,7 @@ fn a_model_is_shown_and_its_weights_are_written() {
         .fails(2, &["resnet19", "resnet20"]);
 }
 
-/// What `wgrad plan` says to a model of sequences of 8 positions of 2 channels, of one layer and a flatten.
+/// Checks that `wgrad plan` refuses a model of sequences of 8 positions and 2 channels, with one layer and a flatten.
 #[track_caller]
 fn sequence_refused(layer: &str, parts: &[&str]) {
     let sandbox = Sandbox::new();

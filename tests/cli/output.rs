@@ -1,6 +1,6 @@
-//! What goes to standard output and standard error, and what becomes of pictures and adapters.
+//! Standard output and standard error, and the handling of images and adapters.
 
-use super::sandbox::{Sandbox, Told};
+use super::sandbox::{CommandOutput, Sandbox};
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
@@ -14,14 +14,14 @@ fn png(width: u32, height: u32) -> Vec<u8> {
 #[test]
 fn with_json_standard_output_is_json_lines_and_nothing_else() {
     let sandbox = Sandbox::new();
-    let told = sandbox.train("--epochs 2 --json").succeeds();
-    let events: Vec<_> = told
+    let message = sandbox.train("--epochs 2 --json").succeeds();
+    let events: Vec<_> = message
         .json()
         .iter()
         .map(|line| line["event"].clone())
         .collect();
     assert_eq!(events, ["epoch", "epoch", "done"]);
-    assert_eq!(told.err, "");
+    assert_eq!(message.err, "");
     sandbox.write("a.png", png(8, 8));
     sandbox.write("b.png", png(30, 20));
     for (args, lines) in [
@@ -36,7 +36,7 @@ fn with_json_standard_output_is_json_lines_and_nothing_else() {
 }
 
 #[test]
-fn with_json_a_failure_is_told_on_standard_error_alone() {
+fn with_json_a_failure_is_reported_on_standard_error_alone() {
     let sandbox = Sandbox::new();
     for args in [
         "train tiny.toml --data nowhere --device cpu --json",
@@ -45,13 +45,13 @@ fn with_json_a_failure_is_told_on_standard_error_alone() {
         "plan nosuch --json",
         "check nosuch --json",
     ] {
-        let told = sandbox.wgrad(args);
+        let message = sandbox.wgrad(args);
         assert!(
-            told.code != Some(0) && told.err.starts_with("error: "),
+            message.code != Some(0) && message.err.starts_with("error: "),
             "{args}: {}",
-            told.err
+            message.err
         );
-        assert_eq!(told.out, "", "{args}");
+        assert_eq!(message.out, "", "{args}");
     }
 }
 
@@ -77,13 +77,16 @@ fn a_reader_that_goes_away_early_is_no_error() {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let told = Told::from(child.wait_with_output().unwrap());
-        let errors = told.err.lines().filter(|line| !line.starts_with("note: "));
+        let message = CommandOutput::from(child.wait_with_output().unwrap());
+        let errors = message
+            .err
+            .lines()
+            .filter(|line| !line.starts_with("note: "));
         assert_eq!(
-            (told.code, errors.count()),
+            (message.code, errors.count()),
             (Some(0), 0),
             "{args}: {}",
-            told.err
+            message.err
         );
     }
 }
@@ -97,7 +100,7 @@ fn output_that_can_not_be_written_is_an_error() {
         .open("/dev/full")
         .unwrap();
     let output = sandbox.command("plan").stdout(full).output().unwrap();
-    Told::from(output).fails(1, &["standard output", "No space left"]);
+    CommandOutput::from(output).fails(1, &["standard output", "No space left"]);
 }
 
 #[test]
@@ -108,7 +111,7 @@ fn pictures_that_can_not_be_read_are_named_and_the_others_predicted() {
     sandbox.write("text.png", "no picture");
     sandbox.write("empty.png", "");
     sandbox.write("cut.png", &png(30, 20)[..60]);
-    // Width and height of the header, and the checksum that goes with them.
+    // Width and height in the header, and the checksum of the header.
     let mut bomb = png(8, 8);
     bomb[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
     let mut crc = flate2::Crc::new();
@@ -122,10 +125,10 @@ fn pictures_that_can_not_be_read_are_named_and_the_others_predicted() {
         "bomb.png",
         "nowhere.png",
     ] {
-        let told = sandbox
+        let message = sandbox
             .wgrad(&format!("predict run good.png {name}"))
             .fails(1, &[&format!("{name} can't be read as an image")]);
-        assert!(told.out.starts_with("good.png: "), "{}", told.out);
+        assert!(message.out.starts_with("good.png: "), "{}", message.out);
     }
 }
 
@@ -134,18 +137,18 @@ fn pictures_of_any_size_are_predicted_with_as_many_classes_as_asked_for() {
     let sandbox = Sandbox::new();
     sandbox.trained();
     sandbox.write("a.png", png(30, 20));
-    let told = sandbox.wgrad("predict run a.png --top 2 --json").succeeds();
-    let top = told.json()[0]["top"].as_array().unwrap().clone();
+    let message = sandbox.wgrad("predict run a.png --top 2 --json").succeeds();
+    let top = message.json()[0]["top"].as_array().unwrap().clone();
     assert_eq!(top.len(), 2);
-    let told = sandbox
+    let message = sandbox
         .wgrad("predict run a.png --top 99 --json")
         .succeeds();
-    let top = told.json()[0]["top"].as_array().unwrap().clone();
+    let top = message.json()[0]["top"].as_array().unwrap().clone();
     let total: f64 = top.iter().map(|t| t["probability"].as_f64().unwrap()).sum();
     assert!(top.len() == 3 && (total - 1.0).abs() < 1e-9);
-    let told = sandbox.wgrad("predict run a.png --top 0");
-    assert_eq!(told.code, Some(2));
-    assert!(told.err.contains("--top"), "{}", told.err);
+    let message = sandbox.wgrad("predict run a.png --top 0");
+    assert_eq!(message.code, Some(2));
+    assert!(message.err.contains("--top"), "{}", message.err);
 }
 
 #[test]
@@ -160,12 +163,12 @@ fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
             &format!("{train} --adapter {name}"),
             &format!("check relu --adapter {name}"),
         ] {
-            let told = sandbox.wgrad(args);
-            assert_eq!(told.code, Some(2), "{}", told.err);
+            let message = sandbox.wgrad(args);
+            assert_eq!(message.code, Some(2), "{}", message.err);
             assert!(
-                told.err.contains(name) && told.err.contains("available: 0: "),
+                message.err.contains(name) && message.err.contains("available: 0: "),
                 "{}",
-                told.err
+                message.err
             );
         }
     }
@@ -182,15 +185,15 @@ fn a_batch_that_the_adapter_can_not_hold_is_answered_with_one_that_it_can() {
         "big.toml",
         "batch = 40000\n[data]\ntrain = 40000\ntest = 10\n",
     );
-    let told = sandbox.wgrad("train big.toml --device gpu --out run --steps 1");
-    if told.code == Some(0) {
+    let message = sandbox.wgrad("train big.toml --device gpu --out run --steps 1");
+    if message.code == Some(0) {
         eprintln!("skipped: the adapter holds it");
         return;
     }
-    let told = told.fails(1, &["smaller batch", "--batch "]);
-    let (_, fits) = told.err.rsplit_once("--batch ").unwrap();
+    let message = message.fails(1, &["smaller batch", "--batch "]);
+    let (_, fits) = message.err.rsplit_once("--batch ").unwrap();
     let fits: usize = fits.split(' ').next().unwrap().parse().unwrap();
-    assert!((1..40_000).contains(&fits), "{}", told.err);
+    assert!((1..40_000).contains(&fits), "{}", message.err);
     sandbox.holds_no_run();
 }
 

@@ -3,13 +3,17 @@
 use super::sandbox::{Sandbox, names};
 
 #[test]
-fn an_edit_that_may_be_is_told_and_another_is_refused_by_name() {
+fn a_permitted_edit_is_reported_and_another_is_refused_by_name() {
     let sandbox = Sandbox::new();
     let path = sandbox.trained().path("run/run.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("epochs = 2", "epochs = 3")).unwrap();
-    let told = sandbox.wgrad("train --resume run").succeeds();
-    assert!(told.err.contains("note: epochs: 2 -> 3"), "{}", told.err);
+    let message = sandbox.wgrad("train --resume run").succeeds();
+    assert!(
+        message.err.contains("note: epochs: 2 -> 3"),
+        "{}",
+        message.err
+    );
     std::fs::write(&path, text.replace("batch = 8", "batch = 4")).unwrap();
     sandbox
         .wgrad("train --resume run --epochs 4")
@@ -18,7 +22,7 @@ fn an_edit_that_may_be_is_told_and_another_is_refused_by_name() {
 
 const MODEL: &str = "name = \"dense\"\ninput = \"auto\"\n[[layer]]\ntype = \"dense\"\nunits = 2\n";
 
-/// With `people.csv` and `dense.toml`.
+/// A sandbox with `people.csv` and `dense.toml`.
 fn with_table() -> Sandbox {
     let sandbox = Sandbox::new();
     let row = |i: u32| format!("{i},{}\n", if i.is_multiple_of(3) { "no" } else { "yes" });
@@ -45,14 +49,14 @@ fn folds_go_on_by_resume_and_by_the_same_command_with_the_same_last_line() {
     ] {
         assert!(whole[key].is_f64(), "no {key} in {whole}");
     }
-    // As if it had been killed before the third fold was done.
+    // As if the process had been killed before the third fold was done.
     std::fs::remove_file(sandbox.path("cross/fold-3/result.toml")).unwrap();
     std::fs::remove_dir_all(sandbox.path("cross/fold-4")).unwrap();
-    let told = sandbox.wgrad("train --resume cross --json").succeeds();
-    let lines = told.json();
+    let message = sandbox.wgrad("train --resume cross --json").succeeds();
+    let lines = message.json();
     assert_eq!(lines.last(), Some(&whole));
     let done = |line: &&serde_json::Value| line["event"] == "done";
-    assert_eq!(lines.iter().filter(done).count(), 2, "{}", told.out);
+    assert_eq!(lines.iter().filter(done).count(), 2, "{}", message.out);
     assert_eq!(last(&same), whole);
     let other = format!("{same} --epochs 9");
     sandbox
@@ -63,7 +67,7 @@ fn folds_go_on_by_resume_and_by_the_same_command_with_the_same_last_line() {
 #[test]
 fn folds_without_a_folder_of_their_own_get_one() {
     let sandbox = with_table();
-    let told = sandbox.wgrad(&FOLDS.replace(" --json", "")).succeeds();
+    let message = sandbox.wgrad(&FOLDS.replace(" --json", "")).succeeds();
     let folder = "runs/dense-people.csv-folds-1";
     assert_eq!(names(&sandbox.path("runs")), ["dense-people.csv-folds-1"]);
     assert_eq!(
@@ -77,8 +81,8 @@ fn folds_without_a_folder_of_their_own_get_one() {
             "settings.lock.toml"
         ]
     );
-    assert!(told.out.contains(&format!("4 folds in {folder}")));
-    let last = told.out.lines().last().unwrap();
+    assert!(message.out.contains(&format!("4 folds in {folder}")));
+    let last = message.out.lines().last().unwrap();
     assert!(
         last.starts_with("4 folds: mean test accuracy ") && last.contains(", standard deviation "),
         "{last}"

@@ -1,4 +1,4 @@
-//! Folders of runs: where they go, what they are resumed from, what a failure leaves of them.
+//! Run folders: where they are created, how runs are resumed from them, and what remains after a failure.
 
 use super::sandbox::{Sandbox, names};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ fn a_run_is_not_written_over_another() {
         .fails(2, &["run already holds a run", "--resume run"]);
 }
 
-/// On the system's Ctrl-C.
+/// The run is interrupted as by Ctrl-C.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_goes_on_from_where_it_was() {
@@ -24,7 +24,7 @@ fn an_interrupted_run_goes_on_from_where_it_was() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Written when the run begins.
+    // One of these files is written when the run begins.
     while !sandbox.path("run/variants.toml").exists() && !sandbox.path("run/run.toml").exists() {
         assert!(
             child.try_wait().unwrap().is_none(),
@@ -37,13 +37,13 @@ fn an_interrupted_run_goes_on_from_where_it_was() {
     let sent = kill.args(["-INT", &child.id().to_string()]).status();
     assert!(sent.unwrap().success());
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{told}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{message}");
     assert!(
-        told.contains("resume with: wgrad train --resume run"),
-        "{told}"
+        message.contains("resume with: wgrad train --resume run"),
+        "{message}"
     );
-    let (_, rest) = told.split_once("stopped after step ").unwrap();
+    let (_, rest) = message.split_once("stopped after step ").unwrap();
     let step: u64 = rest.split(' ').next().unwrap().parse().unwrap();
     let more = format!("train --resume run --steps {}", step + 2);
     sandbox.wgrad(&more).succeeds();
@@ -54,7 +54,7 @@ fn an_interrupted_run_goes_on_from_where_it_was() {
 fn a_folder_in_which_a_run_only_began_is_free() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("run")).unwrap();
-    // Settings alone may be the user's own.
+    // A settings file alone may belong to the user.
     sandbox.write("run/run.toml", "batch = 8\n");
     sandbox.train("").fails(2, &["run already holds a run"]);
     sandbox.write("run/variants.toml", "");
@@ -62,7 +62,7 @@ fn a_folder_in_which_a_run_only_began_is_free() {
 }
 
 #[test]
-fn a_folder_that_can_not_be_is_told() {
+fn an_invalid_folder_is_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("run", "in the way");
     sandbox.train("").fails(2, &["run is a file"]);
@@ -73,10 +73,10 @@ fn a_folder_that_can_not_be_is_told() {
 #[test]
 fn a_run_that_diverges_ends_with_a_sentence_and_leaves_no_folder() {
     let sandbox = Sandbox::new();
-    let told = sandbox
+    let message = sandbox
         .train("--optimizer sgd --lr 1e30 --json")
         .fails(1, &["not finite", "lower the learning rate", "1e30"]);
-    assert_eq!(told.out, "");
+    assert_eq!(message.out, "");
     sandbox.holds_no_run();
 }
 
@@ -93,10 +93,11 @@ fn a_disk_that_is_full_ends_the_run_and_leaves_no_half_of_it() {
         eprintln!("skipped: no small disk can be mounted");
         return;
     }
-    let told = sandbox.wgrad("train tiny.toml --data good --batch 8 --device cpu --out disk/run");
+    let message =
+        sandbox.wgrad("train tiny.toml --data good --batch 8 --device cpu --out disk/run");
     let left = names(&disk);
     let unmounted = Command::new("umount").arg(&disk).status();
-    told.fails(1, &["cannot write disk/run/", "no storage space"]);
+    message.fails(1, &["cannot write disk/run/", "no storage space"]);
     assert_eq!(left, [""; 0]);
     assert!(unmounted.unwrap().success());
 }
@@ -104,10 +105,10 @@ fn a_disk_that_is_full_ends_the_run_and_leaves_no_half_of_it() {
 #[test]
 fn epochs_are_added_to_a_run_that_ended() {
     let sandbox = Sandbox::new();
-    let told = sandbox
+    let message = sandbox
         .trained()
         .wgrad("train --resume run --epochs 3 --json");
-    assert_eq!(told.succeeds().json()[0]["epoch"], 3);
+    assert_eq!(message.succeeds().json()[0]["epoch"], 3);
     let metrics = std::fs::read_to_string(sandbox.path("run/metrics.jsonl")).unwrap();
     let epoch = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["epoch"].as_u64();
     let epochs: Vec<_> = metrics.lines().map(epoch).collect();
@@ -115,7 +116,7 @@ fn epochs_are_added_to_a_run_that_ended() {
 }
 
 #[test]
-fn an_epoch_whose_checkpoint_was_never_written_is_told_once() {
+fn an_epoch_whose_checkpoint_was_never_written_is_reported_once() {
     let sandbox = Sandbox::new();
     let path = sandbox.trained().path("run/metrics.jsonl");
     let before = std::fs::read_to_string(&path).unwrap();
@@ -133,11 +134,13 @@ fn an_epoch_whose_checkpoint_was_never_written_is_told_once() {
 #[test]
 fn a_run_with_nothing_left_to_do_says_so() {
     let sandbox = Sandbox::new();
-    let told = sandbox.trained().wgrad("train --resume run").succeeds();
+    let message = sandbox.trained().wgrad("train --resume run").succeeds();
     assert!(
-        told.err.starts_with("note: nothing left to train in run"),
+        message
+            .err
+            .starts_with("note: nothing left to train in run"),
         "{}",
-        told.err
+        message.err
     );
 }
 
@@ -156,21 +159,21 @@ fn a_run_goes_on_without_the_weights_it_once_started_from() {
 #[test]
 fn steps_end_a_run_and_epochs_asked_for_later_lift_them() {
     let sandbox = Sandbox::new();
-    let told = sandbox.train("--steps 4 --json --no-shuffle").succeeds();
+    let message = sandbox.train("--steps 4 --json --no-shuffle").succeeds();
     assert_eq!(
-        told.json().len(),
+        message.json().len(),
         3,
         "two epochs, the second cut short: {}",
-        told.out
+        message.out
     );
     assert_eq!(
         names(&sandbox.path("run/checkpoints")),
         ["step-000000004.safetensors"]
     );
-    let told = sandbox
+    let message = sandbox
         .wgrad("train --resume run --epochs 3 --json")
         .succeeds();
-    let epochs: Vec<_> = told
+    let epochs: Vec<_> = message
         .json()
         .iter()
         .map(|line| line["epoch"].clone())
@@ -223,7 +226,7 @@ fn a_checkpoint_of_another_model_or_optimizer_or_of_nothing_is_refused() {
     };
     change("filters = 4", "filters = 5").fails(2, &["run/run.toml", "filters was 4", "is 5 now"]);
     change("name = \"adam\"", "name = \"adamw\"").fails(2, &["optimizer.name", "adamw"]);
-    // Without the copy of its settings a run is as its run.toml says, as far as the checkpoint fits.
+    // Without the copy of its settings, a run is resumed with its run.toml, as far as that fits the checkpoint.
     let sandbox = Sandbox::new();
     let path = sandbox.trained().path("run/run.toml");
     let text = std::fs::read_to_string(&path).unwrap();

@@ -1,10 +1,10 @@
-//! A folder with a small data set and a small model, in which the command is run.
+//! A folder with a small data set and a small model, in which the command runs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// A model for [`Sandbox`]'s images: its weights are conv1 and dense1.
+/// A model for the images of [`Sandbox`], with weights for conv1 and dense1.
 pub const TINY: &str = r#"name = "tiny"
 input = [8, 8, 1]
 
@@ -26,27 +26,27 @@ type = "dense"
 units = 3
 "#;
 
-/// The folder, removed at the end.
+/// The folder, which is removed at the end.
 pub struct Sandbox {
     dir: TempDir,
 }
 
-/// What a command said.
-pub struct Told {
+/// The output of a command.
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
 impl Sandbox {
-    /// With `good` (24 training and 9 test images of 8 x 8 in 3 classes) and `tiny.toml`.
+    /// A folder with `good` (24 training and 9 test images of 8 x 8 in 3 classes) and `tiny.toml`.
     pub fn new() -> Sandbox {
         let sandbox = Sandbox {
             dir: TempDir::new().unwrap(),
         };
         sandbox.data_set("good", [8, 8], 3);
         sandbox.write("tiny.toml", TINY);
-        // Mesa's loader complains aloud where it has no such folder.
+        // Mesa's loader prints warnings if this folder does not exist.
         std::fs::create_dir(sandbox.path("xdg")).unwrap();
         sandbox
     }
@@ -59,7 +59,7 @@ impl Sandbox {
         std::fs::write(self.path(name), content).unwrap();
     }
 
-    /// Writes a data set in which a bright column says the class.
+    /// Writes a data set in which the position of a bright column gives the class.
     pub fn data_set(&self, name: &str, [height, width]: [usize; 2], classes: usize) {
         std::fs::create_dir(self.path(name)).unwrap();
         for (stem, count) in [("train", 24), ("t10k", 9)] {
@@ -78,7 +78,7 @@ impl Sandbox {
         }
     }
 
-    /// A command with the arguments that the words of `args` are.
+    /// A command whose arguments are the words of `args`.
     pub fn command(&self, args: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
         command
@@ -92,12 +92,12 @@ impl Sandbox {
         command
     }
 
-    pub fn wgrad(&self, args: &str) -> Told {
-        Told::from(self.command(args).output().unwrap())
+    pub fn wgrad(&self, args: &str) -> CommandOutput {
+        CommandOutput::from(self.command(args).output().unwrap())
     }
 
-    /// Trains `tiny.toml` on `good` for an epoch, on the CPU, into `run`; `args` come on top.
-    pub fn train(&self, args: &str) -> Told {
+    /// Trains `tiny.toml` on `good` for an epoch, on the CPU, into `run`, with additional arguments `args`.
+    pub fn train(&self, args: &str) -> CommandOutput {
         self.wgrad(&format!(
             "train tiny.toml --data good --batch 8 --device cpu --out run {args}"
         ))
@@ -109,7 +109,7 @@ impl Sandbox {
         self
     }
 
-    /// Whether there is an adapter; said aloud if not, and with WGRAD_REQUIRE_GPU=1 a failure.
+    /// Whether there is an adapter. Prints if there is none, or fails with WGRAD_REQUIRE_GPU=1.
     pub fn has_adapter(&self) -> bool {
         let found = !self.wgrad("devices --json").succeeds().out.is_empty();
         if !found {
@@ -120,7 +120,7 @@ impl Sandbox {
         found
     }
 
-    /// Checks that no run was begun.
+    /// Checks that no run folder was created.
     pub fn holds_no_run(&self) {
         for name in ["run", "runs"] {
             assert!(!self.path(name).exists(), "{name} was left behind");
@@ -128,13 +128,13 @@ impl Sandbox {
     }
 }
 
-/// Where Mesa keeps what it compiled: where it would without the sandbox.
+/// The folder of Mesa's shader cache, which is the same as outside the sandbox.
 fn shader_cache() -> PathBuf {
     let folder = std::env::var_os("MESA_SHADER_CACHE_DIR").map(PathBuf::from);
     folder.or_else(dirs::cache_dir).unwrap_or_default()
 }
 
-/// Whether there is an adapter to test on. Says so where there is none, or fails if WGRAD_REQUIRE_GPU=1.
+/// Whether there is an adapter to test on. Prints if there is none, or fails with WGRAD_REQUIRE_GPU=1.
 pub fn has_adapter(sandbox: &Sandbox) -> bool {
     let found = !sandbox.wgrad("devices --json").succeeds().out.is_empty();
     if !found {
@@ -145,10 +145,10 @@ pub fn has_adapter(sandbox: &Sandbox) -> bool {
     found
 }
 
-impl From<Output> for Told {
-    fn from(output: Output) -> Told {
+impl From<Output> for CommandOutput {
+    fn from(output: Output) -> CommandOutput {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Told {
+        CommandOutput {
             code: output.status.code(),
             out: text(output.stdout),
             err: text(output.stderr),
@@ -156,16 +156,16 @@ impl From<Output> for Told {
     }
 }
 
-impl Told {
+impl CommandOutput {
     #[track_caller]
-    pub fn succeeds(self) -> Told {
+    pub fn succeeds(self) -> CommandOutput {
         assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
         self
     }
 
-    /// Checks the exit code, and that standard error is, notes apart, one sentence with every one of `parts` in it.
+    /// Checks the exit code, and that standard error without notes is one sentence that contains every one of `parts`.
     #[track_caller]
-    pub fn fails(self, code: i32, parts: &[&str]) -> Told {
+    pub fn fails(self, code: i32, parts: &[&str]) -> CommandOutput {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
         let lines = self.err.lines().filter(|line| !line.starts_with("note: "));
         let lines: Vec<&str> = lines.collect();
@@ -180,7 +180,7 @@ impl Told {
         self
     }
 
-    /// The lines of standard output, every one of them JSON.
+    /// The lines of standard output, all of which must be JSON.
     #[track_caller]
     pub fn json(&self) -> Vec<serde_json::Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -210,7 +210,7 @@ pub fn safetensors(tensors: &[(&str, &[usize])]) -> Vec<u8> {
     safetensors::serialize(views, None).unwrap()
 }
 
-/// Names of what is in a folder, sorted.
+/// Names of the entries of a folder, sorted.
 pub fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<String> = entries

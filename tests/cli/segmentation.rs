@@ -1,4 +1,4 @@
-//! `wgrad train`, `eval` and `predict` of pictures with masks.
+//! `wgrad train`, `eval` and `predict` for images with masks.
 
 use super::sandbox::Sandbox;
 use image::{GrayImage, Luma};
@@ -14,7 +14,7 @@ layer = [
 const TRAIN: &str =
     "train pixels.toml --data cells --device cpu --batch 4 --epochs 30 --lr 0.05 --out run --json";
 
-/// With `pixels.toml` and `cells`: pictures of a bright square, whose mask is 200 there and 10 elsewhere.
+/// A sandbox with `pixels.toml` and `cells`: images of a bright square, whose mask is 200 there and 10 elsewhere.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("pixels.toml", MODEL);
@@ -49,10 +49,10 @@ fn masks_are_learned_and_predictions_are_files_with_the_values_of_the_masks() {
         by_class["10"].is_f64() && by_class["200"].is_f64(),
         "{by_class}"
     );
-    let told = sandbox
+    let message = sandbox
         .wgrad("predict run cells/image/3.png --device cpu --json")
         .succeeds();
-    let line = told.json().pop().unwrap();
+    let line = message.json().pop().unwrap();
     let open = |key: &str| image::open(sandbox.path(line[key].as_str().unwrap())).unwrap();
     let truth = image::open(sandbox.path("cells/mask/3.png"))
         .unwrap()
@@ -60,7 +60,7 @@ fn masks_are_learned_and_predictions_are_files_with_the_values_of_the_masks() {
     assert_eq!(open("mask").into_luma8(), truth);
     let overlay = open("overlay").into_rgb8();
     assert_eq!(overlay.dimensions(), (8, 8));
-    // A pixel of the first class is that of the picture; one of the second has a colour.
+    // A pixel of the first class is unchanged; one of the second class has a colour.
     let pixel = |value: u8| {
         let (x, y, _) = truth
             .enumerate_pixels()
@@ -81,7 +81,7 @@ fn masks_are_learned_and_predictions_are_files_with_the_values_of_the_masks() {
 fn predicted_masks_have_the_size_of_their_pictures_and_names_of_their_own() {
     let sandbox = sandbox();
     sandbox.wgrad(TRAIN).succeeds();
-    // Twice and thrice as large as the model's pictures; the second is wider, so both its sides are cropped.
+    // The images are larger than the model's; the second is wider, so both of its sides are cropped.
     let inside = |x: u32, y: u32| (6..15).contains(&x) && (6..18).contains(&y);
     let picture = |width, height| {
         GrayImage::from_fn(width, height, |x, y| {

@@ -1,11 +1,11 @@
-//! Models of tokens: from a text to a run, and what does not fit.
+//! Models of tokens: from a text to a run, and inputs and layers that do not fit.
 
-use super::sandbox::{Sandbox, Told};
+use super::sandbox::{CommandOutput, Sandbox};
 
 const INPUT: &str = "{ tokens = 6, vocabulary = 40, auto = true }";
 const LAYERS: &str = "type = \"embedding\"; width = 8\ntype = \"gru\"; units = 5\ntype = \"dense\"; units = \"vocabulary\"";
 
-/// A model of `input` with these layers, one to a line, attributes after semicolons.
+/// A model of `input` with these layers, one per line, with attributes separated by semicolons.
 fn model(input: &str, layers: &str) -> String {
     let mut text = format!("name = \"m\"\ninput = {input}\n");
     for layer in layers.lines() {
@@ -18,7 +18,7 @@ fn model(input: &str, layers: &str) -> String {
     text
 }
 
-/// With a poem, a table of texts, and the model `m.toml`.
+/// A sandbox with a poem, a table of texts, and the model `m.toml`.
 fn sandbox(input: &str, layers: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let poem = "so much depends upon a red wheel barrow. ";
@@ -29,7 +29,7 @@ fn sandbox(input: &str, layers: &str) -> Sandbox {
     sandbox
 }
 
-fn train(sandbox: &Sandbox, data: &str) -> Told {
+fn train(sandbox: &Sandbox, data: &str) -> CommandOutput {
     sandbox.wgrad(&format!(
         "train m.toml --data {data} --device cpu --batch 4 --epochs 1 --out run"
     ))
@@ -47,7 +47,7 @@ fn a_language_model_takes_vocabulary_and_context_from_its_text_and_the_run_keeps
     let sandbox = sandbox(INPUT, LAYERS);
     train(&sandbox, "poem.txt").succeeds();
     let settings = std::fs::read_to_string(sandbox.path("run/run.toml")).unwrap();
-    // 17 characters, padding and the unknown.
+    // There are 17 characters, padding and the unknown token.
     for line in ["tokens = 6", "vocabulary = 19", "context = 6"] {
         assert!(settings.lines().any(|l| l == line), "{line} in\n{settings}");
     }
@@ -152,7 +152,7 @@ fn data_that_a_model_of_tokens_can_not_take_are_refused() {
 }
 
 #[test]
-fn layers_of_sequences_that_can_not_be_are_told_why() {
+fn invalid_layers_of_sequences_are_refused_with_a_reason() {
     let embedding = "type = \"embedding\"; width = 6";
     let dense = "type = \"dense\"; units = \"vocabulary\"";
     let after = |layer: &str| format!("{embedding}\n{layer}\n{dense}");

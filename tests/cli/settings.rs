@@ -13,7 +13,7 @@ type = "dense"
 units = 3
 "#;
 
-/// Settings that train, with the model in a table of its own.
+/// Settings of a valid run, with the model in its own table.
 fn settings(head: &str) -> String {
     format!("batch = 8\nepochs = 1\n{head}\n{MODEL}")
 }
@@ -67,7 +67,7 @@ fn an_unknown_key_is_answered_with_its_line_and_the_nearest_key_at_every_level()
 }
 
 #[test]
-fn values_of_a_wrong_type_are_told_with_their_line() {
+fn values_of_a_wrong_type_are_reported_with_their_line() {
     for (head, parts) in [
         ("seed = \"x\"", ["line 3", "a whole number"]),
         ("steps = 1.5", ["line 3", "a whole number"]),
@@ -91,7 +91,7 @@ fn values_of_a_wrong_type_are_told_with_their_line() {
 }
 
 #[test]
-fn toml_that_is_none_is_told_with_file_and_line() {
+fn invalid_toml_is_reported_with_file_and_line() {
     refused("seed = 1\nbatch = = 3\n", &["s.toml, line 2"]);
     refused("seed = 1\nseed = 2\n", &["s.toml, line 2", "duplicate"]);
     refused("seed = 1\n[data\n", &["s.toml, line 2"]);
@@ -136,7 +136,7 @@ fn settings_out_of_range_are_named() {
 }
 
 #[test]
-fn a_loss_that_does_not_fit_data_or_model_is_told_with_one_that_does() {
+fn a_loss_that_does_not_fit_data_or_model_is_reported_with_one_that_does() {
     let sandbox = Sandbox::new();
     for (loss, parts) in [
         ("\"mse\"", ["for numbers", "cross_entropy"]),
@@ -182,7 +182,7 @@ fn options_out_of_range_are_named() {
         .fails(2, &["no model \"nosuch\"", "lenet5"]);
     sandbox
         .wgrad("train nosuch.toml --out run")
-        .fails(1, &["cannot read nosuch.toml"]);
+        .fails(2, &["nosuch.toml does not exist"]);
     sandbox.holds_no_run();
 }
 
@@ -190,9 +190,9 @@ fn options_out_of_range_are_named() {
 fn options_that_do_not_exist_are_usage_errors() {
     let sandbox = Sandbox::new();
     for args in ["train --epoch 3", "foo", "predict run", "train --batch -3"] {
-        let told = sandbox.wgrad(args);
-        assert_eq!(told.code, Some(2), "{args}");
-        assert!(told.err.starts_with("error: "), "{}", told.err);
+        let message = sandbox.wgrad(args);
+        assert_eq!(message.code, Some(2), "{args}");
+        assert!(message.err.starts_with("error: "), "{}", message.err);
     }
 }
 
@@ -216,10 +216,10 @@ fn a_model_can_be_a_table_or_a_file_or_a_name() {
     sandbox.write("table.toml", settings("data = \"good\"\nout = \"table\""));
     sandbox.wgrad("train table.toml --device cpu").succeeds();
     sandbox.write("lenet.toml", "model = \"lenet5\"\n");
-    let told = sandbox.wgrad("plan lenet.toml --json").succeeds();
-    assert_eq!(told.json()[0]["model"], "lenet5");
-    let told = sandbox.wgrad("plan tiny.toml --json").succeeds();
-    assert_eq!(told.json()[0]["model"], "tiny");
+    let message = sandbox.wgrad("plan lenet.toml --json").succeeds();
+    assert_eq!(message.json()[0]["model"], "lenet5");
+    let message = sandbox.wgrad("plan tiny.toml --json").succeeds();
+    assert_eq!(message.json()[0]["model"], "tiny");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `wgrad tune`, and what runs make of it.
+//! `wgrad tune`, and the use of tunings by runs.
 
 use super::sandbox::{Sandbox, TINY, has_adapter};
 use serde_json::Value;
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 const TRAIN: &str = "train tiny.toml --data good --batch 8 --device gpu";
 
-/// With the tiny model, but with a convolution that has variants: one that does not become one operation with its pooling.
+/// A sandbox whose tiny model has a convolution with variants: one that is not fused with its pooling into one operation.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("tiny.toml", TINY.replace("filters = 4", "filters = 5"));
     sandbox
 }
 
-/// Tunes the tiny model. Returns the file, and for every operation its key, default and variants.
+/// Tunes the tiny model. Returns the tuning file, and the key, default and variants of every operation.
 fn tuned(sandbox: &Sandbox) -> (PathBuf, Vec<Value>) {
     let mut lines = sandbox
         .wgrad("tune tiny.toml --batch 8 --json")
@@ -25,7 +25,7 @@ fn tuned(sandbox: &Sandbox) -> (PathBuf, Vec<Value>) {
     (PathBuf::from(done["file"].as_str().unwrap()), lines)
 }
 
-/// Rewrites the tuning so that every operation takes the last of its variants, which is never the default.
+/// Rewrites the tuning so that every operation uses the last of its variants, which is never the default.
 fn take_the_last_of_all(path: &PathBuf, operations: &[Value]) {
     let text = fs::read_to_string(path).unwrap();
     let mut file: toml::Table = toml::from_str(&text).unwrap();
@@ -47,7 +47,7 @@ fn weights(sandbox: &Sandbox, run: &str) -> Vec<u8> {
 }
 
 #[test]
-fn tuning_tells_every_variant_and_keeps_what_it_chose() {
+fn tuning_reports_every_variant_and_keeps_its_choice() {
     let sandbox = sandbox();
     if !has_adapter(&sandbox) {
         return;
@@ -93,8 +93,8 @@ fn tuning_tells_every_variant_and_keeps_what_it_chose() {
     assert_eq!(shown[0]["current"], true);
     assert_eq!(shown[0]["variants"].as_object().unwrap().len(), departs);
     sandbox.wgrad("tune --show").succeeds();
-    let told = sandbox.wgrad("tune --clear --json").succeeds().json();
-    assert_eq!(told[0]["removed"], 1);
+    let message = sandbox.wgrad("tune --clear --json").succeeds().json();
+    assert_eq!(message[0]["removed"], 1);
     assert!(
         sandbox
             .wgrad("tune --show")
@@ -147,7 +147,7 @@ fn a_run_goes_on_with_the_kernels_it_was_made_with_whatever_was_tuned_since() {
 }
 
 #[test]
-fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
+fn a_stale_tuning_is_not_used_and_a_damaged_one_is_reported() {
     let sandbox = sandbox();
     if !has_adapter(&sandbox) {
         return;
@@ -162,8 +162,8 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
         .find(|line| line.starts_with("kernels = "))
         .unwrap();
     fs::write(&path, fresh.replace(line, "kernels = \"0123\"")).unwrap();
-    let told = train("stale").succeeds();
-    assert_eq!(told.err, "");
+    let message = train("stale").succeeds();
+    assert_eq!(message.err, "");
     assert!(weights(&sandbox, "stale") == weights(&sandbox, "default"));
     assert!(
         sandbox
@@ -172,37 +172,37 @@ fn a_stale_tuning_is_not_used_and_a_damaged_one_is_told() {
             .out
             .contains("ignored")
     );
-    // Names that no variant has.
+    // The tuning names variants that don't exist.
     fs::write(&path, fresh.replace("tiled", "woven")).unwrap();
     train("strange").succeeds();
-    // Within a key.
+    // In the middle of a key.
     let cut = fresh.find("Conv2d").unwrap() + 3;
     for damaged in ["", "made_for = 3", &fresh[..cut]] {
         fs::write(&path, damaged).unwrap();
         let run = format!("damaged{}", damaged.len());
-        let told = train(&run).succeeds();
-        let lines: Vec<_> = told.err.lines().collect();
+        let message = train(&run).succeeds();
+        let lines: Vec<_> = message.err.lines().collect();
         assert!(
             lines.len() == 1
                 && lines[0].starts_with("note: tuned kernels are not used")
                 && lines[0].contains("wgrad tune"),
             "{damaged}: {}",
-            told.err
+            message.err
         );
         assert!(weights(&sandbox, &run) == weights(&sandbox, "default"));
     }
-    let told = sandbox.wgrad("tune --show").succeeds();
+    let message = sandbox.wgrad("tune --show").succeeds();
     assert!(
-        told.err.starts_with("note: ") && told.err.contains("it is ignored"),
+        message.err.starts_with("note: ") && message.err.contains("it is ignored"),
         "{}",
-        told.err
+        message.err
     );
     tuned(&sandbox);
     assert_eq!(train("mended").succeeds().err, "");
 }
 
 #[test]
-fn a_damaged_record_of_a_run_is_told() {
+fn a_damaged_record_of_a_run_is_reported() {
     let sandbox = sandbox();
     sandbox.trained().write("run/variants.toml", "variants = {");
     for command in ["train --resume run --epochs 3", "eval run"] {
@@ -213,7 +213,7 @@ fn a_damaged_record_of_a_run_is_told() {
 }
 
 #[test]
-fn what_can_not_be_tuned_is_told() {
+fn invalid_tunings_are_reported() {
     let sandbox = sandbox();
     sandbox
         .wgrad("tune --device cpu")
@@ -225,11 +225,11 @@ fn what_can_not_be_tuned_is_told() {
     sandbox.wgrad("tune --adapter nosuch").fails(2, &["nosuch"]);
     let mut command = sandbox.command("tune --show");
     command.env_remove("XDG_CACHE_HOME").env_remove("HOME");
-    // Where the system knows the user without HOME, that is where nothing was tuned.
-    let told = super::sandbox::Told::from(command.output().unwrap());
+    // If the system knows the user's home folder without HOME, it is a folder without tunings.
+    let message = super::sandbox::CommandOutput::from(command.output().unwrap());
     assert!(
-        told.code == Some(0) || told.err.contains("set HOME"),
+        message.code == Some(0) || message.err.contains("set HOME"),
         "{}",
-        told.err
+        message.err
     );
 }

@@ -1,4 +1,4 @@
-//! Weights to start from.
+//! Initial weights from files.
 
 use super::sandbox::{Sandbox, safetensors};
 
@@ -23,8 +23,8 @@ fn refused(bytes: &[u8], parts: &[&str]) {
 fn weights_that_fit_are_started_from() {
     let sandbox = Sandbox::new();
     sandbox.write("w.safetensors", safetensors(&FITTING));
-    let told = sandbox.train("--init w.safetensors --lr 0 --epochs 1 --json");
-    let loss = told.succeeds().json()[0]["test_loss"].as_f64().unwrap();
+    let message = sandbox.train("--init w.safetensors --lr 0 --epochs 1 --json");
+    let loss = message.succeeds().json()[0]["test_loss"].as_f64().unwrap();
     // All logits are zero.
     assert!((loss - 3_f64.ln()).abs() < 1e-6, "{loss}");
 }
@@ -66,8 +66,8 @@ fn what_of_other_weights_does_not_fit_is_listed_and_refused_where_all_must_fit()
     other[2].1 = &[3, 35];
     sandbox.write("w.safetensors", safetensors(&other[..3]));
     let args = "--init w.safetensors --epochs 1 --json";
-    let told = sandbox.train(args).succeeds();
-    let lines = told.json();
+    let message = sandbox.train(args).succeeds();
+    let lines = message.json();
     let init = lines.iter().find(|line| line["event"] == "init").unwrap();
     assert_eq!(
         init["matched"],
@@ -79,7 +79,7 @@ fn what_of_other_weights_does_not_fit_is_listed_and_refused_where_all_must_fit()
             .collect()
     };
     assert_eq!(names("missing"), ["dense1.weight", "dense1.bias"]);
-    // What has another shape is missing; nothing of the file is of another name.
+    // A tensor of another shape counts as missing; all tensors of the file have names of the model.
     assert_eq!(names("unused"), [""; 0]);
     let sandbox = Sandbox::new();
     sandbox.write("w.safetensors", safetensors(&other));
@@ -94,7 +94,7 @@ fn what_is_no_file_is_not_read() {
     let sandbox = Sandbox::new();
     sandbox
         .train("--init nowhere.safetensors")
-        .fails(1, &["cannot read nowhere.safetensors"]);
+        .fails(2, &["nowhere.safetensors does not exist"]);
     sandbox
         .train("--init good")
         .fails(2, &["good is not a file"]);

@@ -1,9 +1,8 @@
-//! Texts that are held against files under tests/golden.
+//! Texts that are compared with files in tests/golden.
 
 use std::path::Path;
 
-/// Compares `text` with the file `name` under tests/golden, in the tests of file `test`. UPDATE_GOLDEN=1 writes the file in place
-/// of that.
+/// Compares `text` with the file `name` in tests/golden, in the tests of file `test`. UPDATE_GOLDEN=1 writes the file instead.
 pub fn assert_golden(test: &str, name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")

@@ -1,4 +1,4 @@
-//! What tests that need an adapter share.
+//! Code for tests that need an adapter.
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use wgrad::device::Engine;
 use wgrad::gpu::{AdapterChoice, Gpu};
 
-/// The software adapter as an engine, opened once a process, or `None` (said aloud) where there is none. With
-/// WGRAD_REQUIRE_GPU=1 a missing adapter fails.
+/// The software adapter as an engine, opened once per process; `None`, with a message, if there is none. With
+/// WGRAD_REQUIRE_GPU=1 a missing adapter fails the test.
 pub fn engine() -> Option<&'static Engine> {
     static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
     let open = || Gpu::open(&AdapterChoice::Software).or_else(|_| Gpu::open(&AdapterChoice::Best));
@@ -37,7 +37,7 @@ pub fn gpu() -> Option<&'static Gpu> {
     }
 }
 
-/// The folder of a real data set or network: in the folder that WGRAD_DATA names, else beside the repository. Says so where it
+/// The folder of a real data set or network: in the folder that WGRAD_DATA names, or else beside the repository. Prints if it
 /// is absent.
 pub fn real_set(name: &str) -> Option<PathBuf> {
     let data = std::env::var_os("WGRAD_DATA").map_or_else(

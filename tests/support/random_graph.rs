@@ -1,4 +1,4 @@
-//! Random graphs from a seed: what fusion, memory planning and updates in place have to survive.
+//! Random graphs from a seed, on which fusion, memory planning and updates in place are tested.
 
 use wgrad::Result;
 use wgrad::autodiff::gradients;
@@ -14,11 +14,11 @@ pub struct RandomGraph {
     pub graph: Graph,
     /// Variables by name.
     pub variables: Vec<(String, Tensor<f32>)>,
-    /// Inputs that are no scalars, by name.
+    /// Inputs that are not scalars, by name.
     pub inputs: Vec<(String, Tensor<f32>)>,
 }
 
-/// Shapes of the leaves: they broadcast, multiply and reshape into one another often enough.
+/// Shapes of the leaves, which can often be broadcast, multiplied and reshaped into one another.
 const SHAPES: [&[usize]; 12] = [
     &[],
     &[1],
@@ -34,9 +34,9 @@ const SHAPES: [&[usize]; 12] = [
     &[8, 8],
 ];
 
-/// The graph of `seed`: pointwise operations, products, sums and reshapes over each other's results, some of which
-/// update variables, with gradients now and then. Every value stays within a few units of 0. Scalar inputs are called
-/// `scalar0`, `scalar1`, ….
+/// The graph of `seed`: pointwise operations, products, sums and reshapes of each other's results, some of which update
+/// variables, sometimes with gradients. Every value stays within a few units of 0. Scalar inputs are called `scalar0`,
+/// `scalar1`, ….
 pub fn random_graph(seed: u64) -> Result<RandomGraph> {
     let mut stream = Stream::new(seed, 0);
     let builder = Builder::new();
@@ -77,7 +77,7 @@ pub fn random_graph(seed: u64) -> Result<RandomGraph> {
             .collect();
         match stream.below(4) {
             0 => {}
-            // Sometimes what is there already, sometimes a value of its own.
+            // The new value is a scaled value of the pool, or the mean of such a value and the variable.
             1 => builder.update(variable, pick(&mut stream, &fitting).scale(0.75)?)?,
             _ => {
                 let next = pick(&mut stream, &fitting).add(variable)?.scale(0.5)?;
@@ -104,7 +104,7 @@ fn pick<'g>(stream: &mut Stream, pool: &[Var<'g>]) -> Var<'g> {
     pool[stream.below(pool.len() as u32) as usize]
 }
 
-/// One of the values that `fits` accepts, later ones more often than not; `otherwise` if there is none.
+/// One of the values that `fits` accepts, preferably a later one; `otherwise` if there is none.
 fn partner<'g>(
     stream: &mut Stream,
     pool: &[Var<'g>],

@@ -1,9 +1,9 @@
-//! The kinds of adapters that plans are made for where no adapter is needed.
+//! The kinds of adapters for which tests make plans without an adapter.
 
 use wgrad::plan::{SubgroupSize, Target, TextureReads};
 
-/// One of each kind that leads to other kernels: no subgroups, desktop GPUs by the lanes of their subgroups, a software adapter with
-/// every policy of texture reads, and one on wider vectors.
+/// A target of each kind that leads to other kernels: no subgroups, desktop GPUs with different subgroup sizes, a software
+/// adapter with every policy of texture reads, and one with wider vectors.
 pub fn targets() -> Vec<Target> {
     let lavapipe = |texture_reads| Target {
         texture_reads,

@@ -1,19 +1,19 @@
-//! Places for the numbers of points, so that they hide neither each other nor a point.
+//! Places the numbers of points so that they hide neither each other nor a point.
 
 /// Height of the text in pixels.
 pub(super) const SIZE: f64 = 12.0;
 /// Width of a digit.
 const DIGIT: f64 = 7.0;
-/// Distances from the point that are tried, near ones first.
+/// Distances from the point to try, nearest first.
 const DISTANCES: [f64; 7] = [12.0, 20.0, 30.0, 42.0, 56.0, 74.0, 94.0];
-/// Beyond this distance a line leads to the point.
+/// Beyond this distance a line connects the label to its point.
 const NEAR: f64 = 13.0;
 const DIRECTIONS: u32 = 16;
 
 /// Left, top, right, bottom.
 type Rectangle = [f64; 4];
 
-/// Where a label goes.
+/// The position of a label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Label {
     pub centre: [f64; 2],
@@ -21,7 +21,7 @@ pub(super) struct Label {
     pub far: bool,
 }
 
-/// The labels of a plot, placed one after another.
+/// The labels of a plot, placed in turn.
 pub(super) struct Labels {
     area: Rectangle,
     taken: Vec<Rectangle>,
@@ -41,19 +41,19 @@ fn overlap(a: Rectangle, b: Rectangle) -> bool {
 }
 
 impl Labels {
-    /// For `points` of a radius within `area`.
+    /// For `points` drawn with a radius of `radius` within `area`.
     pub fn new(area: Rectangle, points: &[[f64; 2]], radius: f64) -> Self {
         let taken = points.iter().map(|&p| around(p, radius, radius)).collect();
         Labels { area, taken }
     }
 
-    /// The nearest free place for `text` at `point`; beside it if there is none.
+    /// The nearest free position for `text` at `point`; next to it if there is none.
     pub fn place(&mut self, point: [f64; 2], text: &str) -> Label {
         let half_width = DIGIT * text.len() as f64 / 2.0 + 1.0;
         let half_height = SIZE / 2.0;
         let candidates = DISTANCES.iter().flat_map(|&distance| {
             (0..DIRECTIONS).map(move |n| {
-                // Above first: the roof's points lie beside one another.
+                // Try above first, since the roof's points are next to each other.
                 let angle = std::f64::consts::TAU * (f64::from(n) / f64::from(DIRECTIONS) - 0.25);
                 let centre = [
                     point[0] + distance * angle.cos(),

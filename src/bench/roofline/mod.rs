@@ -1,5 +1,6 @@
-//! A picture of workloads under the adapter's roof, as SVG: on the left the roofline, both axes logarithmic, and below it
-//! the workloads whose operations nobody counts as shares of the bandwidth; on the right what the numbers stand for.
+//! A chart of workloads under the adapter's roofline, as SVG. On the left are the roofline, with logarithmic axes, and
+//! below it the bandwidth of workloads without counted operations, as percentages. On the right is the list of
+//! workloads by number.
 
 mod labels;
 mod svg;
@@ -14,17 +15,17 @@ const LEFT: f64 = 78.0;
 const RIGHT: f64 = 700.0;
 const TOP: f64 = 78.0;
 const BOTTOM: f64 = 538.0;
-/// Where the list on the right begins.
+/// Left edge of the list on the right.
 const LIST: f64 = 740.0;
 const LIST_ROW: f64 = 18.0;
 const BAR_ROW: f64 = 20.0;
 const RADIUS: f64 = 4.0;
-/// Bars start right of their names.
+/// Left edge of the bars, right of their names.
 const BARS: f64 = 330.0;
 
 const INK: &str = "#222";
 const FAINT: &str = "#666";
-/// Okabe and Ito's colours, which most people can distinguish.
+/// Colours of Okabe and Ito, which most people can distinguish.
 const FAMILIES: [(&str, &str); 3] = [
     ("matmul", "#0072b2"),
     ("conv2d", "#d55e00"),
@@ -43,12 +44,12 @@ fn colour(workload: &str) -> &'static str {
 struct Axis {
     /// Powers of ten at its ends.
     decades: [i32; 2],
-    /// Where those are in the picture.
+    /// Positions of the ends in the picture.
     ends: [f64; 2],
 }
 
 impl Axis {
-    /// The shortest axis that shows all of `values`.
+    /// The shortest axis that covers all of `values`.
     fn over(values: impl Iterator<Item = f64>, ends: [f64; 2]) -> Axis {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for exponent in values.map(f64::log10).filter(|e| e.is_finite()) {
@@ -76,7 +77,7 @@ impl Axis {
     }
 }
 
-/// The picture of `records`, measured on `adapter`, which does `roof` at best.
+/// The chart of `records`, measured on `adapter`, whose peak rates are `roof`.
 pub fn roofline(adapter: &str, roof: Roof, records: &[Record]) -> String {
     let (counted, rest): (Vec<&Record>, Vec<&Record>) =
         records.iter().partition(|r| r.cost().intensity().is_some());
@@ -104,7 +105,7 @@ pub fn roofline(adapter: &str, roof: Roof, records: &[Record]) -> String {
     svg.finish()
 }
 
-/// The roof, and the workloads as numbered points.
+/// Draws the roof, and the workloads as numbered points.
 fn plot(svg: &mut Svg, roof: Roof, records: &[&Record]) {
     let points = || {
         records
@@ -114,7 +115,7 @@ fn plot(svg: &mut Svg, roof: Roof, records: &[&Record]) {
     let x = Axis::over(points().map(|p| p.0).chain([roof.ridge()]), [LEFT, RIGHT]);
     let y = Axis::over(points().map(|p| p.1).chain([roof.gflops]), [BOTTOM, TOP]);
     grid(svg, x, y);
-    // From where it comes into the picture.
+    // Start where the roof enters the picture.
     let start = x.low().max(y.low() / roof.gb_per_s);
     let corner = [x.at(roof.ridge()), y.at(roof.gflops)];
     let foot = [x.at(start), y.at(roof.attainable(start))];
@@ -145,7 +146,7 @@ fn plot(svg: &mut Svg, roof: Roof, records: &[&Record]) {
     }
 }
 
-/// The axes with a line at every decade, and fainter ones at 2 and 5.
+/// Draws the axes with a line at every decade, and fainter ones at 2 and 5.
 fn grid(svg: &mut Svg, x: Axis, y: Axis) {
     for (axis, across) in [(x, false), (y, true)] {
         for decade in axis.decades[0]..=axis.decades[1] {
@@ -180,7 +181,7 @@ fn grid(svg: &mut Svg, x: Axis, y: Axis) {
     svg.text_along(beside, -std::f64::consts::FRAC_PI_2, 13.0, INK, "GFLOP/s");
 }
 
-/// Two figures at least.
+/// Formats a rate with at least two digits.
 fn rate(x: f64) -> String {
     let digits = match x {
         x if x >= 10.0 => 0,
@@ -190,7 +191,7 @@ fn rate(x: f64) -> String {
     format!("{x:.digits$}")
 }
 
-/// What the points' numbers stand for.
+/// Draws the legend of the numbered points.
 fn list(svg: &mut Svg, records: &[&Record]) {
     let (name, gflops, share) = (LIST + 26.0, WIDTH - 66.0, WIDTH - 14.0);
     let head = TOP + 4.0;
@@ -210,7 +211,7 @@ fn list(svg: &mut Svg, records: &[&Record]) {
     }
 }
 
-/// Workloads that only move bytes, as shares of the bandwidth. What works in a cache may exceed it.
+/// Draws workloads that only move bytes as percentages of the bandwidth. Those that fit in a cache may exceed 100%.
 fn bars(svg: &mut Svg, roof: Roof, records: &[&Record]) {
     let top = BOTTOM + 74.0;
     let title = format!(

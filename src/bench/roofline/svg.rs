@@ -1,8 +1,8 @@
-//! The few shapes that the picture needs, as SVG text.
+//! The SVG shapes that the chart needs.
 
 use std::fmt::Write as _;
 
-/// Which part of a text is at its position.
+/// The part of a text that is at its position.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Anchor {
     Start,
@@ -20,7 +20,7 @@ impl Anchor {
     }
 }
 
-/// A picture in the making. Coordinates are in pixels, right and down from the upper left corner.
+/// An SVG picture under construction. Coordinates are in pixels, to the right and down from the upper left corner.
 pub(super) struct Svg(String);
 
 impl Svg {
@@ -45,7 +45,7 @@ impl Svg {
         ));
     }
 
-    /// Text in the middle of `at`, turned by `angle` (clockwise), a little above the line that runs there.
+    /// Text centred at `at`, rotated by `angle` (clockwise), slightly above the line through it.
     pub fn text_along(
         &mut self,
         [x, y]: [f64; 2],
@@ -61,7 +61,7 @@ impl Svg {
         ));
     }
 
-    /// Text whose middle is at `centre`, with white around it.
+    /// Text centred at `centre` with a white outline.
     pub fn halo_text(&mut self, [x, y]: [f64; 2], size: f64, colour: &str, text: &str) {
         let (y, text) = (y + 0.36 * size, escaped(text));
         self.push(format_args!(
@@ -87,7 +87,7 @@ impl Svg {
         ));
     }
 
-    /// Filled, from its left, top, right and bottom.
+    /// A filled rectangle, given by its left, top, right and bottom.
     pub fn rectangle(&mut self, [left, top, right, bottom]: [f64; 4], colour: &str) {
         let (width, height) = (right - left, bottom - top);
         self.push(format_args!(

@@ -2,7 +2,7 @@
 //!
 //! Format (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", and the page of the data set): records of
 //! 3073 bytes, a label and then 1024 bytes of red, 1024 of green, 1024 of blue, each row by row from the top. There is no
-//! header: how many records a file holds follows from its length.
+//! header: the number of records in a file follows from its length.
 
 #[cfg(test)]
 use super::tests::Sample;
@@ -130,7 +130,7 @@ fn empty() -> ImageSet {
     }
 }
 
-/// Adds the records of `path`, planes turned into pixels of three channels.
+/// Adds the records of `path`, with their planes converted to pixels of three channels.
 fn add_records(set: &mut ImageSet, path: &Path, classes: usize) -> Result<(), DataError> {
     let bytes = read_whole(path)?;
     if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD) {
@@ -203,7 +203,7 @@ mod tests {
         let set = load_cifar_dir(&dir).unwrap();
         assert_eq!((set.train.len(), set.test.len()), (10_000, 2_000));
         assert_eq!((&*set.classes[0], &*set.classes[9]), ("airplane", "truck"));
-        // Those of the full set, of which these are a fifth.
+        // The means of the full set, of which these images are a fifth.
         for (mean, full) in set.mean_std().mean.iter().zip([0.4914, 0.4822, 0.4465]) {
             assert!((mean - full).abs() < 0.01, "{mean}");
         }
@@ -213,16 +213,16 @@ mod tests {
     fn a_file_cut_short_and_a_label_without_a_class_are_named() {
         let whole = record(0, [0; 3]);
         let cut = folder(&whole[..3000], &whole);
-        let told = load_cifar_dir(cut.path()).unwrap_err().to_string();
+        let message = load_cifar_dir(cut.path()).unwrap_err().to_string();
         assert!(
-            told.contains("data_batch_1.bin") && told.contains("3000 bytes"),
-            "{told}"
+            message.contains("data_batch_1.bin") && message.contains("3000 bytes"),
+            "{message}"
         );
         let mislabelled = folder(&whole, &record(2, [0; 3]));
-        let told = load_cifar_dir(mislabelled.path()).unwrap_err().to_string();
+        let message = load_cifar_dir(mislabelled.path()).unwrap_err().to_string();
         assert!(
-            told.contains("test_batch.bin") && told.contains("record 0 with 2"),
-            "{told}"
+            message.contains("test_batch.bin") && message.contains("record 0 with 2"),
+            "{message}"
         );
         let empty = folder(&whole, &[]);
         assert!(load_cifar_dir(empty.path()).is_err());

@@ -125,7 +125,7 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
     })
 }
 
-/// The shape that `settings` ask for; by default the size of the image `first`, in colour.
+/// The shape that `settings` specify; by default the size of the image `first`, in colour.
 pub(super) fn shape_for(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
     let channels = settings.channels.unwrap_or(3);
     if channels != 1 && channels != 3 {
@@ -264,7 +264,7 @@ pub fn read_pictures(
             MAX_PIXELS >> 30
         )));
     }
-    // So many at a time that decoded pictures do not pile up.
+    // Images are decoded in chunks to limit memory.
     for chunk in files.chunks(1024) {
         let read = |path: &PathBuf| read_picture(path, shape);
         let pictures: Vec<_> = chunk.par_iter().map(read).collect();
@@ -332,15 +332,15 @@ mod tests {
         write(&dir.path().join("test/a/1.png"), [4, 4], [0; 3]);
         let bad = dir.path().join("train/a/2.png");
         let whole = fs::read(dir.path().join("train/a/1.png")).unwrap();
-        // Cut short; not an image; a header that claims 2^31 columns.
+        // A truncated file, a file that is no image, and a header that claims 2^31 columns.
         let mut bomb = whole.clone();
         bomb[16..20].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]);
         for content in [&whole[..40], b"hello", &bomb] {
             fs::write(&bad, content).unwrap();
-            let told = message(loaded(dir.path(), &settings()));
+            let refusal = message(loaded(dir.path(), &settings()));
             assert!(
-                told.contains("2.png") && told.contains("skip_bad"),
-                "{told}"
+                refusal.contains("2.png") && refusal.contains("skip_bad"),
+                "{refusal}"
             );
             let lenient = DataSettings {
                 skip_bad: true,
@@ -358,13 +358,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("train/a/1.png"), [4, 4], [0; 3]);
         write(&dir.path().join("test/z/1.png"), [4, 4], [0; 3]);
-        let told = message(loaded(dir.path(), &settings()));
+        let refusal = message(loaded(dir.path(), &settings()));
         assert!(
-            told.contains("test/z") && told.contains("training part"),
-            "{told}"
+            refusal.contains("test/z") && refusal.contains("training part"),
+            "{refusal}"
         );
         fs::remove_dir_all(dir.path().join("test/z")).unwrap();
-        let told = message(loaded(dir.path(), &settings()));
-        assert!(told.contains("has no images"), "{told}");
+        let refusal = message(loaded(dir.path(), &settings()));
+        assert!(refusal.contains("has no images"), "{refusal}");
     }
 }

@@ -1,10 +1,10 @@
-//! IDX files, gzipped or not: MNIST, Fashion-MNIST, KMNIST and whatever else comes in their layout.
+//! IDX files, gzipped or not: MNIST, Fashion-MNIST, KMNIST and other sets of the same layout.
 //!
 //! Format (LeCun, Cortes and Burges, "The MNIST database of handwritten digits"): two zero bytes, the element type
 //! (8: unsigned byte), the number of dimensions; each dimension as a big-endian u32; the elements, row-major.
 //!
-//! A header is not believed: memory is set aside only after what it declares has been held against the length of the
-//! file, and never more than the file's own data fills.
+//! A header is not trusted: memory is allocated only after the declared size has been checked against the length of the
+//! file, and never more than the data of the file fill.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek};
@@ -19,7 +19,7 @@ use crate::data::error::Found;
 use crate::data::files::{MAX_BYTES, class_names};
 use crate::data::{DataError, Dataset, Entry, ImageSet, Parts, Samples, Source};
 
-/// Deflate never packs tighter than this (RFC 1951: a 258-byte match in two bits), so a gzip file of n bytes cannot
+/// Maximum compression ratio of deflate (RFC 1951: a 258-byte match in two bits), so a gzip file of n bytes cannot
 /// unpack to more than this times n.
 const MAX_GZIP_RATIO: u64 = 1032;
 /// Labels are bytes.
@@ -109,7 +109,7 @@ const TEST_LABELS: Role = Role {
 };
 
 impl Role {
-    /// The names the file goes by, first choice first.
+    /// The names that the file may have, in order of preference.
     fn names(&self) -> Vec<String> {
         let Self {
             stem, dimensions, ..
@@ -121,16 +121,16 @@ impl Role {
     }
 }
 
-/// Loads the data set whose four IDX files lie in `dir`.
+/// Loads the data set with four IDX files in `dir`.
 ///
-/// The files go by the names of MNIST (`train-images-idx3-ubyte`, `train-images.idx3-ubyte`, either with `.gz`, and
-/// so on); whether a file is gzipped is read from its first bytes, not its name. The set is named after its folder.
+/// The files have the names of MNIST (`train-images-idx3-ubyte`, `train-images.idx3-ubyte`, either with `.gz`, and
+/// so on); whether a file is gzipped is detected from its first bytes, not its name. The set is named after its folder.
 /// Classes are named "0", "1", … up to the largest training label, unless a file `classes.txt` in the folder names
-/// them, one a line.
+/// them, one per line.
 ///
 /// # Errors
 ///
-/// [`DataError`] says which file is missing, damaged, mislabelled or at odds with another.
+/// [`DataError`] says which file is missing, damaged, mislabelled or inconsistent with another.
 pub fn load_idx_dir(dir: &Path) -> Result<Dataset, DataError> {
     if !dir.is_dir() {
         return Err(DataError::NoFolder {
@@ -188,7 +188,7 @@ fn image_set(images: Images, labels: Labels) -> ImageSet {
     }
 }
 
-/// Reads one half of a set. Both headers are read and held against each other before any elements.
+/// Reads images and labels of a part. Both headers are read and compared before any elements.
 fn load_pair(dir: &Path, images: &Role, labels: &Role) -> Result<(Images, Labels), DataError> {
     let images = IdxFile::open(dir, images)?;
     let labels = IdxFile::open(dir, labels)?;
@@ -213,14 +213,14 @@ fn load_pair(dir: &Path, images: &Role, labels: &Role) -> Result<(Images, Labels
     Ok((images, labels))
 }
 
-/// An IDX file whose header has been read and found possible.
+/// An IDX file whose header has been read and is plausible.
 struct IdxFile {
     path: PathBuf,
     /// The declared dimensions: as many as the role has, none of them zero.
     shape: Vec<u32>,
     /// Their product; at most [`MAX_BYTES`].
     declared: u64,
-    /// Stands at the first element.
+    /// Positioned at the first element.
     reader: Box<dyn Read>,
     gzipped: bool,
 }
@@ -287,7 +287,7 @@ impl IdxFile {
         if shape.contains(&0) {
             return Err(DataError::Empty { path, shape: shown });
         }
-        // Three u32 multiply to less than 2^96.
+        // The product of three u32 is below 2^96.
         let declared: u128 = shape.iter().map(|&n| u128::from(n)).product();
         let Some(declared) = u64::try_from(declared).ok().filter(|&n| n <= MAX_BYTES) else {
             return Err(DataError::TooLarge {
@@ -327,17 +327,17 @@ impl IdxFile {
         4 + 4 * self.shape.len() as u64
     }
 
-    /// Bytes of header and elements.
+    /// Number of bytes of header and elements.
     fn whole(&self) -> u64 {
         self.header_len() + self.declared
     }
 
-    /// Reads the declared elements and one byte past them, whose absence shows that the file ends there.
+    /// Reads the declared elements and tries to read one more byte, whose absence shows that the file ends there.
     fn read_elements(self) -> Result<Vec<u8>, DataError> {
         let (path, header_len, whole) = (self.path.clone(), self.header_len(), self.whole());
         let mut bytes = Vec::new();
         if !self.gzipped {
-            // The file was found long enough for this.
+            // The length of the file has been checked, so it has this many bytes.
             let wanted = usize::try_from(self.declared + 1).unwrap_or(usize::MAX);
             if bytes.try_reserve_exact(wanted).is_err() {
                 let source = ErrorKind::OutOfMemory.into();
@@ -408,7 +408,7 @@ fn read_header(
     Ok(())
 }
 
-/// Sorts an error of reading: the system's, a gzip file cut short, or a gzip file with wrong bytes in it.
+/// Classifies a read error: one of the operating system, a truncated gzip file, or a damaged gzip file.
 fn read_error(
     source: std::io::Error,
     path: PathBuf,
@@ -429,7 +429,7 @@ fn read_error(
     }
 }
 
-/// The file of a role in the folder, by the first of its names that is there.
+/// The file of a role in the folder: the first of its names that exists.
 fn find(dir: &Path, role: &Role) -> Result<PathBuf, DataError> {
     let names = role.names();
     let found = names
@@ -443,7 +443,7 @@ fn find(dir: &Path, role: &Role) -> Result<PathBuf, DataError> {
     })
 }
 
-/// The names in `classes.txt`, where the folder has one.
+/// The names in `classes.txt`, if the folder has one.
 fn read_class_names(dir: &Path) -> Result<Option<Vec<String>>, DataError> {
     let path = dir.join("classes.txt");
     if !path.is_file() {

@@ -121,7 +121,7 @@ impl Format for Manifest {
         }
         sample
             .with("people.csv", rows)
-            // Within the first row after the header.
+            // In the middle of the first row after the header.
             .cut("people.csv", header.len() + 18)
     }
 }
@@ -133,7 +133,7 @@ struct PictureFile {
 }
 
 impl PictureFile {
-    /// A message that it can't be read, for the table `manifest`.
+    /// The message that it can't be read, for the table `manifest`.
     fn trouble(&self, manifest: &Path, why: &str) -> String {
         format!(
             "{} names {} at line {}, which can't be read as an image ({why})",
@@ -168,7 +168,7 @@ fn picture_place(rows: &[StringRecord], folder: &Path) -> Option<usize> {
     })
 }
 
-/// The column of images: the one that is set, the one that the run recorded, or the one whose cells name images.
+/// The column of images: the one of the settings, the one that the run recorded, or the one whose cells name images.
 fn picture_column(
     table: &CsvTable,
     settings: &DataSettings,
@@ -298,7 +298,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     Ok(dataset)
 }
 
-/// The shape that `settings` ask for, or that of the first image; with `skip_bad`, of the first readable one.
+/// The shape that `settings` specify, or that of the first image; with `skip_bad`, of the first readable one.
 fn shape_of(settings: &DataSettings, files: &[PictureFile]) -> Result<PictureShape> {
     let readable = |file: &&PictureFile| {
         !settings.skip_bad || settings.size.is_some() || decode(&file.path).is_ok()
@@ -329,9 +329,9 @@ fn read_table(
                 notes.push(format!("skipped a row: {}", file.trouble(manifest, &why)));
             }
             Err(why) => {
-                let told = file.trouble(manifest, &why);
+                let message = file.trouble(manifest, &why);
                 return Err(crate::error::Error::Data(format!(
-                    "{told}: fix or remove that row, or set data.skip_bad = true to skip such rows"
+                    "{message}: fix or remove that row, or set data.skip_bad = true to skip such rows"
                 )));
             }
         }

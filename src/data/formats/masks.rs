@@ -1,5 +1,5 @@
-//! Pictures with masks, for segmentation: `image/7.png` and `mask/7.png`, whose pixels say of which class each pixel of the
-//! picture is; or such pairs in `train`, `val` and `test`.
+//! Images with masks, for segmentation: `image/7.png` and `mask/7.png`, whose pixels give the class of each pixel of the image;
+//! or such pairs in `train`, `val` and `test`.
 
 mod value;
 
@@ -23,45 +23,45 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Folders of pictures.
+/// Names of the folder of images.
 const IMAGES: [&str; 3] = ["image", "images", "imgs"];
-/// Folders of masks.
+/// Names of the folder of masks.
 const MASKS: [&str; 4] = ["mask", "masks", "label", "labels"];
-/// Folders of the training, validation and test part, each with one of pictures and one of masks.
+/// Folders of the training, validation and test part, each with a folder of images and one of masks.
 const PARTS: [&[&str]; 3] = [
     &["train", "training"],
     &["val", "valid", "validation", "dev"],
     &["test", "testing"],
 ];
-/// The most classes: a pixel of a mask is one byte.
+/// Maximum number of classes: a pixel of a mask is one byte.
 const MOST_CLASSES: usize = 256;
-/// The most bytes of pictures in a part.
+/// Maximum bytes of images in a part.
 const MOST_BYTES: usize = 16 << 30;
-/// Pairs that are decoded at a time, so that they do not pile up.
+/// Number of pairs that are decoded at a time, to limit memory.
 const CHUNK: usize = 256;
 
-/// Pictures as bytes, NHWC, with a class for every pixel.
+/// Images as bytes, NHWC, with a class for every pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaskSet {
     /// `len() * height * width * channels` bytes, channels fastest.
     pub images: Vec<u8>,
     /// `len() * height * width` class indices, in the order of the pixels.
     pub masks: Vec<u8>,
-    /// Rows of a picture.
+    /// Rows of an image.
     pub height: usize,
-    /// Columns of a picture.
+    /// Columns of an image.
     pub width: usize,
-    /// Bytes of a pixel of a picture.
+    /// Bytes of a pixel of an image.
     pub channels: usize,
 }
 
 impl MaskSet {
-    /// How many pictures.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.masks.len() / (self.height * self.width).max(1)
     }
 
-    /// Whether there are no pictures.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.masks.is_empty()
     }
@@ -84,7 +84,7 @@ impl From<MaskSet> for Samples {
     }
 }
 
-/// A folder of pictures and one of masks.
+/// A folder of images and one of masks.
 pub struct Masks;
 
 impl Format for Masks {
@@ -144,12 +144,12 @@ impl Format for Masks {
     }
 }
 
-/// Loads the pictures with masks in the folder `path`. The values in the training masks, sorted, are the classes, unless
-/// `settings.mask_values` or `fitted` say which are; they, the names of the classes, mean and standard deviation are put into
+/// Loads the images with masks in the folder `path`. The classes are the values of `settings.mask_values` or of `fitted`, or else
+/// those in the training masks, sorted. These values, the names of the classes, and mean and standard deviation are stored in
 /// `fitted`.
 ///
 /// # Errors
-/// Names the picture or mask that is missing, can't be read, or does not fit the other.
+/// Names the image or mask that is missing, can't be read, or does not fit the other.
 pub fn load_masks(
     path: &Path,
     settings: &DataSettings,
@@ -172,7 +172,7 @@ fn load(
         validation,
         test,
     } = parts(source, settings, seed)?;
-    // Where a run is measured on samples without parts, all of them are in the test part.
+    // If a run is evaluated on samples without parts, all of them are in the test part.
     let first = [Some(&train), validation.as_ref(), test.as_ref()];
     let first = first.into_iter().flatten().find_map(|pairs| pairs.first());
     let first = first.ok_or_else(|| DataError::unusable(path, "has no images with masks"))?;
@@ -200,14 +200,14 @@ fn load(
     Ok(dataset)
 }
 
-/// A picture and its mask.
+/// An image and its mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pair {
     image: PathBuf,
     mask: PathBuf,
 }
 
-/// The pairs of each part: those that lie in its folder, the first so many as `data.parts` says, or a share by the seed.
+/// The pairs of each part: those in its folder, those that `data.parts` counts in sequence, or a share drawn by the seed.
 fn parts(source: &Source, settings: &DataSettings, seed: u64) -> Result<Parts<Vec<Pair>>> {
     let path = source.path();
     let mut folders = PARTS.map(|names| source.folder_named(names));
@@ -224,8 +224,8 @@ fn parts(source: &Source, settings: &DataSettings, seed: u64) -> Result<Parts<Ve
     let has_parts = train.is_some() && (validation.is_some() || test.is_some());
     if let (Some(parts), false) = (settings.parts, settings.unsplit) {
         if has_parts {
-            let told = "has parts of its own: leave out data.parts";
-            return Err(DataError::unusable(path, told).into());
+            let message = "has parts of its own: leave out data.parts";
+            return Err(DataError::unusable(path, message).into());
         }
         return first_pairs(all, parts, path);
     }
@@ -267,11 +267,11 @@ fn first_pairs(
 ) -> Result<Parts<Vec<Pair>>> {
     let wanted = train.saturating_add(validation).saturating_add(test);
     if train == 0 || wanted > all.len() {
-        let told = format!(
+        let message = format!(
             "has {} images, which do not fit data.parts = [{train}, {validation}, {test}] for training, validation and test",
             all.len()
         );
-        return Err(DataError::unusable(path, told).into());
+        return Err(DataError::unusable(path, message).into());
     }
     all.truncate(wanted);
     let test = all.split_off(train + validation);
@@ -284,7 +284,7 @@ fn first_pairs(
     })
 }
 
-/// The folders of pictures and of masks in `root`.
+/// The folders of images and of masks in `root`.
 fn pair_folders<'s>(source: &'s Source, root: &Path) -> Option<(&'s Path, &'s Path)> {
     let folder = |names: &[&str]| source.tree().folder_in(root, names);
     Some((folder(&IMAGES)?, folder(&MASKS)?))
@@ -332,7 +332,7 @@ fn pairs(source: &Source, root: &Path) -> Result<Vec<Pair>, DataError> {
     Ok(pairs.into_iter().map(|(_, pair)| pair).collect())
 }
 
-/// The image files that lie in `dir` itself, by name without ending.
+/// The image files directly in `dir`, by name without extension.
 fn by_stem(source: &Source, dir: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     let mut found = BTreeMap::new();
     for (path, relative) in source.tree().files_below(dir)? {
@@ -341,14 +341,14 @@ fn by_stem(source: &Source, dir: &Path) -> Result<BTreeMap<String, PathBuf>, Dat
         }
         let stem = relative.file_stem().unwrap_or_default().to_string_lossy();
         if let Some(other) = found.insert(stem.into_owned(), path.to_owned()) {
-            let told = format!("has the name of {}: remove one of the two", other.display());
-            return Err(DataError::unusable(path, told));
+            let message = format!("has the name of {}: remove one of the two", other.display());
+            return Err(DataError::unusable(path, message));
         }
     }
     Ok(found)
 }
 
-/// The shape that `settings` ask for, else that of the picture `first`.
+/// The shape that `settings` specify, or else that of the image `first`.
 fn shape_of(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
     let (size, channels) = match (settings.size, settings.channels) {
         (Some(size), Some(channels)) => (size, channels),
@@ -386,7 +386,7 @@ fn found_values(
     for chunk in pairs.chunks(CHUNK) {
         let distinct = |pair: &Pair| match decode(&pair.mask) {
             Ok(mask) => Ok(distinct_values(&mask)),
-            // It is left out, and told of, where the pair is read.
+            // The pair is skipped, with a note, when it is read.
             Err(_) if skip_bad => Ok(BTreeSet::new()),
             Err(e) => Err(unreadable(&pair.mask, &e)),
         };
@@ -427,7 +427,7 @@ fn distinct_values(mask: &DynamicImage) -> BTreeSet<MaskValue> {
     let mut values = BTreeSet::new();
     let mut last = None;
     each_value(mask, |value| {
-        // Neighbours are mostly the same.
+        // Adjacent pixels mostly have the same value.
         if last != Some(value) {
             values.insert(value);
             last = Some(value);
@@ -436,7 +436,7 @@ fn distinct_values(mask: &DynamicImage) -> BTreeSet<MaskValue> {
     values
 }
 
-/// Names of the classes: those that are said, those that the run knows, or the values.
+/// Names of the classes: those of the settings, those that the run recorded, or the values.
 fn class_names(
     values: &[MaskValue],
     settings: &DataSettings,
@@ -469,7 +469,7 @@ fn class_names(
     })
 }
 
-/// Reads pictures and masks, in parallel. Those that can't be decoded are left out, and told of, if `skip_bad` says so.
+/// Reads images and masks, in parallel. With `skip_bad`, those that can't be decoded are skipped with a note.
 fn read_pairs(
     pairs: &[Pair],
     values: &[MaskValue],
@@ -519,13 +519,13 @@ fn read_pairs(
 
 /// Why a pair can't be read.
 enum BadPair {
-    /// One of its files is no image.
+    /// One of its files is not an image.
     Undecoded { path: PathBuf, why: String },
-    /// The two do not fit each other, or the classes.
+    /// Image and mask do not fit each other, or the mask does not fit the classes.
     Unfit(DataError),
 }
 
-/// The bytes of a picture, and the classes of its pixels.
+/// The bytes of an image, and the classes of its pixels.
 fn read_pair(
     pair: &Pair,
     classes: &BTreeMap<MaskValue, u8>,

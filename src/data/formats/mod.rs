@@ -33,7 +33,7 @@ pub trait Format: Sync {
     /// Whether `source` looks like this format. Only names and heads of files are read.
     fn detect(&self, source: &Source) -> Option<Detection>;
 
-    /// Reads the parts of the source. What is fitted to the training part is stored in [`LoadContext::fitted`]; values already there
+    /// Reads the parts of the source. Values fitted to the training part are stored in [`LoadContext::fitted`]; values already there
     /// are used instead.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ pub enum PredictInput {
     Path(PathBuf),
     /// A text.
     Text(String),
-    /// The lines of standard input, a text each.
+    /// The lines of standard input, each of which is a text.
     StandardInput,
 }
 
@@ -152,14 +152,14 @@ pub struct InputContext<'a> {
     pub model: &'a str,
     /// `[height, width, channels]`, if the model takes images.
     pub image: Option<[usize; 3]>,
-    /// Images: whether brightness is inverted.
+    /// For images, whether brightness is inverted.
     pub invert: bool,
 }
 
 /// Inputs for predictions, in the given order.
 #[derive(Clone, Debug)]
 pub struct PredictInputs {
-    /// Name of each input, or why it can't be predicted.
+    /// Each input, with its name or the reason why it can't be predicted.
     pub items: Vec<PredictItem>,
     /// A sample for each item without trouble.
     pub set: Samples,
@@ -170,18 +170,18 @@ pub struct PredictInputs {
 /// An image, a row, a text or a window to predict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PredictItem {
-    /// Name: a file, a row of one, or the text itself.
+    /// Name: a file, a row of a file, or the text itself.
     pub name: String,
-    /// The key of its name in a line of JSON.
+    /// The key of its name in a JSON line.
     pub key: &'static str,
-    /// The picture file that it was read from, if it is one.
+    /// The image file from which it was read, if any.
     pub picture: Option<PathBuf>,
     /// Why it can't be predicted: a sentence.
     pub trouble: Option<String>,
 }
 
 impl PredictItem {
-    /// A file, or a row of one.
+    /// A file, or a row of a file.
     pub fn file(name: impl ToString) -> PredictItem {
         PredictItem {
             name: name.to_string(),
@@ -191,7 +191,7 @@ impl PredictItem {
         }
     }
 
-    /// A picture file.
+    /// An image file.
     pub fn picture(path: &Path) -> PredictItem {
         PredictItem {
             picture: Some(path.to_owned()),
@@ -199,7 +199,7 @@ impl PredictItem {
         }
     }
 
-    /// A text that is its own name.
+    /// A text, which is also its name.
     pub fn text(text: impl ToString) -> PredictItem {
         PredictItem {
             key: "text",
@@ -207,7 +207,7 @@ impl PredictItem {
         }
     }
 
-    /// The same with trouble.
+    /// The same item with `trouble`.
     pub fn but(self, trouble: impl ToString) -> PredictItem {
         PredictItem {
             trouble: Some(trouble.to_string()),
@@ -243,12 +243,12 @@ fn row_name(path: &Path, row: usize) -> String {
     format!("{} row {row}", path.display())
 }
 
-/// A format by its registered name, as `data.format` has it.
+/// A format by its registered name, which `data.format` takes.
 #[derive(Clone, Copy)]
 pub struct FormatName(&'static dyn Format);
 
 impl FormatName {
-    /// The format that goes by `name`.
+    /// The format called `name`.
     pub fn named(name: &str) -> Option<FormatName> {
         FORMATS.iter().copied().find(|format| format.name() == name)
     }
@@ -298,10 +298,10 @@ impl<'de> Deserialize<'de> for FormatName {
 /// Detects the format of `source`. Returns the most confident format, and a note for each other that is almost as confident.
 ///
 /// # Errors
-/// If no format recognises it; the message lists what was looked for.
+/// If no format recognises it; the message lists what the formats look for.
 pub fn detect(source: &Source) -> Result<(FormatName, Vec<String>), DataError> {
-    let asked = FORMATS.iter().map(|format| (format, format.detect(source)));
-    let mut found: Vec<(&FormatName, Detection)> = asked
+    let detections = FORMATS.iter().map(|format| (format, format.detect(source)));
+    let mut found: Vec<(&FormatName, Detection)> = detections
         .filter_map(|(format, detection)| Some((format, detection?)))
         .collect();
     // Of equally confident formats, the first registered wins.
@@ -336,7 +336,7 @@ macro_rules! register {
     ($($module:ident::$format:ident),* $(,)?) => {
         $(mod $module;)*
 
-        /// Every format: what [`detect`] asks, what `data.format` accepts, and what the shared tests walk over.
+        /// Every format: those that [`detect`] tries, `data.format` accepts and the shared tests cover.
         pub static FORMATS: &[FormatName] = &[$(FormatName(&$module::$format)),*];
     };
 }

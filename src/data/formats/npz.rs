@@ -1,5 +1,5 @@
 //! NumPy archives (`.npz`) with images and labels: MedMNIST's `train_images` and `train_labels`, Keras' `x_train` and
-//! `y_train`, or `images` and `labels` without parts. An archive is a zip file of one `.npy` file an array.
+//! `y_train`, or `images` and `labels` without parts. An archive is a zip file with one `.npy` file per array.
 
 mod npy;
 
@@ -78,11 +78,11 @@ impl Format for Npz {
 
 type Archive = ZipArchive<BufReader<File>>;
 
-/// The most bytes that one array may unpack to.
+/// Maximum unpacked size of an array in bytes.
 const MAX_ARRAY: u64 = 4 << 30;
-/// Deflate never packs tighter than this (RFC 1951).
+/// Maximum compression ratio of deflate (RFC 1951).
 const MAX_RATIO: u64 = 1032;
-/// The most classes: labels are checked against it so that a damaged one does not name a billion of them.
+/// Maximum number of classes, so that a damaged label does not imply a billion of them.
 const MAX_CLASSES: i64 = 65_536;
 
 /// Names of images and labels of each part, in the order of [`Parts`].
@@ -235,7 +235,7 @@ fn read_set(path: &Path, archive: &mut Archive, names: &[&str; 2]) -> Result<Ima
     })
 }
 
-/// Images whose channels lie one after another, with the channels of each pixel together.
+/// Converts images of channel planes to images in which the channels of each pixel are adjacent.
 fn pixels_of_planes(bytes: &[u8], plane: usize, channels: usize) -> Vec<u8> {
     let images = bytes.chunks_exact(plane * channels);
     let pixel = |image: &[u8], i: usize| image[i % channels * plane + i / channels];
@@ -325,7 +325,7 @@ mod tests {
             ("x_test", npy("(1, 1, 2, 3)", &[1, 2, 3, 4, 5, 6])),
             ("y_test", npy("(1,)", &[1])),
         ]);
-        // The first reads as 3 rows of one pixel with two channels.
+        // The first array reads as 3 rows of one pixel with two channels.
         assert!(set.unwrap_err().to_string().contains("[3, 1, 2]"));
         let set = loaded(&[
             (
@@ -402,10 +402,10 @@ mod tests {
                 "of shape [2]",
             ),
         ] {
-            let told = loaded(&arrays).unwrap_err().to_string();
+            let message = loaded(&arrays).unwrap_err().to_string();
             assert!(
-                told.contains("set.npz") && told.contains(complaint),
-                "{told}"
+                message.contains("set.npz") && message.contains(complaint),
+                "{message}"
             );
         }
     }

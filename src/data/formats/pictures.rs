@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 /// The shape of images that the model takes.
 ///
 /// # Errors
-/// If it takes none, or its number of channels is not that of an image file.
+/// If the model takes no images, or its number of channels is not that of an image file.
 pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
     let Some([height, width, channels]) = cx.image else {
-        let told = format!("model {} does not take images", cx.model);
-        return Err(Error::Config(told));
+        let message = format!("model {} does not take images", cx.model);
+        return Err(Error::Config(message));
     };
     if channels != 1 && channels != 3 {
         return Err(Error::Config(format!(
@@ -27,7 +27,7 @@ pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
     })
 }
 
-/// Image files, and all images of folders, as the model takes them.
+/// Reads image files, and all images of folders, in the shape that the model takes.
 pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
     let shape = input_shape(cx)?;
     let (height, width, channels) = (shape.height, shape.width, shape.channels);

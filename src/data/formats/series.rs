@@ -1,5 +1,5 @@
-//! Series: a CSV file with rows in temporal order. Samples are windows of `context` rows; the targets are the `horizon` rows after
-//! each.
+//! Series: a CSV file with rows in temporal order. Samples are windows of `context` rows; the targets are the `horizon` rows
+//! after each window.
 //!
 //! Columns are scaled by mean and standard deviation of the training part. Windows of the later parts begin `context` rows
 //! before them, so that every row of a part is predicted (the protocol of Zhou et al. 2021, Informer, for ETT).
@@ -22,7 +22,7 @@ use ::csv::StringRecord;
 use std::ops::Range;
 use std::path::Path;
 
-/// A CSV file of numbers in the order of time.
+/// A CSV file of numbers in temporal order.
 pub struct Series;
 
 impl Format for Series {
@@ -77,7 +77,7 @@ impl Format for Series {
             context: Some(3),
             ..DataSettings::default()
         };
-        // Within the date of the fifth row.
+        // In the middle of the date of the fifth row.
         let cut = "date,a,b\n".len() + "2020-01-01,0,0\n".len() * 4 + 4;
         Sample {
             settings,
@@ -88,7 +88,7 @@ impl Format for Series {
     }
 }
 
-/// Whether a cell begins as a date does: a year of four digits, and a month.
+/// Whether a cell begins like a date: a year of four digits, and a month.
 fn is_date(cell: &str) -> bool {
     let digit = |place: usize| cell.as_bytes().get(place).is_some_and(u8::is_ascii_digit);
     let sign = cell
@@ -183,7 +183,8 @@ fn load(
     Ok(Dataset::of_parts(path, parts, Vec::new()))
 }
 
-/// Rows of the training, validation and test parts: as set, or `test_share` of them at the end and half as many before.
+/// Rows of the training, validation and test parts: those of `data.parts`, or `test_share` of them at the end and half as many
+/// before.
 fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], String> {
     if settings.unsplit {
         return Ok([0..rows, 0..0, 0..rows]);
@@ -264,7 +265,7 @@ fn numbers(table: &CsvTable, columns: &[Column], file: &Path) -> Result<Vec<f32>
     Ok(values)
 }
 
-/// The place of each of `names` among the columns that are read.
+/// The index of each of `names` among the columns that are read.
 fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize>, DataError> {
     let place = |name: &String| {
         let found = columns.iter().position(|column| column.name == *name);
@@ -306,7 +307,7 @@ pub fn read_last_window(
         .flat_map(|row| predicted.iter().map(|&place| row[place]));
     let unknown = vec![0.0; settings.horizon * predicted.len()];
     Ok(RowSet {
-        // What follows is not known: zeros stand for it.
+        // The rows that follow are unknown, so they are zeros.
         rows: WindowRows::Floats {
             values: [seen, &vec![0.0; settings.horizon * columns]].concat(),
             columns,
@@ -363,7 +364,7 @@ mod tests {
         &samples.starts().unwrap().first
     }
 
-    /// Day, a number that grows by one and its double.
+    /// A CSV file with a day, a number that increases by one, and its double.
     fn ramp(rows: usize) -> String {
         let row = |i| format!("day {i},{i},{}\n", 2 * i);
         "date,a,b\n".to_string() + &(0..rows).map(row).collect::<String>()
@@ -393,17 +394,17 @@ mod tests {
         let WindowRows::Floats { values, .. } = set.test.rows_of(field::TARGET) else {
             panic!("numbers are predicted");
         };
-        // Of 0 to 18 by twos in training: mean 9.
+        // The training values are 0 to 18 in steps of two, whose mean is 9.
         let deviation = 33.0_f64.sqrt();
         assert!((f64::from(values[14]) - (28.0 - 9.0) / deviation).abs() < 1e-6);
     }
 
     #[test]
-    fn what_can_not_be_is_told() {
-        let told = loaded(&ramp(19), &settings()).unwrap_err();
+    fn invalid_series_are_reported() {
+        let message = loaded(&ramp(19), &settings()).unwrap_err();
         assert!(
-            told.contains("19 rows") && told.contains("data.parts"),
-            "{told}"
+            message.contains("19 rows") && message.contains("data.parts"),
+            "{message}"
         );
         let long = &DataSettings {
             context: Some(9),
@@ -428,17 +429,20 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_cell_is_told_wherever_it_is() {
-        // In the test part, of which no column is learned, and in a window to predict from.
+    fn a_missing_cell_is_reported_wherever_it_is() {
+        // In the test part, to which no column is fitted, and in a window to predict from.
         let gap = ramp(20).replace("\nday 18,18,36", "\nday 18,nan,36");
-        let told = loaded(&gap, &settings()).unwrap_err();
-        assert!(told.contains("\"nan\" at line 20 in column a"), "{told}");
+        let message = loaded(&gap, &settings()).unwrap_err();
+        assert!(
+            message.contains("\"nan\" at line 20 in column a"),
+            "{message}"
+        );
         let settings = settings();
         let (_, fitted) = loaded(&ramp(20), &settings).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), gap).unwrap();
-        let told = read_last_window(file.path(), &settings, &fitted).unwrap_err();
-        assert!(told.to_string().contains("line 20"), "{told}");
+        let message = read_last_window(file.path(), &settings, &fitted).unwrap_err();
+        assert!(message.to_string().contains("line 20"), "{message}");
     }
 
     #[test]
@@ -462,7 +466,7 @@ mod tests {
         assert_eq!(set.train.shape(), [96, 7]);
         let last = read_last_window(&dir.join("ETTh1.csv"), &settings, &fitted).unwrap();
         assert!(Samples::from(last).check("last", 0).is_ok());
-        // The last line has no end, and lines end as on Windows.
+        // The last line has no line end, and the lines have Windows line ends.
         let airline = loaded_file(
             &dir.join("airline-passengers.csv"),
             &DataSettings {

@@ -1,21 +1,21 @@
-//! What every format keeps to: the tests walk the registry, and a format's own sample comes from its file.
+//! Properties of every format: the tests run over the registry, with the sample that each format's file provides.
 
 use super::*;
 use std::fs;
 
 /// A small source of a format.
 pub struct Sample {
-    /// What `data.source` is.
+    /// The value of `data.source`.
     pub source: String,
-    /// Settings to read it by.
+    /// Settings to read it with.
     pub settings: DataSettings,
-    /// A file of it, and how many of its bytes make a file that is plainly cut short.
+    /// One of its files, and a length in bytes at which that file is clearly truncated.
     pub cut: Option<(PathBuf, usize)>,
-    /// Where its files lie.
+    /// The folder of its files.
     pub dir: PathBuf,
 }
 
-/// What a folder with one file of this name and text loads as, or the message of the error.
+/// Loads a folder with one file of this name and text; returns the message of an error.
 pub fn in_folder(
     name: &str,
     text: &str,
@@ -31,7 +31,7 @@ pub fn in_folder(
 }
 
 impl Sample {
-    /// An empty folder that is read by default settings.
+    /// An empty folder that is read with default settings.
     pub fn in_folder(dir: &Path) -> Sample {
         Sample {
             source: dir.display().to_string(),
@@ -41,7 +41,7 @@ impl Sample {
         }
     }
 
-    /// With a file.
+    /// Adds a file.
     pub fn with(self, file: &str, bytes: impl AsRef<[u8]>) -> Sample {
         let path = self.dir.join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -49,7 +49,7 @@ impl Sample {
         self
     }
 
-    /// That is an error once `file` is cut to so many bytes.
+    /// Declares that it is an error if `file` is truncated to `bytes` bytes.
     pub fn cut(self, file: &str, bytes: usize) -> Sample {
         Sample {
             cut: Some((self.dir.join(file), bytes)),
@@ -57,7 +57,7 @@ impl Sample {
         }
     }
 
-    /// A grey picture of one value, as a PNG file.
+    /// A grey image of one value, as a PNG file.
     pub fn png([width, height]: [u32; 2], value: u8) -> Vec<u8> {
         let mut bytes = std::io::Cursor::new(Vec::new());
         image::GrayImage::from_pixel(width, height, image::Luma([value]))
@@ -67,7 +67,7 @@ impl Sample {
     }
 }
 
-/// Hands every registered format to `check`, with its sample.
+/// Calls `check` with every registered format and its sample.
 fn each_format(check: impl Fn(FormatName, &Sample)) {
     for &format in FORMATS {
         let dir = tempfile::Builder::new().prefix("sample").tempdir().unwrap();
@@ -82,11 +82,11 @@ fn load(
     settings: &DataSettings,
     fitted: &mut Fitted,
 ) -> Result<Dataset<Samples>> {
-    let said = DataSettings {
+    let settings = DataSettings {
         format: Some(format),
         ..settings.clone()
     };
-    crate::data::load(&said, fitted, 3)
+    crate::data::load(&settings, fitted, 3)
 }
 
 #[test]
@@ -108,10 +108,10 @@ fn names_are_words_that_settings_accept_and_give_back() {
         let text = toml::to_string(&read(name).unwrap()).unwrap();
         assert_eq!(text.trim(), format!("format = \"{name}\""));
     }
-    let told = read("tabel").unwrap_err().to_string();
+    let message = read("tabel").unwrap_err().to_string();
     assert!(
-        told.contains("unknown format `tabel`, expected one of `cifar`"),
-        "{told}"
+        message.contains("unknown format `tabel`, expected one of `cifar`"),
+        "{message}"
     );
 }
 
@@ -120,7 +120,7 @@ fn every_format_detects_its_own_sample_and_no_other_is_as_sure() {
     each_format(|format, sample| {
         let source = Source::look(&sample.source).unwrap();
         let own = format.detect(&source).unwrap();
-        // A format that is always said looks like another.
+        // A format whose sample sets `data.format` looks like another format.
         if sample.settings.format.is_some() {
             return;
         }
@@ -175,9 +175,9 @@ fn a_file_cut_short_is_named_and_nothing_panics_wherever_it_is_cut() {
             fs::write(file, &whole[..bytes]).unwrap();
             load(format, &sample.settings, &mut Fitted::default())
         };
-        let told = read(*bytes).unwrap_err().to_string();
+        let message = read(*bytes).unwrap_err().to_string();
         let name = file.file_name().unwrap().to_string_lossy();
-        assert!(told.contains(&*name), "{}: {told}", format.name());
+        assert!(message.contains(&*name), "{}: {message}", format.name());
         let step = (whole.len() / 40).max(1);
         for bytes in (0..whole.len()).step_by(step) {
             let _ = read(bytes);
@@ -187,7 +187,7 @@ fn a_file_cut_short_is_named_and_nothing_panics_wherever_it_is_cut() {
 }
 
 #[test]
-fn an_input_that_is_not_there_is_told_and_texts_are_for_formats_of_texts() {
+fn an_input_that_is_not_there_is_reported_and_texts_are_for_formats_of_texts() {
     each_format(|format, sample| {
         let mut fitted = Fitted::default();
         let set = load(format, &sample.settings, &mut fitted).unwrap();
@@ -200,8 +200,8 @@ fn an_input_that_is_not_there_is_told_and_texts_are_for_formats_of_texts() {
         };
         let read = |input| format.read_inputs(&[input], &cx);
         if let Ok(inputs) = read(PredictInput::Path("not/there".into())) {
-            let told = inputs.items.iter().all(|item| item.trouble.is_some());
-            assert!(told && inputs.set.is_empty(), "{}", format.name());
+            let message = inputs.items.iter().all(|item| item.trouble.is_some());
+            assert!(message && inputs.set.is_empty(), "{}", format.name());
         }
         let text = read(PredictInput::Text("text 3".into()));
         match format.name() {
@@ -241,23 +241,26 @@ fn pictures_are_inverted_where_that_is_asked_for() {
         .collect();
     assert_eq!(troubles, [false, true]);
     let without = InputContext { image: None, ..cx };
-    let told = folder
+    let message = folder
         .read_inputs(&inputs, &without)
         .unwrap_err()
         .to_string();
-    assert!(told.contains("model m does not take images"), "{told}");
+    assert!(
+        message.contains("model m does not take images"),
+        "{message}"
+    );
 }
 
 #[test]
-fn what_no_format_knows_is_told_with_all_that_was_looked_for() {
+fn what_no_format_knows_is_reported_with_all_that_was_looked_for() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("notes.md"), "no data").unwrap();
     let source = Source::look(&dir.path().display().to_string()).unwrap();
-    let told = detect(&source).unwrap_err().to_string();
+    let message = detect(&source).unwrap_err().to_string();
     for format in FORMATS {
         assert!(
-            told.contains(format.about()) && told.contains(format.looks_for()),
-            "{told}"
+            message.contains(format.about()) && message.contains(format.looks_for()),
+            "{message}"
         );
     }
 }

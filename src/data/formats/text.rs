@@ -12,7 +12,7 @@ use crate::data::{
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Files of the parts of a text, without ending.
+/// Files of the parts of a text, without extension.
 const PARTS: [&[&str]; 3] = [
     &["train"],
     &["val", "valid", "validation", "dev"],
@@ -75,7 +75,7 @@ impl Format for Text {
     }
 }
 
-/// The texts of `source`: a file, the only one of a folder, or one for each part.
+/// The files of the texts of `source`: a file, the only one of a folder, or one for each part.
 fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
     if source.is_file() {
         let path = source.path();
@@ -98,7 +98,7 @@ fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
     }
 }
 
-/// Windows overlap, so no split of them into folds would keep a part unseen.
+/// Windows overlap, so samples of one fold would share tokens with samples of the others.
 const NO_FOLDS: &str =
     "is one text, which can't be split into folds; leave out data.folds and --folds";
 
@@ -106,7 +106,7 @@ const NO_FOLDS: &str =
 /// windows begin at random positions. The tokenizer is trained on the training part, unless `fitted` has one.
 ///
 /// # Errors
-/// Names the file that is not text, or too short.
+/// Names the file that is not text, or is too short.
 fn load(
     source: &Source,
     settings: &DataSettings,
@@ -195,7 +195,7 @@ fn load(
     Ok(Dataset::of_parts(path, parts, Vec::new()))
 }
 
-/// Splits off the last `share` of a text. Taking the end ensures that no window is in both parts.
+/// Splits off the last `share` of a text, so that no window is in both parts.
 fn cut_end(text: &mut String, share: f64) -> String {
     let mut at = (text.len() as f64 * (1.0 - share)) as usize;
     while !text.is_char_boundary(at) {
@@ -236,10 +236,10 @@ mod tests {
         let train = starts(&set.train);
         assert_eq!((train.first.len(), train.anywhere), (36, false));
         assert_eq!(starts(&set.test).first, [0, 4]);
-        let told = in_folder("input.txt", "abc", &settings).unwrap_err();
+        let message = in_folder("input.txt", "abc", &settings).unwrap_err();
         assert!(
-            told.contains("2 tokens") && told.contains("data.context"),
-            "{told}"
+            message.contains("2 tokens") && message.contains("data.context"),
+            "{message}"
         );
     }
 }

@@ -51,7 +51,7 @@ impl Format for TextTable {
         target_in_words(fitted).into_iter().collect()
     }
 
-    /// Given texts, files with one text each, rows of tables, or lines of standard input.
+    /// Inputs are texts, files with one text each, rows of tables, or lines of standard input.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         let mut given = GivenTexts::default();
         for (input, n) in inputs.iter().zip(1..) {
@@ -65,8 +65,8 @@ impl Format for TextTable {
         }
         let GivenTexts { mut items, texts } = given;
         if items.is_empty() {
-            let told = "standard input has no lines to classify";
-            return Err(Error::Config(told.to_string()));
+            let message = "standard input has no lines to classify";
+            return Err(Error::Config(message.to_string()));
         }
         let read = read_texts(&texts, cx.settings, cx.fitted)?;
         let readable = items.iter_mut().filter(|item| item.trouble.is_none());
@@ -97,7 +97,7 @@ impl Format for TextTable {
         }
         .with("train.csv", header.to_string() + &rows)
         .with("test.csv", header.to_string() + &rows)
-        // Within a quote.
+        // In the middle of a quoted cell.
         .cut("train.csv", header.len() + 8)
     }
 }
@@ -126,8 +126,8 @@ impl GivenTexts {
                     self.add(PredictItem::text(&line), place, line);
                 }
                 Err(_) => {
-                    let told = format!("{place} is not UTF-8");
-                    self.items.push(PredictItem::text(&place).but(told));
+                    let message = format!("{place} is not UTF-8");
+                    self.items.push(PredictItem::text(&place).but(message));
                 }
             }
         }
@@ -146,8 +146,8 @@ impl GivenTexts {
             }
             Ok(None) => match std::fs::read_to_string(path) {
                 Err(e) => {
-                    let told = format!("{} can't be read as a text: {e}", path.display());
-                    self.items.push(file.but(told));
+                    let message = format!("{} can't be read as a text: {e}", path.display());
+                    self.items.push(file.but(message));
                 }
                 Ok(text) => self.add(file, path.display().to_string(), text),
             },
@@ -297,7 +297,7 @@ pub fn read_text_rows(
 pub struct ReadTexts {
     /// A sample for each text with at least one token.
     pub set: RowSet,
-    /// Positions of texts without tokens.
+    /// Indices of texts without tokens.
     pub empty: Vec<usize>,
     /// Notes for the user on texts that were cut or contain only unknown tokens.
     pub notes: Vec<String>,
@@ -382,15 +382,15 @@ mod tests {
         let bad = labels.iter().position(|&label| label == 0).unwrap();
         assert_eq!(tokens[3 * bad + 2], PADDING);
         assert!(tokens[3 * bad] != PADDING);
-        let told = in_folder(
+        let message = in_folder(
             "all.csv",
             "label,text\n1,good\n0,\n1,good\n0,bad\n",
             &DataSettings::default(),
         )
         .unwrap_err();
         assert!(
-            told.contains("line 3") && told.contains("column text"),
-            "{told}"
+            message.contains("line 3") && message.contains("column text"),
+            "{message}"
         );
     }
 

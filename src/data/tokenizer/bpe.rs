@@ -15,13 +15,13 @@ const FIRST_PAIR: u32 = 257;
 /// The merges, earliest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BytePairs {
-    /// Pair of tokens that is merged into token `257 + place`.
+    /// The pairs of tokens; the pair at index `i` is merged into token `257 + i`.
     pub merges: Vec<[u32; 2]>,
 }
 
 impl BytePairs {
-    /// Trains on `texts` until there are `vocabulary` tokens, or no pair occurs twice. Of equally frequent pairs, the one with the
-    /// smaller tokens is merged.
+    /// Trains on `texts` until there are `vocabulary` tokens, or no pair occurs twice. Among equally frequent pairs, the one with
+    /// the smaller tokens is merged.
     pub fn learn<'a>(vocabulary: usize, texts: impl Iterator<Item = &'a str>) -> BytePairs {
         let mut counts: HashMap<&str, u64> = HashMap::new();
         for text in texts {
@@ -32,7 +32,7 @@ impl BytePairs {
             .map(|(piece, n)| (bytes(piece), n))
             .collect();
         words.sort();
-        // How often each pair occurs, and in which pieces it may.
+        // How often each pair occurs, and the pieces that may contain it.
         let mut pairs: HashMap<[u32; 2], (u64, Vec<usize>)> = HashMap::new();
         for (index, (word, count)) in words.iter().enumerate() {
             for pair in word.windows(2) {
@@ -74,13 +74,13 @@ impl BytePairs {
                 }
                 *word = joined;
             }
-            // Two equal bytes in a row may have left the joined pair behind.
+            // Repeated bytes may leave an entry for the merged pair.
             pairs.remove(&pair);
         }
         BytePairs { merges }
     }
 
-    /// Whether every pair is of tokens that come before it.
+    /// Whether every pair consists of earlier tokens.
     pub(super) fn is_sound(&self) -> bool {
         self.merges
             .iter()
@@ -109,7 +109,7 @@ impl BytePairs {
         String::from_utf8_lossy(&self.bytes_of(tokens)).into_owned()
     }
 
-    /// The bytes that `tokens` stand for.
+    /// The bytes that `tokens` represent.
     pub(super) fn bytes_of(&self, tokens: impl Iterator<Item = u32>) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut open: Vec<u32> = Vec::new();
@@ -119,7 +119,7 @@ impl BytePairs {
                 match token.checked_sub(FIRST_PAIR) {
                     None => bytes.push((token - FIRST_BYTE) as u8),
                     Some(merge) => {
-                        // A pair is of earlier tokens, so this ends.
+                        // A pair consists of earlier tokens, so this terminates.
                         if let Some(&[left, right]) = self.merges.get(merge as usize) {
                             open.extend([right, left]);
                         }
@@ -145,7 +145,7 @@ impl Encoder {
                 return;
             }
             let mut word = bytes(piece);
-            // The pair that was learned first is merged first.
+            // Pairs are merged in the order in which they were learned.
             while let Some((&pair, &rank)) = word
                 .windows(2)
                 .filter_map(|pair| self.rank.get_key_value(&[pair[0], pair[1]]))

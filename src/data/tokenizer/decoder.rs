@@ -1,18 +1,18 @@
-//! Text from tokens that come one after another, as a model of language gives them.
+//! Decoding of tokens one by one, as a language model generates them.
 
 use super::Tokenizer;
 
-/// The text of tokens, as far as it is certain: bytes of a character that is not complete are kept back.
+/// Decodes tokens as far as their text is certain: the bytes of an incomplete character are held back.
 pub struct Decoder<'t> {
     tokenizer: &'t Tokenizer,
-    /// What may be the beginning of a character.
+    /// Bytes that may be the beginning of a character.
     bytes: Vec<u8>,
-    /// Whether a word came before.
+    /// Whether a word preceded.
     begun: bool,
 }
 
 impl<'t> Decoder<'t> {
-    /// For tokens that follow others, or begin a text.
+    /// A decoder for tokens that follow other tokens (`follows`), or begin a text.
     pub fn new(tokenizer: &'t Tokenizer, follows: bool) -> Decoder<'t> {
         Decoder {
             tokenizer,
@@ -21,7 +21,7 @@ impl<'t> Decoder<'t> {
         }
     }
 
-    /// The text that `token` adds: whole characters.
+    /// The text that `token` adds, in whole characters.
     pub fn push(&mut self, token: u32) -> String {
         match self.tokenizer {
             Tokenizer::Characters { .. } => self.tokenizer.decode(&[token]),
@@ -37,12 +37,12 @@ impl<'t> Decoder<'t> {
         }
     }
 
-    /// What was kept back.
+    /// The text of the bytes that were held back.
     pub fn finish(self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// Takes all bytes but those that a next token may complete; what can't become a character is `�`.
+    /// Takes all bytes except those that a next token may complete; invalid bytes become `�`.
     fn take_whole(&mut self) -> String {
         let mut open = 0;
         if let Some(chunk) = self.bytes.utf8_chunks().last() {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_become_no_character_are_told_at_once_and_open_ones_at_the_end() {
+    fn bytes_that_become_no_character_are_reported_at_once_and_open_ones_at_the_end() {
         let tokenizer = Tokenizer::learn(TokenKind::BytePairs, 257, [""].into_iter());
         let mut decoder = Decoder::new(&tokenizer, false);
         let token = |byte: u8| u32::from(byte) + 1;

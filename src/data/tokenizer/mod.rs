@@ -38,12 +38,12 @@ pub enum TokenKind {
 pub enum Tokenizer {
     /// One token per character.
     Characters {
-        /// Those of the training text, sorted.
+        /// The characters of the training text, sorted.
         characters: Vec<char>,
     },
     /// One token per word or punctuation mark.
     Words {
-        /// Those of the training text, the most frequent first.
+        /// The words of the training text, the most frequent first.
         words: Vec<String>,
     },
     /// Byte pairs.
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn words_are_counted_in_lower_case_and_the_rest_is_unknown() {
-        // The two most frequent words, beside padding and unknown.
+        // The two most frequent words, besides padding and unknown.
         let tokenizer = learned(TokenKind::Words, 4);
         assert_eq!(tokenizer.vocabulary(), 4);
         let tokens = encoded(&tokenizer, "the cat sat");

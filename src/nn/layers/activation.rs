@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActivationLayer {
-    /// Which.
+    /// The function.
     pub function: Activation,
-    /// Of `leaky_relu`, the slope below 0; 0.01 if absent.
+    /// The slope of `leaky_relu` below 0; 0.01 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slope: Option<f64>,
 }

@@ -106,7 +106,7 @@ impl LayerType for Conv2d {
             groups: self.groups,
         };
         let (taps, own) = (kh * kw, channels / self.groups);
-        // As PyTorch counts them, from the shape of the weight: its groups are not in the fan out.
+        // As in PyTorch, the fans follow from the shape of the weight, so the fan out is not divided by the groups.
         let fan_in = taps.saturating_mul(own);
         let fan_out = taps.saturating_mul(self.filters);
         let init = site.weight_init(self.weight_init);
@@ -173,7 +173,7 @@ impl LayerType for ConvTranspose2d {
             .and_then(|()| bounded(0, "output_padding", &self.output_padding.each()))
             .and_then(|()| self.padding.check())
             .map_err(Site::misfit)?;
-        // The input of the convolution is the result here: it is as large as its stride makes it.
+        // The result is the input of the convolution that is transposed; `same` sizes are this input times the stride.
         let larger = [0, 1].map(|i| [height, width][i].saturating_mul(stride[i]));
         let padding = self.padding.sides(larger, [kh, kw], stride, [1, 1]);
         let mut output = [0; 2];
@@ -195,7 +195,7 @@ impl LayerType for ConvTranspose2d {
             ..conv2d::Conv2d::default()
         };
         let taps = kh * kw;
-        // As PyTorch counts them, from the shape of the weight: [in, out, height, width].
+        // As in PyTorch, the fans follow from the shape of the weight: [in, out, height, width].
         let (fan_in, fan_out) = (
             taps.saturating_mul(self.filters),
             taps.saturating_mul(channels),
@@ -219,7 +219,7 @@ mod tests {
     use crate::nn::layers::Conv1d;
     use crate::nn::{Init, Layer, LayerKind, Model, ModelSpec, NamedInit, Network};
 
-    /// How the weights of `layer` start, on `input`.
+    /// The initialisation of the weights of `layer` for an `input`.
     fn start(layer: impl Into<LayerKind>, input: &[usize]) -> Init {
         let spec = ModelSpec::new("m", input.to_vec())
             .layer(Layer::new(layer))
@@ -236,7 +236,7 @@ mod tests {
         assert!((got - expected).abs() < 1e-12, "{got} is not {expected}");
     }
 
-    /// Expected: of `torch.nn.init._calculate_fan_in_and_fan_out`, whose fan out does not divide by the groups.
+    /// Expected values from `torch.nn.init._calculate_fan_in_and_fan_out`, whose fan out is not divided by the groups.
     #[test]
     fn grouped_convolutions_start_with_the_fans_that_pytorch_counts() {
         let grouped = |filters, kernel: [usize; 2], groups, named: NamedInit| Conv2d {

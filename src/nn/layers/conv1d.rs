@@ -33,9 +33,9 @@ pub enum Padding1d {
 pub enum NamedPadding1d {
     /// None.
     Valid,
-    /// As much as keeps the length at stride 1.
+    /// The padding that keeps the length at stride 1.
     Same,
-    /// As much, all before the first position, so that no output depends on later positions.
+    /// The same amount, all before the first position, so that no output depends on later positions.
     Causal,
 }
 
@@ -116,7 +116,7 @@ pub struct MaxPool1d {
     pub padding: Padding1d,
 }
 
-/// Mean over windows of positions, without padding. PyTorch `AvgPool1d(count_include_pad=False)`.
+/// Mean over windows of positions; padding is not counted. PyTorch `AvgPool1d(count_include_pad=False)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool1d {
@@ -215,7 +215,7 @@ impl LayerType for Conv1d {
     }
 }
 
-/// Extent, step and padding of a pooling's windows.
+/// Size, stride and padding of the windows of a pooling layer.
 fn window(
     size: usize,
     stride: Option<usize>,

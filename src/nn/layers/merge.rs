@@ -54,7 +54,7 @@ fn paired<'g>(inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
     inputs.iter().map(pair).collect()
 }
 
-/// The order of the features of an element-wise result: that of all inputs except those with a single feature.
+/// The order of the features of an element-wise result, on which all inputs agree except those with a single feature.
 fn one_order(taken: &[Taken]) -> Result<FeatureOrder> {
     let mut many = taken.iter().filter(|taken| taken.features() > 1);
     let Some(first) = many.next() else {

@@ -226,7 +226,7 @@ impl LayerType for BatchNorm {
         let running_var = running("running_var", 1.0)?;
         site.counter("num_batches_tracked");
         let (mean, variance) = match site.mode() {
-            // What is frozen stays as it is, its statistics too.
+            // A frozen layer keeps its statistics, too.
             _ if site.is_frozen("weight") => (running_mean, running_var),
             Mode::Eval => (running_mean, running_var),
             Mode::Train(training) => {
@@ -235,7 +235,7 @@ impl LayerType for BatchNorm {
                 let (mean, variance) = (part(0)?, part(1)?);
                 let unbiased = variance.mul(correction(x, &training)?)?;
                 for (running, batch) in [(running_mean, mean), (running_var, unbiased)] {
-                    // A second pass of the step moves what the first has moved.
+                    // A second pass in the step updates the value that the first pass set.
                     let moved = site.cx.buffer(running).scale(1.0 - self.momentum)?;
                     let value = moved.add(batch.scale(self.momentum)?)?;
                     site.cx.set_buffer(running, value);

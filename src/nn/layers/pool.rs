@@ -23,7 +23,7 @@ pub struct MaxPool2d {
     pub padding: PaddingSpec,
 }
 
-/// Mean over windows, without padding. PyTorch `AvgPool2d(count_include_pad=False)`.
+/// Mean over windows; padding is not counted. PyTorch `AvgPool2d(count_include_pad=False)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool2d {
@@ -132,7 +132,7 @@ impl LayerType for GlobalAvgPool2d {
     }
 }
 
-/// Extents and steps of a pooling's windows.
+/// Sizes and strides of the windows of a pooling layer.
 fn window(size: Pair, stride: Option<Pair>, padding: PaddingSpec) -> Result<[[usize; 2]; 2]> {
     let stride = stride.unwrap_or(size);
     bounded(1, "size", &size.each())

@@ -95,7 +95,7 @@ struct Stack {
     gates: usize,
 }
 
-/// The states of a pass over a sequence.
+/// Builds the states of a pass over a sequence.
 type Walk<'g> = fn(Var<'g>, RecurrentWeights<'g>, Option<Var<'g>>, bool) -> Result<Var<'g>>;
 
 impl Stack {

@@ -53,7 +53,7 @@ impl LayerType for TimePool {
         let [time, features] = sequence(x)?;
         let batch = x.shape().dims()[0];
         let position = |at: usize| x.slice_axis(1, at..at + 1)?.reshape([batch, features]);
-        // The sum over time of each position times its weight.
+        // The sum over time of the positions times their weights.
         let weighed = |weights: Var<'g>| x.mul(weights.reshape([batch, time, 1])?)?.sum(&[1]);
         match (self.by, site.padding(time)?) {
             (TimePoolKind::First, _) => position(0),

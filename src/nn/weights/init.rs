@@ -1,7 +1,7 @@
 //! Initialisation from the weights of another model, as far as they fit.
 
 use super::read::{Reason, WeightFile};
-use super::{StateSpec, some_of};
+use super::{SHOWN, StateSpec, some_of};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::files::read_whole;
@@ -57,14 +57,14 @@ impl Initialised {
                 "{} of {} tensors are not taken from the file and start with their usual initial values: {}",
                 self.missing.len(),
                 self.matched.len() + self.missing.len(),
-                some_of(self.missing.iter().map(LeftOut::to_string))
+                some_of(self.missing.iter().map(LeftOut::to_string), SHOWN)
             ));
         }
         if !self.unused.is_empty() {
             remarks.push(format!(
                 "{} tensors of the file are not used: {}",
                 self.unused.len(),
-                some_of(self.unused.iter().map(LeftOut::to_string))
+                some_of(self.unused.iter().map(LeftOut::to_string), SHOWN)
             ));
         }
         remarks
@@ -78,6 +78,9 @@ impl Initialised {
 /// If the file can't be read, no tensor fits, or a value is not finite. With `strict`, if any tensor is missing or unused.
 pub fn init<'m>(path: &Path, state: impl Into<StateSpec<'m>>, strict: bool) -> Result<Initialised> {
     let state = state.into();
+    if !path.exists() {
+        return Err(Error::missing(path, "a safetensors file"));
+    }
     let bytes = read_whole(path, "a safetensors file")?;
     let file = WeightFile::open(path, &bytes)?;
     let prefix = prefix(&state, &file);
@@ -135,7 +138,7 @@ pub fn init<'m>(path: &Path, state: impl Into<StateSpec<'m>>, strict: bool) -> R
     Ok(initialised)
 }
 
-/// The prefix with which most names of the model are in the file, if none is there without a prefix.
+/// The prefix under which most names of the model are in the file; `None` if one is there without a prefix.
 fn prefix(state: &StateSpec<'_>, file: &WeightFile<'_>) -> Option<&'static str> {
     let found = |prefix: &str| {
         let parameters = state.parameters.iter().filter(|p| p.in_files());
@@ -163,13 +166,24 @@ fn check(path: &Path, initialised: &Initialised, strict: bool) -> Result<()> {
         unused,
         ..
     } = initialised;
-    let names = |left_out: &[LeftOut]| some_of(left_out.iter().map(LeftOut::to_string));
+    let names = |left_out: &[LeftOut]| some_of(left_out.iter().map(LeftOut::to_string), SHOWN);
     let from = path.display();
     if matched.is_empty() {
+        // Only a difference in shape needs a reason: that all names differ is what the sentence says.
+        let misfits = missing.iter().filter(|left| left.reason != Reason::Absent);
+        let misfits: Vec<String> = misfits.map(LeftOut::to_string).collect();
+        let model = missing.iter().map(|left| left.name.as_str());
+        let file = unused.iter().map(|left| left.name.as_str());
+        let names = match misfits.is_empty() {
+            true => format!(
+                "the model has {}, the file {}",
+                some_of(model, 3),
+                some_of(file, 3)
+            ),
+            false => some_of(misfits, 3),
+        };
         return Err(Error::Config(format!(
-            "{from} holds no tensor that fits the model; missing: {}; unused: {}",
-            names(missing),
-            names(unused)
+            "{from} holds no tensor that fits the model by name and shape: {names}"
         )));
     }
     if strict && !(missing.is_empty() && unused.is_empty()) {

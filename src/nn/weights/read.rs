@@ -83,7 +83,7 @@ impl<'b> WeightFile<'b> {
         self.tensors.tensor(name).is_ok()
     }
 
-    /// Whether it holds both with different values.
+    /// Whether the file has tensors of both names, with different values.
     pub fn differ(&self, one: &str, other: &str) -> bool {
         let both = (self.tensors.tensor(one), self.tensors.tensor(other));
         match both {

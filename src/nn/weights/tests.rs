@@ -58,7 +58,7 @@ fn fitting() -> Vec<Raw> {
     ]
 }
 
-/// An embedding whose weight the output layer has, too.
+/// An embedding whose weight is tied to the output layer.
 fn tied() -> Network {
     let text = "name = \"m\"\ninput = { tokens = 2, vocabulary = 3 }\n[[layer]]\nname = \"in\"\ntype = \"embedding\"\nwidth = 2\n\
                 [[layer]]\nname = \"out\"\ntype = \"dense\"\nunits = 3\ntied = \"in\"\nbias = false\n";
@@ -103,7 +103,7 @@ fn halves_and_doubles_are_read_as_singles() {
     let (folder, network) = (Folder::new(), network());
     let numbers = [1.5, -2.0, 65504.0, 2.0_f64.powi(-24)];
     let half = numbers.map(|x| half::f16::from_f64(x).to_le_bytes());
-    // 2^-24 is subnormal in F16, and exact.
+    // 2^-24 is subnormal in F16, and is represented exactly.
     let brain = [1.5_f32, -2.0, 3e38, 1e-38].map(|x| half::bf16::from_f32(x).to_le_bytes());
     let double = [0.1_f64, -2.0].map(f64::to_le_bytes);
     let mut file = fitting();
@@ -212,12 +212,17 @@ fn a_file_of_which_nothing_fits_is_refused() {
     ]);
     refuses(
         init(&path, &network, false),
-        &["no tensor that fits", "[9, 2]", "fc.weight"],
+        &["no tensor that fits", "hidden.weight", "[9, 2]"],
+    );
+    let path = folder.weights(&[counting("fc.weight", &[1, 2])]);
+    refuses(
+        init(&path, &network, false),
+        &["the model has hidden.weight, ", "the file fc.weight"],
     );
 }
 
 #[test]
-fn names_under_a_common_prefix_are_taken_without_it_and_that_is_said() {
+fn names_under_a_common_prefix_are_taken_without_it_and_that_is_noted() {
     let (folder, network) = (Folder::new(), network());
     let path = folder.weights(&[
         counting("module.hidden.weight", &[2, 2]),
@@ -297,7 +302,7 @@ fn layouts_are_those_of_files() {
     let (folder, network) = (Folder::new(), Network::new(layers).unwrap());
     let path = folder.weights(&[counting("conv.weight", &[1, 2, 2, 1])]);
     let taken = init(&path, &network, false).unwrap();
-    // O-I-KH-KW in the file, O-KH-KW-I inside.
+    // O-I-KH-KW in the file, O-KH-KW-I in the engine.
     assert_eq!(
         taken.values[0].as_ref().unwrap().reals(),
         [1.0, 3.0, 2.0, 4.0]

@@ -86,7 +86,7 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
             [6, 2, 2, 2],
         ),
         (plain, [1, 3, 3, 1], [1, 3, 3, 1]),
-        // Segments of several rows, the last of an image of fewer.
+        // Segments of several rows, with fewer rows in the last segment of an image.
         (plain, [4, 13, 13, 8], [20, 3, 3, 8]),
         (
             Conv2d {
@@ -122,7 +122,7 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
             [17, 3, 4, 17],
             [18, 3, 2, 17],
         ),
-        // Depthwise, with strips that are cut, strides that leave pixels out, and rows in several splits.
+        // Depthwise: strips that are cut short, strides that skip pixels, rows in several splits.
         (
             Conv2d {
                 groups: 8,
@@ -152,7 +152,8 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
             [3, 28, 31, 4],
             [4, 5, 5, 1],
         ),
-        // Groups as a batch of contractions: rows of whole texels and not, several images, splits, and groups of one channel.
+        // Groups as a batch of contractions: rows of whole texels and others, several images, splits, and groups of one
+        // channel.
         (
             Conv2d {
                 groups: 2,
@@ -190,7 +191,7 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
             [2, h, 9, 5],
             [10, 2, 3, 1],
         ),
-        // Winograd's tiles: cut at the border, with padding on all sides or some, more than one row of them.
+        // Winograd tiles: clipped at the border, with padding on all sides or on some, several rows of tiles.
         (
             Conv2d {
                 padding: [[1, 1], [1, 1]],
@@ -239,7 +240,7 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
             [9, 5, 3, 12],
             [4, 3, 3, 12],
         ),
-        // Weights that are transposed first, on software adapters.
+        // Weights that software adapters transpose first.
         (
             Conv2d {
                 padding: [[1, 1], [1, 1]],
@@ -257,7 +258,8 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
             [1, 17, 16, 16],
             [128, 3, 3, 8],
         ),
-        // Input gradients by phases: fewer taps than phases, none in some; groups; more phases than pixels; several splits.
+        // Input gradients by phases: fewer taps than phases, phases without taps, groups, more phases than pixels,
+        // several splits.
         (
             Conv2d {
                 stride: [2, 2],
@@ -303,7 +305,7 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
             [1, 5, 5, 20],
             [256, 3, 3, 20],
         ),
-        // More than half of the largest tile, in all three passes.
+        // More than half of the largest tile in all three passes.
         (plain, [1, 10, 12, 68], [72, 3, 3, 68]),
     ];
     let mut cases = Vec::new();
@@ -339,7 +341,7 @@ mod tests {
 
     #[test]
     fn every_case_has_extents() {
-        // Each shape gives three cases, for the convolution and its two gradients.
+        // Each shape gives three cases: the convolution and its two gradients.
         assert_eq!(cases(&mut Stream::new(3, 0)).len(), 40 * 3);
     }
 }

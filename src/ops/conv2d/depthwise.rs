@@ -1,5 +1,5 @@
-//! The three passes of a depthwise convolution, where every channel has a filter of its own: nothing to contract, so plain
-//! sums over the taps, four channels and four pixels at a time.
+//! The three passes of a depthwise convolution. Every channel has its own filter, so there is nothing to contract: the
+//! kernels are plain sums over the taps, for four channels and four pixels at a time.
 
 use super::{Conv2d, Extents, signed};
 use crate::error::Result;
@@ -15,12 +15,12 @@ const STRIP: usize = 4;
 /// Invocations in a workgroup.
 const WORKGROUP: usize = 64;
 
-/// Whether the kernels cover a convolution: as many groups as channels, in whole `vec4`s.
+/// Whether the kernels support a convolution: as many groups as channels, in whole `vec4`s.
 pub(super) fn covers(conv: &Conv2d, e: &Extents) -> bool {
     conv.groups == e.channels && e.out_channels == e.channels && e.channels.is_multiple_of(4)
 }
 
-/// A launch of one of the kernels, of `len` invocations.
+/// A launch of one of the kernels with `len` invocations.
 fn launch(file: &str, conv: &Conv2d, e: &Extents, len: usize) -> Launch {
     Launch::new(file)
         .constant("KERNEL_Y", e.kernel[0] as f64)
@@ -36,7 +36,7 @@ fn launch(file: &str, conv: &Conv2d, e: &Extents, len: usize) -> Launch {
         .flops(e.flops())
 }
 
-/// Adds the launch that makes the four channels of a tap neighbours.
+/// Adds the launch that copies weights to channels-last order, so that four channels of a tap are neighbours.
 fn channels_last(cx: &mut Lowering<'_>, w: &Arg, e: &Extents) -> Result<Arg> {
     let taps = e.kernel[0] * e.kernel[1];
     let to = cx.scratch(TensorType::f32([taps, e.channels]));
@@ -50,7 +50,7 @@ fn channels_last(cx: &mut Lowering<'_>, w: &Arg, e: &Extents) -> Result<Arg> {
     Ok(to)
 }
 
-/// The forward pass or the input gradient, from `file`, which reads `from` and the weights.
+/// The forward pass or the input gradient, by the kernel in `file`, from the input `from` and the weights.
 pub(super) fn images(cx: &mut Lowering<'_>, file: &str, conv: &Conv2d, e: &Extents) -> Result<()> {
     let (from, w, to) = (cx.input(0), cx.input(1), cx.output()?);
     let w = channels_last(cx, &w, e)?;
@@ -75,8 +75,8 @@ pub(super) fn images(cx: &mut Lowering<'_>, file: &str, conv: &Conv2d, e: &Exten
 
 /// The weight gradient.
 pub(super) fn weight_grad(cx: &mut Lowering<'_>, conv: &Conv2d, e: &Extents) -> Result<()> {
-    /// Pixels that an invocation sums: few, so that there is work for all, and below the loop iterations that llvmpipe
-    /// allows.
+    /// Pixels that an invocation sums: few, to keep all invocations busy and to stay below the loop iterations that
+    /// llvmpipe allows.
     const PIXELS: usize = 2048;
     let (x, dy, dw) = (cx.input(0), cx.input(1), cx.output()?);
     let rows = e.batch * e.output[0];

@@ -1,5 +1,5 @@
-//! A convolution of several groups as a batch of contractions: channels that lie side by side are copied apart, so that every
-//! group has images of its own, and the results are copied together again. Weights lie one group after another as they are.
+//! A convolution of several groups as a batch of contractions. The interleaved channels are first copied apart, so that
+//! every group has its own images, and the results are copied back together. Weights are already stored group by group.
 
 use super::{Conv2d, Extents};
 use crate::error::Result;
@@ -8,8 +8,8 @@ use crate::ops::strided::{Strided, StridedAxis};
 use crate::plan::{Arg, Lowering, Target};
 use crate::tensor::TensorType;
 
-/// Whether contractions are likely faster than the plain kernels. Where a read of memory costs much, always; elsewhere,
-/// where groups are not so small that most of a tile would be empty (not measured).
+/// Whether contractions are expected to be faster than the plain kernels: always where memory reads are expensive,
+/// elsewhere unless the groups are so small that most of a tile would be empty (not measured).
 pub(super) fn pays(conv: &Conv2d, e: &Extents, target: &Target) -> bool {
     const SMALLEST: usize = 16;
     target.software || e.one_group(conv.groups).out_channels.min(e.group_channels) >= SMALLEST
@@ -33,7 +33,7 @@ pub(super) fn apart(cx: &mut Lowering<'_>, images: Arg, groups: usize) -> Result
     Ok(to)
 }
 
-/// Adds the launches of `c`, which gives rows of channels of images, one group after another.
+/// Adds the launches of `c`, whose results are the channels of images, one group after another.
 pub(super) fn lower(cx: &mut Lowering<'_>, groups: usize, c: Contraction) -> Result<()> {
     if groups == 1 {
         return contraction::lower(cx, c);
@@ -47,7 +47,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, groups: usize, c: Contraction) -> Res
     cx.launch_with_epilogue(launch)
 }
 
-/// A copy with axes of these extents and strides.
+/// A strided copy; axes are given as (extent, stride).
 fn copy(axes: [(usize, usize); 3]) -> Strided {
     let axes = axes.map(|(extent, stride)| StridedAxis { extent, stride });
     Strided {

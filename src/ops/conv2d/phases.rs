@@ -1,18 +1,18 @@
-//! The pixels of an input gradient phase by phase: where a convolution strides, a pixel is under every stride-th tap only, and
-//! pixels that have the same remainder by the stride are under the same ones. A product for each phase leaves out the taps
-//! that give nothing: three of four with a stride of 2.
+//! Divides the pixels of an input gradient into phases. In a strided convolution only every stride-th tap covers a
+//! given pixel, and pixels with the same remainder modulo the stride (a phase) are covered by the same taps. One
+//! product per phase skips the taps that contribute nothing: three of four for a stride of 2.
 
 use super::{Conv2d, Extents, signed};
 use crate::ops::contraction::Segments;
 use crate::plan::Scalar;
 
-/// How an input gradient is cut; y before x.
+/// The phases of an input gradient; y before x.
 pub(super) struct Phases {
-    /// Phases in each direction: the stride or, where taps are spread, 1.
+    /// Phases in each direction: the stride or, if the kernel is dilated, 1.
     along: [usize; 2],
     /// Pixels of the largest phase.
     pixels: [usize; 2],
-    /// Taps of the phase with the most.
+    /// Taps of the phase that has the most.
     taps: [usize; 2],
 }
 
@@ -33,17 +33,17 @@ impl Phases {
         }
     }
 
-    /// Phases of an image.
+    /// Phases per image.
     pub fn count(&self) -> usize {
         self.along[0] * self.along[1]
     }
 
-    /// Pixels of the largest phase, of an image.
+    /// Pixels per image in the largest phase.
     pub fn pixels(&self) -> usize {
         self.pixels[0] * self.pixels[1]
     }
 
-    /// Every tap of the kernel is in one phase of each group.
+    /// The segments of the product: each tap of the kernel belongs to one phase in each group.
     pub fn segments(&self, e: &Extents, groups: usize) -> Segments {
         let (all, length) = (e.kernel[0] * e.kernel[1], e.out_channels);
         if self.count() == 1 {

@@ -1,11 +1,11 @@
-//! The three passes in plain loops, after the formula. Each is parallel over its outermost independent axis and walks
-//! memory in order in its innermost loop.
+//! The three passes as plain loops over the formula. Each is parallel over its outermost independent axis, and its
+//! innermost loop accesses memory in order.
 
 use super::{Conv2d, Extents};
 use crate::cpu::{Real, Tensor};
 use rayon::prelude::*;
 
-/// The input position under tap `tap` of output position `out` along one axis, if it is inside.
+/// The input position under tap `tap` of output position `out` along one axis, if it is inside the image.
 fn tap_position(conv: &Conv2d, e: &Extents, axis: usize, out: usize, tap: usize) -> Option<usize> {
     let position = out * conv.stride[axis] + tap * conv.dilation[axis];
     position
@@ -13,7 +13,7 @@ fn tap_position(conv: &Conv2d, e: &Extents, axis: usize, out: usize, tap: usize)
         .filter(|&p| p < e.input[axis])
 }
 
-/// Y from X and W. The weights are reordered to have the output channels innermost.
+/// Y from X and W. The weights are reordered so that the output channels are innermost.
 pub(super) fn forward<T: Real>(conv: &Conv2d, e: &Extents, x: &[T], w: &[T]) -> Tensor<T> {
     let ([kh, kw], [_, ow]) = (e.kernel, e.output);
     let (co, gci, gco) = (

@@ -58,9 +58,9 @@ impl Op for Conv2dWeightGrad {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        /// Pixels of a segment: a loop of its own, that must stay below what llvmpipe lets an invocation run.
+        /// Pixels per segment: each segment is one loop, which must stay below llvmpipe's limit on iterations.
         const LONGEST_SEGMENT: usize = 4096;
-        /// Segments, so that a product of few tiles can be cut into splits.
+        /// Minimum number of segments, so that a product of few tiles can be divided into splits.
         const FEWEST_SEGMENTS: usize = 16;
         let (x, dy, dw) = (cx.input(0), cx.input(1), cx.output()?);
         let e = self
@@ -69,7 +69,7 @@ impl Op for Conv2dWeightGrad {
         let [_, kw] = e.kernel;
         let rows = e.batch * e.output[0];
         if cx.variant() == "direct" {
-            // Few weights and many pixels: cut the rows, so that loops stay short and there is work for all.
+            // Few weights and many pixels: split the rows to keep loops short and all invocations busy.
             let per_split = (4096 / e.output[1]).clamp(1, rows);
             let splits = rows.div_ceil(per_split);
             let len = dw.ty.elements();
@@ -118,7 +118,8 @@ impl Op for Conv2dWeightGrad {
             ("kernel_width", signed(kw)),
         ]);
         let k_contiguous = e.channels * self.conv.stride[1] == 1;
-        // Rows of an image in a segment: many, so that few steps are cut short, but enough segments for all splits.
+        // Image rows per segment: many, so that few steps are cut short, but few enough to have segments for all
+        // splits.
         let segment_rows = if k_contiguous {
             1
         } else {

@@ -1,10 +1,10 @@
-//! 3 x 3 convolutions by Winograd's minimal filtering F(4 x 4, 3 x 3): input and weights are transformed to 36 components for
-//! each tile of 4 x 4 outputs, products over the components replace the sum over channels and taps, and their result is
-//! transformed back. A quarter of the multiplications ([Lavin and Gray 2015](https://arxiv.org/abs/1509.09308)). The transforms
-//! are in `shaders/conv2d/winograd.wgsl`.
+//! 3 x 3 convolutions by Winograd's minimal filtering F(4 x 4, 3 x 3). Input and weights are transformed to 36
+//! components for each tile of 4 x 4 outputs. Products over the components replace the sum over channels and taps, and
+//! their result is transformed back. This takes a quarter of the multiplications
+//! ([Lavin and Gray 2015](https://arxiv.org/abs/1509.09308)). The transforms are in `shaders/conv2d/winograd.wgsl`.
 //!
-//! [`separate`] has all three passes, as kernels that leave their components in memory; [`fused`] the forward pass and the
-//! input gradient, with nothing in memory between the transforms.
+//! [`separate`] implements all three passes with kernels that store the components in memory; [`fused`] implements the
+//! forward pass and the input gradient without storing anything between the transforms.
 
 pub(super) mod fused;
 pub(super) mod separate;
@@ -14,25 +14,25 @@ use crate::error::Result;
 use crate::plan::{Arg, Launch, Lowering, Target};
 use crate::tensor::TensorType;
 
-/// Outputs of a tile along an axis.
+/// Outputs per tile along an axis.
 const TILE: usize = 4;
-/// Components of a tile.
+/// Components per tile.
 const COMPONENTS: usize = 36;
-/// Weights between two channels.
+/// Weights per pair of channels.
 const TAPS: usize = 9;
 /// Invocations in a workgroup of the transforms.
 const WORKGROUP: usize = 64;
-/// Operations a nanosecond of the plain kernels on lavapipe with two cores, a multiply-add as two.
+/// Operations per nanosecond of the plain kernels on lavapipe with two cores; a multiply-add counts as two.
 const FLOPS_PER_NS: f64 = 75.0;
-/// To write a component, to copy it for reading and to read it, on lavapipe.
+/// Nanoseconds on lavapipe to write a component, copy it for reading and read it.
 const NS_PER_COMPONENT: f64 = 2.0;
 
-/// How the outputs of a pass are cut into tiles.
+/// The tiles that the outputs of a pass are divided into.
 #[derive(Clone, Copy)]
 struct Tiles {
     y: usize,
     x: usize,
-    /// Of all images.
+    /// Tiles of all images.
     count: usize,
 }
 
@@ -46,21 +46,22 @@ impl Tiles {
         }
     }
 
-    /// Components of every tile and channel.
+    /// Type of the components of all tiles and channels.
     fn components(&self, channels: usize) -> TensorType {
         TensorType::f32([COMPONENTS, self.count, channels])
     }
 }
 
-/// One of the three passes, as what decides between variants.
+/// The properties of one of the three passes that the choice of a variant depends on.
 pub(super) struct Pass {
     tiles: Tiles,
-    /// Pixels that are cut into tiles, of all images.
+    /// Pixels that are divided into tiles, over all images.
     pixels: usize,
-    /// Channels that are summed over and channels of the result; of the weight gradient those of `X` and of `dY`.
+    /// Channels that are summed over, and channels of the result. For the weight gradient: channels of `X` and of `dY`.
     from: usize,
     to: usize,
-    /// Rows and columns of zeros around the image, of a pass that has a fused kernel; none where some of its own are left out.
+    /// Rows and columns of zeros around the image, for a pass that has a fused kernel; 0 where the padding would be
+    /// negative, as in the input gradient of a convolution padded by more than 2.
     padding: Option<[[usize; 2]; 2]>,
 }
 
@@ -94,14 +95,14 @@ impl Pass {
         Self::new(e, e.output, [e.channels, e.out_channels])
     }
 
-    /// Time that the plain kernels take on lavapipe, in nanoseconds; as all such times by measured rates (docs/decisions.md).
+    /// Time of the plain kernels on lavapipe in nanoseconds, estimated from measured rates (docs/decisions.md).
     fn plain_ns(&self) -> f64 {
         (2 * TAPS * self.pixels * self.from * self.to) as f64 / FLOPS_PER_NS
     }
 }
 
-/// Adds the variants that cover a pass to those there are, the fastest first on `target` if it is likely clearly faster than
-/// the plain kernels; elsewhere a tuner may find that it is.
+/// Adds the variants that support a pass to `variants`. The fastest one is put first if it is likely clearly faster
+/// than the plain kernels on `target`; all others are appended, and a tuner may still choose them.
 pub(super) fn add(
     variants: &mut Vec<&'static str>,
     conv: &Conv2d,
@@ -132,18 +133,18 @@ pub(super) fn add(
     variants.extend(&names[first..]);
 }
 
-/// Taps of the weights: `[rows, columns]` for each of the nine, and where they are, in texels.
+/// Layout of the weights: `[rows, columns]` for each of the nine taps, with strides in texels.
 struct Taps {
     rows: usize,
     columns: usize,
     row_stride: usize,
     tap_stride: usize,
-    /// Turned by half a turn.
+    /// Rotated by 180 degrees.
     rotate: bool,
 }
 
 impl Taps {
-    /// Those of weights as they are: a row for each output channel.
+    /// The layout of weights as they are stored: one row per output channel.
     fn by_output(e: &Extents, rotate: bool) -> Self {
         let groups = e.channels / 4;
         Taps {
@@ -155,14 +156,14 @@ impl Taps {
         }
     }
 
-    /// Texels of a row.
+    /// Texels per row.
     fn groups(&self) -> usize {
         self.columns / 4
     }
 }
 
-/// Where components of the weights are written, in texels: from a row to the next, from four rows to the next four, and
-/// along a column and a row of the 6 x 6 components.
+/// Strides in texels with which the components of the weights are written: from a row to the next, from four rows to
+/// the next four, and along the columns and rows of the 6 x 6 components.
 struct Places {
     row: usize,
     four_rows: usize,
@@ -190,17 +191,18 @@ fn transform_weights(cx: &mut Lowering<'_>, w: &Arg, taps: &Taps, places: &Place
     Ok(to)
 }
 
-/// How far the first tile of the outputs lies above and to the left of the image.
+/// How far the first tile of the outputs starts above and to the left of the image.
 fn upper_left(conv: &Conv2d) -> [i32; 2] {
     [conv.padding[0][0] as i32, conv.padding[1][0] as i32]
 }
 
-/// The same of the input gradient: `dX` is the convolution of `dY` with the rotated weights, padded by what the taps reach over.
+/// The same for the input gradient: `dX` is the convolution of `dY` with the rotated weights, padded by the reach of
+/// the taps.
 fn input_grad_corner(conv: &Conv2d) -> [i32; 2] {
     upper_left(conv).map(|p| 2 - p)
 }
 
-/// What an operand that is no batch of images is told.
+/// The error for an operand that is not a batch of images.
 fn no_images(x: &Arg) -> crate::Error {
     crate::Error::Graph(format!("{} is no batch of images", x.ty))
 }
@@ -209,7 +211,7 @@ fn no_images(x: &Arg) -> crate::Error {
 mod tests {
     use super::*;
 
-    /// The variants of both passes that the fused kernel has, for images `[batch, side, side, channels]`.
+    /// The variants of the two passes that have a fused kernel, for images `[batch, side, side, channels]`.
     fn names(
         conv: Conv2d,
         [batch, side, channels]: [usize; 3],
@@ -258,7 +260,7 @@ mod tests {
     #[test]
     fn no_kernel_is_offered_beyond_its_limits() {
         let lavapipe = Target::lavapipe();
-        // More steps than an invocation may make, and weights whose components are larger than a binding.
+        // More steps than an invocation may take, and weights whose components exceed a binding.
         let [many_steps, _] = names(padded(1), [1, 4, 43_400], 4, &lavapipe);
         assert!(!many_steps.contains(&fused::NAME), "{many_steps:?}");
         let [large, _] = names(padded(1), [1, 4, 1024], 1024, &lavapipe);

@@ -1,4 +1,4 @@
-//! Where the pooling of a convolution becomes one operation with it.
+//! The rule that fuses the pooling of a convolution with it.
 
 use super::Conv2dMaxPool;
 use crate::error::Result;
@@ -10,8 +10,9 @@ use crate::ops::max_pool2d::MaxPool2d;
 use crate::ops::relu::Relu;
 use crate::tensor::TensorType;
 
-/// The rule of [`passes::combine`](crate::passes::combine): `x` pooled, where `x` is a convolution that [`Conv2dMaxPool`] covers, or such a one with a bias for each channel, a relu, or
-/// both; `None` where it is not. A bias and a relu keep the order of the numbers of a channel: they come after the pooling then.
+/// The rule of [`passes::combine`](crate::passes::combine): `x` pooled, where `x` is a convolution that
+/// [`Conv2dMaxPool`] supports, optionally followed by a bias per channel, a relu, or both; `None` for any other `x`. A
+/// bias and a relu preserve the order of a channel's values, so they are applied after the pooling.
 ///
 /// # Errors
 /// If a node can't be built.
@@ -58,7 +59,7 @@ pub(in crate::ops) fn combined<'g>(x: Var<'g>, pool: &MaxPool2d) -> Result<Optio
     Ok(Some(y))
 }
 
-/// Operands of `x` if it is an operation `O`, else none.
+/// The operands of `x` if it is an operation `O`, otherwise none.
 fn operands<'g, O: Op>(x: Var<'g>) -> Vec<Var<'g>> {
     let builder = x.builder();
     let ids = builder.with_graph(|graph| {
@@ -71,7 +72,7 @@ fn operands<'g, O: Op>(x: Var<'g>) -> Vec<Var<'g>> {
     ids.into_iter().map(|id| builder.var(id)).collect()
 }
 
-/// The convolution that `x` is.
+/// The convolution at `x`, if there is one.
 fn convolution(x: Var<'_>) -> Option<Conv2d> {
     let builder = x.builder();
     builder.with_graph(|graph| graph.node(x.id()).op()?.as_any().downcast_ref().copied())

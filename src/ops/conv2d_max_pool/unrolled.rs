@@ -1,10 +1,10 @@
-//! Writes the WGSL of the inner loops, with every number in a register of its own: drivers that keep small arrays in
-//! memory, llvmpipe above all, would spend ten times as long on loops over them.
+//! Generates the WGSL of the inner loops with every value in its own register. Drivers that keep small arrays in
+//! memory, above all llvmpipe, would spend ten times as long on loops over them.
 
 use super::Extents;
 use std::fmt::Write as _;
 
-/// The kernel that the functions are for.
+/// The kernel that functions are generated for.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Pass {
     Forward,
@@ -13,18 +13,18 @@ pub(super) enum Pass {
 
 const LANES: [char; 4] = ['x', 'y', 'z', 'w'];
 
-/// `begin`, the items, one to a line, and `end`.
+/// Writes `begin`, the items, one per line, and `end`.
 fn list(text: &mut String, begin: &str, items: impl Iterator<Item = String>, end: &str) {
     let items: Vec<String> = items.collect();
     let _ = writeln!(text, "{begin}\n        {}{end}", items.join(",\n        "));
 }
 
-/// Number `column` of row `row` of the patch.
+/// The element at `row` and `column` of the patch.
 fn number(row: usize, column: usize) -> String {
     format!("pixels.r{row}_{}.{}", column / 4, LANES[column % 4])
 }
 
-/// Text that the kernel's file expects, and an import of it.
+/// The functions that the kernel's file expects, and its import.
 pub(super) fn text(e: &Extents, pass: Pass) -> String {
     let [rows, columns] = e.patch(e.strip());
     let (quads, taps) = (columns.div_ceil(4), e.taps());
@@ -95,7 +95,7 @@ pub(super) fn text(e: &Extents, pass: Pass) -> String {
     text
 }
 
-/// The largest of sums, the first of them if it is no number, as max pooling does.
+/// The maximum of the sums; if the first of them is NaN, NaN, as in max pooling.
 fn forward(text: &mut String, e: &Extents) {
     text.push_str("fn largest(sums: Sums) -> vec4<f32> {\n    var best = sums.s0;\n");
     for place in 1..e.places() {
@@ -124,7 +124,7 @@ fn weight_grad(text: &mut String, e: &Extents) {
     let sums = sums_{window}(pixels, weights);
     var best = sums.s0;"
         );
-        // Which places rise above all before them, for each channel: the last of those is the winner.
+        // Find the positions that exceed all before them, for each channel: the last of those is the maximum.
         for place in 1..places {
             let _ = writeln!(
                 text,

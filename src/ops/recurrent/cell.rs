@@ -1,5 +1,5 @@
-//! Operations of a recurrent cell: what `lstm` and `gru` have in common beside the cell itself. The forward operation leaves a
-//! trace to its gradient, which walks back over time.
+//! Operations of a recurrent cell, shared by `lstm` and `gru`. The forward operation stores a trace for its gradient,
+//! which runs backward in time.
 
 use super::{Extents, Recurrence, RecurrentWeights, read_lengths, write_part};
 use crate::cpu::{Real, Tensor};
@@ -13,12 +13,12 @@ use rayon::prelude::*;
 use std::fmt;
 use std::sync::Arc;
 
-/// A recurrent cell: the forward operation of a layer, with what sets it apart from the others.
+/// A recurrent cell: the forward operation of a layer, and the properties in which the layers differ.
 ///
 /// Operands of the forward operation: x `[B, T, gates H]`, recurrent weights `[gates H, H]`, their bias `[gates H]` if
 /// [`Cell::APART`], and lengths `u32 [B]` if there are any.
 pub(in crate::ops) trait Cell: Op + Copy {
-    /// Name of the type, for the text of the other operations.
+    /// Name of the type, for the `Debug` text of the other operations.
     const KIND: &'static str;
     /// Folder of its shaders.
     const FOLDER: &'static str;
@@ -26,19 +26,20 @@ pub(in crate::ops) trait Cell: Op + Copy {
     const TRACE_NAME: &'static str;
     /// Name of its [`Gradient`].
     const GRAD_NAME: &'static str;
-    /// Gates, each of H numbers.
+    /// Number of gates, each with H elements.
     const GATES: usize;
-    /// Numbers that a unit leaves to the gradient in each step.
+    /// Number of elements that each unit stores for the gradient in each step.
     const TRACE: usize;
-    /// Whether what the states give to the gates is not simply added to what the input gives. Then it has a bias of its own
-    /// and a gradient of its own, [`StateGradient`], and the gradient reads the states.
+    /// Whether the contribution of the states to the gates is kept apart from that of the input, not simply added to
+    /// it. It then has its own bias and its own gradient, [`StateGradient`], and the gradient reads the states.
     const APART: bool;
 
-    /// Whether time is walked from the end.
+    /// Whether time runs from the end to the start.
     fn reverse(self) -> bool;
 
-    /// The state of a unit after a step: from what the input and the states give to each of its gates, its state before, and
-    /// what else it remembers, `memory`, 0 at the start. Hands every part of the trace to `keep`.
+    /// Computes the state of a unit after a step from the contributions of input and states to each of its gates, its
+    /// previous state, and its further memory `memory`, which is 0 at the start. Passes every part of the trace to
+    /// `keep`.
     fn step<T: Real>(
         input: impl Fn(usize) -> T,
         given: impl Fn(usize) -> T,
@@ -47,9 +48,10 @@ pub(in crate::ops) trait Cell: Op + Copy {
         keep: impl FnMut(usize, T),
     ) -> T;
 
-    /// The way back: from the parts of the trace, the state (if [`Cell::APART`], else the last part of the trace) of the step
-    /// before, and the gradients of state and memory. Hands the gradients of what the input and the states give to each gate
-    /// to `put`, sets that of the memory before, and returns the part of the state's that goes past the gates.
+    /// Reverses a step, given the parts of the trace, the state of the previous step (if [`Cell::APART`]; otherwise the
+    /// last part of that step's trace), and the gradients of state and memory. Passes the gradients of the
+    /// contributions of input and states to each gate to `put`, replaces the gradient of the memory by that of the
+    /// memory before the step, and returns the part of the state's gradient that does not pass through the gates.
     fn step_back<T: Real>(
         trace: impl Fn(usize) -> T,
         before: T,
@@ -68,12 +70,12 @@ fn recurrence<C: Cell>(cell: C) -> Recurrence {
     }
 }
 
-/// Where the lengths are among the operands of the forward operations; of the gradients it is one further.
+/// Index of the lengths among the operands of the forward operations; for the gradients it is one more.
 const fn lengths_at<C: Cell>() -> usize {
     2 + C::APART as usize
 }
 
-/// The positions of a sample in the order of the walk: those before its end.
+/// The positions of a sample that are before its end, in the order of the forward pass.
 fn walk<C: Cell, T: Real>(
     cell: C,
     time: usize,
@@ -129,7 +131,7 @@ fn check_grad<C: Cell>(cell: C, inputs: &[&TensorType]) -> Result<TensorType, St
     Ok(e.tensor(C::GATES))
 }
 
-/// States and trace.
+/// Computes states and trace.
 fn forward<C: Cell, T: Real>(cell: C, inputs: &[&Tensor<T>]) -> (Tensor<T>, Tensor<T>) {
     let (x, w) = (inputs[0].reals(), inputs[1].reals());
     let bias = C::APART.then(|| inputs[2].reals());
@@ -172,7 +174,7 @@ fn forward<C: Cell, T: Real>(cell: C, inputs: &[&Tensor<T>]) -> (Tensor<T>, Tens
     )
 }
 
-/// Which gradients of the gates: of what the input gives, or of what the states give.
+/// Selects the gradients of the gates: with respect to the input's contribution or the states' contribution.
 #[derive(Clone, Copy, PartialEq)]
 enum Given {
     Input,
@@ -233,7 +235,7 @@ fn backward<C: Cell, T: Real>(cell: C, inputs: &[&Tensor<T>], of: Given) -> Tens
     Tensor::real(e.tensor(gates).shape, grads)
 }
 
-/// Adds the launches of the forward walk.
+/// Adds the launches of the forward pass.
 fn launch_forward<C: Cell>(cell: C, cx: &mut Lowering<'_>, y: &Arg, trace: &Arg) -> Result<()> {
     let (x, w) = (cx.input(0), cx.input(1));
     let at = lengths_at::<C>();
@@ -255,7 +257,8 @@ fn launch_forward<C: Cell>(cell: C, cx: &mut Lowering<'_>, y: &Arg, trace: &Arg)
     Ok(())
 }
 
-/// Adds the launches of the walk back: gradients of what the input gives, and of what the states give if that is apart.
+/// Adds the launches of the backward pass: gradients of the input's contribution and, if [`Cell::APART`], of the
+/// states'.
 fn launch_backward<C: Cell>(
     cell: C,
     cx: &mut Lowering<'_>,
@@ -270,7 +273,7 @@ fn launch_backward<C: Cell>(
     let carry = cx.scratch(TensorType::f32([e.samples, e.hidden]));
     let weight_loads = layer.weight_loads(cx, e);
     let each = |arg: &Arg| arg.vec4s() / e.time as u64;
-    // One more part of the trace is read of the step before.
+    // One more part of the trace is read, that of the previous step.
     let parts_read = C::TRACE as u64 + u64::from(!C::APART);
     for (n, launch) in layer.steps(cx, "backward", e, true).into_iter().enumerate() {
         let mut launch = launch
@@ -295,7 +298,7 @@ fn launch_backward<C: Cell>(
     Ok(())
 }
 
-/// What the forward operations answer as [`Op`]s.
+/// Implementation of the [`Op`] methods of the forward operations.
 pub(in crate::ops) mod layer {
     use super::*;
 
@@ -341,7 +344,7 @@ pub(in crate::ops) mod layer {
         inputs[1].shape.last() * inputs[0].dims()[1]
     }
 
-    /// The states of `cell` over the gates that the input gives.
+    /// The states of `cell`, given the input's contribution to the gates.
     pub fn apply<'g, C: Cell>(
         cell: C,
         x: Var<'g>,
@@ -353,7 +356,7 @@ pub(in crate::ops) mod layer {
         x.builder().op(cell, &operands.collect::<Vec<_>>())
     }
 
-    /// Sample cases of `cell`, walked from the start and, `true`, from the end.
+    /// Sample cases of `cell`, forward in time and, with the argument `true`, backward.
     pub fn cases<C: Cell>(stream: &mut Stream, cell: impl Fn(bool) -> C) -> Vec<Case> {
         let mut odd = || 1 + stream.below(7) as usize;
         let (a, b) = (odd(), odd());
@@ -386,15 +389,15 @@ pub(in crate::ops) mod layer {
     }
 }
 
-/// What a cell leaves to its gradient, `[B, T, parts H]`, from the operands of the cell.
+/// The trace that a cell stores for its gradient, `[B, T, parts H]`, from the operands of the cell.
 pub(in crate::ops) struct Trace<C>(pub C);
 
-/// The gradient of a cell with respect to x, what the input gives to the gates. Operands: recurrent weights, [`Trace`], states if
-/// [`Cell::APART`], gradient of the states, and lengths if there are any.
+/// The gradient of a cell with respect to x, the input's contribution to the gates. Operands: recurrent weights,
+/// [`Trace`], states if [`Cell::APART`], gradient of the states, and lengths if there are any.
 pub(in crate::ops) struct Gradient<C>(pub C);
 
-/// The gradient of a cell that is [`Cell::APART`] with respect to what the states give to the gates, from the operands of
-/// [`Gradient`].
+/// The gradient of a cell that is [`Cell::APART`] with respect to the states' contribution to the gates, from the
+/// operands of [`Gradient`].
 pub(in crate::ops) struct StateGradient<C>(pub C);
 
 impl<C: Cell> fmt::Debug for Trace<C> {
@@ -496,7 +499,7 @@ impl<C: Cell> Op for Gradient<C> {
     }
 }
 
-/// A cell whose states' part of the gates has a gradient of its own.
+/// A cell for which the states' contribution to the gates has a separate gradient.
 pub(in crate::ops) trait ApartCell: Cell {
     /// Name of its [`StateGradient`].
     const STATE_GRAD_NAME: &'static str;

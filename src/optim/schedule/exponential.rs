@@ -1,6 +1,6 @@
 //! The learning rate decays smoothly by the factor `gamma` over every `every_steps` steps: at step t, from 1, it is
-//! `base gamma^((t - 1) / every_steps)`. PyTorch `ExponentialLR`, called after every step; with the steps of an epoch as `every_steps`
-//! the two that are called after every epoch agree where an epoch begins.
+//! `base gamma^((t - 1) / every_steps)`. PyTorch `ExponentialLR`, called after every step. If `every_steps` is the steps of an
+//! epoch, it agrees at the start of each epoch with an `ExponentialLR` that is called after every epoch.
 
 use super::{Course, require, require_some};
 use crate::error::Result;

@@ -2,6 +2,7 @@
 //! a line to the list of [`Schedule`]. Steps count from 1.
 
 use crate::error::{Error, Result};
+use crate::nearest::did_you_mean;
 use serde::{Deserialize, Serialize};
 
 /// A learning-rate schedule.
@@ -82,8 +83,9 @@ impl Schedule {
     pub fn named(name: &str) -> Result<Self> {
         if !Self::NAMES.contains(&name) {
             return Err(Error::Config(format!(
-                "there is no schedule \"{name}\"; there are {}",
-                super::listed(Self::NAMES)
+                "there is no schedule \"{name}\"; there are {}{}",
+                super::listed(Self::NAMES),
+                did_you_mean(name, Self::NAMES.iter().copied())
             )));
         }
         let table = toml::Table::from_iter([("name".to_string(), name.into())]);

@@ -43,7 +43,7 @@ impl Course for OneCycleLr {
     fn lr(&self, base: f64, step: u64, total_steps: u64) -> f64 {
         let done = step.saturating_sub(1) as f64;
         let first = base / self.div_factor;
-        // The steps, from 0, at the top and at the end.
+        // The steps, counted from 0, with the highest and with the last learning rate.
         let top = self.pct_start * total_steps as f64 - 1.0;
         let end = total_steps as f64 - 1.0;
         if done <= top {
@@ -54,7 +54,7 @@ impl Course for OneCycleLr {
     }
 }
 
-/// The share of `length` that is `done`.
+/// The share `done / length`, at most 1; 1 if the length is 0.
 fn share(done: f64, length: f64) -> f64 {
     match length > 0.0 {
         true => (done / length).min(1.0),

@@ -1,23 +1,23 @@
-//! Pictures and the classes of their pixels, as predictions are written.
+//! Images and the classes of their pixels, as predictions write them.
 
 use super::{Decoded, largest};
 use crate::data::{FieldValues, field, read_colours};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// A picture and the classes of its pixels, as a prediction writes them.
+/// An image and the classes of its pixels, as a prediction writes them.
 pub(super) struct LabelledPicture {
     /// Rows, columns and channels.
     pub shape: [usize; 3],
-    /// The bytes of its pixels.
+    /// The bytes of the image.
     pub picture: Vec<u8>,
     /// A class for each pixel.
     pub classes: Vec<u8>,
 }
 
 impl LabelledPicture {
-    /// The picture file `path` at its own size, and `logits`, `[height, width, classes]`, interpolated between the model's pixels. What
-    /// was cropped of the file, which the model has not seen, is of the first class.
+    /// The image file `path` at its own size, with classes from `logits`, `[height, width, classes]`, interpolated between the
+    /// model's pixels. Regions that were cropped away, which the model has not seen, get the first class.
     pub fn of_file(
         path: &Path,
         logits: &[f32],
@@ -43,8 +43,8 @@ impl LabelledPicture {
         })
     }
 
-    /// The picture of a sample that was not read from a file, as the model takes it, and the classes `predicted` of its pixels; `None`
-    /// if there is no picture.
+    /// The image of a sample that was not read from a file, in the size that the model takes, and the `predicted` classes of its
+    /// pixels; `None` if there is no image.
     pub fn of_sample(predicted: &[u8], sample: &Decoded<'_>) -> Option<LabelledPicture> {
         let image = &sample.samples.field(field::IMAGE)?.values;
         let FieldValues::Pixels { bytes, shape } = image else {
@@ -60,8 +60,8 @@ impl LabelledPicture {
     }
 }
 
-/// The channels of `values`, `[height, width, channels]`, at row `y` and column `x`, bilinearly interpolated; beyond the outermost
-/// pixels as there.
+/// The channels of `values`, `[height, width, channels]`, at row `y` and column `x`, bilinearly interpolated; positions beyond the
+/// outermost pixels take their values.
 fn interpolated(
     values: &[f32],
     [height, width, channels]: [usize; 3],
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn values_between_pixels_are_bilinear_and_those_outside_are_the_nearest() {
-        // Two channels; the first is the column, the second twice the row.
+        // Two channels: the first is the column, the second twice the row.
         let values = [0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 1.0, 2.0];
         let at = |place| interpolated(&values, [2, 2, 2], place).collect::<Vec<_>>();
         assert_eq!(at([0.0, 0.0]), [0.0, 0.0]);

@@ -1,25 +1,25 @@
-//! Scores of pixels: intersection over union, and the share that is right.
+//! Scores of pixels: intersection over union (IoU) and pixel accuracy.
 
 use super::PIXELS;
 use crate::tasks::Counters;
 
-/// What the pixels of an evaluation were predicted as, by class.
+/// Pixel counts of an evaluation, by class.
 pub(super) struct PixelScores {
-    /// Pixels of the class that were predicted as it.
+    /// Pixels of the class that were predicted correctly.
     pub right: Vec<f64>,
-    /// Pixels that are of the class, or were predicted as it.
+    /// Pixels that belong to the class or were predicted as it.
     either: Vec<f64>,
     /// Pixels of the class.
     of_class: Vec<f64>,
 }
 
 impl PixelScores {
-    /// Intersection over union of a class; `None` where there is no pixel of it and none was predicted as it.
+    /// Intersection over union of a class; `None` if no pixel belongs to it or was predicted as it.
     pub fn iou(&self, class: usize) -> Option<f64> {
         (self.either[class] > 0.0).then(|| self.right[class] / self.either[class])
     }
 
-    /// The mean over the classes that occur.
+    /// The mean IoU of the classes that occur or were predicted.
     pub fn mean_iou(&self) -> Option<f64> {
         let all: Vec<f64> = (0..self.right.len())
             .filter_map(|class| self.iou(class))
@@ -27,14 +27,14 @@ impl PixelScores {
         (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
     }
 
-    /// The share of the pixels that were predicted as their class.
+    /// The share of the pixels that were predicted correctly.
     pub fn pixel_accuracy(&self) -> Option<f64> {
         let total: f64 = self.of_class.iter().sum();
         (total > 0.0).then(|| self.right.iter().sum::<f64>() / total)
     }
 }
 
-/// The scores of what was counted; `None` in a training step, which counts none of it.
+/// The scores from the counters; `None` in a training step, which does not count pixels.
 pub(super) fn scores(counters: &Counters) -> Option<PixelScores> {
     let counted = counters.tensor(PIXELS)?;
     let classes = counted.dims().last().copied()?;

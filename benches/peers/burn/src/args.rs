@@ -3,7 +3,7 @@
 pub struct Args {
     pub backend: String,
     pub runs: usize,
-    /// Parts of the names of wanted workloads; all are wanted if there are none.
+    /// Parts of the names of the selected workloads; all are selected if there are none.
     pub filters: Vec<String>,
 }
 

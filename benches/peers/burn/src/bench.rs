@@ -1,4 +1,4 @@
-//! Runs a step repeatedly and prints how long it takes.
+//! Runs a step repeatedly and prints its time.
 
 use crate::args::Args;
 use burn::prelude::*;
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 /// As in `wgrad bench`.
 const RUN_SECONDS: f64 = 0.02;
 const WARM_UP: Duration = Duration::from_millis(300);
-/// Autotuning takes a while before the first steps are representative.
+/// Autotuning delays the first steps, so they are not measured.
 const WARM_UP_RUNS: usize = 8;
-/// Results are kept until their run ends, so there can't be many.
+/// Results are kept until their run ends, so their number is limited.
 const MOST_REPETITIONS: usize = 16;
 const MOST_WARM_UP: Duration = Duration::from_secs(60);
 
 pub struct Bench {
     args: Args,
-    /// When the program started, until the first step of all is done.
+    /// Start time of the program, until the very first step is done.
     started: Cell<Option<Instant>>,
     pub device: Device,
     /// The same device, with gradients.
@@ -46,7 +46,7 @@ impl Bench {
 
     fn ms_each<R>(&self, times: usize, step: &mut impl FnMut() -> R) -> f64 {
         let start = Instant::now();
-        // What a step returns must live until its work is done, or the backend may drop the work.
+        // The result of a step must live until its work is done, or the backend may drop the work.
         let results: Vec<R> = (0..times).map(|_| step()).collect();
         self.wait();
         let ms = 1e3 * start.elapsed().as_secs_f64() / times as f64;
@@ -54,7 +54,7 @@ impl Bench {
         ms
     }
 
-    /// Times `step` and prints its line.
+    /// Times `step` and prints its result as a line.
     pub fn measure<R>(&self, name: &str, mut step: impl FnMut() -> R) {
         let start = Instant::now();
         self.ms_each(1, &mut step);
@@ -98,7 +98,7 @@ impl Bench {
             let x = uniform(shape, &self.autodiff).require_grad();
             self.measure(name, || {
                 let y = function(x.clone());
-                // Of every number of `y`, from an upstream gradient of ones.
+                // The gradient of the sum of all elements of `y`: the upstream gradient is all ones.
                 let grads = y.backward();
                 (y, x.grad(&grads))
             });
@@ -119,7 +119,7 @@ pub fn uniform<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> 
     Tensor::random(shape, Distribution::Uniform(-0.5, 0.5), device)
 }
 
-/// Indices below `bound`, each in its turn.
+/// The indices below `bound`, in turn.
 pub fn indices<const D: usize>(shape: [usize; D], bound: i32, device: &Device) -> Tensor<D, Int> {
     let count = shape.iter().product::<usize>() as i32;
     let values: Vec<i32> = (0..count).map(|n| n % bound).collect();

@@ -48,7 +48,7 @@ pub fn run(bench: &Bench) {
     }
 }
 
-/// Whether an operand is transposed is said as in BLAS: `nt` if the second is.
+/// `transposed` says which operand is transposed, as in BLAS: `nt` if the second one is.
 fn product_transposed(bench: &Bench, transposed: &str) {
     let name = format!("matmul_{transposed}_512x512x512");
     if bench.wanted(&name) {

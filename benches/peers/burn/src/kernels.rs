@@ -1,4 +1,4 @@
-//! Work that memory bounds: one operation or a few, no contractions.
+//! Memory-bound workloads: one operation or a few, no contractions.
 
 use crate::bench::{Bench, indices, uniform};
 use burn::optim::{AdamConfig, Optimizer};

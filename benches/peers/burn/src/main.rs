@@ -1,9 +1,9 @@
-//! The workloads of `wgrad bench` in burn: a JSON line each.
+//! The workloads of `wgrad bench` in burn, with a JSON line for each.
 //!
 //!     peer-burn --backend wgpu|flex [--runs N] [WORKLOAD...]
 //!
-//! A WORKLOAD chooses those whose names contain it. Times are milliseconds of finished work: every run ends with a wait for
-//! the device, and repeats its work for about 20 ms.
+//! A WORKLOAD selects those whose names contain it. Times are in milliseconds and include a wait for the device at the end of
+//! every run. A run repeats its work for about 20 ms.
 
 mod args;
 mod bench;

@@ -1,4 +1,4 @@
-//! Causal attention by 4 heads of 32 numbers, 8 sequences, alone and with its gradient.
+//! Causal attention by 4 heads of width 32 on 8 sequences, alone and with its gradient.
 
 use crate::bench::{Bench, uniform};
 use crate::models::causal_attention;

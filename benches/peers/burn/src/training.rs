@@ -1,4 +1,4 @@
-//! Whole training steps: from a finished batch on the device to the updated weights.
+//! Whole training steps: from a batch on the device to the updated weights.
 
 use crate::bench::{Bench, indices, uniform};
 use crate::models::{Cnn, Gpt, Lstm, ResNet18, cross_entropy};
@@ -22,7 +22,7 @@ pub fn run(bench: &Bench) {
     classes(bench, name, [8, 3, 32, 32], ResNet18::new, ResNet18::logits);
 }
 
-/// Times the step that takes `model` towards a lower mean cross-entropy of `logits` against `labels`.
+/// Times a step in which `model` minimises the mean cross-entropy of `logits` against `labels`.
 fn train<M: Module>(
     bench: &Bench,
     name: &str,
@@ -41,7 +41,7 @@ fn train<M: Module>(
     });
 }
 
-/// Times the training step of a network that tells 10 classes of inputs of `shape` apart.
+/// Times the training step of a network that classifies inputs of `shape` into 10 classes.
 fn classes<M: Module, const D: usize>(
     bench: &Bench,
     name: &str,

@@ -1,39 +1,39 @@
-//! What makes two digits of one style differ: a jittered hand, a smooth warp, and the pose on the page.
+//! Variation among digits of one style: jittered points, a smooth warp, and the pose in the image.
 
 use super::SIDE;
 use crate::random::Stream;
 
-/// A place in the unit square of the strokes, or in pixels of the image; y down.
+/// A position in the unit square of the strokes, or in pixels of the image; y is down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
     pub(super) x: f32,
     pub(super) y: f32,
 }
 
-/// Standard deviation of the free movement of each point of a stroke.
+/// Standard deviation of the independent movement of each point of a stroke.
 const JITTER: f32 = 0.016;
 /// Standard deviation of the nodes of the warp.
 const WARP: f32 = 0.040;
 /// Nodes of the warp along each side of the unit square.
 const NODES: usize = 4;
-/// Largest tangent of half the angle of rotation: 15 degrees.
+/// Largest tangent of half the angle of rotation: the angle is at most 15 degrees.
 const TURN: f32 = 0.13;
 /// Standard deviation and largest value of the slant, as x over y.
 const SLANT: f32 = 0.16;
-/// Smallest and largest size of the unit square on the page, in pixels.
+/// Smallest and largest size of the unit square in the image, in pixels.
 const SIZE: (f32, f32) = (18.0, 25.0);
 /// Smallest and largest width in proportion to the height.
 const ASPECT: (f32, f32) = (0.78, 1.12);
-/// Largest shift from the middle of the page, in pixels.
+/// Largest shift from the centre of the image, in pixels.
 const SHIFT: f32 = 2.4;
 
-/// A bell-shaped value with mean 0 and standard deviation 1, within ±3: three uniform values added.
+/// An approximately normal value with mean 0 and standard deviation 1, within ±3: a sum of three uniform values.
 pub(super) fn bell(random: &mut Stream) -> f32 {
     2.0 * (random.unit() + random.unit() + random.unit()) - 3.0
 }
 
-/// Moves the strokes of a digit, by as little as need be, so that `margin` pixels about them are on the page. A digit
-/// too large for that ends where the page begins, at the left or the top.
+/// Moves the strokes of a digit as little as possible so that they and `margin` pixels around them are in the image. A digit
+/// too large for that begins at the left or upper edge.
 pub(super) fn keep_on_page(chains: &mut [Vec<Point>], margin: f32) {
     let inside = |pick: fn(&Point) -> f32| {
         let all = || chains.iter().flatten().map(pick);
@@ -50,13 +50,13 @@ pub(super) fn keep_on_page(chains: &mut [Vec<Point>], margin: f32) {
     }
 }
 
-/// Everything that moves the points of one image.
+/// The random distortion of the points of one image.
 pub(super) struct Distortion {
     warp: [[Point; NODES]; NODES],
-    /// Unit square to pixels, about its middle: rows of a 2 x 2 matrix.
+    /// Maps the unit square to pixels, about its centre: rows of a 2 x 2 matrix.
     matrix: [[f32; 2]; 2],
     middle: Point,
-    /// Pixels that the height of the unit square takes.
+    /// Height of the unit square in pixels.
     pub(super) size: f32,
 }
 
@@ -70,7 +70,7 @@ impl Distortion {
                 y: WARP * bell(random),
             };
         }
-        // Rotation by the rational formulas of half its angle: no trigonometry, whose last bit differs by platform.
+        // Rotation by the rational formulas of half its angle, because the last bit of trigonometric functions differs by platform.
         let half = random.range(-TURN, TURN);
         let (cos, sin) = (
             (1.0 - half * half) / (1.0 + half * half),
@@ -94,7 +94,7 @@ impl Distortion {
         }
     }
 
-    /// A stroke's points on the page, in pixels, each jittered freely.
+    /// A stroke's points in pixels of the image, each jittered independently.
     pub(super) fn place(&self, points: &[(f32, f32)], random: &mut Stream) -> Vec<Point> {
         let moved = |&(x, y): &(f32, f32)| {
             let warp = self.warp_at(x, y);
@@ -109,7 +109,7 @@ impl Distortion {
         points.iter().map(moved).collect()
     }
 
-    /// The displacement at a place of the unit square: the nodes around it, blended smoothly.
+    /// The displacement at a position in the unit square: a smooth interpolation of the nodes around it.
     fn warp_at(&self, x: f32, y: f32) -> Point {
         let (column, across) = cell(x);
         let (row, down) = cell(y);
@@ -134,7 +134,7 @@ impl Distortion {
     }
 }
 
-/// The cell of the warp that a coordinate in 0..1 lies in, and how far through it, eased at both ends.
+/// The cell of the warp that contains a coordinate in 0..1, and the position in that cell, eased at both ends.
 fn cell(coordinate: f32) -> (usize, f32) {
     let scaled = coordinate * (NODES - 1) as f32;
     let cell = (scaled as usize).min(NODES - 2);

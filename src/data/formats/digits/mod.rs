@@ -1,12 +1,12 @@
-//! Handwritten-like digits drawn by the program: a data set that needs no download.
+//! Synthetic handwritten digits, drawn by the program: a data set without a download.
 //!
-//! An image begins as a few pen strokes (one of several ways to write its digit), whose points are jittered, warped
-//! smoothly, slanted, turned, scaled and shifted; the strokes are drawn with a pen of random width, then blurred,
-//! dimmed and given noise. Hard enough that a linear classifier stays under 93% and a small convolutional network
-//! passes 98%, as MNIST is.
+//! An image begins as a few pen strokes (one of several styles of its digit), whose points are jittered, warped
+//! smoothly, slanted, rotated, scaled and shifted; the strokes are drawn with a pen of random width, then blurred,
+//! dimmed and given noise. As for MNIST, a linear classifier stays under 93% and a small convolutional network
+//! exceeds 98%.
 //!
-//! Image i of a seed is the same whatever the size of the set. Pixels are decided by additions, multiplications,
-//! divisions and square roots alone, which IEEE 754 defines to the last bit, so every platform draws the same bytes.
+//! Image i of a seed is the same whatever the size of the set. Pixels are computed only by additions, multiplications,
+//! divisions and square roots, which IEEE 754 defines to the last bit, so every platform draws the same bytes.
 
 mod distort;
 mod render;
@@ -28,10 +28,10 @@ use crate::random::{Purpose, Stream};
 #[cfg(test)]
 use std::path::Path;
 
-/// Rows, and columns, of an image.
+/// Number of rows, and of columns, of an image.
 const SIDE: usize = 28;
 const PIXELS: usize = SIDE * SIDE;
-/// Pixels kept free between the ink and the edge of the page.
+/// Minimum distance in pixels between the ink and the edge of the image.
 const CLEAR: f32 = 1.5;
 const CLASSES: usize = STYLES.len();
 
@@ -81,7 +81,7 @@ impl Format for Digits {
 
 /// Draws `train` and `test` grey images of 28 x 28 pixels, ink bright on dark, of the digits 0 to 9.
 ///
-/// Each ten images in a row hold every digit once, in random order, so classes are balanced. Training and test
+/// Every ten consecutive images contain every digit once, in random order, so classes are balanced. Training and test
 /// images come from different random streams of `seed`. Image indices are u32: images past 2^32 repeat.
 pub fn digits(seed: u64, train: usize, test: usize) -> Dataset {
     Dataset {
@@ -125,7 +125,7 @@ fn draw_set(seed: u64, count: usize, images: Purpose, labels: Purpose) -> ImageS
     }
 }
 
-/// Draws one digit; the order of the draws is part of every seeded set.
+/// Draws one digit. The order of the random draws determines every seeded set.
 fn draw_image(class: usize, random: &mut Stream, image: &mut [u8]) {
     let styles = STYLES[class];
     let style = styles[random.below(styles.len() as u32) as usize];

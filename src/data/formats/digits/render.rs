@@ -1,4 +1,4 @@
-//! From strokes in pixels to a grey image: ink by distance, then what the camera adds.
+//! From strokes in pixels to a grey image: ink by distance, then blur, brightness and noise.
 
 use super::distort::{Point, bell};
 use super::{PIXELS, SIDE};
@@ -8,9 +8,9 @@ use crate::random::Stream;
 const PEN: (f32, f32) = (0.035, 0.073);
 /// Standard deviation of the pen's half width along one digit, as a share of it.
 const PRESSURE: f32 = 0.12;
-/// Least brightness of full ink.
+/// Minimum brightness of full ink.
 const FAINTEST: f32 = 0.65;
-/// Most that a pixel takes of the mean of its neighbourhood.
+/// Maximum weight of the mean of its neighbourhood in a pixel.
 const MOST_BLUR: f32 = 0.7;
 /// Largest standard deviation of the noise, as a share of full scale.
 const MOST_NOISE: f32 = 0.09;
@@ -25,7 +25,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Draws a look for a digit of a size in pixels.
+    /// Draws a look at random for a digit of `size` pixels.
     pub(super) fn draw(random: &mut Stream, size: f32) -> Self {
         Self {
             pen: size * random.range(PEN.0, PEN.1),
@@ -35,7 +35,7 @@ impl Look {
         }
     }
 
-    /// The pen's half width, in pixels, where one stroke begins or ends.
+    /// The pen's half width, in pixels, at the start or end of a stroke.
     pub(super) fn pressure(&self, random: &mut Stream) -> f32 {
         self.pen * (1.0 + PRESSURE * bell(random))
     }
@@ -47,7 +47,7 @@ impl Look {
                 let own = ink.coverage[row * SIDE + column];
                 let value =
                     self.contrast * (own + self.blur * (ink.neighbourhood(row, column) - own));
-                // The bytes of a word added: mean 510, standard deviation 147.8, close to a bell.
+                // The sum of the four bytes of a word is approximately normal, with mean 510 and standard deviation 147.8.
                 let sum: u32 = random.next_u32().to_le_bytes().map(u32::from).iter().sum();
                 let noise = self.noise * (sum as f32 - 510.0) / 147.8;
                 *pixel = ((value + noise).clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
@@ -62,14 +62,14 @@ pub(super) struct Ink {
 }
 
 impl Ink {
-    /// A clean page.
+    /// No ink.
     pub(super) fn none() -> Self {
         Self {
             coverage: [0.0; PIXELS],
         }
     }
 
-    /// Draws a chain of straight pieces with a round pen whose half width goes from `start` to `end`.
+    /// Draws a chain of straight pieces with a round pen whose half width changes from `start` to `end`.
     pub(super) fn draw(&mut self, chain: &[Point], start: f32, end: f32) {
         let pieces = chain.len().saturating_sub(1).max(1) as f32;
         for (piece, ends) in chain.windows(2).enumerate() {
@@ -78,8 +78,8 @@ impl Ink {
         }
     }
 
-    /// Raises each pixel near a piece to its coverage: one over a pixel's width about the pen's edge (so edges are
-    /// smooth), by the distance from the pixel's centre.
+    /// Raises each pixel near a piece to its coverage, which follows from the distance between the piece and the pixel's
+    /// centre and falls over the width of a pixel at the edge of the pen, so that edges are smooth.
     fn draw_piece(&mut self, from: Point, to: Point, start: f32, end: f32) {
         let reach = start.max(end) + 0.5;
         let (dx, dy) = (to.x - from.x, to.y - from.y);
@@ -102,7 +102,7 @@ impl Ink {
         }
     }
 
-    /// The weighted mean about a pixel, weights 1 2 1 along each axis; off the page is clean.
+    /// The weighted mean around a pixel, with weights 1 2 1 along each axis; there is no ink outside the image.
     fn neighbourhood(&self, row: usize, column: usize) -> f32 {
         let mut sum = 0.0;
         for (r, row_weight) in [(row.wrapping_sub(1), 0.25), (row, 0.5), (row + 1, 0.25)] {
@@ -120,7 +120,7 @@ impl Ink {
     }
 }
 
-/// The pixels of a row or column whose squares a stretch touches, cut to the page.
+/// The pixels of a row or column that overlap the interval from `low` to `high`, clipped to the image.
 fn span(low: f32, high: f32) -> std::ops::Range<usize> {
     // Casting saturates at zero.
     (low as usize).min(SIDE)..(high as usize + usize::from(high >= 0.0)).min(SIDE)
@@ -148,7 +148,7 @@ mod tests {
             [at(8), at(9), at(10), at(11), at(12), at(13)],
             [0.0, 0.75, 1.0, 0.75, 0.0, 0.0]
         );
-        // Round ends: beyond the end the distance is to the end point.
+        // Ends are round: beyond an end, the distance is that to the end point.
         assert_eq!(ink.coverage[21 * SIDE + 10], 0.75);
         assert_eq!(ink.coverage[23 * SIDE + 10], 0.0);
     }

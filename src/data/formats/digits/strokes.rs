@@ -1,11 +1,11 @@
-//! How people write the ten digits: for each class a few styles, each a few pen strokes.
+//! Shapes of the ten digits in handwriting: a few styles for each class, each of a few pen strokes.
 //!
-//! Coordinates are those of a unit square, x to the right and y down; a digit stands between y = 0.08 (its top) and
+//! Coordinates are those of a unit square, x to the right and y down; a digit extends from y = 0.08 (its top) to
 //! y = 0.92 (the base line).
 
 use super::distort::Point;
 
-/// One movement of the pen.
+/// A movement of the pen.
 #[derive(Clone, Copy)]
 pub(super) enum Stroke {
     /// Straight from point to point, with corners.
@@ -18,10 +18,10 @@ pub(super) enum Stroke {
 
 use Stroke::{Curve, Line, Loop};
 
-/// One way to write a digit.
+/// A style of a digit.
 pub(super) type Style = &'static [Stroke];
 
-/// The styles of each class; within a class each is as likely as any other.
+/// The styles of each class, which are equally likely.
 pub(super) const STYLES: [&[Style]; 10] =
     [ZERO, ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN, EIGHT, NINE];
 
@@ -407,11 +407,11 @@ const NINE: &[Style] = &[
     ],
 ];
 
-/// Pieces that each span between two points of a smooth stroke is cut into.
+/// Number of straight pieces between two points of a smooth stroke.
 const PIECES: usize = 6;
 
 impl Stroke {
-    /// The points given for the stroke.
+    /// The points of the stroke.
     pub(super) fn points(self) -> &'static [(f32, f32)] {
         match self {
             Line(points) | Curve(points) | Loop(points) => points,
@@ -420,13 +420,13 @@ impl Stroke {
 
     /// The stroke through moved points, as a chain of short straight pieces.
     ///
-    /// Smooth strokes are uniform Catmull-Rom splines (Catmull and Rom, 1974); an open one begins and ends as if its
-    /// end points were doubled.
+    /// Smooth strokes are uniform Catmull-Rom splines (Catmull and Rom, 1974); the end points of an open one are
+    /// doubled.
     pub(super) fn trace(self, points: &[Point]) -> Vec<Point> {
         let last = points.len() - 1;
         let (spans, at): (usize, Box<dyn Fn(usize) -> Point>) = match self {
             Line(_) => return points.to_vec(),
-            // Index 1 is the first point, so that index 0 may name the one before it.
+            // Index 1 is the first point, so that index 0 can denote the point before it.
             Curve(_) => (last, Box::new(|i| points[i.saturating_sub(1).min(last)])),
             Loop(_) => (last + 1, Box::new(|i| points[(i + last) % (last + 1)])),
         };

@@ -17,7 +17,7 @@ fn an_image_does_not_depend_on_the_size_of_the_set() {
     assert_eq!(small.train.labels, large.train.labels[..33]);
 }
 
-/// FNV-1a of the pixels and labels, written down once: a change here changes what every seeded run learns from.
+/// FNV-1a hash of pixels and labels; the expected value is fixed, because a change here changes the data of every seeded run.
 #[test]
 fn the_set_of_a_seed_is_the_same_on_every_platform() {
     let set = digits(42, 200, 100);
@@ -88,7 +88,7 @@ fn digits_stand_clear_of_the_edge_of_the_page() {
     assert!(cut < 20, "{cut} of 2000 digits touch the edge");
 }
 
-/// Softmax regression by stochastic gradient descent, weights `[pixel, class]`, the last row the biases.
+/// Softmax regression by stochastic gradient descent. Weights are `[pixel, class]`; the last row holds the biases.
 struct Linear(Vec<[f32; CLASSES]>);
 
 impl Linear {
@@ -133,8 +133,8 @@ impl Linear {
     }
 }
 
-/// What makes the set worth a convolutional network: no linear classifier does well on it, at any point of its
-/// training, though it learns. Adam over 40 epochs ends at 89% to 90% too.
+/// The set should need a convolutional network: a linear classifier learns, but does not do well at any point of its
+/// training. Adam over 40 epochs also ends at 89% to 90%.
 #[test]
 fn a_linear_classifier_stays_under_93_percent() {
     let set = digits(42, 12_000, 2_000);

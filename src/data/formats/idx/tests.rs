@@ -21,7 +21,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A folder with a good set of three training and two test images of 2 x 3 pixels and three classes.
+/// A folder with a valid set of three training and two test images of 2 x 3 pixels and three classes.
 fn good_folder() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     put(
@@ -39,14 +39,14 @@ fn put(dir: &TempDir, name: &str, bytes: &[u8]) {
     std::fs::write(dir.path().join(name), bytes).unwrap();
 }
 
-/// Loads the good folder after one file was replaced, and gives the message of the error.
+/// Loads the valid folder with one file replaced, and returns the message of the error.
 fn message_with(name: &str, bytes: &[u8]) -> String {
     let dir = good_folder();
     put(&dir, name, bytes);
     message(&dir)
 }
 
-/// The message of the error that loading gives: one sentence, which names the folder.
+/// The message of the error of loading, which is one sentence that names the folder.
 fn message(dir: &TempDir) -> String {
     let message = load_idx_dir(dir.path()).unwrap_err().to_string();
     assert!(
@@ -106,7 +106,7 @@ fn gzipped_files_and_names_with_a_dot_load_the_same() {
 }
 
 #[test]
-fn gzip_is_told_by_content_and_not_by_name() {
+fn gzip_is_detected_by_content_and_not_by_name() {
     let dir = good_folder();
     put(&dir, "t10k-labels-idx1-ubyte", &gzip(&idx(&[2], &[1, 2])));
     assert_eq!(load_idx_dir(dir.path()).unwrap().test.labels, [1, 2]);
@@ -163,7 +163,7 @@ fn a_file_cut_short_is_reported_with_both_lengths() {
 
 #[test]
 fn a_gzip_file_cut_short_is_reported() {
-    // Noise, which deflate stores as it is, so that half the file holds half the elements.
+    // Deflate can't compress noise, so half of the file holds half of the elements.
     let noise: Vec<u8> = (0..6000_u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
@@ -276,7 +276,7 @@ fn a_hostile_size_is_refused_before_memory_is_set_aside() {
             &["over the limit of 4294967296 bytes"],
         );
     }
-    // Within the limit, but far past what the file can hold.
+    // Within the limit, but far more than the file can hold.
     let past_the_file = idx(&[3, 1 << 15, 1 << 15], &[0; 18]);
     assert_says(
         &message_with("train-images-idx3-ubyte", &past_the_file),
@@ -288,7 +288,7 @@ fn a_hostile_size_is_refused_before_memory_is_set_aside() {
     );
 }
 
-/// 64 MiB of zeros in 64 KiB, under a header that declares 18 bytes: reading must end one byte past those.
+/// 64 MiB of zeros in 64 KiB, with a header that declares 18 bytes: reading must end one byte after those.
 #[test]
 fn a_gzip_bomb_is_read_no_further_than_declared() {
     let bomb = gzip(&idx(&[3, 2, 3], &vec![0; 64 << 20]));

@@ -4,7 +4,7 @@ use image::{Luma, Rgb, RgbImage};
 use std::fs;
 use tempfile::TempDir;
 
-/// A grey picture of 4 x 4, all of one value.
+/// A grey image of 4 x 4 pixels of one value.
 fn picture(dir: &TempDir, path: &str, value: u8) {
     save(
         dir,
@@ -13,7 +13,7 @@ fn picture(dir: &TempDir, path: &str, value: u8) {
     );
 }
 
-/// A mask whose left half has one value and whose right half has another.
+/// A mask with one value in its left half and another in its right half.
 fn mask(dir: &TempDir, path: &str, [left, right]: [u8; 2]) {
     let mask = GrayImage::from_fn(4, 4, |x, _| Luma([if x < 2 { left } else { right }]));
     save(dir, path, &mask.into());
@@ -25,7 +25,7 @@ fn save(dir: &TempDir, path: &str, image: &DynamicImage) {
     image.save(path).unwrap();
 }
 
-/// Pictures 1 to `count`, each of its number, with masks of 0 and 255.
+/// Images 1 to `count`, whose pixels have the value of their number, with masks of 0 and 255.
 fn numbered(count: u8) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for n in 1..=count {
@@ -43,12 +43,12 @@ fn loaded(dir: &TempDir, settings: &DataSettings) -> Result<(Dataset<MaskSet>, F
     }
 }
 
-fn told(dir: &TempDir, settings: &DataSettings, parts: &[&str]) {
-    let told = loaded(dir, settings).unwrap_err();
-    assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+fn refused_with(dir: &TempDir, settings: &DataSettings, parts: &[&str]) {
+    let message = loaded(dir, settings).unwrap_err();
+    assert!(parts.iter().all(|part| message.contains(part)), "{message}");
 }
 
-/// The first byte of each picture.
+/// The first byte of each image.
 fn firsts(set: &MaskSet) -> Vec<u8> {
     let bytes = set.height * set.width * set.channels;
     set.images.iter().step_by(bytes).copied().collect()
@@ -124,25 +124,25 @@ fn parts_lie_in_folders_and_colours_can_be_named() {
         Masks.describe(&fitted),
         ["mask value 0: ground", "mask value #0080ff: sky"]
     );
-    // In the order in which they are said.
+    // The classes have the order of the setting.
     settings.mask_values = vec![MaskValue::Colour([0, 128, 255]), MaskValue::Grey(0)];
     let (set, _) = loaded(&dir, &settings).unwrap();
     assert_eq!(set.test.masks[..4], [1, 1, 1, 0]);
     settings.mask_classes.push("sea".into());
-    told(
+    refused_with(
         &dir,
         &settings,
         &["data.mask_classes names 3 classes", "2 values (#0080ff, 0)"],
     );
     settings.mask_classes.clear();
     settings.parts = Some([1, 0, 0]);
-    told(&dir, &settings, &["has parts of its own", "data.parts"]);
+    refused_with(&dir, &settings, &["has parts of its own", "data.parts"]);
 }
 
 #[test]
 fn pictures_and_masks_are_brought_to_size_together() {
     let dir = tempfile::tempdir().unwrap();
-    // Dark and class 0 on the left and right edge, bright and class 9 in the middle.
+    // The left and right edges are dark and of class 0, the middle is bright and of class 9.
     let middle = |x: u32, bright: u8| Luma([if (3..17).contains(&x) { bright } else { 0 }]);
     for n in 0..2 {
         let image = GrayImage::from_fn(20, 10, |x, _| middle(x, 200));
@@ -167,24 +167,24 @@ fn what_does_not_fit_is_named() {
     let settings = DataSettings::default();
     let dir = numbered(3);
     picture(&dir, "image/12.png", 1);
-    told(&dir, &settings, &["image/12.png has no mask", "label"]);
+    refused_with(&dir, &settings, &["image/12.png has no mask", "label"]);
     fs::rename(
         dir.path().join("image/12.png"),
         dir.path().join("label/13.png"),
     )
     .unwrap();
-    told(
+    refused_with(
         &dir,
         &settings,
         &["label/13.png is a mask without an image"],
     );
     fs::remove_file(dir.path().join("label/13.png")).unwrap();
     picture(&dir, "image/2.bmp", 1);
-    told(&dir, &settings, &["2.png has the name of", "2.bmp"]);
+    refused_with(&dir, &settings, &["2.png has the name of", "2.bmp"]);
     fs::remove_file(dir.path().join("image/2.bmp")).unwrap();
     let small = GrayImage::from_pixel(3, 4, Luma([0])).into();
     save(&dir, "label/2.png", &small);
-    told(
+    refused_with(
         &dir,
         &settings,
         &["label/2.png is 4 x 3 pixels", "image/2.png is 4 x 4"],
@@ -194,7 +194,7 @@ fn what_does_not_fit_is_named() {
         mask_values: vec![MaskValue::Grey(0), MaskValue::Grey(255)],
         ..DataSettings::default()
     };
-    told(
+    refused_with(
         &dir,
         &two,
         &["label/2.png has the value 7 in row 0, column 2", "0, 255"],
@@ -204,9 +204,9 @@ fn what_does_not_fit_is_named() {
         parts: Some([2, 1, 1]),
         ..DataSettings::default()
     };
-    told(&dir, &many, &["has 3 images", "[2, 1, 1]"]);
+    refused_with(&dir, &many, &["has 3 images", "[2, 1, 1]"]);
     fs::remove_dir_all(dir.path().join("label")).unwrap();
-    told(&dir, &settings, &["has no folders of images and masks"]);
+    refused_with(&dir, &settings, &["has no folders of images and masks"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_value_of_the_test_part_alone_is_no_class() {
         parts: Some([2, 0, 1]),
         ..DataSettings::default()
     };
-    told(&dir, &settings, &["label/3.png has the value 7"]);
+    refused_with(&dir, &settings, &["label/3.png has the value 7"]);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn photographs_are_no_masks() {
         let photograph = RgbImage::from_fn(20, 20, |x, y| Rgb([x as u8, y as u8, n]));
         save(&dir, &format!("mask/{n}.png"), &photograph.into());
     }
-    told(
+    refused_with(
         &dir,
         &DataSettings::default(),
         &["over 256 different values", "photographs, or JPEG"],
@@ -245,7 +245,7 @@ fn a_file_cut_short_is_named_or_left_out_with_its_other_half() {
         parts: Some([3, 0, 1]),
         ..DataSettings::default()
     };
-    told(&dir, &settings, &["label/2.png", "skip_bad"]);
+    refused_with(&dir, &settings, &["label/2.png", "skip_bad"]);
     settings.skip_bad = true;
     let (set, _) = loaded(&dir, &settings).unwrap();
     assert_eq!(firsts(&set.train), [1, 3]);
@@ -258,7 +258,7 @@ fn such_folders_are_detected_in_parts_or_not() {
     let dir = tempfile::tempdir().unwrap();
     Masks.sample(dir.path());
     let sure = Masks.detect(&look(&dir)).unwrap().confidence;
-    // To a folder for each class, which it looks like too, no note is due.
+    // The source also looks like a folder for each class, but the difference in confidence is too large for a note.
     for other in FORMATS
         .iter()
         .filter(|format| format.name() != Masks.name())
@@ -303,7 +303,7 @@ fn the_real_membranes_have_their_counts_and_shares() {
         "{}",
         inside(&set.train)
     );
-    // Slices 24 to 29, in natural order: 24 alone would be slice 3 in the order of texts.
+    // Slices 24 to 29 in natural order; in the order of texts, 29 would not be the last.
     let last = image::open(dir.join("image/29.png")).unwrap().into_luma8();
     assert_eq!(set.test.images[5 * 512 * 512..], last.into_raw());
 }

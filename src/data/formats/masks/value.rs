@@ -4,10 +4,10 @@ use image::{DynamicImage, GenericImageView};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// What stands for a class in the pixels of a mask: in a file a number, or a colour as `"#rrggbb"`.
+/// The pixel value that represents a class in a mask: in a settings file a number, or a colour as `"#rrggbb"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MaskValue {
-    /// A grey value, as it stands in the file: up to 255, or up to 65,535 where the file has 16 bits a pixel.
+    /// A grey value as in the file: up to 255, or up to 65,535 if the file has 16 bits per pixel.
     Grey(u16),
     /// Red, green and blue, not all the same.
     Colour([u8; 3]),
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for MaskValue {
     }
 }
 
-/// Reads `#rrggbb`.
+/// Parses `#rrggbb`.
 fn colour(text: &str) -> Option<[u8; 3]> {
     let digits = text.strip_prefix('#')?;
     if digits.len() != 6 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
@@ -72,7 +72,7 @@ fn colour(text: &str) -> Option<[u8; 3]> {
     Some([r, g, b])
 }
 
-/// Hands every pixel of a mask to `take`, row by row. What is transparent counts as its colour.
+/// Calls `take` with every pixel of a mask, row by row. The colour of a transparent pixel counts.
 pub(super) fn each_value(mask: &DynamicImage, mut take: impl FnMut(MaskValue)) {
     match mask {
         DynamicImage::ImageLuma8(grey) => grey
@@ -123,10 +123,10 @@ mod tests {
             "[-1]",
             "[70000]",
         ] {
-            let told = read(wrong).unwrap_err();
+            let message = read(wrong).unwrap_err();
             assert!(
-                told.contains("#rrggbb") || told.contains("grey value"),
-                "{told}"
+                message.contains("#rrggbb") || message.contains("grey value"),
+                "{message}"
             );
         }
     }

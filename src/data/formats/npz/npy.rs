@@ -7,9 +7,9 @@
 use std::io::Read;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// The longest header that is read.
+/// Maximum length of a header.
 const MAX_HEADER: u32 = 64 << 10;
-/// The most axes.
+/// Maximum number of axes.
 const MAX_AXES: usize = 8;
 
 /// An array of a NumPy file.
@@ -33,8 +33,8 @@ pub(super) enum Elements {
 }
 
 impl Array {
-    /// Reads an array of at most `available` bytes, header and all. What the header declares is not believed before it was
-    /// held against that.
+    /// Reads an array of at most `available` bytes, including the header. The size that the header declares is checked against
+    /// that before memory is allocated.
     ///
     /// # Errors
     /// Says what is wrong, as the rest of a sentence about the file.
@@ -142,7 +142,7 @@ impl Kind {
         if self.bytes == 1 && self.code != 'i' {
             return Elements::Bytes(bytes);
         }
-        // Eight bytes, the lowest first, filled up with the sign.
+        // Eight bytes, the lowest first, with the sign extended.
         let word = |chunk: &[u8]| {
             let mut word = [0; 8];
             for (place, &byte) in word.iter_mut().zip(chunk) {

@@ -6,7 +6,7 @@ use crate::data::{DataError, Fitted};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The most classes.
+/// Maximum number of classes.
 const LIMIT: usize = 10_000;
 /// Names of classes that are numbers in the table, one per line.
 const NAMES: &str = "classes.txt";
@@ -104,12 +104,12 @@ fn distinct(cells: &[(u64, &str)], target: &str, path: &Path) -> Result<Vec<Stri
     Ok(classes.into_iter().map(str::to_string).collect())
 }
 
-/// Whether a cell is a whole number, written as the program would write it.
+/// Whether a cell is a whole number in its usual spelling, such as `1` but not `01`.
 fn is_whole_number(cell: &str) -> bool {
     cell.parse::<u32>().is_ok_and(|n| n.to_string() == cell)
 }
 
-/// The classes that the file `path` names, counted from 0, or from 1 if none of `cells` is 0 and one is the last line.
+/// The classes with the names in the file `path`, counted from 0, or from 1 if none of `cells` is 0 and one is the last line.
 fn named(cells: &[String], path: &Path) -> Result<Classes, DataError> {
     let names = class_names(path)?;
     let numbers = || cells.iter().filter_map(|cell| cell.parse::<usize>().ok());
@@ -150,7 +150,7 @@ mod tests {
         let file = dir.path().join("train.csv");
         let found = Classes::of(&cells, &mut fitted, "label", &file);
         let found = found.map_err(|e| e.to_string())?;
-        // As a resumed run gets them.
+        // A resumed run has the fitted values.
         fitted.classes = found.names.clone();
         let again = Classes::of(&[], &mut fitted, "label", &file).unwrap();
         assert_eq!((&again.names, &again.cells), (&found.names, &found.cells));
@@ -183,7 +183,7 @@ mod tests {
                 .unwrap()
                 .contains("names 2 classes, and the table has numbers from 0 to 2")
         );
-        // Whether the first line is 0 or 1 can't be told.
+        // The first line could be the name of 0 or of 1.
         let either = classes(&["1", "2"], Some("a\nb\nc\n"));
         assert!(either.err().unwrap().contains("from 1 to 2"));
     }

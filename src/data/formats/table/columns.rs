@@ -52,7 +52,7 @@ impl fmt::Display for ColumnKind {
                 )
             }
             ColumnKind::Category { values } => {
-                /// Categories that are listed.
+                /// Maximum number of categories that are listed.
                 const SHOWN: usize = 6;
                 let shown = values.iter().take(SHOWN).map(|value| match &**value {
                     "" => "(missing)",
@@ -119,7 +119,7 @@ impl Column {
     }
 }
 
-/// The place of each of `columns` among the columns of `table`.
+/// The index of each of `columns` among the columns of `table`.
 ///
 /// # Errors
 /// Names the column that is missing.

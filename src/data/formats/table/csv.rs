@@ -91,7 +91,7 @@ fn text(bytes: &[u8]) -> (&[u8], u8) {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let count = |delimiter: &u8| first.iter().filter(|byte| *byte == delimiter).count();
-    // The first of equally frequent ones.
+    // The first of equally frequent delimiters.
     let delimiter = DELIMITERS.iter().rev().max_by_key(|d| count(d)).copied();
     (text, delimiter.unwrap_or(b','))
 }
@@ -104,7 +104,7 @@ fn reader(text: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
         .from_reader(text)
 }
 
-/// Whether a first row is one of names: none of its cells is a number or missing, and no two are equal.
+/// Whether a first row consists of names: none of its cells is a number or missing, and no two are equal.
 fn is_header(first: &StringRecord) -> bool {
     let mut cells: Vec<&str> = first.iter().collect();
     cells.sort_unstable();
@@ -115,15 +115,15 @@ fn is_header(first: &StringRecord) -> bool {
             .all(|cell| value(cell).is_some() && number(cell).is_none())
 }
 
-/// Where a byte of a file stands, as RFC 4180 has it.
+/// The position of a byte of a file in a cell, according to RFC 4180.
 #[derive(Clone, Copy)]
 enum Place {
-    /// Where a quote would open a cell.
+    /// At the start of a cell, where a quote opens it.
     Start,
     Cell,
-    /// Between quotes, the first of which is at this line.
+    /// In a quoted cell, with the line of its opening quote.
     Quoted(u64),
-    /// After the second, which the next byte may make one that is part of the text.
+    /// After a second quote, which closes the cell unless a third quote follows.
     Closed(u64),
 }
 

@@ -28,7 +28,7 @@ use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Files of the parts, without ending, in the order of training, validation and test.
+/// Files of the parts, without extension, in the order of training, validation and test.
 const PARTS: [&[&str]; 3] = [
     &["train", "training"],
     &["val", "valid", "validation", "dev"],
@@ -59,7 +59,7 @@ pub struct Scale {
     pub std: f64,
 }
 
-/// Where the parts of a table lie: one file, or a file for each.
+/// The files of a table: a single one, or one for each part.
 pub(super) struct TableFiles {
     pub train: PathBuf,
     pub validation: Option<PathBuf>,
@@ -109,7 +109,7 @@ impl TableFiles {
         paths.into_iter().flatten().map(read).collect()
     }
 
-    /// Of the parts after the first that [`TableFiles::read`] gives, whether each is the test part.
+    /// For each part after the first that [`TableFiles::read`] returns, whether it is the test part.
     pub fn is_test(&self) -> impl Iterator<Item = bool> {
         let parts = [(&self.validation, false), (&self.test, true)];
         parts
@@ -140,7 +140,7 @@ pub(super) fn encode_columns(
     )
 }
 
-/// Whether `path` is a file whose ending is that of a table.
+/// Whether `path` is a file with the extension of a table.
 pub(super) fn is_table(path: &Path) -> bool {
     path.is_file() && has_table_ending(path)
 }
@@ -211,7 +211,7 @@ impl Format for Table {
         Sample::in_folder(dir)
             .with("people.csv", header.to_string() + &rows)
             .with("classes.txt", classes)
-            // Within the first row after the header.
+            // In the middle of the first row after the header.
             .cut("people.csv", header.len() + 4)
     }
 }
@@ -303,7 +303,7 @@ pub(super) fn encode_rows(
         _ => Targets::Classes(vec![0; rows]),
     };
     let set = row_set(values, &fitted.columns, targets);
-    Ok((set, told(&unknown).collect()))
+    Ok((set, notes_on_unknown(&unknown).collect()))
 }
 
 fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
@@ -318,7 +318,7 @@ fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
     }
 }
 
-fn told(unknown: &Unknown) -> impl Iterator<Item = String> {
+fn notes_on_unknown(unknown: &Unknown) -> impl Iterator<Item = String> {
     unknown.iter().map(|(column, (count, first))| {
         format!(
             "{count} cells of column {column} hold categories that did not occur in training, for example {first}; they are encoded \

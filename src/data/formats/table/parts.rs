@@ -3,7 +3,7 @@
 use super::classes::Classes;
 use super::columns::{Column, ColumnKind, Unknown, encode, places};
 use super::csv::{CsvTable, number, value};
-use super::{MOST_CLASSES, Scale, TARGETS, TableFiles, TargetKind, is_number, told};
+use super::{MOST_CLASSES, Scale, TARGETS, TableFiles, TargetKind, is_number, notes_on_unknown};
 use crate::data::split::Drawn;
 use crate::data::{DataError, DataSettings, Fitted, Part, Parts, Targets};
 use csv::StringRecord;
@@ -22,7 +22,7 @@ pub(in crate::data::formats) struct PartRows {
     pub values: Vec<f32>,
     /// The target of each row.
     pub targets: Targets,
-    /// Index of the table that they are from.
+    /// Index of their table.
     pub table: usize,
     /// Their indices in that table.
     pub places: Vec<usize>,
@@ -37,7 +37,7 @@ pub(in crate::data::formats) struct LoadedParts {
 }
 
 /// Splits `tables`, as returned by [`TableFiles::read`], into parts and encodes their rows. The encoding is fitted to the training
-/// part and stored in `fitted`, unless it is there already. The column `pictures` is not encoded; a table with it needs no other.
+/// part and stored in `fitted`, unless it is there already. The column `pictures` is not encoded, and may be the only column.
 ///
 /// # Errors
 /// Names the file, and the line or column in it, that is wrong.
@@ -134,7 +134,7 @@ pub(in crate::data::formats) fn load_parts(
             }
         }
     }
-    notes.extend(told(&unknown));
+    notes.extend(notes_on_unknown(&unknown));
     Ok(LoadedParts {
         parts,
         classes: match target {
@@ -145,7 +145,7 @@ pub(in crate::data::formats) fn load_parts(
     })
 }
 
-/// The target column: the one that is set or that the run recorded, one with a usual name, or the last.
+/// The target column: the one of the settings or the one that the run recorded, one with a usual name, or the last.
 pub(in crate::data::formats) fn target_name(
     table: &CsvTable,
     settings: &DataSettings,
@@ -299,10 +299,10 @@ fn learn(
 
 /// Notes on columns that are categorical although nearly all of their cells are numbers.
 fn nearly_numbers(table: &CsvTable, columns: &[Column], categories: &[String]) -> Vec<String> {
-    /// At most one in this many cells may be a mistake.
+    /// A column counts as nearly numeric if at most one in this many cells is not a number.
     const CELLS: usize = 10;
     let asked = |column: &&Column| !categories.contains(&column.name);
-    let told = |column: &Column| {
+    let note = |column: &Column| {
         if let ColumnKind::Number { .. } = column.kind {
             return None;
         }
@@ -325,5 +325,5 @@ fn nearly_numbers(table: &CsvTable, columns: &[Column], categories: &[String]) -
             )
         })
     };
-    columns.iter().filter(asked).filter_map(told).collect()
+    columns.iter().filter(asked).filter_map(note).collect()
 }

@@ -46,7 +46,7 @@ fn numbers_are_scaled_and_categories_become_one_number_each() {
     assert_eq!(set.train.shape(), [5]);
     let deviation = (200.0_f64 / 3.0).sqrt();
     let far = (10.0 / deviation) as f32;
-    // age, whether it is missing; city: missing, Oslo, Rome.
+    // The columns are: age, whether age is missing, and for city missing, Oslo and Rome.
     let want = [
         [-far, 0.0, 0.0, 0.0, 1.0],
         [0.0, 0.0, 0.0, 1.0, 0.0],
@@ -54,7 +54,7 @@ fn numbers_are_scaled_and_categories_become_one_number_each() {
         [0.0, 1.0, 0.0, 0.0, 1.0],
     ];
     assert_eq!(rows(&set.train), (want.concat(), vec![0, 1, 0, 1]));
-    // Columns are found by name, and Paris is none of the cities that were learned.
+    // Columns are found by name, and Paris is not among the cities of the training part.
     let want = [[0.0, 0.0, 0.0, 0.0, 1.0], [2.0 * far, 0.0, 0.0, 0.0, 0.0]].concat();
     assert_eq!(rows(&set.test), (want, vec![1, 0]));
     assert!(
@@ -69,7 +69,7 @@ fn what_was_learned_is_kept_for_other_tables() {
     let (settings, mut learned) = (DataSettings::default(), Fitted::default());
     let files = [("train.csv", TRAIN), ("test.csv", TRAIN)];
     let set = fitted(&files, &settings, &mut learned).unwrap();
-    // As a run that starts does.
+    // This is what a new run does.
     learned.take(&settings, &set).unwrap();
     let text = toml::to_string(&learned).unwrap();
     let mut again: Fitted = toml::from_str(&text).unwrap();
@@ -126,7 +126,7 @@ fn a_header_is_found_or_missed() {
     assert_eq!(names("a,a\nb,c\n", None), ["column_1", "column_2"]);
     assert_eq!(names("1,2\n3,4\n", Some(true)), ["1", "2"]);
     assert_eq!(names("\u{feff}\"a\",b\r\n1,2", None), ["a", "b"]);
-    // Quotes within a cell, twice or in one that has none around it, are letters.
+    // Quotes within a cell, doubled or in an unquoted cell, are part of the text.
     assert_eq!(
         names("\"a \"\"b\"\"\",5\"\nx,\"y\nz\"\n", None),
         ["a \"b\"", "5\""]
@@ -151,12 +151,15 @@ fn rows_that_can_not_be_are_named_by_line() {
         ("", vec!["no rows"]),
         (&many, vec!["1001 different texts", "drop"]),
     ] {
-        let told = loaded(
+        let message = loaded(
             &[("train.csv", text), ("test.csv", "a,label\n1,yes\n")],
             &DataSettings::default(),
         );
-        let told = told.unwrap_err();
-        assert!(complaints.iter().all(|part| told.contains(part)), "{told}");
+        let message = message.unwrap_err();
+        assert!(
+            complaints.iter().all(|part| message.contains(part)),
+            "{message}"
+        );
     }
     for (test, complaint) in [
         (
@@ -170,21 +173,21 @@ fn rows_that_can_not_be_are_named_by_line() {
         ),
     ] {
         let train = "a,label\n1,yes\n2,no\n";
-        let told = loaded(
+        let message = loaded(
             &[("train.csv", train), ("test.csv", test)],
             &DataSettings::default(),
         );
-        let told = told.unwrap_err();
-        assert!(told.contains(complaint), "{told}");
+        let message = message.unwrap_err();
+        assert!(message.contains(complaint), "{message}");
     }
     let settings = DataSettings {
         target: Some("z".to_string()),
         ..DataSettings::default()
     };
-    let told = loaded(&[("train.csv", TRAIN)], &settings).unwrap_err();
+    let message = loaded(&[("train.csv", TRAIN)], &settings).unwrap_err();
     assert!(
-        told.contains("no target column z: it has age, city, label"),
-        "{told}"
+        message.contains("no target column z: it has age, city, label"),
+        "{message}"
     );
 }
 
@@ -235,7 +238,7 @@ fn the_real_adult_has_its_counts() {
 
 #[test]
 fn a_validation_part_is_drawn_and_nothing_is_learned_of_it() {
-    // City n is only in row n: what training learned names the rows that it saw.
+    // City n only occurs in row n, so the categories show which rows the encoding was fitted to.
     let row = |n: usize| format!("{n},city{n},{}\n", ["no", "yes"][n % 2]);
     let text = format!(
         "age,city,label\n{}",
@@ -261,7 +264,7 @@ fn a_validation_part_is_drawn_and_nothing_is_learned_of_it() {
             .count()
     };
     assert_eq!([count(0), count(1)], [5, 5]);
-    // Age and 30 cities; the others are told of.
+    // The features are age and 30 cities; a note reports the other cities.
     assert_eq!(validation.shape(), [31]);
     assert!(
         set.notes
@@ -273,11 +276,11 @@ fn a_validation_part_is_drawn_and_nothing_is_learned_of_it() {
 }
 
 #[test]
-fn a_slip_in_a_column_of_numbers_is_told() {
+fn a_stray_text_in_a_numeric_column_is_reported() {
     let row = |n: usize| format!("{n},{}\n", ["no", "yes"][n % 2]);
     let rows: String = (0..30).map(row).collect();
     let text = format!("age,label\n{}", rows.replace("\n7,", "\noops,"));
-    let told = |text: &str| {
+    let message = |text: &str| {
         let settings = DataSettings::default();
         loaded(&[("train.csv", text)], &settings).unwrap().notes
     };
@@ -287,6 +290,6 @@ fn a_slip_in_a_column_of_numbers_is_told() {
             .filter(|note| note.contains("\"oops\" at line 9: of its 30 cells 29"));
         slips.count()
     };
-    assert_eq!(slip(&told(&text)), 1, "{:?}", told(&text));
-    assert_eq!(slip(&told(&text.replace("oops", "7"))), 0);
+    assert_eq!(slip(&message(&text)), 1, "{:?}", message(&text));
+    assert_eq!(slip(&message(&text.replace("oops", "7"))), 0);
 }

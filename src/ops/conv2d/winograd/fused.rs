@@ -1,4 +1,5 @@
-//! The forward pass and the input gradient in one kernel, with nothing in memory between the transforms, for subgroups of 8.
+//! The forward pass and the input gradient in one kernel each, with nothing stored between the transforms, for
+//! subgroups of 8.
 
 use super::super::{Conv2d, Extents, signed};
 use super::{
@@ -13,13 +14,13 @@ use crate::tensor::TensorType;
 /// Name of the variant.
 pub(in crate::ops::conv2d) const NAME: &str = "winograd fused";
 
-/// Tiles of a workgroup, one for each lane.
+/// Tiles per workgroup, one for each lane.
 const TILES: usize = 8;
-/// Channels of the result that a workgroup computes.
+/// Channels of the result per workgroup.
 const COLUMNS: usize = 32;
 
-/// Whether the kernel covers a pass: every tile sees a pixel of the image (those outside are read as the closest one inside,
-/// times 0), the components of the weights fit a binding, and the loops are not too long.
+/// Whether the kernel supports a pass: every tile overlaps the image (pixels outside are read as the nearest one
+/// inside, times 0), the components of the weights fit in a binding, and the loops are short enough.
 pub(super) fn covers(pass: &Pass, target: &Target) -> bool {
     let components = TensorType::f32([COMPONENTS, pass.from, pass.to]);
     let iterations = 6 * (pass.from / 4 + 1);
@@ -37,9 +38,9 @@ fn workgroups(tiles: Tiles, to: usize) -> [usize; 2] {
 
 /// Time on lavapipe with two cores, in nanoseconds.
 pub(super) fn ns(pass: &Pass) -> f64 {
-    /// For four channels that a workgroup sums over: so much for each of the 6 columns of the components.
+    /// Time for four channels that a workgroup sums over: a fixed time for each of the 6 columns of the components.
     const PER_STEP: f64 = 6.0 * 320.0;
-    /// For all else that a workgroup does.
+    /// Time for everything else that a workgroup does.
     const PER_WORKGROUP: f64 = 7300.0;
     let count: usize = workgroups(pass.tiles, pass.to).iter().product();
     let components = COMPONENTS * pass.from * pass.to;
@@ -47,7 +48,7 @@ pub(super) fn ns(pass: &Pass) -> f64 {
         + components as f64 * NS_PER_COMPONENT
 }
 
-/// `Y = conv(X, W)`.
+/// Adds the launches of `Y = conv(X, W)`.
 pub(in crate::ops::conv2d) fn forward(
     cx: &mut Lowering<'_>,
     conv: &Conv2d,
@@ -67,7 +68,7 @@ pub(in crate::ops::conv2d) fn forward(
     convolve(cx, &x, &by_tap, &taps, upper_left(conv))
 }
 
-/// `dX`, see [`input_grad_corner`].
+/// Adds the launches of `dX`, see [`input_grad_corner`].
 pub(in crate::ops::conv2d) fn input_grad(
     cx: &mut Lowering<'_>,
     conv: &Conv2d,
@@ -83,7 +84,7 @@ pub(in crate::ops::conv2d) fn input_grad(
     )
 }
 
-/// Adds the launches that convolve `images` with the taps in `w`, the operation's last among them.
+/// Adds the launches that convolve `images` with the taps in `w`, including the last one of the operation.
 fn convolve(
     cx: &mut Lowering<'_>,
     images: &Arg,
@@ -98,7 +99,8 @@ fn convolve(
     let &[_, out_height, out_width, to] = out.dims() else {
         return Err(no_images(&out));
     };
-    // What a step reads lies together: [column of the components, channels / 4, row of the components, 4, channels out].
+    // Values that a step reads are contiguous: [column of the components, channels / 4, row of the components, 4,
+    // channels out].
     let row = taps.groups();
     let places = Places {
         row,
@@ -110,7 +112,7 @@ fn convolve(
     let tiles = Tiles::new(batch, [out_height, out_width]);
     let [tile_groups, column_groups] = workgroups(tiles, to);
     let count = tile_groups * column_groups;
-    // For each of the 6 columns of the components a tile's 6 rows of 4 pixels.
+    // A tile's 6 rows of 4 pixels for each of the 6 columns of the components.
     let pixels = count * TILES * 6 * 24;
     let launch = Launch::new("conv2d/winograd_fused")
         .read("a", images.value, (pixels * from / 4) as u64)

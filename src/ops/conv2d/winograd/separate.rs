@@ -1,6 +1,6 @@
-//! The three passes as kernels that leave components in memory: those of the images and of the weights, one batch of matrix
-//! products over the components, and the way back. It writes and reads 36 numbers for the 16 of a tile: for many channels, where
-//! products take longer than that.
+//! The three passes with kernels that store components in memory: the transforms of images and weights, one batch of
+//! matrix products over the components, and the inverse transform. They write and read 36 values for the 16 of a tile,
+//! so they suit convolutions with many channels, where the products take longer than that.
 
 use super::super::{Conv2d, Extents, signed};
 use super::{
@@ -16,7 +16,7 @@ use crate::tensor::TensorType;
 /// Name of the variant.
 pub(in crate::ops::conv2d) const NAME: &str = "winograd";
 
-/// Whether all components fit a binding.
+/// Whether all components fit in a binding.
 pub(super) fn covers(pass: &Pass, target: &Target) -> bool {
     let weights = TensorType::f32([COMPONENTS, pass.from, pass.to]);
     let tiles = pass.tiles.components(pass.from.max(pass.to));
@@ -33,8 +33,8 @@ pub(super) fn ns(pass: &Pass) -> f64 {
     products as f64 / FLOPS_PER_NS + components as f64 * NS_PER_COMPONENT
 }
 
-/// A launch of one of the transforms of images: `images` has `[height, width]` and `channels`, tiles lie `padding` to the
-/// upper left.
+/// A launch of one of the transforms of images. `images` has the extents `[height, width]` and `channels`; tiles start
+/// `padding` above and to the left of it.
 fn images(
     file: &str,
     tiles: Tiles,
@@ -79,8 +79,8 @@ fn transform(
     Ok(to)
 }
 
-/// Adds the launch that transforms the weights to components `[36, O, I]`; with `rotate`, their taps are turned by half a
-/// turn before.
+/// Adds the launch that transforms the weights to components `[36, O, I]`. With `rotate`, the taps are first rotated by
+/// 180 degrees.
 fn weights(cx: &mut Lowering<'_>, w: &Arg, e: &Extents, rotate: bool) -> Result<Arg> {
     let taps = Taps::by_output(e, rotate);
     let (row, matrix) = (taps.groups(), taps.rows * taps.groups());
@@ -100,7 +100,7 @@ fn multiply(cx: &mut Lowering<'_>, op: Matmul, a: Arg, b: Arg, to: TensorType) -
     Ok(to)
 }
 
-/// Adds the launch that transforms components back to images, the operation's last.
+/// Adds the launch that transforms components back to images, the last one of the operation.
 fn transform_back(cx: &mut Lowering<'_>, from: &Arg, to: &Arg, tiles: Tiles) -> Result<()> {
     let &[_, height, width, channels] = to.dims() else {
         return Err(no_images(to));
@@ -111,7 +111,7 @@ fn transform_back(cx: &mut Lowering<'_>, from: &Arg, to: &Arg, tiles: Tiles) -> 
     cx.launch_with_epilogue(launch)
 }
 
-/// `Y = conv(X, W)`.
+/// Adds the launches of `Y = conv(X, W)`.
 pub(in crate::ops::conv2d) fn forward(
     cx: &mut Lowering<'_>,
     conv: &Conv2d,
@@ -129,7 +129,7 @@ pub(in crate::ops::conv2d) fn forward(
     transform_back(cx, &m, &y, tiles)
 }
 
-/// `dX`, see [`input_grad_corner`].
+/// Adds the launches of `dX`, see [`input_grad_corner`].
 pub(in crate::ops::conv2d) fn input_grad(
     cx: &mut Lowering<'_>,
     conv: &Conv2d,
@@ -147,7 +147,7 @@ pub(in crate::ops::conv2d) fn input_grad(
     transform_back(cx, &m, &dx, tiles)
 }
 
-/// `dW`: the transposes of the forward transforms, with the sum over tiles as the product.
+/// Adds the launches of `dW`: the transposes of the forward transforms, with the sum over tiles as the product.
 pub(in crate::ops::conv2d) fn weight_grad(
     cx: &mut Lowering<'_>,
     conv: &Conv2d,

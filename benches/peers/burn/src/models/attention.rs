@@ -1,10 +1,10 @@
-//! Attention of a sequence to its past.
+//! Causal attention.
 
 use burn::prelude::*;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 
-/// Of `[N, time, 3 * width]`, which are queries, keys and values side by side, to `[N, time, width]`.
+/// Attention of `[N, time, 3 * width]`, which are queries, keys and values side by side: `[N, time, width]`.
 pub fn causal_attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
     let [n, time, columns] = qkv.dims();
     let width = columns / 3;

@@ -6,7 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 
-/// Two convolutions with pooling, two dense layers.
+/// Two convolutions with pooling, and two dense layers.
 #[derive(Module, Debug)]
 pub struct Cnn {
     conv1: Conv2d,
@@ -27,7 +27,7 @@ impl Cnn {
         }
     }
 
-    /// Of `images` `[N, 1, 28, 28]`.
+    /// The logits of `images` `[N, 1, 28, 28]`.
     pub fn logits(&self, images: Tensor<4>) -> Tensor<2> {
         let x = self.pool.forward(relu(self.conv1.forward(images)));
         let x = self.pool.forward(relu(self.conv2.forward(x)));

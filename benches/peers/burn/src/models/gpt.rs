@@ -1,4 +1,4 @@
-//! A GPT of letters: 4 blocks, 128 wide, with 4 causal heads.
+//! A character-level GPT: 4 blocks of width 128 with 4 causal heads.
 
 use super::causal_attention;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -9,7 +9,7 @@ const WIDTH: usize = 128;
 const BLOCKS: usize = 4;
 const HEADS: usize = 4;
 
-/// Attention, then two dense layers, each after a normalization and beside a shortcut.
+/// Attention, then two dense layers, each after a normalization and with a residual connection.
 #[derive(Module, Debug)]
 struct Block {
     norm1: LayerNorm,
@@ -66,9 +66,9 @@ impl Gpt {
         }
     }
 
-    /// Of every next letter of `letters` `[N, CONTEXT]`: `[N * CONTEXT, LETTERS]`.
+    /// The logits of every next letter of `letters` `[N, CONTEXT]`: `[N * CONTEXT, LETTERS]`.
     pub fn logits(&self, letters: Tensor<2, Int>) -> Tensor<2> {
-        // The whole table, as the context is full.
+        // The whole table is added, because samples fill the context.
         let positions = self.positions.weight.val().unsqueeze::<3>();
         let mut x = self.tokens.forward(letters) + positions;
         for block in &self.blocks {

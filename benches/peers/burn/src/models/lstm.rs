@@ -3,7 +3,7 @@
 use burn::nn::{self, Linear, LinearConfig, LstmConfig};
 use burn::prelude::*;
 
-/// 128 units, and a dense layer on their last state.
+/// An LSTM of 128 units, and a dense layer on its last state.
 #[derive(Module, Debug)]
 pub struct Lstm {
     recurrent: nn::Lstm,
@@ -21,7 +21,7 @@ impl Lstm {
         }
     }
 
-    /// Of `images` `[N, 28, 28]`.
+    /// The logits of `images` `[N, 28, 28]`.
     pub fn logits(&self, images: Tensor<3>) -> Tensor<2> {
         let (_, last) = self.recurrent.forward(images, None);
         self.head.forward(last.hidden)

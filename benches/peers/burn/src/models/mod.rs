@@ -1,4 +1,4 @@
-//! The models that are trained, and what they share.
+//! The models that are trained, and their common code.
 
 mod attention;
 mod cnn;
@@ -15,7 +15,7 @@ pub use resnet::ResNet18;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::prelude::*;
 
-/// Mean over the rows of `logits` `[N, classes]` against `labels` `[N]`.
+/// The mean cross-entropy of the rows of `logits` `[N, classes]` against `labels` `[N]`.
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     let loss = CrossEntropyLossConfig::new().init(&logits.device());
     loss.forward(logits, labels)

@@ -6,7 +6,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 
-/// A convolution without a bias that keeps height and width but for its stride, and its normalization.
+/// A convolution without bias, which keeps height and width at stride 1, and its normalization.
 #[derive(Module, Debug)]
 struct Normalized {
     conv: Conv2d,
@@ -31,7 +31,7 @@ impl Normalized {
     }
 }
 
-/// Two convolutions beside a shortcut, which is projected where the extents change.
+/// Two convolutions with a shortcut, which is projected where the extents change.
 #[derive(Module, Debug)]
 struct Block {
     first: Normalized,
@@ -83,7 +83,7 @@ impl ResNet18 {
         }
     }
 
-    /// Of `images` `[N, 3, 32, 32]`.
+    /// The logits of `images` `[N, 3, 32, 32]`.
     pub fn logits(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = relu(self.stem.forward(images));
         for block in &self.blocks {
