@@ -490,6 +490,26 @@ fn run_program(gpu: &Gpu, random: &RandomGraph, plan: &Plan) -> Vec<Tensor<f32>>
     results
 }
 
+/// The sum of a variable and seven inputs binds eight tensors if it replaces the variable in place, and nine otherwise.
+#[test]
+fn an_update_in_place_binds_its_variable_once() {
+    let builder = Builder::new();
+    let variable = |name: &str, size: usize| builder.variable(name, TensorType::f32([size]));
+    let (large, small) = (variable("large", 5).unwrap(), variable("small", 3).unwrap());
+    let inputs = (0..7).map(|n| builder.input(&format!("x{n}"), TensorType::f32([5])));
+    let sum = inputs.fold(large, |sum, input| sum.add(input).unwrap());
+    builder.update(large, sum).unwrap();
+    builder.update(small, small.add(small).unwrap()).unwrap();
+    let plan = Plan::new(&builder.finish().unwrap(), &Target::portable()).unwrap();
+    let launches = plan.steps.iter().filter_map(|step| match step {
+        Step::Launch(launch) => Some(launch.operands.len()),
+        _ => None,
+    });
+    let mut bound: Vec<usize> = launches.collect();
+    bound.sort_unstable();
+    assert_eq!(bound, [1, 8], "{plan}");
+}
+
 #[test]
 fn a_forced_variant_that_no_operation_has_is_an_error() {
     let (graph, target) = (training_step().unwrap(), Target::portable());
