@@ -18,6 +18,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
+        // The new name is on disk only once the folder is, too.
+        #[cfg(unix)]
+        std::fs::File::open(folder)?.sync_all()?;
         Ok(())
     };
     // What the temporary file was called is no help.
@@ -28,9 +31,24 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(reason).map_err(Error::io("write", path))
 }
 
+/// What the names of temporary files begin with.
+const TEMPORARY: &str = ".wgrad-tmp-";
+
+/// Removes temporary files in `folder` that a process left that was killed while it wrote a file.
+pub(crate) fn remove_temporary(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            // One that can't be removed harms nothing.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A temporary file in `folder`, with the usual permissions of a file.
 fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -510,6 +510,28 @@ fn an_update_in_place_binds_its_variable_once() {
     assert_eq!(bound, [1, 8], "{plan}");
 }
 
+/// Each of these updates binds its variable, in place, and an input.
+#[test]
+fn small_updates_share_a_launch_up_to_the_limit_of_buffers() {
+    let builder = Builder::new();
+    for n in 0..5 {
+        let ty = TensorType::f32([8]);
+        let variable = builder.variable(&format!("v{n}"), ty.clone()).unwrap();
+        let input = builder.input(&format!("x{n}"), ty);
+        builder
+            .update(variable, variable.add(input).unwrap())
+            .unwrap();
+    }
+    let target = Target::portable();
+    assert_eq!(target.max_storage_buffers, 8);
+    let plan = Plan::new(&builder.finish().unwrap(), &target).unwrap();
+    let launches = plan.steps.iter().filter_map(|step| match step {
+        Step::Launch(launch) => Some(launch.operands.len()),
+        _ => None,
+    });
+    assert_eq!(launches.collect::<Vec<_>>(), [8, 2], "{plan}");
+}
+
 #[test]
 fn a_forced_variant_that_no_operation_has_is_an_error() {
     let (graph, target) = (training_step().unwrap(), Target::portable());

@@ -152,7 +152,9 @@ fn a_run_that_ended_within_an_epoch_goes_on_bit_for_bit() {
             };
             let mut session = session(engine, settings.clone(), data.clone());
             if !first {
-                session.restore(run.latest_checkpoint().unwrap()).unwrap();
+                session
+                    .restore(run.latest_checkpoint().unwrap().unwrap())
+                    .unwrap();
             }
             session.fit(&mut Silent, Some(&run)).unwrap();
             assert_eq!(session.trainer().steps_done(), steps);

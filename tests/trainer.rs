@@ -304,7 +304,8 @@ fn the_best_weights_are_kept_and_a_run_that_no_longer_improves_stops() {
         let mut parts = patient();
         parts.monitor.patience = Some(patience);
         let mut run = Run::new(&Engine::Cpu, parts.check(data()).unwrap()).unwrap();
-        run.restore(folder.latest_checkpoint().unwrap()).unwrap();
+        run.restore(folder.latest_checkpoint().unwrap().unwrap())
+            .unwrap();
         run.fit(&mut Silent, None).unwrap();
         (run.progress().epoch, run.stopped_early())
     };

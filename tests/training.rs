@@ -134,7 +134,9 @@ fn a_resumed_run_ends_bit_for_bit_where_an_unbroken_one_does() {
         let (run, mut later) = Settings::open_run(&out).unwrap();
         later.epochs = 3;
         let mut resumed = session(engine, later, digits(3, 100, 32));
-        resumed.restore(run.latest_checkpoint().unwrap()).unwrap();
+        resumed
+            .restore(run.latest_checkpoint().unwrap().unwrap())
+            .unwrap();
         resumed.fit(&mut Silent, Some(&run)).unwrap();
         assert!(
             weights(&resumed, folder.path()) == whole,

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one stops a training run with a checkpoint, the second ends the program.
+//! Ctrl-C, SIGTERM and SIGHUP: the first one stops a training run with a checkpoint, the second ends the program.
 
 use super::note;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ pub(super) fn listen() -> anyhow::Result<()> {
             std::process::exit(EXIT_CODE.into());
         }
         note(
-            "stopping with a checkpoint after the current steps; press Ctrl-C again to stop at once without one",
+            "stopping with a checkpoint after the current steps; a second signal or Ctrl-C stops at once without one",
         );
     })?;
     Ok(())

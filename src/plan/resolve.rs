@@ -139,5 +139,7 @@ mod tests {
         let [x, y, _] = fold(1_000_003, 65_535).unwrap();
         assert!(x <= 65_535 && u64::from(x) * u64::from(y) >= 1_000_003);
         assert!(u64::from(x) * u64::from(y) < 1_000_003 + u64::from(y));
+        assert_eq!(fold(9, 3).unwrap(), [3, 3, 1]);
+        assert!(fold(10, 3).is_err());
     }
 }

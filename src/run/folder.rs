@@ -1,10 +1,13 @@
 //! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `report.html`, `variants.toml`, `settings.lock.toml`, and `tokenizer.json` if it was trained on text.
+//! `report.html`, `variants.toml`, `settings.lock.toml`, and `tokenizer.json` if it was trained on text. `files.json` lists what
+//! the run wrote; it overwrites and removes nothing else.
 
 use super::checkpoint::Checkpoint;
 use super::folds::{FOLDS, FoldsFolder};
+use super::lock::{FolderLock, LOCK};
+use super::manifest::{MANIFEST, Manifest, claim, not_of_a_run};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{remove_temporary, write_whole};
 use crate::tasks::EpochFile;
 use crate::tune::Tuning;
 use std::fs;
@@ -12,12 +15,25 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The folder of a run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunFolder {
     /// Its path.
     pub path: PathBuf,
-    /// Whether the folder itself is new, not only its content.
-    created: bool,
+    /// How the run in it began, which decides what is left of it if it fails.
+    origin: Origin,
+    /// Held while a run writes in the folder.
+    _lock: Option<FolderLock>,
+}
+
+/// How the run in a folder began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Earlier, in another process.
+    Earlier,
+    /// Now, in a folder that was there before.
+    InExisting,
+    /// Now, in a new folder.
+    InNew,
 }
 
 /// Initial content of a folder: the text of its settings and of its tokenizer.
@@ -39,11 +55,16 @@ const VARIANTS: &str = "variants.toml";
 const TOKENIZER: &str = "tokenizer.json";
 const CHECKPOINTS: &str = "checkpoints";
 
+/// Files of a run in the folder itself.
+const FILES: [&str; 8] = [
+    SETTINGS, ACCEPTED, MODEL, BEST, METRICS, REPORT, VARIANTS, TOKENIZER,
+];
+
 impl RunFolder {
-    /// Checks that `path` can become the folder of a new run.
+    /// Checks that `path` can become the folder of a new run. A run that ended before its first checkpoint leaves it free.
     ///
     /// # Errors
-    /// If it already holds a run, or is not a folder.
+    /// If it already holds a run or files of the user under the names of a run's, or is not a folder.
     pub fn check_free(path: &Path) -> Result<()> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
@@ -51,58 +72,105 @@ impl RunFolder {
                 "{shown} is a file; name a folder for the run"
             )));
         }
-        let exists = |part: &&str| path.join(part).exists();
-        // A run that ended before its first checkpoint leaves its settings and kernel variants; settings alone are the user's.
-        let settings_alone = exists(&SETTINGS) && !exists(&VARIANTS) && !exists(&ACCEPTED);
-        if settings_alone || [MODEL, METRICS, CHECKPOINTS, FOLDS].iter().any(exists) {
+        let manifest = Manifest::read(path)?;
+        let exists = |file: &&&str| path.join(file).exists();
+        // Runs of earlier versions have no list of files, but keep their accepted settings or kernel variants.
+        let earlier = [ACCEPTED, VARIANTS].iter().any(|file| exists(&file));
+        let unlisted = manifest.is_none() && earlier && exists(&&SETTINGS);
+        let resumable = !checkpoints(path, manifest.as_ref()).is_empty() || epochs_in(path) > 1;
+        if unlisted || path.join(FOLDS).exists() || resumable {
             return Err(Error::Config(format!(
                 "{shown} already holds a run; name another folder, or resume it with --resume {shown}"
             )));
         }
-        Ok(())
+        let listed = manifest.unwrap_or_default();
+        let foreign = FILES
+            .iter()
+            .filter(exists)
+            .find(|file| !listed.contains(file));
+        match foreign {
+            Some(file) => Err(not_of_a_run(&path.join(file))),
+            None => Ok(()),
+        }
     }
 
-    /// Creates the folder `out`, or the next free one under `runs` with the prefix `name`, and writes the settings into it.
+    /// Creates the folder `out`, or the next free one under `runs` with the prefix `name`, and writes the settings into it. What
+    /// a run left there that ended before its first checkpoint is removed.
     ///
     /// # Errors
-    /// If it already holds a run, or can't be written; then nothing is left behind.
+    /// If it already holds a run, another run is writing in it, or it can't be written; then nothing is left behind.
     pub fn create(out: Option<&Path>, name: &str, texts: &RunTexts) -> Result<RunFolder> {
-        let folder = match out {
+        let (path, origin) = match out {
             Some(path) => {
-                Self::check_free(path)?;
-                let created = !path.exists();
+                let origin = match path.exists() {
+                    true => Origin::InExisting,
+                    false => Origin::InNew,
+                };
                 fs::create_dir_all(path).map_err(Error::io("create", path))?;
-                RunFolder {
-                    path: path.to_path_buf(),
-                    created,
-                }
+                (path.to_path_buf(), origin)
             }
-            None => RunFolder {
-                path: next_free(name)?,
-                created: true,
-            },
+            None => (next_free(name)?, Origin::InNew),
         };
-        let written = folder.write_settings(texts);
+        let lock = FolderLock::take(&path)?;
+        let folder = RunFolder {
+            path,
+            origin,
+            _lock: Some(lock),
+        };
+        Self::check_free(&folder.path)?;
+        let written = folder
+            .remove_files()
+            .and_then(|()| folder.write_settings(texts));
         if written.is_err() {
             folder.discard();
         }
         written.map(|()| folder)
     }
 
-    /// Removes the files of a failed run, unless there is a checkpoint to resume from.
+    /// Removes the files of a failed run that began in this process, unless there is a checkpoint to resume from.
     pub fn discard(&self) {
-        if self.has_checkpoint() {
+        if self.origin == Origin::Earlier || !self.checkpoints().is_empty() {
             return;
         }
         // Files that can't be removed stay; the failure itself is what gets reported.
-        for file in [
-            SETTINGS, ACCEPTED, METRICS, REPORT, VARIANTS, TOKENIZER, BEST,
-        ] {
-            let _ = fs::remove_file(self.path.join(file));
-        }
-        let _ = fs::remove_dir(self.path.join(CHECKPOINTS));
-        if self.created {
+        let _ = self.remove_files();
+        let _ = fs::remove_file(self.path.join(LOCK));
+        if self.origin == Origin::InNew {
             let _ = fs::remove_dir(&self.path);
+        }
+    }
+
+    /// Removes all files that are listed, the list, folders that are empty then, and temporary files of a run that was killed.
+    fn remove_files(&self) -> Result<()> {
+        let listed = Manifest::read(&self.path)?.unwrap_or_default();
+        self.remove_temporary(&listed);
+        for file in listed.files() {
+            let path = self.path.join(file);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &path)(e));
+                }
+                _ => {}
+            }
+            if let Some(folder) = path.parent().filter(|folder| *folder != self.path) {
+                // It stays if it holds something else.
+                let _ = fs::remove_dir(folder);
+            }
+        }
+        let path = self.path.join(MANIFEST);
+        match path.exists() {
+            true => fs::remove_file(&path).map_err(Error::io("remove", &path)),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes temporary files that a killed run left beside its files.
+    fn remove_temporary(&self, listed: &Manifest) {
+        remove_temporary(&self.path);
+        let folders = listed.files().filter_map(|file| file.rsplit_once('/'));
+        let folders: std::collections::BTreeSet<&str> = folders.map(|(folder, _)| folder).collect();
+        for folder in folders {
+            remove_temporary(&self.path.join(folder));
         }
     }
 
@@ -112,10 +180,15 @@ impl RunFolder {
     /// If one can't be written.
     pub fn write_settings(&self, texts: &RunTexts) -> Result<()> {
         if let Some(tokenizer) = &texts.tokenizer {
-            write_whole(&self.path.join(TOKENIZER), tokenizer.as_bytes())?;
+            write_whole(&self.claim(TOKENIZER)?, tokenizer.as_bytes())?;
         }
-        write_whole(&self.settings_path(), texts.settings.as_bytes())?;
-        write_whole(&self.path.join(ACCEPTED), texts.settings.as_bytes())
+        write_whole(&self.claim(SETTINGS)?, texts.settings.as_bytes())?;
+        write_whole(&self.claim(ACCEPTED)?, texts.settings.as_bytes())
+    }
+
+    /// The path of a file of the folder that is about to be written, after it was listed.
+    fn claim(&self, file: &str) -> Result<PathBuf> {
+        claim(&self.path, file)
     }
 
     /// The folder of an earlier run.
@@ -125,7 +198,8 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<RunFolder> {
         let folder = RunFolder {
             path: path.to_path_buf(),
-            created: false,
+            origin: Origin::Earlier,
+            _lock: None,
         };
         match folder.settings_path().is_file() {
             true => Ok(folder),
@@ -134,6 +208,34 @@ impl RunFolder {
                 path.display()
             ))),
         }
+    }
+
+    /// Locks the folder to resume its run, and removes temporary files of a run that was killed.
+    ///
+    /// # Errors
+    /// If another run is writing in it, or it can't be written.
+    pub fn lock(mut self) -> Result<RunFolder> {
+        self._lock = Some(FolderLock::take(&self.path)?);
+        let listed = match Manifest::read(&self.path)? {
+            Some(listed) => listed,
+            None => self.adopt()?,
+        };
+        self.remove_temporary(&listed);
+        Ok(self)
+    }
+
+    /// Lists the files of a run of an earlier version, which has no list.
+    fn adopt(&self) -> Result<Manifest> {
+        let mut listed = Manifest::default();
+        let own = FILES.iter().filter(|file| self.path.join(file).is_file());
+        own.for_each(|file| listed.add(file));
+        for path in checkpoints(&self.path, None) {
+            if let Some(name) = path.file_name() {
+                listed.add(&format!("{CHECKPOINTS}/{}", name.to_string_lossy()));
+            }
+        }
+        listed.write(&self.path)?;
+        Ok(listed)
     }
 
     /// `tokenizer.json`, if the run was trained on text.
@@ -147,7 +249,7 @@ impl RunFolder {
     /// # Errors
     /// If they can't be written.
     pub fn record_variants(&self, tuning: &Tuning) -> Result<()> {
-        tuning.write(&self.path.join(VARIANTS))
+        tuning.write(&self.claim(VARIANTS)?)
     }
 
     /// The recorded kernel variants; `None` if the run never used an adapter.
@@ -179,6 +281,22 @@ impl RunFolder {
         self.path.join(BEST)
     }
 
+    /// `model.safetensors`, to be written.
+    ///
+    /// # Errors
+    /// If a file that the run did not write has that name.
+    pub(super) fn claim_model(&self) -> Result<PathBuf> {
+        self.claim(MODEL)
+    }
+
+    /// `best.safetensors`, to be written.
+    ///
+    /// # Errors
+    /// If a file that the run did not write has that name.
+    pub(super) fn claim_best(&self) -> Result<PathBuf> {
+        self.claim(BEST)
+    }
+
     /// `metrics.jsonl`
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join(METRICS)
@@ -189,10 +307,18 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written.
     pub fn add_epoch_file(&self, file: &EpochFile, epoch: u32) -> Result<()> {
-        let folder = self.path.join(file.folder);
-        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        let name = format!("epoch-{epoch}.{}", file.extension);
-        write_whole(&folder.join(name), &file.bytes)
+        self.create_folder(file.folder)?;
+        let name = format!("{}/epoch-{epoch}.{}", file.folder, file.extension);
+        write_whole(&self.claim(&name)?, &file.bytes)
+    }
+
+    /// Creates a folder in this one, which must still be there.
+    fn create_folder(&self, name: &str) -> Result<()> {
+        let folder = self.path.join(name);
+        match fs::create_dir(&folder) {
+            Err(e) if !folder.is_dir() => Err(Error::io("create", &folder)(e)),
+            _ => Ok(()),
+        }
     }
 
     /// Adds a line to `metrics.jsonl`.
@@ -200,7 +326,7 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written.
     pub fn add_metrics(&self, line: &serde_json::Value) -> Result<()> {
-        let path = self.metrics_path();
+        let path = self.claim(METRICS)?;
         let append = || -> std::io::Result<()> {
             let mut file = fs::OpenOptions::new()
                 .create(true)
@@ -240,7 +366,7 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written.
     pub fn write_report(&self, page: &str) -> Result<()> {
-        write_whole(&self.path.join(REPORT), page.as_bytes())
+        write_whole(&self.claim(REPORT)?, page.as_bytes())
     }
 
     /// The text of `run.toml`.
@@ -284,35 +410,38 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written; then the previous one is still there.
     pub fn add_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let folder = self.path.join(CHECKPOINTS);
-        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        self.create_folder(CHECKPOINTS)?;
         let before = self.checkpoints();
-        let path = folder.join(format!("step-{:09}.safetensors", checkpoint.progress.step));
+        let name = format!(
+            "{CHECKPOINTS}/step-{:09}.safetensors",
+            checkpoint.progress.step
+        );
+        let path = self.claim(&name)?;
         checkpoint.save(&path)?;
+        let mut listed = Manifest::read(&self.path)?.unwrap_or_default();
         for old in before.into_iter().filter(|old| *old != path) {
             fs::remove_file(&old).map_err(Error::io("remove", &old))?;
+            if let Some(name) = old.file_name() {
+                listed.remove(&format!("{CHECKPOINTS}/{}", name.to_string_lossy()));
+            }
         }
-        Ok(())
+        listed.write(&self.path)
     }
 
-    /// The latest checkpoint.
+    /// The latest checkpoint; `None` if the run ended before its first one.
     ///
     /// # Errors
-    /// If there is none, or it can't be read.
-    pub fn latest_checkpoint(&self) -> Result<Checkpoint> {
+    /// If it can't be read, or is missing although more epochs are finished than the one before the first checkpoint.
+    pub fn latest_checkpoint(&self) -> Result<Option<Checkpoint>> {
         let latest = self.checkpoints().pop();
-        let path = latest.ok_or_else(|| {
-            Error::Config(format!(
-                "{} has no checkpoint to resume from; train again",
+        let epochs = epochs_in(&self.path);
+        if latest.is_none() && epochs > 1 {
+            return Err(Error::Config(format!(
+                "{} has finished {epochs} epochs but its checkpoints are missing; restore them, or train again in another folder",
                 self.path.display()
-            ))
-        })?;
-        Checkpoint::load(&path)
-    }
-
-    /// Whether there is a checkpoint to resume from.
-    pub fn has_checkpoint(&self) -> bool {
-        !self.checkpoints().is_empty()
+            )));
+        }
+        latest.map(|path| Checkpoint::load(&path)).transpose()
     }
 
     /// The folder to resume: this one or, for one of several folds, the common one.
@@ -322,19 +451,31 @@ impl RunFolder {
         folds.unwrap_or(&self.path)
     }
 
-    /// Checkpoints, oldest first: their names sort by step.
+    /// Checkpoints of the run, oldest first.
     fn checkpoints(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path.join(CHECKPOINTS))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut paths: Vec<PathBuf> = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
-            .collect();
-        paths.sort();
-        paths
+        // A list that can't be read is reported where it is written.
+        let listed = Manifest::read(&self.path).ok().flatten();
+        checkpoints(&self.path, listed.as_ref())
     }
+}
+
+/// Number of epochs in `metrics.jsonl` of the run folder `path`.
+fn epochs_in(path: &Path) -> usize {
+    fs::read_to_string(path.join(METRICS)).map_or(0, |text| text.lines().count())
+}
+
+/// The checkpoints in the run folder `path` that are listed, or all if there is no list, oldest first: their names sort by step.
+fn checkpoints(path: &Path, listed: Option<&Manifest>) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path.join(CHECKPOINTS)).into_iter().flatten();
+    let own = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let file = format!("{CHECKPOINTS}/{name}");
+        name.ends_with(".safetensors") && listed.is_none_or(|listed| listed.contains(&file))
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = paths.filter(own).collect();
+    paths.sort();
+    paths
 }
 
 /// Creates `runs/NAME-N` with the first free N.

@@ -2,6 +2,7 @@
 //! folder of a run with a `result.toml`.
 
 use super::folder::{ACCEPTED, RunFolder, next_free};
+use super::lock::FolderLock;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use std::fs;
@@ -11,18 +12,37 @@ pub(super) const FOLDS: &str = "folds.toml";
 const RESULT: &str = "result.toml";
 
 /// The folder of all folds.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct FoldsFolder {
     /// Its path.
     pub path: PathBuf,
+    /// Held while folds are trained in the folder.
+    _lock: Option<FolderLock>,
 }
 
 impl FoldsFolder {
     /// The folder of folds at `path`, if it is one.
     pub fn open(path: &Path) -> Option<FoldsFolder> {
-        let path = path.to_path_buf();
+        let folder = FoldsFolder::at(path);
         let holds = [FOLDS, ACCEPTED].map(|file| path.join(file).is_file());
-        (holds == [true, true]).then_some(FoldsFolder { path })
+        (holds == [true, true]).then_some(folder)
+    }
+
+    /// The folder `path`, whatever it holds.
+    pub(crate) fn at(path: &Path) -> FoldsFolder {
+        FoldsFolder {
+            path: path.to_path_buf(),
+            _lock: None,
+        }
+    }
+
+    /// Locks the folder to train in it.
+    ///
+    /// # Errors
+    /// If folds are being trained in it, or it can't be written.
+    pub fn lock(mut self) -> Result<FoldsFolder> {
+        self._lock = Some(FolderLock::take(&self.path)?);
+        Ok(self)
     }
 
     /// Whether training of a fold has begun, which is so once its settings exist.
@@ -36,7 +56,7 @@ impl FoldsFolder {
     /// Creates the folder `out`, or the next free one under `runs` with the prefix `name`, and writes the settings into it.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If folds are being trained in it, or it can't be written.
     pub fn create(out: Option<&Path>, name: &str, settings: &str) -> Result<FoldsFolder> {
         let path = match out {
             Some(path) => {
@@ -45,7 +65,7 @@ impl FoldsFolder {
             }
             None => next_free(name)?,
         };
-        let folder = FoldsFolder { path };
+        let folder = FoldsFolder::at(&path).lock()?;
         folder.write_settings(settings)?;
         Ok(folder)
     }

@@ -4,6 +4,8 @@ mod checkpoint;
 mod folder;
 mod folds;
 mod html;
+mod lock;
+mod manifest;
 mod measured;
 mod monitor;
 mod observer;
@@ -259,14 +261,15 @@ impl<'e> Run<'e> {
                 return Err(self.stopped(folder)?);
             };
             if let Some(folder) = folder {
+                // The checkpoint is written last. A run that is killed before it repeats the epoch and writes the same again.
                 folder.add_metrics(&epoch_line(&report))?;
-                folder.add_checkpoint(&self.checkpoint()?)?;
-                self.save_model(&folder.model_path())?;
+                self.save_model(&folder.claim_model()?)?;
                 if report.is_best {
-                    self.save_model(&folder.best_path())?;
+                    self.save_model(&folder.claim_best()?)?;
                 }
                 self.write_report(folder)?;
                 self.write_epoch_files(folder, report.epoch)?;
+                folder.add_checkpoint(&self.checkpoint()?)?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
@@ -276,7 +279,7 @@ impl<'e> Run<'e> {
             None => {
                 let evaluation = self.evaluate()?;
                 if let Some(folder) = folder {
-                    self.save_model(&folder.model_path())?;
+                    self.save_model(&folder.claim_model()?)?;
                 }
                 Ok(evaluation)
             }
@@ -293,8 +296,8 @@ impl<'e> Run<'e> {
         let Some(folder) = folder else {
             return Ok(Error::Stopped(what));
         };
+        self.save_model(&folder.claim_model()?)?;
         folder.add_checkpoint(&self.checkpoint()?)?;
-        self.save_model(&folder.model_path())?;
         let path = folder.resumed_path().display();
         Ok(Error::Stopped(format!(
             "{what}; resume with: wgrad train --resume {path}"

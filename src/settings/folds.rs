@@ -82,7 +82,7 @@ impl Folds {
                 Some(_) => {}
                 None => {
                     RunFolder::check_free(out)?;
-                    let folder = FoldsFolder { path: out.clone() };
+                    let folder = FoldsFolder::at(out);
                     (1..=count)
                         .try_for_each(|fold| RunFolder::check_free(&folder.fold_path(fold)))?;
                 }
@@ -126,6 +126,7 @@ impl Folds {
             let shown = file.display();
             Error::Config(format!("{shown} lacks data.folds, the number of folds"))
         })?;
+        let folder = folder.lock()?;
         folder.write_settings(&settings.texts()?.settings)?;
         let mut folds = Folds {
             notes: found.iter().map(Change::to_string).collect(),
@@ -173,25 +174,22 @@ impl Folds {
         self.folder.result_path(fold)
     }
 
-    /// A fold's run, resumed if it left a checkpoint.
+    /// A fold's run, resumed if it had begun.
     fn prepare(&mut self, fold: usize) -> Result<Prepared> {
         let path = self.folder.fold_path(fold);
         let common = &self.settings;
-        if let Ok(begun) = RunFolder::open(&path) {
-            if begun.has_checkpoint() {
-                return Settings::prepare_resumed(&path, |settings| {
-                    // Settings that a run may change are shared by all folds.
-                    settings.epochs = common.epochs;
-                    settings.steps = common.steps;
-                    settings.patience = common.patience;
-                    settings.monitor = common.monitor.clone();
-                    settings.min_delta = common.min_delta;
-                    settings.data.evaluate = common.data.evaluate;
-                    settings.device = common.device;
-                    settings.adapter = common.adapter.clone();
-                });
-            }
-            begun.discard();
+        if RunFolder::open(&path).is_ok() {
+            return Settings::prepare_resumed(&path, |settings| {
+                // Settings that a run may change are shared by all folds.
+                settings.epochs = common.epochs;
+                settings.steps = common.steps;
+                settings.patience = common.patience;
+                settings.monitor = common.monitor.clone();
+                settings.min_delta = common.min_delta;
+                settings.data.evaluate = common.data.evaluate;
+                settings.device = common.device;
+                settings.adapter = common.adapter.clone();
+            });
         }
         let first = self.first.take().filter(|_| fold == 1);
         let mut prepared = match first {

@@ -19,7 +19,14 @@ pub struct Prepared {
     pub notes: Vec<String>,
     /// How the weights of `init` were used.
     pub initialisation: Option<Initialisation>,
-    resumed: Option<(RunFolder, Checkpoint)>,
+    resumed: Option<Resumed>,
+}
+
+/// The run that is resumed.
+struct Resumed {
+    folder: RunFolder,
+    /// The latest checkpoint; `None` if the run ended before its first one and begins again.
+    checkpoint: Option<Checkpoint>,
 }
 
 impl Settings {
@@ -40,23 +47,28 @@ impl Settings {
     /// [`Prepared::notes`] lists the changes.
     ///
     /// # Errors
-    /// If it is not a run, has no checkpoint, another setting changed, or as [`Settings::prepare`].
+    /// If it is not a run, another run is writing in the folder, another setting changed, or as [`Settings::prepare`].
     pub fn prepare_resumed(path: &Path, change: impl FnOnce(&mut Settings)) -> Result<Prepared> {
         let (folder, mut settings) = Settings::open_run(path)?;
+        let folder = folder.lock()?;
         change(&mut settings);
         settings.check()?;
         let mut checkpoint = folder.latest_checkpoint()?;
         let mut notes = Vec::new();
+        if checkpoint.is_none() {
+            notes.push(format!(
+                "{} ended before its first checkpoint: the run begins again",
+                path.display()
+            ));
+        }
         match folder.accepted_settings_path() {
             Some(accepted) => {
                 let accepted = Settings::read(&accepted)?;
                 let file = folder.settings_path();
                 let found = changes::permit(&accepted, &settings, changes::OF_A_RUN, &file)?;
                 notes.extend(found.iter().map(Change::to_string));
-                if found
-                    .iter()
-                    .any(|change| change.key == "monitor" || change.key == "data.evaluate")
-                {
+                let judged = |change: &Change| ["monitor", "data.evaluate"].contains(&&*change.key);
+                if let Some(checkpoint) = checkpoint.as_mut().filter(|_| found.iter().any(judged)) {
                     // Values of another metric or on another part can't be compared.
                     checkpoint.progress.best = None;
                     checkpoint.progress.epochs_without_improvement = 0;
@@ -69,7 +81,7 @@ impl Settings {
                 path.display()
             )),
         }
-        let mut prepared = settings.prepared(Some((folder, checkpoint)))?;
+        let mut prepared = settings.prepared(Some(Resumed { folder, checkpoint }))?;
         prepared.notes.splice(0..0, notes);
         Ok(prepared)
     }
@@ -168,7 +180,7 @@ impl Settings {
         }
     }
 
-    fn prepared(mut self, resumed: Option<(RunFolder, Checkpoint)>) -> Result<Prepared> {
+    fn prepared(mut self, resumed: Option<Resumed>) -> Result<Prepared> {
         // A model with a fixed input is checked before the data are read, which can take long.
         let auto = self
             .model
@@ -183,7 +195,7 @@ impl Settings {
         notes.extend(run.remarks());
         let mut initialisation = None;
         // The checkpoint replaces the initial weights.
-        if resumed.is_none() {
+        if resumed.as_ref().is_none_or(|run| run.checkpoint.is_none()) {
             initialisation = self.initialise(&run.parts().models)?;
             if let Some(found) = &initialisation {
                 run.set_values(found.values.clone());
@@ -209,7 +221,7 @@ impl Prepared {
         let recorded = self
             .resumed
             .as_ref()
-            .map(|(folder, _)| folder.recorded_variants());
+            .map(|resumed| resumed.folder.recorded_variants());
         Engine::open(
             self.settings.device,
             self.settings.adapter.as_deref(),
@@ -224,9 +236,11 @@ impl Prepared {
     pub fn start(self, engine: &Engine) -> Result<(Run<'_>, RunFolder)> {
         let mut run = Run::new(engine, self.run)?;
         let folder = match self.resumed {
-            Some((folder, checkpoint)) => {
-                let epoch = checkpoint.progress.epoch;
-                run.restore(checkpoint)?;
+            Some(Resumed { folder, checkpoint }) => {
+                let epoch = checkpoint.as_ref().map_or(0, |c| c.progress.epoch);
+                if let Some(checkpoint) = checkpoint {
+                    run.restore(checkpoint)?;
+                }
                 folder.forget_after(epoch)?;
                 if !run.is_done() {
                     folder.write_settings(&self.settings.texts()?)?;

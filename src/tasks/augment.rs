@@ -436,6 +436,7 @@ mod tests {
             assert!(height <= 8 && width <= 6);
             assert!((share - (1.0 - (height * width) as f32 / 48.0)).abs() < 1e-6);
         }
+        settings.check().unwrap();
         let both = AugmentSettings {
             mixup: 1.0,
             ..settings

@@ -3,6 +3,7 @@
 
 mod bench;
 mod data;
+mod folders;
 mod gan;
 mod models;
 mod output;

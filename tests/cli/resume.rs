@@ -73,6 +73,7 @@ fn folds_without_a_folder_of_their_own_get_one() {
     assert_eq!(
         names(&sandbox.path(folder)),
         [
+            ".wgrad.lock",
             "fold-1",
             "fold-2",
             "fold-3",

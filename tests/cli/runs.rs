@@ -51,14 +51,16 @@ fn an_interrupted_run_goes_on_from_where_it_was() {
 }
 
 #[test]
-fn a_folder_in_which_a_run_only_began_is_free() {
+fn settings_in_a_folder_are_those_of_the_user_or_of_a_run() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("run")).unwrap();
-    // A settings file alone may belong to the user.
     sandbox.write("run/run.toml", "batch = 8\n");
-    sandbox.train("").fails(2, &["run already holds a run"]);
+    sandbox
+        .train("")
+        .fails(2, &["run/run.toml exists and was not written by a run"]);
+    // A run of an earlier version has no list of files.
     sandbox.write("run/variants.toml", "");
-    sandbox.train("").succeeds();
+    sandbox.train("").fails(2, &["run already holds a run"]);
 }
 
 #[test]
@@ -208,7 +210,7 @@ fn what_is_no_run_is_not_resumed_nor_evaluated() {
     std::fs::remove_file(sandbox.path("run/model.safetensors")).unwrap();
     sandbox
         .wgrad("train --resume run")
-        .fails(2, &["no checkpoint"]);
+        .fails(2, &["finished 2 epochs", "checkpoints are missing"]);
     sandbox
         .wgrad("eval run --last")
         .fails(1, &["cannot read run/model.safetensors"]);
