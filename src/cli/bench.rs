@@ -2,7 +2,7 @@
 
 mod tables;
 
-use super::{DeviceArgs, print_line};
+use super::{DeviceArgs, OverwriteArg, print_line};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,8 @@ pub(super) struct Args {
     /// Draw the workloads under the adapter's roofline
     #[arg(long, value_name = "FILE.svg")]
     roofline: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArg,
     /// Compare with the output of an earlier `wgrad bench --json`
     #[arg(long, value_name = "FILE.json")]
     baseline: Option<PathBuf>,
@@ -79,6 +81,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     for (file, ending) in [(&args.roofline, "svg"), (&args.trace, "json")] {
         if let Some(path) = file {
             check_output(path, ending)?;
+            args.overwrite.check(path)?;
         }
     }
     let gpu = Gpu::open(&args.device.choice())?;

@@ -1,6 +1,6 @@
 //! `wgrad data`
 
-use super::{choice, note, print_line, settings_of};
+use super::{OverwriteArg, choice, note, print_line, settings_of};
 use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ struct Show {
     /// Draw samples of every class, one row per class
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArg,
     /// Draw one sample of each class with variants augmented by `[augment]` of the settings file
     #[arg(long, requires = "sheet")]
     augmented: bool,
@@ -88,6 +90,9 @@ impl Show {
 }
 
 fn show(args: &Show) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.sheet {
+        args.overwrite.check(path)?;
+    }
     let mut settings = args.settings()?;
     settings.data.check()?;
     let dataset = settings.load_data()?;

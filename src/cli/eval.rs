@@ -1,6 +1,6 @@
 //! `wgrad eval`
 
-use super::{DeviceArgs, RunArg, WeightsArg, choice, note, print_line};
+use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, choice, note, print_line};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +24,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     outputs: Option<PathBuf>,
     #[command(flatten)]
+    overwrite: OverwriteArg,
+    #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
     device: DeviceArgs,
@@ -33,6 +35,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.outputs {
+        args.overwrite.check(path)?;
+    }
     let (folder, mut settings) = Settings::open_run(&args.run.run)?;
     if let Some(data) = args.data {
         // Mean and standard deviation stay those of the training.

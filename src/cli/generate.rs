@@ -1,6 +1,6 @@
 //! `wgrad generate`
 
-use super::{DeviceArgs, RunArg, WeightsArg, note, print_line};
+use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, note, print_line};
 use anyhow::Context as _;
 use serde_json::json;
 use std::io::Write as _;
@@ -40,6 +40,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
+    overwrite: OverwriteArg,
+    #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
     device: DeviceArgs,
@@ -63,13 +65,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let draws = parts.task.draws_samples();
     let named = args.prompt.is_some() || args.tokens.is_some();
     let of_text = named || args.temperature.is_some() || args.top_k.is_some();
-    let of_images = args.count.is_some() || args.out.is_some();
+    let of_images = args.count.is_some() || args.out.is_some() || args.overwrite.overwrite;
     let misplaced = match draws {
         true if of_text => Some(
             "--prompt, --tokens, --temperature and --top-k are for runs that write text, but this one draws images; leave them out",
         ),
         false if of_images => Some(
-            "--count and --out are for runs that draw images, but this one writes text; leave them out",
+            "--count, --out and --overwrite are for runs that draw images, but this one writes text; leave them out",
         ),
         _ => None,
     };
@@ -85,14 +87,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if draws {
         // A folder for each seed, so that images of another seed are not overwritten.
         let own = || folder.path.join(format!("generated/seed-{}", args.seed));
+        let count = args.count.unwrap_or(64);
+        if let Some(out) = &args.out {
+            (0..count).try_for_each(|number| args.overwrite.check(&sample_path(out, number)))?;
+        }
         let out = args.out.unwrap_or_else(own);
-        return draw(
-            &engine,
-            parts,
-            (args.count.unwrap_or(64), args.seed),
-            &out,
-            args.json,
-        );
+        return draw(&engine, parts, (count, args.seed), &out, args.json);
     }
     let mut generator = Generator::new(&engine, &parts)?;
     let (prompt, tokens) = (args.prompt.unwrap_or_default(), args.tokens.unwrap_or(500));
@@ -127,6 +127,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The file of image `number`, from 0.
+fn sample_path(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("sample-{:04}.png", number + 1))
+}
+
 /// Draws images into the folder `out`: `sample-0001.png` and so on.
 fn draw(
     engine: &Engine,
@@ -138,7 +143,7 @@ fn draw(
     let start = Instant::now();
     std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
     Drawing::new(engine, parts, seed)?.draw(count, |number, file| {
-        write_whole(&out.join(format!("sample-{:04}.png", number + 1)), &file)
+        write_whole(&sample_path(out, number), &file)
     })?;
     if json {
         print_line(json!({

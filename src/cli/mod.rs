@@ -194,6 +194,30 @@ impl WeightsArg {
     }
 }
 
+/// Whether output files that exist may be replaced.
+#[derive(clap::Args, Clone, Copy, Debug)]
+struct OverwriteArg {
+    /// Replace output files that exist
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl OverwriteArg {
+    /// Checks that `path` may be written.
+    ///
+    /// # Errors
+    /// If it exists and must not be replaced.
+    fn check(self, path: &Path) -> wgrad::Result<()> {
+        match self.overwrite || path.symlink_metadata().is_err() {
+            true => Ok(()),
+            false => Err(wgrad::Error::Config(format!(
+                "{} already exists; name another file, or replace it with --overwrite",
+                path.display()
+            ))),
+        }
+    }
+}
+
 /// The settings that `what` names: a settings file, a model's own file, or a built-in model.
 fn settings_of(what: &str) -> wgrad::Result<Settings> {
     let path = Path::new(what);

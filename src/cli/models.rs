@@ -1,7 +1,7 @@
 //! `wgrad models`
 
 use super::planned::{DataArg, planned};
-use super::print_line;
+use super::{OverwriteArg, print_line};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ enum What {
         /// Output file
         #[arg(long)]
         out: PathBuf,
+        #[command(flatten)]
+        overwrite: OverwriteArg,
         /// Random seed [default: that of the settings]
         #[arg(long)]
         seed: Option<u64>,
@@ -60,9 +62,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             model,
             data,
             out,
+            overwrite,
             seed,
             json,
-        }) => init(&planned(&model, &data, Some(1))?.settings, out, seed, json)?,
+        }) => {
+            overwrite.check(&out)?;
+            init(&planned(&model, &data, Some(1))?.settings, out, seed, json)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -166,13 +172,6 @@ fn show(name: &str, json: bool) -> anyhow::Result<()> {
 fn init(settings: &Settings, out: PathBuf, seed: Option<u64>, json: bool) -> anyhow::Result<()> {
     let seed = seed.unwrap_or(settings.seed);
     let network = Network::new(settings.model.clone())?;
-    if out.exists() {
-        return Err(Error::Config(format!(
-            "{} already exists; name another file",
-            out.display()
-        ))
-        .into());
-    }
     weights::save(&out, &network, &network.initial_state(seed), 0)?;
     if json {
         return print_line(json!({

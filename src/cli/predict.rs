@@ -1,6 +1,6 @@
 //! `wgrad predict`
 
-use super::{DeviceArgs, RunArg, WeightsArg, note, print_line};
+use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, note, print_line};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -35,6 +35,8 @@ pub(super) struct Args {
     /// Folder for output files such as masks [default: predictions in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArg,
     #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
@@ -161,6 +163,9 @@ fn tell(
     for file in &prediction.files {
         std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
         let path = out.join(format!("{stem}{}", file.suffix));
+        if args.out.is_some() {
+            args.overwrite.check(&path)?;
+        }
         write_whole(&path, &file.bytes)?;
         files.push((file.key, path.display().to_string()));
     }

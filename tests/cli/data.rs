@@ -496,7 +496,7 @@ fn augmented_pictures_are_drawn_and_trained_on_and_a_run_repeats() {
         .succeeds();
     assert!(image::open(sandbox.path("sheet.png")).unwrap().width() > 5 * 56);
     sandbox
-        .wgrad("data show good --augmented --sheet sheet.png")
+        .wgrad("data show good --augmented --sheet other.png")
         .fails(2, &["[augment]"]);
     let weights = |out: &str, epochs: &str| {
         sandbox

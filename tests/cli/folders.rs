@@ -167,3 +167,28 @@ fn every_signal_that_asks_a_run_to_end_stops_it_with_a_checkpoint() {
         assert_eq!(names(&sandbox.path("run/checkpoints")).len(), 1);
     }
 }
+
+#[test]
+fn output_files_that_exist_are_replaced_only_on_request() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    for (command, file) in [
+        ("data show good --sheet sheet.png", "sheet.png"),
+        ("eval run --outputs lines.jsonl", "lines.jsonl"),
+        ("models init tiny.toml --out w.safetensors", "w.safetensors"),
+        (
+            "bench add --runs 1 --adapter nosuch --roofline r.svg",
+            "r.svg",
+        ),
+    ] {
+        sandbox.write(file, "mine");
+        sandbox
+            .wgrad(command)
+            .fails(2, &[file, "already exists", "--overwrite"]);
+        assert_eq!(text(&sandbox, file), "mine");
+        if !command.starts_with("bench") {
+            sandbox.wgrad(&format!("{command} --overwrite")).succeeds();
+            assert_ne!(std::fs::read(sandbox.path(file)).unwrap(), b"mine");
+        }
+    }
+}

@@ -31,6 +31,11 @@ fn images_are_drawn_into_a_folder_for_each_seed_and_predict_points_to_generate()
     let own = |seed: u32| file(&format!("run/generated/seed-{seed}/sample-0003.png"));
     assert_ne!(own(1), own(7));
     assert_eq!(own(7), file("again/sample-0003.png"));
+    draw("--count 3 --out again").fails(2, &["again/sample-0001.png", "--overwrite"]);
+    draw("--count 3 --out again --overwrite").succeeds();
+    assert_eq!(own(1), file("again/sample-0003.png"));
+    let shown = image::open(sandbox.path("run/samples/epoch-1.png")).unwrap();
+    assert!(shown.width() >= 4 * 28 && shown.height() >= 28);
     draw("--prompt a").fails(2, &["--prompt", "draws images"]);
     sandbox
         .wgrad("predict run again/sample-0001.png --device cpu")
