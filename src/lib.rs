@@ -23,6 +23,7 @@ pub mod settings;
 pub mod shader;
 pub mod tasks;
 pub mod tensor;
+mod tensor_file;
 pub mod toml_text;
 pub mod train;
 pub mod tune;

@@ -13,6 +13,7 @@ const LAYERS: [&[&str]; 15] = [
         "random",
         "shader",
         "tensor",
+        "tensor_file",
         "toml_text",
     ],
     &["cpu", "graph", "ops", "passes", "plan"],

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Values that [`load`](super::load) fits to the training part when a run starts. A run saves them in the table `[fitted]` of its
 /// `run.toml`; evaluation and prediction use them and fit nothing again.
@@ -48,6 +49,9 @@ pub struct Fitted {
     /// Tables: mean and deviation of a numeric target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// The digest of each part of the data, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<String, String>,
     /// Tables and series: how the cells of each column become numbers.
     #[serde(rename = "column", skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,

@@ -1,6 +1,7 @@
 //! Data sets: the built-in digits, files in common formats, and the order in which samples are visited.
 
 mod batch;
+mod digest;
 mod error;
 pub mod field;
 mod files;
@@ -20,6 +21,7 @@ mod tokenizer;
 
 pub(crate) use batch::VALID_ROWS;
 pub use batch::{Batch, Normalization, SetLayout};
+pub use digest::compare_digests;
 pub use error::DataError;
 pub use field::{Field, FieldValues};
 pub use fitted::Fitted;

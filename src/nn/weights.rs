@@ -7,14 +7,14 @@ mod read;
 
 pub use init::{Initialised, LeftOut, init};
 pub use read::Reason;
-pub(crate) use read::unusable;
 
 use super::model::Model;
 use super::network::Network;
 use super::parameter::Parameter;
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
-use crate::files::{read_whole, write_whole};
+use crate::files::read_whole;
+use crate::tensor_file;
 use read::WeightFile;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
@@ -86,13 +86,13 @@ pub fn save<'m>(
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
         Ok((
             *name,
-            TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| unusable(path, e))?,
+            TensorView::new(*dtype, shape.clone(), bytes)
+                .map_err(|e| tensor_file::invalid(path, &e))?,
         ))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| unusable(path, e))?;
-    write_whole(path, &bytes)
+    tensor_file::write(path, &views, metadata)
 }
 
 /// Reads the values of a model's whole state by name. A tied weight may have any of its names in the file; other tensors of the

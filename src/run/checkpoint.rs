@@ -2,9 +2,10 @@
 
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
-use crate::files::{read_whole, write_whole};
+use crate::files::read_whole;
 use crate::optim::PlateauState;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use crate::tensor_file;
+use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -78,15 +79,17 @@ impl Checkpoint {
                 Data::Index(x) => (Dtype::U32, bytemuck::cast_slice(x)),
             };
             let view = TensorView::new(dtype, value.dims().to_vec(), bytes);
-            Ok((name.as_str(), view.map_err(|e| broken(path, &e))?))
+            Ok((
+                name.as_str(),
+                view.map_err(|e| tensor_file::invalid(path, &e))?,
+            ))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
         let progress = serde_json::to_string(&self.progress).map_err(|e| {
             Error::Training(format!("the progress of the run can't be written: {e}"))
         })?;
         let metadata = HashMap::from([(PROGRESS.to_string(), progress)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(path, &e))?;
-        write_whole(path, &bytes)
+        tensor_file::write(path, &views, metadata)
     }
 
     /// Reads a checkpoint.
@@ -95,15 +98,14 @@ impl Checkpoint {
     /// If the file can't be read or is not a checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint> {
         let bytes = read_whole(path, "a safetensors file")?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, &e))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, &e))?;
+        let (file, metadata) = tensor_file::open(path, &bytes)?;
         let strange = || {
             let shown = path.display();
             Error::Config(format!(
                 "{shown} is not a checkpoint of wgrad; name a run folder"
             ))
         };
-        let progress = header.metadata().as_ref().and_then(|m| m.get(PROGRESS));
+        let progress = metadata.get(PROGRESS);
         let progress = progress.and_then(|text| Progress::parse(text));
         let variables = file.tensors().into_iter().map(|(name, view)| {
             let words = view
@@ -123,13 +125,6 @@ impl Checkpoint {
             progress: progress.ok_or_else(strange)?,
         })
     }
-}
-
-fn broken(path: &Path, e: &safetensors::SafeTensorError) -> Error {
-    Error::Config(format!(
-        "{} is not a valid safetensors file ({e}); it may be damaged or in another format",
-        path.display()
-    ))
 }
 
 #[cfg(test)]

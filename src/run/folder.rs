@@ -332,7 +332,8 @@ impl RunFolder {
                 .create(true)
                 .append(true)
                 .open(&path)?;
-            writeln!(file, "{line}")
+            writeln!(file, "{line}")?;
+            file.sync_all()
         };
         append().map_err(Error::io("write", &path))
     }

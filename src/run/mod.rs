@@ -10,6 +10,7 @@ mod measured;
 mod monitor;
 mod observer;
 mod parts;
+mod report_pace;
 mod steps;
 
 pub use checkpoint::{Best, Checkpoint, Progress};
@@ -31,7 +32,9 @@ use crate::train::{
     BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Trainer, planned_graphs,
     suggest_batch,
 };
+use report_pace::ReportPace;
 use std::path::Path;
+use std::time::Instant;
 
 /// A training run on an engine.
 pub struct Run<'e> {
@@ -53,6 +56,7 @@ pub struct Run<'e> {
     score: Option<Metric>,
     /// Positions of loss, score and weight among the watched counters.
     places: [Option<usize>; 3],
+    report_pace: ReportPace,
 }
 
 impl<'e> Run<'e> {
@@ -125,6 +129,7 @@ impl<'e> Run<'e> {
             epoch_samples,
             score,
             places,
+            report_pace: ReportPace::default(),
         };
         run.trainer.set_planned_steps(run.planned_steps());
         run.note_memory();
@@ -267,7 +272,9 @@ impl<'e> Run<'e> {
                 if report.is_best {
                     self.save_model(&folder.claim_best()?)?;
                 }
-                self.write_report(folder)?;
+                if self.is_done() || self.report_pace.is_due() {
+                    self.write_report(folder)?;
+                }
                 self.write_epoch_files(folder, report.epoch)?;
                 folder.add_checkpoint(&self.checkpoint()?)?;
             }
@@ -287,7 +294,7 @@ impl<'e> Run<'e> {
     }
 
     /// Writes the checkpoint of a stopped run and returns the message about it.
-    fn stopped(&self, folder: Option<&RunFolder>) -> Result<Error> {
+    fn stopped(&mut self, folder: Option<&RunFolder>) -> Result<Error> {
         let what = format!(
             "stopped after step {} of {}",
             self.trainer.steps_done(),
@@ -297,6 +304,10 @@ impl<'e> Run<'e> {
             return Ok(Error::Stopped(what));
         };
         self.save_model(&folder.claim_model()?)?;
+        // The report of the last epoch may not have been due then.
+        if self.last.is_some() {
+            self.write_report(folder)?;
+        }
         folder.add_checkpoint(&self.checkpoint()?)?;
         let path = folder.resumed_path().display();
         Ok(Error::Stopped(format!(
@@ -361,7 +372,14 @@ impl<'e> Run<'e> {
         files.try_for_each(|file| folder.add_epoch_file(file, epoch))
     }
 
-    fn write_report(&self, folder: &RunFolder) -> Result<()> {
+    fn write_report(&mut self, folder: &RunFolder) -> Result<()> {
+        let start = Instant::now();
+        self.write_page(folder)?;
+        self.report_pace.written(start.elapsed());
+        Ok(())
+    }
+
+    fn write_page(&self, folder: &RunFolder) -> Result<()> {
         let task = self.trainer.task();
         let found = self.evaluated();
         let sections: Vec<Section> = found.map(|found| task.report(&found)).unwrap_or_default();

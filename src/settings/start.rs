@@ -190,6 +190,11 @@ impl Settings {
             Network::new(self.model.clone())?;
         }
         let dataset = self.load_data()?;
+        let digests = dataset.digests(self.data.evaluate);
+        if resumed.is_some() {
+            data::compare_digests(&self.data.source, &self.fitted.digests, &digests)?;
+        }
+        self.fitted.digests.extend(digests);
         let mut run = self.resolve(&dataset.train)?.check(dataset)?;
         let mut notes = run.dataset().notes.clone();
         notes.extend(run.remarks());

@@ -6,7 +6,7 @@ use super::scalars::{ScalarRows, StepInputs};
 use crate::cpu::Tensor;
 use crate::data::{Normalization, Pass, Samples, SetLayout};
 use crate::device::{Device, ProgramId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tasks::{Counters, Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
@@ -194,7 +194,18 @@ impl Evaluator {
             }
             let value = device.output(self.program, name)?;
             let shape = value.dims().get(1..).unwrap_or_default();
-            let values = &value.reals()[..count * shape.iter().product::<usize>()];
+            let each = shape.iter().product::<usize>();
+            let values = &value.reals()[..count * each];
+            if keep == Outputs::All
+                && let Some(place) = values.iter().position(|x| !x.is_finite())
+            {
+                return Err(Error::Training(format!(
+                    "{name} of sample {} (counting from 0) is {}, which is not finite: the model overflows on its values; check that \
+                     sample, and normalise the data as in training",
+                    at + place / each.max(1),
+                    values[place]
+                )));
+            }
             match collected.iter_mut().find(|(known, ..)| known == name) {
                 Some((_, _, all)) => all.extend_from_slice(values),
                 None => collected.push((name.clone(), shape.to_vec(), values.to_vec())),

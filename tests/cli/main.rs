@@ -5,6 +5,7 @@ mod bench;
 mod data;
 mod folders;
 mod gan;
+mod kills;
 mod models;
 mod output;
 mod resume;

@@ -98,3 +98,62 @@ fn more_folds_than_samples_are_refused_before_any_is_trained() {
         .fails(1, &["data.folds is 21", "20 samples"]);
     sandbox.holds_no_run();
 }
+
+#[test]
+fn a_run_is_not_resumed_with_other_data() {
+    let sandbox = with_table();
+    let train = "train dense.toml --data people.csv --device cpu --batch 4 --epochs 1 --out run";
+    sandbox.wgrad(train).succeeds();
+    let text = std::fs::read_to_string(sandbox.path("people.csv")).unwrap();
+    let (kept, _) = text.trim_end().rsplit_once('\n').unwrap();
+    sandbox.write("people.csv", kept);
+    sandbox.wgrad("train --resume run --epochs 2").fails(
+        1,
+        &[
+            "part of",
+            "people.csv",
+            "is not the one with which the run began",
+        ],
+    );
+    sandbox.write("people.csv", &text);
+    sandbox.wgrad("train --resume run --epochs 2").succeeds();
+}
+
+/// A bit of a weight is flipped.
+#[test]
+fn damaged_weights_and_checkpoints_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    for (file, command) in [
+        ("run/model.safetensors", "eval run --last"),
+        (
+            "run/checkpoints/step-000000006.safetensors",
+            "train --resume run --epochs 3",
+        ),
+    ] {
+        let whole = std::fs::read(sandbox.path(file)).unwrap();
+        let mut damaged = whole.clone();
+        let last = damaged.len() - 9;
+        damaged[last] ^= 64;
+        sandbox.write(file, damaged);
+        sandbox
+            .wgrad(command)
+            .fails(2, &[file, "does not match its checksum"]);
+        sandbox.write(file, whole);
+        sandbox.wgrad(command).succeeds();
+    }
+}
+
+/// 1e300 is infinite in single precision.
+#[test]
+fn outputs_that_are_not_finite_are_an_error_with_their_sample() {
+    let sandbox = with_table();
+    let train = "train dense.toml --data people.csv --device cpu --batch 4 --epochs 1 --out run";
+    sandbox.wgrad(train).succeeds();
+    sandbox.write("new.csv", "age,class\n3,yes\n1e300,no\n4,no\n");
+    let refused = ["of sample 1", "not finite"];
+    sandbox.wgrad("eval run --data new.csv").fails(1, &refused);
+    sandbox.wgrad("predict run new.csv").fails(1, &refused);
+    sandbox.write("new.csv", "age,class\n3,yes\n4,no\n");
+    sandbox.wgrad("predict run new.csv").succeeds();
+}

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::data::{DataError, Dataset, ImageSet, Parts, Samples, Source, source::has_ending};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read as _};
 use std::path::Path;
 use zip::ZipArchive;
 
@@ -279,8 +279,13 @@ fn read_array(path: &Path, archive: &mut Archive, name: &str) -> Result<Array, D
             "declares {size} bytes for {name}: it is damaged, or over the limit of {MAX_ARRAY}"
         )));
     }
-    Array::read(&mut entry, size)
-        .map_err(|problem| wrong(format!("holds an array {name} that {problem}")))
+    let array = Array::read(&mut entry, size)
+        .map_err(|problem| wrong(format!("holds an array {name} that {problem}")))?;
+    // Reading to the end verifies the checksum of the archive.
+    match io::copy(&mut entry.by_ref().take(1), &mut io::sink()) {
+        Ok(_) => Ok(array),
+        Err(e) => Err(wrong(format!("holds a damaged array {name} ({e})"))),
+    }
 }
 
 #[cfg(test)]
@@ -374,6 +379,34 @@ mod tests {
                 .abs()
                 < 1e-4
         );
+    }
+
+    /// A pixel is changed in an archive that stores its arrays as they are.
+    #[test]
+    fn a_changed_byte_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set.npz");
+        let mut zip = ZipWriter::new(File::create(&path).unwrap());
+        let stored =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        for (name, bytes) in [
+            ("images", npy("(2, 1, 2)", &[71, 72, 73, 74])),
+            ("labels", npy("(2,)", &[0, 1])),
+        ] {
+            zip.start_file(format!("{name}.npy"), stored).unwrap();
+            zip.write_all(&bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        load(&path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let pixels = bytes
+            .windows(4)
+            .position(|w| w == [71, 72, 73, 74])
+            .unwrap();
+        bytes[pixels] ^= 64;
+        std::fs::write(&path, bytes).unwrap();
+        let message = load(&path).unwrap_err().to_string();
+        assert!(message.contains("a damaged array images"), "{message}");
     }
 
     #[test]

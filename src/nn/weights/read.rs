@@ -3,6 +3,7 @@
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::nn::parameter::Parameter;
+use crate::tensor_file;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::fmt;
@@ -47,14 +48,6 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The error of an invalid safetensors file.
-pub(crate) fn unusable(path: &Path, e: safetensors::SafeTensorError) -> Error {
-    Error::Config(format!(
-        "{} is not a valid safetensors file ({e}); it may be damaged or in another format",
-        path.display()
-    ))
-}
-
 /// The tensors of a file.
 pub(super) struct WeightFile<'b> {
     path: &'b Path,
@@ -64,11 +57,10 @@ pub(super) struct WeightFile<'b> {
 impl<'b> WeightFile<'b> {
     /// From the `bytes` of the file at `path`.
     pub fn open(path: &'b Path, bytes: &'b [u8]) -> Result<WeightFile<'b>> {
-        let tensors = SafeTensors::deserialize(bytes);
-        let tensors = tensors.map_err(|e| match is_pickled(bytes) {
-            true => pickled(path),
-            false => unusable(path, e),
-        })?;
+        if is_pickled(bytes) && SafeTensors::deserialize(bytes).is_err() {
+            return Err(pickled(path));
+        }
+        let (tensors, _) = tensor_file::open(path, bytes)?;
         Ok(WeightFile { path, tensors })
     }
 

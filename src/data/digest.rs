@@ -1,0 +1,73 @@
+//! Digests of samples, by which a resumed run notices that its data changed.
+
+use super::field::FieldValues;
+use super::{Dataset, Part, Samples, WindowRows};
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+
+impl Samples {
+    /// The number of samples and the CRC-32 of all values of all fields.
+    pub fn digest(&self) -> String {
+        let mut hasher = crc32fast::Hasher::new();
+        let mut add = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for field in self.fields() {
+            add(format!("{} {:?}", field.name, field.shape()).as_bytes());
+            match &field.values {
+                FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
+                    add(bytes);
+                }
+                FieldValues::Labels(labels) => add(bytemuck::cast_slice(labels)),
+                FieldValues::Windows { rows, offset, .. } => {
+                    add(&(*offset as u64).to_le_bytes());
+                    match &**rows {
+                        WindowRows::Floats { values, .. } => add(bytemuck::cast_slice(values)),
+                        WindowRows::Tokens { tokens, .. } => add(bytemuck::cast_slice(tokens)),
+                    }
+                }
+            }
+        }
+        if let Some(starts) = self.starts() {
+            add(bytemuck::cast_slice(&starts.first));
+        }
+        format!("{} samples, crc32 {:08x}", self.len(), hasher.finalize())
+    }
+}
+
+impl Dataset<Samples> {
+    /// The digest of each part, by its name; `evaluated` is the part in the place of the test part.
+    pub fn digests(&self, evaluated: Part) -> BTreeMap<String, String> {
+        let validation = self.validation.as_ref();
+        let parts = [
+            (Part::Train, Some(&self.train)),
+            (Part::Validation, validation),
+            (evaluated, Some(&self.test)),
+        ];
+        let digest = |(part, samples): (Part, Option<&Samples>)| {
+            Some((part.name().to_string(), samples?.digest()))
+        };
+        parts.into_iter().filter_map(digest).collect()
+    }
+}
+
+/// Compares the digests of data with those `recorded` when a run began. Parts that were not recorded are not compared.
+///
+/// # Errors
+/// Names the first part that differs.
+pub fn compare_digests(
+    source: &str,
+    recorded: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Result<()> {
+    for (part, digest) in now {
+        if let Some(before) = recorded.get(part).filter(|before| *before != digest) {
+            return Err(Error::Data(format!(
+                "the {part} part of {source} is not the one with which the run began ({before} then, {digest} now); restore the data, or \
+                 begin a new run"
+            )));
+        }
+    }
+    Ok(())
+}
