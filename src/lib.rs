@@ -3,6 +3,7 @@
 pub mod autodiff;
 pub mod bench;
 pub mod check;
+mod checksum;
 pub mod cpu;
 pub mod data;
 pub mod device;

@@ -1,5 +1,6 @@
 //! Safetensors files with a checksum: weights and checkpoints.
 
+use crate::checksum::Checksum;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use safetensors::SafeTensorError;
@@ -80,24 +81,20 @@ fn checksum<'a>(
     tensors: impl Iterator<Item = (&'a str, &'a TensorView<'a>)>,
     metadata: &HashMap<String, String>,
 ) -> String {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut add = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
+    let mut sum = Checksum::default();
     let metadata: BTreeMap<&String, &String> = metadata.iter().collect();
     for (key, value) in metadata {
         if key != CHECKSUM {
-            add(key.as_bytes());
-            add(value.as_bytes());
+            sum.add(key.as_bytes());
+            sum.add(value.as_bytes());
         }
     }
     let tensors: BTreeMap<&str, &TensorView<'_>> = tensors.collect();
     for (name, view) in tensors {
-        add(format!("{name} {:?} {:?}", view.dtype(), view.shape()).as_bytes());
-        add(view.data());
+        sum.add(format!("{name} {:?} {:?}", view.dtype(), view.shape()).as_bytes());
+        sum.add(view.data());
     }
-    format!("crc32:{:08x}", hasher.finalize())
+    format!("crc32:{}", sum.digits())
 }
 
 /// The error of an invalid safetensors file.

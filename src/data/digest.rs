@@ -2,37 +2,34 @@
 
 use super::field::FieldValues;
 use super::{Dataset, Part, Samples, WindowRows};
+use crate::checksum::Checksum;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
 impl Samples {
     /// The number of samples and the CRC-32 of all values of all fields.
     pub fn digest(&self) -> String {
-        let mut hasher = crc32fast::Hasher::new();
-        let mut add = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
+        let mut sum = Checksum::default();
         for field in self.fields() {
-            add(format!("{} {:?}", field.name, field.shape()).as_bytes());
+            sum.add(format!("{} {:?}", field.name, field.shape()).as_bytes());
             match &field.values {
                 FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
-                    add(bytes);
+                    sum.add(bytes);
                 }
-                FieldValues::Labels(labels) => add(bytemuck::cast_slice(labels)),
+                FieldValues::Labels(labels) => sum.add(bytemuck::cast_slice(labels)),
                 FieldValues::Windows { rows, offset, .. } => {
-                    add(&(*offset as u64).to_le_bytes());
+                    sum.add(&(*offset as u64).to_le_bytes());
                     match &**rows {
-                        WindowRows::Floats { values, .. } => add(bytemuck::cast_slice(values)),
-                        WindowRows::Tokens { tokens, .. } => add(bytemuck::cast_slice(tokens)),
+                        WindowRows::Floats { values, .. } => sum.add(bytemuck::cast_slice(values)),
+                        WindowRows::Tokens { tokens, .. } => sum.add(bytemuck::cast_slice(tokens)),
                     }
                 }
             }
         }
         if let Some(starts) = self.starts() {
-            add(bytemuck::cast_slice(&starts.first));
+            sum.add(bytemuck::cast_slice(&starts.first));
         }
-        format!("{} samples, crc32 {:08x}", self.len(), hasher.finalize())
+        format!("{} samples, crc32 {}", self.len(), sum.digits())
     }
 }
 

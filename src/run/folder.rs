@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::files::{remove_temporary, write_whole};
 use crate::tasks::EpochFile;
 use crate::tune::Tuning;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,7 @@ impl RunFolder {
     pub fn create(out: Option<&Path>, name: &str, texts: &RunTexts) -> Result<RunFolder> {
         let (path, origin) = match out {
             Some(path) => {
+                Self::check_free(path)?;
                 let origin = match path.exists() {
                     true => Origin::InExisting,
                     false => Origin::InNew,
@@ -117,6 +119,7 @@ impl RunFolder {
             origin,
             _lock: Some(lock),
         };
+        // Another run may have begun and ended between the first check and the lock.
         Self::check_free(&folder.path)?;
         let written = folder
             .remove_files()
@@ -168,7 +171,7 @@ impl RunFolder {
     fn remove_temporary(&self, listed: &Manifest) {
         remove_temporary(&self.path);
         let folders = listed.files().filter_map(|file| file.rsplit_once('/'));
-        let folders: std::collections::BTreeSet<&str> = folders.map(|(folder, _)| folder).collect();
+        let folders: BTreeSet<&str> = folders.map(|(folder, _)| folder).collect();
         for folder in folders {
             remove_temporary(&self.path.join(folder));
         }

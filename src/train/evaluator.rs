@@ -200,8 +200,8 @@ impl Evaluator {
                 && let Some(place) = values.iter().position(|x| !x.is_finite())
             {
                 return Err(Error::Training(format!(
-                    "{name} of sample {} (counting from 0) is {}, which is not finite: the model overflows on its values; check that \
-                     sample, and normalise the data as in training",
+                    "{name} of sample {} (counting from 0) is {}, which is not finite: the model overflows on its values; check \
+                     that sample",
                     at + place / each.max(1),
                     values[place]
                 )));

@@ -165,6 +165,11 @@ fn every_signal_that_asks_a_run_to_end_stops_it_with_a_checkpoint() {
             "{message}"
         );
         assert_eq!(names(&sandbox.path("run/checkpoints")).len(), 1);
+        let (_, rest) = message.split_once("stopped after step ").unwrap();
+        let step: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+        let more = format!("train --resume run --steps {}", step + 2);
+        sandbox.wgrad(&more).succeeds();
+        sandbox.wgrad("eval run --device cpu").succeeds();
     }
 }
 

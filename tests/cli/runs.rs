@@ -1,7 +1,7 @@
 //! Run folders: where they are created, how runs are resumed from them, and what remains after a failure.
 
 use super::sandbox::{Sandbox, names};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 #[test]
 fn a_run_is_not_written_over_another() {
@@ -10,44 +10,6 @@ fn a_run_is_not_written_over_another() {
         .trained()
         .train("")
         .fails(2, &["run already holds a run", "--resume run"]);
-}
-
-/// The run is interrupted as by Ctrl-C.
-#[cfg(unix)]
-#[test]
-fn an_interrupted_run_goes_on_from_where_it_was() {
-    let sandbox = Sandbox::new();
-    let args = "train tiny.toml --data good --batch 8 --device cpu --steps 100000000 --out run";
-    let mut command = sandbox.command(args);
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // One of these files is written when the run begins.
-    while !sandbox.path("run/variants.toml").exists() && !sandbox.path("run/run.toml").exists() {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the run ended by itself"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    let mut kill = Command::new("kill");
-    let sent = kill.args(["-INT", &child.id().to_string()]).status();
-    assert!(sent.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{message}");
-    assert!(
-        message.contains("resume with: wgrad train --resume run"),
-        "{message}"
-    );
-    let (_, rest) = message.split_once("stopped after step ").unwrap();
-    let step: u64 = rest.split(' ').next().unwrap().parse().unwrap();
-    let more = format!("train --resume run --steps {}", step + 2);
-    sandbox.wgrad(&more).succeeds();
-    sandbox.wgrad("eval run").succeeds();
 }
 
 #[test]
