@@ -8,7 +8,7 @@ use wgrad::device::Engine;
 use wgrad::generate::Drawing;
 use wgrad::nn::{ModelSpec, Network};
 use wgrad::optim::{OptimizerConfig, Sgd};
-use wgrad::run::{Length, Monitor, Run, RunParts, Silent};
+use wgrad::run::{Length, Monitor, Run, RunParts, Saving, Silent};
 use wgrad::tasks::{Models, TaskCase, named};
 use wgrad::train::Recipe;
 
@@ -49,6 +49,7 @@ fn parts(case: &TaskCase, [discriminator, generator]: [f64; 2]) -> RunParts {
             shuffle: true,
         },
         monitor: Monitor::default(),
+        saving: Saving::default(),
         data: case.data.clone(),
         fitted: case.fitted.clone(),
         values: None,

@@ -8,7 +8,7 @@ use wgrad::data::{Field, FieldValues, Samples, Starts, WindowRows, field};
 use wgrad::device::Engine;
 use wgrad::nn::{Model, Network};
 use wgrad::optim::GroupSettings;
-use wgrad::run::{Length, Monitor, Run, RunParts, Silent};
+use wgrad::run::{Length, Monitor, Run, RunParts, Saving, Silent};
 use wgrad::tasks::{
     Decoded, Fit, Metric, Models, Objective, Phase, Prediction, Registered, StepGraph, Task,
 };
@@ -149,6 +149,7 @@ fn run(
             shuffle: true,
         },
         monitor: Monitor::default(),
+        saving: Saving::default(),
         data: wgrad::data::DataSettings {
             stream: Some(stream),
             ..Default::default()

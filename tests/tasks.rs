@@ -9,7 +9,7 @@ use wgrad::data::{Dataset, Samples};
 use wgrad::device::Engine;
 use wgrad::nn::{Model, Network, weights};
 use wgrad::optim::{OptimizerConfig, Sgd};
-use wgrad::run::{Checkpoint, Length, Measured, Monitor, Run, RunParts, Silent};
+use wgrad::run::{Checkpoint, Length, Measured, Monitor, Run, RunParts, Saving, Silent};
 use wgrad::tasks::{Decoded, Models, REGISTRY, Registered, Task, TaskCase};
 use wgrad::train::{Collected, Recipe};
 
@@ -45,6 +45,7 @@ fn parts(task: &Registered, case: &TaskCase, epochs: u32) -> RunParts {
             shuffle: true,
         },
         monitor: Monitor::default(),
+        saving: Saving::default(),
         data: case.data.clone(),
         fitted: case.fitted.clone(),
         values: None,

@@ -10,7 +10,7 @@ use wgrad::device::Engine;
 use wgrad::nn::{Model, Network, weights};
 use wgrad::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
 use wgrad::run::{
-    Checkpoint, Length, Measured, Monitor, Run, RunFolder, RunParts, RunTexts, Silent,
+    Checkpoint, Length, Measured, Monitor, Run, RunFolder, RunParts, RunTexts, Saving, Silent,
 };
 use wgrad::tasks::{ClassWeights, CrossEntropy, Custom, Loss, Models, Objective, TaskCase, named};
 use wgrad::tensor::TensorType;
@@ -49,6 +49,7 @@ fn parts(case: &TaskCase) -> RunParts {
             shuffle: true,
         },
         monitor: Monitor::default(),
+        saving: Saving::default(),
         data: case.data.clone(),
         fitted: case.fitted.clone(),
         values: None,

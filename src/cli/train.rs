@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use wgrad::optim::OptimizerConfig;
-use wgrad::run::{Evaluation, FoldsFolder};
+use wgrad::run::{CheckpointInterval, Evaluation, FoldsFolder};
 use wgrad::settings::{Folds, Initialisation, Prepared, Settings, named_model};
 
 #[derive(clap::Args)]
@@ -57,6 +57,9 @@ pub(super) struct Args {
     /// Random seed
     #[arg(long, allow_negative_numbers = true)]
     seed: Option<u64>,
+    /// Write a checkpoint within epochs, too: a number of steps (500) or a time (10m) [default: only after every epoch]
+    #[arg(long, value_name = "N|TIME")]
+    checkpoint_every: Option<CheckpointInterval>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Do not shuffle: visit the samples in file order
@@ -69,7 +72,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Resume a run or folds that were interrupted, or add epochs to a finished run; only the length of the run, the settings
-    /// that select the best epoch, and the device may differ from before
+    /// that select the best epoch, checkpoints, and the device may differ from before
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
@@ -113,12 +116,13 @@ impl Args {
         Ok(settings)
     }
 
-    /// Sets the length of the run: `--epochs` overrides `steps` of the settings.
+    /// Sets the length of the run and its checkpoints: `--epochs` overrides `steps` of the settings.
     fn set_length(&self, settings: &mut Settings) {
         settings.steps = self
             .steps
             .or(settings.steps.filter(|_| self.epochs.is_none()));
         settings.epochs = self.epochs.unwrap_or(settings.epochs);
+        settings.checkpoint_every = self.checkpoint_every.or(settings.checkpoint_every);
     }
 }
 
@@ -170,11 +174,11 @@ fn cross_validate(args: &Args, folds: Folds) -> anyhow::Result<()> {
 
 /// Trains a run, new or resumed.
 fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<Evaluation> {
-    let (engine, device_note) = prepared.open_engine()?;
+    let (engine, device_notes) = prepared.open_engine()?;
     let dataset = prepared.run.dataset();
     let (noun, part) = (dataset.train.noun(), prepared.settings.data.evaluate.name());
     let mut progress = ProgressPrinter::new(args.json);
-    device_note.iter().chain(&prepared.notes).for_each(note);
+    device_notes.iter().chain(&prepared.notes).for_each(note);
     progress.say(&format!(
         "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
         prepared

@@ -80,6 +80,14 @@ impl<T: Real> Tensor<T> {
         }
     }
 
+    /// Whether no element is infinite or NaN.
+    pub fn is_finite(&self) -> bool {
+        match &self.data {
+            Data::Real(values) => values.iter().all(|x| x.to_f64().is_finite()),
+            Data::Index(_) => true,
+        }
+    }
+
     /// Float elements. Shape rules guarantee that operations only receive the types they expect.
     pub fn reals(&self) -> &[T] {
         match &self.data {

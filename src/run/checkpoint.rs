@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The state from which a run can be resumed: variables in the engine's layouts, and the progress.
+/// The state from which a run can be resumed: weights, optimizer state and sums of the epoch in the engine's layouts, and the
+/// progress, from which the order of the data and all random numbers follow.
 pub struct Checkpoint {
     /// Variables by name.
     pub variables: Vec<(String, Tensor<f32>)>,
@@ -25,6 +26,9 @@ pub struct Progress {
     pub epoch: u32,
     /// Finished steps.
     pub step: u64,
+    /// Seconds of training in the epoch that has begun.
+    #[serde(default)]
+    pub seconds: f64,
     /// The best epoch so far by the monitored metric.
     #[serde(default)]
     pub best: Option<Best>,
@@ -37,6 +41,9 @@ pub struct Progress {
     /// The state of a plateau schedule.
     #[serde(default)]
     pub plateau: PlateauState,
+    /// The device on which the last step was taken; empty in checkpoints of earlier versions.
+    #[serde(default)]
+    pub device: String,
 }
 
 /// The best epoch of a run.
@@ -48,6 +55,9 @@ pub struct Best {
     pub value: f64,
     /// Loss on the evaluated part.
     pub loss: f64,
+    /// Finished steps of the run after it.
+    #[serde(default)]
+    pub step: u64,
 }
 
 const PROGRESS: &str = "progress";

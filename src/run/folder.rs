@@ -409,21 +409,24 @@ impl RunFolder {
         write_whole(&path, kept.as_bytes())
     }
 
-    /// Writes a checkpoint and removes earlier ones.
+    /// Writes a checkpoint, and removes all but the latest `keep` and that of the best epoch.
     ///
     /// # Errors
-    /// If it can't be written; then the previous one is still there.
-    pub fn add_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+    /// If it can't be written; then the previous ones are still there.
+    pub fn add_checkpoint(&self, checkpoint: &Checkpoint, keep: usize) -> Result<()> {
         self.create_folder(CHECKPOINTS)?;
-        let before = self.checkpoints();
-        let name = format!(
-            "{CHECKPOINTS}/step-{:09}.safetensors",
-            checkpoint.progress.step
-        );
-        let path = self.claim(&name)?;
-        checkpoint.save(&path)?;
+        let progress = &checkpoint.progress;
+        checkpoint.save(&self.claim(&checkpoint_file(progress.step))?)?;
+        let best = progress.best.as_ref();
+        let best = best.map(|best| self.path.join(checkpoint_file(best.step)));
+        let mut removed = self.checkpoints();
+        removed.truncate(removed.len().saturating_sub(keep));
+        removed.retain(|path| Some(path) != best.as_ref());
+        if removed.is_empty() {
+            return Ok(());
+        }
         let mut listed = Manifest::read(&self.path)?.unwrap_or_default();
-        for old in before.into_iter().filter(|old| *old != path) {
+        for old in removed {
             fs::remove_file(&old).map_err(Error::io("remove", &old))?;
             if let Some(name) = old.file_name() {
                 listed.remove(&format!("{CHECKPOINTS}/{}", name.to_string_lossy()));
@@ -445,7 +448,20 @@ impl RunFolder {
                 self.path.display()
             )));
         }
-        latest.map(|path| Checkpoint::load(&path)).transpose()
+        latest.map(|path| self.load_checkpoint(&path)).transpose()
+    }
+
+    /// Reads a checkpoint. The error about a damaged one names the one before it.
+    fn load_checkpoint(&self, path: &Path) -> Result<Checkpoint> {
+        let checkpoints = self.checkpoints();
+        let before = checkpoints.iter().rev().nth(1);
+        Checkpoint::load(path).map_err(|error| match (error, before) {
+            (Error::Config(text), Some(before)) => Error::Config(format!(
+                "{text}; or remove it to resume from {}",
+                before.display()
+            )),
+            (error, _) => error,
+        })
     }
 
     /// The folder to resume: this one or, for one of several folds, the common one.
@@ -461,6 +477,11 @@ impl RunFolder {
         let listed = Manifest::read(&self.path).ok().flatten();
         checkpoints(&self.path, listed.as_ref())
     }
+}
+
+/// The file of the checkpoint after `step` steps.
+fn checkpoint_file(step: u64) -> String {
+    format!("{CHECKPOINTS}/step-{step:09}.safetensors")
 }
 
 /// Number of epochs in `metrics.jsonl` of the run folder `path`.

@@ -11,6 +11,7 @@ mod monitor;
 mod observer;
 mod parts;
 mod report_pace;
+mod saving;
 mod steps;
 
 pub use checkpoint::{Best, Checkpoint, Progress};
@@ -22,6 +23,7 @@ pub use observer::{
     EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
 };
 pub use parts::{CheckedRun, Length, RunParts};
+pub use saving::{CheckpointInterval, Saving};
 
 use crate::data::{DataSettings, Fitted, Part};
 use crate::device::Engine;
@@ -44,6 +46,7 @@ pub struct Run<'e> {
     train: Loaded,
     length: Length,
     monitor: Monitor,
+    saving: Saving,
     data: DataSettings,
     fitted: Fitted,
     title: String,
@@ -57,6 +60,8 @@ pub struct Run<'e> {
     /// Positions of loss, score and weight among the watched counters.
     places: [Option<usize>; 3],
     report_pace: ReportPace,
+    /// When the last checkpoint was written, or the run began.
+    saved: Instant,
 }
 
 impl<'e> Run<'e> {
@@ -120,6 +125,7 @@ impl<'e> Run<'e> {
             train,
             length: parts.length,
             monitor: parts.monitor,
+            saving: parts.saving,
             data: parts.data,
             fitted: parts.fitted,
             title: parts.title,
@@ -130,6 +136,7 @@ impl<'e> Run<'e> {
             score,
             places,
             report_pace: ReportPace::default(),
+            saved: Instant::now(),
         };
         run.trainer.set_planned_steps(run.planned_steps());
         run.note_memory();
@@ -191,10 +198,20 @@ impl<'e> Run<'e> {
                 "the checkpoint is of another model or optimizer: {what}; resume with the run.toml that it was made with"
             ))
         };
-        let state = self.trainer.state().to_vec();
+        let state = self.trainer.saved().to_vec();
+        let begun = !checkpoint
+            .progress
+            .step
+            .is_multiple_of(self.steps_of_epoch());
         for name in &state {
             let found = checkpoint.variables.iter().find(|(n, _)| n == name);
-            let (_, value) = found.ok_or_else(|| other(format!("it lacks {name}")))?;
+            let Some((_, value)) = found else {
+                // Checkpoints of earlier versions lack the sums of the epoch, which only matter within one.
+                match Trainer::is_sum(name) && !begun {
+                    true => continue,
+                    false => return Err(other(format!("it lacks {name}"))),
+                }
+            };
             let (have, want) = (value.ty(), self.trainer.device().ty(name)?);
             if have != want {
                 return Err(other(format!("its {name} is {have}, this run's is {want}")));
@@ -218,16 +235,21 @@ impl<'e> Run<'e> {
     /// A checkpoint from which the run can be resumed.
     ///
     /// # Errors
-    /// If the device failed.
+    /// If the device failed, or a variable is not finite.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let device = self.trainer.device();
         let read = |name: &String| Ok((name.clone(), device.get(name)?));
-        let variables = self.trainer.state().iter().map(read);
+        let variables = self.trainer.saved().iter().map(read);
+        let variables = variables.collect::<Result<Vec<_>>>()?;
+        if let Some((name, _)) = variables.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(self.diverged(name, self.progress.epoch + 1));
+        }
         Ok(Checkpoint {
-            variables: variables.collect::<Result<Vec<_>>>()?,
+            variables,
             progress: Progress {
                 step: self.trainer.steps_done(),
                 plateau: self.trainer.plateau().clone(),
+                device: self.engine.name(),
                 ..self.progress.clone()
             },
         })
@@ -262,7 +284,7 @@ impl<'e> Run<'e> {
         }
         let mut last = None;
         while !self.is_done() {
-            let Some(report) = self.run_epoch(observer)? else {
+            let Some(report) = self.run_epoch(observer, folder)? else {
                 return Err(self.stopped(folder)?);
             };
             if let Some(folder) = folder {
@@ -276,7 +298,7 @@ impl<'e> Run<'e> {
                     self.write_report(folder)?;
                 }
                 self.write_epoch_files(folder, report.epoch)?;
-                folder.add_checkpoint(&self.checkpoint()?)?;
+                self.save_checkpoint(folder)?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
@@ -291,6 +313,13 @@ impl<'e> Run<'e> {
                 Ok(evaluation)
             }
         }
+    }
+
+    /// Writes a checkpoint and removes those that are no longer kept.
+    fn save_checkpoint(&mut self, folder: &RunFolder) -> Result<()> {
+        folder.add_checkpoint(&self.checkpoint()?, self.saving.keep)?;
+        self.saved = Instant::now();
+        Ok(())
     }
 
     /// Writes the checkpoint of a stopped run and returns the message about it.
@@ -308,7 +337,7 @@ impl<'e> Run<'e> {
         if self.last.is_some() {
             self.write_report(folder)?;
         }
-        folder.add_checkpoint(&self.checkpoint()?)?;
+        self.save_checkpoint(folder)?;
         let path = folder.resumed_path().display();
         Ok(Error::Stopped(format!(
             "{what}; resume with: wgrad train --resume {path}"

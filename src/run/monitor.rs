@@ -72,7 +72,12 @@ impl Monitor {
         let tie = |best: &Best| value == best.value && loss < best.loss;
         let is_best = improves(best, 0.0) || progress.best.as_ref().is_some_and(tie);
         if is_best {
-            progress.best = Some(Best { epoch, value, loss });
+            progress.best = Some(Best {
+                epoch,
+                value,
+                loss,
+                step: progress.step,
+            });
         }
         is_best
     }

@@ -1,6 +1,7 @@
 //! What a run is made of: task, models, recipe and data, checked against each other.
 
 use super::monitor::{self, Monitor};
+use super::saving::Saving;
 use crate::cpu::Tensor;
 use crate::data::{DataSettings, Dataset, Fitted, Normalization, Samples, SetLayout};
 use crate::error::{Error, Result};
@@ -34,6 +35,8 @@ pub struct RunParts {
     pub length: Length,
     /// Which epoch is the best, and when to stop.
     pub monitor: Monitor,
+    /// When checkpoints are written.
+    pub saving: Saving,
     /// The data settings of the user.
     pub data: DataSettings,
     /// The values fitted to the data.

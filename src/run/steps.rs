@@ -1,7 +1,7 @@
 //! The steps of an epoch: submission, and progress reports while the device works.
 
 use super::observer::{EpochReport, Figure, Observer, StepReport};
-use super::{Evaluation, Run};
+use super::{Evaluation, Run, RunFolder};
 use crate::data::Pass;
 use crate::error::{Error, Result};
 use crate::tasks::{Better, Counters, Metric};
@@ -12,12 +12,15 @@ use std::time::{Duration, Instant};
 
 impl Run<'_> {
     /// Trains and evaluates; `None` if the observer stopped it before the epoch's steps were done.
-    pub(super) fn run_epoch(&mut self, observer: &mut dyn Observer) -> Result<Option<EpochReport>> {
-        let start = Instant::now();
-        let Some(totals) = self.train_steps(observer, start)? else {
+    pub(super) fn run_epoch(
+        &mut self,
+        observer: &mut dyn Observer,
+        folder: Option<&RunFolder>,
+    ) -> Result<Option<EpochReport>> {
+        let Some(totals) = self.train_steps(observer, folder)? else {
             return Ok(None);
         };
-        let seconds = start.elapsed().as_secs_f64();
+        let seconds = self.progress.seconds;
         let epoch = self.progress.epoch + 1;
         if self
             .trainer
@@ -25,7 +28,9 @@ impl Run<'_> {
             .is_multiple_of(self.steps_of_epoch())
         {
             self.progress.epoch = epoch;
+            self.progress.seconds = 0.0;
         }
+        self.progress.step = self.trainer.steps_done();
         self.note_memory();
         let count = totals.samples.max(1) as f64;
         let phase_losses = self.phase_losses(totals.samples, epoch)?;
@@ -67,11 +72,14 @@ impl Run<'_> {
         self.trainer.set_plateau(plateau);
     }
 
+    /// Takes the steps of an epoch that are left and returns its sums; `None` if the observer stopped it before they were done.
     fn train_steps(
         &mut self,
         observer: &mut dyn Observer,
-        start: Instant,
+        folder: Option<&RunFolder>,
     ) -> Result<Option<Totals>> {
+        let start = Instant::now();
+        let seconds_before = self.progress.seconds;
         let (samples, batch) = (self.epoch_samples, self.trainer.recipe().batch);
         let each = self.trainer.samples_of_step();
         let seed = self.trainer.recipe().seed;
@@ -89,7 +97,9 @@ impl Run<'_> {
                 .map_or(full, |most| first + most.saturating_sub(done_before)),
         );
         let skipped = first as usize * each;
-        self.trainer.reset_counters()?;
+        if first == 0 {
+            self.trainer.reset_counters()?;
+        }
         let stream = self.train.begin(self.trainer.device_mut(), pass, skipped)?;
         let most = match self.train.streamed {
             true => 1,
@@ -100,7 +110,10 @@ impl Run<'_> {
         let mut done = first;
         let mut latest = Totals::default();
         while done < steps && !observer.stops() {
-            let count = pace.steps().min(steps - done);
+            let mut count = pace.steps().min(steps - done);
+            if let Some(every) = self.saving.every {
+                count = every.limit(self.trainer.steps_done(), count);
+            }
             let train = &self.train;
             let place = |i: u64, k: usize| {
                 let at = (done + i) as usize * each + k * batch;
@@ -115,24 +128,33 @@ impl Run<'_> {
                     _ => Ok(()),
                 })?;
             done += count;
-            let seen = samples.min(done as usize * each) - skipped;
+            let seen = samples.min(done as usize * each);
             self.read_back(seen as u64, &mut asked, &mut latest)?;
             let finished = latest.samples.div_ceil(each as u64);
-            pace.finished(finished);
+            pace.finished(finished.saturating_sub(first));
             if latest.samples > 0 {
                 self.check_loss(&latest)?;
-                observer.step(&self.step_report(&latest, first..first + finished, steps, start));
+                observer.step(&self.step_report(&latest, first..finished, steps, start));
+            }
+            if let (Some(folder), Some(every)) = (folder, self.saving.every)
+                && done < steps
+                && every.is_due(self.trainer.steps_done(), self.saved.elapsed())
+            {
+                self.check_loss(&Totals::of(&self.trainer.counters(seen as u64)?))?;
+                self.progress.seconds = seconds_before + start.elapsed().as_secs_f64();
+                self.save_checkpoint(folder)?;
             }
         }
         if let Some(watch) = self.trainer.watch() {
             while self.trainer.device_mut().take(watch, true)?.is_some() {}
         }
+        let seen = samples.min(done as usize * each);
+        let latest = Totals::of(&self.trainer.counters(seen as u64)?);
+        self.check_loss(&latest)?;
+        self.progress.seconds = seconds_before + start.elapsed().as_secs_f64();
         if done < steps {
             return Ok(None);
         }
-        let seen = samples.min(steps as usize * each) - skipped;
-        let latest = Totals::of(&self.trainer.counters(seen as u64)?);
-        self.check_loss(&latest)?;
         observer.step(&self.step_report(&latest, first..steps, steps, start));
         Ok(Some(latest))
     }
@@ -204,7 +226,7 @@ impl Run<'_> {
         Err(self.diverged("loss", self.progress.epoch + 1))
     }
 
-    fn diverged(&self, what: &str, epoch: u32) -> Error {
+    pub(super) fn diverged(&self, what: &str, epoch: u32) -> Error {
         Error::Training(format!(
             "the {what} is not finite in epoch {epoch}, at or before step {}; lower the learning rate (now {:?}) or clip the gradients (clip_norm)",
             self.trainer.steps_done(),
@@ -221,8 +243,10 @@ impl Run<'_> {
         start: Instant,
     ) -> StepReport {
         let elapsed = start.elapsed().as_secs_f64();
-        let count = totals.samples.max(1) as f64;
-        let each = elapsed / (done.end - done.start).max(1) as f64;
+        let taken = done.end.saturating_sub(done.start).max(1);
+        let before = done.start * self.trainer.samples_of_step() as u64;
+        let count = totals.samples.saturating_sub(before).max(1) as f64;
+        let each = elapsed / taken as f64;
         let finished = u64::from(self.progress.epoch) * self.steps_of_epoch() + done.end;
         let left = self.planned_steps().saturating_sub(finished);
         StepReport {

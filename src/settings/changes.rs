@@ -7,20 +7,22 @@ use std::fmt;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Settings that a resumed run may change: its length, how epochs are judged, and the device.
+/// Settings that a resumed run may change: its length, how epochs are judged, its checkpoints, and the device.
 pub(super) const OF_A_RUN: &[&str] = &[
     "epochs",
     "steps",
     "patience",
     "monitor",
     "min_delta",
+    "checkpoint_every",
+    "keep_checkpoints",
     "device",
     "adapter",
     "data.evaluate",
 ];
 
-/// Settings that resumed folds may change: only the device, since a mean over folds of different lengths is meaningless.
-pub(super) const OF_FOLDS: &[&str] = &["device", "adapter"];
+/// Settings that resumed folds may change: only their checkpoints and the device, since a mean over folds of different lengths is meaningless.
+pub(super) const OF_FOLDS: &[&str] = &["device", "adapter", "checkpoint_every", "keep_checkpoints"];
 
 /// A setting that differs.
 #[derive(Debug, PartialEq)]

@@ -187,6 +187,8 @@ impl Folds {
                 settings.monitor = common.monitor.clone();
                 settings.min_delta = common.min_delta;
                 settings.data.evaluate = common.data.evaluate;
+                settings.checkpoint_every = common.checkpoint_every;
+                settings.keep_checkpoints = common.keep_checkpoints;
                 settings.device = common.device;
                 settings.adapter = common.adapter.clone();
             });

@@ -18,6 +18,7 @@ use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::nn::ModelSpec;
 use crate::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
+use crate::run::{CheckpointInterval, Saving};
 use crate::tasks::{AugmentSettings, Loss};
 use crate::tensor::LARGEST_COUNT;
 use crate::toml_text::parse;
@@ -101,6 +102,11 @@ pub struct Settings {
     /// The smallest change of that metric that counts as an improvement.
     #[serde(skip_serializing_if = "is_zero")]
     pub min_delta: f64,
+    /// Time or steps between checkpoints within an epoch; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<CheckpointInterval>,
+    /// Number of the latest checkpoints that are kept, in addition to that of the best epoch.
+    pub keep_checkpoints: usize,
     /// Run folder; a new one under `runs` if absent. Not serialised, because the settings file lies in that folder.
     #[serde(skip_serializing)]
     pub out: Option<PathBuf>,
@@ -182,6 +188,8 @@ impl Default for Settings {
             monitor: None,
             patience: None,
             min_delta: 0.0,
+            checkpoint_every: None,
+            keep_checkpoints: Saving::default().keep,
             out: None,
             data: DataSettings::default(),
             augment: AugmentSettings::default(),
@@ -288,6 +296,11 @@ impl Settings {
         }
         if !(self.min_delta >= 0.0 && self.min_delta.is_finite()) {
             return wrong("min_delta must be at least 0");
+        }
+        if self.keep_checkpoints == 0 {
+            return wrong(
+                "keep_checkpoints must be at least 1: a run is resumed from its latest checkpoint",
+            );
         }
         let each = self.batch.saturating_mul(self.accumulate);
         let samples = self.steps_per_epoch.map(|n| n.saturating_mul(each));

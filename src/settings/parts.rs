@@ -5,7 +5,7 @@ use crate::cpu::Tensor;
 use crate::data::{Samples, Tokenizer};
 use crate::error::{Error, Result};
 use crate::nn::{Model, Network, weights};
-use crate::run::{Length, Monitor, RunFolder, RunParts, RunTexts};
+use crate::run::{Length, Monitor, RunFolder, RunParts, RunTexts, Saving};
 use crate::tasks::{self, Models, Task, TaskSettings};
 use crate::train::Recipe;
 use std::path::Path;
@@ -124,6 +124,10 @@ impl Settings {
                 metric: self.monitor.clone(),
                 patience: self.patience,
                 min_delta: self.min_delta,
+            },
+            saving: Saving {
+                every: self.checkpoint_every,
+                keep: self.keep_checkpoints,
             },
             data: self.data.clone(),
             fitted: self.fitted.clone(),

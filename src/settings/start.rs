@@ -217,21 +217,32 @@ impl Settings {
 }
 
 impl Prepared {
-    /// Opens the engine that the settings ask for, with the recorded kernel variants if the run is resumed. The second value is a
-    /// note for the user.
+    /// Opens the engine that the settings ask for, with the recorded kernel variants if the run is resumed. The second value are
+    /// notes for the user.
     ///
     /// # Errors
     /// If an adapter was asked for and there is none.
-    pub fn open_engine(&self) -> Result<(Engine, Option<String>)> {
+    pub fn open_engine(&self) -> Result<(Engine, Vec<String>)> {
         let recorded = self
             .resumed
             .as_ref()
             .map(|resumed| resumed.folder.recorded_variants());
-        Engine::open(
+        let (engine, note) = Engine::open(
             self.settings.device,
             self.settings.adapter.as_deref(),
             recorded.transpose()?.flatten(),
-        )
+        )?;
+        let mut notes: Vec<String> = note.into_iter().collect();
+        let checkpoint = self.resumed.as_ref();
+        let checkpoint = checkpoint.and_then(|resumed| resumed.checkpoint.as_ref());
+        let before = checkpoint.map_or("", |checkpoint| &checkpoint.progress.device);
+        if !["", &engine.name()].contains(&before) {
+            notes.push(format!(
+                "the run was trained on {before} and goes on on {}, whose sums may round differently: it will not be repeated bit for bit",
+                engine.name()
+            ));
+        }
+        Ok((engine, notes))
     }
 
     /// Puts the run on `engine` and creates its folder, or resumes from its checkpoint.

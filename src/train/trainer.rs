@@ -62,8 +62,10 @@ pub struct Trainer<'e> {
     recipe: Recipe,
     source: BatchSource,
     phases: Vec<Phase>,
-    /// Variables that a checkpoint holds.
+    /// Weights, buffers and optimizer state.
     state: Vec<String>,
+    /// These and the sums of the epoch, which a checkpoint holds.
+    saved: Vec<String>,
     counters: Vec<(String, TensorType)>,
     watch: Option<WatchId>,
     step: u64,
@@ -167,6 +169,8 @@ impl<'e> Trainer<'e> {
         }
         let scalars = counters.iter().filter(|(_, ty)| ty.shape.rank() == 0);
         let watched: Vec<&str> = scalars.map(|(name, _)| name.as_str()).collect();
+        let sums = counters.iter().map(|(name, _)| name);
+        let saved = state.iter().chain(sums).cloned().collect();
         let watch = match watched.is_empty() {
             true => None,
             false => Some(device.watch(&watched)?),
@@ -179,6 +183,7 @@ impl<'e> Trainer<'e> {
             source,
             phases,
             state,
+            saved,
             counters,
             watch,
             step: 0,
@@ -442,7 +447,18 @@ impl<'e> Trainer<'e> {
         names.position(|known| known == name)
     }
 
-    /// Names of the variables that a checkpoint holds: weights, buffers, optimizer state.
+    /// Names of the variables that a checkpoint holds: weights, buffers, optimizer state, and the sums since
+    /// [`Trainer::reset_counters`].
+    pub fn saved(&self) -> &[String] {
+        &self.saved
+    }
+
+    /// Whether the variable `name` is one of these sums.
+    pub(crate) fn is_sum(name: &str) -> bool {
+        StepGraphCounters::is_one(name)
+    }
+
+    /// Names of weights, buffers and optimizer state.
     pub fn state(&self) -> &[String] {
         &self.state
     }

@@ -22,10 +22,12 @@ fn metrics(sandbox: &Sandbox, run: &str) -> Vec<Value> {
 }
 
 fn survives(device: &str, longest_ms: u64) {
+    // An epoch has three steps.
     let sandbox = Sandbox::new();
     let train = |run: &str| {
         format!(
-            "train tiny.toml --data good --batch 8 --optimizer adam --set average.decay=0.9 --device {device} --out {run}"
+            "train tiny.toml --data good --batch 8 --optimizer adam --set average.decay=0.9 --device {device} --out {run} \
+             --checkpoint-every 2"
         )
     };
     let first = format!("{} --epochs 100000", train("run"));

@@ -157,3 +157,45 @@ fn outputs_that_are_not_finite_are_an_error_with_their_sample() {
     sandbox.write("new.csv", "age,class\n3,yes\n4,no\n");
     sandbox.wgrad("predict run new.csv").succeeds();
 }
+
+#[test]
+fn the_latest_checkpoints_and_that_of_the_best_epoch_are_kept() {
+    let sandbox = Sandbox::new();
+    let train = "train tiny.toml --data good --device cpu --batch 8 --set patience=4 --lr 1e-30 --epochs 50 --out run";
+    sandbox.wgrad(train).succeeds();
+    let text = std::fs::read_to_string(sandbox.path("run/metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let best = lines.iter().rfind(|line| line["is_best"] == true).unwrap();
+    let (best, last) = (best["epoch"].as_u64().unwrap(), lines.len() as u64);
+    assert!(best + 1 < last, "{text}");
+    let file = |epoch: u64| format!("step-{:09}.safetensors", epoch * 3);
+    assert_eq!(
+        names(&sandbox.path("run/checkpoints")),
+        [file(best), file(last - 1), file(last)]
+    );
+}
+
+#[test]
+fn checkpoints_within_an_epoch_are_written_when_they_are_due() {
+    let sandbox = Sandbox::new();
+    let train = "train tiny.toml --data good --device cpu --batch 8 --epochs 2 --set keep_checkpoints=9 --out";
+    let steps = |run: &str| names(&sandbox.path(&format!("{run}/checkpoints")));
+    let file = |step: u64| format!("step-{step:09}.safetensors");
+    sandbox
+        .wgrad(&format!("{train} two --checkpoint-every 2"))
+        .succeeds();
+    assert_eq!(steps("two"), [2, 3, 4, 6].map(file));
+    sandbox
+        .wgrad(&format!("{train} each --set checkpoint_every=1ns"))
+        .succeeds();
+    assert_eq!(steps("each"), [1, 2, 3, 4, 5, 6].map(file));
+    sandbox
+        .wgrad(&format!("{train} none --set checkpoint_every=soon"))
+        .fails(2, &["checkpoint_every is \"soon\"", "500", "10m"]);
+    sandbox
+        .wgrad(&format!("{train} none --set keep_checkpoints=0"))
+        .fails(2, &["keep_checkpoints must be at least 1"]);
+}
