@@ -30,7 +30,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let choices = match args.device.device {
         Some(DeviceChoice::Cpu) => Vec::new(),
         // Without any adapter, adapter 0 is the one that is missing.
-        _ if args.all => (0..adapters().len().max(1))
+        _ if args.all => (0..adapters()?.len().max(1))
             .map(AdapterChoice::Number)
             .collect(),
         _ => vec![args.device.choice()],

@@ -14,7 +14,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let adapters = adapters();
+    let adapters = adapters()?;
     if adapters.is_empty() && !args.json {
         print_line(format_args!("no GPU adapter was found; {INSTALL_HINT}"))?;
     }

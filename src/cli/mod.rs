@@ -5,6 +5,7 @@ mod check;
 mod choice;
 mod data;
 mod devices;
+mod environment;
 mod eval;
 mod generate;
 mod interrupt;
@@ -94,6 +95,7 @@ impl DeviceArgs {
 
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
+    environment::prepare();
     let filter = EnvFilter::try_from_env("WGRAD_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -6,9 +6,13 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use wgrad::device::Engine;
 use wgrad::optim::OptimizerConfig;
-use wgrad::run::{CheckpointInterval, Evaluation, FoldsFolder};
-use wgrad::settings::{Folds, Initialisation, Prepared, Settings, named_model};
+use wgrad::run::{
+    CheckpointInterval, EpochReport, Evaluation, FoldsFolder, Observer, Run, RunFolder, StepReport,
+};
+use wgrad::settings::{Folds, Initialisation, Prepared, SessionObserver, Settings, named_model};
+use wgrad::tasks::Reported;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -174,106 +178,188 @@ fn cross_validate(args: &Args, folds: Folds) -> anyhow::Result<()> {
 
 /// Trains a run, new or resumed.
 fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<Evaluation> {
-    let (engine, device_notes) = prepared.open_engine()?;
-    let dataset = prepared.run.dataset();
-    let (noun, part) = (dataset.train.noun(), prepared.settings.data.evaluate.name());
-    let mut progress = ProgressPrinter::new(args.json);
-    device_notes.iter().chain(&prepared.notes).for_each(note);
-    progress.say(&format!(
-        "{} ({} weights) on {}: {} training and {} {part} {noun}, {}",
-        prepared
-            .settings
-            .title()
-            .split(" on ")
-            .next()
-            .unwrap_or_default(),
-        prepared.run.parts().models.parameter_count(),
-        dataset.name,
-        dataset.train.len(),
-        dataset.test.len(),
-        engine.name()
-    ));
     let initialisation = prepared.initialisation.take();
-    if let (Some(found), false) = (&initialisation, args.json) {
-        found
-            .remarks
-            .iter()
-            .for_each(|remark| progress.note(remark));
+    let mut session = Session {
+        json: args.json,
+        start,
+        part: prepared.settings.data.evaluate.name(),
+        noun: prepared.run.dataset().train.noun(),
+        initialisation,
+        progress: ProgressPrinter::new(args.json),
+        reopened: false,
+        printed: Ok(()),
+    };
+    let outcome = prepared.train(&mut session);
+    session.progress.finish();
+    let last = outcome?;
+    session.printed?;
+    Ok(last)
+}
+
+/// The output of a run.
+struct Session {
+    json: bool,
+    start: Instant,
+    /// Name of the evaluated part.
+    part: &'static str,
+    /// What a sample is called.
+    noun: &'static str,
+    initialisation: Option<Initialisation>,
+    progress: ProgressPrinter,
+    /// Whether the device was lost and opened again.
+    reopened: bool,
+    /// How printing the result went.
+    printed: anyhow::Result<()>,
+}
+
+impl Observer for Session {
+    fn step(&mut self, report: &StepReport) {
+        self.progress.step(report);
     }
-    progress.prepare();
-    let (mut run, folder) = prepared.start(&engine)?;
-    if run.is_done() {
-        progress.note(format_args!(
-            "nothing left to train in {}: {}",
-            folder.path.display(),
-            match run.stopped_early() {
-                true => "it stopped early; raise patience in its run.toml to continue",
-                false => "all epochs or steps are done; raise --epochs or --steps to continue",
-            }
+
+    fn epoch(&mut self, report: &EpochReport) -> wgrad::Result<()> {
+        self.progress.epoch(report)
+    }
+
+    fn stops(&self) -> bool {
+        self.progress.stops()
+    }
+}
+
+impl SessionObserver for Session {
+    fn opened(&mut self, prepared: &Prepared, engine: &Engine, notes: &[String]) {
+        if self.reopened {
+            return;
+        }
+        notes.iter().chain(&prepared.notes).for_each(note);
+        let dataset = prepared.run.dataset();
+        self.progress.say(&format!(
+            "{} ({} weights) on {}: {} training and {} {} {}, {}",
+            prepared
+                .settings
+                .title()
+                .split(" on ")
+                .next()
+                .unwrap_or_default(),
+            prepared.run.parts().models.parameter_count(),
+            dataset.name,
+            dataset.train.len(),
+            dataset.test.len(),
+            self.part,
+            self.noun,
+            engine.name()
         ));
+        if let (Some(found), false) = (&self.initialisation, self.json) {
+            let remarks = found.remarks.iter();
+            remarks.for_each(|remark| self.progress.note(remark));
+        }
+        self.progress.prepare();
     }
-    let outcome = run.fit(&mut progress, Some(&folder));
-    progress.finish();
-    if !matches!(outcome, Ok(_) | Err(wgrad::Error::Stopped(_))) {
-        folder.discard();
+
+    fn started(&mut self, run: &Run<'_>, folder: &RunFolder) {
+        if run.is_done() {
+            self.progress.note(format_args!(
+                "nothing left to train in {}: {}",
+                folder.path.display(),
+                match run.stopped_early() {
+                    true => "it stopped early; raise patience in its run.toml to continue",
+                    false => {
+                        "all epochs or steps are done; raise --epochs or --steps to continue"
+                    }
+                }
+            ));
+        }
     }
-    let test = outcome?;
-    let task = run.trainer().task().clone();
-    let brief = run
-        .evaluated()
-        .map(|found| task.findings(&found).brief)
-        .unwrap_or_default();
-    let best = run.progress().best.clone();
-    if args.json {
-        if let Some(found) = &initialisation {
+
+    fn lost(&mut self, text: &str) {
+        self.reopened = true;
+        self.progress.note(text);
+    }
+
+    fn finished(&mut self, run: &Run<'_>, engine: &Engine, folder: &RunFolder, last: &Evaluation) {
+        self.progress.finish();
+        self.printed = match self.json {
+            true => self.print_json(run, engine, folder, last),
+            false => self.print_text(run, folder, last),
+        };
+    }
+}
+
+impl Session {
+    fn print_json(
+        &self,
+        run: &Run<'_>,
+        engine: &Engine,
+        folder: &RunFolder,
+        last: &Evaluation,
+    ) -> anyhow::Result<()> {
+        if let Some(found) = &self.initialisation {
             print_line(initialisation_line(found))?;
         }
-        let seconds = start.elapsed().as_secs_f64();
-        let first = progress.first_step();
-        let mut line = test.to_json();
+        let seconds = self.start.elapsed().as_secs_f64();
+        let first = self.progress.first_step();
+        let best = run.progress().best.as_ref();
+        let mut line = last.to_json();
         line.extend(Map::from_iter([
             ("event".to_string(), "done".into()),
-            ("part".to_string(), part.into()),
+            ("part".to_string(), self.part.into()),
             ("seconds".to_string(), seconds.into()),
             (
                 "seconds_to_first_step".to_string(),
-                first.map(|done| (done - start).as_secs_f64()).into(),
+                first.map(|done| (done - self.start).as_secs_f64()).into(),
             ),
             ("run".to_string(), folder.path.display().to_string().into()),
             ("adapter".to_string(), engine.name().into()),
             ("peak_gpu_bytes".to_string(), run.peak_bytes().into()),
-            ("task".to_string(), task.registered().name.into()),
+            (
+                "task".to_string(),
+                run.trainer().task().registered().name.into(),
+            ),
             ("monitor".to_string(), run.monitored().into()),
             ("stopped_early".to_string(), run.stopped_early().into()),
-            (
-                "best_epoch".to_string(),
-                best.as_ref().map(|best| best.epoch).into(),
-            ),
+            ("best_epoch".to_string(), best.map(|best| best.epoch).into()),
         ]));
-        if let (Some(best), Some(metric)) = (&best, run.monitored()) {
+        if let (Some(best), Some(metric)) = (best, run.monitored()) {
             line.insert(format!("best_{metric}"), best.value.into());
         }
-        line.extend(brief.json);
-        print_line(Value::Object(line))?;
-        return Ok(test);
+        line.extend(brief(run).json);
+        print_line(Value::Object(line))
     }
-    if run.stopped_early()
-        && let (Some(best), Some(metric)) = (&best, run.monitored())
-    {
+
+    fn print_text(
+        &self,
+        run: &Run<'_>,
+        folder: &RunFolder,
+        last: &Evaluation,
+    ) -> anyhow::Result<()> {
+        let best = run.progress().best.as_ref();
+        if run.stopped_early()
+            && let (Some(best), Some(metric)) = (best, run.monitored())
+        {
+            print_line(format_args!(
+                "stopped early: {metric} has not improved since epoch {}",
+                best.epoch
+            ))?;
+        }
         print_line(format_args!(
-            "stopped early: {metric} has not improved since epoch {}",
-            best.epoch
+            "{} {} of {} {} after {}; run in {}",
+            self.part,
+            shown_figures(last),
+            last.count,
+            self.noun,
+            short(self.start.elapsed()),
+            folder.path.display()
         ))?;
+        brief(run).lines.iter().try_for_each(print_line)
     }
-    print_line(format_args!(
-        "{part} {} of {} {noun} after {}; run in {}",
-        shown_figures(&test),
-        test.count,
-        short(start.elapsed()),
-        folder.path.display()
-    ))?;
-    brief.lines.iter().try_for_each(print_line)?;
-    Ok(test)
+}
+
+/// What the task found in the last evaluation.
+fn brief(run: &Run<'_>) -> Reported {
+    let task = run.trainer().task();
+    run.evaluated()
+        .map(|found| task.findings(&found).brief)
+        .unwrap_or_default()
 }
 
 /// The figures of a result that the epoch line shows, preceded by the loss unless the score is the only one.

@@ -168,7 +168,7 @@ fn tell(operation: &Operation, verdict: &Verdict, json: bool) -> anyhow::Result<
 }
 
 fn show(cache: &Cache, json: bool) -> anyhow::Result<ExitCode> {
-    let here: Vec<MadeFor> = adapters()
+    let here: Vec<MadeFor> = adapters()?
         .iter()
         .map(|adapter| MadeFor::adapter(&adapter.info))
         .collect();

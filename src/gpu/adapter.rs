@@ -1,5 +1,6 @@
 //! Lists adapters and queries their properties.
 
+use super::guard::guarded;
 use crate::error::{Error, Result};
 use crate::plan::{Choices, SubgroupSize, Target, TextureReads};
 
@@ -52,20 +53,30 @@ fn instance() -> wgpu::Instance {
 }
 
 /// All adapters, best first.
-pub fn adapters() -> Vec<AdapterSummary> {
-    enumerate()
-        .iter()
-        .map(|adapter| AdapterSummary {
-            info: adapter.get_info(),
-            limits: adapter.limits(),
-            features: wanted_features(adapter),
-            target: target(adapter),
-        })
-        .collect()
+///
+/// # Errors
+/// If a driver fails while it is asked.
+pub fn adapters() -> Result<Vec<AdapterSummary>> {
+    let summary = |adapter: &wgpu::Adapter| AdapterSummary {
+        info: adapter.get_info(),
+        limits: adapter.limits(),
+        features: wanted_features(adapter),
+        target: target(adapter),
+    };
+    let adapters = enumerate()?;
+    guarded(|| adapters.iter().map(summary).collect()).map_err(no_answer)
 }
 
-fn enumerate() -> Vec<wgpu::Adapter> {
-    let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+fn no_answer(message: String) -> Error {
+    Error::Device(format!(
+        "a GPU driver fails when it is asked for its adapters: {message}"
+    ))
+}
+
+fn enumerate() -> Result<Vec<wgpu::Adapter>> {
+    let found =
+        guarded(|| pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all())));
+    let mut adapters = found.map_err(no_answer)?;
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -73,11 +84,11 @@ fn enumerate() -> Vec<wgpu::Adapter> {
         wgpu::DeviceType::Other => 3,
         wgpu::DeviceType::Cpu => 4,
     });
-    adapters
+    Ok(adapters)
 }
 
 pub(super) fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
-    let adapters = enumerate();
+    let adapters = enumerate()?;
     if adapters.is_empty() {
         return Err(Error::Device(format!(
             "no GPU adapter was found; {INSTALL_HINT}"

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod commands;
+mod guard;
 mod pipelines;
 mod program;
 mod readback;
@@ -16,14 +17,13 @@ pub use timestamps::Span;
 
 use crate::error::{Error, Result};
 use crate::plan::Target;
+use guard::{Guarded, guarded};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// An open device and its queue.
 pub struct Gpu {
-    /// The wgpu device.
-    pub device: wgpu::Device,
-    /// Its queue.
-    pub queue: wgpu::Queue,
+    device: Guarded<wgpu::Device>,
+    queue: Guarded<wgpu::Queue>,
     /// Its adapter.
     pub info: wgpu::AdapterInfo,
     /// The planner's view of the adapter.
@@ -38,7 +38,7 @@ impl Gpu {
     /// # Errors
     /// If there is no such adapter, or it fails to open a device.
     pub fn open(choice: &AdapterChoice) -> Result<Gpu> {
-        let adapter = adapter::find(choice)?;
+        let adapter = Guarded::new(adapter::find(choice)?);
         let info = adapter.get_info();
         let features = adapter::wanted_features(&adapter);
         let descriptor = wgpu::DeviceDescriptor {
@@ -49,7 +49,9 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+        let opened = guarded(|| pollster::block_on(adapter.request_device(&descriptor)));
+        let opened = opened.and_then(|opened| opened.map_err(|e| e.to_string()));
+        let (device, queue) = opened
             .map_err(|e| Error::Device(format!("{} does not open a device: {e}", info.name)))?;
         let failure: Arc<Mutex<Option<String>>> = Arc::default();
         let lost = failure.clone();
@@ -64,8 +66,8 @@ impl Gpu {
         }));
         let target = adapter::target(&adapter);
         Ok(Gpu {
-            device,
-            queue,
+            device: Guarded::new(device),
+            queue: Guarded::new(queue),
             info,
             target,
             failure,
@@ -79,12 +81,100 @@ impl Gpu {
     /// The error that the device reported.
     pub fn check(&self) -> Result<()> {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(message) => Err(Error::Device(format!(
-                "{}: {message}; resume from the last checkpoint, which is intact",
-                self.info.name
-            ))),
+            Some(message) => Err(Error::Device(format!("{}: {message}", self.info.name))),
             None => Ok(()),
         }
+    }
+
+    /// Makes a call of wgpu. One that panics is an error, as are all calls after it.
+    fn call<R>(&self, call: impl FnOnce() -> R) -> Result<R> {
+        match guarded(call) {
+            Ok(result) => Ok(result),
+            Err(message) => {
+                note(&self.failure, message.clone());
+                Err(Error::Device(format!("{}: {message}", self.info.name)))
+            }
+        }
+    }
+
+    /// Commands recorded by `encode`.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn record(
+        &self,
+        encode: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<wgpu::CommandBuffer> {
+        self.call(|| {
+            let descriptor = wgpu::CommandEncoderDescriptor::default();
+            let mut encoder = self.device.create_command_encoder(&descriptor);
+            encode(&mut encoder);
+            encoder.finish()
+        })
+    }
+
+    /// Submits the commands that `encode` records, without waiting.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn submit(
+        &self,
+        encode: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<wgpu::SubmissionIndex> {
+        let commands = self.record(encode)?;
+        let submission = self.call(|| self.queue.submit([commands]))?;
+        self.check()?;
+        Ok(submission)
+    }
+
+    /// Writes `bytes` to the start of `buffer`, before what is submitted next.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
+        self.call(|| self.queue.write_buffer(buffer, 0, bytes))?;
+        self.check()
+    }
+
+    /// Waits for submitted work as `poll` says.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn poll(&self, poll: wgpu::PollType) -> Result<()> {
+        let polled = self.call(|| self.device.poll(poll))?;
+        self.check()?;
+        polled
+            .map(|_| ())
+            .map_err(|e| Error::Device(format!("{} does not finish: {e}", self.info.name)))
+    }
+
+    /// Requests that `buffer` be mapped for reading; `done` is told whether it was.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn map(&self, buffer: &wgpu::Buffer, done: impl FnOnce(bool) + Send + 'static) -> Result<()> {
+        self.call(|| {
+            buffer.map_async(wgpu::MapMode::Read, .., move |result| done(result.is_ok()));
+        })
+    }
+
+    /// Passes the bytes of the mapped `buffer` to `read` and unmaps it.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn mapped<R>(&self, buffer: &wgpu::Buffer, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let result = self.call(|| {
+            let view = buffer.get_mapped_range(..).map_err(|e| e.to_string())?;
+            let result = read(&view);
+            drop(view);
+            buffer.unmap();
+            Ok(result)
+        })?;
+        result.map_err(|e: String| self.unread(&e))
+    }
+
+    fn unread(&self, why: &str) -> Error {
+        Error::Device(format!("{}: reading back failed: {why}", self.info.name))
     }
 
     /// Runs `create` and converts errors that the device reports meanwhile to an error that names `what`.
@@ -92,13 +182,13 @@ impl Gpu {
     /// # Errors
     /// If the device is out of memory or rejects what is created.
     pub(crate) fn scoped<R>(&self, what: &str, create: impl FnOnce() -> R) -> Result<R> {
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let created = create();
-        let (memory, validation) = (
-            pollster::block_on(memory.pop()),
-            pollster::block_on(validation.pop()),
-        );
+        let (created, memory, validation) = self.call(|| {
+            let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+            let created = create();
+            let memory = pollster::block_on(memory.pop());
+            (created, memory, pollster::block_on(validation.pop()))
+        })?;
         if memory.is_some() {
             return Err(Error::Memory(format!(
                 "{} is out of memory for {what}; use a smaller batch or model",
@@ -138,11 +228,7 @@ impl Gpu {
     /// # Errors
     /// If the device fails.
     pub fn wait(&self) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
-        self.check()?;
-        polled
-            .map(|_| ())
-            .map_err(|e| Error::Device(format!("{} does not finish: {e}", self.info.name)))
+        self.poll(wgpu::PollType::wait_indefinitely())
     }
 
     /// Waits for all submitted work and returns the first `bytes` of `buffer`.
@@ -159,29 +245,22 @@ impl Gpu {
                 mapped_at_creation: false,
             })
         })?;
-        let mut encoder = self
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
-        self.queue.submit([encoder.finish()]);
+        self.submit(|encoder| encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size))?;
         let (sender, receiver) = mpsc::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            let _ = sender.send(result);
-        });
+        self.map(&staging, move |mapped| {
+            let _ = sender.send(mapped);
+        })?;
         self.wait()?;
         // Another thread's poll may have taken the callback without having run it yet: wait until it has.
         match receiver.recv() {
-            Ok(Ok(())) => {
-                let view = staging.get_mapped_range(..).map_err(|e| {
-                    Error::Device(format!("{}: reading back failed: {e}", self.info.name))
-                })?;
-                Ok(view[..bytes as usize].to_vec())
-            }
-            _ => Err(Error::Device(format!(
-                "{}: reading back failed",
-                self.info.name
-            ))),
+            Ok(true) => self.mapped(&staging, |view| view[..bytes as usize].to_vec()),
+            _ => Err(self.unread("the buffer was not mapped")),
         }
+    }
+
+    /// The wgpu device, whose calls panic where those of this type return errors.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
     }
 
     /// Whether the device supports timestamps, which [`Program::run_timed`] needs.
@@ -196,6 +275,18 @@ impl Gpu {
         self.device
             .generate_allocator_report()
             .map(|report| report.total_allocated_bytes)
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        // Drivers crash while they close a device that was lost, so that one stays open.
+        if self.check().is_err() {
+            std::mem::forget((
+                wgpu::Device::clone(&self.device),
+                wgpu::Queue::clone(&self.queue),
+            ));
+        }
     }
 }
 

@@ -124,7 +124,7 @@ fn pipeline(
         Pipeline { pipeline, layout }
     });
     created.map_err(|e| match e {
-        Error::Device(message) => Error::Shader {
+        Error::Device(message) if gpu.check().is_ok() => Error::Shader {
             shader: name.to_string(),
             message,
         },

@@ -4,7 +4,7 @@ use super::commands::{Command, encode};
 use super::pipelines::{self, Pipeline};
 use super::timestamps::{Span, Timestamps};
 use super::{Gpu, Store, store};
-use crate::cpu::{Data, Tensor};
+use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::plan::resolve::{Resolved, fold, resolve};
 use crate::plan::{Launch, Plan, Scalar, Step, ValueId, ValueKind};
@@ -183,11 +183,8 @@ impl Program {
         };
         let pipelines = gpu.pipelines.get(gpu, &wanted, |at, pipeline| {
             if gpu.target.software {
-                warm_up(
-                    gpu,
-                    pipeline,
-                    &bound(at, pipeline, uniforms.offsets[at][0])?,
-                );
+                let bind_group = bound(at, pipeline, uniforms.offsets[at][0])?;
+                warm_up(gpu, pipeline, &bind_group)?;
             }
             Ok(())
         })?;
@@ -277,7 +274,7 @@ impl Program {
     /// Sets a non-scalar input for all steps submitted from now on.
     ///
     /// # Errors
-    /// If there is no such input, or it has another type.
+    /// If there is no such input, it has another type, or the device failed.
     pub fn feed(&self, gpu: &Gpu, name: &str, value: &Tensor<f32>) -> Result<()> {
         let (ty, buffer) = self
             .inputs
@@ -289,11 +286,7 @@ impl Program {
                 value.ty()
             )));
         }
-        match &value.data {
-            Data::Real(x) => gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x)),
-            Data::Index(x) => gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x)),
-        }
-        Ok(())
+        gpu.write(buffer, store::bytes(value))
     }
 
     /// Submits `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`], without waiting. `scalars` holds one row per step, with
@@ -308,9 +301,7 @@ impl Program {
         scalars: &[Scalar],
     ) -> Result<wgpu::SubmissionIndex> {
         self.upload(gpu, steps, scalars)?;
-        let submission = gpu.queue.submit([self.encode(gpu, steps)]);
-        gpu.check()?;
-        Ok(submission)
+        gpu.submit(|encoder| self.encode_steps(encoder, steps))
     }
 
     /// Uploads the rows of scalars of the next submission.
@@ -333,22 +324,24 @@ impl Program {
         }
         if let Some(rows) = &table.rows {
             let used = scalars.len() * words;
-            gpu.queue
-                .write_buffer(rows, 0, bytemuck::cast_slice(&table.host[..used]));
+            gpu.write(rows, bytemuck::cast_slice(&table.host[..used]))?;
         }
         Ok(())
     }
 
     /// The commands that [`Program::run`] submits for `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`].
-    pub fn encode(&self, gpu: &Gpu, steps: usize) -> wgpu::CommandBuffer {
-        let mut encoder = gpu
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn encode(&self, gpu: &Gpu, steps: usize) -> Result<wgpu::CommandBuffer> {
+        gpu.record(|encoder| self.encode_steps(encoder, steps))
+    }
+
+    fn encode_steps(&self, encoder: &mut wgpu::CommandEncoder, steps: usize) {
         for row in 0..steps as u64 {
-            self.scalars.encode(&mut encoder, row);
-            encode(&mut encoder, self.commands.iter());
+            self.scalars.encode(encoder, row);
+            encode(encoder, self.commands.iter());
         }
-        encoder.finish()
     }
 
     /// The dispatches of a step, in order: pipelines, bind groups (number 0) and workgroups.
@@ -375,16 +368,13 @@ impl Program {
             return Ok(None);
         };
         self.upload(gpu, 1, scalars)?;
-        let mut encoder = gpu
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.scalars.encode(&mut encoder, 0);
-        for step in 0..self.ends.len() {
-            timestamps.encode(&mut encoder, self.commands_of(step));
-        }
-        timestamps.resolve(&mut encoder);
-        gpu.queue.submit([encoder.finish()]);
-        gpu.check()?;
+        gpu.submit(|encoder| {
+            self.scalars.encode(encoder, 0);
+            for step in 0..self.ends.len() {
+                timestamps.encode(encoder, self.commands_of(step));
+            }
+            timestamps.resolve(encoder);
+        })?;
         timestamps.read(gpu).map(Some)
     }
 
@@ -403,13 +393,9 @@ impl Program {
         if step >= self.ends.len() {
             return Err(Error::Graph(format!("the plan has no step {step}")));
         }
-        let mut encoder = gpu
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let commands = std::iter::repeat_n(self.commands_of(step), times);
-        encode(&mut encoder, commands.flatten());
-        gpu.queue.submit([encoder.finish()]);
-        gpu.check()
+        gpu.submit(|encoder| encode(encoder, commands.flatten()))?;
+        Ok(())
     }
 
     /// Reads back an output of the last step. Waits for the device.
@@ -430,10 +416,9 @@ impl Program {
     /// If the device fails.
     pub fn poison(&self, gpu: &Gpu) -> Result<()> {
         for slot in &self.slots {
-            gpu.queue
-                .write_buffer(slot, 0, &vec![0xFF; slot.size() as usize]);
+            gpu.write(slot, &vec![0xFF; slot.size() as usize])?;
         }
-        gpu.check()
+        Ok(())
     }
 
     /// Size of the slots and texture views in bytes.
@@ -444,17 +429,14 @@ impl Program {
 
 /// Dispatches zero workgroups. Nothing is computed, but a software adapter, which compiles a pipeline at its first
 /// dispatch, compiles this one in its own thread while others are still being created.
-fn warm_up(gpu: &Gpu, pipeline: &Pipeline, bind_group: &wgpu::BindGroup) {
-    let mut encoder = gpu
-        .device
-        .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    {
+fn warm_up(gpu: &Gpu, pipeline: &Pipeline, bind_group: &wgpu::BindGroup) -> Result<()> {
+    gpu.submit(|encoder| {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         pass.set_pipeline(&pipeline.pipeline);
         pass.set_bind_group(0, bind_group, &[]);
         pass.dispatch_workgroups(0, 0, 0);
-    }
-    gpu.queue.submit([encoder.finish()]);
+    })?;
+    Ok(())
 }
 
 fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Buffers<'a>> {
@@ -486,16 +468,18 @@ fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Buffers<'
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    let views = textures
-        .iter()
-        .map(|t| t.create_view(&wgpu::TextureViewDescriptor::default()))
-        .collect();
+    let view = |texture: &wgpu::Texture| {
+        gpu.scoped("a texture view of the step", || {
+            texture.create_view(&wgpu::TextureViewDescriptor::default())
+        })
+    };
+    let views = textures.iter().map(view).collect::<Result<_>>()?;
     let (mut constants, mut inputs) = (BTreeMap::new(), BTreeMap::new());
     for (n, value) in plan.values.iter().enumerate() {
         match &value.kind {
             ValueKind::Constant(x) => {
                 let buffer = gpu.buffer("a constant", value.bytes, ONE_NUMBER)?;
-                gpu.queue.write_buffer(&buffer, 0, &x.to_le_bytes());
+                gpu.write(&buffer, &x.to_le_bytes())?;
                 constants.insert(ValueId(n as u32), buffer);
             }
             ValueKind::Input(name) if !is_scalar(&value.ty) => {
@@ -551,7 +535,7 @@ impl Uniforms {
         }
         let size = (bytes.len() as u64).max(16);
         let buffer = gpu.buffer("kernel parameters", size, wgpu::BufferUsages::UNIFORM)?;
-        gpu.queue.write_buffer(&buffer, 0, &bytes);
+        gpu.write(&buffer, &bytes)?;
         Ok(Uniforms { buffer, offsets })
     }
 

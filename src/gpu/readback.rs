@@ -80,21 +80,19 @@ impl Readback {
             return Err(Error::Device("the readback ring is full".to_string()));
         }
         let slot = &mut self.slots[self.next];
-        let mut encoder = gpu
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut at = 0;
-        for (ty, buffer) in &self.sources {
-            let bytes = ty.bytes() as u64;
-            encoder.copy_buffer_to_buffer(buffer, 0, &slot.staging, at, bytes);
-            at += bytes;
-        }
-        slot.submission = Some(gpu.queue.submit([encoder.finish()]));
+        let submission = gpu.submit(|encoder| {
+            let mut at = 0;
+            for (ty, buffer) in &self.sources {
+                let bytes = ty.bytes() as u64;
+                encoder.copy_buffer_to_buffer(buffer, 0, &slot.staging, at, bytes);
+                at += bytes;
+            }
+        })?;
+        slot.submission = Some(submission);
         let sender = slot.sender.clone();
-        slot.staging
-            .map_async(wgpu::MapMode::Read, .., move |result| {
-                let _ = sender.send(result.is_ok());
-            });
+        gpu.map(&slot.staging, move |mapped| {
+            let _ = sender.send(mapped);
+        })?;
         self.next = (self.next + 1) % self.slots.len();
         self.pending += 1;
         Ok(())
@@ -117,9 +115,7 @@ impl Readback {
             },
             _ => wgpu::PollType::Poll,
         };
-        let polled = gpu.device.poll(poll);
-        gpu.check()?;
-        polled.map_err(|e| Error::Device(format!("{} does not finish: {e}", gpu.info.name)))?;
+        gpu.poll(poll)?;
         let mapped = if wait {
             // Another thread's poll may have taken the callback without having run it yet.
             slot.receiver
@@ -132,21 +128,14 @@ impl Readback {
             }
         };
         if !mapped {
-            return Err(Error::Device(format!(
-                "{}: reading back failed",
-                gpu.info.name
-            )));
+            return Err(gpu.unread("the buffer was not mapped"));
         }
-        {
-            let view = slot.staging.get_mapped_range(..).map_err(|e| {
-                Error::Device(format!("{}: reading back failed: {e}", gpu.info.name))
-            })?;
+        let values = &mut self.values;
+        gpu.mapped(&slot.staging, |view| {
             let words = view.chunks_exact(4);
-            self.values.clear();
-            self.values
-                .extend(words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
-        }
-        slot.staging.unmap();
+            values.clear();
+            values.extend(words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+        })?;
         self.oldest = (self.oldest + 1) % self.slots.len();
         self.pending -= 1;
         Ok(Some(&self.values))

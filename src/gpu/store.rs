@@ -36,11 +36,7 @@ impl Store {
                 value.ty()
             )));
         }
-        match &value.data {
-            Data::Real(x) => gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x)),
-            Data::Index(x) => gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x)),
-        }
-        gpu.check()
+        gpu.write(buffer, bytes(value))
     }
 
     /// Type and buffer of a variable.
@@ -72,6 +68,14 @@ impl Store {
     /// Names of the variables, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
+    }
+}
+
+/// The elements of `value` as bytes.
+pub(super) fn bytes(value: &Tensor<f32>) -> &[u8] {
+    match &value.data {
+        Data::Real(x) => bytemuck::cast_slice(x),
+        Data::Index(x) => bytemuck::cast_slice(x),
     }
 }
 

@@ -14,16 +14,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The folder of a run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RunFolder {
     /// Its path.
     pub path: PathBuf,
     /// How the run in it began, which decides what is left of it if it fails.
     origin: Origin,
     /// Held while a run writes in the folder.
-    _lock: Option<FolderLock>,
+    _lock: Option<Arc<FolderLock>>,
 }
 
 /// How the run in a folder began.
@@ -117,7 +118,7 @@ impl RunFolder {
         let folder = RunFolder {
             path,
             origin,
-            _lock: Some(lock),
+            _lock: Some(Arc::new(lock)),
         };
         // Another run may have begun and ended between the first check and the lock.
         Self::check_free(&folder.path)?;
@@ -140,6 +141,24 @@ impl RunFolder {
         let _ = fs::remove_file(self.path.join(LOCK));
         if self.origin == Origin::InNew {
             let _ = fs::remove_dir(&self.path);
+        }
+    }
+
+    /// The error about a device that failed, with the command that resumes the run if there is a checkpoint.
+    pub fn advise(&self, error: Error) -> Error {
+        if self.checkpoints().is_empty() {
+            return error;
+        }
+        let path = self.resumed_path().display();
+        let advised = |text: String| {
+            format!(
+                "{text}; the last checkpoint is intact: resume with wgrad train --resume {path}"
+            )
+        };
+        match error {
+            Error::Device(text) => Error::Device(advised(text)),
+            Error::Memory(text) => Error::Memory(advised(text)),
+            other => other,
         }
     }
 
@@ -218,7 +237,7 @@ impl RunFolder {
     /// # Errors
     /// If another run is writing in it, or it can't be written.
     pub fn lock(mut self) -> Result<RunFolder> {
-        self._lock = Some(FolderLock::take(&self.path)?);
+        self._lock = Some(Arc::new(FolderLock::take(&self.path)?));
         let listed = match Manifest::read(&self.path)? {
             Some(listed) => listed,
             None => self.adopt()?,

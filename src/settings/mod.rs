@@ -8,10 +8,12 @@ mod folds;
 mod names;
 mod parts;
 mod start;
+mod train;
 
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
 pub use start::Prepared;
+pub use train::SessionObserver;
 
 use crate::data::Fitted;
 use crate::device::DeviceChoice;

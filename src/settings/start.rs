@@ -23,10 +23,10 @@ pub struct Prepared {
 }
 
 /// The run that is resumed.
-struct Resumed {
-    folder: RunFolder,
+pub(super) struct Resumed {
+    pub folder: RunFolder,
     /// The latest checkpoint; `None` if the run ended before its first one and begins again.
-    checkpoint: Option<Checkpoint>,
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl Settings {
@@ -180,7 +180,7 @@ impl Settings {
         }
     }
 
-    fn prepared(mut self, resumed: Option<Resumed>) -> Result<Prepared> {
+    pub(super) fn prepared(mut self, resumed: Option<Resumed>) -> Result<Prepared> {
         // A model with a fixed input is checked before the data are read, which can take long.
         let auto = self
             .model
@@ -217,6 +217,11 @@ impl Settings {
 }
 
 impl Prepared {
+    /// The folder of the run, if it is resumed.
+    pub(super) fn folder(&self) -> Option<&RunFolder> {
+        Some(&self.resumed.as_ref()?.folder)
+    }
+
     /// Opens the engine that the settings ask for, with the recorded kernel variants if the run is resumed. The second value are
     /// notes for the user.
     ///

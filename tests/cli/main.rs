@@ -3,6 +3,7 @@
 
 mod bench;
 mod data;
+mod device_loss;
 mod folders;
 mod gan;
 mod kills;

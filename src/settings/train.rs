@@ -1,0 +1,148 @@
+//! A prepared run from its start to its end, also when the device is lost on the way.
+
+use super::start::{Prepared, Resumed};
+use crate::device::Engine;
+use crate::error::{Error, Result};
+use crate::run::{Evaluation, Observer, Run, RunFolder};
+use std::time::Duration;
+
+/// How often in a row a device may be lost without a new checkpoint in between.
+const MOST_LOSSES: u32 = 3;
+/// Pause before a lost device is opened again: drivers reset it first.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Receives reports of a run from its start to its end.
+pub trait SessionObserver: Observer {
+    /// Called when the device is open, with notes for the user; once more each time that it was lost.
+    fn opened(&mut self, _prepared: &Prepared, _engine: &Engine, _notes: &[String]) {}
+    /// Called when the run is on the device and has its folder.
+    fn started(&mut self, _run: &Run<'_>, _folder: &RunFolder) {}
+    /// Called when the device was lost and is about to be opened again.
+    fn lost(&mut self, _note: &str) {}
+    /// Called at the end of the run, with the last evaluation.
+    fn finished(
+        &mut self,
+        _run: &Run<'_>,
+        _engine: &Engine,
+        _folder: &RunFolder,
+        _last: &Evaluation,
+    ) {
+    }
+}
+
+/// Losses of the device in a run.
+#[derive(Default)]
+struct Losses {
+    /// In a row, without a new checkpoint in between.
+    count: u32,
+    /// Steps of the last checkpoint before the last one.
+    step: Option<u64>,
+}
+
+impl Losses {
+    /// Whether the run may go on once more, from a checkpoint after `step` steps.
+    fn permit(&mut self, step: u64) -> bool {
+        if self.step.replace(step) != Some(step) {
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count <= MOST_LOSSES
+    }
+}
+
+impl Prepared {
+    /// Trains the run to its end: opens the device, starts the run or resumes it, and trains. If the device is lost, it is opened
+    /// again and the run goes on from its last checkpoint, or from its beginning if it has none, with the same result bit for
+    /// bit.
+    ///
+    /// # Errors
+    /// As [`Prepared::open_engine`], [`Prepared::start`] and [`Run::fit`]; if the device was lost several times in a row without a
+    /// new checkpoint in between, or does not open again. A new run that fails without a checkpoint leaves nothing behind.
+    pub fn train(mut self, observer: &mut dyn SessionObserver) -> Result<Evaluation> {
+        let (engine, notes) = self.open_engine()?;
+        let mut opened = Some((engine, notes));
+        let mut losses = Losses::default();
+        let mut name = String::new();
+        loop {
+            let (engine, notes) = match opened.take() {
+                Some(opened) => opened,
+                None => self.reopen_engine(&name)?,
+            };
+            name = engine.name();
+            observer.opened(&self, &engine, &notes);
+            let (settings, resumed) = (self.settings.clone(), self.folder().cloned());
+            let (error, folder, begun) = match self.start(&engine) {
+                Ok((mut run, folder)) => {
+                    observer.started(&run, &folder);
+                    match run.fit(observer, Some(&folder)) {
+                        Ok(last) => {
+                            observer.finished(&run, &engine, &folder, &last);
+                            return Ok(last);
+                        }
+                        Err(error) => (error, Some(folder), true),
+                    }
+                }
+                Err(error) => (error, resumed, false),
+            };
+            let lost = match error {
+                Error::Device(_) => true,
+                // All that a run needs was allocated before it began.
+                Error::Memory(_) => begun,
+                _ => false,
+            };
+            let checkpoint = match &folder {
+                Some(folder) if lost => folder.latest_checkpoint()?,
+                _ => None,
+            };
+            let step = checkpoint.as_ref().map_or(0, |found| found.progress.step);
+            if !lost || !losses.permit(step) {
+                return Err(given_up(error, folder.as_ref()));
+            }
+            observer.lost(&format!(
+                "{error}; the device is opened again, and the run goes on after step {step}"
+            ));
+            let resumed = folder.map(|folder| Resumed { folder, checkpoint });
+            self = settings.prepared(resumed)?;
+        }
+    }
+
+    /// Opens the device `name` again, which was lost.
+    fn reopen_engine(&self, name: &str) -> Result<(Engine, Vec<String>)> {
+        let mut outcome = Ok(());
+        for _ in 0..MOST_LOSSES {
+            std::thread::sleep(PAUSE);
+            outcome = match self.open_engine() {
+                Ok((engine, notes)) if engine.name() == name => return Ok((engine, notes)),
+                Ok((engine, _)) => Err(format!("only {} opens now", engine.name())),
+                Err(error) => Err(error.to_string()),
+            };
+        }
+        let why = outcome.err().unwrap_or_default();
+        let error = Error::Device(format!("{name} was lost and does not open again: {why}"));
+        Err(given_up(error, self.folder()))
+    }
+}
+
+/// The error that ends a run, whose folder is removed if it has no checkpoint.
+fn given_up(error: Error, folder: Option<&RunFolder>) -> Error {
+    let Some(folder) = folder.filter(|_| !matches!(error, Error::Stopped(_))) else {
+        return error;
+    };
+    folder.discard();
+    folder.advise(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_may_be_lost_again_after_every_checkpoint_but_not_forever_before_one() {
+        let mut losses = Losses::default();
+        for step in 1..20 {
+            assert!(losses.permit(step));
+        }
+        assert!(losses.permit(19) && losses.permit(19));
+        assert!(!losses.permit(19));
+    }
+}

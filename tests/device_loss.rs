@@ -1,0 +1,27 @@
+//! Operations on a device that was destroyed are errors.
+
+use wgrad::cpu::Tensor;
+use wgrad::gpu::{AdapterChoice, Gpu, Readback, Store};
+
+#[test]
+fn a_destroyed_device_gives_errors() {
+    let Ok(gpu) = Gpu::open(&AdapterChoice::Best) else {
+        println!("skipped: there is no adapter");
+        return;
+    };
+    let mut store = Store::new();
+    let value = Tensor::real([4], vec![1.0, 2.0, 3.0, 4.0]);
+    store.set(&gpu, "x", &value).unwrap();
+    assert_eq!(store.read(&gpu, "x").unwrap(), value);
+    let source = store.get("x").unwrap().clone();
+    let mut ring = Readback::new(&gpu, vec![source], 2).unwrap();
+    gpu.device().destroy();
+    let message = store.read(&gpu, "x").unwrap_err().to_string();
+    assert!(message.contains(&gpu.info.name), "{message}");
+    store.set(&gpu, "x", &value).unwrap_err();
+    store.set(&gpu, "y", &value).unwrap_err();
+    ring.request(&gpu)
+        .and_then(|()| ring.take(&gpu, true).map(|_| ()))
+        .unwrap_err();
+    gpu.check().unwrap_err();
+}
