@@ -12,6 +12,8 @@ pub mod files;
 pub mod generate;
 pub mod gpu;
 pub mod graph;
+mod guard;
+mod host_memory;
 mod nearest;
 pub mod nn;
 pub mod ops;

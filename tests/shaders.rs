@@ -19,7 +19,7 @@ use wgrad::plan::resolve::resolve;
 use wgrad::plan::{Plan, Target};
 use wgrad::random::Stream;
 use wgrad::settings::Settings;
-use wgrad::shader::{self, BindingKind};
+use wgrad::shader::{self, BindingKind, Reflections};
 use wgrad::train::{BatchSource, evaluation_graph, training_graphs};
 
 /// WGSL text with the values of its constants, from which a pipeline is made.
@@ -44,6 +44,7 @@ struct Launched {
     plans: usize,
     launches: usize,
     failures: Vec<String>,
+    reflections: Reflections,
 }
 
 impl Launched {
@@ -74,7 +75,7 @@ impl Launched {
     fn add_launches(&mut self, plan: &Plan, target: &Target) {
         for launch in plan.launches() {
             self.launches += 1;
-            let resolved = match resolve(launch) {
+            let resolved = match resolve(launch, &mut self.reflections) {
                 Ok(resolved) => resolved,
                 Err(e) => {
                     self.failures.push(e.to_string());

@@ -1,9 +1,10 @@
 //! `wgrad generate`
 
+use super::plain::plain;
 use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, note, print_line};
 use anyhow::Context as _;
 use serde_json::json;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -161,6 +162,10 @@ fn draw(
 
 fn print_piece(piece: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
+    let piece = match out.is_terminal() {
+        true => plain(piece),
+        false => piece.into(),
+    };
     write!(out, "{piece}")
         .and_then(|()| out.flush())
         .context("cannot write to standard output")

@@ -10,6 +10,7 @@ mod eval;
 mod generate;
 mod interrupt;
 mod models;
+mod plain;
 mod plan;
 mod planned;
 mod predict;
@@ -20,6 +21,7 @@ mod tune;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use plain::plain;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -136,10 +138,10 @@ pub fn main() -> ExitCode {
             };
             let message = message.replace('\n', " ");
             if let Some(wgrad::Error::Stopped(_)) = ours {
-                let _ = writeln!(std::io::stderr(), "{message}");
+                let _ = writeln!(std::io::stderr(), "{}", plain(&message));
                 return ExitCode::from(interrupt::EXIT_CODE);
             }
-            let _ = writeln!(std::io::stderr(), "error: {message}");
+            let _ = writeln!(std::io::stderr(), "error: {}", plain(&message));
             let usage = ours.is_some_and(wgrad::Error::is_usage);
             ExitCode::from(if usage { 2 } else { 1 })
         }
@@ -149,14 +151,14 @@ pub fn main() -> ExitCode {
 /// Prints a line of results, text or JSON.
 fn print_line(line: impl Display) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")
+    writeln!(out, "{}", plain(&line.to_string()))
         .and_then(|()| out.flush())
         .context("cannot write to standard output")
 }
 
 /// Prints a note on standard error.
 fn note(text: impl Display) {
-    let _ = writeln!(std::io::stderr(), "note: {text}");
+    let _ = writeln!(std::io::stderr(), "note: {}", plain(&text.to_string()));
 }
 
 /// A run's folder as an argument.

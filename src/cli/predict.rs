@@ -1,5 +1,6 @@
 //! `wgrad predict`
 
+use super::plain::plain;
 use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, note, print_line};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -190,7 +191,7 @@ fn tell(
 
 /// Reports an input that can't be predicted; the others still are.
 fn tell_trouble(args: &Args, item: &PredictItem, why: &str) -> anyhow::Result<()> {
-    let _ = writeln!(std::io::stderr(), "error: {why}");
+    let _ = writeln!(std::io::stderr(), "error: {}", plain(why));
     match args.json {
         true => print_line(json!({item.key: item.name, "error": why})),
         false => Ok(()),

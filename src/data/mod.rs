@@ -7,6 +7,7 @@ pub mod field;
 mod files;
 mod fitted;
 mod formats;
+mod jpeg;
 mod load;
 mod naive;
 mod order;

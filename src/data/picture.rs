@@ -1,12 +1,19 @@
 //! Image files: decoding within limits, and scaling images to the size that a model takes.
 
+use super::jpeg;
+use crate::guard::guarded;
 use image::imageops::FilterType;
-use image::{DynamicImage, GrayImage, ImageReader, Limits, RgbImage};
+use image::{
+    DynamicImage, GrayImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage,
+};
 use serde::{Deserialize, Serialize};
+use std::io::Cursor;
 use std::path::Path;
 
 /// Maximum width and height of a decoded image, because a small file can claim to be huge.
 const MAX_SIDE: u32 = 16_384;
+/// Maximum number of pixels of a decoded image, that of Pillow.
+const MAX_PIXELS: u64 = 178_956_970;
 /// Memory limit for decoding one image, in bytes.
 const MAX_DECODED: u64 = 1 << 30;
 
@@ -87,16 +94,43 @@ pub(crate) fn read_colours(path: &Path) -> Result<RgbImage, String> {
 /// # Errors
 /// The reason, as the rest of a sentence about the file.
 pub(super) fn decode(path: &Path) -> Result<DynamicImage, String> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut reader = reader.map_err(|e| e.to_string())?;
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    guarded(|| decode_bytes(&bytes, path))
+        .unwrap_or_else(|why| Err(format!("its decoder fails: {why}")))
+}
+
+/// Decodes the file `path`, which holds `bytes`. A name counts where the content does not tell the format.
+fn decode_bytes(bytes: &[u8], path: &Path) -> Result<DynamicImage, String> {
+    let mut reader = ImageReader::new(Cursor::new(bytes));
+    if let Ok(format) = ImageFormat::from_path(path) {
+        reader.set_format(format);
+    }
+    let mut reader = reader.with_guessed_format().map_err(|e| e.to_string())?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_DECODED);
     reader.limits(limits);
-    reader
-        .decode()
-        .map_err(|e| e.to_string().replace('\n', " "))
+    let format = reader.format();
+    let in_words = |e: image::ImageError| e.to_string().replace('\n', " ");
+    let decoder = reader.into_decoder().map_err(in_words)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height, decoder.total_bytes())?;
+    if format == Some(ImageFormat::Jpeg) {
+        jpeg::check_end(bytes)?;
+    }
+    DynamicImage::from_decoder(decoder).map_err(in_words)
+}
+
+/// Checks the size that the header of an image declares, before memory is allocated for its pixels.
+fn check_size(width: u32, height: u32, bytes: u64) -> Result<(), String> {
+    match u64::from(width) * u64::from(height) {
+        0 => Err(format!("it has no pixels: {width} x {height}")),
+        pixels if pixels > MAX_PIXELS || bytes > MAX_DECODED => Err(format!(
+            "it declares {width} x {height} pixels, more than {MAX_PIXELS}: scale it down"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The bytes of the image in `path` in the requested shape, `[height, width, channels]`. An image of that size is left unchanged;
@@ -113,10 +147,7 @@ pub(super) fn fitted(picture: DynamicImage, shape: PictureShape) -> Vec<u8> {
     let sized = if (picture.height(), picture.width()) == (height, width) {
         picture
     } else {
-        match shape.fit {
-            PictureFit::Crop => picture.resize_to_fill(width, height, FilterType::Triangle),
-            PictureFit::Stretch => picture.resize_exact(width, height, FilterType::Triangle),
-        }
+        scaled(picture, shape, FilterType::Triangle)
     };
     match shape.channels {
         1 => sized.into_luma8().into_raw(),
@@ -132,11 +163,40 @@ pub(super) fn fitted_mask(mask: GrayImage, shape: PictureShape) -> Vec<u8> {
         return mask.into_raw();
     }
     let mask = DynamicImage::from(mask);
-    let sized = match shape.fit {
-        PictureFit::Crop => mask.resize_to_fill(width, height, FilterType::Nearest),
-        PictureFit::Stretch => mask.resize_exact(width, height, FilterType::Nearest),
-    };
+    let sized = scaled(mask, shape, FilterType::Nearest);
     sized.into_luma8().into_raw()
+}
+
+/// `picture` in the size of `shape`.
+fn scaled(picture: DynamicImage, shape: PictureShape, filter: FilterType) -> DynamicImage {
+    let (height, width) = (shape.height as u32, shape.width as u32);
+    match shape.fit {
+        PictureFit::Crop => middle(picture, shape).resize_to_fill(width, height, filter),
+        PictureFit::Stretch => picture.resize_exact(width, height, filter),
+    }
+}
+
+/// The part of `picture` from which its middle is enlarged, if the whole would become huge: a strip of 1 x 16,384 pixels that is
+/// enlarged to 224 rows would have 3.7 million columns.
+fn middle(picture: DynamicImage, shape: PictureShape) -> DynamicImage {
+    const MOST_PIXELS: f64 = (1 << 26) as f64;
+    let have = [picture.height(), picture.width()];
+    let want = [shape.height, shape.width];
+    let ratio = [0, 1].map(|axis| want[axis] as f64 / f64::from(have[axis]));
+    let scale = ratio[0].max(ratio[1]);
+    if f64::from(have[0]) * f64::from(have[1]) * scale * scale <= MOST_PIXELS {
+        return picture;
+    }
+    // The pixels of the result and a neighbour at either side; as many are cut off on one side as on the other.
+    let kept = [0, 1].map(|axis| {
+        let needed = (want[axis] as f64 / scale).ceil() as u32 + 2;
+        match needed < have[axis] {
+            true => needed + (have[axis] - needed) % 2,
+            false => have[axis],
+        }
+    });
+    let [y, x] = [0, 1].map(|axis| (have[axis] - kept[axis]) / 2);
+    picture.crop_imm(x, y, kept[1], kept[0])
 }
 
 #[cfg(test)]
@@ -190,6 +250,43 @@ mod tests {
         let stretched = fitted_mask(mask(), shape(1, PictureFit::Stretch));
         assert_eq!(stretched[..10], [1, 1, 1, 2, 2, 2, 2, 7, 7, 7]);
         assert_eq!(stretched.len(), 100);
+    }
+
+    #[test]
+    fn a_long_strip_is_enlarged_without_its_ends() {
+        let strip = |length: u32| -> DynamicImage {
+            RgbImage::from_fn(1, length, |_, y| Rgb([(y / 16 % 256) as u8; 3])).into()
+        };
+        let shape = PictureShape {
+            height: 256,
+            width: 256,
+            channels: 3,
+            fit: PictureFit::Crop,
+        };
+        for length in [2048, 2049, 16_384] {
+            let short = strip(length).crop(0, length / 2 - 8, 1, 16 + length % 2);
+            let (whole, part) = (fitted(strip(length), shape), fitted(short, shape));
+            assert_eq!(whole, part, "{length}");
+        }
+    }
+
+    #[test]
+    fn pictures_without_pixels_or_with_too_many_are_refused() {
+        let pnm = |size: &str| {
+            decode_bytes(
+                format!("P2\n{size}\n255\n1 2 3 4\n").as_bytes(),
+                Path::new("a"),
+            )
+        };
+        for size in ["0 2", "2 0", "0 0"] {
+            let message = pnm(size).unwrap_err();
+            assert!(
+                message.contains("pixels") || message.contains("zero"),
+                "{message}"
+            );
+        }
+        assert!(pnm("16000 16000").unwrap_err().contains("16000 x 16000"));
+        assert!(pnm("2 2").is_ok());
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use super::inputs::TensorInputs;
 use super::{
-    Device, PlannedGraph, ProgramId, WATCH_DEPTH, WatchId, check_watch, host_memory, never_ran,
-    unknown_program, unknown_watch,
+    Device, PlannedGraph, ProgramId, WATCH_DEPTH, WatchId, check_watch, never_ran, unknown_program,
+    unknown_watch,
 };
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Readback, Store};
 use crate::graph::Graph;
+use crate::host_memory;
 use crate::plan::{Plan, Scalar};
 use crate::tensor::TensorType;
 
@@ -80,7 +81,7 @@ impl Device for GpuDevice<'_> {
     fn plan(&self, graph: Graph) -> Result<PlannedGraph> {
         let plan = Plan::new(&graph, &self.gpu.target)?;
         if self.gpu.target.software {
-            host_memory::check(plan.workspace_bytes() + plan.variable_bytes())?;
+            host_memory::check_step(plan.workspace_bytes() + plan.variable_bytes())?;
         }
         let plan = Some(plan);
         Ok(PlannedGraph { graph, plan })

@@ -5,7 +5,6 @@
 
 mod engine;
 mod gpu;
-mod host_memory;
 mod inputs;
 mod reference;
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use super::inputs::TensorInputs;
 use super::{
-    Device, PlannedGraph, ProgramId, WATCH_DEPTH, WatchId, check_watch, host_memory, never_ran,
-    unknown_output, unknown_program, unknown_watch,
+    Device, PlannedGraph, ProgramId, WATCH_DEPTH, WatchId, check_watch, never_ran, unknown_output,
+    unknown_program, unknown_watch,
 };
 use crate::cpu::{self, Tensor, Variables};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeKind};
+use crate::host_memory;
 use crate::plan::Scalar;
 use crate::tensor::{DType, TensorType};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -107,7 +108,7 @@ impl Device for Reference {
     }
 
     fn plan(&self, graph: Graph) -> Result<PlannedGraph> {
-        host_memory::check(cpu::workspace_bytes(&graph) + cpu::variable_bytes(&graph))?;
+        host_memory::check_step(cpu::workspace_bytes(&graph) + cpu::variable_bytes(&graph))?;
         Ok(PlannedGraph { graph, plan: None })
     }
 

@@ -1,7 +1,7 @@
 //! Lists adapters and queries their properties.
 
-use super::guard::guarded;
 use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::plan::{Choices, SubgroupSize, Target, TextureReads};
 
 /// Which adapter to use.

@@ -2,7 +2,6 @@
 
 mod adapter;
 mod commands;
-mod guard;
 mod pipelines;
 mod program;
 mod readback;
@@ -16,8 +15,8 @@ pub use store::Store;
 pub use timestamps::Span;
 
 use crate::error::{Error, Result};
+use crate::guard::{Guarded, guarded};
 use crate::plan::Target;
-use guard::{Guarded, guarded};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// An open device and its queue.

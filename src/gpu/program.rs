@@ -8,7 +8,7 @@ use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::plan::resolve::{Resolved, fold, resolve};
 use crate::plan::{Launch, Plan, Scalar, Step, ValueId, ValueKind};
-use crate::shader::TEXTURE_WIDTH;
+use crate::shader::{Reflections, TEXTURE_WIDTH};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 
@@ -152,9 +152,10 @@ impl Program {
     pub fn new(gpu: &Gpu, plan: &Plan, store: &Store) -> Result<Program> {
         check_variables(plan, store)?;
         let launches: Vec<&Launch> = plan.launches().collect();
+        let mut reflections = Reflections::default();
         let resolved = launches
             .iter()
-            .map(|launch| resolve(launch))
+            .map(|launch| resolve(launch, &mut reflections))
             .collect::<Result<Vec<_>>>()?;
         let keys: Vec<pipelines::Key> = launches
             .iter()
@@ -164,7 +165,7 @@ impl Program {
         let wanted: Vec<_> = keys
             .iter()
             .zip(launches.iter().zip(&resolved))
-            .map(|(key, (launch, r))| (key.clone(), launch.shader.name.clone(), &r.reflection))
+            .map(|(key, (launch, r))| (key.clone(), launch.shader.name.clone(), &*r.reflection))
             .collect();
         let scalars = ScalarTable::new(gpu, plan)?;
         let memory = allocate(gpu, plan, store)?;

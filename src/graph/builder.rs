@@ -6,6 +6,7 @@ use crate::ops::{ErasedOp, Op};
 use crate::passes;
 use crate::tensor::{DType, Shape, TensorType};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Builder {
     graph: RefCell<Graph>,
+    /// Variables by name.
+    variables: RefCell<HashMap<Arc<str>, NodeId>>,
     scope: RefCell<Vec<Arc<str>>>,
 }
 
@@ -42,8 +45,15 @@ impl Builder {
 
     /// Continues building at the end of `graph`.
     pub fn from_graph(graph: Graph) -> Self {
+        let mut variables = HashMap::new();
+        for id in graph.ids() {
+            if let NodeKind::Variable(name) = &graph.node(id).kind {
+                variables.entry(name.clone()).or_insert(id);
+            }
+        }
         Builder {
             graph: RefCell::new(graph),
+            variables: RefCell::new(variables),
             scope: RefCell::default(),
         }
     }
@@ -95,13 +105,8 @@ impl Builder {
     /// If the name belongs to a variable of another type.
     #[track_caller]
     pub fn variable(&self, name: &str, ty: TensorType) -> Result<Var<'_>> {
-        let known = {
-            let graph = self.graph.borrow();
-            graph
-                .ids()
-                .find(|&id| matches!(&graph.node(id).kind, NodeKind::Variable(n) if **n == *name))
-                .map(|id| (id, graph.ty(id).clone()))
-        };
+        let known = self.variables.borrow().get(name).copied();
+        let known = known.map(|id| (id, self.graph.borrow().ty(id).clone()));
         match known {
             Some((id, known)) if known == ty => Ok(Var { builder: self, id }),
             Some((_, known)) => Err(self.error(
@@ -109,7 +114,12 @@ impl Builder {
                 format!("{name} is already a {known}; it can't also be a {ty}"),
                 Location::caller(),
             )),
-            None => Ok(self.push(NodeKind::Variable(name.into()), vec![], ty)),
+            None => {
+                let name: Arc<str> = name.into();
+                let new = self.push(NodeKind::Variable(name.clone()), vec![], ty);
+                self.variables.borrow_mut().insert(name, new.id);
+                Ok(new)
+            }
         }
     }
 

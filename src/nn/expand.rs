@@ -19,6 +19,9 @@ const OUTPUT: &str = "output";
 /// Maximum number of layers of a model, so that a typo in `repeat` does not exhaust memory.
 const MOST_LAYERS: usize = 10_000;
 
+/// Maximum depth of blocks within blocks.
+const MOST_NESTED: usize = 64;
+
 /// The source of a value: an input of the model, or the output of a layer, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
@@ -87,6 +90,7 @@ pub(super) fn expand(model: &ModelSpec, inputs: &[ModelInput]) -> Result<Expande
         model,
         placed: Vec::new(),
         by_name: sources.collect(),
+        visited: 0,
     };
     let layers = model.layers.iter().cloned().map(Filled::Layer).collect();
     // If there are several inputs, every layer must name the one that it takes.
@@ -112,6 +116,8 @@ struct Expansion<'m> {
     placed: Vec<Placed>,
     /// Values by full name.
     by_name: HashMap<String, Source>,
+    /// Layers so far, with those that are absent.
+    visited: usize,
 }
 
 impl Expansion<'_> {
@@ -131,6 +137,13 @@ impl Expansion<'_> {
         let names = self.names(&layers, prefix)?;
         let mut before = input;
         for (at, (filled, name)) in layers.into_iter().zip(&names).enumerate() {
+            self.visited += 1;
+            if self.visited > 2 * MOST_LAYERS {
+                return Err(self.error(format!(
+                    "it has more than {} layers and uses of blocks at {name}",
+                    2 * MOST_LAYERS
+                )));
+            }
             let scope = Scope {
                 prefix,
                 input,
@@ -151,6 +164,7 @@ impl Expansion<'_> {
     fn names(&self, layers: &[Filled], prefix: &str) -> Result<Vec<String>> {
         let mut counts = HashMap::new();
         let mut names: Vec<String> = Vec::with_capacity(layers.len());
+        let mut known = HashSet::new();
         for filled in layers {
             let (Filled::Layer(layer) | Filled::Absent(layer)) = filled;
             let stem = layer.kind.layer_type().stem();
@@ -171,7 +185,7 @@ impl Expansion<'_> {
                     "a layer and an input are both called {name}; give one of them another name"
                 )));
             }
-            if names.contains(&name) || self.by_name.contains_key(&name) {
+            if !known.insert(name.clone()) || self.by_name.contains_key(&name) {
                 return Err(self.error(format!(
                     "two layers are called {name}; give one of them another name"
                 )));
@@ -224,6 +238,11 @@ impl Expansion<'_> {
                 block.block,
                 within.join(" > "),
                 block.block
+            )));
+        }
+        if within.len() == MOST_NESTED {
+            return Err(self.error(format!(
+                "layer {name} is in {MOST_NESTED} blocks within each other, the most that are allowed"
             )));
         }
         if block.repeat == Some(0) {
@@ -288,15 +307,15 @@ impl Expansion<'_> {
             return self.one(scope.input, name);
         }
         let whole = join(scope.prefix, wanted);
+        if let Some(&found) = self.by_name.get(&whole) {
+            return Ok(found);
+        }
         if scope.later.contains(&whole) {
             let itself = scope.later.first() == Some(&whole);
             let what = if itself { "is itself" } else { "comes later" };
             return Err(self.error(format!(
                 "layer {name} takes the output of {wanted}, which {what}; a layer can only take outputs of layers above it"
             )));
-        }
-        if let Some(&found) = self.by_name.get(&whole) {
-            return Ok(found);
         }
         let inside = |known: &&String| scope.prefix.is_empty() || known.starts_with(scope.prefix);
         let own = self.by_name.keys().filter(inside);

@@ -3,7 +3,11 @@
 
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::ops::Role;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+
+/// Maximum number of nodes of a group: a longer kernel is compiled slowly and gains nothing.
+const MOST_MEMBERS: usize = 128;
 
 /// Nodes that run as one kernel (or as the last one of an operation with several launches).
 #[derive(Clone, Debug, PartialEq)]
@@ -45,9 +49,13 @@ pub fn fuse(graph: &Graph, max_buffers: usize, in_place: &InPlace) -> Vec<FusedG
         roots: graph.roots().collect(),
         group_of: vec![None; graph.nodes.len()],
         groups: Vec::new(),
+        levels: vec![0; graph.nodes.len()],
+        placed: 0,
         max_buffers,
     };
     for id in graph.ids() {
+        fusion.levels[id.index()] = fusion.level_above(&graph.node(id).inputs);
+        fusion.placed = id.index() + 1;
         let Some(op) = graph.node(id).op() else {
             continue;
         };
@@ -112,6 +120,11 @@ struct Fusion<'a> {
     group_of: Vec<Option<usize>>,
     /// `None` after a group has been merged into another.
     groups: Vec<Option<Candidate>>,
+    /// A number for every node that is higher than those of all nodes that it, or another member of its group, depends on. Members
+    /// of a group have the same.
+    levels: Vec<u32>,
+    /// Number of nodes that have a level.
+    placed: usize,
     max_buffers: usize,
 }
 
@@ -140,7 +153,7 @@ impl Fusion<'_> {
         // ones.
         producers.sort_by_key(|&g| {
             let anchored = self.groups[g].as_ref().is_some_and(|c| c.anchor.is_some());
-            (!anchored, std::cmp::Reverse(g))
+            (!anchored, Reverse(g))
         });
         self.start(None, vec![id]);
         for producer in producers {
@@ -168,6 +181,40 @@ impl Fusion<'_> {
         }
     }
 
+    /// The lowest level of a node that depends on `inputs`.
+    fn level_above(&self, inputs: &[NodeId]) -> u32 {
+        let levels = inputs.iter().map(|input| self.levels[input.index()] + 1);
+        levels.max().unwrap_or(0)
+    }
+
+    /// The members of the group of `id`, or `id` alone.
+    fn together(&self, id: NodeId) -> Vec<NodeId> {
+        match self.group_of[id.index()].and_then(|g| self.groups[g].as_ref()) {
+            Some(c) => c.anchor.iter().chain(&c.pointwise).copied().collect(),
+            None => vec![id],
+        }
+    }
+
+    /// Raises the level of `members`, which became one group, and of what depends on them, as far as needed.
+    fn raise(&mut self, members: &[NodeId], level: u32) {
+        let mut pending = vec![(members.to_vec(), level)];
+        while let Some((members, level)) = pending.pop() {
+            for member in &members {
+                self.levels[member.index()] = level;
+            }
+            let users = members.iter().flat_map(|m| &self.users[m.index()]);
+            let low = |user: &&NodeId| {
+                user.index() < self.placed
+                    && !members.contains(user)
+                    && self.levels[user.index()] <= level
+            };
+            let low: Vec<NodeId> = users.filter(low).copied().collect();
+            for user in low {
+                pending.push((self.together(user), level + 1));
+            }
+        }
+    }
+
     fn try_merge(&mut self, a: usize, b: usize) {
         let (Some(first), Some(second)) = (&self.groups[a], &self.groups[b]) else {
             return;
@@ -176,6 +223,9 @@ impl Fusion<'_> {
             return;
         }
         let anchor = first.anchor.or(second.anchor);
+        if first.pointwise.len() + second.pointwise.len() > MOST_MEMBERS {
+            return;
+        }
         let mut pointwise: Vec<NodeId> = first
             .pointwise
             .iter()
@@ -215,6 +265,12 @@ impl Fusion<'_> {
             self.group_of[member.index()] = Some(b);
         }
         self.groups[b] = Some(Candidate { anchor, pointwise });
+        let operands = operands(self.graph, &members);
+        let operands: Vec<NodeId> = operands.into_iter().collect();
+        let members: Vec<NodeId> = members.into_iter().collect();
+        let own = members.iter().map(|m| self.levels[m.index()]).max();
+        let level = self.level_above(&operands).max(own.unwrap_or(0));
+        self.raise(&members, level);
     }
 
     fn results(&self, members: &HashSet<NodeId>) -> Vec<NodeId> {
@@ -235,21 +291,27 @@ impl Fusion<'_> {
     /// Whether some outside operand depends, through whole groups, on a member; the group could then not run as one
     /// kernel.
     fn reaches_itself(&self, members: &HashSet<NodeId>) -> bool {
-        let mut pending: Vec<NodeId> = operands(self.graph, members).into_iter().collect();
-        let mut seen: HashSet<NodeId> = pending.iter().copied().collect();
-        while let Some(id) = pending.pop() {
+        // A way back to a member ends with a user of it outside of the group, whose level is the lowest on the way.
+        let users = members.iter().flat_map(|m| &self.users[m.index()]);
+        let outside = users.filter(|u| u.index() < self.placed && !members.contains(u));
+        let Some(lowest) = outside.map(|user| self.levels[user.index()]).min() else {
+            return false;
+        };
+        let mut seen = operands(self.graph, members);
+        // The lowest first, which is the nearest: a path that exists is found soon.
+        let with_level = |id: NodeId| Reverse((self.levels[id.index()], id));
+        let mut pending: BinaryHeap<_> = seen.iter().map(|&id| with_level(id)).collect();
+        while let Some(Reverse((level, id))) = pending.pop() {
             if members.contains(&id) {
                 return true;
             }
-            let group: Vec<NodeId> =
-                match self.group_of[id.index()].and_then(|g| self.groups[g].as_ref()) {
-                    Some(c) => c.anchor.iter().chain(&c.pointwise).copied().collect(),
-                    None => vec![id],
-                };
-            for member in group {
+            if level < lowest {
+                continue;
+            }
+            for member in self.together(id) {
                 for &input in &self.graph.node(member).inputs {
                     if seen.insert(input) {
-                        pending.push(input);
+                        pending.push(with_level(input));
                     }
                 }
             }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId, NodeKind};
 use crate::ops::{ErasedOp, Role};
 use crate::passes::{self, FusedGroup, InPlace};
-use crate::shader::{Lanes, Reflection};
+use crate::shader::{Lanes, Reflections};
 use crate::tensor::TensorType;
 use std::collections::{BTreeSet, HashMap};
 
@@ -139,7 +139,9 @@ impl Lowering<'_> {
             )));
         }
         if let Some((scalar, vec4)) = self.epilogue {
-            let reflection = Reflection::new(&launch.shader.name, &launch.shader.source()?)?;
+            let source = launch.shader.source()?;
+            let reflections = &mut self.program.reflections;
+            let reflection = reflections.get(&launch.shader.name, &source)?;
             let body = match reflection.epilogue {
                 Some(Lanes::One) => scalar,
                 Some(Lanes::Four) => vec4.as_ref().ok_or_else(|| {
@@ -191,6 +193,7 @@ pub(super) struct Lowered {
     pub values: Vec<Value>,
     pub steps: Vec<Step>,
     pub outputs: Vec<(String, ValueId, TensorType)>,
+    reflections: Reflections,
 }
 
 impl Lowered {

@@ -2,7 +2,8 @@
 
 use super::{Access, Launch, Scalar};
 use crate::error::{Error, Result};
-use crate::shader::{BindingKind, ParamKind, Reflection};
+use crate::shader::{BindingKind, ParamKind, Reflection, Reflections};
+use std::sync::Arc;
 
 /// A launch with the text of its shader and its declarations.
 #[derive(Clone, Debug)]
@@ -10,7 +11,7 @@ pub struct Resolved {
     /// WGSL text.
     pub source: String,
     /// Its declarations.
-    pub reflection: Reflection,
+    pub reflection: Arc<Reflection>,
     /// Binding number and kind of each operand, in the launch's order.
     pub bindings: Vec<(u32, BindingKind)>,
     /// The uniform `params`, with `first_workgroup` zero.
@@ -19,13 +20,13 @@ pub struct Resolved {
     pub first_workgroup: usize,
 }
 
-/// Checks and packs `launch`.
+/// Checks and packs `launch`; `reflections` are those of launches before.
 ///
 /// # Errors
 /// If a binding or parameter is missing on either side, or its kind differs.
-pub fn resolve(launch: &Launch) -> Result<Resolved> {
+pub fn resolve(launch: &Launch, reflections: &mut Reflections) -> Result<Resolved> {
     let source = launch.shader.source()?;
-    let reflection = Reflection::new(&launch.shader.name, &source)?;
+    let reflection = reflections.get(&launch.shader.name, &source)?;
     let error = |message: String| Error::Shader {
         shader: format!("{} ({})", launch.shader.name, launch.label),
         message,

@@ -6,7 +6,7 @@
 
 mod reflect;
 
-pub use reflect::{BindingKind, Lanes, ParamKind, Reflection};
+pub use reflect::{BindingKind, Lanes, ParamKind, Reflection, Reflections};
 
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};

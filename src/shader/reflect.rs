@@ -1,7 +1,8 @@
 //! The declarations of a shader, parsed by naga: bindings and the fields of its parameters.
 
 use crate::error::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Kind of a binding in a shader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +57,25 @@ pub struct Reflection {
     pub params_bytes: u32,
     /// The `F` of `fn epilogue(value: F, index: u32) -> F`, if the shader declares it.
     pub epilogue: Option<Lanes>,
+}
+
+/// Declarations by the text of their shader, so that the launches of a plan parse each shader once.
+#[derive(Debug, Default)]
+pub struct Reflections(HashMap<String, Arc<Reflection>>);
+
+impl Reflections {
+    /// The declarations of `source`.
+    ///
+    /// # Errors
+    /// As [`Reflection::new`].
+    pub fn get(&mut self, name: &str, source: &str) -> Result<Arc<Reflection>> {
+        if let Some(known) = self.0.get(source) {
+            return Ok(known.clone());
+        }
+        let new = Arc::new(Reflection::new(name, source)?);
+        self.0.insert(source.to_string(), new.clone());
+        Ok(new)
+    }
 }
 
 impl Reflection {

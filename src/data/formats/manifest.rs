@@ -177,14 +177,11 @@ fn picture_column(
 ) -> Result<String, DataError> {
     let said = settings.image.as_ref().or(fitted.image.as_ref());
     if let Some(name) = said {
-        return match table.names.contains(name) {
+        return match table.place(name).is_some() {
             true => Ok(name.clone()),
             false => Err(DataError::unusable(
                 path,
-                format!(
-                    "has no column {name} of images: it has {}",
-                    table.names.join(", ")
-                ),
+                format!("has no column {name} of images: it has {}", table.listed()),
             )),
         };
     }
@@ -199,7 +196,7 @@ fn picture_column(
                 format!(
                     "has no column of image files in {}: set data.image to one of {}",
                     folder_of(path).display(),
-                    table.names.join(", ")
+                    table.listed()
                 ),
             )
         })
@@ -207,12 +204,9 @@ fn picture_column(
 
 /// The image file of each row of `table`, from the column `name`.
 fn picture_files(table: &CsvTable, name: &str, path: &Path) -> Result<Vec<PictureFile>, DataError> {
-    let place = table.names.iter().position(|known| known == name);
+    let place = table.place(name);
     let place = place.ok_or_else(|| {
-        let problem = format!(
-            "has no column {name} of images: it has {}",
-            table.names.join(", ")
-        );
+        let problem = format!("has no column {name} of images: it has {}", table.listed());
         DataError::unusable(path, problem)
     })?;
     let files = table.rows.iter().map(|(line, row)| {

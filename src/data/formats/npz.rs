@@ -182,10 +182,16 @@ fn missing(path: &Path) -> DataError {
 }
 
 fn read_set(path: &Path, archive: &mut Archive, names: &[&str; 2]) -> Result<ImageSet, DataError> {
-    let [images, labels] = [
-        read_array(path, archive, names[0])?,
-        read_array(path, archive, names[1])?,
-    ];
+    let images = read_array(path, archive, names[0], &|_| Ok(()))?;
+    let count = images.shape.first().copied().unwrap_or(0);
+    let as_many = |shape: &[usize]| match shape.first() {
+        Some(&labels) if labels != count => Err(format!(
+            "has {labels} labels for {count} images in {}",
+            names[0]
+        )),
+        _ => Ok(()),
+    };
+    let labels = read_array(path, archive, names[1], &as_many)?;
     let wrong = |what: String| DataError::unusable(path, what);
     let Elements::Bytes(bytes) = images.elements else {
         return Err(wrong(format!(
@@ -193,7 +199,7 @@ fn read_set(path: &Path, archive: &mut Archive, names: &[&str; 2]) -> Result<Ima
             names[0]
         )));
     };
-    let (&count, sides) = images.shape.split_first().unwrap_or((&0, &[]));
+    let sides = images.shape.get(1..).unwrap_or_default();
     let (height, width, channels, planes) = match *sides {
         [height, width] => (height, width, 1, false),
         [height, width, channels] if (1..=4).contains(&channels) => {
@@ -213,14 +219,6 @@ fn read_set(path: &Path, archive: &mut Archive, names: &[&str; 2]) -> Result<Ima
     }
     let labels = label_numbers(labels)
         .map_err(|problem| wrong(format!("holds {} that {problem}", names[1])))?;
-    if labels.len() != count {
-        return Err(wrong(format!(
-            "holds {count} images in {} but {} labels in {}",
-            names[0],
-            labels.len(),
-            names[1]
-        )));
-    }
     let images = if planes {
         pixels_of_planes(&bytes, height * width, channels)
     } else {
@@ -252,24 +250,30 @@ fn label_numbers(labels: Array) -> Result<Vec<u32>, String> {
             labels.shape
         ));
     }
-    let numbers: Vec<i64> = match labels.elements {
-        Elements::Bytes(bytes) => bytes.into_iter().map(i64::from).collect(),
-        Elements::Integers(integers) => integers,
-        Elements::Floats(floats) => match floats.iter().find(|x| x.fract() != 0.0) {
-            Some(x) => return Err(format!("contain {x}, which is not a class")),
-            None => floats.into_iter().map(|x| x as i64).collect(),
-        },
-    };
-    match numbers.iter().find(|n| !(0..MAX_CLASSES).contains(*n)) {
-        Some(n) => Err(format!(
-            "contain {n}; classes are numbered from 0 to {}",
+    let class = |number: i64| match (0..MAX_CLASSES).contains(&number) {
+        true => Ok(number as u32),
+        false => Err(format!(
+            "contain {number}; classes are numbered from 0 to {}",
             MAX_CLASSES - 1
         )),
-        None => Ok(numbers.into_iter().map(|n| n as u32).collect()),
+    };
+    match labels.elements {
+        Elements::Bytes(bytes) => Ok(bytes.into_iter().map(u32::from).collect()),
+        Elements::Integers(integers) => integers.into_iter().map(class).collect(),
+        Elements::Floats(floats) => match floats.iter().find(|x| x.fract() != 0.0) {
+            Some(x) => Err(format!("contain {x}, which is not a class")),
+            None => floats.into_iter().map(|x| class(x as i64)).collect(),
+        },
     }
 }
 
-fn read_array(path: &Path, archive: &mut Archive, name: &str) -> Result<Array, DataError> {
+/// Reads the array `name`, whose shape `expect` checks before the elements are read.
+fn read_array(
+    path: &Path,
+    archive: &mut Archive,
+    name: &str,
+    expect: &dyn Fn(&[usize]) -> Result<(), String>,
+) -> Result<Array, DataError> {
     let wrong = |problem: String| DataError::unusable(path, problem);
     let entry = archive.by_name(&format!("{name}.npy"));
     let mut entry = entry.map_err(|e| wrong(format!("holds no readable array {name} ({e})")))?;
@@ -279,7 +283,7 @@ fn read_array(path: &Path, archive: &mut Archive, name: &str) -> Result<Array, D
             "declares {size} bytes for {name}: it is damaged, or over the limit of {MAX_ARRAY}"
         )));
     }
-    let array = Array::read(&mut entry, size)
+    let array = Array::read(&mut entry, size, expect)
         .map_err(|problem| wrong(format!("holds an array {name} that {problem}")))?;
     // Reading to the end verifies the checksum of the archive.
     match io::copy(&mut entry.by_ref().take(1), &mut io::sink()) {
@@ -416,7 +420,7 @@ mod tests {
             (vec![images.clone()], "no readable array labels"),
             (
                 vec![images.clone(), ("labels", npy("(3,)", &[0; 3]))],
-                "2 images in images but 3",
+                "3 labels for 2 images in images",
             ),
             (
                 vec![images.clone(), ("labels", npy("(2, 2)", &[0; 4]))],

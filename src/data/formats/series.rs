@@ -254,7 +254,7 @@ fn no_number(file: &Path, line: u64, name: &str, cell: &str) -> DataError {
 fn numbers(table: &CsvTable, columns: &[Column], file: &Path) -> Result<Vec<f32>, DataError> {
     let values = encode_columns(table, columns, file)?;
     for column in columns {
-        let place = table.names.iter().position(|name| *name == column.name);
+        let place = table.place(&column.name);
         for (line, row) in &table.rows {
             let cell = place.and_then(|place| row.get(place)).unwrap_or_default();
             if !is_number(cell) {

@@ -186,7 +186,7 @@ fn load(
                 train_path,
                 format!(
                     "has no column called text: it has {}; name one in data.text",
-                    train.names.join(", ")
+                    train.listed()
                 ),
             )
         })?,
@@ -278,14 +278,14 @@ pub fn read_text_rows(
     }
     let table = CsvTable::read(path, settings.header)?;
     let wanted = fitted.text.as_ref();
-    let place = table.names.iter().position(|name| Some(name) == wanted);
+    let place = wanted.and_then(|name| table.place(name));
     let place = place.ok_or_else(|| {
         DataError::unusable(
             path,
             format!(
                 "has no column {}, which held the texts in training: it has {}",
                 wanted.map_or("text", String::as_str),
-                table.names.join(", ")
+                table.listed()
             ),
         )
     })?;

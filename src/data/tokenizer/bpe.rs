@@ -11,6 +11,8 @@ use std::collections::HashMap;
 pub(super) const FIRST_BYTE: u32 = 1;
 /// Token of the first merged pair.
 const FIRST_PAIR: u32 = 257;
+/// Maximum number of bytes of a token. Pairs of the longest tokens double their length with every merge.
+const MAX_TOKEN_BYTES: usize = 1 << 16;
 
 /// The merges, earliest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,14 +46,18 @@ impl BytePairs {
             }
         }
         let mut merges = Vec::new();
+        let mut lengths: Vec<usize> = Vec::new();
         while (FIRST_PAIR as usize + merges.len()) < vocabulary {
+            let fits = |pair: &[u32; 2]| joined_length(&lengths, *pair).is_some();
             let best = pairs
                 .iter()
+                .filter(|(pair, _)| fits(pair))
                 .max_by_key(|(pair, (count, _))| (*count, std::cmp::Reverse(**pair)));
             let Some((&pair, _)) = best.filter(|(_, (count, _))| *count > 1) else {
                 break;
             };
             let token = FIRST_PAIR + merges.len() as u32;
+            lengths.extend(joined_length(&lengths, pair));
             merges.push(pair);
             let (_, affected) = pairs.remove(&pair).unwrap_or_default();
             for index in affected {
@@ -80,12 +86,22 @@ impl BytePairs {
         BytePairs { merges }
     }
 
-    /// Whether every pair consists of earlier tokens.
-    pub(super) fn is_sound(&self) -> bool {
-        self.merges
-            .iter()
-            .zip(FIRST_PAIR..)
-            .all(|(pair, token)| pair.iter().all(|part| (FIRST_BYTE..token).contains(part)))
+    /// Checks that every pair consists of earlier tokens and is not too long.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut lengths = Vec::with_capacity(self.merges.len());
+        for (pair, token) in self.merges.iter().zip(FIRST_PAIR..) {
+            if pair.iter().any(|part| !(FIRST_BYTE..token).contains(part)) {
+                return Err("a pair of tokens that come later".to_string());
+            }
+            let length = joined_length(&lengths, *pair);
+            let length = length
+                .ok_or_else(|| format!("token {token} has more than {MAX_TOKEN_BYTES} bytes"))?;
+            lengths.push(length);
+        }
+        Ok(())
     }
 
     /// Size of the vocabulary.
@@ -129,6 +145,16 @@ impl BytePairs {
         }
         bytes
     }
+}
+
+/// Number of bytes of the merged `pair`, unless it is too long; `lengths` are those of the merges so far.
+fn joined_length(lengths: &[usize], pair: [u32; 2]) -> Option<usize> {
+    let length = |token: u32| match token.checked_sub(FIRST_PAIR) {
+        Some(merge) => lengths.get(merge as usize).copied().unwrap_or(1),
+        None => 1,
+    };
+    let joined = length(pair[0]) + length(pair[1]);
+    (joined <= MAX_TOKEN_BYTES).then_some(joined)
 }
 
 /// Merges pairs in texts, and caches the pieces that it has encoded.

@@ -91,12 +91,10 @@ impl Tokenizer {
         };
         let tokenizer: Tokenizer =
             serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
-        match &tokenizer {
-            Tokenizer::BytePairs(pairs) if !pairs.is_sound() => {
-                Err(damaged("a pair of tokens that come later".to_string()))
-            }
-            _ => Ok(tokenizer),
+        if let Tokenizer::BytePairs(pairs) = &tokenizer {
+            pairs.check().map_err(damaged)?;
         }
+        Ok(tokenizer)
     }
 
     /// Size of the vocabulary, including padding.

@@ -4,6 +4,7 @@
 //! after), the header, a Python dictionary as text (`{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`), and
 //! the elements, row-major or, with `fortran_order`, column-major.
 
+use crate::host_memory;
 use std::io::Read;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -33,12 +34,16 @@ pub(super) enum Elements {
 }
 
 impl Array {
-    /// Reads an array of at most `available` bytes, including the header. The size that the header declares is checked against
-    /// that before memory is allocated.
+    /// Reads an array of at most `available` bytes, including the header. Before memory is allocated, the size that the header
+    /// declares is checked against that and against the free memory, and its shape by `expect`.
     ///
     /// # Errors
     /// Says what is wrong, as the rest of a sentence about the file.
-    pub fn read(reader: &mut dyn Read, available: u64) -> Result<Array, String> {
+    pub fn read(
+        reader: &mut dyn Read,
+        available: u64,
+        expect: &dyn Fn(&[usize]) -> Result<(), String>,
+    ) -> Result<Array, String> {
         let cut = |_| "is cut short within its header".to_string();
         let mut start = [0; 8];
         reader.read_exact(&mut start).map_err(cut)?;
@@ -75,6 +80,13 @@ impl Array {
         let wanted = wanted.filter(|&n| n <= rest).ok_or_else(|| {
             format!("declares {shape:?} elements of {} bytes but holds {rest} bytes: it is cut short or damaged", kind.bytes)
         })?;
+        expect(&shape)?;
+        // Elements are kept in up to eight bytes each, beside the bytes of the file.
+        let kept = match kind.bytes {
+            1 => wanted,
+            _ => wanted / kind.bytes as u64 * 8,
+        };
+        host_memory::check(wanted + kept).map_err(|needs| format!("needs {needs}"))?;
         let mut bytes = Vec::new();
         let outcome = reader.take(wanted).read_to_end(&mut bytes);
         outcome.map_err(|e| format!("can't be unpacked ({e}): download it again"))?;
@@ -179,7 +191,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Array, String> {
-        Array::read(&mut &*bytes, bytes.len() as u64)
+        Array::read(&mut &*bytes, bytes.len() as u64, &|_| Ok(()))
     }
 
     fn header(descr: &str, shape: &str) -> String {

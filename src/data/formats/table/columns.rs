@@ -129,15 +129,11 @@ pub(super) fn places(
     path: &Path,
 ) -> Result<Vec<usize>, DataError> {
     let place = |column: &Column| {
-        let found = table.names.iter().position(|name| *name == column.name);
+        let found = table.place(&column.name);
         found.ok_or_else(|| {
             DataError::unusable(
                 path,
-                format!(
-                    "has no column {}: it has {}",
-                    column.name,
-                    table.names.join(", ")
-                ),
+                format!("has no column {}: it has {}", column.name, table.listed()),
             )
         })
     };

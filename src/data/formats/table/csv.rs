@@ -3,6 +3,7 @@
 use crate::data::DataError;
 use crate::data::files::read_whole;
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// A file of rows with the same number of cells.
@@ -11,6 +12,8 @@ pub struct CsvTable {
     pub names: Vec<String>,
     /// Cells, with the line at which each row begins.
     pub rows: Vec<(u64, StringRecord)>,
+    /// The first column of every name.
+    places: HashMap<String, usize>,
 }
 
 /// Cells that mean a missing value, besides empty ones.
@@ -53,14 +56,38 @@ impl CsvTable {
         let Some((_, first)) = rows.first() else {
             return Err(wrong("holds no rows".to_string()));
         };
-        let names = match header.unwrap_or_else(|| is_header(first)) {
+        let names: Vec<String> = match header.unwrap_or_else(|| is_header(first)) {
             true => rows.remove(0).1.iter().map(str::to_string).collect(),
             false => (1..=first.len()).map(|n| format!("column_{n}")).collect(),
         };
         if rows.is_empty() {
             return Err(wrong("holds a header and no rows".to_string()));
         }
-        Ok(CsvTable { names, rows })
+        let mut places = HashMap::new();
+        for (place, name) in names.iter().enumerate() {
+            places.entry(name.clone()).or_insert(place);
+        }
+        Ok(CsvTable {
+            names,
+            rows,
+            places,
+        })
+    }
+
+    /// The first column called `name`.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.places.get(name).copied()
+    }
+
+    /// The names for a message, at most the first few.
+    pub fn listed(&self) -> String {
+        const MOST: usize = 30;
+        match self.names.get(..MOST) {
+            Some(first) if self.names.len() > MOST => {
+                format!("{} and {} more", first.join(", "), self.names.len() - MOST)
+            }
+            _ => self.names.join(", "),
+        }
     }
 }
 

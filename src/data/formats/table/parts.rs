@@ -153,14 +153,11 @@ pub(in crate::data::formats) fn target_name(
     path: &Path,
 ) -> Result<String, DataError> {
     if let Some(name) = settings.target.as_ref().or(fitted.target.as_ref()) {
-        return match table.names.contains(name) {
+        return match table.place(name).is_some() {
             true => Ok(name.clone()),
             false => Err(DataError::unusable(
                 path,
-                format!(
-                    "has no target column {name}: it has {}",
-                    table.names.join(", ")
-                ),
+                format!("has no target column {name}: it has {}", table.listed()),
             )),
         };
     }
@@ -182,7 +179,7 @@ pub(in crate::data::formats) fn target_cells<'t>(
     name: &str,
     path: &Path,
 ) -> Result<Vec<(u64, &'t str)>, DataError> {
-    let place = table.names.iter().position(|known| known == name);
+    let place = table.place(name);
     let place = place.ok_or_else(|| DataError::unusable(path, format!("has no column {name}")))?;
     let cell = |(line, row): &'t (u64, StringRecord)| {
         let cell = value(row.get(place).unwrap_or_default()).ok_or_else(|| {
@@ -269,20 +266,16 @@ fn learn(
     path: &Path,
 ) -> Result<Vec<Column>, DataError> {
     for name in settings.drop.iter().chain(&settings.categories) {
-        if !table.names.contains(name) {
+        if table.place(name).is_none() {
             return Err(DataError::unusable(
                 path,
-                format!("has no column {name}: it has {}", table.names.join(", ")),
+                format!("has no column {name}: it has {}", table.listed()),
             ));
         }
     }
     let read = |name: &&String| !left_out.contains(&&***name) && !settings.drop.contains(*name);
     let columns = table.names.iter().filter(read).map(|name| {
-        let place = table
-            .names
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or(0);
+        let place = table.place(name).unwrap_or(0);
         let rows: Vec<&str> = (0..table.rows.len())
             .filter(&learned)
             .map(|index| table.rows[index].1.get(place).unwrap_or_default())
@@ -306,7 +299,7 @@ fn nearly_numbers(table: &CsvTable, columns: &[Column], categories: &[String]) -
         if let ColumnKind::Number { .. } = column.kind {
             return None;
         }
-        let place = table.names.iter().position(|name| *name == column.name)?;
+        let place = table.place(&column.name)?;
         let cells = table.rows.iter().filter_map(|(line, row)| {
             let cell = value(row.get(place).unwrap_or_default())?;
             Some((*line, cell))

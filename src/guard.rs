@@ -1,4 +1,5 @@
-//! Panics inside wgpu, which a lost device or an unexpected result of a driver can cause, turned into errors at one place.
+//! Panics inside other crates, turned into errors at one place: a lost device or an unexpected result of a driver can cause one in
+//! wgpu, a damaged file in a decoder of images.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -12,8 +13,8 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Makes a call of wgpu. If it panics, the result is the message, and nothing is printed.
-pub(super) fn guarded<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+/// Makes a call. If it panics, the result is the message, and nothing is printed.
+pub(crate) fn guarded<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     HOOK.call_once(|| {
         let before = take_hook();
         set_hook(Box::new(move |panic| {
@@ -30,12 +31,12 @@ pub(super) fn guarded<R>(call: impl FnOnce() -> R) -> Result<R, String> {
         let text = text.or(panic.downcast_ref::<&str>().copied());
         // The last line is the cause.
         let line = text.and_then(|text| text.trim_end().lines().last());
-        line.unwrap_or("its driver failed").trim().to_string()
+        line.unwrap_or("it failed").trim().to_string()
     })
 }
 
-/// A value of wgpu whose destructor may panic, without effect.
-pub(super) struct Guarded<T>(Option<T>);
+/// A value whose destructor may panic, without effect.
+pub(crate) struct Guarded<T>(Option<T>);
 
 impl<T> Guarded<T> {
     pub fn new(value: T) -> Self {

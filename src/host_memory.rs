@@ -1,21 +1,30 @@
-//! Free memory of the host, in which the reference and software adapters compute.
+//! Free memory of the host, in which data are read, and the reference and software adapters compute.
 
 use crate::error::{Error, Result};
 use std::fs;
 
-/// Fails if `bytes` exceed the free memory. If the system does not report it, everything is assumed to fit.
+/// Fails if the `bytes` that a step needs exceed the free memory. If the system does not report it, everything is assumed to fit.
 ///
 /// # Errors
 /// Names the needed and the free memory.
-pub(super) fn check(bytes: u64) -> Result<()> {
+pub(crate) fn check_step(bytes: u64) -> Result<()> {
+    let shortage = |needs| format!("a step needs {needs}; use a smaller batch or model");
+    check(bytes).map_err(|needs| Error::Memory(shortage(needs)))
+}
+
+/// The same for any use.
+///
+/// # Errors
+/// The needed and the free memory, as the rest of a sentence after "needs".
+pub(crate) fn check(bytes: u64) -> Result<(), String> {
     match available() {
         Some(free) if bytes > free => {
             let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
-            Err(Error::Memory(format!(
-                "a step needs {:.1} GiB of memory, but only {:.1} GiB are free; use a smaller batch or model",
+            Err(format!(
+                "{:.1} GiB of memory, but only {:.1} GiB are free",
                 gib(bytes),
                 gib(free)
-            )))
+            ))
         }
         _ => Ok(()),
     }
