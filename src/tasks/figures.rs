@@ -266,6 +266,26 @@ mod tests {
     }
 
     #[test]
+    fn images_of_a_grid_have_black_of_two_pixels_around_them() {
+        let fitted = Fitted {
+            mean: vec![0.5],
+            std: vec![0.25],
+            ..Fitted::default()
+        };
+        // Three images of a row of three white pixels, in two columns.
+        let file = grid(&[1, 3, 1], &[2.0; 9], 2, &fitted).unwrap().unwrap();
+        let read = image::load_from_memory(&file).unwrap().into_luma8();
+        assert_eq!(read.dimensions(), (2 * (3 + 2) + 2, 2 * (1 + 2) + 2));
+        let white: Vec<(u32, u32)> = read
+            .enumerate_pixels()
+            .filter(|(_, _, pixel)| pixel.0 == [255])
+            .map(|(x, y, _)| (x, y))
+            .collect();
+        let row = |left: u32, top: u32| [0, 1, 2].map(|x| (left + x, top));
+        assert_eq!(white, [row(2, 2), row(7, 2), row(2, 5)].concat());
+    }
+
+    #[test]
     fn normalised_pixels_become_the_bytes_that_they_were() {
         let fitted = Fitted {
             mean: vec![0.5],

@@ -444,6 +444,7 @@ mod tests {
             "name = \"huber\"\ndelta = 0.0",
             "name = \"huber\"\ndelta = nan",
             "name = \"bce\"\npos_weight = -1.0",
+            "name = \"bce\"\npos_weight = 0.0",
         ] {
             assert!(toml::from_str::<Loss>(text).unwrap().check().is_err());
         }

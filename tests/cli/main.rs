@@ -6,6 +6,7 @@ mod data;
 mod device_loss;
 mod folders;
 mod gan;
+mod hostile;
 mod kills;
 mod models;
 mod output;
