@@ -3,6 +3,8 @@
 mod bench;
 mod check;
 mod choice;
+mod completions;
+mod config;
 mod data;
 mod devices;
 mod environment;
@@ -15,6 +17,7 @@ mod plan;
 mod planned;
 mod predict;
 mod progress;
+mod runs;
 mod tasks;
 mod train;
 mod tune;
@@ -51,6 +54,8 @@ enum Command {
     Predict(predict::Args),
     /// Generate text with a trained language model, or images with a trained GAN
     Generate(generate::Args),
+    /// List the runs of a folder with their best figures
+    Runs(runs::Args),
     /// Describe a data set and draw a contact sheet of it
     Data(data::Args),
     /// Check on an adapter that all kernels and gradients agree with the CPU reference (with --device cpu, gradients only)
@@ -67,6 +72,12 @@ enum Command {
     Plan(plan::Args),
     /// Find the fastest kernels for a model on an adapter and save the choice for later runs
     Tune(tune::Args),
+    /// Check settings and model files
+    Config(config::Args),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages, one for each command
+    Man(completions::ManArgs),
 }
 
 /// Where to compute. Shared by all commands that compute.
@@ -116,6 +127,10 @@ pub fn main() -> ExitCode {
         Command::Tasks(args) => tasks::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Tune(args) => tune::run(args),
+        Command::Runs(args) => runs::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => completions::man(args),
     };
     match outcome {
         Ok(code) => code,

@@ -14,6 +14,10 @@ use std::path::Path;
 const MAX_SIDE: u32 = 16_384;
 /// Maximum number of pixels of a decoded image, that of Pillow.
 const MAX_PIXELS: u64 = 178_956_970;
+/// Size of pixels in bytes that any file may declare.
+const SMALL_DECODED: u64 = 32 << 20;
+/// The most bytes of pixels per byte of a larger file: four times what deflate reaches.
+const MAX_RATIO: u64 = 4096;
 /// Memory limit for decoding one image, in bytes.
 const MAX_DECODED: u64 = 1 << 30;
 
@@ -109,25 +113,36 @@ fn decode_bytes(bytes: &[u8], path: &Path) -> Result<DynamicImage, String> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED);
+    // The pixels, and as much for the decoder itself.
+    let possible = possible_bytes(bytes.len() as u64);
+    limits.max_alloc = Some(possible.saturating_mul(2).min(MAX_DECODED));
     reader.limits(limits);
     let format = reader.format();
     let in_words = |e: image::ImageError| e.to_string().replace('\n', " ");
     let decoder = reader.into_decoder().map_err(in_words)?;
     let (width, height) = decoder.dimensions();
-    check_size(width, height, decoder.total_bytes())?;
+    check_size(width, height, decoder.total_bytes(), bytes.len() as u64)?;
     if format == Some(ImageFormat::Jpeg) {
         jpeg::check_end(bytes)?;
     }
     DynamicImage::from_decoder(decoder).map_err(in_words)
 }
 
-/// Checks the size that the header of an image declares, before memory is allocated for its pixels.
-fn check_size(width: u32, height: u32, bytes: u64) -> Result<(), String> {
+/// The most bytes of pixels that a file of this size may declare.
+fn possible_bytes(file: u64) -> u64 {
+    SMALL_DECODED.max(file.saturating_mul(MAX_RATIO))
+}
+
+/// Checks the size that the header of an image declares for its `bytes` of pixels, before memory is allocated for them. `file` is the
+/// size of its file.
+fn check_size(width: u32, height: u32, bytes: u64, file: u64) -> Result<(), String> {
     match u64::from(width) * u64::from(height) {
         0 => Err(format!("it has no pixels: {width} x {height}")),
         pixels if pixels > MAX_PIXELS || bytes > MAX_DECODED => Err(format!(
             "it declares {width} x {height} pixels, more than {MAX_PIXELS}: scale it down"
+        )),
+        _ if bytes > possible_bytes(file) => Err(format!(
+            "it declares {width} x {height} pixels but is only {file} bytes long: it is damaged"
         )),
         _ => Ok(()),
     }

@@ -4,7 +4,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::folds::{FOLDS, FoldsFolder};
-use super::lock::{FolderLock, LOCK};
+use super::lock::{self, FolderLock, LOCK};
 use super::manifest::{MANIFEST, Manifest, claim, not_of_a_run};
 use crate::error::{Error, Result};
 use crate::files::{remove_temporary, write_whole};
@@ -258,6 +258,11 @@ impl RunFolder {
         }
         listed.write(&self.path)?;
         Ok(listed)
+    }
+
+    /// Whether a run is writing in the folder.
+    pub fn is_locked(&self) -> bool {
+        lock::is_held(&self.path)
     }
 
     /// `tokenizer.json`, if the run was trained on text.

@@ -33,6 +33,12 @@ impl FolderLock {
     }
 }
 
+/// Whether a run holds the lock of `folder`.
+pub(super) fn is_held(folder: &Path) -> bool {
+    let file = File::open(folder.join(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,9 +47,11 @@ mod tests {
     fn a_folder_is_locked_once_until_the_lock_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let lock = FolderLock::take(dir.path()).unwrap();
+        assert!(is_held(dir.path()));
         let message = FolderLock::take(dir.path()).unwrap_err().to_string();
         assert!(message.contains("another run is writing"), "{message}");
         drop(lock);
+        assert!(!is_held(dir.path()));
         FolderLock::take(dir.path()).unwrap();
     }
 }

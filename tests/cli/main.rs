@@ -17,5 +17,6 @@ mod segmentation;
 mod sequences;
 mod settings;
 mod text;
+mod tools;
 mod tuning;
 mod weights;

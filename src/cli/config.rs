@@ -1,0 +1,69 @@
+//! `wgrad config`
+
+use super::print_line;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wgrad::nn::Network;
+use wgrad::settings::Settings;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Check settings or model files without data: keys, values, and the layers of the models
+    Check(CheckArgs),
+}
+
+#[derive(clap::Args)]
+struct CheckArgs {
+    /// Settings files or model files
+    #[arg(required = true, value_name = "FILE.toml")]
+    files: Vec<PathBuf>,
+    /// Print one JSON line per file and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Command::Check(args) = args.command;
+    let mut all_right = true;
+    for file in &args.files {
+        let name = file.display().to_string();
+        let problem = Settings::read(file)
+            .and_then(|settings| check(&settings))
+            .err()
+            .map(|error| error.to_string().replace('\n', " "));
+        all_right &= problem.is_none();
+        match (args.json, &problem) {
+            (true, _) => print_line(json!({"file": name, "error": problem}))?,
+            (false, None) => print_line(format_args!("{name}: right"))?,
+            // Most messages name the file.
+            (false, Some(problem)) if problem.contains(&name) => {
+                print_line(format_args!("error: {problem}"))?;
+            }
+            (false, Some(problem)) => print_line(format_args!("error: {name}: {problem}"))?,
+        }
+    }
+    Ok(match all_right {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(2),
+    })
+}
+
+/// Checks all that can be checked without data.
+fn check(settings: &Settings) -> wgrad::Result<()> {
+    settings.check()?;
+    if settings.task.name.is_some() {
+        settings.named_task()?;
+    }
+    let models = std::iter::once(&settings.model).chain(settings.models.values());
+    for model in models.filter(|model| !model.layers.is_empty()) {
+        Network::new(model.clone())?;
+    }
+    Ok(())
+}

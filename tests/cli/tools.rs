@@ -1,0 +1,82 @@
+//! `wgrad runs`, `wgrad config check`, `wgrad completions` and `wgrad man`.
+
+use super::sandbox::{Sandbox, names};
+
+#[test]
+fn runs_are_listed_with_their_best_figures() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("runs")).unwrap();
+    let empty = sandbox.wgrad("runs").succeeds();
+    assert!(empty.out.contains("no runs in runs"), "{}", empty.out);
+    let train = "train tiny.toml --data good --batch 8 --device cpu";
+    sandbox
+        .wgrad(&format!("{train} --epochs 2 --out runs/a"))
+        .succeeds();
+    sandbox
+        .wgrad(&format!(
+            "{train} --steps 4 --set monitor=loss --out runs/b"
+        ))
+        .succeeds();
+    std::fs::create_dir(sandbox.path("runs/notes")).unwrap();
+    let listed = sandbox.wgrad("runs").succeeds();
+    let lines: Vec<&str> = listed.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", listed.out);
+    assert!(
+        lines[0].starts_with("runs/a  tiny on good  2 of 2 epochs  best accuracy "),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[1].contains("2 of 4 steps  best loss "),
+        "{}",
+        lines[1]
+    );
+    let json = sandbox.wgrad("runs --json").succeeds().json();
+    assert_eq!(json[0]["run"], "runs/a");
+    assert_eq!(json[0]["best"]["metric"], "accuracy");
+    assert_eq!(json[1]["writing"], false);
+    sandbox.wgrad("runs nowhere").fails(1, &["nowhere"]);
+}
+
+#[test]
+fn settings_are_checked_without_data() {
+    let sandbox = Sandbox::new();
+    sandbox.write("good.toml", "epochs = 2\nmodel = \"lenet5\"\n");
+    let message = sandbox.wgrad("config check good.toml tiny.toml").succeeds();
+    assert_eq!(message.out, "good.toml: right\ntiny.toml: right\n");
+    sandbox.write("key.toml", "epochs = 2\nbach = 8\n");
+    sandbox.write(
+        "layer.toml",
+        "name = \"m\"\ninput = [8, 8, 1]\n[[layer]]\ntype = \"conv2d\"\nfilters = 4\nkernel = 9\n",
+    );
+    sandbox.write("value.toml", "batch = 0\n");
+    let message = sandbox.wgrad("config check good.toml key.toml layer.toml value.toml");
+    assert_eq!(message.code, Some(2));
+    for part in [
+        "good.toml: right",
+        "key.toml, line 2",
+        "did you mean `batch`?",
+        "layer.toml: ",
+        "error: value.toml: batch must be at least 1",
+    ] {
+        assert!(message.out.contains(part), "no {part:?} in {}", message.out);
+    }
+    let json = sandbox
+        .wgrad("config check good.toml value.toml --json")
+        .json();
+    assert!(json[0]["error"].is_null() && json[1]["error"].is_string());
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = sandbox.wgrad(&format!("completions {shell}")).succeeds();
+        assert!(script.out.contains("checkpoint-every"), "{shell}");
+    }
+    sandbox.wgrad("man pages").succeeds();
+    let pages = names(&sandbox.path("pages"));
+    for page in ["wgrad.1", "wgrad-train.1", "wgrad-config-check.1"] {
+        assert!(pages.iter().any(|name| name == page), "{pages:?}");
+    }
+}
