@@ -2,6 +2,7 @@
 
 use super::DataError;
 use std::cmp::Ordering;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -108,6 +109,18 @@ pub(super) fn class_names(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
+/// A name as text: bytes that are not UTF-8 are written as `\\xFF`, so that names which differ only in them stay different.
+pub(super) fn name_as_text(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02X}"));
+        }
+    }
+    text
+}
+
 /// Name of a data set in `path`: that of the folder or file.
 pub(super) fn set_name(path: &Path) -> String {
     let whole = path.canonicalize();
@@ -117,10 +130,7 @@ pub(super) fn set_name(path: &Path) -> String {
     } else {
         whole.file_name()
     };
-    name.map_or_else(
-        || "data".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    name.map_or_else(|| "data".to_owned(), name_as_text)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! however many formats inspect them.
 
 use super::DataError;
+use super::files::name_as_text;
 use super::settings::DIGITS;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Number of bytes at the beginning of a file that formats may inspect.
 const HEAD: u64 = 1 << 20;
-/// Maximum depth of folders to walk, because links may lead back to a parent.
+/// Maximum depth of folders to walk.
 const DEEPEST: usize = 18;
 
 /// The source that `data.source` names: a file, a folder, or the built-in digits.
@@ -45,8 +46,7 @@ pub struct Entry {
 impl Entry {
     /// The last part of its path.
     pub fn name(&self) -> String {
-        let name = self.path.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
+        name_as_text(self.path.file_name().unwrap_or_default())
     }
 
     /// Whether its name ends in a dot and `ending`, ignoring case.
@@ -66,7 +66,7 @@ pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
 pub(super) struct Tree {
     /// Sorted by path, a folder before its content. Names that begin with a dot are left out.
     entries: Vec<Entry>,
-    /// Folders that can't be read, with the reason.
+    /// Folders that can't be read, with the rest of a sentence about each.
     unreadable: Vec<(PathBuf, String)>,
 }
 
@@ -75,21 +75,31 @@ impl Tree {
     pub fn of(dir: &Path) -> Tree {
         let mut tree = Tree::default();
         match listed(dir) {
-            Ok(entries) => tree.add(entries, 0),
-            Err(e) => tree.unreadable.push((dir.to_owned(), e.to_string())),
+            Ok(entries) => tree.add(entries, &mut vec![real(dir)]),
+            Err(e) => tree.unreadable.push((dir.to_owned(), no_access(&e))),
         }
         tree
     }
 
-    fn add(&mut self, entries: Vec<Entry>, depth: usize) {
+    /// Adds `entries` and what is below them; `within` are the real paths of the folders that they are in.
+    fn add(&mut self, entries: Vec<Entry>, within: &mut Vec<PathBuf>) {
         for entry in entries {
-            let path = (entry.is_folder && depth < DEEPEST).then(|| entry.path.clone());
+            let path = (entry.is_folder && within.len() <= DEEPEST).then(|| entry.path.clone());
             self.entries.push(entry);
-            if let Some(path) = path {
-                match listed(&path) {
-                    Ok(entries) => self.add(entries, depth + 1),
-                    Err(e) => self.unreadable.push((path, e.to_string())),
+            let Some(path) = path else { continue };
+            let here = real(&path);
+            if within.contains(&here) {
+                let problem = "is a link to a folder that it is in: remove it";
+                self.unreadable.push((path, problem.to_string()));
+                continue;
+            }
+            match listed(&path) {
+                Ok(entries) => {
+                    within.push(here);
+                    self.add(entries, within);
+                    within.pop();
                 }
+                Err(e) => self.unreadable.push((path, no_access(&e))),
             }
         }
     }
@@ -102,13 +112,12 @@ impl Tree {
         &'t self,
         dir: &'t Path,
     ) -> Result<impl Iterator<Item = (&'t Path, &'t Path)>, DataError> {
-        if let Some((path, why)) = self
+        if let Some((path, problem)) = self
             .unreadable
             .iter()
             .find(|(path, _)| path.starts_with(dir))
         {
-            let problem = format!("can't be read ({why}): check its permissions, or remove it");
-            return Err(DataError::unusable(path, problem));
+            return Err(DataError::unusable(path, problem.clone()));
         }
         // Entries are sorted by path, so those below a folder are contiguous.
         let first = self.entries.partition_point(|entry| *entry.path < *dir);
@@ -220,7 +229,7 @@ impl Source {
     pub(super) fn tree(&self) -> &Tree {
         self.tree.get_or_init(|| {
             let mut tree = Tree::default();
-            tree.add(self.entries.clone(), 0);
+            tree.add(self.entries.clone(), &mut vec![real(&self.path)]);
             tree
         })
     }
@@ -240,6 +249,15 @@ impl Source {
         heads.insert(path.to_owned(), head.clone());
         head
     }
+}
+
+/// The path of `dir` without links, or as it is if that can't be found out.
+fn real(dir: &Path) -> PathBuf {
+    dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf())
+}
+
+fn no_access(error: &std::io::Error) -> String {
+    format!("can't be read ({error}): check its permissions, or remove it")
 }
 
 /// The entries of `dir`, sorted by name; names that begin with a dot are left out.

@@ -222,3 +222,36 @@ fn nothing_is_printed_about_a_missing_runtime_folder() {
     let output = command.env_remove("XDG_RUNTIME_DIR").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+/// Links need no rights on Unix.
+#[cfg(unix)]
+#[test]
+fn links_in_circles_are_an_error_and_names_that_are_not_utf_8_stay_apart() {
+    use std::os::unix::{ffi::OsStrExt as _, fs::symlink};
+    let sandbox = Sandbox::new();
+    let class = |name: &[u8]| {
+        let folder = sandbox.path("set").join(std::ffi::OsStr::from_bytes(name));
+        std::fs::create_dir_all(&folder).unwrap();
+        for i in 0..5 {
+            std::fs::write(folder.join(format!("{i}.pgm")), pgm(20 * i)).unwrap();
+        }
+    };
+    class(b"plain");
+    class(b"c\xff");
+    class(b"c\xfe");
+    let show = "data show set --size 8";
+    let shown = sandbox.wgrad(show).succeeds();
+    assert!(
+        shown.out.contains("c\\xFE") && shown.out.contains("c\\xFF"),
+        "{}",
+        shown.out
+    );
+    // A link to a folder elsewhere is one to its images.
+    symlink(sandbox.path("set/plain"), sandbox.path("set/linked")).unwrap();
+    let linked = sandbox.wgrad(show).succeeds();
+    assert!(linked.out.contains("linked"), "{}", linked.out);
+    symlink("..", sandbox.path("set/plain/up")).unwrap();
+    sandbox
+        .wgrad(show)
+        .fails(1, &["up is a link to a folder that it is in"]);
+}

@@ -7,6 +7,7 @@ use super::{
     Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs,
     pictures,
 };
+use crate::data::files::name_as_text;
 use crate::data::picture::{PictureShape, decode, read_picture};
 use crate::data::source::Tree;
 use crate::data::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
@@ -165,10 +166,10 @@ fn class_folders(tree: &Tree, dir: &Path) -> Result<Vec<(String, Vec<PathBuf>)>,
         let (Some(class), Some(_)) = (parts.next(), parts.next()) else {
             continue;
         };
-        let class = class.as_os_str().to_string_lossy();
+        let class = name_as_text(class.as_os_str());
         match folders.last_mut() {
             Some((last, files)) if *last == class => files.push(path.to_owned()),
-            _ => folders.push((class.into_owned(), vec![path.to_owned()])),
+            _ => folders.push((class, vec![path.to_owned()])),
         }
     }
     Ok(folders)

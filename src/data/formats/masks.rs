@@ -10,7 +10,7 @@ use super::folder::{is_image, unreadable};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
-use crate::data::files::natural_order;
+use crate::data::files::{name_as_text, natural_order};
 use crate::data::picture::{decode, fitted, fitted_mask};
 use crate::data::split::Drawn;
 use crate::data::{
@@ -291,8 +291,7 @@ fn pair_folders<'s>(source: &'s Source, root: &Path) -> Option<(&'s Path, &'s Pa
 }
 
 fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
+    name_as_text(path.file_name().unwrap_or_default())
 }
 
 /// The pairs in `root`, in the natural order of their names.
@@ -339,8 +338,8 @@ fn by_stem(source: &Source, dir: &Path) -> Result<BTreeMap<String, PathBuf>, Dat
         if relative.components().count() != 1 || !is_image(path) {
             continue;
         }
-        let stem = relative.file_stem().unwrap_or_default().to_string_lossy();
-        if let Some(other) = found.insert(stem.into_owned(), path.to_owned()) {
+        let stem = name_as_text(relative.file_stem().unwrap_or_default());
+        if let Some(other) = found.insert(stem, path.to_owned()) {
             let message = format!("has the name of {}: remove one of the two", other.display());
             return Err(DataError::unusable(path, message));
         }

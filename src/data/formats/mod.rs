@@ -307,6 +307,10 @@ pub fn detect(source: &Source) -> Result<(FormatName, Vec<String>), DataError> {
     // Of equally confident formats, the first registered wins.
     found.sort_by_key(|(_, detection)| std::cmp::Reverse(detection.confidence));
     let Some(((format, best), others)) = found.split_first() else {
+        // A folder that can't be read may hide what a format looks for.
+        if !source.is_file() {
+            source.tree().files_below(source.path())?;
+        }
         let looked_for = FORMATS
             .iter()
             .map(|format| format!("{} ({})", format.about(), format.looks_for()));
