@@ -309,7 +309,7 @@ pub fn detect(source: &Source) -> Result<(FormatName, Vec<String>), DataError> {
     let Some(((format, best), others)) = found.split_first() else {
         // A folder that can't be read may hide what a format looks for.
         if !source.is_file() {
-            source.tree().files_below(source.path())?;
+            let _ = source.tree().files_below(source.path())?;
         }
         let looked_for = FORMATS
             .iter()
