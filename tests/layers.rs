@@ -10,6 +10,8 @@ const LAYERS: [&[&str]; 15] = [
         "checksum",
         "error",
         "files",
+        "guard",
+        "host_memory",
         "nearest",
         "random",
         "shader",
