@@ -26,6 +26,19 @@ pub fn interpret<T: Real>(
     variables: &mut Variables<T>,
     inputs: &HashMap<String, Arc<Tensor<T>>>,
 ) -> Result<Vec<Arc<Tensor<T>>>> {
+    interpret_with(graph, variables, inputs, &|_, _, _| Ok(()))
+}
+
+/// The same; `check` is given every operation with its operands and its result.
+///
+/// # Errors
+/// As [`interpret`], or that of `check`.
+pub(crate) fn interpret_with<T: Real>(
+    graph: &Graph,
+    variables: &mut Variables<T>,
+    inputs: &HashMap<String, Arc<Tensor<T>>>,
+    check: &dyn Fn(NodeId, &[&Tensor<T>], &Tensor<T>) -> Result<()>,
+) -> Result<Vec<Arc<Tensor<T>>>> {
     let mut remaining = graph.use_counts();
     let mut values: Vec<Option<Arc<Tensor<T>>>> = vec![None; graph.nodes.len()];
     for id in graph.ids() {
@@ -51,6 +64,7 @@ pub fn interpret<T: Real>(
                     .collect::<Result<Vec<_>>>()?;
                 let value = T::run(&**op, &operands, &node.ty);
                 debug_assert_eq!(value.ty(), node.ty, "{op:?} returned another type");
+                check(id, &operands, &value)?;
                 Arc::new(value)
             }
         };

@@ -27,6 +27,8 @@ pub enum Engine {
     Gpu(Box<Gpu>),
     /// The reference.
     Cpu,
+    /// The reference, where a result that is not finite is an error that names its operation, its layer and its operands.
+    CheckedCpu,
 }
 
 impl Engine {
@@ -62,6 +64,7 @@ impl Engine {
         match self {
             Engine::Gpu(gpu) => Box::new(GpuDevice::new(gpu)),
             Engine::Cpu => Box::new(Reference::default()),
+            Engine::CheckedCpu => Box::new(Reference::checked()),
         }
     }
 
@@ -69,7 +72,7 @@ impl Engine {
     pub fn tuning(&self) -> Option<Tuning> {
         match self {
             Engine::Gpu(gpu) => Some(Tuning::of(gpu)),
-            Engine::Cpu => None,
+            Engine::Cpu | Engine::CheckedCpu => None,
         }
     }
 

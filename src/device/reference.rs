@@ -7,7 +7,7 @@ use super::{
 };
 use crate::cpu::{self, Tensor, Variables};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Graph, NodeId, NodeKind};
 use crate::host_memory;
 use crate::plan::Scalar;
 use crate::tensor::{DType, TensorType};
@@ -17,6 +17,8 @@ use std::sync::Arc;
 /// Variables and programs on the host.
 #[derive(Default)]
 pub(super) struct Reference {
+    /// Whether a result that is not finite is an error that names its operation.
+    checks: bool,
     variables: Variables<f32>,
     programs: Vec<Prepared>,
     watches: Vec<Watch>,
@@ -43,6 +45,14 @@ struct Watch {
 }
 
 impl Reference {
+    /// A reference on which a result that is not finite is an error that names its operation.
+    pub fn checked() -> Reference {
+        Reference {
+            checks: true,
+            ..Reference::default()
+        }
+    }
+
     fn variable(&self, name: &str) -> Result<&Tensor<f32>> {
         let found = self.variables.get(name);
         found
@@ -168,7 +178,15 @@ impl Device for Reference {
             let value = Arc::new(scalar_tensor(*dtype, *scalar));
             prepared.fed.insert(name.clone(), value);
         }
-        let outputs = cpu::interpret(&prepared.graph, &mut self.variables, &prepared.fed)?;
+        let (graph, variables) = (&prepared.graph, &mut self.variables);
+        let outputs = match self.checks {
+            false => cpu::interpret(graph, variables, &prepared.fed)?,
+            true => {
+                cpu::interpret_with(graph, variables, &prepared.fed, &|id, operands, value| {
+                    check_finite(graph, id, operands, value)
+                })?
+            }
+        };
         prepared.outputs = Some(outputs);
         Ok(())
     }
@@ -231,6 +249,36 @@ impl Device for Reference {
     fn max_tensor_bytes(&self) -> u64 {
         u64::MAX
     }
+}
+
+/// Fails if the result `value` of the operation `id` is not finite.
+fn check_finite(
+    graph: &Graph,
+    id: NodeId,
+    operands: &[&Tensor<f32>],
+    value: &Tensor<f32>,
+) -> Result<()> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    let reals = value.reals();
+    let count = reals.iter().filter(|x| !x.is_finite()).count();
+    let first = reals.iter().find(|x| !x.is_finite()).unwrap_or(&f32::NAN);
+    let node = graph.node(id);
+    let inputs = node.inputs.iter().zip(operands).map(|(input, operand)| {
+        let largest = match operand.dtype() {
+            DType::F32 => operand.reals().iter().fold(0.0_f32, |m, x| m.max(x.abs())),
+            DType::U32 => return graph.node(*input).label(),
+        };
+        format!("{} (up to {largest:e})", graph.node(*input).label())
+    });
+    Err(Error::Training(format!(
+        "{} gives {first} in {count} of {} elements of a {}, from {}",
+        node.label(),
+        reals.len(),
+        node.ty,
+        inputs.collect::<Vec<_>>().join(", ")
+    )))
 }
 
 impl Prepared {

@@ -1,6 +1,7 @@
 //! Runs: epochs of steps over a data set, with evaluation, checkpoints, resuming and reports.
 
 mod checkpoint;
+mod diagnosis;
 mod folder;
 mod folds;
 mod html;
@@ -25,6 +26,7 @@ pub use observer::{
 pub use parts::{CheckedRun, Length, RunParts};
 pub use saving::{CheckpointInterval, Saving};
 
+use crate::cpu::Tensor;
 use crate::data::{DataSettings, Fitted, Part};
 use crate::device::Engine;
 use crate::error::{Error, Result};
@@ -241,7 +243,9 @@ impl<'e> Run<'e> {
         let read = |name: &String| Ok((name.clone(), device.get(name)?));
         let variables = self.trainer.saved().iter().map(read);
         let variables = variables.collect::<Result<Vec<_>>>()?;
-        if let Some((name, _)) = variables.iter().find(|(_, value)| !value.is_finite()) {
+        let diverged =
+            |(name, value): &&(String, _)| !Trainer::is_sum(name) && !Tensor::is_finite(value);
+        if let Some((name, _)) = variables.iter().find(diverged) {
             return Err(self.diverged(name, self.progress.epoch + 1));
         }
         Ok(Checkpoint {

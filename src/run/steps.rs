@@ -73,7 +73,7 @@ impl Run<'_> {
     }
 
     /// Takes the steps of an epoch that are left and returns its sums; `None` if the observer stopped it before they were done.
-    fn train_steps(
+    pub(super) fn train_steps(
         &mut self,
         observer: &mut dyn Observer,
         folder: Option<&RunFolder>,
@@ -264,7 +264,7 @@ impl Run<'_> {
 
 /// Sums since the start of the epoch.
 #[derive(Clone, Copy, Debug, Default)]
-struct Totals {
+pub(super) struct Totals {
     loss: f64,
     score: f64,
     samples: u64,

@@ -250,6 +250,18 @@ impl Prepared {
         Ok((engine, notes))
     }
 
+    /// Puts the resumed run on `engine` to replay steps. Its folder is left as it is.
+    ///
+    /// # Errors
+    /// As [`Prepared::start`].
+    pub(super) fn replay(self, engine: &Engine) -> Result<Run<'_>> {
+        let mut run = Run::new(engine, self.run)?;
+        if let Some(checkpoint) = self.resumed.and_then(|resumed| resumed.checkpoint) {
+            run.restore(checkpoint)?;
+        }
+        Ok(run)
+    }
+
     /// Puts the run on `engine` and creates its folder, or resumes from its checkpoint.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A prepared run from its start to its end, also when the device is lost on the way.
 
+use super::Settings;
 use super::start::{Prepared, Resumed};
 use crate::device::Engine;
 use crate::error::{Error, Result};
@@ -10,6 +11,9 @@ use std::time::Duration;
 const MOST_LOSSES: u32 = 3;
 /// Pause before a lost device is opened again: drivers reset it first.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest time for which steps are replayed to find out why a run diverged.
+const LONGEST_REPLAY: Duration = Duration::from_secs(120);
 
 /// Receives reports of a run from its start to its end.
 pub trait SessionObserver: Observer {
@@ -95,6 +99,13 @@ impl Prepared {
                 _ => None,
             };
             let step = checkpoint.as_ref().map_or(0, |found| found.progress.step);
+            if let (Error::Training(text), Some(folder)) = (&error, &folder)
+                && begun
+            {
+                let why = settings.diagnosed(folder, &engine).ok().flatten();
+                let why = why.map(|why| Error::Training(format!("{text}; {why}")));
+                return Err(given_up(why.unwrap_or(error), Some(folder)));
+            }
             if !lost || !losses.permit(step) {
                 return Err(given_up(error, folder.as_ref()));
             }
@@ -120,6 +131,38 @@ impl Prepared {
         let why = outcome.err().unwrap_or_default();
         let error = Error::Device(format!("{name} was lost and does not open again: {why}"));
         Err(given_up(error, self.folder()))
+    }
+}
+
+impl Settings {
+    /// Replays the steps since the last checkpoint of the diverged run in `folder` one by one on `engine`, and the first that gives a
+    /// number which is not finite on the reference, with every operation checked: the rest of a sentence about it. `None` if the
+    /// replay stays finite.
+    ///
+    /// # Errors
+    /// If the replay fails for another reason.
+    fn diagnosed(&self, folder: &RunFolder, engine: &Engine) -> Result<Option<String>> {
+        let prepared = || -> Result<Prepared> {
+            let checkpoint = folder.latest_checkpoint()?;
+            let folder = folder.clone();
+            self.clone().prepared(Some(Resumed { folder, checkpoint }))
+        };
+        let before = {
+            let mut run = prepared()?.replay(engine)?;
+            run.before_divergence(LONGEST_REPLAY)?
+        };
+        let Some(before) = before else {
+            return Ok(None);
+        };
+        let step = before.progress.step + 1;
+        let mut run = prepared()?.replay(&Engine::CheckedCpu)?;
+        run.restore(before)?;
+        let found = match run.step_checked() {
+            Err(Error::Training(found)) => found,
+            Err(other) => return Err(other),
+            Ok(()) => "the CPU reference stays finite there; run wgrad check".to_string(),
+        };
+        Ok(Some(format!("step {step} is the first: {found}")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Run folders: where they are created, how runs are resumed from them, and what remains after a failure.
 
-use super::sandbox::{Sandbox, names};
+use super::sandbox::{Sandbox, has_adapter, names};
 use std::process::Command;
 
 #[test]
@@ -42,6 +42,50 @@ fn a_run_that_diverges_ends_with_a_sentence_and_leaves_no_folder() {
         .fails(1, &["not finite", "lower the learning rate", "1e30"]);
     assert_eq!(message.out, "");
     sandbox.holds_no_run();
+}
+
+#[test]
+fn a_run_that_diverges_names_the_step_the_layer_and_the_operation() {
+    let sandbox = Sandbox::new();
+    for device in ["cpu", "gpu"] {
+        if device == "gpu" && !has_adapter(&sandbox) {
+            continue;
+        }
+        let train = format!(
+            "train tiny.toml --data good --batch 8 --device {device} --optimizer sgd --set optimizer.momentum=0"
+        );
+        sandbox
+            .wgrad(&format!("{train} --lr 1e30 --out run"))
+            .fails(
+                1,
+                &[
+                    "lower the learning rate",
+                    "step 2 is the first: dense1/matmul gives",
+                    "of a f32[8",
+                    "dense1.weight (up to",
+                ],
+            );
+        sandbox.holds_no_run();
+        // A run with a checkpoint is replayed from there, and keeps it.
+        sandbox
+            .wgrad(&format!("{train} --epochs 1 --out run"))
+            .succeeds();
+        let settings = sandbox.path("run/run.toml");
+        for file in ["run.toml", "settings.lock.toml"] {
+            let path = settings.with_file_name(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, text.replace("lr = 0.01", "lr = 1e30")).unwrap();
+        }
+        sandbox
+            .wgrad("train --resume run --epochs 9")
+            .fails(1, &["step 5 is the first: dense1/matmul"]);
+        assert!(
+            sandbox
+                .path("run/checkpoints/step-000000003.safetensors")
+                .is_file()
+        );
+        std::fs::remove_dir_all(sandbox.path("run")).unwrap();
+    }
 }
 
 #[test]
