@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Values of variables between steps, by name.
 pub type Variables<T> = HashMap<String, Arc<Tensor<T>>>;
 
+/// A check of every operation, given its node, its operands and its result.
+pub(crate) type Check<'a, T> = dyn Fn(NodeId, &[&Tensor<T>], &Tensor<T>) -> Result<()> + 'a;
+
 /// Runs one step of `graph`: reads `variables` and `inputs` (both by name), writes the updates back to
 /// `variables`, and returns the outputs in the order of [`Graph::outputs`].
 ///
@@ -37,7 +40,7 @@ pub(crate) fn interpret_with<T: Real>(
     graph: &Graph,
     variables: &mut Variables<T>,
     inputs: &HashMap<String, Arc<Tensor<T>>>,
-    check: &dyn Fn(NodeId, &[&Tensor<T>], &Tensor<T>) -> Result<()>,
+    check: &Check<'_, T>,
 ) -> Result<Vec<Arc<Tensor<T>>>> {
     let mut remaining = graph.use_counts();
     let mut values: Vec<Option<Arc<Tensor<T>>>> = vec![None; graph.nodes.len()];
