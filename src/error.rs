@@ -44,9 +44,12 @@ pub enum Error {
     /// The adapter can't hold what the plan needs.
     #[error("{0}")]
     Memory(String),
-    /// The training failed, for example because the loss is not finite.
+    /// The training failed.
     #[error("{0}")]
     Training(String),
+    /// A loss, a weight or another value of the training is not finite.
+    #[error("{0}")]
+    Diverged(String),
     /// The training was stopped on request; the message tells how to resume it.
     #[error("{0}")]
     Stopped(String),

@@ -186,7 +186,7 @@ fn train(args: &Args, mut prepared: Prepared, start: Instant) -> anyhow::Result<
         noun: prepared.run.dataset().train.noun(),
         initialisation,
         progress: ProgressPrinter::new(args.json),
-        reopened: false,
+        opened: false,
         printed: Ok(()),
     };
     let outcome = prepared.train(&mut session);
@@ -206,8 +206,8 @@ struct Session {
     noun: &'static str,
     initialisation: Option<Initialisation>,
     progress: ProgressPrinter,
-    /// Whether the device was lost and opened again.
-    reopened: bool,
+    /// Whether the device was opened: it is opened again if it is lost.
+    opened: bool,
     /// How printing the result went.
     printed: anyhow::Result<()>,
 }
@@ -228,7 +228,7 @@ impl Observer for Session {
 
 impl SessionObserver for Session {
     fn opened(&mut self, prepared: &Prepared, engine: &Engine, notes: &[String]) {
-        if self.reopened {
+        if std::mem::replace(&mut self.opened, true) {
             return;
         }
         notes.iter().chain(&prepared.notes).for_each(note);
@@ -271,8 +271,7 @@ impl SessionObserver for Session {
         }
     }
 
-    fn lost(&mut self, text: &str) {
-        self.reopened = true;
+    fn note(&mut self, text: &str) {
         self.progress.note(text);
     }
 

@@ -109,7 +109,7 @@ pub(super) fn class_names(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// A name as text: bytes that are not UTF-8 are written as `\\xFF`, so that names which differ only in them stay different.
+/// A name as text: bytes that are not UTF-8 are written as `\xFF`, so that names which differ only in them stay different.
 pub(super) fn name_as_text(name: &OsStr) -> String {
     let mut text = String::new();
     for chunk in name.as_encoded_bytes().utf8_chunks() {

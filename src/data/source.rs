@@ -251,7 +251,7 @@ impl Source {
     }
 }
 
-/// The path of `dir` without links, or as it is if that can't be found out.
+/// The path of `dir` with all links resolved, or as it is if that fails.
 fn real(dir: &Path) -> PathBuf {
     dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf())
 }

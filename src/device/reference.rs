@@ -272,7 +272,7 @@ fn check_finite(
         };
         format!("{} (up to {largest:e})", graph.node(*input).label())
     });
-    Err(Error::Training(format!(
+    Err(Error::Diverged(format!(
         "{} gives {first} in {count} of {} elements of a {}, from {}",
         node.label(),
         reals.len(),

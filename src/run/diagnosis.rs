@@ -6,27 +6,15 @@ use crate::error::{Error, Result};
 use std::time::{Duration, Instant};
 
 impl Run<'_> {
-    /// Takes one step. `false` if it gives a loss, a weight or a state of the optimizer that is not finite.
-    ///
-    /// # Errors
-    /// If the device failed.
-    fn step_is_finite(&mut self) -> Result<bool> {
+    /// Takes one step.
+    fn one_step(&mut self) -> Result<()> {
         self.length.steps = Some(self.trainer.steps_done() + 1);
-        let taken = self.train_steps(&mut Silent, None);
-        if self
-            .trainer
-            .steps_done()
-            .is_multiple_of(self.steps_of_epoch())
-        {
+        self.train_steps(&mut Silent, None)?;
+        let done = self.trainer.steps_done();
+        if done.is_multiple_of(self.steps_of_epoch()) {
             self.progress.epoch += 1;
         }
-        taken
-            .and_then(|_| self.checkpoint())
-            .map(|_| true)
-            .or_else(|error| match error {
-                Error::Training(_) => Ok(false),
-                other => Err(other),
-            })
+        Ok(())
     }
 
     /// Goes on step by step to the first that gives a number which is not finite, and returns the state before it; `None` if there
@@ -41,8 +29,10 @@ impl Run<'_> {
                 return Ok(None);
             }
             let before = self.checkpoint()?;
-            if !self.step_is_finite()? {
-                return Ok(Some(before));
+            // The state after the step may not be finite although its loss is.
+            match self.one_step().and_then(|()| self.checkpoint()) {
+                Err(Error::Diverged(_)) => return Ok(Some(before)),
+                outcome => outcome.map(|_| ())?,
             }
         }
         Ok(None)
@@ -53,7 +43,6 @@ impl Run<'_> {
     /// # Errors
     /// The operation whose result is not finite.
     pub fn step_checked(&mut self) -> Result<()> {
-        self.length.steps = Some(self.trainer.steps_done() + 1);
-        self.train_steps(&mut Silent, None).map(|_| ())
+        self.one_step()
     }
 }

@@ -227,7 +227,7 @@ impl Run<'_> {
     }
 
     pub(super) fn diverged(&self, what: &str, epoch: u32) -> Error {
-        Error::Training(format!(
+        Error::Diverged(format!(
             "the {what} is not finite in epoch {epoch}, at or before step {}; lower the learning rate (now {:?}) or clip the gradients (clip_norm)",
             self.trainer.steps_done(),
             self.trainer.recipe().optimizer.lr()

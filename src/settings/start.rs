@@ -222,8 +222,8 @@ impl Prepared {
         Some(&self.resumed.as_ref()?.folder)
     }
 
-    /// Opens the engine that the settings ask for, with the recorded kernel variants if the run is resumed. The second value are
-    /// notes for the user.
+    /// Opens the engine that the settings ask for, with the recorded kernel variants if the run is resumed. The second value
+    /// holds notes for the user.
     ///
     /// # Errors
     /// If an adapter was asked for and there is none.
@@ -243,7 +243,7 @@ impl Prepared {
         let before = checkpoint.map_or("", |checkpoint| &checkpoint.progress.device);
         if !["", &engine.name()].contains(&before) {
             notes.push(format!(
-                "the run was trained on {before} and goes on on {}, whose sums may round differently: it will not be repeated bit for bit",
+                "the run was trained on {before} and is resumed on {}, which may round sums differently: the result is not reproduced bit for bit",
                 engine.name()
             ));
         }

@@ -21,8 +21,8 @@ pub trait SessionObserver: Observer {
     fn opened(&mut self, _prepared: &Prepared, _engine: &Engine, _notes: &[String]) {}
     /// Called when the run is on the device and has its folder.
     fn started(&mut self, _run: &Run<'_>, _folder: &RunFolder) {}
-    /// Called when the device was lost and is about to be opened again.
-    fn lost(&mut self, _note: &str) {}
+    /// Called with a note for the user: the device was lost and is about to be opened again, or steps are replayed.
+    fn note(&mut self, _text: &str) {}
     /// Called at the end of the run, with the last evaluation.
     fn finished(
         &mut self,
@@ -99,17 +99,16 @@ impl Prepared {
                 _ => None,
             };
             let step = checkpoint.as_ref().map_or(0, |found| found.progress.step);
-            if let (Error::Training(text), Some(folder)) = (&error, &folder)
-                && begun
-            {
+            if let (Error::Diverged(text), Some(folder)) = (&error, &folder) {
+                observer.note("a value is not finite: the last steps are replayed to find where it comes from");
                 let why = settings.diagnosed(folder, &engine).ok().flatten();
-                let why = why.map(|why| Error::Training(format!("{text}; {why}")));
+                let why = why.map(|why| Error::Diverged(format!("{text}; {why}")));
                 return Err(given_up(why.unwrap_or(error), Some(folder)));
             }
             if !lost || !losses.permit(step) {
                 return Err(given_up(error, folder.as_ref()));
             }
-            observer.lost(&format!(
+            observer.note(&format!(
                 "{error}; the device is opened again, and the run goes on after step {step}"
             ));
             let resumed = folder.map(|folder| Resumed { folder, checkpoint });
@@ -158,7 +157,7 @@ impl Settings {
         let mut run = prepared()?.replay(&Engine::CheckedCpu)?;
         run.restore(before)?;
         let found = match run.step_checked() {
-            Err(Error::Training(found)) => found,
+            Err(Error::Diverged(found)) => found,
             Err(other) => return Err(other),
             Ok(()) => "the CPU reference stays finite there; run wgrad check".to_string(),
         };

@@ -4,7 +4,7 @@
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 
-use super::sandbox::{CommandOutput, Sandbox, has_adapter};
+use super::sandbox::{CommandOutput, Sandbox};
 use std::path::Path;
 
 const DEVICE_LOST: i32 = -4;
@@ -50,19 +50,22 @@ impl Sandbox {
 
 const TRAIN: &str = "train tiny.toml --data good --device gpu --batch 8 --epochs 3 --out";
 
-/// The weights of an undisturbed run in the folder `whole`.
-fn whole(sandbox: &Sandbox) -> Vec<u8> {
+/// A sandbox with the layer and an undisturbed run in the folder `whole`, and the weights of that run; `None` without an adapter.
+fn trained() -> Option<(Sandbox, Vec<u8>)> {
+    let sandbox = Sandbox::new().with_fault_layer();
+    if !sandbox.has_adapter() {
+        return None;
+    }
     sandbox.wgrad(&format!("{TRAIN} whole")).succeeds();
-    std::fs::read(sandbox.path("whole/model.safetensors")).unwrap()
+    let weights = std::fs::read(sandbox.path("whole/model.safetensors")).unwrap();
+    Some((sandbox, weights))
 }
 
 #[test]
 fn a_run_whose_device_is_lost_goes_on_with_the_same_result() {
-    let sandbox = Sandbox::new().with_fault_layer();
-    if !has_adapter(&sandbox) {
+    let Some((sandbox, whole)) = trained() else {
         return;
-    }
-    let whole = whole(&sandbox);
+    };
     let mut reopened = 0;
     for fault in [
         ("QueueSubmit", 4, DEVICE_LOST, 1),
@@ -93,11 +96,9 @@ fn a_run_whose_device_is_lost_goes_on_with_the_same_result() {
 
 #[test]
 fn a_device_that_stays_lost_ends_the_run_with_a_sentence() {
-    let sandbox = Sandbox::new().with_fault_layer();
-    if !has_adapter(&sandbox) {
+    let Some((sandbox, _)) = trained() else {
         return;
-    }
-    whole(&sandbox);
+    };
     for fault in [
         ("CreateInstance", 1, DEVICE_LOST, 0),
         ("CreateDevice", 1, DEVICE_LOST, 0),
@@ -122,11 +123,9 @@ fn a_device_that_stays_lost_ends_the_run_with_a_sentence() {
 
 #[test]
 fn other_commands_on_a_lost_device_end_with_a_sentence() {
-    let sandbox = Sandbox::new().with_fault_layer();
-    if !has_adapter(&sandbox) {
+    let Some((sandbox, _)) = trained() else {
         return;
-    }
-    whole(&sandbox);
+    };
     for command in [
         "eval whole --device gpu",
         "predict whole good --device gpu",

@@ -1,6 +1,6 @@
 //! Run folders: where they are created, how runs are resumed from them, and what remains after a failure.
 
-use super::sandbox::{Sandbox, has_adapter, names};
+use super::sandbox::{Sandbox, names};
 use std::process::Command;
 
 #[test]
@@ -48,7 +48,7 @@ fn a_run_that_diverges_ends_with_a_sentence_and_leaves_no_folder() {
 fn a_run_that_diverges_names_the_step_the_layer_and_the_operation() {
     let sandbox = Sandbox::new();
     for device in ["cpu", "gpu"] {
-        if device == "gpu" && !has_adapter(&sandbox) {
+        if device == "gpu" && !sandbox.has_adapter() {
             continue;
         }
         let train = format!(

@@ -134,17 +134,6 @@ fn shader_cache() -> PathBuf {
     folder.or_else(dirs::cache_dir).unwrap_or_default()
 }
 
-/// Whether there is an adapter to test on. Prints if there is none, or fails with WGRAD_REQUIRE_GPU=1.
-pub fn has_adapter(sandbox: &Sandbox) -> bool {
-    let found = !sandbox.wgrad("devices --json").succeeds().out.is_empty();
-    if !found {
-        let required = std::env::var_os("WGRAD_REQUIRE_GPU").is_some_and(|v| v == "1");
-        assert!(!required, "WGRAD_REQUIRE_GPU=1, but there is no adapter");
-        eprintln!("skipped: there is no adapter");
-    }
-    found
-}
-
 impl From<Output> for CommandOutput {
     fn from(output: Output) -> CommandOutput {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

@@ -1,6 +1,6 @@
 //! `wgrad tune`, and the use of tunings by runs.
 
-use super::sandbox::{Sandbox, TINY, has_adapter};
+use super::sandbox::{Sandbox, TINY};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -49,7 +49,7 @@ fn weights(sandbox: &Sandbox, run: &str) -> Vec<u8> {
 #[test]
 fn tuning_reports_every_variant_and_keeps_its_choice() {
     let sandbox = sandbox();
-    if !has_adapter(&sandbox) {
+    if !sandbox.has_adapter() {
         return;
     }
     let (path, operations) = tuned(&sandbox);
@@ -107,7 +107,7 @@ fn tuning_reports_every_variant_and_keeps_its_choice() {
 #[test]
 fn a_run_goes_on_with_the_kernels_it_was_made_with_whatever_was_tuned_since() {
     let sandbox = sandbox();
-    if !has_adapter(&sandbox) {
+    if !sandbox.has_adapter() {
         return;
     }
     let train = |run: &str, epochs: u32| {
@@ -149,7 +149,7 @@ fn a_run_goes_on_with_the_kernels_it_was_made_with_whatever_was_tuned_since() {
 #[test]
 fn a_stale_tuning_is_not_used_and_a_damaged_one_is_reported() {
     let sandbox = sandbox();
-    if !has_adapter(&sandbox) {
+    if !sandbox.has_adapter() {
         return;
     }
     let train = |run: &str| sandbox.wgrad(&format!("{TRAIN} --out {run} --epochs 1"));
