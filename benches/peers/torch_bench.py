@@ -3,7 +3,7 @@
 usage: torch_bench.py [--device cpu|cuda|mps] [--runs N] [WORKLOAD ...]
 
 Names are those of `wgrad bench --list`; a WORKLOAD chooses those whose names contain it. Times are milliseconds of
-finished work, float32. A run repeats its work for about 20 ms, so that neither waiting nor launching shows.
+finished work, float32 (TF32 off). A run repeats its work for about 20 ms, so that neither waiting nor launching shows.
 `first_step_s`, of the first workload only, is the seconds from the program's start to the end of its first step.
 """
 
@@ -145,6 +145,7 @@ def workloads():
         (256, 256, 256),
         (512, 512, 512),
         (1024, 1024, 1024),
+        (4096, 4096, 4096),
         (128, 784, 128),
         (8, 4096, 1024),
         (4096, 1024, 8),
@@ -217,6 +218,9 @@ def main():
     synchronize = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
     synchronize = synchronize.get(args.device, lambda: None)
     torch.manual_seed(0)
+    # Convolutions on CUDA would otherwise round their inputs to TF32 (10 bits of mantissa) by default.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     is_first = True
     for name, make in workloads():
         if args.filters and not any(f in name for f in args.filters):

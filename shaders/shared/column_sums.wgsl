@@ -15,14 +15,8 @@ struct Pair {
     second: F,
 }
 
-// The work of an invocation: a column of one of the outer parts, a split, and every ROWS-th row of it from `row` on.
-struct Place {
-    outer: u32,
-    column: u32,
-    split: u32,
-    row: u32,
-    works: bool,
-}
+alias Partial = F;
+fn combine(a: F, b: F) -> F { return a + b; }
 #import shared/columns_invocation
 
 @compute @workgroup_size(SIZE)
@@ -45,7 +39,7 @@ fn main(
             sums = Pair(sums.first + more.first, sums.second + more.second);
         }
     }
-    sums = Pair(sum_of_rows(sums.first, lane), sum_of_rows(sums.second, lane));
+    sums = Pair(combined_rows(sums.first, lane), combined_rows(sums.second, lane));
     if (place.works && place.row == 0u) {
         let result = results(sums, from_here, end - start);
         let columns = params.outer * params.inner;

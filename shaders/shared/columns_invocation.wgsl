@@ -1,4 +1,5 @@
 // One invocation per split of one column: for adapters where workgroup memory is slow.
+#import shared/place
 const SIZE: u32 = 64u;
 const ROWS: u32 = 1u;
 
@@ -9,5 +10,5 @@ fn place_of(workgroup: u32, lane: u32) -> Place {
     return Place(block - split * params.outer, i - block * params.inner, split, 0u, split < params.splits);
 }
 
-/// The sum of the values of a column's invocations.
-fn sum_of_rows(x: F, lane: u32) -> F { return x; }
+/// The values of a column's invocations, combined.
+fn combined_rows(x: Partial, lane: u32) -> Partial { return x; }

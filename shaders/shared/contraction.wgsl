@@ -22,7 +22,7 @@ override A_VEC4: bool = true;
 override A_K_CONTIGUOUS: bool = true;
 override B_VEC4: bool = true;
 override B_K_CONTIGUOUS: bool = false;
-// Some segment's length is not a multiple of a step: 4 k for broadcast kernels, 16 for tiled ones.
+// Some segment's length is not a multiple of a step: 4 k for broadcast kernels, 16 or 32 for tiled ones.
 override K_TAIL: bool = true;
 // Store C[n, m] instead of C[m, n].
 override TRANSPOSE_OUT: bool = false;

@@ -1,56 +1,96 @@
 // The contraction through workgroup memory, for any GPU. A workgroup computes a square tile of the output in steps of
-// 16 k; an invocation computes one or four blocks of 4 x 4 of it in registers. In each step the invocations copy the
-// values of rows and columns to workgroup memory, arranged by k, and then read the values of their blocks for every k
-// from there.
+// TILE_K k; an invocation computes one or four blocks of 4 x 4 of it in registers. In each step one half of the
+// invocations copies rows and the other half columns to workgroup memory, a block of 4 lines by 4 k each; then all read
+// the values of their blocks for every k from there. The values of the next step are read from the operands before the
+// current step is computed, so that computing hides the time that reading takes.
 //
 // Barriers: one before the tiles are read (after the whole step is written), one before the next step overwrites them.
 #import shared/grid
 #import shared/contraction
 #import shared/tile_64
 
-const TILE_K: u32 = 16u;
+const INVOCATIONS: u32 = 256u;
+// Invocations along each side of the tile.
+const ACROSS: u32 = 16u;
+// Blocks of 4 lines along a side of the tile.
+const LINES: u32 = TILE / 4u;
+// Copied blocks of one operand: one for each invocation of a half.
+const COPIED: u32 = LINES * TILE_K / 4u;
 
-// Row (column) r at k of the step is at index TILE * k + r. Scalars, because different invocations write neighbours.
-var<workgroup> row_tile: array<f32, TILE * TILE_K>;
-var<workgroup> column_tile: array<f32, TILE * TILE_K>;
+// Four lines at one k are a vec4: see `place`.
+var<workgroup> row_tile: array<vec4<f32>, LINES * TILE_K>;
+var<workgroup> column_tile: array<vec4<f32>, LINES * TILE_K>;
 
-// The source of copy `unit`, which copies 4 k of one row (column), or 4 rows at one k: the (first) row, and the (first)
-// k.
-fn copied_index(unit: u32, along_k: bool) -> u32 {
-    return select(4u * (unit % (TILE / 4u)), unit / 4u, along_k);
+// The place of the lines 4 * line .. 4 * line + 3 at `k` of the step. Every second block of k swaps neighbouring groups
+// of four, so that invocations that write different k do not meet in one bank of the memory.
+fn place(line: u32, k: u32) -> u32 {
+    return LINES * k + (line ^ (k & 4u));
 }
 
-fn copied_k(unit: u32, along_k: bool) -> u32 {
-    return select(unit / (TILE / 4u), 4u * (unit % 4u), along_k);
+// A copied block: the index of its 4 lines, and its first k.
+struct Block {
+    line: u32,
+    k: u32,
 }
 
-// The destination of the first of the 4 values, and their stride.
-fn copied_to(unit: u32, along_k: bool) -> vec2<u32> {
-    return vec2<u32>(TILE * copied_k(unit, along_k) + copied_index(unit, along_k), select(1u, TILE, along_k));
+// Neighbouring invocations read neighbours in memory: lines if a fetch gives 4 lines at one k, otherwise k, of which two
+// blocks fill a sector of 32 bytes.
+fn copied_block(unit: u32, across: bool) -> Block {
+    if (across) {
+        return Block(unit % LINES, 4u * (unit / LINES));
+    }
+    let pair = unit / 2u;
+    return Block(pair % LINES, 4u * (2u * (pair / LINES) + unit % 2u));
 }
 
-fn fill_rows(unit: u32, along_k: bool, value: vec4<f32>) {
-    let to = copied_to(unit, along_k);
-    row_tile[to.x] = value.x;
-    row_tile[to.x + to.y] = value.y;
-    row_tile[to.x + 2u * to.y] = value.z;
-    row_tile[to.x + 3u * to.y] = value.w;
+// The sources of a copied block: one for each of its lines, or the first for all of them.
+struct Sources {
+    first: Source,
+    second: Source,
+    third: Source,
+    fourth: Source,
 }
 
-fn fill_columns(unit: u32, along_k: bool, value: vec4<f32>) {
-    let to = copied_to(unit, along_k);
-    column_tile[to.x] = value.x;
-    column_tile[to.x + to.y] = value.y;
-    column_tile[to.x + 2u * to.y] = value.z;
-    column_tile[to.x + 3u * to.y] = value.w;
+fn sources_at(tile: Tile, block: Block, is_column: bool) -> Sources {
+    let start = select(tile.row, tile.column, is_column) + 4u * block.line;
+    let is_b = is_column != SWAP_OPERANDS;
+    return Sources(
+        source_at(start, is_b, tile.batch), source_at(start + 1u, is_b, tile.batch),
+        source_at(start + 2u, is_b, tile.batch), source_at(start + 3u, is_b, tile.batch));
 }
 
-fn four_rows(at: u32) -> vec4<f32> {
-    return vec4<f32>(row_tile[at], row_tile[at + 1u], row_tile[at + 2u], row_tile[at + 3u]);
+// Column i of the matrix holds the 4 lines at k + i.
+fn fetch_block(sources: Sources, is_b: bool, segment: u32, k: i32) -> mat4x4<f32> {
+    if (fetches_across(is_b)) {
+        let line = source_line(sources.first, is_b, segment);
+        return mat4x4<f32>(
+            fetch(line, is_b, k), fetch(line, is_b, k + 1), fetch(line, is_b, k + 2), fetch(line, is_b, k + 3));
+    }
+    return transpose(mat4x4<f32>(
+        fetch(source_line(sources.first, is_b, segment), is_b, k),
+        fetch(source_line(sources.second, is_b, segment), is_b, k),
+        fetch(source_line(sources.third, is_b, segment), is_b, k),
+        fetch(source_line(sources.fourth, is_b, segment), is_b, k)));
 }
 
-fn four_columns(at: u32) -> vec4<f32> {
-    return vec4<f32>(column_tile[at], column_tile[at + 1u], column_tile[at + 2u], column_tile[at + 3u]);
+// A position within the split: a segment and the first k of a step.
+struct Step {
+    segment: u32,
+    k: i32,
+}
+
+// Number of k of a segment for a matrix of the batch.
+fn length_of(segment: u32, batch: u32) -> i32 {
+    return select(0, segment_end(segment), takes_segment(segment, batch));
+}
+
+// The step at `at`, or the first one of the next segment that has one; `end` is the end of the split.
+fn existing_step(at: Step, end: u32, batch: u32) -> Step {
+    var step = at;
+    while (step.segment < end && step.k >= length_of(step.segment, batch)) {
+        step = Step(step.segment + 1u, 0);
+    }
+    return step;
 }
 
 // The outer product: matrix column i holds row i.
@@ -68,60 +108,66 @@ fn main(
     if (!tile.exists) {
         return;
     }
-    let rows_along_k = !fetches_across(SWAP_OPERANDS);
-    let columns_along_k = !fetches_across(!SWAP_OPERANDS);
-    var row_sources: array<Source, COPIES>;
-    var column_sources: array<Source, COPIES>;
-    for (var copy = 0u; copy < COPIES; copy += 1u) {
-        let unit = copy * INVOCATIONS + index;
-        row_sources[copy] = row_at(tile, copied_index(unit, rows_along_k));
-        column_sources[copy] = column_at(tile, copied_index(unit, columns_along_k));
-    }
-    // The first row and column of this invocation's blocks; a second block is half a tile further.
-    let my_row = 4u * (index / ACROSS);
-    let my_column = 4u * (index % ACROSS);
-    let half = TILE / 2u;
+    let copies_columns = index >= COPIED;
+    let unit = index % COPIED;
+    let block = copied_block(unit, fetches_across(copies_columns != SWAP_OPERANDS));
+    let sources = sources_at(tile, block, copies_columns);
 
+    // The first row and column of this invocation's blocks, in units of 4; a second block is half a tile further.
+    let my_rows = index / ACROSS;
+    let my_columns = index % ACROSS;
     var block00: mat4x4<f32>;
     var block01: mat4x4<f32>;
     var block10: mat4x4<f32>;
     var block11: mat4x4<f32>;
     let first = tile.split * params.segments_per_split;
     let end = min(first + params.segments_per_split, params.segments);
-    for (var segment = first; segment < end; segment += 1u) {
-        let length = select(0, segment_end(segment), takes_segment(segment, tile.batch));
-        for (var k = 0; k < length; k += i32(TILE_K)) {
-            for (var copy = 0u; copy < COPIES; copy += 1u) {
-                let unit = copy * INVOCATIONS + index;
-                let row_line = source_line(row_sources[copy], SWAP_OPERANDS, segment);
-                let column_line = source_line(column_sources[copy], !SWAP_OPERANDS, segment);
-                let row_k = k + i32(copied_k(unit, rows_along_k));
-                let column_k = k + i32(copied_k(unit, columns_along_k));
-                fill_rows(unit, rows_along_k, fetch(row_line, SWAP_OPERANDS, row_k));
-                fill_columns(unit, columns_along_k, fetch(column_line, !SWAP_OPERANDS, column_k));
-            }
-            workgroupBarrier();
-            for (var i = 0u; i < TILE_K; i += 1u) {
-                let rows = four_rows(TILE * i + my_row);
-                let columns = four_columns(TILE * i + my_column);
-                block00 += outer(rows, columns);
-                if (BLOCKS > 1u) {
-                    let more_rows = four_rows(TILE * i + half + my_row);
-                    let more_columns = four_columns(TILE * i + half + my_column);
-                    block01 += outer(rows, more_columns);
-                    block10 += outer(more_rows, columns);
-                    block11 += outer(more_rows, more_columns);
-                }
-            }
-            workgroupBarrier();
-        }
+    var step = existing_step(Step(first, 0), end, tile.batch);
+    var next: mat4x4<f32>;
+    if (step.segment < end) {
+        next = fetched(sources, copies_columns, step.segment, step.k + i32(block.k));
     }
-    let row = tile.row + my_row;
-    let column = tile.column + my_column;
+    while (step.segment < end) {
+        for (var i = 0u; i < 4u; i += 1u) {
+            if (copies_columns) {
+                column_tile[place(block.line, block.k + i)] = next[i];
+            } else {
+                row_tile[place(block.line, block.k + i)] = next[i];
+            }
+        }
+        workgroupBarrier();
+        step = existing_step(Step(step.segment, step.k + i32(TILE_K)), end, tile.batch);
+        if (step.segment < end) {
+            next = fetched(sources, copies_columns, step.segment, step.k + i32(block.k));
+        }
+        for (var k = 0u; k < TILE_K; k += 1u) {
+            let rows = row_tile[place(my_rows, k)];
+            let columns = column_tile[place(my_columns, k)];
+            block00 += outer(rows, columns);
+            if (BLOCKS > 1u) {
+                let more_rows = row_tile[place(my_rows + ACROSS, k)];
+                let more_columns = column_tile[place(my_columns + ACROSS, k)];
+                block01 += outer(rows, more_columns);
+                block10 += outer(more_rows, columns);
+                block11 += outer(more_rows, more_columns);
+            }
+        }
+        workgroupBarrier();
+    }
+    let row = tile.row + 4u * my_rows;
+    let column = tile.column + 4u * my_columns;
+    let half = TILE / 2u;
     store_block(tile, row, column, block00);
     if (BLOCKS > 1u) {
         store_block(tile, row, column + half, block01);
         store_block(tile, row + half, column, block10);
         store_block(tile, row + half, column + half, block11);
     }
+}
+
+fn fetched(sources: Sources, is_column: bool, segment: u32, k: i32) -> mat4x4<f32> {
+    if (is_column) {
+        return fetch_block(sources, !SWAP_OPERANDS, segment, k);
+    }
+    return fetch_block(sources, SWAP_OPERANDS, segment, k);
 }

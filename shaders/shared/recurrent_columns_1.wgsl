@@ -14,3 +14,7 @@ fn columns_at(u: u32, k: u32) -> Columns {
 fn add_products(sums: Sums, x: F, w: Columns) -> Sums {
     return Sums(sums.a + times(x, w.a));
 }
+
+fn add_sums(x: Sums, y: Sums) -> Sums {
+    return Sums(x.a + y.a);
+}

@@ -20,3 +20,7 @@ fn columns_at(u: u32, k: u32) -> Columns {
 fn add_products(sums: Sums, x: F, w: Columns) -> Sums {
     return Sums(sums.a + times(x, w.a), sums.b + times(x, w.b), sums.c + times(x, w.c), sums.d + times(x, w.d));
 }
+
+fn add_sums(x: Sums, y: Sums) -> Sums {
+    return Sums(x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d);
+}

@@ -44,8 +44,8 @@ fn main(
 ) {
     let share = share_at(workgroup_index(id, count), lane);
     var rows: Rows;
-    for (var k = 0u; k < params.products; k += 1u) {
+    for (var k = first_product(lane); k < params.products; k += SLICES) {
         rows = add_rows(rows, share.x, lane, k, columns_at(share.y, k));
     }
-    finish_rows(rows, share.x, share.y);
+    finish_rows(rows, share.x, share.y, lane);
 }

@@ -2,6 +2,8 @@
 // and handles 8 samples. Each lane reads the state of one sample and shares it by subgroupShuffle from a literal lane.
 // The functions are those of shared/recurrent_rows_direct.
 const INVOCATIONS = 8u;
+const SLICES = 1u;
+fn first_product(lane: u32) -> u32 { return 0u; }
 
 struct Rows {
     r0: Sums,
@@ -33,7 +35,7 @@ fn add_rows(rows: Rows, first: u32, lane: u32, k: u32, w: Columns) -> Rows {
         add_products(rows.r7, subgroupShuffle(own, 7u), w));
 }
 
-fn finish_rows(rows: Rows, first: u32, u: u32) {
+fn finish_rows(rows: Rows, first: u32, u: u32, lane: u32) {
     finish(first, u, rows.r0);
     finish(first + 1u, u, rows.r1);
     finish(first + 2u, u, rows.r2);

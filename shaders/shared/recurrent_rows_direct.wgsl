@@ -1,6 +1,9 @@
 // Division of the samples and units of one step of a recurrent layer, for any adapter: an invocation handles 4 samples
 // and reads their states itself.
 const INVOCATIONS = 64u;
+// Slices of the sum over the states: an invocation adds every SLICES-th product, from the first of its slice on.
+const SLICES = 1u;
+fn first_product(lane: u32) -> u32 { return 0u; }
 
 struct Rows {
     r0: Sums,
@@ -24,7 +27,8 @@ fn add_rows(rows: Rows, first: u32, lane: u32, k: u32, w: Columns) -> Rows {
         add_products(rows.r3, state_at(first + 3u, k), w));
 }
 
-fn finish_rows(rows: Rows, first: u32, u: u32) {
+/// Finishes what the sums of an invocation complete. Control flow must be uniform where it is called.
+fn finish_rows(rows: Rows, first: u32, u: u32, lane: u32) {
     finish(first, u, rows.r0);
     finish(first + 1u, u, rows.r1);
     finish(first + 2u, u, rows.r2);

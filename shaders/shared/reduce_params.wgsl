@@ -8,7 +8,6 @@ struct Params {
     inner: u32,
     // Length of a split.
     chunk: u32,
-    // splits * outer * inner
-    invocations: u32,
+    splits: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,10 +1,17 @@
-// Second stage of a contraction with splits: out[i] = sum over s of partials[s, i], in order of s, 4 elements per
-// invocation. `len` is the number of elements of one partial; with a scalar store it need not be a multiple of 4.
+// Second stage of a contraction with splits: out[i] = sum over s of partials[s, i], 4 elements per column. `len` is the
+// number of elements of one partial; with a scalar store it need not be a multiple of 4. A launch swaps
+// shared/columns_invocation if a workgroup should process a column.
 #import shared/store_vec4
 #import shared/grid
+#import shared/columns_invocation
 
 struct Params {
     first_workgroup: u32,
+    outer: u32,
+    // Number of partials.
+    length: u32,
+    // Number of columns.
+    inner: u32,
     splits: u32,
     len: u32,
 }
@@ -13,6 +20,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
 
 fn load_a(i: u32) -> vec4<f32> { return a[i]; }
+
+alias Partial = vec4<f32>;
+fn combine(a: Partial, b: Partial) -> Partial { return a + b; }
 
 override LEN_VEC4: bool = true;
 
@@ -23,25 +33,28 @@ fn load_4(index: u32) -> vec4<f32> {
     }
     var value: vec4<f32>;
     for (var i = 0u; i < 4u; i += 1u) {
-        let at = min(index + i, params.splits * params.len - 1u);
+        let at = min(index + i, params.length * params.len - 1u);
         value[i] = load_a(at >> 2u)[at & 3u];
     }
     return value;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(SIZE)
 fn main(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let index = (workgroup_index(id, count) * 64u + lane) * 4u;
-    if (index >= params.len) {
-        return;
-    }
+    let place = place_of(workgroup_index(id, count), lane);
+    let index = place.column * 4u;
     var sum = vec4<f32>(0.0);
-    for (var split = 0u; split < params.splits; split += 1u) {
-        sum += load_4(split * params.len + index);
+    if (place.works) {
+        for (var partial = place.row; partial < params.length; partial += ROWS) {
+            sum += load_4(partial * params.len + index);
+        }
     }
-    store(index, sum, i32(params.len - index));
+    sum = combined_rows(sum, lane);
+    if (place.works && place.row == 0u) {
+        store(index, sum, i32(params.len - index));
+    }
 }

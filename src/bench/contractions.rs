@@ -14,6 +14,9 @@ pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
         .collect()
 }
 
+/// A product that keeps a large GPU busy.
+const LARGE: [usize; 3] = [4096; 3];
+
 fn products() -> impl Iterator<Item = Product> {
     let plain = Product {
         batch: None,
@@ -28,6 +31,7 @@ fn products() -> impl Iterator<Item = Product> {
         [256; 3],
         [512; 3],
         [1024; 3],
+        LARGE,
         [128, 784, 128],
         [8, 4096, 1024],
         [4096, 1024, 8],
@@ -74,6 +78,10 @@ impl Workload for Product {
         };
         let batch = self.batch.map_or(String::new(), |b| format!("{b}x"));
         format!("matmul_{sides}{batch}{m}x{k}x{n}")
+    }
+
+    fn needs_gpu(&self) -> bool {
+        self.extents == LARGE
     }
 
     fn graph(&self) -> Result<Graph> {

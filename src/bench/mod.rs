@@ -56,6 +56,11 @@ pub trait Workload {
             .collect())
     }
 
+    /// Whether a step takes seconds on a software adapter, so that it only runs there if its whole name is given.
+    fn needs_gpu(&self) -> bool {
+        false
+    }
+
     /// Values of the scalar inputs, by name.
     fn scalars(&self) -> Vec<(String, Scalar)> {
         Vec::new()

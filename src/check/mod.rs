@@ -58,7 +58,8 @@ impl Group {
 }
 
 /// Largest error of `got` compared with `want`, element by element: `|got - want| / (|want| + rms(want))`, so that
-/// rounding alone does not dominate for small elements or small tensors. Infinite if a value is missing, extra, or NaN
+/// rounding alone does not dominate for small elements or small tensors. If all of `want` is 0, as where terms of order 1
+/// cancel, the error is `|got - want|`. Infinite if a value is missing, extra, or NaN
 /// where the other is not. Integers must be equal.
 pub fn worst_error(got: &Tensor<f32>, want: &Tensor<f64>) -> f64 {
     if got.ty() != want.ty() {
@@ -69,7 +70,8 @@ pub fn worst_error(got: &Tensor<f32>, want: &Tensor<f64>) -> f64 {
         (Data::Index(_), Data::Index(_)) => f64::INFINITY,
         (Data::Real(got), Data::Real(want)) => {
             let squares: f64 = want.iter().map(|x| x * x).sum();
-            let rms = (squares / want.len().max(1) as f64).sqrt().max(1e-12);
+            let rms = (squares / want.len().max(1) as f64).sqrt();
+            let rms = if rms < 1e-12 { 1.0 } else { rms };
             let error = |(&g, &w): (&f32, &f64)| {
                 let e = (f64::from(g) - w).abs() / (w.abs() + rms);
                 if e.is_nan() { f64::INFINITY } else { e }

@@ -96,7 +96,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         records: Vec::new(),
         timelines: Vec::new(),
     };
-    for workload in &wanted {
+    let suits = |w: &dyn Workload| {
+        !w.needs_gpu() || !gpu.target.software || args.filters.contains(&w.name())
+    };
+    for workload in wanted.iter().filter(|w| suits(&***w)) {
         session.measure(&**workload)?;
     }
     session.finish()?;

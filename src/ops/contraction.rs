@@ -5,6 +5,7 @@
 //! from textures where the planner chooses so) and `tiled` (workgroup memory, any adapter), each with tiles of several
 //! sizes.
 
+use super::columns;
 use crate::error::Result;
 use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
 use crate::tensor::TensorType;
@@ -211,6 +212,15 @@ impl Variant {
             .unwrap_or(&VARIANTS[PORTABLE])
     }
 
+    /// Number of k per step, as in the files that the kernels import.
+    fn step(&self) -> usize {
+        match self.kernel {
+            Kernel::Broadcast(..) => 4,
+            Kernel::Tiled(_) if self.rows == 64 => 32,
+            Kernel::Tiled(_) => 16,
+        }
+    }
+
     /// Lanes of the subgroup, if a workgroup is a single subgroup; otherwise `None`.
     fn lanes(&self) -> Option<u32> {
         match self.kernel {
@@ -247,6 +257,21 @@ impl Variant {
     }
 }
 
+impl Variant {
+    /// Rank of the variant on a GPU, lowest first: variants with workgroup memory come first, the one with large tiles
+    /// if these keep a large GPU busy.
+    fn gpu_rank(&self, outline: Outline) -> usize {
+        const MANY_TILES: usize = 128;
+        let tiles = outline.m.div_ceil(self.rows) * outline.n.div_ceil(self.columns);
+        match (self.lanes(), self.rows) {
+            (None, 64) => 1,
+            (None, _) if tiles >= MANY_TILES => 0,
+            (None, _) => 2,
+            (Some(_), _) => 3,
+        }
+    }
+}
+
 /// Variants that `target` can run, the one expected to be fastest first.
 pub(super) fn variants(target: &Target, outline: Outline) -> Vec<&'static str> {
     let usable = |v: &&Variant| match v.lanes() {
@@ -258,8 +283,7 @@ pub(super) fn variants(target: &Target, outline: Outline) -> Vec<&'static str> {
     if target.software {
         usable.sort_by_key(|v| v.rank(outline));
     } else {
-        // Without measurements, variants with workgroup memory come first.
-        usable.sort_by_key(|v| v.lanes().is_some());
+        usable.sort_by_key(|v| v.gpu_rank(outline));
     }
     usable.iter().map(|v| v.name).collect()
 }
@@ -342,7 +366,10 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
     const MOST_STEPS: usize = 50_000;
     /// Minimum steps per split: with fewer, another split costs more than it gains.
     const FEWEST_STEPS: usize = 16;
-    let busy: usize = if target.software { 16 } else { 512 };
+    /// Steps of four k below which a GPU is not helped by splits: the second launch takes as long as 384 k.
+    const SHORT: usize = 96;
+    // About two workgroups for each compute unit of a large GPU.
+    let busy: usize = if target.software { 16 } else { 264 };
     let (steps, most) = match c.segments {
         Segments::Fixed { count, length, .. } | Segments::Partial { count, length, .. } => {
             let each = length.div_ceil(4) + 1;
@@ -350,7 +377,11 @@ fn splits(target: &Target, c: &Contraction, tiles: usize) -> usize {
         }
         Segments::Free { k } => (k.div_ceil(4), k.div_ceil(4)),
     };
-    let wanted = busy.div_ceil(tiles).min(steps / FEWEST_STEPS).max(1);
+    let wanted = if !target.software && steps < SHORT {
+        1
+    } else {
+        busy.div_ceil(tiles).min(steps / FEWEST_STEPS).max(1)
+    };
     wanted.max(steps.div_ceil(MOST_STEPS)).min(most.max(1))
 }
 
@@ -402,8 +433,7 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     };
     let segments_per_split = segments.div_ceil(splits);
     let splits = segments.div_ceil(segments_per_split);
-    // The tiled variant processes 16 k per step, the broadcast variant 4.
-    let step = if broadcast { 4 } else { 16 };
+    let step = variant.step();
     let k_tail = c.segments.has_tail(segment_len, step);
     let elements = out.ty.elements();
     let target = if splits == 1 {
@@ -462,7 +492,7 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     }
     if splits > 1 {
         cx.launch(launch)?;
-        launch = sum_splits(&target, out, splits);
+        launch = sum_splits(cx.target(), &target, out, splits);
     }
     if last {
         cx.launch_with_epilogue(launch)
@@ -471,18 +501,25 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
     }
 }
 
-/// The second stage: sums the splits in `partials` in order.
-pub(super) fn sum_splits(partials: &Arg, out: &Arg, splits: usize) -> Launch {
-    const WORKGROUP: usize = 64;
+/// The second stage: sums the splits in `partials` in a fixed order.
+pub(super) fn sum_splits(target: &Target, partials: &Arg, out: &Arg, splits: usize) -> Launch {
     let len = out.ty.elements();
     let vec4s = len.div_ceil(4);
-    let mut launch = Launch::new("shared/split_sum")
+    let launch = Launch::new("shared/split_sum")
         .read("a", partials.value, partials.vec4s())
         .write("out", out.value)
         .constant("LEN_VEC4", f64::from(u8::from(len.is_multiple_of(4))))
-        .param("splits", splits)
-        .param("len", len)
-        .invocations(vec4s, WORKGROUP);
+        .param("outer", 1_usize)
+        .param("length", splits)
+        .param("inner", vec4s)
+        .param("splits", 1_usize)
+        .param("len", len);
+    let variant = if columns::suits_workgroups(target, splits) {
+        columns::WORKGROUP
+    } else {
+        columns::INVOCATION
+    };
+    let mut launch = columns::divided(launch, variant, 1, vec4s);
     if !out.ty.shape.last().is_multiple_of(4) {
         launch = launch.swap("shared/store_vec4", "shared/store_scalar");
     }

@@ -379,14 +379,17 @@ impl Op for Conv2dMaxPoolWeightGrad {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        /// Rows of windows that an invocation sums, and the maximum number of splits.
-        const ROWS: usize = 16;
-        const MOST_SPLITS: usize = 256;
+        // Rows of windows that an invocation sums, and the maximum number of splits: a GPU needs many invocations.
+        let (fewest_rows, most_splits) = if cx.target().software {
+            (16, 256)
+        } else {
+            (1, 1024)
+        };
         let (x, w, dy, dw) = (cx.input(0), cx.input(1), cx.input(2), cx.output()?);
         let e = self.of.extents(&x.ty, &w.ty).map_err(crate::Error::Graph)?;
         let rows = e.batch * e.output[0];
         let longest = (MAX_LOOP_ITERATIONS / (e.strips_per_row() + 1)).max(1);
-        let per_split = rows.div_ceil(MOST_SPLITS).max(ROWS).min(longest);
+        let per_split = rows.div_ceil(most_splits).max(fewest_rows).min(longest);
         let splits = rows.div_ceil(per_split);
         let to = match splits {
             1 => dw.clone(),
@@ -408,7 +411,7 @@ impl Op for Conv2dMaxPoolWeightGrad {
             return cx.launch_with_epilogue(launch);
         }
         cx.launch(launch)?;
-        cx.launch_with_epilogue(contraction::sum_splits(&to, &dw, splits))
+        cx.launch_with_epilogue(contraction::sum_splits(cx.target(), &to, &dw, splits))
     }
 
     fn role(&self) -> Role {

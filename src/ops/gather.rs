@@ -196,7 +196,7 @@ impl Op for GatherGrad {
         if splits > 1 {
             reduce::stage(
                 cx,
-                "sum",
+                "sum/sum",
                 &tables,
                 &out,
                 [1, splits, self.rows * columns],

@@ -345,7 +345,7 @@ impl Op for LayerNormSums {
         cx.launch(launch)?;
         match splits {
             1 => Ok(()),
-            _ => reduce::stage(cx, "sum", &to, &out, [1, splits, 2 * length], 1),
+            _ => reduce::stage(cx, "sum/sum", &to, &out, [1, splits, 2 * length], 1),
         }
     }
 

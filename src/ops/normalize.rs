@@ -171,7 +171,7 @@ impl Op for NormalizeSums {
         )?;
         match splits {
             1 => Ok(()),
-            _ => reduce::stage(cx, "sum", &to, &out, [1, splits, results], 1),
+            _ => reduce::stage(cx, "sum/sum", &to, &out, [1, splits, results], 1),
         }
     }
 

@@ -48,6 +48,8 @@ impl Extents {
 const BROADCAST: &str = "broadcast";
 /// An invocation processes 4 samples.
 const DIRECT: &str = "direct";
+/// 8 invocations share the sums of 4 samples.
+const SLICED: &str = "sliced";
 
 /// Files for 1, 2, 3 or 4 units of type F per lane.
 const UNITS: [&str; 4] = [
@@ -113,17 +115,21 @@ impl Recurrence {
 
     /// Kernel variants for layers of `hidden` units, the better one first.
     pub fn variants(&self, target: &Target, hidden: usize) -> Vec<&'static str> {
-        if target.subgroups_are(8) && hidden.is_multiple_of(4) {
+        let mut variants = if target.subgroups_are(8) && hidden.is_multiple_of(4) {
             vec![BROADCAST, DIRECT]
         } else {
             vec![DIRECT]
-        }
+        };
+        let first = if target.software { variants.len() } else { 0 };
+        variants.insert(first, SLICED);
+        variants
     }
 
     /// The launches of one pass over time, one per step, from the shader `folder/pass`: the forward pass or, if `back`,
     /// in reverse order. The caller binds the operands.
     pub fn steps(&self, cx: &Lowering<'_>, pass: &str, e: Extents, back: bool) -> Vec<Launch> {
-        let broadcast = cx.variant() == BROADCAST;
+        let variant = cx.variant();
+        let broadcast = variant == BROADCAST;
         let unit = if e.hidden.is_multiple_of(4) { 4 } else { 1 };
         let hidden = e.hidden / unit;
         let tile_units = if broadcast && back {
@@ -131,7 +137,12 @@ impl Recurrence {
         } else {
             8
         };
-        let (rows, column_tiles) = (if broadcast { 8 } else { 32 }, hidden.div_ceil(tile_units));
+        let rows = match variant {
+            BROADCAST => 8,
+            SLICED => 4,
+            _ => 32,
+        };
+        let column_tiles = hidden.div_ceil(tile_units);
         let products = if back { self.gates * hidden } else { hidden };
         let workgroups = e.samples.div_ceil(rows) * column_tiles;
         let mut order = self.walk(e.time);
@@ -153,12 +164,12 @@ impl Recurrence {
                 .param("products", if n == 0 { 0 } else { products })
                 .workgroups(workgroups as u64)
                 .flops(2 * (e.samples * self.gates * e.hidden * e.hidden) as u64);
-            if broadcast {
-                launch = launch.swap(
-                    "shared/recurrent_rows_direct",
-                    "shared/recurrent_rows_broadcast",
-                );
-            }
+            let direct = "shared/recurrent_rows_direct";
+            launch = match variant {
+                BROADCAST => launch.swap(direct, "shared/recurrent_rows_broadcast"),
+                SLICED => launch.swap(direct, "shared/recurrent_rows_sliced"),
+                _ => launch,
+            };
             if unit == 1 {
                 launch = launch.swap("shared/recurrent_vec4", "shared/recurrent_scalar");
             }

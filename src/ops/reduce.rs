@@ -5,6 +5,7 @@
 //! into splits whose results are reduced again in a fixed order: there are no atomics, and the result is bitwise
 //! reproducible.
 
+use super::columns::{self, INVOCATION, WORKGROUP};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::plan::{Arg, Launch, Lowering, Target};
@@ -128,9 +129,33 @@ fn offsets(axes: &[usize], dims: &[usize], strides: &[usize]) -> Vec<usize> {
     })
 }
 
-/// Adds the launches of a reduction with the kernels in the folder `kernels`, whose files `columns` and `rows` import
-/// `shared/reduce_columns` and `shared/reduce_rows` and define how to combine two elements.
-pub(super) fn lower(over: &Reduction, cx: &mut Lowering<'_>, kernels: &str) -> Result<()> {
+/// The kernel variants of a reduction of `x` on `target`, the better one first.
+pub(super) fn variants(over: &Reduction, target: &Target, x: &TensorType) -> Vec<&'static str> {
+    let longest = over
+        .runs(&x.shape)
+        .into_iter()
+        .map(|(_, length, inner)| length / per_load(length, inner))
+        .max();
+    if columns::suits_workgroups(target, longest.unwrap_or(1)) {
+        vec![WORKGROUP, INVOCATION]
+    } else {
+        vec![INVOCATION, WORKGROUP]
+    }
+}
+
+/// Elements along the length that are read together.
+fn per_load(length: usize, inner: usize) -> usize {
+    if inner == 1 && length.is_multiple_of(4) {
+        4
+    } else {
+        1
+    }
+}
+
+/// Adds the launches of a reduction with `kernel`, a file that imports `shared/reduce` and defines how to combine two
+/// elements.
+pub(super) fn lower(over: &Reduction, cx: &mut Lowering<'_>, kernel: &str) -> Result<()> {
+    let variant = cx.variant();
     let x = cx.input(0);
     let mut runs = over.runs(&x.ty.shape);
     if runs.is_empty() {
@@ -140,7 +165,15 @@ pub(super) fn lower(over: &Reduction, cx: &mut Lowering<'_>, kernels: &str) -> R
     let last = runs.len() - 1;
     let mut from = x;
     for (n, (outer, length, inner)) in runs.into_iter().enumerate() {
-        let splits = splits(cx.target(), outer * inner, length);
+        let splits = match variant {
+            WORKGROUP => {
+                let each = per_load(length, inner);
+                let splits = columns::workgroup_splits(outer, length / each, lanes(inner));
+                // Rows are cut between loads.
+                length.div_ceil(length.div_ceil(splits).next_multiple_of(each))
+            }
+            _ => splits(cx.target(), outer * inner, length),
+        };
         let result = |cx: &mut Lowering<'_>| {
             if n == last {
                 cx.output()
@@ -150,13 +183,13 @@ pub(super) fn lower(over: &Reduction, cx: &mut Lowering<'_>, kernels: &str) -> R
         };
         from = if splits == 1 {
             let to = result(cx)?;
-            stage(cx, kernels, &from, &to, [outer, length, inner], 1)?;
+            stage(cx, kernel, &from, &to, [outer, length, inner], 1)?;
             to
         } else {
             let partial = cx.scratch(TensorType::f32([splits, outer, inner]));
-            stage(cx, kernels, &from, &partial, [outer, length, inner], splits)?;
+            stage(cx, kernel, &from, &partial, [outer, length, inner], splits)?;
             let to = result(cx)?;
-            stage(cx, kernels, &partial, &to, [1, splits, outer * inner], 1)?;
+            stage(cx, kernel, &partial, &to, [1, splits, outer * inner], 1)?;
             to
         };
     }
@@ -175,42 +208,47 @@ pub(super) fn splits(target: &Target, results: usize, length: usize) -> usize {
         .max(1)
 }
 
-const WORKGROUP: usize = 64;
+/// Columns of `inner` elements in units of one load.
+fn lanes(inner: usize) -> usize {
+    if inner.is_multiple_of(4) { inner / 4 } else { inner }
+}
 
-/// One stage: `[outer, length, inner]` to `[splits, outer, inner]`.
+/// One stage, with the variant of the operation: `[outer, length, inner]` to `[splits, outer, inner]`.
 pub(super) fn stage(
     cx: &mut Lowering<'_>,
-    kernels: &str,
+    kernel: &str,
     from: &Arg,
     to: &Arg,
     [outer, length, inner]: [usize; 3],
     splits: usize,
 ) -> Result<()> {
     let chunk = length.div_ceil(splits);
-    let rows = inner == 1 && length.is_multiple_of(4) && chunk.is_multiple_of(4);
-    let vec4 = !rows && inner.is_multiple_of(4);
-    let lanes = if vec4 { inner / 4 } else { inner };
-    let launch = Launch::new(&format!(
-        "{kernels}/{}",
-        if rows { "rows" } else { "columns" }
-    ));
-    let launch = if rows || vec4 {
+    let each = per_load(length, inner);
+    let rows = each == 4 && chunk.is_multiple_of(4);
+    let each = if rows { each } else { 1 };
+    let launch = Launch::new(kernel);
+    let launch = if rows {
+        launch.swap("shared/reduce_vec4", "shared/reduce_rows")
+    } else if inner.is_multiple_of(4) {
         launch
     } else {
         launch.swap("shared/reduce_vec4", "shared/reduce_scalar")
     };
-    let per_lane = if rows { 4 } else { 1 };
-    cx.launch(
-        launch
-            .read("x", from.value, from.vec4s())
-            .write("out", to.value)
-            .param("outer", outer)
-            .param("length", length / per_lane)
-            .param("inner", lanes)
-            .param("chunk", chunk / per_lane)
-            .param("invocations", splits * outer * lanes)
-            .invocations(splits * outer * lanes, WORKGROUP),
-    )
+    // Other operations, with other variants, end in a stage too.
+    let variant = if length / each < columns::FEWEST_ROWS {
+        INVOCATION
+    } else {
+        cx.variant()
+    };
+    let launch = launch
+        .read("x", from.value, from.vec4s())
+        .write("out", to.value)
+        .param("outer", outer)
+        .param("length", length / each)
+        .param("inner", lanes(inner))
+        .param("chunk", chunk / each)
+        .param("splits", splits);
+    cx.launch(columns::divided(launch, variant, splits * outer, lanes(inner)))
 }
 
 /// Reductions and shapes shared by the cases of all reductions: any axes, long and short, with stages and splits.
@@ -232,6 +270,9 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<(Reduction, Shape)> {
         (keep(&[0], false), [700].into()),
         (keep(&[1], false), [b, 1, c].into()),
         (keep(&[], false), [a].into()),
+        // Long enough for splits of workgroups.
+        (keep(&[0], false), [9000 + a, 3].into()),
+        (keep(&[0], false), [36_000 + 4 * a].into()),
     ]
 }
 

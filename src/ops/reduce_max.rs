@@ -5,7 +5,7 @@ use super::{Case, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
-use crate::plan::Lowering;
+use crate::plan::{Lowering, Target};
 use crate::random::Stream;
 use crate::tensor::TensorType;
 
@@ -41,7 +41,11 @@ impl Op for ReduceMax {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        reduce::lower(&self.over, cx, "reduce_max")
+        reduce::lower(&self.over, cx, "reduce_max/reduce_max")
+    }
+
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        reduce::variants(&self.over, target, inputs[0])
     }
 }
 

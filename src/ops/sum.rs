@@ -5,7 +5,7 @@ use super::{Case, Op, Operand, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
-use crate::plan::Lowering;
+use crate::plan::{Lowering, Target};
 use crate::random::Stream;
 use crate::tensor::{Shape, TensorType};
 
@@ -36,7 +36,11 @@ impl Op for Sum {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        reduce::lower(&self.over, cx, "sum")
+        reduce::lower(&self.over, cx, "sum/sum")
+    }
+
+    fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
+        reduce::variants(&self.over, target, inputs[0])
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

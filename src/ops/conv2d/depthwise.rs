@@ -75,12 +75,12 @@ pub(super) fn images(cx: &mut Lowering<'_>, file: &str, conv: &Conv2d, e: &Exten
 
 /// The weight gradient.
 pub(super) fn weight_grad(cx: &mut Lowering<'_>, conv: &Conv2d, e: &Extents) -> Result<()> {
-    /// Pixels that an invocation sums: few, to keep all invocations busy and to stay below the loop iterations that
-    /// llvmpipe allows.
-    const PIXELS: usize = 2048;
+    // Pixels that an invocation sums: few, to keep all invocations busy and to stay below the loop iterations that
+    // llvmpipe allows.
+    let pixels = if cx.target().software { 2048 } else { 128 };
     let (x, dy, dw) = (cx.input(0), cx.input(1), cx.output()?);
     let rows = e.batch * e.output[0];
-    let per_split = (PIXELS / e.output[1]).clamp(1, rows);
+    let per_split = (pixels / e.output[1]).clamp(1, rows);
     let splits = rows.div_ceil(per_split);
     let taps = e.kernel[0] * e.kernel[1];
     let len = splits * taps * e.channels / 4;
@@ -100,5 +100,5 @@ pub(super) fn weight_grad(cx: &mut Lowering<'_>, conv: &Conv2d, e: &Extents) -> 
         return cx.launch_with_epilogue(launch);
     }
     cx.launch(launch)?;
-    cx.launch_with_epilogue(contraction::sum_splits(&to, &dw, splits))
+    cx.launch_with_epilogue(contraction::sum_splits(cx.target(), &to, &dw, splits))
 }

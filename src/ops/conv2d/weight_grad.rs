@@ -70,7 +70,8 @@ impl Op for Conv2dWeightGrad {
         let rows = e.batch * e.output[0];
         if cx.variant() == "direct" {
             // Few weights and many pixels: split the rows to keep loops short and all invocations busy.
-            let per_split = (4096 / e.output[1]).clamp(1, rows);
+            let pixels = if cx.target().software { 4096 } else { 256 };
+            let per_split = (pixels / e.output[1]).clamp(1, rows);
             let splits = rows.div_ceil(per_split);
             let len = dw.ty.elements();
             let to = if splits == 1 {
@@ -95,7 +96,7 @@ impl Op for Conv2dWeightGrad {
                 return cx.launch_with_epilogue(launch);
             }
             cx.launch(launch)?;
-            return cx.launch_with_epilogue(contraction::sum_splits(&to, &dw, splits));
+            return cx.launch_with_epilogue(contraction::sum_splits(cx.target(), &to, &dw, splits));
         }
         if cx.variant() == winograd::separate::NAME {
             return winograd::separate::weight_grad(cx, &self.conv, &e);
