@@ -3,24 +3,48 @@
 mod support;
 
 use wgrad::check::check_kernels;
+use wgrad::plan::Target;
 
 #[test]
 fn every_kernel_agrees_with_the_reference() {
     let Some(gpu) = support::gpu() else { return };
+    agree(&gpu.target, &[1, 2], |_| true);
+}
+
+/// Launches are divided in other ways for an adapter that needs many invocations.
+#[test]
+fn kernels_divided_as_for_a_gpu_agree_on_any_adapter() {
+    let Some(gpu) = support::gpu() else { return };
+    let target = Target {
+        software: false,
+        ..gpu.target.clone()
+    };
+    let divided = [
+        "conv2d_max_pool",
+        "gather",
+        "gru",
+        "layer_norm",
+        "lstm",
+        "moments",
+        "normalize",
+        "reduce_max",
+        "sum",
+    ];
+    agree(&target, &[1], |name| divided.contains(&name));
+}
+
+/// Fails unless the kernels of all operations whose names `wanted` accepts agree with the reference.
+fn agree(target: &Target, seeds: &[u64], wanted: impl Fn(&str) -> bool) {
+    let Some(gpu) = support::gpu() else { return };
     let mut failures = Vec::new();
     let mut groups = 0;
-    for seed in [1, 2] {
-        check_kernels(
-            gpu,
-            seed,
-            |_| true,
-            |group| {
-                groups += 1;
-                if !group.ok {
-                    failures.push(format!("{group:?}"));
-                }
-            },
-        )
+    for &seed in seeds {
+        check_kernels(gpu, target, seed, &wanted, |group| {
+            groups += 1;
+            if !group.ok {
+                failures.push(format!("{group:?}"));
+            }
+        })
         .expect("the device works");
     }
     assert!(groups > 0);

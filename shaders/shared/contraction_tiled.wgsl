@@ -93,9 +93,49 @@ fn existing_step(at: Step, end: u32, batch: u32) -> Step {
     return step;
 }
 
-// The outer product: matrix column i holds row i.
-fn outer(rows: vec4<f32>, columns: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(columns * rows.x, columns * rows.y, columns * rows.z, columns * rows.w);
+// `block` plus the outer product: matrix column i holds row i.
+fn plus_outer(block: mat4x4<f32>, rows: vec4<f32>, columns: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        fma(columns, rows.xxxx, block[0]), fma(columns, rows.yyyy, block[1]),
+        fma(columns, rows.zzzz, block[2]), fma(columns, rows.wwww, block[3]));
+}
+
+// The blocks of an invocation: the second row and column of blocks is half a tile from the first.
+struct Blocks {
+    b00: mat4x4<f32>,
+    b01: mat4x4<f32>,
+    b10: mat4x4<f32>,
+    b11: mat4x4<f32>,
+}
+
+// Adds the products of one k: rows and columns at `row` and `column` in the tiles.
+fn plus_products(blocks: Blocks, row: u32, column: u32) -> Blocks {
+    let rows = row_tile[row];
+    let columns = column_tile[column];
+    if (BLOCKS == 1u) {
+        return Blocks(plus_outer(blocks.b00, rows, columns), blocks.b01, blocks.b10, blocks.b11);
+    }
+    let more_rows = row_tile[row + ACROSS];
+    let more_columns = column_tile[column + ACROSS];
+    return Blocks(
+        plus_outer(blocks.b00, rows, columns), plus_outer(blocks.b01, rows, more_columns),
+        plus_outer(blocks.b10, more_rows, columns), plus_outer(blocks.b11, more_rows, more_columns));
+}
+
+fn write_rows(block: Block, values: mat4x4<f32>) {
+    let to = place(block.line, block.k);
+    row_tile[to] = values[0];
+    row_tile[to + LINES] = values[1];
+    row_tile[to + 2u * LINES] = values[2];
+    row_tile[to + 3u * LINES] = values[3];
+}
+
+fn write_columns(block: Block, values: mat4x4<f32>) {
+    let to = place(block.line, block.k);
+    column_tile[to] = values[0];
+    column_tile[to + LINES] = values[1];
+    column_tile[to + 2u * LINES] = values[2];
+    column_tile[to + 3u * LINES] = values[3];
 }
 
 @compute @workgroup_size(INVOCATIONS)
@@ -116,10 +156,7 @@ fn main(
     // The first row and column of this invocation's blocks, in units of 4; a second block is half a tile further.
     let my_rows = index / ACROSS;
     let my_columns = index % ACROSS;
-    var block00: mat4x4<f32>;
-    var block01: mat4x4<f32>;
-    var block10: mat4x4<f32>;
-    var block11: mat4x4<f32>;
+    var blocks: Blocks;
     let first = tile.split * params.segments_per_split;
     let end = min(first + params.segments_per_split, params.segments);
     var step = existing_step(Step(first, 0), end, tile.batch);
@@ -128,40 +165,34 @@ fn main(
         next = fetched(sources, copies_columns, step.segment, step.k + i32(block.k));
     }
     while (step.segment < end) {
-        for (var i = 0u; i < 4u; i += 1u) {
-            if (copies_columns) {
-                column_tile[place(block.line, block.k + i)] = next[i];
-            } else {
-                row_tile[place(block.line, block.k + i)] = next[i];
-            }
+        if (copies_columns) {
+            write_columns(block, next);
+        } else {
+            write_rows(block, next);
         }
         workgroupBarrier();
         step = existing_step(Step(step.segment, step.k + i32(TILE_K)), end, tile.batch);
         if (step.segment < end) {
             next = fetched(sources, copies_columns, step.segment, step.k + i32(block.k));
         }
-        for (var k = 0u; k < TILE_K; k += 1u) {
-            let rows = row_tile[place(my_rows, k)];
-            let columns = column_tile[place(my_columns, k)];
-            block00 += outer(rows, columns);
-            if (BLOCKS > 1u) {
-                let more_rows = row_tile[place(my_rows + ACROSS, k)];
-                let more_columns = column_tile[place(my_columns + ACROSS, k)];
-                block01 += outer(rows, more_columns);
-                block10 += outer(more_rows, columns);
-                block11 += outer(more_rows, more_columns);
-            }
+        for (var k = 0u; k < TILE_K; k += 4u) {
+            let row = place(my_rows, k);
+            let column = place(my_columns, k);
+            blocks = plus_products(blocks, row, column);
+            blocks = plus_products(blocks, row + LINES, column + LINES);
+            blocks = plus_products(blocks, row + 2u * LINES, column + 2u * LINES);
+            blocks = plus_products(blocks, row + 3u * LINES, column + 3u * LINES);
         }
         workgroupBarrier();
     }
     let row = tile.row + 4u * my_rows;
     let column = tile.column + 4u * my_columns;
     let half = TILE / 2u;
-    store_block(tile, row, column, block00);
+    store_block(tile, row, column, blocks.b00);
     if (BLOCKS > 1u) {
-        store_block(tile, row, column + half, block01);
-        store_block(tile, row + half, column, block10);
-        store_block(tile, row + half, column + half, block11);
+        store_block(tile, row, column + half, blocks.b01);
+        store_block(tile, row + half, column, blocks.b10);
+        store_block(tile, row + half, column + half, blocks.b11);
     }
 }
 

@@ -168,9 +168,9 @@ mod tests {
             let plan = Plan::new(&found.graph().unwrap(), &Target::portable()).unwrap();
             Cost::of_plan(&plan).flops
         };
-        let forward = flops("conv2d_fwd_16x64x32x32_to64_k3_p1");
-        assert_eq!(forward, 2 * 16 * 32 * 32 * 64 * 64 * 9);
-        assert_eq!(flops("conv2d_fwdbwd_16x64x32x32_to64_k3_p1"), 3 * forward);
+        let forward = flops("conv2d_fwd_16x32x16x16_to64_k5_p2");
+        assert_eq!(forward, 2 * 16 * 16 * 16 * 32 * 64 * 25);
+        assert_eq!(flops("conv2d_fwdbwd_16x32x16x16_to64_k5_p2"), 3 * forward);
     }
 
     #[test]

@@ -20,11 +20,13 @@ pub fn tolerance(length: usize) -> f64 {
 }
 
 /// Runs the cases of every registered operation whose name `wanted` accepts, and reports each group as it is done.
+/// Plans are made for `target`, usually that of `gpu`.
 ///
 /// # Errors
 /// If the device fails. Kernels that are wrong or do not compile are reported in the groups.
 pub fn check_kernels(
     gpu: &Gpu,
+    target: &Target,
     seed: u64,
     wanted: impl Fn(&str) -> bool,
     mut report: impl FnMut(Group),
@@ -34,14 +36,14 @@ pub fn check_kernels(
         for pass in ["forward", "backward"] {
             let mut trials = Vec::new();
             for (n, case) in cases.iter().enumerate() {
-                trials.extend(CaseRun::new(gpu, case, pass, seed + n as u64)?);
+                trials.extend(CaseRun::new(target, case, pass, seed + n as u64)?);
             }
             let variants: BTreeSet<&str> =
                 trials.iter().flat_map(|t| &t.variants).copied().collect();
             for variant in variants {
                 let mut group = Group::new(op.name, pass, variant, tolerance(1));
                 for trial in trials.iter().filter(|t| t.variants.contains(variant)) {
-                    trial.run(gpu, &mut group)?;
+                    trial.run(gpu, target, &mut group)?;
                 }
                 report(group);
             }
@@ -71,14 +73,14 @@ struct CaseRun<'a> {
 
 impl<'a> CaseRun<'a> {
     /// `None` if the case has no such pass.
-    fn new(gpu: &Gpu, case: &'a Case, pass: &str, seed: u64) -> Result<Option<Self>> {
+    fn new(target: &Target, case: &'a Case, pass: &str, seed: u64) -> Result<Option<Self>> {
         let mut values = Vec::new();
         let graph = match pass {
             "forward" => Some(forward(case, seed, &mut values)?),
             _ => backward(case, seed, &mut values)?,
         };
         let Some(graph) = graph else { return Ok(None) };
-        let mut variants = Plan::variants(&graph, &gpu.target)?;
+        let mut variants = Plan::variants(&graph, target)?;
         // An operation with a single kernel runs it along with every variant of the others.
         if variants.len() > 1 {
             variants.remove("default");
@@ -92,7 +94,7 @@ impl<'a> CaseRun<'a> {
         }))
     }
 
-    fn run(&self, gpu: &Gpu, group: &mut Group) -> Result<()> {
+    fn run(&self, gpu: &Gpu, target: &Target, group: &mut Group) -> Result<()> {
         let allowed = tolerance(longest_reduction(&self.graph));
         // Every second case reads through texture views wherever a kernel can, the others never do.
         let texture_reads = if group.cases.is_multiple_of(2) {
@@ -102,7 +104,7 @@ impl<'a> CaseRun<'a> {
         };
         let target = Target {
             texture_reads,
-            ..gpu.target.clone()
+            ..target.clone()
         };
         let outcome = compare(gpu, &target, &self.graph, &self.values, group.variant);
         gpu.check()?;

@@ -66,7 +66,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             info.name, info.backend, info.driver_info
         ))?;
         let mut printed = Ok(());
-        check_kernels(&gpu, seed, wanted, |group| {
+        check_kernels(&gpu, &gpu.target, seed, wanted, |group| {
             table.row(Some(&info.name), &group, &mut printed);
         })?;
         printed?;
