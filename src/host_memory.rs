@@ -31,7 +31,7 @@ pub(crate) fn check(bytes: u64) -> Result<(), String> {
 }
 
 /// Free bytes of the host, or of the control group (a container) if that has less.
-fn available() -> Option<u64> {
+pub fn available() -> Option<u64> {
     let computer = fs::read_to_string("/proc/meminfo").ok()?;
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let group = number("/sys/fs/cgroup/memory.max")

@@ -13,7 +13,7 @@ pub mod generate;
 pub mod gpu;
 pub mod graph;
 mod guard;
-mod host_memory;
+pub mod host_memory;
 mod nearest;
 pub mod nn;
 pub mod ops;

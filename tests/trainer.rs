@@ -272,6 +272,7 @@ fn the_best_weights_are_kept_and_a_run_that_no_longer_improves_stops() {
     let texts = RunTexts {
         settings: "seed = 3\n".to_string(),
         tokenizer: None,
+        files: None,
     };
     let folder = RunFolder::create(Some(&dir.path().join("run")), "run", &texts).unwrap();
     let patient = || {

@@ -6,7 +6,7 @@ use crate::cpu::{Tensor, Variables, interpret};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, Store};
 use crate::graph::{Builder, Graph};
-use crate::ops::{Case, Operand, REGISTRY, Values};
+use crate::ops::{Case, Operand, REGISTRY, RegisteredOp, Values};
 use crate::plan::{Plan, Target, TextureReads};
 use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
@@ -50,6 +50,29 @@ pub fn check_kernels(
         }
     }
     Ok(())
+}
+
+/// The error of the first case of `op` in one pass with the default kernels, or why they did not run, and the error that is
+/// allowed. `None` if the case has no such pass.
+///
+/// # Errors
+/// If the device fails.
+pub(super) fn first_case(
+    gpu: &Gpu,
+    op: &RegisteredOp,
+    pass: &str,
+    seed: u64,
+) -> Result<Option<(Result<f64>, f64)>> {
+    let cases = (op.cases)(&mut Stream::new(seed, 1));
+    let Some(case) = cases.first() else {
+        return Ok(None);
+    };
+    let Some(run) = CaseRun::new(&gpu.target, case, pass, seed)? else {
+        return Ok(None);
+    };
+    let error = compare(gpu, &gpu.target, &run.graph, &run.values, None);
+    gpu.check()?;
+    Ok(Some((error, tolerance(longest_reduction(&run.graph)))))
 }
 
 /// The graphs that `case` runs on: forward, and backward if an operand has a gradient.
@@ -106,7 +129,7 @@ impl<'a> CaseRun<'a> {
             texture_reads,
             ..target.clone()
         };
-        let outcome = compare(gpu, &target, &self.graph, &self.values, group.variant);
+        let outcome = compare(gpu, &target, &self.graph, &self.values, Some(group.variant));
         gpu.check()?;
         let error = *outcome.as_ref().unwrap_or(&f64::INFINITY);
         group.add(error, allowed, || {
@@ -121,19 +144,20 @@ impl<'a> CaseRun<'a> {
     }
 }
 
-/// The largest error over all outputs of `graph`, run on the device with `variant` and on the CPU in `f64`.
+/// The largest error over all outputs of `graph`, run on the device with `variant`, or the default ones, and on
+/// the CPU in `f64`.
 fn compare(
     gpu: &Gpu,
     target: &Target,
     graph: &Graph,
     values: &[(String, Tensor<f32>)],
-    variant: &str,
+    variant: Option<&str>,
 ) -> Result<f64> {
     let mut store = Store::new();
     for (name, value) in values {
         store.set(gpu, name, value)?;
     }
-    let plan = Plan::with_variant(graph, target, Some(variant))?;
+    let plan = Plan::with_variant(graph, target, variant)?;
     let mut program = Program::new(gpu, &plan, &store)?;
     let mut variables: Variables<f64> = values
         .iter()

@@ -2,10 +2,12 @@
 
 mod gradients;
 mod kernels;
+mod self_test;
 
 pub use gradients::check_gradient_rules;
 pub(crate) use kernels::worst_of_run;
 pub use kernels::{check_kernels, graphs_of, tolerance};
+pub use self_test::{SelfTest, repeats, self_test};
 
 use crate::cpu::{Data, Tensor};
 

@@ -4,7 +4,7 @@ use super::print_line;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::nn::Network;
+use wgrad::nn::{InputSpec, ModelSpec, Network};
 use wgrad::settings::Settings;
 
 #[derive(clap::Args)]
@@ -62,7 +62,11 @@ fn check(settings: &Settings) -> wgrad::Result<()> {
         settings.named_task()?;
     }
     let models = std::iter::once(&settings.model).chain(settings.models.values());
-    for model in models.filter(|model| !model.layers.is_empty()) {
+    // The layers of a model that takes its shape from the data can only be checked with them.
+    let is_known = |model: &&ModelSpec| {
+        !model.layers.is_empty() && model.all_inputs().all(|input| *input != InputSpec::Auto)
+    };
+    for model in models.filter(is_known) {
         Network::new(model.clone())?;
     }
     Ok(())

@@ -7,9 +7,11 @@ mod completions;
 mod config;
 mod data;
 mod devices;
+mod doctor;
 mod environment;
 mod eval;
 mod generate;
+mod init;
 mod interrupt;
 mod models;
 mod plain;
@@ -21,6 +23,7 @@ mod runs;
 mod tasks;
 mod train;
 mod tune;
+mod view;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -64,6 +67,8 @@ enum Command {
     Bench(bench::Args),
     /// List adapters with their limits and features
     Devices(devices::Args),
+    /// Test an adapter in less than a minute: kernels, repeats, speed, known faults of its driver
+    Doctor(doctor::Args),
     /// List the built-in models, print their files, write initial weights
     Models(models::Args),
     /// List the tasks with the fields that they need and the metrics that they report
@@ -72,6 +77,8 @@ enum Command {
     Plan(plan::Args),
     /// Find the fastest kernels for a model on an adapter and save the choice for later runs
     Tune(tune::Args),
+    /// Write a first run file for a data set, with a model for its kind
+    Init(init::Args),
     /// Check settings and model files
     Config(config::Args),
     /// Print a script that completes commands and options in a shell
@@ -123,6 +130,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Init(args) => init::run(args),
         Command::Models(args) => models::run(args),
         Command::Tasks(args) => tasks::run(args),
         Command::Plan(args) => plan::run(args),

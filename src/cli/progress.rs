@@ -1,11 +1,14 @@
-//! Output of a training run: a progress bar on a terminal, plain lines elsewhere, JSON lines with `--json`.
+//! Output of a training run: a live view on a terminal, plain lines elsewhere, JSON lines with `--json`.
 
-use super::{interrupt, note, print_line};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::fmt::Display;
+use super::{interrupt, note, print_line, view};
+use indicatif::style::TemplateError;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::{Display, Write};
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wgrad::Result;
+use wgrad::gpu::Compilation;
 use wgrad::run::{EpochReport, Figure, Observer, StepReport, epoch_line};
 
 /// Reports the progress of a training run.
@@ -13,21 +16,24 @@ pub(super) struct ProgressPrinter {
     json: bool,
     bar: Option<ProgressBar>,
     last_line: Instant,
+    last_shown: Option<Instant>,
     first_step: Option<Instant>,
 }
 
 impl ProgressPrinter {
     pub(super) fn new(json: bool) -> Self {
-        let bar = (!json && std::io::stderr().is_terminal()).then(|| {
-            let bar =
-                ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
-            set_style(&bar, "{msg}");
+        // Terminals without cursor movement, and consoles within editors, get plain lines.
+        let is_plain = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let bar = (!json && !is_plain && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            set_style(&bar, ProgressStyle::with_template("{msg}"));
             bar
         });
         ProgressPrinter {
             json,
             bar,
             last_line: Instant::now(),
+            last_shown: None,
             first_step: None,
         }
     }
@@ -52,11 +58,21 @@ impl ProgressPrinter {
         }
     }
 
-    /// Shows that the first step is being prepared.
-    pub(super) fn prepare(&self) {
-        if let Some(bar) = &self.bar {
-            bar.set_message("preparing the first step");
-        }
+    /// Shows that the first step is being prepared, with the progress of compiling kernels.
+    pub(super) fn prepare(&self, compilation: Option<Arc<Compilation>>) {
+        let Some(bar) = &self.bar else { return };
+        let style = ProgressStyle::with_template("preparing the first step{kernels}, {elapsed}");
+        let style = style.map(|style| {
+            style.with_key("kernels", move |_: &ProgressState, out: &mut dyn Write| {
+                let counts = compilation.as_ref().map(|progress| progress.counts());
+                if let Some((compiled, needed)) = counts.filter(|(_, needed)| *needed > 0) {
+                    let _ = write!(out, ": {compiled} of {needed} kernels");
+                }
+            })
+        });
+        set_style(bar, style);
+        bar.reset_elapsed();
+        bar.enable_steady_tick(Duration::from_millis(100));
     }
 
     /// A note beside the bar.
@@ -85,7 +101,8 @@ impl Observer for ProgressPrinter {
         if self.first_step.is_none() {
             self.first_step = Some(Instant::now());
             if let Some(bar) = &self.bar {
-                set_style(bar, "{prefix} [{bar:28}] {pos}/{len}  {msg}");
+                bar.disable_steady_tick();
+                set_style(bar, ProgressStyle::with_template("{msg}"));
             }
         }
         let text = || {
@@ -99,10 +116,16 @@ impl Observer for ProgressPrinter {
             )
         };
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("epoch {}/{}", r.epoch, r.epochs));
-            bar.set_length(r.steps);
-            bar.set_position(r.step);
-            bar.set_message(text());
+            // Twice as often as the view is drawn.
+            const SHOWN_EVERY: Duration = Duration::from_millis(50);
+            if self
+                .last_shown
+                .is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY)
+            {
+                self.last_shown = Some(Instant::now());
+                let (_, columns) = console::Term::stderr().size();
+                bar.set_message(view::lines(r, columns.into()).join("\n"));
+            }
         } else if !self.json && self.last_line.elapsed() >= EVERY && r.step < r.steps {
             self.last_line = Instant::now();
             self.say(&format!(
@@ -145,9 +168,9 @@ impl Observer for ProgressPrinter {
     }
 }
 
-fn set_style(bar: &ProgressBar, template: &str) {
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+fn set_style(bar: &ProgressBar, style: Result<ProgressStyle, TemplateError>) {
+    if let Ok(style) = style {
+        bar.set_style(style);
     }
 }
 

@@ -253,7 +253,7 @@ impl SessionObserver for Session {
             let remarks = found.remarks.iter();
             remarks.for_each(|remark| self.progress.note(remark));
         }
-        self.progress.prepare();
+        self.progress.prepare(engine.compilation());
     }
 
     fn started(&mut self, run: &Run<'_>, folder: &RunFolder) {

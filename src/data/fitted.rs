@@ -1,8 +1,8 @@
 //! Values that a run fits to its data, separate from the user's settings.
 
 use super::{
-    ChannelStats, Column, DataSettings, Dataset, FormatName, MaskValue, Samples, Scale, TargetKind,
-    Tokenizer,
+    ChannelStats, Column, DataSettings, Dataset, FormatName, Listing, MaskValue, Samples, Scale,
+    TargetKind, Tokenizer,
 };
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,9 @@ pub struct Fitted {
     /// Tables: mean and deviation of a numeric target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// The files of the data, which a run saves in a separate file.
+    #[serde(skip)]
+    pub files: Option<Listing>,
     /// The digest of each part of the data, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub digests: BTreeMap<String, String>,
@@ -62,6 +65,7 @@ impl Fitted {
     pub fn is_empty(&self) -> bool {
         let written = Fitted {
             tokenizer: None,
+            files: None,
             ..self.clone()
         };
         written == Fitted::default()

@@ -8,6 +8,7 @@ mod files;
 mod fitted;
 mod formats;
 mod jpeg;
+mod listing;
 mod load;
 mod naive;
 mod order;
@@ -32,6 +33,7 @@ pub use formats::{
     detect, digits, image_files, load_cifar_dir, load_idx_dir, load_masks, read_last_window,
     read_pictures, read_rows, read_text_rows, read_texts, target_scales,
 };
+pub use listing::{Listing, with_changed_files};
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts};
 pub use order::{random_starts, sequential, shuffled};

@@ -4,9 +4,10 @@ use super::Device;
 use super::gpu::GpuDevice;
 use super::reference::Reference;
 use crate::error::Result;
-use crate::gpu::{AdapterChoice, Gpu};
+use crate::gpu::{AdapterChoice, Compilation, Gpu};
 use crate::tune::{self, Tuning};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The device to compute on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +73,14 @@ impl Engine {
     pub fn tuning(&self) -> Option<Tuning> {
         match self {
             Engine::Gpu(gpu) => Some(Tuning::of(gpu)),
+            Engine::Cpu | Engine::CheckedCpu => None,
+        }
+    }
+
+    /// The progress of compiling kernels; `None` for the reference.
+    pub fn compilation(&self) -> Option<Arc<Compilation>> {
+        match self {
+            Engine::Gpu(gpu) => Some(gpu.compilation()),
             Engine::Cpu | Engine::CheckedCpu => None,
         }
     }

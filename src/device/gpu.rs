@@ -136,6 +136,14 @@ impl Device for GpuDevice<'_> {
         Ok(())
     }
 
+    fn run_timed(&mut self, program: ProgramId, scalars: &[Scalar]) -> Result<Vec<(String, f64)>> {
+        let gpu = self.gpu;
+        let prepared = self.program_mut(program)?;
+        prepared.inputs.check()?;
+        prepared.has_run = true;
+        prepared.program.run_kernels_timed(gpu, scalars)
+    }
+
     fn output(&self, program: ProgramId, name: &str) -> Result<Tensor<f32>> {
         let prepared = self.program(program)?;
         if !prepared.has_run && prepared.program.has_output(name) {

@@ -110,6 +110,13 @@ pub trait Device: Send {
     /// If there are too many steps, the rows do not fit, an input was never fed, or the device failed.
     fn run(&mut self, program: ProgramId, steps: usize, scalars: &[Scalar]) -> Result<()>;
 
+    /// Runs one step as [`Device::run`] does, and returns the names of its kernels with their milliseconds, in the order in which
+    /// they ran; the reference has no kernels. Waits for the device.
+    ///
+    /// # Errors
+    /// As [`Device::run`].
+    fn run_timed(&mut self, program: ProgramId, scalars: &[Scalar]) -> Result<Vec<(String, f64)>>;
+
     /// The output `name` of the last step of `program`. Waits for the device.
     ///
     /// # Errors

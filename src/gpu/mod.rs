@@ -2,6 +2,7 @@
 
 mod adapter;
 mod commands;
+mod known_faults;
 mod pipelines;
 mod program;
 mod readback;
@@ -9,6 +10,8 @@ mod store;
 mod timestamps;
 
 pub use adapter::{AdapterChoice, AdapterSummary, INSTALL_HINT, adapters};
+pub use known_faults::{KnownFault, known_faults};
+pub use pipelines::Compilation;
 pub use program::{MAX_STEPS_PER_SUBMIT, Program};
 pub use readback::Readback;
 pub use store::Store;
@@ -267,6 +270,11 @@ impl Gpu {
         self.device
             .features()
             .contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// The progress of compiling kernels, which goes on while programs are prepared.
+    pub fn compilation(&self) -> Arc<Compilation> {
+        self.pipelines.compilation.clone()
     }
 
     /// Bytes that the device has allocated, if the backend reports it.

@@ -7,6 +7,7 @@ use crate::shader::{BindingKind, Reflection};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A compiled shader.
@@ -27,13 +28,31 @@ pub(super) fn key(resolved: &Resolved, constants: &[(&str, f64)]) -> Key {
     (resolved.source.clone(), constants)
 }
 
+/// How many kernels a device has compiled, of how many that its programs needed so far.
+#[derive(Debug, Default)]
+pub struct Compilation {
+    compiled: AtomicUsize,
+    needed: AtomicUsize,
+}
+
+impl Compilation {
+    /// The number of compiled and of needed kernels.
+    pub fn counts(&self) -> (usize, usize) {
+        let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+        (count(&self.compiled), count(&self.needed))
+    }
+}
+
 /// The pipelines of a device, shared by its programs and kept while the device is open.
 #[derive(Default)]
-pub(super) struct PipelineCache(Mutex<HashMap<Key, Arc<Pipeline>>>);
+pub(super) struct PipelineCache {
+    known: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    pub compilation: Arc<Compilation>,
+}
 
 impl PipelineCache {
     fn known(&self) -> MutexGuard<'_, HashMap<Key, Arc<Pipeline>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Compiles the pipelines of `wanted` that are missing, and returns all of them in order. `created` is called for
@@ -56,18 +75,21 @@ impl PipelineCache {
         // Compile long shaders first, so that no thread is left with one at the end.
         let mut missing: Vec<(&Key, usize)> = missing.into_iter().collect();
         missing.sort_by_key(|((source, _), i)| (Reverse(source.len()), *i));
-        let compiled = missing
+        let Compilation { compiled, needed } = &*self.compilation;
+        needed.fetch_add(missing.len(), Ordering::Relaxed);
+        let created_now = missing
             .into_iter()
             .par_bridge()
             .map(|(key, i)| {
                 let (_, name, reflection) = &wanted[i];
                 let pipeline = pipeline(gpu, key, name, reflection)?;
                 created(i, &pipeline)?;
+                compiled.fetch_add(1, Ordering::Relaxed);
                 Ok((key.clone(), Arc::new(pipeline)))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut known = self.known();
-        known.extend(compiled);
+        known.extend(created_now);
         Ok(wanted
             .iter()
             .filter_map(|(key, _, _)| known.get(key).cloned())

@@ -11,6 +11,7 @@ use crate::plan::{Launch, Plan, Scalar, Step, ValueId, ValueKind};
 use crate::shader::{Reflections, TEXTURE_WIDTH};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Maximum number of steps per submission.
 pub const MAX_STEPS_PER_SUBMIT: usize = 32;
@@ -29,6 +30,16 @@ pub struct Program {
     outputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
     slots: Vec<wgpu::Buffer>,
     workspace_bytes: u64,
+    /// The name of the kernel of each step of the plan.
+    kernels: Vec<String>,
+}
+
+fn kernel_of(step: &Step) -> String {
+    match step {
+        Step::Launch(launch) => launch.shader.name.clone(),
+        Step::Copy { .. } => "copy".to_string(),
+        Step::Texture(_) => "texture view".to_string(),
+    }
 }
 
 /// Scalar inputs: one row per step of a submission, and a copy of the current step's row, which kernels read.
@@ -254,6 +265,7 @@ impl Program {
             outputs,
             slots,
             workspace_bytes,
+            kernels: plan.steps.iter().map(kernel_of).collect(),
         })
     }
 
@@ -377,6 +389,34 @@ impl Program {
             timestamps.resolve(encoder);
         })?;
         timestamps.read(gpu).map(Some)
+    }
+
+    /// Runs one step, and returns the kernel and the milliseconds of each of the plan's steps: by timestamps or, where there are
+    /// none or the adapter is a software one, by waiting after each. Variables change as by [`Program::run`].
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_kernels_timed(
+        &mut self,
+        gpu: &Gpu,
+        scalars: &[Scalar],
+    ) -> Result<Vec<(String, f64)>> {
+        let ms: Vec<f64> = if gpu.has_timestamps() && !gpu.target.software {
+            let spans = self.run_timed(gpu, scalars)?;
+            spans.into_iter().flatten().map(Span::ms).collect()
+        } else {
+            self.upload(gpu, 1, scalars)?;
+            gpu.submit(|encoder| self.scalars.encode(encoder, 0))?;
+            gpu.wait()?;
+            let timed = |step: usize| {
+                let start = Instant::now();
+                gpu.submit(|encoder| encode(encoder, self.commands_of(step).iter()))?;
+                gpu.wait()?;
+                Ok(1e3 * start.elapsed().as_secs_f64())
+            };
+            (0..self.ends.len()).map(timed).collect::<Result<_>>()?
+        };
+        Ok(self.kernels.iter().cloned().zip(ms).collect())
     }
 
     /// The commands of the plan's step number `step`.

@@ -210,7 +210,11 @@ pub(super) fn splits(target: &Target, results: usize, length: usize) -> usize {
 
 /// Columns of `inner` elements in units of one load.
 fn lanes(inner: usize) -> usize {
-    if inner.is_multiple_of(4) { inner / 4 } else { inner }
+    if inner.is_multiple_of(4) {
+        inner / 4
+    } else {
+        inner
+    }
 }
 
 /// One stage, with the variant of the operation: `[outer, length, inner]` to `[splits, outer, inner]`.
@@ -248,7 +252,12 @@ pub(super) fn stage(
         .param("inner", lanes(inner))
         .param("chunk", chunk / each)
         .param("splits", splits);
-    cx.launch(columns::divided(launch, variant, splits * outer, lanes(inner)))
+    cx.launch(columns::divided(
+        launch,
+        variant,
+        splits * outer,
+        lanes(inner),
+    ))
 }
 
 /// Reductions and shapes shared by the cases of all reductions: any axes, long and short, with stages and splits.

@@ -1,11 +1,12 @@
 //! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `report.html`, `variants.toml`, `settings.lock.toml`, and `tokenizer.json` if it was trained on text. `files.json` lists what
-//! the run wrote; it overwrites and removes nothing else.
+//! `report.html`, `variants.toml`, `settings.lock.toml`, `data-files.json`, and `tokenizer.json` if it was trained on text.
+//! `files.json` lists what the run wrote; it overwrites and removes nothing else.
 
 use super::checkpoint::Checkpoint;
 use super::folds::{FOLDS, FoldsFolder};
 use super::lock::{self, FolderLock, LOCK};
 use super::manifest::{MANIFEST, Manifest, claim, not_of_a_run};
+use crate::data::Listing;
 use crate::error::{Error, Result};
 use crate::files::{remove_temporary, write_whole};
 use crate::tasks::EpochFile;
@@ -38,13 +39,15 @@ enum Origin {
     InNew,
 }
 
-/// Initial content of a folder: the text of its settings and of its tokenizer.
+/// Initial content of a folder: the text of its settings, of its tokenizer, and of the list of its data's files.
 #[derive(Clone, Debug, Default)]
 pub struct RunTexts {
     /// Of `run.toml`.
     pub settings: String,
     /// Of `tokenizer.json`, if the run was trained on text.
     pub tokenizer: Option<String>,
+    /// Of `data-files.json`, if the run begins.
+    pub files: Option<String>,
 }
 
 const SETTINGS: &str = "run.toml";
@@ -55,11 +58,12 @@ const METRICS: &str = "metrics.jsonl";
 const REPORT: &str = "report.html";
 const VARIANTS: &str = "variants.toml";
 const TOKENIZER: &str = "tokenizer.json";
+const DATA_FILES: &str = "data-files.json";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// Files of a run in the folder itself.
-const FILES: [&str; 8] = [
-    SETTINGS, ACCEPTED, MODEL, BEST, METRICS, REPORT, VARIANTS, TOKENIZER,
+const FILES: [&str; 9] = [
+    SETTINGS, ACCEPTED, MODEL, BEST, METRICS, REPORT, VARIANTS, TOKENIZER, DATA_FILES,
 ];
 
 impl RunFolder {
@@ -196,13 +200,16 @@ impl RunFolder {
         }
     }
 
-    /// Writes `run.toml`, its copy `settings.lock.toml` and, if there is a tokenizer, `tokenizer.json`.
+    /// Writes `run.toml`, its copy `settings.lock.toml` and, if there are any, `tokenizer.json` and `data-files.json`.
     ///
     /// # Errors
     /// If one can't be written.
     pub fn write_settings(&self, texts: &RunTexts) -> Result<()> {
         if let Some(tokenizer) = &texts.tokenizer {
             write_whole(&self.claim(TOKENIZER)?, tokenizer.as_bytes())?;
+        }
+        if let Some(files) = &texts.files {
+            write_whole(&self.claim(DATA_FILES)?, files.as_bytes())?;
         }
         write_whole(&self.claim(SETTINGS)?, texts.settings.as_bytes())?;
         write_whole(&self.claim(ACCEPTED)?, texts.settings.as_bytes())
@@ -263,6 +270,12 @@ impl RunFolder {
     /// Whether a run is writing in the folder.
     pub fn is_locked(&self) -> bool {
         lock::is_held(&self.path)
+    }
+
+    /// The files of the data with which the run began; `None` if an earlier version did not record them.
+    pub fn recorded_files(&self) -> Option<Listing> {
+        let text = fs::read_to_string(self.path.join(DATA_FILES)).ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// `tokenizer.json`, if the run was trained on text.

@@ -5,6 +5,7 @@ mod diagnosis;
 mod folder;
 mod folds;
 mod html;
+mod kernel_shares;
 mod lock;
 mod manifest;
 mod measured;
@@ -18,6 +19,7 @@ mod steps;
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
 pub use folds::FoldsFolder;
+pub use kernel_shares::KernelShares;
 pub use measured::Measured;
 pub use monitor::Monitor;
 pub use observer::{
@@ -38,6 +40,7 @@ use crate::train::{
 };
 use report_pace::ReportPace;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A training run on an engine.
@@ -62,6 +65,9 @@ pub struct Run<'e> {
     /// Positions of loss, score and weight among the watched counters.
     places: [Option<usize>; 3],
     report_pace: ReportPace,
+    /// Whether a step of this process was timed kernel by kernel, and the result.
+    timed: bool,
+    kernels: Arc<KernelShares>,
     /// When the last checkpoint was written, or the run began.
     saved: Instant,
 }
@@ -138,6 +144,8 @@ impl<'e> Run<'e> {
             score,
             places,
             report_pace: ReportPace::default(),
+            timed: false,
+            kernels: Arc::default(),
             saved: Instant::now(),
         };
         run.trainer.set_planned_steps(run.planned_steps());
@@ -153,6 +161,12 @@ impl<'e> Run<'e> {
     /// Peak number of bytes allocated on the device; 0 if the device does not report it.
     pub fn peak_bytes(&self) -> u64 {
         self.peak_bytes
+    }
+
+    /// The share of each kernel in a training step of this process; empty before one was timed, on the reference, and for tasks of
+    /// several phases.
+    pub fn kernel_shares(&self) -> &KernelShares {
+        &self.kernels
     }
 
     /// Bytes of weights, state, data and the steps' workspace on a device, according to the plan.

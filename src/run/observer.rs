@@ -1,9 +1,11 @@
 //! Reports of a training run: within an epoch, after it, and as JSON lines.
 
+use super::KernelShares;
 use crate::data::Part;
 use crate::error::Result;
 use crate::tasks::Metric;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A metric with its value.
@@ -23,7 +25,7 @@ impl Figure {
 }
 
 /// Progress within an epoch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StepReport {
     /// Epoch, from 1.
     pub epoch: u32,
@@ -41,6 +43,14 @@ pub struct StepReport {
     pub samples_per_second: f64,
     /// Estimated time for the rest of the run.
     pub time_left: Duration,
+    /// Share of the steps of the whole run that are done.
+    pub done: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Peak number of bytes allocated on the device; 0 if it does not report it.
+    pub device_bytes: u64,
+    /// Shares of the kernels in a step: see [`Run::kernel_shares`](super::Run::kernel_shares).
+    pub kernels: Arc<KernelShares>,
 }
 
 /// A finished epoch.

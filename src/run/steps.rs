@@ -1,14 +1,18 @@
 //! The steps of an epoch: submission, and progress reports while the device works.
 
 use super::observer::{EpochReport, Figure, Observer, StepReport};
-use super::{Evaluation, Run, RunFolder};
+use super::{Evaluation, KernelShares, Run, RunFolder};
 use crate::data::Pass;
 use crate::error::{Error, Result};
 use crate::tasks::{Better, Counters, Metric};
 use crate::train::{Pace, Place};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Steps of a process before the one whose kernels are timed.
+const WARM_STEPS: u64 = 3;
 
 impl Run<'_> {
     /// Trains and evaluates; `None` if the observer stopped it before the epoch's steps were done.
@@ -114,6 +118,12 @@ impl Run<'_> {
             if let Some(every) = self.saving.every {
                 count = every.limit(self.trainer.steps_done(), count);
             }
+            // The first steps also fill caches.
+            let timed = done - first >= WARM_STEPS && !std::mem::replace(&mut self.timed, true);
+            if timed {
+                count = 1;
+                self.trainer.time_next_step();
+            }
             let train = &self.train;
             let place = |i: u64, k: usize| {
                 let at = (done + i) as usize * each + k * batch;
@@ -127,6 +137,9 @@ impl Run<'_> {
                     Some(stream) if !next.again => train.feed(device, stream),
                     _ => Ok(()),
                 })?;
+            if timed {
+                self.kernels = Arc::new(KernelShares::of(self.trainer.kernel_times()));
+            }
             done += count;
             let seen = samples.min(done as usize * each);
             self.read_back(seen as u64, &mut asked, &mut latest)?;
@@ -258,6 +271,10 @@ impl Run<'_> {
             score: totals.score(self.score),
             samples_per_second: count / elapsed,
             time_left: Duration::from_secs_f64((each * left as f64).min(1e9)),
+            done: finished as f64 / self.planned_steps().max(1) as f64,
+            learning_rate: self.trainer.lr(),
+            device_bytes: self.peak_bytes,
+            kernels: self.kernels.clone(),
         }
     }
 }

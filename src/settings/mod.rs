@@ -8,6 +8,7 @@ mod folds;
 mod names;
 mod parts;
 mod start;
+mod template;
 mod train;
 
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};

@@ -242,7 +242,10 @@ impl Settings {
             toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
         let tokenizer = settings.fitted.tokenizer.as_ref();
         let tokenizer = tokenizer.map(serde_json::to_string).transpose();
+        let files = settings.fitted.files.as_ref();
+        let files = files.map(serde_json::to_string_pretty).transpose();
         Ok(RunTexts {
+            files: files.map_err(|e| Error::Config(format!("files of the data: {e}")))?,
             settings: text,
             tokenizer: tokenizer.map_err(|e| Error::Config(format!("tokenizer: {e}")))?,
         })

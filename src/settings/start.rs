@@ -2,7 +2,7 @@
 
 use super::changes::{self, Change};
 use super::{Initialisation, Settings};
-use crate::data::{self, Dataset, Samples};
+use crate::data::{self, Dataset, Listing, Samples};
 use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::nn::{InputSpec, Network};
@@ -191,8 +191,14 @@ impl Settings {
         }
         let dataset = self.load_data()?;
         let digests = dataset.digests(self.data.evaluate);
-        if resumed.is_some() {
-            data::compare_digests(&self.data.source, &self.fitted.digests, &digests)?;
+        let source = &self.data.source;
+        match &resumed {
+            Some(run) => {
+                let same = data::compare_digests(source, &self.fitted.digests, &digests);
+                let files = run.folder.recorded_files();
+                same.map_err(|error| data::with_changed_files(error, source, files.as_ref()))?;
+            }
+            None => self.fitted.files = Some(Listing::of(source)?),
         }
         self.fitted.digests.extend(digests);
         let mut run = self.resolve(&dataset.train)?.check(dataset)?;

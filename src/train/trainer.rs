@@ -71,6 +71,8 @@ pub struct Trainer<'e> {
     step: u64,
     plateau: PlateauState,
     averages: Vec<(String, String)>,
+    times_next: bool,
+    kernel_times: Vec<(String, f64)>,
 }
 
 impl<'e> Trainer<'e> {
@@ -189,6 +191,8 @@ impl<'e> Trainer<'e> {
             step: 0,
             plateau: PlateauState::default(),
             averages,
+            times_next: false,
+            kernel_times: Vec::new(),
         })
     }
 
@@ -329,6 +333,17 @@ impl<'e> Trainer<'e> {
         })
     }
 
+    /// Times the kernels of the next step that is taken alone, if each step is one program: see [`Trainer::kernel_times`].
+    pub(crate) fn time_next_step(&mut self) {
+        self.times_next = true;
+    }
+
+    /// The kernels of the step that was timed last, with their milliseconds, in the order in which they ran; none before one was
+    /// timed, and on the reference.
+    pub fn kernel_times(&self) -> &[(String, f64)] {
+        &self.kernel_times
+    }
+
     /// Takes `count` steps: `place` returns the position of batch k of the i-th step, and `before` is called before each batch of
     /// each phase. On an adapter, it submits and does not wait.
     ///
@@ -355,8 +370,12 @@ impl<'e> Trainer<'e> {
                 again: false,
             };
             before(&mut *self.device, next)?;
-            self.device
-                .run(only.gradients, count as usize, only.rows.values())?;
+            let (program, rows) = (only.gradients, only.rows.values());
+            if count == 1 && std::mem::take(&mut self.times_next) {
+                self.kernel_times = self.device.run_timed(program, rows)?;
+            } else {
+                self.device.run(program, count as usize, rows)?;
+            }
             self.step += count;
             return Ok(());
         }

@@ -113,6 +113,7 @@ fn a_run_is_not_resumed_with_other_data() {
             "part of",
             "people.csv",
             "is not the one with which the run began",
+            ": people.csv changed",
         ],
     );
     sandbox.write("people.csv", &text);

@@ -1,4 +1,4 @@
-//! `wgrad runs`, `wgrad config check`, `wgrad completions` and `wgrad man`.
+//! `wgrad runs`, `wgrad init`, `wgrad doctor`, `wgrad config check`, `wgrad completions` and `wgrad man`.
 
 use super::sandbox::{Sandbox, names};
 
@@ -38,12 +38,87 @@ fn runs_are_listed_with_their_best_figures() {
     sandbox.wgrad("runs nowhere").fails(1, &["nowhere"]);
 }
 
+/// The file is trained as it is; a table's path is found from a file in another folder.
+#[test]
+fn a_first_run_file_trains_as_it_was_written() {
+    let sandbox = Sandbox::new();
+    let rows: String = (0..40)
+        .map(|n| format!("{n},{},{}\n", n % 7, ["low", "high"][n / 20]))
+        .collect();
+    sandbox.write("rows.csv", format!("a,b,level\n{rows}"));
+    let series: String = (0..60).map(|n| format!("{}\n", n % 12)).collect();
+    sandbox.write("series.csv", format!("load\n{series}"));
+    std::fs::create_dir(sandbox.path("settings")).unwrap();
+    for (init, file, about) in [
+        ("--data good", "run.toml", "classification of good: "),
+        (
+            "--data rows.csv --target level settings/rows.toml",
+            "settings/rows.toml",
+            "classification of rows: 32 training and 8 test rows, 2 classes",
+        ),
+        (
+            "--data series.csv --format series series.toml",
+            "series.toml",
+            "forecasting of series: ",
+        ),
+    ] {
+        let message = sandbox.wgrad(&format!("init {init}")).succeeds();
+        assert!(message.out.starts_with(about), "{}", message.out);
+        let advice = format!("wrote {file}; train it with: wgrad train {file}");
+        assert!(message.out.contains(&advice), "{}", message.out);
+        sandbox.wgrad(&format!("config check {file}")).succeeds();
+        let name = file.replace('/', "-");
+        sandbox
+            .wgrad(&format!(
+                "train {file} --steps 2 --device cpu --out out-{name}"
+            ))
+            .succeeds();
+    }
+    sandbox
+        .wgrad("init --data good")
+        .fails(2, &["run.toml already exists", "--overwrite"]);
+    sandbox.wgrad("init --data good --overwrite").succeeds();
+    sandbox
+        .wgrad("init --data good --task gan gan.toml")
+        .fails(2, &["no template for the task gan"]);
+}
+
+#[test]
+fn the_doctor_tests_kernels_and_repeats() {
+    let sandbox = Sandbox::new();
+    if !sandbox.has_adapter() {
+        return;
+    }
+    let found = sandbox.wgrad("doctor --json").succeeds().json();
+    let report = &found[0];
+    assert_eq!(
+        (&report["ok"], &report["repeats"]),
+        (&true.into(), &true.into()),
+        "{report}"
+    );
+    assert_eq!(report["failures"].as_array().map(Vec::len), Some(0));
+    assert!(report["graphs"].as_u64() > Some(50) && report["gflops"].as_f64() > Some(0.0));
+    sandbox
+        .wgrad("doctor --device cpu")
+        .fails(2, &["wgrad doctor tests adapters"]);
+}
+
 #[test]
 fn settings_are_checked_without_data() {
     let sandbox = Sandbox::new();
     sandbox.write("good.toml", "epochs = 2\nmodel = \"lenet5\"\n");
-    let message = sandbox.wgrad("config check good.toml tiny.toml").succeeds();
-    assert_eq!(message.out, "good.toml: right\ntiny.toml: right\n");
+    // Its shape is that of the data.
+    sandbox.write(
+        "auto.toml",
+        "name = \"m\"\ninput = \"auto\"\n[[layer]]\ntype = \"flatten\"\n[[layer]]\ntype = \"dense\"\nunits = 2\n",
+    );
+    let message = sandbox
+        .wgrad("config check good.toml tiny.toml auto.toml")
+        .succeeds();
+    assert_eq!(
+        message.out,
+        "good.toml: right\ntiny.toml: right\nauto.toml: right\n"
+    );
     sandbox.write("key.toml", "epochs = 2\nbach = 8\n");
     sandbox.write(
         "layer.toml",
