@@ -50,6 +50,7 @@ fn parts(case: &TaskCase, [discriminator, generator]: [f64; 2]) -> RunParts {
         },
         monitor: Monitor::default(),
         saving: Saving::default(),
+        tensorboard: false,
         data: case.data.clone(),
         fitted: case.fitted.clone(),
         values: None,

@@ -150,6 +150,7 @@ fn run(
         },
         monitor: Monitor::default(),
         saving: Saving::default(),
+        tensorboard: false,
         data: wgrad::data::DataSettings {
             stream: Some(stream),
             ..Default::default()

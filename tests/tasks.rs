@@ -46,6 +46,7 @@ fn parts(task: &Registered, case: &TaskCase, epochs: u32) -> RunParts {
         },
         monitor: Monitor::default(),
         saving: Saving::default(),
+        tensorboard: false,
         data: case.data.clone(),
         fitted: case.fitted.clone(),
         values: None,

@@ -64,6 +64,9 @@ pub(super) struct Args {
     /// Write a checkpoint within epochs, too: a number of steps (500) or a time (10m) [default: only after every epoch]
     #[arg(long, value_name = "N|TIME")]
     checkpoint_every: Option<CheckpointInterval>,
+    /// Write event files for TensorBoard into the run folder
+    #[arg(long)]
+    tensorboard: bool,
     #[command(flatten)]
     device: DeviceArgs,
     /// Do not shuffle: visit the samples in file order
@@ -76,7 +79,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Resume a run or folds that were interrupted, or add epochs to a finished run; only the length of the run, the settings
-    /// that select the best epoch, checkpoints, and the device may differ from before
+    /// that select the best epoch, checkpoints, event files, and the device may differ from before
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
@@ -120,13 +123,14 @@ impl Args {
         Ok(settings)
     }
 
-    /// Sets the length of the run and its checkpoints: `--epochs` overrides `steps` of the settings.
+    /// Sets the length of the run, its checkpoints and its event files: `--epochs` overrides `steps` of the settings.
     fn set_length(&self, settings: &mut Settings) {
         settings.steps = self
             .steps
             .or(settings.steps.filter(|_| self.epochs.is_none()));
         settings.epochs = self.epochs.unwrap_or(settings.epochs);
         settings.checkpoint_every = self.checkpoint_every.or(settings.checkpoint_every);
+        settings.tensorboard |= self.tensorboard;
     }
 }
 

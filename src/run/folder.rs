@@ -1,6 +1,6 @@
 //! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `report.html`, `variants.toml`, `settings.lock.toml`, `data-files.json`, and `tokenizer.json` if it was trained on text.
-//! `files.json` lists what the run wrote; it overwrites and removes nothing else.
+//! `report.html`, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained on text, and
+//! `events.out.tfevents...` for TensorBoard. `files.json` lists what the run wrote; it overwrites and removes nothing else.
 
 use super::checkpoint::Checkpoint;
 use super::folds::{FOLDS, FoldsFolder};
@@ -60,6 +60,7 @@ const VARIANTS: &str = "variants.toml";
 const TOKENIZER: &str = "tokenizer.json";
 const DATA_FILES: &str = "data-files.json";
 const CHECKPOINTS: &str = "checkpoints";
+const EVENTS: &str = "events.out.tfevents.";
 
 /// Files of a run in the folder itself.
 const FILES: [&str; 9] = [
@@ -335,6 +336,20 @@ impl RunFolder {
     /// If a file that the run did not write has that name.
     pub(super) fn claim_best(&self) -> Result<PathBuf> {
         self.claim(BEST)
+    }
+
+    /// A new event file for TensorBoard, `events.out.tfevents.SECONDS.wgrad.N`, to be written: the Nth of the run. TensorBoard reads
+    /// the files of a folder in the order of their names, so SECONDS, the time `now` since 1970, is later than in all files before.
+    ///
+    /// # Errors
+    /// If a file that the run did not write has that name.
+    pub(super) fn claim_events(&self, now: u64) -> Result<PathBuf> {
+        let listed = Manifest::read(&self.path)?.unwrap_or_default();
+        let times = listed.files().filter_map(|file| file.strip_prefix(EVENTS));
+        let times = times.filter_map(|rest| rest.split('.').next()?.parse::<u64>().ok());
+        let (count, latest) = times.fold((0, 0), |(n, latest), time| (n + 1, time.max(latest)));
+        let (seconds, number) = (now.max(latest.saturating_add(1)), count + 1);
+        self.claim(&format!("{EVENTS}{seconds:010}.wgrad.{number}"))
     }
 
     /// `metrics.jsonl`

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod diagnosis;
+pub mod events;
 mod folder;
 mod folds;
 mod html;
@@ -38,6 +39,7 @@ use crate::train::{
     BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Trainer, planned_graphs,
     suggest_batch,
 };
+use events::TensorBoard;
 use report_pace::ReportPace;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,6 +70,8 @@ pub struct Run<'e> {
     /// Whether a step of this process was timed kernel by kernel, and the result.
     timed: bool,
     kernels: Arc<KernelShares>,
+    /// The event files, if the run writes them.
+    tensorboard: Option<TensorBoard>,
     /// When the last checkpoint was written, or the run began.
     saved: Instant,
 }
@@ -85,6 +89,8 @@ impl<'e> Run<'e> {
         } = run;
         let mut device = engine.device();
         let (train, test) = (dataset.train, dataset.test);
+        let part = parts.data.evaluate.name();
+        let tensorboard = parts.tensorboard.then(|| TensorBoard::new(&test, part));
         let most_bytes = device.max_tensor_bytes();
         let streamed = parts.sizes().streamed(&train, most_bytes);
         if streamed && parts.recipe.accumulate > 1 && parts.task.phases().len() > 1 {
@@ -146,6 +152,7 @@ impl<'e> Run<'e> {
             report_pace: ReportPace::default(),
             timed: false,
             kernels: Arc::default(),
+            tensorboard: tensorboard.transpose()?,
             saved: Instant::now(),
         };
         run.trainer.set_planned_steps(run.planned_steps());
@@ -300,6 +307,9 @@ impl<'e> Run<'e> {
         if let (Some(folder), Some(tuning)) = (folder, self.engine.tuning()) {
             folder.record_variants(&tuning)?;
         }
+        if let (Some(folder), false) = (folder, self.is_done()) {
+            self.begin_events(folder)?;
+        }
         let mut last = None;
         while !self.is_done() {
             let Some(report) = self.run_epoch(observer, folder)? else {
@@ -316,13 +326,19 @@ impl<'e> Run<'e> {
                     self.write_report(folder)?;
                 }
                 self.write_epoch_files(folder, report.epoch)?;
+                self.write_events(&report)?;
                 self.save_checkpoint(folder)?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
         }
         match last {
-            Some(evaluation) => Ok(evaluation),
+            Some(evaluation) => {
+                if let Some(events) = &mut self.tensorboard {
+                    events.finish(self.trainer.steps_done())?;
+                }
+                Ok(evaluation)
+            }
             None => {
                 let evaluation = self.evaluate()?;
                 if let Some(folder) = folder {
@@ -410,13 +426,39 @@ impl<'e> Run<'e> {
     }
 
     /// Writes the task's files of an epoch.
-    fn write_epoch_files(&self, folder: &RunFolder, epoch: u32) -> Result<()> {
+    fn write_epoch_files(&mut self, folder: &RunFolder, epoch: u32) -> Result<()> {
         let Some(found) = self.evaluated() else {
             return Ok(());
         };
         let files = self.trainer.task().epoch_files(&found)?;
-        let mut files = files.iter();
-        files.try_for_each(|file| folder.add_epoch_file(file, epoch))
+        for file in &files {
+            folder.add_epoch_file(file, epoch)?;
+        }
+        match &mut self.tensorboard {
+            Some(events) => events.epoch_files(self.trainer.steps_done(), files),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins an event file, if the run writes them.
+    fn begin_events(&mut self, folder: &RunFolder) -> Result<()> {
+        match &mut self.tensorboard {
+            Some(events) => events.begin(folder, self.trainer.steps_done()),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds an epoch to the event file, if the run writes one: its metrics, and histograms of all tensors that are saved.
+    fn write_events(&mut self, report: &EpochReport) -> Result<()> {
+        let Some(events) = &mut self.tensorboard else {
+            return Ok(());
+        };
+        let values = self.trainer.values()?;
+        let state = self.trainer.models().state().zip(&values);
+        let saved = state.filter(|(part, _)| part.in_files());
+        let weights = saved.map(|(part, value)| (part.name.as_str(), value));
+        let done = self.trainer.steps_done();
+        events.epoch(done, &epoch_line(report), weights)
     }
 
     fn write_report(&mut self, folder: &RunFolder) -> Result<()> {

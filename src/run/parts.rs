@@ -37,6 +37,8 @@ pub struct RunParts {
     pub monitor: Monitor,
     /// When checkpoints are written.
     pub saving: Saving,
+    /// Whether event files for TensorBoard are written.
+    pub tensorboard: bool,
     /// The data settings of the user.
     pub data: DataSettings,
     /// The values fitted to the data.

@@ -147,7 +147,8 @@ impl Run<'_> {
             pace.finished(finished.saturating_sub(first));
             if latest.samples > 0 {
                 self.check_loss(&latest)?;
-                observer.step(&self.step_report(&latest, first..finished, steps, start));
+                let report = self.step_report(&latest, first..finished, steps, start);
+                self.report_step(observer, &report)?;
             }
             if let (Some(folder), Some(every)) = (folder, self.saving.every)
                 && done < steps
@@ -168,8 +169,20 @@ impl Run<'_> {
         if done < steps {
             return Ok(None);
         }
-        observer.step(&self.step_report(&latest, first..steps, steps, start));
+        let report = self.step_report(&latest, first..steps, steps, start);
+        self.report_step(observer, &report)?;
         Ok(Some(latest))
+    }
+
+    /// Passes on the progress within an epoch.
+    fn report_step(&mut self, observer: &mut dyn Observer, report: &StepReport) -> Result<()> {
+        observer.step(report);
+        let done = u64::from(report.epoch - 1) * self.steps_of_epoch() + report.step;
+        let lr = self.trainer.lr_after(done.saturating_sub(1));
+        match &mut self.tensorboard {
+            Some(events) => events.step(done, lr, report),
+            None => Ok(()),
+        }
     }
 
     /// Mean losses over the epoch of all phases but the first.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Settings that a resumed run may change: its length, how epochs are judged, its checkpoints, and the device.
+/// Settings that a resumed run may change: its length, how epochs are judged, its checkpoints and event files, and the device.
 pub(super) const OF_A_RUN: &[&str] = &[
     "epochs",
     "steps",
@@ -16,13 +16,20 @@ pub(super) const OF_A_RUN: &[&str] = &[
     "min_delta",
     "checkpoint_every",
     "keep_checkpoints",
+    "tensorboard",
     "device",
     "adapter",
     "data.evaluate",
 ];
 
-/// Settings that resumed folds may change: only their checkpoints and the device, since a mean over folds of different lengths is meaningless.
-pub(super) const OF_FOLDS: &[&str] = &["device", "adapter", "checkpoint_every", "keep_checkpoints"];
+/// Settings that resumed folds may change: only their checkpoints, event files and the device, since a mean over folds of different lengths is meaningless.
+pub(super) const OF_FOLDS: &[&str] = &[
+    "device",
+    "adapter",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "tensorboard",
+];
 
 /// A setting that differs.
 #[derive(Debug, PartialEq)]

@@ -189,6 +189,7 @@ impl Folds {
                 settings.data.evaluate = common.data.evaluate;
                 settings.checkpoint_every = common.checkpoint_every;
                 settings.keep_checkpoints = common.keep_checkpoints;
+                settings.tensorboard = common.tensorboard;
                 settings.device = common.device;
                 settings.adapter = common.adapter.clone();
             });

@@ -110,6 +110,9 @@ pub struct Settings {
     pub checkpoint_every: Option<CheckpointInterval>,
     /// Number of the latest checkpoints that are kept, in addition to that of the best epoch.
     pub keep_checkpoints: usize,
+    /// Whether event files for TensorBoard are written into the run folder.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tensorboard: bool,
     /// Run folder; a new one under `runs` if absent. Not serialised, because the settings file lies in that folder.
     #[serde(skip_serializing)]
     pub out: Option<PathBuf>,
@@ -193,6 +196,7 @@ impl Default for Settings {
             min_delta: 0.0,
             checkpoint_every: None,
             keep_checkpoints: Saving::default().keep,
+            tensorboard: false,
             out: None,
             data: DataSettings::default(),
             augment: AugmentSettings::default(),

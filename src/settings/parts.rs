@@ -129,6 +129,7 @@ impl Settings {
                 every: self.checkpoint_every,
                 keep: self.keep_checkpoints,
             },
+            tensorboard: self.tensorboard,
             data: self.data.clone(),
             fitted: self.fitted.clone(),
             values: None,

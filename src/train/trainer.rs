@@ -248,8 +248,13 @@ impl<'e> Trainer<'e> {
 
     /// The learning rate of the next step, in the first phase.
     pub fn lr(&self) -> f64 {
+        self.lr_after(self.step)
+    }
+
+    /// The learning rate of the step that follows `steps` steps, in the first phase.
+    pub(crate) fn lr_after(&self, steps: u64) -> f64 {
         let base = self.phases.first().map_or(0.0, |phase| phase.lr);
-        self.recipe.lr(&self.plateau, base, self.step)
+        self.recipe.lr(&self.plateau, base, steps)
     }
 
     /// Weights, or their moving averages if the recipe has them, and buffers, in the order of [`Models::state`]: the values that are

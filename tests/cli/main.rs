@@ -16,6 +16,7 @@ mod sandbox;
 mod segmentation;
 mod sequences;
 mod settings;
+mod tensorboard;
 mod text;
 mod tools;
 mod tuning;
