@@ -19,4 +19,5 @@ mod settings;
 mod text;
 mod tools;
 mod tuning;
+mod watch;
 mod weights;
