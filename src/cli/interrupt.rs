@@ -1,7 +1,9 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first one stops a training run with a checkpoint, the second ends the program.
+//! Ctrl-C, SIGTERM and SIGHUP: the first one stops a training run with a checkpoint, the second ends the program. They end what
+//! has nothing to save at once.
 
 use super::note;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
@@ -27,4 +29,17 @@ pub(super) fn listen() -> anyhow::Result<()> {
 /// Whether a stop was requested.
 pub(super) fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)
+}
+
+/// Installs a handler that sends a message.
+///
+/// # Errors
+/// If the system refuses the handler.
+pub(super) fn messages() -> anyhow::Result<Receiver<()>> {
+    let (sender, receiver) = channel();
+    ctrlc::set_handler(move || {
+        // Without a receiver, the program is about to end.
+        let _ = sender.send(());
+    })?;
+    Ok(receiver)
 }

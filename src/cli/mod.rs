@@ -24,6 +24,7 @@ mod tasks;
 mod train;
 mod tune;
 mod view;
+mod watch;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -59,6 +60,8 @@ enum Command {
     Generate(generate::Args),
     /// List the runs of a folder with their best figures
     Runs(runs::Args),
+    /// Serve a page on this machine that follows runs while they train
+    Watch(watch::Args),
     /// Describe a data set and draw a contact sheet of it
     Data(data::Args),
     /// Check on an adapter that all kernels and gradients agree with the CPU reference (with --device cpu, gradients only)
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Tune(args) => tune::run(args),
         Command::Runs(args) => runs::run(args),
+        Command::Watch(args) => watch::run(args),
         Command::Config(args) => config::run(args),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => completions::man(args),

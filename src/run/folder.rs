@@ -279,6 +279,23 @@ impl RunFolder {
         serde_json::from_str(&text).ok()
     }
 
+    /// Whether the last run in the folder ended by itself, after its end, a stop or an error, and was not killed.
+    pub fn was_released(&self) -> bool {
+        lock::was_released(&self.path)
+    }
+
+    /// Number of steps at the latest checkpoint, by the name of its file.
+    pub fn saved_steps(&self) -> Option<u64> {
+        let latest = checkpoints(&self.path, None).pop()?;
+        let name = latest.file_stem()?.to_str()?;
+        name.strip_prefix("step-")?.parse().ok()
+    }
+
+    /// The folder of the checkpoints.
+    pub fn checkpoints_path(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS)
+    }
+
     /// `tokenizer.json`, if the run was trained on text.
     pub fn tokenizer_path(&self) -> Option<PathBuf> {
         Some(self.path.join(TOKENIZER)).filter(|path| path.is_file())

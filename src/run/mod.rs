@@ -1,5 +1,6 @@
 //! Runs: epochs of steps over a data set, with evaluation, checkpoints, resuming and reports.
 
+pub mod chart;
 mod checkpoint;
 mod diagnosis;
 pub mod events;

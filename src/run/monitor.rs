@@ -5,6 +5,7 @@ use super::observer::{Evaluation, LOSS};
 use crate::error::{Error, Result};
 use crate::nearest::did_you_mean;
 use crate::tasks::{Metric, Task};
+use serde_json::Value;
 
 /// How epochs are compared, and when to stop.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +41,17 @@ impl Monitor {
         let name = self.metric.as_deref().or(task.monitored())?;
         let found = metrics.iter().find(|metric| metric.name == name);
         Some(found.copied().unwrap_or(LOSS))
+    }
+
+    /// Whether a run with these lines of `metrics.jsonl` is out of patience.
+    pub fn gives_up_after(&self, task: &dyn Task, lines: &[Value]) -> bool {
+        let mut progress = Progress::default();
+        for line in lines {
+            let result = Evaluation::from_line(line, &task.metrics());
+            self.observe(task, &mut progress, 0, &result);
+        }
+        self.patience
+            .is_some_and(|patience| progress.epochs_without_improvement >= patience)
     }
 
     /// Records the result of an epoch and returns whether it is the best so far.
@@ -135,6 +147,20 @@ mod tests {
         let losses = [1.0, 0.96, 0.92, 0.88, 0.85];
         assert_eq!(observed(0.1, &losses), (vec![0, 1, 2, 0, 1], 5));
         assert_eq!(observed(0.0, &losses), (vec![0; 5], 5));
+    }
+
+    #[test]
+    fn a_run_is_out_of_patience_by_its_lines_as_it_was_when_it_trained() {
+        let task = (named("classification").unwrap().make)(&TaskSettings::default()).unwrap();
+        let line = |accuracy: f64| serde_json::json!({"test_loss": 1.0, "test_accuracy": accuracy});
+        let lines = [0.5, 0.75, 0.75, 0.5].map(line);
+        let monitor = |patience| Monitor {
+            patience,
+            ..Monitor::default()
+        };
+        assert!(monitor(Some(2)).gives_up_after(&*task, &lines));
+        assert!(!monitor(Some(2)).gives_up_after(&*task, &lines[..3]));
+        assert!(!monitor(None).gives_up_after(&*task, &lines));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reports of a training run: within an epoch, after it, and as JSON lines.
 
-use super::KernelShares;
+use super::{KernelShares, chart};
 use crate::data::Part;
 use crate::error::Result;
 use crate::tasks::Metric;
@@ -105,6 +105,23 @@ impl Evaluation {
             .iter()
             .find(|figure| figure.metric.name == name);
         found.map(|figure| figure.value)
+    }
+
+    /// The result in a line of `metrics.jsonl`, of those of `metrics` that it has. The number of samples is not in it.
+    pub(super) fn from_line(line: &Value, metrics: &[Metric]) -> Evaluation {
+        let figure = |metric: &Metric| {
+            let value = line[format!("test_{}", metric.name)].as_f64()?;
+            Some(Figure {
+                metric: *metric,
+                value,
+            })
+        };
+        Evaluation {
+            part: chart::part(std::slice::from_ref(line)),
+            loss: chart::number(line, "test_loss"),
+            figures: metrics.iter().filter_map(figure).collect(),
+            count: 0,
+        }
     }
 
     /// The keys `test_loss`, `test_NAME` of every metric.

@@ -187,11 +187,13 @@ impl Confusion {
     }
 }
 
-/// Text escaped for HTML.
-pub(crate) fn escape(text: &str) -> String {
+/// Text escaped for HTML, also within the quotes of an attribute.
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 /// Area under the ROC curve: the probability that a sample of the class has a higher score than any other, with ties counting

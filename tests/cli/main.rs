@@ -20,4 +20,5 @@ mod tensorboard;
 mod text;
 mod tools;
 mod tuning;
+mod watch;
 mod weights;
