@@ -7,14 +7,16 @@ use std::fmt::Write as _;
 
 /// Width and height of a chart, and the margins left and below its curves, in CSS pixels.
 const WIDTH: f64 = 440.0;
-const HEIGHT: f64 = 240.0;
+const HEIGHT: f64 = 256.0;
 const LEFT: f64 = 64.0;
-const BOTTOM: f64 = 28.0;
+const BOTTOM: f64 = 44.0;
 const TOP: f64 = 10.0;
 /// Up to this many epochs are drawn with a dot each; more would merge.
 const MOST_DOTS: usize = 50;
 /// Values up to this magnitude are drawn.
 const LARGEST: f64 = 1e30;
+/// The key of the learning rate.
+const RATE: &str = "learning_rate";
 /// A smaller range of values is drawn as a constant.
 const SMALLEST: f64 = 1e-30;
 
@@ -47,6 +49,16 @@ pub fn charts(metrics: &[Metric], epochs: &[Value]) -> String {
             epochs,
             [&keys[0], &keys[1]],
             |v, _| metric.show(v),
+        ));
+    }
+    let rates: Vec<f64> = epochs.iter().map(|line| number(line, RATE)).collect();
+    if rates.windows(2).any(|pair| pair[0] != pair[1]) {
+        charts.push_str(&chart(
+            "learning rate",
+            part,
+            epochs,
+            [RATE, ""],
+            loss_label,
         ));
     }
     charts
@@ -174,10 +186,16 @@ fn chart(
             svg,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             x(i),
-            HEIGHT - 6.0,
+            HEIGHT - BOTTOM + 20.0,
             epoch(line)
         );
     }
+    let _ = writeln!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">epoch</text>",
+        (LEFT + WIDTH - 10.0) / 2.0,
+        HEIGHT - 6.0
+    );
     for (class, _, values) in curves {
         let points: Vec<(f64, f64)> = values
             .iter()

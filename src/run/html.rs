@@ -1,9 +1,11 @@
 //! `report.html`: curves, epochs and settings of a run, in one file without scripts.
 
+use super::KernelShares;
 use super::chart::{CHART_STYLE, charts, epoch, headline, number, part};
 use crate::tasks::scores::escape;
 use crate::tasks::{Metric, Section};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 const HEAD: &str = r#"<!doctype html>
@@ -17,7 +19,8 @@ const STYLE: &str = "\
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2em auto; padding: 0 1em; }
 h1 { font-size: 1.4em; margin-bottom: .2em; } h2 { font-size: 1.1em; margin-top: 1.6em; }
 figure { display: inline-block; margin: 0 1em 1em 0; } svg { max-width: 100%; height: auto; }
-table { border-collapse: collapse; } th, td { padding: .15em .9em; text-align: right; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; display: block; overflow-x: auto; } th, td { padding: .15em .9em; text-align: right; border-bottom: 1px solid var(--line); }
+.name { text-align: left; } td.bar { min-width: 10em; } meter { width: 100%; }
 pre { padding: 1em; border: 1px solid var(--line); overflow-x: auto; font-size: 13px; }
 </style>
 ";
@@ -36,9 +39,16 @@ pub(super) struct Page<'a> {
     pub best: Option<(u32, &'a str, String)>,
     /// Sections of the task.
     pub sections: &'a [Section],
+    /// Shares of the kernels in a training step.
+    pub kernels: &'a KernelShares,
+    /// The digest of each part of the data, by its name.
+    pub digests: &'a BTreeMap<String, String>,
     /// The text of `run.toml`.
     pub settings: &'a str,
 }
+
+/// The largest shares are shown, the others together.
+const MOST_KERNELS: usize = 12;
 
 /// The page of a run.
 pub(super) fn page(shown: &Page<'_>) -> String {
@@ -81,6 +91,8 @@ pub(super) fn page(shown: &Page<'_>) -> String {
         );
     }
     page.push_str(&table(epochs, part, &headline));
+    page.push_str(&kernels(shown.kernels));
+    page.push_str(&origin(shown));
     let _ = write!(
         page,
         "<h2>Settings</h2>\n<pre>{}</pre>\n</html>\n",
@@ -93,6 +105,50 @@ fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
     first.chain(letters).collect()
+}
+
+/// A table of the kernels' shares, each with a bar.
+fn kernels(shares: &KernelShares) -> String {
+    if shares.is_empty() {
+        return String::new();
+    }
+    let mut rows: Vec<(&str, f64)> = shares.iter().collect();
+    let others: f64 = rows.iter().skip(MOST_KERNELS).map(|(_, share)| share).sum();
+    rows.truncate(MOST_KERNELS);
+    if others > 0.0 {
+        rows.push(("others", others));
+    }
+    let mut section =
+        "<h2>Time of a training step</h2>\n<table>\n<tr><th class=\"name\">kernel<th>share<th>\n".to_string();
+    for (kernel, share) in rows {
+        let percent = 100.0 * share;
+        let _ = writeln!(
+            section,
+            "<tr><td class=\"name\">{}<td>{percent:.1}%<td class=\"bar\"><meter value=\"{share:.3}\">{percent:.0}%</meter>",
+            escape(kernel)
+        );
+    }
+    section.push_str("</table>\n");
+    section
+}
+
+/// What the run was computed with, and from which data.
+fn origin(shown: &Page<'_>) -> String {
+    let mut section = format!(
+        "<h2>Origin</h2>\n<table>\n<tr><td class=\"name\">program<td class=\"name\">wgrad {}\n<tr><td class=\"name\">device<td class=\"name\">{}\n",
+        env!("CARGO_PKG_VERSION"),
+        escape(shown.device)
+    );
+    for (part, digest) in shown.digests {
+        let _ = writeln!(
+            section,
+            "<tr><td class=\"name\">{} part<td class=\"name\">{}",
+            escape(part),
+            escape(digest)
+        );
+    }
+    section.push_str("</table>\n");
+    section
 }
 
 fn table(epochs: &[Value], part: &str, metrics: &[&Metric]) -> String {
@@ -139,9 +195,10 @@ fn table(epochs: &[Value], part: &str, metrics: &[&Metric]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Page, page};
+    use super::{KernelShares, Page, page};
     use crate::tasks::{Metric, named};
     use serde_json::{Value, json};
+    use std::collections::BTreeMap;
 
     fn page_of(task: &str, epochs: &[Value], settings: &str) -> String {
         let metrics: Vec<Metric> = (named(task).unwrap().metrics)();
@@ -152,6 +209,8 @@ mod tests {
             epochs,
             best: None,
             sections: &[],
+            kernels: &KernelShares::of(&[("a/<b>".to_string(), 3.0), ("c/d".to_string(), 1.0)]),
+            digests: &BTreeMap::from([("train".to_string(), "9 samples, crc32 0".to_string())]),
             settings,
         })
     }
@@ -171,6 +230,8 @@ mod tests {
         ));
         assert_eq!(page.matches("<circle").count(), 8);
         assert_eq!(page.matches("<tr><td>").count(), 2);
+        assert!(page.contains("a/&lt;b&gt;<td>75.0%") && page.contains("9 samples, crc32 0"));
+        assert!(page.contains(">epoch</text>") && !page.contains("learning rate"));
         assert!(!page.contains("NaN"));
     }
 

@@ -482,6 +482,8 @@ impl<'e> Run<'e> {
             epochs: &folder.read_metrics()?,
             best: best.map(|(best, metric)| (best.epoch, metric.name, metric.show(best.value))),
             sections: &sections,
+            kernels: &self.kernels,
+            digests: &self.fitted.digests,
             settings: &folder.read_settings()?,
         });
         folder.write_report(&page)

@@ -66,6 +66,8 @@ pub struct EpochReport {
     pub phase_losses: Vec<(&'static str, f64)>,
     /// Score over them, if training computes one.
     pub train_score: Option<Figure>,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
     /// Result on the part to evaluate.
     pub test: Evaluation,
     /// Training samples per second.
@@ -170,6 +172,7 @@ pub fn epoch_line(report: &EpochReport) -> Value {
         ("epoch".to_string(), report.epoch.into()),
         ("part".to_string(), report.test.part.name().into()),
         ("train_loss".to_string(), report.train_loss.into()),
+        ("learning_rate".to_string(), report.learning_rate.into()),
         ("samples_per_s".to_string(), report.samples_per_s.into()),
         ("seconds".to_string(), report.seconds.into()),
         ("is_best".to_string(), report.is_best.into()),

@@ -46,6 +46,8 @@ impl Run<'_> {
         let is_best = self
             .monitor
             .observe(&*task, &mut self.progress, epoch, &test);
+        let steps = self.trainer.steps_done();
+        let learning_rate = self.trainer.lr_after(steps.saturating_sub(1));
         self.follow_plateau(&test);
         Ok(Some(EpochReport {
             epoch,
@@ -53,6 +55,7 @@ impl Run<'_> {
             train_loss: totals.mean_loss(),
             phase_losses,
             train_score: totals.score(self.score),
+            learning_rate,
             test,
             samples_per_s: count / seconds,
             seconds,
@@ -285,7 +288,7 @@ impl Run<'_> {
             samples_per_second: count / elapsed,
             time_left: Duration::from_secs_f64((each * left as f64).min(1e9)),
             done: finished as f64 / self.planned_steps().max(1) as f64,
-            learning_rate: self.trainer.lr(),
+            learning_rate: self.trainer.lr_after(finished.saturating_sub(1)),
             device_bytes: self.peak_bytes,
             kernels: self.kernels.clone(),
         }

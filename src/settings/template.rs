@@ -17,11 +17,11 @@ enum Model {
     Text(&'static str),
 }
 
-const PICTURES: &str = include_str!("templates/pictures.toml");
-const ROWS: &str = include_str!("templates/rows.toml");
-const TEXTS: &str = include_str!("templates/texts.toml");
-const SERIES: &str = include_str!("templates/series.toml");
-const TAIL: &str = include_str!("templates/tail.toml");
+const PICTURES: &str = include_str!("../../assets/templates/pictures.toml");
+const ROWS: &str = include_str!("../../assets/templates/rows.toml");
+const TEXTS: &str = include_str!("../../assets/templates/texts.toml");
+const SERIES: &str = include_str!("../../assets/templates/series.toml");
+const TAIL: &str = include_str!("../../assets/templates/tail.toml");
 
 /// The format whose windows may be longer than the data, and shorter windows, the longest first.
 const SERIES_FORMAT: &str = "series";
