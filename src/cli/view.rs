@@ -4,7 +4,7 @@ use super::progress::short;
 use wgrad::run::{Figure, StepReport};
 
 /// The narrowest view.
-const NARROWEST: usize = 20;
+const NARROWEST: usize = 32;
 /// Columns of the longest bar.
 const LONGEST_BAR: usize = 40;
 
@@ -128,10 +128,10 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {
-        for width in [20, 40, 41, 79, 80, 200] {
+        for width in [32, 40, 41, 79, 80, 200] {
             let lines = lines(&report(), width);
             let widest = lines.iter().map(String::len).max().unwrap();
-            assert!(widest <= width.max(26), "{width}: {lines:#?}");
+            assert!(widest <= width, "{width}: {lines:#?}");
         }
         assert_eq!(
             lines(&report(), 40)[2..],

@@ -119,7 +119,8 @@ fn kernels(shares: &KernelShares) -> String {
         rows.push(("others", others));
     }
     let mut section =
-        "<h2>Time of a training step</h2>\n<table>\n<tr><th class=\"name\">kernel<th>share<th>\n".to_string();
+        "<h2>Time of a training step</h2>\n<table>\n<tr><th class=\"name\">kernel<th>share<th>\n"
+            .to_string();
     for (kernel, share) in rows {
         let percent = 100.0 * share;
         let _ = writeln!(
