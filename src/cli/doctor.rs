@@ -75,7 +75,7 @@ fn machine(found: &[AdapterSummary]) -> String {
     lines.join("\n")
 }
 
-/// What was found out about an adapter.
+/// The results of the tests of an adapter.
 struct Report {
     kernels: SelfTest,
     seconds: f64,
