@@ -1,30 +1,15 @@
 // Division of the samples and units of one step of a recurrent layer, for any adapter: an invocation handles 4 samples
 // and reads their states itself.
+#import shared/recurrent_four_rows
 const INVOCATIONS = 64u;
 // Slices of the sum over the states: an invocation adds every SLICES-th product, from the first of its slice on.
 const SLICES = 1u;
 fn first_product(lane: u32) -> u32 { return 0u; }
 
-struct Rows {
-    r0: Sums,
-    r1: Sums,
-    r2: Sums,
-    r3: Sums,
-}
-
 /// The first sample of an invocation, and its first unit. A workgroup handles 32 samples and 8 F of units.
 fn share_at(workgroup: u32, lane: u32) -> vec2<u32> {
     let row = divide(workgroup, params.column_tiles);
     return vec2<u32>(32u * row + 4u * (lane / 8u), 8u * (workgroup - row * params.column_tiles) + lane % 8u);
-}
-
-/// Adds the products of position k of the states.
-fn add_rows(rows: Rows, first: u32, lane: u32, k: u32, w: Columns) -> Rows {
-    return Rows(
-        add_products(rows.r0, state_at(first, k), w),
-        add_products(rows.r1, state_at(first + 1u, k), w),
-        add_products(rows.r2, state_at(first + 2u, k), w),
-        add_products(rows.r3, state_at(first + 3u, k), w));
 }
 
 /// Finishes what the sums of an invocation complete. Control flow must be uniform where it is called.

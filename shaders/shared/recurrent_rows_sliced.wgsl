@@ -1,16 +1,10 @@
 // Division of the samples and units of one step of a recurrent layer, for adapters that need many invocations: 8
 // invocations share the sum over the states of 4 samples and combine their parts in workgroup memory. A workgroup
 // handles 4 samples and 8 F of units. The functions are those of shared/recurrent_rows_direct.
+#import shared/recurrent_four_rows
 const INVOCATIONS = 64u;
 const SLICES = 8u;
 fn first_product(lane: u32) -> u32 { return lane / 8u; }
-
-struct Rows {
-    r0: Sums,
-    r1: Sums,
-    r2: Sums,
-    r3: Sums,
-}
 
 // The sums of one sample of each invocation.
 var<workgroup> parts: array<Sums, INVOCATIONS>;
@@ -18,15 +12,6 @@ var<workgroup> parts: array<Sums, INVOCATIONS>;
 fn share_at(workgroup: u32, lane: u32) -> vec2<u32> {
     let row = divide(workgroup, params.column_tiles);
     return vec2<u32>(4u * row, 8u * (workgroup - row * params.column_tiles) + lane % 8u);
-}
-
-/// Adds the products of position k of the states.
-fn add_rows(rows: Rows, first: u32, lane: u32, k: u32, w: Columns) -> Rows {
-    return Rows(
-        add_products(rows.r0, state_at(first, k), w),
-        add_products(rows.r1, state_at(first + 1u, k), w),
-        add_products(rows.r2, state_at(first + 2u, k), w),
-        add_products(rows.r3, state_at(first + 3u, k), w));
 }
 
 /// The sum of the 8 invocations of a unit, in the order of their slices.

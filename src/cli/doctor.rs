@@ -1,6 +1,7 @@
 //! `wgrad doctor`
 
 use super::{DeviceArgs, print_line};
+use anyhow::Context as _;
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -91,14 +92,10 @@ impl Report {
         let seconds = start.elapsed().as_secs_f64();
         let all = workloads();
         let repeated = all.iter().find(|w| w.name() == REPEATED.0);
-        let repeats = match repeated {
-            Some(workload) => {
-                let graph = workload.graph()?;
-                let variables = workload.variables(&graph)?;
-                repeats(gpu, &graph, &variables, &workload.scalars(), REPEATED.1)?
-            }
-            None => true,
-        };
+        let workload = repeated.with_context(|| format!("there is no workload {}", REPEATED.0))?;
+        let graph = workload.graph()?;
+        let variables = workload.variables(&graph)?;
+        let repeats = repeats(gpu, &graph, &variables, &workload.scalars(), REPEATED.1)?;
         Ok(Report {
             kernels,
             seconds,

@@ -37,10 +37,8 @@ pub(super) fn lines(report: &StepReport, width: usize) -> Vec<String> {
         ));
     }
     lines.extend(flowed(&items, width));
-    let kernels = report.kernels.show(width);
-    if !kernels.is_empty() {
-        lines.push(kernels);
-    }
+    let kernels = report.kernels.as_ref().map(|shares| shares.show(width));
+    lines.extend(kernels.filter(|kernels| !kernels.is_empty()));
     lines
 }
 
@@ -108,7 +106,7 @@ mod tests {
             done: 0.5,
             learning_rate: 0.001,
             device_bytes: 35 << 20,
-            kernels: Arc::new(KernelShares::of(&kernels)),
+            kernels: Some(Arc::new(KernelShares::of(&kernels))),
         }
     }
 

@@ -39,8 +39,8 @@ pub(super) struct Page<'a> {
     pub best: Option<(u32, &'a str, String)>,
     /// Sections of the task.
     pub sections: &'a [Section],
-    /// Shares of the kernels in a training step.
-    pub kernels: &'a KernelShares,
+    /// Shares of the kernels in a training step, if one was timed.
+    pub kernels: Option<&'a KernelShares>,
     /// The digest of each part of the data, by its name.
     pub digests: &'a BTreeMap<String, String>,
     /// The text of `run.toml`.
@@ -91,7 +91,7 @@ pub(super) fn page(shown: &Page<'_>) -> String {
         );
     }
     page.push_str(&table(epochs, part, &headline));
-    page.push_str(&kernels(shown.kernels));
+    page.push_str(&shown.kernels.map_or(String::new(), kernels));
     page.push_str(&origin(shown));
     let _ = write!(
         page,
@@ -210,7 +210,10 @@ mod tests {
             epochs,
             best: None,
             sections: &[],
-            kernels: &KernelShares::of(&[("a/<b>".to_string(), 3.0), ("c/d".to_string(), 1.0)]),
+            kernels: Some(&KernelShares::of(&[
+                ("a/<b>".to_string(), 3.0),
+                ("c/d".to_string(), 1.0),
+            ])),
             digests: &BTreeMap::from([("train".to_string(), "9 samples, crc32 0".to_string())]),
             settings,
         })

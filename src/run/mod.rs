@@ -68,9 +68,8 @@ pub struct Run<'e> {
     /// Positions of loss, score and weight among the watched counters.
     places: [Option<usize>; 3],
     report_pace: ReportPace,
-    /// Whether a step of this process was timed kernel by kernel, and the result.
-    timed: bool,
-    kernels: Arc<KernelShares>,
+    /// The shares of the kernels, once a step of this process was timed.
+    kernels: Option<Arc<KernelShares>>,
     /// The event files, if the run writes them.
     tensorboard: Option<TensorBoard>,
     /// When the last checkpoint was written, or the run began.
@@ -151,8 +150,7 @@ impl<'e> Run<'e> {
             score,
             places,
             report_pace: ReportPace::default(),
-            timed: false,
-            kernels: Arc::default(),
+            kernels: None,
             tensorboard: tensorboard.transpose()?,
             saved: Instant::now(),
         };
@@ -169,12 +167,6 @@ impl<'e> Run<'e> {
     /// Peak number of bytes allocated on the device; 0 if the device does not report it.
     pub fn peak_bytes(&self) -> u64 {
         self.peak_bytes
-    }
-
-    /// The share of each kernel in a training step of this process; empty before one was timed, on the reference, and for tasks of
-    /// several phases.
-    pub fn kernel_shares(&self) -> &KernelShares {
-        &self.kernels
     }
 
     /// Bytes of weights, state, data and the steps' workspace on a device, according to the plan.
@@ -482,7 +474,7 @@ impl<'e> Run<'e> {
             epochs: &folder.read_metrics()?,
             best: best.map(|(best, metric)| (best.epoch, metric.name, metric.show(best.value))),
             sections: &sections,
-            kernels: &self.kernels,
+            kernels: self.kernels.as_deref(),
             digests: &self.fitted.digests,
             settings: &folder.read_settings()?,
         });

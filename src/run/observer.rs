@@ -49,8 +49,9 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Peak number of bytes allocated on the device; 0 if it does not report it.
     pub device_bytes: u64,
-    /// Shares of the kernels in a step: see [`Run::kernel_shares`](super::Run::kernel_shares).
-    pub kernels: Arc<KernelShares>,
+    /// Shares of the kernels in the fourth step of this process, once it was taken; empty on the reference and for tasks of several
+    /// phases.
+    pub kernels: Option<Arc<KernelShares>>,
 }
 
 /// A finished epoch.

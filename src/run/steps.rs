@@ -3,9 +3,10 @@
 use super::observer::{EpochReport, Figure, Observer, StepReport};
 use super::{Evaluation, KernelShares, Run, RunFolder};
 use crate::data::Pass;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tasks::{Better, Counters, Metric};
-use crate::train::{Pace, Place};
+use crate::train::{NextBatch, Pace, Place};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -122,10 +123,9 @@ impl Run<'_> {
                 count = every.limit(self.trainer.steps_done(), count);
             }
             // The first steps also fill caches.
-            let timed = done - first >= WARM_STEPS && !std::mem::replace(&mut self.timed, true);
+            let timed = done - first >= WARM_STEPS && self.kernels.is_none();
             if timed {
                 count = 1;
-                self.trainer.time_next_step();
             }
             let train = &self.train;
             let place = |i: u64, k: usize| {
@@ -135,13 +135,15 @@ impl Run<'_> {
                     valid: batch.min(samples.saturating_sub(at)),
                 }
             };
-            self.trainer
-                .advance(count, &place, &mut |device, next| match &stream {
-                    Some(stream) if !next.again => train.feed(device, stream),
-                    _ => Ok(()),
-                })?;
+            let mut before = |device: &mut dyn Device, next: NextBatch<'_>| match &stream {
+                Some(stream) if !next.again => train.feed(device, stream),
+                _ => Ok(()),
+            };
             if timed {
-                self.kernels = Arc::new(KernelShares::of(self.trainer.kernel_times()));
+                let times = self.trainer.advance_timed(&place, &mut before)?;
+                self.kernels = Some(Arc::new(KernelShares::of(&times)));
+            } else {
+                self.trainer.advance(count, &place, &mut before)?;
             }
             done += count;
             let seen = samples.min(done as usize * each);
@@ -181,9 +183,8 @@ impl Run<'_> {
     fn report_step(&mut self, observer: &mut dyn Observer, report: &StepReport) -> Result<()> {
         observer.step(report);
         let done = u64::from(report.epoch - 1) * self.steps_of_epoch() + report.step;
-        let lr = self.trainer.lr_after(done.saturating_sub(1));
         match &mut self.tensorboard {
-            Some(events) => events.step(done, lr, report),
+            Some(events) => events.step(done, report),
             None => Ok(()),
         }
     }

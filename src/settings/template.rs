@@ -61,17 +61,21 @@ impl Settings {
 
     /// Loads the data, a series that is too short for the default context with a shorter one, which is the second value.
     fn load_with_context(&mut self) -> Result<(Dataset<Samples>, Option<usize>)> {
-        let first = match self.clone().load_data() {
-            Err(error)
-                if self
-                    .data
-                    .format
-                    .is_some_and(|format| format.name() == SERIES_FORMAT) =>
-            {
-                error
+        let mut longest = self.clone();
+        let first = match longest.load_data() {
+            Ok(dataset) => {
+                *self = longest;
+                return Ok((dataset, None));
             }
-            _ => return Ok((self.load_data()?, None)),
+            Err(error) => error,
         };
+        let is_series = self
+            .data
+            .format
+            .is_some_and(|format| format.name() == SERIES_FORMAT);
+        if !is_series {
+            return Err(first);
+        }
         for context in SHORTER_CONTEXTS {
             let mut shorter = self.clone();
             shorter.data.context = Some(context);

@@ -20,5 +20,5 @@ pub(crate) use pace::Pace;
 pub use predictor::Predictor;
 pub use recipe::Recipe;
 pub(crate) use recipe::suggest_batch;
-pub(crate) use trainer::Place;
 pub use trainer::{FedBatch, Trainer};
+pub(crate) use trainer::{NextBatch, Place};

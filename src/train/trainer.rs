@@ -71,8 +71,6 @@ pub struct Trainer<'e> {
     step: u64,
     plateau: PlateauState,
     averages: Vec<(String, String)>,
-    times_next: bool,
-    kernel_times: Vec<(String, f64)>,
 }
 
 impl<'e> Trainer<'e> {
@@ -191,8 +189,6 @@ impl<'e> Trainer<'e> {
             step: 0,
             plateau: PlateauState::default(),
             averages,
-            times_next: false,
-            kernel_times: Vec::new(),
         })
     }
 
@@ -338,17 +334,6 @@ impl<'e> Trainer<'e> {
         })
     }
 
-    /// Times the kernels of the next step that is taken alone, if each step is one program: see [`Trainer::kernel_times`].
-    pub(crate) fn time_next_step(&mut self) {
-        self.times_next = true;
-    }
-
-    /// The kernels of the step that was timed last, with their milliseconds, in the order in which they ran; none before one was
-    /// timed, and on the reference.
-    pub fn kernel_times(&self) -> &[(String, f64)] {
-        &self.kernel_times
-    }
-
     /// Takes `count` steps: `place` returns the position of batch k of the i-th step, and `before` is called before each batch of
     /// each phase. On an adapter, it submits and does not wait.
     ///
@@ -360,27 +345,9 @@ impl<'e> Trainer<'e> {
         place: &dyn Fn(u64, usize) -> Place,
         before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
     ) -> Result<()> {
-        if let ([only], 1) = (&mut self.phases[..], self.recipe.accumulate) {
-            only.rows.clear();
-            for i in 0..count {
-                let step = self.step + i;
-                numbers(only, &self.recipe, &self.plateau, step);
-                only.rows
-                    .push(inputs(place(i, 0), step), &only.numbers, &*self.task);
-            }
-            let next = NextBatch {
-                program: only.gradients,
-                inputs: &only.inputs,
-                index: 0,
-                again: false,
-            };
-            before(&mut *self.device, next)?;
-            let (program, rows) = (only.gradients, only.rows.values());
-            if count == 1 && std::mem::take(&mut self.times_next) {
-                self.kernel_times = self.device.run_timed(program, rows)?;
-            } else {
-                self.device.run(program, count as usize, rows)?;
-            }
+        if let Some(program) = self.begin_steps(count, place, before)? {
+            let rows = self.phases[0].rows.values();
+            self.device.run(program, count as usize, rows)?;
             self.step += count;
             return Ok(());
         }
@@ -389,6 +356,53 @@ impl<'e> Trainer<'e> {
             self.step += 1;
         }
         Ok(())
+    }
+
+    /// Takes one step as [`Trainer::advance`] does, and returns the names of its kernels with their milliseconds, in the order in
+    /// which they ran: none on the reference, or if a step consists of several programs. Waits for the device.
+    ///
+    /// # Errors
+    /// As [`Trainer::advance`].
+    pub(crate) fn advance_timed(
+        &mut self,
+        place: &dyn Fn(u64, usize) -> Place,
+        before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
+    ) -> Result<Vec<(String, f64)>> {
+        let Some(program) = self.begin_steps(1, place, before)? else {
+            self.advance(1, place, before)?;
+            return Ok(Vec::new());
+        };
+        let rows = self.phases[0].rows.values();
+        let times = self.device.run_timed(program, rows)?;
+        self.step += 1;
+        Ok(times)
+    }
+
+    /// Fills the rows of scalars of the next `count` steps and calls `before`, if a step is a single program, which is returned.
+    fn begin_steps(
+        &mut self,
+        count: u64,
+        place: &dyn Fn(u64, usize) -> Place,
+        before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
+    ) -> Result<Option<ProgramId>> {
+        let ([only], 1) = (&mut self.phases[..], self.recipe.accumulate) else {
+            return Ok(None);
+        };
+        only.rows.clear();
+        for i in 0..count {
+            let step = self.step + i;
+            numbers(only, &self.recipe, &self.plateau, step);
+            only.rows
+                .push(inputs(place(i, 0), step), &only.numbers, &*self.task);
+        }
+        let next = NextBatch {
+            program: only.gradients,
+            inputs: &only.inputs,
+            index: 0,
+            again: false,
+        };
+        before(&mut *self.device, next)?;
+        Ok(Some(only.gradients))
     }
 
     fn step_by_phases(

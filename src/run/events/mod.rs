@@ -89,12 +89,11 @@ impl TensorBoard {
         Ok(())
     }
 
-    /// Writes progress within an epoch after `done` steps of the run, the last of which had the learning rate `lr`. Reports that
-    /// follow closely are left out.
+    /// Writes progress within an epoch after `done` steps of the run. Reports that follow closely are left out.
     ///
     /// # Errors
     /// If it can't be written.
-    pub fn step(&mut self, done: u64, lr: f64, report: &StepReport) -> Result<()> {
+    pub fn step(&mut self, done: u64, report: &StepReport) -> Result<()> {
         let is_last = report.step == report.steps;
         let is_due = self.written.is_none_or(|time| time.elapsed() >= PAUSE);
         let Some(file) = &mut self.file else {
@@ -105,7 +104,7 @@ impl TensorBoard {
         }
         let mut values = vec![
             scalar("step/loss", report.loss),
-            scalar("step/lr", lr),
+            scalar("step/lr", report.learning_rate),
             scalar("step/samples_per_s", report.samples_per_second),
         ];
         if let Some(score) = &report.score {
