@@ -112,6 +112,14 @@ impl SetLayout {
         self
     }
 
+    /// The same set in batches of `batch`.
+    pub fn with_batch(&self, batch: usize) -> SetLayout {
+        SetLayout {
+            batch,
+            ..self.clone()
+        }
+    }
+
     /// The layout of `samples` as the set called `set`: whole or, if they are streamed, one batch.
     pub fn of(
         set: &str,

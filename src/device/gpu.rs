@@ -7,7 +7,7 @@ use super::{
 };
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Readback, Store};
+use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Readback, Store, has_room};
 use crate::graph::Graph;
 use crate::host_memory;
 use crate::plan::{Plan, Scalar};
@@ -85,6 +85,11 @@ impl Device for GpuDevice<'_> {
         }
         let plan = Some(plan);
         Ok(PlannedGraph { graph, plan })
+    }
+
+    fn has_room(&self, planned: &[&PlannedGraph]) -> bool {
+        let plans = planned.iter().filter_map(|planned| planned.plan.as_ref());
+        has_room(self.gpu, plans, &self.store)
     }
 
     fn prepare(&mut self, planned: PlannedGraph) -> Result<ProgramId> {

@@ -82,6 +82,11 @@ pub trait Device: Send {
     /// If it does not fit the device's limits, or the memory of the computer where that is what the device uses.
     fn plan(&self, graph: Graph) -> Result<PlannedGraph>;
 
+    /// Whether the memory of steps of all of `planned`, and of their variables that do not exist yet, can be allocated in
+    /// addition to what is allocated now. An adapter tries it and frees that memory again; the reference, which allocates
+    /// while it runs, always has room.
+    fn has_room(&self, planned: &[&PlannedGraph]) -> bool;
+
     /// Makes a planned graph ready to run. The variables that it names must exist.
     ///
     /// # Errors

@@ -122,6 +122,10 @@ impl Device for Reference {
         Ok(PlannedGraph { graph, plan: None })
     }
 
+    fn has_room(&self, _: &[&PlannedGraph]) -> bool {
+        true
+    }
+
     fn prepare(&mut self, planned: PlannedGraph) -> Result<ProgramId> {
         let graph = planned.graph;
         let (read, updated) = (graph.use_counts(), &graph.updates);

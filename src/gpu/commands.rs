@@ -6,6 +6,7 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 /// A command with all resources that it refers to.
+#[derive(Clone)]
 pub(super) enum Command {
     Dispatch {
         pipeline: Arc<Pipeline>,

@@ -1,19 +1,26 @@
 //! Runs plans on an adapter through wgpu.
 
 mod adapter;
+mod allocation;
 mod commands;
 mod known_faults;
+mod pieces;
 mod pipelines;
 mod program;
 mod readback;
+mod scalars;
 mod store;
+#[cfg(test)]
+mod tests;
 mod timestamps;
 
 pub use adapter::{AdapterChoice, AdapterSummary, INSTALL_HINT, adapters};
+pub use allocation::has_room;
 pub use known_faults::{KnownFault, known_faults};
 pub use pipelines::Compilation;
-pub use program::{MAX_STEPS_PER_SUBMIT, Program};
+pub use program::Program;
 pub use readback::Readback;
+pub use scalars::MAX_STEPS_PER_SUBMIT;
 pub use store::Store;
 pub use timestamps::Span;
 
@@ -129,12 +136,21 @@ impl Gpu {
         Ok(submission)
     }
 
-    /// Writes `bytes` to the start of `buffer`, before what is submitted next.
+    /// Writes `bytes` to the start of `buffer`, before what is submitted next. wgpu copies them to memory of the device first, and
+    /// loses a device that has none left: so a long write waits for the copy of each piece, which frees that memory.
     ///
     /// # Errors
     /// If the device failed.
     fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
-        self.call(|| self.queue.write_buffer(buffer, 0, bytes))?;
+        const PIECE: usize = 16 << 20;
+        for (number, piece) in bytes.chunks(PIECE).enumerate() {
+            if number > 0 {
+                self.submit(|_| ())?;
+                self.wait()?;
+            }
+            let at = (number * PIECE) as u64;
+            self.call(|| self.queue.write_buffer(buffer, at, piece))?;
+        }
         self.check()
     }
 
@@ -222,7 +238,9 @@ impl Gpu {
             usage: usage | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };
-        self.scoped(what, || self.device.create_buffer(&descriptor))
+        self.scoped(&described(what, bytes), || {
+            self.device.create_buffer(&descriptor)
+        })
     }
 
     /// Waits for all submitted work.
@@ -295,6 +313,11 @@ impl Drop for Gpu {
             ));
         }
     }
+}
+
+/// What is to be allocated, with its size.
+fn described(what: &str, bytes: u64) -> String {
+    format!("{what} ({} MiB)", bytes.div_ceil(1 << 20))
 }
 
 fn note(failure: &Mutex<Option<String>>, message: String) {

@@ -1,30 +1,29 @@
 //! A plan prepared for execution: pipelines, buffers and bind groups are created once; a step only encodes and submits.
 
+use super::allocation::{Buffers, allocate};
 use super::commands::{Command, encode};
+use super::pieces::{self, Division, PiecedLaunch, Untimed, Work};
 use super::pipelines::{self, Pipeline};
+use super::scalars::{MAX_STEPS_PER_SUBMIT, ScalarTable};
 use super::timestamps::{Span, Timestamps};
 use super::{Gpu, Store, store};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
-use crate::plan::resolve::{Resolved, fold, resolve};
-use crate::plan::{Launch, Plan, Scalar, Step, ValueId, ValueKind};
-use crate::shader::{Reflections, TEXTURE_WIDTH};
+use crate::plan::resolve::{Resolved, resolve};
+use crate::plan::{Launch, Plan, Scalar, Step, ValueKind};
+use crate::shader::Reflections;
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
-
-/// Maximum number of steps per submission.
-pub const MAX_STEPS_PER_SUBMIT: usize = 32;
-
-/// Usages for scalar inputs and constants, which may be bound either way.
-const ONE_NUMBER: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::UNIFORM);
 
 /// A plan prepared for a device.
 pub struct Program {
-    commands: Vec<Command>,
-    /// For each step of the plan, the end of its range of commands.
-    ends: Vec<usize>,
+    /// For each step of the plan, what it does.
+    works: Vec<Work>,
+    division: Division,
+    /// How the division is found, until it was.
+    untimed: Option<Untimed>,
     scalars: ScalarTable,
     inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
     outputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
@@ -39,102 +38,6 @@ fn kernel_of(step: &Step) -> String {
         Step::Launch(launch) => launch.shader.name.clone(),
         Step::Copy { .. } => "copy".to_string(),
         Step::Texture(_) => "texture view".to_string(),
-    }
-}
-
-/// Scalar inputs: one row per step of a submission, and a copy of the current step's row, which kernels read.
-struct ScalarTable {
-    names: Vec<String>,
-    stride: u64,
-    current: Option<wgpu::Buffer>,
-    rows: Option<wgpu::Buffer>,
-    host: Vec<u32>,
-}
-
-impl ScalarTable {
-    fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
-        let stride = u64::from(gpu.target.offset_alignment.max(16));
-        let names: Vec<String> = plan
-            .values
-            .iter()
-            .filter_map(|value| match &value.kind {
-                ValueKind::Input(name) if is_scalar(&value.ty) => Some(name.to_string()),
-                _ => None,
-            })
-            .collect();
-        let row = stride * names.len() as u64;
-        let (mut current, mut rows) = (None, None);
-        if row > 0 {
-            current = Some(gpu.buffer("scalars of the step", row, ONE_NUMBER)?);
-            let bytes = row * MAX_STEPS_PER_SUBMIT as u64;
-            rows = Some(gpu.buffer(
-                "scalars of the submission",
-                bytes,
-                wgpu::BufferUsages::empty(),
-            )?);
-        }
-        let host = vec![0; row as usize / 4 * MAX_STEPS_PER_SUBMIT];
-        Ok(ScalarTable {
-            names,
-            stride,
-            current,
-            rows,
-            host,
-        })
-    }
-
-    /// Encodes the copy that makes row `row` of the submission the current one.
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder, row: u64) {
-        let bytes = self.stride * self.names.len() as u64;
-        if let (Some(rows), Some(current)) = (&self.rows, &self.current) {
-            encoder.copy_buffer_to_buffer(rows, row * bytes, current, 0, bytes);
-        }
-    }
-}
-
-fn is_scalar(ty: &TensorType) -> bool {
-    ty.shape.rank() == 0
-}
-
-/// Buffers and texture views for the bind groups.
-struct Buffers<'a> {
-    plan: &'a Plan,
-    store: &'a Store,
-    slots: Vec<wgpu::Buffer>,
-    textures: Vec<wgpu::Texture>,
-    views: Vec<wgpu::TextureView>,
-    constants: BTreeMap<ValueId, wgpu::Buffer>,
-    inputs: BTreeMap<String, (TensorType, wgpu::Buffer)>,
-}
-
-impl Buffers<'_> {
-    /// Buffer and byte offset of a value.
-    fn buffer<'b>(
-        &'b self,
-        scalars: &'b ScalarTable,
-        value: ValueId,
-    ) -> Result<(&'b wgpu::Buffer, u64)> {
-        let known = &self.plan.values[value.index()];
-        let found = match &known.kind {
-            ValueKind::Variable(name) => {
-                let (_, buffer) = self.store.get(name)?;
-                Some((buffer, 0))
-            }
-            ValueKind::Input(name) if is_scalar(&known.ty) => {
-                let row = scalars.names.iter().position(|n| **n == **name);
-                scalars
-                    .current
-                    .as_ref()
-                    .zip(row)
-                    .map(|(buffer, row)| (buffer, row as u64 * scalars.stride))
-            }
-            ValueKind::Input(name) => self.inputs.get(&**name).map(|(_, buffer)| (buffer, 0)),
-            ValueKind::Constant(_) => self.constants.get(&value).map(|buffer| (buffer, 0)),
-            ValueKind::Temporary => {
-                self.plan.slot_of[value.index()].map(|slot| (&self.slots[slot.index()], 0))
-            }
-        };
-        found.ok_or_else(|| Error::Graph(format!("{} has no memory", known.label)))
     }
 }
 
@@ -180,7 +83,8 @@ impl Program {
             .collect();
         let scalars = ScalarTable::new(gpu, plan)?;
         let memory = allocate(gpu, plan, store)?;
-        let uniforms = Uniforms::new(gpu, &launches, &resolved)?;
+        let starts: Vec<_> = launches.iter().map(|l| pieces::starts(plan, l)).collect();
+        let uniforms = Uniforms::new(gpu, &starts, &resolved)?;
         let bound = |at: usize, pipeline: &Pipeline, offset: u64| {
             let params = uniforms.binding(offset, resolved[at].params.len());
             bind(
@@ -200,35 +104,34 @@ impl Program {
             }
             Ok(())
         })?;
-        let mut commands = Vec::with_capacity(plan.steps.len());
-        let mut ends = Vec::with_capacity(plan.steps.len());
+        let mut works = Vec::with_capacity(plan.steps.len());
         let mut at = 0;
         for step in &plan.steps {
-            match step {
+            works.push(match step {
                 Step::Launch(launch) => {
-                    let pipeline = &pipelines[at];
-                    let dispatches = launch.dispatches();
-                    for (piece, &offset) in uniforms.offsets[at].iter().enumerate() {
-                        let (first, end) = piece_range(launch, piece as u64, dispatches);
-                        let grid = fold(end - first, gpu.target.max_workgroups)?;
-                        commands.push(Command::Dispatch {
-                            pipeline: pipeline.clone(),
-                            bind_group: bound(at, pipeline, offset)?,
-                            grid,
-                        });
-                    }
+                    let pipeline = pipelines[at].clone();
+                    let pieces = starts[at].iter().zip(&uniforms.offsets[at]);
+                    let pieces = pieces
+                        .map(|(&first, &offset)| Ok((first, bound(at, &pipeline, offset)?)))
+                        .collect::<Result<_>>()?;
                     at += 1;
+                    Work::Launch(PiecedLaunch {
+                        pipeline,
+                        pieces,
+                        workgroups: launch.workgroups,
+                        cost: pieces::cost(plan, launch),
+                    })
                 }
                 Step::Copy { from, to } => {
                     let bytes = plan.values[to.index()].bytes;
                     let (from, offset) = memory.buffer(&scalars, *from)?;
                     let (to, _) = memory.buffer(&scalars, *to)?;
-                    commands.push(Command::Copy {
+                    Work::Copy(Command::Copy {
                         from: from.clone(),
                         offset,
                         to: to.clone(),
                         bytes,
-                    });
+                    })
                 }
                 Step::Texture(value) => {
                     let (buffer, _) = memory.buffer(&scalars, *value)?;
@@ -238,14 +141,13 @@ impl Program {
                             plan.values[value.index()].label
                         ))
                     })?;
-                    commands.push(Command::Fill {
+                    Work::Copy(Command::Fill {
                         buffer: buffer.clone(),
                         texture: memory.textures[texture.index()].clone(),
                         vec4s: (plan.values[value.index()].bytes / 16) as u32,
-                    });
+                    })
                 }
-            }
-            ends.push(commands.len());
+            });
         }
         let outputs = plan
             .outputs
@@ -258,8 +160,9 @@ impl Program {
         let Buffers { inputs, slots, .. } = memory;
         let workspace_bytes = plan.workspace_bytes();
         Ok(Program {
-            commands,
-            ends,
+            division: Division::whole(&works, gpu.target.max_workgroups)?,
+            untimed: Untimed::new(plan, &works),
+            works,
             scalars,
             inputs,
             outputs,
@@ -302,19 +205,74 @@ impl Program {
         gpu.write(buffer, store::bytes(value))
     }
 
-    /// Submits `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`], without waiting. `scalars` holds one row per step, with
-    /// the values in the order of [`Program::scalar_names`].
+    /// Submits `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`], without waiting, except for the first step of a program that may
+    /// be too long for one submission: its parts are timed. `scalars` holds one row per step, with the values in the order of
+    /// [`Program::scalar_names`].
     ///
     /// # Errors
     /// If there are too many steps, the number of scalars does not match, or the device failed.
-    pub fn run(
-        &mut self,
-        gpu: &Gpu,
-        steps: usize,
-        scalars: &[Scalar],
-    ) -> Result<wgpu::SubmissionIndex> {
+    pub fn run(&mut self, gpu: &Gpu, steps: usize, scalars: &[Scalar]) -> Result<()> {
         self.upload(gpu, steps, scalars)?;
-        gpu.submit(|encoder| self.encode_steps(encoder, steps))
+        let mut first = 0;
+        if steps > 0
+            && let Some(untimed) = self.untimed.take()
+        {
+            self.run_untimed(gpu, &untimed)?;
+            first = 1;
+        }
+        if !self.is_divided() {
+            if first < steps {
+                gpu.submit(|encoder| self.encode_steps(encoder, first..steps))?;
+            }
+            return Ok(());
+        }
+        for row in first..steps {
+            gpu.submit(|encoder| self.scalars.encode(encoder, row as u64))?;
+            for range in self.division.submitted() {
+                gpu.submit(|encoder| encode(encoder, self.division.commands[range].iter()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the step of the first row, timing its parts, and divides steps by the times from then on. Waits for the device.
+    fn run_untimed(&mut self, gpu: &Gpu, untimed: &Untimed) -> Result<()> {
+        let most = gpu.target.max_workgroups;
+        let division = untimed.division(&self.works, most)?;
+        gpu.submit(|encoder| self.scalars.encode(encoder, 0))?;
+        gpu.wait()?;
+        let timed = |range: Range<usize>| {
+            let start = Instant::now();
+            gpu.submit(|encoder| encode(encoder, division.commands[range].iter()))?;
+            gpu.wait()?;
+            Ok(start.elapsed().as_secs_f64())
+        };
+        let times = division
+            .submitted()
+            .map(timed)
+            .collect::<Result<Vec<_>>>()?;
+        self.division = untimed.timed(&self.works, &times, most)?;
+        Ok(())
+    }
+
+    /// Divides steps into submissions of up to `seconds`, or not at all.
+    #[cfg(test)]
+    pub(super) fn divide_by(&mut self, seconds: Option<f64>) {
+        let untimed = self.untimed.take();
+        self.untimed = untimed
+            .zip(seconds)
+            .map(|(untimed, s)| untimed.with_seconds(s));
+    }
+
+    /// The numbers of submissions and dispatches of a step.
+    #[cfg(test)]
+    pub(super) fn division_sizes(&self) -> [usize; 2] {
+        [self.division.submissions.len(), self.dispatches().count()]
+    }
+
+    /// Whether a step takes several submissions.
+    fn is_divided(&self) -> bool {
+        self.division.submissions.len() > 1
     }
 
     /// Uploads the rows of scalars of the next submission.
@@ -342,18 +300,18 @@ impl Program {
         Ok(())
     }
 
-    /// The commands that [`Program::run`] submits for `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`].
+    /// The commands of `steps` steps, at most [`MAX_STEPS_PER_SUBMIT`].
     ///
     /// # Errors
     /// If the device failed.
     pub fn encode(&self, gpu: &Gpu, steps: usize) -> Result<wgpu::CommandBuffer> {
-        gpu.record(|encoder| self.encode_steps(encoder, steps))
+        gpu.record(|encoder| self.encode_steps(encoder, 0..steps))
     }
 
-    fn encode_steps(&self, encoder: &mut wgpu::CommandEncoder, steps: usize) {
-        for row in 0..steps as u64 {
-            self.scalars.encode(encoder, row);
-            encode(encoder, self.commands.iter());
+    fn encode_steps(&self, encoder: &mut wgpu::CommandEncoder, rows: Range<usize>) {
+        for row in rows {
+            self.scalars.encode(encoder, row as u64);
+            encode(encoder, self.division.commands.iter());
         }
     }
 
@@ -361,7 +319,8 @@ impl Program {
     pub fn dispatches(
         &self,
     ) -> impl Iterator<Item = (&wgpu::ComputePipeline, &wgpu::BindGroup, [u32; 3])> {
-        self.commands.iter().filter_map(|command| match command {
+        let commands = self.division.commands.iter();
+        commands.filter_map(|command| match command {
             Command::Dispatch {
                 pipeline,
                 bind_group,
@@ -372,18 +331,21 @@ impl Program {
     }
 
     /// Runs one step with each of the plan's steps in its own pass, and returns the span of device time of each, or
-    /// `None` if the adapter does not support timestamps. Waits for the device. `scalars` is as in [`Program::run`].
+    /// `None` if the adapter does not support timestamps or a step is too long for one submission. Waits for the device. `scalars` is as in [`Program::run`].
     ///
     /// # Errors
     /// As [`Program::run`].
     pub fn run_timed(&mut self, gpu: &Gpu, scalars: &[Scalar]) -> Result<Option<Vec<Span>>> {
-        let Some(mut timestamps) = Timestamps::new(gpu, self.ends.len())? else {
+        if self.untimed.is_some() || self.is_divided() {
+            return Ok(None);
+        }
+        let Some(mut timestamps) = Timestamps::new(gpu, self.works.len())? else {
             return Ok(None);
         };
         self.upload(gpu, 1, scalars)?;
         gpu.submit(|encoder| {
             self.scalars.encode(encoder, 0);
-            for step in 0..self.ends.len() {
+            for step in 0..self.works.len() {
                 timestamps.encode(encoder, self.commands_of(step));
             }
             timestamps.resolve(encoder);
@@ -401,28 +363,35 @@ impl Program {
         gpu: &Gpu,
         scalars: &[Scalar],
     ) -> Result<Vec<(String, f64)>> {
-        let ms: Vec<f64> = if gpu.has_timestamps() && !gpu.target.software {
-            let spans = self.run_timed(gpu, scalars)?;
-            spans.into_iter().flatten().map(Span::ms).collect()
-        } else {
-            self.upload(gpu, 1, scalars)?;
-            gpu.submit(|encoder| self.scalars.encode(encoder, 0))?;
-            gpu.wait()?;
-            let timed = |step: usize| {
-                let start = Instant::now();
-                gpu.submit(|encoder| encode(encoder, self.commands_of(step).iter()))?;
+        let spans = match gpu.target.software {
+            true => None,
+            false => self.run_timed(gpu, scalars)?,
+        };
+        let ms: Vec<f64> = match spans {
+            Some(spans) => spans.into_iter().map(Span::ms).collect(),
+            None => {
+                self.upload(gpu, 1, scalars)?;
+                gpu.submit(|encoder| self.scalars.encode(encoder, 0))?;
                 gpu.wait()?;
-                Ok(1e3 * start.elapsed().as_secs_f64())
-            };
-            (0..self.ends.len()).map(timed).collect::<Result<_>>()?
+                let timed = |step: usize| {
+                    let start = Instant::now();
+                    for command in self.commands_of(step) {
+                        gpu.submit(|encoder| encode(encoder, [command].into_iter()))?;
+                    }
+                    gpu.wait()?;
+                    Ok(1e3 * start.elapsed().as_secs_f64())
+                };
+                (0..self.works.len()).map(timed).collect::<Result<_>>()?
+            }
         };
         Ok(self.kernels.iter().cloned().zip(ms).collect())
     }
 
     /// The commands of the plan's step number `step`.
     fn commands_of(&self, step: usize) -> &[Command] {
-        let start = if step == 0 { 0 } else { self.ends[step - 1] };
-        &self.commands[start..self.ends[step]]
+        let ends = &self.division.ends;
+        let start = if step == 0 { 0 } else { ends[step - 1] };
+        &self.division.commands[start..ends[step]]
     }
 
     /// Submits only step `step` of the plan, `times` times, for timing. It runs on the current contents of memory. Does
@@ -431,7 +400,7 @@ impl Program {
     /// # Errors
     /// If the plan has no such step, or the device failed.
     pub fn repeat(&self, gpu: &Gpu, step: usize, times: usize) -> Result<()> {
-        if step >= self.ends.len() {
+        if step >= self.works.len() {
             return Err(Error::Graph(format!("the plan has no step {step}")));
         }
         let commands = std::iter::repeat_n(self.commands_of(step), times);
@@ -480,96 +449,26 @@ fn warm_up(gpu: &Gpu, pipeline: &Pipeline, bind_group: &wgpu::BindGroup) -> Resu
     Ok(())
 }
 
-fn allocate<'a>(gpu: &Gpu, plan: &'a Plan, store: &'a Store) -> Result<Buffers<'a>> {
-    let storage = wgpu::BufferUsages::STORAGE;
-    let slots = plan
-        .slots
-        .iter()
-        .map(|&bytes| gpu.buffer("a memory slot of the step", bytes, storage))
-        .collect::<Result<Vec<_>>>()?;
-    let textures = plan
-        .textures
-        .iter()
-        .map(|&rows| {
-            gpu.scoped("a texture view of the step", || {
-                gpu.device.create_texture(&wgpu::TextureDescriptor {
-                    label: Some("operand view"),
-                    size: wgpu::Extent3d {
-                        width: TEXTURE_WIDTH,
-                        height: rows,
-                        depth_or_array_layers: 1,
-                    },
-                    mip_level_count: 1,
-                    sample_count: 1,
-                    dimension: wgpu::TextureDimension::D2,
-                    format: wgpu::TextureFormat::Rgba32Float,
-                    usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
-                    view_formats: &[],
-                })
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let view = |texture: &wgpu::Texture| {
-        gpu.scoped("a texture view of the step", || {
-            texture.create_view(&wgpu::TextureViewDescriptor::default())
-        })
-    };
-    let views = textures.iter().map(view).collect::<Result<_>>()?;
-    let (mut constants, mut inputs) = (BTreeMap::new(), BTreeMap::new());
-    for (n, value) in plan.values.iter().enumerate() {
-        match &value.kind {
-            ValueKind::Constant(x) => {
-                let buffer = gpu.buffer("a constant", value.bytes, ONE_NUMBER)?;
-                gpu.write(&buffer, &x.to_le_bytes())?;
-                constants.insert(ValueId(n as u32), buffer);
-            }
-            ValueKind::Input(name) if !is_scalar(&value.ty) => {
-                let buffer = gpu.buffer(name, value.bytes, storage)?;
-                inputs.insert(name.to_string(), (value.ty.clone(), buffer));
-            }
-            _ => {}
-        }
-    }
-    Ok(Buffers {
-        plan,
-        store,
-        slots,
-        textures,
-        views,
-        constants,
-        inputs,
-    })
-}
-
-/// First and end workgroup of a piece, if a launch is split into `pieces`.
-fn piece_range(launch: &Launch, piece: u64, pieces: u64) -> (u64, u64) {
-    (
-        launch.workgroups * piece / pieces,
-        launch.workgroups * (piece + 1) / pieces,
-    )
-}
-
 /// The parameters of all dispatches in one buffer.
 struct Uniforms {
     buffer: wgpu::Buffer,
-    /// For each launch, the byte offsets of its dispatches.
+    /// For each launch, the byte offsets of its pieces.
     offsets: Vec<Vec<u64>>,
 }
 
 impl Uniforms {
-    fn new(gpu: &Gpu, launches: &[&Launch], resolved: &[Resolved]) -> Result<Self> {
+    /// `starts` are the first workgroups of the pieces of each launch.
+    fn new(gpu: &Gpu, starts: &[Vec<u64>], resolved: &[Resolved]) -> Result<Self> {
         let align = gpu.target.offset_alignment.max(16) as usize;
-        let (mut bytes, mut offsets) = (Vec::new(), Vec::with_capacity(launches.len()));
-        for (launch, resolved) in launches.iter().zip(resolved) {
-            let pieces = launch.dispatches();
-            let mut own = Vec::with_capacity(pieces as usize);
-            for piece in 0..pieces {
+        let (mut bytes, mut offsets) = (Vec::new(), Vec::with_capacity(starts.len()));
+        for (starts, resolved) in starts.iter().zip(resolved) {
+            let mut own = Vec::with_capacity(starts.len());
+            for first in starts {
                 own.push(bytes.len() as u64);
                 let start = bytes.len();
                 bytes.extend_from_slice(&resolved.params);
-                let (first, _) = piece_range(launch, piece, pieces);
                 let at = start + resolved.first_workgroup;
-                bytes[at..at + 4].copy_from_slice(&(first as u32).to_le_bytes());
+                bytes[at..at + 4].copy_from_slice(&(*first as u32).to_le_bytes());
                 bytes.resize(bytes.len().next_multiple_of(align), 0);
             }
             offsets.push(own);

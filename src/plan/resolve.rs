@@ -99,22 +99,6 @@ pub fn resolve(launch: &Launch, reflections: &mut Reflections) -> Result<Resolve
     })
 }
 
-impl Launch {
-    /// Number of dispatches that the launch is split into, so that none runs for seconds: desktop systems reset a GPU
-    /// that does. Launches that update in place are never split, because a folded grid may run a workgroup twice.
-    pub fn dispatches(&self) -> u64 {
-        const FLOPS_PER_DISPATCH: u64 = 20_000_000_000;
-        let in_place = self.operands.iter().any(|o| o.access == Access::ReadWrite);
-        if in_place {
-            1
-        } else {
-            self.flops
-                .div_ceil(FLOPS_PER_DISPATCH)
-                .clamp(1, self.workgroups.max(1))
-        }
-    }
-}
-
 /// The grid of `workgroups`, folded so that no axis exceeds `limit`. It may contain a few workgroups too many.
 ///
 /// # Errors

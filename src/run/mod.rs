@@ -37,8 +37,8 @@ use crate::error::{Error, Result};
 use crate::nn::weights;
 use crate::tasks::{Counters, Evaluated, Metric, Section, Task};
 use crate::train::{
-    BatchSource, Collected, Evaluator, Loaded, Outputs, Recipe, Trainer, planned_graphs,
-    suggest_batch,
+    BatchSource, Collected, Evaluator, Loaded, Outputs, PreparedSteps, Recipe, Trainer,
+    planned_graphs, suggest_batch,
 };
 use events::TensorBoard;
 use report_pace::ReportPace;
@@ -105,13 +105,21 @@ impl<'e> Run<'e> {
             let source = BatchSource::Set(layout(recipe.batch));
             planned_graphs(&*device, &*parts.task, &parts.models, recipe, &source)
         };
-        let graphs = graphs(&parts.recipe).map_err(|error| {
+        let planned = graphs(&parts.recipe).map_err(|error| {
             suggest_batch(error, &parts.recipe, |recipe| graphs(recipe).is_ok())
         })?;
         let layout = layout(parts.recipe.batch);
-        let source = BatchSource::Set(layout.clone());
         let values = parts.initial();
         parts.models.put(&mut *device, &values)?;
+        let train = Loaded::new(&mut *device, layout.clone(), streamed, train)?;
+        let prepared = PreparedSteps::new(
+            &mut *device,
+            &*parts.task,
+            &parts.models,
+            &parts.recipe,
+            planned,
+        )
+        .map_err(|error| parts.advised(error, &*device, &layout))?;
         let evaluator = Evaluator::evaluation(
             &mut *device,
             parts.task.clone(),
@@ -120,15 +128,15 @@ impl<'e> Run<'e> {
             parts.normal(),
             parts.sizes(),
         )?;
-        let train = Loaded::new(&mut *device, layout, streamed, train)?;
-        let trainer = Trainer::with_graphs(
+        let source = BatchSource::Set(layout);
+        let trainer = Trainer::of(
             device,
             parts.task,
             parts.models,
             parts.recipe,
             source,
-            graphs,
-        )?;
+            prepared,
+        );
         let places = ["loss", "score", "weight"].map(|name| trainer.watched(name));
         let metrics = trainer.task().metrics();
         let score = metrics.first().filter(|_| places[1].is_some()).copied();

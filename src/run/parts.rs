@@ -4,10 +4,14 @@ use super::monitor::{self, Monitor};
 use super::saving::Saving;
 use crate::cpu::Tensor;
 use crate::data::{DataSettings, Dataset, Fitted, Normalization, Samples, SetLayout};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tasks::{Fit, Models, Task};
-use crate::train::{BatchSource, PhaseGraphs, Recipe, Sizes, evaluation_graph, training_graphs};
+use crate::train::{
+    BatchSource, PhaseGraphs, Recipe, Sizes, evaluation_graph, planned_graphs, suggest_batch,
+    training_graphs,
+};
 use std::sync::Arc;
 
 /// The length of a run.
@@ -62,6 +66,22 @@ impl RunParts {
             batch: self.recipe.batch,
             stream: self.data.stream,
         }
+    }
+
+    /// Adds to a memory error of `device`, on which the training set `set` lies, the batch for which it has room.
+    pub(super) fn advised(&self, error: Error, device: &dyn Device, set: &SetLayout) -> Error {
+        let planned = |recipe: &Recipe| -> Result<_> {
+            let source = BatchSource::Set(set.with_batch(recipe.batch));
+            let evaluation = evaluation_graph(&*self.task, &self.models, &source)?;
+            let steps = planned_graphs(device, &*self.task, &self.models, recipe, &source)?;
+            Ok((steps, device.plan(evaluation)?))
+        };
+        suggest_batch(error, &self.recipe, |recipe| {
+            planned(recipe).is_ok_and(|(steps, evaluation)| {
+                let steps = steps.iter().flat_map(PhaseGraphs::graphs);
+                device.has_room(&steps.chain([&evaluation]).collect::<Vec<_>>())
+            })
+        })
     }
 
     /// The layout of `samples` in batches of `batch`, on a device whose kernels read up to `most_bytes` of a tensor.

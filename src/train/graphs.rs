@@ -54,6 +54,13 @@ pub struct PhaseGraphs<G = Graph> {
     pub optimizer: OptimizerInstance,
 }
 
+impl<G> PhaseGraphs<G> {
+    /// The one or two graphs.
+    pub fn graphs(&self) -> impl Iterator<Item = &G> {
+        std::iter::once(&self.gradients).chain(&self.update)
+    }
+}
+
 impl PhaseGraphs {
     /// The same, planned.
     ///

@@ -3,7 +3,7 @@
 use crate::cpu::Tensor;
 use crate::data::{BatchStream, HostBatch, Pass, Samples, SetLayout, variables};
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::sync::Arc;
 
 /// A set on a device.
@@ -38,7 +38,12 @@ impl Loaded {
             .map(|(part, _)| layout.name(part))
             .collect();
         for (name, (_, value)) in names.iter().zip(&variables) {
-            device.set(name, value)?;
+            device.set(name, value).map_err(|error| match error {
+                Error::Memory(message) if !streamed => Error::Memory(format!(
+                    "{message}; with --set data.stream=true only one batch of the data is on the device at a time"
+                )),
+                error => error,
+            })?;
         }
         drop(variables);
         if !streamed {

@@ -8,6 +8,7 @@ mod graphs;
 mod loaded;
 mod pace;
 mod predictor;
+mod prepared;
 mod recipe;
 mod scalars;
 mod trainer;
@@ -18,6 +19,7 @@ pub use graphs::{BatchSource, PhaseGraphs, evaluation_graph, prediction_graph, t
 pub(crate) use loaded::Loaded;
 pub(crate) use pace::Pace;
 pub use predictor::Predictor;
+pub(crate) use prepared::PreparedSteps;
 pub use recipe::Recipe;
 pub(crate) use recipe::suggest_batch;
 pub use trainer::{FedBatch, Trainer};

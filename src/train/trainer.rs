@@ -1,13 +1,13 @@
 //! Training steps: the phases of a task, prepared on a device.
 
-use super::graphs::{BatchSource, PhaseGraphs, is_accumulated, planned_graphs, updated};
+use super::graphs::{BatchSource, planned_graphs};
+use super::prepared::{Phase, PreparedSteps};
 use super::recipe::Recipe;
-use super::scalars::{ScalarRows, StepInputs};
+use super::scalars::StepInputs;
 use crate::cpu::Tensor;
-use crate::device::{Device, PlannedGraph, ProgramId, WatchId};
+use crate::device::{Device, ProgramId, WatchId};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeKind};
-use crate::optim::{Average, OptimizerInstance, PlateauState};
+use crate::optim::PlateauState;
 use crate::tasks::{Counters, Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
@@ -40,18 +40,6 @@ pub struct FedBatch<'a> {
     pub fields: &'a [(&'a str, &'a Tensor<f32>)],
     /// Number of valid samples, which come first.
     pub valid: usize,
-}
-
-struct Phase {
-    gradients: ProgramId,
-    /// Names of the inputs of `gradients` that are not scalars.
-    inputs: Vec<String>,
-    rows: ScalarRows,
-    update: Option<(ProgramId, ScalarRows)>,
-    optimizer: OptimizerInstance,
-    lr: f64,
-    every: u64,
-    numbers: Vec<f32>,
 }
 
 /// Training steps of a task on a device.
@@ -89,93 +77,28 @@ impl<'e> Trainer<'e> {
     ) -> Result<Trainer<'e>> {
         let graphs = planned_graphs(&*device, &*task, &models, &recipe, &source)?;
         models.put(&mut *device, &values)?;
-        Self::with_graphs(device, task, models, recipe, source, graphs)
+        let prepared = PreparedSteps::new(&mut *device, &*task, &models, &recipe, graphs)?;
+        Ok(Self::of(device, task, models, recipe, source, prepared))
     }
 
-    /// The same with the graphs that [`planned_graphs`] gave, on a device that has the weights.
-    ///
-    /// # Errors
-    /// As [`Trainer::new`].
-    pub(crate) fn with_graphs(
-        mut device: Box<dyn Device + 'e>,
+    /// The trainer of steps that were prepared on `device`.
+    pub(crate) fn of(
+        device: Box<dyn Device + 'e>,
         task: Arc<dyn Task>,
         models: Models,
         recipe: Recipe,
         source: BatchSource,
-        graphs: Vec<PhaseGraphs<PlannedGraph>>,
-    ) -> Result<Trainer<'e>> {
-        let mut state: Vec<String> = models.state().map(|part| part.name.clone()).collect();
-        for (name, value) in task.variables()? {
-            device.set(&name, &value)?;
-        }
-        let mut counters: Vec<(String, TensorType)> = Vec::new();
-        let mut averages: Vec<(String, String)> = Vec::new();
-        for phase in &graphs {
-            if recipe.average.is_some() {
-                for name in phase.optimizer.trained() {
-                    let average = Average::name_of(name);
-                    let start = device.get(name)?;
-                    check_new(&state, &average)?;
-                    device.set(&average, &start)?;
-                    state.push(average.clone());
-                    averages.push((name.to_string(), average));
-                }
-            }
-            for (name, ty) in phase.optimizer.state() {
-                check_new(&state, &name)?;
-                device.set(&name, &Tensor::zeros(&ty))?;
-                state.push(name);
-            }
-            let gradients = phase.gradients.graph();
-            for (name, ty) in updated(gradients, is_accumulated) {
-                device.set(&name, &Tensor::zeros(&ty))?;
-            }
-            for (name, ty) in updated(gradients, StepGraphCounters::is_one) {
-                device.set(&name, &Tensor::zeros(&ty))?;
-                if !counters.iter().any(|(known, _)| *known == name) {
-                    counters.push((name, ty));
-                }
-            }
-        }
-        let every: Vec<u64> = task.phases().iter().map(|phase| phase.every).collect();
-        let names: Vec<&str> = task.phases().iter().map(|phase| phase.name).collect();
-        let mut phases = Vec::with_capacity(graphs.len());
-        for ((graphs, every), name) in graphs.into_iter().zip(every).zip(names) {
-            let PhaseGraphs {
-                gradients,
-                update,
-                optimizer,
-            } = graphs;
-            let mut own = optimizer.scalar_names().to_vec();
-            own.extend(recipe.average.as_ref().map(|_| Average::SCALAR.to_string()));
-            let mut prepare = |planned| -> Result<(ProgramId, ScalarRows)> {
-                let program = device.prepare(planned)?;
-                let names = device.scalar_names(program);
-                Ok((program, ScalarRows::new(names, &own, &*task, recipe.seed)?))
-            };
-            let inputs = tensor_inputs(gradients.graph());
-            let (gradients, rows) = prepare(gradients)?;
-            let update = update.map(&mut prepare).transpose()?;
-            phases.push(Phase {
-                gradients,
-                inputs,
-                rows,
-                update,
-                numbers: Vec::with_capacity(own.len()),
-                lr: recipe.config(name).lr(),
-                optimizer,
-                every: every.max(1),
-            });
-        }
-        let scalars = counters.iter().filter(|(_, ty)| ty.shape.rank() == 0);
-        let watched: Vec<&str> = scalars.map(|(name, _)| name.as_str()).collect();
-        let sums = counters.iter().map(|(name, _)| name);
-        let saved = state.iter().chain(sums).cloned().collect();
-        let watch = match watched.is_empty() {
-            true => None,
-            false => Some(device.watch(&watched)?),
-        };
-        Ok(Trainer {
+        prepared: PreparedSteps,
+    ) -> Trainer<'e> {
+        let PreparedSteps {
+            phases,
+            state,
+            saved,
+            counters,
+            averages,
+            watch,
+        } = prepared;
+        Trainer {
             device,
             task,
             models,
@@ -189,7 +112,7 @@ impl<'e> Trainer<'e> {
             step: 0,
             plateau: PlateauState::default(),
             averages,
-        })
+        }
     }
 
     /// The device, with all variables.
@@ -555,25 +478,6 @@ fn check_fed(batch: FedBatch<'_>, size: usize, known: &[(String, TensorType)]) -
         }
         None => Ok(()),
     }
-}
-
-/// Checks that the optimizer's variable `name` is none of the model's or of another optimizer.
-fn check_new(state: &[String], name: &String) -> Result<()> {
-    match state.contains(name) {
-        true => Err(Error::Config(format!(
-            "the model has a variable {name}, which is the name of one of the optimizer's; give the layer another name"
-        ))),
-        false => Ok(()),
-    }
-}
-
-/// Names of the inputs of a graph that are not scalars.
-fn tensor_inputs(graph: &Graph) -> Vec<String> {
-    let inputs = graph.nodes.iter().filter_map(|node| match &node.kind {
-        NodeKind::Input(name) if node.ty.shape.rank() > 0 => Some(name.to_string()),
-        _ => None,
-    });
-    inputs.collect()
 }
 
 /// Computes the optimizer's scalars of step number `step`, from 0.

@@ -6,6 +6,7 @@
 
 use super::sandbox::{CommandOutput, Sandbox};
 use std::path::Path;
+use std::process::Command;
 
 const DEVICE_LOST: i32 = -4;
 const OUT_OF_HOST_MEMORY: i32 = -1;
@@ -39,12 +40,18 @@ impl Sandbox {
         args: &str,
         (function, first, result, count): (&str, u32, i32, u32),
     ) -> CommandOutput {
+        let mut command = self.with_layer(args);
+        command.env("FAULT", format!("{function}:{first}:{result}:{count}"));
+        CommandOutput::from(command.output().unwrap())
+    }
+
+    /// The command under the layer, which makes nothing fail unless it is told to.
+    fn with_layer(&self, args: &str) -> Command {
         let mut command = self.command(args);
         command
             .env("VK_LAYER_PATH", self.path("layers"))
-            .env("VK_INSTANCE_LAYERS", "VK_LAYER_TEST_fault")
-            .env("FAULT", format!("{function}:{first}:{result}:{count}"));
-        CommandOutput::from(command.output().unwrap())
+            .env("VK_INSTANCE_LAYERS", "VK_LAYER_TEST_fault");
+        command
     }
 }
 
@@ -144,4 +151,35 @@ fn other_commands_on_a_lost_device_end_with_a_sentence() {
             assert!(!message.err.contains("panicked"), "{shown}");
         }
     }
+}
+
+#[test]
+fn a_run_without_room_on_the_device_names_the_batch_that_has() {
+    const MIB: u64 = 1 << 20;
+    let sandbox = Sandbox::new().with_fault_layer();
+    if !sandbox.has_adapter() {
+        return;
+    }
+    let limited = |args: &str, bytes: u64| {
+        let mut command = sandbox.with_layer(args);
+        command.env("MEMORY_LIMIT", bytes.to_string());
+        CommandOutput::from(command.output().unwrap())
+    };
+    let train = "train --device gpu --steps 1";
+    let refused = limited(&format!("{train} --out run --batch 1000"), 150 * MIB);
+    let refused = refused.fails(1, &["is out of memory for", "and with accumulate = "]);
+    sandbox.holds_no_run();
+    let number = |after: &str| {
+        let (_, rest) = refused.err.split_once(after).unwrap();
+        rest.split([' ', '\n'])
+            .next()
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+    };
+    let (batch, accumulate) = (number("--batch "), number("accumulate = "));
+    assert!((100..1000).contains(&batch), "{}", refused.err);
+    assert_eq!(batch * accumulate, 1000);
+    let smaller = format!("{train} --out run --batch {batch} --set accumulate={accumulate}");
+    limited(&smaller, 150 * MIB).succeeds();
 }

@@ -1,16 +1,18 @@
 //! A Vulkan layer that makes a call fail, to test what is done about a lost device. `FAULT=FUNCTION:N:RESULT:COUNT` makes the N-th
-//! call of a function and the ones after it, COUNT in all or without end for 0, return a `VkResult`.
+//! call of a function and the ones after it, COUNT in all or without end for 0, return a `VkResult`. With `MEMORY_LIMIT=BYTES`, the
+//! device has no more memory than that.
 #![allow(unsafe_code, missing_docs)]
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::transmute;
 use std::ptr::null_mut;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// The functions of a device that can fail. All have at most six arguments, integers and pointers, which are passed in registers by
 /// the calling conventions of x86-64 and AArch64: one wrapper that passes on six serves for all.
-const FUNCTIONS: [&str; 30] = [
+const FUNCTIONS: [&str; 31] = [
     "QueueSubmit",
     "WaitForFences",
     "WaitSemaphores",
@@ -41,6 +43,7 @@ const FUNCTIONS: [&str; 30] = [
     "BindBufferMemory",
     "DeviceWaitIdle",
     "QueueWaitIdle",
+    "FreeMemory",
 ];
 
 type Six = extern "system" fn(usize, usize, usize, usize, usize, usize) -> i32;
@@ -109,7 +112,53 @@ extern "system" fn wrapper<const I: usize>(
     }
     // SAFETY: the pointer is to the function that this one stands for, which takes the arguments that it is given.
     let next: Six = unsafe { transmute(NEXT[I].load(Relaxed)) };
-    next(a, b, c, d, e, f)
+    let call = || next(a, b, c, d, e, f);
+    match FUNCTIONS[I] {
+        // SAFETY: the arguments are those of vkAllocateMemory, which Vulkan requires to be valid.
+        "AllocateMemory" => unsafe { limited(b as *const AllocateInfo, d as *const u64, call) },
+        "FreeMemory" => {
+            allocations().remove(&(b as u64));
+            call()
+        }
+        _ => call(),
+    }
+}
+
+/// `VkMemoryAllocateInfo`.
+#[repr(C)]
+struct AllocateInfo {
+    structure: i32,
+    next: *const c_void,
+    bytes: u64,
+    memory_type: u32,
+}
+
+/// The sizes of all allocations by handle.
+fn allocations() -> MutexGuard<'static, BTreeMap<u64, u64>> {
+    static ALLOCATIONS: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+    ALLOCATIONS.lock().unwrap()
+}
+
+/// Allocates by `call`, unless that exceeds the limit.
+///
+/// # Safety
+/// `info` and `handle` must be arguments of `vkAllocateMemory`.
+unsafe fn limited(info: *const AllocateInfo, handle: *const u64, call: impl Fn() -> i32) -> i32 {
+    const OUT_OF_DEVICE_MEMORY: i32 = -2;
+    let limit = std::env::var("MEMORY_LIMIT").ok();
+    let limit = limit.map_or(u64::MAX, |bytes| bytes.parse().unwrap());
+    let mut allocations = allocations();
+    // SAFETY: by the caller.
+    let bytes = unsafe { (*info).bytes };
+    if allocations.values().sum::<u64>() + bytes > limit {
+        return OUT_OF_DEVICE_MEMORY;
+    }
+    let result = call();
+    if result == 0 {
+        // SAFETY: by the caller; the call wrote the handle.
+        allocations.insert(unsafe { *handle }, bytes);
+    }
+    result
 }
 
 macro_rules! wrappers {
@@ -117,7 +166,7 @@ macro_rules! wrappers {
 }
 
 const WRAPPERS: [Six; FUNCTIONS.len()] =
-    wrappers!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29);
+    wrappers!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30);
 
 /// `VkLayerInstanceCreateInfo` and `VkLayerDeviceCreateInfo`.
 #[repr(C)]
