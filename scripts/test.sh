@@ -119,7 +119,7 @@ if [ ! -d "${XDG_RUNTIME_DIR:-}" ]; then
 fi
 
 # Files one by one: `cargo fmt` passes over modules that a macro declares, such as the operations.
-sources() { find build.rs src tests examples benches -name '*.rs' -not -path '*/target/*' -print0; }
+sources() { find build.rs src tests examples benches fuzz -name '*.rs' -not -path '*/target/*' -print0; }
 if command -v rustfmt >/dev/null; then
     say "rustfmt --check"
     if ! sources | xargs -0 rustfmt --edition 2024 --check; then

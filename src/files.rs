@@ -1,7 +1,8 @@
 //! Atomic writing and complete reading of files.
 
 use crate::error::{Error, Result};
-use std::io::{self, Write as _};
+use crate::host_memory;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 /// Writes `bytes` to `path` atomically: the old content stays until the new one is complete on disk.
@@ -70,5 +71,54 @@ pub(crate) fn read_whole(path: &Path, what: &str) -> Result<Vec<u8>> {
             path.display()
         )));
     }
+    // The bytes, and the values in them.
+    host_memory::check_read(metadata.len().saturating_mul(2)).map_err(Error::io("read", path))?;
     std::fs::read(path).map_err(Error::io("read", path))
+}
+
+/// Memory of a parsed text per byte of it: `[[a]]` becomes a table with a list of tables.
+const PARSED: u64 = 16;
+/// Size limit of a text from a pipe or a device, which has no length, in bytes.
+const LONGEST_STREAM: u64 = 64 << 20;
+
+/// Reads a text that is to be parsed, such as settings.
+///
+/// # Errors
+/// If `path` can't be read, is not UTF-8, or is too long for the free memory.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    host_memory::check_read(length.saturating_mul(PARSED))?;
+    let most = length.max(LONGEST_STREAM);
+    let mut text = String::new();
+    file.take(most + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::other(format!("it is over {most} bytes long")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host_memory::tests::with_free;
+
+    #[test]
+    fn a_file_that_the_free_memory_does_not_hold_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long");
+        // A file of a gibibyte, which takes no space on the disk.
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(1 << 30).unwrap();
+        let whole = with_free(1 << 30, || read_whole(&path, "a file").unwrap_err());
+        let text = with_free(1 << 30, || read_text(&path).unwrap_err());
+        let message = whole.to_string();
+        assert!(message.contains("long: it needs 2.0 GiB"), "{message}");
+        assert!(text.to_string().contains("it needs 16.0 GiB"), "{text}");
+        std::fs::write(&path, "a = 1").unwrap();
+        with_free(1 << 30, || {
+            assert_eq!(read_whole(&path, "a file").unwrap(), b"a = 1");
+            assert_eq!(read_text(&path).unwrap(), "a = 1");
+        });
+    }
 }

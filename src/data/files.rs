@@ -1,6 +1,7 @@
 //! Helpers for reading files.
 
 use super::DataError;
+use crate::host_memory;
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -22,18 +23,31 @@ fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
         path: path.to_owned(),
         source,
     };
+    let too_long = || {
+        let problem = format!("is over {most} bytes long: split it, or check what it is");
+        DataError::unusable(path, problem)
+    };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
+    let length = file.metadata().map_err(unreadable)?.len();
+    if length > most {
+        return Err(too_long());
+    }
+    check_memory(path, length)?;
     file.take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    if bytes.len() as u64 > most {
-        return Err(DataError::unusable(
-            path,
-            format!("is over {most} bytes long: split it, or check what it is"),
-        ));
+    match bytes.len() as u64 > most {
+        true => Err(too_long()),
+        false => Ok(bytes),
     }
-    Ok(bytes)
+}
+
+/// Fails if the `bytes` that the content of `path` takes exceed the free memory.
+pub(super) fn check_memory(path: &Path, bytes: u64) -> Result<(), DataError> {
+    host_memory::check(bytes).map_err(|needs| {
+        DataError::unusable(path, format!("needs {needs}: use a smaller part of it"))
+    })
 }
 
 /// The entries of `dir`, sorted by name, without those whose names begin with a dot.

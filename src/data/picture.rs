@@ -7,9 +7,12 @@ use image::{
     DynamicImage, GrayImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage,
 };
 use serde::{Deserialize, Serialize};
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read as _};
 use std::path::Path;
 
+/// Maximum size of an image file, in bytes.
+const MAX_FILE: u64 = 1 << 30;
 /// Maximum width and height of a decoded image, because a small file can claim to be huge.
 const MAX_SIDE: u32 = 16_384;
 /// Maximum number of pixels of a decoded image, that of Pillow.
@@ -98,9 +101,25 @@ pub(crate) fn read_colours(path: &Path) -> Result<RgbImage, String> {
 /// # Errors
 /// The reason, as the rest of a sentence about the file.
 pub(super) fn decode(path: &Path) -> Result<DynamicImage, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let bytes = read(path)?;
     guarded(|| decode_bytes(&bytes, path))
         .unwrap_or_else(|why| Err(format!("its decoder fails: {why}")))
+}
+
+/// The bytes of an image file.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let length = file.metadata().map_err(|e| e.to_string())?.len();
+    // Of a pipe or device, which has no length, as much is read.
+    if length <= MAX_FILE {
+        let read = file.take(MAX_FILE + 1).read_to_end(&mut bytes);
+        read.map_err(|e| e.to_string())?;
+    }
+    match length.max(bytes.len() as u64) > MAX_FILE {
+        true => Err(format!("it is over {MAX_FILE} bytes long")),
+        false => Ok(bytes),
+    }
 }
 
 /// Decodes the file `path`, which holds `bytes`. A name counts where the content does not tell the format.

@@ -8,7 +8,7 @@ use super::lock::{self, FolderLock, LOCK};
 use super::manifest::{MANIFEST, Manifest, claim, not_of_a_run};
 use crate::data::Listing;
 use crate::error::{Error, Result};
-use crate::files::{remove_temporary, write_whole};
+use crate::files::{read_text, remove_temporary, write_whole};
 use crate::tasks::EpochFile;
 use crate::tune::Tuning;
 use std::collections::BTreeSet;
@@ -275,7 +275,7 @@ impl RunFolder {
 
     /// The files of the data with which the run began; `None` if an earlier version did not record them.
     pub fn recorded_files(&self) -> Option<Listing> {
-        let text = fs::read_to_string(self.path.join(DATA_FILES)).ok()?;
+        let text = read_text(&self.path.join(DATA_FILES)).ok()?;
         serde_json::from_str(&text).ok()
     }
 
@@ -416,7 +416,7 @@ impl RunFolder {
     /// If it can't be read.
     pub fn read_metrics(&self) -> Result<Vec<serde_json::Value>> {
         let path = self.metrics_path();
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let text = read_text(&path).map_err(Error::io("read", &path))?;
         Ok(text
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
@@ -448,7 +448,7 @@ impl RunFolder {
     /// If it can't be read.
     pub fn read_settings(&self) -> Result<String> {
         let path = self.settings_path();
-        fs::read_to_string(&path).map_err(Error::io("read", &path))
+        read_text(&path).map_err(Error::io("read", &path))
     }
 
     /// Removes the lines of `metrics.jsonl` for epochs after `epoch`: a run that was interrupted between the line and the
@@ -461,7 +461,7 @@ impl RunFolder {
         if !path.is_file() {
             return Ok(());
         }
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let text = read_text(&path).map_err(Error::io("read", &path))?;
         let done = |line: &&str| {
             let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
             line.and_then(|line| line["epoch"].as_u64())
@@ -555,7 +555,7 @@ fn checkpoint_file(step: u64) -> String {
 
 /// Number of epochs in `metrics.jsonl` of the run folder `path`.
 fn epochs_in(path: &Path) -> usize {
-    fs::read_to_string(path.join(METRICS)).map_or(0, |text| text.lines().count())
+    read_text(&path.join(METRICS)).map_or(0, |text| text.lines().count())
 }
 
 /// The checkpoints in the run folder `path` that are listed, or all if there is no list, oldest first: their names sort by step.

@@ -1,10 +1,9 @@
 //! The files that a run wrote into its folder, listed in `files.json`. A run overwrites and removes only these.
 
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{read_text, write_whole};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(super) const MANIFEST: &str = "files.json";
@@ -26,7 +25,7 @@ impl Manifest {
         if !path.exists() {
             return Ok(None);
         }
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let text = read_text(&path).map_err(Error::io("read", &path))?;
         let manifest: Option<Manifest> = serde_json::from_str(&text).ok();
         // A path out of the folder was not written by a run, and must never be removed.
         let inside = |file: &String| file.split('/').all(|part| !["", ".", ".."].contains(&part));
@@ -95,6 +94,7 @@ pub(super) fn not_of_a_run(path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_is_claimed_unless_it_was_there_before() {

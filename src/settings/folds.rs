@@ -3,7 +3,7 @@
 use super::changes::{self, Change};
 use super::{Prepared, Settings};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{read_text, write_whole};
 use crate::run::{Evaluation, Figure, FoldsFolder, LOSS, RunFolder};
 use crate::tasks::Shown;
 use crate::toml_text::parse;
@@ -233,7 +233,7 @@ impl FoldResult {
 }
 
 fn read_result(path: &Path) -> Result<FoldResult> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let text = read_text(path).map_err(Error::io("read", path))?;
     parse(&text, &path.display().to_string())
 }
 

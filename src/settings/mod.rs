@@ -19,6 +19,7 @@ pub use train::SessionObserver;
 use crate::data::Fitted;
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
+use crate::files::read_text;
 use crate::nn::ModelSpec;
 use crate::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
 use crate::run::{CheckpointInterval, Saving};
@@ -231,7 +232,7 @@ impl Settings {
     /// # Errors
     /// If the file can't be read, is not TOML, or has an unknown key or an invalid value.
     pub fn read(path: &Path) -> Result<Settings> {
-        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        let text = read_text(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::missing(path, "a settings or model file"),
             _ => Error::io("read", path)(error),
         })?;
@@ -371,7 +372,7 @@ fn check_version(table: &toml::Table, file: &str) -> Result<()> {
 pub fn named_model(name: &str, folder: &Path) -> Result<ModelSpec> {
     let path = folder.join(name);
     if name.ends_with(".toml") || path.is_file() {
-        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let text = read_text(&path).map_err(Error::io("read", &path))?;
         return parse(&text, &path.display().to_string());
     }
     ModelSpec::preset(name)

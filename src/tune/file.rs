@@ -1,7 +1,7 @@
 //! Storage of choices: a file per adapter in the user's cache folder, and a record in every run folder.
 
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{read_text, write_whole};
 use crate::gpu::Gpu;
 use crate::plan::Choices;
 use crate::toml_text;
@@ -71,7 +71,7 @@ impl Tuning {
     /// # Errors
     /// If it can't be read or is not a tuning.
     pub fn read(path: &Path) -> Result<Tuning> {
-        let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let text = read_text(path).map_err(Error::io("read", path))?;
         toml_text::parse(&text, &path.display().to_string())
     }
 

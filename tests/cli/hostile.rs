@@ -166,6 +166,40 @@ fn an_archive_whose_arrays_do_not_match_is_refused_before_they_are_unpacked() {
         .fails(1, &["set.npz", "209715200", "1 images in x"]);
 }
 
+/// Files of 4 TiB, which take no space on the disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_far_larger_than_the_memory_are_not_read() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    for name in ["run.toml", "picture.png", "table.csv", "a.safetensors"] {
+        let file = std::fs::File::create(sandbox.path(name)).unwrap();
+        file.set_len(1 << 42).unwrap();
+    }
+    let start = Instant::now();
+    for (args, code, parts) in [
+        ("plan run.toml", 1, ["run.toml", "GiB of memory, but only"]),
+        (
+            "predict run picture.png",
+            1,
+            ["picture.png", "it is over 1073741824 bytes long"],
+        ),
+        (
+            "data show table.csv",
+            1,
+            ["table.csv", "is over 4294967296 bytes long"],
+        ),
+        (
+            "train tiny.toml --data good --init a.safetensors --device cpu",
+            1,
+            ["a.safetensors", "GiB of memory, but only"],
+        ),
+    ] {
+        limited(&sandbox, args, 3_000).fails(code, &parts);
+    }
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
 #[test]
 fn a_tokenizer_whose_tokens_double_is_refused() {
     let sandbox = Sandbox::new();

@@ -7,7 +7,7 @@
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
-use crate::data::files::{class_names, read_whole, sorted_entries};
+use crate::data::files::{check_memory, class_names, read_whole, sorted_entries};
 use crate::data::{DataError, Dataset, ImageSet, Parts, Samples, Source};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
@@ -143,6 +143,7 @@ fn add_records(set: &mut ImageSet, path: &Path, classes: usize) -> Result<(), Da
             ),
         ));
     }
+    check_memory(path, bytes.len() as u64)?;
     set.images.reserve(bytes.len());
     for (index, record) in bytes.chunks_exact(RECORD).enumerate() {
         let (label, planes) = (record[0], &record[1..]);

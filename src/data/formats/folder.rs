@@ -12,6 +12,7 @@ use crate::data::picture::{PictureShape, decode, read_picture};
 use crate::data::source::Tree;
 use crate::data::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
 use crate::error::{Error, Result};
+use crate::host_memory;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -246,6 +247,12 @@ fn read_part(
     Ok((set, skipped))
 }
 
+/// Fails if the `bytes` of the pixels of all images exceed the free memory.
+pub(super) fn check_pixels(bytes: u64) -> Result<()> {
+    let shortage = |needs| format!("the images need {needs}; use fewer, or make data.size smaller");
+    host_memory::check(bytes).map_err(|needs| Error::Memory(shortage(needs)))
+}
+
 /// Reads images like [`read_picture`], in parallel, and passes each to `take`, in order.
 ///
 /// # Errors
@@ -255,7 +262,10 @@ pub fn read_pictures(
     shape: PictureShape,
     mut take: impl FnMut(&Path, Result<Vec<u8>, String>) -> Result<()>,
 ) -> Result<()> {
-    let length = shape.height * shape.width * shape.channels;
+    let length = shape
+        .height
+        .saturating_mul(shape.width)
+        .saturating_mul(shape.channels);
     if files.len().saturating_mul(length) > MAX_PIXELS {
         return Err(Error::Memory(format!(
             "{} images of {} x {} are over {} GiB of pixels; use fewer, or make data.size smaller",
@@ -265,6 +275,7 @@ pub fn read_pictures(
             MAX_PIXELS >> 30
         )));
     }
+    check_pixels(files.len().saturating_mul(length) as u64)?;
     // Images are decoded in chunks to limit memory.
     for chunk in files.chunks(1024) {
         let read = |path: &PathBuf| read_picture(path, shape);

@@ -16,7 +16,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
 use crate::data::error::Found;
-use crate::data::files::{MAX_BYTES, class_names};
+use crate::data::files::{MAX_BYTES, check_memory, class_names};
 use crate::data::{DataError, Dataset, Entry, ImageSet, Parts, Samples, Source};
 
 /// Maximum compression ratio of deflate (RFC 1951: a 258-byte match in two bits), so a gzip file of n bytes cannot
@@ -320,6 +320,7 @@ impl IdxFile {
                 path: opened.path,
             });
         }
+        check_memory(&opened.path, declared)?;
         Ok(opened)
     }
 

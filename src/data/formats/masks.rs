@@ -6,7 +6,7 @@ mod value;
 pub use value::MaskValue;
 
 use self::value::each_value;
-use super::folder::{is_image, unreadable};
+use super::folder::{check_pixels, is_image, unreadable};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
@@ -476,7 +476,8 @@ fn read_pairs(
     skip_bad: bool,
     notes: &mut Vec<String>,
 ) -> Result<MaskSet> {
-    let length = shape.height * shape.width * shape.channels;
+    let pixels = shape.height.saturating_mul(shape.width);
+    let length = pixels.saturating_mul(shape.channels);
     if pairs.len().saturating_mul(length) > MOST_BYTES {
         return Err(Error::Memory(format!(
             "{} images of {} x {} are over {} GiB of pixels; use fewer, or make data.size smaller",
@@ -486,6 +487,7 @@ fn read_pairs(
             MOST_BYTES >> 30
         )));
     }
+    check_pixels(pairs.len().saturating_mul(length + pixels) as u64)?;
     let classes: BTreeMap<MaskValue, u8> = values.iter().copied().zip(0..=u8::MAX).collect();
     let mut set = MaskSet {
         images: Vec::with_capacity(pairs.len() * length),

@@ -14,6 +14,7 @@ use super::{
 };
 #[cfg(test)]
 use super::{FormatName, tests::Sample};
+use crate::data::files::check_memory;
 use crate::data::{
     DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Samples, Source, Targets, WindowRows,
 };
@@ -137,6 +138,9 @@ fn load(
         .flat_map(|row| predicted.iter().map(|&place| row[place]))
         .collect();
     let (context, horizon) = (settings.context(), settings.horizon);
+    // Each of three parts keeps all values.
+    let kept = (values.len() + targets.len()) as u64;
+    check_memory(&file, kept.saturating_mul(12))?;
     let set = |part: &Range<usize>, stride: usize| -> Result<Option<Samples>, DataError> {
         if part.is_empty() {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! Properties of every format: the tests run over the registry, with the sample that each format's file provides.
 
 use super::*;
+use crate::host_memory::tests::with_free;
 use std::fs;
 
 /// A small source of a format.
@@ -281,4 +282,22 @@ fn a_source_that_looks_like_two_formats_is_noted() {
     let sample = sample.with("train.csv", "day,level\n2020-01-01,3.5\n2020-01-02,3\n");
     let (format, notes) = detect(&Source::look(&sample.source).unwrap()).unwrap();
     assert_eq!((format.name(), notes.len()), ("table", 2));
+}
+
+/// The built-in digits are no file.
+#[test]
+fn what_the_free_memory_does_not_hold_is_refused_in_a_sentence() {
+    each_format(|format, sample| {
+        let name = format.name();
+        if name == "digits" {
+            return;
+        }
+        let fresh = || load(format, &sample.settings, &mut Fitted::default());
+        let message = with_free(0, fresh).unwrap_err().to_string();
+        assert!(
+            message.contains("GiB of memory, but only 0.0 GiB are free"),
+            "{name}: {message}"
+        );
+        with_free(1 << 30, fresh).unwrap();
+    });
 }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs};
-use crate::data::files::read_whole;
+use crate::data::files::{check_memory, read_whole};
 use crate::data::source::has_ending;
 use crate::data::{
     DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
@@ -152,6 +152,8 @@ fn load(
     let tokenizer = fitted.tokenizer_of(settings, [train.as_str()].into_iter());
     let context = settings.context();
     let windows = |text: &str, path: &Path, stride: Option<usize>| -> Result<RowSet, DataError> {
+        // A token and a start of a window for each byte, at most.
+        check_memory(path, (text.len() as u64).saturating_mul(8))?;
         let mut tokens = Vec::new();
         tokenizer.encoder().encode(text, &mut tokens);
         if tokens.len() <= context {

@@ -10,12 +10,14 @@ use super::{
     Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
     row_name,
 };
+use crate::data::files::check_memory;
 use crate::data::split::Drawn;
 use crate::data::{
     DataError, DataSettings, Dataset, Fitted, PADDING, Part, Parts, RowSet, Samples, Source,
     Targets, WindowRows,
 };
 use crate::error::{Error, Result};
+use crate::files::read_text;
 use csv::StringRecord;
 use std::io::BufRead;
 use std::path::Path;
@@ -144,7 +146,7 @@ impl GivenTexts {
                     self.add(PredictItem::file(&name), name, text);
                 }
             }
-            Ok(None) => match std::fs::read_to_string(path) {
+            Ok(None) => match read_text(path) {
                 Err(e) => {
                     let message = format!("{} can't be read as a text: {e}", path.display());
                     self.items.push(file.but(message));
@@ -211,6 +213,8 @@ fn load(
         .filter(|&(_, &part)| part == Part::Train);
     let seen: Vec<&str> = seen.map(|((_, text), _)| *text).collect();
     let tokenizer = fitted.tokenizer_of(settings, seen.into_iter());
+    let rows: usize = tables.iter().map(|(table, _)| table.rows.len()).sum();
+    check_tokens(rows, settings, path)?;
     let mut cut = 0;
     let mut set = |texts: &[(u64, &str)], labels: &[u32], keep: &dyn Fn(usize) -> bool| {
         let kept = (0..texts.len()).filter(|&index| keep(index));
@@ -262,6 +266,21 @@ fn load(
         ));
     }
     Ok(dataset)
+}
+
+/// Checks that the tokens of `rows` texts fit the free memory, and can be numbered.
+fn check_tokens(rows: usize, settings: &DataSettings, path: &Path) -> Result<(), DataError> {
+    let tokens = (rows as u64).saturating_mul(settings.context() as u64);
+    check_memory(path, tokens.saturating_mul(4))?;
+    if tokens > u64::from(u32::MAX) {
+        let problem = format!(
+            "gives {rows} samples of {} tokens, over {} in all: make data.context smaller, or use fewer texts",
+            settings.context(),
+            u32::MAX
+        );
+        return Err(DataError::unusable(path, problem));
+    }
+    Ok(())
 }
 
 /// The texts in the rows of the table at `path`, whose other columns are ignored; `None` if it is not a table.

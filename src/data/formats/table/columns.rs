@@ -2,6 +2,7 @@
 
 use super::csv::{CsvTable, number, value};
 use crate::data::DataError;
+use crate::data::files::check_memory;
 use csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -145,7 +146,7 @@ pub(super) fn places(
 /// # Errors
 /// Names the line of a cell that should be a number but is not.
 pub(super) fn encode<'a>(
-    rows: impl Iterator<Item = &'a (u64, StringRecord)>,
+    rows: impl ExactSizeIterator<Item = &'a (u64, StringRecord)>,
     columns: &[Column],
     places: &[usize],
     path: &Path,
@@ -160,6 +161,8 @@ pub(super) fn encode<'a>(
             ColumnKind::Number { .. } => HashMap::new(),
         })
         .collect();
+    let width: usize = columns.iter().map(Column::width).sum();
+    check_memory(path, (rows.len() as u64).saturating_mul(width as u64 * 4))?;
     let mut out = Vec::new();
     for (line, row) in rows {
         for ((column, &place), index) in columns.iter().zip(places).zip(&indices) {

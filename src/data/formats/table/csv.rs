@@ -1,7 +1,7 @@
 //! CSV files as text cells, with the line of every row.
 
 use crate::data::DataError;
-use crate::data::files::read_whole;
+use crate::data::files::{check_memory, read_whole};
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use std::collections::HashMap;
 use std::path::Path;
@@ -47,6 +47,7 @@ impl CsvTable {
                  inside of quotes"
             )));
         }
+        check_memory(path, parsed_bytes(text, delimiter))?;
         let mut rows = Vec::new();
         for record in reader(text, delimiter).records() {
             let record = record.map_err(|e| wrong(in_words(&e)))?;
@@ -121,6 +122,16 @@ fn text(bytes: &[u8]) -> (&[u8], u8) {
     // The first of equally frequent delimiters.
     let delimiter = DELIMITERS.iter().rev().max_by_key(|d| count(d)).copied();
     (text, delimiter.unwrap_or(b','))
+}
+
+/// Memory that the rows of a table take: text, the place of each cell, and what each row takes by itself.
+fn parsed_bytes(text: &[u8], delimiter: u8) -> u64 {
+    /// A line number, a record with its position, and its two allocations.
+    const ROW: u64 = 192;
+    const CELL: u64 = size_of::<usize>() as u64;
+    let count = |wanted: u8| text.iter().filter(|&&byte| byte == wanted).count() as u64;
+    let rows = count(b'\n') + 1;
+    text.len() as u64 + rows * ROW + (rows + count(delimiter)) * CELL
 }
 
 fn reader(text: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {

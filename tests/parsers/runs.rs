@@ -1,0 +1,172 @@
+//! Models, settings, weights, and the files of run folders.
+
+use super::{Target, write};
+use std::path::Path;
+use wgrad::bench::Baseline;
+use wgrad::cpu::Tensor;
+use wgrad::data::Tokenizer;
+use wgrad::nn::{Model as _, ModelSpec, Network, weights};
+use wgrad::run::{Checkpoint, Progress, RunFolder};
+use wgrad::settings::Settings;
+use wgrad::tune::Tuning;
+
+const MODEL: &str = "name = \"m\"\ninput = [4, 4, 1]\n[[layer]]\ntype = \"conv2d\"\nfilters = 2\nkernel = 3\n[[layer]]\n\
+    type = \"block\"\nblock = \"b\"\nrepeat = 2\nwith = { units = 5 }\n[block.b]\ndefaults = { rate = 0.5 }\n[[block.b.layer]]\n\
+    type = \"flatten\"\n[[block.b.layer]]\ntype = \"dense\"\nunits = \"$units\"\n[[block.b.layer]]\ntype = \"dropout\"\n\
+    rate = \"$rate\"\n";
+
+const RUN: &str = "steps = 20\nbatch = 8\n[data]\nsource = \"digits\"\nsize = [4, 4]\n[task]\nname = \"classification\"\n\
+    [optimizer]\nname = \"adamw\"\nweight_decay = 0.1\n[schedule]\nname = \"cosine\"\nwarmup_steps = 2\n[model]\nname = \"m\"\n\
+    input = [4, 4, 1]\n[[model.layer]]\ntype = \"flatten\"\n[[model.layer]]\ntype = \"dense\"\nunits = 10\n";
+
+const VARIANTS: &str = "[made_for]\nadapter = \"a\"\nbackend = \"Vulkan\"\ndriver = \"d\"\nkernels = \"k\"\nversion = \"1\"\n\
+    [variants]\n\"matmul f32[2, 3]\" = \"tile\"\n";
+
+const BASELINE: &str = r#"{"workload":"mlp","adapter":"a","median_ms":2.0,"min_ms":1.0,"max_ms":3.0,"q1_ms":1.5,"q3_ms":2.5,"runs":5,
+    "flops":10,"bytes":10,"gflops":1.0,"gb_per_s":1.0,"attainable_gflops":null,"ceiling_ms":1.0,"percent_of_ceiling":50.0,
+    "bound":"memory"}"#;
+
+fn network() -> Network {
+    Network::new(toml::from_str(MODEL).unwrap()).unwrap()
+}
+
+/// The bytes that `save` writes into a file of `dir`.
+fn saved(dir: &Path, save: impl FnOnce(&Path)) -> Vec<u8> {
+    std::fs::create_dir_all(dir).unwrap();
+    let path = dir.join("saved");
+    save(&path);
+    std::fs::read(path).unwrap()
+}
+
+/// A safetensors file without metadata, so without a checksum, as other programs write it.
+fn without_checksum(file: &[u8]) -> Vec<u8> {
+    let (length, rest) = file.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(header).unwrap();
+    let mut metadata = header.remove("__metadata__").unwrap();
+    metadata.as_object_mut().unwrap().remove("checksum");
+    header.insert("__metadata__".to_string(), metadata);
+    let header = serde_json::to_vec(&header).unwrap();
+    let length = (header.len() as u64).to_le_bytes();
+    [&length[..], &header, data].concat()
+}
+
+fn target(dir: &Path, name: &str, seed: &[u8], read: fn(&Path) -> bool) -> Target {
+    let file = write(&dir.join(name).join("file"), seed);
+    let path = file.clone();
+    Target::new(name, file, move || read(&path))
+}
+
+/// Files that a command names.
+pub fn files(dir: &Path) -> Vec<Target> {
+    let values: Vec<Tensor<f32>> = network()
+        .state()
+        .map(|part| Tensor::zeros(&part.ty))
+        .collect();
+    let made = saved(dir, |path| {
+        weights::save(path, &network(), &values, 3).unwrap();
+    });
+    let checkpoint = saved(dir, |path| {
+        let variables = vec![
+            ("w".to_string(), Tensor::real([2, 3], vec![1.0; 6])),
+            ("n".to_string(), Tensor::index([2], vec![1, 2])),
+        ];
+        let progress = Progress::default();
+        let checkpoint = Checkpoint {
+            variables,
+            progress,
+        };
+        checkpoint.save(path).unwrap();
+    });
+    let preset = toml::to_string(&Settings::preset().unwrap()).unwrap();
+    let folds = RUN.replace("[data]", "[data]\nfolds = 3");
+    let pairs = br#"{"kind":"byte_pairs","merges":[[98,99],[257,98],[258,257]]}"#;
+    let others: [&[u8]; 2] = [
+        br#"{"kind":"characters","characters":["a","b"]}"#,
+        br#"{"kind":"words","words":["a","the"]}"#,
+    ];
+    vec![
+        target(dir, "model", MODEL.as_bytes(), |path| {
+            let text = std::fs::read_to_string(path).ok();
+            let spec: Option<ModelSpec> =
+                text.and_then(|text| wgrad::toml_text::parse(&text, "m.toml").ok());
+            spec.map(Network::new)
+                .is_some_and(|network| network.is_ok())
+        }),
+        target(dir, "settings", preset.as_bytes(), |path| {
+            Settings::read(path)
+                .and_then(|settings| settings.check())
+                .is_ok()
+        })
+        .and([RUN.into(), folds.into()]),
+        target(dir, "checkpoint", &checkpoint, |path| {
+            Checkpoint::load(path).is_ok()
+        })
+        .and([without_checksum(&checkpoint)]),
+        target(dir, "weights", &made, |path| {
+            let network = network();
+            let loaded = weights::load(path, &network).is_ok();
+            let begun = weights::init(path, &network, false);
+            loaded && begun.is_ok_and(|found| found.remarks().is_empty())
+        })
+        .and([without_checksum(&made)]),
+        target(dir, "tokenizer", pairs, |path| {
+            Tokenizer::read(path).is_ok_and(|read| read.vocabulary() > 0)
+        })
+        .and(others.map(<[u8]>::to_vec)),
+        target(dir, "variants", VARIANTS.as_bytes(), |path| {
+            Tuning::read(path).is_ok()
+        }),
+        target(
+            dir,
+            "baseline",
+            BASELINE.replace("\n    ", "").as_bytes(),
+            |path| Baseline::read(path).is_ok(),
+        ),
+    ]
+}
+
+/// Files that a run folder records, each in a folder of its own.
+pub fn records(dir: &Path) -> Vec<Target> {
+    let target = |name: &str, file: &str, seed: &str, read: fn(&Path) -> bool| {
+        let folder = dir.join(name);
+        write(&folder.join("run.toml"), RUN);
+        let listed = r#"{"files":["run.toml","metrics.jsonl","data-files.json",".wgrad.lock"]}"#;
+        write(&folder.join("files.json"), listed);
+        let file = write(&folder.join(file), seed);
+        Target::new(name, file, move || read(&folder))
+    };
+    let metrics =
+        "{\"epoch\":1,\"train_loss\":0.5,\"is_best\":true}\n{\"epoch\":2,\"train_loss\":0.25}\n";
+    vec![
+        target(
+            "run_files",
+            "files.json",
+            r#"{"files":["run.toml","checkpoints/a"]}"#,
+            |folder| RunFolder::check_free(folder).is_ok(),
+        ),
+        target("run_metrics", "metrics.jsonl", metrics, |folder| {
+            let Ok(run) = RunFolder::open(folder) else {
+                return false;
+            };
+            run.best_epoch();
+            run.read_metrics().is_ok()
+        }),
+        target(
+            "run_data",
+            "data-files.json",
+            r#"{"a.csv":"1 bytes, crc32 83dcefb7"}"#,
+            |folder| {
+                let Ok(run) = RunFolder::open(folder) else {
+                    return false;
+                };
+                let recorded = run.recorded_files();
+                recorded.is_some_and(|files| files.difference(&files).is_none())
+            },
+        ),
+        target("run_lock", ".wgrad.lock", "released\n", |folder| {
+            RunFolder::open(folder).is_ok_and(|run| run.was_released() && run.lock().is_ok())
+        }),
+    ]
+}
