@@ -22,6 +22,7 @@ pub mod passes;
 pub mod plan;
 pub mod random;
 pub mod run;
+mod schema;
 pub mod settings;
 pub mod shader;
 pub mod tasks;

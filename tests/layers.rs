@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 15] = [
         "host_memory",
         "nearest",
         "random",
+        "schema",
         "shader",
         "tensor",
         "tensor_file",

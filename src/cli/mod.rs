@@ -20,6 +20,7 @@ mod planned;
 mod predict;
 mod progress;
 mod runs;
+mod schema;
 mod tasks;
 mod train;
 mod tune;
@@ -84,6 +85,8 @@ enum Command {
     Init(init::Args),
     /// Check settings and model files
     Config(config::Args),
+    /// Print the JSON schema of run or model files, with which an editor completes and checks them
+    Schema(schema::Args),
     /// Print a script that completes commands and options in a shell
     Completions(completions::CompletionsArgs),
     /// Write manual pages, one for each command
@@ -142,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Runs(args) => runs::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Config(args) => config::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => completions::man(args),
     };

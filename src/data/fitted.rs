@@ -5,12 +5,13 @@ use super::{
     TargetKind, Tokenizer,
 };
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Values that [`load`](super::load) fits to the training part when a run starts. A run saves them in the table `[fitted]` of its
 /// `run.toml`; evaluation and prediction use them and fit nothing again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fitted {
     /// The format of the source.

@@ -19,6 +19,7 @@ mod sheet;
 mod source;
 mod split;
 mod stream;
+mod tiff;
 mod tokenizer;
 
 pub(crate) use batch::VALID_ROWS;
@@ -46,6 +47,7 @@ pub use source::{Entry, Source};
 pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};
 pub use tokenizer::{Decoder, Encoder, PADDING, TokenKind, Tokenizer};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -99,7 +101,7 @@ impl ImageSet {
 }
 
 /// A part of a data set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The training part.

@@ -1,11 +1,12 @@
 //! Image files: decoding within limits, and scaling images to the size that a model takes.
 
-use super::jpeg;
+use super::{jpeg, tiff};
 use crate::guard::guarded;
 use image::imageops::FilterType;
 use image::{
     DynamicImage, GrayImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Cursor, Read as _};
@@ -25,7 +26,7 @@ const MAX_RATIO: u64 = 4096;
 const MAX_DECODED: u64 = 1 << 30;
 
 /// How an image is fitted to another shape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PictureFit {
     /// Scaled until the shorter side fits, then cropped in the middle.
@@ -137,6 +138,9 @@ fn decode_bytes(bytes: &[u8], path: &Path) -> Result<DynamicImage, String> {
     limits.max_alloc = Some(possible.saturating_mul(2).min(MAX_DECODED));
     reader.limits(limits);
     let format = reader.format();
+    if format == Some(ImageFormat::Tiff) {
+        tiff::check_counts(bytes)?;
+    }
     let in_words = |e: image::ImageError| e.to_string().replace('\n', " ");
     let decoder = reader.into_decoder().map_err(in_words)?;
     let (width, height) = decoder.dimensions();

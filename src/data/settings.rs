@@ -2,6 +2,7 @@
 
 use super::{FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind};
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
 
@@ -11,7 +12,7 @@ pub(super) const DIGITS: &str = "digits";
 const MOST_DIGITS: usize = 1_000_000;
 
 /// Data to train and test on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataSettings {
     /// `digits` for the built-in ones, or a file or folder.
@@ -50,6 +51,7 @@ pub struct DataSettings {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "side_or_sides"
     )]
+    #[schemars(with = "Option<Size>")]
     pub size: Option<[usize; 2]>,
     /// Image files: 1 for grey, 3 for colour; that of the model's input if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -246,7 +248,7 @@ impl DataSettings {
 }
 
 /// Normalisation of each window of a series.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowNorm {
     /// None.
@@ -262,19 +264,23 @@ fn is_none(norm: &WindowNorm) -> bool {
     *norm == WindowNorm::None
 }
 
+/// One number of pixels, or `[height, width]`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected one number of pixels, or [height, width]"
+)]
+enum Size {
+    /// The same for both.
+    Side(usize),
+    /// `[height, width]`.
+    Sides([usize; 2]),
+}
+
 /// Reads `32` as `[32, 32]`.
 fn side_or_sides<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<[usize; 2]>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "expected one number of pixels, or [height, width]"
-    )]
-    enum Size {
-        Side(usize),
-        Sides([usize; 2]),
-    }
     Ok(Some(match Size::deserialize(deserializer)? {
         Size::Side(side) => [side, side],
         Size::Sides(sides) => sides,

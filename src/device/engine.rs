@@ -6,11 +6,12 @@ use super::reference::Reference;
 use crate::error::Result;
 use crate::gpu::{AdapterChoice, Compilation, Gpu};
 use crate::tune::{self, Tuning};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The device to compute on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceChoice {
     /// A GPU adapter if there is one, otherwise the CPU reference, with a note.

@@ -3,10 +3,11 @@
 use super::site::Site;
 use crate::error::Result;
 use crate::graph::Var;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An element-wise function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// The identity.
@@ -51,7 +52,7 @@ impl Activation {
 }
 
 /// One number for both axes, or `[y, x]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "a kernel, size, stride or dilation is a whole number, or two as [y, x]"
@@ -90,7 +91,7 @@ impl From<[usize; 2]> for Pair {
 }
 
 /// Rows and columns added around an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "padding is \"valid\", \"same\", \"same_upper\", a whole number, or four as [[top, bottom], [left, right]]"
@@ -105,7 +106,7 @@ pub enum PaddingSpec {
 }
 
 /// Named paddings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedPadding {
     /// None.
@@ -161,7 +162,7 @@ impl PaddingSpec {
 }
 
 /// Number of units of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "units is a whole number, or \"vocabulary\": one for each token"
@@ -174,7 +175,7 @@ pub enum Units {
 }
 
 /// Named numbers of units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedUnits {
     /// One per token of the model's vocabulary.

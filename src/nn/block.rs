@@ -4,13 +4,17 @@ use super::layer::{Layer, LayerType};
 use super::site::Site;
 use crate::error::Result;
 use crate::graph::Var;
+use crate::schema;
 use crate::toml_text::explained;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// A use of a block, once or repeated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
     /// Name of its definition.
@@ -21,9 +25,11 @@ pub struct Block {
     pub repeat: Option<usize>,
     /// Values of its parameters.
     #[serde(default, rename = "with", skip_serializing_if = "Table::is_empty")]
+    #[schemars(schema_with = "schema::any_table")]
     pub with: Table,
     /// Values for the first repetition, if they differ.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
+    #[schemars(schema_with = "schema::any_table")]
     pub first: Table,
 }
 
@@ -50,15 +56,54 @@ impl LayerType for Block {
 }
 
 /// The definition of a block: layers in which strings such as `"$filters"` stand for parameters.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockSpec {
     /// Default values of parameters.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
+    #[schemars(schema_with = "schema::any_table")]
     pub defaults: Table,
     /// Layers in order, as tables. The first takes the input of the block, the last gives its output.
     #[serde(rename = "layer")]
+    #[schemars(with = "Vec<LayerTemplate>")]
     pub layers: Vec<Table>,
+}
+
+/// The schema of a layer of a block: any value may be a parameter, and `when` says whether the layer is there.
+struct LayerTemplate;
+
+impl JsonSchema for LayerTemplate {
+    fn schema_name() -> Cow<'static, str> {
+        "block_layer".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let parameter = json!({ "type": "string", "pattern": "^\\$" });
+        let when = json!({
+            "description": "Whether the layer is there; its name refers to its input if not.",
+            "anyOf": [parameter, { "type": "boolean" }],
+        });
+        let mut layer = Layer::json_schema(generator);
+        let kinds = layer
+            .get_mut("oneOf")
+            .and_then(serde_json::Value::as_array_mut);
+        for kind in kinds.into_iter().flatten() {
+            let Some(properties) = kind["properties"].as_object_mut() else {
+                continue;
+            };
+            for (_, value) in properties.iter_mut().filter(|(key, _)| *key != "type") {
+                let description = value
+                    .as_object_mut()
+                    .and_then(|value| value.remove("description"));
+                *value = json!({ "anyOf": [parameter, value] });
+                if let Some(description) = description {
+                    value["description"] = description;
+                }
+            }
+            properties.insert("when".to_string(), when.clone());
+        }
+        layer
+    }
 }
 
 /// A layer of a block with its parameters filled in.

@@ -1,10 +1,11 @@
 //! Initialisation of weights, as in a model file.
 
 use super::parameter::Init;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Initialisation of convolutions and dense layers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "weight_init is \"glorot_uniform\", \"glorot_normal\", \"kaiming_uniform\", \"kaiming_normal\", \"kaiming_normal_fan_out\", \"pytorch\", or { normal = STD }"
@@ -17,7 +18,7 @@ pub enum WeightInit {
 }
 
 /// Named initialisations. Fans include the taps of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedInit {
     /// Uniform within `sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010), the Keras default.
@@ -35,7 +36,7 @@ pub enum NamedInit {
 }
 
 /// A distribution with its scale.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScaledInit {
     /// Normal of this standard deviation.

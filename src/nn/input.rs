@@ -3,9 +3,11 @@
 use super::attributes::is_false;
 use super::site::countable;
 use crate::tensor::TensorType;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 
 /// An input of a model, for one sample.
@@ -21,7 +23,7 @@ pub enum InputSpec {
 }
 
 /// A sample of tokens: `{ tokens = 64, vocabulary = 65 }` in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenInput {
     /// Tokens per sample: the context.
@@ -172,6 +174,18 @@ impl<const N: usize> From<[usize; N]> for InputSpec {
 impl From<TokenInput> for InputSpec {
     fn from(input: TokenInput) -> Self {
         InputSpec::Tokens(input)
+    }
+}
+
+impl JsonSchema for InputSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "input".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let tokens = generator.subschema_for::<TokenInput>();
+        let shape = generator.subschema_for::<Vec<usize>>();
+        json_schema!({ "anyOf": [{ "const": "auto", "description": "The shape of the data." }, shape, tokens] })
     }
 }
 

@@ -13,7 +13,9 @@ use super::layers::{
 use super::site::Site;
 use crate::error::Result;
 use crate::graph::Var;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt::Debug;
 
 /// The implementation of a kind of layer.
@@ -59,7 +61,7 @@ pub enum Takes {
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident($ty:ty),)*) => {
         /// The kind of a layer, with its attributes.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type", rename_all = "snake_case")]
         pub enum LayerKind {
             $($(#[$doc])* $kind($ty),)*
@@ -160,7 +162,8 @@ kinds! {
 }
 
 /// One layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = in_each_kind)]
 pub struct Layer {
     /// Name, the prefix of its weights. The default is the stem of its type and a count: `conv1`, `dense2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,6 +178,20 @@ pub struct Layer {
     /// Its kind.
     #[serde(flatten)]
     pub kind: LayerKind,
+}
+
+/// Moves the keys of all layers into the schema of each kind, which knows no others.
+fn in_each_kind(schema: &mut Schema) {
+    let object = schema.ensure_object();
+    let shared = object.remove("properties");
+    let kinds = object.get_mut("oneOf").and_then(Value::as_array_mut);
+    for kind in kinds.into_iter().flatten() {
+        let properties = kind["properties"].as_object_mut().zip(shared.as_ref());
+        if let Some((properties, Value::Object(shared))) = properties {
+            properties.extend(shared.clone());
+        }
+        kind["additionalProperties"] = false.into();
+    }
 }
 
 impl Layer {

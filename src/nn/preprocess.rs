@@ -1,10 +1,11 @@
 //! Preprocessing of images, as in a model file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Normalisation of pixels: `(pixel - mean) / std` for each channel, with pixels in [0, 1]. Published weights are only valid for
 /// a certain mean and deviation. A run uses them unless its data settings have a `mean` and `std`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, try_from = "Unchecked")]
 pub struct Preprocess {
     /// A mean for each channel.
@@ -14,10 +15,12 @@ pub struct Preprocess {
 }
 
 /// The serialised form.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
+    /// A mean for each channel.
     mean: Vec<f32>,
+    /// A standard deviation for each channel, above 0.
     std: Vec<f32>,
 }
 

@@ -8,11 +8,12 @@ use super::preprocess::Preprocess;
 use super::presets::PRESETS;
 use crate::error::{Error, Result};
 use crate::nearest::did_you_mean;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A model, as in a model file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "ModelFile", into = "ModelFile")]
 pub struct ModelSpec {
     /// Name for reports and run folders.
@@ -36,24 +37,33 @@ pub struct ModelSpec {
 }
 
 /// The content of a model file, with `input` or `inputs`.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ModelFile {
+    /// Name for reports and run folders.
     name: String,
+    /// The input for one sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     input: Option<InputSpec>,
+    /// Several inputs by name, instead of `input`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     inputs: BTreeMap<String, InputSpec>,
+    /// Names of the layers whose results are the outputs; the result of the last one if absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     outputs: Vec<String>,
+    /// Default initialisation of convolutions and dense layers.
     #[serde(default, skip_serializing_if = "is_default")]
     weight_init: WeightInit,
+    /// Normalisation of images, if it belongs to the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     preprocess: Option<Preprocess>,
+    /// Number of classes for `units = "classes"`; in a run with classes, that of its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     classes: Option<usize>,
+    /// Definitions of blocks, by name.
     #[serde(default, rename = "block", skip_serializing_if = "BTreeMap::is_empty")]
     blocks: BTreeMap<String, BlockSpec>,
+    /// Layers from the inputs to the outputs.
     #[serde(rename = "layer")]
     layers: Vec<Layer>,
 }

@@ -4,11 +4,12 @@ use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `g += weight_decay p; sum += g^2`, and at step t `p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(initial_accumulator_value + sum) + eps)`.
 /// The state is the sum without its initial value, so that it starts at zero like all state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adagrad {
     /// Learning rate.

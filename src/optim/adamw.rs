@@ -5,11 +5,12 @@ use super::{Optimizer, ParameterStep};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `p *= 1 - lr weight_decay`, then [`Adam`]'s step without weight decay. With `exclude_bias_and_norm` the decay only
 /// applies to parameters of two or more axes, as in GPT-2 and most recipes after it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
     /// Learning rate.

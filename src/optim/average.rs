@@ -5,11 +5,12 @@
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `a += (1 - d) (p - a)` after every step, where `p` is the parameter's value after it and at step t, from 1,
 /// `d = min(decay, (1 + t) / (10 + t))`: early steps have a larger weight, so that initial values are soon forgotten.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Average {
     /// Decay of the average, once the run is long enough.

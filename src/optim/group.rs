@@ -5,11 +5,12 @@ use super::require_in;
 use crate::error::{Error, Result};
 use crate::nearest::nearest;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A `[[group]]` table of a run. A parameter belongs to the first group with a matching pattern; others have the settings of
 /// `[optimizer]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupSettings {
     /// Names of parameters, in which `*` stands for any characters: `layer1.*`, `*.bias`. In a file, one name or a list.
@@ -33,11 +34,11 @@ pub struct GroupSettings {
 }
 
 /// Patterns of names, in which `*` stands for any characters, also none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "OneOrMany", into = "OneOrMany")]
 pub struct Patterns(pub Vec<String>);
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a pattern of names or a list of them")]
 enum OneOrMany {
     One(String),

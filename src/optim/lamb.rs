@@ -7,12 +7,13 @@ use super::{LR, Optimizer, ParameterStep};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `m` and `v` as [`Adam`]'s; at step t `r = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)`, `u = r + weight_decay p`, and
 /// `p -= lr |p| / |u| u`, where the ratio of the norms is 1 if one of them is 0. With `exclude_bias_and_norm` parameters of one axis have
 /// neither the weight decay nor the ratio, as in the authors' code.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lamb {
     /// Learning rate.

@@ -5,10 +5,11 @@ use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `c = beta1 m + (1 - beta1) g; p = (1 - lr weight_decay) p - lr sign(c); m = beta2 m + (1 - beta2) g`, where the sign of 0 is 0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lion {
     /// Learning rate; according to the paper, a third to a tenth of AdamW's.

@@ -27,8 +27,11 @@ pub use schedule::{
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nearest::did_you_mean;
+use crate::schema;
 use crate::tensor::TensorType;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The scalar input that is the learning rate itself.
 const LR: &str = "lr";
@@ -137,6 +140,16 @@ macro_rules! optimizers {
                 match self {
                     $(OptimizerConfig::$Settings(settings) => settings,)*
                 }
+            }
+        }
+
+        impl JsonSchema for OptimizerConfig {
+            fn schema_name() -> Cow<'static, str> {
+                "optimizer".into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                schema::one_of(vec![$(schema::kind::<$Settings>("name", stringify!($name), generator)),*])
             }
         }
 

@@ -8,6 +8,7 @@ use super::{AdamW, LR, Optimizer, ParameterStep, Patterns, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `buf += (1 - momentum) (g - buf); u = g + momentum (buf - g)` (without nesterov `u = buf`), as a matrix of the first axis times all
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Parameters of one axis, and those that `adamw` names, take the step of [`AdamW`] with `adamw_lr`. The author also uses it for
 /// embeddings and the last layer, which can only be identified by name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Muon {
     /// Learning rate of the matrices.

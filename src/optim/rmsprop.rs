@@ -4,11 +4,12 @@ use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `g += weight_decay p; v = alpha v + (1 - alpha) g^2`; centered: `m += (1 - alpha) (g - m)` and `d = sqrt(v - m^2) + eps`, else
 /// `d = sqrt(v) + eps`; with momentum `buf = momentum buf + g / d; p -= lr buf`, else `p -= lr g / d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmsProp {
     /// Learning rate.

@@ -4,11 +4,12 @@ use super::{LR, Optimizer, ParameterStep, require};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `g += weight_decay p; buf = momentum buf + g; p -= lr (nesterov: g + momentum buf, else buf)`. Without momentum there
 /// is no `buf`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate.

@@ -1,6 +1,7 @@
 //! When checkpoints are written, and how many are kept.
 
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +26,7 @@ impl Default for Saving {
 }
 
 /// Steps or time between two checkpoints. As text, `500` or `500 steps`, and `90s`, `10m` or `1h 30m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written", into = "String")]
 pub enum CheckpointInterval {
     /// A checkpoint after every multiple of this number of steps.
@@ -92,7 +93,7 @@ impl fmt::Display for CheckpointInterval {
 }
 
 /// An interval in a settings file: a number or a text.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Written {
     Steps(u64),

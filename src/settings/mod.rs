@@ -7,12 +7,14 @@ mod changes;
 mod folds;
 mod names;
 mod parts;
+mod schema;
 mod start;
 mod template;
 mod train;
 
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
+pub use schema::{model_schema, run_schema};
 pub use start::Prepared;
 pub use train::SessionObserver;
 
@@ -26,7 +28,8 @@ use crate::run::{CheckpointInterval, Saving};
 use crate::tasks::{AugmentSettings, Loss};
 use crate::tensor::LARGEST_COUNT;
 use crate::toml_text::parse;
-use names::{table_or_name, tables_or_names};
+use names::{TableOrName, table_or_name, tables_or_names};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,7 +52,7 @@ impl TaskChoice {
 }
 
 /// Settings of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Random seed.
@@ -79,12 +82,14 @@ pub struct Settings {
         skip_serializing_if = "TaskChoice::is_auto",
         deserialize_with = "table_or_name"
     )]
+    #[schemars(with = "TableOrName<TaskChoice>")]
     pub task: TaskChoice,
     /// The loss. In a file, its name is enough.
     #[serde(
         skip_serializing_if = "Loss::is_auto",
         deserialize_with = "table_or_name"
     )]
+    #[schemars(with = "TableOrName<Loss>")]
     pub loss: Loss,
     /// Label smoothing: share of the target that is spread over all classes.
     pub label_smoothing: f64,
@@ -119,18 +124,21 @@ pub struct Settings {
     pub out: Option<PathBuf>,
     /// Data set. In a file, its source is enough.
     #[serde(deserialize_with = "table_or_name")]
+    #[schemars(with = "TableOrName<DataSettings>")]
     pub data: DataSettings,
     /// Augmentation of training images.
     #[serde(skip_serializing_if = "AugmentSettings::is_off")]
     pub augment: AugmentSettings,
     /// Optimizer. In a file, its name is enough.
     #[serde(deserialize_with = "table_or_name")]
+    #[schemars(with = "TableOrName<OptimizerConfig>")]
     pub optimizer: OptimizerConfig,
     /// Optimizers of individual phases, such as `discriminator`.
     #[serde(
         skip_serializing_if = "BTreeMap::is_empty",
         deserialize_with = "tables_or_names"
     )]
+    #[schemars(with = "BTreeMap<String, TableOrName<OptimizerConfig>>")]
     pub optimizers: BTreeMap<String, OptimizerConfig>,
     /// Decay of the parameters' moving averages, which are evaluated and saved in their place; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,15 +151,18 @@ pub struct Settings {
     pub groups: Vec<GroupSettings>,
     /// Learning rate schedule. In a file, its name is enough.
     #[serde(deserialize_with = "table_or_name")]
+    #[schemars(with = "TableOrName<Schedule>")]
     pub schedule: Schedule,
     /// Model. In a file, the name of a built-in one or the path of a model file is enough.
     #[serde(deserialize_with = "table_or_name", skip_serializing_if = "is_unset")]
+    #[schemars(with = "TableOrName<ModelSpec>")]
     pub model: ModelSpec,
     /// Models of tasks that have several, by their roles, each as `model` is.
     #[serde(
         skip_serializing_if = "BTreeMap::is_empty",
         deserialize_with = "tables_or_names"
     )]
+    #[schemars(with = "BTreeMap<String, TableOrName<ModelSpec>>")]
     pub models: BTreeMap<String, ModelSpec>,
     /// Values fitted to the data; empty before the run starts.
     #[serde(skip_serializing_if = "Fitted::is_empty")]

@@ -3,12 +3,15 @@
 use super::TaskChoice;
 use crate::data::DataSettings;
 use crate::error::Result;
-use crate::nn::ModelSpec;
+use crate::nn::{ModelSpec, PRESETS};
 use crate::optim::{OptimizerConfig, Schedule};
-use crate::tasks::Loss;
+use crate::schema;
+use crate::tasks::{Loss, REGISTRY};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,6 +19,9 @@ use std::marker::PhantomData;
 /// A table of the settings that can be given by a name.
 pub(super) trait FromName: Sized {
     fn from_name(name: &str) -> Result<Self>;
+
+    /// The schema of a name.
+    fn name_schema() -> Schema;
 }
 
 impl FromName for DataSettings {
@@ -25,11 +31,22 @@ impl FromName for DataSettings {
             ..DataSettings::default()
         })
     }
+
+    fn name_schema() -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "The source: `digits` for the built-in ones, or a file or folder.",
+        })
+    }
 }
 
 impl FromName for OptimizerConfig {
     fn from_name(name: &str) -> Result<Self> {
         OptimizerConfig::named(name)
+    }
+
+    fn name_schema() -> Schema {
+        schema::names(OptimizerConfig::NAMES.iter().copied())
     }
 }
 
@@ -37,11 +54,20 @@ impl FromName for Loss {
     fn from_name(name: &str) -> Result<Self> {
         Loss::named(name)
     }
+
+    fn name_schema() -> Schema {
+        schema::names(Loss::NAMES.iter().copied())
+    }
 }
 
 impl FromName for Schedule {
     fn from_name(name: &str) -> Result<Self> {
         Schedule::named(name)
+    }
+
+    fn name_schema() -> Schema {
+        let named = |name: &&&str| Schedule::named(name).is_ok();
+        schema::names(Schedule::NAMES.iter().filter(named).copied())
     }
 }
 
@@ -52,6 +78,32 @@ impl FromName for ModelSpec {
             name: name.to_string(),
             ..ModelSpec::default()
         })
+    }
+
+    fn name_schema() -> Schema {
+        let built_in: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        json_schema!({
+            "type": "string",
+            "description": "The name of a built-in model, or the path of a model file.",
+            "anyOf": [{ "enum": built_in }, {}],
+        })
+    }
+}
+
+/// The schema of a table, or of a name that stands for one.
+pub(super) struct TableOrName<T>(PhantomData<T>);
+
+impl<T: FromName + JsonSchema> JsonSchema for TableOrName<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}_or_name", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        schema::or_name(&generator.subschema_for::<T>(), &T::name_schema())
     }
 }
 
@@ -105,5 +157,9 @@ impl FromName for TaskChoice {
             name: Some(name.to_string()),
             own: toml::Table::new(),
         })
+    }
+
+    fn name_schema() -> Schema {
+        schema::names(REGISTRY.iter().map(|task| task.name))
     }
 }

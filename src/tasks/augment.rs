@@ -12,12 +12,13 @@ use crate::ops::paste_box::PasteBox;
 use crate::plan::Scalar;
 use crate::random::{Purpose, Stream};
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Augmentations of the images of a training step, applied in this order. All are off by default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentSettings {
     /// Flip horizontally with probability one half.

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nn::Model;
 use crate::ops::squared_error::SquaredError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// The mean squared error of each sample: `[]`.
@@ -43,6 +44,7 @@ pub(super) static REGISTERED: Registered = Registered {
     metrics,
     suits: |_| false,
     suits_model: gives_back_images,
+    settings: Corruption::json_schema,
     make: |settings| Ok(Box::new(Autoencoder::new(settings)?)),
     sample,
 };
@@ -90,7 +92,7 @@ fn gives_back_images(model: &dyn Model) -> bool {
 }
 
 /// The task's own settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Corruption {
     /// Standard deviation of Gaussian noise that is added in training, in units of the normalised input.

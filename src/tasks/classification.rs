@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nn::Model;
 use crate::plan::Scalar;
+use crate::schema::empty_table;
 use serde_json::{Map, Value, json};
 
 pub(super) const LOGITS: &str = "logits";
@@ -44,6 +45,7 @@ pub(super) static REGISTERED: Registered = Registered {
         samples.field(field::LABEL).is_some() && samples.field(field::TOKENS).is_none()
     },
     suits_model: |model| !takes_tokens(model),
+    settings: empty_table,
     make: |settings| {
         settings.no_own("classification")?;
         Ok(Box::new(Classification::new(settings)))

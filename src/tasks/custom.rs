@@ -4,6 +4,7 @@ use super::{
     Decoded, Evaluated, Findings, Fit, Metric, Objective, Prediction, Registered, StepGraph, Task,
 };
 use crate::error::{Error, Result};
+use crate::schema::empty_table;
 use std::fmt;
 
 /// Not in the registry: a program creates it.
@@ -14,6 +15,7 @@ static REGISTERED: Registered = Registered {
     metrics: Vec::new,
     suits: |_| false,
     suits_model: |_| false,
+    settings: empty_table,
     make: |_| Err(in_a_program()),
     sample: || Err(in_a_program()),
 };

@@ -11,6 +11,7 @@ use super::{
 use crate::data::{Column, ColumnKind, WindowNorm, field, naive_forecasts, target_scales};
 use crate::error::Result;
 use crate::graph::Var;
+use crate::schema::empty_table;
 use serde_json::{Map, Value, json};
 
 /// See the module.
@@ -37,6 +38,7 @@ pub(super) static REGISTERED: Registered = Registered {
     metrics,
     suits: |samples| samples.field(field::TARGET).is_some(),
     suits_model: |_| false,
+    settings: empty_table,
     make: |settings| {
         settings.no_own("forecasting")?;
         Ok(Box::new(Forecasting::new(settings)))

@@ -18,7 +18,8 @@ use crate::data::{Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nn::{InputSpec, Model, ModelSpec};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 const GENERATOR: &str = "generator";
@@ -48,6 +49,7 @@ pub(super) static REGISTERED: Registered = Registered {
         let gives = model.outputs().iter().map(|output| output.shape.len());
         takes.eq([1]) && gives.eq([3])
     },
+    settings: Gan::json_schema,
     make: |settings| Ok(Box::new(Gan::new(settings)?)),
     sample,
 };
@@ -82,7 +84,7 @@ fn metrics() -> Vec<Metric> {
 }
 
 /// See the module.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gan {
     /// Number of random numbers from which an image is drawn.

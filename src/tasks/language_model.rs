@@ -12,6 +12,7 @@ use crate::data::{Normalization, SetLayout, Targets, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 
+use crate::schema::empty_table;
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "language_model",
@@ -31,6 +32,7 @@ pub(super) static REGISTERED: Registered = Registered {
     metrics,
     suits: |samples| samples.field(field::NEXT).is_some(),
     suits_model: |model| takes_tokens(model) && model.outputs()[0].shape.len() == 2,
+    settings: empty_table,
     make: |settings| {
         settings.no_own("language_model")?;
         Ok(Box::new(LanguageModel::new(settings)))

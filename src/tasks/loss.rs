@@ -6,10 +6,11 @@ use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::ops::squared_error::SquaredError;
 use crate::tensor::TensorType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The loss of a run, selected by `name`; the other settings have PyTorch's defaults.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Loss {
     /// Determined by the data: cross-entropy for classes and tokens, mean squared error for numbers.
@@ -29,7 +30,7 @@ pub enum Loss {
 }
 
 /// See [`Loss::CrossEntropy`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CrossEntropy {
     /// Weight of the samples of each class; the loss is the weighted mean.
@@ -38,7 +39,7 @@ pub struct CrossEntropy {
 }
 
 /// See [`Loss::Bce`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bce {
     /// Factor for the loss of samples of the second class.
@@ -46,17 +47,17 @@ pub struct Bce {
 }
 
 /// See [`Loss::Mse`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mse {}
 
 /// See [`Loss::L1`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct L1 {}
 
 /// See [`Loss::Huber`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HuberLoss {
     /// Threshold between squared and absolute; above 0.
@@ -76,7 +77,7 @@ impl Default for HuberLoss {
 }
 
 /// Weights of the classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "class_weights is a list of numbers, one for each class, or \"balanced\""
@@ -89,7 +90,7 @@ pub enum ClassWeights {
 }
 
 /// Class weights that are set by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedWeights {
     /// `samples / (classes that occur * samples of the class)` in the training part, as in scikit-learn, computed at the start.
@@ -118,6 +119,9 @@ impl<'g> Losses<'g> {
 }
 
 impl Loss {
+    /// Names that [`named`](Loss::named) knows.
+    pub const NAMES: &[&str] = &["auto", "bce", "cross_entropy", "huber", "l1", "mse"];
+
     /// The loss called `name`, with PyTorch's defaults.
     ///
     /// # Errors

@@ -16,7 +16,8 @@ use crate::data::{Normalization, Samples, SetLayout, WindowNorm, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::tensor::Shape;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 /// Mean squared error over the masked patches of each sample: `[]`.
@@ -44,6 +45,7 @@ pub(super) static REGISTERED: Registered = Registered {
     metrics,
     suits: |_| false,
     suits_model: |_| false,
+    settings: Masking::json_schema,
     make: |settings| Ok(Box::new(MaskedAutoencoder::new(settings)?)),
     sample,
 };
@@ -86,7 +88,7 @@ fn metrics() -> Vec<Metric> {
 }
 
 /// The task's own settings.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Masking {
     /// Height and width of a patch in pixels.

@@ -34,6 +34,7 @@ use crate::graph::Var;
 use crate::nearest::did_you_mean;
 use crate::nn::{Model, ModelSpec};
 use crate::plan::Scalar;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 use std::fmt::Debug;
 use std::path::Path;
@@ -396,6 +397,8 @@ pub struct Registered {
     pub suits: fn(&Samples) -> bool,
     /// Whether the task suits a model, if there are no data to decide by.
     pub suits_model: fn(&dyn Model) -> bool,
+    /// The schema of the settings of its own.
+    pub settings: fn(&mut SchemaGenerator) -> Schema,
     /// The task with these settings.
     pub make: fn(&TaskSettings) -> Result<Box<dyn Task>>,
     /// A tiny training run for the shared tests.

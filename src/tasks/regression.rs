@@ -11,6 +11,7 @@ use crate::data::{Scale, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::ops::squared_error::SquaredError;
+use crate::schema::empty_table;
 use serde_json::Map;
 
 pub(super) const OUTPUT: &str = "logits";
@@ -35,6 +36,7 @@ pub(super) static REGISTERED: Registered = Registered {
     metrics,
     suits: |samples| samples.field(field::VALUE).is_some(),
     suits_model: |_| false,
+    settings: empty_table,
     make: |settings| {
         settings.no_own("regression")?;
         Ok(Box::new(Regression::new(settings)))

@@ -21,7 +21,8 @@ use crate::data::{Field, FieldValues, MaskValue, Normalization, Samples, SetLayo
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::Model;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 const LOGITS: &str = "logits";
@@ -51,6 +52,7 @@ pub(super) static REGISTERED: Registered = Registered {
     metrics,
     suits: |samples| samples.field(field::MASK).is_some(),
     suits_model: gives_pixels,
+    settings: Own::json_schema,
     make: |settings| Ok(Box::new(Segmentation::new(settings)?)),
     sample,
 };
@@ -111,21 +113,25 @@ fn gives_pixels(model: &dyn Model) -> bool {
 }
 
 /// The loss, as `[task]` names it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 enum PixelLoss {
+    /// Cross-entropy of the pixels.
     #[default]
     #[serde(rename = "cross_entropy")]
     CrossEntropy,
+    /// 1 minus the Dice coefficient.
     #[serde(rename = "dice")]
     Dice,
+    /// The sum of both.
     #[serde(rename = "cross_entropy+dice")]
     Both,
 }
 
 /// The task's own settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Own {
+    /// Loss of the pixels.
     loss: PixelLoss,
 }
 

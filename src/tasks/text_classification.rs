@@ -11,6 +11,7 @@ use crate::data::{Normalization, SetLayout, Targets, field};
 use crate::error::{Error, Result};
 use crate::plan::Scalar;
 
+use crate::schema::empty_table;
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "text_classification",
@@ -32,6 +33,7 @@ pub(super) static REGISTERED: Registered = Registered {
         samples.field(field::TOKENS).is_some() && samples.field(field::LABEL).is_some()
     },
     suits_model: |model| takes_tokens(model) && model.outputs()[0].shape.len() == 1,
+    settings: empty_table,
     make: |settings| {
         settings.no_own("text_classification")?;
         Ok(Box::new(TextClassification(Classification::new(settings))))

@@ -190,7 +190,7 @@ fn files_far_larger_than_the_memory_are_not_read() {
             ["table.csv", "is over 4294967296 bytes long"],
         ),
         (
-            "train tiny.toml --data good --init a.safetensors --device cpu",
+            "train tiny.toml --data good --batch 8 --init a.safetensors --device cpu",
             1,
             ["a.safetensors", "GiB of memory, but only"],
         ),

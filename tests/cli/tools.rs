@@ -1,4 +1,4 @@
-//! `wgrad runs`, `wgrad init`, `wgrad doctor`, `wgrad config check`, `wgrad completions` and `wgrad man`.
+//! `wgrad runs`, `wgrad init`, `wgrad doctor`, `wgrad config check`, `wgrad schema`, `wgrad completions` and `wgrad man`.
 
 use super::sandbox::{Sandbox, names};
 
@@ -81,6 +81,25 @@ fn a_first_run_file_trains_as_it_was_written() {
     sandbox
         .wgrad("init --data good --task gan gan.toml")
         .fails(2, &["no template for the task gan"]);
+}
+
+#[test]
+fn a_schema_is_printed_or_written() {
+    let sandbox = Sandbox::new();
+    let printed = sandbox.wgrad("schema").succeeds();
+    let schema: serde_json::Value = serde_json::from_str(&printed.out).unwrap();
+    assert_eq!(schema["properties"]["batch"]["type"], "integer");
+    let written = sandbox.wgrad("schema model --out m.json").succeeds();
+    let advice = "#:schema ./m.json";
+    assert!(written.out.contains(advice), "{}", written.out);
+    let text = std::fs::read_to_string(sandbox.path("m.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(schema["properties"]["layer"]["type"], "array");
+    sandbox
+        .wgrad("schema --out m.json")
+        .fails(2, &["m.json already exists", "--overwrite"]);
+    sandbox.wgrad("schema --out m.json --overwrite").succeeds();
+    assert_eq!(sandbox.wgrad("schema weights").code, Some(2));
 }
 
 #[test]

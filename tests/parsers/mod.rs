@@ -33,11 +33,6 @@ const COMPRESSED: Bound = Bound {
     free: 128 << 20,
     per_byte: 16_384,
 };
-/// TIFF, whose decoder reserves up to 200 MiB for a million values that a header declares.
-const TIFF: Bound = Bound {
-    free: 256 << 20,
-    per_byte: 16_384,
-};
 
 /// A parser.
 pub struct Target {

@@ -1,6 +1,6 @@
 //! Image files.
 
-use super::{COMPRESSED, TIFF, Target, write};
+use super::{COMPRESSED, Target, write};
 use image::{DynamicImage, ImageFormat};
 use std::io::Cursor;
 use std::path::Path;
@@ -42,8 +42,7 @@ pub fn pictures(dir: &Path) -> Vec<Target> {
             };
             read_picture(&path, shape).is_ok()
         };
-        let bound = if format == Tiff { TIFF } else { COMPRESSED };
-        Target::new(&format!("picture_{ending}"), file, read).within(bound)
+        Target::new(&format!("picture_{ending}"), file, read).within(COMPRESSED)
     };
     let grey = |target: Target| target.and([mask()]);
     let more = |target: Target| {

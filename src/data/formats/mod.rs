@@ -14,7 +14,10 @@ pub use text_table::{ReadTexts, read_text_rows, read_texts};
 use super::split::split_off;
 use super::{DataError, DataSettings, Dataset, Fitted, Parts, Samples, Source};
 use crate::error::{Error, Result};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::json;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -279,6 +282,19 @@ impl fmt::Debug for FormatName {
 impl Serialize for FormatName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl JsonSchema for FormatName {
+    fn schema_name() -> Cow<'static, str> {
+        "format".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let format =
+            |format: &FormatName| json!({ "const": format.name(), "description": format.about() });
+        let formats: Vec<_> = FORMATS.iter().map(format).collect();
+        json_schema!({ "type": "string", "oneOf": formats })
     }
 }
 

@@ -8,6 +8,7 @@ pub use decoder::Decoder;
 use crate::data::DataError;
 use crate::data::files::read_whole;
 use bpe::{BytePairs, FIRST_BYTE};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -20,7 +21,7 @@ const UNKNOWN: u32 = 1;
 const FIRST: u32 = 2;
 
 /// Kind of tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// Characters.

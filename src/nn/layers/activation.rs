@@ -6,10 +6,11 @@ use crate::nn::attributes::Activation;
 use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A function of every element.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActivationLayer {
     /// The function.

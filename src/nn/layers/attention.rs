@@ -8,11 +8,12 @@ use crate::nn::init::{NamedInit, WeightInit};
 use crate::nn::layer::LayerType;
 use crate::nn::parameter::{Init, Layout, PositionTable};
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Attention among all positions, from queries, keys and values as the output of one dense layer: `[time, 3 width]` to
 /// `[time, width]`. PyTorch `scaled_dot_product_attention`. Padding is ignored as a key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
     /// Number of heads, a divisor of the width.
@@ -28,7 +29,7 @@ pub struct Attention {
 
 /// Attention with its dense layers for queries, keys, values and output: `[time, width]` to `[time, width]`. PyTorch
 /// `MultiheadAttention(width, heads, batch_first=True)`, with its names and initialisation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelfAttention {
     /// Number of heads, a divisor of the width.

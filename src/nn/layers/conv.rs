@@ -9,10 +9,11 @@ use crate::nn::layer::LayerType;
 use crate::nn::parameter::Layout;
 use crate::nn::site::Site;
 use crate::ops::conv2d;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Convolution of `[height, width, channels]`. PyTorch `Conv2d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
     /// Output channels.
@@ -125,7 +126,7 @@ impl LayerType for Conv2d {
 
 /// The transpose of a convolution, which upsamples images with trained kernels. PyTorch `ConvTranspose2d`. It computes the
 /// gradient of a convolution with respect to its input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose2d {
     /// Output channels.

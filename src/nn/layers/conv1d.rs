@@ -10,10 +10,11 @@ use crate::nn::layer::LayerType;
 use crate::nn::parameter::Layout;
 use crate::nn::site::Site;
 use crate::ops::{avg_pool2d, conv2d, max_pool2d};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Positions added at both ends of a sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "padding is \"valid\", \"same\", \"causal\", a whole number, or two as [before, after]"
@@ -28,7 +29,7 @@ pub enum Padding1d {
 }
 
 /// Paddings that have a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedPadding1d {
     /// None.
@@ -69,7 +70,7 @@ impl Padding1d {
 }
 
 /// Convolution of `[length, channels]` along the length. PyTorch `Conv1d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conv1d {
     /// Output channels.
@@ -103,7 +104,7 @@ pub struct Conv1d {
 }
 
 /// Maximum over windows of positions. PyTorch `MaxPool1d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool1d {
     /// Positions of a window.
@@ -117,7 +118,7 @@ pub struct MaxPool1d {
 }
 
 /// Mean over windows of positions; padding is not counted. PyTorch `AvgPool1d(count_include_pad=False)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool1d {
     /// Positions of a window.
@@ -131,17 +132,17 @@ pub struct AvgPool1d {
 }
 
 /// Mean over all positions: `[channels]`. PyTorch `AdaptiveAvgPool1d(1)` and a flatten.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalAvgPool1d {}
 
 /// Maximum over all positions: `[channels]`. PyTorch `AdaptiveMaxPool1d(1)` and a flatten.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalMaxPool1d {}
 
 /// `[length, channels]` to `[channels, length]`: swaps the roles of time and channels. PyTorch `transpose(1, 2)`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transpose {}
 

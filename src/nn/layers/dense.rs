@@ -7,10 +7,11 @@ use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::init::WeightInit;
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// All axes into one: rows, then pixels, then channels.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Flatten {}
 
@@ -34,7 +35,7 @@ impl LayerType for Flatten {
 }
 
 /// A fully connected layer, applied to a row of features or to every position of a sequence. PyTorch `Linear`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
     /// Outputs.

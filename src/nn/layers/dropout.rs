@@ -7,10 +7,11 @@ use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::forward::Mode;
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Zeroes random elements in training, and scales the others up. PyTorch `Dropout`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
     /// Share of elements or channels that is zeroed, below 1.
@@ -50,7 +51,7 @@ pub(super) fn dropped<'g>(
 }
 
 /// Zeroes random channels in training. PyTorch `Dropout2d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout2d {
     /// Share of elements or channels that is zeroed, below 1.

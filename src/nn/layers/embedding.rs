@@ -8,11 +8,12 @@ use crate::nn::init::WeightInit;
 use crate::nn::layer::LayerType;
 use crate::nn::parameter::{Init, Layout, PositionTable};
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A trained vector for each token: `[tokens]` to `[tokens, width]`. PyTorch `Embedding`. Its table has a row for each token of
 /// the model's vocabulary.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Embedding {
     /// Size of a vector.
@@ -33,7 +34,7 @@ impl Embedding {
 }
 
 /// Adds a vector to every position of a sequence, which encodes their order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Positions {
     /// Kind of vectors.
@@ -45,7 +46,7 @@ pub struct Positions {
 }
 
 /// Position vectors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PositionKind {
     /// Trained, as in GPT-2.

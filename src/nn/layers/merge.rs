@@ -6,11 +6,12 @@ use crate::nn::attributes::Activation;
 use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::layer::{LayerType, Takes};
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Sum of inputs of the same shape, such as a shortcut. A row of channels is broadcast over the positions of a sequence or the
 /// pixels of an image.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
     /// Activation of the output.
@@ -20,7 +21,7 @@ pub struct Add {
 
 /// Element-wise product. A row of channels, such as gates, is broadcast over the positions of a sequence or the pixels of an
 /// image. Extents of 1 are broadcast, too.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Multiply {
     /// Activation of the output.
@@ -29,7 +30,7 @@ pub struct Multiply {
 }
 
 /// Concatenation along the last axis, the channels.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Concat {}
 

@@ -8,12 +8,13 @@ use crate::nn::forward::{Mode, Training};
 use crate::nn::layer::LayerType;
 use crate::nn::parameter::Init;
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Normalizes every channel over the batch, of images or of rows of features (Ioffe and Szegedy 2015). PyTorch
 /// `BatchNorm1d`, `BatchNorm2d`. In training it uses the statistics of the valid samples, and updates the running ones:
 /// `running = (1 - momentum) running + momentum batch`; otherwise it uses these. The running variance is divided by n - 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm {
     /// Added to the variance.
@@ -35,7 +36,7 @@ pub struct BatchNorm {
 
 /// Normalizes every position over its channels, or a row over its features (Ba, Kiros and Hinton 2016). PyTorch
 /// `LayerNorm(channels)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerNorm {
     /// Added to the variance.
@@ -53,7 +54,7 @@ pub struct LayerNorm {
 }
 
 /// Normalizes every sample over groups of its channels (Wu and He 2018). PyTorch `GroupNorm`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupNorm {
     /// Number of groups, a divisor of the channels. With 1 the whole sample is normalized at once; with as many as channels it is
@@ -71,7 +72,7 @@ pub struct GroupNorm {
 }
 
 /// Divides every position by the root mean square of its channels (Zhang and Sennrich 2019). PyTorch `RMSNorm(channels)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RmsNorm {
     /// Added to the mean square.
@@ -87,7 +88,7 @@ pub struct RmsNorm {
 
 /// Divides every element by a power of the squares in a window of channels (Krizhevsky et al. 2012). PyTorch
 /// `LocalResponseNorm`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LocalResponseNorm {
     /// Number of channels in the window.

@@ -6,11 +6,12 @@ use crate::nn::attributes::bounded;
 use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Adds channels of zeros on both sides, up to a given number: the shortcut without weights of He et al. 2015 (option A). An odd
 /// channel is added at the end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PadChannels {
     /// Channels of the result.

@@ -7,10 +7,11 @@ use crate::nn::attributes::{PaddingSpec, Pair, bounded};
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
 use crate::ops::{avg_pool2d, max_pool2d};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Maximum over windows. PyTorch `MaxPool2d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool2d {
     /// Height and width of the window.
@@ -24,7 +25,7 @@ pub struct MaxPool2d {
 }
 
 /// Mean over windows; padding is not counted. PyTorch `AvgPool2d(count_include_pad=False)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool2d {
     /// Height and width of the window.
@@ -38,12 +39,12 @@ pub struct AvgPool2d {
 }
 
 /// Mean over height and width: `[channels]`. PyTorch `AdaptiveAvgPool2d(1)` and a flatten.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalAvgPool2d {}
 
 /// Mean over windows that divide an image of any size into a given number of parts. PyTorch `AdaptiveAvgPool2d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdaptiveAvgPool2d {
     /// Height and width of the result.

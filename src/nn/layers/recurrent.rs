@@ -9,12 +9,13 @@ use crate::nn::layer::LayerType;
 use crate::nn::parameter::{Init, Layout};
 use crate::nn::site::Site;
 use crate::ops::RecurrentWeights;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Long short-term memory (Hochreiter and Schmidhuber 1997) over a sequence: `[time, features]` to `[time, units]`, or twice
 /// as many if bidirectional. PyTorch `LSTM(batch_first=True)`, with its names and initialisation: all weights and biases
 /// uniform within `1 / sqrt(units)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lstm {
     /// Units per direction.
@@ -31,7 +32,7 @@ pub struct Lstm {
 }
 
 /// Gated recurrent units (Cho et al. 2014) over a sequence, as [`Lstm`]. PyTorch `GRU(batch_first=True)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gru {
     /// Units per direction.

@@ -6,11 +6,12 @@ use crate::nn::attributes::bounded;
 use crate::nn::features::{FeatureOrder, Taken};
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A row of features to an image `[height, width, channels]` or a sequence `[time, features]`. PyTorch `Unflatten`: an image is
 /// filled channel by channel, in the order of PyTorch's `[channels, height, width]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unflatten {
     /// Extents of the result.

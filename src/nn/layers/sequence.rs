@@ -5,15 +5,16 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An image as a sequence of its rows: `[height, width, channels]` to `[height, width * channels]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rows {}
 
 /// A sequence to one row of features: `[time, features]` to `[features]`. Padding is ignored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimePool {
     /// How to pool.
@@ -21,7 +22,7 @@ pub struct TimePool {
 }
 
 /// How to pool a sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimePoolKind {
     /// The mean of all positions.

@@ -6,10 +6,11 @@ use crate::graph::Var;
 use crate::nn::attributes::{Pair, bounded};
 use crate::nn::layer::LayerType;
 use crate::nn::site::Site;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Upsamples images by an integer factor. PyTorch `Upsample`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upsample {
     /// Factors for height and width.
@@ -20,7 +21,7 @@ pub struct Upsample {
 }
 
 /// Interpolation of upsampled images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
     /// Every pixel is repeated.

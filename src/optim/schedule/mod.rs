@@ -3,7 +3,10 @@
 
 use crate::error::{Error, Result};
 use crate::nearest::did_you_mean;
+use crate::schema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A learning-rate schedule.
 trait Course {
@@ -42,6 +45,16 @@ macro_rules! schedules {
                 match self {
                     $(Schedule::$Variant(settings) => settings,)*
                 }
+            }
+        }
+
+        impl JsonSchema for Schedule {
+            fn schema_name() -> Cow<'static, str> {
+                "schedule".into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                schema::one_of(vec![$(schema::kind::<$Settings>("name", stringify!($name), generator)),*])
             }
         }
 

@@ -3,10 +3,11 @@
 
 use super::{Course, require};
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// See the module. The learning rate depends on the observations so far, a [`PlateauState`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlateauLr {
     /// Name of the monitored metric, as evaluations report it.

@@ -1,7 +1,9 @@
 //! The values of the pixels of masks.
 
 use image::{DynamicImage, GenericImageView};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The pixel value that represents a class in a mask: in a settings file a number, or a colour as `"#rrggbb"`.
@@ -28,6 +30,22 @@ impl fmt::Display for MaskValue {
             MaskValue::Grey(value) => write!(f, "{value}"),
             MaskValue::Colour([r, g, b]) => write!(f, "#{r:02x}{g:02x}{b:02x}"),
         }
+    }
+}
+
+impl JsonSchema for MaskValue {
+    fn schema_name() -> Cow<'static, str> {
+        "mask_value".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A grey value, or a colour as \"#rrggbb\".",
+            "anyOf": [
+                { "type": "integer", "minimum": 0, "maximum": u16::MAX },
+                { "type": "string", "pattern": "^#[0-9a-fA-F]{6}$" },
+            ],
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use super::csv::{CsvTable, number, value};
 use crate::data::DataError;
 use crate::data::files::check_memory;
 use csv::StringRecord;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -13,7 +14,7 @@ use std::path::Path;
 const MAX_CATEGORIES: usize = 1000;
 
 /// A column that a model reads.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Column {
     /// Name in the header.
     pub name: String,
@@ -23,7 +24,7 @@ pub struct Column {
 }
 
 /// Encoding of the cells of a column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ColumnKind {
     /// `(cell - mean) / std`; 0 for a missing cell. If cells were missing in training, a second number is 1 for missing cells.

@@ -25,6 +25,7 @@ use crate::data::{
     WindowRows,
 };
 use crate::error::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,7 @@ const TARGETS: [&str; 4] = ["target", "label", "class", "y"];
 const MOST_CLASSES: usize = 20;
 
 /// Kind of target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetKind {
     /// One of several classes.
@@ -51,7 +52,7 @@ pub enum TargetKind {
 }
 
 /// Scale of a numeric target: a model predicts `(value - mean) / std`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scale {
     /// Mean of the training part.
     pub mean: f64,
