@@ -14,6 +14,7 @@ pub mod gpu;
 pub mod graph;
 mod guard;
 pub mod host_memory;
+pub mod html;
 mod nearest;
 pub mod nn;
 pub mod ops;

@@ -12,6 +12,7 @@ const LAYERS: [&[&str]; 15] = [
         "files",
         "guard",
         "host_memory",
+        "html",
         "nearest",
         "random",
         "schema",

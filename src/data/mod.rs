@@ -36,7 +36,7 @@ pub use formats::{
 };
 pub use listing::{Listing, with_changed_files};
 pub use load::load;
-pub use naive::{NaiveForecast, naive_forecasts};
+pub use naive::{NaiveForecast, naive_forecasts, rows_before};
 pub use order::{random_starts, sequential, shuffled};
 pub(crate) use picture::read_colours;
 pub use picture::{PictureFit, PictureShape, Placement, read_picture};

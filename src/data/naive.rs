@@ -42,7 +42,7 @@ pub fn naive_forecasts(set: &Samples, season: Option<usize>) -> Vec<NaiveForecas
         for &start in starts {
             let first = start as usize + offset;
             for row in 0..*length {
-                let seen = first + row % repeats - repeats;
+                let seen = first - rows_before(row, repeats);
                 for column in 0..*columns {
                     let value = |row: usize| f64::from(values[row * columns + column]);
                     let error = value(first + row) - value(seen);
@@ -60,6 +60,11 @@ pub fn naive_forecasts(set: &Samples, season: Option<usize>) -> Vec<NaiveForecas
     };
     let season = season.filter(|season| (2..=context).contains(season));
     [1].into_iter().chain(season).map(forecast).collect()
+}
+
+/// How many rows before the first one to predict the naive forecast of row `row`, from 0, lies that repeats the last `repeats`.
+pub fn rows_before(row: usize, repeats: usize) -> usize {
+    repeats - row % repeats
 }
 
 #[cfg(test)]

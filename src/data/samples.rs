@@ -216,6 +216,41 @@ impl Samples {
         })
     }
 
+    /// The numbers of the window `name` of one sample, row after row, with the number of columns; `None` if that is no window of
+    /// numbers, or there is no such sample.
+    pub fn numbers(&self, name: &str, index: usize) -> Option<(&[f32], usize)> {
+        let (rows, first, length) = self.window(name, index)?;
+        match rows {
+            WindowRows::Floats { values, columns } => {
+                let values = values.get(first * columns..(first + length) * columns)?;
+                Some((values, *columns))
+            }
+            WindowRows::Tokens { .. } => None,
+        }
+    }
+
+    /// The tokens of one sample, if samples are texts and there is such a sample.
+    pub fn tokens(&self, index: usize) -> Option<&[u32]> {
+        let (rows, first, length) = self.window(field::TOKENS, index)?;
+        match rows {
+            WindowRows::Tokens { tokens, .. } => tokens.get(first..first + length),
+            WindowRows::Floats { .. } => None,
+        }
+    }
+
+    /// The rows that the field `name` is windows of, with the first row and the number of rows of one sample.
+    fn window(&self, name: &str, index: usize) -> Option<(&WindowRows, usize, usize)> {
+        let start = *self.starts.as_ref()?.first.get(index)? as usize;
+        match &self.field(name)?.values {
+            FieldValues::Windows {
+                rows,
+                offset,
+                length,
+            } => Some((rows, start + offset, *length)),
+            _ => None,
+        }
+    }
+
     /// The rows that the field `name` is windows of.
     #[cfg(test)]
     pub(crate) fn rows_of(&self, name: &str) -> &WindowRows {
@@ -400,6 +435,22 @@ mod tests {
                 0
             )
             .is_err()
+        );
+    }
+
+    #[test]
+    fn the_numbers_of_a_sample_are_those_of_its_rows() {
+        let mut set = table();
+        set.rows = WindowRows::Floats {
+            values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            columns: 2,
+        };
+        let samples = Samples::from(set);
+        assert_eq!(samples.numbers(field::ROW, 1), Some((&[3.0, 4.0][..], 2)));
+        assert_eq!(samples.numbers(field::ROW, 3), None);
+        assert_eq!(
+            (samples.numbers(field::LABEL, 0), samples.tokens(0)),
+            (None, None)
         );
     }
 

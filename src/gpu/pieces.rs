@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_together_up_to_the_limit() {
-        assert_eq!(groups(&[], 1.0), []);
+        assert!(groups(&[], 1.0).is_empty());
         assert_eq!(groups(&[1.0, 2.0, 3.0], 3.0), [0..2, 2..3]);
         assert_eq!(
             groups(&[9.0, 1.0, 9.0, 1.0, 2.0], 3.0),

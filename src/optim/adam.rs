@@ -63,6 +63,15 @@ impl Optimizer for Adam {
         vec![M, V]
     }
 
+    fn squared_gradients(
+        &self,
+        _name: &str,
+        _ty: &TensorType,
+        step: u64,
+    ) -> Option<(&'static str, f64)> {
+        Some((V, (1.0 - self.beta2.powf(step as f64)).recip()))
+    }
+
     fn scalars(&self) -> &'static [&'static str] {
         &[STEP_SIZE, RSQRT_CORRECTION]
     }

@@ -82,6 +82,15 @@ impl Optimizer for AdamW {
         self.adam().state(name, ty)
     }
 
+    fn squared_gradients(
+        &self,
+        name: &str,
+        ty: &TensorType,
+        step: u64,
+    ) -> Option<(&'static str, f64)> {
+        self.adam().squared_gradients(name, ty, step)
+    }
+
     fn scalars(&self) -> &'static [&'static str] {
         &[STEP_SIZE, RSQRT_CORRECTION, DECAY]
     }

@@ -136,6 +136,26 @@ impl OptimizerInstance {
         terms.into_iter().flat_map(of).collect()
     }
 
+    /// For each trained parameter whose optimizer keeps a running mean of its squared gradients: the parameter, the state variable
+    /// with that mean, and the factor that corrects its start at zero after `steps` steps of the run.
+    pub fn squared_gradients(&self, steps: u64) -> Vec<(&str, String, f64)> {
+        let of = |parameter: &'_ Trained| {
+            let group = &self.groups[parameter.group];
+            let own = steps.saturating_sub(group.steps_before(self.steps_per_epoch));
+            if own == 0 {
+                return None;
+            }
+            let optimizer = group.config.optimizer();
+            optimizer.squared_gradients(&parameter.name, &parameter.ty, own)
+        };
+        let kept = self.trained.iter().filter_map(|parameter| {
+            let (term, factor) = of(parameter)?;
+            let variable = state_name(&self.prefix, term, &parameter.name);
+            Some((&*parameter.name, variable, factor))
+        });
+        kept.collect()
+    }
+
     fn terms(&self, parameter: &Trained) -> Vec<&'static str> {
         let optimizer = self.groups[parameter.group].config.optimizer();
         optimizer.state(&parameter.name, &parameter.ty)

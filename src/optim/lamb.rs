@@ -70,6 +70,15 @@ impl Optimizer for Lamb {
         self.adam().state(name, ty)
     }
 
+    fn squared_gradients(
+        &self,
+        name: &str,
+        ty: &TensorType,
+        step: u64,
+    ) -> Option<(&'static str, f64)> {
+        self.adam().squared_gradients(name, ty, step)
+    }
+
     fn scalars(&self) -> &'static [&'static str] {
         &[LR, MEAN_CORRECTION, RSQRT_CORRECTION]
     }

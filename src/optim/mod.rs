@@ -79,6 +79,17 @@ pub trait Optimizer {
     /// Terms of the state of the parameter `name`, each a variable of the parameter's type that starts at zero.
     fn state(&self, name: &str, ty: &TensorType) -> Vec<&'static str>;
 
+    /// The term of the state of the parameter `name` that is a running mean of its squared gradients, and the factor that corrects
+    /// its start at zero after `step` steps; `None` if it keeps none.
+    fn squared_gradients(
+        &self,
+        _name: &str,
+        _ty: &TensorType,
+        _step: u64,
+    ) -> Option<(&'static str, f64)> {
+        None
+    }
+
     /// Terms of the scalar inputs, which all parameters of a group share.
     fn scalars(&self) -> &'static [&'static str];
 

@@ -107,6 +107,18 @@ impl Optimizer for Muon {
         }
     }
 
+    fn squared_gradients(
+        &self,
+        name: &str,
+        ty: &TensorType,
+        step: u64,
+    ) -> Option<(&'static str, f64)> {
+        match self.is_adamw(name, ty) {
+            true => self.adamw().squared_gradients(name, ty, step),
+            false => None,
+        }
+    }
+
     fn scalars(&self) -> &'static [&'static str] {
         &[LR, DECAY, STEP_SIZE, RSQRT_CORRECTION, ADAMW_DECAY]
     }

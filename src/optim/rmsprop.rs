@@ -63,6 +63,15 @@ impl Optimizer for RmsProp {
         [V].into_iter().chain(centered).chain(momentum).collect()
     }
 
+    fn squared_gradients(
+        &self,
+        _name: &str,
+        _ty: &TensorType,
+        step: u64,
+    ) -> Option<(&'static str, f64)> {
+        Some((V, (1.0 - self.alpha.powf(step as f64)).recip()))
+    }
+
     fn scalars(&self) -> &'static [&'static str] {
         &[LR]
     }

@@ -1,5 +1,5 @@
 //! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `report.html`, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained on text, and
+//! `norms.jsonl`, `report.html`, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained on text, and
 //! `events.out.tfevents...` for TensorBoard. `files.json` lists what the run wrote; it overwrites and removes nothing else.
 
 use super::checkpoint::Checkpoint;
@@ -55,6 +55,7 @@ pub(super) const ACCEPTED: &str = "settings.lock.toml";
 const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
 const METRICS: &str = "metrics.jsonl";
+const NORMS: &str = "norms.jsonl";
 const REPORT: &str = "report.html";
 const VARIANTS: &str = "variants.toml";
 const TOKENIZER: &str = "tokenizer.json";
@@ -63,8 +64,8 @@ const CHECKPOINTS: &str = "checkpoints";
 const EVENTS: &str = "events.out.tfevents.";
 
 /// Files of a run in the folder itself.
-const FILES: [&str; 9] = [
-    SETTINGS, ACCEPTED, MODEL, BEST, METRICS, REPORT, VARIANTS, TOKENIZER, DATA_FILES,
+const FILES: [&str; 10] = [
+    SETTINGS, ACCEPTED, MODEL, BEST, METRICS, NORMS, REPORT, VARIANTS, TOKENIZER, DATA_FILES,
 ];
 
 impl RunFolder {
@@ -398,7 +399,19 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written.
     pub fn add_metrics(&self, line: &serde_json::Value) -> Result<()> {
-        let path = self.claim(METRICS)?;
+        self.add_line(METRICS, line)
+    }
+
+    /// Adds a line to `norms.jsonl`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub(super) fn add_norms(&self, line: &serde_json::Value) -> Result<()> {
+        self.add_line(NORMS, line)
+    }
+
+    fn add_line(&self, file: &str, line: &serde_json::Value) -> Result<()> {
+        let path = self.claim(file)?;
         let append = || -> std::io::Result<()> {
             let mut file = fs::OpenOptions::new()
                 .create(true)
@@ -417,10 +430,13 @@ impl RunFolder {
     pub fn read_metrics(&self) -> Result<Vec<serde_json::Value>> {
         let path = self.metrics_path();
         let text = read_text(&path).map_err(Error::io("read", &path))?;
-        Ok(text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect())
+        Ok(json_lines(&text))
+    }
+
+    /// The lines of `norms.jsonl`; none if it is missing, as in runs of earlier versions.
+    pub(super) fn read_norms<T: serde::de::DeserializeOwned>(&self) -> Vec<T> {
+        let text = read_text(&self.path.join(NORMS)).unwrap_or_default();
+        json_lines(&text)
     }
 
     /// The best epoch and whether it is the last, if `best.safetensors` holds its weights.
@@ -451,13 +467,18 @@ impl RunFolder {
         read_text(&path).map_err(Error::io("read", &path))
     }
 
-    /// Removes the lines of `metrics.jsonl` for epochs after `epoch`: a run that was interrupted between the line and the
+    /// Removes the lines of `metrics.jsonl` and `norms.jsonl` for epochs after `epoch`: a run that was interrupted between the line and the
     /// checkpoint repeats the epoch.
     ///
     /// # Errors
-    /// If the file can't be read or written.
+    /// If a file can't be read or written.
     pub fn forget_after(&self, epoch: u32) -> Result<()> {
-        let path = self.metrics_path();
+        let mut files = [METRICS, NORMS].into_iter();
+        files.try_for_each(|file| self.forget_lines(file, epoch))
+    }
+
+    fn forget_lines(&self, file: &str, epoch: u32) -> Result<()> {
+        let path = self.path.join(file);
         if !path.is_file() {
             return Ok(());
         }
@@ -546,6 +567,14 @@ impl RunFolder {
         let listed = Manifest::read(&self.path).ok().flatten();
         checkpoints(&self.path, listed.as_ref())
     }
+}
+
+/// The lines of `text` that are JSON of this type.
+fn json_lines<T: serde::de::DeserializeOwned>(text: &str) -> Vec<T> {
+    let lines = text.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// The file of the checkpoint after `step` steps.

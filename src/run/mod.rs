@@ -6,15 +6,15 @@ mod diagnosis;
 pub mod events;
 mod folder;
 mod folds;
-mod html;
 mod kernel_shares;
 mod lock;
 mod manifest;
 mod measured;
 mod monitor;
+mod norms;
 mod observer;
 mod parts;
-mod report_pace;
+mod report;
 mod saving;
 mod steps;
 
@@ -41,7 +41,8 @@ use crate::train::{
     planned_graphs, suggest_batch,
 };
 use events::TensorBoard;
-use report_pace::ReportPace;
+use norms::EpochStart;
+use report::ReportPace;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,6 +69,12 @@ pub struct Run<'e> {
     /// Positions of loss, score and weight among the watched counters.
     places: [Option<usize>; 3],
     report_pace: ReportPace,
+    /// Whether a report follows the epoch that was evaluated last.
+    report_follows: bool,
+    /// The sections of the task in the last report, with the epoch that they are about.
+    sections: Option<(u32, Vec<Section>)>,
+    /// The parameters at the start of the epoch.
+    epoch_start: EpochStart,
     /// The shares of the kernels, once a step of this process was timed.
     kernels: Option<Arc<KernelShares>>,
     /// The event files, if the run writes them.
@@ -158,6 +165,9 @@ impl<'e> Run<'e> {
             score,
             places,
             report_pace: ReportPace::default(),
+            report_follows: false,
+            sections: None,
+            epoch_start: EpochStart::default(),
             kernels: None,
             tensorboard: tensorboard.transpose()?,
             saved: Instant::now(),
@@ -310,6 +320,9 @@ impl<'e> Run<'e> {
         }
         if let (Some(folder), false) = (folder, self.is_done()) {
             self.begin_events(folder)?;
+            if self.progress.step.is_multiple_of(self.steps_of_epoch()) {
+                self.epoch_start.note(&self.trainer)?;
+            }
         }
         let mut last = None;
         while !self.is_done() {
@@ -323,12 +336,17 @@ impl<'e> Run<'e> {
                 if report.is_best {
                     self.save_model(&folder.claim_best()?)?;
                 }
-                if self.is_done() || self.report_pace.is_due() {
-                    self.write_report(folder)?;
+                let checkpoint = self.checkpoint()?;
+                let norms = self
+                    .epoch_start
+                    .advance(&self.trainer, &checkpoint, report.epoch);
+                folder.add_norms(&serde_json::json!(norms))?;
+                if self.report_follows || self.is_done() {
+                    self.write_report(folder, report.epoch)?;
                 }
                 self.write_epoch_files(folder, report.epoch)?;
                 self.write_events(&report)?;
-                self.save_checkpoint(folder)?;
+                self.write_checkpoint(folder, &checkpoint)?;
             }
             observer.epoch(&report)?;
             last = Some(report.test);
@@ -352,7 +370,12 @@ impl<'e> Run<'e> {
 
     /// Writes a checkpoint and removes those that are no longer kept.
     fn save_checkpoint(&mut self, folder: &RunFolder) -> Result<()> {
-        folder.add_checkpoint(&self.checkpoint()?, self.saving.keep)?;
+        let checkpoint = self.checkpoint()?;
+        self.write_checkpoint(folder, &checkpoint)
+    }
+
+    fn write_checkpoint(&mut self, folder: &RunFolder, checkpoint: &Checkpoint) -> Result<()> {
+        folder.add_checkpoint(checkpoint, self.saving.keep)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -368,9 +391,10 @@ impl<'e> Run<'e> {
             return Ok(Error::Stopped(what));
         };
         self.save_model(&folder.claim_model()?)?;
-        // The report of the last epoch may not have been due then.
+        // The report of the last epoch may not have been due then. The sections of the task stay those of the report before: the
+        // weights have changed since the last evaluation.
         if self.last.is_some() {
-            self.write_report(folder)?;
+            self.write_page(folder)?;
         }
         self.save_checkpoint(folder)?;
         let path = folder.resumed_path().display();
@@ -403,7 +427,26 @@ impl<'e> Run<'e> {
     /// # Errors
     /// If the device failed.
     pub fn evaluate(&mut self) -> Result<Evaluation> {
-        let shown = Outputs::First(self.trainer.task().shown_samples());
+        self.evaluate_keeping(Outputs::First(self.trainer.task().shown_samples()))
+    }
+
+    /// The same after an epoch; keeps the outputs for a report, if one follows.
+    fn evaluate_epoch(&mut self, folder: Option<&RunFolder>) -> Result<Evaluation> {
+        self.report_follows = folder.is_some() && (self.is_complete() || self.report_pace.is_due());
+        if !self.report_follows {
+            return self.evaluate();
+        }
+        let evaluation = self.evaluate_reported()?;
+        self.report_pace.written(self.evaluator.reading_time());
+        Ok(evaluation)
+    }
+
+    /// The same, keeping the outputs for a report.
+    fn evaluate_reported(&mut self) -> Result<Evaluation> {
+        self.evaluate_keeping(Outputs::Reported(self.trainer.task().shown_samples()))
+    }
+
+    fn evaluate_keeping(&mut self, shown: Outputs) -> Result<Evaluation> {
         self.trainer.exchange_averages()?;
         let passed = self.evaluator.run(self.trainer.device_mut(), shown);
         self.trainer.exchange_averages()?;
@@ -462,29 +505,66 @@ impl<'e> Run<'e> {
         events.epoch(done, &epoch_line(report), weights)
     }
 
-    fn write_report(&mut self, folder: &RunFolder) -> Result<()> {
+    /// Writes the report of `epoch`, which was just evaluated.
+    fn write_report(&mut self, folder: &RunFolder, epoch: u32) -> Result<()> {
         let start = Instant::now();
+        if !self.report_follows {
+            // The run stopped early, which was not known before the evaluation.
+            self.evaluate_reported()?;
+        }
+        self.make_sections(epoch)?;
         self.write_page(folder)?;
         self.report_pace.written(start.elapsed());
         Ok(())
     }
 
+    /// Makes the sections of the task from the last evaluation, after `epoch`, and drops the outputs that only they need.
+    fn make_sections(&mut self, epoch: u32) -> Result<()> {
+        let task = self.trainer.task().clone();
+        let Some(found) = self.evaluated() else {
+            return Ok(());
+        };
+        let worst = task.worst_samples(&found, report::MOST_SAMPLES);
+        let mut sections = task.report(&found);
+        let indices: Vec<usize> = worst.iter().map(|sample| sample.index).collect();
+        let pictures = match indices.is_empty() {
+            true => None,
+            false => self
+                .evaluator
+                .pictures(self.trainer.device_mut(), &indices)?,
+        };
+        let (samples, part) = (self.evaluator.samples(), self.data.evaluate.name());
+        let html = report::worst_section(&worst, samples, &self.fitted, pictures.as_ref(), part);
+        if !html.is_empty() {
+            sections.push(Section {
+                title: "Samples with the largest losses".to_string(),
+                html,
+            });
+        }
+        self.sections = Some((epoch, sections));
+        if let Some((_, outputs)) = &mut self.last {
+            outputs.retain(|(name, ..)| !task.reported_outputs().contains(&&**name));
+        }
+        Ok(())
+    }
+
     fn write_page(&self, folder: &RunFolder) -> Result<()> {
         let task = self.trainer.task();
-        let found = self.evaluated();
-        let sections: Vec<Section> = found.map(|found| task.report(&found)).unwrap_or_default();
         let best = self.progress.best.as_ref();
         let best = best.zip(self.monitor.metric(&**task));
-        let page = html::page(&html::Page {
+        let sections = self.sections.as_ref();
+        let page = report::page(&report::Page {
             title: &self.title,
             device: &self.engine.name(),
             metrics: &task.metrics(),
             epochs: &folder.read_metrics()?,
             best: best.map(|(best, metric)| (best.epoch, metric.name, metric.show(best.value))),
-            sections: &sections,
+            sections: sections.map(|(epoch, sections)| (*epoch, &sections[..])),
+            norms: &folder.read_norms::<norms::EpochNorms>(),
             kernels: self.kernels.as_deref(),
             digests: &self.fitted.digests,
             settings: &folder.read_settings()?,
+            samples: self.evaluator.samples(),
         });
         folder.write_report(&page)
     }

@@ -39,7 +39,7 @@ impl Run<'_> {
         self.note_memory();
         let count = totals.samples.max(1) as f64;
         let phase_losses = self.phase_losses(totals.samples, epoch)?;
-        let test = self.evaluate()?;
+        let test = self.evaluate_epoch(folder)?;
         if !test.loss.is_finite() {
             return Err(self.diverged("test loss", epoch));
         }

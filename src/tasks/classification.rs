@@ -6,7 +6,11 @@
 use super::fit::{check_input, inputs};
 use super::loss::{Loss, Losses};
 use super::metric::{Counters, Metric};
-use super::scores::{ClassScores, Confusion, MOST_CONFUSED, mean_area_under_curve};
+use super::scores::{
+    self, ClassScores, Confusion, MOST_CONFUSED, cross_entropy, largest, mean_area_under_curve,
+    softmax,
+};
+use super::worst::{WorstSample, worst};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
     PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings, case,
@@ -365,23 +369,53 @@ impl Task for Classification {
     }
 
     fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
-        let confusion = confusion(found.counters);
-        confusion
-            .and_then(|matrix| matrix.html(&found.fitted.classes))
-            .into_iter()
-            .collect()
+        let names = &found.fitted.classes;
+        let confusion = confusion(found.counters).and_then(|matrix| matrix.html(names));
+        let mut sections: Vec<Section> = confusion.into_iter().collect();
+        if let Some((logits, classes, labels)) = kept(found) {
+            sections.extend(scores::rankings(logits, classes, labels, names));
+            sections.extend(scores::calibration(logits, classes, labels));
+        }
+        sections
+    }
+
+    fn reported_outputs(&self) -> &'static [&'static str] {
+        &[LOGITS]
+    }
+
+    fn worst_samples(&self, found: &Evaluated<'_>, most: usize) -> Vec<WorstSample> {
+        let Some((logits, classes, labels)) = kept(found) else {
+            return Vec::new();
+        };
+        let rows = || logits.chunks_exact(classes).zip(labels);
+        let losses = rows().map(|(row, &label)| cross_entropy(row, label as usize));
+        let name = |class: usize| match found.fitted.classes.get(class) {
+            Some(name) => name.clone(),
+            None => class.to_string(),
+        };
+        worst(losses, most, |index, loss| {
+            let (probabilities, label) = (
+                softmax(&logits[index * classes..][..classes]),
+                labels[index],
+            );
+            let predicted = largest(&probabilities);
+            let confidence = probabilities.get(predicted).copied().unwrap_or(f64::NAN);
+            vec![
+                ("truth", name(label as usize)),
+                ("prediction", name(predicted)),
+                ("confidence", format!("{:.1}%", 100.0 * confidence)),
+                ("loss", format!("{loss:.3}")),
+            ]
+        })
     }
 }
 
-/// Probabilities of the classes, from their logits.
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exps: Vec<f64> = logits
-        .iter()
-        .map(|&x| f64::from(x - largest).exp())
-        .collect();
-    let total: f64 = exps.iter().sum();
-    exps.into_iter().map(|e| e / total).collect()
+/// The logits that were kept, the number of classes, and the labels of these samples.
+fn kept<'a>(found: &Evaluated<'a>) -> Option<(&'a [f32], usize, &'a [u32])> {
+    let (logits, classes) = found.output(LOGITS)?;
+    let labels = found.samples.labels()?;
+    let count = (logits.len() / classes).min(labels.len());
+    (count > 0).then(|| (&logits[..count * classes], classes, &labels[..count]))
 }
 
 /// Whether `model` takes tokens.

@@ -3,6 +3,7 @@
 use super::{Evaluated, Section};
 use crate::data::{Fitted, MaskValue};
 use crate::error::{Error, Result};
+use crate::html::png_address;
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
 use std::fmt::Write as _;
 use std::io::Cursor;
@@ -13,19 +14,40 @@ use std::io::Cursor;
 /// # Errors
 /// If it can't be encoded.
 pub fn png(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Vec<u8>>> {
-    let &[height, width, channels] = shape else {
-        return Ok(None);
-    };
-    if fitted.mean.len() != channels || fitted.std.len() != channels {
-        return Ok(None);
+    match shape {
+        &[_, _, channels] if [fitted.mean.len(), fitted.std.len()] == [channels; 2] => {
+            let image = image_of(shape, bytes(values, fitted));
+            image.map(|image| encoded(&image)).transpose()
+        }
+        _ => Ok(None),
     }
-    let (bytes, width, height) = (bytes(values, fitted), width as u32, height as u32);
-    let image = match channels {
+}
+
+/// An image of bytes, `[height, width, channels]`, reduced to at most `side` pixels in width and height, as a PNG file; `None` if
+/// `shape` is not that of a grey or colour image.
+///
+/// # Errors
+/// If it can't be encoded.
+pub fn thumbnail(shape: &[usize], bytes: Vec<u8>, side: u32) -> Result<Option<Vec<u8>>> {
+    let reduced = |image: DynamicImage| match image.width().max(image.height()) > side {
+        true => image.thumbnail(side, side),
+        false => image,
+    };
+    let image = image_of(shape, bytes).map(reduced);
+    image.map(|image| encoded(&image)).transpose()
+}
+
+/// An image of bytes, `[height, width, channels]`; `None` if `shape` is not that of a grey or colour image.
+fn image_of(shape: &[usize], bytes: Vec<u8>) -> Option<DynamicImage> {
+    let &[height, width, channels] = shape else {
+        return None;
+    };
+    let (width, height) = (width as u32, height as u32);
+    match channels {
         1 => GrayImage::from_raw(width, height, bytes).map(DynamicImage::from),
         3 => RgbImage::from_raw(width, height, bytes).map(DynamicImage::from),
         _ => None,
-    };
-    image.map(|image| encoded(&image)).transpose()
+    }
 }
 
 /// Normalised pixels as bytes.
@@ -180,9 +202,9 @@ pub(super) fn whole(title: &str, caption: &str, file: &[u8]) -> Section {
     Section {
         title: title.to_string(),
         html: format!(
-            "<figure><img alt=\"\" style=\"width:480px;max-width:100%;image-rendering:pixelated\" src=\"data:image/png;base64,{}\">\
+            "<figure><img alt=\"\" style=\"width:480px;max-width:100%;image-rendering:pixelated\" src=\"{}\">\
              <figcaption>{caption}</figcaption></figure>",
-            base64(file)
+            png_address(file)
         ),
     }
 }
@@ -216,8 +238,8 @@ pub(super) fn rows(title: &str, rows: &[(String, Vec<Vec<u8>>)]) -> Section {
         for file in files {
             let _ = write!(
                 html,
-                "<img alt=\"\" style=\"width:64px;image-rendering:pixelated;margin:1px\" src=\"data:image/png;base64,{}\">",
-                base64(file)
+                "<img alt=\"\" style=\"width:64px;image-rendering:pixelated;margin:1px\" src=\"{}\">",
+                png_address(file)
             );
         }
         html.push_str("</td></tr>");
@@ -229,41 +251,9 @@ pub(super) fn rows(title: &str, rows: &[(String, Vec<Vec<u8>>)]) -> Section {
     }
 }
 
-/// `bytes` in base64 (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
-        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            text.push(match place <= three.len() {
-                true => char::from(DIGITS[(word >> (18 - 6 * place) & 63) as usize]),
-                false => '=',
-            });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Test vectors of RFC 4648, section 10.
-    #[test]
-    fn base64_matches_rfc_4648() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 
     #[test]
     fn images_of_a_grid_have_black_of_two_pixels_around_them() {
@@ -298,6 +288,19 @@ mod tests {
         assert_eq!(read.into_raw(), [0, 51, 255, 255]);
         assert!(png(&[4], &values, &fitted).unwrap().is_none());
         assert!(png(&[1, 1, 4], &values, &fitted).unwrap().is_none());
+    }
+
+    #[test]
+    fn thumbnails_are_reduced_and_small_images_are_kept() {
+        let size = |shape: [usize; 3]| {
+            let bytes = vec![7; shape.iter().product()];
+            let file = thumbnail(&shape, bytes, 8).unwrap().unwrap();
+            let image = image::load_from_memory(&file).unwrap();
+            (image.width(), image.height())
+        };
+        assert_eq!(size([4, 6, 3]), (6, 4));
+        assert_eq!(size([20, 40, 1]), (8, 4));
+        assert!(thumbnail(&[2, 2, 2], vec![0; 8], 8).unwrap().is_none());
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Forecasting: predicts the rows that follow a window of a series. Forecasts that repeat past rows are the baseline.
 
+mod report;
+
 use super::fit::inputs;
 use super::loss::Loss;
 use super::metric::Metric;
 use super::regression::{OUTPUT, check_numbers, errors, metrics, objective};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
-    PredictionLine, Registered, Reported, StepGraph, Task, TaskCase, TaskSettings, case,
+    PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase, TaskSettings, case,
 };
 use crate::data::{Column, ColumnKind, WindowNorm, field, naive_forecasts, target_scales};
 use crate::error::Result;
@@ -206,5 +208,13 @@ impl Task for Forecasting {
             brief,
             full: Reported::default(),
         }
+    }
+
+    fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
+        report::sections(found)
+    }
+
+    fn reported_outputs(&self) -> &'static [&'static str] {
+        &[OUTPUT]
     }
 }

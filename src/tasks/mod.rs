@@ -15,17 +15,19 @@ mod models;
 pub mod scores;
 mod step;
 mod window_norm;
+mod worst;
 
 pub use augment::AugmentSettings;
 pub use case::TaskCase;
 pub use custom::Custom;
-pub use figures::png as picture_file;
+pub use figures::{png as picture_file, thumbnail};
 pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
 pub(crate) use step::StepGraphCounters;
 pub use step::{Objective, StepGraph};
+pub use worst::WorstSample;
 
 use crate::cpu::Tensor;
 use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, WindowNorm, field};
@@ -187,6 +189,17 @@ pub trait Task: Debug + Send + Sync {
         0
     }
 
+    /// Outputs that [`Task::report`] and [`Task::worst_samples`] need of all samples. They are kept up to a bound, of the first
+    /// samples, in evaluations after which a report is written.
+    fn reported_outputs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The samples with the largest losses among those whose [`Task::reported_outputs`] were kept, the worst first, at most `most`.
+    fn worst_samples(&self, _found: &Evaluated<'_>, _most: usize) -> Vec<WorstSample> {
+        Vec::new()
+    }
+
     /// Outputs that only [`Task::report`] uses, such as images: they are kept for the first samples, never for all.
     fn shown_outputs(&self) -> &'static [&'static str] {
         &[]
@@ -295,6 +308,15 @@ pub struct Evaluated<'a> {
     pub outputs: &'a [(String, Vec<usize>, Vec<f32>)],
     /// Whether the outputs cover all samples, except for [`Task::shown_outputs`].
     pub complete: bool,
+}
+
+impl<'a> Evaluated<'a> {
+    /// The values of the output `name` of the samples for which it was kept, with the number of values of each.
+    pub fn output(&self, name: &str) -> Option<(&'a [f32], usize)> {
+        let found = self.outputs.iter().find(|(known, ..)| known == name);
+        let (_, shape, values) = found?;
+        Some((values, shape.iter().product::<usize>().max(1)))
+    }
 }
 
 /// Results of an evaluation beyond its metrics.

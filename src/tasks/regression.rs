@@ -1,11 +1,14 @@
 //! Regression: a number for each row of a table, or each image.
 
+mod report;
+
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
-    PredictionLine, Registered, Reported, StepGraph, Task, TaskCase, TaskSettings, case,
+    PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase, TaskSettings,
+    WorstSample, case,
 };
 use crate::data::{Scale, field};
 use crate::error::{Error, Result};
@@ -229,5 +232,17 @@ impl Task for Regression {
             brief: errors(found),
             full: Reported::default(),
         }
+    }
+
+    fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
+        report::section(found).into_iter().collect()
+    }
+
+    fn reported_outputs(&self) -> &'static [&'static str] {
+        &[OUTPUT]
+    }
+
+    fn worst_samples(&self, found: &Evaluated<'_>, most: usize) -> Vec<WorstSample> {
+        report::largest_residuals(found, most)
     }
 }

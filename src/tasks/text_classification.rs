@@ -4,7 +4,7 @@ use super::classification::{Classification, takes_tokens};
 use super::metric::Metric;
 use super::{
     Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered, Section,
-    StepGraph, Task, TaskCase, case,
+    StepGraph, Task, TaskCase, WorstSample, case,
 };
 use crate::cpu::Tensor;
 use crate::data::{Normalization, SetLayout, Targets, field};
@@ -138,5 +138,13 @@ impl Task for TextClassification {
 
     fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
         self.0.report(found)
+    }
+
+    fn reported_outputs(&self) -> &'static [&'static str] {
+        self.0.reported_outputs()
+    }
+
+    fn worst_samples(&self, found: &Evaluated<'_>, most: usize) -> Vec<WorstSample> {
+        self.0.worst_samples(found, most)
     }
 }

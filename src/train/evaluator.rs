@@ -1,10 +1,10 @@
 //! A pass over a set, which computes counters of a task and outputs of samples.
 
-use super::graphs::{BatchSource, evaluation_graph, prediction_graph, updated};
+use super::graphs::{BatchSource, evaluation_graph, picture_graph, prediction_graph, updated};
 use super::loaded::Loaded;
 use super::scalars::{ScalarRows, StepInputs};
 use crate::cpu::Tensor;
-use crate::data::{Normalization, Pass, Samples, SetLayout};
+use crate::data::{Normalization, Pass, Samples, SetLayout, field};
 use crate::device::{Device, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -12,6 +12,7 @@ use crate::tasks::{Counters, Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Outputs of samples: name, shape for one sample, and the values for all of them.
 pub type Collected = Vec<(String, Vec<usize>, Vec<f32>)>;
@@ -21,9 +22,14 @@ pub type Collected = Vec<(String, Vec<usize>, Vec<f32>)>;
 pub enum Outputs {
     /// Those of this many first samples.
     First(usize),
+    /// The same, but of the task's [`reported_outputs`](Task::reported_outputs) those of all samples, up to a bound.
+    Reported(usize),
     /// All, except for outputs that are only shown ([`Task::shown_outputs`]), of which only the first few are kept.
     All,
 }
+
+/// Most values of an output that are kept for a report: 256 MiB.
+const MOST_REPORTED: usize = 1 << 26;
 
 /// A set on a device, with a graph for evaluation or prediction.
 pub struct Evaluator {
@@ -35,6 +41,10 @@ pub struct Evaluator {
     outputs: Vec<String>,
     /// Outputs that are only kept for the first samples.
     shown: &'static [&'static str],
+    /// The program that gives images, once they were requested.
+    pictures: Option<ProgramId>,
+    /// The time that it took to read outputs in the last pass, without the computation.
+    reading: Duration,
 }
 
 impl Evaluator {
@@ -119,6 +129,8 @@ impl Evaluator {
             counters,
             outputs,
             shown: &[],
+            pictures: None,
+            reading: Duration::ZERO,
         })
     }
 
@@ -147,6 +159,7 @@ impl Evaluator {
             device.set(name, &Tensor::zeros(ty))?;
         }
         let mut collected: Collected = Vec::new();
+        self.reading = Duration::ZERO;
         let stream = self.data.begin(device, Pass::in_order(samples), 0)?;
         for at in (0..samples).step_by(batch) {
             let valid = batch.min(samples - at);
@@ -173,9 +186,64 @@ impl Evaluator {
         Ok((Counters::new(samples as u64, values), collected))
     }
 
+    /// The time that the last pass spent on reading outputs, without the computation.
+    pub fn reading_time(&self) -> Duration {
+        self.reading
+    }
+
+    /// The bytes of the images of these samples, one after another, with the shape of one; `None` if samples have no image. The device
+    /// gathers them where the host no longer has them.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn pictures(
+        &mut self,
+        device: &mut dyn Device,
+        samples: &[usize],
+    ) -> Result<Option<(Vec<usize>, Vec<u8>)>> {
+        let set = &self.data.set;
+        let Some(pictures) = set.pictures() else {
+            return Ok(None);
+        };
+        let shape = pictures.shape.to_vec();
+        if self.data.streamed {
+            let bytes = samples.iter().flat_map(|&at| pictures.picture(at));
+            return Ok(Some((shape, bytes.copied().collect())));
+        }
+        let program = match self.pictures {
+            Some(program) => program,
+            None => {
+                let planned = device.plan(picture_graph(&self.data.layout, &shape)?)?;
+                *self.pictures.insert(device.prepare(planned)?)
+            }
+        };
+        let mut rows = ScalarRows::new(device.scalar_names(program), &[], &*self.task, 0)?;
+        let mut order: Vec<u32> = samples.iter().map(|&at| at as u32).collect();
+        order.resize(set.len(), 0);
+        let pass = Pass {
+            order,
+            starts: None,
+        };
+        self.data.begin(device, pass, 0)?;
+        let mut bytes = Vec::new();
+        for cursor in 0..samples.len().min(set.len()) {
+            rows.clear();
+            let inputs = StepInputs {
+                cursor,
+                valid: 1,
+                ..StepInputs::default()
+            };
+            rows.push(inputs, &[], &*self.task);
+            device.run(program, 1, rows.values())?;
+            let value = device.output(program, field::IMAGE)?;
+            bytes.extend(value.reals().iter().map(|&x| x.round() as u8));
+        }
+        Ok(Some((shape, bytes)))
+    }
+
     /// Stores the outputs of the last batch that are kept; its `valid` samples begin with number `at`.
     fn collect(
-        &self,
+        &mut self,
         device: &dyn Device,
         collected: &mut Collected,
         at: usize,
@@ -184,7 +252,12 @@ impl Evaluator {
     ) -> Result<()> {
         for name in &self.outputs {
             let most = match keep {
-                Outputs::First(count) => count,
+                Outputs::Reported(_) if self.task.reported_outputs().contains(&&**name) => {
+                    let known = collected.iter().find(|(known, ..)| known == name);
+                    let each = known.map_or(1, |(_, shape, _)| shape.iter().product());
+                    MOST_REPORTED / each.max(1)
+                }
+                Outputs::First(count) | Outputs::Reported(count) => count,
                 Outputs::All if self.shown.contains(&&**name) => self.task.shown_samples(),
                 Outputs::All => usize::MAX,
             };
@@ -192,7 +265,10 @@ impl Evaluator {
             if count == 0 {
                 continue;
             }
+            device.wait()?;
+            let start = Instant::now();
             let value = device.output(self.program, name)?;
+            self.reading += start.elapsed();
             let shape = value.dims().get(1..).unwrap_or_default();
             let each = shape.iter().product::<usize>();
             let values = &value.reals()[..count * each];

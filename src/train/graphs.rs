@@ -2,7 +2,7 @@
 //! graphs share the same variables.
 
 use crate::autodiff::gradients;
-use crate::data::{Batch, SetLayout};
+use crate::data::{Batch, Normalization, SetLayout, field};
 use crate::device::{Device, PlannedGraph};
 use crate::error::Result;
 use crate::graph::{Builder, Graph, NodeKind, Var};
@@ -285,6 +285,23 @@ pub fn prediction_graph(task: &dyn Task, models: &Models, source: &BatchSource) 
     let mut step = StepGraph::new(batch, Forward::evaluation(&builder), models);
     task.predict(&mut step)?;
     step.forward.finish()?;
+    builder.finish()
+}
+
+/// The bytes of an image, as numbers, of a set on the device with images of this shape. Scalar inputs: `cursor`, `valid`.
+///
+/// # Errors
+/// If a node can't be built.
+pub(super) fn picture_graph(set: &SetLayout, shape: &[usize]) -> Result<Graph> {
+    let channels = shape.last().copied().unwrap_or(1);
+    let bytes = Normalization {
+        mean: &vec![0.0; channels],
+        std: &vec![1.0 / 255.0; channels],
+    };
+    let layout = SetLayout::new(&set.set, set.samples, 1).bytes(field::IMAGE, shape, bytes);
+    let builder = Builder::new();
+    let batch = Batch::of_set(&builder, &layout);
+    builder.output(field::IMAGE, batch.field(field::IMAGE)?);
     builder.finish()
 }
 

@@ -414,6 +414,17 @@ impl<'e> Trainer<'e> {
         &self.saved
     }
 
+    /// For each trained parameter whose optimizer keeps a running mean of its squared gradients: the parameter, the variable with
+    /// that mean, and the factor that corrects its start at zero.
+    pub(crate) fn squared_gradients(&self) -> Vec<(&str, String, f64)> {
+        let phases = self.phases.iter();
+        let kept = phases.flat_map(|phase| {
+            let taken = self.step.div_ceil(phase.every);
+            phase.optimizer.squared_gradients(taken)
+        });
+        kept.collect()
+    }
+
     /// Whether the variable `name` is one of these sums.
     pub(crate) fn is_sum(name: &str) -> bool {
         StepGraphCounters::is_one(name)

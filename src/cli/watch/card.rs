@@ -6,8 +6,8 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
+use wgrad::html::escape;
 use wgrad::run::chart::{charts, epoch, number, part};
-use wgrad::tasks::scores::escape;
 
 /// Most characters of `run.toml` that are shown.
 const MOST_SETTINGS: usize = 64 << 10;

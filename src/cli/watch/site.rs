@@ -3,8 +3,8 @@
 use super::follower::Follower;
 use super::http::{Request, Response};
 use crate::cli::plain;
-use wgrad::run::chart::CHART_STYLE;
-use wgrad::tasks::scores::escape;
+use wgrad::html::escape;
+use wgrad::html::plot;
 
 const PAGE: &str = include_str!("../../../assets/watch/page.html");
 const STYLE: &str = include_str!("../../../assets/watch/style.css");
@@ -38,7 +38,7 @@ impl Site {
                 "text/html; charset=utf-8",
                 self.follower.fragment().to_string(),
             ),
-            "/style.css" => ("text/css; charset=utf-8", [CHART_STYLE, STYLE].concat()),
+            "/style.css" => ("text/css; charset=utf-8", [plot::STYLE, STYLE].concat()),
             "/update.js" => ("text/javascript; charset=utf-8", SCRIPT.to_string()),
             _ => return Response::refusal("404 Not Found", "There is no such page."),
         };

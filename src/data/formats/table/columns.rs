@@ -3,6 +3,7 @@
 use super::csv::{CsvTable, number, value};
 use crate::data::DataError;
 use crate::data::files::check_memory;
+use crate::html::plot::significant;
 use csv::StringRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,28 @@ impl Column {
         };
         let name = name.to_string();
         Ok(Column { name, kind })
+    }
+
+    /// The cell that was encoded as `values`, as text.
+    pub fn cell(&self, values: &[f32]) -> String {
+        const MISSING: &str = "(missing)";
+        match &self.kind {
+            ColumnKind::Number { missing: true, .. } if values.get(1) == Some(&1.0) => {
+                MISSING.to_string()
+            }
+            ColumnKind::Number { mean, std, .. } => {
+                let value = values.first().map(|&x| f64::from(x) * std + mean);
+                significant(value.unwrap_or(f64::NAN), 6)
+            }
+            ColumnKind::Category { values: names } => {
+                let at = values.iter().position(|&x| x == 1.0);
+                match at.and_then(|at| names.get(at)).map(String::as_str) {
+                    Some("") => MISSING.to_string(),
+                    Some(name) => name.to_string(),
+                    None => "(unknown)".to_string(),
+                }
+            }
+        }
     }
 
     /// Number of values per cell.

@@ -1,8 +1,11 @@
-//! `report.html`: curves, epochs and settings of a run, in one file without scripts.
+//! The page of a run: curves, sections of the task, norms, epochs and settings.
 
-use super::KernelShares;
-use super::chart::{CHART_STYLE, charts, epoch, headline, number, part};
-use crate::tasks::scores::escape;
+use super::super::KernelShares;
+use super::super::chart::{charts, epoch, headline, number, part};
+use super::super::norms::EpochNorms;
+use super::{norms, settings};
+use crate::data::Samples;
+use crate::html::{escape, plot};
 use crate::tasks::{Metric, Section};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,22 +14,28 @@ use std::fmt::Write as _;
 const HEAD: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 "#;
 
 const STYLE: &str = "\
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.4em; margin-bottom: .2em; } h2 { font-size: 1.1em; margin-top: 1.6em; }
-figure { display: inline-block; margin: 0 1em 1em 0; } svg { max-width: 100%; height: auto; }
-table { border-collapse: collapse; display: block; overflow-x: auto; } th, td { padding: .15em .9em; text-align: right; border-bottom: 1px solid var(--line); }
-.name { text-align: left; } td.bar { min-width: 10em; } meter { width: 100%; }
-pre { padding: 1em; border: 1px solid var(--line); overflow-x: auto; font-size: 13px; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2em auto; padding: 0 1em; overflow-wrap: anywhere; }
+h1 { font-size: 1.4em; margin-bottom: .2em; } h2 { font-size: 1.15em; margin: 2em 0 .4em; } h3 { font-size: 1em; margin: 1em 0 .3em; }
+p { margin: .4em 0; max-width: 48em; } figure { display: inline-block; vertical-align: top; margin: .5em 1em .5em 0; max-width: 100%; }
+figcaption { font-size: .9em; max-width: 440px; } svg { display: block; max-width: 100%; height: auto; }
+table { border-collapse: collapse; display: block; overflow: auto; max-height: 32em; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { padding-left: 0; } .name, .text { text-align: left; }
+td.text { white-space: normal; min-width: 28em; overflow-wrap: anywhere; } td.bar { min-width: 10em; } meter { width: 100%; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(136px, 1fr)); gap: .8em; }
+.cards figure { margin: 0; } .pixels { width: 96px; image-rendering: pixelated; display: block; }
+pre { padding: 1em; border: 1px solid var(--line); max-height: 32em; overflow: auto; font-size: 13px; overflow-wrap: normal; }
+@media (max-width: 480px) { body { margin: 1em auto; } figure { margin-right: 0; } th, td { padding: .2em .5em; } svg text { font-size: 15px; } }
 </style>
 ";
 
 /// Content of a report.
-pub(super) struct Page<'a> {
+pub(in crate::run) struct Page<'a> {
     /// Heading.
     pub title: &'a str,
     /// The device of the run.
@@ -37,24 +46,31 @@ pub(super) struct Page<'a> {
     pub epochs: &'a [Value],
     /// The best epoch, the metric that selects it, and its formatted value.
     pub best: Option<(u32, &'a str, String)>,
-    /// Sections of the task.
-    pub sections: &'a [Section],
+    /// Sections of the task, with the epoch that they are about; none before the first one.
+    pub sections: Option<(u32, &'a [Section])>,
+    /// The lines of `norms.jsonl`.
+    pub norms: &'a [EpochNorms],
     /// Shares of the kernels in a training step, if one was timed.
     pub kernels: Option<&'a KernelShares>,
     /// The digest of each part of the data, by its name.
     pub digests: &'a BTreeMap<String, String>,
     /// The text of `run.toml`.
     pub settings: &'a str,
+    /// The evaluated samples.
+    pub samples: &'a Samples,
 }
 
 /// The largest shares are shown, the others together.
 const MOST_KERNELS: usize = 12;
+/// Most epochs that are drawn and listed.
+const MOST_EPOCHS: usize = 300;
 
 /// The page of a run.
-pub(super) fn page(shown: &Page<'_>) -> String {
-    let mut page = [HEAD, CHART_STYLE, STYLE].concat();
-    let (title, epochs) = (escape(shown.title), shown.epochs);
+pub(in crate::run) fn page(shown: &Page<'_>) -> String {
+    let mut page = [HEAD, plot::STYLE, STYLE].concat();
+    let title = escape(shown.title);
     let _ = write!(page, "<title>{title}</title>\n<h1>{title}</h1>\n");
+    let epochs = &thinned(shown.epochs)[..];
     let part = part(epochs).name();
     let headline = headline(shown.metrics, epochs);
     if let Some(last) = epochs.last() {
@@ -82,23 +98,46 @@ pub(super) fn page(shown: &Page<'_>) -> String {
         );
     }
     page.push_str(&charts(shown.metrics, epochs));
-    for section in shown.sections {
-        let _ = write!(
-            page,
-            "<h2>{}</h2>\n{}\n",
-            escape(&section.title),
-            section.html
-        );
+    if let Some((of, sections)) = shown.sections {
+        page.push_str(&task_sections(of, sections, epochs));
     }
-    page.push_str(&table(epochs, part, &headline));
+    page.push_str(&norms::section(&thinned(shown.norms)));
+    page.push_str(&table(epochs, shown.epochs.len(), part, &headline));
     page.push_str(&shown.kernels.map_or(String::new(), kernels));
     page.push_str(&origin(shown));
     let _ = write!(
         page,
-        "<h2>Settings</h2>\n<pre>{}</pre>\n</html>\n",
-        escape(shown.settings)
+        "<h2>Settings</h2>\n<p>Those that matter to this kind of run; all are in <code>run.toml</code>.</p>\n\
+         <pre tabindex=\"0\">{}</pre>\n</html>\n",
+        escape(&settings::shown(shown.settings, shown.samples))
     );
     page
+}
+
+/// Epochs at equal distances, at most [`MOST_EPOCHS`] and the last one.
+fn thinned<T: Clone>(epochs: &[T]) -> Vec<T> {
+    let every = epochs.len().div_ceil(MOST_EPOCHS).max(1);
+    let last = epochs.len().saturating_sub(1);
+    let kept = epochs.iter().enumerate();
+    let kept = kept.filter(|(index, _)| (last - index).is_multiple_of(every));
+    kept.map(|(_, epoch)| epoch.clone()).collect()
+}
+
+/// The sections of the task, which are about the epoch `of`.
+fn task_sections(of: u32, sections: &[Section], epochs: &[Value]) -> String {
+    let mut html = String::new();
+    if epochs.last().map(epoch) != Some(u64::from(of)) && !sections.is_empty() {
+        let _ = writeln!(html, "<p>The next sections are about epoch {of}.</p>");
+    }
+    for section in sections {
+        let title = escape(&section.title);
+        let _ = write!(
+            html,
+            "<section><h2>{title}</h2>\n{}</section>\n",
+            section.html
+        );
+    }
+    html
 }
 
 fn capitalized(word: &str) -> String {
@@ -152,8 +191,17 @@ fn origin(shown: &Page<'_>) -> String {
     section
 }
 
-fn table(epochs: &[Value], part: &str, metrics: &[&Metric]) -> String {
-    let mut table = "<h2>Epochs</h2>\n<table>\n<tr><th>epoch<th>training loss".to_string();
+/// The epochs as rows; `all` is their number before some were left out.
+fn table(epochs: &[Value], all: usize, part: &str, metrics: &[&Metric]) -> String {
+    let mut table = "<h2>Epochs</h2>\n".to_string();
+    if epochs.len() < all {
+        let _ = writeln!(
+            table,
+            "<p>{} of {all} epochs; all are in <code>metrics.jsonl</code>.</p>",
+            epochs.len()
+        );
+    }
+    table.push_str("<table>\n<tr><th>epoch<th>training loss");
     let trained = |metric: &&&Metric| {
         let key = format!("train_{}", metric.name);
         epochs.iter().any(|line| line.get(&key).is_some())
@@ -196,8 +244,9 @@ fn table(epochs: &[Value], part: &str, metrics: &[&Metric]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KernelShares, Page, page};
-    use crate::tasks::{Metric, named};
+    use super::{KernelShares, Page, page, task_sections};
+    use crate::data::Samples;
+    use crate::tasks::{Metric, Section, named};
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
@@ -209,14 +258,37 @@ mod tests {
             metrics: &metrics,
             epochs,
             best: None,
-            sections: &[],
+            sections: None,
+            norms: &[],
             kernels: Some(&KernelShares::of(&[
                 ("a/<b>".to_string(), 3.0),
                 ("c/d".to_string(), 1.0),
             ])),
             digests: &BTreeMap::from([("train".to_string(), "9 samples, crc32 0".to_string())]),
             settings,
+            samples: &Samples::new(0, Vec::new(), None),
         })
+    }
+
+    #[test]
+    fn a_page_of_many_epochs_is_bounded() {
+        let line = |epoch: u32| json!({"epoch": epoch, "train_loss": 0.5, "test_loss": 0.4});
+        let epochs: Vec<Value> = (1..=20_000).map(line).collect();
+        let page = page_of("classification", &epochs, "");
+        assert!(page.len() < 100_000, "{}", page.len());
+        assert!(page.contains("<tr><td>20000<td>") && page.contains("299 of 20000 epochs"));
+    }
+
+    #[test]
+    fn sections_of_an_earlier_epoch_say_so() {
+        let section = Section {
+            title: "<a>".to_string(),
+            html: "<p>b</p>".to_string(),
+        };
+        let epochs = [json!({"epoch": 3})];
+        let html = |of| task_sections(of, std::slice::from_ref(&section), &epochs);
+        assert_eq!(html(3), "<section><h2>&lt;a&gt;</h2>\n<p>b</p></section>\n");
+        assert!(html(2).starts_with("<p>The next sections are about epoch 2.</p>"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ const SHARE: f64 = 0.01;
 
 /// The time that a run has spent on reports.
 #[derive(Debug)]
-pub(super) struct ReportPace {
+pub(in crate::run) struct ReportPace {
     start: Instant,
     spent: Duration,
 }

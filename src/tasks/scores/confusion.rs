@@ -1,7 +1,8 @@
-//! Classification scores: the confusion matrix with precision, recall and F1, and the area under the ROC curve (AUC).
+//! The confusion matrix, with precision, recall and F1.
 
-use super::Section;
 use crate::cpu::Tensor;
+use crate::html::escape;
+use crate::tasks::Section;
 use std::fmt::Write as _;
 
 /// The largest number of classes for which a confusion matrix is computed: a kernel counts every cell.
@@ -89,7 +90,7 @@ impl Confusion {
     }
 
     /// A line with the available figures.
-    pub(super) fn summary(
+    pub(in crate::tasks) fn summary(
         top_5: Option<f64>,
         area: Option<f64>,
         matrix: Option<&Confusion>,
@@ -110,7 +111,7 @@ impl Confusion {
     }
 
     /// The matrix as lines for a terminal; none if there are too many classes.
-    pub(super) fn table(&self, classes: &[String]) -> Vec<String> {
+    pub(in crate::tasks) fn table(&self, classes: &[String]) -> Vec<String> {
         /// The most classes whose matrix fits a terminal.
         const MOST_SHOWN: usize = 20;
         if self.rows.len() > MOST_SHOWN {
@@ -144,7 +145,7 @@ impl Confusion {
     }
 
     /// The matrix as a section of a report, with cells shaded by their share of the row; `None` if there are too many classes.
-    pub(super) fn html(&self, classes: &[String]) -> Option<Section> {
+    pub(in crate::tasks) fn html(&self, classes: &[String]) -> Option<Section> {
         const MOST_SHOWN: usize = 40;
         if self.rows.len() > MOST_SHOWN {
             return None;
@@ -188,65 +189,6 @@ impl Confusion {
     }
 }
 
-/// Text escaped for HTML, also within the quotes of an attribute.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
-}
-
-/// Area under the ROC curve: the probability that a sample of the class has a higher score than any other, with ties counting
-/// half (Mann and Whitney 1947). `None` if all samples are of the class, or none.
-pub fn area_under_curve(scores: &[f32], is_of_class: &[bool]) -> Option<f64> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let positives = is_of_class.iter().filter(|&&is| is).count() as f64;
-    let negatives = scores.len() as f64 - positives;
-    if positives == 0.0 || negatives == 0.0 {
-        return None;
-    }
-    let mut sum = 0.0;
-    let mut below = 0.0;
-    for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
-        let inside = tied.iter().filter(|&&index| is_of_class[index]).count() as f64;
-        let outside = tied.len() as f64 - inside;
-        sum += inside * (below + outside / 2.0);
-        below += outside;
-    }
-    Some(sum / (positives * negatives))
-}
-
-/// AUC for two classes, or the mean over more classes, each against the rest. `logits` are `[samples, classes]`.
-pub fn mean_area_under_curve(logits: &[f32], classes: usize, labels: &[u32]) -> Option<f64> {
-    let rows = || logits.chunks_exact(classes);
-    let of_class = |class: usize| {
-        // The score is the probability of the class, which depends on the other logits too.
-        let scores: Vec<f32> = rows()
-            .map(|row| {
-                let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let share = |x: f32| f64::from(x - largest).exp();
-                let total: f64 = row.iter().map(|&x| share(x)).sum();
-                // Rounding to f32 gives equal probabilities where the same logits come in another order.
-                (share(row[class]) / total) as f32
-            })
-            .collect();
-        let is: Vec<bool> = labels
-            .iter()
-            .map(|&label| label as usize == class)
-            .collect();
-        area_under_curve(&scores, &is)
-    };
-    if classes == 2 {
-        let scores: Vec<f32> = rows().map(|row| row[1] - row[0]).collect();
-        let is: Vec<bool> = labels.iter().map(|&label| label == 1).collect();
-        return area_under_curve(&scores, &is);
-    }
-    let areas: Vec<f64> = (0..classes).filter_map(of_class).collect();
-    (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,28 +228,6 @@ mod tests {
         assert!(
             text.contains("a&lt;b") && text.contains("38%, transparent)\">3<td"),
             "{text}"
-        );
-    }
-
-    /// Values of scikit-learn's `roc_auc_score`.
-    #[test]
-    fn auc_agrees_with_scikit_learn() {
-        let area = |scores: &[f32], is: &[u8]| {
-            area_under_curve(scores, &is.iter().map(|&i| i == 1).collect::<Vec<_>>())
-        };
-        assert_eq!(area(&[0.1, 0.4, 0.35, 0.8], &[0, 0, 1, 1]), Some(0.75));
-        assert_eq!(area(&[0.5, 0.5, 0.5], &[1, 0, 1]), Some(0.5));
-        assert_eq!(area(&[0.1, 0.2], &[1, 0]), Some(0.0));
-        assert_eq!(area(&[0.1, 0.2], &[1, 1]), None);
-        let logits = [2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 2.0, 0.0];
-        let mean = mean_area_under_curve(&logits, 3, &[0, 1, 2, 2]).unwrap();
-        assert!(
-            (mean - (1.0 + 5.0 / 6.0 + 0.75) / 3.0).abs() < 1e-9,
-            "{mean}"
-        );
-        assert_eq!(
-            mean_area_under_curve(&[0.0, 1.0, 1.0, 0.0], 2, &[1, 0]),
-            Some(1.0)
         );
     }
 }

@@ -1,0 +1,104 @@
+//! Calibration: whether predictions are right as often as their confidence says.
+
+use super::{largest, softmax};
+
+/// Number of bins of equal width, as of Guo et al. 2017.
+const BINS: usize = 15;
+
+/// Samples in bins of confidence, the probability of the predicted class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calibration {
+    /// The bins, from the lowest confidence. Bin m of 15, from 0, holds confidences above m/15, up to (m + 1)/15.
+    pub bins: Vec<CalibrationBin>,
+}
+
+/// The samples whose confidence lies in a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CalibrationBin {
+    /// Number of samples.
+    pub samples: usize,
+    /// Those of them that were predicted right.
+    pub right: usize,
+    /// Sum of their confidences.
+    pub confidence: f64,
+}
+
+impl Calibration {
+    /// Of predictions by `logits`, `[samples, classes]`; samples whose logits are not finite are left out.
+    pub fn of(logits: &[f32], classes: usize, labels: &[u32]) -> Calibration {
+        let mut bins = vec![CalibrationBin::default(); BINS];
+        for (row, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
+            let probabilities = softmax(row);
+            let predicted = largest(&probabilities);
+            let Some(&confidence) = probabilities.get(predicted).filter(|p| p.is_finite()) else {
+                continue;
+            };
+            let at = (confidence * BINS as f64).ceil() as usize;
+            let bin = &mut bins[at.clamp(1, BINS) - 1];
+            bin.samples += 1;
+            bin.right += usize::from(predicted == label as usize);
+            bin.confidence += confidence;
+        }
+        Calibration { bins }
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        self.bins.iter().map(|bin| bin.samples).sum()
+    }
+
+    /// Share of the samples that were predicted right.
+    pub fn accuracy(&self) -> f64 {
+        let right: usize = self.bins.iter().map(|bin| bin.right).sum();
+        right as f64 / self.samples().max(1) as f64
+    }
+
+    /// Mean confidence.
+    pub fn confidence(&self) -> f64 {
+        let sum: f64 = self.bins.iter().map(|bin| bin.confidence).sum();
+        sum / self.samples().max(1) as f64
+    }
+
+    /// Expected calibration error: the difference of accuracy and mean confidence of a bin, averaged over the samples.
+    pub fn expected_error(&self) -> f64 {
+        let differences = self
+            .bins
+            .iter()
+            .map(|bin| (bin.right as f64 - bin.confidence).abs());
+        differences.sum::<f64>() / self.samples().max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Logits of two classes whose second has this probability.
+    fn logits(probabilities: &[f64]) -> Vec<f32> {
+        let each = probabilities
+            .iter()
+            .flat_map(|p| [0.0, (p / (1.0 - p)).ln() as f32]);
+        each.collect()
+    }
+
+    /// By hand: 0.9 right, 0.91 wrong (both above 13/15, up to 14/15), 0.6 right, and 0.3, which is a confidence of 0.7 in the
+    /// first class, right.
+    #[test]
+    fn the_expected_error_is_that_of_the_bins() {
+        let found = Calibration::of(&logits(&[0.9, 0.91, 0.6, 0.3]), 2, &[1, 0, 1, 0]);
+        assert_eq!((found.samples(), found.accuracy()), (4, 0.75));
+        let counts: Vec<usize> = found.bins.iter().map(|bin| bin.samples).collect();
+        assert_eq!(counts, [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 0]);
+        let wanted = ((1.0_f64 - 0.6) + (1.0 - 0.7) + (1.0 - 1.81_f64).abs()) / 4.0;
+        let error = found.expected_error();
+        assert!((error - wanted).abs() < 1e-6, "{error}");
+        assert!((found.confidence() - (0.9 + 0.91 + 0.6 + 0.7) / 4.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn certainty_is_in_the_last_bin_and_what_is_not_finite_in_none() {
+        let found = Calibration::of(&[0.0, 500.0, f32::NAN, 0.0], 2, &[1, 1]);
+        assert_eq!((found.bins[BINS - 1].samples, found.samples()), (1, 1));
+        assert_eq!(found.expected_error(), 0.0);
+    }
+}

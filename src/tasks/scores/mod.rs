@@ -1,0 +1,58 @@
+//! Scores of classifiers from the logits of all samples: confusion matrix, ranking (ROC and precision-recall curves) and
+//! calibration, with their sections of a report.
+
+mod calibration;
+mod confusion;
+mod ranking;
+mod sections;
+
+pub use calibration::{Calibration, CalibrationBin};
+pub use confusion::{ClassScores, Confusion, MOST_CONFUSED};
+pub use ranking::{Ranking, area_under_curve, class_rankings, mean_area_under_curve};
+pub(super) use sections::{calibration, rankings};
+
+/// Probabilities of the classes, from their logits.
+pub fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f64> = logits
+        .iter()
+        .map(|&x| f64::from(x - largest).exp())
+        .collect();
+    let total: f64 = exps.iter().sum();
+    exps.into_iter().map(|e| e / total).collect()
+}
+
+/// The cross-entropy of a sample of class `label`: its negative log-probability, from the logits.
+pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps = logits.iter().map(|&x| f64::from(x - largest).exp());
+    let own = logits.get(label).copied().unwrap_or(f32::NAN);
+    exps.sum::<f64>().ln() - f64::from(own - largest)
+}
+
+/// The class with the largest value, the first of those that are equal.
+pub fn largest(values: &[f64]) -> usize {
+    let each = values.iter().enumerate();
+    each.fold(0, |best, (class, &value)| match value > values[best] {
+        true => class,
+        false => best,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cross_entropy_of_a_sample_is_its_negative_log_probability() {
+        let logits = [1.0, -2.0, 0.5];
+        let probabilities = softmax(&logits);
+        for (label, probability) in probabilities.iter().enumerate() {
+            assert!((cross_entropy(&logits, label) + probability.ln()).abs() < 1e-12);
+        }
+        // Also where the probability is too small for a number.
+        assert_eq!(cross_entropy(&[0.0, 2000.0], 0), 2000.0);
+        assert_eq!(largest(&probabilities), 0);
+        assert_eq!(largest(&[0.25, 0.5, 0.5]), 1);
+    }
+}

@@ -1,0 +1,244 @@
+//! Sections of a report about ranking and calibration.
+
+use super::{Calibration, Ranking, class_rankings};
+use crate::html::plot::{Axis, Bar, COLOURS, Curve, Plot};
+use crate::html::{escape, shortened};
+use crate::tasks::Section;
+use std::fmt::Write as _;
+
+/// Up to this many classes have a curve each in a colour of its own; of more, those with the lowest AUC.
+const MOST_COLOURED: usize = COLOURS;
+/// Up to this many classes have a curve.
+const MOST_DRAWN: usize = 30;
+/// Most rows of the table; of more classes, those with the lowest AUC.
+const MOST_ROWS: usize = 40;
+/// Most characters of a class's name.
+const MOST_NAME: usize = 24;
+
+/// ROC and precision-recall curves from the logits `[samples, classes]`: of two classes for the second, of more for each against
+/// the rest, and their macro average. `None` if no class has both samples and others.
+pub(in crate::tasks) fn rankings(
+    logits: &[f32],
+    classes: usize,
+    labels: &[u32],
+    names: &[String],
+) -> Option<Section> {
+    let found = class_rankings(logits, classes, labels);
+    let mut found: Vec<(usize, Ranking)> = found
+        .into_iter()
+        .filter_map(|(class, ranking)| Some((class, ranking?)))
+        .collect();
+    let mean = Ranking::mean(found.iter().map(|(_, ranking)| ranking))?;
+    let name = |class: usize| match names.get(class) {
+        Some(name) => shortened(name, MOST_NAME),
+        None => class.to_string(),
+    };
+    let all = found.len();
+    if all > MOST_COLOURED {
+        found.sort_by(|(_, a), (_, b)| a.area.total_cmp(&b.area));
+    }
+    let about = match (&found[..], classes) {
+        ([(class, only)], 2) => format!(
+            "<p>For the class <b>{}</b> ({} of {} samples): area under the ROC curve (AUC) <b>{:.4}</b>, average precision \
+             <b>{:.4}</b>.</p>\n",
+            escape(&name(*class)),
+            only.positives,
+            labels.len(),
+            only.area,
+            only.average_precision
+        ),
+        _ => format!(
+            "<p>Each class against the rest. Mean over {all} classes (macro average): area under the ROC curve (AUC) \
+             <b>{:.4}</b>, average precision <b>{:.4}</b>.{}</p>\n",
+            mean.area,
+            mean.average_precision,
+            match all > MOST_COLOURED {
+                true => " The classes in colour have the lowest AUC.",
+                false => "",
+            }
+        ),
+    };
+    let chance = Curve::line("", "quiet", vec![(0.0, 0.0), (1.0, 1.0)]);
+    let roc = curves(&found, &mean, &name, |ranking| ranking.roc.clone());
+    let roc = Plot {
+        title: "ROC".to_string(),
+        x: Axis::share("false positive rate"),
+        y: Axis::share("true positive rate"),
+        bars: Vec::new(),
+        curves: [chance].into_iter().chain(roc).collect(),
+    };
+    let precision_recall = Plot {
+        title: "precision and recall".to_string(),
+        x: Axis::share("recall"),
+        y: Axis::share("precision"),
+        bars: Vec::new(),
+        curves: curves(&found, &mean, &name, |ranking| {
+            // Before its first threshold, a curve is at the precision of that.
+            let first = ranking.precision_recall.first().map(|&(_, y)| (0.0, y));
+            first
+                .into_iter()
+                .chain(ranking.precision_recall.iter().copied())
+                .collect()
+        }),
+    };
+    let mut html = about + &roc.html() + &precision_recall.html();
+    if found.len() > 1 {
+        html.push_str(&table(&found, &name));
+    }
+    Some(Section {
+        title: "ROC and precision-recall curves".to_string(),
+        html,
+    })
+}
+
+/// The curves of the classes, and of their mean in front.
+fn curves(
+    found: &[(usize, Ranking)],
+    mean: &Ranking,
+    name: &dyn Fn(usize) -> String,
+    of: impl Fn(&Ranking) -> Vec<(f64, f64)>,
+) -> Vec<Curve> {
+    let drawn = found.iter().take(MOST_DRAWN).enumerate();
+    let mut curves: Vec<Curve> = drawn
+        .map(|(index, (class, ranking))| match index < MOST_COLOURED {
+            true => Curve::line(&name(*class), &format!("c{index}"), of(ranking)),
+            false => Curve::line("", "faint", of(ranking)),
+        })
+        .collect();
+    // Faint curves lie behind the coloured ones.
+    curves.reverse();
+    if found.len() > 1 {
+        curves.push(Curve::line("mean", "mean", of(mean)));
+    }
+    curves
+}
+
+/// A table of the areas.
+fn table(found: &[(usize, Ranking)], name: &dyn Fn(usize) -> String) -> String {
+    let mut table =
+        "<table>\n<tr><th class=\"name\">class<th>samples<th>AUC<th>average precision\n"
+            .to_string();
+    for (class, ranking) in found.iter().take(MOST_ROWS) {
+        let _ = writeln!(
+            table,
+            "<tr><td class=\"name\">{}<td>{}<td>{:.4}<td>{:.4}",
+            escape(&name(*class)),
+            ranking.positives,
+            ranking.area,
+            ranking.average_precision
+        );
+    }
+    table.push_str("</table>\n");
+    if found.len() > MOST_ROWS {
+        let _ = writeln!(
+            table,
+            "<p>The {MOST_ROWS} of {} classes with the lowest AUC.</p>",
+            found.len()
+        );
+    }
+    table
+}
+
+/// The reliability diagram of predictions by `logits`, `[samples, classes]`; `None` without samples.
+pub(in crate::tasks) fn calibration(
+    logits: &[f32],
+    classes: usize,
+    labels: &[u32],
+) -> Option<Section> {
+    let found = Calibration::of(logits, classes, labels);
+    let (count, width) = (found.samples(), 1.0 / found.bins.len() as f64);
+    if count == 0 {
+        return None;
+    }
+    let filled = || (0..).zip(&found.bins).filter(|(_, bin)| bin.samples > 0);
+    let bars = filled().map(|(index, bin)| Bar {
+        x: [f64::from(index) * width, f64::from(index + 1) * width],
+        y: bin.right as f64 / bin.samples as f64,
+        class: "c0",
+    });
+    let shares = filled().map(|(index, bin)| {
+        let middle = (f64::from(index) + 0.5) * width;
+        (middle, bin.samples as f64 / count as f64)
+    });
+    let accuracies = filled().map(|(_, bin)| {
+        let samples = bin.samples as f64;
+        (bin.confidence / samples, bin.right as f64 / samples)
+    });
+    let plot = Plot {
+        title: "reliability".to_string(),
+        x: Axis::share("confidence"),
+        y: Axis::share("accuracy, share of samples"),
+        bars: bars.collect(),
+        curves: vec![
+            Curve::line("perfect", "quiet", vec![(0.0, 0.0), (1.0, 1.0)]),
+            Curve {
+                dots: Some(3.0),
+                ..Curve::line("accuracy", "c0", accuracies.collect())
+            },
+            Curve::dots("share of samples", "c1", shares.collect(), 3.0),
+        ],
+    };
+    let difference = found.confidence() - found.accuracy();
+    let verdict = match difference {
+        d if d > 0.005 => ", so that the model is overconfident",
+        d if d < -0.005 => ", so that the model is underconfident",
+        _ => "",
+    };
+    let about = format!(
+        "<p>Expected calibration error <b>{:.2}%</b> ({} bins of equal width). The mean confidence is {:.2}%, the accuracy {:.2}%\
+         {verdict}.</p>\n",
+        100.0 * found.expected_error(),
+        found.bins.len(),
+        100.0 * found.confidence(),
+        100.0 * found.accuracy()
+    );
+    Some(Section {
+        title: "Calibration".to_string(),
+        html: about + &plot.html(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(classes: usize, count: usize) -> (Vec<f32>, Vec<u32>) {
+        let labels: Vec<u32> = (0..count).map(|i| (i % classes) as u32).collect();
+        let logit = |i: usize| ((i * 7919) % 1009) as f32 / 500.0;
+        ((0..count * classes).map(logit).collect(), labels)
+    }
+
+    #[test]
+    fn two_classes_have_one_curve_and_no_table() {
+        let (logits, labels) = set(2, 40);
+        let names = ["no".to_string(), "<b>yes".to_string()];
+        let html = rankings(&logits, 2, &labels, &names).unwrap().html;
+        assert!(
+            html.contains("<b>&lt;b&gt;yes</b> (20 of 40 samples)"),
+            "{html}"
+        );
+        assert_eq!(
+            (html.matches("<svg").count(), html.matches("<table").count()),
+            (2, 0)
+        );
+        assert!(rankings(&logits, 2, &[1; 40], &names).is_none());
+    }
+
+    #[test]
+    fn many_classes_give_a_bounded_section() {
+        let (logits, labels) = set(300, 3000);
+        let names: Vec<String> = (0..300)
+            .map(|i| format!("<{i}>{}", "x".repeat(500)))
+            .collect();
+        let html = rankings(&logits, 300, &labels, &names).unwrap().html;
+        assert_eq!(html.matches("<tr>").count(), 1 + MOST_ROWS);
+        assert_eq!(html.matches("<polyline").count(), 2 * (MOST_DRAWN + 1) + 1);
+        assert!(
+            html.len() < 300_000 && !html.contains("<0>"),
+            "{}",
+            html.len()
+        );
+        let html = calibration(&logits, 300, &labels).unwrap().html;
+        assert!(html.len() < 10_000 && html.contains("15 bins"));
+    }
+}
