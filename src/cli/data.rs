@@ -121,6 +121,9 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
             listed(&stats.std)
         ))?;
     }
+    for line in dataset.found.iter() {
+        print_line(line)?;
+    }
     for line in format.describe(&settings.fitted) {
         print_line(line)?;
     }
@@ -210,6 +213,7 @@ fn print_json(
         "std": stats.as_ref().map(|stats| &stats.std),
         "target": settings.fitted.target,
         "columns": settings.fitted.columns,
+        "found": dataset.found,
         "notes": dataset.notes,
     }))?;
     Ok(ExitCode::SUCCESS)

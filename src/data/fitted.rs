@@ -1,8 +1,8 @@
 //! Values that a run fits to its data, separate from the user's settings.
 
 use super::{
-    ChannelStats, Column, DataSettings, Dataset, FormatName, Listing, MaskValue, Samples, Scale,
-    TargetKind, Tokenizer,
+    ChannelStats, Column, DataSettings, Dataset, FormatName, Listing, MaskValue, NumberForm,
+    Samples, Scale, TargetKind, Tokenizer,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -50,6 +50,9 @@ pub struct Fitted {
     /// Tables: mean and deviation of a numeric target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// Tables: how the numbers of the target are written.
+    #[serde(skip_serializing_if = "NumberForm::is_plain")]
+    pub target_form: NumberForm,
     /// The files of the data, which a run saves in a separate file.
     #[serde(skip)]
     pub files: Option<Listing>,
@@ -70,6 +73,19 @@ impl Fitted {
             ..self.clone()
         };
         written == Fitted::default()
+    }
+
+    /// Tables: the names of the columns that a model takes.
+    pub(crate) fn input_columns(&self) -> Vec<String> {
+        let columns = self.columns.iter().map(|column| &column.name);
+        let names = columns.chain(&self.text).chain(&self.image);
+        names.cloned().collect()
+    }
+
+    /// Tables: the names of columns that are known and not among those of [`columns`](Fitted::columns).
+    pub(crate) fn other_columns<'a>(&'a self, settings: &'a DataSettings) -> Vec<&'a String> {
+        let named = [&self.target, &self.image].into_iter().flatten();
+        named.chain(&settings.drop).collect()
     }
 
     /// The existing tokenizer, or a new one trained on `texts` with `settings`.

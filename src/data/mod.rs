@@ -29,10 +29,11 @@ pub use error::DataError;
 pub use field::{Field, FieldValues};
 pub use fitted::Fitted;
 pub use formats::{
-    Column, ColumnKind, Detection, FORMATS, Format, FormatName, InputContext, LoadContext, MaskSet,
-    MaskValue, Masks, PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, TargetKind,
-    detect, digits, image_files, load_cifar_dir, load_idx_dir, load_masks, read_last_window,
-    read_pictures, read_rows, read_text_rows, read_texts, target_scales,
+    Column, ColumnKind, DateForm, Detection, FORMATS, Format, FormatName, InputContext,
+    LoadContext, MaskSet, MaskValue, Masks, Moment, NumberForm, PredictInput, PredictInputs,
+    PredictItem, ReadTexts, Scale, TargetKind, detect, digits, image_files, load_cifar_dir,
+    load_idx_dir, load_masks, read_last_window, read_pictures, read_rows, read_text_rows,
+    read_texts, target_scales,
 };
 pub use listing::{Listing, with_changed_files};
 pub use load::load;
@@ -140,6 +141,8 @@ pub struct Dataset<S = ImageSet> {
     pub classes: Vec<String>,
     /// Notes for the user, such as files that were skipped.
     pub notes: Vec<String>,
+    /// How a source was read, if that was not obvious: lines for the user.
+    pub found: Vec<String>,
 }
 
 /// The parts of a source.
@@ -173,6 +176,7 @@ impl<S: Clone> Dataset<S> {
             test,
             classes,
             notes,
+            found: Vec::new(),
         }
     }
 }
@@ -207,6 +211,7 @@ impl<S: Clone + Into<Samples>> Dataset<S> {
             test,
             classes,
             notes: Vec::new(),
+            found: Vec::new(),
         })
     }
 }
@@ -228,6 +233,7 @@ impl<S: Into<Samples>> Dataset<S> {
             test: self.test.into(),
             classes: self.classes,
             notes: self.notes,
+            found: self.found,
         }
     }
 }

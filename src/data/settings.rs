@@ -75,6 +75,9 @@ pub struct DataSettings {
     /// Tables: columns to ignore.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
+    /// Tables: columns to read although they look like an index of the rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
     /// Tables: numeric columns to treat as categories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
@@ -147,6 +150,7 @@ impl Default for DataSettings {
             predict: None,
             header: None,
             drop: Vec::new(),
+            keep: Vec::new(),
             categories: Vec::new(),
             text: None,
             tokens: TokenKind::Characters,

@@ -68,6 +68,7 @@ fn sample() -> Result<TaskCase> {
             mean: 3.0,
             std: 2.0,
             missing: false,
+            form: Default::default(),
         },
     };
     case.fitted.columns = vec![column("load"), column("temperature")];

@@ -121,8 +121,12 @@ pub(super) fn check_numbers(
     match numbers.map(|shape| shape.iter().product::<usize>()) {
         Some(numbers) if numbers != units => Err(Error::Config(format!(
             "the number of target values per sample is {numbers} but model {} ends in {units} units; set units = {numbers} in \
-             its last layer",
-            model.name()
+             its last layer{}",
+            model.name(),
+            match (numbers, units) {
+                (1, 2..) => ", or data.predict = \"class\" if the column of a table holds classes",
+                _ => "",
+            }
         ))),
         _ => fit.not_empty(),
     }

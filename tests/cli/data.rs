@@ -626,3 +626,96 @@ fn texts_are_shown_and_one_that_is_too_short_is_reported() {
         .wgrad("data show bytes.txt")
         .fails(1, &["not UTF-8 text at byte 0"]);
 }
+
+#[test]
+fn a_table_as_others_write_it_is_read_and_what_was_found_is_printed() {
+    let sandbox = Sandbox::new();
+    let row = |i: usize| {
+        let paid = if i < 20 { "no" } else { "yes" };
+        format!(
+            "{i};{},5 €;n/a;2020-01-{:02};{paid};\n",
+            1000 + i,
+            i % 28 + 1
+        )
+    };
+    let rows: String = (0..40).map(row).collect();
+    sandbox.write("people.csv", format!(";income;shoe;since;paid;\n{rows}"));
+    let message = sandbox.wgrad("data show people.csv").succeeds();
+    for line in [
+        "people.csv: 40 rows of 5 columns between semicolons, and a header, because \"income\" stands above numbers",
+        "people.csv: 40 rows end in a delimiter, which is left out",
+        "column Unnamed: 0 is left out as an index of the rows: it counts the 40 rows from 0 (data.keep keeps it)",
+        "column income is read with a decimal comma and the sign €",
+        "column shoe is left out: all of its 32 cells are missing",
+        "1 column of dates: since",
+        "to predict: paid, 2 classes: no, yes",
+    ] {
+        assert!(message.out.contains(line), "{line}: {}", message.out);
+    }
+    sandbox.write("dense.toml", DENSE.replace("UNITS", "2"));
+    let message = sandbox
+        .wgrad("train dense.toml --data people.csv --device cpu --out run")
+        .succeeds();
+    assert!(
+        message.out.starts_with("people.csv: 40 rows of 5 columns"),
+        "{}",
+        message.out
+    );
+    // Another program writes the same columns in another way.
+    sandbox.write(
+        "new.csv",
+        "since,income\n01/15/2020,1000.5\n01/16/2020,1039.5\n",
+    );
+    let message = sandbox.wgrad("predict run new.csv --json").succeeds();
+    let of = |line: usize| message.json()[line]["top"][0]["class"].clone();
+    assert_eq!((of(0), of(1)), ("no".into(), "yes".into()));
+    assert!(
+        message
+            .err
+            .contains("column income is written in another way than in training"),
+        "{}",
+        message.err
+    );
+}
+
+#[test]
+fn a_cell_that_is_no_number_does_not_turn_a_regression_into_classes() {
+    let sandbox = Sandbox::new();
+    for cell in ["inf", "1e400", "\"1,5\"", "unknown", "n.a."] {
+        let row = |i: usize| match i {
+            7 => format!("{},{cell}\n", i % 5),
+            _ => format!("{},{}\n", i % 5, i as f64 * 0.5 + 0.25),
+        };
+        sandbox.write(
+            "t.csv",
+            format!("a,y\n{}", (0..60).map(row).collect::<String>()),
+        );
+        sandbox
+            .wgrad("data show t.csv")
+            .fails(1, &["t.csv has", "line 9 in column y"]);
+    }
+}
+
+#[test]
+fn numbers_that_may_be_classes_are_answered_with_the_setting_that_makes_them_classes() {
+    let sandbox = Sandbox::new();
+    let row = |i: usize| format!("{},{},{}\n", i % 7, i % 5, i % 26);
+    sandbox.write(
+        "letters.csv",
+        format!("a,b,letter\n{}", (0..260).map(row).collect::<String>()),
+    );
+    sandbox.write(
+        "dense.toml",
+        DENSE
+            .replace("UNITS", "26")
+            .replace("epochs = 30", "epochs = 1"),
+    );
+    sandbox
+        .wgrad("train dense.toml --data letters.csv --device cpu --out run")
+        .fails(2, &["data.predict = \"class\""]);
+    sandbox
+        .wgrad(
+            "train dense.toml --data letters.csv --device cpu --out run --set data.predict=class",
+        )
+        .succeeds();
+}

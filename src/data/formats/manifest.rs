@@ -67,7 +67,7 @@ impl Format for Manifest {
     /// The rows of a table with the same columns; images are only needed if the model takes them.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         let path = only_file(inputs, "tables of images")?;
-        let mut table = CsvTable::read(path, cx.settings.header)?;
+        let mut table = CsvTable::read(path, cx.settings.header, &cx.fitted.input_columns())?;
         let all = 1..=table.rows.len();
         let mut items: Vec<PredictItem> = all
             .map(|row| PredictItem::file(row_name(path, row)))
@@ -95,7 +95,7 @@ impl Format for Manifest {
             keep_rows(&mut table, &kept);
             read = Some((bytes, shape));
         }
-        let (rows, notes) = encode_rows(&table, path, cx.fitted)?;
+        let (rows, notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
         let values = match rows.rows {
             WindowRows::Floats { values, .. } => values,
             WindowRows::Tokens { .. } => Vec::new(),
@@ -239,7 +239,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
             "is not a table: give a .csv file, or a folder with train.csv and test.csv",
         )
     })?;
-    let mut tables = files.read(settings.header)?;
+    let mut tables = files.read(settings.header, cx.fitted)?;
     let (first, first_path) = &tables[0];
     let column = picture_column(first, settings, cx.fitted, first_path)?;
     let named = tables
@@ -289,6 +289,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     let mut dataset = Dataset::of_parts(path, parts, read.classes);
     dataset.name = set_name(path);
     dataset.notes.extend(notes.into_iter().chain(read.notes));
+    dataset.found = read.found;
     Ok(dataset)
 }
 

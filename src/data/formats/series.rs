@@ -5,8 +5,8 @@
 //! before them, so that every row of a part is predicted (the protocol of Zhou et al. 2021, Informer, for ETT).
 
 use super::table::{
-    Column, ColumnKind, CsvTable, TableFiles, columns_in_words, encode_columns, first_rows,
-    is_number,
+    Column, ColumnKind, CsvTable, DateForm, TableFiles, columns_in_words, decimals_in,
+    encode_columns, first_rows, index_reason, is_number, value,
 };
 use super::{
     Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
@@ -19,7 +19,6 @@ use crate::data::{
     DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Samples, Source, Targets, WindowRows,
 };
 use crate::error::Result;
-use ::csv::StringRecord;
 use std::ops::Range;
 use std::path::Path;
 
@@ -60,11 +59,11 @@ impl Format for Series {
     /// The last rows of a series.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         let path = only_file(inputs, "series")?;
-        let set = read_last_window(path, cx.settings, cx.fitted)?;
+        let (set, notes) = read_last_window(path, cx.settings, cx.fitted)?;
         Ok(PredictInputs {
             items: vec![PredictItem::file(path.display())],
             set: set.into(),
-            notes: Vec::new(),
+            notes,
         })
     }
 
@@ -120,11 +119,13 @@ fn load(
     let file = TableFiles::of(source).map(|files| files.train);
     let file =
         file.ok_or_else(|| DataError::unusable(path, "is not a series: give a .csv file"))?;
-    let table = CsvTable::read(&file, settings.header)?;
+    let mut table = CsvTable::read(&file, settings.header, &fitted.input_columns())?;
+    let notes = sort_by_date(&mut table, settings);
     let rows = table.rows.len();
     let parts = part_rows(settings, rows).map_err(|problem| DataError::unusable(&file, problem))?;
+    let mut found = table.in_words(&file);
     if fitted.columns.is_empty() {
-        fitted.columns = learn(&table, settings, &parts[0], &file)?;
+        fitted.columns = learn(&table, settings, &parts[0], &file, &mut found)?;
     }
     let columns = &fitted.columns;
     let values = numbers(&table, columns, &file)?;
@@ -184,7 +185,10 @@ fn load(
         validation: set(validation, 1)?,
         test: set(test, 1)?,
     };
-    Ok(Dataset::of_parts(path, parts, Vec::new()))
+    let mut dataset = Dataset::of_parts(path, parts, Vec::new());
+    dataset.found = found;
+    dataset.notes.extend(notes);
+    Ok(dataset)
 }
 
 /// Rows of the training, validation and test parts: those of `data.parts`, or `test_share` of them at the end and half as many
@@ -211,31 +215,93 @@ fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], 
     Ok([0..ends[0], ends[0]..ends[1], ends[1]..ends[2]])
 }
 
-/// Fits the numeric columns; a first column of text, such as a date, is ignored.
+/// Why the first column is an index of the rows, unless `settings` keep it.
+fn index_of(table: &CsvTable, settings: &DataSettings) -> Option<String> {
+    let is_kept = settings.keep.contains(&table.names[0]) || table.names.len() < 2;
+    if is_kept { None } else { index_reason(table) }
+}
+
+/// Sorts the rows by the dates of the first column, after an index of the rows, if it holds dates. Returns notes for the user.
+fn sort_by_date(table: &mut CsvTable, settings: &DataSettings) -> Vec<String> {
+    let mut notes = Vec::new();
+    let place = usize::from(index_of(table, settings).is_some());
+    let cells = table.column(place).map(|(_, cell)| cell);
+    let name = &table.names[place];
+    let Some((form, is_guess)) = DateForm::of(name, cells.clone()) else {
+        return notes;
+    };
+    if is_guess {
+        notes.push(format!(
+            "column {name} holds dates of which the month is taken to be first: write them as in 2020-12-31 if it is not"
+        ));
+    }
+    let times: Vec<f64> = cells
+        .filter_map(|cell| Some(form.parse(cell)?.seconds()))
+        .collect();
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
+    let equal = order
+        .windows(2)
+        .filter(|pair| times[pair[0]] == times[pair[1]])
+        .count();
+    if equal > 0 {
+        notes.push(format!(
+            "{equal} rows have the same time in column {name} as the row before"
+        ));
+    }
+    if let Some(at) = (1..times.len()).find(|&at| times[at] < times[at - 1]) {
+        notes.push(format!(
+            "the rows are not in the order of the dates in column {name}, first at line {}: they are sorted by date",
+            table.rows[at].0
+        ));
+        table.rows = order.iter().map(|&at| table.rows[at].clone()).collect();
+    }
+    notes
+}
+
+/// Fits the numeric columns. An index of the rows, and a first column of text after it, such as a date, are left out.
 fn learn(
     table: &CsvTable,
     settings: &DataSettings,
     train: &Range<usize>,
     file: &Path,
+    found: &mut Vec<String>,
 ) -> Result<Vec<Column>, DataError> {
     let mut columns = Vec::new();
-    for (place, name) in table.names.iter().enumerate() {
+    let decimals = decimals_in(table);
+    let index = index_of(table, settings);
+    let first = usize::from(index.is_some());
+    if let Some(reason) = index {
+        let name = &table.names[0];
+        found.push(format!(
+            "column {name} is left out as an index of the rows: it {reason} (data.keep keeps it)"
+        ));
+    }
+    for (place, name) in table.names.iter().enumerate().skip(first) {
         if settings.drop.contains(name) {
             continue;
         }
-        let rows = &table.rows[train.clone()];
-        let cell = |row: &StringRecord| row.get(place).unwrap_or_default().to_string();
-        let cells: Vec<String> = rows.iter().map(|(_, row)| cell(row)).collect();
-        let wrong = cells.iter().position(|cell| !is_number(cell));
-        match wrong {
-            Some(_) if place == 0 => continue,
-            Some(at) => return Err(no_number(file, rows[at].0, name, &cells[at])),
-            None => {}
+        let cells = table.column(place).skip(train.start).take(train.len());
+        let missing = cells.clone().find(|(_, cell)| value(cell).is_none());
+        let wrong = cells.clone().find(|(_, cell)| !is_number(cell));
+        let texts = cells.clone().map(|(_, cell)| cell);
+        if DateForm::of(name, texts).is_some() {
+            found.push(format!("column {name} is left out, because it holds dates"));
+            continue;
         }
-        columns.push(
-            Column::learn(name, cells.iter().map(String::as_str), false)
-                .map_err(|problem| DataError::unusable(file, problem))?,
-        );
+        if place == first && wrong.is_some() {
+            found.push(format!(
+                "column {name} is left out, because it holds no numbers"
+            ));
+            continue;
+        }
+        if let Some((line, cell)) = missing.or(wrong) {
+            return Err(no_number(file, line, name, cell));
+        }
+        let learned = Column::learn(name, cells, false, decimals);
+        let learned = learned.map_err(|problem| DataError::unusable(file, problem))?;
+        found.extend(learned.found);
+        columns.extend(learned.column);
     }
     if columns.is_empty() {
         return Err(DataError::unusable(file, "has no column of numbers"));
@@ -258,11 +324,13 @@ fn no_number(file: &Path, line: u64, name: &str, cell: &str) -> DataError {
 fn numbers(table: &CsvTable, columns: &[Column], file: &Path) -> Result<Vec<f32>, DataError> {
     let values = encode_columns(table, columns, file)?;
     for column in columns {
-        let place = table.place(&column.name);
-        for (line, row) in &table.rows {
-            let cell = place.and_then(|place| row.get(place)).unwrap_or_default();
-            if !is_number(cell) {
-                return Err(no_number(file, *line, &column.name, cell));
+        let cells = table
+            .place(&column.name)
+            .into_iter()
+            .flat_map(|place| table.column(place));
+        for (line, cell) in cells {
+            if value(cell).is_none() {
+                return Err(no_number(file, line, &column.name, cell));
             }
         }
     }
@@ -284,7 +352,7 @@ fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize
     names.iter().map(place).collect()
 }
 
-/// The last `context` rows of the series in `path`, from which a model fitted to `fitted.columns` forecasts.
+/// The last `context` rows of the series in `path`, from which a model fitted to `fitted.columns` forecasts, and notes for the user.
 ///
 /// # Errors
 /// If there are fewer rows, or the columns differ.
@@ -292,8 +360,9 @@ pub fn read_last_window(
     path: &Path,
     settings: &DataSettings,
     fitted: &Fitted,
-) -> Result<RowSet, DataError> {
-    let table = CsvTable::read(path, settings.header)?;
+) -> Result<(RowSet, Vec<String>), DataError> {
+    let mut table = CsvTable::read(path, settings.header, &fitted.input_columns())?;
+    let notes = sort_by_date(&mut table, settings);
     let values = numbers(&table, &fitted.columns, path)?;
     let (rows, context, columns) = (table.rows.len(), settings.context(), fitted.columns.len());
     if rows < context {
@@ -310,7 +379,7 @@ pub fn read_last_window(
         .chunks_exact(columns)
         .flat_map(|row| predicted.iter().map(|&place| row[place]));
     let unknown = vec![0.0; settings.horizon * predicted.len()];
-    Ok(RowSet {
+    let set = RowSet {
         // The rows that follow are unknown, so they are zeros.
         rows: WindowRows::Floats {
             values: [seen, &vec![0.0; settings.horizon * columns]].concat(),
@@ -325,7 +394,8 @@ pub fn read_last_window(
             offset: context,
             length: settings.horizon,
         },
-    })
+    };
+    Ok((set, notes))
 }
 
 fn is_predicted(column: &Column, settings: &DataSettings) -> bool {
@@ -337,7 +407,7 @@ pub fn target_scales(settings: &DataSettings, fitted: &Fitted) -> Vec<(String, f
     let wanted = |column: &&Column| is_predicted(column, settings);
     let scale = |column: &Column| match column.kind {
         ColumnKind::Number { mean, std, .. } => (column.name.clone(), mean, std),
-        ColumnKind::Category { .. } => (column.name.clone(), 0.0, 1.0),
+        ColumnKind::Date { .. } | ColumnKind::Category { .. } => (column.name.clone(), 0.0, 1.0),
     };
     fitted.columns.iter().filter(wanted).map(scale).collect()
 }
@@ -450,6 +520,59 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_sorted_by_their_dates() {
+        let row = |day: usize| format!("{day}/1/2020 12:00,{day},{}\n", day * day);
+        let settings = DataSettings {
+            parts: Some([16, 6, 6]),
+            ..settings()
+        };
+        let rows = |days: &[usize]| {
+            format!(
+                "date,a,b\n{}",
+                days.iter().map(|&day| row(day)).collect::<String>()
+            )
+        };
+        let forward: Vec<usize> = (1..=28).collect();
+        let backward: Vec<usize> = (1..=28).rev().collect();
+        let (set, _) = loaded(&rows(&forward), &settings).unwrap();
+        assert_eq!(set.notes, Vec::<String>::new());
+        let (sorted, fitted) = loaded(&rows(&backward), &settings).unwrap();
+        assert_eq!(
+            sorted.train.rows_of(field::TARGET),
+            set.train.rows_of(field::TARGET)
+        );
+        assert!(
+            sorted.notes[0]
+                .contains("not in the order of the dates in column date, first at line 3"),
+            "{:?}",
+            sorted.notes
+        );
+        let last = |days: &[usize]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            fs::write(file.path(), rows(days)).unwrap();
+            read_last_window(file.path(), &settings, &fitted).unwrap()
+        };
+        assert_eq!(last(&forward).0.rows, last(&backward).0.rows);
+        assert_eq!((last(&forward).1.len(), last(&backward).1.len()), (0, 1));
+    }
+
+    #[test]
+    fn an_index_before_the_dates_is_left_out() {
+        let row = |i: usize| format!("{i},2020-01-{:02},{},{}\n", i + 1, i * 3 % 7, i * i);
+        let text = format!(",date,a,b\n{}", (0..20).map(row).collect::<String>());
+        let (set, fitted) = loaded(&text, &settings()).unwrap();
+        let names: Vec<&str> = fitted.columns.iter().map(|column| &*column.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(
+            set.found
+                .iter()
+                .any(|line| line.contains("column date is left out")),
+            "{:?}",
+            set.found
+        );
+    }
+
+    #[test]
     fn the_real_transformer_has_the_windows_of_its_protocol() {
         let Some(dir) = crate::data::real_set("timeseries") else {
             return;
@@ -468,7 +591,7 @@ mod tests {
         ];
         assert_eq!(counts, [8640 - 191, 2880 - 95, 2880 - 95]);
         assert_eq!(set.train.shape(), [96, 7]);
-        let last = read_last_window(&dir.join("ETTh1.csv"), &settings, &fitted).unwrap();
+        let (last, _) = read_last_window(&dir.join("ETTh1.csv"), &settings, &fitted).unwrap();
         assert!(Samples::from(last).check("last", 0).is_ok());
         // The last line has no line end, and the lines have Windows line ends.
         let airline = loaded_file(

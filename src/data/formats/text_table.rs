@@ -176,7 +176,7 @@ fn load(
     let path = source.path();
     let files = TableFiles::of(source)
         .ok_or_else(|| DataError::unusable(path, "is not a table: give a .csv file"))?;
-    let tables = files.read(settings.header)?;
+    let tables = files.read(settings.header, fitted)?;
     let (train, train_path) = &tables[0];
     let target = target_name(train, settings, fitted, train_path)?;
     fitted.target = Some(target.clone());
@@ -259,6 +259,8 @@ fn load(
         }
     }
     let mut dataset = Dataset::of_parts(path, parts, classes.names);
+    let read = tables.iter().map(|(table, path)| table.in_words(path));
+    dataset.found = read.flatten().collect();
     if cut > 0 {
         dataset.notes.push(format!(
             "{cut} texts are longer than the context of {} tokens and are cut off",
@@ -295,7 +297,7 @@ pub fn read_text_rows(
     if !is_table(path) {
         return Ok(None);
     }
-    let table = CsvTable::read(path, settings.header)?;
+    let table = CsvTable::read(path, settings.header, &fitted.input_columns())?;
     let wanted = fitted.text.as_ref();
     let place = wanted.and_then(|name| table.place(name));
     let place = place.ok_or_else(|| {

@@ -91,6 +91,7 @@ pub fn digits(seed: u64, train: usize, test: usize) -> Dataset {
         test: draw_set(seed, test, Purpose::TestDigits, Purpose::TestDigitLabels),
         classes: (0..CLASSES).map(|class| class.to_string()).collect(),
         notes: Vec::new(),
+        found: Vec::new(),
     }
 }
 

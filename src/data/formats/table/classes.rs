@@ -1,9 +1,9 @@
 //! The classes of a table: their cell values in the target column, and their names.
 
-use super::csv::number;
+use super::distinct::{Indices, distinct};
+use super::number::number;
 use crate::data::files::class_names;
 use crate::data::{DataError, Fitted};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Maximum number of classes.
@@ -17,9 +17,19 @@ pub struct Classes {
     pub names: Vec<String>,
     /// Cell value of each class in the target column.
     cells: Vec<String>,
+    /// The classes by their cell values.
+    indices: Indices,
 }
 
 impl Classes {
+    fn new(names: Vec<String>, cells: Vec<String>) -> Classes {
+        Classes {
+            indices: Indices::of(&cells),
+            names,
+            cells,
+        }
+    }
+
     /// The classes of `fitted`, or else those among the `cells` of the column `target` in `file`. If these are whole numbers and a
     /// `classes.txt` lies beside the file, it gives the names: its first line is the name of 0, or of 1 if no cell is 0 and one cell
     /// is the number of lines. The result is stored in `fitted`.
@@ -37,27 +47,23 @@ impl Classes {
                 true => fitted.classes.clone(),
                 false => fitted.class_cells.clone(),
             };
-            return Ok(Classes {
-                names: fitted.classes.clone(),
-                cells,
-            });
+            return Ok(Classes::new(fitted.classes.clone(), cells));
         }
-        let cells = distinct(cells, target, file)?;
+        let cells = sorted(cells, target, file)?;
         let names = file.with_file_name(NAMES);
-        if !names.is_file() || !cells.iter().all(|cell| is_whole_number(cell)) {
-            return Ok(Classes {
-                names: cells.clone(),
-                cells,
-            });
-        }
-        let classes = named(&cells, &names)?;
+        let numbers: Option<Vec<usize>> = cells.iter().map(|cell| whole_number(cell)).collect();
+        let numbers = numbers.filter(|_| names.is_file());
+        let Some(numbers) = numbers else {
+            return Ok(Classes::new(cells.clone(), cells));
+        };
+        let classes = named(&numbers, &names)?;
         fitted.class_cells = classes.cells.clone();
         Ok(classes)
     }
 
     /// Index of the class of a cell.
     pub fn position(&self, cell: &str) -> Option<usize> {
-        self.cells.iter().position(|class| class == cell)
+        self.indices.position(cell)
     }
 
     /// Index of the class of the cell at a line of the column `target`.
@@ -84,9 +90,8 @@ impl Classes {
 }
 
 /// The different texts among `cells`, sorted: as numbers if they are.
-fn distinct(cells: &[(u64, &str)], target: &str, path: &Path) -> Result<Vec<String>, DataError> {
-    let distinct: BTreeSet<&str> = cells.iter().map(|(_, cell)| *cell).collect();
-    let mut classes: Vec<&str> = distinct.into_iter().collect();
+fn sorted(cells: &[(u64, &str)], target: &str, path: &Path) -> Result<Vec<String>, DataError> {
+    let mut classes = distinct(cells.iter().map(|(_, cell)| *cell));
     if classes.len() > LIMIT {
         return Err(DataError::unusable(
             path,
@@ -104,16 +109,18 @@ fn distinct(cells: &[(u64, &str)], target: &str, path: &Path) -> Result<Vec<Stri
     Ok(classes.into_iter().map(str::to_string).collect())
 }
 
-/// Whether a cell is a whole number in its usual spelling, such as `1` but not `01`.
-fn is_whole_number(cell: &str) -> bool {
-    cell.parse::<u32>().is_ok_and(|n| n.to_string() == cell)
+/// The whole number in a cell in its usual spelling, such as `1` or `1.0`, but not `01`.
+fn whole_number(cell: &str) -> Option<usize> {
+    let digits = cell.strip_suffix(".0").unwrap_or(cell);
+    let number = digits.parse::<u32>().ok()?;
+    (number.to_string() == digits).then_some(number as usize)
 }
 
-/// The classes with the names in the file `path`, counted from 0, or from 1 if none of `cells` is 0 and one is the last line.
-fn named(cells: &[String], path: &Path) -> Result<Classes, DataError> {
+/// The classes with the names in the file `path`, counted from 0, or from 1 if none of `numbers` is 0 and one is the last line.
+fn named(numbers: &[usize], path: &Path) -> Result<Classes, DataError> {
     let names = class_names(path)?;
-    let numbers = || cells.iter().filter_map(|cell| cell.parse::<usize>().ok());
-    let (least, most) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
+    let least = numbers.iter().copied().min().unwrap_or(0);
+    let most = numbers.iter().copied().max().unwrap_or(0);
     let first = match (least, most) {
         (0, most) if most < names.len() => 0,
         (1.., most) if most == names.len() => 1,
@@ -129,10 +136,8 @@ fn named(cells: &[String], path: &Path) -> Result<Classes, DataError> {
         }
     };
     let cells = (first..first + names.len()).map(|n| n.to_string());
-    Ok(Classes {
-        cells: cells.collect(),
-        names,
-    })
+    let cells = cells.collect();
+    Ok(Classes::new(names, cells))
 }
 
 #[cfg(test)]
@@ -169,6 +174,11 @@ mod tests {
         assert_eq!(found.position("2"), Some(2));
         let found = classes(&["2", "1"], Some("no\nyes\n")).unwrap();
         assert_eq!((&*found.names[1], found.position("2")), ("yes", Some(1)));
+        let found = classes(&["2.0", "1.0", "2"], Some("no\nyes\n")).unwrap();
+        assert_eq!((&*found.names[1], found.position("2.0")), ("yes", Some(1)));
+        // One class however it is written, also in another file.
+        let found = classes(&["1", "0", "1.0"], None).unwrap();
+        assert_eq!((found.names.len(), found.position("0.00")), (2, Some(0)));
         let found = classes(&["no", "yes"], Some("this\nthat\n")).unwrap();
         assert_eq!(found.names, ["no", "yes"]);
         let found = classes(&["01", "02"], Some("this\nthat\n")).unwrap();

@@ -1,18 +1,30 @@
 //! Columns of a table: their encoding, fitted to the training part, and their cells as numbers for a model.
 
-use super::csv::{CsvTable, number, value};
+use super::csv::CsvTable;
+use super::dates::{DateForm, Moment, in_words};
+use super::decimals_in;
+use super::distinct::{Indices, distinct};
+use super::missing::value;
+use super::number::{Decimals, NumberForm, digits, is_infinite, number};
+use super::scale::Scale;
 use crate::data::DataError;
 use crate::data::files::check_memory;
 use crate::html::plot::significant;
 use csv::StringRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 /// Maximum number of categories of a column; one with more is an identifier.
 const MAX_CATEGORIES: usize = 1000;
+/// A column counts as nearly numeric if at most one in this many cells is not a number.
+const NEARLY: usize = 10;
+/// Nearly numeric columns with more different numbers than this are no categories.
+const FEW: usize = 20;
+/// Different texts in more than half of at least this many cells are reported.
+const MANY: usize = 20;
 
 /// A column that a model reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +48,23 @@ pub enum ColumnKind {
         std: f64,
         /// Whether there is a second number.
         missing: bool,
+        /// How the numbers are written.
+        #[serde(default, skip_serializing_if = "NumberForm::is_plain")]
+        form: NumberForm,
+    },
+    /// `(year - mean) / std`, then sine and cosine of month, day of the week and, if there are times, hour; zeros for a missing
+    /// cell. If cells were missing in training, a last number is 1 for missing cells.
+    Date {
+        /// How the dates are written.
+        form: DateForm,
+        /// Mean year of the training part.
+        mean: f64,
+        /// Standard deviation of the year, 1 if that is 0.
+        std: f64,
+        /// Whether there are times.
+        time: bool,
+        /// Whether there is a number for missing cells.
+        missing: bool,
     },
     /// One-hot: one number per category, 1 for the cell's own; all zeros for a category that did not occur in training.
     Category {
@@ -47,12 +76,32 @@ pub enum ColumnKind {
 impl fmt::Display for ColumnKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ColumnKind::Number { mean, std, missing } => {
+            ColumnKind::Number {
+                mean,
+                std,
+                missing,
+                form,
+            } => {
                 let missing = if *missing { ", some missing" } else { "" };
                 write!(
                     f,
                     "numbers, mean {mean:.4}, standard deviation {std:.4}{missing}"
-                )
+                )?;
+                match form.is_plain() {
+                    true => Ok(()),
+                    false => write!(f, ", with {form}"),
+                }
+            }
+            ColumnKind::Date {
+                form,
+                time,
+                missing,
+                ..
+            } => {
+                let hour = if *time { " and hour" } else { "" };
+                let missing = if *missing { ", some missing" } else { "" };
+                let name = form.name();
+                write!(f, "{name}, as year, month, day of the week{hour}{missing}")
             }
             ColumnKind::Category { values } => {
                 /// Maximum number of categories that are listed.
@@ -69,48 +118,112 @@ impl fmt::Display for ColumnKind {
     }
 }
 
-/// Categories that did not occur in training, by column: the number of cells, and the first one.
-pub(super) type Unknown = BTreeMap<String, (usize, String)>;
+/// Differences between tables and the training part, by column.
+#[derive(Default)]
+pub(super) struct Differences {
+    /// Categories that did not occur in training: the number of cells, and the first one.
+    pub unknown: BTreeMap<String, (usize, String)>,
+    /// Numbers that are written in another way: how.
+    pub forms: BTreeMap<String, String>,
+}
+
+/// Result of [`Column::learn`].
+pub(in crate::data::formats) struct Learned {
+    /// The column; `None` if all of its cells are missing.
+    pub column: Option<Column>,
+    /// What may surprise.
+    pub notes: Vec<String>,
+    /// How the column was read.
+    pub found: Vec<String>,
+}
 
 impl Column {
-    /// Fits the encoding of a column of `cells`: numeric if all cells that are not missing are numbers, unless `category` is set.
+    /// Fits the encoding of a column of `cells`, each with its line: numeric if all cells that are not missing are numbers in one
+    /// form, unless `category` is set.
     ///
     /// # Errors
-    /// If it is text with too many different values for a categorical column, as the rest of a sentence about the file.
-    pub(crate) fn learn<'a>(
+    /// If it is neither a column of numbers nor of categories, as the rest of a sentence about the file.
+    pub(in crate::data::formats) fn learn<'a>(
         name: &str,
-        cells: impl Iterator<Item = &'a str> + Clone,
+        cells: impl Iterator<Item = (u64, &'a str)> + Clone,
         category: bool,
-    ) -> Result<Column, String> {
-        let values = || cells.clone().map(value);
-        let numbers: Option<Vec<f64>> = values().flatten().map(number).collect();
-        let kind = match numbers {
-            Some(numbers) if !category && !numbers.is_empty() => {
-                let count = numbers.len() as f64;
-                let mean = numbers.iter().sum::<f64>() / count;
-                let variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
-                let std = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+        decimals: Decimals,
+    ) -> Result<Learned, String> {
+        let values = || cells.clone().filter_map(|(_, cell)| value(cell));
+        let (all, count) = (cells.clone().count(), values().count());
+        let mut learned = Learned {
+            column: None,
+            notes: Vec::new(),
+            found: Vec::new(),
+        };
+        if count == 0 {
+            let line = format!("column {name} is left out: all of its {all} cells are missing");
+            learned.found.push(line);
+            return Ok(learned);
+        }
+        let date = match category {
+            true => None,
+            false => DateForm::of(name, values()),
+        };
+        let form = match category || date.is_some() {
+            true => None,
+            false => NumberForm::of(values(), decimals),
+        };
+        let kind = match (date, form) {
+            (Some((form, is_guess)), _) => {
+                if is_guess {
+                    learned.notes.push(format!(
+                        "column {name} holds dates such as {}, of which the month is taken to be first: write them as in 2020-12-31 if \
+                         it is not",
+                        values().next().unwrap_or_default()
+                    ));
+                }
+                let dates: Vec<Moment> = values().filter_map(|cell| form.parse(cell)).collect();
+                let years: Vec<f64> = dates.iter().map(Moment::year).collect();
+                let Scale { mean, std } = Scale::of(&years);
+                ColumnKind::Date {
+                    form,
+                    mean,
+                    std,
+                    time: dates.iter().any(Moment::has_time),
+                    missing: count < all,
+                }
+            }
+            (None, Some(form)) => {
+                if !form.is_plain() {
+                    learned
+                        .found
+                        .push(format!("column {name} is read with {form}"));
+                }
+                let numbers: Vec<f64> = values().filter_map(|cell| form.parse(cell)).collect();
+                let Scale { mean, std } = Scale::of(&numbers);
                 ColumnKind::Number {
                     mean,
                     std,
-                    missing: values().any(|value| value.is_none()),
+                    missing: count < all,
+                    form,
                 }
             }
-            _ => {
-                let values: BTreeSet<&str> = values().map(Option::unwrap_or_default).collect();
-                if values.len() > MAX_CATEGORIES {
+            (None, None) => {
+                if !category {
+                    learned.notes = check_texts(name, cells.clone())?;
+                }
+                let texts = cells.map(|(_, cell)| value(cell).unwrap_or_default());
+                let texts = distinct(texts);
+                if texts.len() > MAX_CATEGORIES {
                     return Err(format!(
                         "has {} different texts in column {name}, over the {MAX_CATEGORIES} that are taken for \
                          categories: leave it out with drop = [\"{name}\"]",
-                        values.len()
+                        texts.len()
                     ));
                 }
-                let values = values.into_iter().map(str::to_string).collect();
+                let values = texts.into_iter().map(str::to_string).collect();
                 ColumnKind::Category { values }
             }
         };
         let name = name.to_string();
-        Ok(Column { name, kind })
+        learned.column = Some(Column { name, kind });
+        Ok(learned)
     }
 
     /// The cell that was encoded as `values`, as text.
@@ -123,6 +236,16 @@ impl Column {
             ColumnKind::Number { mean, std, .. } => {
                 let value = values.first().map(|&x| f64::from(x) * std + mean);
                 significant(value.unwrap_or(f64::NAN), 6)
+            }
+            ColumnKind::Date { missing: true, .. } if values.last() == Some(&1.0) => {
+                MISSING.to_string()
+            }
+            ColumnKind::Date {
+                mean, std, time, ..
+            } => {
+                let year = values.first().map_or(0.0, |&x| f64::from(x) * std + mean);
+                let end = if *time { 7 } else { 5 };
+                in_words(year, values.get(1..end).unwrap_or_default())
             }
             ColumnKind::Category { values: names } => {
                 let at = values.iter().position(|&x| x == 1.0);
@@ -139,15 +262,81 @@ impl Column {
     pub fn width(&self) -> usize {
         match &self.kind {
             ColumnKind::Number { missing, .. } => 1 + usize::from(*missing),
+            ColumnKind::Date { time, missing, .. } => {
+                5 + 2 * usize::from(*time) + usize::from(*missing)
+            }
             ColumnKind::Category { values } => values.len(),
         }
     }
 }
 
+/// Notes on a column of texts that may be meant as numbers, or that differ in nearly every row.
+///
+/// # Errors
+/// If it is a column of numbers but for a few cells: names the first of them.
+fn check_texts<'a>(
+    name: &str,
+    cells: impl Iterator<Item = (u64, &'a str)> + Clone,
+) -> Result<Vec<String>, String> {
+    let values = || cells.clone().filter(|(_, cell)| value(cell).is_some());
+    let is_number = |cell: &str| NumberForm::reads(cell);
+    let is_date = |cell: &str| DateForm::reads(cell);
+    let count = values().count();
+    let dates = values().filter(|(_, cell)| is_date(cell)).count();
+    if dates > 0 && (count - dates) * NEARLY <= count {
+        let stray = values()
+            .find(|(_, cell)| !is_date(cell))
+            .or(values().next());
+        let (line, text) = stray.unwrap_or_default();
+        return Err(format!(
+            "has \"{text}\" at line {line} in column {name}, where {dates} of {count} cells are dates, but not in one form: write all in \
+             the same way, leave cells empty, or set categories = [\"{name}\"]"
+        ));
+    }
+    let numbers = values().filter(|(_, cell)| is_number(cell)).count();
+    let stray = values().find(|(_, cell)| !is_number(cell));
+    // Cells that are numbers, but not all in one form.
+    let stray = stray.or_else(|| values().find(|(_, cell)| number(cell).is_none()));
+    let (line, text) = stray.unwrap_or_default();
+    let different = distinct(values().map(|(_, cell)| cell)).len();
+    if (count - numbers) * NEARLY <= count {
+        if different > FEW || is_infinite(text) {
+            let why = if is_infinite(text) {
+                "which is not finite, "
+            } else {
+                ""
+            };
+            return Err(format!(
+                "has \"{text}\" at line {line} in column {name}, {why}where {} of {count} cells are numbers: fix that cell, leave it \
+                 empty, or set categories = [\"{name}\"]",
+                values().filter(|(_, cell)| number(cell).is_some()).count()
+            ));
+        }
+        return Ok(vec![format!(
+            "column {name} is taken for categories, because of \"{text}\" at line {line}: of its {count} cells {numbers} are numbers"
+        )]);
+    }
+    let is_mostly_digits = |cell: &str| digits(cell) * 2 > cell.chars().count();
+    let coded = values().filter(|(_, cell)| is_mostly_digits(cell)).count();
+    let mut notes = Vec::new();
+    if coded * 2 > count {
+        notes.push(format!(
+            "column {name} is taken for {different} categories, because of \"{text}\" at line {line}: {coded} of its {count} cells are \
+             mostly digits"
+        ));
+    } else if different * 2 > count && count >= MANY {
+        notes.push(format!(
+            "column {name} is taken for {different} categories in {count} cells: leave it out with drop = [\"{name}\"] if it names \
+             the rows"
+        ));
+    }
+    Ok(notes)
+}
+
 /// The index of each of `columns` among the columns of `table`.
 ///
 /// # Errors
-/// Names the column that is missing.
+/// Names the column that is missing, or that there are several of.
 pub(super) fn places(
     table: &CsvTable,
     columns: &[Column],
@@ -165,57 +354,238 @@ pub(super) fn places(
     columns.iter().map(place).collect()
 }
 
-/// The cells of `rows` as numbers, row after row. Counts unknown categories in `unknown`.
+/// Checks that none of `columns` could be one of several columns of `table` with its name: those that are not `columns` either
+/// are `known`, or empty.
 ///
 /// # Errors
-/// Names the line of a cell that should be a number but is not.
-pub(super) fn encode<'a>(
-    rows: impl ExactSizeIterator<Item = &'a (u64, StringRecord)>,
+/// Names the column, and those that it could be.
+pub(super) fn check_repeated(
+    table: &CsvTable,
     columns: &[Column],
-    places: &[usize],
+    known: &[&String],
     path: &Path,
-    unknown: &mut Unknown,
+) -> Result<(), DataError> {
+    for column in columns {
+        let names = table.repeated(&column.name).unwrap_or_default();
+        let is_known = |name: &&String| {
+            known.contains(name)
+                || columns.iter().any(|column| column.name == **name)
+                || table
+                    .place(name)
+                    .is_some_and(|place| table.column(place).all(|(_, cell)| value(cell).is_none()))
+        };
+        if !names.iter().all(|name| is_known(&name)) {
+            return Err(DataError::unusable(
+                path,
+                format!(
+                    "has {} columns called {}, and the training data had one: remove or rename the others",
+                    names.len(),
+                    column.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The cells of `rows` of `table` as numbers, row after row. Numbers and dates of a column that are not in the form of training
+/// are read in the form that they have in this table, if it is one. Adds what differs from training to `differences`.
+///
+/// # Errors
+/// Names the line of a cell that should be a number or a date but is not.
+pub(super) fn encode<'a>(
+    rows: impl Iterator<Item = &'a (u64, StringRecord)> + Clone,
+    columns: &[Column],
+    (table, path): (&CsvTable, &Path),
+    differences: &mut Differences,
 ) -> Result<Vec<f32>, DataError> {
-    let indices: Vec<HashMap<&str, usize>> = columns
-        .iter()
-        .map(|column| match &column.kind {
-            ColumnKind::Category { values } => {
-                values.iter().enumerate().map(|(i, v)| (&**v, i)).collect()
-            }
-            ColumnKind::Number { .. } => HashMap::new(),
-        })
-        .collect();
+    let places = places(table, columns, path)?;
     let width: usize = columns.iter().map(Column::width).sum();
-    check_memory(path, (rows.len() as u64).saturating_mul(width as u64 * 4))?;
+    let values = (rows.clone().count() as u64).saturating_mul(width as u64);
+    check_memory(path, values.saturating_mul(4))?;
+    let mut encoders: Vec<Encoder<'_>> = columns.iter().zip(&places).map(Encoder::of).collect();
+    loop {
+        let mut unknown = BTreeMap::new();
+        let Stray { column, line, text } = match encode_with(rows.clone(), &encoders, &mut unknown)
+        {
+            Ok(values) => {
+                for (column, (count, first)) in unknown {
+                    differences.unknown.entry(column).or_insert((0, first)).0 += count;
+                }
+                return Ok(values);
+            }
+            Err(stray) => stray,
+        };
+        let encoder = &mut encoders[column];
+        let name = &encoder.column.name;
+        let place = encoder.place;
+        let cells = rows
+            .clone()
+            .filter_map(|(line, row)| Some((*line, value(row.get(place)?)?)));
+        let own = encoder
+            .notation
+            .of(name, cells.clone().map(|(_, cell)| cell), table);
+        match own {
+            Some(own) if own != encoder.notation => {
+                differences.forms.insert(name.clone(), own.in_words());
+                encoder.notation = own;
+            }
+            _ => {
+                let is_none = |(_, cell): &(u64, &str)| !encoder.notation.reads(cell);
+                let (line, text) = cells.clone().find(is_none).unwrap_or((line, &text));
+                let what = encoder.notation.what();
+                return Err(DataError::unusable(
+                    path,
+                    format!(
+                        "has \"{text}\" at line {line} in column {name}, which {what}: fix that cell, or leave it empty"
+                    ),
+                ));
+            }
+        }
+    }
+}
+
+/// How the cells of a column of a table are read.
+#[derive(PartialEq)]
+enum Notation {
+    Number(NumberForm),
+    Date(DateForm),
+    /// By the indices of the categories.
+    Text,
+}
+
+impl Notation {
+    /// The notation of this kind in which all `cells` are written, if there is one.
+    fn of<'c>(
+        &self,
+        name: &str,
+        cells: impl Iterator<Item = &'c str> + Clone,
+        table: &CsvTable,
+    ) -> Option<Notation> {
+        match self {
+            Notation::Number(_) => NumberForm::of(cells, decimals_in(table)).map(Notation::Number),
+            Notation::Date(_) => DateForm::of(name, cells).map(|(form, _)| Notation::Date(form)),
+            Notation::Text => None,
+        }
+    }
+
+    /// Whether a cell is of this kind in any form.
+    fn reads(&self, cell: &str) -> bool {
+        match self {
+            Notation::Number(_) => NumberForm::reads(cell),
+            Notation::Date(_) => DateForm::reads(cell),
+            Notation::Text => true,
+        }
+    }
+
+    /// The kind, for use after "which".
+    fn what(&self) -> &'static str {
+        match self {
+            Notation::Number(_) => "is numeric",
+            Notation::Date(_) => "holds dates",
+            Notation::Text => "holds texts",
+        }
+    }
+
+    fn in_words(&self) -> String {
+        match self {
+            Notation::Number(form) if form.is_plain() => "plain numbers".to_string(),
+            Notation::Number(form) => form.to_string(),
+            Notation::Date(form) => form.name().to_string(),
+            Notation::Text => "texts".to_string(),
+        }
+    }
+}
+
+/// How a column of a table is encoded.
+struct Encoder<'c> {
+    column: &'c Column,
+    place: usize,
+    notation: Notation,
+    /// The indices of categories.
+    indices: Indices,
+}
+
+impl<'c> Encoder<'c> {
+    fn of((column, &place): (&'c Column, &usize)) -> Encoder<'c> {
+        let (notation, texts) = match &column.kind {
+            ColumnKind::Number { form, .. } => (Notation::Number(form.clone()), &[][..]),
+            ColumnKind::Date { form, .. } => (Notation::Date(*form), &[][..]),
+            ColumnKind::Category { values } => (Notation::Text, &values[..]),
+        };
+        Encoder {
+            column,
+            place,
+            notation,
+            indices: Indices::of(texts),
+        }
+    }
+
+    /// Writes `cell` into `out`, which has the width of the column and holds zeros; `None` if it is not of the column's kind, and
+    /// whether it is a known category.
+    fn write(&self, cell: Option<&str>, out: &mut [f32]) -> Option<bool> {
+        match (&self.column.kind, &self.notation, cell) {
+            (ColumnKind::Number { mean, std, .. }, Notation::Number(form), Some(cell)) => {
+                out[0] = ((form.parse(cell)? - mean) / std) as f32;
+            }
+            (ColumnKind::Date { mean, std, .. }, Notation::Date(form), Some(cell)) => {
+                let date = form.parse(cell)?;
+                out[0] = ((date.year() - mean) / std) as f32;
+                let cycles = if self.has_time() { 6 } else { 4 };
+                for (out, cycle) in out[1..].iter_mut().zip(&date.cycles()[..cycles]) {
+                    *out = *cycle as f32;
+                }
+            }
+            (ColumnKind::Number { missing, .. } | ColumnKind::Date { missing, .. }, _, _) => {
+                if let (true, Some(last)) = (missing, out.last_mut()) {
+                    *last = 1.0;
+                }
+            }
+            (ColumnKind::Category { .. }, _, cell) => {
+                let category = self.indices.position(cell.unwrap_or_default());
+                if let Some(category) = category {
+                    out[category] = 1.0;
+                }
+                return Some(category.is_some());
+            }
+        }
+        Some(true)
+    }
+
+    fn has_time(&self) -> bool {
+        matches!(self.column.kind, ColumnKind::Date { time: true, .. })
+    }
+}
+
+/// A cell that is not of the kind of its column.
+struct Stray {
+    column: usize,
+    line: u64,
+    text: String,
+}
+
+fn encode_with<'a>(
+    rows: impl Iterator<Item = &'a (u64, StringRecord)>,
+    encoders: &[Encoder<'_>],
+    unknown: &mut BTreeMap<String, (usize, String)>,
+) -> Result<Vec<f32>, Stray> {
     let mut out = Vec::new();
     for (line, row) in rows {
-        for ((column, &place), index) in columns.iter().zip(places).zip(&indices) {
-            let cell = value(row.get(place).unwrap_or_default());
+        for (index, encoder) in encoders.iter().enumerate() {
+            let cell = value(row.get(encoder.place).unwrap_or_default());
             let first = out.len();
-            out.resize(first + column.width(), 0.0);
-            match &column.kind {
-                ColumnKind::Number { mean, std, missing } => {
-                    match cell {
-                        Some(text) => {
-                            let x = number(text).ok_or_else(|| {
-                            DataError::unusable(
-                                path,
-                                format!("has \"{text}\" at line {line} in column {}, which is numeric", column.name),
-                            )
-                        })?;
-                            out[first] = ((x - mean) / std) as f32;
-                        }
-                        None if *missing => out[first + 1] = 1.0,
-                        None => {}
-                    }
-                }
-                ColumnKind::Category { .. } => match index.get(cell.unwrap_or_default()) {
-                    Some(&category) => out[first + category] = 1.0,
-                    None => {
-                        let shown = cell.unwrap_or("(missing)").to_string();
-                        unknown.entry(column.name.clone()).or_insert((0, shown)).0 += 1;
-                    }
-                },
+            out.resize(first + encoder.column.width(), 0.0);
+            let is_known = encoder
+                .write(cell, &mut out[first..])
+                .ok_or_else(|| Stray {
+                    column: index,
+                    line: *line,
+                    text: cell.unwrap_or_default().to_string(),
+                })?;
+            if !is_known {
+                let name = encoder.column.name.clone();
+                let shown = cell.unwrap_or("(missing)").to_string();
+                unknown.entry(name).or_insert((0, shown)).0 += 1;
             }
         }
     }

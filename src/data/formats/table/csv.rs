@@ -1,83 +1,144 @@
 //! CSV files as text cells, with the line of every row.
 
+use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of, without_mark};
+use super::header::{self, Finding, Names};
+use super::report::capped;
+use super::row_index::{counts_up, is_names};
 use crate::data::DataError;
 use crate::data::files::{check_memory, read_whole};
-use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
+use csv::{ErrorKind, StringRecord};
 use std::collections::HashMap;
 use std::path::Path;
 
 /// A file of rows with the same number of cells.
 pub struct CsvTable {
-    /// Names of the columns: from the header, or `column_1`, `column_2`, ….
+    /// Names of the columns, all different: from the header, or `column_1`, `column_2`, ….
     pub names: Vec<String>,
     /// Cells, with the line at which each row begins.
     pub rows: Vec<(u64, StringRecord)>,
-    /// The first column of every name.
+    /// The column of every name.
     places: HashMap<String, usize>,
+    layout: Layout,
 }
 
-/// Cells that mean a missing value, besides empty ones.
-const MISSING: [&str; 7] = ["?", "NA", "N/A", "NaN", "nan", "null", "NULL"];
-/// Possible delimiters.
-const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-
-/// The value of a cell, unless it is missing.
-pub(super) fn value(cell: &str) -> Option<&str> {
-    (!cell.is_empty() && !MISSING.contains(&cell)).then_some(cell)
-}
-
-/// A cell as a number.
-pub(super) fn number(cell: &str) -> Option<f64> {
-    cell.parse().ok().filter(|x: &f64| x.is_finite())
+/// How the cells of a file are arranged.
+struct Layout {
+    delimiter: Delimiter,
+    header: Finding,
+    /// Places of columns without a name in the header.
+    blank: Vec<usize>,
+    /// Names that repeat in the header, with the names that their columns got.
+    repeated: Vec<(String, Vec<String>)>,
+    /// Number of rows that end in a delimiter.
+    trailing: usize,
 }
 
 impl CsvTable {
-    /// Reads `path`. Whether the first row is a header is detected unless `header` says so: it is one if none of its cells
-    /// is a number and no two are equal.
+    /// Reads `path`. Whether the first row is a header is detected unless `header` says so; it is one if it holds the names that
+    /// are `known` from training.
     ///
     /// # Errors
     /// Names the line with a different number of cells than the others, or that is not text.
-    pub fn read(path: &Path, header: Option<bool>) -> Result<CsvTable, DataError> {
+    pub fn read(
+        path: &Path,
+        header: Option<bool>,
+        known: &[String],
+    ) -> Result<CsvTable, DataError> {
         let wrong = |problem: String| DataError::unusable(path, problem);
         let bytes = read_whole(path)?;
-        let (text, delimiter) = text(&bytes);
-        if let Some(line) = open_quote(text, delimiter) {
+        let text = without_mark(&bytes);
+        let delimiter = dialect::detect(text);
+        let text = delimiter.separated(text);
+        if let Some(line) = open_quote(&text, delimiter.byte()) {
             return Err(wrong(format!(
                 "has a quote at line {line} that is never closed, so everything after it is one cell: close it, or write it twice \
                  inside of quotes"
             )));
         }
-        check_memory(path, parsed_bytes(text, delimiter))?;
+        check_memory(path, parsed_bytes(&text, delimiter.byte()))?;
         let mut rows = Vec::new();
-        for record in reader(text, delimiter).records() {
+        for record in reader(&text, delimiter.byte()).records() {
             let record = record.map_err(|e| wrong(in_words(&e)))?;
             let line = record.position().map_or(0, csv::Position::line);
             rows.push((line, record));
         }
-        let Some((_, first)) = rows.first() else {
+        if rows.is_empty() {
             return Err(wrong("holds no rows".to_string()));
+        }
+        let looked_at: Vec<StringRecord> = rows
+            .iter()
+            .take(LOOKED_AT + 1)
+            .map(|(_, row)| row.clone())
+            .collect();
+        let header = match header {
+            None => header::find(&looked_at[0], &looked_at[1..], known),
+            Some(is_header) => Finding {
+                is_header,
+                reason: "data.header says so".to_string(),
+            },
         };
-        let names: Vec<String> = match header.unwrap_or_else(|| is_header(first)) {
-            true => rows.remove(0).1.iter().map(str::to_string).collect(),
-            false => (1..=first.len()).map(|n| format!("column_{n}")).collect(),
+        let mut head = match header.is_header {
+            true => Some(rows.remove(0).1),
+            false => None,
         };
         if rows.is_empty() {
             return Err(wrong("holds a header and no rows".to_string()));
         }
-        let mut places = HashMap::new();
-        for (place, name) in names.iter().enumerate() {
-            places.entry(name.clone()).or_insert(place);
-        }
+        let below = &looked_at[usize::from(header.is_header)..];
+        let (width, trailing) = fit(&mut head, &mut rows, width_of(below).0).map_err(wrong)?;
+        let names = match &head {
+            Some(head) => Names::of(head),
+            None => Names {
+                names: (0..width).map(header::numbered).collect(),
+                ..Names::default()
+            },
+        };
+        let places = names.names.iter().enumerate();
         Ok(CsvTable {
-            names,
+            places: places.map(|(place, name)| (name.clone(), place)).collect(),
+            names: names.names,
             rows,
-            places,
+            layout: Layout {
+                delimiter,
+                header,
+                blank: names.blank,
+                repeated: names.repeated,
+                trailing,
+            },
         })
     }
 
-    /// The first column called `name`.
+    /// The column called `name`.
     pub fn place(&self, name: &str) -> Option<usize> {
         self.places.get(name).copied()
+    }
+
+    /// Whether the first row was a header.
+    pub fn has_header(&self) -> bool {
+        self.layout.header.is_header
+    }
+
+    /// Whether the header has no name for the column at `place`.
+    pub fn is_unnamed(&self, place: usize) -> bool {
+        self.layout.blank.contains(&place)
+    }
+
+    /// The names of the columns that the header calls `name`, if these are several.
+    pub fn repeated(&self, name: &str) -> Option<&[String]> {
+        let mut repeated = self.layout.repeated.iter();
+        let found = repeated.find(|(repeated, _)| repeated == name);
+        found.map(|(_, names)| &**names)
+    }
+
+    /// The cells of the column at `place`, with their lines.
+    pub fn column(&self, place: usize) -> impl Iterator<Item = (u64, &str)> + Clone {
+        let rows = self.rows.iter();
+        rows.map(move |(line, row)| (*line, row.get(place).unwrap_or_default()))
+    }
+
+    /// Whether a semicolon separates cells, as where a comma separates decimals.
+    pub fn has_semicolons(&self) -> bool {
+        self.layout.delimiter == Delimiter::Semicolon
     }
 
     /// The names for a message, at most the first few.
@@ -90,38 +151,124 @@ impl CsvTable {
             _ => self.names.join(", "),
         }
     }
+
+    /// How the file was read, in words: one line, and one for each change.
+    pub fn in_words(&self, path: &Path) -> Vec<String> {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let Layout {
+            delimiter,
+            header,
+            blank,
+            repeated,
+            trailing,
+        } = &self.layout;
+        let (rows, columns) = (self.rows.len(), self.names.len());
+        let between = match columns {
+            1 => "1 column".to_string(),
+            _ => format!("{columns} columns between {}", delimiter.name()),
+        };
+        let has = if header.is_header {
+            "a header"
+        } else {
+            "no header"
+        };
+        let mut lines = vec![format!(
+            "{file}: {rows} rows of {between}, and {has}, because {}",
+            header.reason
+        )];
+        if *trailing > 0 {
+            lines.push(format!(
+                "{file}: {trailing} rows end in a delimiter, which is left out"
+            ));
+        }
+        let repeated = repeated.iter().map(|(name, names)| {
+            format!(
+                "{file}: {} columns are called {name}: they are read as {}",
+                names.len(),
+                names.join(", ")
+            )
+        });
+        lines.extend(capped(repeated.collect()));
+        let blank = blank.iter().map(|&place| {
+            format!(
+                "{file}: column {} has no name: it is read as {}",
+                place + 1,
+                self.names[place]
+            )
+        });
+        lines.extend(capped(blank.collect()));
+        lines
+    }
+}
+
+/// Brings the header and all rows to one length, which is `width` in most rows: removes empty cells after the last delimiter, and
+/// adds a blank name for a first column of row names. Returns the length, and the number of rows that ended in a delimiter.
+fn fit(
+    head: &mut Option<StringRecord>,
+    rows: &mut [(u64, StringRecord)],
+    width: usize,
+) -> Result<(usize, usize), String> {
+    let mut width = width;
+    if let Some(head) = head {
+        let blank_ends = || {
+            rows.iter()
+                .all(|(_, row)| row.len() < width || is_blank_at(row, width - 1))
+        };
+        if head.len() == width + 1 && is_blank_at(head, width) {
+            head.truncate(width);
+        } else if head.len() + 1 == width && !blank_ends() {
+            let first = || rows.iter().map(|(_, row)| row.get(0).unwrap_or_default());
+            if counts_up(first()) || is_names(first()) {
+                let cells = [""].into_iter().chain(head.iter());
+                *head = cells.collect();
+            }
+        }
+        width = head.len();
+    }
+    let ends = |row: &StringRecord| row.len() == width && is_blank_at(row, width - 1);
+    let is_end = head.as_ref().is_none_or(&ends) && rows.iter().all(|(_, row)| ends(row));
+    width -= usize::from(is_end && width > 1);
+    if let Some(head) = head {
+        head.truncate(width);
+    }
+    let mut trailing = 0;
+    for (line, row) in rows {
+        if row.len() == width + 1 && is_blank_at(row, width) {
+            row.truncate(width);
+            trailing += 1;
+        }
+        if row.len() != width {
+            return Err(format!(
+                "has {} cells in the row at line {line}, but the rows before have {width}: fix that row, or quote the cells that \
+                 hold a delimiter",
+                row.len()
+            ));
+        }
+    }
+    Ok((width, trailing))
 }
 
 /// The header of a table that begins with the bytes `head`, if it can be read and has one.
 pub fn header(head: &[u8]) -> Option<Vec<String>> {
-    let (text, delimiter) = text(head);
-    let first = reader(text, delimiter).records().next()?.ok()?;
-    is_header(&first).then(|| first.iter().map(str::to_string).collect())
+    let rows = head_rows(head, LOOKED_AT + 1);
+    let (first, rest) = rows.split_first()?;
+    header::find(first, rest, &[])
+        .is_header
+        .then(|| Names::of(first).names)
 }
 
 /// The first two rows of a table that begins with the bytes `head`, if they can be read.
 pub fn first_rows(head: &[u8]) -> Option<[StringRecord; 2]> {
-    let (text, delimiter) = text(head);
-    let mut reader = reader(text, delimiter);
-    let mut rows = reader.records();
-    Some([rows.next()?.ok()?, rows.next()?.ok()?])
+    head_rows(head, 2).try_into().ok()
 }
 
 /// Up to `most` rows of a table that begins with the bytes `head`: those before the first that can't be read.
 pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
-    let (text, delimiter) = text(head);
-    let mut reader = reader(text, delimiter);
+    let text = without_mark(head);
+    let delimiter = dialect::detect(text);
+    let text = delimiter.separated(text);
+    let mut reader = reader(&text, delimiter.byte());
     reader.records().map_while(Result::ok).take(most).collect()
-}
-
-/// The bytes after a byte order mark, and the delimiter: the candidate that is most frequent in the first line.
-fn text(bytes: &[u8]) -> (&[u8], u8) {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let count = |delimiter: &u8| first.iter().filter(|byte| *byte == delimiter).count();
-    // The first of equally frequent delimiters.
-    let delimiter = DELIMITERS.iter().rev().max_by_key(|d| count(d)).copied();
-    (text, delimiter.unwrap_or(b','))
 }
 
 /// Memory that the rows of a table take: text, the place of each cell, and what each row takes by itself.
@@ -132,25 +279,6 @@ fn parsed_bytes(text: &[u8], delimiter: u8) -> u64 {
     let count = |wanted: u8| text.iter().filter(|&&byte| byte == wanted).count() as u64;
     let rows = count(b'\n') + 1;
     text.len() as u64 + rows * ROW + (rows + count(delimiter)) * CELL
-}
-
-fn reader(text: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
-    ReaderBuilder::new()
-        .has_headers(false)
-        .trim(Trim::All)
-        .delimiter(delimiter)
-        .from_reader(text)
-}
-
-/// Whether a first row consists of names: none of its cells is a number or missing, and no two are equal.
-fn is_header(first: &StringRecord) -> bool {
-    let mut cells: Vec<&str> = first.iter().collect();
-    cells.sort_unstable();
-    let distinct = cells.windows(2).all(|pair| pair[0] != pair[1]);
-    distinct
-        && cells
-            .iter()
-            .all(|cell| value(cell).is_some() && number(cell).is_none())
 }
 
 /// The position of a byte of a file in a cell, according to RFC 4180.
@@ -187,19 +315,10 @@ fn open_quote(text: &[u8], delimiter: u8) -> Option<u64> {
 }
 
 fn in_words(error: &csv::Error) -> String {
-    let line = |pos: &Option<csv::Position>| pos.as_ref().map_or(0, csv::Position::line);
     match error.kind() {
-        ErrorKind::UnequalLengths {
-            pos,
-            expected_len,
-            len,
-        } => format!(
-            "has {len} cells in the row at line {}, but the rows before have {expected_len}: fix that row, or quote the \
-             cells that hold a delimiter",
-            line(pos)
-        ),
         ErrorKind::Utf8 { pos, .. } => {
-            format!("is not UTF-8 text at line {}: save it as UTF-8", line(pos))
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            format!("is not UTF-8 text at line {line}: save it as UTF-8")
         }
         _ => format!("can't be read as CSV ({error})"),
     }

@@ -3,15 +3,31 @@
 mod classes;
 mod columns;
 mod csv;
+mod dates;
+mod dialect;
+mod distinct;
+mod header;
+mod missing;
+mod number;
 mod parts;
+mod report;
+mod row_index;
+mod scale;
+mod target;
 
 pub use columns::{Column, ColumnKind};
+pub use dates::{DateForm, Moment};
+pub use number::NumberForm;
+pub use scale::Scale;
 
 pub(super) use self::classes::Classes;
-use self::columns::{Unknown, encode, places};
-use self::csv::number;
+use self::columns::{Differences, check_repeated, encode};
 pub(super) use self::csv::{CsvTable, first_rows, head_rows, header};
-pub(super) use self::parts::{PartRows, load_parts, target_cells, target_name};
+pub(super) use self::missing::value;
+use self::number::Decimals;
+pub(super) use self::parts::{PartRows, load_parts};
+pub(super) use self::row_index::find as index_reason;
+pub(super) use self::target::{target_cells, target_name};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{
@@ -36,10 +52,8 @@ const PARTS: [&[&str]; 3] = [
     &["test", "testing"],
 ];
 const ENDINGS: [&str; 2] = ["csv", "tsv"];
-/// Names of columns that are detected as the target.
-const TARGETS: [&str; 4] = ["target", "label", "class", "y"];
-/// A target column of whole numbers with at most this many different values is taken as classes.
-const MOST_CLASSES: usize = 20;
+/// Number of rows that show what separates decimals.
+const DECIMAL_ROWS: usize = 1000;
 
 /// Kind of target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,15 +63,6 @@ pub enum TargetKind {
     Class,
     /// A number.
     Number,
-}
-
-/// Scale of a numeric target: a model predicts `(value - mean) / std`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Scale {
-    /// Mean of the training part.
-    pub mean: f64,
-    /// Standard deviation of the training part.
-    pub std: f64,
 }
 
 /// The files of a table: a single one, or one for each part.
@@ -99,15 +104,21 @@ impl TableFiles {
         }
     }
 
-    /// Reads the existing parts, training first.
-    pub fn read(&self, header: Option<bool>) -> Result<Vec<(CsvTable, PathBuf)>, DataError> {
-        let paths = [
-            Some(&self.train),
-            self.validation.as_ref(),
-            self.test.as_ref(),
-        ];
-        let read = |path: &PathBuf| Ok((CsvTable::read(path, header)?, path.clone()));
-        paths.into_iter().flatten().map(read).collect()
+    /// Reads the existing parts, training first. Whether they have headers is detected unless `header` says so: those of a run
+    /// hold the names of `fitted`, and those of the later parts the names of the training part.
+    pub fn read(
+        &self,
+        header: Option<bool>,
+        fitted: &Fitted,
+    ) -> Result<Vec<(CsvTable, PathBuf)>, DataError> {
+        let train = CsvTable::read(&self.train, header, &fitted.input_columns())?;
+        let names = train.names.clone();
+        let header = header.or((!train.has_header()).then_some(false));
+        let mut tables = vec![(train, self.train.clone())];
+        for path in [&self.validation, &self.test].into_iter().flatten() {
+            tables.push((CsvTable::read(path, header, &names)?, path.clone()));
+        }
+        Ok(tables)
     }
 
     /// For each part after the first that [`TableFiles::read`] returns, whether it is the test part.
@@ -122,7 +133,26 @@ impl TableFiles {
 
 /// Whether a cell is a number.
 pub(super) fn is_number(cell: &str) -> bool {
-    number(cell).is_some()
+    NumberForm::reads(cell)
+}
+
+/// What separates decimals in `table`: what one of its columns shows, or else a comma if semicolons separate cells.
+pub(super) fn decimals_in(table: &CsvTable) -> Decimals {
+    let shown = (0..table.names.len()).filter_map(|place| {
+        let cells = table.column(place).take(DECIMAL_ROWS);
+        NumberForm::decimals_of(cells.filter_map(|(_, cell)| missing::value(cell)))
+    });
+    let mut found = None;
+    for decimals in shown {
+        if decimals == Decimals::Comma {
+            return Decimals::Comma;
+        }
+        found = Some(decimals);
+    }
+    found.unwrap_or(match table.has_semicolons() {
+        true => Decimals::Comma,
+        false => Decimals::Point,
+    })
 }
 
 /// All rows of `table`, encoded by `columns`.
@@ -131,13 +161,11 @@ pub(super) fn encode_columns(
     columns: &[Column],
     path: &Path,
 ) -> Result<Vec<f32>, DataError> {
-    let places = places(table, columns, path)?;
     encode(
         table.rows.iter(),
         columns,
-        &places,
-        path,
-        &mut Unknown::new(),
+        (table, path),
+        &mut Differences::default(),
     )
 }
 
@@ -249,7 +277,7 @@ fn load(
             "is not a table: give a .csv file, or a folder with train.csv and test.csv",
         )
     })?;
-    let tables = files.read(settings.header)?;
+    let tables = files.read(settings.header, fitted)?;
     let read = load_parts(&tables, &files, settings, fitted, seed, None)?;
     let samples =
         |part: PartRows| Samples::from(row_set(part.values, &fitted.columns, part.targets));
@@ -261,6 +289,7 @@ fn load(
     let mut dataset = Dataset::of_parts(path, parts, read.classes);
     dataset.name = set_name(path);
     dataset.notes.extend(read.notes);
+    dataset.found = read.found;
     Ok(dataset)
 }
 
@@ -274,25 +303,26 @@ pub fn read_rows(
     settings: &DataSettings,
     fitted: &Fitted,
 ) -> Result<(RowSet, Vec<String>), DataError> {
-    let table = CsvTable::read(path, settings.header)?;
-    encode_rows(&table, path, fitted)
+    let table = CsvTable::read(path, settings.header, &fitted.input_columns())?;
+    encode_rows(&table, path, settings, fitted)
 }
 
 /// The rows of `table`, which was read from `path`, as [`read_rows`] gives them.
 pub(super) fn encode_rows(
     table: &CsvTable,
     path: &Path,
+    settings: &DataSettings,
     fitted: &Fitted,
 ) -> Result<(RowSet, Vec<String>), DataError> {
-    let places = places(table, &fitted.columns, path)?;
-    let mut unknown = Unknown::new();
-    let values = encode(
-        table.rows.iter(),
+    check_repeated(
+        table,
         &fitted.columns,
-        &places,
+        &fitted.other_columns(settings),
         path,
-        &mut unknown,
     )?;
+    let mut differences = Differences::default();
+    let file = (table, path);
+    let values = encode(table.rows.iter(), &fitted.columns, file, &mut differences)?;
     let rows = table.rows.len();
     let targets = match fitted.predict {
         Some(TargetKind::Number) => Targets::Values {
@@ -304,7 +334,7 @@ pub(super) fn encode_rows(
         _ => Targets::Classes(vec![0; rows]),
     };
     let set = row_set(values, &fitted.columns, targets);
-    Ok((set, notes_on_unknown(&unknown).collect()))
+    Ok((set, notes_on(&differences).collect()))
 }
 
 fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
@@ -319,13 +349,19 @@ fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
     }
 }
 
-fn notes_on_unknown(unknown: &Unknown) -> impl Iterator<Item = String> {
-    unknown.iter().map(|(column, (count, first))| {
+fn notes_on(differences: &Differences) -> impl Iterator<Item = String> {
+    let unknown = differences.unknown.iter().map(|(column, (count, first))| {
         format!(
             "{count} cells of column {column} hold categories that did not occur in training, for example {first}; they are encoded \
              as zeros"
         )
-    })
+    });
+    let forms = differences.forms.iter().map(|(column, form)| {
+        format!(
+            "column {column} is written in another way than in training: it is read with {form}"
+        )
+    });
+    unknown.chain(forms)
 }
 
 #[cfg(test)]

@@ -1,20 +1,14 @@
 //! From the rows of tables to encoded columns and targets: the target, the parts, and the encoding fitted to the training part.
 
 use super::classes::Classes;
-use super::columns::{Column, ColumnKind, Unknown, encode, places};
-use super::csv::{CsvTable, number, value};
-use super::{MOST_CLASSES, Scale, TARGETS, TableFiles, TargetKind, is_number, notes_on_unknown};
+use super::columns::{Column, Differences, check_repeated, encode};
+use super::csv::CsvTable;
+use super::scale::Scale;
+use super::target::{Judged, Target, judge, numbers, target_cells, target_name, targets};
+use super::{TableFiles, TargetKind, decimals_in, notes_on, report, row_index};
 use crate::data::split::Drawn;
 use crate::data::{DataError, DataSettings, Fitted, Part, Parts, Targets};
-use csv::StringRecord;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// Encoding of the target.
-enum Target {
-    Classes(Classes),
-    Numbers(Scale),
-}
 
 /// Rows of a part of a data set: encoded columns and targets, and the origin of the rows.
 pub(in crate::data::formats) struct PartRows {
@@ -34,6 +28,8 @@ pub(in crate::data::formats) struct LoadedParts {
     pub classes: Vec<String>,
     /// Notes for the user.
     pub notes: Vec<String>,
+    /// How the tables were read.
+    pub found: Vec<String>,
 }
 
 /// Splits `tables`, as returned by [`TableFiles::read`], into parts and encodes their rows. The encoding is fitted to the training
@@ -56,8 +52,23 @@ pub(in crate::data::formats) fn load_parts(
     let own_cells = target_cells(table, &name, path)?;
     let known = fitted.predict.is_some();
     fitted.target = Some(name.clone());
-    let kind = settings.predict.or(fitted.predict);
-    let kind = kind.unwrap_or_else(|| kind_of(&own_cells));
+    let wanted = settings.predict.or(fitted.predict);
+    let mut found: Vec<String> = tables
+        .iter()
+        .flat_map(|(table, path)| table.in_words(path))
+        .collect();
+    let mut notes = Vec::new();
+    let kind = match fitted.predict {
+        Some(_) => wanted.unwrap_or(TargetKind::Class),
+        None => {
+            let judged = judge(&own_cells, &name, wanted, decimals_in(table));
+            let judged: Judged = judged.map_err(|problem| DataError::unusable(path, problem))?;
+            notes.extend(judged.notes);
+            found.extend(judged.found);
+            fitted.target_form = judged.form;
+            judged.kind
+        }
+    };
     fitted.predict = Some(kind);
     let classes = match kind {
         TargetKind::Class => Some(Classes::of(&own_cells, fitted, &name, path)?),
@@ -72,43 +83,55 @@ pub(in crate::data::formats) fn load_parts(
     let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
     let of_each = drawn.parts(&labels, settings, seed)?;
     let learned = |index: &usize| of_each[*index] == Part::Train;
-    let mut notes = Vec::new();
     if !known {
-        let left_out = [&name[..]].into_iter().chain(pictures).collect::<Vec<_>>();
-        fitted.columns = learn(table, settings, &left_out, learned, path)?;
-        notes = nearly_numbers(table, &fitted.columns, &settings.categories);
+        let mut left_out: Vec<&str> = [&name[..]].into_iter().chain(pictures).collect();
+        let index = index_of(table, settings, &left_out);
+        if let Some(reason) = index {
+            left_out.push(&table.names[0]);
+            found.push(format!(
+                "column {} is left out as an index of the rows: it {reason} (data.keep keeps it)",
+                table.names[0]
+            ));
+        }
+        let mut read = learn(table, settings, &left_out, learned, path)?;
+        fitted.columns = std::mem::take(&mut read.columns);
+        notes.extend(report::capped(read.notes));
+        found.extend(report::capped(read.found));
     }
     let columns = &fitted.columns;
     if pictures.is_none() && columns.iter().map(Column::width).sum::<usize>() == 0 {
         return Err(DataError::unusable(path, "has no column to predict from"));
     }
+    let other = fitted.other_columns(settings);
+    for (table, path) in &tables[usize::from(!known)..] {
+        check_repeated(table, columns, &other, path)?;
+    }
     let target = match classes {
         Some(classes) => Target::Classes(classes),
         None => {
-            let seen = own_cells
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| learned(index));
+            let seen = own_cells.iter().enumerate();
+            let seen = seen.filter(|(index, _)| learned(index));
+            let seen: Vec<(u64, &str)> = seen.map(|(_, cell)| *cell).collect();
+            let form = fitted.target_form.clone();
             let scale = match fitted.scale {
                 Some(scale) => scale,
-                None => scale_of(seen.map(|(_, cell)| *cell), &name, path)?,
+                None => Scale::of(&numbers(&seen, &name, &form, (table, path))?),
             };
             fitted.scale = Some(scale);
-            Target::Numbers(scale)
+            Target::Numbers(scale, form)
         }
     };
-    let mut unknown = Unknown::new();
+    let mut differences = Differences::default();
     let mut rows_of = |at: usize, keep: &dyn Fn(usize) -> bool| {
         let (table, path) = &tables[at];
         let kept: Vec<usize> = (0..table.rows.len()).filter(|&index| keep(index)).collect();
-        let encoded = places(table, columns, path)?;
         let rows = kept.iter().map(|&index| &table.rows[index]);
-        let values = encode(rows, columns, &encoded, path, &mut unknown)?;
+        let values = encode(rows, columns, (table, path), &mut differences)?;
         let cells = target_cells(table, &name, path)?;
-        let cells = kept.iter().map(|&index| cells[index]);
+        let cells: Vec<(u64, &str)> = kept.iter().map(|&index| cells[index]).collect();
         Ok::<PartRows, DataError>(PartRows {
             values,
-            targets: targets(cells, &target, &name, path)?,
+            targets: targets(&cells, &target, &name, (table, path))?,
             table: at,
             places: kept,
         })
@@ -134,127 +157,39 @@ pub(in crate::data::formats) fn load_parts(
             }
         }
     }
-    notes.extend(notes_on_unknown(&unknown));
+    notes.extend(notes_on(&differences));
+    found.extend(report::missing(table, columns, path));
+    found.extend(report::columns(columns));
+    let classes = match target {
+        Target::Classes(classes) => classes.names,
+        Target::Numbers(..) => Vec::new(),
+    };
+    found.push(report::target(&name, &classes));
     Ok(LoadedParts {
         parts,
-        classes: match target {
-            Target::Classes(classes) => classes.names,
-            Target::Numbers(_) => Vec::new(),
-        },
+        found,
+        classes,
         notes,
     })
 }
 
-/// The target column: the one of the settings or the one that the run recorded, one with a usual name, or the last.
-pub(in crate::data::formats) fn target_name(
-    table: &CsvTable,
-    settings: &DataSettings,
-    fitted: &Fitted,
-    path: &Path,
-) -> Result<String, DataError> {
-    if let Some(name) = settings.target.as_ref().or(fitted.target.as_ref()) {
-        return match table.place(name).is_some() {
-            true => Ok(name.clone()),
-            false => Err(DataError::unusable(
-                path,
-                format!("has no target column {name}: it has {}", table.listed()),
-            )),
-        };
-    }
-    let called = |wanted: &&str| {
-        table
-            .names
-            .iter()
-            .find(|name| name.eq_ignore_ascii_case(wanted))
-    };
-    let found = TARGETS.iter().find_map(called).or(table.names.last());
-    found
-        .cloned()
-        .ok_or_else(|| DataError::unusable(path, "has no columns"))
-}
-
-/// The cells of the target, each with its line.
-pub(in crate::data::formats) fn target_cells<'t>(
-    table: &'t CsvTable,
-    name: &str,
-    path: &Path,
-) -> Result<Vec<(u64, &'t str)>, DataError> {
-    let place = table.place(name);
-    let place = place.ok_or_else(|| DataError::unusable(path, format!("has no column {name}")))?;
-    let cell = |(line, row): &'t (u64, StringRecord)| {
-        let cell = value(row.get(place).unwrap_or_default()).ok_or_else(|| {
-            DataError::unusable(
-                path,
-                format!(
-                    "has no value at line {line} in column {name}: fill it in, or remove such rows"
-                ),
-            )
-        })?;
-        Ok((*line, cell))
-    };
-    table.rows.iter().map(cell).collect()
-}
-
-fn kind_of(cells: &[(u64, &str)]) -> TargetKind {
-    let numbers: Option<Vec<f64>> = cells.iter().map(|(_, cell)| number(cell)).collect();
-    let Some(numbers) = numbers else {
-        return TargetKind::Class;
-    };
-    let distinct: BTreeSet<u64> = numbers.iter().map(|x| x.to_bits()).collect();
-    match numbers.iter().all(|x| x.fract() == 0.0) && distinct.len() <= MOST_CLASSES {
-        true => TargetKind::Class,
-        false => TargetKind::Number,
+/// Why the first column is an index of the rows, unless it is needed for something else, kept, or the only one to predict from.
+fn index_of(table: &CsvTable, settings: &DataSettings, left_out: &[&str]) -> Option<String> {
+    let name = &table.names[0];
+    let is_other = |name: &String| left_out.contains(&&**name) || settings.drop.contains(name);
+    let is_kept = settings.keep.contains(name) || settings.categories.contains(name);
+    let others = table.names.iter().skip(1).filter(|name| !is_other(name));
+    match is_other(name) || is_kept || others.count() == 0 {
+        true => None,
+        false => row_index::find(table),
     }
 }
 
-fn scale_of<'a>(
-    cells: impl Iterator<Item = (u64, &'a str)>,
-    name: &str,
-    path: &Path,
-) -> Result<Scale, DataError> {
-    let numbers = cells.map(|(line, cell)| target_number(line, cell, name, path));
-    let numbers = numbers.collect::<Result<Vec<f64>, _>>()?;
-    let count = numbers.len().max(1) as f64;
-    let mean = numbers.iter().sum::<f64>() / count;
-    let variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
-    let std = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-    Ok(Scale { mean, std })
-}
-
-fn target_number(line: u64, cell: &str, name: &str, path: &Path) -> Result<f64, DataError> {
-    number(cell).ok_or_else(|| {
-        DataError::unusable(
-            path,
-            format!("has \"{cell}\" at line {line} in column {name}, but the target is a number"),
-        )
-    })
-}
-
-fn targets<'a>(
-    cells: impl Iterator<Item = (u64, &'a str)>,
-    target: &Target,
-    name: &str,
-    path: &Path,
-) -> Result<Targets, DataError> {
-    match target {
-        Target::Classes(classes) => {
-            let label = |cell| classes.index(cell, name, path);
-            let labels = cells.map(label).collect::<Result<_, _>>();
-            labels.map(Targets::Classes)
-        }
-        Target::Numbers(scale) => {
-            let scaled = |(line, cell)| {
-                let x = target_number(line, cell, name, path)?;
-                Ok(((x - scale.mean) / scale.std) as f32)
-            };
-            Ok(Targets::Values {
-                values: cells.map(scaled).collect::<Result<_, DataError>>()?,
-                columns: 1,
-                offset: 0,
-                length: 1,
-            })
-        }
-    }
+/// Result of [`learn`].
+struct LearnedColumns {
+    columns: Vec<Column>,
+    notes: Vec<String>,
+    found: Vec<String>,
 }
 
 /// Fits the encoding of all columns except those `left_out` and those to drop.
@@ -264,8 +199,13 @@ fn learn(
     left_out: &[&str],
     learned: impl Fn(&usize) -> bool,
     path: &Path,
-) -> Result<Vec<Column>, DataError> {
-    for name in settings.drop.iter().chain(&settings.categories) {
+) -> Result<LearnedColumns, DataError> {
+    for name in settings
+        .drop
+        .iter()
+        .chain(&settings.categories)
+        .chain(&settings.keep)
+    {
         if table.place(name).is_none() {
             return Err(DataError::unusable(
                 path,
@@ -273,50 +213,25 @@ fn learn(
             ));
         }
     }
-    let read = |name: &&String| !left_out.contains(&&***name) && !settings.drop.contains(*name);
-    let columns = table.names.iter().filter(read).map(|name| {
-        let place = table.place(name).unwrap_or(0);
-        let rows: Vec<&str> = (0..table.rows.len())
-            .filter(&learned)
-            .map(|index| table.rows[index].1.get(place).unwrap_or_default())
-            .collect();
-        Column::learn(
-            name,
-            rows.iter().copied(),
-            settings.categories.contains(name),
-        )
-        .map_err(|problem| DataError::unusable(path, problem))
-    });
-    columns.collect()
-}
-
-/// Notes on columns that are categorical although nearly all of their cells are numbers.
-fn nearly_numbers(table: &CsvTable, columns: &[Column], categories: &[String]) -> Vec<String> {
-    /// A column counts as nearly numeric if at most one in this many cells is not a number.
-    const CELLS: usize = 10;
-    let asked = |column: &&Column| !categories.contains(&column.name);
-    let note = |column: &Column| {
-        if let ColumnKind::Number { .. } = column.kind {
-            return None;
-        }
-        let place = table.place(&column.name)?;
-        let cells = table.rows.iter().filter_map(|(line, row)| {
-            let cell = value(row.get(place).unwrap_or_default())?;
-            Some((*line, cell))
-        });
-        let (all, texts) = (
-            cells.clone().count(),
-            cells.filter(|(_, cell)| !is_number(cell)),
-        );
-        let (line, text) = texts.clone().next()?;
-        let count = texts.count();
-        (count * CELLS <= all).then(|| {
-            format!(
-                "column {} is taken for categories, because of \"{text}\" at line {line}: of its {all} cells {} are numbers",
-                column.name,
-                all - count
-            )
-        })
+    let decimals = decimals_in(table);
+    let kept: Vec<bool> = (0..table.rows.len()).map(|index| learned(&index)).collect();
+    let mut read = LearnedColumns {
+        columns: Vec::new(),
+        notes: Vec::new(),
+        found: Vec::new(),
     };
-    columns.iter().filter(asked).filter_map(note).collect()
+    for (place, name) in table.names.iter().enumerate() {
+        if left_out.contains(&&**name) || settings.drop.contains(name) {
+            continue;
+        }
+        let cells = table.column(place).zip(&kept);
+        let cells = cells.filter(|(_, kept)| **kept).map(|(cell, _)| cell);
+        let category = settings.categories.contains(name);
+        let learned = Column::learn(name, cells, category, decimals)
+            .map_err(|problem| DataError::unusable(path, problem))?;
+        read.columns.extend(learned.column);
+        read.notes.extend(learned.notes);
+        read.found.extend(learned.found);
+    }
+    Ok(read)
 }

@@ -117,12 +117,24 @@ fn a_number_is_predicted_in_units_of_its_deviation() {
 fn a_header_is_found_or_missed() {
     let names = |text: &str, header| {
         let dir = folder(&[("a.csv", text)]);
-        CsvTable::read(&dir.path().join("a.csv"), header)
+        CsvTable::read(&dir.path().join("a.csv"), header, &[])
             .unwrap()
             .names
     };
     assert_eq!(names("a,b\n1,2\n", None), ["a", "b"]);
-    assert_eq!(names("a,2\n1,2\n", None), ["column_1", "column_2"]);
+    assert_eq!(names("a,2\n1,2\n", None), ["a", "2"]);
+    assert_eq!(
+        names(",a,a\n0,1,2\n1,3,4\n", None),
+        ["Unnamed: 0", "a", "a.1"]
+    );
+    // A delimiter at the end of the header or of rows, and a header without the name of the first column.
+    assert_eq!(names("a,b,\n1,2\n", None), ["a", "b"]);
+    assert_eq!(names("a,b\n1,2,\n3,4\n", None), ["a", "b"]);
+    assert_eq!(names("a,b,\n1,2,\n3,4,\n", None), ["a", "b"]);
+    assert_eq!(
+        names("a b\nr1 1 2\nr2 3 4\n", None),
+        ["Unnamed: 0", "a", "b"]
+    );
     assert_eq!(names("a,a\nb,c\n", None), ["column_1", "column_2"]);
     assert_eq!(names("1,2\n3,4\n", Some(true)), ["1", "2"]);
     assert_eq!(names("\u{feff}\"a\",b\r\n1,2", None), ["a", "b"]);
@@ -239,7 +251,7 @@ fn the_real_adult_has_its_counts() {
 #[test]
 fn a_validation_part_is_drawn_and_nothing_is_learned_of_it() {
     // City n only occurs in row n, so the categories show which rows the encoding was fitted to.
-    let row = |n: usize| format!("{n},city{n},{}\n", ["no", "yes"][n % 2]);
+    let row = |n: usize| format!("{},city{n},{}\n", n + 18, ["no", "yes"][n % 2]);
     let text = format!(
         "age,city,label\n{}",
         (0..40).map(row).collect::<Vec<_>>().concat()
@@ -279,17 +291,259 @@ fn a_validation_part_is_drawn_and_nothing_is_learned_of_it() {
 fn a_stray_text_in_a_numeric_column_is_reported() {
     let row = |n: usize| format!("{n},{}\n", ["no", "yes"][n % 2]);
     let rows: String = (0..30).map(row).collect();
-    let text = format!("age,label\n{}", rows.replace("\n7,", "\noops,"));
-    let message = |text: &str| {
-        let settings = DataSettings::default();
-        loaded(&[("train.csv", text)], &settings).unwrap().notes
+    let read = |text: &str, settings: &DataSettings| {
+        let text = format!("age,label\n{}", rows.replace("\n7,", &format!("\n{text},")));
+        loaded(&[("train.csv", &text), ("test.csv", &text)], settings).map(|set| set.notes)
     };
-    let slip = |notes: &[String]| {
-        let slips = notes
+    let settings = DataSettings::default();
+    for stray in ["oops", "inf", "1e400", "7.5x"] {
+        let message = read(stray, &settings).unwrap_err();
+        let wanted = format!("train.csv has \"{stray}\" at line 9 in column age");
+        assert!(
+            message.contains(&wanted) && message.contains("29 of 30"),
+            "{message}"
+        );
+    }
+    assert_eq!(read("7", &settings).unwrap().len(), 0);
+    let categories = DataSettings {
+        categories: vec!["age".to_string()],
+        ..settings.clone()
+    };
+    assert!(read("oops", &categories).is_ok());
+    // Few different numbers may be codes.
+    let few = rows.lines().enumerate().map(|(i, line)| match i {
+        7 => "M,yes\n".to_string(),
+        _ => format!("{},{}\n", i % 3, line.split(',').next_back().unwrap()),
+    });
+    let few = format!("sex,label\n{}", few.collect::<String>());
+    let files = [("train.csv", &*few), ("test.csv", &*few)];
+    let notes = loaded(&files, &settings).unwrap().notes;
+    assert!(
+        notes
             .iter()
-            .filter(|note| note.contains("\"oops\" at line 9: of its 30 cells 29"));
-        slips.count()
+            .any(|note| note.contains("\"M\" at line 9: of its 30 cells 29")),
+        "{notes:?}"
+    );
+}
+
+/// The numbers that a column named a gets of `cells`, and how it was read.
+fn column(cells: &[&str]) -> (Vec<f32>, Vec<String>) {
+    let rows = cells
+        .iter()
+        .map(|cell| format!("{cell};{}\n", ["x", "y"][cell.len() % 2]));
+    let text = format!("a;label\n{}", rows.collect::<String>());
+    let set = loaded(
+        &[("train.csv", &text), ("test.csv", &text)],
+        &DataSettings::default(),
+    );
+    let set = set.unwrap();
+    (rows_of(&set.train), set.found)
+}
+
+fn rows_of(samples: &Samples) -> Vec<f32> {
+    rows(samples).0
+}
+
+#[test]
+fn numbers_are_numbers_however_they_are_written() {
+    let plain = column(&["1234.5", "-7.25", "1000000"]).0;
+    for cells in [
+        ["1234,5", "-7,25", "1000000"],
+        ["1.234,5", "-7,25", "1.000.000"],
+        ["1,234.5", "-7.25", "1,000,000"],
+        ["1 234.5", "-7.25", "1 000 000"],
+        ["$1,234.5", "-$7.25", "$1,000,000"],
+        ["1234.5 %", "-7.25%", "1000000 %"],
+    ] {
+        let (values, found) = column(&cells);
+        assert_eq!(values, plain, "{cells:?}");
+        assert!(
+            found
+                .iter()
+                .any(|line| line.contains("column a is read with")),
+            "{found:?}"
+        );
+    }
+    let missing = column(&["1234.5", "n/a", "-7.25", "<NA>", "1000000"]);
+    assert_eq!(missing.0[..4], [plain[0], 0.0, 0.0, 1.0]);
+    let said = "column a: 2 of 5 cells are missing (\"<NA>\" 1, \"n/a\" 1)";
+    assert!(
+        missing.1.iter().any(|line| line.contains(said)),
+        "{:?}",
+        missing.1
+    );
+}
+
+#[test]
+fn another_file_may_write_numbers_and_classes_in_another_way() {
+    let train = "a;label\n1,5;1\n2,5;0\n3,25;1\n";
+    let test = "a,label\n2.5,1.0\n3.25,0\n";
+    let set = loaded(
+        &[("train.csv", train), ("test.csv", test)],
+        &DataSettings::default(),
+    )
+    .unwrap();
+    assert_eq!(set.classes, ["0", "1"]);
+    assert_eq!(rows(&set.test).1, [1, 0]);
+    assert_eq!(rows_of(&set.test), rows_of(&set.train)[1..]);
+    let bad = "a,label\n2.5,1.0\n3 or 4,0\n";
+    let message = loaded(
+        &[("train.csv", train), ("test.csv", bad)],
+        &DataSettings::default(),
+    );
+    assert!(
+        message
+            .unwrap_err()
+            .contains("\"3 or 4\" at line 3 in column a")
+    );
+}
+
+#[test]
+fn a_number_to_predict_has_the_form_of_its_column() {
+    let table = "x;price\n4;1.234,50 €\n5;1.235,50 €\n4;1.236,50 €\n";
+    let mut learned = Fitted::default();
+    let files = [
+        ("train.csv", table),
+        ("test.csv", "x;price\n4;1.235,50 €\n"),
+    ];
+    let set = fitted(&files, &DataSettings::default(), &mut learned).unwrap();
+    let scale = learned.scale.unwrap();
+    assert_eq!((scale.mean, scale.std), (1235.5, (2.0_f64 / 3.0).sqrt()));
+    let WindowRows::Floats { values, .. } = set.test.rows_of(field::VALUE) else {
+        panic!("one number is predicted");
     };
-    assert_eq!(slip(&message(&text)), 1, "{:?}", message(&text));
-    assert_eq!(slip(&message(&text.replace("oops", "7"))), 0);
+    assert_eq!(values[..], [0.0]);
+    let text = toml::to_string(&learned).unwrap();
+    assert_eq!(toml::from_str::<Fitted>(&text).unwrap(), learned);
+}
+
+#[test]
+fn dates_become_year_month_day_of_the_week_and_hour() {
+    let table = "when;label\n31.12.2020 06:00;no\n;yes\n31.12.2022 06:00;no\n";
+    let files = [
+        ("train.csv", table),
+        ("test.csv", "when,label\n2022-12-31 06:00,no\n"),
+    ];
+    let mut learned = Fitted::default();
+    let set = fitted(&files, &DataSettings::default(), &mut learned).unwrap();
+    assert_eq!(set.train.shape(), [8]);
+    let values = rows_of(&set.train);
+    // Year, month, day of the week, hour, and whether the date is missing.
+    assert_eq!((values[0], values[16]), (-1.0, 1.0));
+    assert!(
+        (values[5] - 1.0).abs() < 1e-6 && values[6].abs() < 1e-6,
+        "{values:?}"
+    );
+    assert_eq!(values[8..16], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+    // The test part writes dates in another way, which the notes say only if it is another order of day and month.
+    assert_eq!(rows_of(&set.test), values[16..]);
+    assert!(
+        set.found
+            .iter()
+            .any(|line| line == "1 column of dates: when"),
+        "{:?}",
+        set.found
+    );
+    let text = toml::to_string(&learned).unwrap();
+    assert_eq!(toml::from_str::<Fitted>(&text).unwrap(), learned);
+    let stray = [
+        ("train.csv", table),
+        ("test.csv", "when,label\nlater,no\n2020-01-01,no\n"),
+    ];
+    let message = loaded(&stray, &DataSettings::default()).unwrap_err();
+    assert!(
+        message.contains("has \"later\" at line 2 in column when, which holds dates"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_date_is_no_target_by_accident() {
+    let rows: String = (1..=20)
+        .map(|day| format!("{},2020-01-{day:02}\n", day % 3))
+        .collect();
+    let text = format!("a,sold\n{rows}");
+    let message = loaded(&[("train.csv", &text)], &DataSettings::default()).unwrap_err();
+    assert!(
+        message.contains("holds dates in column sold") && message.contains("data.target"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_index_of_the_rows_is_left_out_unless_it_is_kept() {
+    let row = |n: usize| format!("{n},{},{}\n", n % 3, ["no", "yes"][n % 2]);
+    let rows: String = (0..20).map(row).collect();
+    for header in [",a,label", "id,a,label", "a,a,label"] {
+        let text = format!("{header}\n{rows}");
+        let set = loaded(&[("train.csv", &text)], &DataSettings::default()).unwrap();
+        assert_eq!(set.train.shape(), [1], "{header}");
+        let said = "is left out as an index of the rows: it counts the 20 rows from 0";
+        assert!(
+            set.found.iter().any(|line| line.contains(said)),
+            "{:?}",
+            set.found
+        );
+    }
+    let settings = DataSettings {
+        keep: vec!["id".to_string()],
+        ..DataSettings::default()
+    };
+    let text = format!("id,a,label\n{rows}");
+    let set = loaded(&[("train.csv", &text)], &settings).unwrap();
+    assert_eq!(set.train.shape(), [2]);
+}
+
+#[test]
+fn a_name_that_repeats_is_never_the_wrong_column() {
+    let settings = |target: &str| DataSettings {
+        target: Some(target.to_string()),
+        ..DataSettings::default()
+    };
+    let text = "label,x,label\n1.5,1,no\n2.5,2,yes\n3.5,4,no\n";
+    let files = [("train.csv", text), ("test.csv", text)];
+    let message = loaded(&files, &DataSettings::default()).unwrap_err();
+    assert!(
+        message.contains("2 columns called label: set data.target to one of label, label.1"),
+        "{message}"
+    );
+    assert_eq!(
+        loaded(&files, &settings("label.1")).unwrap().classes,
+        ["no", "yes"]
+    );
+    assert_eq!(loaded(&files, &settings("label")).unwrap().classes.len(), 0);
+    let train = "x,label\n1,no\n2,yes\n";
+    let test = "x,x,label\n1,2,no\n2,3,yes\n";
+    let message = loaded(
+        &[("train.csv", train), ("test.csv", test)],
+        &DataSettings::default(),
+    );
+    let message = message.unwrap_err();
+    assert!(
+        message.contains("test.csv has 2 columns called x"),
+        "{message}"
+    );
+}
+
+#[test]
+fn other_parts_have_a_header_where_the_training_part_has_one() {
+    let train = "2019,2020,outcome\n1.5,2,10.5\n2.5,4,11.5\n";
+    let files = [
+        ("train.csv", train),
+        ("test.csv", "2020,2019,outcome\n4,2.5,10.5\n"),
+    ];
+    let settings = DataSettings {
+        header: Some(true),
+        ..DataSettings::default()
+    };
+    let mut learned = Fitted::default();
+    fitted(&files, &settings, &mut learned).unwrap();
+    let dir = folder(&[("new.csv", "2020,2019\n4,2.5\n")]);
+    let (set, _) = read_rows(
+        &dir.path().join("new.csv"),
+        &DataSettings::default(),
+        &learned,
+    )
+    .unwrap();
+    assert_eq!(rows_of(&set.into()), [1.0, 1.0]);
 }

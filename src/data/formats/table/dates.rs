@@ -1,0 +1,404 @@
+//! Cells that are dates or times, and their features.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::TAU;
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+/// Whole numbers in this range may be seconds since 1970: from 1980 to 2100.
+const UNIX: std::ops::Range<f64> = 315_532_800.0..4_102_444_800.0;
+/// Words in the names of columns that hold seconds since 1970.
+const UNIX_NAMES: [&str; 4] = ["time", "date", "unix", "epoch"];
+/// The first three letters of the months.
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
+
+/// How the dates of a column are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DateForm {
+    /// `2020-12-31`, `31.12.2020`, `31/12/2020` or `31 Dec 2020`, perhaps with a time.
+    DayFirst,
+    /// As [`DayFirst`](DateForm::DayFirst), but `12/31/2020`.
+    MonthFirst,
+    /// Seconds since 1970.
+    UnixSeconds,
+}
+
+/// A date, perhaps with a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    year: i64,
+    month: i64,
+    /// Days since 1970-01-01, a Thursday.
+    days: i64,
+    /// Seconds since midnight.
+    seconds: f64,
+    /// Seconds east of Greenwich.
+    zone: i64,
+    /// Whether a time was given.
+    has_time: bool,
+}
+
+impl DateForm {
+    /// The form in which all `cells` are dates, if there is one, and whether the order of day and month is a guess. Of a column
+    /// called `name`, numbers may be seconds since 1970.
+    pub fn of<'c>(
+        name: &str,
+        cells: impl Iterator<Item = &'c str> + Clone,
+    ) -> Option<(DateForm, bool)> {
+        let fits = |form: DateForm| cells.clone().all(|cell| form.parse(cell).is_some());
+        cells.clone().next()?;
+        let name = name.to_lowercase();
+        if UNIX_NAMES.iter().any(|word| name.contains(word)) && fits(DateForm::UnixSeconds) {
+            return Some((DateForm::UnixSeconds, false));
+        }
+        match (fits(DateForm::DayFirst), fits(DateForm::MonthFirst)) {
+            (false, false) => None,
+            (true, false) => Some((DateForm::DayFirst, false)),
+            (false, true) => Some((DateForm::MonthFirst, false)),
+            (true, true) => {
+                let both = |form: DateForm| cells.clone().map(move |cell| form.parse(cell));
+                let same = both(DateForm::DayFirst).eq(both(DateForm::MonthFirst));
+                // With points between, the day is first everywhere; else as pandas reads it.
+                let points = cells
+                    .clone()
+                    .all(|cell| cell.contains('.') && !cell.contains('/'));
+                match same || points {
+                    true => Some((DateForm::DayFirst, false)),
+                    false => Some((DateForm::MonthFirst, true)),
+                }
+            }
+        }
+    }
+
+    /// A cell as a date in this form.
+    pub fn parse(self, cell: &str) -> Option<Moment> {
+        match self {
+            DateForm::UnixSeconds => {
+                let seconds = super::number::number(cell).filter(|x| UNIX.contains(x))?;
+                let whole = seconds.floor() as i64;
+                let days = whole.div_euclid(DAY);
+                let (year, month, _) = civil(days);
+                Some(Moment {
+                    year,
+                    month,
+                    days,
+                    seconds: seconds - (days * DAY) as f64,
+                    zone: 0,
+                    has_time: true,
+                })
+            }
+            DateForm::DayFirst => written(cell, true),
+            DateForm::MonthFirst => written(cell, false),
+        }
+    }
+
+    /// Whether a cell is a date in a written form.
+    pub fn reads(cell: &str) -> bool {
+        // A cheap test first: most cells are no dates.
+        cell.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && cell.contains(['-', '/', '.', ' '])
+            && [true, false]
+                .iter()
+                .any(|&day_first| written(cell, day_first).is_some())
+    }
+
+    /// Name for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            DateForm::DayFirst => "dates",
+            DateForm::MonthFirst => "dates, month before day",
+            DateForm::UnixSeconds => "seconds since 1970",
+        }
+    }
+}
+
+impl Moment {
+    /// The year.
+    pub fn year(&self) -> f64 {
+        self.year as f64
+    }
+
+    /// Whether it has a time.
+    pub fn has_time(&self) -> bool {
+        self.has_time
+    }
+
+    /// Seconds since 1970 in Greenwich, for comparison.
+    pub fn seconds(&self) -> f64 {
+        (self.days * DAY - self.zone) as f64 + self.seconds
+    }
+
+    /// Sine and cosine of month, day of the week and hour.
+    pub fn cycles(&self) -> [f64; 6] {
+        let weekday = (self.days + 3).rem_euclid(7) as f64;
+        let parts = [
+            (self.month - 1) as f64 / 12.0,
+            weekday / 7.0,
+            self.seconds / DAY as f64,
+        ];
+        let [month, weekday, hour] = parts.map(|part| (TAU * part).sin_cos());
+        [month.0, month.1, weekday.0, weekday.1, hour.0, hour.1]
+    }
+}
+
+/// What is left of a date in its year and its [`cycles`](Moment::cycles), with or without the hour: `2020-05 Tue 13:00`.
+pub(super) fn in_words(year: f64, cycles: &[f32]) -> String {
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let part = |at: usize, of: f64| {
+        let pair = cycles.get(2 * at..2 * at + 2)?;
+        let turn = f64::from(pair[0]).atan2(f64::from(pair[1])) / TAU;
+        Some((turn.rem_euclid(1.0) * of).round() as usize % of as usize)
+    };
+    let month = part(0, 12.0).map_or(0, |month| month + 1);
+    let day = part(1, 7.0).map_or("", |day| DAYS[day]);
+    let time = part(2, 1440.0).map(|minute| format!(" {:02}:{:02}", minute / 60, minute % 60));
+    format!("{year:04.0}-{month:02} {day}{}", time.unwrap_or_default())
+}
+
+/// A date with day and month in this order if both are numbers after which the year follows.
+fn written(cell: &str, day_first: bool) -> Option<Moment> {
+    let (date, time) = match cell.find(':') {
+        None => (cell, ""),
+        Some(colon) => {
+            let hour = cell[..colon].trim_end_matches(|c: char| c.is_ascii_digit());
+            (hour.strip_suffix(['T', 't', ' '])?, &cell[hour.len()..])
+        }
+    };
+    let (year, month, day) = date_of(date.trim_end(), day_first)?;
+    if !(1..=12).contains(&month) || !(1..=month_days(year, month)).contains(&day) {
+        return None;
+    }
+    let (seconds, zone) = if time.is_empty() {
+        (0.0, 0)
+    } else {
+        time_of(time)?
+    };
+    Some(Moment {
+        year,
+        month,
+        days: days_since_1970(year, month, day),
+        seconds,
+        zone,
+        has_time: !time.is_empty(),
+    })
+}
+
+/// Year, month and day.
+fn date_of(text: &str, day_first: bool) -> Option<(i64, i64, i64)> {
+    let parts: Vec<&str> = text
+        .split(['-', '/', '.', ' ', ','])
+        .filter(|part| !part.is_empty())
+        .collect();
+    let digits = |part: &str, most: usize| -> Option<i64> {
+        let fits = part.len() <= most && part.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| part.parse().ok())?
+    };
+    let year = |part: &str| (part.len() == 4).then(|| digits(part, 4))?;
+    let month_name = |part: &str| {
+        let name = part.to_ascii_lowercase();
+        let is_name =
+            name.len() == 3 || name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_lowercase());
+        let place = MONTHS
+            .iter()
+            .position(|month| name.starts_with(month) && is_name)?;
+        Some(place as i64 + 1)
+    };
+    let is_joined = !text.contains([' ', ',']);
+    match parts[..] {
+        [a, b] if is_joined && !text.contains('.') => Some((year(a)?, digits(b, 2)?, 1)),
+        [a, b, c] => {
+            if let Some(month) = month_name(b) {
+                return match year(a) {
+                    Some(year) => Some((year, month, digits(c, 2)?)),
+                    None => Some((year(c)?, month, digits(a, 2)?)),
+                };
+            }
+            if let Some(month) = month_name(a) {
+                return Some((year(c)?, month, digits(b, 2)?));
+            }
+            if !is_joined {
+                return None;
+            }
+            match (year(a), day_first) {
+                (Some(year), _) => Some((year, digits(b, 2)?, digits(c, 2)?)),
+                (None, true) => Some((year(c)?, digits(b, 2)?, digits(a, 2)?)),
+                (None, false) => Some((year(c)?, digits(a, 2)?, digits(b, 2)?)),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Seconds since midnight, and seconds east of Greenwich.
+fn time_of(text: &str) -> Option<(f64, i64)> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'));
+    let (clock, rest) = text.split_at(end.unwrap_or(text.len()));
+    let rest = rest.trim();
+    let mut parts = clock.split(':');
+    let mut next = |below: f64| -> Option<f64> {
+        let part: f64 = parts.next().map_or(Some(0.0), |part| part.parse().ok())?;
+        (0.0..below).contains(&part).then_some(part)
+    };
+    let (mut hour, minute, second) = (next(25.0)?, next(60.0)?, next(61.0)?);
+    let mut zone = 0;
+    match rest.to_ascii_uppercase().as_str() {
+        "" | "Z" | "UTC" | "GMT" => {}
+        "AM" if hour == 12.0 => hour = 0.0,
+        "AM" => {}
+        "PM" if hour < 12.0 => hour += 12.0,
+        "PM" => {}
+        offset => {
+            let east = match offset.as_bytes().first()? {
+                b'+' => 1,
+                b'-' => -1,
+                _ => return None,
+            };
+            let digits: String = offset[1..].chars().filter(|c| *c != ':').collect();
+            let number: i64 = digits.parse().ok()?;
+            let (hours, minutes) = match digits.len() {
+                1 | 2 => (number, 0),
+                4 => (number / 100, number % 100),
+                _ => return None,
+            };
+            zone = east * (hours * 3600 + minutes * 60);
+        }
+    }
+    Some((hour * 3600.0 + minute * 60.0 + second, zone))
+}
+
+fn month_days(year: i64, month: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 in the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// Year, month and day of a number of days since 1970-01-01.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(cell: &str) -> Option<f64> {
+        DateForm::DayFirst
+            .parse(cell)
+            .map(|moment| moment.seconds())
+    }
+
+    #[test]
+    fn common_forms_are_read() {
+        let day = 18_262.0 * 86_400.0;
+        for cell in [
+            "2020-01-01",
+            "2020/1/1",
+            "2020.01.01",
+            "01.01.2020",
+            "1/1/2020",
+            "1 Jan 2020",
+            "01-JAN-2020",
+            "January 1, 2020",
+            "2020-01",
+            "2020-01-01T00:00:00Z",
+            "2020-01-01 00:00",
+            "1/1/2020 12:00 AM",
+            "2020-01-01 02:00:00+02:00",
+            "2019-12-31T19:30-0430",
+        ] {
+            assert_eq!(seconds(cell), Some(day), "{cell}");
+        }
+        assert_eq!(seconds("2020-01-01 13:30:15.5"), Some(day + 48_615.5));
+        assert_eq!(seconds("1.1.2020 1:30 PM"), Some(day + 48_600.0));
+        for cell in [
+            "2020-02-30",
+            "31.04.2020",
+            "1.5",
+            "192.168.1.1",
+            "1 2 2020",
+            "10:30",
+            "day 5",
+            "2020",
+            "may be",
+            "20-01-01",
+            "2020-13",
+            "A-1-2020",
+            "mark 5 2020x",
+        ] {
+            assert_eq!(seconds(cell), None, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_column_shows_whether_the_day_is_first() {
+        let of = |cells: &[&str]| DateForm::of("when", cells.iter().copied());
+        assert_eq!(
+            of(&["31/12/2020", "01/02/2020"]),
+            Some((DateForm::DayFirst, false))
+        );
+        assert_eq!(
+            of(&["12/31/2020", "01/02/2020"]),
+            Some((DateForm::MonthFirst, false))
+        );
+        assert_eq!(of(&["01/02/2020"]), Some((DateForm::MonthFirst, true)));
+        assert_eq!(of(&["01.02.2020"]), Some((DateForm::DayFirst, false)));
+        assert_eq!(of(&["2020-01-02"]), Some((DateForm::DayFirst, false)));
+        assert_eq!(of(&["12/31/2020", "31/12/2020"]), None);
+        let unix = |name: &str| DateForm::of(name, ["1577836800"].into_iter());
+        assert_eq!(unix("timestamp"), Some((DateForm::UnixSeconds, false)));
+        assert_eq!(unix("population"), None);
+    }
+
+    #[test]
+    fn features_repeat_with_month_week_and_day() {
+        // A Wednesday, two days after a Monday.
+        let moment = DateForm::UnixSeconds.parse("1577858400").unwrap();
+        assert_eq!(
+            (moment.year(), moment.month, moment.seconds),
+            (2020.0, 1, 21_600.0)
+        );
+        let weekday = TAU * 2.0 / 7.0;
+        let want = [0.0, 1.0, weekday.sin(), weekday.cos(), 1.0, 0.0];
+        let near = |(a, b): (f64, f64)| (a - b).abs() < 1e-12;
+        assert!(
+            moment.cycles().into_iter().zip(want).all(near),
+            "{:?}",
+            moment.cycles()
+        );
+        let cycles = moment.cycles().map(|cycle| cycle as f32);
+        assert_eq!(in_words(2020.0, &cycles), "2020-01 Wed 06:00");
+        assert_eq!(in_words(2020.0, &cycles[..4]), "2020-01 Wed");
+        for days in [-719_468, -1, 0, 59, 11_016, 18_321, 2_932_896] {
+            let (year, month, day) = civil(days);
+            assert_eq!(days_since_1970(year, month, day), days);
+        }
+    }
+}
