@@ -21,7 +21,7 @@ use std::path::Path;
 const MAX_CATEGORIES: usize = 1000;
 /// A column counts as nearly numeric if at most one in this many cells is not a number.
 const NEARLY: usize = 10;
-/// Nearly numeric columns with more different numbers than this are no categories.
+/// Columns of digits with more different cells than this are hardly categories.
 const FEW: usize = 20;
 /// Different texts in more than half of at least this many cells are reported.
 const MANY: usize = 20;
@@ -319,7 +319,7 @@ fn check_texts<'a>(
     let is_mostly_digits = |cell: &str| digits(cell) * 2 > cell.chars().count();
     let coded = values().filter(|(_, cell)| is_mostly_digits(cell)).count();
     let mut notes = Vec::new();
-    if coded * 2 > count {
+    if coded * 2 > count && different > FEW {
         notes.push(format!(
             "column {name} is taken for {different} categories, because of \"{text}\" at line {line}: {coded} of its {count} cells are \
              mostly digits"

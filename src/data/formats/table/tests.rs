@@ -458,6 +458,29 @@ fn dates_become_year_month_day_of_the_week_and_hour() {
 }
 
 #[test]
+fn codes_and_names_that_are_taken_for_categories_are_noted() {
+    let notes = |cell: &dyn Fn(usize) -> String| {
+        let row = |i: usize| format!("{},{}\n", cell(i), ["no", "yes"][i % 2]);
+        let text = format!("a,label\n{}", (0..60).map(row).collect::<String>());
+        let files = [("train.csv", &*text), ("test.csv", &*text)];
+        loaded(&files, &DataSettings::default()).unwrap().notes
+    };
+    assert_eq!(notes(&|i| format!("A{}", 10 + i % 4)).len(), 0);
+    let codes = notes(&|i| format!("A{}", 10 + i % 25));
+    assert!(
+        codes[0].contains(
+            "25 categories, because of \"A10\" at line 2: 60 of its 60 cells are mostly digits"
+        ),
+        "{codes:?}"
+    );
+    let names = notes(&|i| format!("Mr {}", char::from(b'A' + i as u8 % 26)).repeat(1 + i % 3));
+    assert!(
+        names[0].contains("in 60 cells: leave it out with drop = [\"a\"]"),
+        "{names:?}"
+    );
+}
+
+#[test]
 fn a_date_is_no_target_by_accident() {
     let rows: String = (1..=20)
         .map(|day| format!("{},2020-01-{day:02}\n", day % 3))
