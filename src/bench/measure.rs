@@ -187,6 +187,11 @@ impl<'a> Bench<'a> {
     pub fn profile(&mut self, effort: Effort, clock: Clock) -> Result<Profile> {
         let whole = self.warm_up(Part::Whole, WARM_UP)?;
         let count = self.plan.steps.len();
+        // A step in several submissions has no timestamps.
+        let clock = match self.program.is_divided() {
+            true => Clock::Wall,
+            false => clock,
+        };
         let times = match clock {
             Clock::Timestamps => Vec::new(),
             Clock::Wall => (0..count)
@@ -246,7 +251,8 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// If the adapter fails.
     pub fn clock(&mut self) -> Result<Clock> {
-        if !self.gpu.has_timestamps() {
+        self.ms_each(Part::Whole, 1)?;
+        if !self.gpu.has_timestamps() || self.program.is_divided() {
             return Ok(Clock::Wall);
         }
         self.timestamps()?;

@@ -270,8 +270,8 @@ impl Program {
         [self.division.submissions.len(), self.dispatches().count()]
     }
 
-    /// Whether a step takes several submissions.
-    fn is_divided(&self) -> bool {
+    /// Whether a step takes several submissions, as far as it was timed.
+    pub fn is_divided(&self) -> bool {
         self.division.submissions.len() > 1
     }
 

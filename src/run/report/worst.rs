@@ -258,7 +258,7 @@ mod tests {
                         mean: 40.0,
                         std: 10.0,
                         missing: false,
- form: Default::default(),
+                        form: Default::default(),
                     },
                 },
                 Column {

@@ -339,7 +339,7 @@ mod tests {
                 mean: 100.0,
                 std: 10.0,
                 missing: false,
- form: Default::default(),
+                form: Default::default(),
             },
         };
         Fitted {
