@@ -237,7 +237,10 @@ impl SessionObserver for Session {
         }
         notes.iter().chain(&prepared.notes).for_each(note);
         let dataset = prepared.run.dataset();
-        dataset.found.iter().for_each(|line| self.progress.say(line));
+        dataset
+            .found
+            .iter()
+            .for_each(|line| self.progress.say(line));
         self.progress.say(&format!(
             "{} ({} weights) on {}: {} training and {} {} {}, {}",
             prepared
