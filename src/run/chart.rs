@@ -120,7 +120,7 @@ pub(super) fn epoch_axis(epochs: &[u64]) -> Axis {
 
 #[cfg(test)]
 mod tests {
-    use super::{charts, label, ticks};
+    use super::charts;
     use serde_json::{Value, json};
 
     #[test]
