@@ -10,6 +10,7 @@ mod hostile;
 mod kills;
 mod models;
 mod output;
+mod report;
 mod resume;
 mod runs;
 mod sandbox;

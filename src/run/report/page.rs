@@ -24,7 +24,7 @@ h1 { font-size: 1.4em; margin-bottom: .2em; } h2 { font-size: 1.15em; margin: 2e
 p { margin: .4em 0; max-width: 48em; } figure { display: inline-block; vertical-align: top; margin: .5em 1em .5em 0; max-width: 100%; }
 figcaption { font-size: .9em; max-width: 440px; } svg { display: block; max-width: 100%; height: auto; }
 table { border-collapse: collapse; display: block; overflow: auto; max-height: 32em; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+table.whole { max-height: none; } th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { padding-left: 0; } .name, .text { text-align: left; }
 td.text { white-space: normal; min-width: 28em; overflow-wrap: anywhere; } td.bar { min-width: 10em; } meter { width: 100%; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(136px, 1fr)); gap: .8em; }

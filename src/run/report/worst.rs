@@ -55,7 +55,7 @@ pub(in crate::run) fn section(
         return html;
     }
     let pictured = pictures.iter().any(Option::is_some);
-    html.push_str("<table>\n<tr><th>sample");
+    html.push_str("<table class=\"whole\">\n<tr><th>sample");
     for (name, _) in &first.figures {
         let _ = write!(html, "<th class=\"name\">{}", escape(name));
     }
