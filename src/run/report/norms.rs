@@ -16,11 +16,7 @@ type Kind = (&'static str, &'static str, fn(&LayerNorms) -> Option<f64>);
 
 const KINDS: [Kind; 3] = [
     ("parameters", "L2 norm", |layer| Some(layer.parameters)),
-    (
-        "relative updates",
-        "relative change",
-        |layer| layer.update,
-    ),
+    ("relative updates", "relative change", |layer| layer.update),
     ("gradients", "RMS of the L2 norm", |layer| layer.gradient),
 ];
 
