@@ -101,7 +101,7 @@ fn names_and_cells_of_a_table_are_escaped() {
     let model = "name = \"m\"\ninput = \"auto\"\n[[layer]]\ntype = \"dense\"\nunits = 2\n";
     sandbox.write("m.toml", model);
     sandbox
-        .wgrad("train m.toml --data t.csv --epochs 1 --device cpu --out run")
+        .wgrad("train m.toml --data t.csv --epochs 1 --batch 8 --device cpu --out run")
         .succeeds();
     let page = report(&sandbox);
     holds(
@@ -135,7 +135,7 @@ fn numbers_have_residuals_and_series_forecasts() {
     sandbox.write("m.toml", model(1, ""));
     sandbox
         .wgrad(
-            "train m.toml --data t.csv --epochs 1 --device cpu --out run --set data.predict=number",
+            "train m.toml --data t.csv --epochs 1 --batch 8 --device cpu --out run --set data.predict=number",
         )
         .succeeds();
     holds(
@@ -146,7 +146,7 @@ fn numbers_have_residuals_and_series_forecasts() {
     sandbox.write("f.toml", model(12, "[[layer]]\ntype = \"flatten\"\n"));
     sandbox
         .wgrad(
-            "train f.toml --data t.csv --epochs 1 --device cpu --out run --set data.format=series --set data.context=12 \
+            "train f.toml --data t.csv --epochs 1 --batch 8 --device cpu --out run --set data.format=series --set data.context=12 \
              --set data.horizon=6 --set data.season=9",
         )
         .succeeds();

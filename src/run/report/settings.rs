@@ -8,9 +8,11 @@ use toml::{Table, Value};
 const MOST_TEXT: usize = 32 << 10;
 
 /// Settings that are off at these values, wherever they stand.
-const OFF: [(&str, Value); 8] = [
+const OFF: [(&str, Value); 10] = [
     ("centered", Value::Boolean(false)),
+    ("dilation", Value::Integer(1)),
     ("dropout", Value::Float(0.0)),
+    ("groups", Value::Integer(1)),
     ("label_smoothing", Value::Float(0.0)),
     ("min_delta", Value::Float(0.0)),
     ("momentum", Value::Float(0.0)),
@@ -194,6 +196,7 @@ name = "dense1"
 type = "dense"
 units = 10
 activation = "none"
+groups = 1
 bias = false
 
 [fitted]

@@ -418,7 +418,7 @@ mod tests {
             found[1].html
         );
         assert!(
-            found[1].html.contains("forecast <b>2</b>"),
+            found[1].html.contains("forecast <b>2.01</b>"),
             "{}",
             found[1].html
         );
