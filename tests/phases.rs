@@ -27,6 +27,7 @@ static TWO: Registered = Registered {
     metrics: Vec::new,
     suits: |_| false,
     suits_model: |_| false,
+    settings: |_| schemars::json_schema!({ "type": "object" }),
     make: |_| Ok(Box::new(Two)),
     sample: || unreachable!("it is not in the registry"),
 };
