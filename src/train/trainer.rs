@@ -49,16 +49,9 @@ pub struct Trainer<'e> {
     models: Models,
     recipe: Recipe,
     source: BatchSource,
-    phases: Vec<Phase>,
-    /// Weights, buffers and optimizer state.
-    state: Vec<String>,
-    /// These and the sums of the epoch, which a checkpoint holds.
-    saved: Vec<String>,
-    counters: Vec<(String, TensorType)>,
-    watch: Option<WatchId>,
+    steps: PreparedSteps,
     step: u64,
     plateau: PlateauState,
-    averages: Vec<(String, String)>,
 }
 
 impl<'e> Trainer<'e> {
@@ -77,8 +70,8 @@ impl<'e> Trainer<'e> {
     ) -> Result<Trainer<'e>> {
         let graphs = planned_graphs(&*device, &*task, &models, &recipe, &source)?;
         models.put(&mut *device, &values)?;
-        let prepared = PreparedSteps::new(&mut *device, &*task, &models, &recipe, graphs)?;
-        Ok(Self::of(device, task, models, recipe, source, prepared))
+        let steps = PreparedSteps::new(&mut *device, &*task, &models, &recipe, graphs)?;
+        Ok(Self::of(device, task, models, recipe, source, steps))
     }
 
     /// The trainer of steps that were prepared on `device`.
@@ -88,30 +81,17 @@ impl<'e> Trainer<'e> {
         models: Models,
         recipe: Recipe,
         source: BatchSource,
-        prepared: PreparedSteps,
+        steps: PreparedSteps,
     ) -> Trainer<'e> {
-        let PreparedSteps {
-            phases,
-            state,
-            saved,
-            counters,
-            averages,
-            watch,
-        } = prepared;
         Trainer {
             device,
             task,
             models,
             recipe,
             source,
-            phases,
-            state,
-            saved,
-            counters,
-            watch,
+            steps,
             step: 0,
             plateau: PlateauState::default(),
-            averages,
         }
     }
 
@@ -172,7 +152,7 @@ impl<'e> Trainer<'e> {
 
     /// The learning rate of the step that follows `steps` steps, in the first phase.
     pub(crate) fn lr_after(&self, steps: u64) -> f64 {
-        let base = self.phases.first().map_or(0.0, |phase| phase.lr);
+        let base = self.steps.phases.first().map_or(0.0, |phase| phase.lr);
         self.recipe.lr(&self.plateau, base, steps)
     }
 
@@ -184,6 +164,7 @@ impl<'e> Trainer<'e> {
     pub fn values(&self) -> Result<Vec<Tensor<f32>>> {
         let read = |name: &String| {
             let average = self
+                .steps
                 .averages
                 .iter()
                 .find(|(parameter, _)| parameter == name);
@@ -198,7 +179,7 @@ impl<'e> Trainer<'e> {
     /// # Errors
     /// If the device failed.
     pub(crate) fn exchange_averages(&mut self) -> Result<()> {
-        for (parameter, average) in &self.averages {
+        for (parameter, average) in &self.steps.averages {
             let [own, other] = [self.device.get(parameter)?, self.device.get(average)?];
             self.device.set(parameter, &other)?;
             self.device.set(average, &own)?;
@@ -269,7 +250,7 @@ impl<'e> Trainer<'e> {
         before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
     ) -> Result<()> {
         if let Some(program) = self.begin_steps(count, place, before)? {
-            let rows = self.phases[0].rows.values();
+            let rows = self.steps.phases[0].rows.values();
             self.device.run(program, count as usize, rows)?;
             self.step += count;
             return Ok(());
@@ -295,7 +276,7 @@ impl<'e> Trainer<'e> {
             self.advance(1, place, before)?;
             return Ok(Vec::new());
         };
-        let rows = self.phases[0].rows.values();
+        let rows = self.steps.phases[0].rows.values();
         let times = self.device.run_timed(program, rows)?;
         self.step += 1;
         Ok(times)
@@ -308,7 +289,7 @@ impl<'e> Trainer<'e> {
         place: &dyn Fn(u64, usize) -> Place,
         before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
     ) -> Result<Option<ProgramId>> {
-        let ([only], 1) = (&mut self.phases[..], self.recipe.accumulate) else {
+        let ([only], 1) = (&mut self.steps.phases[..], self.recipe.accumulate) else {
             return Ok(None);
         };
         only.rows.clear();
@@ -336,7 +317,7 @@ impl<'e> Trainer<'e> {
         let (step, batches) = (self.step, self.recipe.accumulate);
         let total: usize = (0..batches).map(|batch| place(batch).valid).sum();
         let mut again = false;
-        for phase in &mut self.phases {
+        for phase in &mut self.steps.phases {
             if !step.is_multiple_of(phase.every) {
                 continue;
             }
@@ -374,7 +355,7 @@ impl<'e> Trainer<'e> {
     /// # Errors
     /// If the device failed.
     pub fn reset_counters(&mut self) -> Result<()> {
-        for (name, ty) in &self.counters {
+        for (name, ty) in &self.steps.counters {
             self.device.set(name, &Tensor::zeros(ty))?;
         }
         Ok(())
@@ -389,7 +370,7 @@ impl<'e> Trainer<'e> {
             let short = StepGraphCounters::short(name).to_string();
             Ok((short, self.device.get(name)?))
         };
-        let values = self.counters.iter().map(read);
+        let values = self.steps.counters.iter().map(read);
         Ok(Counters::new(
             samples,
             values.collect::<Result<BTreeMap<_, _>>>()?,
@@ -398,12 +379,16 @@ impl<'e> Trainer<'e> {
 
     /// The ring that reads the counters while the device works on.
     pub(crate) fn watch(&self) -> Option<WatchId> {
-        self.watch
+        self.steps.watch
     }
 
     /// Position of the counter `name` among the values of [`Trainer::watch`].
     pub(crate) fn watched(&self, name: &str) -> Option<usize> {
-        let scalars = self.counters.iter().filter(|(_, ty)| ty.shape.rank() == 0);
+        let scalars = self
+            .steps
+            .counters
+            .iter()
+            .filter(|(_, ty)| ty.shape.rank() == 0);
         let mut names = scalars.map(|(full, _)| StepGraphCounters::short(full));
         names.position(|known| known == name)
     }
@@ -411,13 +396,13 @@ impl<'e> Trainer<'e> {
     /// Names of the variables that a checkpoint holds: weights, buffers, optimizer state, and the sums since
     /// [`Trainer::reset_counters`].
     pub fn saved(&self) -> &[String] {
-        &self.saved
+        &self.steps.saved
     }
 
     /// For each trained parameter whose optimizer keeps a running mean of its squared gradients: the parameter, the variable with
     /// that mean, and the factor that corrects its start at zero.
     pub(crate) fn squared_gradients(&self) -> Vec<(&str, String, f64)> {
-        let phases = self.phases.iter();
+        let phases = self.steps.phases.iter();
         let kept = phases.flat_map(|phase| {
             let taken = self.step.div_ceil(phase.every);
             phase.optimizer.squared_gradients(taken)
@@ -432,12 +417,12 @@ impl<'e> Trainer<'e> {
 
     /// Names of weights, buffers and optimizer state.
     pub fn state(&self) -> &[String] {
-        &self.state
+        &self.steps.state
     }
 
     /// Bytes that the steps need in addition to variables.
     pub(crate) fn workspace_bytes(&self) -> u64 {
-        let programs = self.phases.iter().flat_map(|phase| {
+        let programs = self.steps.phases.iter().flat_map(|phase| {
             let update = phase.update.as_ref().map(|(program, _)| *program);
             [phase.gradients].into_iter().chain(update)
         });

@@ -17,6 +17,7 @@ mod sandbox;
 mod segmentation;
 mod sequences;
 mod settings;
+mod tables;
 mod tensorboard;
 mod text;
 mod tools;
