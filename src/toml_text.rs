@@ -11,11 +11,13 @@ use serde::de::DeserializeOwned;
 pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T> {
     toml::from_str(text).map_err(|e: toml::de::Error| {
         let message = e.message().trim().replace('\n', " ");
-        let place = match e.span() {
-            Some(span) => format!("{file}, line {}", line_of(text, span.start, &message)),
-            None => file.to_string(),
+        let Some(span) = e.span() else {
+            return Error::Config(format!("{file}: {}", explained(&message)));
         };
-        Error::Config(format!("{place}: {}", explained(&message)))
+        let number = line_of(text, span.start, &message);
+        let line = text.lines().nth(number - 1).unwrap_or_default();
+        let (problem, advice) = (explained(&message), advice(line, &message));
+        Error::Config(format!("{file}, line {number}: {problem}{advice}"))
     })
 }
 
@@ -24,6 +26,17 @@ pub(crate) fn explained(message: &str) -> String {
     let message = message.trim().replace('\n', " ");
     let suggestion = suggestion(&message);
     format!("{}{suggestion}", in_words(message))
+}
+
+/// What to do about a mistake in the `line`: a path with backslashes, as on Windows, needs other quotes.
+fn advice(line: &str, message: &str) -> &'static str {
+    let is_escape = message.contains("escape") || message.contains("unicode");
+    match is_escape && line.contains('"') && line.contains('\\') {
+        true => {
+            "; in double quotes a backslash begins an escape, so write a path with / or in single quotes, as in 'C:\\data'"
+        }
+        false => "",
+    }
 }
 
 /// Line of the error with this `message` that was met at byte `start`. For a key within a table that is read as a whole,

@@ -1,12 +1,12 @@
 //! `wgrad init`
 
-use super::{OverwriteArg, choice, print_line};
+use super::{OverwriteArg, choice, note, print_line};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::data::FormatName;
 use wgrad::files::write_whole;
-use wgrad::settings::{DataSettings, Settings};
+use wgrad::settings::Settings;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -14,17 +14,30 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     data: String,
     /// File to write
-    #[arg(value_name = "FILE.toml", default_value = "run.toml")]
+    #[arg(
+        value_name = "FILE.toml",
+        default_value = "run.toml",
+        conflicts_with = "out"
+    )]
     file: PathBuf,
+    /// File to write, as an option
+    #[arg(long, value_name = "FILE.toml")]
+    out: Option<PathBuf>,
     /// Format of the data [default: detected]
     #[arg(long, value_parser = choice::format())]
     format: Option<FormatName>,
     /// Tables: the column to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// Series: the column of the dates; makes a table a series to forecast
+    #[arg(long, value_name = "COLUMN")]
+    date: Option<String>,
     /// Task, see `wgrad tasks` [default: the first one that fits the data]
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
+    /// Set any key of the file, for example --set data.horizon=48; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     #[command(flatten)]
     overwrite: OverwriteArg,
     /// Print a JSON line and nothing else
@@ -32,7 +45,10 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(mut args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(out) = args.out.take() {
+        args.file = out;
+    }
     args.overwrite.check(&args.file)?;
     // Paths in a file are relative to it.
     let beside = args
@@ -41,26 +57,32 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .is_none_or(|folder| folder.as_os_str().is_empty());
     let source = match Path::new(&args.data).canonicalize() {
         Ok(path) if !beside => path.display().to_string(),
-        _ => args.data,
+        _ => args.data.clone(),
     };
-    let mut settings = Settings {
-        data: DataSettings {
-            source,
-            format: args.format,
-            target: args.target,
-            ..DataSettings::default()
-        },
-        ..Settings::default()
+    let own = |settings: &mut Settings| {
+        if settings.data.source != args.data {
+            settings.set_source(args.data.clone());
+        }
+        settings.data.format = args.format.or(settings.data.format);
+        settings.data.target = args.target.clone().or(settings.data.target.take());
+        if let Some(date) = &args.date {
+            settings.data.date = Some(date.clone());
+            settings.data.format = FormatName::named("series");
+        }
+        settings.task.name = args.task.clone().or(settings.task.name.take());
+        settings.assign(&args.set)
     };
-    settings.task.name = args.task;
-    let (text, about) = settings.first_run_file()?;
-    write_whole(&args.file, text.as_bytes())?;
+    let chosen = Settings::default().choose(&own)?;
+    chosen.notes.iter().for_each(note);
+    write_whole(&args.file, chosen.run_file(&source)?.as_bytes())?;
+    let about = chosen.about();
     let file = args.file.display();
     if args.json {
-        print_line(json!({"file": args.file, "about": about}))?;
+        print_line(json!({"file": args.file, "about": about, "chosen": chosen.why}))?;
     } else {
         print_line(format_args!(
-            "{about}\nwrote {file}; train it with: wgrad train {file}"
+            "{about}\n{}\nwrote {file}; train it with: wgrad train {file}",
+            chosen.why
         ))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use wgrad::data::{DIGITS, FormatName, Source, detect};
 use wgrad::device::Engine;
+use wgrad::nn::ModelSpec;
 use wgrad::optim::OptimizerConfig;
 use wgrad::run::{
     CheckpointInterval, EpochReport, Evaluation, FoldsFolder, Observer, Run, RunFolder, StepReport,
@@ -16,13 +18,15 @@ use wgrad::tasks::Reported;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Settings file, model file, or the name of a built-in model [default: mnist-cnn]
-    #[arg(value_name = "run.toml|MODEL", conflicts_with = "config")]
+    /// Settings file, model file, the name of a built-in model, or data: a file or folder as for --data, for which model and
+    /// settings are chosen [default: mnist-cnn on drawn digits]
+    #[arg(value_name = "run.toml|MODEL|DATA", conflicts_with = "config")]
     preset: Option<String>,
     /// Settings file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data: `digits` (built in), a folder (IDX files, CIFAR-10 batches, one folder of images per class), or a .npz, .csv or .txt file
+    /// Data: `digits` (built in), a folder (IDX files, CIFAR-10 batches, one folder of images per class), or a .npz, .csv or .txt file;
+    /// without a settings file or model, those that suit the data are chosen
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// Model: the name of a built-in one (see `wgrad models`), or a TOML file
@@ -52,6 +56,9 @@ pub(super) struct Args {
     /// Tables: the column to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// Series: the column of the dates, by which rows are sorted; makes a table a series to forecast
+    #[arg(long, value_name = "COLUMN")]
+    date: Option<String>,
     /// Cross-validate: train N times, each time with another fold held out, and report mean and standard deviation
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
     folds: Option<u16>,
@@ -80,21 +87,92 @@ pub(super) struct Args {
     out: Option<PathBuf>,
     /// Resume a run or folds that were interrupted, or add epochs to a finished run; only the length of the run, the settings
     /// that select the best epoch, checkpoints, event files, and the device may differ from before
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "folds", "steps_per_epoch", "task", "set"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "date", "folds", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
     #[arg(long)]
     json: bool,
 }
 
+/// What a run begins with.
+enum Start {
+    Settings(Settings),
+    /// A source of data, for which settings are chosen.
+    Data(String),
+}
+
+/// Settings that leave everything but the source open.
+fn of_data(source: String) -> Settings {
+    let mut settings = Settings::default();
+    settings.set_source(source);
+    settings
+}
+
+/// `what` if it is neither a settings or model file nor the name of a built-in model, but names data.
+///
+/// # Errors
+/// If it is the folder of a run.
+fn data_of(what: &str) -> wgrad::Result<Option<String>> {
+    let path = Path::new(what);
+    if what.ends_with(".toml") || ModelSpec::preset(what).is_ok() {
+        return Ok(None);
+    }
+    if path.is_dir() && path.join("run.toml").is_file() {
+        return Err(wgrad::Error::Config(format!(
+            "{what} is a run: resume it with --resume {what}, or name data, a settings file or a model"
+        )));
+    }
+    let is_data = path.is_dir() || path.is_file() && detect(&Source::look(what)?).is_ok();
+    Ok((is_data || what == DIGITS).then(|| what.to_string()))
+}
+
 impl Args {
-    /// The settings of the file, overridden by the options.
-    fn settings(&self) -> anyhow::Result<Settings> {
-        let mut settings = match (&self.config, &self.preset) {
-            (Some(path), _) => Settings::read(path)?,
-            (None, Some(what)) => settings_of(what)?,
-            (None, None) => Settings::preset()?,
+    /// What the run begins with: the settings of a file or model, or data.
+    fn start(&self) -> wgrad::Result<Start> {
+        let given = match (&self.config, &self.preset) {
+            (Some(path), _) => Some(Settings::read(path)?),
+            (None, Some(what)) => match data_of(what)? {
+                Some(source) => return Ok(Start::Data(source)),
+                None => Some(settings_of(what)?),
+            },
+            (None, None) => None,
         };
+        Ok(match (given, &self.data) {
+            (Some(settings), _) => Start::Settings(settings),
+            (None, Some(source)) if self.model.is_none() && source != DIGITS => {
+                Start::Data(source.clone())
+            }
+            (None, _) => Start::Settings(Settings::preset()?),
+        })
+    }
+
+    /// The settings, chosen by the data if only they are given, overridden by the options.
+    fn settings(&self) -> wgrad::Result<Settings> {
+        match self.start()? {
+            Start::Settings(mut settings) => {
+                self.apply(&mut settings)?;
+                Ok(settings)
+            }
+            Start::Data(source) => {
+                let chosen = of_data(source).choose(&|settings| self.apply(settings))?;
+                chosen.notes.iter().for_each(note);
+                Ok(chosen.settings)
+            }
+        }
+    }
+
+    fn prepare(&self) -> wgrad::Result<Prepared> {
+        match self.start()? {
+            Start::Settings(mut settings) => {
+                self.apply(&mut settings)?;
+                settings.prepare()
+            }
+            Start::Data(source) => of_data(source).prepare_chosen(&|settings| self.apply(settings)),
+        }
+    }
+
+    /// Overrides `settings` by the options.
+    fn apply(&self, settings: &mut Settings) -> wgrad::Result<()> {
         if let Some(name) = &self.model {
             settings.model = named_model(name, Path::new(""))?;
         }
@@ -110,17 +188,20 @@ impl Args {
         if let Some(source) = &self.data {
             settings.set_source(source.clone());
         }
-        settings.data.target = self.target.clone().or(settings.data.target);
-        self.set_length(&mut settings);
+        settings.data.target = self.target.clone().or(settings.data.target.take());
+        if let Some(date) = &self.date {
+            settings.data.date = Some(date.clone());
+            settings.data.format = FormatName::named("series");
+        }
+        self.set_length(settings);
         settings.steps_per_epoch = self.steps_per_epoch.or(settings.steps_per_epoch);
         settings.batch = self.batch.unwrap_or(settings.batch);
         settings.seed = self.seed.unwrap_or(settings.seed);
         settings.shuffle &= !self.no_shuffle;
-        settings.init = self.init.clone().or(settings.init);
-        settings.out = self.out.clone().or(settings.out);
-        self.device.clone().apply(&mut settings);
-        settings.assign(&self.set)?;
-        Ok(settings)
+        settings.init = self.init.clone().or(settings.init.take());
+        settings.out = self.out.clone().or(settings.out.take());
+        self.device.clone().apply(settings);
+        settings.assign(&self.set)
     }
 
     /// Sets the length of the run, its checkpoints and its event files: `--epochs` overrides `steps` of the settings.
@@ -143,7 +224,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         (None, None) => {
             let start = Instant::now();
-            train(&args, args.settings()?.prepare()?, start)?;
+            train(&args, args.prepare()?, start)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -237,10 +318,9 @@ impl SessionObserver for Session {
         }
         notes.iter().chain(&prepared.notes).for_each(note);
         let dataset = prepared.run.dataset();
-        dataset
-            .found
-            .iter()
-            .for_each(|line| self.progress.say(line));
+        let chosen = prepared.settings.chosen.iter();
+        let lines = dataset.found.iter().chain(chosen);
+        lines.for_each(|line| self.progress.say(line));
         self.progress.say(&format!(
             "{} ({} weights) on {}: {} training and {} {} {}, {}",
             prepared

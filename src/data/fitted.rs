@@ -2,7 +2,7 @@
 
 use super::{
     ChannelStats, Column, DataSettings, Dataset, FormatName, Listing, MaskValue, NumberForm,
-    Samples, Scale, TargetKind, Tokenizer,
+    Samples, Scale, TargetKind, TokenKind, Tokenizer,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -88,14 +88,16 @@ impl Fitted {
         named.chain(&settings.drop).collect()
     }
 
-    /// The existing tokenizer, or a new one trained on `texts` with `settings`.
+    /// The existing tokenizer, or a new one trained on `texts`, of the kind that `settings` name or else of `kind`.
     pub(crate) fn tokenizer_of<'a>(
         &mut self,
         settings: &DataSettings,
+        kind: TokenKind,
         texts: impl Iterator<Item = &'a str>,
     ) -> &Tokenizer {
+        let kind = settings.tokens.unwrap_or(kind);
         self.tokenizer
-            .get_or_insert_with(|| Tokenizer::learn(settings.tokens, settings.vocabulary, texts))
+            .get_or_insert_with(|| Tokenizer::learn(kind, settings.vocabulary, texts))
     }
 
     /// Takes mean, standard deviation and class names from `dataset`, except for means and deviations that `settings` or an

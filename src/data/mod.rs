@@ -29,11 +29,11 @@ pub use error::DataError;
 pub use field::{Field, FieldValues};
 pub use fitted::Fitted;
 pub use formats::{
-    Column, ColumnKind, DateForm, Detection, FORMATS, Format, FormatName, InputContext,
+    Column, ColumnKind, DateForm, Detection, FORMATS, Fill, Format, FormatName, InputContext,
     LoadContext, MaskSet, MaskValue, Masks, Moment, NumberForm, PredictInput, PredictInputs,
-    PredictItem, ReadTexts, Scale, TargetKind, detect, digits, image_files, load_cifar_dir,
-    load_idx_dir, load_masks, read_last_window, read_pictures, read_rows, read_text_rows,
-    read_texts, target_scales,
+    PredictItem, ReadTexts, Scale, SeriesOutline, TargetKind, detect, digits, estimated_rows,
+    image_files, load_cifar_dir, load_idx_dir, load_masks, read_last_window, read_pictures,
+    read_rows, read_text_rows, read_texts, target_scales,
 };
 pub use listing::{Listing, with_changed_files};
 pub use load::load;
@@ -42,7 +42,7 @@ pub use order::{random_starts, sequential, shuffled};
 pub(crate) use picture::read_colours;
 pub use picture::{PictureFit, PictureShape, Placement, read_picture};
 pub use samples::{Pictures, RowSet, Samples, Starts, Targets, WindowRows};
-pub use settings::{DataSettings, WindowNorm};
+pub use settings::{DIGITS, DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};
 pub use source::{Entry, Source};
 pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};

@@ -1,13 +1,15 @@
 //! Data settings: `[data]` of a run file. Values fitted to the data are in [`Fitted`](super::Fitted).
 
-use super::{FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind};
+use super::{Fill, FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind};
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
 
 /// Source of the built-in digits.
-pub(super) const DIGITS: &str = "digits";
+pub const DIGITS: &str = "digits";
+/// Maximum number of pieces of a numeric column.
+const MOST_PIECES: usize = 1024;
 /// Maximum number of digits per set, since their bytes are held in memory.
 const MOST_DIGITS: usize = 1_000_000;
 
@@ -81,11 +83,16 @@ pub struct DataSettings {
     /// Tables: numeric columns to treat as categories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
+    /// Tables: maximum number of pieces into which each numeric column is cut, so that a network can treat small and large numbers
+    /// differently; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pieces: usize,
     /// Tables of texts: the column of the text; if absent, one called text, sentence, review or content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Texts: kind of tokens.
-    pub tokens: TokenKind,
+    /// Texts: kind of tokens; if absent, characters for a text and words for a table of texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenKind>,
     /// Texts: maximum vocabulary of a tokenizer of words or byte pairs.
     pub vocabulary: usize,
     /// Texts and series: tokens or rows per sample; if absent, what the model takes for a text, or else 128.
@@ -95,6 +102,12 @@ pub struct DataSettings {
     /// a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
+    /// Series: the column of the dates, by which rows are sorted; the first column if absent and if it holds dates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// Series: what becomes of missing cells.
+    #[serde(skip_serializing_if = "Fill::is_default")]
+    pub fill: Fill,
     /// Series: number of rows to predict after a sample.
     pub horizon: usize,
     /// Series: period in rows, such as 24 for the hours of a day; for the seasonal naive forecast that results are compared with.
@@ -152,11 +165,14 @@ impl Default for DataSettings {
             drop: Vec::new(),
             keep: Vec::new(),
             categories: Vec::new(),
+            pieces: 0,
             text: None,
-            tokens: TokenKind::Characters,
+            tokens: None,
             vocabulary: 8192,
             context: None,
             stride: None,
+            date: None,
+            fill: Fill::default(),
             horizon: 1,
             season: None,
             window_norm: WindowNorm::None,
@@ -217,6 +233,9 @@ impl DataSettings {
         if counts.iter().any(|n| !(1..=1 << 20).contains(n)) || self.vocabulary > 1 << 20 {
             return wrong("data.context, data.horizon, data.stride, data.season and data.vocabulary must be from 1 to 1048576".to_string());
         }
+        if self.pieces > MOST_PIECES {
+            return wrong(format!("data.pieces must be at most {MOST_PIECES}"));
+        }
         let sides = self.size.into_iter().flatten();
         if sides.into_iter().any(|side| !(1..=4096).contains(&side)) {
             return wrong("data.size must be from 1 to 4096".to_string());
@@ -262,6 +281,10 @@ pub enum WindowNorm {
     Last,
     /// Mean 0 and variance 1 within the window: reversible instance normalization (RevIN, Kim et al. 2022), without weights.
     Instance,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn is_none(norm: &WindowNorm) -> bool {

@@ -158,6 +158,10 @@ impl Source {
             SourceKind::Folder
         } else if path.exists() {
             SourceKind::File
+        } else if word.contains(char::is_control) {
+            let problem = "names nothing and holds a tab or another control character, as a backslash in double quotes makes one: write the \
+                           path with / or in single quotes, as in 'C:\\data'";
+            return Err(DataError::unusable(format!("{word:?}"), problem));
         } else {
             return Err(DataError::NoFolder { path });
         };

@@ -165,7 +165,7 @@ impl PaddingSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "units is a whole number, or \"vocabulary\": one for each token"
+    expecting = "units is a whole number, or one of \"classes\", \"targets\", \"columns\", \"horizon\" and \"vocabulary\""
 )]
 pub enum Units {
     /// This many.
@@ -180,8 +180,27 @@ pub enum Units {
 pub enum NamedUnits {
     /// One per token of the model's vocabulary.
     Vocabulary,
-    /// One per class of the model.
+    /// One per class.
     Classes,
+    /// One for each number to predict: for each class, or for each number of the target.
+    Targets,
+    /// One per column of a row or window.
+    Columns,
+    /// One for each row to predict after a window.
+    Horizon,
+}
+
+impl NamedUnits {
+    /// Name in a model file.
+    pub fn name(self) -> &'static str {
+        match self {
+            NamedUnits::Vocabulary => "vocabulary",
+            NamedUnits::Classes => "classes",
+            NamedUnits::Targets => "targets",
+            NamedUnits::Columns => "columns",
+            NamedUnits::Horizon => "horizon",
+        }
+    }
 }
 
 impl From<usize> for Units {
@@ -200,19 +219,24 @@ impl Units {
     /// The number of units in the model of `site`.
     ///
     /// # Errors
-    /// If it is zero or too large, or is the vocabulary of a model that has none.
+    /// If it is zero or too large, or is a size that is not known.
     pub fn number(self, site: &Site<'_, '_>) -> Result<usize> {
-        let units = match (self, site.tokens()) {
-            (Units::Number(units), _) => units,
-            (Units::Named(NamedUnits::Classes), _) => site.classes.ok_or_else(|| {
-                Site::misfit("its units are the classes, but their number is unknown; give the model classes = N")
-            })?,
-            (Units::Named(NamedUnits::Vocabulary), Some(input)) => input.vocabulary,
-            (Units::Named(NamedUnits::Vocabulary), None) => {
-                return Err(Site::misfit(
-                    "its units are the vocabulary, but its input does not come from tokens",
-                ));
+        let units = match self {
+            Units::Number(units) => units,
+            Units::Named(NamedUnits::Vocabulary) => {
+                let input = site.tokens().ok_or_else(|| {
+                    Site::misfit(
+                        "its units are the vocabulary, but its input does not come from tokens",
+                    )
+                })?;
+                input.vocabulary
             }
+            Units::Named(size) => site.sizes.get(size).ok_or_else(|| {
+                let name = size.name();
+                Site::misfit(format!(
+                    "its units are the {name} of the data, which are not known here; give the model {name} = N"
+                ))
+            })?,
         };
         bounded(1, "units", &[units]).map_err(Site::misfit)?;
         Ok(units)

@@ -18,8 +18,55 @@ pub enum InputSpec {
     Auto,
     /// Numbers of this shape: `[height, width, channels]`, `[rows, columns]` or `[features]`.
     Shape(Vec<usize>),
+    /// The shape of the data in a run; this shape without data: `{ shape = [96, 96, 3], auto = true }` in a file.
+    AutoShape(Vec<usize>),
     /// Tokens of a text.
     Tokens(TokenInput),
+}
+
+/// A shape that a run replaces by that of its data, as in a file.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AutoShape {
+    /// The shape of a sample without data.
+    shape: Vec<usize>,
+    /// Whether a run takes the shape of its data.
+    auto: bool,
+}
+
+/// An input that is a table in a file: the keys of [`TokenInput`] or of [`AutoShape`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputTable {
+    shape: Option<Vec<usize>>,
+    tokens: Option<usize>,
+    vocabulary: Option<usize>,
+    #[serde(default)]
+    padded: bool,
+    #[serde(default)]
+    auto: bool,
+}
+
+impl InputTable {
+    fn input(self) -> Result<InputSpec, &'static str> {
+        match (self.shape, self.tokens, self.vocabulary) {
+            (Some(_), None, None) if self.padded => Err("only an input of tokens is padded"),
+            (Some(shape), None, None) => Ok(match self.auto {
+                true => InputSpec::AutoShape(shape),
+                false => InputSpec::Shape(shape),
+            }),
+            (None, Some(tokens), Some(vocabulary)) => Ok(InputSpec::Tokens(TokenInput {
+                tokens,
+                vocabulary,
+                padded: self.padded,
+                auto: self.auto,
+            })),
+            (None, Some(_), None) => Err("missing field `vocabulary`"),
+            (None, None, Some(_)) => Err("missing field `tokens`"),
+            (None, None, None) => Err("missing field `shape`, or `tokens` and `vocabulary`"),
+            (Some(_), _, _) => Err("an input has a `shape` or `tokens`, not both"),
+        }
+    }
 }
 
 /// A sample of tokens: `{ tokens = 64, vocabulary = 65 }` in a file.
@@ -57,9 +104,14 @@ impl InputSpec {
     pub fn sample(&self) -> Vec<usize> {
         match self {
             InputSpec::Auto => Vec::new(),
-            InputSpec::Shape(shape) => shape.clone(),
+            InputSpec::Shape(shape) | InputSpec::AutoShape(shape) => shape.clone(),
             InputSpec::Tokens(input) => vec![input.tokens],
         }
+    }
+
+    /// Whether a run takes its shape from the data.
+    pub fn is_auto(&self) -> bool {
+        matches!(self, InputSpec::Auto | InputSpec::AutoShape(_))
     }
 
     /// Type of `batch` samples.
@@ -71,7 +123,7 @@ impl InputSpec {
         }
     }
 
-    /// Height, width and channels, if it takes images.
+    /// Height, width and channels, if it takes images of a fixed size.
     pub fn image(&self) -> Option<[usize; 3]> {
         match self {
             InputSpec::Shape(shape) => shape[..].try_into().ok(),
@@ -90,7 +142,9 @@ impl InputSpec {
     /// Extent of the last axis, the channels of an image: the number of means of the data. 1 for tokens.
     pub fn channels(&self) -> usize {
         match self {
-            InputSpec::Shape(shape) => shape.last().copied().unwrap_or(1),
+            InputSpec::Shape(shape) | InputSpec::AutoShape(shape) => {
+                shape.last().copied().unwrap_or(1)
+            }
             _ => 1,
         }
     }
@@ -100,7 +154,7 @@ impl InputSpec {
     pub fn resolved(&self, shape: &[usize], vocabulary: Option<usize>, padded: bool) -> InputSpec {
         let tokens = shape.first().copied().unwrap_or(0);
         match (self, vocabulary) {
-            (InputSpec::Auto, None) => InputSpec::Shape(shape.to_vec()),
+            (InputSpec::Auto | InputSpec::AutoShape(_), None) => InputSpec::Shape(shape.to_vec()),
             (InputSpec::Auto, Some(vocabulary)) => InputSpec::Tokens(TokenInput {
                 padded,
                 ..TokenInput::new(tokens, vocabulary)
@@ -129,10 +183,14 @@ impl InputSpec {
                  { tokens = 64, vocabulary = 100 } with numbers of its own"
                     .to_string(),
             ),
-            InputSpec::Shape(shape) if !countable(shape) || shape.is_empty() => Err(format!(
-                "has the invalid input shape {shape:?}: give it numbers of at least 1 whose product is below 2^31"
-            )),
-            InputSpec::Shape(_) => Ok(()),
+            InputSpec::Shape(shape) | InputSpec::AutoShape(shape) => {
+                match countable(shape) && !shape.is_empty() {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "has the invalid input shape {shape:?}: give it numbers of at least 1 whose product is below 2^31"
+                    )),
+                }
+            }
             InputSpec::Tokens(input) => {
                 let counts = [("tokens", input.tokens), ("vocabulary", input.vocabulary)];
                 match counts.into_iter().find(|(_, n)| !(1..=MOST_TOKENS).contains(n)) {
@@ -150,7 +208,7 @@ impl fmt::Display for InputSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             InputSpec::Auto => f.write_str("auto"),
-            InputSpec::Shape(shape) => {
+            InputSpec::Shape(shape) | InputSpec::AutoShape(shape) => {
                 let extents: Vec<_> = shape.iter().map(usize::to_string).collect();
                 f.write_str(&extents.join(" x "))
             }
@@ -185,7 +243,8 @@ impl JsonSchema for InputSpec {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let tokens = generator.subschema_for::<TokenInput>();
         let shape = generator.subschema_for::<Vec<usize>>();
-        json_schema!({ "anyOf": [{ "const": "auto", "description": "The shape of the data." }, shape, tokens] })
+        let auto = generator.subschema_for::<AutoShape>();
+        json_schema!({ "anyOf": [{ "const": "auto", "description": "The shape of the data." }, shape, auto, tokens] })
     }
 }
 
@@ -194,6 +253,11 @@ impl Serialize for InputSpec {
         match self {
             InputSpec::Auto => serializer.serialize_str("auto"),
             InputSpec::Shape(shape) => shape.serialize(serializer),
+            InputSpec::AutoShape(shape) => AutoShape {
+                shape: shape.clone(),
+                auto: true,
+            }
+            .serialize(serializer),
             InputSpec::Tokens(input) => input.serialize(serializer),
         }
     }
@@ -224,7 +288,9 @@ impl<'de> Deserialize<'de> for InputSpec {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<InputSpec, A::Error> {
-                TokenInput::deserialize(MapAccessDeserializer::new(map)).map(InputSpec::Tokens)
+                use serde::de::Error as _;
+                let table = InputTable::deserialize(MapAccessDeserializer::new(map))?;
+                table.input().map_err(A::Error::custom)
             }
         }
 

@@ -177,7 +177,7 @@ impl Network {
                 name: &name,
                 prefix: &self.prefix,
                 weight_init: self.spec.weight_init,
-                classes: self.spec.classes,
+                sizes: self.spec.sizes,
                 declared: &mut declared,
             };
             let built = match layer.takes_tokens() {

@@ -6,6 +6,7 @@ use super::forward::{Forward, Mode};
 use super::init::{WeightInit, bias};
 use super::input::TokenInput;
 use super::parameter::{Init, Layout, Parameter, PositionTable};
+use super::sizes::DataSizes;
 use super::time::{Padding, Text};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -37,8 +38,8 @@ pub struct Site<'g, 'd> {
     /// Prefix of all variables of the model.
     pub(super) prefix: &'d str,
     pub(super) weight_init: WeightInit,
-    /// The number of classes for `units = "classes"`.
-    pub(super) classes: Option<usize>,
+    /// The sizes of the data for units that name one.
+    pub(super) sizes: DataSizes,
     pub(super) declared: &'d mut Declared,
 }
 

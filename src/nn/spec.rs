@@ -6,6 +6,7 @@ use super::input::InputSpec;
 use super::layer::Layer;
 use super::preprocess::Preprocess;
 use super::presets::PRESETS;
+use super::sizes::{self, DataSizes};
 use crate::error::{Error, Result};
 use crate::nearest::did_you_mean;
 use schemars::JsonSchema;
@@ -28,8 +29,8 @@ pub struct ModelSpec {
     pub weight_init: WeightInit,
     /// Normalisation of images, if it belongs to the weights.
     pub preprocess: Option<Preprocess>,
-    /// Number of classes for `units = "classes"`; in a run with classes, that of its data.
-    pub classes: Option<usize>,
+    /// Sizes of the data for units that name one, such as `units = "classes"`; a run takes them from its data.
+    pub sizes: DataSizes,
     /// Definitions of blocks, by name.
     pub blocks: BTreeMap<String, BlockSpec>,
     /// Layers from the inputs to the outputs.
@@ -60,6 +61,15 @@ struct ModelFile {
     /// Number of classes for `units = "classes"`; in a run with classes, that of its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     classes: Option<usize>,
+    /// Numbers to predict for `units = "targets"`; in a run, those of its data: one per class, or every number of the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    targets: Option<usize>,
+    /// Columns for `units = "columns"`; in a run on tables or series, those of its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<usize>,
+    /// Rows to predict for `units = "horizon"`; in a run on series, `data.horizon`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    horizon: Option<usize>,
     /// Definitions of blocks, by name.
     #[serde(default, rename = "block", skip_serializing_if = "BTreeMap::is_empty")]
     blocks: BTreeMap<String, BlockSpec>,
@@ -99,7 +109,12 @@ impl TryFrom<ModelFile> for ModelSpec {
             outputs: file.outputs,
             weight_init: file.weight_init,
             preprocess: file.preprocess,
-            classes: file.classes,
+            sizes: DataSizes {
+                classes: file.classes,
+                targets: file.targets,
+                columns: file.columns,
+                horizon: file.horizon,
+            },
             blocks: file.blocks,
             layers: file.layers,
         })
@@ -115,7 +130,10 @@ impl From<ModelSpec> for ModelFile {
             outputs: spec.outputs,
             weight_init: spec.weight_init,
             preprocess: spec.preprocess,
-            classes: spec.classes,
+            classes: spec.sizes.classes,
+            targets: spec.sizes.targets,
+            columns: spec.sizes.columns,
+            horizon: spec.sizes.horizon,
             blocks: spec.blocks,
             layers: spec.layers,
         }
@@ -145,9 +163,16 @@ impl ModelSpec {
         self
     }
 
+    /// Takes those sizes of the `data` that its layers name or that it has a value for.
+    pub fn take_sizes(&mut self, data: DataSizes) {
+        let own = self.sizes;
+        let wanted = |name| own.get(name).is_some() || sizes::names(self, name);
+        self.sizes = own.replaced(data, wanted);
+    }
+
     /// Whether its single input takes its shape from the data.
     pub fn takes_its_input_from_data(&self) -> bool {
-        self.inputs.is_empty() && self.input == InputSpec::Auto
+        self.inputs.is_empty() && self.input.is_auto()
     }
 
     /// The built-in model `name`.

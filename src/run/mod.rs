@@ -134,7 +134,8 @@ impl<'e> Run<'e> {
             test,
             parts.normal(),
             parts.sizes(),
-        )?;
+        )
+        .map_err(|error| parts.advised(error, &*device, &layout))?;
         let source = BatchSource::Set(layout);
         let trainer = Trainer::of(
             device,

@@ -204,18 +204,42 @@ impl CheckedRun {
         self.parts.values = Some(values);
     }
 
+    /// Number of steps of a run of this `length`.
+    fn steps(&self, length: &Length) -> u64 {
+        let recipe = &self.parts.recipe;
+        let each = (recipe.batch * recipe.accumulate).max(1);
+        let of_epoch = length
+            .steps_per_epoch
+            .unwrap_or(self.dataset.train.len().div_ceil(each));
+        length
+            .steps
+            .unwrap_or(of_epoch as u64 * u64::from(length.epochs))
+    }
+
+    /// A sentence about the learning rate after `done` steps of a run that was to be of the `earlier` length, if it does not go on as it
+    /// would have.
+    pub fn changed_schedule(&self, earlier: &Length, done: u64) -> Option<String> {
+        let recipe = &self.parts.recipe;
+        let (before, now) = (self.steps(earlier), self.steps(&self.parts.length));
+        let base = recipe.optimizer.lr();
+        let lr = |step, total| recipe.schedule.lr(base, step, total);
+        let (last, expected, next) = (lr(done, before), lr(done + 1, before), lr(done + 1, now));
+        if done == 0 || before == now || (next - expected).abs() <= 1e-9 * base {
+            return None;
+        }
+        Some(format!(
+            "the learning rate schedule now spans {now} steps instead of {before}: the rate was {last:.2e} at step {done} and continues at \
+             {next:.2e}; to continue at a low rate, start a new run with --init, a small --lr and the constant schedule"
+        ))
+    }
+
     /// Warnings about settings that are valid but rarely intended, one sentence each.
     pub fn remarks(&self) -> Vec<String> {
         let CheckedRun { parts, dataset, .. } = self;
         let (recipe, length) = (&parts.recipe, &parts.length);
         let fit = parts.fit("training", &dataset.train, &dataset.classes, &dataset.name);
         let mut remarks = parts.task.remarks(&fit);
-        let each = (recipe.batch * recipe.accumulate).max(1);
-        let of_epoch = length
-            .steps_per_epoch
-            .unwrap_or(dataset.train.len().div_ceil(each));
-        let all = of_epoch as u64 * u64::from(length.epochs);
-        let steps = length.steps.unwrap_or(all);
+        let steps = self.steps(length);
         if let Some(warmup) = recipe.schedule.warmup_steps()
             && warmup >= steps
         {

@@ -4,14 +4,16 @@ pub use crate::data::DataSettings;
 
 mod assign;
 mod changes;
+mod choose;
 mod folds;
 mod names;
 mod parts;
 mod schema;
 mod start;
-mod template;
+mod starters;
 mod train;
 
+pub use choose::Chosen;
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
 pub use schema::{model_schema, run_schema};
@@ -119,6 +121,9 @@ pub struct Settings {
     /// Whether event files for TensorBoard are written into the run folder.
     #[serde(skip_serializing_if = "is_false")]
     pub tensorboard: bool,
+    /// Why these settings were chosen, if `wgrad train` chose them by the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
     /// Run folder; a new one under `runs` if absent. Not serialised, because the settings file lies in that folder.
     #[serde(skip_serializing)]
     pub out: Option<PathBuf>,
@@ -209,6 +214,7 @@ impl Default for Settings {
             checkpoint_every: None,
             keep_checkpoints: Saving::default().keep,
             tensorboard: false,
+            chosen: None,
             out: None,
             data: DataSettings::default(),
             augment: AugmentSettings::default(),

@@ -5,8 +5,8 @@ use super::{Initialisation, Settings};
 use crate::data::{self, Dataset, Listing, Samples};
 use crate::device::Engine;
 use crate::error::{Error, Result};
-use crate::nn::{InputSpec, Network};
-use crate::run::{CheckedRun, Checkpoint, Run, RunFolder};
+use crate::nn::{DataSizes, InputSpec, Network};
+use crate::run::{CheckedRun, Checkpoint, Length, Run, RunFolder};
 use std::path::Path;
 
 /// A checked run that is ready to be put on an engine.
@@ -27,6 +27,8 @@ pub(super) struct Resumed {
     pub folder: RunFolder,
     /// The latest checkpoint; `None` if the run ended before its first one and begins again.
     pub checkpoint: Option<Checkpoint>,
+    /// The length that the run was to have before it was resumed, if that is known.
+    pub earlier: Option<Length>,
 }
 
 impl Settings {
@@ -40,6 +42,24 @@ impl Settings {
             RunFolder::check_free(path)?;
         }
         self.prepared(None)
+    }
+
+    /// As [`Settings::prepare`], but what `own` leaves open is chosen by the kind and size of the data
+    /// ([`choose`](Settings::choose)).
+    ///
+    /// # Errors
+    /// As both.
+    pub fn prepare_chosen(self, own: &dyn Fn(&mut Settings) -> Result<()>) -> Result<Prepared> {
+        let mut given = self.clone();
+        own(&mut given)?;
+        if let Some(path) = &given.out {
+            RunFolder::check_free(path)?;
+        }
+        let chosen = self.choose(own)?;
+        chosen.settings.check()?;
+        let mut prepared = chosen.settings.prepared_with(chosen.dataset, None)?;
+        prepared.notes.splice(0..0, chosen.notes);
+        Ok(prepared)
     }
 
     /// Resumes the run in the folder `path`. `epochs`, `steps`, `patience`, `monitor`, `min_delta`, `checkpoint_every`,
@@ -61,9 +81,11 @@ impl Settings {
                 path.display()
             ));
         }
+        let mut earlier = None;
         match folder.accepted_settings_path() {
             Some(accepted) => {
                 let accepted = Settings::read(&accepted)?;
+                earlier = Some(accepted.length());
                 let file = folder.settings_path();
                 let found = changes::permit(&accepted, &settings, changes::OF_A_RUN, &file)?;
                 notes.extend(found.iter().map(Change::to_string));
@@ -81,7 +103,12 @@ impl Settings {
                 path.display()
             )),
         }
-        let mut prepared = settings.prepared(Some(Resumed { folder, checkpoint }))?;
+        let resumed = Resumed {
+            folder,
+            checkpoint,
+            earlier,
+        };
+        let mut prepared = settings.prepared(Some(resumed))?;
         prepared.notes.splice(0..0, notes);
         Ok(prepared)
     }
@@ -132,15 +159,9 @@ impl Settings {
             }
         }
         let dataset = data::load(&self.data, &mut self.fitted, self.seed)?;
-        self.resolve_inputs(&dataset.train);
-        if !dataset.classes.is_empty() {
-            for model in std::iter::once(&mut self.model).chain(self.models.values_mut()) {
-                model.classes = model.classes.map(|_| dataset.classes.len());
-            }
-        }
         // Paths that are saved must be valid from any other folder, too.
         self.data.make_absolute();
-        self.loss.learn(&dataset.train, dataset.classes.len());
+        self.fit_to(&dataset);
         Ok(dataset)
     }
 
@@ -150,9 +171,18 @@ impl Settings {
     /// If the settings do not fit it.
     fn take_from(&mut self, dataset: &Dataset<Samples>) -> Result<()> {
         self.fitted.take(&self.data, dataset)?;
-        self.resolve_inputs(&dataset.train);
-        self.loss.learn(&dataset.train, dataset.classes.len());
+        self.fit_to(dataset);
         Ok(())
+    }
+
+    /// Resolves what models and loss take from the data: `auto` inputs, units that name a size, balanced class weights.
+    pub(super) fn fit_to(&mut self, dataset: &Dataset<Samples>) {
+        self.resolve_inputs(&dataset.train);
+        let sizes = sizes_of(dataset);
+        for model in std::iter::once(&mut self.model).chain(self.models.values_mut()) {
+            model.take_sizes(sizes);
+        }
+        self.loss.learn(&dataset.train, dataset.classes.len());
     }
 
     /// Resolves `auto` inputs of the models from `samples`: the first field for a single input, the fields of their names for
@@ -182,14 +212,20 @@ impl Settings {
 
     pub(super) fn prepared(mut self, resumed: Option<Resumed>) -> Result<Prepared> {
         // A model with a fixed input is checked before the data are read, which can take long.
-        let auto = self
-            .model
-            .all_inputs()
-            .any(|input| *input == InputSpec::Auto);
+        let auto = self.model.all_inputs().any(InputSpec::is_auto);
         if !auto && !self.model.layers.is_empty() {
             Network::new(self.model.clone())?;
         }
         let dataset = self.load_data()?;
+        self.prepared_with(dataset, resumed)
+    }
+
+    /// A run over the data of these settings, which have been loaded as `dataset`.
+    pub(super) fn prepared_with(
+        mut self,
+        dataset: Dataset<Samples>,
+        resumed: Option<Resumed>,
+    ) -> Result<Prepared> {
         let digests = dataset.digests(self.data.evaluate);
         let source = &self.data.source;
         match &resumed {
@@ -204,6 +240,14 @@ impl Settings {
         let mut run = self.resolve(&dataset.train)?.check(dataset)?;
         let mut notes = run.dataset().notes.clone();
         notes.extend(run.remarks());
+        if let Some(Resumed {
+            checkpoint: Some(checkpoint),
+            earlier: Some(earlier),
+            ..
+        }) = &resumed
+        {
+            notes.extend(run.changed_schedule(earlier, checkpoint.progress.step));
+        }
         let mut initialisation = None;
         // The checkpoint replaces the initial weights.
         if resumed.as_ref().is_none_or(|run| run.checkpoint.is_none()) {
@@ -219,6 +263,21 @@ impl Settings {
             initialisation,
             resumed,
         })
+    }
+}
+
+/// The sizes of the data that the units of a layer can name.
+fn sizes_of(dataset: &Dataset<Samples>) -> DataSizes {
+    let extents = |name: &str| dataset.train.field(name).map(data::Field::shape);
+    let classes = Some(dataset.classes.len()).filter(|&classes| classes > 0);
+    let target = extents(data::field::TARGET).or_else(|| extents(data::field::VALUE));
+    let numbers = target.as_ref().map(|target| target.iter().product());
+    let row = extents(data::field::ROW).or_else(|| extents(data::field::WINDOW));
+    DataSizes {
+        classes,
+        targets: classes.or(numbers),
+        columns: row.and_then(|row| row.last().copied()),
+        horizon: target.and_then(|target| target.first().copied()),
     }
 }
 
@@ -275,7 +334,9 @@ impl Prepared {
     pub fn start(self, engine: &Engine) -> Result<(Run<'_>, RunFolder)> {
         let mut run = Run::new(engine, self.run)?;
         let folder = match self.resumed {
-            Some(Resumed { folder, checkpoint }) => {
+            Some(Resumed {
+                folder, checkpoint, ..
+            }) => {
                 let epoch = checkpoint.as_ref().map_or(0, |c| c.progress.epoch);
                 if let Some(checkpoint) = checkpoint {
                     run.restore(checkpoint)?;

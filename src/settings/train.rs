@@ -111,7 +111,11 @@ impl Prepared {
             observer.note(&format!(
                 "{error}; the device is opened again, and the run goes on after step {step}"
             ));
-            let resumed = folder.map(|folder| Resumed { folder, checkpoint });
+            let resumed = folder.map(|folder| Resumed {
+                folder,
+                checkpoint,
+                earlier: None,
+            });
             self = settings.prepared(resumed)?;
         }
     }
@@ -144,7 +148,11 @@ impl Settings {
         let prepared = || -> Result<Prepared> {
             let checkpoint = folder.latest_checkpoint()?;
             let folder = folder.clone();
-            self.clone().prepared(Some(Resumed { folder, checkpoint }))
+            self.clone().prepared(Some(Resumed {
+                folder,
+                checkpoint,
+                earlier: None,
+            }))
         };
         let before = {
             let mut run = prepared()?.replay(engine)?;

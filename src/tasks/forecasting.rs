@@ -1,6 +1,7 @@
 //! Forecasting: predicts the rows that follow a window of a series. Forecasts that repeat past rows are the baseline.
 
 mod report;
+mod targets;
 
 use super::fit::inputs;
 use super::loss::Loss;
@@ -68,6 +69,7 @@ fn sample() -> Result<TaskCase> {
             mean: 3.0,
             std: 2.0,
             missing: false,
+            pieces: Vec::new(),
             form: Default::default(),
         },
     };
@@ -204,6 +206,11 @@ impl Task for Forecasting {
         }
         if !floors.is_empty() {
             brief.json.insert("naive".to_string(), json!(floors));
+        }
+        if let Some(forecasts) = report::Forecasts::of(found) {
+            let by_target = targets::reported(&forecasts);
+            brief.lines.extend(by_target.lines);
+            brief.json.extend(by_target.json);
         }
         Findings {
             brief,

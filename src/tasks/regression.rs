@@ -5,6 +5,7 @@ mod report;
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric};
+use super::scores::NumberErrors;
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
     PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase, TaskSettings,
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::ops::squared_error::SquaredError;
 use crate::schema::empty_table;
-use serde_json::Map;
+use serde_json::{Map, json};
 
 pub(super) const OUTPUT: &str = "logits";
 const SQUARED_ERROR: &str = "squared_error";
@@ -232,8 +233,19 @@ impl Task for Regression {
     }
 
     fn findings(&self, found: &Evaluated<'_>) -> Findings {
+        let mut brief = errors(found);
+        let pairs = report::pairs(found);
+        let errors = NumberErrors::of(pairs.iter().copied());
+        if let Some(errors) = errors.filter(|_| pairs.len() == found.samples.len()) {
+            let name = found.fitted.target.as_deref().unwrap_or("value");
+            brief.lines.push(format!("{name}: {}", errors.show()));
+            brief.json.insert(
+                "targets".to_string(),
+                json!([{"name": name, "mae": errors.mae, "rmse": errors.rmse, "mape": errors.mape, "r2": errors.r2}]),
+            );
+        }
         Findings {
-            brief: errors(found),
+            brief,
             full: Reported::default(),
         }
     }

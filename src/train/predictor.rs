@@ -34,7 +34,7 @@ impl<'e> Predictor<'e> {
         let typed = |input: &crate::nn::ModelInput| -> Result<(String, TensorType)> {
             let dims = [&[batch], &input.spec.sample()[..]].concat();
             let ty = match input.spec {
-                InputSpec::Shape(_) => TensorType::f32(dims),
+                InputSpec::Shape(_) | InputSpec::AutoShape(_) => TensorType::f32(dims),
                 InputSpec::Tokens(_) => TensorType::u32(dims),
                 InputSpec::Auto => {
                     return Err(Error::Config(format!(

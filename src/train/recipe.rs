@@ -164,26 +164,33 @@ impl Recipe {
     }
 }
 
-/// Adds to a memory error the batch that would fit: the largest half, quarter and so on of the recipe's that `fits`.
+/// Adds to a memory error, or that of a kernel that takes no such batch, the batch that would fit: the largest half, quarter and so on
+/// of the recipe's that `fits`.
 pub(crate) fn suggest_batch(
     error: Error,
     recipe: &Recipe,
     fits: impl Fn(&Recipe) -> bool,
 ) -> Error {
-    let Error::Memory(message) = &error else {
-        return error;
+    let message = match &error {
+        Error::Memory(message) => message.clone(),
+        Error::Shape { .. } => format!("a batch of {} is too large ({error})", recipe.batch),
+        _ => return error,
     };
     let smaller = |batch: usize| Recipe {
         batch,
         accumulate: (recipe.batch * recipe.accumulate).div_ceil(batch),
         ..recipe.clone()
     };
+    let advised = |message: String| match error {
+        Error::Memory(_) => Error::Memory(message),
+        _ => Error::Config(message),
+    };
     let halves = std::iter::successors(Some(recipe.batch / 2), |batch| Some(batch / 2));
     let mut recipes = halves.take_while(|&batch| batch > 0).map(smaller);
     match recipes.find(fits) {
         Some(Recipe {
             batch, accumulate, ..
-        }) => Error::Memory(format!(
+        }) => advised(format!(
             "{message}; --batch {batch} fits, and with accumulate = {accumulate} it makes the same steps"
         )),
         None => error,

@@ -7,8 +7,10 @@ pub use digits::digits;
 pub use folder::{image_files, read_pictures};
 pub use idx::load_idx_dir;
 pub use masks::{MaskSet, MaskValue, Masks, load_masks};
-pub use series::{read_last_window, target_scales};
-pub use table::{Column, ColumnKind, DateForm, Moment, NumberForm, Scale, TargetKind, read_rows};
+pub use series::{Fill, SeriesOutline, read_last_window, target_scales};
+pub use table::{
+    Column, ColumnKind, DateForm, Moment, NumberForm, Scale, TargetKind, estimated_rows, read_rows,
+};
 pub use text_table::{ReadTexts, read_text_rows, read_texts};
 
 use super::split::split_off;

@@ -4,10 +4,19 @@
 //! Columns are scaled by mean and standard deviation of the training part. Windows of the later parts begin `context` rows
 //! before them, so that every row of a part is predicted (the protocol of Zhou et al. 2021, Informer, for ETT).
 
-use super::table::{
-    Column, ColumnKind, CsvTable, DateForm, TableFiles, columns_in_words, decimals_in,
-    encode_columns, first_rows, index_reason, is_number, value,
-};
+mod columns;
+mod dates;
+mod missing;
+mod outline;
+
+pub use columns::target_scales;
+pub use missing::Fill;
+pub use outline::SeriesOutline;
+
+use self::columns::{learn, predicted};
+use self::dates::sort_by_date;
+use self::missing::{drop_rows, filled};
+use super::table::{Column, CsvTable, TableFiles, columns_in_words, first_rows, is_number};
 use super::{
     Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
     only_file,
@@ -120,20 +129,19 @@ fn load(
     let file =
         file.ok_or_else(|| DataError::unusable(path, "is not a series: give a .csv file"))?;
     let mut table = CsvTable::read(&file, settings.header, &fitted.input_columns())?;
-    let notes = sort_by_date(&mut table, settings);
+    let notes = sort_by_date(&mut table, settings, &file)?;
+    let mut found = table.in_words(&file);
+    found.extend(drop_rows(&mut table, settings));
     let rows = table.rows.len();
     let parts = part_rows(settings, rows).map_err(|problem| DataError::unusable(&file, problem))?;
-    let mut found = table.in_words(&file);
     if fitted.columns.is_empty() {
         fitted.columns = learn(&table, settings, &parts[0], &file, &mut found)?;
     }
     let columns = &fitted.columns;
-    let values = numbers(&table, columns, &file)?;
-    let predicted = match settings.targets.is_empty() {
-        true => (0..columns.len()).collect(),
-        false => places(columns, &settings.targets, &file)?,
-    };
-    let width = columns.len();
+    let (values, filled) = filled(&table, columns, settings, &file)?;
+    found.extend(filled);
+    let predicted = predicted(columns, settings, &file)?;
+    let width: usize = columns.iter().map(Column::width).sum();
     let targets: Vec<f32> = values
         .chunks_exact(width)
         .flat_map(|row| predicted.iter().map(|&place| row[place]))
@@ -215,143 +223,6 @@ fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], 
     Ok([0..ends[0], ends[0]..ends[1], ends[1]..ends[2]])
 }
 
-/// Why the first column is an index of the rows, unless `settings` keep it.
-fn index_of(table: &CsvTable, settings: &DataSettings) -> Option<String> {
-    let is_kept = settings.keep.contains(&table.names[0]) || table.names.len() < 2;
-    if is_kept { None } else { index_reason(table) }
-}
-
-/// Sorts the rows by the dates of the first column, after an index of the rows, if it holds dates. Returns notes for the user.
-fn sort_by_date(table: &mut CsvTable, settings: &DataSettings) -> Vec<String> {
-    let mut notes = Vec::new();
-    let place = usize::from(index_of(table, settings).is_some());
-    let cells = table.column(place).map(|(_, cell)| cell);
-    let name = &table.names[place];
-    let Some((form, is_guess)) = DateForm::of(name, cells.clone()) else {
-        return notes;
-    };
-    if is_guess {
-        notes.push(format!(
-            "column {name} holds dates of which the month is taken to be first: write them as in 2020-12-31 if it is not"
-        ));
-    }
-    let times: Vec<f64> = cells
-        .filter_map(|cell| Some(form.parse(cell)?.seconds()))
-        .collect();
-    let mut order: Vec<usize> = (0..times.len()).collect();
-    order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
-    let equal = order
-        .windows(2)
-        .filter(|pair| times[pair[0]] == times[pair[1]])
-        .count();
-    if equal > 0 {
-        notes.push(format!(
-            "{equal} rows have the same time in column {name} as the row before"
-        ));
-    }
-    if let Some(at) = (1..times.len()).find(|&at| times[at] < times[at - 1]) {
-        notes.push(format!(
-            "the rows are not in the order of the dates in column {name}, first at line {}: they are sorted by date",
-            table.rows[at].0
-        ));
-        table.rows = order.iter().map(|&at| table.rows[at].clone()).collect();
-    }
-    notes
-}
-
-/// Fits the numeric columns. An index of the rows, and a first column of text after it, such as a date, are left out.
-fn learn(
-    table: &CsvTable,
-    settings: &DataSettings,
-    train: &Range<usize>,
-    file: &Path,
-    found: &mut Vec<String>,
-) -> Result<Vec<Column>, DataError> {
-    let mut columns = Vec::new();
-    let decimals = decimals_in(table);
-    let index = index_of(table, settings);
-    let first = usize::from(index.is_some());
-    if let Some(reason) = index {
-        let name = &table.names[0];
-        found.push(format!(
-            "column {name} is left out as an index of the rows: it {reason} (data.keep keeps it)"
-        ));
-    }
-    for (place, name) in table.names.iter().enumerate().skip(first) {
-        if settings.drop.contains(name) {
-            continue;
-        }
-        let cells = table.column(place).skip(train.start).take(train.len());
-        let missing = cells.clone().find(|(_, cell)| value(cell).is_none());
-        let wrong = cells.clone().find(|(_, cell)| !is_number(cell));
-        let texts = cells.clone().map(|(_, cell)| cell);
-        if DateForm::of(name, texts).is_some() {
-            found.push(format!("column {name} is left out, because it holds dates"));
-            continue;
-        }
-        if place == first && wrong.is_some() {
-            found.push(format!(
-                "column {name} is left out, because it holds no numbers"
-            ));
-            continue;
-        }
-        if let Some((line, cell)) = missing.or(wrong) {
-            return Err(no_number(file, line, name, cell));
-        }
-        let learned = Column::learn(name, cells, false, decimals);
-        let learned = learned.map_err(|problem| DataError::unusable(file, problem))?;
-        found.extend(learned.found);
-        columns.extend(learned.column);
-    }
-    if columns.is_empty() {
-        return Err(DataError::unusable(file, "has no column of numbers"));
-    }
-    Ok(columns)
-}
-
-/// The error of a cell that is not a number.
-fn no_number(file: &Path, line: u64, name: &str, cell: &str) -> DataError {
-    DataError::unusable(
-        file,
-        format!(
-            "has \"{cell}\" at line {line} in column {name}, but a series needs a number in every cell: fill it in, or leave the column \
-             out with drop = [\"{name}\"]"
-        ),
-    )
-}
-
-/// The cells of `columns`, row after row; none may be missing.
-fn numbers(table: &CsvTable, columns: &[Column], file: &Path) -> Result<Vec<f32>, DataError> {
-    let values = encode_columns(table, columns, file)?;
-    for column in columns {
-        let cells = table
-            .place(&column.name)
-            .into_iter()
-            .flat_map(|place| table.column(place));
-        for (line, cell) in cells {
-            if value(cell).is_none() {
-                return Err(no_number(file, line, &column.name, cell));
-            }
-        }
-    }
-    Ok(values)
-}
-
-/// The index of each of `names` among the columns that are read.
-fn places(columns: &[Column], names: &[String], file: &Path) -> Result<Vec<usize>, DataError> {
-    let place = |name: &String| {
-        let found = columns.iter().position(|column| column.name == *name);
-        found.ok_or_else(|| {
-            let known: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
-            DataError::unusable(
-                file,
-                format!("has no target column {name}: it has {}", known.join(", ")),
-            )
-        })
-    };
-    names.iter().map(place).collect()
-}
-
 /// The last `context` rows of the series in `path`, from which a model fitted to `fitted.columns` forecasts, and notes for the user.
 ///
 /// # Errors
@@ -362,18 +233,18 @@ pub fn read_last_window(
     fitted: &Fitted,
 ) -> Result<(RowSet, Vec<String>), DataError> {
     let mut table = CsvTable::read(path, settings.header, &fitted.input_columns())?;
-    let notes = sort_by_date(&mut table, settings);
-    let values = numbers(&table, &fitted.columns, path)?;
-    let (rows, context, columns) = (table.rows.len(), settings.context(), fitted.columns.len());
+    let notes = sort_by_date(&mut table, settings, path)?;
+    drop_rows(&mut table, settings);
+    let (values, _) = filled(&table, &fitted.columns, settings, path)?;
+    let columns: usize = fitted.columns.iter().map(Column::width).sum();
+    let (rows, context) = (table.rows.len(), settings.context());
     if rows < context {
         return Err(DataError::unusable(
             path,
             format!("has {rows} rows, but this run needs {context} to predict from"),
         ));
     }
-    let predicted: Vec<usize> = (0..columns)
-        .filter(|&place| is_predicted(&fitted.columns[place], settings))
-        .collect();
+    let predicted = predicted(&fitted.columns, settings, path)?;
     let seen = &values[(rows - context) * columns..];
     let seen_targets = seen
         .chunks_exact(columns)
@@ -396,20 +267,6 @@ pub fn read_last_window(
         },
     };
     Ok((set, notes))
-}
-
-fn is_predicted(column: &Column, settings: &DataSettings) -> bool {
-    settings.targets.is_empty() || settings.targets.contains(&column.name)
-}
-
-/// Mean and standard deviation of the target columns, for showing forecasts in their units.
-pub fn target_scales(settings: &DataSettings, fitted: &Fitted) -> Vec<(String, f64, f64)> {
-    let wanted = |column: &&Column| is_predicted(column, settings);
-    let scale = |column: &Column| match column.kind {
-        ColumnKind::Number { mean, std, .. } => (column.name.clone(), mean, std),
-        ColumnKind::Date { .. } | ColumnKind::Category { .. } => (column.name.clone(), 0.0, 1.0),
-    };
-    fitted.columns.iter().filter(wanted).map(scale).collect()
 }
 
 #[cfg(test)]

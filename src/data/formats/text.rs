@@ -7,7 +7,7 @@ use crate::data::files::{check_memory, read_whole};
 use crate::data::source::has_ending;
 use crate::data::{
     DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
-    WindowRows,
+    TokenKind, WindowRows,
 };
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -149,7 +149,11 @@ fn load(
     if let (Some(share), false, None) = (settings.validation_share, settings.unsplit, &parts[0]) {
         parts[0] = Some((cut_end(&mut train, share), file.clone()));
     }
-    let tokenizer = fitted.tokenizer_of(settings, [train.as_str()].into_iter());
+    let tokenizer = fitted.tokenizer_of(
+        settings,
+        TokenKind::Characters,
+        [train.as_str()].into_iter(),
+    );
     let context = settings.context();
     let windows = |text: &str, path: &Path, stride: Option<usize>| -> Result<RowSet, DataError> {
         // A token and a start of a window for each byte, at most.

@@ -14,7 +14,7 @@ use crate::data::files::check_memory;
 use crate::data::split::Drawn;
 use crate::data::{
     DataError, DataSettings, Dataset, Fitted, PADDING, Part, Parts, RowSet, Samples, Source,
-    Targets, WindowRows,
+    Targets, TokenKind, WindowRows,
 };
 use crate::error::{Error, Result};
 use crate::files::read_text;
@@ -212,7 +212,7 @@ fn load(
         .zip(&of_each)
         .filter(|&(_, &part)| part == Part::Train);
     let seen: Vec<&str> = seen.map(|((_, text), _)| *text).collect();
-    let tokenizer = fitted.tokenizer_of(settings, seen.into_iter());
+    let tokenizer = fitted.tokenizer_of(settings, TokenKind::Words, seen.into_iter());
     let rows: usize = tables.iter().map(|(table, _)| table.rows.len()).sum();
     check_tokens(rows, settings, path)?;
     let mut cut = 0;
@@ -379,14 +379,13 @@ pub fn read_texts(
 mod tests {
     use super::super::tests::in_folder;
     use super::*;
-    use crate::data::TokenKind;
     use crate::data::field;
 
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
         let settings = DataSettings {
             context: Some(3),
-            tokens: TokenKind::Words,
+            tokens: Some(TokenKind::Words),
             test_share: Some(0.5),
             ..DataSettings::default()
         };
@@ -427,7 +426,7 @@ mod tests {
         };
         let mut fitted = Fitted::default();
         assert!(read_texts(&texts(&["ab"]), &settings, &fitted).is_err());
-        fitted.tokenizer_of(&settings, ["ab"].into_iter());
+        fitted.tokenizer_of(&settings, TokenKind::Characters, ["ab"].into_iter());
         let ReadTexts { set, empty, notes } =
             read_texts(&texts(&["ab", "b", "aba", "", "?"]), &settings, &fitted).unwrap();
         assert_eq!((empty, set.starts.len()), (vec![3], 4));
@@ -447,7 +446,7 @@ mod tests {
         };
         let settings = DataSettings {
             source: dir.display().to_string(),
-            tokens: TokenKind::Words,
+            tokens: Some(TokenKind::Words),
             vocabulary: 5000,
             context: Some(64),
             ..DataSettings::default()

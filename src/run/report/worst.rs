@@ -258,6 +258,7 @@ mod tests {
                         mean: 40.0,
                         std: 10.0,
                         missing: false,
+                        pieces: Vec::new(),
                         form: Default::default(),
                     },
                 },

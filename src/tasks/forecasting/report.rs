@@ -21,7 +21,7 @@ const MOST_CONSECUTIVE: usize = 200;
 const MOST_NAME: usize = 40;
 
 /// The forecasts whose outputs were kept.
-struct Forecasts<'a> {
+pub(super) struct Forecasts<'a> {
     found: &'a Evaluated<'a>,
     /// Name, mean and standard deviation of each target column.
     scales: Vec<(String, f64, f64)>,
@@ -46,7 +46,7 @@ pub(super) fn sections(found: &Evaluated<'_>) -> Vec<Section> {
 }
 
 impl<'a> Forecasts<'a> {
-    fn of(found: &'a Evaluated<'a>) -> Option<Forecasts<'a>> {
+    pub fn of(found: &'a Evaluated<'a>) -> Option<Forecasts<'a>> {
         let (outputs, each) = found.output(OUTPUT)?;
         let scales = target_scales(found.data, found.fitted);
         let (past, columns) = found.samples.numbers(field::PAST, 0)?;
@@ -70,7 +70,51 @@ impl<'a> Forecasts<'a> {
         })
     }
 
-    fn columns(&self) -> usize {
+    /// Whether the forecasts of all windows were kept.
+    pub fn are_complete(&self) -> bool {
+        self.count() == self.found.samples.len()
+    }
+
+    /// Name of a target column.
+    pub fn target(&self, column: usize) -> &str {
+        &self.scales[column].0
+    }
+
+    /// Rows that each naive forecast repeats.
+    pub fn naive_rows(&self) -> impl Iterator<Item = usize> {
+        self.naive.iter().map(|(repeats, _)| *repeats)
+    }
+
+    /// The true and the predicted numbers of a target column in its unit, in all windows and rows: those of the forecast, or of the
+    /// naive one that `repeats` this many rows.
+    pub fn pairs(
+        &self,
+        column: usize,
+        repeats: Option<usize>,
+    ) -> impl Iterator<Item = (f64, f64)> + Clone {
+        let (_, mean, std) = self.scales[column];
+        let own = move |x: f32| f64::from(x) * std + mean;
+        let columns = self.columns();
+        let cells = (0..self.count())
+            .flat_map(move |window| (0..self.horizon).map(move |row| (window, row)));
+        cells.filter_map(move |(window, row)| {
+            let truth = *self
+                .rows(field::TARGET, window)
+                .get(row * columns + column)?;
+            let predicted = match repeats {
+                None => self.forecast(window)[row * columns + column],
+                Some(repeats) => {
+                    let past = self.rows(field::PAST, window);
+                    let at = past.len() / columns - rows_before(row, repeats);
+                    past[at * columns + column]
+                }
+            };
+            Some((own(truth), own(predicted)))
+        })
+    }
+
+    /// Number of target columns.
+    pub fn columns(&self) -> usize {
         self.scales.len()
     }
 
@@ -339,6 +383,7 @@ mod tests {
                 mean: 100.0,
                 std: 10.0,
                 missing: false,
+                pieces: Vec::new(),
                 form: Default::default(),
             },
         };

@@ -3,11 +3,13 @@
 
 mod calibration;
 mod confusion;
+mod errors;
 mod ranking;
 mod sections;
 
 pub use calibration::{Calibration, CalibrationBin};
 pub use confusion::{ClassScores, Confusion, MOST_CONFUSED};
+pub use errors::NumberErrors;
 pub use ranking::{Ranking, area_under_curve, class_rankings, mean_area_under_curve};
 pub(super) use sections::{calibration, rankings};
 

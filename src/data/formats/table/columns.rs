@@ -6,6 +6,7 @@ use super::decimals_in;
 use super::distinct::{Indices, distinct};
 use super::missing::value;
 use super::number::{Decimals, NumberForm, digits, is_infinite, number};
+use super::pieces;
 use super::scale::Scale;
 use crate::data::DataError;
 use crate::data::files::check_memory;
@@ -40,14 +41,18 @@ pub struct Column {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ColumnKind {
-    /// `(cell - mean) / std`; 0 for a missing cell. If cells were missing in training, a second number is 1 for missing cells.
+    /// `(cell - mean) / std`, then a number for each of its pieces; zeros for a missing cell. If cells were missing in training, a
+    /// last number is 1 for missing cells.
     Number {
         /// Mean of the training part.
         mean: f64,
         /// Standard deviation of the training part, 1 if that is 0.
         std: f64,
-        /// Whether there is a second number.
+        /// Whether there is a number for missing cells.
         missing: bool,
+        /// Edges of the pieces of the piecewise linear encoding (`data.pieces`), increasing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pieces: Vec<f64>,
         /// How the numbers are written.
         #[serde(default, skip_serializing_if = "NumberForm::is_plain")]
         form: NumberForm,
@@ -80,6 +85,7 @@ impl fmt::Display for ColumnKind {
                 mean,
                 std,
                 missing,
+                pieces,
                 form,
             } => {
                 let missing = if *missing { ", some missing" } else { "" };
@@ -87,6 +93,9 @@ impl fmt::Display for ColumnKind {
                     f,
                     "numbers, mean {mean:.4}, standard deviation {std:.4}{missing}"
                 )?;
+                if let Some(count) = pieces.len().checked_sub(1) {
+                    write!(f, ", in {count} pieces")?;
+                }
                 match form.is_plain() {
                     true => Ok(()),
                     false => write!(f, ", with {form}"),
@@ -127,6 +136,17 @@ pub(super) struct Differences {
     pub forms: BTreeMap<String, String>,
 }
 
+/// How the cells of a column are to be read.
+#[derive(Clone, Copy)]
+pub(in crate::data::formats) struct Reading {
+    /// As a category, even if all cells are numbers.
+    pub category: bool,
+    /// The decimal marks in the table.
+    pub decimals: Decimals,
+    /// Maximum number of pieces of the piecewise linear encoding of numbers.
+    pub pieces: usize,
+}
+
 /// Result of [`Column::learn`].
 pub(in crate::data::formats) struct Learned {
     /// The column; `None` if all of its cells are missing.
@@ -139,15 +159,18 @@ pub(in crate::data::formats) struct Learned {
 
 impl Column {
     /// Fits the encoding of a column of `cells`, each with its line: numeric if all cells that are not missing are numbers in one
-    /// form, unless `category` is set.
+    /// form, unless it is to be a category.
     ///
     /// # Errors
     /// If it is neither a column of numbers nor of categories, as the rest of a sentence about the file.
     pub(in crate::data::formats) fn learn<'a>(
         name: &str,
         cells: impl Iterator<Item = (u64, &'a str)> + Clone,
-        category: bool,
-        decimals: Decimals,
+        Reading {
+            category,
+            decimals,
+            pieces,
+        }: Reading,
     ) -> Result<Learned, String> {
         let values = || cells.clone().filter_map(|(_, cell)| value(cell));
         let (all, count) = (cells.clone().count(), values().count());
@@ -201,6 +224,7 @@ impl Column {
                     mean,
                     std,
                     missing: count < all,
+                    pieces: pieces::edges(&numbers, pieces),
                     form,
                 }
             }
@@ -230,7 +254,7 @@ impl Column {
     pub fn cell(&self, values: &[f32]) -> String {
         const MISSING: &str = "(missing)";
         match &self.kind {
-            ColumnKind::Number { missing: true, .. } if values.get(1) == Some(&1.0) => {
+            ColumnKind::Number { missing: true, .. } if values.last() == Some(&1.0) => {
                 MISSING.to_string()
             }
             ColumnKind::Number { mean, std, .. } => {
@@ -261,7 +285,9 @@ impl Column {
     /// Number of values per cell.
     pub fn width(&self) -> usize {
         match &self.kind {
-            ColumnKind::Number { missing, .. } => 1 + usize::from(*missing),
+            ColumnKind::Number {
+                missing, pieces, ..
+            } => 1 + pieces.len().saturating_sub(1) + usize::from(*missing),
             ColumnKind::Date { time, missing, .. } => {
                 5 + 2 * usize::from(*time) + usize::from(*missing)
             }
@@ -525,8 +551,16 @@ impl<'c> Encoder<'c> {
     /// whether it is a known category.
     fn write(&self, cell: Option<&str>, out: &mut [f32]) -> Option<bool> {
         match (&self.column.kind, &self.notation, cell) {
-            (ColumnKind::Number { mean, std, .. }, Notation::Number(form), Some(cell)) => {
-                out[0] = ((form.parse(cell)? - mean) / std) as f32;
+            (
+                ColumnKind::Number {
+                    mean, std, pieces, ..
+                },
+                Notation::Number(form),
+                Some(cell),
+            ) => {
+                let number = form.parse(cell)?;
+                out[0] = ((number - mean) / std) as f32;
+                pieces::encode(number, pieces, &mut out[1..]);
             }
             (ColumnKind::Date { mean, std, .. }, Notation::Date(form), Some(cell)) => {
                 let date = form.parse(cell)?;

@@ -10,11 +10,13 @@ mod header;
 mod missing;
 mod number;
 mod parts;
+mod pieces;
 mod report;
 mod row_index;
 mod scale;
 mod target;
 
+pub(super) use columns::Reading;
 pub use columns::{Column, ColumnKind};
 pub use dates::{DateForm, Moment};
 pub use number::NumberForm;
@@ -63,6 +65,17 @@ pub enum TargetKind {
     Class,
     /// A number.
     Number,
+}
+
+/// The number of rows of the table in `source`, estimated from the first mebibyte of its training part; 0 if it is no table.
+pub fn estimated_rows(source: &Source) -> usize {
+    let Some(files) = TableFiles::of(source) else {
+        return 0;
+    };
+    let head = source.head(&files.train);
+    let lines = head.iter().filter(|&&byte| byte == b'\n').count();
+    let bytes = std::fs::metadata(&files.train).map_or(0, |file| file.len());
+    (lines as f64 * bytes as f64 / head.len().max(1) as f64) as usize
 }
 
 /// The files of a table: a single one, or one for each part.

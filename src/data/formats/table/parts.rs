@@ -1,7 +1,7 @@
 //! From the rows of tables to encoded columns and targets: the target, the parts, and the encoding fitted to the training part.
 
 use super::classes::Classes;
-use super::columns::{Column, Differences, check_repeated, encode};
+use super::columns::{Column, Differences, Reading, check_repeated, encode};
 use super::csv::CsvTable;
 use super::scale::Scale;
 use super::target::{Judged, Target, judge, numbers, target_cells, target_name, targets};
@@ -226,8 +226,12 @@ fn learn(
         }
         let cells = table.column(place).zip(&kept);
         let cells = cells.filter(|(_, kept)| **kept).map(|(cell, _)| cell);
-        let category = settings.categories.contains(name);
-        let learned = Column::learn(name, cells, category, decimals)
+        let reading = Reading {
+            category: settings.categories.contains(name),
+            decimals,
+            pieces: settings.pieces,
+        };
+        let learned = Column::learn(name, cells, reading)
             .map_err(|problem| DataError::unusable(path, problem))?;
         read.columns.extend(learned.column);
         read.notes.extend(learned.notes);
