@@ -2,6 +2,8 @@
 # Measures wgrad on this machine's GPU with nothing but its binary: no toolchain, no network. docs/reporting.md says what
 # is measured and what is in the files. Where python3 has PyTorch with CUDA, PyTorch runs the same workloads.
 set -uo pipefail
+# Decimal points, whatever the user's language.
+export LC_ALL=C
 
 usage() {
     cat <<'END'
@@ -54,9 +56,9 @@ wgrad=$(command -v "$wgrad") || fail "wgrad was not found; name its binary, or b
 "$wgrad" --version >/dev/null || fail "$wgrad does not run on this machine; build it here, or name another binary"
 
 mkdir -p "$out" || fail "$out can't be made; name another folder with --out"
+[ ! -e "$out/report.jsonl" ] || fail "$out holds a report already; name another folder with --out"
 work=$(mktemp -d) || fail "no temporary folder can be made; set TMPDIR"
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
 # Caches of this report alone: the first training run finds them empty, and the user's are left as they are.
 export XDG_CACHE_HOME=$work/cache MESA_SHADER_CACHE_DIR=$work/shaders __GL_SHADER_DISK_CACHE_PATH=$work/shaders
 mkdir -p "$XDG_CACHE_HOME" "$MESA_SHADER_CACHE_DIR"
@@ -72,6 +74,12 @@ string() { printf '"%s"' "$(printf '%s' "$*" | tr '\n\t' '  ' | tr -d '\000-\037
 # Seconds, with decimals where date has them.
 now() { date +%s.%N | sed 's/\.*N*$//'; }
 
+# Makes report.json and report.md after every step, so that they exist if the script is stopped.
+render() { "$wgrad" bench --report "$out" --overwrite >/dev/null; }
+
+child=""
+trap '[ -z "$child" ] || kill "$child"; render; exit 130' INT TERM
+
 # step NAME LIMIT COMMAND...: runs a step for at most LIMIT seconds, and writes down what it printed and how it ended.
 step() {
     local name=$1 limit=$2 left code begun
@@ -80,19 +88,21 @@ step() {
     printf '{"begin":%s,"command":%s}\n' "$(string "$name")" "$(string "$*")" >>"$measured"
     if [ "$left" -lt 3 ]; then
         printf '{"end":%s,"exit":null,"seconds":0,"message":"no time was left"}\n' "$(string "$name")" >>"$measured"
+        render
         return
     fi
     [ "$limit" -le "$left" ] || limit=$left
     printf '%s (at most %s s)\n' "$name" "$limit" >&2
     begun=$(now)
-    ${limiter:+"$limiter" -k 5 "$limit"} "$@" >>"$measured" 2>"$work/err" </dev/null
-    code=$?
+    ${limiter:+"$limiter" -k 5 "$limit"} "$@" >>"$measured" 2>"$work/err" </dev/null &
+    child=$!
+    wait "$child"
+    code=$? child=""
     # A line that was cut off must not swallow the next one.
     [ -z "$(tail -c 1 "$measured")" ] || echo >>"$measured"
     printf '{"end":%s,"exit":%s,"seconds":%s,"message":%s}\n' "$(string "$name")" "$code" \
         "$(awk "BEGIN { printf \"%.3f\", $(now) - $begun }")" "$(string "$(tail -n 1 "$work/err" | cut -c 1-300)")" >>"$measured"
-    # So that a report exists if the script is stopped.
-    "$wgrad" bench --report "$out" --overwrite >/dev/null
+    render
 }
 
 # check_part I/N: that part of wgrad check, and a line that names the part if it did not come to its end.
@@ -113,10 +123,10 @@ check_parts() {
     printf '%s\n' ${@:-$(seq "$of")} | xargs -P "$jobs" -I{} bash -c "check_part {}/$of"
 }
 
-# Trains and prints the largest resident memory of the process.
+# memory [OPTION...]: trains with these options and prints the largest resident memory of the process.
 memory() {
     local peak=0 kib pid
-    "$wgrad" train --json --out "$work/run-memory" --steps "$1" ${adapter:+--adapter "$adapter"} >/dev/null &
+    "$wgrad" train "$@" --out "$work/run-memory" ${adapter:+--adapter "$adapter"} >/dev/null &
     pid=$!
     while kill -0 $pid 2>/dev/null; do
         kib=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null)
@@ -146,10 +156,10 @@ printf '{"machine":{"system":%s,"cores":%s,"wgrad":%s,"nvidia_smi":%s,"date":"%s
 
 step devices 20 "$wgrad" devices --json
 if [ -n "$quick" ]; then
-    run 'train cold' 25 train --out "$work/run-cold" --steps 5
-    step check 20 bash -c 'check_parts 40 1'
-    run bench 20 bench softmax_cross_entropy_128x10 --runs 3
-    step memory 20 bash -c 'memory 5'
+    run 'train cold' 60 train mlp --out "$work/run-cold" --steps 5
+    step check 60 bash -c 'check_parts 40 1'
+    run bench 60 bench softmax_cross_entropy_128x10 --runs 3
+    step memory 60 bash -c 'memory mlp --steps 5'
 else
     run 'train cold' 60 train --out "$work/run-cold"
     run 'train warm' 40 train --out "$work/run-warm"
@@ -157,7 +167,7 @@ else
     run bench 120 bench
     run tune 60 tune mnist-cnn
     run 'train tuned' 40 train --out "$work/run-tuned"
-    step memory 30 bash -c 'memory 50'
+    step memory 30 bash -c 'memory --steps 50'
     run doctor 60 doctor
 fi
 if [ -n "$torch" ]; then

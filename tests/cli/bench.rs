@@ -126,10 +126,13 @@ fn gpu_report(sandbox: &Sandbox, args: &[&str]) -> std::process::Output {
 #[test]
 fn the_script_that_measures_a_gpu_refuses_options_that_it_does_not_have() {
     let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("old")).unwrap();
+    sandbox.write("old/report.jsonl", "");
     for (args, said) in [
         (["--fast"].as_slice(), "error: there is no option --fast"),
         (&["--seconds", "soon"], "whole numbers above 0, not soon"),
         (&["--jobs", "0"], "whole numbers above 0, not 0"),
+        (&["--out", "old"], "old holds a report already"),
     ] {
         let output = gpu_report(&sandbox, args);
         let err = String::from_utf8_lossy(&output.stderr);
