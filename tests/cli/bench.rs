@@ -108,8 +108,6 @@ fn a_folder_without_a_report_is_answered_and_a_report_is_not_replaced() {
     sandbox.wgrad("bench --report .").succeeds();
     let output = sandbox.wgrad("bench --report .");
     output.fails(2, &["report.json already exists", "--overwrite"]);
-    let output = sandbox.wgrad("bench --report . matmul");
-    output.fails(2, &["cannot be used with"]);
 }
 
 /// The script with the options `args`, in the sandbox.
