@@ -1,9 +1,10 @@
 """The workloads of `wgrad bench` in PyTorch, on the CPU or, with --device, elsewhere: a JSON line each.
 
-usage: torch_bench.py [--device cpu|cuda|mps] [--runs N] [WORKLOAD ...]
+usage: torch_bench.py [--device cpu|cuda|mps] [--precision float32|tf32|float16|bfloat16] [--runs N] [WORKLOAD ...]
 
 Names are those of `wgrad bench --list`; a WORKLOAD chooses those whose names contain it. Times are milliseconds of
-finished work, float32 (TF32 off). A run repeats its work for about 20 ms, so that neither waiting nor launching shows.
+finished work, float32 with TF32 off. `tf32` rounds the inputs of products to 10 bits of mantissa; `float16` and
+`bfloat16` run each step under autocast, without scaling of the loss; a step includes the conversions. A run repeats its work for about 20 ms, so that neither waiting nor launching shows.
 `first_step_s`, of the first workload only, is the seconds from the program's start to the end of its first step.
 """
 
@@ -14,6 +15,7 @@ STARTED = time.perf_counter()
 import argparse
 import json
 import statistics
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -190,6 +192,18 @@ def workloads():
     yield "resnet18_train_b8", train(torch_models.ResNet18, lambda: torch.rand(8, 3, 32, 32), (8, 10))
 
 
+def in_precision(step, precision, device):
+    """`step` under autocast, where `precision` is a type of 16 bits."""
+    if precision not in ("float16", "bfloat16"):
+        return step
+
+    def autocast():
+        with torch.autocast(device, dtype=getattr(torch, precision)):
+            return step()
+
+    return autocast
+
+
 def measure(step, synchronize, runs):
     """Seconds from the program's start to the end of the first step, and sorted milliseconds a step."""
 
@@ -213,14 +227,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("filters", nargs="*", metavar="WORKLOAD")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", choices=["float32", "tf32", "float16", "bfloat16"])
     parser.add_argument("--runs", type=int, default=9)
     args = parser.parse_args()
     synchronize = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
     synchronize = synchronize.get(args.device, lambda: None)
     torch.manual_seed(0)
     # Convolutions on CUDA would otherwise round their inputs to TF32 (10 bits of mantissa) by default.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = args.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = args.precision == "tf32"
     is_first = True
     for name, make in workloads():
         if args.filters and not any(f in name for f in args.filters):
@@ -228,10 +243,17 @@ def main():
         gradients = "fwdbwd" in name or "train" in name or "entropy" in name
         with torch.set_grad_enabled(gradients):
             step = make(lambda tensor: tensor.to(args.device))
-            first_step_s, ms = measure(step, synchronize, args.runs)
+            step = in_precision(step, args.precision, args.device)
+            try:
+                first_step_s, ms = measure(step, synchronize, args.runs)
+            except RuntimeError as error:
+                # PyTorch does not have every operation in every precision on every device.
+                print(f"note: {name} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
+                continue
         line = {
             "peer": f"PyTorch {torch.__version__}, {args.device}",
             "workload": name,
+            "precision": args.precision,
             "median_ms": statistics.median(ms),
             "min_ms": ms[0],
             "max_ms": ms[-1],

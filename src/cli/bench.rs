@@ -1,5 +1,6 @@
 //! `wgrad bench`
 
+mod report;
 mod tables;
 
 use super::{DeviceArgs, OverwriteArg, print_line};
@@ -55,6 +56,9 @@ pub(super) struct Args {
     /// Compare with the output of an earlier `wgrad bench --json`
     #[arg(long, value_name = "FILE.json")]
     baseline: Option<PathBuf>,
+    /// Make report.json and report.md of what scripts/gpu-report.sh wrote into this folder, and exit
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["filters", "list", "launches", "trace", "roofline", "baseline", "json"])]
+    report: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print JSON lines and nothing else
@@ -63,6 +67,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = &args.report {
+        report::write(folder, args.overwrite)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let wanted = wanted(&args.filters)?;
     if args.list {
         for workload in &wanted {

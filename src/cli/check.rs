@@ -3,6 +3,7 @@
 use super::{DeviceArgs, print_line};
 use serde_json::json;
 use std::process::ExitCode;
+use std::str::FromStr;
 use wgrad::check::{Group, check_gradient_rules, check_kernels};
 use wgrad::device::DeviceChoice;
 use wgrad::gpu::{AdapterChoice, Gpu, adapters};
@@ -13,6 +14,9 @@ pub(super) struct Args {
     /// Only operations whose name contains this
     #[arg(value_name = "OP")]
     filter: Option<String>,
+    /// Of those, only the I-th of N parts, so that N processes check all of them side by side
+    #[arg(long, value_name = "I/N")]
+    part: Option<Part>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Check all adapters
@@ -26,6 +30,33 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// One of `of` parts of the operations: every `of`-th from number `index` on, which counts from 1.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    index: usize,
+    of: usize,
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Part, String> {
+        let numbers = text.split_once('/');
+        let numbers = numbers.and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((index, of)) if (1..=of).contains(&index) => Ok(Part { index, of }),
+            _ => Err("a part is I/N with I from 1 to N, for example 1/4".to_string()),
+        }
+    }
+}
+
+impl Part {
+    /// Whether the operation with this number in the registry is in the part.
+    fn contains(self, number: usize) -> bool {
+        number % self.of == self.index - 1
+    }
+}
+
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let choices = match args.device.device {
         Some(DeviceChoice::Cpu) => Vec::new(),
@@ -35,12 +66,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             .collect(),
         _ => vec![args.device.choice()],
     };
-    let wanted = |name: &str| {
+    let named = |name: &str| {
         args.filter
             .as_deref()
             .is_none_or(|part| name.contains(part))
     };
-    if !REGISTRY.iter().any(|op| wanted(op.name)) {
+    if !REGISTRY.iter().any(|op| named(op.name)) {
         let names: Vec<_> = REGISTRY.iter().map(|op| op.name).collect();
         let asked = args.filter.unwrap_or_default();
         return Err(wgrad::Error::Config(format!(
@@ -49,6 +80,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ))
         .into());
     }
+    let names: Vec<&str> = REGISTRY
+        .iter()
+        .map(|op| op.name)
+        .filter(|name| named(name))
+        .collect();
+    let in_part = |number: usize| args.part.is_none_or(|part| part.contains(number));
+    let wanted = |name: &str| names.iter().position(|n| *n == name).is_some_and(in_part);
     let mut table = Table {
         json: args.json,
         ..Table::default()

@@ -92,3 +92,79 @@ fn a_measurement_comes_with_ceilings_changes_a_picture_and_a_timeline() {
     assert!(changes.contains(WORKLOAD), "{}", output.out);
     assert!(!changes.contains("not in the baseline"), "{}", output.out);
 }
+
+#[test]
+fn a_folder_without_a_report_is_answered_and_a_report_is_not_replaced() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.wgrad("bench --report .");
+    output.fails(1, &["cannot read ./report.jsonl"]);
+    sandbox.write("report.jsonl", "no JSON\n");
+    let output = sandbox.wgrad("bench --report .");
+    output.fails(1, &["holds no step", "scripts/gpu-report.sh"]);
+    sandbox.write(
+        "report.jsonl",
+        "{\"begin\":\"bench\",\"command\":\"wgrad\"}\n",
+    );
+    sandbox.wgrad("bench --report .").succeeds();
+    let output = sandbox.wgrad("bench --report .");
+    output.fails(2, &["report.json already exists", "--overwrite"]);
+}
+
+/// The script with the options `args`, in the sandbox.
+fn gpu_report(sandbox: &Sandbox, args: &[&str]) -> std::process::Output {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/gpu-report.sh");
+    let mut command = std::process::Command::new("bash");
+    command
+        .arg(script)
+        .args(args)
+        .arg(env!("CARGO_BIN_EXE_wgrad"));
+    command.current_dir(sandbox.path(".")).output().unwrap()
+}
+
+#[test]
+fn the_script_that_measures_a_gpu_refuses_options_that_it_does_not_have() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("old")).unwrap();
+    sandbox.write("old/report.jsonl", "");
+    for (args, said) in [
+        (["--fast"].as_slice(), "error: there is no option --fast"),
+        (&["--seconds", "soon"], "whole numbers above 0, not soon"),
+        (&["--jobs", "0"], "whole numbers above 0, not 0"),
+        (&["--out", "old"], "old holds a report already"),
+    ] {
+        let output = gpu_report(&sandbox, args);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {err}");
+        assert!(err.contains(said), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn the_script_that_measures_a_gpu_writes_a_report_step_by_step() {
+    let sandbox = Sandbox::new();
+    if !sandbox.has_adapter() {
+        return;
+    }
+    let output = gpu_report(&sandbox, &["--quick", "--out", "r"]);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{err}");
+    let text = std::fs::read_to_string(sandbox.path("r/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for step in report["steps"].as_array().unwrap() {
+        assert_eq!(step["outcome"], "ok", "{step}");
+    }
+    assert_eq!(report["damaged_lines"], 0);
+    assert!(report["check"]["rows"].as_u64().unwrap() > 0);
+    assert_eq!(report["check"]["failed"].as_array().unwrap().len(), 0);
+    assert_eq!(report["workloads"][0]["wgrad"]["workload"], WORKLOAD);
+    assert!(report["training"][0]["seconds_to_first_step"].is_f64());
+    assert!(report["memory"]["host_peak_kib"].as_u64().unwrap() > 1000);
+    let page = std::fs::read_to_string(sandbox.path("r/report.md")).unwrap();
+    assert!(page.contains(&format!("| `{WORKLOAD}` |")), "{page}");
+
+    // Without time for them, steps are left out, and the report says so.
+    let output = gpu_report(&sandbox, &["--quick", "--out", "s", "--seconds", "1"]);
+    assert!(output.status.success());
+    let page = std::fs::read_to_string(sandbox.path("s/report.md")).unwrap();
+    assert!(page.contains("| bench | left out |"), "{page}");
+}

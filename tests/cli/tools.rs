@@ -174,3 +174,29 @@ fn completions_and_manual_pages_name_every_command() {
         assert!(pages.iter().any(|name| name == page), "{pages:?}");
     }
 }
+
+#[test]
+fn the_parts_of_a_check_are_together_the_whole() {
+    let sandbox = Sandbox::new();
+    let ops = |part: &str| -> Vec<String> {
+        let output = sandbox.wgrad(&format!("check relu --device cpu --json {part}"));
+        let rows = output.succeeds().json();
+        let names = rows
+            .iter()
+            .map(|row| row["op"].as_str().unwrap().to_string());
+        names.collect()
+    };
+    let [whole, first, second] = ["", "--part 1/2", "--part 2/2"].map(ops);
+    assert!(!first.is_empty() && !second.is_empty());
+    let mut both = [first, second].concat();
+    both.sort();
+    assert_eq!(both, whole);
+    assert_eq!(ops("--part 9/9"), [""; 0]);
+    for part in ["0/2", "3/2", "1", "a/b", "1/0"] {
+        let output = sandbox.command(&format!("check --part {part}")).output();
+        let output = output.unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        assert!(err.contains("a part is I/N with I from 1 to N"), "{err}");
+    }
+}
