@@ -98,18 +98,20 @@ pub enum DataError {
         source: std::io::Error,
     },
 
-    /// A file begins as gzip but does not unpack.
-    #[error("{} is damaged gzip ({source}): download it again", path.display())]
-    DamagedGzip {
+    /// A compressed file does not unpack.
+    #[error("{} is damaged {packing} ({source}): download it again", path.display())]
+    Damaged {
         /// The file.
         path: PathBuf,
+        /// How it is compressed: "gzip", "xz" or "zip".
+        packing: &'static str,
         /// The decoder's error.
         source: std::io::Error,
     },
 
-    /// The first four bytes are not those of any IDX file of bytes.
+    /// The first four bytes are not those of any IDX file.
     #[error(
-        "{} is not an IDX file of bytes (it begins with {found:#010x}, where {expected:#010x} was expected): check \
+        "{} is not an IDX file (it begins with {found:#010x}, where {expected:#010x} was expected, or another type of elements): check \
          what was downloaded",
         path.display()
     )]
@@ -118,11 +120,11 @@ pub enum DataError {
         path: PathBuf,
         /// The first four bytes, big-endian.
         found: u32,
-        /// The first four bytes that the file's role requires.
+        /// The first four bytes of a file of bytes in the file's role.
         expected: u32,
     },
 
-    /// An IDX file of bytes with the wrong number of dimensions for its name, such as labels in place of images.
+    /// An IDX file with the wrong number of dimensions for its name, such as labels in place of images.
     #[error(
         "{} should hold {what}, with {expected} dimension(s), but has {found}: the files may have been swapped or \
          renamed, so check which is which",
@@ -149,7 +151,7 @@ pub enum DataError {
         path: PathBuf,
         /// Number of bytes of header and data together, unpacked.
         declared: u64,
-        /// Number of bytes that the file has, unpacked; an upper bound if a gzip file is too small to unpack to `declared`.
+        /// Number of bytes that the file has, unpacked; an upper bound if a compressed file is too small to unpack to `declared`.
         found: Found,
     },
 
@@ -211,7 +213,7 @@ pub enum DataError {
         "label {label} at index {index} of {} is out of range: {defined_by} {classes} class(es), so labels go up to {}; \
          check that the files belong together",
         path.display(),
-        classes.saturating_sub(1)
+        first + (*classes as i64) - 1
     )]
     LabelOutOfRange {
         /// The file of labels.
@@ -219,8 +221,10 @@ pub enum DataError {
         /// The index of the label, from 0.
         index: usize,
         /// The label.
-        label: u8,
-        /// The source of the number of classes: "the training labels have" or "classes.txt names".
+        label: String,
+        /// The label of the first class.
+        first: i64,
+        /// The source of the number of classes: "the training labels have" or "classes.txt names", for example.
         defined_by: &'static str,
         /// The number of classes; at least one.
         classes: usize,
@@ -271,7 +275,7 @@ impl From<DataError> for crate::Error {
 pub enum Found {
     /// This many bytes.
     Exactly(u64),
-    /// At most this many bytes, because a gzip file of its size can't unpack to more.
+    /// At most this many bytes, because a compressed file of its size can't unpack to more.
     AtMost(u64),
 }
 

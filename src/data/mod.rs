@@ -12,6 +12,7 @@ mod listing;
 mod load;
 mod naive;
 mod order;
+mod packed;
 mod picture;
 mod samples;
 mod settings;
@@ -19,6 +20,7 @@ mod sheet;
 mod source;
 mod split;
 mod stream;
+mod texts;
 mod tiff;
 mod tokenizer;
 

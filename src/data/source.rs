@@ -132,6 +132,13 @@ impl Tree {
 }
 
 impl Tree {
+    /// The folders directly in `dir`, sorted by path.
+    pub fn folders_in<'t>(&'t self, dir: &'t Path) -> impl Iterator<Item = &'t Path> {
+        let folders = self.entries.iter().filter(|entry| entry.is_folder);
+        let own = folders.filter(move |entry| entry.path.parent() == Some(dir));
+        own.map(|entry| &*entry.path)
+    }
+
     /// The folder directly in `dir` with one of these `names`; the first of the names that exists.
     pub fn folder_in(&self, dir: &Path, names: &[&str]) -> Option<&Path> {
         names.iter().find_map(|name| {

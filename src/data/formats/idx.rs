@@ -1,31 +1,26 @@
-//! IDX files, gzipped or not: MNIST, Fashion-MNIST, KMNIST and other sets of the same layout.
+//! IDX files, compressed or not: MNIST, Fashion-MNIST, KMNIST, EMNIST and other sets of the same layout.
 //!
 //! Format (LeCun, Cortes and Burges, "The MNIST database of handwritten digits"): two zero bytes, the element type
-//! (8: unsigned byte), the number of dimensions; each dimension as a big-endian u32; the elements, row-major.
-//!
-//! A header is not trusted: memory is allocated only after the declared size has been checked against the length of the
-//! file, and never more than the data of the file fill.
+//! (8: unsigned byte, 9: signed byte, 11: short, 12: int, 13: float, 14: double), the number of dimensions; each
+//! dimension as a big-endian u32; the elements, row-major.
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Seek};
-use std::path::{Path, PathBuf};
+mod file;
+mod find;
+mod mapping;
 
-use flate2::bufread::MultiGzDecoder;
-
+use self::file::IdxFile;
+use self::find::{Pair, what};
+use super::array::{Array, Classes, ImageLayout, Labels, PixelScale, Role};
 #[cfg(test)]
 use super::tests::Sample;
-use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
-use crate::data::error::Found;
-use crate::data::files::{MAX_BYTES, check_memory, class_names};
-use crate::data::{DataError, Dataset, Entry, ImageSet, Parts, Samples, Source};
+use super::{
+    Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs,
+    pictures,
+};
+use crate::data::{DataError, Dataset, Fitted, ImageSet, Part, Parts, Samples, Source};
+use std::path::{Path, PathBuf};
 
-/// Maximum compression ratio of deflate (RFC 1951: a 258-byte match in two bits), so a gzip file of n bytes cannot
-/// unpack to more than this times n.
-const MAX_GZIP_RATIO: u64 = 1032;
-/// Labels are bytes.
-const MAX_CLASSES: usize = 256;
-
-/// The four IDX files of a set.
+/// The IDX files of a set.
 pub struct Idx;
 
 impl Format for Idx {
@@ -38,17 +33,20 @@ impl Format for Idx {
     }
 
     fn looks_for(&self) -> &'static str {
-        "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…"
+        "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…, or other files of that content"
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let names = source.entries().iter().map(Entry::name);
-        let name = names.into_iter().find(|name| name.contains("-ubyte"))?;
-        Detection::new(95, format!("a file {name}"))
+        let (confidence, reason) = find::evidence(source)?;
+        Detection::new(confidence, reason)
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> crate::Result<Dataset<Samples>> {
-        cx.split(load_idx_dir(cx.source.path())?.into())
+        let mut found = Vec::new();
+        let images = load(cx.source, cx.fitted, &mut found)?;
+        let mut dataset = cx.split(images)?;
+        dataset.found = found;
+        Ok(dataset)
     }
 
     fn read_inputs(
@@ -80,410 +78,230 @@ impl Format for Idx {
     }
 }
 
-/// One of the four files of a set.
-struct Role {
-    what: &'static str,
-    stem: &'static str,
-    dimensions: u8,
-}
-
-const TRAIN_IMAGES: Role = Role {
-    what: "training images",
-    stem: "train-images",
-    dimensions: 3,
-};
-const TRAIN_LABELS: Role = Role {
-    what: "training labels",
-    stem: "train-labels",
-    dimensions: 1,
-};
-const TEST_IMAGES: Role = Role {
-    what: "test images",
-    stem: "t10k-images",
-    dimensions: 3,
-};
-const TEST_LABELS: Role = Role {
-    what: "test labels",
-    stem: "t10k-labels",
-    dimensions: 1,
-};
-
-impl Role {
-    /// The names that the file may have, in order of preference.
-    fn names(&self) -> Vec<String> {
-        let Self {
-            stem, dimensions, ..
-        } = self;
-        ["-idx", ".idx"]
-            .iter()
-            .flat_map(|mark| ["", ".gz"].map(|end| format!("{stem}{mark}{dimensions}-ubyte{end}")))
-            .collect()
-    }
-}
-
-/// Loads the data set with four IDX files in `dir`.
+/// Loads the data set of IDX files in `dir`.
 ///
-/// The files have the names of MNIST (`train-images-idx3-ubyte`, `train-images.idx3-ubyte`, either with `.gz`, and
-/// so on); whether a file is gzipped is detected from its first bytes, not its name. The set is named after its folder.
-/// Classes are named "0", "1", … up to the largest training label, unless a file `classes.txt` in the folder names
-/// them, one per line.
+/// The files have the names of MNIST (`train-images-idx3-ubyte`, `train-images.idx3-ubyte`, and so on) or others: images
+/// and labels differ by their dimensions, and parts by `train` and `test` in their names. Whether a file is compressed is
+/// detected from its first bytes. The set is named after its folder. Classes are named by their labels, unless
+/// a file `classes.txt` in the folder names them, one per line, or the mapping of EMNIST.
 ///
 /// # Errors
 ///
 /// [`DataError`] says which file is missing, damaged, mislabelled or inconsistent with another.
 pub fn load_idx_dir(dir: &Path) -> Result<Dataset, DataError> {
-    if !dir.is_dir() {
-        return Err(DataError::NoFolder {
-            path: dir.to_owned(),
+    let source = Source::look(&dir.display().to_string())?;
+    let mut found = Vec::new();
+    let read = load(&source, &mut Fitted::default(), &mut found)?;
+    let mut dataset = Dataset::of_parts(dir, read.parts, read.classes);
+    dataset.notes.extend(read.notes);
+    dataset.found = found;
+    Ok(dataset)
+}
+
+/// Images and labels of one part, and their files.
+struct PartArrays {
+    part: Part,
+    paths: [PathBuf; 2],
+    images: Array,
+    labels: Labels,
+}
+
+/// Loads the set of `source`, a folder or a file of a set. What was recognised is added to `found`.
+fn load(
+    source: &Source,
+    fitted: &mut Fitted,
+    found: &mut Vec<String>,
+) -> Result<LabelledImages, DataError> {
+    let files = find::choose(source)?;
+    let mut parts = Vec::new();
+    for pair in &files.pairs {
+        parts.push(read_pair(pair, &files.set, found)?);
+    }
+    let layout = layout_of(&parts)?;
+    found.extend(layout.and_then(|layout| {
+        let how = layout.in_words(&parts.first()?.images.shape)?;
+        Some(format!("images {how}"))
+    }));
+    let (Some(layout), folder) = (layout, folder_of(source)) else {
+        return Err(DataError::unusable(source.path(), "holds no IDX files"));
+    };
+    let (labels, classes) = classify(&parts, folder, &files.set, fitted)?;
+    found.extend(classes.found.map(|how| format!("labels {how}")));
+    let images: Vec<&Array> = parts.iter().map(|part| &part.images).collect();
+    let scales = PixelScale::of_parts(&images).map_err(|(part, problem)| {
+        DataError::unusable(
+            &parts[part].paths[0],
+            format!("holds images that {problem}"),
+        )
+    })?;
+    let how = scales.first().and_then(|scale| scale.in_words());
+    found.extend(how.map(|how| format!("images {how}")));
+    // EMNIST (Cohen et al. 2017) stores images column by column.
+    let is_transposed = files.set.starts_with("emnist");
+    if is_transposed {
+        found.push("images are transposed back, as the files of EMNIST need it".to_string());
+    }
+    let mut sets = [None, None, None];
+    for ((part, scale), labels) in parts.into_iter().zip(scales).zip(labels) {
+        let place = part.part as usize;
+        let images = scale.pixels(part.images, layout);
+        let set = ImageSet {
+            images,
+            labels,
+            height: layout.height,
+            width: layout.width,
+            channels: layout.channels,
+        };
+        sets[place] = Some(match is_transposed {
+            true => transposed(set),
+            false => set,
         });
     }
-    let (train, train_labels) = load_pair(dir, &TRAIN_IMAGES, &TRAIN_LABELS)?;
-    let (test, test_labels) = load_pair(dir, &TEST_IMAGES, &TEST_LABELS)?;
-    if (train.height, train.width) != (test.height, test.width) {
-        return Err(DataError::SizesDiffer {
-            path: test.path,
-            train: format!("{} x {}", train.height, train.width),
-            test: format!("{} x {}", test.height, test.width),
-        });
-    }
-    let (classes, defined_by) = match read_class_names(dir)? {
-        Some(names) => (names, "classes.txt names"),
-        None => {
-            let largest = train_labels.bytes.iter().copied().max().unwrap_or(0);
-            (
-                (0..=largest).map(|class| class.to_string()).collect(),
-                "the training labels have",
-            )
-        }
-    };
-    check_labels(&train_labels, classes.len(), defined_by)?;
-    check_labels(&test_labels, classes.len(), defined_by)?;
-    let parts = Parts {
-        train: image_set(train, train_labels),
-        validation: None,
-        test: Some(image_set(test, test_labels)),
-    };
-    Ok(Dataset::of_parts(dir, parts, classes))
+    let [train, validation, test] = sets;
+    let train =
+        train.ok_or_else(|| DataError::unusable(source.path(), "holds no training images"))?;
+    Ok(LabelledImages {
+        parts: Parts {
+            train,
+            validation,
+            test,
+        },
+        classes: classes.names,
+        notes: files.notes,
+    })
 }
 
-struct Images {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    height: usize,
-    width: usize,
-}
-
-struct Labels {
-    path: PathBuf,
-    bytes: Vec<u8>,
-}
-
-fn image_set(images: Images, labels: Labels) -> ImageSet {
-    ImageSet {
-        images: images.bytes,
-        labels: labels.bytes.into_iter().map(u32::from).collect(),
-        height: images.height,
-        width: images.width,
-        channels: 1,
+/// The folder of the files of `source`.
+fn folder_of(source: &Source) -> &Path {
+    match source.is_file() {
+        true => source.path().parent().unwrap_or(source.path()),
+        false => source.path(),
     }
 }
 
 /// Reads images and labels of a part. Both headers are read and compared before any elements.
-fn load_pair(dir: &Path, images: &Role, labels: &Role) -> Result<(Images, Labels), DataError> {
-    let images = IdxFile::open(dir, images)?;
-    let labels = IdxFile::open(dir, labels)?;
+fn read_pair(pair: &Pair, set: &str, found: &mut Vec<String>) -> Result<PartArrays, DataError> {
+    let open = |path: &PathBuf, role| IdxFile::open(path.clone(), role, what(pair.part, role));
+    let images = open(&pair.images, Role::Inputs)?;
+    let labels = open(&pair.labels, Role::Labels)?;
     if images.shape[0] != labels.shape[0] {
         return Err(DataError::CountsDiffer {
-            images: images.shape[0].into(),
+            images: images.shape[0] as u64,
             images_path: images.path,
-            labels: labels.shape[0].into(),
+            labels: labels.shape[0] as u64,
             labels_path: labels.path,
         });
     }
-    let labels = Labels {
-        path: labels.path.clone(),
-        bytes: labels.read_elements()?,
-    };
-    let images = Images {
-        path: images.path.clone(),
-        height: images.shape[1] as usize,
-        width: images.shape[2] as usize,
-        bytes: images.read_elements()?,
-    };
-    Ok((images, labels))
-}
-
-/// An IDX file whose header has been read and is plausible.
-struct IdxFile {
-    path: PathBuf,
-    /// The declared dimensions: as many as the role has, none of them zero.
-    shape: Vec<u32>,
-    /// Their product; at most [`MAX_BYTES`].
-    declared: u64,
-    /// Positioned at the first element.
-    reader: Box<dyn Read>,
-    gzipped: bool,
-}
-
-impl IdxFile {
-    fn open(dir: &Path, role: &Role) -> Result<Self, DataError> {
-        let path = find(dir, role)?;
-        let unreadable = |source| DataError::Unreadable {
-            path: path.clone(),
-            source,
-        };
-        let mut file = File::open(&path).map_err(unreadable)?;
-        let file_len = file.metadata().map_err(unreadable)?.len();
-        let mut start = Vec::with_capacity(2);
-        (&mut file)
-            .take(2)
-            .read_to_end(&mut start)
-            .map_err(unreadable)?;
-        file.rewind().map_err(unreadable)?;
-        let gzipped = start == [0x1f, 0x8b];
-        let file = BufReader::with_capacity(1 << 16, file);
-        let mut reader: Box<dyn Read> = if gzipped {
-            Box::new(MultiGzDecoder::new(file))
-        } else {
-            Box::new(file)
-        };
-
-        let mut magic = [0; 4];
-        read_header(&mut *reader, &mut magic, 0, &path, role, gzipped)?;
-        let expected = [0, 0, 8, role.dimensions];
-        if magic[..3] != expected[..3] {
-            return Err(DataError::NotIdx {
-                path,
-                found: u32::from_be_bytes(magic),
-                expected: u32::from_be_bytes(expected),
-            });
-        }
-        if magic[3] != role.dimensions {
-            return Err(DataError::WrongDimensions {
-                path,
-                what: role.what,
-                expected: role.dimensions,
-                found: magic[3],
-            });
-        }
-        let mut shape = Vec::with_capacity(role.dimensions.into());
-        for dimension in 0..u64::from(role.dimensions) {
-            let mut word = [0; 4];
-            read_header(
-                &mut *reader,
-                &mut word,
-                4 + 4 * dimension,
-                &path,
-                role,
-                gzipped,
-            )?;
-            shape.push(u32::from_be_bytes(word));
-        }
-        let shown = shape
-            .iter()
-            .map(u32::to_string)
-            .collect::<Vec<_>>()
-            .join(" x ");
-        if shape.contains(&0) {
-            return Err(DataError::Empty { path, shape: shown });
-        }
-        // The product of three u32 is below 2^96.
-        let declared: u128 = shape.iter().map(|&n| u128::from(n)).product();
-        let Some(declared) = u64::try_from(declared).ok().filter(|&n| n <= MAX_BYTES) else {
-            return Err(DataError::TooLarge {
-                path,
-                shape: shown,
-                limit: MAX_BYTES,
-            });
-        };
-        let opened = Self {
-            path,
-            shape,
-            declared,
-            reader,
-            gzipped,
-        };
-        let most = if gzipped {
-            file_len.saturating_mul(MAX_GZIP_RATIO)
-        } else {
-            file_len
-        };
-        if most < opened.whole() {
-            let found = if gzipped {
-                Found::AtMost(most)
-            } else {
-                Found::Exactly(most)
-            };
-            return Err(DataError::Truncated {
-                declared: opened.whole(),
-                found,
-                path: opened.path,
-            });
-        }
-        check_memory(&opened.path, declared)?;
-        Ok(opened)
-    }
-
-    fn header_len(&self) -> u64 {
-        4 + 4 * self.shape.len() as u64
-    }
-
-    /// Number of bytes of header and elements.
-    fn whole(&self) -> u64 {
-        self.header_len() + self.declared
-    }
-
-    /// Reads the declared elements and tries to read one more byte, whose absence shows that the file ends there.
-    fn read_elements(self) -> Result<Vec<u8>, DataError> {
-        let (path, header_len, whole) = (self.path.clone(), self.header_len(), self.whole());
-        let mut bytes = Vec::new();
-        if !self.gzipped {
-            // The length of the file has been checked, so it has this many bytes.
-            let wanted = usize::try_from(self.declared + 1).unwrap_or(usize::MAX);
-            if bytes.try_reserve_exact(wanted).is_err() {
-                let source = ErrorKind::OutOfMemory.into();
-                return Err(DataError::Unreadable { path, source });
-            }
-        }
-        let outcome = self.reader.take(self.declared + 1).read_to_end(&mut bytes);
-        let read = bytes.len() as u64;
-        if let Err(source) = outcome {
-            return Err(read_error(
-                source,
-                path,
-                self.gzipped,
-                whole,
-                header_len + read,
-            ));
-        }
-        if read < self.declared {
-            let found = Found::Exactly(header_len + read);
-            return Err(DataError::Truncated {
-                path,
-                declared: whole,
-                found,
-            });
-        }
-        if read > self.declared {
-            return Err(DataError::TooLong {
-                path,
-                declared: whole,
-            });
-        }
-        bytes.shrink_to_fit();
-        Ok(bytes)
-    }
-}
-
-/// Fills `word` from the header; `before` bytes of it have been read already.
-fn read_header(
-    reader: &mut dyn Read,
-    word: &mut [u8],
-    before: u64,
-    path: &Path,
-    role: &Role,
-    gzipped: bool,
-) -> Result<(), DataError> {
-    let header_len = 4 + 4 * u64::from(role.dimensions);
-    let mut read = Vec::with_capacity(word.len());
-    let outcome = reader.take(word.len() as u64).read_to_end(&mut read);
-    let found = before + read.len() as u64;
-    if let Err(source) = outcome {
-        return Err(read_error(
-            source,
-            path.to_owned(),
-            gzipped,
-            header_len,
-            found,
+    let mut labels = labels.read()?;
+    // QMNIST (Yadav and Bottou 2019) has eight numbers for each image, of which the first is the class.
+    if set.contains("qmnist") && labels.shape.len() == 2 {
+        let columns = labels.shape[1];
+        labels = labels.column(0);
+        found.push(format!(
+            "labels are the first of the {columns} columns in {}",
+            file_name(&pair.labels)
         ));
     }
-    if read.len() < word.len() {
-        let (path, found) = (path.to_owned(), Found::Exactly(found));
-        return Err(DataError::Truncated {
-            path,
-            declared: header_len,
-            found,
-        });
-    }
-    word.copy_from_slice(&read);
-    Ok(())
-}
-
-/// Classifies a read error: one of the operating system, a truncated gzip file, or a damaged gzip file.
-fn read_error(
-    source: std::io::Error,
-    path: PathBuf,
-    gzipped: bool,
-    declared: u64,
-    found: u64,
-) -> DataError {
-    match source.kind() {
-        ErrorKind::UnexpectedEof if gzipped => DataError::Truncated {
-            path,
-            declared,
-            found: Found::Exactly(found),
-        },
-        ErrorKind::InvalidInput | ErrorKind::InvalidData if gzipped => {
-            DataError::DamagedGzip { path, source }
-        }
-        _ => DataError::Unreadable { path, source },
-    }
-}
-
-/// The file of a role in the folder: the first of its names that exists.
-fn find(dir: &Path, role: &Role) -> Result<PathBuf, DataError> {
-    let names = role.names();
-    let found = names
-        .iter()
-        .map(|name| dir.join(name))
-        .find(|path| path.is_file());
-    found.ok_or_else(|| DataError::MissingFile {
-        folder: dir.to_owned(),
-        what: role.what,
-        looked_for: names.join(", "),
+    let wrong = |problem| DataError::unusable(&pair.labels, format!("holds labels that {problem}"));
+    let (labels, how) = Labels::of(&labels).map_err(wrong)?;
+    found.extend(how.map(|how| format!("labels in {} {how}", file_name(&pair.labels))));
+    Ok(PartArrays {
+        part: pair.part,
+        paths: [pair.images.clone(), pair.labels.clone()],
+        images: images.read()?,
+        labels,
     })
 }
 
-/// The names in `classes.txt`, if the folder has one.
-fn read_class_names(dir: &Path) -> Result<Option<Vec<String>>, DataError> {
-    let path = dir.join("classes.txt");
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let names = class_names(&path)?;
-    if names.len() > MAX_CLASSES {
-        return Err(DataError::ClassNames {
-            path,
-            problem: format!(
-                "names {} classes, over the {MAX_CLASSES} that byte labels distinguish",
-                names.len()
-            ),
-        });
-    }
-    Ok(Some(names))
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
-fn check_labels(
-    labels: &Labels,
-    classes: usize,
-    defined_by: &'static str,
-) -> Result<(), DataError> {
-    match labels
-        .bytes
-        .iter()
-        .position(|&label| usize::from(label) >= classes)
-    {
-        None => Ok(()),
-        Some(index) => Err(DataError::LabelOutOfRange {
-            path: labels.path.clone(),
+/// The layout of the images, which must be the same in all parts.
+fn layout_of(parts: &[PartArrays]) -> Result<Option<ImageLayout>, DataError> {
+    let mut first: Option<ImageLayout> = None;
+    for part in parts {
+        let path = &part.paths[0];
+        let shape = part.images.shape_in_words();
+        let layout = ImageLayout::of(&part.images.shape).ok_or_else(|| {
+            let problem = format!("holds images of shape {shape}, which have more than 4 channels");
+            DataError::unusable(path, problem)
+        })?;
+        let size = |layout: ImageLayout| format!("{} x {}", layout.height, layout.width);
+        match first {
+            Some(first) if first != layout => {
+                return Err(DataError::SizesDiffer {
+                    path: path.clone(),
+                    train: size(first),
+                    test: size(layout),
+                });
+            }
+            _ => first = Some(layout),
+        }
+    }
+    Ok(first)
+}
+
+/// The classes of the labels, and the class of every sample of each part.
+fn classify(
+    parts: &[PartArrays],
+    folder: &Path,
+    set: &str,
+    fitted: &mut Fitted,
+) -> Result<(Vec<Vec<u32>>, Classes), DataError> {
+    let Some((train, others)) = parts.split_first() else {
+        return Err(DataError::unusable(folder, "holds no IDX files"));
+    };
+    let (names, defined_by) = match mapping::class_names(folder, set)? {
+        _ if !fitted.classes.is_empty() => (None, "the run has"),
+        None => (None, "the training labels have"),
+        Some(names) => (Some(names), "the file of class names has"),
+    };
+    let others: Vec<&Labels> = others.iter().map(|part| &part.labels).collect();
+    let classes = Classes::of(&train.labels, &others, names, fitted);
+    let classes = classes.map_err(|problem| {
+        DataError::unusable(&train.paths[1], format!("holds labels that {problem}"))
+    })?;
+    let indices = parts.iter().map(|part| {
+        let indices = classes.indices(&part.labels);
+        indices.map_err(|index| DataError::LabelOutOfRange {
+            path: part.paths[1].clone(),
             index,
-            label: labels.bytes[index],
+            label: part.labels.cell(index).into_owned(),
+            first: classes.first,
             defined_by,
-            classes,
-        }),
+            classes: classes.names.len(),
+        })
+    });
+    Ok((indices.collect::<Result<_, _>>()?, classes))
+}
+
+/// The same images with rows and columns exchanged.
+fn transposed(set: ImageSet) -> ImageSet {
+    let ImageSet {
+        images,
+        labels,
+        height,
+        width,
+        channels,
+    } = set;
+    let mut turned = Vec::with_capacity(images.len());
+    for image in images.chunks_exact((height * width * channels).max(1)) {
+        for (row, column) in (0..width).flat_map(|row| (0..height).map(move |column| (row, column)))
+        {
+            let at = (column * width + row) * channels;
+            turned.extend_from_slice(&image[at..at + channels]);
+        }
+    }
+    ImageSet {
+        images: turned,
+        labels,
+        height: width,
+        width: height,
+        channels,
     }
 }
 
 #[cfg(test)]
-#[path = "idx/tests.rs"]
 mod tests;

@@ -1,6 +1,8 @@
 //! Data formats. Each is one file, with one line of registration at the end of this file; see `docs/adding-a-format.md`.
 
+mod array;
 mod pictures;
+mod texts;
 
 pub use cifar::load_cifar_dir;
 pub use digits::digits;
@@ -11,7 +13,8 @@ pub use series::{Fill, SeriesOutline, read_last_window, target_scales};
 pub use table::{
     Column, ColumnKind, DateForm, Moment, NumberForm, Scale, TargetKind, estimated_rows, read_rows,
 };
-pub use text_table::{ReadTexts, read_text_rows, read_texts};
+pub use text_table::read_text_rows;
+pub use texts::{ReadTexts, read_texts};
 
 use super::split::split_off;
 use super::{DataError, DataSettings, Dataset, Fitted, Parts, Samples, Source};
@@ -374,6 +377,7 @@ register! {
     series::Series,
     table::Table,
     text::Text,
+    text_folder::TextFolder,
     text_table::TextTable,
 }
 

@@ -1,22 +1,29 @@
-//! NumPy archives (`.npz`) with images and labels: MedMNIST's `train_images` and `train_labels`, Keras' `x_train` and
-//! `y_train`, or `images` and `labels` without parts. An archive is a zip file with one `.npy` file per array.
+//! NumPy arrays: archives (`.npz`), which are zip files with one `.npy` file per array, and `.npy` files beside one another.
+//!
+//! Images and labels are those of MedMNIST (`train_images`, `train_labels`), Keras (`x_train`, `y_train`) and others; arrays
+//! of two axes are tables, whose rows are samples.
 
+mod choose;
 mod npy;
+mod rows;
+mod stored;
 
-use self::npy::{Array, Elements};
+use self::choose::{Pair, choose};
+use self::stored::{Stored, arrays};
+use super::array::{Array, Classes, ImageLayout, Labels, PixelScale, shape_in_words};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{
     Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs,
     pictures,
 };
-use crate::data::{DataError, Dataset, ImageSet, Parts, Samples, Source, source::has_ending};
-use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use crate::data::packed;
+use crate::data::{
+    DataError, Dataset, Fitted, ImageSet, Parts, Samples, Source, source::has_ending,
+};
 use std::path::Path;
-use zip::ZipArchive;
 
-/// A NumPy archive with images and labels.
+/// NumPy arrays with images or rows, and labels.
 pub struct Npz;
 
 impl Format for Npz {
@@ -25,24 +32,59 @@ impl Format for Npz {
     }
 
     fn about(&self) -> &'static str {
-        "a NumPy archive"
+        "NumPy arrays"
     }
 
     fn looks_for(&self) -> &'static str {
-        "one .npz file"
+        "one .npz file, or .npy files"
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        if has_ending(source.path(), "npz") {
-            return Detection::new(100, "the ending .npz");
+        let path = source.path();
+        if source.is_file() {
+            let ending = ["npz", "npy"]
+                .into_iter()
+                .find(|ending| packed::has_ending(path, ending));
+            return Detection::new(100, format!("the ending .{}", ending?));
         }
-        source.only_file("npz")?;
-        Detection::new(85, "one file that ends in .npz")
+        let files = stored::files(source);
+        match &files[..] {
+            [] => None,
+            [only] if has_ending(only, "npz") => Detection::new(85, "one file that ends in .npz"),
+            [first, ..] => {
+                let name = first.file_name().unwrap_or_default().to_string_lossy();
+                Detection::new(85, format!("files of arrays, such as {name}"))
+            }
+        }
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> crate::Result<Dataset<Samples>> {
-        let path = cx.source.only_file("npz").unwrap_or(cx.source.path());
-        cx.split(load(path)?)
+        let arrays = arrays(cx.source)?;
+        let path = match &stored::files(cx.source)[..] {
+            [only] => only.clone(),
+            _ => cx.source.path().to_owned(),
+        };
+        let (pairs, others) = choose(&arrays, &path)?;
+        let notes = match others.is_empty() {
+            true => None,
+            false => Some(format!("arrays that are not read: {}", others.join(", "))),
+        };
+        let axes = pairs[0].inputs.shape()?.len();
+        let mut dataset = if matches!(axes, 1 | 2) {
+            rows::load(&pairs, cx)?
+        } else {
+            let mut found = Vec::new();
+            let images = load(&path, &pairs, cx.fitted, &mut found)?;
+            let mut dataset = cx.split(images)?;
+            dataset.found = found;
+            dataset
+        };
+        dataset.notes.extend(notes);
+        Ok(dataset)
+    }
+
+    fn describe(&self, fitted: &Fitted) -> Vec<String> {
+        rows::describe(fitted)
     }
 
     fn read_inputs(
@@ -50,7 +92,10 @@ impl Format for Npz {
         inputs: &[PredictInput],
         cx: &InputContext<'_>,
     ) -> crate::Result<PredictInputs> {
-        pictures::read_inputs(inputs, cx)
+        match cx.fitted.target {
+            Some(_) => rows::read_inputs(inputs, cx),
+            None => pictures::read_inputs(inputs, cx),
+        }
     }
 
     #[cfg(test)]
@@ -76,225 +121,137 @@ impl Format for Npz {
     }
 }
 
-type Archive = ZipArchive<BufReader<File>>;
-
-/// Maximum unpacked size of an array in bytes.
-const MAX_ARRAY: u64 = 4 << 30;
-/// Maximum compression ratio of deflate (RFC 1951).
-const MAX_RATIO: u64 = 1032;
-/// Maximum number of classes, so that a damaged label does not imply a billion of them.
-const MAX_CLASSES: i64 = 65_536;
-
-/// Names of images and labels of each part, in the order of [`Parts`].
-const NAMES: [[[&str; 2]; 3]; 2] = [
-    [
-        ["train_images", "train_labels"],
-        ["val_images", "val_labels"],
-        ["test_images", "test_labels"],
-    ],
-    [
-        ["x_train", "y_train"],
-        ["x_val", "y_val"],
-        ["x_test", "y_test"],
-    ],
-];
-const WITHOUT_PARTS: [[&str; 2]; 3] = [["images", "labels"], ["x", "y"], ["X", "y"]];
-
-/// Loads the archive `path`.
+/// Reads the images of `pairs`, arrays of the source `path`. What was recognised is added to `found`.
 ///
 /// # Errors
-///
-/// [`DataError`] says which array is missing, damaged, or does not fit the others.
-fn load(path: &Path) -> Result<LabelledImages, DataError> {
-    let file = File::open(path).map_err(|source| DataError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let archive = ZipArchive::new(BufReader::new(file));
-    let mut archive =
-        archive.map_err(|e| DataError::unusable(path, format!("is not a NumPy archive ({e})")))?;
-    let has =
-        |archive: &Archive, name: &str| archive.index_for_name(&format!("{name}.npy")).is_some();
-    let parts = NAMES.iter().find(|parts| has(&archive, parts[0][0]));
-    let parts = if let Some([train, validation, test]) = parts {
-        let mut read = |names: &[&str; 2]| match has(&archive, names[0]) {
-            true => read_set(path, &mut archive, names).map(Some),
-            false => Ok(None),
-        };
-        let (train, validation, test) = (read(train)?, read(validation)?, read(test)?);
-        Parts {
-            train: train.ok_or_else(|| missing(path))?,
+/// Says which array is missing, damaged, or does not fit the others.
+fn load(
+    path: &Path,
+    pairs: &[Pair],
+    fitted: &mut Fitted,
+    found: &mut Vec<String>,
+) -> Result<LabelledImages, DataError> {
+    let mut parts: Vec<(Array, Labels)> = Vec::new();
+    for pair in pairs {
+        parts.push(read_pair(pair, found)?);
+    }
+    let name = |part: usize| &*pairs[part].inputs.name;
+    let wrong =
+        |part: usize, problem: String| DataError::unusable(&pairs[part].inputs.path, problem);
+    let layouts = parts.iter().enumerate().map(|(part, (images, _))| {
+        ImageLayout::of(&images.shape).ok_or_else(|| {
+            let problem = format!(
+                "holds {} of shape {}; images are [count, height, width] or [count, height, width, channels] with at most 4 channels",
+                name(part),
+                images.shape_in_words()
+            );
+            wrong(part, problem)
+        })
+    });
+    let layouts: Vec<ImageLayout> = layouts.collect::<Result<_, _>>()?;
+    let layout = layouts[0];
+    if let Some(part) = layouts.iter().position(|other| *other != layout) {
+        let sides = |shape: &[usize]| shape_in_words(shape.get(1..).unwrap_or_default());
+        let problem = format!(
+            "has training images of {} but {} of {}",
+            sides(&parts[0].0.shape),
+            name(part),
+            sides(&parts[part].0.shape)
+        );
+        return Err(wrong(part, problem));
+    }
+    let (train, others) = (&parts[0].1, parts[1..].iter().map(|(_, labels)| labels));
+    let classes = Classes::of(train, &others.collect::<Vec<_>>(), None, fitted);
+    let classes = classes.map_err(|problem| wrong(0, format!("holds labels that {problem}")))?;
+    let images: Vec<&Array> = parts.iter().map(|(images, _)| images).collect();
+    let scales = PixelScale::of_parts(&images)
+        .map_err(|(part, problem)| wrong(part, format!("holds {} that {problem}", name(part))))?;
+    let how = [layout.in_words(&images[0].shape), scales[0].in_words()];
+    found.extend(how.into_iter().flatten().map(|how| format!("images {how}")));
+    found.extend(classes.found.iter().map(|how| format!("labels {how}")));
+    let mut sets = [None, None, None];
+    for ((at, (images, labels)), scale) in parts.into_iter().enumerate().zip(scales) {
+        let indices = classes.indices(&labels).map_err(|index| {
+            let problem = format!(
+                "has the label {} at index {index} of {}, which the training labels do not have",
+                labels.cell(index),
+                pairs[at].part.name()
+            );
+            wrong(at, problem)
+        })?;
+        sets[pairs[at].part as usize] = Some(ImageSet {
+            images: scale.pixels(images, layout),
+            labels: indices,
+            height: layout.height,
+            width: layout.width,
+            channels: layout.channels,
+        });
+    }
+    let [train, validation, test] = sets;
+    let train = train.ok_or_else(|| DataError::unusable(path, "holds no training images"))?;
+    Ok(LabelledImages {
+        parts: Parts {
+            train,
             validation,
             test,
-        }
-    } else {
-        let names = WITHOUT_PARTS.iter().find(|names| has(&archive, names[0]));
-        let names = names.ok_or_else(|| missing(path))?;
-        Parts {
-            train: read_set(path, &mut archive, names)?,
-            validation: None,
-            test: None,
-        }
-    };
-    let sets = || {
-        [
-            Some(&parts.train),
-            parts.validation.as_ref(),
-            parts.test.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-    };
-    let shape = |set: &ImageSet| [set.height, set.width, set.channels];
-    if let Some(other) = sets().find(|set| shape(set) != shape(&parts.train)) {
-        return Err(DataError::unusable(
-            path,
-            format!(
-                "has training images of {:?} but others of {:?}",
-                shape(&parts.train),
-                shape(other)
-            ),
-        ));
-    }
-    let largest = parts.train.labels.iter().copied().max().unwrap_or(0);
-    if let Some(label) = sets()
-        .flat_map(|set| &set.labels)
-        .find(|&&label| label > largest)
-    {
-        return Err(DataError::unusable(
-            path,
-            format!("has the label {label}, but the training labels go up to {largest}"),
-        ));
-    }
-    let classes = (0..=largest).map(|class| class.to_string()).collect();
-    Ok(LabelledImages {
-        parts,
-        classes,
+        },
+        classes: classes.names,
         notes: Vec::new(),
     })
 }
 
-fn missing(path: &Path) -> DataError {
-    DataError::unusable(
-        path,
-        "holds no array x_train, train_images, images or x: name the arrays x_train, y_train, x_test and y_test",
-    )
-}
-
-fn read_set(path: &Path, archive: &mut Archive, names: &[&str; 2]) -> Result<ImageSet, DataError> {
-    let images = read_array(path, archive, names[0], &|_| Ok(()))?;
-    let count = images.shape.first().copied().unwrap_or(0);
-    let as_many = |shape: &[usize]| match shape.first() {
-        Some(&labels) if labels != count => Err(format!(
-            "has {labels} labels for {count} images in {}",
-            names[0]
-        )),
-        _ => Ok(()),
-    };
-    let labels = read_array(path, archive, names[1], &as_many)?;
-    let wrong = |what: String| DataError::unusable(path, what);
-    let Elements::Bytes(bytes) = images.elements else {
-        return Err(wrong(format!(
-            "holds {}, which are not bytes; save images as uint8 from 0 to 255",
-            names[0]
-        )));
-    };
-    let sides = images.shape.get(1..).unwrap_or_default();
-    let (height, width, channels, planes) = match *sides {
-        [height, width] => (height, width, 1, false),
-        [height, width, channels] if (1..=4).contains(&channels) => {
-            (height, width, channels, false)
-        }
-        [channels, height, width] if (1..=4).contains(&channels) => (height, width, channels, true),
-        _ => {
-            return Err(wrong(format!(
-                "holds {} of shape {:?}; images are [count, height, width] or [count, height, width, channels] with at \
-                 most 4 channels",
-                names[0], images.shape
-            )));
-        }
-    };
-    if bytes.is_empty() {
-        return Err(wrong(format!("holds no {}", names[0])));
-    }
-    let labels = label_numbers(labels)
-        .map_err(|problem| wrong(format!("holds {} that {problem}", names[1])))?;
-    let images = if planes {
-        pixels_of_planes(&bytes, height * width, channels)
-    } else {
-        bytes
-    };
-    Ok(ImageSet {
-        images,
-        labels,
-        height,
-        width,
-        channels,
-    })
-}
-
-/// Converts images of channel planes to images in which the channels of each pixel are adjacent.
-fn pixels_of_planes(bytes: &[u8], plane: usize, channels: usize) -> Vec<u8> {
-    let images = bytes.chunks_exact(plane * channels);
-    let pixel = |image: &[u8], i: usize| image[i % channels * plane + i / channels];
-    images
-        .flat_map(|image| (0..plane * channels).map(move |i| pixel(image, i)))
-        .collect()
-}
-
-/// Labels `[count]` or `[count, 1]` as numbers of classes.
-fn label_numbers(labels: Array) -> Result<Vec<u32>, String> {
-    if !matches!(labels.shape[..], [_] | [_, 1]) {
-        return Err(format!(
-            "have shape {:?}; there must be one number per image",
-            labels.shape
+/// Reads inputs and labels of a pair, of which there must be equally many by their headers.
+fn read_pair(pair: &Pair, found: &mut Vec<String>) -> Result<(Array, Labels), DataError> {
+    let inputs = &pair.inputs;
+    let labels = pair.labels.as_ref().ok_or_else(|| no_labels(pair))?;
+    let images = inputs.read(&|_| Ok(()))?;
+    if images.bytes.is_empty() {
+        return Err(DataError::unusable(
+            &inputs.path,
+            format!("holds no {}", inputs.name),
         ));
     }
-    let class = |number: i64| match (0..MAX_CLASSES).contains(&number) {
-        true => Ok(number as u32),
-        false => Err(format!(
-            "contain {number}; classes are numbered from 0 to {}",
-            MAX_CLASSES - 1
-        )),
+    let array = labels.read(&same_count(&images, inputs))?;
+    let wrong = |problem| {
+        DataError::unusable(
+            &labels.path,
+            format!("holds {} that {problem}", labels.name),
+        )
     };
-    match labels.elements {
-        Elements::Bytes(bytes) => Ok(bytes.into_iter().map(u32::from).collect()),
-        Elements::Integers(integers) => integers.into_iter().map(class).collect(),
-        Elements::Floats(floats) => match floats.iter().find(|x| x.fract() != 0.0) {
-            Some(x) => Err(format!("contain {x}, which is not a class")),
-            None => floats.into_iter().map(|x| class(x as i64)).collect(),
-        },
-    }
+    let (read, how) = Labels::of(&array).map_err(wrong)?;
+    found.extend(how.map(|how| format!("{} {how}", labels.name)));
+    Ok((images, read))
 }
 
-/// Reads the array `name`, whose shape `expect` checks before the elements are read.
-fn read_array(
-    path: &Path,
-    archive: &mut Archive,
-    name: &str,
-    expect: &dyn Fn(&[usize]) -> Result<(), String>,
-) -> Result<Array, DataError> {
-    let wrong = |problem: String| DataError::unusable(path, problem);
-    let entry = archive.by_name(&format!("{name}.npy"));
-    let mut entry = entry.map_err(|e| wrong(format!("holds no readable array {name} ({e})")))?;
-    let size = entry.size();
-    if size > MAX_ARRAY || size > entry.compressed_size().saturating_mul(MAX_RATIO) {
-        return Err(wrong(format!(
-            "declares {size} bytes for {name}: it is damaged, or over the limit of {MAX_ARRAY}"
-        )));
-    }
-    let array = Array::read(&mut entry, size, expect)
-        .map_err(|problem| wrong(format!("holds an array {name} that {problem}")))?;
-    // Reading to the end verifies the checksum of the archive.
-    match io::copy(&mut entry.by_ref().take(1), &mut io::sink()) {
-        Ok(_) => Ok(array),
-        Err(e) => Err(wrong(format!("holds a damaged array {name} ({e})"))),
+fn no_labels(pair: &Pair) -> DataError {
+    let problem = format!(
+        "holds {} but no labels of the {} part: name them y_{}, or labels",
+        pair.inputs.name,
+        pair.part.name(),
+        pair.part.name()
+    );
+    DataError::unusable(&pair.inputs.path, problem)
+}
+
+/// Checks that labels are as many as the `inputs` of `stored`.
+fn same_count<'a>(
+    inputs: &Array,
+    stored: &'a Stored,
+) -> impl Fn(&[usize]) -> Result<(), String> + 'a {
+    let count = inputs.shape.first().copied().unwrap_or(0);
+    move |shape| match shape.first() {
+        Some(&labels) if labels != count => Err(format!(
+            "has {labels} labels for {count} rows or images in {}",
+            stored.name
+        )),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write as _;
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
@@ -310,6 +267,13 @@ mod tests {
         .concat()
     }
 
+    /// The images of an archive.
+    fn read(path: &Path) -> Result<LabelledImages, DataError> {
+        let source = Source::look(&path.display().to_string())?;
+        let (pairs, _) = choose(&arrays(&source)?, path)?;
+        load(path, &pairs, &mut Fitted::default(), &mut Vec::new())
+    }
+
     fn loaded(arrays: &[(&str, Vec<u8>)]) -> Result<LabelledImages, DataError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("set.npz");
@@ -320,7 +284,7 @@ mod tests {
             zip.write_all(bytes).unwrap();
         }
         zip.finish().unwrap();
-        load(&path)
+        read(&path)
     }
 
     #[test]
@@ -335,7 +299,7 @@ mod tests {
             ("y_test", npy("(1,)", &[1])),
         ]);
         // The first array reads as 3 rows of one pixel with two channels.
-        assert!(set.unwrap_err().to_string().contains("[3, 1, 2]"));
+        assert!(set.unwrap_err().to_string().contains("of 3 x 1 x 2"));
         let set = loaded(&[
             (
                 "images",
@@ -360,7 +324,7 @@ mod tests {
         let Some(dir) = crate::data::real_set("pneumoniamnist") else {
             return;
         };
-        let set = load(&dir.join("pneumoniamnist.npz")).unwrap().parts;
+        let set = read(&dir.join("pneumoniamnist.npz")).unwrap().parts;
         let counts = [
             set.train.len(),
             set.validation.as_ref().unwrap().len(),
@@ -401,7 +365,7 @@ mod tests {
             zip.write_all(&bytes).unwrap();
         }
         zip.finish().unwrap();
-        load(&path).unwrap();
+        read(&path).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         let pixels = bytes
             .windows(4)
@@ -409,34 +373,131 @@ mod tests {
             .unwrap();
         bytes[pixels] ^= 64;
         std::fs::write(&path, bytes).unwrap();
-        let message = load(&path).unwrap_err().to_string();
-        assert!(message.contains("a damaged array images"), "{message}");
+        let message = read(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("an array images that is damaged"),
+            "{message}"
+        );
+    }
+
+    /// A folder with these files, loaded as a run does it.
+    fn folder(files: &[(&str, Vec<u8>)]) -> crate::Result<Dataset<Samples>> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let settings = crate::data::DataSettings {
+            source: dir.path().display().to_string(),
+            ..Default::default()
+        };
+        crate::data::load(&settings, &mut Fitted::default(), 1)
+    }
+
+    fn archive(array: Vec<u8>) -> Vec<u8> {
+        let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("arr_0.npy", SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(&array).unwrap();
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn names_and_files_say_what_arrays_are() {
+        let images = |count: usize| npy(&format!("({count}, 1, 2)"), &vec![7; count * 2]);
+        let labels = |count: usize| npy(&format!("({count},)"), &vec![1, 2].repeat(count / 2));
+        // One file for each array, of Kuzushiji-49 and of numpy.save.
+        for (names, ending) in [
+            (
+                [
+                    "k49-train-imgs",
+                    "k49-train-labels",
+                    "k49-test-imgs",
+                    "k49-test-labels",
+                ],
+                "npz",
+            ),
+            (["X_train", "y_train", "X_test", "y_test"], "npy"),
+        ] {
+            let files: Vec<(String, Vec<u8>)> = (names.iter().zip([6, 6, 2, 2]).enumerate())
+                .map(|(at, (name, count))| {
+                    let array = if at % 2 == 0 {
+                        images(count)
+                    } else {
+                        labels(count)
+                    };
+                    let bytes = if ending == "npz" {
+                        archive(array)
+                    } else {
+                        array
+                    };
+                    (format!("{name}.{ending}"), bytes)
+                })
+                .collect();
+            let files: Vec<(&str, Vec<u8>)> =
+                files.iter().map(|(n, b)| (&**n, b.clone())).collect();
+            let set = folder(&files).unwrap();
+            assert_eq!((set.train.len(), set.test.len()), (6, 2), "{ending}");
+            assert_eq!(set.classes, ["1", "2"]);
+            assert!(
+                set.found
+                    .contains(&"labels are counted from 1 to 2".to_string()),
+                "{:?}",
+                set.found
+            );
+        }
+        // Names without a meaning: by order, by axes.
+        let set = loaded(&[
+            ("arr_0", images(6)),
+            ("arr_1", images(2)),
+            ("arr_2", labels(6)),
+            ("arr_3", labels(2)),
+        ]);
+        assert_eq!(set.unwrap().parts.test.unwrap().len(), 2);
+        let set = loaded(&[
+            ("arr_0", images(6)),
+            ("arr_1", labels(6)),
+            ("arr_2", images(2)),
+            ("arr_3", labels(2)),
+        ]);
+        assert_eq!(set.unwrap().parts.test.unwrap().len(), 2);
+        let set = loaded(&[("digits", labels(6)), ("scans", images(6))]);
+        assert_eq!(set.unwrap().parts.train.len(), 6);
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         let images = ("images", npy("(2, 1, 1)", &[1, 2]));
         for (arrays, complaint) in [
-            (vec![images.clone()], "no readable array labels"),
+            (
+                vec![images.clone(), ("ids", npy("(2,)", &[0; 2]))],
+                "no labels of the train part",
+            ),
             (
                 vec![images.clone(), ("labels", npy("(3,)", &[0; 3]))],
-                "3 labels for 2 images in images",
+                "3 labels for 2 rows or images in images",
             ),
             (
                 vec![images.clone(), ("labels", npy("(2, 2)", &[0; 4]))],
-                "shape [2, 2]",
+                "shape 2 x 2",
             ),
             (
                 vec![images.clone(), ("labels", npy("(9,)", &[0; 2]))],
                 "cut short",
             ),
-            (vec![("pictures", npy("(1,)", &[0]))], "x_train"),
+            (
+                vec![
+                    ("pictures", npy("(1,)", &[0])),
+                    ("a", npy("(1,)", &[0])),
+                    ("b", npy("(1,)", &[0])),
+                ],
+                "x_train",
+            ),
             (
                 vec![
                     ("images", npy("(2,)", &[0; 2])),
                     ("labels", npy("(2,)", &[0; 2])),
                 ],
-                "of shape [2]",
+                "of shape 2;",
             ),
         ] {
             let message = loaded(&arrays).unwrap_err().to_string();

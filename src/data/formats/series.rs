@@ -349,31 +349,67 @@ mod tests {
         assert!(
             loaded(&ramp(20), none)
                 .unwrap_err()
-                .contains("no target column c: it has a, b")
-        );
-        let gap = ramp(20).replace("\nday 4,4,8", "\nday 4,,8");
-        assert!(
-            loaded(&gap, &settings())
-                .unwrap_err()
-                .contains("\"\" at line 6 in column a")
+                .contains("no target column c of numbers: it has a, b")
         );
     }
 
     #[test]
-    fn a_missing_cell_is_reported_wherever_it_is() {
+    fn missing_cells_are_filled_dropped_or_refused() {
+        let gap = ramp(21).replace("\nday 4,4,8", "\nday 4,?,8");
+        let with = |fill: Fill| DataSettings { fill, ..settings() };
+        let inputs = |fill: Fill| {
+            let (set, _) = loaded(&gap, &with(fill)).unwrap();
+            let (rows, found) = (set.train.numbers(field::WINDOW, 2).unwrap().0.to_vec(), set.found);
+            let steps = [rows[2] - rows[0], rows[4] - rows[2]];
+            (steps.map(|step| (step / (rows[1] - rows[3]).abs() * 100.0).round()), found)
+        };
+        let (steps, found) = inputs(Fill::Forward);
+        assert_eq!(steps[1], 0.0, "{found:?}");
+        assert!(found.iter().any(|line| line.contains("column a: 1 of 21 cells")), "{found:?}");
+        let (steps, _) = inputs(Fill::Interpolate);
+        assert_eq!(steps[0], steps[1]);
+        let (set, _) = loaded(&gap, &with(Fill::Drop)).unwrap();
+        assert!(set.found.iter().any(|line| line.contains("1 of 21 rows")), "{:?}", set.found);
+        let message = loaded(&gap, &with(Fill::Refuse)).unwrap_err();
+        assert!(message.contains("line 6 in column a"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_cell_is_found_wherever_it_is() {
         // In the test part, to which no column is fitted, and in a window to predict from.
         let gap = ramp(20).replace("\nday 18,18,36", "\nday 18,nan,36");
-        let message = loaded(&gap, &settings()).unwrap_err();
-        assert!(
-            message.contains("\"nan\" at line 20 in column a"),
-            "{message}"
-        );
-        let settings = settings();
+        let settings = DataSettings {
+            fill: Fill::Refuse,
+            ..settings()
+        };
+        let message = loaded(&gap, &settings).unwrap_err();
+        assert!(message.contains("line 20 in column a"), "{message}");
         let (_, fitted) = loaded(&ramp(20), &settings).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), gap).unwrap();
         let message = read_last_window(file.path(), &settings, &fitted).unwrap_err();
         assert!(message.to_string().contains("line 20"), "{message}");
+    }
+
+    #[test]
+    fn texts_are_categories_that_are_seen_and_not_forecast() {
+        let row = |i: usize| format!("2020-01-{:02},{i},{},{}\n", i + 1, ["no", "yes"][i % 2], 2 * i);
+        let text = "date,a,holiday,b\n".to_string() + &(0..28).map(row).collect::<String>();
+        let settings = DataSettings {
+            targets: Vec::new(),
+            parts: None,
+            ..settings()
+        };
+        let (set, fitted) = loaded(&text, &settings).unwrap();
+        let width = |name: &str| set.train.field(name).unwrap().shape()[1];
+        assert_eq!((width(field::WINDOW), width(field::TARGET)), (4, 2));
+        let names: Vec<String> = target_scales(&settings, &fitted)
+            .into_iter()
+            .map(|(name, ..)| name)
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+        let (window, _) = set.train.numbers(field::WINDOW, 0).unwrap();
+        assert_eq!([window[1], window[2], window[5], window[6]], [1.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs};
-use crate::data::files::{check_memory, read_whole};
+use crate::data::files::check_memory;
 use crate::data::source::has_ending;
+use crate::data::texts::read_text;
 use crate::data::{
     DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
     TokenKind, WindowRows,
@@ -122,17 +123,8 @@ fn load(
             "is not a text: give a .txt file, or a folder with train.txt and test.txt",
         )
     })?;
-    let read = |path: PathBuf| -> Result<(String, PathBuf), DataError> {
-        let text = String::from_utf8(read_whole(&path)?);
-        let text = text.map_err(|e| {
-            let at = e.utf8_error().valid_up_to();
-            DataError::unusable(
-                &path,
-                format!("is not UTF-8 text at byte {at}: save it as UTF-8"),
-            )
-        })?;
-        Ok((text, path))
-    };
+    let read =
+        |path: PathBuf| -> Result<(String, PathBuf), DataError> { Ok((read_text(&path)?, path)) };
     let (mut train, file) = read(train.unwrap_or_else(|| path.to_owned()))?;
     let mut parts = [
         validation.map(read).transpose()?,

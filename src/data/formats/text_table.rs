@@ -6,20 +6,13 @@ use super::table::{
 };
 #[cfg(test)]
 use super::tests::Sample;
-use super::{
-    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
-    row_name,
-};
-use crate::data::files::check_memory;
+use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, texts};
 use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Fitted, PADDING, Part, Parts, RowSet, Samples, Source,
-    Targets, TokenKind, WindowRows,
+    DataError, DataSettings, Dataset, Fitted, Part, Parts, Samples, Source, TokenKind,
 };
-use crate::error::{Error, Result};
-use crate::files::read_text;
+use crate::error::Result;
 use csv::StringRecord;
-use std::io::BufRead;
 use std::path::Path;
 
 /// Names of columns that are detected as the text.
@@ -53,35 +46,8 @@ impl Format for TextTable {
         target_in_words(fitted).into_iter().collect()
     }
 
-    /// Inputs are texts, files with one text each, rows of tables, or lines of standard input.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
-        let mut given = GivenTexts::default();
-        for (input, n) in inputs.iter().zip(1..) {
-            match input {
-                PredictInput::Text(text) => {
-                    given.add(PredictItem::text(text), format!("text {n}"), text.clone());
-                }
-                PredictInput::StandardInput => given.add_lines(std::io::stdin().lock())?,
-                PredictInput::Path(path) => given.add_file(path, cx),
-            }
-        }
-        let GivenTexts { mut items, texts } = given;
-        if items.is_empty() {
-            let message = "standard input has no lines to classify";
-            return Err(Error::Config(message.to_string()));
-        }
-        let read = read_texts(&texts, cx.settings, cx.fitted)?;
-        let readable = items.iter_mut().filter(|item| item.trouble.is_none());
-        for ((index, item), (place, _)) in readable.enumerate().zip(&texts) {
-            if read.empty.binary_search(&index).is_ok() {
-                item.trouble = Some(format!("{place} is an empty text: add a word"));
-            }
-        }
-        Ok(PredictInputs {
-            items,
-            set: read.set.into(),
-            notes: read.notes,
-        })
+        texts::read_inputs(inputs, cx)
     }
 
     #[cfg(test)]
@@ -101,59 +67,6 @@ impl Format for TextTable {
         .with("test.csv", header.to_string() + &rows)
         // In the middle of a quoted cell.
         .cut("train.csv", header.len() + 8)
-    }
-}
-
-/// Texts to classify.
-#[derive(Default)]
-struct GivenTexts {
-    items: Vec<PredictItem>,
-    /// Name and text of each item without trouble.
-    texts: Vec<(String, String)>,
-}
-
-impl GivenTexts {
-    fn add(&mut self, item: PredictItem, place: String, text: String) {
-        self.items.push(item);
-        self.texts.push((place, text));
-    }
-
-    fn add_lines(&mut self, input: impl BufRead) -> Result<()> {
-        for (line, n) in input.split(b'\n').zip(1..) {
-            let line = line.map_err(Error::io("read", Path::new("standard input")))?;
-            let place = format!("line {n} of standard input");
-            match String::from_utf8(line) {
-                Ok(line) => {
-                    let line = line.trim_end_matches('\r').to_string();
-                    self.add(PredictItem::text(&line), place, line);
-                }
-                Err(_) => {
-                    let message = format!("{place} is not UTF-8");
-                    self.items.push(PredictItem::text(&place).but(message));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add_file(&mut self, path: &Path, cx: &InputContext<'_>) {
-        let file = PredictItem::file(path.display());
-        match read_text_rows(path, cx.settings, cx.fitted) {
-            Err(e) => self.items.push(file.but(e)),
-            Ok(Some(rows)) => {
-                for (text, row) in rows.into_iter().zip(1..) {
-                    let name = row_name(path, row);
-                    self.add(PredictItem::file(&name), name, text);
-                }
-            }
-            Ok(None) => match read_text(path) {
-                Err(e) => {
-                    let message = format!("{} can't be read as a text: {e}", path.display());
-                    self.items.push(file.but(message));
-                }
-                Ok(text) => self.add(file, path.display().to_string(), text),
-            },
-        }
     }
 }
 
@@ -214,32 +127,12 @@ fn load(
     let seen: Vec<&str> = seen.map(|((_, text), _)| *text).collect();
     let tokenizer = fitted.tokenizer_of(settings, TokenKind::Words, seen.into_iter());
     let rows: usize = tables.iter().map(|(table, _)| table.rows.len()).sum();
-    check_tokens(rows, settings, path)?;
+    texts::check_tokens(rows, settings, path)?;
     let mut cut = 0;
     let mut set = |texts: &[(u64, &str)], labels: &[u32], keep: &dyn Fn(usize) -> bool| {
         let kept = (0..texts.len()).filter(|&index| keep(index));
-        let (mut tokens, mut own, mut encoder) = (Vec::new(), Vec::new(), tokenizer.encoder());
-        let mut count: u32 = 0;
-        let mut targets = Vec::new();
-        for index in kept {
-            own.clear();
-            encoder.encode(texts[index].1, &mut own);
-            cut += usize::from(own.len() > settings.context());
-            own.resize(settings.context(), PADDING);
-            tokens.extend_from_slice(&own);
-            targets.push(labels[index]);
-            count += 1;
-        }
-        Samples::from(RowSet {
-            starts: (0..count).map(|i| i * settings.context() as u32).collect(),
-            random_starts: false,
-            rows: WindowRows::Tokens {
-                tokens,
-                vocabulary: tokenizer.vocabulary(),
-            },
-            length: settings.context(),
-            targets: Targets::Classes(targets),
-        })
+        let texts = kept.map(|index| (texts[index].1, labels[index]));
+        texts::samples(texts, tokenizer, settings, &mut cut)
     };
     let mut own = |part: Part| set(&texts, &train_labels, &|index| of_each[index] == part);
     let mut parts = Parts {
@@ -261,28 +154,8 @@ fn load(
     let mut dataset = Dataset::of_parts(path, parts, classes.names);
     let read = tables.iter().map(|(table, path)| table.in_words(path));
     dataset.found = read.flatten().collect();
-    if cut > 0 {
-        dataset.notes.push(format!(
-            "{cut} texts are longer than the context of {} tokens and are cut off",
-            settings.context()
-        ));
-    }
+    dataset.notes.extend(texts::note_on_cut(cut, settings));
     Ok(dataset)
-}
-
-/// Checks that the tokens of `rows` texts fit the free memory, and can be numbered.
-fn check_tokens(rows: usize, settings: &DataSettings, path: &Path) -> Result<(), DataError> {
-    let tokens = (rows as u64).saturating_mul(settings.context() as u64);
-    check_memory(path, tokens.saturating_mul(4))?;
-    if tokens > u64::from(u32::MAX) {
-        let problem = format!(
-            "gives {rows} samples of {} tokens, over {} in all: make data.context smaller, or use fewer texts",
-            settings.context(),
-            u32::MAX
-        );
-        return Err(DataError::unusable(path, problem));
-    }
-    Ok(())
 }
 
 /// The texts in the rows of the table at `path`, whose other columns are ignored; `None` if it is not a table.
@@ -314,72 +187,11 @@ pub fn read_text_rows(
     Ok(Some(table.rows.iter().map(text).collect()))
 }
 
-/// Result of [`read_texts`].
-pub struct ReadTexts {
-    /// A sample for each text with at least one token.
-    pub set: RowSet,
-    /// Indices of texts without tokens.
-    pub empty: Vec<usize>,
-    /// Notes for the user on texts that were cut or contain only unknown tokens.
-    pub notes: Vec<String>,
-}
-
-/// `texts`, each with its name, as samples without classes for a model with the tokenizer `fitted.tokenizer`.
-///
-/// # Errors
-/// If the run has no tokenizer.
-pub fn read_texts(
-    texts: &[(String, String)],
-    settings: &DataSettings,
-    fitted: &Fitted,
-) -> Result<ReadTexts, DataError> {
-    let tokenizer = fitted.tokenizer.as_ref();
-    let tokenizer = tokenizer
-        .ok_or_else(|| DataError::unusable("the run", "has no tokenizer.json: train it again"))?;
-    let (mut encoder, context) = (tokenizer.encoder(), settings.context());
-    let (mut tokens, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let mut empty = Vec::new();
-    for (index, (name, text)) in texts.iter().enumerate() {
-        own.clear();
-        encoder.encode(text, &mut own);
-        if own.is_empty() {
-            empty.push(index);
-            continue;
-        }
-        if own.len() > context {
-            notes.push(format!(
-                "{name} has {} tokens, but the model takes {context}: its end is cut off",
-                own.len()
-            ));
-        }
-        own.resize(context, PADDING);
-        let known = own.iter().any(|&token| token >= tokenizer.first_token());
-        if !known {
-            notes.push(format!("{name} has no token that occurred in training"));
-        }
-        tokens.extend_from_slice(&own);
-    }
-    let samples = texts.len() - empty.len();
-    let set = RowSet {
-        starts: (0..samples as u32)
-            .map(|i| i * settings.context() as u32)
-            .collect(),
-        random_starts: false,
-        rows: WindowRows::Tokens {
-            tokens,
-            vocabulary: tokenizer.vocabulary(),
-        },
-        length: settings.context(),
-        targets: Targets::Classes(vec![0; samples]),
-    };
-    Ok(ReadTexts { set, empty, notes })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::in_folder;
     use super::*;
-    use crate::data::field;
+    use crate::data::{PADDING, WindowRows, field};
 
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
@@ -412,31 +224,6 @@ mod tests {
             message.contains("line 3") && message.contains("column text"),
             "{message}"
         );
-    }
-
-    #[test]
-    fn texts_to_predict_are_cut_and_padded_and_empty_ones_are_left_out() {
-        let settings = DataSettings {
-            context: Some(2),
-            ..DataSettings::default()
-        };
-        let texts = |texts: &[&str]| -> Vec<(String, String)> {
-            let named = |(i, text): (usize, &&str)| (format!("text {i}"), text.to_string());
-            texts.iter().enumerate().map(named).collect()
-        };
-        let mut fitted = Fitted::default();
-        assert!(read_texts(&texts(&["ab"]), &settings, &fitted).is_err());
-        fitted.tokenizer_of(&settings, TokenKind::Characters, ["ab"].into_iter());
-        let ReadTexts { set, empty, notes } =
-            read_texts(&texts(&["ab", "b", "aba", "", "?"]), &settings, &fitted).unwrap();
-        assert_eq!((empty, set.starts.len()), (vec![3], 4));
-        let WindowRows::Tokens { tokens, .. } = &set.rows else {
-            panic!("tokens");
-        };
-        assert_eq!(tokens, &[2, 3, 3, PADDING, 2, 3, 1, PADDING]);
-        assert_eq!(notes.len(), 2);
-        assert!(notes[0].contains("text 2 has 3 tokens"), "{notes:?}");
-        assert!(notes[1].contains("text 4 has no token"), "{notes:?}");
     }
 
     #[test]

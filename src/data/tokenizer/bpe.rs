@@ -4,8 +4,10 @@
 //! Token 0 is padding, 1 to 256 are the bytes, 257 and up the merged pairs in the order in which they were learned. Pairs are
 //! merged within pieces of text: a word with the space before it, a run of punctuation, a run of white space.
 
+use crate::data::texts::normalised;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use unicode_normalization::char::is_combining_mark;
 
 /// Token of byte 0.
 pub(super) const FIRST_BYTE: u32 = 1;
@@ -25,13 +27,16 @@ impl BytePairs {
     /// Trains on `texts` until there are `vocabulary` tokens, or no pair occurs twice. Among equally frequent pairs, the one with
     /// the smaller tokens is merged.
     pub fn learn<'a>(vocabulary: usize, texts: impl Iterator<Item = &'a str>) -> BytePairs {
-        let mut counts: HashMap<&str, u64> = HashMap::new();
+        let mut counts: HashMap<String, u64> = HashMap::new();
         for text in texts {
-            pieces(text, |piece| *counts.entry(piece).or_default() += 1);
+            pieces(&normalised(text), |piece| match counts.get_mut(piece) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(piece.to_string(), 1)),
+            });
         }
         let mut words: Vec<(Vec<u32>, u64)> = counts
             .into_iter()
-            .map(|(piece, n)| (bytes(piece), n))
+            .map(|(piece, n)| (bytes(&piece), n))
             .collect();
         words.sort();
         // How often each pair occurs, and the pieces that may contain it.
@@ -229,7 +234,11 @@ fn pieces<'t>(text: &'t str, mut take: impl FnMut(&'t str)) {
     let mut start = 0;
     let mut current: Option<Kind> = None;
     for (at, c) in text.char_indices() {
-        let next = kind(c);
+        // A mark belongs to the letter before it.
+        let next = match (current, is_combining_mark(c)) {
+            (Some(Kind::Letters), true) => Kind::Letters,
+            _ => kind(c),
+        };
         // A single space belongs to the word after it.
         let after_space =
             current == Some(Kind::Space) && &text[start..at] == " " && next != Kind::Space;

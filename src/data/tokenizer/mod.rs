@@ -7,11 +7,13 @@ pub use decoder::Decoder;
 
 use crate::data::DataError;
 use crate::data::files::read_whole;
+use crate::data::texts::normalised;
 use bpe::{BytePairs, FIRST_BYTE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use unicode_normalization::char::is_combining_mark;
 
 /// The padding token, for samples shorter than the context.
 pub const PADDING: u32 = 0;
@@ -52,7 +54,7 @@ pub enum Tokenizer {
 }
 
 impl Tokenizer {
-    /// Trains a tokenizer on `texts`; words and byte pairs have at most `vocabulary` tokens in total.
+    /// Trains a tokenizer on `texts`, which are normalised as for [`Encoder::encode`]; words and byte pairs have at most `vocabulary` tokens in total.
     pub fn learn<'a>(
         kind: TokenKind,
         vocabulary: usize,
@@ -60,7 +62,10 @@ impl Tokenizer {
     ) -> Tokenizer {
         match kind {
             TokenKind::Characters => {
-                let characters: BTreeSet<char> = texts.flat_map(str::chars).collect();
+                let mut characters: BTreeSet<char> = BTreeSet::new();
+                for text in texts {
+                    characters.extend(normalised(text).chars());
+                }
                 Tokenizer::Characters {
                     characters: characters.into_iter().collect(),
                 }
@@ -68,7 +73,9 @@ impl Tokenizer {
             TokenKind::Words => {
                 let mut counts: HashMap<String, u64> = HashMap::new();
                 for text in texts {
-                    words(text, |word| *counts.entry(word).or_default() += 1);
+                    words(&normalised(text), |word| {
+                        *counts.entry(word).or_default() += 1;
+                    });
                 }
                 let mut words: Vec<(String, u64)> = counts.into_iter().collect();
                 words.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.cmp(b)));
@@ -119,12 +126,12 @@ impl Tokenizer {
     pub fn unknown(&self, text: &str) -> Option<String> {
         match self {
             Tokenizer::Characters { characters } => {
-                let unknown = text.chars().find(|c| !characters.contains(c));
+                let unknown = normalised(text).chars().find(|c| !characters.contains(c));
                 unknown.map(String::from)
             }
             Tokenizer::Words { words: known } => {
                 let mut unknown = None;
-                words(text, |word| {
+                words(&normalised(text), |word| {
                     if unknown.is_none() && !known.contains(&word) {
                         unknown = Some(word);
                     }
@@ -193,8 +200,10 @@ pub struct Encoder<'t> {
 }
 
 impl Encoder<'_> {
-    /// Adds the tokens of `text` to `tokens`.
+    /// Adds the tokens of `text` to `tokens`. A byte order mark before it is left out, `\r\n` is `\n`, and letters are composed with
+    /// their marks (NFC).
     pub fn encode(&mut self, text: &str, tokens: &mut Vec<u32>) {
+        let text = &*normalised(text);
         let token = |text: &str| self.index.get(text).copied().unwrap_or(UNKNOWN);
         match self.tokenizer {
             Tokenizer::Characters { .. } => {
@@ -211,11 +220,14 @@ impl Encoder<'_> {
     }
 }
 
-/// Passes every word of `text` to `take`, in lower case: runs of letters and digits, and every other character that is not a space.
+/// Passes every word of `text` to `take`, in lower case: runs of letters with their marks and of digits, and every other character
+/// that is not a space. A Chinese character is a word of its own.
 fn words(text: &str, mut take: impl FnMut(String)) {
     let mut word = String::new();
     for c in text.chars() {
-        if c.is_alphanumeric() {
+        let is_chinese = is_chinese(c);
+        let is_mark = !word.is_empty() && is_combining_mark(c);
+        if (c.is_alphanumeric() || is_mark) && !is_chinese {
             word.extend(c.to_lowercase());
             continue;
         }
@@ -229,6 +241,18 @@ fn words(text: &str, mut take: impl FnMut(String)) {
     if !word.is_empty() {
         take(word);
     }
+}
+
+/// Whether `c` is a Chinese character, which BERT takes as a word (Devlin et al. 2019, `_is_chinese_char` of its tokenizer). Kana and
+/// Hangul are not.
+fn is_chinese(c: char) -> bool {
+    matches!(c,
+        '\u{3400}'..='\u{4dbf}'
+        | '\u{4e00}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{20000}'..='\u{2a6df}'
+        | '\u{2a700}'..='\u{2ceaf}'
+        | '\u{2f800}'..='\u{2fa1f}')
 }
 
 #[cfg(test)]
@@ -257,6 +281,39 @@ mod tests {
                 tokens
                     .iter()
                     .all(|&t| t != PADDING && (t as usize) < tokenizer.vocabulary())
+            );
+        }
+    }
+
+    #[test]
+    fn chinese_characters_are_words_and_marks_belong_to_letters() {
+        let split = |text: &str| {
+            let mut found = Vec::new();
+            words(text, |word| found.push(word));
+            found
+        };
+        assert_eq!(split("我觉得ok。"), ["我", "觉", "得", "ok", "。"]);
+        // A vowel sign and a virama, which have no composed form.
+        assert_eq!(split("हिन्दी में"), ["हिन्दी", "में"]);
+        assert_eq!(split("ひらがな カタカナ"), ["ひらがな", "カタカナ"]);
+    }
+
+    #[test]
+    fn texts_are_brought_to_one_form_in_training_and_afterwards() {
+        for kind in [
+            TokenKind::Characters,
+            TokenKind::Words,
+            TokenKind::BytePairs,
+        ] {
+            let tokenizer = Tokenizer::learn(kind, 300, ["\u{feff}ein\r\ngru\u{308}n"].into_iter());
+            let wanted = encoded(&tokenizer, "ein\ngrün");
+            assert_eq!(encoded(&tokenizer, "\u{feff}ein\r\ngru\u{308}n"), wanted);
+            assert!(!wanted.contains(&UNKNOWN) || kind == TokenKind::BytePairs);
+            assert_eq!(tokenizer.unknown("gru\u{308}n\r\n"), None);
+            assert!(
+                !tokenizer
+                    .decode(&wanted)
+                    .contains(['\u{feff}', '\r', '\u{308}'])
             );
         }
     }

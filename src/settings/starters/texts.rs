@@ -17,7 +17,7 @@ pub(super) struct Texts;
 
 impl Starter for Texts {
     fn formats(&self) -> &'static [&'static str] {
-        &["text_table"]
+        &["text_table", "text_folder"]
     }
 
     fn read(&self, data: &mut DataSettings, _source: &Source) -> Result<()> {

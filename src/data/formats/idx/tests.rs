@@ -5,7 +5,7 @@ use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 use super::*;
-use crate::data::real_set;
+use crate::data::{DataSettings, real_set};
 
 /// An IDX file: magic with `shape.len()` dimensions, the shape, the elements.
 fn idx(shape: &[u32], elements: &[u8]) -> Vec<u8> {
@@ -200,12 +200,12 @@ fn a_file_that_is_not_idx_is_reported() {
     );
     assert_says(
         &message,
-        &["is not an IDX file of bytes", "0x3c21444f", "0x00000803"],
+        &["is not an IDX file", "0x3c21444f", "0x00000803"],
     );
-    let floats = [0, 0, 0x0d, 3, 0, 0, 0, 1];
+    let no_type = [0, 0, 0x0a, 3, 0, 0, 0, 1];
     assert_says(
-        &message_with("train-images-idx3-ubyte", &floats),
-        &["is not an IDX file of bytes", "0x00000d03"],
+        &message_with("train-images-idx3-ubyte", &no_type),
+        &["is not an IDX file", "0x00000a03"],
     );
 }
 
@@ -294,9 +294,10 @@ fn a_gzip_bomb_is_read_no_further_than_declared() {
     let bomb = gzip(&idx(&[3, 2, 3], &vec![0; 64 << 20]));
     let dir = good_folder();
     put(&dir, "train-images-idx3-ubyte", &bomb);
-    let opened = IdxFile::open(dir.path(), &TRAIN_IMAGES).unwrap();
+    let path = dir.path().join("train-images-idx3-ubyte");
+    let opened = IdxFile::open(path, Role::Inputs, "training images").unwrap();
     assert!(matches!(
-        opened.read_elements(),
+        opened.read(),
         Err(DataError::TooLong { declared: 34, .. })
     ));
     assert_says(&message(&dir), &["holds more than the 34 bytes"]);
@@ -346,7 +347,6 @@ fn a_classes_file_that_does_not_fit_is_reported() {
         (b"" as &[u8], "classes.txt is empty"),
         (b"zero\n\ntwo\n", "classes.txt has a blank line 2"),
         (b"\xff\xfe\n", "classes.txt is not UTF-8 text"),
-        (&b"a\n".repeat(257), "classes.txt names 257 classes"),
         (
             &b"a\n".repeat(1 << 16),
             "classes.txt is over 65536 bytes long",
@@ -363,9 +363,128 @@ fn a_classes_file_that_does_not_fit_is_reported() {
         &[
             "label 2 at index 0",
             "train-labels-idx1-ubyte",
-            "classes.txt names 2 class(es)",
+            "the file of class names has 2 class(es)",
         ],
     );
+}
+
+/// The set of the files in a folder, loaded as a run does it.
+fn loaded(files: &[(&str, Vec<u8>)]) -> crate::Result<Dataset<Samples>> {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        put(&dir, name, bytes);
+    }
+    let settings = DataSettings {
+        source: dir.path().display().to_string(),
+        ..DataSettings::default()
+    };
+    crate::data::load(&settings, &mut Fitted::default(), 1)
+}
+
+#[test]
+fn emnist_is_transposed_and_its_labels_have_the_names_of_the_mapping() {
+    let name = |part: &str, role: &str| format!("emnist-letters-{part}-{role}-ubyte.gz");
+    let files = [
+        (
+            name("train", "images-idx3"),
+            gzip(&idx(&[2, 2, 3], &(0..12).collect::<Vec<u8>>())),
+        ),
+        (name("train", "labels-idx1"), gzip(&idx(&[2], &[2, 1]))),
+        (name("test", "images-idx3"), gzip(&idx(&[1, 2, 3], &[7; 6]))),
+        (name("test", "labels-idx1"), gzip(&idx(&[1], &[2]))),
+        (
+            "emnist-letters-mapping.txt".to_string(),
+            b"1 65 97\n2 66 98\n".to_vec(),
+        ),
+    ];
+    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(n, b)| (&**n, b.clone())).collect();
+    let set = loaded(&files).unwrap();
+    assert_eq!(set.classes, ["A", "B"]);
+    assert_eq!(set.train.labels(), Some(&[1, 0][..]));
+    let images = set.train.pictures().unwrap();
+    assert_eq!(
+        (images.shape, &images.bytes[..6]),
+        ([3, 2, 1], &[0, 3, 1, 4, 2, 5][..])
+    );
+    assert_eq!(set.test.labels(), Some(&[1][..]));
+    assert!(
+        set.found.iter().any(|line| line.contains("transposed")),
+        "{:?}",
+        set.found
+    );
+    // Without the mapping, classes are named by their labels.
+    let set = loaded(&files[..4]).unwrap();
+    assert_eq!(
+        (set.classes, set.train.labels().unwrap()),
+        (vec!["1".to_string(), "2".into()], &[1, 0][..])
+    );
+    assert!(
+        set.found
+            .contains(&"labels are counted from 1 to 2".to_string()),
+        "{:?}",
+        set.found
+    );
+}
+
+#[test]
+fn files_of_any_name_and_type_are_read_and_a_test_part_is_split_off() {
+    let shorts: Vec<u8> = (0..40_u16).flat_map(|i| (i * 100).to_be_bytes()).collect();
+    let mut images = idx(&[10, 2, 2], &shorts);
+    images[2] = 0x0b;
+    let mut labels = idx(&[10, 2], &[0, 1, 1, 0].repeat(5));
+    labels[2] = 0x09;
+    let set = loaded(&[("pictures", images), ("answers.bin", labels)]).unwrap();
+    assert_eq!(
+        (set.train.len(), set.test.len(), set.classes.len()),
+        (8, 2, 2)
+    );
+    assert!(
+        set.found.iter().any(|line| line.contains("from 0 to 4095")),
+        "{:?}",
+        set.found
+    );
+    assert!(
+        set.found.iter().any(|line| line.contains("one-hot")),
+        "{:?}",
+        set.found
+    );
+    // Four dimensions, floats from 0 to 1.
+    let floats: Vec<u8> = (0..375)
+        .flat_map(|i| (i as f32 / 374.0).to_be_bytes())
+        .collect();
+    let mut images = idx(&[5, 3, 5, 5], &floats);
+    images[2] = 0x0d;
+    let labels = idx(&[5], &[0, 1, 0, 1, 1]);
+    let set = loaded(&[
+        ("a-images-idx4-float", images),
+        ("a-labels-idx1-ubyte", labels),
+    ])
+    .unwrap();
+    assert_eq!(set.train.shape(), [5, 5, 3]);
+    assert!(
+        set.found.iter().any(|line| line.contains("from 0 to 1")),
+        "{:?}",
+        set.found
+    );
+}
+
+#[test]
+fn the_first_column_of_the_labels_of_qmnist_is_the_class() {
+    let rows: Vec<u8> = [3_u32, 0, 1, 0]
+        .iter()
+        .flat_map(|n| n.to_be_bytes())
+        .collect();
+    let mut labels = idx(&[2, 2], &rows);
+    labels[2] = 0x0c;
+    let dir = tempfile::tempdir().unwrap();
+    put(
+        &dir,
+        "qmnist-train-images-idx3-ubyte",
+        &idx(&[2, 1, 1], &[7, 9]),
+    );
+    put(&dir, "qmnist-train-labels-idx2-int", &labels);
+    let set = load_idx_dir(dir.path()).unwrap();
+    assert_eq!((set.train.labels, set.test.len()), (vec![2, 0], 2));
 }
 
 #[track_caller]

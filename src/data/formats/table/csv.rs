@@ -1,12 +1,14 @@
 //! CSV files as text cells, with the line of every row.
 
-use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of, without_mark};
+use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of};
 use super::header::{self, Finding, Names};
 use super::report::capped;
 use super::row_index::{counts_up, is_names};
 use crate::data::DataError;
 use crate::data::files::{check_memory, read_whole};
+use crate::data::texts::{not_utf8, utf8};
 use csv::{ErrorKind, StringRecord};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -23,7 +25,8 @@ pub struct CsvTable {
 
 /// How the cells of a file are arranged.
 struct Layout {
-    delimiter: Delimiter,
+    /// What separates cells, if the file is text.
+    delimiter: Option<Delimiter>,
     header: Finding,
     /// Places of columns without a name in the header.
     blank: Vec<usize>,
@@ -45,8 +48,8 @@ impl CsvTable {
         known: &[String],
     ) -> Result<CsvTable, DataError> {
         let wrong = |problem: String| DataError::unusable(path, problem);
-        let bytes = read_whole(path)?;
-        let text = without_mark(&bytes);
+        let bytes = utf8(Cow::Owned(read_whole(path)?));
+        let text = &*bytes;
         let delimiter = dialect::detect(text);
         let text = delimiter.separated(text);
         if let Some(line) = open_quote(&text, delimiter.byte()) {
@@ -99,11 +102,68 @@ impl CsvTable {
             names: names.names,
             rows,
             layout: Layout {
-                delimiter,
+                delimiter: Some(delimiter),
                 header,
                 blank: names.blank,
                 repeated: names.repeated,
                 trailing,
+            },
+        })
+    }
+
+    /// The table of a file that is not CSV: the names of its columns, if it has some, and its rows, each with its line or number.
+    /// `reason` says where the names come from, and continues "because".
+    ///
+    /// # Errors
+    /// If there are no rows or columns, or a row has another length; `path` is the file.
+    pub fn of_cells(
+        names: Option<StringRecord>,
+        rows: Vec<(u64, StringRecord)>,
+        reason: impl Into<String>,
+        path: &Path,
+    ) -> Result<CsvTable, DataError> {
+        let wrong = |problem: String| DataError::unusable(path, problem);
+        let Some(width) = names
+            .as_ref()
+            .or(rows.first().map(|(_, row)| row))
+            .map(StringRecord::len)
+        else {
+            return Err(wrong("holds no rows".to_string()));
+        };
+        if rows.is_empty() {
+            return Err(wrong("holds columns and no rows".to_string()));
+        }
+        if width == 0 {
+            return Err(wrong("holds no columns".to_string()));
+        }
+        if let Some((line, row)) = rows.iter().find(|(_, row)| row.len() != width) {
+            return Err(wrong(format!(
+                "has {} cells in row {line}, but {width} columns: fix that row",
+                row.len()
+            )));
+        }
+        let is_header = names.is_some();
+        let names = match names {
+            Some(names) => Names::of(&names),
+            None => Names {
+                names: (0..width).map(header::numbered).collect(),
+                ..Names::default()
+            },
+        };
+        let places = names.names.iter().enumerate();
+        Ok(CsvTable {
+            places: places.map(|(place, name)| (name.clone(), place)).collect(),
+            names: names.names,
+            rows,
+            layout: Layout {
+                delimiter: None,
+                header: Finding {
+                    is_header,
+                    reason: reason.into(),
+                },
+                blank: names.blank,
+                repeated: names.repeated,
+                trailing: 0,
             },
         })
     }
@@ -138,7 +198,7 @@ impl CsvTable {
 
     /// Whether a semicolon separates cells, as where a comma separates decimals.
     pub fn has_semicolons(&self) -> bool {
-        self.layout.delimiter == Delimiter::Semicolon
+        self.layout.delimiter == Some(Delimiter::Semicolon)
     }
 
     /// The names for a message, at most the first few.
@@ -163,14 +223,16 @@ impl CsvTable {
             trailing,
         } = &self.layout;
         let (rows, columns) = (self.rows.len(), self.names.len());
-        let between = match columns {
-            1 => "1 column".to_string(),
-            _ => format!("{columns} columns between {}", delimiter.name()),
+        let between = match (columns, delimiter) {
+            (1, _) => "1 column".to_string(),
+            (_, Some(delimiter)) => format!("{columns} columns between {}", delimiter.name()),
+            (_, None) => format!("{columns} columns"),
         };
-        let has = if header.is_header {
-            "a header"
-        } else {
-            "no header"
+        let has = match (header.is_header, delimiter) {
+            (true, Some(_)) => "a header",
+            (true, None) => "names of columns",
+            (false, Some(_)) => "no header",
+            (false, None) => "no names of columns",
         };
         let mut lines = vec![format!(
             "{file}: {rows} rows of {between}, and {has}, because {}",
@@ -264,7 +326,8 @@ pub fn first_rows(head: &[u8]) -> Option<[StringRecord; 2]> {
 
 /// Up to `most` rows of a table that begins with the bytes `head`: those before the first that can't be read.
 pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
-    let text = without_mark(head);
+    let head = utf8(Cow::Borrowed(head));
+    let text = &*head;
     let delimiter = dialect::detect(text);
     let text = delimiter.separated(text);
     let mut reader = reader(&text, delimiter.byte());
@@ -318,7 +381,7 @@ fn in_words(error: &csv::Error) -> String {
     match error.kind() {
         ErrorKind::Utf8 { pos, .. } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
-            format!("is not UTF-8 text at line {line}: save it as UTF-8")
+            not_utf8(line, None)
         }
         _ => format!("can't be read as CSV ({error})"),
     }

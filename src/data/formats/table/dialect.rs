@@ -73,11 +73,6 @@ impl Delimiter {
     }
 }
 
-/// The bytes after a byte order mark.
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
-}
-
 /// A reader of the rows of a text with one `delimiter` between cells.
 pub(super) fn reader(text: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
     ReaderBuilder::new()

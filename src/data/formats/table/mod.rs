@@ -291,7 +291,22 @@ fn load(
         )
     })?;
     let tables = files.read(settings.header, fitted)?;
-    let read = load_parts(&tables, &files, settings, fitted, seed, None)?;
+    load_tables(path, &tables, &files, settings, fitted, seed)
+}
+
+/// Loads the `tables` of the source `path`, one for each of its `files`, training first.
+///
+/// # Errors
+/// Names the file, and the line or column in it, that is wrong.
+pub(super) fn load_tables(
+    path: &Path,
+    tables: &[(CsvTable, PathBuf)],
+    files: &TableFiles,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
+    seed: u64,
+) -> Result<Dataset<Samples>, DataError> {
+    let read = load_parts(tables, files, settings, fitted, seed, None)?;
     let samples =
         |part: PartRows| Samples::from(row_set(part.values, &fitted.columns, part.targets));
     let parts = Parts {

@@ -1,0 +1,132 @@
+//! Texts from files and elsewhere: their encoding, and the form in which every tokenizer gets them.
+
+use super::DataError;
+use super::files::read_whole;
+use std::borrow::Cow;
+use std::path::Path;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+/// The byte order mark, which some editors put before a text.
+const MARK: char = '\u{feff}';
+
+/// The form of a text that tokenizers are trained on and encode: without a byte order mark, with `\n` at the ends of lines, and
+/// with letters and their marks composed (NFC).
+pub(super) fn normalised(text: &str) -> Cow<'_, str> {
+    let text = text.strip_prefix(MARK).unwrap_or(text);
+    let text = match text.contains("\r\n") {
+        true => Cow::Owned(text.replace("\r\n", "\n")),
+        false => Cow::Borrowed(text),
+    };
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text,
+        IsNormalized::No | IsNormalized::Maybe => Cow::Owned(text.nfc().collect()),
+    }
+}
+
+/// The bytes of a text as UTF-8: without a byte order mark, and from UTF-16 if they begin with its mark. What is not Unicode is
+/// left as it is.
+pub(super) fn utf8(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    let word: fn([u8; 2]) -> u16 = match *bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        [0xef, 0xbb, 0xbf, ..] => {
+            return match bytes {
+                Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[3..]),
+                Cow::Owned(mut bytes) => {
+                    bytes.drain(..3);
+                    Cow::Owned(bytes)
+                }
+            };
+        }
+        _ => return bytes,
+    };
+    let words = bytes[2..]
+        .chunks_exact(2)
+        .map(|pair| word([pair[0], pair[1]]));
+    let text = char::decode_utf16(words).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
+    Cow::Owned(text.collect::<String>().into_bytes())
+}
+
+/// Whether bytes begin with the mark of UTF-16.
+pub(super) fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..])
+}
+
+/// The text in bytes of UTF-8, or of UTF-16 with a byte order mark, in the form for tokenizers.
+///
+/// # Errors
+/// Names the line of the first byte that is not UTF-8, and how to convert the file, as the rest of a sentence about it.
+pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
+    let bytes = utf8(Cow::Owned(bytes)).into_owned();
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let (at, bytes) = (e.utf8_error().valid_up_to(), e.as_bytes());
+        let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+        not_utf8(line as u64, bytes.get(at).copied())
+    })?;
+    Ok(match normalised(&text) {
+        Cow::Owned(text) => text,
+        Cow::Borrowed(same) if same.len() == text.len() => text,
+        Cow::Borrowed(same) => same.to_string(),
+    })
+}
+
+/// The problem of a byte that is not UTF-8 in a line, as the rest of a sentence about the file.
+pub(super) fn not_utf8(line: u64, byte: Option<u8>) -> String {
+    // Windows-1252 and Latin-1 agree from 0xA0 on.
+    let letter = byte.filter(|&byte| byte >= 0xa0).map(char::from);
+    let likely = letter.map(|c| format!(" (it would be \"{c}\" in Windows-1252)"));
+    format!(
+        "is not UTF-8 text at line {line}{}: save it as UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW`",
+        likely.unwrap_or_default()
+    )
+}
+
+/// The text of the file `path`.
+///
+/// # Errors
+/// If it can't be read, or is not text.
+pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
+    decoded(read_whole(path)?).map_err(|problem| DataError::unusable(path, problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_line_ends_and_loose_accents_are_brought_to_one_form() {
+        for (text, want) in [
+            ("\u{feff}a\r\nb", "a\nb"),
+            ("a\rb", "a\rb"),
+            ("u\u{308}ber", "über"),
+            ("中文", "中文"),
+            ("a\u{feff}", "a\u{feff}"),
+        ] {
+            assert_eq!(normalised(text), want);
+            // The form stays as it is.
+            assert_eq!(normalised(want), want);
+        }
+        assert!(matches!(normalised("über"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn bytes_are_utf_8_or_utf_16_with_a_mark() {
+        let utf16 = |text: &str, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            let words = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+            words.flat_map(order).collect()
+        };
+        for bytes in [
+            utf16("gr\u{fc}n 😀\r\n", u16::to_le_bytes),
+            utf16("gr\u{fc}n 😀\r\n", u16::to_be_bytes),
+            "\u{feff}grün 😀\r\n".into(),
+            "gru\u{308}n 😀\n".into(),
+        ] {
+            assert_eq!(decoded(bytes).unwrap(), "grün 😀\n");
+        }
+        let message = decoded(b"a\nb\nK\xe4se".to_vec()).unwrap_err();
+        assert!(
+            message.contains("line 3 (it would be \"ä\"") && message.contains("iconv"),
+            "{message}"
+        );
+    }
+}
