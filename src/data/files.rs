@@ -1,10 +1,10 @@
 //! Helpers for reading files.
 
-use super::DataError;
+use super::{DataError, packed};
 use crate::host_memory;
 use std::cmp::Ordering;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -13,33 +13,45 @@ const MAX_NAMES_BYTES: u64 = 64 << 10;
 /// Size limit for a data file, in bytes.
 pub(super) const MAX_BYTES: u64 = 4 << 30;
 
-/// The bytes of `path`, unless it is larger than the limit.
+/// Bytes that are unpacked first.
+const FIRST_STEP: u64 = 1 << 20;
+
+/// The content of `path`, unpacked if it is compressed, unless it is larger than the limit.
 pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>, DataError> {
     read_at_most(path, MAX_BYTES)
 }
 
+/// The content of `path`, which is unpacked if it is compressed. Memory grows with what was unpacked, and is compared with the free
+/// memory before.
 fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
-    let unreadable = |source| DataError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
     let too_long = || {
         let problem = format!("is over {most} bytes long: split it, or check what it is");
         DataError::unusable(path, problem)
     };
+    let mut file = packed::open(path)?;
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    if length > most {
-        return Err(too_long());
+    if file.packing.is_none() {
+        if file.most > most {
+            return Err(too_long());
+        }
+        check_memory(path, file.most)?;
     }
-    check_memory(path, length)?;
-    file.take(most + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    match bytes.len() as u64 > most {
-        true => Err(too_long()),
-        false => Ok(bytes),
+    loop {
+        let step = match file.packing {
+            None => most + 1,
+            Some(_) => (bytes.len() as u64).clamp(FIRST_STEP, most + 1),
+        };
+        if file.packing.is_some() {
+            check_memory(path, bytes.len() as u64 + step)?;
+        }
+        let read = (&mut *file.reader).take(step).read_to_end(&mut bytes);
+        let read = read.map_err(|source| packed::read_error(source, path, file.packing))?;
+        if bytes.len() as u64 > most {
+            return Err(too_long());
+        }
+        if (read as u64) < step {
+            return Ok(bytes);
+        }
     }
 }
 
@@ -139,8 +151,9 @@ pub(super) fn name_as_text(name: &OsStr) -> String {
 pub(super) fn set_name(path: &Path) -> String {
     let whole = path.canonicalize();
     let whole = whole.as_deref().unwrap_or(path);
+    let unpacked = packed::unpacked_name(whole);
     let name = if whole.is_file() {
-        whole.file_stem()
+        unpacked.file_stem()
     } else {
         whole.file_name()
     };

@@ -5,8 +5,9 @@ use crate::guard::guarded;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
 use lzma_rust2::XzReader;
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use zip::{CompressionMethod, ZipArchive};
 
@@ -74,11 +75,13 @@ pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
         .take(6)
         .read_to_end(&mut start)
         .map_err(unreadable)?;
-    file.rewind().map_err(unreadable)?;
     let packing = Packing::of(&start);
-    let file = BufReader::with_capacity(BUFFER, file);
+    if packing == Some(Packing::Zip) {
+        return open_zip(path, BufReader::with_capacity(BUFFER, file));
+    }
+    // A pipe can't be read again from its beginning.
+    let file = Cursor::new(start).chain(BufReader::with_capacity(BUFFER, file));
     let (reader, most): (Box<dyn Read>, u64) = match packing {
-        None => (Box::new(file), length),
         Some(Packing::Gzip) => (
             Box::new(MultiGzDecoder::new(file)),
             length.saturating_mul(DEFLATE_RATIO),
@@ -87,7 +90,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
             Box::new(Guarded(XzReader::new_mem_limit(file, true, XZ_KIB))),
             u64::MAX,
         ),
-        Some(Packing::Zip) => return open_zip(path, file),
+        Some(Packing::Zip) | None => (Box::new(file), length),
     };
     Ok(Opened {
         reader,
@@ -101,18 +104,11 @@ fn open_zip(path: &Path, file: BufReader<File>) -> Result<Opened, DataError> {
     let wrong = |problem: String| DataError::unusable(path, problem);
     let damaged = |e: &dyn std::fmt::Display| wrong(format!("is a damaged zip archive ({e})"));
     let mut archive = ZipArchive::new(file).map_err(|e| damaged(&e))?;
-    let names = archive.file_names();
-    let names = names.map(|name| name.map(|name| name.into_owned()));
-    let names = names
-        .collect::<Result<Vec<String>, _>>()
-        .map_err(|e| damaged(&e))?;
-    // macOS adds hidden files in a folder of that name.
-    let is_data = |name: &&String| !name.ends_with('/') && !name.starts_with("__MACOSX/");
-    let data: Vec<&String> = names.iter().filter(is_data).collect();
-    let [name] = data[..] else {
+    let names = file_names(&archive);
+    let [name] = &names[..] else {
         let problem = format!(
             "is a zip archive with {} files: unpack it, and name the folder",
-            data.len()
+            names.len()
         );
         return Err(wrong(problem));
     };
@@ -148,6 +144,16 @@ fn open_zip(path: &Path, file: BufReader<File>) -> Result<Opened, DataError> {
         packing: Some(Packing::Zip),
         most: declared.min(packed.saturating_mul(DEFLATE_RATIO)),
     })
+}
+
+/// The names of the files in an archive, without the hidden ones that macOS adds.
+fn file_names<R>(archive: &ZipArchive<R>) -> Vec<String>
+where
+    R: Read + Seek,
+{
+    let names = archive.file_names().flatten();
+    let names = names.filter(|name| !name.ends_with('/') && !name.starts_with("__MACOSX/"));
+    names.map(|name| name.into_owned()).collect()
 }
 
 /// A decoder whose panics are errors.
@@ -192,11 +198,25 @@ impl Read for Checked {
     }
 }
 
-/// The name of a file without the extension that says how it is compressed: `a.csv` of `a.csv.gz`.
+/// The name of a file without the extension that says how it is compressed: `a.csv` of `a.csv.gz`, and of `a.zip` if it holds that
+/// file alone.
 pub(super) fn unpacked_name(path: &Path) -> Cow<'_, Path> {
-    match ENDINGS.iter().any(|ending| has_own_ending(path, ending)) {
-        true => Cow::Owned(path.with_extension("")),
-        false => Cow::Borrowed(path),
+    if !ENDINGS.iter().any(|ending| has_own_ending(path, ending)) {
+        return Cow::Borrowed(path);
+    }
+    let name = path.with_extension("");
+    match name.extension().is_none() && has_own_ending(path, "zip") {
+        true => Cow::Owned(only_name(path).map_or(name, |only| path.with_file_name(only))),
+        false => Cow::Owned(name),
+    }
+}
+
+/// The name of the only file in a zip archive, without its folder.
+fn only_name(path: &Path) -> Option<OsString> {
+    let archive = ZipArchive::new(BufReader::new(File::open(path).ok()?)).ok()?;
+    match &file_names(&archive)[..] {
+        [only] => Path::new(only).file_name().map(OsString::from),
+        _ => None,
     }
 }
 
@@ -227,5 +247,85 @@ pub(super) fn read_error(source: io::Error, path: &Path, packing: Option<Packing
             source,
         },
         None => DataError::Unreadable { path, source },
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use zip::write::SimpleFileOptions;
+
+    /// `text` compressed by gzip.
+    pub fn gzipped(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, text) in files {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(text).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    /// `printf 'a,b\n1,2\n' | xz`.
+    const XZ: &[u8] = b"\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4F\x02\x00!\x01\x16\x00\x00\x00t/\xe5\xa3\x01\x00\x07a,b\x0a1,2\x0a\x00\xbe\x9c\xbdI\xb5\x12*\xfe\x00\x01 \x08\xbb\x19\xd9\xbb\x1f\xb6\xf3}\x01\x00\x00\x00\x00\x04YZ";
+
+    fn read(path: &Path) -> Result<Vec<u8>, String> {
+        super::super::files::read_whole(path).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn files_are_unpacked_whatever_they_are_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = b"a,b\n1,2\n";
+        let zip = zipped(&[("__MACOSX/._a.csv", b"x"), ("folder/a.csv", text)]);
+        for (name, bytes) in [
+            ("a.csv", text.to_vec()),
+            ("b.csv.gz", gzipped(text)),
+            ("c.csv.xz", XZ.to_vec()),
+            ("d.csv.zip", zip.clone()),
+            ("e.csv", gzipped(text)),
+            ("f.zip", zip),
+        ] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, &bytes).unwrap();
+            assert_eq!(read(&path).unwrap(), text, "{name}");
+            assert!(has_ending(&path, "CSV"), "{name}");
+            if bytes != text {
+                // A file cut short or with another byte is not unpacked.
+                std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+                let message = read(&path).unwrap_err();
+                assert!(
+                    message.contains("damaged") && message.contains(name),
+                    "{message}"
+                );
+            }
+        }
+        assert_eq!(stem(Path::new("x/Train.csv.GZ")), "train");
+        let several = dir.path().join("g.zip");
+        std::fs::write(&several, zipped(&[("a.csv", text), ("b.csv", text)])).unwrap();
+        assert!(read(&several).unwrap_err().contains("with 2 files"));
+        assert!(!has_ending(&several, "csv"));
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_the_free_memory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let zeros = vec![0; 64 << 20];
+        for (name, bytes) in [
+            ("a.gz", gzipped(&zeros)),
+            ("b.zip", zipped(&[("b", &zeros)])),
+        ] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let message =
+                crate::host_memory::tests::with_free(8 << 20, || read(&path).unwrap_err());
+            assert!(message.contains("GiB of memory, but only"), "{message}");
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Inspection of a source: its files and their first bytes. A folder is walked only once and the head of a file is read only once,
 //! however many formats inspect them.
 
-use super::DataError;
 use super::files::name_as_text;
 use super::settings::DIGITS;
+use super::{DataError, packed};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -245,18 +245,18 @@ impl Source {
         })
     }
 
-    /// The first mebibyte of `path`, or all of a shorter file; empty if it can't be read.
+    /// The first mebibyte of `path`, unpacked if it is compressed, or all of a shorter file; empty if it can't be read.
     pub fn head(&self, path: &Path) -> Arc<[u8]> {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(head) = heads.get(path) {
             return head.clone();
         }
         let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut bytes));
-        let head: Arc<[u8]> = match read {
-            Ok(_) => bytes.into(),
-            Err(_) => Arc::new([]),
-        };
+        if let Ok(file) = packed::open(path) {
+            // What was read before an error is a head, too.
+            let _ = file.reader.take(HEAD).read_to_end(&mut bytes);
+        }
+        let head: Arc<[u8]> = bytes.into();
         heads.insert(path.to_owned(), head.clone());
         head
     }

@@ -53,7 +53,34 @@ pub fn arrays(dir: &Path) -> Vec<Target> {
     let images = gzip.join("train-images-idx3-ubyte");
     write(&images, gzipped(&std::fs::read(&images).unwrap()));
     let target = |name: &str, file: &str| data(name, plain, plain.join(file), "");
+    let other = dir.join("other");
+    let floats: Vec<u8> = (0..96_u8)
+        .flat_map(|i| (f32::from(i) / 95.0).to_be_bytes())
+        .collect();
+    let mut pixels = idx(&[6, 4, 4], &floats);
+    pixels[2] = 13;
+    let pixels = write(
+        &other.join("emnist-letters-train-images-idx3-float"),
+        pixels,
+    );
+    write(
+        &other.join("emnist-letters-mapping.txt"),
+        "1 65 97\n2 66 98\n",
+    );
+    let labels = idx(&[6], &[1, 2, 1, 2, 1, 2]);
+    write(
+        &other.join("emnist-letters-train-labels-idx1-ubyte"),
+        labels,
+    );
     vec![
+        data("idx_floats", &other, pixels, ""),
+        data(
+            "idx_mapping",
+            &other,
+            other.join("emnist-letters-mapping.txt"),
+            "",
+        ),
+        rows_of_arrays(dir),
         target("idx_images", "train-images-idx3-ubyte"),
         target("idx_labels", "train-labels-idx1-ubyte"),
         target("class_names", "classes.txt"),
@@ -65,7 +92,13 @@ pub fn arrays(dir: &Path) -> Vec<Target> {
 
 /// An array file of NumPy.
 fn npy(kind: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
-    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    ordered("False", kind, shape, bytes)
+}
+
+/// The same, column by column if `fortran_order` is `True`.
+fn ordered(fortran_order: &str, kind: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
+    let header =
+        format!("{{'descr': '{kind}', 'fortran_order': {fortran_order}, 'shape': {shape}, }}\n");
     let length = (header.len() as u16).to_le_bytes();
     [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), bytes].concat()
 }
@@ -95,6 +128,21 @@ fn npz(name: &str, dir: &Path, method: zip::CompressionMethod) -> Target {
     data(name, &file.clone(), file, "").and([parts])
 }
 
+/// Arrays of NumPy beside one another, one of which holds rows of a table.
+fn rows_of_arrays(dir: &Path) -> Target {
+    let folder = dir.join("npy");
+    let floats: Vec<u8> = (0..24)
+        .flat_map(|i| (i as f32 * 0.5).to_le_bytes())
+        .collect();
+    let file = write(&folder.join("X.npy"), npy("<f4", "(12, 2)", &floats));
+    write(
+        &folder.join("y.npy"),
+        npy("|S3", "(12,)", &b"no\0yes".repeat(6)),
+    );
+    let turned = ordered("True", "<f4", "(12, 2)", &floats);
+    data("npy_rows", &folder, file, "").and([turned])
+}
+
 fn rows(row: impl Fn(u32) -> String) -> String {
     (0..24).map(row).collect()
 }
@@ -103,6 +151,113 @@ fn table() -> String {
     let city = |i: u32| ["Rome", "Oslo"][i as usize % 2];
     "age,city,label\n".to_string()
         + &rows(|i| format!("{}.5,\"{}\",{}\n", i * 7 % 30, city(i), i % 3))
+}
+
+/// [`table`], packed by `xz`.
+const TABLE_XZ: &[u8] = b"\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4F\x02\x00!\x01\x0c\x00\x00\x00\x8f\x98A\x9c\xe0\x01V\x00{]\x000\x99\xc8\xd6\x14ZT\xd7G*\xfa'\xf1\x01}\xc4W\xe4\xb0z?\xbd\x15|\x96\xea\xab\xee\xe2\x07d\xbdh$\x09\x80\x11\x08\x13\xb1\xcb:Oy>\xbdj\xe2\x9aT\xfe\xed\xbf\xc0\xba\xda\xa0\xbf\xce\x05\xc8\xf9\xcbn\x17qp\xa2\xd0\x86So*t\x07\xbar\xe1jSR>\x9bK\xef\xed\xed_>\x03\x0a\x88\xc7\xaeV\xe3\xb8\xf7'HX\x09qKT\xf4\x8a\xa0\xa6\xe4\xa8\x04c\xf3\xd0\xf3Z2\xb4\x00:\xe4\xa0\x00\x00s\xda\x5c\xb2T\xa7\xa7a\x00\x01\x97\x01\xd7\x02\x00\x00\xd8\x8eQF\xb1\xc4g\xfb\x02\x00\x00\x00\x00\x04YZ";
+
+fn zipped(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file(name, zip::write::SimpleFileOptions::default())
+        .unwrap();
+    zip.write_all(bytes).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+/// The rows of [`table`] as a sheet of Excel: a zip archive with the least files that make a workbook.
+fn workbook() -> Vec<u8> {
+    const MAIN: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    const DOC: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    const PACKAGE: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
+    let link = |kind: &str, to: &str| {
+        format!(
+            "<Relationships xmlns=\"{PACKAGE}\"><Relationship Id=\"a\" Type=\"{DOC}/{kind}\" Target=\"{to}\"/></Relationships>"
+        )
+    };
+    let cells = |line: &str| -> String {
+        let cell = |cell: &str| match cell.parse::<f64>() {
+            Ok(number) => format!("<c><v>{number}</v></c>"),
+            Err(_) => format!("<c t=\"inlineStr\"><is><t>{cell}</t></is></c>"),
+        };
+        line.replace('"', "").split(',').map(cell).collect()
+    };
+    let row = |line: &str| format!("<row>{}</row>", cells(line));
+    let rows: String = table().lines().map(row).collect();
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in [
+        ("_rels/.rels", link("officeDocument", "xl/workbook.xml")),
+        (
+            "xl/_rels/workbook.xml.rels",
+            link("worksheet", "worksheets/sheet1.xml"),
+        ),
+        (
+            "xl/workbook.xml",
+            format!(
+                "<workbook xmlns=\"{MAIN}\" xmlns:r=\"{DOC}\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"a\"/></sheets></workbook>"
+            ),
+        ),
+        (
+            "xl/worksheets/sheet1.xml",
+            format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{rows}</sheetData></worksheet>"),
+        ),
+    ] {
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
+        zip.start_file(name, options).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// The rows of [`table`] as objects.
+fn objects() -> String {
+    let city = |i: u32| ["Rome", "Oslo"][i as usize % 2];
+    let row = |i| {
+        format!(
+            "{{\"age\": {i}.5, \"city\": \"{}\", \"label\": {}}}\n",
+            city(i),
+            i % 3
+        )
+    };
+    rows(row)
+}
+
+/// Tables in compressed files, in JSON and in Excel; texts in UTF-16, and in folders.
+pub fn more_tables(dir: &Path) -> Vec<Target> {
+    let packed = |name: &str, file: &str, bytes: Vec<u8>| {
+        let file = write(&dir.join(file), bytes);
+        data(name, &file.clone(), file, "").within(COMPRESSED)
+    };
+    let array = format!("[{}]", objects().trim().replace("}\n", "},\n"));
+    let lines = write(&dir.join("j/lines.jsonl"), objects());
+    let marked = "\u{feff}".to_string() + &rows(|i| format!("Zeile {i} für die Katze\n"));
+    let utf16: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16 = write(&dir.join("u/prose.txt"), utf16);
+    for i in 0..8 {
+        let class = ["neg", "pos"][i % 2];
+        write(
+            &dir.join(format!("f/{class}/{i}.txt")),
+            format!("{class} film {i}"),
+        );
+    }
+    vec![
+        packed("table_gzip", "g/table.csv.gz", gzipped(table().as_bytes())),
+        packed("table_xz", "g2/table.csv.xz", TABLE_XZ.to_vec()),
+        packed(
+            "table_zip",
+            "g3/table.csv.zip",
+            zipped("table.csv", table().as_bytes()),
+        ),
+        packed("xlsx", "e/table.xlsx", workbook()),
+        data("json", &lines.clone(), lines, "").and([array.into_bytes()]),
+        data("text_utf16", &utf16.clone(), utf16, "context = 8"),
+        data(
+            "text_folder",
+            &dir.join("f"),
+            dir.join("f/pos/1.txt"),
+            "context = 8",
+        ),
+    ]
 }
 
 fn series() -> String {

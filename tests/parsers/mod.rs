@@ -95,6 +95,7 @@ pub fn targets(dir: &Path) -> Vec<Target> {
     [
         data::arrays(&at("arrays")),
         data::tables(&at("tables")),
+        data::more_tables(&at("more_tables")),
         data::predicted(&at("predicted")),
         data::folders(&at("folders")),
         pictures::pictures(&at("pictures")),

@@ -10,7 +10,7 @@ mod stored;
 
 use self::choose::{Pair, choose};
 use self::stored::{Stored, arrays};
-use super::array::{Array, Classes, ImageLayout, Labels, PixelScale, shape_in_words};
+use super::array::{Array, Classes, ImageLayout, Labels, Named, PixelScale, Role, shape_in_words};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{
@@ -53,7 +53,16 @@ impl Format for Npz {
             [only] if has_ending(only, "npz") => Detection::new(85, "one file that ends in .npz"),
             [first, ..] => {
                 let name = first.file_name().unwrap_or_default().to_string_lossy();
-                Detection::new(85, format!("files of arrays, such as {name}"))
+                let holds = |role| {
+                    let mut roles = files.iter().map(|file| Named::of(&packed::stem(file)).role);
+                    roles.any(|other| other == Some(role))
+                };
+                // Other data may have an array beside them.
+                let confidence = match holds(Role::Inputs) && holds(Role::Labels) {
+                    true => 85,
+                    false => 55,
+                };
+                Detection::new(confidence, format!("files of arrays, such as {name}"))
             }
         }
     }
@@ -404,7 +413,7 @@ mod tests {
     #[test]
     fn names_and_files_say_what_arrays_are() {
         let images = |count: usize| npy(&format!("({count}, 1, 2)"), &vec![7; count * 2]);
-        let labels = |count: usize| npy(&format!("({count},)"), &vec![1, 2].repeat(count / 2));
+        let labels = |count: usize| npy(&format!("({count},)"), &[1, 2].repeat(count / 2));
         // One file for each array, of Kuzushiji-49 and of numpy.save.
         for (names, ending) in [
             (

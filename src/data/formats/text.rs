@@ -4,7 +4,7 @@
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs};
 use crate::data::files::check_memory;
-use crate::data::source::has_ending;
+use crate::data::packed::{has_ending, stem};
 use crate::data::texts::read_text;
 use crate::data::{
     DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
@@ -40,7 +40,7 @@ impl Format for Text {
 
     fn detect(&self, source: &Source) -> Option<Detection> {
         let [train, ..] = files(source)?;
-        let stem = train?.file_stem()?.to_string_lossy().to_lowercase();
+        let stem = stem(&train?);
         match source.is_file() {
             true => Detection::new(60, "the ending .txt"),
             false if PARTS[0].contains(&&*stem) => Detection::new(60, "a file train.txt"),
@@ -82,14 +82,10 @@ fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
         let path = source.path();
         return has_ending(path, "txt").then(|| [Some(path.to_owned()), None, None]);
     }
-    let is_text = |entry: &&Entry| !entry.is_folder && entry.has_ending("txt");
+    let is_text = |entry: &&Entry| !entry.is_folder && has_ending(&entry.path, "txt");
     let texts: Vec<&Entry> = source.entries().iter().filter(is_text).collect();
     let part = |names: &[&str]| {
-        let is = |entry: &&&Entry| {
-            let stem = entry.path.file_stem();
-            let stem = stem.map(|stem| stem.to_string_lossy().to_lowercase());
-            stem.is_some_and(|stem| names.contains(&&*stem))
-        };
+        let is = |entry: &&&Entry| names.contains(&&*stem(&entry.path));
         texts.iter().find(is).map(|entry| entry.path.clone())
     };
     match (PARTS.map(part), &texts[..]) {

@@ -1,7 +1,7 @@
 //! A table with a text and its class in each row.
 
 use super::table::{
-    Classes, CsvTable, TableFiles, TargetKind, header, is_table, target_cells, target_in_words,
+    Classes, CsvTable, TableFiles, TargetKind, header_of, is_table, target_cells, target_in_words,
     target_name,
 };
 #[cfg(test)]
@@ -34,7 +34,7 @@ impl Format for TextTable {
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let names = header(&source.head(&TableFiles::of(source)?.train))?;
+        let names = header_of(source, &TableFiles::of(source)?.train)?;
         Detection::new(72, format!("a column {}", text_column(&names)?))
     }
 
@@ -87,8 +87,12 @@ fn load(
     seed: u64,
 ) -> Result<Dataset<Samples>, DataError> {
     let path = source.path();
-    let files = TableFiles::of(source)
-        .ok_or_else(|| DataError::unusable(path, "is not a table: give a .csv file"))?;
+    let files = TableFiles::of(source).ok_or_else(|| {
+        DataError::unusable(
+            path,
+            "is not a table: give a .csv, .jsonl, .json or .xlsx file",
+        )
+    })?;
     let tables = files.read(settings.header, fitted)?;
     let (train, train_path) = &tables[0];
     let target = target_name(train, settings, fitted, train_path)?;

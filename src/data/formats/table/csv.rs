@@ -1,11 +1,13 @@
-//! CSV files as text cells, with the line of every row.
+//! Files of tables as text cells, with the line of every row.
 
 use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of};
 use super::header::{self, Finding, Names};
 use super::report::capped;
 use super::row_index::{counts_up, is_names};
+use super::{json, xlsx};
 use crate::data::DataError;
 use crate::data::files::{check_memory, read_whole};
+use crate::data::packed::has_ending;
 use crate::data::texts::{not_utf8, utf8};
 use csv::{ErrorKind, StringRecord};
 use std::borrow::Cow;
@@ -24,6 +26,7 @@ pub struct CsvTable {
 }
 
 /// How the cells of a file are arranged.
+#[derive(Default)]
 struct Layout {
     /// What separates cells, if the file is text.
     delimiter: Option<Delimiter>,
@@ -34,11 +37,13 @@ struct Layout {
     repeated: Vec<(String, Vec<String>)>,
     /// Number of rows that end in a delimiter.
     trailing: usize,
+    /// Which sheet of several was read, in words.
+    sheets: Option<String>,
 }
 
 impl CsvTable {
-    /// Reads `path`. Whether the first row is a header is detected unless `header` says so; it is one if it holds the names that
-    /// are `known` from training.
+    /// Reads `path`: CSV, JSON or Excel. Whether the first row is a header is detected unless `header` says so; it is one if it holds
+    /// the names that are `known` from training.
     ///
     /// # Errors
     /// Names the line with a different number of cells than the others, or that is not text.
@@ -47,6 +52,15 @@ impl CsvTable {
         header: Option<bool>,
         known: &[String],
     ) -> Result<CsvTable, DataError> {
+        if json::ENDINGS.iter().any(|ending| has_ending(path, ending)) {
+            return json::read(path);
+        }
+        if has_ending(path, xlsx::ENDING) {
+            let (rows, found) = xlsx::rows(path)?;
+            let mut table = CsvTable::of_rows(rows, None, (header, known), path)?;
+            table.layout.sheets = found;
+            return Ok(table);
+        }
         let wrong = |problem: String| DataError::unusable(path, problem);
         let bytes = utf8(Cow::Owned(read_whole(path)?));
         let text = &*bytes;
@@ -65,6 +79,17 @@ impl CsvTable {
             let line = record.position().map_or(0, csv::Position::line);
             rows.push((line, record));
         }
+        CsvTable::of_rows(rows, Some(delimiter), (header, known), path)
+    }
+
+    /// The table of rows, the first of which may be a header.
+    fn of_rows(
+        mut rows: Vec<(u64, StringRecord)>,
+        delimiter: Option<Delimiter>,
+        (header, known): (Option<bool>, &[String]),
+        path: &Path,
+    ) -> Result<CsvTable, DataError> {
+        let wrong = |problem: String| DataError::unusable(path, problem);
         if rows.is_empty() {
             return Err(wrong("holds no rows".to_string()));
         }
@@ -91,24 +116,32 @@ impl CsvTable {
         let (width, trailing) = fit(&mut head, &mut rows, width_of(below).0).map_err(wrong)?;
         let names = match &head {
             Some(head) => Names::of(head),
-            None => Names {
-                names: (0..width).map(header::numbered).collect(),
-                ..Names::default()
-            },
+            None => Names::numbered(width),
         };
+        Ok(CsvTable::with_names(
+            names,
+            rows,
+            Layout {
+                delimiter,
+                header,
+                trailing,
+                ..Layout::default()
+            },
+        ))
+    }
+
+    fn with_names(names: Names, rows: Vec<(u64, StringRecord)>, layout: Layout) -> CsvTable {
         let places = names.names.iter().enumerate();
-        Ok(CsvTable {
+        CsvTable {
             places: places.map(|(place, name)| (name.clone(), place)).collect(),
             names: names.names,
             rows,
             layout: Layout {
-                delimiter: Some(delimiter),
-                header,
                 blank: names.blank,
                 repeated: names.repeated,
-                trailing,
+                ..layout
             },
-        })
+        }
     }
 
     /// The table of a file that is not CSV: the names of its columns, if it has some, and its rows, each with its line or number.
@@ -142,30 +175,22 @@ impl CsvTable {
                 row.len()
             )));
         }
-        let is_header = names.is_some();
+        let header = Finding {
+            is_header: names.is_some(),
+            reason: reason.into(),
+        };
         let names = match names {
             Some(names) => Names::of(&names),
-            None => Names {
-                names: (0..width).map(header::numbered).collect(),
-                ..Names::default()
-            },
+            None => Names::numbered(width),
         };
-        let places = names.names.iter().enumerate();
-        Ok(CsvTable {
-            places: places.map(|(place, name)| (name.clone(), place)).collect(),
-            names: names.names,
+        Ok(CsvTable::with_names(
+            names,
             rows,
-            layout: Layout {
-                delimiter: None,
-                header: Finding {
-                    is_header,
-                    reason: reason.into(),
-                },
-                blank: names.blank,
-                repeated: names.repeated,
-                trailing: 0,
+            Layout {
+                header,
+                ..Layout::default()
             },
-        })
+        ))
     }
 
     /// The column called `name`.
@@ -221,6 +246,7 @@ impl CsvTable {
             blank,
             repeated,
             trailing,
+            sheets,
         } = &self.layout;
         let (rows, columns) = (self.rows.len(), self.names.len());
         let between = match (columns, delimiter) {
@@ -238,6 +264,7 @@ impl CsvTable {
             "{file}: {rows} rows of {between}, and {has}, because {}",
             header.reason
         )];
+        lines.extend(sheets.iter().map(|sheets| format!("{file}: {sheets}")));
         if *trailing > 0 {
             lines.push(format!(
                 "{file}: {trailing} rows end in a delimiter, which is left out"
@@ -313,6 +340,9 @@ fn fit(
 /// The header of a table that begins with the bytes `head`, if it can be read and has one.
 pub fn header(head: &[u8]) -> Option<Vec<String>> {
     let rows = head_rows(head, LOOKED_AT + 1);
+    if json::is_json(head) {
+        return Some(rows.first()?.iter().map(str::to_string).collect());
+    }
     let (first, rest) = rows.split_first()?;
     header::find(first, rest, &[])
         .is_header
@@ -326,6 +356,9 @@ pub fn first_rows(head: &[u8]) -> Option<[StringRecord; 2]> {
 
 /// Up to `most` rows of a table that begins with the bytes `head`: those before the first that can't be read.
 pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
+    if json::is_json(head) {
+        return json::head_rows(head, most);
+    }
     let head = utf8(Cow::Borrowed(head));
     let text = &*head;
     let delimiter = dialect::detect(text);

@@ -14,7 +14,7 @@ const MANY_ROWS: usize = 20;
 const ROWS_PER_WORD: usize = 10;
 
 /// Whether the first row of a table is a header, and why: the reason continues "because".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Finding {
     pub is_header: bool,
     pub reason: String,
@@ -195,6 +195,14 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// The names of the columns of a table without a header.
+    pub fn numbered(width: usize) -> Names {
+        Names {
+            names: (0..width).map(numbered).collect(),
+            ..Names::default()
+        }
+    }
+
     /// Names as pandas gives them: `Unnamed: 0` for a blank one in column 0, and `a`, `a.1`, `a.2` for a repeated one.
     pub fn of(header: &StringRecord) -> Names {
         let given: HashSet<&str> = header.iter().collect();

@@ -1,4 +1,4 @@
-//! Tables: CSV files with numeric and categorical columns, one of which is the target.
+//! Tables: CSV, JSON or Excel files with numeric and categorical columns, one of which is the target.
 
 mod classes;
 mod columns;
@@ -7,6 +7,7 @@ mod dates;
 mod dialect;
 mod distinct;
 mod header;
+mod json;
 mod missing;
 mod number;
 mod parts;
@@ -15,6 +16,7 @@ mod report;
 mod row_index;
 mod scale;
 mod target;
+mod xlsx;
 
 pub(super) use columns::Reading;
 pub use columns::{Column, ColumnKind};
@@ -37,7 +39,7 @@ use super::{
     only_file, row_name, text_table,
 };
 use crate::data::files::set_name;
-use crate::data::source::has_ending;
+use crate::data::packed::{has_ending, stem};
 use crate::data::{
     DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
     WindowRows,
@@ -53,7 +55,8 @@ const PARTS: [&[&str]; 3] = [
     &["val", "valid", "validation", "dev"],
     &["test", "testing"],
 ];
-const ENDINGS: [&str; 2] = ["csv", "tsv"];
+/// Endings of files that are always tables.
+const ENDINGS: [&str; 3] = ["csv", "tsv", xlsx::ENDING];
 /// Number of rows that show what separates decimals.
 const DECIMAL_ROWS: usize = 1000;
 
@@ -96,14 +99,19 @@ impl TableFiles {
         if source.is_file() {
             return has_table_ending(source.path()).then(|| single(source.path()));
         }
-        let is_table = |entry: &&Entry| !entry.is_folder && has_table_ending(&entry.path);
-        let tables: Vec<&Entry> = source.entries().iter().filter(is_table).collect();
+        let with = |is_table: &dyn Fn(&Path) -> bool| -> Vec<&Entry> {
+            let files = source.entries().iter().filter(|entry| !entry.is_folder);
+            files.filter(|entry| is_table(&entry.path)).collect()
+        };
+        let mut tables = with(&|path| has_one(path, &ENDINGS));
+        if tables.is_empty() {
+            // A file of JSON beside other data is often none.
+            tables = with(&|path| {
+                has_one(path, &json::ENDINGS) && !json::head_rows(&source.head(path), 2).is_empty()
+            });
+        }
         let part = |names: &[&str]| {
-            let is = |entry: &&&Entry| {
-                let stem = entry.path.file_stem();
-                let stem = stem.map(|stem| stem.to_string_lossy().to_lowercase());
-                stem.is_some_and(|stem| names.contains(&&*stem))
-            };
+            let is = |entry: &&&Entry| names.contains(&&*stem(&entry.path));
             tables.iter().find(is).map(|entry| entry.path.clone())
         };
         match (part(PARTS[0]), &tables[..]) {
@@ -182,13 +190,27 @@ pub(super) fn encode_columns(
     )
 }
 
+/// The names of the columns in the table `path` of `source`, if it can be read and has some.
+pub(super) fn header_of(source: &Source, path: &Path) -> Option<Vec<String>> {
+    if has_ending(path, xlsx::ENDING) {
+        // The cells are not at the beginning of the file.
+        let table = CsvTable::read(path, None, &[]).ok()?;
+        return table.has_header().then_some(table.names);
+    }
+    header(&source.head(path))
+}
+
 /// Whether `path` is a file with the extension of a table.
 pub(super) fn is_table(path: &Path) -> bool {
     path.is_file() && has_table_ending(path)
 }
 
 fn has_table_ending(path: &Path) -> bool {
-    ENDINGS.iter().any(|ending| has_ending(path, ending))
+    has_one(path, &ENDINGS) || has_one(path, &json::ENDINGS)
+}
+
+fn has_one(path: &Path, endings: &[&str]) -> bool {
+    endings.iter().any(|ending| has_ending(path, ending))
 }
 
 /// A CSV file, or one for each part.
@@ -204,13 +226,13 @@ impl Format for Table {
     }
 
     fn looks_for(&self) -> &'static str {
-        "one .csv or .tsv file, or train.csv and test.csv"
+        "one .csv, .tsv, .jsonl, .json or .xlsx file, or train.csv and test.csv"
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
         let files = TableFiles::of(source)?;
         // A table of texts is a format of its own.
-        match text_table::text_column(&header(&source.head(&files.train)).unwrap_or_default()) {
+        match text_table::text_column(&header_of(source, &files.train).unwrap_or_default()) {
             Some(_) => None,
             None => Detection::new(70, format!("a table {}", set_name(&files.train))),
         }
@@ -287,7 +309,7 @@ fn load(
     let files = TableFiles::of(source).ok_or_else(|| {
         DataError::unusable(
             path,
-            "is not a table: give a .csv file, or a folder with train.csv and test.csv",
+            "is not a table: give a .csv, .jsonl, .json or .xlsx file, or a folder with train.csv and test.csv",
         )
     })?;
     let tables = files.read(settings.header, fitted)?;
