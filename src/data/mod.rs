@@ -1,6 +1,7 @@
 //! Data sets: the built-in digits, files in common formats, and the order in which samples are visited.
 
 mod batch;
+mod brightness;
 mod digest;
 mod error;
 pub mod field;
@@ -29,18 +30,18 @@ pub use error::DataError;
 pub use field::{Field, FieldValues};
 pub use fitted::Fitted;
 pub use formats::{
-    Column, ColumnKind, DateForm, Detection, FORMATS, Format, FormatName, InputContext,
-    LoadContext, MaskSet, MaskValue, Masks, Moment, NumberForm, PredictInput, PredictInputs,
-    PredictItem, ReadTexts, Scale, TargetKind, detect, digits, image_files, load_cifar_dir,
-    load_idx_dir, load_masks, read_last_window, read_pictures, read_rows, read_text_rows,
-    read_texts, target_scales,
+    ClassPattern, Column, ColumnKind, DateForm, Detection, FORMATS, Format, FormatName,
+    InputContext, LoadContext, MaskSet, MaskValue, Masks, Moment, NumberForm, PredictInput,
+    PredictInputs, PredictItem, ReadTexts, Scale, TargetKind, detect, digits, image_files,
+    load_cifar_dir, load_idx_dir, load_masks, read_last_window, read_pictures, read_rows,
+    read_text_rows, read_texts, target_scales,
 };
 pub use listing::{Listing, with_changed_files};
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts, rows_before};
 pub use order::{random_starts, sequential, shuffled};
 pub(crate) use picture::read_colours;
-pub use picture::{PictureFit, PictureShape, Placement, read_picture};
+pub use picture::{Background, PictureFit, PictureShape, Placement, Survey, read_picture};
 pub use samples::{Pictures, RowSet, Samples, Starts, Targets, WindowRows};
 pub use settings::{DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};
