@@ -62,6 +62,7 @@ impl Layout {
             images,
             pattern: said.or(fitted.class_pattern.as_ref()).cloned(),
             by_name: said.is_some(),
+            known: &fitted.classes,
             layout: Layout::default(),
         };
         reader.layout.notes = left_out.notes();
@@ -155,6 +156,8 @@ struct Reader<'t> {
     pattern: Option<ClassPattern>,
     /// Whether the classes are those of the pattern.
     by_name: bool,
+    /// The classes of a run that is evaluated.
+    known: &'t [String],
     layout: Layout,
 }
 
@@ -198,7 +201,7 @@ impl<'t> Reader<'t> {
             };
             let within = self.images.folders(only);
             let goes_on = match within[..] {
-                _ if role(only).is_some() => false,
+                _ if role(only).is_some() || self.known.contains(&class_name(only)) => false,
                 [] => self.has_classes_in_names(only),
                 [one] => {
                     matches!(role(one), Some((Role::Train, _)))

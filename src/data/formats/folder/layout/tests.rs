@@ -6,6 +6,10 @@ use std::fs;
 
 /// The layout of a folder with these files, which are not decoded for it.
 fn layout_with(files: &[&str], settings: &DataSettings) -> Result<Layout, String> {
+    layout_of(files, settings, &Fitted::default())
+}
+
+fn layout_of(files: &[&str], settings: &DataSettings, fitted: &Fitted) -> Result<Layout, String> {
     let dir = tempfile::tempdir().unwrap();
     for file in files {
         let path = dir.path().join(file);
@@ -18,8 +22,7 @@ fn layout_with(files: &[&str], settings: &DataSettings) -> Result<Layout, String
         }
     }
     let source = Source::look(&dir.path().display().to_string()).unwrap();
-    Layout::of(source.tree(), source.path(), settings, &Fitted::default())
-        .map_err(|e| e.to_string())
+    Layout::of(source.tree(), source.path(), settings, fitted).map_err(|e| e.to_string())
 }
 
 fn layout(files: &[&str]) -> Layout {
@@ -97,6 +100,18 @@ fn a_class_may_be_called_train() {
     let found = layout(&["bus/1.png", "plane/1.png", "train/1.png"]);
     assert_eq!(parts(&found), ["bus1 plane1 train1", "-", "-"]);
     assert!(found.notes[0].contains("the folder train is taken for a class"));
+}
+
+#[test]
+fn a_class_of_the_run_is_no_folder_around_others() {
+    let files = ["cat/indoors/1.png", "cat/outdoors/2.png"];
+    assert_eq!(parts(&layout(&files)), ["indoors1 outdoors1", "-", "-"]);
+    let fitted = Fitted {
+        classes: vec!["cat".into(), "dog".into()],
+        ..Fitted::default()
+    };
+    let found = layout_of(&files, &DataSettings::default(), &fitted).unwrap();
+    assert_eq!(parts(&found), ["cat2", "-", "-"]);
 }
 
 #[test]
