@@ -48,7 +48,7 @@ impl Format for Folder {
             Ok(layout) => {
                 let (class, _) = layout.train.classes.first_key_value()?;
                 match layout.pattern {
-                    Some(pattern) => Detection::new(65, format!("images called {pattern}")),
+                    Some(pattern) => Detection::new(75, format!("images called {pattern}")),
                     None => Detection::new(75, format!("a folder {class} with images")),
                 }
             }
@@ -102,17 +102,13 @@ fn load(source: &Source, settings: &DataSettings, fitted: &mut Fitted) -> Result
         .values()
         .find_map(|files| files.first())
     else {
-        let problem = match layout.notes.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", layout.notes.join("; ")),
+        let problem = match layout.has_other_images {
+            true => format!("has no image that is read; {}", layout.notes.join("; ")),
+            false => {
+                "has no folder with images: put the images of each class into a folder with its name".to_string()
+            }
         };
-        return Err(DataError::unusable(
-            source.path(),
-            format!(
-                "has no folder with images{problem}: put the images of each class into a folder with its name"
-            ),
-        )
-        .into());
+        return Err(DataError::unusable(source.path(), problem).into());
     };
     let shape = shape_for(settings, first)?;
     let (mut survey, mut skipped) = (Survey::default(), Vec::new());

@@ -67,7 +67,7 @@ impl Format for Manifest {
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let file = TableFiles::of(source)?.train;
+        let file = table_files(source)?.train;
         let rows = head_rows(&source.head(&file), LOOKED_AT);
         // The first row may be a header.
         let names: Vec<&str> = rows.first()?.iter().collect();
@@ -151,6 +151,30 @@ impl Format for Manifest {
             .with("people.csv", rows)
             // In the middle of the first row after the header.
             .cut("people.csv", header.len() + 18)
+    }
+}
+
+/// The files of the table in `source`, apart from tables of the form in which predictions are to be submitted.
+fn table_files(source: &Source) -> Option<TableFiles> {
+    let is_form = |path: &Path| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        stem.to_lowercase().contains("submission")
+    };
+    match TableFiles::of(source) {
+        Some(files) if source.is_file() || !is_form(&files.train) => Some(files),
+        _ => {
+            let entries = source.entries().iter();
+            let mut tables = entries.filter(|entry| {
+                let is_table = entry.has_ending("csv") || entry.has_ending("tsv");
+                is_table && !entry.is_folder && !is_form(&entry.path)
+            });
+            let train = tables.next()?.path.clone();
+            tables.next().is_none().then_some(TableFiles {
+                train,
+                validation: None,
+                test: None,
+            })
+        }
     }
 }
 
@@ -261,7 +285,7 @@ fn keep_rows(table: &mut CsvTable, kept: &[bool]) {
 /// Loads the parts. With `skip_bad`, rows with unreadable images are skipped before anything is split or fitted.
 fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     let (path, settings) = (cx.source.path(), cx.settings);
-    let files = TableFiles::of(cx.source).ok_or_else(|| {
+    let files = table_files(cx.source).ok_or_else(|| {
         DataError::unusable(
             path,
             "is not a table: give a .csv file, or a folder with train.csv and test.csv",

@@ -42,8 +42,12 @@ impl LeftOut {
     pub fn notes(&self) -> Vec<String> {
         let images = (!self.images.is_empty()).then(|| {
             format!(
-                "{} of a kind that is not read ({}): left out, so convert them to JPEG or PNG",
-                counted(&self.images, "image is", "images are"),
+                "{} of a kind that is not read ({}): convert them to JPEG or PNG",
+                counted(
+                    &self.images,
+                    "image is left out because it is",
+                    "images are left out because they are"
+                ),
                 listed(&self.images)
             )
         });

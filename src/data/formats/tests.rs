@@ -277,7 +277,7 @@ fn images_to_predict_that_are_unlike_those_of_the_training_are_noted() {
     assert_eq!(
         read(&cx).notes,
         [
-            "1 image is of a kind that is not read (1 .heic): left out, so convert them to JPEG or PNG",
+            "1 image is left out because it is of a kind that is not read (1 .heic): convert them to JPEG or PNG",
             "these images are much lighter than the training images (mean 0.87, training 0.13): try --invert"
         ]
     );

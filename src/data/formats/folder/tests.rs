@@ -179,7 +179,7 @@ fn what_was_found_and_what_was_left_out_are_told() {
     assert_eq!(
         found.notes,
         [
-            "1 image is of a kind that is not read (1 .avif): left out, so convert them to JPEG or PNG",
+            "1 image is left out because it is of a kind that is not read (1 .avif): convert them to JPEG or PNG",
             "the test part has no image of b",
             "1 image is animated: only the first frame is read"
         ]
@@ -202,7 +202,7 @@ fn classes_in_names_are_recorded_and_read_again() {
         write(&dir.path().join(name), [4, 4], [name.len() as u8; 3]);
     }
     let source = Source::look(&dir.path().display().to_string()).unwrap();
-    assert_eq!(Folder.detect(&source).unwrap().confidence, 65);
+    assert_eq!(Folder.detect(&source).unwrap().confidence, 75);
     let mut fitted = Fitted::default();
     let found = load(&source, &settings(), &mut fitted).unwrap();
     assert_eq!(

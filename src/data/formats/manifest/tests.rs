@@ -83,3 +83,23 @@ fn a_column_with_other_words_is_no_column_of_parts() {
     load(&settings, &mut fitted, 1).unwrap();
     assert_eq!(fitted.columns[0].name, "set");
 }
+
+#[test]
+fn a_form_for_predictions_is_no_table_of_images() {
+    let images = [
+        "train/1.png",
+        "train/2.png",
+        "train/3.png",
+        "train/4.png",
+        "test/5.png",
+    ];
+    let table = "id,breed\n1,pug\n2,collie\n3,pug\n4,collie\n";
+    let (dir, settings) = folder(table, &images);
+    let form = dir.path().join("sampleSubmission.csv");
+    std::fs::write(form, "id,pug,collie\n5,0.5,0.5\n").unwrap();
+    let set = load(&settings, &mut Fitted::default(), 1).unwrap();
+    assert_eq!(set.classes, ["collie", "pug"]);
+    std::fs::remove_file(dir.path().join("labels.csv")).unwrap();
+    let source = Source::look(&settings.source).unwrap();
+    assert!(Manifest.detect(&source).is_none());
+}
