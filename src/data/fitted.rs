@@ -1,8 +1,8 @@
 //! Values that a run fits to its data, separate from the user's settings.
 
 use super::{
-    ChannelStats, Column, DataSettings, Dataset, FormatName, Listing, MaskValue, NumberForm,
-    Samples, Scale, TargetKind, TokenKind, Tokenizer,
+    ChannelStats, ClassPattern, Column, DataSettings, Dataset, FormatName, Listing, MaskValue,
+    NumberForm, Samples, Scale, TargetKind, TokenKind, Tokenizer,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -32,6 +32,9 @@ pub struct Fitted {
     /// Masks: the pixel value of each class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_values: Vec<MaskValue>,
+    /// Folders of images: where the names of files hold the class, if folders are no classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_pattern: Option<ClassPattern>,
     /// Manifests: the column with the image files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,

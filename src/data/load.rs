@@ -1,7 +1,8 @@
 //! Loads a data set from a source, whose format is named or detected.
 
+use super::brightness::Brightness;
 use super::formats::{LoadContext, detect};
-use super::{DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};
+use super::{ChannelStats, DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};
 use crate::error::{Error, Result};
 
 /// Loads the data of `settings`. Values fitted to the training part are stored in `fitted`; values already there are used instead.
@@ -38,7 +39,35 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
         },
     }
     fitted.take(settings, &dataset)?;
+    let notes = brightness_of_test(settings, fitted, &dataset);
+    dataset.notes.extend(notes);
     Ok(dataset)
+}
+
+/// A note if the images to evaluate are much lighter or darker than those of the training.
+fn brightness_of_test(
+    settings: &DataSettings,
+    fitted: &Fitted,
+    dataset: &Dataset<Samples>,
+) -> Option<String> {
+    let stats = |set: &Samples| {
+        let pictures = set.pictures().filter(|_| !set.is_empty())?;
+        Some(ChannelStats::of(pictures).mean)
+    };
+    let test = stats(&dataset.test)?;
+    // Means of the settings may be those of other images.
+    let training = match &settings.mean {
+        None => fitted.mean.clone(),
+        Some(_) => stats(&dataset.train)?,
+    };
+    let far = Brightness::far(&test, &training)?;
+    let part = settings.evaluate.name();
+    let advice = match far.looks_inverted() {
+        true => "they look inverted, so invert one of the two",
+        false => "check that they belong together",
+    };
+    let said = far.in_words(&format!("the images of the {part} part are"));
+    Some(format!("{said}: {advice}"))
 }
 
 /// Removes the samples of some classes from the training and validation parts.
@@ -140,5 +169,39 @@ mod tests {
         assert!(message(&["d"]).contains("class d, but tiny has only a, b, c"));
         assert!(message(&["a", "b", "c"]).contains("leaves the training part empty"));
         assert!(message(&["a", "b"]).contains("leaves the validation part empty"));
+    }
+
+    #[test]
+    fn a_test_part_of_the_opposite_brightness_is_noted() {
+        let set = |value: u8| ImageSet {
+            images: vec![value; 4],
+            labels: vec![0, 1, 0, 1],
+            height: 1,
+            width: 1,
+            channels: 1,
+        };
+        let classes = || ["a", "b"].map(String::from).to_vec();
+        let noted = |test: u8, settings: DataSettings| {
+            let data = Dataset::new("tiny", set(30), set(test), classes()).unwrap();
+            let (data, mut fitted) = (data.into_samples(), Fitted::default());
+            fitted.take(&settings, &data).unwrap();
+            brightness_of_test(&settings, &fitted, &data)
+        };
+        let settings = DataSettings::default;
+        assert_eq!(noted(60, settings()), None);
+        assert_eq!(
+            noted(220, settings()).unwrap(),
+            "the images of the test part are much lighter than the training images (mean 0.86, training 0.12): they look inverted, \
+             so invert one of the two"
+        );
+        let said = noted(130, settings()).unwrap();
+        assert!(said.contains("belong together"), "{said}");
+        // The mean of the settings may have nothing to do with these images.
+        let set_mean = DataSettings {
+            mean: Some(vec![0.5]),
+            std: Some(vec![1.0]),
+            ..settings()
+        };
+        assert_eq!(noted(60, set_mean), None);
     }
 }

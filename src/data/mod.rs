@@ -1,6 +1,7 @@
 //! Data sets: the built-in digits, files in common formats, and the order in which samples are visited.
 
 mod batch;
+mod brightness;
 mod digest;
 mod error;
 pub mod field;
@@ -31,7 +32,7 @@ pub use error::DataError;
 pub use field::{Field, FieldValues};
 pub use fitted::Fitted;
 pub use formats::{
-    Column, ColumnKind, DateForm, Detection, FORMATS, Fill, Format, FormatName, InputContext,
+    ClassPattern, Column, ColumnKind, DateForm, Detection, FORMATS, Fill, Format, FormatName, InputContext,
     LoadContext, MaskSet, MaskValue, Masks, Moment, NumberForm, PredictInput, PredictInputs,
     PredictItem, ReadTexts, Scale, SeriesOutline, TargetKind, detect, digits, estimated_rows,
     image_files, load_cifar_dir, load_idx_dir, load_masks, read_last_window, read_pictures,
@@ -42,7 +43,7 @@ pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts, rows_before};
 pub use order::{random_starts, sequential, shuffled};
 pub(crate) use picture::read_colours;
-pub use picture::{PictureFit, PictureShape, Placement, read_picture};
+pub use picture::{Background, PictureFit, PictureShape, Placement, Survey, read_picture};
 pub use samples::{Pictures, RowSet, Samples, Starts, Targets, WindowRows};
 pub use settings::{DIGITS, DataSettings, WindowNorm};
 pub use sheet::{contact_sheet, save_sheet};

@@ -1,6 +1,8 @@
 //! Data settings: `[data]` of a run file. Values fitted to the data are in [`Fitted`](super::Fitted).
 
-use super::{Fill, FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind};
+use super::{
+    Background, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind,
+};
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -60,8 +62,14 @@ pub struct DataSettings {
     pub channels: Option<usize>,
     /// Image files: how they are scaled to that size.
     pub fit: PictureFit,
+    /// Image files: the colour on which transparent images are put.
+    pub background: Background,
     /// Image files: whether to skip files that can't be read, with a note.
     pub skip_bad: bool,
+    /// Folders of images: where the names of files hold the class, such as `{class}_*` for `cat_1.jpg`: `{class}` is the class, `#`
+    /// a number, `*` any text. If absent, folders are classes or, if all images are in one folder, a pattern is detected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_pattern: Option<ClassPattern>,
     /// Manifests: the column with the image files; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
@@ -157,7 +165,9 @@ impl Default for DataSettings {
             size: None,
             channels: None,
             fit: PictureFit::Crop,
+            background: Background::default(),
             skip_bad: false,
+            class_pattern: None,
             image: None,
             target: None,
             predict: None,

@@ -133,10 +133,15 @@ impl Tree {
 
 impl Tree {
     /// The folders directly in `dir`, sorted by path.
-    pub fn folders_in<'t>(&'t self, dir: &'t Path) -> impl Iterator<Item = &'t Path> {
-        let folders = self.entries.iter().filter(|entry| entry.is_folder);
-        let own = folders.filter(move |entry| entry.path.parent() == Some(dir));
-        own.map(|entry| &*entry.path)
+    pub fn folders_in(&self, dir: &Path) -> Vec<&Path> {
+        let first = self.entries.partition_point(|entry| *entry.path < *dir);
+        let below = self.entries[first..]
+            .iter()
+            .take_while(|entry| entry.path.starts_with(dir));
+        below
+            .filter(|entry| entry.is_folder && entry.path.parent() == Some(dir))
+            .map(|entry| &*entry.path)
+            .collect()
     }
 
     /// The folder directly in `dir` with one of these `names`; the first of the names that exists.
@@ -227,15 +232,6 @@ impl Source {
         found.next().is_none().then_some(&*first.path)
     }
 
-    /// The folder in the source with one of these `names`; the first of the names that exists.
-    pub fn folder_named(&self, names: &[&str]) -> Option<&Path> {
-        let named = |name: &&str| {
-            let mut folders = self.entries.iter().filter(|entry| entry.is_folder);
-            folders.find(|entry| entry.name() == **name)
-        };
-        names.iter().find_map(named).map(|entry| &*entry.path)
-    }
-
     /// All entries below the folder. The first call walks it.
     pub(super) fn tree(&self) -> &Tree {
         self.tree.get_or_init(|| {
@@ -312,10 +308,9 @@ mod tests {
         let names: Vec<String> = source.entries().iter().map(Entry::name).collect();
         assert_eq!(names, ["a", "a b", "b", "z.npz"]);
         assert_eq!(source.only_file("NPZ"), Some(&*dir.path().join("z.npz")));
-        assert_eq!(
-            source.folder_named(&["c", "b", "a"]),
-            Some(&*dir.path().join("b"))
-        );
+        let folders = source.tree().folders_in(dir.path());
+        let folders = folders.into_iter().filter_map(Path::file_name);
+        assert_eq!(folders.collect::<Vec<_>>(), ["a", "a b", "b"]);
         let below = |dir: &Path| -> Vec<String> {
             let files = source.tree().files_below(dir).unwrap();
             files.map(|(_, from)| from.display().to_string()).collect()

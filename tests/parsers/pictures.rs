@@ -4,7 +4,7 @@ use super::{COMPRESSED, Target, write};
 use image::{DynamicImage, ImageFormat};
 use std::io::Cursor;
 use std::path::Path;
-use wgrad::data::{PictureFit, PictureShape, read_picture};
+use wgrad::data::{Background, PictureFit, PictureShape, read_picture};
 
 /// A small image in colour.
 pub fn picture(format: ImageFormat) -> Vec<u8> {
@@ -39,6 +39,7 @@ pub fn pictures(dir: &Path) -> Vec<Target> {
                 width: 8,
                 channels: 3,
                 fit: PictureFit::Crop,
+                background: Background::default(),
             };
             read_picture(&path, shape).is_ok()
         };

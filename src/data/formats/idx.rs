@@ -42,11 +42,8 @@ impl Format for Idx {
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> crate::Result<Dataset<Samples>> {
-        let mut found = Vec::new();
-        let images = load(cx.source, cx.fitted, &mut found)?;
-        let mut dataset = cx.split(images)?;
-        dataset.found = found;
-        Ok(dataset)
+        let images = load(cx.source, cx.fitted)?;
+        cx.split(images)
     }
 
     fn read_inputs(
@@ -90,11 +87,10 @@ impl Format for Idx {
 /// [`DataError`] says which file is missing, damaged, mislabelled or inconsistent with another.
 pub fn load_idx_dir(dir: &Path) -> Result<Dataset, DataError> {
     let source = Source::look(&dir.display().to_string())?;
-    let mut found = Vec::new();
-    let read = load(&source, &mut Fitted::default(), &mut found)?;
+    let read = load(&source, &mut Fitted::default())?;
     let mut dataset = Dataset::of_parts(dir, read.parts, read.classes);
     dataset.notes.extend(read.notes);
-    dataset.found = found;
+    dataset.found = read.found;
     Ok(dataset)
 }
 
@@ -106,16 +102,12 @@ struct PartArrays {
     labels: Labels,
 }
 
-/// Loads the set of `source`, a folder or a file of a set. What was recognised is added to `found`.
-fn load(
-    source: &Source,
-    fitted: &mut Fitted,
-    found: &mut Vec<String>,
-) -> Result<LabelledImages, DataError> {
+/// Loads the set of `source`, a folder or a file of a set.
+fn load(source: &Source, fitted: &mut Fitted) -> Result<LabelledImages, DataError> {
     let files = find::choose(source)?;
-    let mut parts = Vec::new();
+    let (mut parts, mut found) = (Vec::new(), Vec::new());
     for pair in &files.pairs {
-        parts.push(read_pair(pair, &files.set, found)?);
+        parts.push(read_pair(pair, &files.set, &mut found)?);
     }
     let layout = layout_of(&parts)?;
     found.extend(layout.and_then(|layout| {
@@ -168,6 +160,7 @@ fn load(
         },
         classes: classes.names,
         notes: files.notes,
+        found,
     })
 }
 

@@ -3,7 +3,12 @@
 //! A sample has the fields `image`, `row` if there are further columns, and `label` or `value`. A model with
 //! `[inputs] image = ..., row = "auto"` takes image and columns together.
 
-use super::folder::{is_image, shape_for};
+mod places;
+mod split;
+
+use self::places::Places;
+use super::part_folders::Role;
+use super::picture_files::{read_pictures, shape_for};
 use super::table::{
     CsvTable, PartRows, TableFiles, columns_in_words, encode_rows, head_rows, load_parts,
     target_in_words,
@@ -12,10 +17,10 @@ use super::table::{
 use super::tests::Sample;
 use super::{
     Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
-    only_file, pictures, read_pictures, row_name,
+    only_file, pictures, row_name,
 };
 use crate::data::files::set_name;
-use crate::data::picture::{PictureShape, decode};
+use crate::data::picture::{PictureShape, Survey, decode};
 use crate::data::{
     Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, Samples, Source,
     Starts, Targets, WindowRows, field,
@@ -27,6 +32,23 @@ use std::sync::Arc;
 
 /// Number of rows that are examined to detect the column of images.
 const LOOKED_AT: usize = 32;
+
+/// Names of the column to predict, beside those of other tables; the first that exists is taken.
+const TARGETS: [&str; 13] = [
+    "target",
+    "label",
+    "class",
+    "y",
+    "labels",
+    "category",
+    "class_name",
+    "label_name",
+    "species",
+    "breed",
+    "diagnosis",
+    "class_id",
+    "category_id",
+];
 
 /// See the module.
 pub struct Manifest;
@@ -45,9 +67,11 @@ impl Format for Manifest {
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let file = TableFiles::of(source)?.train;
+        let file = table_files(source)?.train;
         let rows = head_rows(&source.head(&file), LOOKED_AT);
-        let column = picture_place(&rows, folder_of(&file))?;
+        // The first row may be a header.
+        let names: Vec<&str> = rows.first()?.iter().collect();
+        let column = picture_place(&rows, &names, &Places::of(&file))?;
         Detection::new(95, format!("image files in column {}", column + 1))
     }
 
@@ -72,14 +96,15 @@ impl Format for Manifest {
         let mut items: Vec<PredictItem> = all
             .map(|row| PredictItem::file(row_name(path, row)))
             .collect();
-        let mut read = None;
+        let (mut read, mut seen) = (None, Vec::new());
         if cx.image.is_some() {
             let shape = pictures::input_shape(cx)?;
             let column = picture_column(&table, cx.settings, cx.fitted, path)?;
             let files = picture_files(&table, &column, path)?;
             let (mut bytes, mut kept) = (Vec::new(), Vec::new());
             let mut places = items.iter_mut().zip(&files);
-            read_pictures(&paths(&files), shape, |_, picture| {
+            let mut survey = Survey::default();
+            read_pictures(&paths(&files), shape, &mut survey, |_, picture| {
                 if let Some((item, file)) = places.next() {
                     kept.push(picture.is_ok());
                     match picture {
@@ -93,13 +118,16 @@ impl Format for Manifest {
                 bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
             }
             keep_rows(&mut table, &kept);
+            seen = survey.notes(shape.background);
+            seen.extend(pictures::brightness(&bytes, shape.channels, cx));
             read = Some((bytes, shape));
         }
-        let (rows, notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
+        let (rows, mut notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
         let values = match rows.rows {
             WindowRows::Floats { values, .. } => values,
             WindowRows::Tokens { .. } => Vec::new(),
         };
+        notes.extend(seen);
         let count = table.rows.len();
         Ok(PredictInputs {
             items,
@@ -123,6 +151,30 @@ impl Format for Manifest {
             .with("people.csv", rows)
             // In the middle of the first row after the header.
             .cut("people.csv", header.len() + 18)
+    }
+}
+
+/// The files of the table in `source`, apart from tables of the form in which predictions are to be submitted.
+fn table_files(source: &Source) -> Option<TableFiles> {
+    let is_form = |path: &Path| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        stem.to_lowercase().contains("submission")
+    };
+    match TableFiles::of(source) {
+        Some(files) if source.is_file() || !is_form(&files.train) => Some(files),
+        _ => {
+            let entries = source.entries().iter();
+            let mut tables = entries.filter(|entry| {
+                let is_table = entry.has_ending("csv") || entry.has_ending("tsv");
+                is_table && !entry.is_folder && !is_form(&entry.path)
+            });
+            let train = tables.next()?.path.clone();
+            tables.next().is_none().then_some(TableFiles {
+                train,
+                validation: None,
+                test: None,
+            })
+        }
     }
 }
 
@@ -153,14 +205,12 @@ fn folder_of(manifest: &Path) -> &Path {
     manifest.parent().unwrap_or(Path::new(""))
 }
 
-/// The first column in which at least half of `rows`, which may include a header, name images in `folder`.
-fn picture_place(rows: &[StringRecord], folder: &Path) -> Option<usize> {
-    let is_picture = |cell: &str| {
-        let path = Path::new(cell);
-        is_image(path) && folder.join(path).is_file()
-    };
+/// The first column in which at least half of `rows`, which may include a header, name images; `names` are those of the columns.
+fn picture_place(rows: &[StringRecord], names: &[&str], places: &Places) -> Option<usize> {
     let columns = rows.first()?.len();
     (0..columns).find(|&column| {
+        let name = names.get(column).copied();
+        let is_picture = |cell: &str| places.has_image(cell, name);
         let found = rows
             .iter()
             .filter(|row| row.get(column).is_some_and(is_picture));
@@ -187,7 +237,8 @@ fn picture_column(
     }
     let rows = table.rows.iter().take(LOOKED_AT);
     let rows: Vec<StringRecord> = rows.map(|(_, row)| row.clone()).collect();
-    let place = picture_place(&rows, folder_of(path));
+    let names: Vec<&str> = table.names.iter().map(|name| &**name).collect();
+    let place = picture_place(&rows, &names, &Places::of(path));
     place
         .and_then(|place| table.names.get(place).cloned())
         .ok_or_else(|| {
@@ -209,6 +260,7 @@ fn picture_files(table: &CsvTable, name: &str, path: &Path) -> Result<Vec<Pictur
         let problem = format!("has no column {name} of images: it has {}", table.listed());
         DataError::unusable(path, problem)
     })?;
+    let places = Places::of(path);
     let files = table.rows.iter().map(|(line, row)| {
         let cell = row.get(place).unwrap_or_default();
         match cell.is_empty() {
@@ -217,7 +269,7 @@ fn picture_files(table: &CsvTable, name: &str, path: &Path) -> Result<Vec<Pictur
                 format!("names no image at line {line} in column {name}: remove such rows"),
             )),
             false => Ok(PictureFile {
-                path: folder_of(path).join(cell),
+                path: places.file(cell),
                 line: *line,
             }),
         }
@@ -233,23 +285,27 @@ fn keep_rows(table: &mut CsvTable, kept: &[bool]) {
 /// Loads the parts. With `skip_bad`, rows with unreadable images are skipped before anything is split or fitted.
 fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     let (path, settings) = (cx.source.path(), cx.settings);
-    let files = TableFiles::of(cx.source).ok_or_else(|| {
+    let files = table_files(cx.source).ok_or_else(|| {
         DataError::unusable(
             path,
             "is not a table: give a .csv file, or a folder with train.csv and test.csv",
         )
     })?;
-    let mut tables = files.read(settings.header, cx.fitted)?;
-    let (first, first_path) = &tables[0];
+    let read = files.read(settings.header, cx.fitted)?;
+    let (first, first_path) = &read[0];
     let column = picture_column(first, settings, cx.fitted, first_path)?;
+    let part_column = split::column(first).cloned();
+    let settings = &own_settings(settings, cx.fitted, first, &column, part_column.as_ref());
+    let (files, mut tables) = by_parts(files, read, settings, cx.fitted, part_column.as_ref())?;
     let named = tables
         .iter()
         .map(|(table, path)| picture_files(table, &column, path));
     let named = named.collect::<Result<Vec<_>, _>>()?;
     let shape = shape_of(settings, &named[0])?;
-    let (mut pixels, mut notes) = (Vec::new(), Vec::new());
+    let (mut pixels, mut notes, mut survey) = (Vec::new(), Vec::new(), Survey::default());
     for ((table, path), files) in tables.iter_mut().zip(&named) {
-        let (bytes, kept) = read_table(files, path, shape, settings.skip_bad, &mut notes)?;
+        let mut skipped = settings.skip_bad.then_some(&mut notes);
+        let (bytes, kept) = read_table(files, path, shape, skipped.as_deref_mut(), &mut survey)?;
         keep_rows(table, &kept);
         if table.rows.is_empty() {
             return Err(DataError::unusable(&*path, "has no readable image").into());
@@ -288,9 +344,68 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     };
     let mut dataset = Dataset::of_parts(path, parts, read.classes);
     dataset.name = set_name(path);
+    notes.extend(survey.notes(settings.background));
     dataset.notes.extend(notes.into_iter().chain(read.notes));
-    dataset.found = read.found;
+    dataset.found = survey.found();
+    if let (Some(name), None, false) = (&part_column, settings.folds, settings.unsplit) {
+        let line = format!("column {name}: the part of each row");
+        dataset.found.push(line);
+    }
+    dataset.found.extend(read.found);
     Ok(dataset)
+}
+
+/// The settings with which a table of images is read: the column of parts is dropped, and the target is neither that column nor
+/// the images.
+fn own_settings(
+    settings: &DataSettings,
+    fitted: &Fitted,
+    table: &CsvTable,
+    images: &str,
+    parts: Option<&String>,
+) -> DataSettings {
+    let mut own = settings.clone();
+    if own.target.is_none() && fitted.target.is_none() {
+        let named = |wanted: &&str| {
+            let mut names = table.names.iter();
+            names.find(|name| name.eq_ignore_ascii_case(wanted))
+        };
+        let is_other = |name: &&String| **name != *images && Some(*name) != parts;
+        let last = || table.names.iter().rev().find(is_other);
+        own.target = TARGETS.iter().find_map(named).or_else(last).cloned();
+    }
+    own.drop
+        .extend(parts.filter(|name| !settings.drop.contains(name)).cloned());
+    own
+}
+
+/// The files and their tables `read` or, if the column `parts` names the part of each row of a single table, one for each part.
+fn by_parts(
+    files: TableFiles,
+    read: Vec<(CsvTable, PathBuf)>,
+    settings: &DataSettings,
+    fitted: &Fitted,
+    parts: Option<&String>,
+) -> Result<(TableFiles, Vec<(CsvTable, PathBuf)>)> {
+    let (Some(name), [(table, _)]) = (parts, &read[..]) else {
+        return Ok((files, read));
+    };
+    let own = (!settings.unsplit && settings.folds.is_none())
+        .then(|| split::files_of_parts(&files, table, name))
+        .flatten();
+    let Some(own) = own else {
+        return Ok((files, read));
+    };
+    let mut tables = own.read(settings.header, fitted)?;
+    let later = own.is_test().map(|is_test| match is_test {
+        true => Role::Test,
+        false => Role::Validation,
+    });
+    let roles = std::iter::once(Role::Train).chain(later);
+    for ((table, _), role) in tables.iter_mut().zip(roles) {
+        split::keep(table, name, role);
+    }
+    Ok((own, tables))
 }
 
 /// The shape that `settings` specify, or that of the first image; with `skip_bad`, of the first readable one.
@@ -303,28 +418,30 @@ fn shape_of(settings: &DataSettings, files: &[PictureFile]) -> Result<PictureSha
     shape_for(settings, first)
 }
 
-/// The pixels of the images of a table, and the rows that they belong to.
+/// The pixels of the images of a table, and the rows that they belong to. Notes on unreadable images go to `skipped`; if there is
+/// none, they are errors.
 fn read_table(
     files: &[PictureFile],
     manifest: &Path,
     shape: PictureShape,
-    skip_bad: bool,
-    notes: &mut Vec<String>,
+    mut skipped: Option<&mut Vec<String>>,
+    survey: &mut Survey,
 ) -> Result<(Vec<u8>, Vec<bool>)> {
     let (mut bytes, mut kept) = (Vec::new(), Vec::new());
     let mut named = files.iter();
-    read_pictures(&paths(files), shape, |_, picture| {
+    read_pictures(&paths(files), shape, survey, |_, picture| {
         let Some(file) = named.next() else {
             return Ok(());
         };
         kept.push(picture.is_ok());
         match picture {
             Ok(pixels) => bytes.extend(pixels),
-            Err(why) if skip_bad => {
-                notes.push(format!("skipped a row: {}", file.trouble(manifest, &why)));
-            }
             Err(why) => {
                 let message = file.trouble(manifest, &why);
+                if let Some(notes) = skipped.as_deref_mut() {
+                    notes.push(format!("skipped a row: {message}"));
+                    return Ok(());
+                }
                 return Err(crate::error::Error::Data(format!(
                     "{message}: fix or remove that row, or set data.skip_bad = true to skip such rows"
                 )));
@@ -380,3 +497,6 @@ fn samples(
     });
     Samples::new(count, fields, starts)
 }
+
+#[cfg(test)]
+mod tests;

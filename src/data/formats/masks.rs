@@ -6,12 +6,15 @@ mod value;
 pub use value::MaskValue;
 
 use self::value::each_value;
-use super::folder::{check_pixels, is_image, unreadable};
+use super::part_folders::PartFolders;
+use super::picture_files::{check_pixels, unreadable};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
 use crate::data::files::{name_as_text, natural_order};
-use crate::data::picture::{decode, fitted, fitted_mask};
+use crate::data::picture::{
+    Survey, Traits, decode, decode_opaque, fitted, fitted_mask, has_image_ending,
+};
 use crate::data::split::Drawn;
 use crate::data::{
     DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts, PictureShape,
@@ -27,12 +30,6 @@ use std::path::{Path, PathBuf};
 const IMAGES: [&str; 3] = ["image", "images", "imgs"];
 /// Names of the folder of masks.
 const MASKS: [&str; 4] = ["mask", "masks", "label", "labels"];
-/// Folders of the training, validation and test part, each with a folder of images and one of masks.
-const PARTS: [&[&str]; 3] = [
-    &["train", "training"],
-    &["val", "valid", "validation", "dev"],
-    &["test", "testing"],
-];
 /// Maximum number of classes: a pixel of a mask is one byte.
 const MOST_CLASSES: usize = 256;
 /// Maximum bytes of images in a part.
@@ -101,12 +98,13 @@ impl Format for Masks {
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let root = source.folder_named(PARTS[0]).unwrap_or(source.path());
+        let parts = part_folders(source).ok()?;
+        let root = parts.train.unwrap_or(source.path());
         let (images, masks) =
             pair_folders(source, root).or_else(|| pair_folders(source, source.path()))?;
         let has_images = |dir: &Path| {
             let files = source.tree().files_below(dir);
-            files.is_ok_and(|mut files| files.any(|(path, _)| is_image(path)))
+            files.is_ok_and(|mut files| files.any(|(path, _)| has_image_ending(path)))
         };
         let reason = format!(
             "folders {} and {} of images",
@@ -184,8 +182,11 @@ fn load(
         (said, _) => said.to_vec(),
     };
     let classes = class_names(&values, settings, fitted)?;
-    let mut read =
-        |pairs: &[Pair]| read_pairs(pairs, &values, shape, settings.skip_bad, &mut notes);
+    let mut survey = Survey::default();
+    let mut read = |pairs: &[Pair]| {
+        let skipped = settings.skip_bad.then_some(&mut notes);
+        read_pairs(pairs, &values, shape, skipped, &mut survey)
+    };
     let parts = Parts {
         train: read(&train)?,
         validation: validation.map(|pairs| read(&pairs)).transpose()?,
@@ -196,7 +197,9 @@ fn load(
     let mut dataset = Dataset::of_parts(path, parts, classes);
     let (name, train) = (&dataset.name, &dataset.train);
     fitted.take_scale(settings, name, &train.images, train.channels)?;
+    notes.extend(survey.notes(settings.background));
     dataset.notes.extend(notes);
+    dataset.found = survey.found();
     Ok(dataset)
 }
 
@@ -210,11 +213,15 @@ struct Pair {
 /// The pairs of each part: those in its folder, those that `data.parts` counts in sequence, or a share drawn by the seed.
 fn parts(source: &Source, settings: &DataSettings, seed: u64) -> Result<Parts<Vec<Pair>>> {
     let path = source.path();
-    let mut folders = PARTS.map(|names| source.folder_named(names));
-    if pair_folders(source, path).is_some() {
-        folders = [None; 3];
-    }
-    let [train, validation, test] = folders;
+    let PartFolders {
+        train,
+        validation,
+        test,
+        ..
+    } = match pair_folders(source, path) {
+        Some(_) => PartFolders::default(),
+        None => part_folders(source)?,
+    };
     let own = |root: Option<&Path>| root.map(|root| pairs(source, root)).transpose();
     let all = pairs(source, train.unwrap_or(path))?;
     let (validation, test) = match train {
@@ -284,6 +291,11 @@ fn first_pairs(
     })
 }
 
+/// The folders of the parts.
+fn part_folders(source: &Source) -> Result<PartFolders<'_>, DataError> {
+    PartFolders::of(&source.tree().folders_in(source.path()))
+}
+
 /// The folders of images and of masks in `root`.
 fn pair_folders<'s>(source: &'s Source, root: &Path) -> Option<(&'s Path, &'s Path)> {
     let folder = |names: &[&str]| source.tree().folder_in(root, names);
@@ -335,7 +347,7 @@ fn pairs(source: &Source, root: &Path) -> Result<Vec<Pair>, DataError> {
 fn by_stem(source: &Source, dir: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     let mut found = BTreeMap::new();
     for (path, relative) in source.tree().files_below(dir)? {
-        if relative.components().count() != 1 || !is_image(path) {
+        if relative.components().count() != 1 || !has_image_ending(path) {
             continue;
         }
         let stem = name_as_text(relative.file_stem().unwrap_or_default());
@@ -371,6 +383,7 @@ fn shape_of(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
         width: size[1],
         channels,
         fit: settings.fit,
+        background: settings.background,
     })
 }
 
@@ -468,13 +481,13 @@ fn class_names(
     })
 }
 
-/// Reads images and masks, in parallel. With `skip_bad`, those that can't be decoded are skipped with a note.
+/// Reads images and masks, in parallel. Notes on those that can't be decoded go to `skipped`; if there is none, they are errors.
 fn read_pairs(
     pairs: &[Pair],
     values: &[MaskValue],
     shape: PictureShape,
-    skip_bad: bool,
-    notes: &mut Vec<String>,
+    mut skipped: Option<&mut Vec<String>>,
+    survey: &mut Survey,
 ) -> Result<MaskSet> {
     let pixels = shape.height.saturating_mul(shape.width);
     let length = pixels.saturating_mul(shape.channels);
@@ -503,14 +516,15 @@ fn read_pairs(
             .collect();
         for pair in read {
             match pair {
-                Ok((image, mask)) => {
+                Ok((image, mask, traits)) => {
+                    survey.add(&traits);
                     set.images.extend(image);
                     set.masks.extend(mask);
                 }
-                Err(BadPair::Undecoded { path, why }) if skip_bad => {
-                    notes.push(format!("skipped {}: {why}", path.display()));
-                }
-                Err(BadPair::Undecoded { path, why }) => return Err(unreadable(&path, &why).into()),
+                Err(BadPair::Undecoded { path, why }) => match skipped.as_deref_mut() {
+                    Some(notes) => notes.push(format!("skipped {}: {why}", path.display())),
+                    None => return Err(unreadable(&path, &why).into()),
+                },
                 Err(BadPair::Unfit(e)) => return Err(e.into()),
             }
         }
@@ -526,29 +540,33 @@ enum BadPair {
     Unfit(DataError),
 }
 
-/// The bytes of an image, and the classes of its pixels.
+/// The bytes of an image, the classes of its pixels, and what its file is like.
 fn read_pair(
     pair: &Pair,
     classes: &BTreeMap<MaskValue, u8>,
     shape: PictureShape,
-) -> Result<(Vec<u8>, Vec<u8>), BadPair> {
-    let decoded = |path: &PathBuf| {
-        decode(path).map_err(|why| BadPair::Undecoded {
-            path: path.clone(),
-            why,
-        })
+) -> Result<(Vec<u8>, Vec<u8>, Traits), BadPair> {
+    let undecoded = |path: &PathBuf| {
+        let path = path.clone();
+        |why| BadPair::Undecoded { path, why }
     };
-    let (image, mask) = (decoded(&pair.image)?, decoded(&pair.mask)?);
+    let image = decode_opaque(&pair.image, shape.background);
+    let (image, traits) = image.map_err(undecoded(&pair.image))?;
+    let mask = decode(&pair.mask).map_err(undecoded(&pair.mask))?;
     if image.dimensions() != mask.dimensions() {
         return Err(BadPair::Unfit(DataError::unusable(
             &pair.mask,
             format!(
-                "is {} x {} pixels, but its image {} is {} x {}: make them the same size",
+                "is {} x {} pixels, but its image {} is {} x {}{}: make them the same size",
                 mask.height(),
                 mask.width(),
                 pair.image.display(),
                 image.height(),
-                image.width()
+                image.width(),
+                match traits.is_turned {
+                    true => " when it is turned by its EXIF orientation",
+                    false => "",
+                }
             ),
         )));
     }
@@ -578,7 +596,7 @@ fn read_pair(
             "has too few pixels for its size",
         ))
     })?;
-    Ok((fitted(image, shape), fitted_mask(indices, shape)))
+    Ok((fitted(image, shape), fitted_mask(indices, shape), traits))
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! Data formats. Each is one file, with one line of registration at the end of this file; see `docs/adding-a-format.md`.
 
 mod array;
+mod part_folders;
+mod picture_files;
 mod pictures;
 mod texts;
 
 pub use cifar::load_cifar_dir;
 pub use digits::digits;
-pub use folder::{image_files, read_pictures};
+pub use folder::ClassPattern;
 pub use idx::load_idx_dir;
 pub use masks::{MaskSet, MaskValue, Masks, load_masks};
+pub use picture_files::{image_files, read_pictures};
 pub use series::{Fill, SeriesOutline, read_last_window, target_scales};
 pub use table::{
     Column, ColumnKind, DateForm, Moment, NumberForm, Scale, TargetKind, estimated_rows, read_rows,
@@ -107,6 +110,8 @@ struct LabelledImages {
     classes: Vec<String>,
     /// Notes for the user.
     notes: Vec<String>,
+    /// How the source was read: lines for the user.
+    found: Vec<String>,
 }
 
 impl LoadContext<'_> {
@@ -120,6 +125,7 @@ impl LoadContext<'_> {
         let parts = split_off(parts, self.settings, self.seed)?;
         let mut dataset = Dataset::of_parts(self.source.path(), parts, found.classes);
         dataset.notes.extend(found.notes);
+        dataset.found = found.found;
         Ok(dataset)
     }
 }
@@ -134,6 +140,7 @@ impl From<Dataset> for LabelledImages {
             },
             classes: set.classes,
             notes: set.notes,
+            found: set.found,
         }
     }
 }

@@ -82,11 +82,8 @@ impl Format for Npz {
         let mut dataset = if matches!(axes, 1 | 2) {
             rows::load(&pairs, cx)?
         } else {
-            let mut found = Vec::new();
-            let images = load(&path, &pairs, cx.fitted, &mut found)?;
-            let mut dataset = cx.split(images)?;
-            dataset.found = found;
-            dataset
+            let images = load(&path, &pairs, cx.fitted)?;
+            cx.split(images)?
         };
         dataset.notes.extend(notes);
         Ok(dataset)
@@ -130,7 +127,7 @@ impl Format for Npz {
     }
 }
 
-/// Reads the images of `pairs`, arrays of the source `path`. What was recognised is added to `found`.
+/// Reads the images of `pairs`, arrays of the source `path`.
 ///
 /// # Errors
 /// Says which array is missing, damaged, or does not fit the others.
@@ -138,11 +135,11 @@ fn load(
     path: &Path,
     pairs: &[Pair],
     fitted: &mut Fitted,
-    found: &mut Vec<String>,
 ) -> Result<LabelledImages, DataError> {
+    let mut found = Vec::new();
     let mut parts: Vec<(Array, Labels)> = Vec::new();
     for pair in pairs {
-        parts.push(read_pair(pair, found)?);
+        parts.push(read_pair(pair, &mut found)?);
     }
     let name = |part: usize| &*pairs[part].inputs.name;
     let wrong =
@@ -206,6 +203,7 @@ fn load(
         },
         classes: classes.names,
         notes: Vec::new(),
+        found,
     })
 }
 

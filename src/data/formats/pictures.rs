@@ -1,8 +1,9 @@
 //! Shared by image formats: reading images for predictions.
 
+use super::picture_files::{LeftOut, images_in, read_pictures};
 use super::{InputContext, PredictInput, PredictInputs, PredictItem, paths};
-use super::{image_files, read_pictures};
-use crate::data::{ImageSet, PictureShape};
+use crate::data::brightness::Brightness;
+use crate::data::{ChannelStats, ImageSet, PictureShape, Survey};
 use crate::error::{Error, Result};
 
 /// The shape of images that the model takes.
@@ -24,6 +25,7 @@ pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
         width,
         channels,
         fit: cx.settings.fit,
+        background: cx.settings.background,
     })
 }
 
@@ -32,10 +34,11 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     let shape = input_shape(cx)?;
     let (height, width, channels) = (shape.height, shape.width, shape.channels);
     let (mut items, mut images) = (Vec::new(), Vec::new());
+    let (mut survey, mut left_out) = (Survey::default(), LeftOut::default());
     for path in paths(inputs)? {
         let name = || PredictItem::file(path.display());
         let files = match path.is_dir() {
-            true => image_files(path),
+            true => images_in(path, &mut left_out),
             false => Ok(vec![path.to_owned()]),
         };
         match files {
@@ -43,7 +46,7 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
             Ok(files) if files.is_empty() => {
                 items.push(name().but(format!("{} holds no image files", path.display())));
             }
-            Ok(files) => read_pictures(&files, shape, |path, picture| {
+            Ok(files) => read_pictures(&files, shape, &mut survey, |path, picture| {
                 let item = PredictItem::picture(path);
                 items.push(match picture {
                     Ok(bytes) => {
@@ -62,6 +65,9 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     if cx.invert {
         images.iter_mut().for_each(|byte| *byte = 255 - *byte);
     }
+    let mut notes = left_out.notes();
+    notes.extend(survey.notes(shape.background));
+    notes.extend(brightness(&images, channels, cx));
     let set = ImageSet {
         labels: vec![0; images.len() / (height * width * channels)],
         images,
@@ -72,6 +78,21 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     Ok(PredictInputs {
         items,
         set: set.into(),
-        notes: Vec::new(),
+        notes,
     })
+}
+
+/// A note if the `pixels` are much lighter or darker than those of the training images, whose mean the run recorded.
+pub(super) fn brightness(pixels: &[u8], channels: usize, cx: &InputContext<'_>) -> Option<String> {
+    if pixels.is_empty() || cx.settings.mean.is_some() {
+        return None;
+    }
+    let stats = ChannelStats::of_pixels(pixels, channels);
+    let far = Brightness::far(&stats.mean, &cx.fitted.mean)?;
+    let advice = match (far.looks_inverted(), cx.invert) {
+        (true, false) => "try --invert",
+        (true, true) => "leave out --invert",
+        (false, _) => "the predictions may be wrong",
+    };
+    Some(format!("{}: {advice}", far.in_words("these images are")))
 }

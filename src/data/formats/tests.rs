@@ -253,6 +253,49 @@ fn pictures_are_inverted_where_that_is_asked_for() {
 }
 
 #[test]
+fn images_to_predict_that_are_unlike_those_of_the_training_are_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    Sample::in_folder(dir.path())
+        .with("a.png", Sample::png([2, 2], 220))
+        .with("b.heic", "")
+        .with("c", Sample::png([2, 2], 222));
+    let settings = DataSettings::default();
+    let fitted = Fitted {
+        mean: vec![0.13],
+        ..Fitted::default()
+    };
+    let cx = InputContext {
+        settings: &settings,
+        fitted: &fitted,
+        model: "m",
+        image: Some([2, 2, 1]),
+        invert: false,
+    };
+    let inputs = [PredictInput::Path(dir.path().to_owned())];
+    let folder = FormatName::named("folder").unwrap();
+    let read = |cx: &InputContext<'_>| folder.read_inputs(&inputs, cx).unwrap();
+    assert_eq!(
+        read(&cx).notes,
+        [
+            "1 image is left out because it is of a kind that is not read (1 .heic): convert them to JPEG or PNG",
+            "these images are much lighter than the training images (mean 0.87, training 0.13): try --invert"
+        ]
+    );
+    assert_eq!(read(&cx).items.len(), 2);
+    let inverted = InputContext { invert: true, ..cx };
+    assert_eq!(read(&inverted).notes.len(), 1);
+    let own_mean = DataSettings {
+        mean: Some(vec![0.13]),
+        ..DataSettings::default()
+    };
+    let unknown = InputContext {
+        settings: &own_mean,
+        ..cx
+    };
+    assert_eq!(read(&unknown).notes.len(), 1);
+}
+
+#[test]
 fn what_no_format_knows_is_reported_with_all_that_was_looked_for() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("notes.md"), "no data").unwrap();

@@ -106,7 +106,7 @@ fn part_folders(source: &Source) -> [Option<&Path>; 3] {
 /// The folders in `dir`, with their names, which are those of classes.
 fn class_folders(source: &Source, dir: &Path) -> Vec<(String, PathBuf)> {
     let folders = source.tree().folders_in(dir);
-    let named = folders.map(|path| {
+    let named = folders.into_iter().map(|path| {
         let name = path.file_name().unwrap_or_default();
         (name_as_text(name), path.to_owned())
     });

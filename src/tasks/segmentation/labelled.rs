@@ -24,7 +24,7 @@ impl LabelledPicture {
         [height, width, classes]: [usize; 3],
         sample: &Decoded<'_>,
     ) -> Result<LabelledPicture> {
-        let picture = read_colours(path).map_err(|why| {
+        let picture = read_colours(path, sample.data.background).map_err(|why| {
             let path = path.display();
             Error::Data(format!("{path} can't be read as an image: {why}"))
         })?;

@@ -163,6 +163,49 @@ fn pictures_and_masks_are_brought_to_size_together() {
 }
 
 #[test]
+fn an_image_is_turned_by_its_orientation_and_its_mask_drawn_on_the_turned_one_fits() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+    // Stored with 16 columns and 8 rows, shown with 8 columns and 16 rows.
+    let mask = |size: [u32; 2]| {
+        GrayImage::from_fn(size[0], size[1], |_, y| image::Luma([u8::from(y > 3)]))
+    };
+    for n in 0..4 {
+        save(&dir, &format!("mask/{n}.png"), &mask([8, 16]).into());
+        fs::create_dir_all(dir.path().join("image")).unwrap();
+        fs::copy(
+            fixtures.join("turned_6.jpg"),
+            dir.path().join(format!("image/{n}.jpg")),
+        )
+        .unwrap();
+    }
+    let (set, _) = loaded(&dir, &DataSettings::default()).unwrap();
+    assert_eq!((set.train.height, set.train.width), (16, 8));
+    assert!(
+        set.found[1].contains("turned by the EXIF orientation"),
+        "{:?}",
+        set.found
+    );
+    save(&dir, "mask/0.png", &mask([16, 8]).into());
+    refused_with(
+        &dir,
+        &DataSettings::default(),
+        &["turned by its EXIF orientation"],
+    );
+}
+
+#[test]
+fn parts_may_be_called_as_those_of_other_folders() {
+    let dir = tempfile::tempdir().unwrap();
+    for part in ["Training", "Testing"] {
+        picture(&dir, &format!("{part}/image/1.png"), 1);
+        mask(&dir, &format!("{part}/mask/1.png"), [0, 1]);
+    }
+    let (set, _) = loaded(&dir, &DataSettings::default()).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (1, 1));
+}
+
+#[test]
 fn what_does_not_fit_is_named() {
     let settings = DataSettings::default();
     let dir = numbered(3);
