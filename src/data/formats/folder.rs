@@ -5,12 +5,12 @@
 use super::tests::Sample;
 use super::{
     Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs,
-    pictures,
+    pictures, pixels::PictureReader,
 };
 use crate::data::files::name_as_text;
 use crate::data::picture::{PictureShape, decode, read_picture};
 use crate::data::source::Tree;
-use crate::data::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
+use crate::data::{DataError, DataSettings, Dataset, Fitted, Parts, Samples, Source, field};
 use crate::error::{Error, Result};
 use crate::host_memory;
 use rayon::prelude::*;
@@ -26,6 +26,9 @@ const ENDINGS: [&str; 15] = [
 ];
 /// Size limit for the pixels of a part, in bytes.
 const MAX_PIXELS: usize = 16 << 30;
+
+/// Pixels that are decoded at a time, in bytes, if that is at least an image for each thread.
+const CHUNK_BYTES: usize = 64 << 20;
 
 /// A folder of image files for each class.
 pub struct Folder;
@@ -72,7 +75,11 @@ impl Format for Folder {
 ///
 /// # Errors
 /// Names the file that can't be read, or the folder that is missing or empty.
-fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<LabelledImages> {
+fn load(
+    source: &Source,
+    settings: &DataSettings,
+    fitted: &Fitted,
+) -> Result<LabelledImages<Samples>> {
     let train = source.folder_named(&TRAIN);
     let root = train.unwrap_or(source.path());
     let folders = class_folders(source.tree(), root)?;
@@ -89,32 +96,35 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
         .into());
     };
     let shape = shape_for(settings, first)?;
+    let other = |names: &[&str]| {
+        let root = train.and_then(|_| source.folder_named(names))?;
+        Some(class_folders(source.tree(), root).map(|folders| (root, folders)))
+    };
+    let [validation, test] = [other(&VALIDATION).transpose()?, other(&TEST).transpose()?];
+    let parts = [&validation, &test].into_iter().flatten();
+    let all = parts.map(|(_, folders)| folders).chain([&folders]);
+    let count = all.flatten().map(|(_, files)| files.len()).sum();
+    let mut reader = PictureReader::new(count, shape, settings, false)?;
     let mut skipped = Vec::new();
     let mut read = |folders, classes: &[String]| {
-        let (set, left_out) = read_part(folders, classes, shape, settings.skip_bad)?;
+        let (set, left_out) = read_part(folders, classes, &mut reader, settings.skip_bad)?;
         skipped.extend(left_out);
-        Ok::<ImageSet, Error>(set)
+        Ok::<Samples, Error>(set)
     };
     let mut parts = Parts {
         train: read(folders, &classes)?,
         validation: None,
         test: None,
     };
-    if train.is_some() {
-        for (names, place) in [
-            (&VALIDATION[..], &mut parts.validation),
-            (&TEST[..], &mut parts.test),
-        ] {
-            if let Some(root) = source.folder_named(names) {
-                let set = read(class_folders(source.tree(), root)?, &classes)?;
-                if set.is_empty() {
-                    return Err(
-                        DataError::unusable(root, "has no images: add some, or remove it").into(),
-                    );
-                }
-                *place = Some(set);
-            }
+    for (part, place) in [(validation, &mut parts.validation), (test, &mut parts.test)] {
+        let Some((root, folders)) = part else {
+            continue;
+        };
+        let set = read(folders, &classes)?;
+        if set.is_empty() {
+            return Err(DataError::unusable(root, "has no images: add some, or remove it").into());
         }
+        *place = Some(set);
     }
     if parts.train.is_empty() {
         return Err(DataError::unusable(root, "has no readable image").into());
@@ -124,6 +134,7 @@ fn load(source: &Source, settings: &DataSettings, fitted: &Fitted) -> Result<Lab
         parts,
         classes,
         notes: notes.collect(),
+        found: reader.in_words().into_iter().collect(),
     })
 }
 
@@ -201,9 +212,9 @@ pub fn image_files(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn read_part(
     folders: Vec<(String, Vec<PathBuf>)>,
     classes: &[String],
-    shape: PictureShape,
+    reader: &mut PictureReader,
     skip_bad: bool,
-) -> Result<(ImageSet, Vec<String>)> {
+) -> Result<(Samples, Vec<String>)> {
     let mut files: Vec<(PathBuf, u32)> = Vec::new();
     for (name, images) in folders {
         let Some(first) = images.first() else {
@@ -222,29 +233,21 @@ fn read_part(
         };
         files.extend(images.into_iter().map(|path| (path, class as u32)));
     }
-    let mut set = ImageSet {
-        images: Vec::new(),
-        labels: Vec::new(),
-        height: shape.height,
-        width: shape.width,
-        channels: shape.channels,
-    };
-    let mut skipped = Vec::new();
+    let (mut labels, mut skipped) = (Vec::new(), Vec::new());
     let (paths, classes): (Vec<PathBuf>, Vec<u32>) = files.into_iter().unzip();
     let mut classes = classes.into_iter();
-    read_pictures(&paths, shape, |path, picture| {
+    let pixels = reader.read(&paths, |path, outcome| {
         let class = classes.next();
-        match picture {
-            Ok(bytes) => {
-                set.images.extend(bytes);
-                set.labels.extend(class);
-            }
+        match outcome {
+            Ok(()) => labels.extend(class),
             Err(why) if skip_bad => skipped.push(format!("{}: {why}", path.display())),
             Err(why) => return Err(unreadable(path, &why).into()),
         }
         Ok(())
     })?;
-    Ok((set, skipped))
+    let count = labels.len();
+    let fields = field::of_pictures(pixels, labels);
+    Ok((Samples::new(count, fields, None), skipped))
 }
 
 /// Fails if the `bytes` of the pixels of all images exceed the free memory.
@@ -277,7 +280,8 @@ pub fn read_pictures(
     }
     check_pixels(files.len().saturating_mul(length) as u64)?;
     // Images are decoded in chunks to limit memory.
-    for chunk in files.chunks(1024) {
+    let chunk = (CHUNK_BYTES / length.max(1)).clamp(rayon::current_num_threads(), 1024);
+    for chunk in files.chunks(chunk) {
         let read = |path: &PathBuf| read_picture(path, shape);
         let pictures: Vec<_> = chunk.par_iter().map(read).collect();
         for (path, picture) in chunk.iter().zip(pictures) {
@@ -290,6 +294,7 @@ pub fn read_pictures(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ImageSet;
     use image::{Rgb, RgbImage};
     use std::fs;
 
@@ -307,9 +312,37 @@ mod tests {
         }
     }
 
+    /// The images of `dir` in memory.
     fn loaded(dir: &Path, settings: &DataSettings) -> Result<LabelledImages> {
         let source = Source::look(&dir.display().to_string())?;
-        load(&source, settings, &Fitted::default())
+        let LabelledImages {
+            parts,
+            classes,
+            notes,
+            found,
+        } = load(&source, settings, &Fitted::default())?;
+        Ok(LabelledImages {
+            parts: Parts {
+                train: images(&parts.train),
+                validation: parts.validation.as_ref().map(images),
+                test: parts.test.as_ref().map(images),
+            },
+            classes,
+            notes,
+            found,
+        })
+    }
+
+    fn images(samples: &Samples) -> ImageSet {
+        let pictures = samples.pictures().unwrap();
+        let [height, width, channels] = pictures.shape;
+        ImageSet {
+            images: pictures.bytes.to_vec(),
+            labels: samples.labels().unwrap().to_vec(),
+            height,
+            width,
+            channels,
+        }
     }
 
     fn message(result: Result<LabelledImages>) -> String {

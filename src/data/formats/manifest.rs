@@ -12,7 +12,7 @@ use super::table::{
 use super::tests::Sample;
 use super::{
     Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
-    only_file, pictures, read_pictures, row_name,
+    only_file, pictures, pixels::PictureReader, row_name,
 };
 use crate::data::files::set_name;
 use crate::data::picture::{PictureShape, decode};
@@ -77,23 +77,18 @@ impl Format for Manifest {
             let shape = pictures::input_shape(cx)?;
             let column = picture_column(&table, cx.settings, cx.fitted, path)?;
             let files = picture_files(&table, &column, path)?;
-            let (mut bytes, mut kept) = (Vec::new(), Vec::new());
+            let mut kept = Vec::new();
             let mut places = items.iter_mut().zip(&files);
-            read_pictures(&paths(&files), shape, |_, picture| {
+            let mut reader = PictureReader::new(files.len(), shape, cx.settings, cx.invert)?;
+            let pixels = reader.read(&paths(&files), |_, outcome| {
                 if let Some((item, file)) = places.next() {
-                    kept.push(picture.is_ok());
-                    match picture {
-                        Ok(pixels) => bytes.extend(pixels),
-                        Err(why) => item.trouble = Some(file.trouble(path, &why)),
-                    }
+                    kept.push(outcome.is_ok());
+                    item.trouble = outcome.err().map(|why| file.trouble(path, &why));
                 }
                 Ok(())
             })?;
-            if cx.invert {
-                bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
-            }
             keep_rows(&mut table, &kept);
-            read = Some((bytes, shape));
+            read = Some(pixels);
         }
         let (rows, notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
         let values = match rows.rows {
@@ -247,39 +242,29 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
         .map(|(table, path)| picture_files(table, &column, path));
     let named = named.collect::<Result<Vec<_>, _>>()?;
     let shape = shape_of(settings, &named[0])?;
+    let count = named.iter().map(Vec::len).sum();
+    let mut reader = PictureReader::new(count, shape, settings, false)?;
     let (mut pixels, mut notes) = (Vec::new(), Vec::new());
     for ((table, path), files) in tables.iter_mut().zip(&named) {
-        let (bytes, kept) = read_table(files, path, shape, settings.skip_bad, &mut notes)?;
+        let (read, kept) = read_table(files, path, &mut reader, settings.skip_bad, &mut notes)?;
         keep_rows(table, &kept);
         if table.rows.is_empty() {
             return Err(DataError::unusable(&*path, "has no readable image").into());
         }
-        pixels.push(bytes);
+        let rows = table.rows.len();
+        pixels.push((Some(read), rows));
     }
     let read = load_parts(&tables, &files, settings, cx.fitted, cx.seed, Some(&column))?;
     cx.fitted.image = Some(column);
     let columns = &cx.fitted.columns;
-    let each = shape.height * shape.width * shape.channels;
     let mut part = |part: PartRows| {
-        let all = &mut pixels[part.table];
-        let bytes = match part.places.len() * each == all.len() {
-            true => std::mem::take(all),
-            false => {
-                let of_each = part
-                    .places
-                    .iter()
-                    .map(|&place| &all[place * each..][..each]);
-                of_each.flatten().copied().collect()
-            }
-        };
         let count = part.places.len();
-        samples(
-            count,
-            Some((bytes, shape)),
-            part.values,
-            columns,
-            part.targets,
-        )
+        let (all, rows) = &mut pixels[part.table];
+        let own = match count == *rows {
+            true => all.take(),
+            false => all.as_ref().map(|all| all.kept(&part.places)),
+        };
+        samples(count, own, part.values, columns, part.targets)
     };
     let parts = Parts {
         train: part(read.parts.train),
@@ -290,6 +275,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     dataset.name = set_name(path);
     dataset.notes.extend(notes.into_iter().chain(read.notes));
     dataset.found = read.found;
+    dataset.found.extend(reader.in_words());
     Ok(dataset)
 }
 
@@ -307,19 +293,19 @@ fn shape_of(settings: &DataSettings, files: &[PictureFile]) -> Result<PictureSha
 fn read_table(
     files: &[PictureFile],
     manifest: &Path,
-    shape: PictureShape,
+    reader: &mut PictureReader,
     skip_bad: bool,
     notes: &mut Vec<String>,
-) -> Result<(Vec<u8>, Vec<bool>)> {
-    let (mut bytes, mut kept) = (Vec::new(), Vec::new());
+) -> Result<(FieldValues, Vec<bool>)> {
+    let mut kept = Vec::new();
     let mut named = files.iter();
-    read_pictures(&paths(files), shape, |_, picture| {
+    let pixels = reader.read(&paths(files), |_, outcome| {
         let Some(file) = named.next() else {
             return Ok(());
         };
-        kept.push(picture.is_ok());
-        match picture {
-            Ok(pixels) => bytes.extend(pixels),
+        kept.push(outcome.is_ok());
+        match outcome {
+            Ok(()) => {}
             Err(why) if skip_bad => {
                 notes.push(format!("skipped a row: {}", file.trouble(manifest, &why)));
             }
@@ -332,25 +318,22 @@ fn read_table(
         }
         Ok(())
     })?;
-    Ok((bytes, kept))
+    Ok((pixels, kept))
 }
 
 /// Samples of images, encoded columns and targets, as far as they exist.
 fn samples(
     count: usize,
-    pictures: Option<(Vec<u8>, PictureShape)>,
+    pixels: Option<FieldValues>,
     values: Vec<f32>,
     columns: &[Column],
     targets: Targets,
 ) -> Samples {
     let mut fields = Vec::new();
-    if let Some((bytes, shape)) = pictures {
-        let shape = [shape.height, shape.width, shape.channels];
-        fields.push(Field {
-            name: field::IMAGE,
-            values: FieldValues::Pixels { bytes, shape },
-        });
-    }
+    fields.extend(pixels.map(|values| Field {
+        name: field::IMAGE,
+        values,
+    }));
     let windows = |name, values, columns| Field {
         name,
         values: FieldValues::Windows {

@@ -14,8 +14,8 @@ use crate::data::files::{name_as_text, natural_order};
 use crate::data::picture::{decode, fitted, fitted_mask};
 use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts, PictureShape,
-    Samples, Source, field,
+    ChannelStats, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts,
+    PictureShape, Samples, Source, field,
 };
 use crate::error::{Error, Result};
 use image::{DynamicImage, GenericImageView, GrayImage};
@@ -195,7 +195,8 @@ fn load(
     fitted.classes.clone_from(&classes);
     let mut dataset = Dataset::of_parts(path, parts, classes);
     let (name, train) = (&dataset.name, &dataset.train);
-    fitted.take_scale(settings, name, &train.images, train.channels)?;
+    let stats = || Some(ChannelStats::of_pixels(&train.images, train.channels));
+    fitted.take_scale(settings, name, train.channels, stats)?;
     dataset.notes.extend(notes);
     Ok(dataset)
 }

@@ -1,6 +1,7 @@
 //! Data formats. Each is one file, with one line of registration at the end of this file; see `docs/adding-a-format.md`.
 
 mod pictures;
+mod pixels;
 
 pub use cifar::load_cifar_dir;
 pub use digits::digits;
@@ -12,7 +13,7 @@ pub use table::{Column, ColumnKind, DateForm, Moment, NumberForm, Scale, TargetK
 pub use text_table::{ReadTexts, read_text_rows, read_texts};
 
 use super::split::split_off;
-use super::{DataError, DataSettings, Dataset, Fitted, Parts, Samples, Source};
+use super::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
 use crate::error::{Error, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -97,24 +98,27 @@ pub struct LoadContext<'a> {
 
 /// Labelled images from a source.
 #[derive(Debug)]
-struct LabelledImages {
-    parts: Parts,
+struct LabelledImages<S = ImageSet> {
+    parts: Parts<S>,
     classes: Vec<String>,
     /// Notes for the user.
     notes: Vec<String>,
+    /// How the source was read, if that was not obvious.
+    found: Vec<String>,
 }
 
 impl LoadContext<'_> {
     /// The data set, with missing parts split off.
-    fn split(&self, found: LabelledImages) -> Result<Dataset<Samples>> {
+    fn split<S: Into<Samples>>(&self, found: LabelledImages<S>) -> Result<Dataset<Samples>> {
         let parts = Parts {
             train: found.parts.train.into(),
-            validation: found.parts.validation.map(Samples::from),
-            test: found.parts.test.map(Samples::from),
+            validation: found.parts.validation.map(S::into),
+            test: found.parts.test.map(S::into),
         };
         let parts = split_off(parts, self.settings, self.seed)?;
         let mut dataset = Dataset::of_parts(self.source.path(), parts, found.classes);
         dataset.notes.extend(found.notes);
+        dataset.found.extend(found.found);
         Ok(dataset)
     }
 }
@@ -129,6 +133,7 @@ impl From<Dataset> for LabelledImages {
             },
             classes: set.classes,
             notes: set.notes,
+            found: set.found,
         }
     }
 }

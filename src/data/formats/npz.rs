@@ -171,6 +171,7 @@ fn load(path: &Path) -> Result<LabelledImages, DataError> {
         parts,
         classes,
         notes: Vec::new(),
+        found: Vec::new(),
     })
 }
 

@@ -1,9 +1,10 @@
 //! Shared by image formats: reading images for predictions.
 
-use super::{InputContext, PredictInput, PredictInputs, PredictItem, paths};
-use super::{image_files, read_pictures};
-use crate::data::{ImageSet, PictureShape};
+use super::pixels::PictureReader;
+use super::{InputContext, PredictInput, PredictInputs, PredictItem, image_files, paths};
+use crate::data::{PictureShape, Samples, field};
 use crate::error::{Error, Result};
+use std::path::PathBuf;
 
 /// The shape of images that the model takes.
 ///
@@ -30,8 +31,8 @@ pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
 /// Reads image files, and all images of folders, in the shape that the model takes.
 pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
     let shape = input_shape(cx)?;
-    let (height, width, channels) = (shape.height, shape.width, shape.channels);
-    let (mut items, mut images) = (Vec::new(), Vec::new());
+    // Each image file, or what is wrong with an input.
+    let mut found: Vec<Result<PathBuf, PredictItem>> = Vec::new();
     for path in paths(inputs)? {
         let name = || PredictItem::file(path.display());
         let files = match path.is_dir() {
@@ -39,39 +40,41 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
             false => Ok(vec![path.to_owned()]),
         };
         match files {
-            Err(e) => items.push(name().but(e)),
+            Err(e) => found.push(Err(name().but(e))),
             Ok(files) if files.is_empty() => {
-                items.push(name().but(format!("{} holds no image files", path.display())));
+                let what = format!("{} holds no image files", path.display());
+                found.push(Err(name().but(what)));
             }
-            Ok(files) => read_pictures(&files, shape, |path, picture| {
-                let item = PredictItem::picture(path);
-                items.push(match picture {
-                    Ok(bytes) => {
-                        images.extend(bytes);
-                        item
-                    }
-                    Err(why) => item.but(format!(
-                        "{} can't be read as an image: {why}",
-                        path.display()
-                    )),
-                });
-                Ok(())
-            })?,
+            Ok(files) => found.extend(files.into_iter().map(Ok)),
         }
     }
-    if cx.invert {
-        images.iter_mut().for_each(|byte| *byte = 255 - *byte);
-    }
-    let set = ImageSet {
-        labels: vec![0; images.len() / (height * width * channels)],
-        images,
-        height,
-        width,
-        channels,
-    };
+    let files: Vec<PathBuf> = found
+        .iter()
+        .filter_map(|file| file.as_ref().ok())
+        .cloned()
+        .collect();
+    let mut reader = PictureReader::new(files.len(), shape, cx.settings, cx.invert)?;
+    let mut read = Vec::with_capacity(files.len());
+    let pixels = reader.read(&files, |path, outcome| {
+        let item = PredictItem::picture(path);
+        read.push(match outcome {
+            Ok(()) => item,
+            Err(why) => item.but(format!(
+                "{} can't be read as an image: {why}",
+                path.display()
+            )),
+        });
+        Ok(())
+    })?;
+    let count = read.iter().filter(|item| item.trouble.is_none()).count();
+    let mut read = read.into_iter();
+    let items = found.into_iter().filter_map(|file| match file {
+        Ok(_) => read.next(),
+        Err(item) => Some(item),
+    });
     Ok(PredictInputs {
-        items,
-        set: set.into(),
-        notes: Vec::new(),
+        items: items.collect(),
+        set: Samples::new(count, field::of_pictures(pixels, vec![0; count]), None),
+        notes: reader.in_words().into_iter().collect(),
     })
 }
