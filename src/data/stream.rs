@@ -3,7 +3,7 @@
 use super::batch::table_name;
 use super::decoders::{Decoders, Waited};
 use super::field::{Field, FieldValues};
-use super::picture_files::{Decoded, decoding_threads};
+use super::on_disk::{Decoded, decoding_threads};
 use super::{DataError, Samples, WindowRows, random_starts, sequential, shuffled};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};

@@ -7,6 +7,7 @@ pub use value::MaskValue;
 
 use self::value::each_value;
 use super::folder::{check_pixels, is_image, unreadable};
+use super::pixels::check_limit;
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
@@ -177,6 +178,9 @@ fn load(
     let first = first.into_iter().flatten().find_map(|pairs| pairs.first());
     let first = first.ok_or_else(|| DataError::unusable(path, "has no images with masks"))?;
     let shape = shape_of(settings, &first.image)?;
+    let all = [Some(&train), validation.as_ref(), test.as_ref()];
+    let count = all.into_iter().flatten().map(Vec::len).sum();
+    check_limit(count, shape, settings)?;
     let mut notes = Vec::new();
     let values = match (&settings.mask_values[..], &fitted.mask_values[..]) {
         ([], []) => found_values(&train, settings.skip_bad, path, &mut notes)?,

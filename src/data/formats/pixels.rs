@@ -1,7 +1,7 @@
 //! Reading the pictures of a source: all of them into memory or, where they are more than the memory limit, once to measure them.
 
 use super::folder::{check_pixels, read_pictures};
-use crate::data::picture_files::{PictureFiles, Reading, decoding_threads};
+use crate::data::on_disk::{PictureFiles, Reading, decoding_threads};
 use crate::data::{ByteCount, DataSettings, FieldValues, PictureShape};
 use crate::error::{Error, Result};
 use crate::host_memory;
@@ -20,6 +20,29 @@ pub(super) struct PictureReader {
     reading: Reading,
     place: Place,
     count: usize,
+}
+
+/// Fails if `count` images with masks are over a memory limit that is set.
+pub(super) fn check_limit(
+    count: usize,
+    shape: PictureShape,
+    settings: &DataSettings,
+) -> Result<()> {
+    let PictureShape {
+        height,
+        width,
+        channels,
+        ..
+    } = shape;
+    let pixels = (height * width) as u64;
+    let bytes = ByteCount(pixels * (channels as u64 + 1) * count as u64);
+    match settings.memory_limit {
+        Some(limit) if bytes > limit => Err(Error::Config(format!(
+            "{count} images of {height} x {width} with masks are {bytes}, over data.memory_limit ({limit}), and images with masks are \
+             always read into memory: leave out that setting, or make data.size smaller"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Where the pixels are after reading.
@@ -126,14 +149,17 @@ impl PictureReader {
         let Place::Disk { limit, .. } = self.place else {
             return None;
         };
-        let threads = decoding_threads();
+        let threads = match decoding_threads() {
+            1 => "1 thread".to_string(),
+            threads => format!("{threads} threads"),
+        };
         let each = self.reading.picture_bytes() as u64;
         let kept = match limit / each.max(1) {
             0 => String::new(),
             kept => format!(", except for the first {kept}, which are kept"),
         };
         Some(format!(
-            "{}: they are decoded as they are needed, by {threads} threads{kept}",
+            "{}: they are decoded as they are needed, by {threads}{kept}",
             self.over_limit()?
         ))
     }
@@ -158,5 +184,56 @@ impl PictureReader {
             self.count,
             ByteCount(bytes as u64)
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::PictureFit;
+    use crate::host_memory::tests::with_free;
+
+    const SHAPE: PictureShape = PictureShape {
+        height: 10,
+        width: 20,
+        channels: 3,
+        fit: PictureFit::Crop,
+    };
+
+    /// Whether 100 images of 600 bytes stay on disk.
+    fn are_on_disk(limit: Option<u64>, stream: Option<bool>) -> bool {
+        let settings = DataSettings {
+            memory_limit: limit.map(ByteCount),
+            stream,
+            ..DataSettings::default()
+        };
+        let reader = PictureReader::new(100, SHAPE, &settings, false).unwrap();
+        reader.in_words().is_some()
+    }
+
+    #[test]
+    fn images_over_the_limit_or_a_third_of_the_free_memory_stay_on_disk() {
+        assert!(are_on_disk(Some(59_999), None) && !are_on_disk(Some(60_000), None));
+        assert!(!are_on_disk(None, None));
+        with_free(180_000, || assert!(!are_on_disk(None, None)));
+        with_free(179_999, || {
+            assert!(are_on_disk(None, None) && are_on_disk(None, Some(true)));
+            // A set that is put on the device as a whole has to fit the memory.
+            assert!(!are_on_disk(None, Some(false)));
+        });
+    }
+
+    #[test]
+    fn images_with_masks_over_a_limit_are_refused() {
+        let settings = |limit| DataSettings {
+            memory_limit: Some(ByteCount(limit)),
+            ..DataSettings::default()
+        };
+        assert!(check_limit(10, SHAPE, &settings(8_000)).is_ok());
+        assert!(check_limit(10, SHAPE, &DataSettings::default()).is_ok());
+        let refused = check_limit(10, SHAPE, &settings(7_999)).unwrap_err();
+        assert!(refused.to_string().starts_with(
+            "10 images of 10 x 20 with masks are 8 kB, over data.memory_limit (8 kB)"
+        ));
     }
 }
