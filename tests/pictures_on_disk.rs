@@ -77,8 +77,8 @@ fn train(prepared: Prepared, engine: &Engine, observer: &mut dyn Observer) -> Re
     run.fit(observer, Some(&folder)).map(|_| ())
 }
 
-/// The weights of the run in `out`, and its metrics without times.
-fn result(dir: &Path, out: &str) -> (Vec<u8>, Vec<serde_json::Value>) {
+/// The weights of the run in `out`, its metrics without times, and the images of its report.
+fn result(dir: &Path, out: &str) -> (Vec<u8>, Vec<serde_json::Value>, Vec<String>) {
     let run = dir.join(out);
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let line = |line: &str| {
@@ -95,7 +95,13 @@ fn result(dir: &Path, out: &str) -> (Vec<u8>, Vec<serde_json::Value>) {
         line
     };
     let weights = fs::read(run.join("model.safetensors")).unwrap();
-    (weights, metrics.lines().map(line).collect())
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    let images = report.split("src=\"data:image/png").skip(1);
+    let images: Vec<String> = images
+        .map(|rest| rest.split('"').next().unwrap_or_default().to_string())
+        .collect();
+    assert!(!images.is_empty(), "the report shows samples");
+    (weights, metrics.lines().map(line).collect(), images)
 }
 
 /// Notes the waiting of each epoch.
@@ -163,6 +169,7 @@ fn weights_and_metrics_are_those_of_pictures_in_memory() {
                 let streamed = result(dir.path(), &out(Some(limit)));
                 assert_eq!(streamed.1, resident.1, "{change:?} on {}", engine.name());
                 assert!(streamed.0 == resident.0, "{change:?} on {}", engine.name());
+                assert!(streamed.2 == resident.2, "{change:?} on {}", engine.name());
             }
         }
     }

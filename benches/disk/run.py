@@ -1,7 +1,7 @@
 """Training on JPEG files in memory against training on files that are decoded as they are needed.
 
 Writes the files (smooth colours with noise, in two classes) unless they are there, and trains on them in both ways in turn. Prints
-samples per second, the shares of waiting, and the peak resident memory of each run.
+samples per second, the shares of waiting, the peak resident memory and the time of all processors of each run.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def write_pictures(folder, count, size):
 
 
 def train(arguments, limit):
-    """The last epoch of a run, and its peak memory in bytes."""
+    """The last epoch of a run, its peak memory in bytes, and the seconds of all processors."""
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder) / "run.toml"
         each = arguments.steps // 2
@@ -92,7 +92,7 @@ def train(arguments, limit):
         if status:
             sys.exit(f"{' '.join(command)} failed")
         epochs = [line for line in lines if line["event"] == "epoch"]
-        return epochs[-1], usage.ru_maxrss * 1024
+        return epochs[-1], usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
 
 
 def main():
@@ -110,11 +110,11 @@ def main():
     write_pictures(arguments.pictures, arguments.count, arguments.size)
     for _ in range(arguments.rounds):
         for limit in arguments.limits:
-            epoch, peak = train(arguments, limit)
+            epoch, peak, seconds = train(arguments, limit)
             waits = [f"{name} {epoch[name]:.1%}" for name in ["device_waited", "decoders_waited"] if name in epoch]
             print(
                 f"limit {limit or 'none':>8}: {epoch['samples_per_s']:8.1f} samples/s, loss {epoch['train_loss']:.6f}, "
-                f"peak {peak / 1e6:.0f} MB, {', '.join(waits)}",
+                f"peak {peak / 1e6:.0f} MB, {seconds:.1f} s of processors, {', '.join(waits)}",
                 flush=True,
             )
 

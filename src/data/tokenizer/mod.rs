@@ -60,7 +60,9 @@ impl Tokenizer {
     ) -> Tokenizer {
         match kind {
             TokenKind::Characters => {
-                let characters: BTreeSet<char> = texts.flat_map(str::chars).collect();
+                // Collecting into a set lists and sorts all characters of the texts first.
+                let mut characters = BTreeSet::new();
+                texts.for_each(|text| characters.extend(text.chars()));
                 Tokenizer::Characters {
                     characters: characters.into_iter().collect(),
                 }
