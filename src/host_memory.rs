@@ -45,6 +45,12 @@ pub(crate) fn check(bytes: u64) -> Result<(), String> {
     }
 }
 
+/// Whether `bytes` are at most `1 / share` of the free memory, and that number; `None` if they are too few to ask, or the system
+/// does not report it.
+pub(crate) fn share(bytes: u64, share: u64) -> Option<u64> {
+    (bytes > small()).then(available)?.map(|free| free / share)
+}
+
 /// [`SMALL`], or nothing where a test says what is free.
 fn small() -> u64 {
     #[cfg(test)]

@@ -5,9 +5,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use wgrad::data::{
-    ChannelStats, Dataset, FormatName, ImageSet, Part, Samples, contact_sheet, save_sheet,
-};
+use wgrad::data::{Dataset, FormatName, ImageSet, Part, Samples, contact_sheet, save_sheet};
 use wgrad::settings::{DataSettings, Settings};
 
 #[derive(clap::Args)]
@@ -113,8 +111,7 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
             shape_in_words(set)
         ))?;
     }
-    if let Some(pictures) = dataset.train.pictures() {
-        let stats = ChannelStats::of(pictures);
+    if let Some(stats) = dataset.train.channel_stats() {
         print_line(format_args!(
             "training pixels, scaled to [0, 1]: mean {}, standard deviation {}",
             listed(&stats.mean),
@@ -192,7 +189,7 @@ fn print_json(
     settings: &Settings,
     dataset: &Dataset<Samples>,
 ) -> anyhow::Result<ExitCode> {
-    let stats = dataset.train.pictures().map(ChannelStats::of);
+    let stats = dataset.train.channel_stats();
     let parts: serde_json::Map<String, serde_json::Value> = parts(dataset)
         .map(|(name, set)| {
             let counts: Vec<usize> = (0..dataset.classes.len())
@@ -233,23 +230,27 @@ fn write_sheet(
             .as_ref()
             .context("there is no validation part to draw")?,
     };
-    let set = &set
-        .to_images()
+    let shape = set
+        .picture_shape()
         .with_context(|| format!("a sheet shows images, and {} has none", dataset.name))?;
     let columns = usize::from(args.columns);
     let sheet = match args.augmented {
-        true => contact_sheet(
-            &augmented(settings, set, columns)?,
-            &dataset.classes,
-            columns,
-        ),
+        true => {
+            let shown = augmented(settings, set, shape, columns)?.into();
+            contact_sheet(&shown, &dataset.classes, columns)
+        }
         false => contact_sheet(set, &dataset.classes, columns),
     };
-    Ok(save_sheet(&sheet, path)?)
+    Ok(save_sheet(&sheet?, path)?)
 }
 
 /// The first image of each class with augmented variants of it.
-fn augmented(settings: &Settings, set: &ImageSet, columns: usize) -> anyhow::Result<ImageSet> {
+fn augmented(
+    settings: &Settings,
+    set: &Samples,
+    [height, width, channels]: [usize; 3],
+    columns: usize,
+) -> anyhow::Result<ImageSet> {
     if settings.augment.is_off() {
         return Err(wgrad::Error::Config(
             "nothing is augmented: name a settings file with an [augment] table".to_string(),
@@ -257,19 +258,23 @@ fn augmented(settings: &Settings, set: &ImageSet, columns: usize) -> anyhow::Res
         .into());
     }
     settings.augment.check()?;
-    settings.augment.check_size(set.height, set.width)?;
+    settings.augment.check_size(height, width)?;
     let scale = [&settings.fitted.mean, &settings.fitted.std].map(Vec::as_slice);
-    let mut shown = ImageSet {
-        images: Vec::new(),
-        labels: Vec::new(),
-        ..*set
+    let images = |images, labels| ImageSet {
+        images,
+        labels,
+        height,
+        width,
+        channels,
     };
+    let mut shown = images(Vec::new(), Vec::new());
+    let labels = set.labels().unwrap_or_default();
     for class in 0..settings.fitted.classes.len() as u32 {
-        if let Some(index) = set.labels.iter().position(|&label| label == class) {
-            let samples =
-                settings
-                    .augment
-                    .samples(set, index, columns - 1, scale, settings.seed)?;
+        if let Some(index) = labels.iter().position(|&label| label == class) {
+            let first = set.picture(index)?.unwrap_or_default().into_owned();
+            let first = images(first, vec![class]);
+            let augment = &settings.augment;
+            let samples = augment.samples(&first, 0, columns - 1, scale, settings.seed)?;
             shown.extend(&samples);
         }
     }

@@ -155,8 +155,12 @@ impl Observer for ProgressPrinter {
             .collect();
         let shown = r.test.figures.iter().filter(|f| f.metric.in_epoch_line);
         let figures: String = shown.map(|f| format!("  {part} {}", f.show())).collect();
+        let waits = r.waits.map(|waits| waits.device);
+        let waits = waits.map_or(String::new(), |waits| {
+            format!("  {:.0}% of it waiting for images", 100.0 * waits)
+        });
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}{phases}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}",
+            "epoch {}/{}  loss {:.4}{phases}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}{waits}",
             r.epoch,
             r.epochs,
             r.train_loss,

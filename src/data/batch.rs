@@ -136,6 +136,10 @@ impl SetLayout {
                     layout = layout.bytes(field.name, shape, normal);
                     continue;
                 }
+                FieldValues::Files(files) => {
+                    layout = layout.bytes(field.name, &files.shape(), normal);
+                    continue;
+                }
                 FieldValues::ByteClasses { .. } => Storage::Bytes {
                     mean: vec![0.0],
                     std: vec![1.0 / 255.0],

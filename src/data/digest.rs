@@ -16,6 +16,7 @@ impl Samples {
                 FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
                     sum.add(bytes);
                 }
+                FieldValues::Files(files) => sum.add_parts(files.checksums()),
                 FieldValues::Labels(labels) => sum.add(bytemuck::cast_slice(labels)),
                 FieldValues::Windows { rows, offset, .. } => {
                     sum.add(&(*offset as u64).to_le_bytes());

@@ -69,6 +69,10 @@ pub enum DataError {
         samples: usize,
     },
 
+    /// The thread that reads the data ended before the data did.
+    #[error("the thread that reads the data stopped: resume the run, or start the command again")]
+    Stopped,
+
     /// An unusable file or folder.
     #[error("{} {problem}", path.display())]
     Unusable {

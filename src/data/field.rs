@@ -1,6 +1,6 @@
 //! Fields: the named parts of a sample, such as `image`, `label`, `mask`, `tokens`, `window` or `target`.
 
-use super::{ImageSet, RowSet, Targets, WindowRows};
+use super::{ImageSet, PictureFiles, RowSet, Targets, WindowRows};
 use std::sync::Arc;
 
 /// An image: `f32 [height, width, channels]`, normalised by mean and standard deviation.
@@ -43,6 +43,8 @@ pub enum FieldValues {
         /// Height, width and channels.
         shape: [usize; 3],
     },
+    /// The same pixels, in image files that are decoded when they are needed.
+    Files(PictureFiles),
     /// Class indices as bytes, one for each pixel, one sample after another.
     ByteClasses {
         /// `samples * height * width` bytes.
@@ -68,6 +70,7 @@ impl Field {
     pub fn shape(&self) -> Vec<usize> {
         match &self.values {
             FieldValues::Pixels { shape, .. } => shape.to_vec(),
+            FieldValues::Files(files) => files.shape().to_vec(),
             FieldValues::ByteClasses { shape, .. } => vec![shape[0], shape[1], 1],
             FieldValues::Labels(_) => Vec::new(),
             FieldValues::Windows { rows, length, .. } => match **rows {
@@ -84,6 +87,7 @@ impl Field {
             FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
                 bytes.len()
             }
+            FieldValues::Files(files) => files.bytes(),
             FieldValues::Labels(labels) => 4 * labels.len(),
             FieldValues::Windows { rows, .. } => match &**rows {
                 WindowRows::Floats { values, .. } => 4 * values.len(),
@@ -95,17 +99,28 @@ impl Field {
 
     /// The field of the samples at `kept`. Rows are shared, not copied.
     pub(super) fn kept(&self, kept: &[usize]) -> Field {
+        Field {
+            name: self.name,
+            values: self.values.kept(kept),
+        }
+    }
+}
+
+impl FieldValues {
+    /// The values of the samples at `kept`. Rows are shared, not copied.
+    pub(super) fn kept(&self, kept: &[usize]) -> FieldValues {
         let chunks = |bytes: &[u8], each: usize| -> Vec<u8> {
+            let mut chosen = Vec::with_capacity(kept.len() * each);
             kept.iter()
-                .flat_map(|&index| &bytes[index * each..][..each])
-                .copied()
-                .collect()
+                .for_each(|&index| chosen.extend_from_slice(&bytes[index * each..][..each]));
+            chosen
         };
-        let values = match &self.values {
+        match self {
             FieldValues::Pixels { bytes, shape } => FieldValues::Pixels {
                 bytes: chunks(bytes, shape.iter().product()),
                 shape: *shape,
             },
+            FieldValues::Files(files) => FieldValues::Files(files.kept(kept)),
             FieldValues::ByteClasses { bytes, shape } => FieldValues::ByteClasses {
                 bytes: chunks(bytes, shape.iter().product()),
                 shape: *shape,
@@ -114,10 +129,6 @@ impl Field {
                 FieldValues::Labels(kept.iter().map(|&index| labels[index]).collect())
             }
             windows @ FieldValues::Windows { .. } => windows.clone(),
-        };
-        Field {
-            name: self.name,
-            values,
         }
     }
 }
@@ -125,19 +136,14 @@ impl Field {
 /// The fields of a set of images with a class each.
 pub(super) fn of_images(set: ImageSet) -> Vec<Field> {
     let shape = [set.height, set.width, set.channels];
-    vec![
-        Field {
-            name: IMAGE,
-            values: FieldValues::Pixels {
-                bytes: set.images,
-                shape,
-            },
-        },
-        Field {
-            name: LABEL,
-            values: FieldValues::Labels(set.labels),
-        },
-    ]
+    let bytes = set.images;
+    of_pictures(FieldValues::Pixels { bytes, shape }, set.labels)
+}
+
+/// The fields of `pixels` with a class each.
+pub(super) fn of_pictures(pixels: FieldValues, labels: Vec<u32>) -> Vec<Field> {
+    let fields = [(IMAGE, pixels), (LABEL, FieldValues::Labels(labels))];
+    fields.map(|(name, values)| Field { name, values }).into()
 }
 
 /// The fields of windows of rows.

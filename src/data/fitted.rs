@@ -114,16 +114,17 @@ impl Fitted {
         dataset: &Dataset<Samples>,
     ) -> Result<()> {
         self.classes.clone_from(&dataset.classes);
-        let Some(pictures) = dataset.train.pictures() else {
+        let Some([.., channels]) = dataset.train.picture_shape() else {
             // Rows are scaled when they are read.
             (self.mean, self.std) = (Vec::new(), Vec::new());
             return Ok(());
         };
-        self.take_scale(settings, &dataset.name, pictures.bytes, pictures.shape[2])
+        let stats = || dataset.train.channel_stats();
+        self.take_scale(settings, &dataset.name, channels, stats)
     }
 
-    /// Takes mean and standard deviation from the training `pixels` of the data set `name`, unless `settings` or an earlier run
-    /// fix them.
+    /// Takes mean and standard deviation from the `stats` of the training pixels of the data set `name`, unless `settings` or an
+    /// earlier run fix them.
     ///
     /// # Errors
     /// If the `settings` do not fit the data.
@@ -131,8 +132,8 @@ impl Fitted {
         &mut self,
         settings: &DataSettings,
         name: &str,
-        pixels: &[u8],
         channels: usize,
+        stats: impl FnOnce() -> Option<ChannelStats>,
     ) -> Result<()> {
         if let Some(mean) = &settings.mean {
             self.mean.clone_from(mean);
@@ -140,8 +141,9 @@ impl Fitted {
         if let Some(std) = &settings.std {
             self.std.clone_from(std);
         }
-        if self.mean.is_empty() || self.std.is_empty() {
-            let ChannelStats { mean, std } = ChannelStats::of_pixels(pixels, channels);
+        if (self.mean.is_empty() || self.std.is_empty())
+            && let Some(ChannelStats { mean, std }) = stats()
+        {
             if self.mean.is_empty() && settings.mean.is_none() {
                 self.mean = mean;
             }

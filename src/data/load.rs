@@ -2,7 +2,7 @@
 
 use super::brightness::Brightness;
 use super::formats::{LoadContext, detect};
-use super::{ChannelStats, DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};
+use super::{DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};
 use crate::error::{Error, Result};
 
 /// Loads the data of `settings`. Values fitted to the training part are stored in `fitted`; values already there are used instead.
@@ -51,8 +51,8 @@ fn brightness_of_test(
     dataset: &Dataset<Samples>,
 ) -> Option<String> {
     let stats = |set: &Samples| {
-        let pictures = set.pictures().filter(|_| !set.is_empty())?;
-        Some(ChannelStats::of(pictures).mean)
+        let stats = set.channel_stats().filter(|_| !set.is_empty())?;
+        Some(stats.mean)
     };
     let test = stats(&dataset.test)?;
     // Means of the settings may be those of other images.

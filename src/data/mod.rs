@@ -2,6 +2,9 @@
 
 mod batch;
 mod brightness;
+mod byte_count;
+mod channels;
+mod decoders;
 mod digest;
 mod error;
 pub mod field;
@@ -12,6 +15,7 @@ mod jpeg;
 mod listing;
 mod load;
 mod naive;
+mod on_disk;
 mod order;
 mod packed;
 mod picture;
@@ -27,6 +31,8 @@ mod tokenizer;
 
 pub(crate) use batch::VALID_ROWS;
 pub use batch::{Batch, Normalization, SetLayout};
+pub use byte_count::ByteCount;
+pub use channels::ChannelStats;
 pub use digest::compare_digests;
 pub use error::DataError;
 pub use field::{Field, FieldValues};
@@ -41,6 +47,7 @@ pub use formats::{
 pub use listing::{Listing, with_changed_files};
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts, rows_before};
+pub use on_disk::PictureFiles;
 pub use order::{random_starts, sequential, shuffled};
 pub(crate) use picture::read_colours;
 pub use picture::{Background, PictureFit, PictureShape, Placement, Survey, read_picture};
@@ -247,54 +254,6 @@ impl From<Dataset> for Dataset<Samples> {
     }
 }
 
-/// Mean and standard deviation of each channel, of pixels scaled to [0, 1].
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChannelStats {
-    /// One mean for each channel.
-    pub mean: Vec<f32>,
-    /// One population standard deviation for each channel.
-    pub std: Vec<f32>,
-}
-
-impl ChannelStats {
-    /// The statistics of all pixels of a set; zeros if it is empty.
-    ///
-    /// The sums are integers, so the result does not depend on the order of the pixels.
-    pub fn of(set: Pictures<'_>) -> Self {
-        ChannelStats::of_pixels(set.bytes, set.shape[2])
-    }
-
-    /// The statistics of `pixels`, each of `channels` bytes.
-    pub(crate) fn of_pixels(pixels: &[u8], channels: usize) -> Self {
-        let mut histograms = vec![[0_u64; 256]; channels];
-        for pixel in pixels.chunks_exact(channels.max(1)) {
-            for (histogram, &value) in histograms.iter_mut().zip(pixel) {
-                histogram[usize::from(value)] += 1;
-            }
-        }
-        let (mean, std) = histograms.iter().map(mean_std_of).unzip();
-        Self { mean, std }
-    }
-}
-
-/// Mean and standard deviation, divided by 255, of the bytes that a histogram counts.
-fn mean_std_of(histogram: &[u64; 256]) -> (f32, f32) {
-    let count: u64 = histogram.iter().sum();
-    if count == 0 {
-        return (0.0, 0.0);
-    }
-    let moment = |power| -> f64 {
-        let sum: u128 = (0_u128..)
-            .zip(histogram)
-            .map(|(value, &n)| value.pow(power) * u128::from(n))
-            .sum();
-        sum as f64 / count as f64
-    };
-    let mean = moment(1);
-    let std = (moment(2) - mean * mean).max(0.0).sqrt();
-    ((mean / 255.0) as f32, (std / 255.0) as f32)
-}
-
 /// The folder of a real data set: in the folder that WGRAD_DATA names, or else beside the repository. Prints if it is absent.
 #[cfg(test)]
 pub(crate) fn real_set(name: &str) -> Option<std::path::PathBuf> {
@@ -331,32 +290,5 @@ mod tests {
         assert!(!set.is_empty());
         assert_eq!(set.image(0), [0, 10, 255, 20]);
         assert_eq!(set.image(1), [0, 30, 255, 40]);
-    }
-
-    #[test]
-    fn statistics_are_per_channel_and_in_units_of_full_scale() {
-        let stats = ChannelStats::of(Pictures::from(&two_images()));
-        assert_eq!(stats.mean, [0.5, 25.0 / 255.0]);
-        assert_eq!(stats.std[0], 0.5);
-        // The values are 10, 20, 30, 40: their standard deviation is the square root of 125.
-        assert!((stats.std[1] - 125.0_f32.sqrt() / 255.0).abs() < 1e-7);
-    }
-
-    #[test]
-    fn statistics_of_an_empty_set_are_zero() {
-        let empty = ImageSet {
-            images: vec![],
-            labels: vec![],
-            height: 28,
-            width: 28,
-            channels: 1,
-        };
-        assert_eq!(
-            ChannelStats::of(Pictures::from(&empty)),
-            ChannelStats {
-                mean: vec![0.0],
-                std: vec![0.0]
-            }
-        );
     }
 }

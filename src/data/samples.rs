@@ -1,7 +1,8 @@
 //! Samples of any kind as named fields, and the sets from which readers make them.
 
 use super::field::{self, Field, FieldValues};
-use super::{DataError, ImageSet};
+use super::{ChannelStats, DataError, ImageSet};
+use std::borrow::Cow;
 
 /// The samples of one part of a data set: named fields with the same number of samples each.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +192,49 @@ impl Samples {
         }
     }
 
-    /// The images, if samples have one each that is still on the host.
+    /// Height, width and channels of the images, if samples have one each.
+    pub fn picture_shape(&self) -> Option<[usize; 3]> {
+        match &self.field(field::IMAGE)?.values {
+            FieldValues::Pixels { shape, .. } => Some(*shape),
+            FieldValues::Files(files) => Some(files.shape()),
+            _ => None,
+        }
+    }
+
+    /// The pixels of the image of sample `index`, which are decoded if they are on disk; `None` if there is no image, or only the
+    /// device holds it.
+    ///
+    /// # Errors
+    /// If the file of the image can't be read any more.
+    pub fn picture(&self, index: usize) -> Result<Option<Cow<'_, [u8]>>, DataError> {
+        match self.field(field::IMAGE).map(|field| &field.values) {
+            Some(FieldValues::Pixels { bytes, shape }) => {
+                let each = shape.iter().product::<usize>();
+                let pixels = bytes.get(index * each..(index + 1) * each);
+                Ok(pixels.map(Cow::Borrowed))
+            }
+            Some(FieldValues::Files(files)) if index < files.len() => {
+                files.picture(index).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Mean and standard deviation of the pixels of all images, if samples have one each.
+    pub fn channel_stats(&self) -> Option<ChannelStats> {
+        match &self.field(field::IMAGE)?.values {
+            FieldValues::Files(files) => Some(files.channel_stats()),
+            _ => self.pictures().map(ChannelStats::of),
+        }
+    }
+
+    /// Whether their images are decoded when they are needed: such samples are streamed.
+    pub fn are_on_disk(&self) -> bool {
+        let on_disk = |field: &Field| matches!(field.values, FieldValues::Files(_));
+        self.fields.iter().any(on_disk)
+    }
+
+    /// The images, if samples have one each and they are in memory.
     pub fn pictures(&self) -> Option<Pictures<'_>> {
         match &self.field(field::IMAGE)?.values {
             FieldValues::Pixels { bytes, shape } => Some(Pictures {
@@ -200,20 +243,6 @@ impl Samples {
             }),
             _ => None,
         }
-    }
-
-    /// The images with their labels, or 0 if they have none, as a set of images.
-    pub fn to_images(&self) -> Option<ImageSet> {
-        let pictures = self.pictures()?;
-        let [height, width, channels] = pictures.shape;
-        let labels = self.labels().map(<[u32]>::to_vec);
-        Some(ImageSet {
-            images: pictures.bytes.to_vec(),
-            labels: labels.unwrap_or_else(|| vec![0; self.len()]),
-            height,
-            width,
-            channels,
-        })
     }
 
     /// The numbers of the window `name` of one sample, row after row, with the number of columns; `None` if that is no window of
@@ -318,6 +347,7 @@ impl Samples {
                 FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
                     bytes.len() / each.max(1) * usize::from(bytes.len() % each.max(1) == 0)
                 }
+                FieldValues::Files(files) => files.len(),
                 FieldValues::Labels(labels) => labels.len(),
                 FieldValues::Windows { .. } => self.len(),
             };

@@ -1,7 +1,7 @@
 //! Data settings: `[data]` of a run file. Values fitted to the data are in [`Fitted`](super::Fitted).
 
 use super::{
-    Background, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind,
+    Background, ByteCount, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -146,6 +146,10 @@ pub struct DataSettings {
     /// Whether to stream batches from the host; if absent, only if the set does not fit on the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
+    /// Image files: if the pixels of all images need more memory than this, they are decoded as they are needed, and only as many are
+    /// kept in memory as fit. A number of bytes, or a text such as `1 GB`; a third of the free memory if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<ByteCount>,
 }
 
 impl Default for DataSettings {
@@ -193,6 +197,7 @@ impl Default for DataSettings {
             mask_values: Vec::new(),
             mask_classes: Vec::new(),
             stream: None,
+            memory_limit: None,
         }
     }
 }

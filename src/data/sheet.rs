@@ -1,6 +1,6 @@
 //! A contact sheet: an image with samples of every class, one row per class, as the model will see them.
 
-use super::ImageSet;
+use super::Samples;
 use crate::error::{Error, Result};
 use font8x8::legacy::BASIC_LEGACY;
 use image::{Rgb, RgbImage};
@@ -20,9 +20,16 @@ const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([30, 30, 30]);
 
 /// Draws a sheet with up to `columns` samples of each class, the first of the set, labelled with the class and its count.
-/// Of sets with two or more than four channels, only the first channel is shown.
-pub fn contact_sheet(set: &ImageSet, classes: &[String], columns: usize) -> RgbImage {
-    let (height, width) = (set.height as u32, set.width as u32);
+/// Of sets with two or more than four channels, only the first channel is shown. Samples without classes are of the first.
+///
+/// # Errors
+/// If the samples have no images, or the file of one can't be read any more.
+pub fn contact_sheet(set: &Samples, classes: &[String], columns: usize) -> Result<RgbImage> {
+    let shape = set.picture_shape().ok_or_else(|| {
+        Error::Data("a sheet shows images, and these samples have none".to_string())
+    })?;
+    let [height, width, _] = shape.map(|side| side as u32);
+    let label_of = |index: usize| set.labels().map_or(0, |labels| labels[index] as usize);
     let factor = SMALLEST.div_ceil(height.max(width).max(1)).max(1);
     let (cell_height, cell_width) = (height * factor, width * factor);
     let rows = classes.len().min(MOST_ROWS) as u32;
@@ -36,7 +43,7 @@ pub fn contact_sheet(set: &ImageSet, classes: &[String], columns: usize) -> RgbI
     let sheet_width = label + columns as u32 * (cell_width + GAP) + GAP;
     let mut sheet = RgbImage::from_pixel(sheet_width, rows * row_height + GAP, PAPER);
     for (class, name) in classes.iter().enumerate().take(MOST_ROWS) {
-        let members = || (0..set.len()).filter(|&index| set.labels[index] as usize == class);
+        let members = || (0..set.len()).filter(|&index| label_of(index) == class);
         let top = GAP + class as u32 * row_height;
         let middle = top + row_height / 2;
         write(&mut sheet, name, [GAP, middle - GLYPH - 2]);
@@ -47,10 +54,11 @@ pub fn contact_sheet(set: &ImageSet, classes: &[String], columns: usize) -> RgbI
         );
         for (column, index) in members().take(columns).enumerate() {
             let left = label + column as u32 * (cell_width + GAP);
-            draw(&mut sheet, set, index, [left, top], factor);
+            let pixels = set.picture(index)?.unwrap_or_default();
+            draw(&mut sheet, &pixels, shape, [left, top], factor);
         }
     }
-    sheet
+    Ok(sheet)
 }
 
 /// Writes a sheet as a PNG file.
@@ -65,12 +73,17 @@ pub fn save_sheet(sheet: &RgbImage, path: &Path) -> Result<()> {
     })
 }
 
-fn draw(sheet: &mut RgbImage, set: &ImageSet, index: usize, [left, top]: [u32; 2], factor: u32) {
-    let pixels = set.image(index);
-    for y in 0..set.height as u32 * factor {
-        for x in 0..set.width as u32 * factor {
-            let at = ((y / factor) as usize * set.width + (x / factor) as usize) * set.channels;
-            let color = match set.channels {
+fn draw(
+    sheet: &mut RgbImage,
+    pixels: &[u8],
+    [height, width, channels]: [usize; 3],
+    [left, top]: [u32; 2],
+    factor: u32,
+) {
+    for y in 0..height as u32 * factor {
+        for x in 0..width as u32 * factor {
+            let at = ((y / factor) as usize * width + (x / factor) as usize) * channels;
+            let color = match channels {
                 3 | 4 => [pixels[at], pixels[at + 1], pixels[at + 2]],
                 _ => [pixels[at]; 3],
             };
@@ -105,6 +118,7 @@ fn write(sheet: &mut RgbImage, text: &str, [x, y]: [u32; 2]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ImageSet;
 
     #[test]
     fn samples_of_a_class_are_in_its_row_enlarged_by_a_whole_factor() {
@@ -116,7 +130,7 @@ mod tests {
             channels: 3,
         };
         let classes = ["no".to_string(), "yes".to_string()];
-        let sheet = contact_sheet(&set, &classes, 2);
+        let sheet = contact_sheet(&set.into(), &classes, 2).unwrap();
         let label = 8 * GLYPH + 2 * GAP;
         let row = SMALLEST + GAP;
         assert_eq!(

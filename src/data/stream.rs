@@ -1,11 +1,14 @@
 //! Samples as tensors on a device: the variables of a whole set, or batches from a thread that reads ahead.
 
 use super::batch::table_name;
+use super::decoders::{Decoders, Waited};
 use super::field::{Field, FieldValues};
-use super::{Samples, WindowRows, random_starts, sequential, shuffled};
+use super::on_disk::{Decoded, decoding_threads};
+use super::{DataError, Samples, WindowRows, random_starts, sequential, shuffled};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// The variable with the first rows of samples.
 const STARTS: &str = "starts";
@@ -66,6 +69,8 @@ impl Pass {
 enum Part<'a> {
     /// Bytes, this many per sample.
     Bytes(&'a [u8], usize),
+    /// Pictures that are decoded when they are needed, of this many bytes.
+    Files(usize),
     Labels(&'a [u32]),
     WindowRows(&'a WindowRows),
     Starts(&'a [u32]),
@@ -79,6 +84,7 @@ fn parts(set: &Samples) -> Vec<(&'static str, Part<'_>)> {
             FieldValues::Pixels { bytes, .. } | FieldValues::ByteClasses { bytes, .. } => {
                 Part::Bytes(bytes, item_bytes(field))
             }
+            FieldValues::Files(_) => Part::Files(item_bytes(field)),
             FieldValues::Labels(labels) => Part::Labels(labels),
             FieldValues::Windows { rows, .. } if table_name(set, rows) == field.name => {
                 Part::WindowRows(rows)
@@ -98,22 +104,32 @@ fn item_bytes(field: &Field) -> usize {
 }
 
 /// The variables of a whole set, named without the prefix of the set.
-pub(crate) fn variables(set: &Samples) -> Vec<(&'static str, Tensor<f32>)> {
+///
+/// # Errors
+/// If its pictures are on disk: such a set is streamed.
+pub(crate) fn variables(set: &Samples) -> Result<Vec<(&'static str, Tensor<f32>)>> {
     let index = |values: &[u32]| Tensor::index([values.len()], values.to_vec());
-    let tensor = |part| match part {
+    let tensor = |part| {
+        match part {
         Part::Bytes(bytes, _) => {
             let words = pack(bytes);
-            Tensor::index([words.len()], words)
+            Ok(Tensor::index([words.len()], words))
         }
-        Part::Labels(values) | Part::Starts(values) => index(values),
+        Part::Files(..) => Err(Error::Data(
+            "pictures that are decoded as they are needed are streamed, not put on a device as a whole: leave out data.stream"
+                .to_string(),
+        )),
+        Part::Labels(values) | Part::Starts(values) => Ok(index(values)),
         Part::WindowRows(WindowRows::Floats { values, columns }) => {
-            Tensor::real([values.len() / (*columns).max(1), *columns], values.clone())
+            let shape = [values.len() / (*columns).max(1), *columns];
+            Ok(Tensor::real(shape, values.clone()))
         }
-        Part::WindowRows(WindowRows::Tokens { tokens, .. }) => index(tokens),
+        Part::WindowRows(WindowRows::Tokens { tokens, .. }) => Ok(index(tokens)),
+    }
     };
     parts(set)
         .into_iter()
-        .map(|(name, part)| (name, tensor(part)))
+        .map(|(name, part)| Ok((name, tensor(part)?)))
         .collect()
 }
 
@@ -129,7 +145,7 @@ impl HostBatch {
         let span = set.starts().map_or(1, |starts| starts.span);
         let index = |count: usize| Tensor::index([count], vec![0; count]);
         let room = |part| match part {
-            Part::Bytes(_, each) => index((batch * each).div_ceil(4)),
+            Part::Bytes(_, each) | Part::Files(each) => index((batch * each).div_ceil(4)),
             Part::Labels(_) | Part::Starts(_) => index(batch),
             Part::WindowRows(WindowRows::Floats { columns, .. }) => {
                 Tensor::real([batch * span, *columns], vec![0.0; batch * span * columns])
@@ -143,16 +159,18 @@ impl HostBatch {
         HostBatch { batch, variables }
     }
 
-    /// Fills the batch with the samples `indices` of `set`, which has these `parts`; the last sample is repeated until the batch is full.
-    /// Windows begin at `starts` or, if that is absent, at the starts of the set. `scratch` is reused.
-    fn fill(
-        &mut self,
-        set: &Samples,
-        parts: &[(&'static str, Part<'_>)],
-        starts: Option<&[u32]>,
-        indices: &[u32],
-        scratch: &mut Vec<u8>,
-    ) {
+    /// Fills the batch with the samples `indices`; the last sample is repeated until the batch is full.
+    ///
+    /// # Errors
+    /// If a picture can't be decoded.
+    fn fill(&mut self, source: &mut BatchSource<'_>, indices: &[u32]) -> Result<(), DataError> {
+        let BatchSource {
+            set,
+            parts,
+            starts,
+            decoders,
+            scratch,
+        } = source;
         let last = indices.len() - 1;
         let index = |i: usize| indices[i.min(last)] as usize;
         let own = set.starts().map(|starts| (&starts.first[..], starts.span));
@@ -166,9 +184,20 @@ impl HostBatch {
                     (0..self.batch).for_each(|i| {
                         scratch.extend_from_slice(&bytes[index(i) * each..][..each]);
                     });
-                    for (place, word) in tensor.indices_mut().iter_mut().zip(words(scratch)) {
-                        *place = word;
+                    put_bytes(tensor, scratch);
+                }
+                Part::Files(each) => {
+                    scratch.clear();
+                    for _ in indices {
+                        // A thread only ends early if it panicked.
+                        let decoded = decoders.as_mut().and_then(Decoders::next);
+                        let decoded = decoded.ok_or(DataError::Stopped)??;
+                        scratch.extend_from_slice(decoded.bytes());
                     }
+                    for _ in indices.len()..self.batch {
+                        scratch.extend_from_within(scratch.len() - each..);
+                    }
+                    put_bytes(tensor, scratch);
                 }
                 Part::Labels(labels) => {
                     for (i, label) in tensor.indices_mut().iter_mut().enumerate() {
@@ -188,6 +217,28 @@ impl HostBatch {
                 }
             }
         }
+        Ok(())
+    }
+}
+
+/// What batches are filled from.
+struct BatchSource<'a> {
+    set: &'a Samples,
+    parts: Vec<(&'static str, Part<'a>)>,
+    /// First rows of windows, if they are not those of the set.
+    starts: Option<&'a [u32]>,
+    /// The pictures in the order of the pass, if they are on disk.
+    decoders: Option<PictureDecoders>,
+    /// Memory that is used again.
+    scratch: Vec<u8>,
+}
+
+type PictureDecoders = Decoders<Result<Decoded, DataError>>;
+
+/// Puts `bytes` into a variable, four to a word.
+fn put_bytes(tensor: &mut Tensor<f32>, bytes: &[u8]) {
+    for (place, word) in tensor.indices_mut().iter_mut().zip(words(bytes)) {
+        *place = word;
     }
 }
 
@@ -204,46 +255,82 @@ fn copy_rows<E: Copy>(
     }
 }
 
-/// Batches from a thread that reads a few batches ahead.
+/// Batches from a thread that assembles a few batches ahead.
 pub(crate) struct BatchStream {
-    filled: mpsc::Receiver<HostBatch>,
+    filled: mpsc::Receiver<Result<HostBatch>>,
     used: mpsc::SyncSender<HostBatch>,
+    /// The time that the threads which decode pictures waited for room, if there are any.
+    decoders_waited: Option<Waited>,
 }
 
 impl BatchStream {
-    /// Starts the thread, which assembles the batches of `pass` after the first `skipped` samples.
+    /// Starts the thread, which assembles the batches of `pass` after the first `skipped` samples, and those that decode pictures.
     pub fn new(set: Arc<Samples>, pass: Pass, skipped: usize, batch: usize) -> BatchStream {
-        const AHEAD: usize = 4;
-        let (sender, filled) = mpsc::sync_channel(AHEAD);
+        // Pictures that are decoded in time are ahead of the batches, too.
+        let ahead = if set.are_on_disk() { 2 } else { 4 };
+        let (sender, filled) = mpsc::sync_channel(ahead);
         // There is room for all batches: those ahead, the one being filled and the one being read.
-        let (used, spare) = mpsc::sync_channel(AHEAD + 2);
+        let (used, spare) = mpsc::sync_channel::<HostBatch>(ahead + 2);
+        let order: Arc<[u32]> = pass.order[skipped..].into();
+        let files = set.fields().iter().find_map(|field| match &field.values {
+            FieldValues::Files(files) => Some(files),
+            _ => None,
+        });
+        let decoders = files.map(|files| files.decoders(order.clone()));
+        let decoders_waited = decoders.as_ref().map(Decoders::waited);
         std::thread::spawn(move || {
-            let (mut scratch, parts) = (Vec::new(), parts(&set));
-            for indices in pass.order[skipped..].chunks(batch) {
+            let mut source = BatchSource {
+                set: &set,
+                parts: parts(&set),
+                starts: pass.starts.as_deref(),
+                decoders,
+                scratch: Vec::new(),
+            };
+            for indices in order.chunks(batch) {
                 let spare = spare.try_recv();
                 let mut next = spare.unwrap_or_else(|_| HostBatch::new(&set, batch));
-                next.fill(&set, &parts, pass.starts.as_deref(), indices, &mut scratch);
-                if sender.send(next).is_err() {
-                    // The run ended before the end of the epoch.
+                let filled = next.fill(&mut source, indices);
+                let filled = filled.map(|()| next).map_err(Error::from);
+                let failed = filled.is_err();
+                // If nobody receives it, the run ended before the end of the epoch.
+                if sender.send(filled).is_err() || failed {
                     return;
                 }
             }
         });
-        BatchStream { filled, used }
+        BatchStream {
+            filled,
+            used,
+            decoders_waited,
+        }
     }
 
-    /// The next batch.
+    /// The next batch, if it is ready.
     ///
     /// # Errors
-    /// If the thread stopped without a next batch.
+    /// If a picture can't be decoded.
+    pub fn ready(&self) -> Result<Option<HostBatch>> {
+        self.filled.try_recv().ok().transpose()
+    }
+
+    /// The next batch, for which this waits.
+    ///
+    /// # Errors
+    /// If a picture can't be decoded, or the thread stopped without a next batch.
     pub fn next(&self) -> Result<HostBatch> {
         let next = self.filled.recv();
-        next.map_err(|_| Error::Data("the thread that reads the data stopped".to_string()))
+        next.unwrap_or_else(|_| Err(DataError::Stopped.into()))
     }
 
     /// Returns a batch to the thread, which reuses its memory.
     pub fn give_back(&self, batch: HostBatch) {
         let _ = self.used.try_send(batch);
+    }
+
+    /// The mean time that the threads which decode pictures waited for room so far; `None` if there are none.
+    pub fn decoders_waited(&self) -> Option<Duration> {
+        let waited = self.decoders_waited.as_ref()?;
+        Some(waited.time() / decoding_threads() as u32)
     }
 }
 

@@ -25,7 +25,7 @@ pub use kernel_shares::KernelShares;
 pub use measured::Measured;
 pub use monitor::Monitor;
 pub use observer::{
-    EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
+    DataWaits, EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
 };
 pub use parts::{CheckedRun, Length, RunParts};
 pub use saving::{CheckpointInterval, Saving};
@@ -75,6 +75,8 @@ pub struct Run<'e> {
     sections: Option<(u32, Vec<Section>)>,
     /// The parameters at the start of the epoch.
     epoch_start: EpochStart,
+    /// The waiting for data in the last epoch, if pictures are decoded while the device trains.
+    waits: Option<DataWaits>,
     /// The shares of the kernels, once a step of this process was timed.
     kernels: Option<Arc<KernelShares>>,
     /// The event files, if the run writes them.
@@ -169,6 +171,7 @@ impl<'e> Run<'e> {
             report_follows: false,
             sections: None,
             epoch_start: EpochStart::default(),
+            waits: None,
             kernels: None,
             tensorboard: tensorboard.transpose()?,
             saved: Instant::now(),

@@ -77,6 +77,17 @@ pub struct EpochReport {
     pub seconds: f64,
     /// Whether it is the best epoch so far by the monitored metric.
     pub is_best: bool,
+    /// The waiting for data, if pictures were decoded during the training.
+    pub waits: Option<DataWaits>,
+}
+
+/// How long an epoch waited where pictures are decoded while the device trains, as shares of the epoch's time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DataWaits {
+    /// The device, for data.
+    pub device: f64,
+    /// The threads that decode pictures, for room to put them; the mean of all threads.
+    pub decoders: f64,
 }
 
 /// Result on a set.
@@ -183,6 +194,10 @@ pub fn epoch_line(report: &EpochReport) -> Value {
     }
     for (phase, loss) in &report.phase_losses {
         line.insert(format!("train_{phase}_loss"), (*loss).into());
+    }
+    if let Some(waits) = report.waits {
+        line.insert("device_waited".to_string(), waits.device.into());
+        line.insert("decoders_waited".to_string(), waits.decoders.into());
     }
     line.extend(report.test.to_json());
     line.into()

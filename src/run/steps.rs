@@ -1,6 +1,6 @@
 //! The steps of an epoch: submission, and progress reports while the device works.
 
-use super::observer::{EpochReport, Figure, Observer, StepReport};
+use super::observer::{DataWaits, EpochReport, Figure, Observer, StepReport};
 use super::{Evaluation, KernelShares, Run, RunFolder};
 use crate::data::Pass;
 use crate::device::Device;
@@ -61,6 +61,7 @@ impl Run<'_> {
             samples_per_s: count / seconds,
             seconds,
             is_best,
+            waits: self.waits,
         }))
     }
 
@@ -117,6 +118,7 @@ impl Run<'_> {
         let mut asked: VecDeque<u64> = VecDeque::new();
         let mut done = first;
         let mut latest = Totals::default();
+        let mut waited = Duration::ZERO;
         while done < steps && !observer.stops() {
             let mut count = pace.steps().min(steps - done);
             if let Some(every) = self.saving.every {
@@ -135,9 +137,11 @@ impl Run<'_> {
                     valid: batch.min(samples.saturating_sub(at)),
                 }
             };
-            let mut before = |device: &mut dyn Device, next: NextBatch<'_>| match &stream {
-                Some(stream) if !next.again => train.feed(device, stream),
-                _ => Ok(()),
+            let mut before = |device: &mut dyn Device, next: NextBatch<'_>| {
+                if let (Some(stream), false) = (&stream, next.again) {
+                    waited += train.feed(device, stream)?;
+                }
+                Ok(())
             };
             if timed {
                 let times = self.trainer.advance_timed(&place, &mut before)?;
@@ -170,7 +174,13 @@ impl Run<'_> {
         let seen = samples.min(done as usize * each);
         let latest = Totals::of(&self.trainer.counters(seen as u64)?);
         self.check_loss(&latest)?;
-        self.progress.seconds = seconds_before + start.elapsed().as_secs_f64();
+        let elapsed = start.elapsed();
+        self.progress.seconds = seconds_before + elapsed.as_secs_f64();
+        let decoders = stream.and_then(|stream| stream.decoders_waited());
+        self.waits = decoders.map(|decoders| DataWaits {
+            device: waited.div_duration_f64(elapsed),
+            decoders: decoders.div_duration_f64(elapsed),
+        });
         if done < steps {
             return Ok(None);
         }

@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Settings that a resumed run may change: its length, how epochs are judged, its checkpoints and event files, and the device.
+/// Settings that a resumed run may change: its length, how epochs are judged, its checkpoints and event files, the
+/// device, and the memory for data.
 pub(super) const OF_A_RUN: &[&str] = &[
     "epochs",
     "steps",
@@ -20,15 +21,17 @@ pub(super) const OF_A_RUN: &[&str] = &[
     "device",
     "adapter",
     "data.evaluate",
+    "data.memory_limit",
 ];
 
-/// Settings that resumed folds may change: only their checkpoints, event files and the device, since a mean over folds of different lengths is meaningless.
+/// Settings that resumed folds may change: only their checkpoints, event files, the device and the memory for data, since a mean over folds of different lengths is meaningless.
 pub(super) const OF_FOLDS: &[&str] = &[
     "device",
     "adapter",
     "checkpoint_every",
     "keep_checkpoints",
     "tensorboard",
+    "data.memory_limit",
 ];
 
 /// A setting that differs.

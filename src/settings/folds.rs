@@ -187,6 +187,7 @@ impl Folds {
                 settings.monitor = common.monitor.clone();
                 settings.min_delta = common.min_delta;
                 settings.data.evaluate = common.data.evaluate;
+                settings.data.memory_limit = common.data.memory_limit;
                 settings.checkpoint_every = common.checkpoint_every;
                 settings.keep_checkpoints = common.keep_checkpoints;
                 settings.tensorboard = common.tensorboard;

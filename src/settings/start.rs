@@ -63,7 +63,8 @@ impl Settings {
     }
 
     /// Resumes the run in the folder `path`. `epochs`, `steps`, `patience`, `monitor`, `min_delta`, `checkpoint_every`,
-    /// `keep_checkpoints`, `tensorboard`, `device`, `adapter` and `data.evaluate` may have changed since the run was started or last resumed, by an edit of its `run.toml` or by `change`;
+    /// `keep_checkpoints`, `tensorboard`, `device`, `adapter`, `data.evaluate` and `data.memory_limit` may have changed since the run
+    /// was started or last resumed, by an edit of its `run.toml` or by `change`;
     /// [`Prepared::notes`] lists the changes.
     ///
     /// # Errors

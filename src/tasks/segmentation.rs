@@ -412,7 +412,7 @@ impl Task for Segmentation {
                 let of_model = [height, width, classes];
                 Some(LabelledPicture::of_file(path, logits, of_model, sample)?)
             }
-            None => LabelledPicture::of_sample(&predicted, sample),
+            None => LabelledPicture::of_sample(&predicted, sample)?,
         };
         let mut files = Vec::new();
         if let Some(LabelledPicture {

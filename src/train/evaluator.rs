@@ -202,13 +202,16 @@ impl Evaluator {
         samples: &[usize],
     ) -> Result<Option<(Vec<usize>, Vec<u8>)>> {
         let set = &self.data.set;
-        let Some(pictures) = set.pictures() else {
+        let Some(shape) = set.picture_shape() else {
             return Ok(None);
         };
-        let shape = pictures.shape.to_vec();
+        let shape = shape.to_vec();
         if self.data.streamed {
-            let bytes = samples.iter().flat_map(|&at| pictures.picture(at));
-            return Ok(Some((shape, bytes.copied().collect())));
+            let mut bytes = Vec::new();
+            for &at in samples {
+                bytes.extend_from_slice(&set.picture(at)?.unwrap_or_default());
+            }
+            return Ok(Some((shape, bytes)));
         }
         let program = match self.pictures {
             Some(program) => program,
@@ -311,9 +314,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Whether `samples` are streamed to a device whose kernels read up to `most_bytes` of a tensor.
+    /// Whether `samples` are streamed to a device whose kernels read up to `most_bytes` of a tensor. Those whose images are on disk
+    /// always are.
     pub fn streamed(&self, samples: &Samples, most_bytes: u64) -> bool {
         let fits = || SetLayout::fits(samples, most_bytes);
-        self.stream.unwrap_or_else(|| !fits())
+        samples.are_on_disk() || self.stream.unwrap_or_else(|| !fits())
     }
 }

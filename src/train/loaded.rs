@@ -5,6 +5,7 @@ use crate::data::{BatchStream, HostBatch, Pass, Samples, SetLayout, variables};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A set on a device.
 pub(crate) struct Loaded {
@@ -31,7 +32,7 @@ impl Loaded {
     ) -> Result<Loaded> {
         let variables = match streamed {
             true => HostBatch::new(&set, layout.batch).variables,
-            false => variables(&set),
+            false => variables(&set)?,
         };
         let names: Vec<String> = variables
             .iter()
@@ -84,17 +85,28 @@ impl Loaded {
         Ok(None)
     }
 
-    /// Uploads the next streamed batch.
+    /// Uploads the next streamed batch. Returns the time that the device waited for it, with nothing left to do.
     ///
     /// # Errors
     /// If the device or the thread that reads failed.
-    pub fn feed(&self, device: &mut dyn Device, stream: &BatchStream) -> Result<()> {
-        let batch = stream.next()?;
+    pub fn feed(&self, device: &mut dyn Device, stream: &BatchStream) -> Result<Duration> {
+        let mut waited = Duration::ZERO;
+        let batch = match stream.ready()? {
+            Some(batch) => batch,
+            None => {
+                // What was submitted before is computed while the data are read.
+                device.wait()?;
+                let start = Instant::now();
+                let batch = stream.next()?;
+                waited = start.elapsed();
+                batch
+            }
+        };
         for (name, (_, value)) in self.names.iter().zip(&batch.variables) {
             device.set(name, value)?;
         }
         stream.give_back(batch);
-        Ok(())
+        Ok(waited)
     }
 
     /// The position of sample number `at` of a pass: 0 for a streamed batch.

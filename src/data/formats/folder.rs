@@ -7,15 +7,15 @@ mod layout;
 pub use class_pattern::ClassPattern;
 
 use self::layout::{Classed, Layout};
-use super::picture_files::{read_pictures, shape_for, unreadable};
+use super::picture_files::{shape_for, unreadable};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{
     Detection, Format, InputContext, LabelledImages, LoadContext, PredictInput, PredictInputs,
-    pictures,
+    pictures, pixels::PictureReader,
 };
-use crate::data::picture::{PictureShape, Survey, has_image_ending};
-use crate::data::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
+use crate::data::picture::has_image_ending;
+use crate::data::{DataError, DataSettings, Dataset, Fitted, Parts, Samples, Source, field};
 use crate::error::{Error, Result};
 #[cfg(test)]
 use std::path::Path;
@@ -89,7 +89,11 @@ fn has_images(source: &Source) -> bool {
 ///
 /// # Errors
 /// Names the file that can't be read, or the folder that is missing or empty.
-fn load(source: &Source, settings: &DataSettings, fitted: &mut Fitted) -> Result<LabelledImages> {
+fn load(
+    source: &Source,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
+) -> Result<LabelledImages<Samples>> {
     let layout = Layout::of(source.tree(), source.path(), settings, fitted)?;
     // A run that is resumed or evaluated has fixed classes.
     let classes: Vec<String> = match fitted.classes.is_empty() {
@@ -111,11 +115,14 @@ fn load(source: &Source, settings: &DataSettings, fitted: &mut Fitted) -> Result
         return Err(DataError::unusable(source.path(), problem).into());
     };
     let shape = shape_for(settings, first)?;
-    let (mut survey, mut skipped) = (Survey::default(), Vec::new());
+    let parts = [Some(&layout.train), layout.validation.as_ref(), layout.test.as_ref()];
+    let count = parts.into_iter().flatten().map(Classed::count).sum();
+    let mut reader = PictureReader::new(count, shape, settings, false)?;
+    let mut skipped = Vec::new();
     let mut read = |part: Classed| {
-        let (set, left_out) = read_part(part, &classes, shape, settings.skip_bad, &mut survey)?;
+        let (set, left_out) = read_part(part, &classes, &mut reader, settings.skip_bad)?;
         skipped.extend(left_out);
-        Ok::<ImageSet, Error>(set)
+        Ok::<Samples, Error>(set)
     };
     let root = layout.train.root.clone();
     let parts = Parts {
@@ -135,10 +142,11 @@ fn load(source: &Source, settings: &DataSettings, fitted: &mut Fitted) -> Result
         .into());
     }
     fitted.class_pattern = layout.pattern;
-    let mut found = survey.found();
+    let mut found = reader.survey().found();
     found.extend(layout.found);
+    found.extend(reader.in_words());
     let mut notes = layout.notes;
-    notes.extend(survey.notes(settings.background));
+    notes.extend(reader.survey().notes(settings.background));
     notes.extend(skipped.iter().map(|file| format!("skipped {file}")));
     Ok(LabelledImages {
         parts,
@@ -152,10 +160,9 @@ fn load(source: &Source, settings: &DataSettings, fitted: &mut Fitted) -> Result
 fn read_part(
     part: Classed,
     classes: &[String],
-    shape: PictureShape,
+    reader: &mut PictureReader,
     skip_bad: bool,
-    survey: &mut Survey,
-) -> Result<(ImageSet, Vec<String>)> {
+) -> Result<(Samples, Vec<String>)> {
     let mut files: Vec<(PathBuf, u32)> = Vec::new();
     for (name, images) in part.classes {
         let Some(class) = classes.iter().position(|class| *class == name) else {
@@ -170,29 +177,21 @@ fn read_part(
         };
         files.extend(images.into_iter().map(|path| (path, class as u32)));
     }
-    let mut set = ImageSet {
-        images: Vec::new(),
-        labels: Vec::new(),
-        height: shape.height,
-        width: shape.width,
-        channels: shape.channels,
-    };
-    let mut skipped = Vec::new();
+    let (mut labels, mut skipped) = (Vec::new(), Vec::new());
     let (paths, classes): (Vec<PathBuf>, Vec<u32>) = files.into_iter().unzip();
     let mut classes = classes.into_iter();
-    read_pictures(&paths, shape, survey, |path, picture| {
+    let pixels = reader.read(&paths, |path, outcome| {
         let class = classes.next();
-        match picture {
-            Ok(bytes) => {
-                set.images.extend(bytes);
-                set.labels.extend(class);
-            }
+        match outcome {
+            Ok(()) => labels.extend(class),
             Err(why) if skip_bad => skipped.push(format!("{}: {why}", path.display())),
             Err(why) => return Err(unreadable(path, &why).into()),
         }
         Ok(())
     })?;
-    Ok((set, skipped))
+    let count = labels.len();
+    let fields = field::of_pictures(pixels, labels);
+    Ok((Samples::new(count, fields, None), skipped))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod split;
 
 use self::places::Places;
 use super::part_folders::Role;
-use super::picture_files::{read_pictures, shape_for};
+use super::picture_files::shape_for;
 use super::table::{
     CsvTable, PartRows, TableFiles, columns_in_words, encode_rows, head_rows, load_parts,
     target_in_words,
@@ -17,10 +17,10 @@ use super::table::{
 use super::tests::Sample;
 use super::{
     Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
-    only_file, pictures, row_name,
+    only_file, pictures, pixels::PictureReader, row_name,
 };
 use crate::data::files::set_name;
-use crate::data::picture::{PictureShape, Survey, decode};
+use crate::data::picture::{PictureShape, decode};
 use crate::data::{
     Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, Samples, Source,
     Starts, Targets, WindowRows, field,
@@ -101,26 +101,20 @@ impl Format for Manifest {
             let shape = pictures::input_shape(cx)?;
             let column = picture_column(&table, cx.settings, cx.fitted, path)?;
             let files = picture_files(&table, &column, path)?;
-            let (mut bytes, mut kept) = (Vec::new(), Vec::new());
+            let mut kept = Vec::new();
             let mut places = items.iter_mut().zip(&files);
-            let mut survey = Survey::default();
-            read_pictures(&paths(&files), shape, &mut survey, |_, picture| {
+            let mut reader = PictureReader::new(files.len(), shape, cx.settings, cx.invert)?;
+            let pixels = reader.read(&paths(&files), |_, outcome| {
                 if let Some((item, file)) = places.next() {
-                    kept.push(picture.is_ok());
-                    match picture {
-                        Ok(pixels) => bytes.extend(pixels),
-                        Err(why) => item.trouble = Some(file.trouble(path, &why)),
-                    }
+                    kept.push(outcome.is_ok());
+                    item.trouble = outcome.err().map(|why| file.trouble(path, &why));
                 }
                 Ok(())
             })?;
-            if cx.invert {
-                bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
-            }
             keep_rows(&mut table, &kept);
-            seen = survey.notes(shape.background);
-            seen.extend(pictures::brightness(&bytes, shape.channels, cx));
-            read = Some((bytes, shape));
+            seen = reader.survey().notes(shape.background);
+            seen.extend(reader.in_words());
+            read = Some(pixels);
         }
         let (rows, mut notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
         let values = match rows.rows {
@@ -129,11 +123,9 @@ impl Format for Manifest {
         };
         notes.extend(seen);
         let count = table.rows.len();
-        Ok(PredictInputs {
-            items,
-            set: samples(count, read, values, &cx.fitted.columns, rows.targets),
-            notes,
-        })
+        let set = samples(count, read, values, &cx.fitted.columns, rows.targets);
+        notes.extend(pictures::brightness(&set, cx));
+        Ok(PredictInputs { items, set, notes })
     }
 
     #[cfg(test)]
@@ -302,40 +294,29 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
         .map(|(table, path)| picture_files(table, &column, path));
     let named = named.collect::<Result<Vec<_>, _>>()?;
     let shape = shape_of(settings, &named[0])?;
-    let (mut pixels, mut notes, mut survey) = (Vec::new(), Vec::new(), Survey::default());
+    let count = named.iter().map(Vec::len).sum();
+    let mut reader = PictureReader::new(count, shape, settings, false)?;
+    let (mut pixels, mut notes) = (Vec::new(), Vec::new());
     for ((table, path), files) in tables.iter_mut().zip(&named) {
-        let mut skipped = settings.skip_bad.then_some(&mut notes);
-        let (bytes, kept) = read_table(files, path, shape, skipped.as_deref_mut(), &mut survey)?;
+        let (read, kept) = read_table(files, path, &mut reader, settings.skip_bad, &mut notes)?;
         keep_rows(table, &kept);
         if table.rows.is_empty() {
             return Err(DataError::unusable(&*path, "has no readable image").into());
         }
-        pixels.push(bytes);
+        let rows = table.rows.len();
+        pixels.push((Some(read), rows));
     }
     let read = load_parts(&tables, &files, settings, cx.fitted, cx.seed, Some(&column))?;
     cx.fitted.image = Some(column);
     let columns = &cx.fitted.columns;
-    let each = shape.height * shape.width * shape.channels;
     let mut part = |part: PartRows| {
-        let all = &mut pixels[part.table];
-        let bytes = match part.places.len() * each == all.len() {
-            true => std::mem::take(all),
-            false => {
-                let of_each = part
-                    .places
-                    .iter()
-                    .map(|&place| &all[place * each..][..each]);
-                of_each.flatten().copied().collect()
-            }
-        };
         let count = part.places.len();
-        samples(
-            count,
-            Some((bytes, shape)),
-            part.values,
-            columns,
-            part.targets,
-        )
+        let (all, rows) = &mut pixels[part.table];
+        let own = match count == *rows {
+            true => all.take(),
+            false => all.as_ref().map(|all| all.kept(&part.places)),
+        };
+        samples(count, own, part.values, columns, part.targets)
     };
     let parts = Parts {
         train: part(read.parts.train),
@@ -344,14 +325,15 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     };
     let mut dataset = Dataset::of_parts(path, parts, read.classes);
     dataset.name = set_name(path);
-    notes.extend(survey.notes(settings.background));
+    notes.extend(reader.survey().notes(settings.background));
     dataset.notes.extend(notes.into_iter().chain(read.notes));
-    dataset.found = survey.found();
+    dataset.found = reader.survey().found();
     if let (Some(name), None, false) = (&part_column, settings.folds, settings.unsplit) {
         let line = format!("column {name}: the part of each row");
         dataset.found.push(line);
     }
     dataset.found.extend(read.found);
+    dataset.found.extend(reader.in_words());
     Ok(dataset)
 }
 
@@ -418,27 +400,27 @@ fn shape_of(settings: &DataSettings, files: &[PictureFile]) -> Result<PictureSha
     shape_for(settings, first)
 }
 
-/// The pixels of the images of a table, and the rows that they belong to. Notes on unreadable images go to `skipped`; if there is
-/// none, they are errors.
+/// The pixels of the images of a table, and the rows that they belong to. Unreadable images are errors or, with `skip_bad`, go
+/// to `notes`.
 fn read_table(
     files: &[PictureFile],
     manifest: &Path,
-    shape: PictureShape,
-    mut skipped: Option<&mut Vec<String>>,
-    survey: &mut Survey,
-) -> Result<(Vec<u8>, Vec<bool>)> {
-    let (mut bytes, mut kept) = (Vec::new(), Vec::new());
+    reader: &mut PictureReader,
+    skip_bad: bool,
+    notes: &mut Vec<String>,
+) -> Result<(FieldValues, Vec<bool>)> {
+    let mut kept = Vec::new();
     let mut named = files.iter();
-    read_pictures(&paths(files), shape, survey, |_, picture| {
+    let pixels = reader.read(&paths(files), |_, outcome| {
         let Some(file) = named.next() else {
             return Ok(());
         };
-        kept.push(picture.is_ok());
-        match picture {
-            Ok(pixels) => bytes.extend(pixels),
+        kept.push(outcome.is_ok());
+        match outcome {
+            Ok(()) => {}
             Err(why) => {
                 let message = file.trouble(manifest, &why);
-                if let Some(notes) = skipped.as_deref_mut() {
+                if skip_bad {
                     notes.push(format!("skipped a row: {message}"));
                     return Ok(());
                 }
@@ -449,25 +431,22 @@ fn read_table(
         }
         Ok(())
     })?;
-    Ok((bytes, kept))
+    Ok((pixels, kept))
 }
 
 /// Samples of images, encoded columns and targets, as far as they exist.
 fn samples(
     count: usize,
-    pictures: Option<(Vec<u8>, PictureShape)>,
+    pixels: Option<FieldValues>,
     values: Vec<f32>,
     columns: &[Column],
     targets: Targets,
 ) -> Samples {
     let mut fields = Vec::new();
-    if let Some((bytes, shape)) = pictures {
-        let shape = [shape.height, shape.width, shape.channels];
-        fields.push(Field {
-            name: field::IMAGE,
-            values: FieldValues::Pixels { bytes, shape },
-        });
-    }
+    fields.extend(pixels.map(|values| Field {
+        name: field::IMAGE,
+        values,
+    }));
     let windows = |name, values, columns| Field {
         name,
         values: FieldValues::Windows {

@@ -8,6 +8,7 @@ pub use value::MaskValue;
 use self::value::each_value;
 use super::part_folders::PartFolders;
 use super::picture_files::{check_pixels, unreadable};
+use super::pixels::check_limit;
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
@@ -17,8 +18,8 @@ use crate::data::picture::{
 };
 use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts, PictureShape,
-    Samples, Source, field,
+    ChannelStats, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts,
+    PictureShape, Samples, Source, field,
 };
 use crate::error::{Error, Result};
 use image::{DynamicImage, GenericImageView, GrayImage};
@@ -175,6 +176,9 @@ fn load(
     let first = first.into_iter().flatten().find_map(|pairs| pairs.first());
     let first = first.ok_or_else(|| DataError::unusable(path, "has no images with masks"))?;
     let shape = shape_of(settings, &first.image)?;
+    let all = [Some(&train), validation.as_ref(), test.as_ref()];
+    let count = all.into_iter().flatten().map(Vec::len).sum();
+    check_limit(count, shape, settings)?;
     let mut notes = Vec::new();
     let values = match (&settings.mask_values[..], &fitted.mask_values[..]) {
         ([], []) => found_values(&train, settings.skip_bad, path, &mut notes)?,
@@ -196,7 +200,8 @@ fn load(
     fitted.classes.clone_from(&classes);
     let mut dataset = Dataset::of_parts(path, parts, classes);
     let (name, train) = (&dataset.name, &dataset.train);
-    fitted.take_scale(settings, name, &train.images, train.channels)?;
+    let stats = || Some(ChannelStats::of_pixels(&train.images, train.channels));
+    fitted.take_scale(settings, name, train.channels, stats)?;
     notes.extend(survey.notes(settings.background));
     dataset.notes.extend(notes);
     dataset.found = survey.found();

@@ -5,6 +5,7 @@ mod part_folders;
 mod picture_files;
 mod pictures;
 mod texts;
+mod pixels;
 
 pub use cifar::load_cifar_dir;
 pub use digits::digits;
@@ -20,7 +21,7 @@ pub use text_table::read_text_rows;
 pub use texts::{ReadTexts, read_texts};
 
 use super::split::split_off;
-use super::{DataError, DataSettings, Dataset, Fitted, Parts, Samples, Source};
+use super::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
 use crate::error::{Error, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -105,8 +106,8 @@ pub struct LoadContext<'a> {
 
 /// Labelled images from a source.
 #[derive(Debug)]
-struct LabelledImages {
-    parts: Parts,
+struct LabelledImages<S = ImageSet> {
+    parts: Parts<S>,
     classes: Vec<String>,
     /// Notes for the user.
     notes: Vec<String>,
@@ -116,11 +117,11 @@ struct LabelledImages {
 
 impl LoadContext<'_> {
     /// The data set, with missing parts split off.
-    fn split(&self, found: LabelledImages) -> Result<Dataset<Samples>> {
+    fn split<S: Into<Samples>>(&self, found: LabelledImages<S>) -> Result<Dataset<Samples>> {
         let parts = Parts {
             train: found.parts.train.into(),
-            validation: found.parts.validation.map(Samples::from),
-            test: found.parts.test.map(Samples::from),
+            validation: found.parts.validation.map(S::into),
+            test: found.parts.test.map(S::into),
         };
         let parts = split_off(parts, self.settings, self.seed)?;
         let mut dataset = Dataset::of_parts(self.source.path(), parts, found.classes);

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// Size limit for the pixels of a part, in bytes.
 const MAX_PIXELS: usize = 16 << 30;
 
+/// Pixels that are decoded at a time, in bytes, if that is at least an image for each thread.
+const CHUNK_BYTES: usize = 64 << 20;
+
 /// Files that are no images that can be read, counted by their ending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LeftOut {
@@ -175,7 +178,9 @@ pub fn read_pictures(
     }
     check_pixels(files.len().saturating_mul(length) as u64)?;
     // Images are decoded in chunks to limit memory.
-    for chunk in files.chunks(1024) {
+    let threads = rayon::current_num_threads();
+    let chunk = (CHUNK_BYTES / length.max(1)).clamp(threads, threads.max(1024));
+    for chunk in files.chunks(chunk) {
         let read = |path: &PathBuf| read_with_traits(path, shape);
         let pictures: Vec<_> = chunk.par_iter().map(read).collect();
         for (path, picture) in chunk.iter().zip(pictures) {

@@ -1,10 +1,12 @@
 //! Shared by image formats: reading images for predictions.
 
-use super::picture_files::{LeftOut, images_in, read_pictures};
+use super::picture_files::{LeftOut, images_in};
+use super::pixels::PictureReader;
 use super::{InputContext, PredictInput, PredictInputs, PredictItem, paths};
 use crate::data::brightness::Brightness;
-use crate::data::{ChannelStats, ImageSet, PictureShape, Survey};
+use crate::data::{PictureShape, Samples, field};
 use crate::error::{Error, Result};
+use std::path::PathBuf;
 
 /// The shape of images that the model takes.
 ///
@@ -32,9 +34,9 @@ pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
 /// Reads image files, and all images of folders, in the shape that the model takes.
 pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
     let shape = input_shape(cx)?;
-    let (height, width, channels) = (shape.height, shape.width, shape.channels);
-    let (mut items, mut images) = (Vec::new(), Vec::new());
-    let (mut survey, mut left_out) = (Survey::default(), LeftOut::default());
+    let mut left_out = LeftOut::default();
+    // Each image file, or what is wrong with an input.
+    let mut found: Vec<Result<PathBuf, PredictItem>> = Vec::new();
     for path in paths(inputs)? {
         let name = || PredictItem::file(path.display());
         let files = match path.is_dir() {
@@ -42,52 +44,53 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
             false => Ok(vec![path.to_owned()]),
         };
         match files {
-            Err(e) => items.push(name().but(e)),
+            Err(e) => found.push(Err(name().but(e))),
             Ok(files) if files.is_empty() => {
-                items.push(name().but(format!("{} holds no image files", path.display())));
+                let what = format!("{} holds no image files", path.display());
+                found.push(Err(name().but(what)));
             }
-            Ok(files) => read_pictures(&files, shape, &mut survey, |path, picture| {
-                let item = PredictItem::picture(path);
-                items.push(match picture {
-                    Ok(bytes) => {
-                        images.extend(bytes);
-                        item
-                    }
-                    Err(why) => item.but(format!(
-                        "{} can't be read as an image: {why}",
-                        path.display()
-                    )),
-                });
-                Ok(())
-            })?,
+             Ok(files) => found.extend(files.into_iter().map(Ok)),
         }
     }
-    if cx.invert {
-        images.iter_mut().for_each(|byte| *byte = 255 - *byte);
-    }
+    let files: Vec<PathBuf> = found
+        .iter()
+        .filter_map(|file| file.as_ref().ok())
+        .cloned()
+        .collect();
+    let mut reader = PictureReader::new(files.len(), shape, cx.settings, cx.invert)?;
+    let mut read = Vec::with_capacity(files.len());
+    let pixels = reader.read(&files, |path, outcome| {
+        let item = PredictItem::picture(path);
+        read.push(match outcome {
+            Ok(()) => item,
+            Err(why) => item.but(format!(
+                "{} can't be read as an image: {why}",
+                path.display()
+            )),
+        });
+        Ok(())
+    })?;
+    let count = read.iter().filter(|item| item.trouble.is_none()).count();
+    let mut read = read.into_iter();
+    let items = found.into_iter().filter_map(|file| match file {
+        Ok(_) => read.next(),
+        Err(item) => Some(item),
+    });
+    let items = items.collect();
+    let set = Samples::new(count, field::of_pictures(pixels, vec![0; count]), None);
     let mut notes = left_out.notes();
-    notes.extend(survey.notes(shape.background));
-    notes.extend(brightness(&images, channels, cx));
-    let set = ImageSet {
-        labels: vec![0; images.len() / (height * width * channels)],
-        images,
-        height,
-        width,
-        channels,
-    };
-    Ok(PredictInputs {
-        items,
-        set: set.into(),
-        notes,
-    })
+    notes.extend(reader.survey().notes(shape.background));
+    notes.extend(brightness(&set, cx));
+    notes.extend(reader.in_words());
+    Ok(PredictInputs { items, set, notes    })
 }
 
-/// A note if the `pixels` are much lighter or darker than those of the training images, whose mean the run recorded.
-pub(super) fn brightness(pixels: &[u8], channels: usize, cx: &InputContext<'_>) -> Option<String> {
-    if pixels.is_empty() || cx.settings.mean.is_some() {
+/// A note if the pixels of `samples` are much lighter or darker than those of the training images, whose mean the run recorded.
+pub(super) fn brightness(samples: &Samples, cx: &InputContext<'_>) -> Option<String> {
+    if samples.is_empty() || cx.settings.mean.is_some() {
         return None;
     }
-    let stats = ChannelStats::of_pixels(pixels, channels);
+    let stats = samples.channel_stats()?;
     let far = Brightness::far(&stats.mean, &cx.fitted.mean)?;
     let advice = match (far.looks_inverted(), cx.invert) {
         (true, false) => "try --invert",

@@ -8,7 +8,7 @@ use crate::data::packed::{has_ending, stem};
 use crate::data::texts::read_text;
 use crate::data::{
     DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
-    TokenKind, WindowRows,
+    TokenKind, Tokenizer, WindowRows,
 };
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -146,7 +146,11 @@ fn load(
     let windows = |text: &str, path: &Path, stride: Option<usize>| -> Result<RowSet, DataError> {
         // A token and a start of a window for each byte, at most.
         check_memory(path, (text.len() as u64).saturating_mul(8))?;
-        let mut tokens = Vec::new();
+        // As many tokens as characters, where these are the tokens; a list that grows would be copied.
+        let mut tokens = Vec::with_capacity(match tokenizer {
+            Tokenizer::Characters { .. } => text.chars().count(),
+            _ => 0,
+        });
         tokenizer.encoder().encode(text, &mut tokens);
         if tokens.len() <= context {
             return Err(DataError::unusable(
@@ -172,10 +176,12 @@ fn load(
             targets: Targets::NextToken,
         })
     };
+    let text = train;
     let train = RowSet {
         random_starts: settings.stride.is_none(),
-        ..windows(&train, &file, settings.stride)?
+        ..windows(&text, &file, settings.stride)?
     };
+    drop(text);
     let [validation, test] = parts;
     let part = |part: Option<(String, PathBuf)>| {
         part.map(|(text, path)| windows(&text, &path, None).map(Samples::from))

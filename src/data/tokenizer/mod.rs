@@ -62,10 +62,9 @@ impl Tokenizer {
     ) -> Tokenizer {
         match kind {
             TokenKind::Characters => {
-                let mut characters: BTreeSet<char> = BTreeSet::new();
-                for text in texts {
-                    characters.extend(normalised(text).chars());
-                }
+                // Collecting into a set lists and sorts all characters of the texts first.
+                let mut characters = BTreeSet::new();
+                texts.for_each(|text| characters.extend(normalised(text).chars()));
                 Tokenizer::Characters {
                     characters: characters.into_iter().collect(),
                 }

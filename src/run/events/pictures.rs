@@ -17,10 +17,10 @@ const GAP: u32 = 2;
 /// # Errors
 /// If it can't be encoded.
 pub(super) fn first_of(samples: &Samples) -> Result<Option<Vec<u8>>> {
-    let Some(pictures) = samples.pictures().filter(|_| !samples.is_empty()) else {
+    let Some([height, width, channels]) = samples.picture_shape().filter(|_| !samples.is_empty())
+    else {
         return Ok(None);
     };
-    let [height, width, channels] = pictures.shape;
     let count = samples.len().min(SIDE * SIDE);
     let columns = count.min(SIDE);
     let length = |each: usize, number: usize| number as u32 * (each as u32 + GAP) - GAP;
@@ -30,7 +30,7 @@ pub(super) fn first_of(samples: &Samples) -> Result<Option<Vec<u8>>> {
     ];
     let mut grid = RgbImage::new(across, down);
     for index in 0..count {
-        let pixels = pictures.picture(index);
+        let pixels = samples.picture(index)?.unwrap_or_default();
         let left = (index % columns) as u32 * (width as u32 + GAP);
         let top = (index / columns) as u32 * (height as u32 + GAP);
         for (place, pixel) in pixels.chunks_exact(channels).enumerate() {

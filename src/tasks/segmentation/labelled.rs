@@ -1,7 +1,7 @@
 //! Images and the classes of their pixels, as predictions write them.
 
 use super::{Decoded, largest};
-use crate::data::{FieldValues, field, read_colours};
+use crate::data::read_colours;
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -45,18 +45,17 @@ impl LabelledPicture {
 
     /// The image of a sample that was not read from a file, in the size that the model takes, and the `predicted` classes of its
     /// pixels; `None` if there is no image.
-    pub fn of_sample(predicted: &[u8], sample: &Decoded<'_>) -> Option<LabelledPicture> {
-        let image = &sample.samples.field(field::IMAGE)?.values;
-        let FieldValues::Pixels { bytes, shape } = image else {
-            return None;
-        };
-        let each = shape.iter().product::<usize>();
-        let pixels = bytes.get(sample.index * each..(sample.index + 1) * each)?;
-        Some(LabelledPicture {
-            shape: *shape,
-            picture: pixels.to_vec(),
+    ///
+    /// # Errors
+    /// If the image can't be read any more.
+    pub fn of_sample(predicted: &[u8], sample: &Decoded<'_>) -> Result<Option<LabelledPicture>> {
+        let pixels = sample.samples.picture(sample.index)?;
+        let image = sample.samples.picture_shape().zip(pixels);
+        Ok(image.map(|(shape, pixels)| LabelledPicture {
+            shape,
+            picture: pixels.into_owned(),
             classes: predicted.to_vec(),
-        })
+        }))
     }
 }
 

@@ -24,6 +24,13 @@ pub(super) struct Classed {
     pub classes: BTreeMap<String, Vec<PathBuf>>,
 }
 
+impl Classed {
+    /// Number of images.
+    pub fn count(&self) -> usize {
+        self.classes.values().map(Vec::len).sum()
+    }
+}
+
 /// The parts of a folder of images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {

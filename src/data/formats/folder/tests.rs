@@ -1,6 +1,7 @@
 //! Tests of folders of images.
 
 use super::*;
+use crate::data::ImageSet;
 use image::{Rgb, RgbImage};
 use std::fs;
 
@@ -18,9 +19,40 @@ fn settings() -> DataSettings {
     }
 }
 
+/// The images of `dir` in memory.
 fn loaded(dir: &Path, settings: &DataSettings) -> Result<LabelledImages> {
+    loaded_with(dir, settings, &mut Fitted::default())
+}
+
+fn loaded_with(
+    dir: &Path,
+    settings: &DataSettings,
+    fitted: &mut Fitted,
+) -> Result<LabelledImages> {
     let source = Source::look(&dir.display().to_string())?;
-    load(&source, settings, &mut Fitted::default())
+    let read = load(&source, settings, fitted)?;
+    Ok(LabelledImages {
+        parts: Parts {
+            train: images(&read.parts.train),
+            validation: read.parts.validation.as_ref().map(images),
+            test: read.parts.test.as_ref().map(images),
+        },
+        classes: read.classes,
+        notes: read.notes,
+        found: read.found,
+    })
+}
+
+fn images(samples: &Samples) -> ImageSet {
+    let pictures = samples.pictures().unwrap();
+    let [height, width, channels] = pictures.shape;
+    ImageSet {
+        images: pictures.bytes.to_vec(),
+        labels: samples.labels().unwrap().to_vec(),
+        height,
+        width,
+        channels,
+    }
 }
 
 fn message(result: Result<LabelledImages>) -> String {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The different texts among `cells`, sorted. Of numbers with the same value the shortest spelling is kept.
 pub(super) fn distinct<'c>(cells: impl Iterator<Item = &'c str>) -> Vec<&'c str> {
-    let texts: BTreeSet<&str> = cells.collect();
+    // Collecting into a set lists and sorts all cells first.
+    let mut texts = BTreeSet::new();
+    texts.extend(cells);
     let numbers = texts
         .iter()
         .filter(|text| !text.is_empty())
