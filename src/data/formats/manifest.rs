@@ -304,8 +304,8 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     let shape = shape_of(settings, &named[0])?;
     let (mut pixels, mut notes, mut survey) = (Vec::new(), Vec::new(), Survey::default());
     for ((table, path), files) in tables.iter_mut().zip(&named) {
-        let mut skipped = settings.skip_bad.then_some(&mut notes);
-        let (bytes, kept) = read_table(files, path, shape, skipped.as_deref_mut(), &mut survey)?;
+        let skipped = settings.skip_bad.then_some(&mut notes);
+        let (bytes, kept) = read_table(files, path, shape, skipped, &mut survey)?;
         keep_rows(table, &kept);
         if table.rows.is_empty() {
             return Err(DataError::unusable(&*path, "has no readable image").into());
