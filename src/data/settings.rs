@@ -1,7 +1,8 @@
 //! Data settings: `[data]` of a run file. Values fitted to the data are in [`Fitted`](super::Fitted).
 
 use super::{
-    Background, ByteCount, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, TargetKind, TokenKind,
+    Background, ByteCount, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, TargetKind,
+    TokenKind,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;

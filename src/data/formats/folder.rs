@@ -115,7 +115,11 @@ fn load(
         return Err(DataError::unusable(source.path(), problem).into());
     };
     let shape = shape_for(settings, first)?;
-    let parts = [Some(&layout.train), layout.validation.as_ref(), layout.test.as_ref()];
+    let parts = [
+        Some(&layout.train),
+        layout.validation.as_ref(),
+        layout.test.as_ref(),
+    ];
     let count = parts.into_iter().flatten().map(Classed::count).sum();
     let mut reader = PictureReader::new(count, shape, settings, false)?;
     let mut skipped = Vec::new();

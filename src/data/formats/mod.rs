@@ -4,8 +4,8 @@ mod array;
 mod part_folders;
 mod picture_files;
 mod pictures;
-mod texts;
 mod pixels;
+mod texts;
 
 pub use cifar::load_cifar_dir;
 pub use digits::digits;

@@ -131,11 +131,7 @@ impl Format for Npz {
 ///
 /// # Errors
 /// Says which array is missing, damaged, or does not fit the others.
-fn load(
-    path: &Path,
-    pairs: &[Pair],
-    fitted: &mut Fitted,
-) -> Result<LabelledImages, DataError> {
+fn load(path: &Path, pairs: &[Pair], fitted: &mut Fitted) -> Result<LabelledImages, DataError> {
     let mut found = Vec::new();
     let mut parts: Vec<(Array, Labels)> = Vec::new();
     for pair in pairs {

@@ -49,7 +49,7 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
                 let what = format!("{} holds no image files", path.display());
                 found.push(Err(name().but(what)));
             }
-             Ok(files) => found.extend(files.into_iter().map(Ok)),
+            Ok(files) => found.extend(files.into_iter().map(Ok)),
         }
     }
     let files: Vec<PathBuf> = found
@@ -82,7 +82,7 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     notes.extend(reader.survey().notes(shape.background));
     notes.extend(brightness(&set, cx));
     notes.extend(reader.in_words());
-    Ok(PredictInputs { items, set, notes    })
+    Ok(PredictInputs { items, set, notes })
 }
 
 /// A note if the pixels of `samples` are much lighter or darker than those of the training images, whose mean the run recorded.

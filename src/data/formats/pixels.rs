@@ -132,11 +132,16 @@ impl PictureReader {
         } = self.reading.shape;
         let mut bytes = Vec::new();
         let all = files.len().saturating_mul(self.reading.picture_bytes());
-        read_pictures(files, self.reading.shape, &mut self.survey, |path, picture| {
-            // Once the number of pictures is known to fit the memory.
-            bytes.reserve_exact(all.saturating_sub(bytes.len()));
-            take(path, picture.map(|pixels| bytes.extend_from_slice(&pixels)))
-        })?;
+        read_pictures(
+            files,
+            self.reading.shape,
+            &mut self.survey,
+            |path, picture| {
+                // Once the number of pictures is known to fit the memory.
+                bytes.reserve_exact(all.saturating_sub(bytes.len()));
+                take(path, picture.map(|pixels| bytes.extend_from_slice(&pixels)))
+            },
+        )?;
         if self.reading.inverted {
             bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
         }

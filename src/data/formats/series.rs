@@ -359,17 +359,32 @@ mod tests {
         let with = |fill: Fill| DataSettings { fill, ..settings() };
         let inputs = |fill: Fill| {
             let (set, _) = loaded(&gap, &with(fill)).unwrap();
-            let (rows, found) = (set.train.numbers(field::WINDOW, 2).unwrap().0.to_vec(), set.found);
+            let (rows, found) = (
+                set.train.numbers(field::WINDOW, 2).unwrap().0.to_vec(),
+                set.found,
+            );
             let steps = [rows[2] - rows[0], rows[4] - rows[2]];
-            (steps.map(|step| (step / (rows[1] - rows[3]).abs() * 100.0).round()), found)
+            (
+                steps.map(|step| (step / (rows[1] - rows[3]).abs() * 100.0).round()),
+                found,
+            )
         };
         let (steps, found) = inputs(Fill::Forward);
         assert_eq!(steps[1], 0.0, "{found:?}");
-        assert!(found.iter().any(|line| line.contains("column a: 1 of 21 cells")), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .any(|line| line.contains("column a: 1 of 21 cells")),
+            "{found:?}"
+        );
         let (steps, _) = inputs(Fill::Interpolate);
         assert_eq!(steps[0], steps[1]);
         let (set, _) = loaded(&gap, &with(Fill::Drop)).unwrap();
-        assert!(set.found.iter().any(|line| line.contains("1 of 21 rows")), "{:?}", set.found);
+        assert!(
+            set.found.iter().any(|line| line.contains("1 of 21 rows")),
+            "{:?}",
+            set.found
+        );
         let message = loaded(&gap, &with(Fill::Refuse)).unwrap_err();
         assert!(message.contains("line 6 in column a"), "{message}");
     }
@@ -393,7 +408,14 @@ mod tests {
 
     #[test]
     fn texts_are_categories_that_are_seen_and_not_forecast() {
-        let row = |i: usize| format!("2020-01-{:02},{i},{},{}\n", i + 1, ["no", "yes"][i % 2], 2 * i);
+        let row = |i: usize| {
+            format!(
+                "2020-01-{:02},{i},{},{}\n",
+                i + 1,
+                ["no", "yes"][i % 2],
+                2 * i
+            )
+        };
         let text = "date,a,holiday,b\n".to_string() + &(0..28).map(row).collect::<String>();
         let settings = DataSettings {
             targets: Vec::new(),
@@ -409,7 +431,10 @@ mod tests {
             .collect();
         assert_eq!(names, ["a", "b"]);
         let (window, _) = set.train.numbers(field::WINDOW, 0).unwrap();
-        assert_eq!([window[1], window[2], window[5], window[6]], [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(
+            [window[1], window[2], window[5], window[6]],
+            [1.0, 0.0, 0.0, 1.0]
+        );
     }
 
     #[test]

@@ -146,9 +146,9 @@ fn load(cx: &mut LoadContext<'_>) -> std::result::Result<Dataset<Samples>, DataE
     let of_each = drawn.parts(&own.labels, settings, cx.seed)?;
     let seen = own.texts.iter().zip(&of_each);
     let seen = seen.filter(|&(_, &part)| part == Part::Train);
-    let tokenizer = cx
-        .fitted
-        .tokenizer_of(settings, TokenKind::Words, seen.map(|(text, _)| &**text));
+    let tokenizer =
+        cx.fitted
+            .tokenizer_of(settings, TokenKind::Words, seen.map(|(text, _)| &**text));
     let parts = || {
         [Some(&own), validation.as_ref(), test.as_ref()]
             .into_iter()

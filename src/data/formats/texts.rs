@@ -243,7 +243,11 @@ mod tests {
         };
         let mut fitted = Fitted::default();
         assert!(read_texts(&texts(&["ab"]), &settings, &fitted).is_err());
-        fitted.tokenizer_of(&settings, crate::data::TokenKind::Characters, ["ab"].into_iter());
+        fitted.tokenizer_of(
+            &settings,
+            crate::data::TokenKind::Characters,
+            ["ab"].into_iter(),
+        );
         let ReadTexts { set, empty, notes } =
             read_texts(&texts(&["ab", "b", "aba", "", "?"]), &settings, &fitted).unwrap();
         assert_eq!((empty, set.starts.len()), (vec![3], 4));

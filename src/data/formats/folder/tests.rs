@@ -24,11 +24,7 @@ fn loaded(dir: &Path, settings: &DataSettings) -> Result<LabelledImages> {
     loaded_with(dir, settings, &mut Fitted::default())
 }
 
-fn loaded_with(
-    dir: &Path,
-    settings: &DataSettings,
-    fitted: &mut Fitted,
-) -> Result<LabelledImages> {
+fn loaded_with(dir: &Path, settings: &DataSettings, fitted: &mut Fitted) -> Result<LabelledImages> {
     let source = Source::look(&dir.display().to_string())?;
     let read = load(&source, settings, fitted)?;
     Ok(LabelledImages {
