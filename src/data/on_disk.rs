@@ -290,6 +290,7 @@ mod tests {
         width: 3,
         channels: 3,
         fit: PictureFit::Crop,
+        background: crate::data::Background([255; 3]),
     };
 
     fn reading(keep: usize) -> Reading {
@@ -320,7 +321,8 @@ mod tests {
             bad.extend(outcome.err().map(|_| path.display().to_string()));
             Ok(())
         };
-        let found = PictureFiles::measure(&files(dir), reading(keep), take).unwrap();
+        let found = PictureFiles::measure(&files(dir), reading(keep), &mut Survey::default(), take)
+            .unwrap();
         (found, bad)
     }
 
@@ -347,7 +349,13 @@ mod tests {
             inverted: true,
             ..reading(0)
         };
-        let found = PictureFiles::measure(&files(dir.path())[..1], reading, |_, _| Ok(())).unwrap();
+        let found = PictureFiles::measure(
+            &files(dir.path())[..1],
+            reading,
+            &mut Survey::default(),
+            |_, _| Ok(()),
+        )
+        .unwrap();
         assert_eq!(found.picture(0).unwrap()[..3], [255, 255, 0]);
     }
 

@@ -274,7 +274,7 @@ mod tests {
     fn read(path: &Path) -> Result<LabelledImages, DataError> {
         let source = Source::look(&path.display().to_string())?;
         let (pairs, _) = choose(&arrays(&source)?, path)?;
-        load(path, &pairs, &mut Fitted::default(), &mut Vec::new())
+        load(path, &pairs, &mut Fitted::default())
     }
 
     fn loaded(arrays: &[(&str, Vec<u8>)]) -> Result<LabelledImages, DataError> {

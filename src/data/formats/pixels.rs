@@ -202,6 +202,7 @@ impl PictureReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Background;
     use crate::data::PictureFit;
     use crate::host_memory::tests::with_free;
 
@@ -210,7 +211,7 @@ mod tests {
         width: 20,
         channels: 3,
         fit: PictureFit::Crop,
-        background: Background::default(),
+        background: Background([255; 3]),
     };
 
     /// Whether 100 images of 600 bytes stay on disk.

@@ -254,7 +254,7 @@ mod tests {
         let settings = DataSettings {
             source: dir.path().display().to_string(),
             context: Some(3),
-            tokens: Some(TokenKind::Words),
+            tokens: Some(crate::data::TokenKind::Words),
             ..DataSettings::default()
         };
         let load = || crate::data::load(&settings, &mut Fitted::default(), 1);

@@ -234,7 +234,7 @@ fn classes_in_names_are_recorded_and_read_again() {
     let mut fitted = Fitted::default();
     let found = load(&source, &settings(), &mut fitted).unwrap();
     assert_eq!(
-        (found.classes, found.parts.train.labels),
+        (found.classes, images(&found.parts.train).labels),
         (vec!["cat".into(), "dog".into()], vec![0, 0, 1, 1])
     );
     assert_eq!(fitted.class_pattern, ClassPattern::new("{class}#*").ok());
@@ -242,5 +242,5 @@ fn classes_in_names_are_recorded_and_read_again() {
     fs::remove_file(dir.path().join("dog.1.png")).unwrap();
     let source = Source::look(&dir.path().display().to_string()).unwrap();
     let found = load(&source, &settings(), &mut fitted).unwrap();
-    assert_eq!(found.parts.train.labels, [0, 0, 1]);
+    assert_eq!(images(&found.parts.train).labels, [0, 0, 1]);
 }

@@ -164,7 +164,6 @@ fn date_of(date: ExcelDateTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::csv::CsvTable;
-    use super::*;
     use std::io::Write as _;
     use zip::write::SimpleFileOptions;
 
