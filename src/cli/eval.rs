@@ -4,7 +4,7 @@ use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, choice, note, print_li
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::data::Part;
+use wgrad::data::{Part, Samples, overlap};
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
 use wgrad::run::Measured;
@@ -39,6 +39,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         args.overwrite.check(path)?;
     }
     let (folder, mut settings) = Settings::open_run(&args.run.run)?;
+    let training = settings.clone();
+    let is_other = args.data.is_some();
     if let Some(data) = args.data {
         // Mean and standard deviation stay those of the training.
         settings.data.source = data;
@@ -48,6 +50,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.apply(&mut settings);
     settings.check()?;
     let dataset = settings.load_data()?;
+    if is_other {
+        seen_in_training(training, &dataset.test);
+    }
     let (weights, epoch) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let (engine, device_note) = Engine::open(
@@ -94,4 +99,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut lines = findings.brief.lines.iter().chain(&findings.full.lines);
     lines.try_for_each(print_line)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A note if the run was trained on some of `samples`.
+fn seen_in_training(mut training: Settings, samples: &Samples) {
+    let Ok(own) = training.load_data() else {
+        // The data of the run may be elsewhere by now.
+        return;
+    };
+    let noun = samples.noun();
+    match overlap(&own.train, samples) {
+        None | Some(0) => {}
+        Some(count) => note(format_args!(
+            "the run was trained on {count} of these {} {noun}, so the figures are better than on new ones",
+            samples.len()
+        )),
+    }
 }

@@ -1,8 +1,11 @@
 //! `wgrad predict`
 
+mod csv;
+
+use self::csv::PredictionTable;
 use super::plain::plain;
 use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, note, print_line};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -36,6 +39,10 @@ pub(super) struct Args {
     /// Folder for output files such as masks [default: predictions in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write the predictions to a CSV file, too: for tables all columns of the input, then the prediction and the probability of
+    /// each class
+    #[arg(long, value_name = "FILE.csv")]
+    csv: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArg,
     #[command(flatten)]
@@ -60,6 +67,9 @@ impl Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.csv {
+        args.overwrite.check(path)?;
+    }
     let (folder, mut settings) = Settings::open_run(&args.run.run)?;
     args.device.clone().apply(&mut settings);
     settings.check()?;
@@ -111,6 +121,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| folder.path.join("predictions"));
+    let mut table = PredictionTable::default();
     let mut failed = false;
     let mut index = 0;
     let mut stems = BTreeSet::new();
@@ -118,21 +129,34 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         if let Some(why) = &item.trouble {
             failed = true;
             tell_trouble(&args, item, why)?;
+            let trouble = Map::from_iter([("error".to_string(), why.clone().into())]);
+            table.add(&item.named_cells(), &trouble);
             continue;
         }
         let own = outputs_of(&outputs, index);
-        let prediction = task.decode(&Decoded {
-            outputs: &own,
-            samples: &samples,
-            index,
-            picture: item.picture.as_deref(),
-            fitted: &settings.fitted,
-            data: &settings.data,
-            top: args.top.into(),
-            out_named: args.out.is_some(),
-        })?;
-        tell(&args, item, &prediction, &out, &mut stems)?;
+        let decoded = |top: usize| {
+            task.decode(&Decoded {
+                outputs: &own,
+                samples: &samples,
+                index,
+                picture: item.picture.as_deref(),
+                fitted: &settings.fitted,
+                data: &settings.data,
+                top,
+                out_named: args.out.is_some(),
+            })
+        };
+        tell(&args, item, &decoded(args.top.into())?, &out, &mut stems)?;
+        if args.csv.is_some() {
+            let lines = decoded(usize::MAX)?.lines;
+            lines
+                .iter()
+                .for_each(|line| table.add(&item.named_cells(), &line.json));
+        }
         index += 1;
+    }
+    if let Some(path) = &args.csv {
+        write_whole(path, &table.text()?)?;
     }
     Ok(match failed {
         true => ExitCode::FAILURE,

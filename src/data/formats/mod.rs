@@ -194,6 +194,8 @@ pub struct PredictItem {
     pub picture: Option<PathBuf>,
     /// Why it can't be predicted: a sentence.
     pub trouble: Option<String>,
+    /// Tables: the names and cells of its row.
+    pub cells: Vec<(String, String)>,
 }
 
 impl PredictItem {
@@ -204,6 +206,15 @@ impl PredictItem {
             key: "file",
             picture: None,
             trouble: None,
+            cells: Vec::new(),
+        }
+    }
+
+    /// What is known of it, for a table: the cells of its row, or else its name.
+    pub fn named_cells(&self) -> Vec<(String, String)> {
+        match self.cells.is_empty() {
+            true => vec![(self.key.to_string(), self.name.clone())],
+            false => self.cells.clone(),
         }
     }
 

@@ -45,6 +45,7 @@ use crate::data::{
     WindowRows,
 };
 use crate::error::Result;
+use ::csv::StringRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -250,12 +251,19 @@ impl Format for Table {
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         let path = only_file(inputs, "tables")?;
-        let (set, notes) = read_rows(path, cx.settings, cx.fitted)?;
-        let rows = 1..=set.starts.len();
-        Ok(PredictInputs {
-            items: rows
-                .map(|row| PredictItem::file(row_name(path, row)))
+        let table = CsvTable::read(path, cx.settings.header, &cx.fitted.input_columns())?;
+        let (set, notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
+        let item = |(at, (_, row)): (usize, &(u64, StringRecord))| PredictItem {
+            cells: table
+                .names
+                .iter()
+                .cloned()
+                .zip(row.iter().map(str::to_string))
                 .collect(),
+            ..PredictItem::file(row_name(path, at + 1))
+        };
+        Ok(PredictInputs {
+            items: table.rows.iter().enumerate().map(item).collect(),
             set: set.into(),
             notes,
         })

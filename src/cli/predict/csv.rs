@@ -1,0 +1,118 @@
+//! Predictions as a CSV file: what is known of each input, then what is predicted.
+
+use serde_json::{Map, Value};
+use wgrad::{Error, Result};
+
+/// A table of predictions.
+#[derive(Default)]
+pub(super) struct PredictionTable {
+    /// The names of the columns, in the order in which they were first met.
+    names: Vec<String>,
+    rows: Vec<Vec<(usize, String)>>,
+}
+
+impl PredictionTable {
+    /// Adds a row: the `cells` of the input, then the prediction `json`.
+    pub fn add(&mut self, cells: &[(String, String)], json: &Map<String, Value>) {
+        let mut row = Vec::new();
+        for (name, cell) in cells {
+            row.push((self.place(name), cell.clone()));
+        }
+        let is_known = |name: &str| cells.iter().any(|(known, _)| known == name);
+        for (key, value) in json.iter().filter(|(key, _)| !is_known(key)) {
+            match (&**key, value) {
+                ("top", Value::Array(classes)) => self.add_classes(classes, &mut row),
+                (_, Value::Object(values)) => {
+                    for (name, value) in values {
+                        row.push((self.place(&format!("predicted_{name}")), shown(value)));
+                    }
+                }
+                ("value", value) => row.push((self.place("prediction"), shown(value))),
+                (_, value) => row.push((self.place(key), shown(value))),
+            }
+        }
+        self.rows.push(row);
+    }
+
+    /// The most probable class, then the probabilities of all by the order of their names.
+    fn add_classes(&mut self, classes: &[Value], row: &mut Vec<(usize, String)>) {
+        let name = |class: &Value| shown(&class["class"]);
+        if let Some(first) = classes.first() {
+            row.push((self.place("prediction"), name(first)));
+        }
+        let mut sorted: Vec<&Value> = classes.iter().collect();
+        sorted.sort_by_key(|class| name(class));
+        for class in sorted {
+            let column = self.place(&format!("probability_{}", name(class)));
+            row.push((column, shown(&class["probability"])));
+        }
+    }
+
+    fn place(&mut self, name: &str) -> usize {
+        self.names
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or_else(|| {
+                self.names.push(name.to_string());
+                self.names.len() - 1
+            })
+    }
+
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn text(&self) -> Result<Vec<u8>> {
+        let unwritable =
+            |e: csv::Error| Error::Data(format!("the predictions can't be written: {e}"));
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&self.names).map_err(unwritable)?;
+        for row in &self.rows {
+            let mut cells = vec![""; self.names.len()];
+            for (place, cell) in row {
+                cells[*place] = cell;
+            }
+            writer.write_record(&cells).map_err(unwritable)?;
+        }
+        writer
+            .into_inner()
+            .map_err(|e| Error::Data(format!("the predictions can't be written: {e}")))
+    }
+}
+
+/// A value as a cell: texts without quotes, nothing for null.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn input_columns_prediction_and_probabilities_are_side_by_side() {
+        let mut table = PredictionTable::default();
+        let object = |value: Value| value.as_object().unwrap().clone();
+        let cell = |name: &str, cell: &str| (name.to_string(), cell.to_string());
+        let top = json!({"top": [{"class": "yes", "probability": 0.75}, {"class": "no", "probability": 0.25}]});
+        table.add(&[cell("age", "3"), cell("city", "A, B")], &object(top));
+        table.add(
+            &[cell("age", "4"), cell("city", "")],
+            &object(json!({"error": "bad"})),
+        );
+        let text = String::from_utf8(table.text().unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "age,city,prediction,probability_no,probability_yes,error\n3,\"A, B\",yes,0.25,0.75,\n4,,,,,bad\n"
+        );
+        let mut table = PredictionTable::default();
+        table.add(&[], &object(json!({"after": 1, "values": {"load": 2.5}})));
+        let text = String::from_utf8(table.text().unwrap()).unwrap();
+        assert_eq!(text, "after,predicted_load\n1,2.5\n");
+    }
+}
