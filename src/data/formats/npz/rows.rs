@@ -124,7 +124,7 @@ fn table(inputs: &Array, labels: Option<&Array>, path: &Path) -> Result<CsvTable
         }
         rows.push((row as u64 + 1, record));
     }
-    CsvTable::of_cells(Some(names), rows, "an array numbers them", path)
+    CsvTable::of_cells(Some(names), rows, "those of an array are numbered", path)
 }
 
 /// The labels as cells: numbers as they are, and one-hot rows as the places of their ones.

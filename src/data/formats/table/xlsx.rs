@@ -17,11 +17,14 @@ const MAX_RATIO: u64 = 1032;
 /// Memory of the unpacked text of a file per byte: strings of their own, and the positions of cells.
 const PARSED: u64 = 8;
 
+/// Rows with their numbers, and which sheet of several they are of, in words.
+type Rows = (Vec<(u64, StringRecord)>, Option<String>);
+
 /// The rows of the first sheet with cells, each with its number, and how the file was read, if it has several sheets.
 ///
 /// # Errors
 /// If it is not an Excel file, is damaged, or has no cells.
-pub(super) fn rows(path: &Path) -> Result<(Vec<(u64, StringRecord)>, Option<String>), DataError> {
+pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     check_size(path)?;
     let wrong = |problem: String| DataError::unusable(path, problem);
     let damaged = |message: &str| wrong(format!("is not a readable Excel file ({message})"));
