@@ -150,7 +150,9 @@ fn places(cells: &[String]) -> HashMap<String, u32> {
 }
 
 fn is_sequence(values: &[i64]) -> bool {
-    values.windows(2).all(|pair| pair[1] - pair[0] == 1)
+    values
+        .windows(2)
+        .all(|pair| pair[1].checked_sub(pair[0]) == Some(1))
 }
 
 #[cfg(test)]
