@@ -217,7 +217,7 @@ pub enum DataError {
         "label {label} at index {index} of {} is out of range: {defined_by} {classes} class(es), so labels go up to {}; \
          check that the files belong together",
         path.display(),
-        first + (*classes as i64) - 1
+        first.saturating_add((*classes as i64) - 1)
     )]
     LabelOutOfRange {
         /// The file of labels.

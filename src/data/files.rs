@@ -39,7 +39,7 @@ fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
     loop {
         let step = match file.packing {
             None => most + 1,
-            Some(_) => (bytes.len() as u64).clamp(FIRST_STEP, most + 1),
+            Some(_) => (bytes.len() as u64).max(FIRST_STEP).min(most + 1),
         };
         if file.packing.is_some() {
             check_memory(path, bytes.len() as u64 + step)?;

@@ -306,6 +306,10 @@ pub(super) mod tests {
                 );
             }
         }
+        let names = dir.path().join("classes.txt");
+        std::fs::write(&names, gzipped(b"no\nyes\n")).unwrap();
+        let names = super::super::files::class_names(&names).unwrap();
+        assert_eq!(names, ["no", "yes"]);
         assert_eq!(stem(Path::new("x/Train.csv.GZ")), "train");
         let several = dir.path().join("g.zip");
         std::fs::write(&several, zipped(&[("a.csv", text), ("b.csv", text)])).unwrap();

@@ -57,6 +57,11 @@ pub(super) fn is_utf16(bytes: &[u8]) -> bool {
 /// # Errors
 /// Names the line of the first byte that is not UTF-8, and how to convert the file, as the rest of a sentence about it.
 pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
+    if is_utf16(&bytes) && !bytes.len().is_multiple_of(2) {
+        let problem =
+            "is UTF-16 text that ends within a character: it is cut short, so save it again";
+        return Err(problem.to_string());
+    }
     let bytes = utf8(Cow::Owned(bytes)).into_owned();
     let text = String::from_utf8(bytes).map_err(|e| {
         let (at, bytes) = (e.utf8_error().valid_up_to(), e.as_bytes());

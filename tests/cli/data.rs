@@ -426,7 +426,12 @@ fn texts_are_shown_and_one_that_is_too_short_is_reported() {
         .wgrad("data show short.txt")
         .fails(1, &["short.txt gives 6 tokens", "data.context"]);
     sandbox.write("bytes.txt", [0xff, 0xfe, 0x00]);
+    sandbox.wgrad("data show bytes.txt").fails(
+        1,
+        &["bytes.txt is UTF-16 text that ends within a character"],
+    );
+    sandbox.write("bytes.txt", b"one\ntwo \xe4");
     sandbox
         .wgrad("data show bytes.txt")
-        .fails(1, &["not UTF-8 text at byte 0"]);
+        .fails(1, &["not UTF-8 text at line 2", "iconv"]);
 }

@@ -41,13 +41,7 @@ impl Classes {
         fitted: &mut Fitted,
     ) -> Result<Classes, String> {
         if !fitted.classes.is_empty() {
-            let cells = &fitted.class_cells;
-            return Ok(Classes {
-                names: fitted.classes.clone(),
-                first: 0,
-                found: None,
-                cells: (!cells.is_empty()).then(|| places(cells)),
-            });
+            return Ok(Classes::fitted(train, fitted));
         }
         let numbers = match train {
             Labels::Names(names) => {
@@ -103,6 +97,21 @@ impl Classes {
         Ok(classes)
     }
 
+    /// The classes of a run, and numbered ones after them if `train` has larger numbers.
+    fn fitted(train: &Labels, fitted: &Fitted) -> Classes {
+        let (mut names, cells) = (fitted.classes.clone(), &fitted.class_cells);
+        if let (Labels::Numbers(numbers), true) = (train, cells.is_empty()) {
+            let most = numbers.iter().copied().max().unwrap_or(0).min(MOST - 1);
+            names.extend((names.len() as i64..=most).map(|number| number.to_string()));
+        }
+        Classes {
+            names,
+            first: 0,
+            found: None,
+            cells: (!cells.is_empty()).then(|| places(cells)),
+        }
+    }
+
     fn from_zero(names: Vec<String>) -> Result<Classes, String> {
         if names.len() as i64 > MOST {
             return Err(format!(
@@ -150,7 +159,9 @@ fn places(cells: &[String]) -> HashMap<String, u32> {
 }
 
 fn is_sequence(values: &[i64]) -> bool {
-    values.windows(2).all(|pair| pair[1] - pair[0] == 1)
+    values
+        .windows(2)
+        .all(|pair| pair[1].checked_sub(pair[0]) == Some(1))
 }
 
 #[cfg(test)]
@@ -238,6 +249,13 @@ mod tests {
         let train = numbers(&[0, 1]);
         let classes = Classes::of(&train, &[], None, &mut Fitted::default()).unwrap();
         assert_eq!(classes.indices(&numbers(&[1, 2])), Err(1));
+        // Data with more classes than a run.
+        let mut fitted = Fitted {
+            classes: vec!["no".into(), "yes".into()],
+            ..Fitted::default()
+        };
+        let classes = Classes::of(&numbers(&[3, 0]), &[], None, &mut fitted).unwrap();
+        assert_eq!(classes.names, ["no", "yes", "2", "3"]);
         let many: Vec<i64> = (0..70_000).map(|i| i * 1000 - 1).collect();
         let many = Classes::of(&numbers(&many), &[], None, &mut Fitted::default());
         assert!(many.err().unwrap().contains("70000 different values"));

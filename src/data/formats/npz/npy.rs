@@ -109,6 +109,9 @@ pub(super) fn read(
 
 /// Elements of `size` bytes, whose first index changes fastest, in the order in which the last one does.
 fn row_major(bytes: &[u8], size: usize, shape: &[usize]) -> Vec<u8> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
     let mut steps = Vec::with_capacity(shape.len());
     let mut step = size;
     for side in shape {
@@ -234,6 +237,14 @@ mod tests {
         let array = read(&file(header, &bytes)).unwrap();
         let numbers: Vec<f64> = array.numbers().collect();
         assert_eq!(numbers, (0..12).map(f64::from).collect::<Vec<_>>());
+    }
+
+    /// A step over the first axis would overflow.
+    #[test]
+    fn an_empty_array_stored_column_by_column_is_empty() {
+        let header =
+            "{'descr': '<u2', 'fortran_order': True, 'shape': (9223372036854775807, 0, 9), }\n";
+        assert!(read(&file(header, &[])).unwrap().bytes.is_empty());
     }
 
     #[test]

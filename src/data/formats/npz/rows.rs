@@ -100,11 +100,17 @@ fn table(inputs: &Array, labels: Option<&Array>, path: &Path) -> Result<CsvTable
             return Err(wrong(problem));
         }
     };
-    // A record and its line, and the text and the place of each cell.
+    if inputs.bytes.is_empty() {
+        return Err(wrong("holds no rows".to_string()));
+    }
+    // A record and its line for each row, a name for each column, and the text and the place of each cell.
     let cells = (count as u64).saturating_mul(width as u64);
+    let others = (count as u64).saturating_add(width as u64);
     check_memory(
         path,
-        (count as u64 * 192).saturating_add(cells.saturating_mul(24)),
+        others
+            .saturating_mul(192)
+            .saturating_add(cells.saturating_mul(24)),
     )?;
     let targets = labels.map(|labels| targets(labels, path)).transpose()?;
     let names = (1..=width).map(|place| format!("column_{place}"));
