@@ -14,7 +14,6 @@ use wgrad::run::{
     CheckpointInterval, EpochReport, Evaluation, FoldsFolder, Observer, Run, RunFolder, StepReport,
 };
 use wgrad::settings::{Folds, Initialisation, Prepared, SessionObserver, Settings, named_model};
-use wgrad::tasks::Reported;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -409,7 +408,7 @@ impl Session {
         if let (Some(best), Some(metric)) = (best, run.monitored()) {
             line.insert(format!("best_{metric}"), best.value.into());
         }
-        line.extend(brief(run).json);
+        line.extend(run.findings().json);
         print_line(Value::Object(line))
     }
 
@@ -437,16 +436,8 @@ impl Session {
             short(self.start.elapsed()),
             folder.path.display()
         ))?;
-        brief(run).lines.iter().try_for_each(print_line)
+        run.findings().lines.iter().try_for_each(print_line)
     }
-}
-
-/// What the task found in the last evaluation.
-fn brief(run: &Run<'_>) -> Reported {
-    let task = run.trainer().task();
-    run.evaluated()
-        .map(|found| task.findings(&found).brief)
-        .unwrap_or_default()
 }
 
 /// The figures of a result that the epoch line shows, preceded by the loss unless the score is the only one.

@@ -35,7 +35,7 @@ use crate::data::{DataSettings, Fitted, Part};
 use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::nn::weights;
-use crate::tasks::{Counters, Evaluated, Metric, Section, Task};
+use crate::tasks::{Counters, Evaluated, Metric, Reported, Section, Task};
 use crate::train::{
     BatchSource, Collected, Evaluator, Loaded, Outputs, PreparedSteps, Recipe, Trainer,
     planned_graphs, suggest_batch,
@@ -62,6 +62,8 @@ pub struct Run<'e> {
     progress: Progress,
     /// Counters of the last evaluation, and the outputs for the report.
     last: Option<(Counters, Collected)>,
+    /// What the task found in the last evaluation, where a report needed its outputs, which are dropped after it.
+    found: Option<Reported>,
     peak_bytes: u64,
     epoch_samples: usize,
     /// The task's score, if training steps compute it.
@@ -163,6 +165,7 @@ impl<'e> Run<'e> {
             title: parts.title,
             progress: Progress::default(),
             last: None,
+            found: None,
             peak_bytes: 0,
             epoch_samples,
             score,
@@ -457,6 +460,7 @@ impl<'e> Run<'e> {
         let (counters, outputs) = passed?;
         let evaluation = evaluation(&**self.trainer.task(), &counters, self.data.evaluate);
         self.last = Some((counters, outputs));
+        self.found = None;
         Ok(evaluation)
     }
 
@@ -471,6 +475,13 @@ impl<'e> Run<'e> {
             outputs,
             complete: false,
         })
+    }
+
+    /// What the task found in the last evaluation, for the end of a run.
+    pub fn findings(&self) -> Reported {
+        let task = self.trainer.task();
+        let now = || self.evaluated().map(|found| task.findings(&found).brief);
+        self.found.clone().or_else(now).unwrap_or_default()
     }
 
     /// Writes the task's files of an epoch.
@@ -546,6 +557,7 @@ impl<'e> Run<'e> {
             });
         }
         self.sections = Some((epoch, sections));
+        self.found = self.evaluated().map(|found| task.findings(&found).brief);
         if let Some((_, outputs)) = &mut self.last {
             outputs.retain(|(name, ..)| !task.reported_outputs().contains(&&**name));
         }

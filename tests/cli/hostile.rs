@@ -163,7 +163,7 @@ fn an_archive_whose_arrays_do_not_match_is_refused_before_they_are_unpacked() {
     array("y", "(209715200,)", 200 << 20);
     zip.finish().unwrap();
     limited(&sandbox, "data show set.npz", 1_500)
-        .fails(1, &["set.npz", "209715200", "1 images in x"]);
+        .fails(1, &["set.npz", "209715200", "1 rows or images in x"]);
 }
 
 /// Files of 4 TiB, which take no space on the disk.

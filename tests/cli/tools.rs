@@ -80,7 +80,7 @@ fn a_first_run_file_trains_as_it_was_written() {
     sandbox.wgrad("init --data good --overwrite").succeeds();
     sandbox
         .wgrad("init --data good --task gan gan.toml")
-        .fails(2, &["no template for the task gan"]);
+        .fails(2, &["no starting point for the task gan"]);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Starter for Photographs {
         }
         Some(Start {
             model: "photo-cnn",
-            epochs: epochs(dataset, 16, 2000, [15, 100]),
+            epochs: epochs(dataset, 16, 1200, [15, 100]),
             batch: 16,
             rest: REST,
             why,
