@@ -95,7 +95,7 @@ pub(super) struct Args {
 
 /// What a run begins with.
 enum Start {
-    Settings(Settings),
+    Settings(Box<Settings>),
     /// A source of data, for which settings are chosen.
     Data(String),
 }
@@ -137,11 +137,11 @@ impl Args {
             (None, None) => None,
         };
         Ok(match (given, &self.data) {
-            (Some(settings), _) => Start::Settings(settings),
+            (Some(settings), _) => Start::Settings(Box::new(settings)),
             (None, Some(source)) if self.model.is_none() && source != DIGITS => {
                 Start::Data(source.clone())
             }
-            (None, _) => Start::Settings(Settings::preset()?),
+            (None, _) => Start::Settings(Box::new(Settings::preset()?)),
         })
     }
 
@@ -150,7 +150,7 @@ impl Args {
         match self.start()? {
             Start::Settings(mut settings) => {
                 self.apply(&mut settings)?;
-                Ok(settings)
+                Ok(*settings)
             }
             Start::Data(source) => {
                 let chosen = of_data(source).choose(&|settings| self.apply(settings))?;

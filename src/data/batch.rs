@@ -107,6 +107,20 @@ impl SetLayout {
         self.with(name, vec![length], place)
     }
 
+    /// Adds rows of numbers, one for each sample, or windows of them: `shape` is `[columns]` or `[rows, columns]`.
+    #[must_use]
+    pub fn numbers(self, name: &'static str, shape: &[usize]) -> SetLayout {
+        let columns = shape.last().copied().unwrap_or(1);
+        let length = shape.iter().product::<usize>() / columns.max(1);
+        let place = Storage::Windows {
+            table: name,
+            ty: TensorType::f32([self.samples + length - 1, columns]),
+            offset: 0,
+            length,
+        };
+        self.with(name, shape.to_vec(), place)
+    }
+
     fn with(mut self, name: &'static str, shape: Vec<usize>, place: Storage) -> SetLayout {
         self.fields.push(FieldLayout { name, shape, place });
         self

@@ -301,6 +301,8 @@ impl Task for Classification {
                 let rows = layout.samples * tokens.tokens + 1;
                 layout.tokens(field::TOKENS, rows, 0, tokens.tokens)
             }
+            (None, &[columns]) => layout.numbers(field::ROW, &[columns]),
+            (None, &[rows, columns]) => layout.numbers(field::WINDOW, &[rows, columns]),
             (None, sample) => layout.bytes(field::IMAGE, sample, normal),
         };
         Ok(layout.labels(field::LABEL))

@@ -142,9 +142,8 @@ fn interpolate(cells: &mut [f32], is_known: &[bool]) {
     for pair in known.windows(2) {
         let [a, b] = [pair[0], pair[1]].map(|row| f64::from(cells[row]));
         let rows = (pair[1] - pair[0]) as f64;
-        for row in pair[0] + 1..pair[1] {
-            let share = (row - pair[0]) as f64 / rows;
-            cells[row] = (a + (b - a) * share) as f32;
+        for (between, cell) in cells[pair[0]..pair[1]].iter_mut().enumerate().skip(1) {
+            *cell = (a + (b - a) * between as f64 / rows) as f32;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of};
 use super::header::{self, Finding, Names};
+use super::lines::Lines;
 use super::report::capped;
 use super::row_index::{counts_up, is_names};
 use super::{json, xlsx};
@@ -73,11 +74,12 @@ impl CsvTable {
             )));
         }
         check_memory(path, parsed_bytes(&text, delimiter.byte()))?;
-        let mut rows = Vec::new();
+        let (mut rows, mut lines) = (Vec::new(), Lines::of(text.as_ref()));
         for record in reader(&text, delimiter.byte()).records() {
             let record = record.map_err(|e| wrong(in_words(&e)))?;
-            let line = record.position().map_or(0, csv::Position::line);
-            rows.push((line, record));
+            // Its own line numbers are one too small after a line that ends in \r\n.
+            let start = record.position().map_or(0, csv::Position::byte);
+            rows.push((lines.line_of(start as usize), record));
         }
         CsvTable::of_rows(rows, Some(delimiter), (header, known), path)
     }

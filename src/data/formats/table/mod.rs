@@ -8,6 +8,7 @@ mod dialect;
 mod distinct;
 mod header;
 mod json;
+mod lines;
 mod missing;
 mod number;
 mod parts;

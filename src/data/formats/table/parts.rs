@@ -10,6 +10,9 @@ use crate::data::split::Drawn;
 use crate::data::{DataError, DataSettings, Fitted, Part, Parts, Targets};
 use std::path::{Path, PathBuf};
 
+/// Maximum number of columns that can't be read and are named in a message.
+const MOST_PROBLEMS: usize = 5;
+
 /// Rows of a part of a data set: encoded columns and targets, and the origin of the rows.
 pub(in crate::data::formats) struct PartRows {
     /// The encoded columns, row after row.
@@ -220,6 +223,8 @@ fn learn(
         notes: Vec::new(),
         found: Vec::new(),
     };
+    // All columns that can't be read are named at once.
+    let mut problems = Vec::new();
     for (place, name) in table.names.iter().enumerate() {
         if left_out.contains(&&**name) || settings.drop.contains(name) {
             continue;
@@ -231,11 +236,23 @@ fn learn(
             decimals,
             pieces: settings.pieces,
         };
-        let learned = Column::learn(name, cells, reading)
-            .map_err(|problem| DataError::unusable(path, problem))?;
-        read.columns.extend(learned.column);
-        read.notes.extend(learned.notes);
-        read.found.extend(learned.found);
+        match Column::learn(name, cells, reading) {
+            Err(problem) => problems.push(problem),
+            Ok(learned) => {
+                read.columns.extend(learned.column);
+                read.notes.extend(learned.notes);
+                read.found.extend(learned.found);
+            }
+        }
     }
-    Ok(read)
+    if problems.is_empty() {
+        return Ok(read);
+    }
+    let more = problems.len().saturating_sub(MOST_PROBLEMS);
+    problems.truncate(MOST_PROBLEMS);
+    let mut message = problems.join("; it ");
+    if more > 0 {
+        message += &format!("; and so it is in {more} more columns");
+    }
+    Err(DataError::unusable(path, message))
 }

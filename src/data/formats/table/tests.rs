@@ -156,6 +156,10 @@ fn rows_that_can_not_be_are_named_by_line() {
         ),
         ("a,label\n1,yes\n2,\n", vec!["line 3", "column label"]),
         (
+            "a,label\r\n1,yes\r\n2,no\r\n3,\r\n",
+            vec!["line 4", "column label"],
+        ),
+        (
             "a,label\n1,yes\n\"2,no\n3,\"\"\n4,yes\n",
             vec!["a quote at line 3", "never closed"],
         ),
