@@ -226,18 +226,24 @@ fn a_table_as_others_write_it_is_read_and_what_was_found_is_printed() {
 #[test]
 fn a_cell_that_is_no_number_does_not_turn_a_regression_into_classes() {
     let sandbox = Sandbox::new();
-    for cell in ["inf", "1e400", "\"1,5\"", "unknown", "n.a."] {
+    let write = |cell: &str| {
         let row = |i: usize| match i {
             7 => format!("{},{cell}\n", i % 5),
             _ => format!("{},{}\n", i % 5, i as f64 * 0.5 + 0.25),
         };
-        sandbox.write(
-            "t.csv",
-            format!("a,y\n{}", (0..60).map(row).collect::<String>()),
-        );
+        let rows: String = (0..60).map(row).collect();
+        sandbox.write("t.csv", format!("a,y\n{rows}"));
+    };
+    for cell in ["inf", "1e400", "\"1,5\"", "unknown"] {
+        write(cell);
         sandbox
             .wgrad("data show t.csv")
             .fails(1, &["t.csv has", "line 9 in column y"]);
+    }
+    write("n.a.");
+    let shown = sandbox.wgrad("data show t.csv").succeeds();
+    for part in ["1 of 60 rows have no value in column y", "y, a number"] {
+        assert!(shown.out.contains(part), "{part}: {}", shown.out);
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) use self::missing::value;
 use self::number::Decimals;
 pub(super) use self::parts::{PartRows, load_parts};
 pub(super) use self::row_index::find as index_reason;
+use self::target::leave_out_without_target;
 pub(super) use self::target::{target_cells, target_name};
 #[cfg(test)]
 use super::tests::Sample;
@@ -321,8 +322,11 @@ fn load(
             "is not a table: give a .csv, .jsonl, .json or .xlsx file, or a folder with train.csv and test.csv",
         )
     })?;
-    let tables = files.read(settings.header, fitted)?;
-    load_tables(path, &tables, &files, settings, fitted, seed)
+    let mut tables = files.read(settings.header, fitted)?;
+    let left_out = leave_out_without_target(&mut tables, settings, fitted)?;
+    let mut dataset = load_tables(path, &tables, &files, settings, fitted, seed)?;
+    dataset.found.extend(left_out);
+    Ok(dataset)
 }
 
 /// Loads the `tables` of the source `path`, one for each of its `files`, training first.

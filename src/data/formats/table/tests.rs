@@ -146,6 +146,21 @@ fn a_header_is_found_or_missed() {
 }
 
 #[test]
+fn rows_without_a_target_are_left_out_and_counted() {
+    let rows = |rows: &str| format!("a,label\n{rows}");
+    let train = rows("1,yes\n2,\n3,no\n4,n/a\n5,yes\n");
+    let files = [
+        ("train.csv", &*train),
+        ("test.csv", "a,label\n1,yes\n,no\n"),
+    ];
+    let set = loaded(&files, &DataSettings::default()).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (3, 2));
+    assert_eq!(set.classes, ["no", "yes"]);
+    let line = "train.csv: 2 of 5 rows have no value in column label, the target, first at line 3: they are left out";
+    assert!(set.found.contains(&line.to_string()), "{:?}", set.found);
+}
+
+#[test]
 fn rows_that_can_not_be_are_named_by_line() {
     let mut many = "id,label\n".to_string();
     (0..1001).for_each(|i| many += &format!("t{i},{}\n", i % 2));
@@ -154,10 +169,13 @@ fn rows_that_can_not_be_are_named_by_line() {
             "a,label\n1,2\n1,2,3\n",
             vec!["train.csv has 3 cells in the row at line 3", "have 2"],
         ),
-        ("a,label\n1,yes\n2,\n", vec!["line 3", "column label"]),
         (
-            "a,label\r\n1,yes\r\n2,no\r\n3,\r\n",
-            vec!["line 4", "column label"],
+            "a,label\n1,\n2,\n",
+            vec!["no value in column label", "in any row"],
+        ),
+        (
+            "a,label\r\n1,yes\r\n2,no\r\n3,no,4\r\n",
+            vec!["3 cells in the row at line 4"],
         ),
         (
             "a,label\n1,yes\n\"2,no\n3,\"\"\n4,yes\n",
