@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Task, see `wgrad tasks` [default: the first one that fits the data]
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
-    /// Set any key of the file, for example --set data.horizon=48; can be repeated
+    /// Set a key of [data], or seed, epochs, steps or batch, for example --set data.horizon=48; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     #[command(flatten)]
@@ -78,11 +78,11 @@ pub(super) fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let about = chosen.about();
     let file = args.file.display();
     if args.json {
-        print_line(json!({"file": args.file, "about": about, "chosen": chosen.why}))?;
+        print_line(json!({"file": args.file, "about": about, "chosen": chosen.settings.chosen}))?;
     } else {
         print_line(format_args!(
             "{about}\n{}\nwrote {file}; train it with: wgrad train {file}",
-            chosen.why
+            chosen.settings.chosen.as_deref().unwrap_or_default()
         ))?;
     }
     Ok(ExitCode::SUCCESS)

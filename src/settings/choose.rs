@@ -16,13 +16,9 @@ pub struct Chosen {
     pub dataset: Dataset<Samples>,
     /// Notes about the format.
     pub notes: Vec<String>,
-    /// What was chosen, in sentences.
-    pub why: String,
     /// Further settings, as the text of a part of a run file with comments.
     rest: &'static str,
     model: &'static str,
-    /// The data settings of the user, before the source was read.
-    given: DataSettings,
 }
 
 impl Settings {
@@ -33,7 +29,6 @@ impl Settings {
     /// If the data can't be read, or there is no starting point for them or the task.
     pub fn choose(mut self, own: &dyn Fn(&mut Settings) -> Result<()>) -> Result<Chosen> {
         own(&mut self)?;
-        let given = self.data.clone();
         let source = Source::look(&self.data.source)?;
         let (format, notes) = match self.data.format {
             Some(format) => (format, Vec::new()),
@@ -66,22 +61,19 @@ impl Settings {
         settings.task = self.task;
         settings.data = self.data;
         settings.fitted = self.fitted;
-        let why = why(&settings, &start, &dataset);
-        settings.chosen = Some(why.clone());
+        settings.chosen = Some(why(&settings, &start, &dataset));
         settings.fit_to(&dataset);
         Ok(Chosen {
             settings,
             dataset,
             notes,
-            why,
             rest: start.rest,
             model: start.model,
-            given,
         })
     }
 }
 
-/// What is learnt from what, by which model and how long, and how to change it.
+/// Task, model and length of the training, why they were chosen, and how to change them.
 fn why(settings: &Settings, start: &Start, dataset: &Dataset<Samples>) -> String {
     let task = settings.task.name.as_deref().unwrap_or_default();
     let length = match settings.steps {
@@ -105,9 +97,8 @@ impl Chosen {
     /// # Errors
     /// If the settings can't be written.
     pub fn run_file(&self, source: &str) -> Result<String> {
-        let Chosen {
-            settings, given, ..
-        } = self;
+        let settings = &self.settings;
+        self.check_written()?;
         let about = about(settings, &self.dataset);
         let mut text = format!(
             "# {about}\n# Every key is described in docs/model-format.md.\nseed = {}\nepochs = {}\nbatch = {}\n",
@@ -128,12 +119,35 @@ impl Chosen {
                 self.model
             );
         }
-        text += &format!("\n{}", data_table(&settings.data, given, source)?);
+        text += &format!("\n{}", data_table(&settings.data, source)?);
         text += &format!("\n{}", self.rest.trim_start());
         if is_plain {
             text += &format!("\n{}", inlined(model));
         }
         Ok(text)
+    }
+
+    /// Fails if a setting differs from what the file is to say, because the user set it and it is neither at the top of the file nor in
+    /// `[data]`.
+    fn check_written(&self) -> Result<()> {
+        let unwritable = |e: toml::ser::Error| Error::Config(format!("settings: {e}"));
+        let written: Settings = parse(self.rest, "the starting point")?;
+        let written = toml::Table::try_from(written).map_err(unwritable)?;
+        let wanted = toml::Table::try_from(&self.settings).map_err(unwritable)?;
+        let elsewhere = [
+            "seed", "epochs", "batch", "steps", "task", "data", "model", "chosen", "fitted",
+        ];
+        let keys = wanted.keys().chain(written.keys());
+        let own = keys
+            .filter(|key| !elsewhere.contains(&&***key))
+            .find(|key| wanted.get(*key) != written.get(*key));
+        let model = Some("model".to_string()).filter(|_| self.settings.model.name != self.model);
+        match own.cloned().or(model) {
+            None => Ok(()),
+            Some(key) => Err(Error::Config(format!(
+                "{key} can't be set here: write the file without it, and change it there"
+            ))),
+        }
     }
 
     /// One line about task and data.
@@ -151,12 +165,10 @@ fn inlined(model: &str) -> String {
 }
 
 /// The table `[data]` with all that differs from the defaults.
-fn data_table(data: &DataSettings, given: &DataSettings, source: &str) -> Result<String> {
+fn data_table(data: &DataSettings, source: &str) -> Result<String> {
     let unwritable = |e: toml::ser::Error| Error::Config(format!("settings: {e}"));
     let written = DataSettings {
         source: source.to_string(),
-        // The format is written if it was given, or if another could have been detected.
-        format: data.format.or(given.format),
         ..data.clone()
     };
     let mut table = toml::Table::try_from(written).map_err(unwritable)?;

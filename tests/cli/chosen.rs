@@ -122,6 +122,9 @@ fn the_written_file_trains_as_the_data_alone_do() {
         assert!(file.contains(part), "{part}: {file}");
     }
     sandbox
+        .wgrad("init --data people.csv --set optimizer.lr=0.5 other.toml")
+        .fails(2, &["optimizer can't be set here", "change it there"]);
+    sandbox
         .wgrad("train people.toml --device cpu --out a")
         .succeeds();
     sandbox

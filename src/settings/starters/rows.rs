@@ -7,7 +7,7 @@ use crate::settings::DataSettings;
 
 pub(super) const REST: &str = include_str!("../../../assets/starters/rows.toml");
 
-/// Tables with fewer rows are cut into fewer pieces, and learnt in fewer steps of smaller batches.
+/// Tables with fewer rows are cut into fewer pieces, and trained on in fewer steps of smaller batches.
 const FEW: usize = 5000;
 /// Pieces of each numeric column of a table with few rows, and with many.
 const PIECES: [usize; 2] = [8, 32];

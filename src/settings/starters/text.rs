@@ -33,7 +33,7 @@ impl Starter for Text {
             batch: 12,
             rest: REST,
             why: format!(
-                "a text is learnt character by character, {} at once (data.tokens, data.context), so that `wgrad generate` can continue it",
+                "the model predicts a text character by character, from up to {} before (data.tokens, data.context), and `wgrad generate` continues it",
                 data.context()
             ),
         })

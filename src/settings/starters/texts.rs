@@ -9,7 +9,7 @@ pub(super) const REST: &str = include_str!("../../../assets/starters/texts.toml"
 
 /// Words of a text that are read.
 const CONTEXT: usize = 128;
-/// Words that are told apart.
+/// Words in the vocabulary.
 const VOCABULARY: usize = 20_000;
 
 /// See the module.

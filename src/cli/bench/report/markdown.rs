@@ -234,14 +234,15 @@ fn grouped(value: f64) -> String {
 /// An item of a list, broken into lines of less than 120 characters where it has spaces.
 fn wrapped(item: &str) -> String {
     const LONGEST: usize = 116;
-    let mut lines = vec![String::from("-")];
+    let (mut text, mut length) = (String::from("-"), 1);
     for word in item.split_whitespace() {
-        let line = lines.last_mut().expect("there is a line");
-        if line.chars().count() + 1 + word.chars().count() > LONGEST {
-            lines.push(format!("  {word}"));
-        } else {
-            *line += &format!(" {word}");
+        let own = word.chars().count();
+        if length + 1 + own > LONGEST {
+            text += "\n ";
+            length = 1;
         }
+        text += &format!(" {word}");
+        length += 1 + own;
     }
-    lines.join("\n") + "\n"
+    text + "\n"
 }
