@@ -5,11 +5,11 @@ use super::header::{self, Finding, Names};
 use super::lines::Lines;
 use super::report::capped;
 use super::row_index::{counts_up, is_names};
-use super::{json, xlsx};
-use crate::data::DataError;
+use super::{columnar, json, workbook};
 use crate::data::files::{check_memory, read_whole};
 use crate::data::packed::has_ending;
 use crate::data::texts::{not_utf8, utf8};
+use crate::data::{DataError, DataSettings};
 use csv::{ErrorKind, StringRecord};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,28 +38,40 @@ struct Layout {
     repeated: Vec<(String, Vec<String>)>,
     /// Number of rows that end in a delimiter.
     trailing: usize,
-    /// Which sheet of several was read, in words.
-    sheets: Option<String>,
+    /// Which sheet of a workbook was read, in words, if the settings name one.
+    sheet: Option<String>,
+    /// Which sheet of several was read, in words, if the settings don't.
+    note: Option<String>,
 }
 
 impl CsvTable {
-    /// Reads `path`: CSV, JSON or Excel. Whether the first row is a header is detected unless `header` says so; it is one if it holds
-    /// the names that are `known` from training.
+    /// Reads `path`: CSV, JSON, a workbook, Parquet or Arrow. Whether the first row is a header is detected unless `settings` say so; it is one if it
+    /// holds the names that are `known` from training, of which there are none before.
     ///
     /// # Errors
     /// Names the line with a different number of cells than the others, or that is not text.
     pub fn read(
         path: &Path,
-        header: Option<bool>,
+        settings: &DataSettings,
         known: &[String],
     ) -> Result<CsvTable, DataError> {
+        let header = settings.header;
         if json::ENDINGS.iter().any(|ending| has_ending(path, ending)) {
             return json::read(path);
         }
-        if has_ending(path, xlsx::ENDING) {
-            let (rows, found) = xlsx::rows(path)?;
-            let mut table = CsvTable::of_rows(rows, None, (header, known), path)?;
-            table.layout.sheets = found;
+        if columnar::ENDINGS
+            .iter()
+            .any(|ending| has_ending(path, ending))
+        {
+            return columnar::read(path, &settings.drop);
+        }
+        if workbook::ENDINGS
+            .iter()
+            .any(|ending| has_ending(path, ending))
+        {
+            let sheet = workbook::rows(path, settings.sheet.as_ref(), !known.is_empty())?;
+            let mut table = CsvTable::of_rows(sheet.rows, None, (header, known), path)?;
+            (table.layout.sheet, table.layout.note) = (sheet.found, sheet.note);
             return Ok(table);
         }
         let wrong = |problem: String| DataError::unusable(path, problem);
@@ -239,6 +251,13 @@ impl CsvTable {
         }
     }
 
+    /// What the user should know of how the file was read.
+    pub fn notes(&self, path: &Path) -> Vec<String> {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let note = self.layout.note.iter();
+        note.map(|note| format!("{file}: {note}")).collect()
+    }
+
     /// How the file was read, in words: one line, and one for each change.
     pub fn in_words(&self, path: &Path) -> Vec<String> {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -248,7 +267,8 @@ impl CsvTable {
             blank,
             repeated,
             trailing,
-            sheets,
+            sheet,
+            note: _,
         } = &self.layout;
         let (rows, columns) = (self.rows.len(), self.names.len());
         let between = match (columns, delimiter) {
@@ -266,7 +286,7 @@ impl CsvTable {
             "{file}: {rows} rows of {between}, and {has}, because {}",
             header.reason
         )];
-        lines.extend(sheets.iter().map(|sheets| format!("{file}: {sheets}")));
+        lines.extend(sheet.iter().map(|sheet| format!("{file}: {sheet}")));
         if *trailing > 0 {
             lines.push(format!(
                 "{file}: {trailing} rows end in a delimiter, which is left out"

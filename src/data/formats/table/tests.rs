@@ -117,7 +117,11 @@ fn a_number_is_predicted_in_units_of_its_deviation() {
 fn a_header_is_found_or_missed() {
     let names = |text: &str, header| {
         let dir = folder(&[("a.csv", text)]);
-        CsvTable::read(&dir.path().join("a.csv"), header, &[])
+        let settings = DataSettings {
+            header,
+            ..DataSettings::default()
+        };
+        CsvTable::read(&dir.path().join("a.csv"), &settings, &[])
             .unwrap()
             .names
     };
