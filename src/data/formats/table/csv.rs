@@ -1,8 +1,10 @@
 //! Files of tables as text cells, with the line of every row.
 
+use super::comments::Uncommented;
 use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of};
 use super::header::{self, Finding, Names};
 use super::lines::Lines;
+use super::quotes::open_quote;
 use super::report::capped;
 use super::row_index::{counts_up, is_names};
 use super::{columnar, json, workbook};
@@ -38,6 +40,8 @@ struct Layout {
     repeated: Vec<(String, Vec<String>)>,
     /// Number of rows that end in a delimiter.
     trailing: usize,
+    /// Number of lines that are comments.
+    comments: usize,
     /// Which sheet of a workbook was read, in words, if the settings name one.
     sheet: Option<String>,
     /// Which sheet of several was read, in words, if the settings don't.
@@ -45,8 +49,8 @@ struct Layout {
 }
 
 impl CsvTable {
-    /// Reads `path`: CSV, JSON, a workbook, Parquet or Arrow. Whether the first row is a header is detected unless `settings` say so; it is one if it
-    /// holds the names that are `known` from training, of which there are none before.
+    /// Reads `path`: CSV, JSON, a workbook, Parquet or Arrow. Whether the first row is a header is detected unless `settings` say so;
+    /// it is one if it holds the names that are `known` from training, of which there are none before.
     ///
     /// # Errors
     /// Names the line with a different number of cells than the others, or that is not text.
@@ -76,9 +80,9 @@ impl CsvTable {
         }
         let wrong = |problem: String| DataError::unusable(path, problem);
         let bytes = utf8(Cow::Owned(read_whole(path)?));
-        let text = &*bytes;
-        let delimiter = dialect::detect(text);
-        let text = delimiter.separated(text);
+        let delimiter = dialect::detect(&bytes);
+        let separated = delimiter.separated(&bytes);
+        let Uncommented { text, comments } = Uncommented::of(separated, delimiter.byte());
         if let Some(line) = open_quote(&text, delimiter.byte()) {
             return Err(wrong(format!(
                 "has a quote at line {line} that is never closed, so everything after it is one cell: close it, or write it twice \
@@ -93,7 +97,9 @@ impl CsvTable {
             let start = record.position().map_or(0, csv::Position::byte);
             rows.push((lines.line_of(start as usize), record));
         }
-        CsvTable::of_rows(rows, Some(delimiter), (header, known), path)
+        let mut table = CsvTable::of_rows(rows, Some(delimiter), (header, known), path)?;
+        table.layout.comments = comments;
+        Ok(table)
     }
 
     /// The table of rows, the first of which may be a header.
@@ -267,6 +273,7 @@ impl CsvTable {
             blank,
             repeated,
             trailing,
+            comments,
             sheet,
             note: _,
         } = &self.layout;
@@ -287,6 +294,11 @@ impl CsvTable {
             header.reason
         )];
         lines.extend(sheet.iter().map(|sheet| format!("{file}: {sheet}")));
+        if *comments > 0 {
+            lines.push(format!(
+                "{file}: {comments} lines that begin with # are left out as comments"
+            ));
+        }
         if *trailing > 0 {
             lines.push(format!(
                 "{file}: {trailing} rows end in a delimiter, which is left out"
@@ -382,9 +394,8 @@ pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
         return json::head_rows(head, most);
     }
     let head = utf8(Cow::Borrowed(head));
-    let text = &*head;
-    let delimiter = dialect::detect(text);
-    let text = delimiter.separated(text);
+    let delimiter = dialect::detect(&head);
+    let text = Uncommented::of(delimiter.separated(&head), delimiter.byte()).text;
     let mut reader = reader(&text, delimiter.byte());
     reader.records().map_while(Result::ok).take(most).collect()
 }
@@ -397,39 +408,6 @@ fn parsed_bytes(text: &[u8], delimiter: u8) -> u64 {
     let count = |wanted: u8| text.iter().filter(|&&byte| byte == wanted).count() as u64;
     let rows = count(b'\n') + 1;
     text.len() as u64 + rows * ROW + (rows + count(delimiter)) * CELL
-}
-
-/// The position of a byte of a file in a cell, according to RFC 4180.
-#[derive(Clone, Copy)]
-enum Place {
-    /// At the start of a cell, where a quote opens it.
-    Start,
-    Cell,
-    /// In a quoted cell, with the line of its opening quote.
-    Quoted(u64),
-    /// After a second quote, which closes the cell unless a third quote follows.
-    Closed(u64),
-}
-
-/// The line of the quote that opens a cell and is never closed, if there is one.
-fn open_quote(text: &[u8], delimiter: u8) -> Option<u64> {
-    let (mut place, mut line) = (Place::Start, 1);
-    for &byte in text {
-        place = match (place, byte) {
-            (Place::Quoted(opened), b'"') => Place::Closed(opened),
-            (Place::Quoted(opened), _) => Place::Quoted(opened),
-            (Place::Closed(opened), b'"') => Place::Quoted(opened),
-            (Place::Start, b'"') => Place::Quoted(line),
-            (_, b'\n' | b'\r') => Place::Start,
-            (_, byte) if byte == delimiter => Place::Start,
-            _ => Place::Cell,
-        };
-        line += u64::from(byte == b'\n');
-    }
-    match place {
-        Place::Quoted(opened) => Some(opened),
-        _ => None,
-    }
 }
 
 fn in_words(error: &csv::Error) -> String {

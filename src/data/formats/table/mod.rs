@@ -3,6 +3,7 @@
 mod classes;
 mod columnar;
 mod columns;
+mod comments;
 mod csv;
 mod dates;
 mod dialect;
@@ -15,12 +16,15 @@ mod missing;
 mod number;
 mod parts;
 mod pieces;
+mod quotes;
 mod report;
 mod row_index;
 mod scale;
 mod target;
 mod workbook;
 
+#[cfg(test)]
+mod written;
 
 pub(super) use columns::Reading;
 pub use columns::{Column, ColumnKind};
