@@ -312,6 +312,14 @@ fn a_workbook_is_read_by_the_sheet_that_is_named() {
     let line = "people.xls: sheet People is read, because data.sheet says so";
     assert!(shown.out.contains(line), "{}", shown.out);
     assert!(!shown.err.contains("sheet"), "{}", shown.err);
+    // An error about the columns says which sheet they are of.
+    sandbox.wgrad(show).fails(
+        1,
+        &[
+            "no target column age",
+            "and not People: data.sheet names another",
+        ],
+    );
     sandbox
         .wgrad(&format!("{show} --set data.sheet=Places"))
         .fails(

@@ -167,6 +167,9 @@ fn load(
     Ok(dataset)
 }
 
+/// Texts, and notes on how they were read.
+pub type TextRows = (Vec<String>, Vec<String>);
+
 /// The texts in the rows of the table at `path`, whose other columns are ignored, and notes on how it was read; `None` if it is not
 /// a table.
 ///
@@ -176,7 +179,7 @@ pub fn read_text_rows(
     path: &Path,
     settings: &DataSettings,
     fitted: &Fitted,
-) -> Result<Option<(Vec<String>, Vec<String>)>, DataError> {
+) -> Result<Option<TextRows>, DataError> {
     if !is_table(path) {
         return Ok(None);
     }

@@ -246,14 +246,18 @@ impl CsvTable {
         self.layout.delimiter == Some(Delimiter::Semicolon)
     }
 
-    /// The names for a message, at most the first few.
+    /// The names for a message, at most the first few, and of which sheet they are if there are several.
     pub fn listed(&self) -> String {
         const MOST: usize = 30;
-        match self.names.get(..MOST) {
+        let names = match self.names.get(..MOST) {
             Some(first) if self.names.len() > MOST => {
                 format!("{} and {} more", first.join(", "), self.names.len() - MOST)
             }
             _ => self.names.join(", "),
+        };
+        match &self.layout.note {
+            Some(note) => format!("{names} ({note})"),
+            None => names,
         }
     }
 

@@ -109,9 +109,8 @@ fn ods_cells(content: &[u8]) -> u64 {
             let has_value = tag
                 .windows(7)
                 .any(|part| part == b"office:" || part == b"formula");
-            match has_value {
-                true => own = own.saturating_add(empty + count),
-                false => {}
+            if has_value {
+                own = own.saturating_add(empty + count);
             }
             empty = if has_value { 0 } else { count };
         } else if tag.starts_with(b"/table:table-row>") {
