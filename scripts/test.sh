@@ -132,4 +132,6 @@ fi
 component clippy --quiet --all-targets -- -D warnings
 say "cargo test"
 cargo test --no-fail-fast || status=1
+say "cargo test --features parquet"
+cargo test --features parquet --lib columnar || status=1
 exit "$status"

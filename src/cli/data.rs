@@ -37,6 +37,9 @@ struct Show {
     /// Image files: 1 for grey, 3 for colour
     #[arg(long)]
     channels: Option<usize>,
+    /// Set any key of a run file, for example --set data.sheet=2; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Skip files that can't be read, with a note
     #[arg(long)]
     skip_bad: bool,
@@ -83,6 +86,7 @@ impl Show {
         data.channels = self.channels.or(data.channels);
         data.target = self.target.clone().or(data.target.take());
         data.skip_bad |= self.skip_bad;
+        settings.assign(&self.set)?;
         Ok(settings)
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// If the source can't be read or is unusable.
 pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<Dataset<Samples>> {
-    let source = Source::look(&settings.source)?;
+    let source = Source::of(settings)?;
     let (format, notes) = match settings.format {
         Some(format) => (format, Vec::new()),
         None => detect(&source)?,

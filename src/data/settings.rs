@@ -1,8 +1,8 @@
 //! Data settings: `[data]` of a run file. Values fitted to the data are in [`Fitted`](super::Fitted).
 
 use super::{
-    Background, ByteCount, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, TargetKind,
-    TokenKind,
+    Background, ByteCount, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, SheetName,
+    TargetKind, TokenKind,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -83,6 +83,10 @@ pub struct DataSettings {
     /// Tables: whether the first row is a header; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
+    /// Tables in workbooks (`.xlsx`, `.xls`, `.xlsb`, `.ods`): the sheet to read, by its name, or by its number from 1; the first one
+    /// with cells if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<SheetName>,
     /// Tables: columns to ignore.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
@@ -177,6 +181,7 @@ impl Default for DataSettings {
             target: None,
             predict: None,
             header: None,
+            sheet: None,
             drop: Vec::new(),
             keep: Vec::new(),
             categories: Vec::new(),
@@ -251,6 +256,9 @@ impl DataSettings {
         }
         if self.pieces > MOST_PIECES {
             return wrong(format!("data.pieces must be at most {MOST_PIECES}"));
+        }
+        if self.sheet == Some(SheetName::Number(0)) {
+            return wrong("data.sheet counts the sheets from 1".to_string());
         }
         let sides = self.size.into_iter().flatten();
         if sides.into_iter().any(|side| !(1..=4096).contains(&side)) {

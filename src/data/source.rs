@@ -3,7 +3,7 @@
 
 use super::files::name_as_text;
 use super::settings::DIGITS;
-use super::{DataError, packed};
+use super::{DataError, DataSettings, SheetName, packed};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -25,6 +25,8 @@ pub struct Source {
     entries: Vec<Entry>,
     tree: OnceLock<Tree>,
     heads: Mutex<BTreeMap<PathBuf, Arc<[u8]>>>,
+    /// The sheet of a workbook that is to be read.
+    sheet: Option<SheetName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +160,16 @@ impl Tree {
 }
 
 impl Source {
+    /// Inspects the source of `settings`.
+    ///
+    /// # Errors
+    /// As for [`Source::look`].
+    pub fn of(settings: &DataSettings) -> Result<Source, DataError> {
+        let sheet = settings.sheet.clone();
+        let source = Source::look(&settings.source)?;
+        Ok(Source { sheet, ..source })
+    }
+
     /// Inspects the source that `word` names.
     ///
     /// # Errors
@@ -191,6 +203,7 @@ impl Source {
             entries,
             tree: OnceLock::new(),
             heads: Mutex::new(BTreeMap::new()),
+            sheet: None,
         })
     }
 
@@ -202,6 +215,11 @@ impl Source {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The sheet of a workbook that is to be read, if the settings name one.
+    pub fn sheet(&self) -> Option<&SheetName> {
+        self.sheet.as_ref()
     }
 
     /// Whether it is the built-in digits.

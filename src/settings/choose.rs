@@ -29,7 +29,7 @@ impl Settings {
     /// If the data can't be read, or there is no starting point for them or the task.
     pub fn choose(mut self, own: &dyn Fn(&mut Settings) -> Result<()>) -> Result<Chosen> {
         own(&mut self)?;
-        let source = Source::look(&self.data.source)?;
+        let source = Source::of(&self.data)?;
         let (format, notes) = match self.data.format {
             Some(format) => (format, Vec::new()),
             None => detect(&source)?,

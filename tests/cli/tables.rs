@@ -299,3 +299,56 @@ fn classes_that_are_numbers_keep_the_names_of_their_file() {
         .wgrad("train --resume run --epochs 31 --device cpu")
         .succeeds();
 }
+
+#[test]
+fn a_workbook_is_read_by_the_sheet_that_is_named() {
+    let sandbox = Sandbox::new();
+    let book = include_bytes!("../fixtures/workbooks/people.xls");
+    std::fs::write(sandbox.path("people.xls"), book).unwrap();
+    let show = "data show people.xls --target age";
+    let shown = sandbox
+        .wgrad(&format!("{show} --set data.sheet=People"))
+        .succeeds();
+    let line = "people.xls: sheet People is read, because data.sheet says so";
+    assert!(shown.out.contains(line), "{}", shown.out);
+    assert!(!shown.err.contains("sheet"), "{}", shown.err);
+    // An error about the columns says which sheet they are of.
+    sandbox.wgrad(show).fails(
+        1,
+        &[
+            "no target column age",
+            "and not People: data.sheet names another",
+        ],
+    );
+    sandbox
+        .wgrad(&format!("{show} --set data.sheet=Places"))
+        .fails(
+            1,
+            &["people.xls has no sheet Places", "it has About, People"],
+        );
+    sandbox
+        .wgrad(&format!("{show} --set data.sheet=0"))
+        .fails(2, &["data.sheet counts the sheets from 1"]);
+}
+
+#[test]
+fn parquet_is_read_by_a_build_for_it_and_others_say_so() {
+    let sandbox = Sandbox::new();
+    let file = include_bytes!("../fixtures/columnar/people.parquet");
+    std::fs::write(sandbox.path("people.parquet"), file).unwrap();
+    let shown = sandbox.wgrad("data show people.parquet --target whole");
+    match cfg!(feature = "parquet") {
+        true => {
+            let shown = shown.succeeds();
+            for line in [
+                "people.parquet: 1 of 4 rows have no value in column whole",
+                "2 columns of dates: day, when",
+            ] {
+                assert!(shown.out.contains(line), "{line}: {}", shown.out);
+            }
+        }
+        false => {
+            shown.fails(1, &["people.parquet is a Parquet", "--features parquet"]);
+        }
+    }
+}

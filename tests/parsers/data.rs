@@ -228,6 +228,10 @@ pub fn more_tables(dir: &Path) -> Vec<Target> {
         let file = write(&dir.join(file), bytes);
         data(name, &file.clone(), file, "").within(COMPRESSED)
     };
+    let sheet = |ending: &str, bytes: &[u8]| {
+        let file = write(&dir.join("w").join(format!("people.{ending}")), bytes);
+        data(ending, &file.clone(), file, "sheet = 2")
+    };
     let array = format!("[{}]", objects().trim().replace("}\n", "},\n"));
     let lines = write(&dir.join("j/lines.jsonl"), objects());
     let marked = "\u{feff}".to_string() + &rows(|i| format!("Zeile {i} für die Katze\n"));
@@ -249,6 +253,9 @@ pub fn more_tables(dir: &Path) -> Vec<Target> {
             zipped("table.csv", table().as_bytes()),
         ),
         packed("xlsx", "e/table.xlsx", workbook()),
+        sheet("xls", include_bytes!("../fixtures/workbooks/people.xls")),
+        sheet("xlsb", include_bytes!("../fixtures/workbooks/people.xlsb")).within(COMPRESSED),
+        sheet("ods", include_bytes!("../fixtures/workbooks/people.ods")).within(COMPRESSED),
         data("json", &lines.clone(), lines, "").and([array.into_bytes()]),
         data("text_utf16", &utf16.clone(), utf16, "context = 8"),
         data(

@@ -10,8 +10,8 @@ use self::places::Places;
 use super::part_folders::Role;
 use super::picture_files::shape_for;
 use super::table::{
-    CsvTable, PartRows, TableFiles, columns_in_words, encode_rows, head_rows, load_parts,
-    target_in_words,
+    CsvTable, PartRows, TableFiles, columns_in_words, encode_rows, head_rows,
+    leave_out_without_target, load_parts, target_in_words,
 };
 #[cfg(test)]
 use super::tests::Sample;
@@ -91,7 +91,7 @@ impl Format for Manifest {
     /// The rows of a table with the same columns; images are only needed if the model takes them.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         let path = only_file(inputs, "tables of images")?;
-        let mut table = CsvTable::read(path, cx.settings.header, &cx.fitted.input_columns())?;
+        let mut table = CsvTable::read(path, cx.settings, &cx.fitted.input_columns())?;
         let all = 1..=table.rows.len();
         let mut items: Vec<PredictItem> = all
             .map(|row| PredictItem::file(row_name(path, row)))
@@ -283,12 +283,13 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
             "is not a table: give a .csv file, or a folder with train.csv and test.csv",
         )
     })?;
-    let read = files.read(settings.header, cx.fitted)?;
+    let read = files.read(settings, cx.fitted)?;
     let (first, first_path) = &read[0];
     let column = picture_column(first, settings, cx.fitted, first_path)?;
     let part_column = split::column(first).cloned();
     let settings = &own_settings(settings, cx.fitted, first, &column, part_column.as_ref());
     let (files, mut tables) = by_parts(files, read, settings, cx.fitted, part_column.as_ref())?;
+    let left_out = leave_out_without_target(&mut tables, settings, cx.fitted)?;
     let named = tables
         .iter()
         .map(|(table, path)| picture_files(table, &column, path));
@@ -333,6 +334,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
         dataset.found.push(line);
     }
     dataset.found.extend(read.found);
+    dataset.found.extend(left_out);
     dataset.found.extend(reader.in_words());
     Ok(dataset)
 }
@@ -378,7 +380,7 @@ fn by_parts(
     let Some(own) = own else {
         return Ok((files, read));
     };
-    let mut tables = own.read(settings.header, fitted)?;
+    let mut tables = own.read(settings, fitted)?;
     let later = own.is_test().map(|is_test| match is_test {
         true => Role::Test,
         false => Role::Validation,

@@ -15,7 +15,8 @@ pub use masks::{MaskSet, MaskValue, Masks, load_masks};
 pub use picture_files::{image_files, read_pictures};
 pub use series::{Fill, SeriesOutline, read_last_window, target_scales};
 pub use table::{
-    Column, ColumnKind, DateForm, Moment, NumberForm, Scale, TargetKind, estimated_rows, read_rows,
+    Column, ColumnKind, DateForm, Moment, NumberForm, Scale, SheetName, TargetKind, estimated_rows,
+    read_rows,
 };
 pub use text_table::read_text_rows;
 pub use texts::{ReadTexts, read_texts};

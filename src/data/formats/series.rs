@@ -128,8 +128,9 @@ fn load(
     let file = TableFiles::of(source).map(|files| files.train);
     let file =
         file.ok_or_else(|| DataError::unusable(path, "is not a series: give a .csv file"))?;
-    let mut table = CsvTable::read(&file, settings.header, &fitted.input_columns())?;
-    let notes = sort_by_date(&mut table, settings, &file)?;
+    let mut table = CsvTable::read(&file, settings, &fitted.input_columns())?;
+    let mut notes = table.notes(&file);
+    notes.extend(sort_by_date(&mut table, settings, &file)?);
     let mut found = table.in_words(&file);
     found.extend(drop_rows(&mut table, settings));
     let rows = table.rows.len();
@@ -232,8 +233,9 @@ pub fn read_last_window(
     settings: &DataSettings,
     fitted: &Fitted,
 ) -> Result<(RowSet, Vec<String>), DataError> {
-    let mut table = CsvTable::read(path, settings.header, &fitted.input_columns())?;
-    let notes = sort_by_date(&mut table, settings, path)?;
+    let mut table = CsvTable::read(path, settings, &fitted.input_columns())?;
+    let mut notes = table.notes(path);
+    notes.extend(sort_by_date(&mut table, settings, path)?);
     drop_rows(&mut table, settings);
     let (values, _) = filled(&table, &fitted.columns, settings, path)?;
     let columns: usize = fitted.columns.iter().map(Column::width).sum();

@@ -1,8 +1,8 @@
 //! A table with a text and its class in each row.
 
 use super::table::{
-    Classes, CsvTable, TableFiles, TargetKind, header_of, is_table, target_cells, target_in_words,
-    target_name,
+    Classes, CsvTable, TableFiles, TargetKind, header_of, is_table, leave_out_without,
+    target_cells, target_in_words, target_name,
 };
 #[cfg(test)]
 use super::tests::Sample;
@@ -90,10 +90,10 @@ fn load(
     let files = TableFiles::of(source).ok_or_else(|| {
         DataError::unusable(
             path,
-            "is not a table: give a .csv, .jsonl, .json or .xlsx file",
+            "is not a table: give a .csv, .jsonl, .json, .xlsx, .xls, .xlsb, .ods, .parquet or .feather file",
         )
     })?;
-    let tables = files.read(settings.header, fitted)?;
+    let mut tables = files.read(settings, fitted)?;
     let (train, train_path) = &tables[0];
     let target = target_name(train, settings, fitted, train_path)?;
     fitted.target = Some(target.clone());
@@ -111,6 +111,9 @@ fn load(
         })?,
     };
     fitted.text = Some(column.clone());
+    let mut left_out = leave_out_without(&mut tables, &target, "the target")?;
+    left_out.extend(leave_out_without(&mut tables, &column, "the text")?);
+    let (train, train_path) = &tables[0];
     let labels = target_cells(train, &target, train_path)?;
     let classes = Classes::of(&labels, fitted, &target, train_path)?;
     let labels = |cells: Vec<(u64, &str)>, path: &Path| -> Result<Vec<u32>, DataError> {
@@ -157,12 +160,18 @@ fn load(
     }
     let mut dataset = Dataset::of_parts(path, parts, classes.names);
     let read = tables.iter().map(|(table, path)| table.in_words(path));
-    dataset.found = read.flatten().collect();
+    dataset.found = read.flatten().chain(left_out).collect();
+    let read = tables.iter().map(|(table, path)| table.notes(path));
+    dataset.notes.extend(read.flatten());
     dataset.notes.extend(texts::note_on_cut(cut, settings));
     Ok(dataset)
 }
 
-/// The texts in the rows of the table at `path`, whose other columns are ignored; `None` if it is not a table.
+/// Texts, and notes on how they were read.
+pub type TextRows = (Vec<String>, Vec<String>);
+
+/// The texts in the rows of the table at `path`, whose other columns are ignored, and notes on how it was read; `None` if it is not
+/// a table.
 ///
 /// # Errors
 /// If the table can't be read, or lacks the column of the text.
@@ -170,11 +179,11 @@ pub fn read_text_rows(
     path: &Path,
     settings: &DataSettings,
     fitted: &Fitted,
-) -> Result<Option<Vec<String>>, DataError> {
+) -> Result<Option<TextRows>, DataError> {
     if !is_table(path) {
         return Ok(None);
     }
-    let table = CsvTable::read(path, settings.header, &fitted.input_columns())?;
+    let table = CsvTable::read(path, settings, &fitted.input_columns())?;
     let wanted = fitted.text.as_ref();
     let place = wanted.and_then(|name| table.place(name));
     let place = place.ok_or_else(|| {
@@ -188,7 +197,8 @@ pub fn read_text_rows(
         )
     })?;
     let text = |(_, row): &(u64, StringRecord)| row.get(place).unwrap_or_default().to_string();
-    Ok(Some(table.rows.iter().map(text).collect()))
+    let texts = table.rows.iter().map(text).collect();
+    Ok(Some((texts, table.notes(path))))
 }
 
 #[cfg(test)]
@@ -218,14 +228,37 @@ mod tests {
         let bad = labels.iter().position(|&label| label == 0).unwrap();
         assert_eq!(tokens[3 * bad + 2], PADDING);
         assert!(tokens[3 * bad] != PADDING);
-        let message = in_folder(
-            "all.csv",
-            "label,text\n1,good\n0,\n1,good\n0,bad\n",
-            &DataSettings::default(),
-        )
-        .unwrap_err();
+    }
+
+    #[test]
+    fn rows_without_a_class_or_a_text_are_left_out_and_counted() {
+        let settings = DataSettings {
+            test_share: Some(0.5),
+            ..DataSettings::default()
+        };
+        let table = "label,text\n1,good\n0,\n,good\n0,bad\nNA,fine\n1,good\n0,bad\n";
+        let set = in_folder("all.csv", table, &settings).unwrap();
+        assert_eq!(
+            (&*set.classes, set.train.len()),
+            (&["0", "1"].map(String::from)[..], 2)
+        );
+        for line in [
+            "all.csv: 2 of 7 rows have no value in column label, the target, first at line 4: they are left out",
+            "all.csv: 1 of 5 rows have no value in column text, the text, first at line 3: they are left out",
+        ] {
+            assert!(
+                set.found.iter().any(|found| found == line),
+                "{:?}",
+                set.found
+            );
+        }
+        let none = "label,text\n1,good\n0,bad\n"
+            .replace("good", "")
+            .replace("bad", "NA");
+        let message = in_folder("all.csv", &none, &settings).unwrap_err();
         assert!(
-            message.contains("line 3") && message.contains("column text"),
+            message.contains("no value in column text, the text, in any row")
+                && message.contains("data.text"),
             "{message}"
         );
     }

@@ -85,7 +85,11 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
             PredictInput::Path(path) => given.add_file(path, cx),
         }
     }
-    let GivenTexts { mut items, texts } = given;
+    let GivenTexts {
+        mut items,
+        texts,
+        mut notes,
+    } = given;
     if items.is_empty() {
         let message = "standard input has no lines to classify";
         return Err(Error::Config(message.to_string()));
@@ -97,10 +101,11 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
             item.trouble = Some(format!("{place} is an empty text: add a word"));
         }
     }
+    notes.extend(read.notes);
     Ok(PredictInputs {
         items,
         set: read.set.into(),
-        notes: read.notes,
+        notes,
     })
 }
 
@@ -110,6 +115,8 @@ struct GivenTexts {
     items: Vec<PredictItem>,
     /// Name and text of each item without trouble.
     texts: Vec<(String, String)>,
+    /// Notes on how tables were read.
+    notes: Vec<String>,
 }
 
 impl GivenTexts {
@@ -152,7 +159,8 @@ impl GivenTexts {
         let file = PredictItem::file(path.display());
         match read_text_rows(path, cx.settings, cx.fitted) {
             Err(e) => self.items.push(file.but(e)),
-            Ok(Some(rows)) => {
+            Ok(Some((rows, notes))) => {
+                self.notes.extend(notes);
                 for (text, row) in rows.into_iter().zip(1..) {
                     let name = row_name(path, row);
                     self.add(PredictItem::file(&name), name, text);

@@ -103,3 +103,21 @@ fn a_form_for_predictions_is_no_table_of_images() {
     let source = Source::look(&settings.source).unwrap();
     assert!(Manifest.detect(&source).is_none());
 }
+
+#[test]
+fn rows_without_a_label_are_left_out_and_counted() {
+    // The image of such a row need not exist.
+    let images = ["1.png", "2.png", "4.png", "5.png"];
+    let table = "image,label\n1.png,a\n2.png,b\n3.png,\n4.png,b\n5.png,a\n6.png,NA\n";
+    let (_dir, settings) = folder(table, &images);
+    let set = load(&settings, &mut Fitted::default(), 1).unwrap();
+    let mut all = [pixels(&set.train), pixels(&set.test)].concat();
+    all.sort();
+    assert_eq!(all, [(1, 0), (2, 1), (4, 1), (5, 0)]);
+    let line = "labels.csv: 2 of 6 rows have no value in column label, the target, first at line 4: they are left out";
+    assert!(
+        set.found.iter().any(|found| found == line),
+        "{:?}",
+        set.found
+    );
+}

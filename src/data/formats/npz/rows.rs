@@ -44,7 +44,7 @@ pub(super) fn load(pairs: &[Pair], cx: &mut LoadContext<'_>) -> crate::Result<Da
     let path = cx.source.path();
     let (settings, seed) = (cx.settings, cx.seed);
     Ok(load_tables(
-        path, &tables, &files, settings, cx.fitted, seed,
+        path, tables, &files, settings, cx.fitted, seed,
     )?)
 }
 

@@ -22,7 +22,7 @@ impl SeriesOutline {
         let files = TableFiles::of(source).ok_or_else(|| {
             DataError::unusable(source.path(), "is not a series: give a .csv file")
         })?;
-        let table = CsvTable::read(&files.train, settings.header, &[])?;
+        let table = CsvTable::read(&files.train, settings, &[])?;
         let dates = Dates::of(&table, settings, &files.train)?;
         Ok(SeriesOutline {
             rows: table.rows.len(),

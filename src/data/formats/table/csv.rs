@@ -1,15 +1,17 @@
 //! Files of tables as text cells, with the line of every row.
 
+use super::comments::Uncommented;
 use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of};
 use super::header::{self, Finding, Names};
 use super::lines::Lines;
+use super::quotes::open_quote;
 use super::report::capped;
 use super::row_index::{counts_up, is_names};
-use super::{json, xlsx};
-use crate::data::DataError;
+use super::{columnar, json, workbook};
 use crate::data::files::{check_memory, read_whole};
 use crate::data::packed::has_ending;
 use crate::data::texts::{not_utf8, utf8};
+use crate::data::{DataError, DataSettings};
 use csv::{ErrorKind, StringRecord};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,35 +40,49 @@ struct Layout {
     repeated: Vec<(String, Vec<String>)>,
     /// Number of rows that end in a delimiter.
     trailing: usize,
-    /// Which sheet of several was read, in words.
-    sheets: Option<String>,
+    /// Number of lines that are comments.
+    comments: usize,
+    /// Which sheet of a workbook was read, in words, if the settings name one.
+    sheet: Option<String>,
+    /// Which sheet of several was read, in words, if the settings don't.
+    note: Option<String>,
 }
 
 impl CsvTable {
-    /// Reads `path`: CSV, JSON or Excel. Whether the first row is a header is detected unless `header` says so; it is one if it holds
-    /// the names that are `known` from training.
+    /// Reads `path`: CSV, JSON, a workbook, Parquet or Arrow. Whether the first row is a header is detected unless `settings` say so;
+    /// it is one if it holds the names that are `known` from training, of which there are none before.
     ///
     /// # Errors
     /// Names the line with a different number of cells than the others, or that is not text.
     pub fn read(
         path: &Path,
-        header: Option<bool>,
+        settings: &DataSettings,
         known: &[String],
     ) -> Result<CsvTable, DataError> {
+        let header = settings.header;
         if json::ENDINGS.iter().any(|ending| has_ending(path, ending)) {
             return json::read(path);
         }
-        if has_ending(path, xlsx::ENDING) {
-            let (rows, found) = xlsx::rows(path)?;
-            let mut table = CsvTable::of_rows(rows, None, (header, known), path)?;
-            table.layout.sheets = found;
+        if columnar::ENDINGS
+            .iter()
+            .any(|ending| has_ending(path, ending))
+        {
+            return columnar::read(path, &settings.drop);
+        }
+        if workbook::ENDINGS
+            .iter()
+            .any(|ending| has_ending(path, ending))
+        {
+            let sheet = workbook::rows(path, settings.sheet.as_ref(), !known.is_empty())?;
+            let mut table = CsvTable::of_rows(sheet.rows, None, (header, known), path)?;
+            (table.layout.sheet, table.layout.note) = (sheet.found, sheet.note);
             return Ok(table);
         }
         let wrong = |problem: String| DataError::unusable(path, problem);
         let bytes = utf8(Cow::Owned(read_whole(path)?));
-        let text = &*bytes;
-        let delimiter = dialect::detect(text);
-        let text = delimiter.separated(text);
+        let delimiter = dialect::detect(&bytes);
+        let separated = delimiter.separated(&bytes);
+        let Uncommented { text, comments } = Uncommented::of(separated, delimiter.byte());
         if let Some(line) = open_quote(&text, delimiter.byte()) {
             return Err(wrong(format!(
                 "has a quote at line {line} that is never closed, so everything after it is one cell: close it, or write it twice \
@@ -81,7 +97,9 @@ impl CsvTable {
             let start = record.position().map_or(0, csv::Position::byte);
             rows.push((lines.line_of(start as usize), record));
         }
-        CsvTable::of_rows(rows, Some(delimiter), (header, known), path)
+        let mut table = CsvTable::of_rows(rows, Some(delimiter), (header, known), path)?;
+        table.layout.comments = comments;
+        Ok(table)
     }
 
     /// The table of rows, the first of which may be a header.
@@ -228,15 +246,26 @@ impl CsvTable {
         self.layout.delimiter == Some(Delimiter::Semicolon)
     }
 
-    /// The names for a message, at most the first few.
+    /// The names for a message, at most the first few, and of which sheet they are if there are several.
     pub fn listed(&self) -> String {
         const MOST: usize = 30;
-        match self.names.get(..MOST) {
+        let names = match self.names.get(..MOST) {
             Some(first) if self.names.len() > MOST => {
                 format!("{} and {} more", first.join(", "), self.names.len() - MOST)
             }
             _ => self.names.join(", "),
+        };
+        match &self.layout.note {
+            Some(note) => format!("{names} ({note})"),
+            None => names,
         }
+    }
+
+    /// What the user should know of how the file was read.
+    pub fn notes(&self, path: &Path) -> Vec<String> {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let note = self.layout.note.iter();
+        note.map(|note| format!("{file}: {note}")).collect()
     }
 
     /// How the file was read, in words: one line, and one for each change.
@@ -248,7 +277,9 @@ impl CsvTable {
             blank,
             repeated,
             trailing,
-            sheets,
+            comments,
+            sheet,
+            note: _,
         } = &self.layout;
         let (rows, columns) = (self.rows.len(), self.names.len());
         let between = match (columns, delimiter) {
@@ -266,7 +297,12 @@ impl CsvTable {
             "{file}: {rows} rows of {between}, and {has}, because {}",
             header.reason
         )];
-        lines.extend(sheets.iter().map(|sheets| format!("{file}: {sheets}")));
+        lines.extend(sheet.iter().map(|sheet| format!("{file}: {sheet}")));
+        if *comments > 0 {
+            lines.push(format!(
+                "{file}: {comments} lines that begin with # are left out as comments"
+            ));
+        }
         if *trailing > 0 {
             lines.push(format!(
                 "{file}: {trailing} rows end in a delimiter, which is left out"
@@ -362,9 +398,8 @@ pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
         return json::head_rows(head, most);
     }
     let head = utf8(Cow::Borrowed(head));
-    let text = &*head;
-    let delimiter = dialect::detect(text);
-    let text = delimiter.separated(text);
+    let delimiter = dialect::detect(&head);
+    let text = Uncommented::of(delimiter.separated(&head), delimiter.byte()).text;
     let mut reader = reader(&text, delimiter.byte());
     reader.records().map_while(Result::ok).take(most).collect()
 }
@@ -377,39 +412,6 @@ fn parsed_bytes(text: &[u8], delimiter: u8) -> u64 {
     let count = |wanted: u8| text.iter().filter(|&&byte| byte == wanted).count() as u64;
     let rows = count(b'\n') + 1;
     text.len() as u64 + rows * ROW + (rows + count(delimiter)) * CELL
-}
-
-/// The position of a byte of a file in a cell, according to RFC 4180.
-#[derive(Clone, Copy)]
-enum Place {
-    /// At the start of a cell, where a quote opens it.
-    Start,
-    Cell,
-    /// In a quoted cell, with the line of its opening quote.
-    Quoted(u64),
-    /// After a second quote, which closes the cell unless a third quote follows.
-    Closed(u64),
-}
-
-/// The line of the quote that opens a cell and is never closed, if there is one.
-fn open_quote(text: &[u8], delimiter: u8) -> Option<u64> {
-    let (mut place, mut line) = (Place::Start, 1);
-    for &byte in text {
-        place = match (place, byte) {
-            (Place::Quoted(opened), b'"') => Place::Closed(opened),
-            (Place::Quoted(opened), _) => Place::Quoted(opened),
-            (Place::Closed(opened), b'"') => Place::Quoted(opened),
-            (Place::Start, b'"') => Place::Quoted(line),
-            (_, b'\n' | b'\r') => Place::Start,
-            (_, byte) if byte == delimiter => Place::Start,
-            _ => Place::Cell,
-        };
-        line += u64::from(byte == b'\n');
-    }
-    match place {
-        Place::Quoted(opened) => Some(opened),
-        _ => None,
-    }
 }
 
 fn in_words(error: &csv::Error) -> String {

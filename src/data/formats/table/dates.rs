@@ -270,6 +270,24 @@ fn time_of(text: &str) -> Option<(f64, i64)> {
     Some((hour * 3600.0 + minute * 60.0 + second, zone))
 }
 
+/// A moment in seconds since 1970, and nanoseconds after them, as `2020-12-31` or `2020-12-31 06:30:00.5`.
+#[cfg(feature = "parquet")]
+pub(super) fn in_iso(seconds: i64, nanoseconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
+    let (year, month, day) = civil(days);
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    match (rest, nanoseconds) {
+        (0, 0) => date,
+        (_, 0) => format!("{date} {hour:02}:{minute:02}:{second:02}"),
+        _ => {
+            let fraction = format!("{nanoseconds:09}");
+            let fraction = fraction.trim_end_matches('0');
+            format!("{date} {hour:02}:{minute:02}:{second:02}.{fraction}")
+        }
+    }
+}
+
 fn month_days(year: i64, month: i64) -> i64 {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {

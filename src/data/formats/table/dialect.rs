@@ -1,8 +1,11 @@
 //! The delimiter of a table, judged by its rows.
 
+use super::comments::without_signed_lines;
 use super::dates::DateForm;
 use super::missing::value;
 use super::number::NumberForm;
+use super::quotes::without_spaces_before;
+use super::row_index::{counts_up, is_names};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,6 +14,8 @@ use std::collections::BTreeMap;
 pub(super) const LOOKED_AT: usize = 256;
 /// Number of bytes that are examined: those of the head of a source.
 const SAMPLE: usize = 1 << 20;
+/// How much less a delimiter is preferred that gives rows of different lengths.
+const UNEQUAL: f64 = 0.7;
 /// Number of rows whose cells are examined.
 const TYPED_ROWS: usize = 64;
 
@@ -59,7 +64,10 @@ impl Delimiter {
     pub fn separated(self, text: &[u8]) -> Cow<'_, [u8]> {
         match self {
             Delimiter::Spaces => Cow::Owned(joined_spaces(text)),
-            _ => Cow::Borrowed(text),
+            _ => match without_spaces_before(text, self.byte()) {
+                Some(text) => Cow::Owned(text),
+                None => Cow::Borrowed(text),
+            },
         }
     }
 
@@ -102,14 +110,15 @@ pub(super) fn detect(text: &[u8]) -> Delimiter {
     best.1
 }
 
-/// How well a delimiter fits: the share of rows of equal length, and of cells that are numbers; 0 if rows have a single cell.
+/// How well a delimiter fits: the share of rows of equal length, and of letters in numbers; 0 if rows have a single cell.
 fn score(sample: &[u8], delimiter: Delimiter) -> f64 {
     if delimiter != Delimiter::Spaces && !sample.contains(&delimiter.byte()) {
         return 0.0;
     }
     let text = delimiter.separated(sample);
-    let mut reader = reader(&text, delimiter.byte());
-    let rows = reader.records().map_while(Result::ok);
+    let text = without_signed_lines(&text, delimiter.byte());
+    let reader = reader(&text, delimiter.byte());
+    let rows = reader.into_records().map_while(Result::ok);
     let rows: Vec<StringRecord> = rows.take(LOOKED_AT + 1).collect();
     let Some((first, rest)) = rows.split_first() else {
         return 0.0;
@@ -122,14 +131,35 @@ fn score(sample: &[u8], delimiter: Delimiter) -> f64 {
     let typed = typed_share(&rest[..rest.len().min(TYPED_ROWS)]);
     let head = match first.len() {
         len if len == width || len == width + 1 && is_blank_at(first, width) => 1.0,
-        len if len + 1 == width && typed > 0.0 => 0.9,
+        // Rows that end in a delimiter.
+        len if len + 1 == width && rest.iter().all(|row| is_blank_at(row, len)) => 1.0,
+        len if len + 1 == width && typed > 0.0 && has_row_names(rest) => 0.9,
         _ => 0.7,
     };
-    let is_text = delimiter == Delimiter::Spaces && (typed == 0.0 || head < 0.9);
+    let is_text = delimiter == Delimiter::Spaces
+        && (typed == 0.0 || head < 0.9 || rest.iter().all(is_one_value));
     match is_text {
         true => 0.0,
-        false => equal * head * (1.0 + typed) * delimiter.weight(),
+        // Rows of different lengths can't be read.
+        false if equal < 1.0 => UNEQUAL * equal * head * (1.0 + typed) * delimiter.weight(),
+        false => head * (1.0 + typed) * delimiter.weight(),
     }
+}
+
+/// Whether a row holds one value with a space, such as `5 €` or a date with a time.
+fn is_one_value(row: &StringRecord) -> bool {
+    let reads = |cell: &str| NumberForm::reads(cell) || DateForm::reads(cell);
+    match row.iter().collect::<Vec<_>>()[..] {
+        [cell] => value(cell).is_none() || reads(cell),
+        [first, second] => !(reads(first) && reads(second)) && reads(&format!("{first} {second}")),
+        _ => false,
+    }
+}
+
+/// Whether the first cells of `rows` could be names or numbers of the rows, as below a header that lacks a name for them.
+pub(super) fn has_row_names(rows: &[StringRecord]) -> bool {
+    let first = || rows.iter().map(|row| row.get(0).unwrap_or_default());
+    counts_up(first()) || is_names(first())
 }
 
 /// The most frequent length of `rows`, and the share of rows that have it. An empty cell after the last does not count.
@@ -154,12 +184,13 @@ pub(super) fn is_blank_at(row: &StringRecord, place: usize) -> bool {
     row.get(place).is_some_and(str::is_empty)
 }
 
-/// The share of numbers and dates among the cells that are not missing.
+/// The share of the letters of numbers and dates among those of all cells that are not missing.
 fn typed_share(rows: &[StringRecord]) -> f64 {
     let cells = || rows.iter().flatten().filter_map(value);
     let is_typed = |cell: &&str| NumberForm::reads(cell) || DateForm::reads(cell);
-    let typed = cells().filter(is_typed).count();
-    typed as f64 / cells().count().max(1) as f64
+    let typed: usize = cells().filter(is_typed).map(str::len).sum();
+    let all: usize = cells().map(str::len).sum();
+    typed as f64 / all.max(1) as f64
 }
 
 /// `text` with a tab for each run of spaces and tabs between cells, outside of quotes.
@@ -224,6 +255,12 @@ mod tests {
             ),
             ("text,label\nso good,1\nso bad,0\n", Comma),
             ("name\nJohn Smith\nJane Doe\n", Comma),
+            ("price\n5.5 €\nNA\n7 €\n", Comma),
+            ("when\n2020-01-01 06:30\n2020-01-02 06:30\n", Comma),
+            ("a b\n1 234\n2 345\n", Spaces),
+            // Comments, and a header behind their sign.
+            ("# a; b; c\na,b\n1,2\n", Comma),
+            ("# a b\n1.5 2\n2.5 3\n", Spaces),
             ("x\n1\n", Comma),
             ("", Comma),
         ] {

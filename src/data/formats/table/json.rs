@@ -250,11 +250,12 @@ impl Iterator for Rows<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::DataSettings;
 
     fn table(text: &str) -> Result<CsvTable, String> {
         let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
         std::fs::write(file.path(), text).unwrap();
-        CsvTable::read(file.path(), None, &[]).map_err(|e| e.to_string())
+        CsvTable::read(file.path(), &DataSettings::default(), &[]).map_err(|e| e.to_string())
     }
 
     #[test]

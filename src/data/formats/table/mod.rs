@@ -1,38 +1,46 @@
-//! Tables: CSV, JSON or Excel files with numeric and categorical columns, one of which is the target.
+//! Tables: CSV, JSON, Parquet and Arrow files, and workbooks, with numeric and categorical columns, one of which is the target.
 
 mod classes;
+mod columnar;
 mod columns;
+mod comments;
 mod csv;
 mod dates;
 mod dialect;
 mod distinct;
 mod header;
 mod json;
+mod left_out;
 mod lines;
 mod missing;
 mod number;
 mod parts;
 mod pieces;
+mod quotes;
 mod report;
 mod row_index;
 mod scale;
 mod target;
-mod xlsx;
+mod workbook;
+
+#[cfg(test)]
+mod written;
 
 pub(super) use columns::Reading;
 pub use columns::{Column, ColumnKind};
 pub use dates::{DateForm, Moment};
 pub use number::NumberForm;
 pub use scale::Scale;
+pub use workbook::SheetName;
 
 pub(super) use self::classes::Classes;
 use self::columns::{Differences, check_repeated, encode};
 pub(super) use self::csv::{CsvTable, first_rows, head_rows, header};
+pub(super) use self::left_out::leave_out_without;
 pub(super) use self::missing::value;
 use self::number::Decimals;
 pub(super) use self::parts::{PartRows, load_parts};
 pub(super) use self::row_index::find as index_reason;
-use self::target::leave_out_without_target;
 pub(super) use self::target::{target_cells, target_name};
 #[cfg(test)]
 use super::tests::Sample;
@@ -58,8 +66,8 @@ const PARTS: [&[&str]; 3] = [
     &["val", "valid", "validation", "dev"],
     &["test", "testing"],
 ];
-/// Endings of files that are always tables.
-const ENDINGS: [&str; 3] = ["csv", "tsv", xlsx::ENDING];
+/// Endings of files of text that are always tables.
+const TEXT_ENDINGS: [&str; 2] = ["csv", "tsv"];
 /// Number of rows that show what separates decimals.
 const DECIMAL_ROWS: usize = 1000;
 
@@ -78,6 +86,9 @@ pub fn estimated_rows(source: &Source) -> usize {
     let Some(files) = TableFiles::of(source) else {
         return 0;
     };
+    if !is_text(&files.train) {
+        return whole(source, &files.train).map_or(0, |table| table.rows.len());
+    }
     let head = source.head(&files.train);
     let lines = head.iter().filter(|&&byte| byte == b'\n').count();
     let bytes = std::fs::metadata(&files.train).map_or(0, |file| file.len());
@@ -106,7 +117,7 @@ impl TableFiles {
             let files = source.entries().iter().filter(|entry| !entry.is_folder);
             files.filter(|entry| is_table(&entry.path)).collect()
         };
-        let mut tables = with(&|path| has_one(path, &ENDINGS));
+        let mut tables = with(&|path| has_one(path, &TEXT_ENDINGS) || !is_text(path));
         if tables.is_empty() {
             // A file of JSON beside other data is often none.
             tables = with(&|path| {
@@ -128,19 +139,22 @@ impl TableFiles {
         }
     }
 
-    /// Reads the existing parts, training first. Whether they have headers is detected unless `header` says so: those of a run
-    /// hold the names of `fitted`, and those of the later parts the names of the training part.
+    /// Reads the existing parts, training first. Whether they have headers is detected unless `settings` say so: those of a run hold
+    /// the names of `fitted`, and those of the later parts the names of the training part.
     pub fn read(
         &self,
-        header: Option<bool>,
+        settings: &DataSettings,
         fitted: &Fitted,
     ) -> Result<Vec<(CsvTable, PathBuf)>, DataError> {
-        let train = CsvTable::read(&self.train, header, &fitted.input_columns())?;
+        let train = CsvTable::read(&self.train, settings, &fitted.input_columns())?;
         let names = train.names.clone();
-        let header = header.or((!train.has_header()).then_some(false));
+        let settings = DataSettings {
+            header: settings.header.or((!train.has_header()).then_some(false)),
+            ..settings.clone()
+        };
         let mut tables = vec![(train, self.train.clone())];
         for path in [&self.validation, &self.test].into_iter().flatten() {
-            tables.push((CsvTable::read(path, header, &names)?, path.clone()));
+            tables.push((CsvTable::read(path, &settings, &names)?, path.clone()));
         }
         Ok(tables)
     }
@@ -195,12 +209,23 @@ pub(super) fn encode_columns(
 
 /// The names of the columns in the table `path` of `source`, if it can be read and has some.
 pub(super) fn header_of(source: &Source, path: &Path) -> Option<Vec<String>> {
-    if has_ending(path, xlsx::ENDING) {
-        // The cells are not at the beginning of the file.
-        let table = CsvTable::read(path, None, &[]).ok()?;
-        return table.has_header().then_some(table.names);
+    if has_one(path, &columnar::ENDINGS) {
+        return columnar::names(path).ok();
     }
-    header(&source.head(path))
+    if is_text(path) {
+        return header(&source.head(path));
+    }
+    let table = whole(source, path)?;
+    table.has_header().then_some(table.names)
+}
+
+/// The table `path` of `source`, whose cells are not at the beginning of the file, if it can be read.
+fn whole(source: &Source, path: &Path) -> Option<CsvTable> {
+    let settings = DataSettings {
+        sheet: source.sheet().cloned(),
+        ..DataSettings::default()
+    };
+    CsvTable::read(path, &settings, &[]).ok()
 }
 
 /// Whether `path` is a file with the extension of a table.
@@ -209,7 +234,12 @@ pub(super) fn is_table(path: &Path) -> bool {
 }
 
 fn has_table_ending(path: &Path) -> bool {
-    has_one(path, &ENDINGS) || has_one(path, &json::ENDINGS)
+    has_one(path, &TEXT_ENDINGS) || has_one(path, &json::ENDINGS) || !is_text(path)
+}
+
+/// Whether the table `path` is no workbook, Parquet or Arrow file.
+fn is_text(path: &Path) -> bool {
+    !has_one(path, &workbook::ENDINGS) && !has_one(path, &columnar::ENDINGS)
 }
 
 fn has_one(path: &Path, endings: &[&str]) -> bool {
@@ -229,7 +259,7 @@ impl Format for Table {
     }
 
     fn looks_for(&self) -> &'static str {
-        "one .csv, .tsv, .jsonl, .json or .xlsx file, or train.csv and test.csv"
+        "one .csv, .tsv, .jsonl or .json file, a workbook (.xlsx, .xls, .xlsb, .ods), a .parquet or .feather file, or train.csv and test.csv"
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
@@ -253,7 +283,7 @@ impl Format for Table {
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         let path = only_file(inputs, "tables")?;
-        let table = CsvTable::read(path, cx.settings.header, &cx.fitted.input_columns())?;
+        let table = CsvTable::read(path, cx.settings, &cx.fitted.input_columns())?;
         let (set, notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
         let item = |(at, (_, row)): (usize, &(u64, StringRecord))| PredictItem {
             cells: table
@@ -319,29 +349,27 @@ fn load(
     let files = TableFiles::of(source).ok_or_else(|| {
         DataError::unusable(
             path,
-            "is not a table: give a .csv, .jsonl, .json or .xlsx file, or a folder with train.csv and test.csv",
+            "is not a table: give a .csv, .jsonl, .json, .xlsx, .xls, .xlsb, .ods, .parquet or .feather file, or a folder with train.csv and test.csv",
         )
     })?;
-    let mut tables = files.read(settings.header, fitted)?;
-    let left_out = leave_out_without_target(&mut tables, settings, fitted)?;
-    let mut dataset = load_tables(path, &tables, &files, settings, fitted, seed)?;
-    dataset.found.extend(left_out);
-    Ok(dataset)
+    let tables = files.read(settings, fitted)?;
+    load_tables(path, tables, &files, settings, fitted, seed)
 }
 
-/// Loads the `tables` of the source `path`, one for each of its `files`, training first.
+/// Loads the `tables` of the source `path`, one for each of its `files`, training first. Rows without a target are left out.
 ///
 /// # Errors
 /// Names the file, and the line or column in it, that is wrong.
 pub(super) fn load_tables(
     path: &Path,
-    tables: &[(CsvTable, PathBuf)],
+    mut tables: Vec<(CsvTable, PathBuf)>,
     files: &TableFiles,
     settings: &DataSettings,
     fitted: &mut Fitted,
     seed: u64,
 ) -> Result<Dataset<Samples>, DataError> {
-    let read = load_parts(tables, files, settings, fitted, seed, None)?;
+    let left_out = leave_out_without_target(&mut tables, settings, fitted)?;
+    let read = load_parts(&tables, files, settings, fitted, seed, None)?;
     let samples =
         |part: PartRows| Samples::from(row_set(part.values, &fitted.columns, part.targets));
     let parts = Parts {
@@ -353,7 +381,24 @@ pub(super) fn load_tables(
     dataset.name = set_name(path);
     dataset.notes.extend(read.notes);
     dataset.found = read.found;
+    dataset.found.extend(left_out);
     Ok(dataset)
+}
+
+/// Removes the rows of `tables`, training first, that lack the target. Returns how many of each, in words.
+///
+/// # Errors
+/// If no row of a table has one, or there is no target column.
+pub(super) fn leave_out_without_target(
+    tables: &mut [(CsvTable, PathBuf)],
+    settings: &DataSettings,
+    fitted: &Fitted,
+) -> Result<Vec<String>, DataError> {
+    let Some((train, path)) = tables.first() else {
+        return Ok(Vec::new());
+    };
+    let name = target_name(train, settings, fitted, path)?;
+    leave_out_without(tables, &name, "the target")
 }
 
 /// Rows of the table in `path` for a model fitted to `fitted.columns`; the target is not needed. Also returns notes for the
@@ -366,7 +411,7 @@ pub fn read_rows(
     settings: &DataSettings,
     fitted: &Fitted,
 ) -> Result<(RowSet, Vec<String>), DataError> {
-    let table = CsvTable::read(path, settings.header, &fitted.input_columns())?;
+    let table = CsvTable::read(path, settings, &fitted.input_columns())?;
     encode_rows(&table, path, settings, fitted)
 }
 
@@ -397,7 +442,8 @@ pub(super) fn encode_rows(
         _ => Targets::Classes(vec![0; rows]),
     };
     let set = row_set(values, &fitted.columns, targets);
-    Ok((set, notes_on(&differences).collect()))
+    let notes = table.notes(path).into_iter().chain(notes_on(&differences));
+    Ok((set, notes.collect()))
 }
 
 fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {

@@ -76,7 +76,7 @@ impl NumberForm {
             None => bare,
         };
         match self.decimal_comma {
-            true if ungrouped.contains('.') => None,
+            true if ungrouped.contains('.') || ungrouped.ends_with(',') => None,
             true => number(&ungrouped.replacen(',', ".", 1)),
             false => number(&ungrouped),
         }
@@ -239,6 +239,7 @@ mod tests {
             (&["5%", "7"], point, None),
             (&["1,23,456", "1"], point, None),
             (&["1.2.3"], point, None),
+            (&["1,"], point, None),
             (&["3.75", "1,5"], point, None),
             (&["inf", "1"], point, None),
             (&["12a"], point, None),

@@ -60,7 +60,10 @@ pub(in crate::data::formats) fn load_parts(
         .iter()
         .flat_map(|(table, path)| table.in_words(path))
         .collect();
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = tables
+        .iter()
+        .flat_map(|(table, path)| table.notes(path))
+        .collect();
     let kind = match fitted.predict {
         Some(_) => wanted.unwrap_or(TargetKind::Class),
         None => {

@@ -48,11 +48,16 @@ pub(super) fn is_names<'c>(mut cells: impl Iterator<Item = &'c str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::DataSettings;
 
     fn reason(text: &str) -> Option<String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        find(&CsvTable::read(file.path(), Some(true), &[]).unwrap())
+        let settings = DataSettings {
+            header: Some(true),
+            ..DataSettings::default()
+        };
+        find(&CsvTable::read(file.path(), &settings, &[]).unwrap())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::number::{Decimals, NumberForm, is_infinite, number};
 use super::scale::Scale;
 use super::{TargetKind, decimals_in};
 use crate::data::{DataError, DataSettings, Fitted, Targets};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Names of columns that are detected as the target.
 const NAMES: [&str; 4] = ["target", "label", "class", "y"];
@@ -59,47 +59,6 @@ pub(in crate::data::formats) fn target_name(
             ),
         )),
     }
-}
-
-/// Removes the rows of `tables`, training first, that lack the target. Returns how many of each, in words.
-///
-/// # Errors
-/// If no row of a table has one, or there is no target column.
-pub(super) fn leave_out_without_target(
-    tables: &mut [(CsvTable, PathBuf)],
-    settings: &DataSettings,
-    fitted: &Fitted,
-) -> Result<Vec<String>, DataError> {
-    let Some((train, path)) = tables.first() else {
-        return Ok(Vec::new());
-    };
-    let name = target_name(train, settings, fitted, path)?;
-    let mut left_out = Vec::new();
-    for (table, path) in tables {
-        let Some(place) = table.place(&name) else {
-            continue;
-        };
-        let all = table.rows.len();
-        let missing = table.column(place).find(|(_, cell)| value(cell).is_none());
-        let Some((line, _)) = missing else { continue };
-        table
-            .rows
-            .retain(|(_, row)| value(row.get(place).unwrap_or_default()).is_some());
-        let without = all - table.rows.len();
-        if without == all {
-            return Err(DataError::unusable(
-                &*path,
-                format!(
-                    "has no value in column {name}, the target, in any row: fill it in, or name another with data.target"
-                ),
-            ));
-        }
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        left_out.push(format!(
-            "{file}: {without} of {all} rows have no value in column {name}, the target, first at line {line}: they are left out"
-        ));
-    }
-    Ok(left_out)
 }
 
 /// The cells of the target, each with its line.

@@ -117,7 +117,11 @@ fn a_number_is_predicted_in_units_of_its_deviation() {
 fn a_header_is_found_or_missed() {
     let names = |text: &str, header| {
         let dir = folder(&[("a.csv", text)]);
-        CsvTable::read(&dir.path().join("a.csv"), header, &[])
+        let settings = DataSettings {
+            header,
+            ..DataSettings::default()
+        };
+        CsvTable::read(&dir.path().join("a.csv"), &settings, &[])
             .unwrap()
             .names
     };
@@ -135,6 +139,10 @@ fn a_header_is_found_or_missed() {
         names("a b\nr1 1 2\nr2 3 4\n", None),
         ["Unnamed: 0", "a", "b"]
     );
+    // As NumPy writes it, and between comments.
+    assert_eq!(names("# a b\n1.5 2\n3.5 4\n", None), ["a", "b"]);
+    assert_eq!(names("# x, y\na,b\n1,2\n#\n3,4\n", None), ["a", "b"]);
+    assert_eq!(names("a, \"b, c\"\n1, 2\n", None), ["a", "b, c"]);
     assert_eq!(names("a,a\nb,c\n", None), ["column_1", "column_2"]);
     assert_eq!(names("1,2\n3,4\n", Some(true)), ["1", "2"]);
     assert_eq!(names("\u{feff}\"a\",b\r\n1,2", None), ["a", "b"]);
