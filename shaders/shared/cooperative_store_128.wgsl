@@ -1,0 +1,28 @@
+// Stores the sums, 4 rows of matrices one after another.
+    coopStoreT(c[0], &sums[from_sum], SUM_STRIDE);
+    coopStoreT(c[1], &sums[from_sum + 1u * SIDE], SUM_STRIDE);
+    coopStoreT(c[2], &sums[from_sum + 2u * SIDE], SUM_STRIDE);
+    coopStoreT(c[3], &sums[from_sum + 3u * SIDE], SUM_STRIDE);
+    workgroupBarrier();
+    store_sums(tile, tile.row + my_row, tile.column + my_column, from_sum, lane);
+    workgroupBarrier();
+    coopStoreT(c[4], &sums[from_sum], SUM_STRIDE);
+    coopStoreT(c[5], &sums[from_sum + 1u * SIDE], SUM_STRIDE);
+    coopStoreT(c[6], &sums[from_sum + 2u * SIDE], SUM_STRIDE);
+    coopStoreT(c[7], &sums[from_sum + 3u * SIDE], SUM_STRIDE);
+    workgroupBarrier();
+    store_sums(tile, tile.row + my_row + 1u * SIDE, tile.column + my_column, from_sum, lane);
+    workgroupBarrier();
+    coopStoreT(c[8], &sums[from_sum], SUM_STRIDE);
+    coopStoreT(c[9], &sums[from_sum + 1u * SIDE], SUM_STRIDE);
+    coopStoreT(c[10], &sums[from_sum + 2u * SIDE], SUM_STRIDE);
+    coopStoreT(c[11], &sums[from_sum + 3u * SIDE], SUM_STRIDE);
+    workgroupBarrier();
+    store_sums(tile, tile.row + my_row + 2u * SIDE, tile.column + my_column, from_sum, lane);
+    workgroupBarrier();
+    coopStoreT(c[12], &sums[from_sum], SUM_STRIDE);
+    coopStoreT(c[13], &sums[from_sum + 1u * SIDE], SUM_STRIDE);
+    coopStoreT(c[14], &sums[from_sum + 2u * SIDE], SUM_STRIDE);
+    coopStoreT(c[15], &sums[from_sum + 3u * SIDE], SUM_STRIDE);
+    workgroupBarrier();
+    store_sums(tile, tile.row + my_row + 3u * SIDE, tile.column + my_column, from_sum, lane);
