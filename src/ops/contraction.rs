@@ -264,10 +264,10 @@ impl Variant {
     }
 
     /// Workgroup memory in bytes of a variant with cooperative matrices: two tiles of 16-bit floats, and 16 rows of
-    /// sums for each of four subgroups.
+    /// sums for each of eight subgroups.
     fn cooperative_bytes(&self) -> u32 {
         let (side, step) = (self.rows as u32, self.step() as u32);
-        2 * 2 * side * (step + 8) + 4 * 4 * 16 * (side / 2 + 4)
+        2 * 2 * side * (step + 8) + 8 * 4 * 16 * (side / 4 + 4)
     }
 
     /// Whether `target` can run the variant.
