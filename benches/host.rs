@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::Instant;
 use wgrad::bench::{Bench, Workload, workloads};
 use wgrad::gpu::{AdapterChoice, Gpu, Program};
-use wgrad::graph::{Builder, Graph};
+use wgrad::graph::{Builder, Graph, Precision};
 use wgrad::plan::{Plan, Target};
 use wgrad::tensor::TensorType;
 
@@ -72,11 +72,11 @@ fn on_the_device(criterion: &mut Criterion) {
         Ok(gpu) => gpu,
         Err(e) => return eprintln!("encoding is not timed: {e}"),
     };
-    let cnn = Bench::new(&gpu, &*cnn()).expect("the CNN fits the adapter");
+    let cnn = Bench::new(&gpu, &*cnn(), Precision::Float32).expect("the CNN fits the adapter");
     criterion.bench_function("encode a step of the CNN", |bencher| {
         bencher.iter(|| black_box(cnn.program().encode(&gpu, 1)));
     });
-    let chain = Bench::new(&gpu, &Chain).expect("the chain fits the adapter");
+    let chain = Bench::new(&gpu, &Chain, Precision::Float32).expect("the chain fits the adapter");
     let program = chain.program();
     assert_eq!(program.dispatches().count(), CHAIN);
     criterion.bench_function(&format!("encode {CHAIN} dispatches"), |bencher| {

@@ -3,6 +3,7 @@
 mod support;
 
 use wgrad::check::check_kernels;
+use wgrad::graph::Precision;
 use wgrad::plan::Target;
 
 #[test]
@@ -33,13 +34,26 @@ fn kernels_divided_as_for_a_gpu_agree_on_any_adapter() {
     agree(&target, &[1], |name| divided.contains(&name));
 }
 
+#[test]
+fn products_of_16_bit_floats_agree() {
+    let Some(gpu) = support::gpu() else { return };
+    let few = ["matmul", "recurrent_weight_grad"];
+    agree_in(Precision::Mixed, &gpu.target, &[3], |name| {
+        few.contains(&name)
+    });
+}
+
 /// Fails unless the kernels of all operations whose names `wanted` accepts agree with the reference.
 fn agree(target: &Target, seeds: &[u64], wanted: impl Fn(&str) -> bool) {
+    agree_in(Precision::Float32, target, seeds, wanted);
+}
+
+fn agree_in(precision: Precision, target: &Target, seeds: &[u64], wanted: impl Fn(&str) -> bool) {
     let Some(gpu) = support::gpu() else { return };
     let mut failures = Vec::new();
     let mut groups = 0;
     for &seed in seeds {
-        check_kernels(gpu, target, seed, &wanted, |group| {
+        check_kernels(gpu, target, precision, seed, &wanted, |group| {
             groups += 1;
             if !group.ok {
                 failures.push(format!("{group:?}"));

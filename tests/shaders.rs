@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use wgrad::bench::ceiling_plans;
 use wgrad::check::graphs_of;
-use wgrad::graph::Graph;
+use wgrad::graph::{Graph, Precision};
 use wgrad::nn::{Model, ModelSpec, Network, PRESETS};
 use wgrad::ops::{REGISTRY, Role};
 use wgrad::plan::resolve::resolve;
@@ -119,8 +119,10 @@ fn launched() -> &'static Launched {
             for case in (op.cases)(&mut Stream::new(3, 1)) {
                 match graphs_of(&case) {
                     Ok(graphs) => {
-                        for graph in &graphs {
-                            launched.add(op.name, graph);
+                        for mut graph in graphs {
+                            launched.add(op.name, &graph);
+                            graph.precision = Precision::Mixed;
+                            launched.add_with(op.name, &graph, rounds_operands(&graph));
                         }
                     }
                     Err(e) => launched.failures.push(format!("{}: {e}", op.name)),
@@ -155,6 +157,14 @@ fn launched() -> &'static Launched {
             }
         }
         launched
+    })
+}
+
+/// Whether mixed precision changes what the graph computes.
+fn rounds_operands(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|node| {
+        let types: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
+        node.op().is_some_and(|op| op.rounds_operands(&types))
     })
 }
 
@@ -223,6 +233,10 @@ fn check(text: &Text, used: &Use) -> Vec<String> {
         Ok(module) => module,
         Err(e) => return vec![e.emit_to_string(&text.source)],
     };
+    let cooperative = text.source.starts_with("enable ");
+    if cooperative {
+        return check_cooperative(text, &module).err().into_iter().collect();
+    }
     let wide = validate(&module, used.subgroups);
     let wide = match wide {
         Ok(info) => info,
@@ -254,6 +268,39 @@ fn check(text: &Text, used: &Use) -> Vec<String> {
         .into_iter()
         .filter_map(|(backend, outcome)| Some(format!("{backend}: {}", outcome.err()?)))
         .collect()
+}
+
+/// Checks a shader with cooperative matrices, which only Vulkan's adapters run, within the memory that they need.
+fn check_cooperative(text: &Text, module: &Module) -> Result<(), String> {
+    let capabilities =
+        Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
+    let valid = |module: &Module| {
+        let info = Validator::new(ValidationFlags::all(), capabilities).validate(module);
+        info.map_err(|e| format!("{:?}", e.into_inner()))
+    };
+    let info = valid(module)?;
+    let constants = text.constants.iter();
+    let constants = constants.map(|(name, bits)| (name.clone(), f64::from_bits(*bits)));
+    let entry = Some((ShaderStage::Compute, "main"));
+    let (module, _) = naga::back::pipeline_constants::process_overrides(
+        module,
+        &info,
+        entry,
+        &constants.collect(),
+    )
+    .map_err(|e| e.to_string())?;
+    let info = valid(&module)?;
+    let options = naga::back::spv::Options {
+        lang_version: (1, 6),
+        bounds_check_policies: restrict(),
+        ..Default::default()
+    };
+    let pipeline = naga::back::spv::PipelineOptions {
+        shader_stage: ShaderStage::Compute,
+        entry_point: "main".to_string(),
+    };
+    let words = naga::back::spv::write_vec(&module, &info, &options, Some(&pipeline));
+    not_empty(words.map_err(|e| e.to_string())?.len())
 }
 
 /// Validates with the capabilities that the engine requests of a device: those of WebGPU, and subgroups if they are used.

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use wgrad::data::{Dataset, digits};
 use wgrad::device::Engine;
+use wgrad::graph::Precision;
 use wgrad::nn::ModelSpec;
 use wgrad::run::{Run, Silent};
 use wgrad::settings::Settings;
@@ -81,14 +82,20 @@ fn distance(a: &[u8], b: &[u8]) -> f32 {
 #[test]
 fn the_same_steps_on_cpu_and_gpu_give_the_same_weights() {
     let Some(gpu) = support::engine() else { return };
-    let settings = Settings {
-        steps: Some(5),
-        ..settings(SMALL)
-    };
-    let cpu = trained(&Engine::Cpu, settings.clone(), digits(3, 160, 32));
-    let gpu = trained(gpu, settings, digits(3, 160, 32));
-    let apart = distance(&cpu, &gpu);
-    assert!(apart < 1e-4, "after five steps weights are {apart:e} apart");
+    for precision in [Precision::Float32, Precision::Mixed] {
+        let settings = Settings {
+            steps: Some(5),
+            precision,
+            ..settings(SMALL)
+        };
+        let cpu = trained(&Engine::Cpu, settings.clone(), digits(3, 160, 32));
+        let gpu = trained(gpu, settings, digits(3, 160, 32));
+        let apart = distance(&cpu, &gpu);
+        assert!(
+            apart < 1e-4,
+            "{precision:?}: after five steps weights are {apart:e} apart"
+        );
+    }
 }
 
 #[test]
@@ -111,7 +118,15 @@ fn a_run_repeats_bit_for_bit() {
 #[test]
 fn a_resumed_run_ends_bit_for_bit_where_an_unbroken_one_does() {
     let Some(gpu) = support::engine() else { return };
-    for engine in [&Engine::Cpu, gpu] {
+    for (engine, precision) in [
+        (&Engine::Cpu, Precision::Float32),
+        (gpu, Precision::Float32),
+        (gpu, Precision::Mixed),
+    ] {
+        let settings = |spec| Settings {
+            precision,
+            ..settings(spec)
+        };
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("run");
         let whole = trained(
@@ -140,7 +155,7 @@ fn a_resumed_run_ends_bit_for_bit_where_an_unbroken_one_does() {
         resumed.fit(&mut Silent, Some(&run)).unwrap();
         assert!(
             weights(&resumed, folder.path()) == whole,
-            "on {}",
+            "on {}, {precision:?}",
             engine.name()
         );
     }

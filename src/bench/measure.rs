@@ -3,6 +3,7 @@
 use super::Workload;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, MAX_STEPS_PER_SUBMIT, Program, Span, Store};
+use crate::graph::{Graph, Precision};
 use crate::plan::{Plan, Scalar};
 use std::time::{Duration, Instant};
 
@@ -104,12 +105,15 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// Plans `workload` for the adapter and uploads its variables.
+    /// Plans `workload` in `precision` for the adapter and uploads its variables.
     ///
     /// # Errors
     /// If the workload does not fit the adapter, or the adapter fails.
-    pub fn new(gpu: &'a Gpu, workload: &dyn Workload) -> Result<Bench<'a>> {
-        let graph = workload.graph()?;
+    pub fn new(gpu: &'a Gpu, workload: &dyn Workload, precision: Precision) -> Result<Bench<'a>> {
+        let graph = Graph {
+            precision,
+            ..workload.graph()?
+        };
         let plan = Plan::new(&graph, &gpu.target)?;
         let mut store = Store::new();
         for (name, value) in workload.variables(&graph)? {

@@ -5,7 +5,7 @@ use crate::autodiff::gradients;
 use crate::cpu::{Tensor, Variables, interpret};
 use crate::error::Result;
 use crate::gpu::{Gpu, Program, Store};
-use crate::graph::{Builder, Graph};
+use crate::graph::{Builder, Graph, Node, Precision};
 use crate::ops::{Case, Operand, REGISTRY, RegisteredOp, Values};
 use crate::plan::{Plan, Target, TextureReads};
 use crate::random::Stream;
@@ -19,14 +19,16 @@ pub fn tolerance(length: usize) -> f64 {
     2e-5 + 1e-6 * (length as f64).sqrt()
 }
 
-/// Runs the cases of every registered operation whose name `wanted` accepts, and reports each group as it is done.
-/// Plans are made for `target`, usually that of `gpu`.
+/// Runs the cases of every registered operation whose name `wanted` accepts in `precision`, and reports each group as it
+/// is done; in mixed precision those of the operations whose operands it rounds. Plans are made for `target`, usually that
+/// of `gpu`.
 ///
 /// # Errors
 /// If the device fails. Kernels that are wrong or do not compile are reported in the groups.
 pub fn check_kernels(
     gpu: &Gpu,
     target: &Target,
+    precision: Precision,
     seed: u64,
     wanted: impl Fn(&str) -> bool,
     mut report: impl FnMut(Group),
@@ -36,7 +38,13 @@ pub fn check_kernels(
         for pass in ["forward", "backward"] {
             let mut trials = Vec::new();
             for (n, case) in cases.iter().enumerate() {
-                trials.extend(CaseRun::new(target, case, pass, seed + n as u64)?);
+                trials.extend(CaseRun::new(
+                    target,
+                    precision,
+                    case,
+                    pass,
+                    seed + n as u64,
+                )?);
             }
             let variants: BTreeSet<&str> =
                 trials.iter().flat_map(|t| &t.variants).copied().collect();
@@ -45,7 +53,9 @@ pub fn check_kernels(
                 for trial in trials.iter().filter(|t| t.variants.contains(variant)) {
                     trial.run(gpu, target, &mut group)?;
                 }
-                report(group);
+                if group.cases > 0 {
+                    report(group);
+                }
             }
         }
     }
@@ -67,7 +77,7 @@ pub(super) fn first_case(
     let Some(case) = cases.first() else {
         return Ok(None);
     };
-    let Some(run) = CaseRun::new(&gpu.target, case, pass, seed)? else {
+    let Some(run) = CaseRun::new(&gpu.target, Precision::Float32, case, pass, seed)? else {
         return Ok(None);
     };
     let error = compare(gpu, &gpu.target, &run.graph, &run.values, None);
@@ -95,14 +105,26 @@ struct CaseRun<'a> {
 }
 
 impl<'a> CaseRun<'a> {
-    /// `None` if the case has no such pass.
-    fn new(target: &Target, case: &'a Case, pass: &str, seed: u64) -> Result<Option<Self>> {
+    /// `None` if the case has no such pass, or no operation that mixed precision rounds the operands of.
+    fn new(
+        target: &Target,
+        precision: Precision,
+        case: &'a Case,
+        pass: &str,
+        seed: u64,
+    ) -> Result<Option<Self>> {
         let mut values = Vec::new();
         let graph = match pass {
             "forward" => Some(forward(case, seed, &mut values)?),
             _ => backward(case, seed, &mut values)?,
         };
-        let Some(graph) = graph else { return Ok(None) };
+        let Some(mut graph) = graph else {
+            return Ok(None);
+        };
+        if precision == Precision::Mixed && !rounds_operands(&graph) {
+            return Ok(None);
+        }
+        graph.precision = precision;
         let mut variants = Plan::variants(&graph, target)?;
         // An operation with a single kernel runs it along with every variant of the others.
         if variants.len() > 1 {
@@ -188,8 +210,17 @@ pub(crate) fn worst_of_run(
     Ok(worst)
 }
 
+/// Whether mixed precision rounds the operands of an operation.
+fn rounds_operands(graph: &Graph) -> bool {
+    let rounds = |node: &Node| {
+        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
+        node.op().is_some_and(|op| op.rounds_operands(&types))
+    };
+    graph.nodes.iter().any(rounds)
+}
+
 fn longest_reduction(graph: &Graph) -> usize {
-    let length = |node: &crate::graph::Node| {
+    let length = |node: &Node| {
         let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
         node.op().map_or(1, |op| op.reduction_length(&types))
     };

@@ -3,7 +3,7 @@
 mod report;
 mod tables;
 
-use super::{DeviceArgs, OverwriteArg, print_line};
+use super::{DeviceArgs, OverwriteArg, choice, print_line};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use wgrad::bench::{
 use wgrad::device::DeviceChoice;
 use wgrad::files::write_whole;
 use wgrad::gpu::Gpu;
+use wgrad::graph::Precision;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -36,6 +37,9 @@ pub(super) struct Args {
     /// Print the names of the workloads and exit
     #[arg(long)]
     list: bool,
+    /// Precision of matrix products and convolutions
+    #[arg(long, value_parser = choice::precision(), default_value = "float32")]
+    precision: Precision,
     /// Number of runs, of which the median is reported
     #[arg(long, value_name = "N", default_value_t = Effort::default().runs)]
     runs: usize,
@@ -182,7 +186,7 @@ impl Session<'_> {
     /// Measures a workload and prints its line, after those of its launches if requested.
     fn measure(&mut self, workload: &dyn Workload) -> anyhow::Result<()> {
         let (name, roof, json) = (workload.name(), self.ceilings.roof(), self.args.json);
-        let mut bench = Bench::new(self.gpu, workload)?;
+        let mut bench = Bench::new(self.gpu, workload, self.args.precision)?;
         let timing = if self.args.launches || self.args.trace.is_some() {
             let profile = bench.profile(self.effort, self.ceilings.clock)?;
             if self.args.launches {

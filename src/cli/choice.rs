@@ -5,6 +5,7 @@ use serde::de::value::Error as Unknown;
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use wgrad::data::{FORMATS, FormatName, Part};
 use wgrad::device::DeviceChoice;
+use wgrad::graph::Precision;
 
 /// A word with what it means, for `--help`.
 type Word = (&'static str, &'static str);
@@ -16,6 +17,14 @@ const DEVICES: &[Word] = &[
     ),
     ("gpu", "A GPU adapter, real or software"),
     ("cpu", "The CPU reference"),
+];
+
+const PRECISIONS: &[Word] = &[
+    ("float32", "32-bit floats throughout"),
+    (
+        "mixed",
+        "Products of 16-bit floats, summed in 32 bits; everything else in 32 bits",
+    ),
 ];
 
 const PARTS: &[Word] = &[
@@ -30,6 +39,11 @@ const PARTS: &[Word] = &[
 /// Parser of `--device`.
 pub(super) fn device() -> impl TypedValueParser<Value = DeviceChoice> {
     one_of(DEVICES)
+}
+
+/// Parser of `--precision`.
+pub(super) fn precision() -> impl TypedValueParser<Value = Precision> {
+    one_of(PRECISIONS)
 }
 
 /// Parser of `--part`.

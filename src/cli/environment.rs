@@ -1,4 +1,5 @@
-//! The environment of the process, changed for drivers before anything else runs. The only module with `unsafe` code.
+//! The environment of the process, changed for drivers before anything else runs. The only module of the program
+//! with `unsafe` code.
 #![allow(unsafe_code)]
 
 use std::path::Path;

@@ -159,8 +159,13 @@ impl Observer for ProgressPrinter {
         let waits = waits.map_or(String::new(), |waits| {
             format!("  {:.0}% of it waiting for images", 100.0 * waits)
         });
+        let skipped = r.scaling.filter(|scaling| scaling.skipped > 0);
+        let skipped = skipped.map_or(String::new(), |s| match s.skipped {
+            1 => format!("  1 step skipped, loss scale now {}", s.scale),
+            n => format!("  {n} steps skipped, loss scale now {}", s.scale),
+        });
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}{phases}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}{waits}",
+            "epoch {}/{}  loss {:.4}{phases}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}{waits}{skipped}",
             r.epoch,
             r.epochs,
             r.train_loss,

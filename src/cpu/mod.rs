@@ -9,7 +9,8 @@ pub use real::Real;
 pub use tensor::{Data, Tensor};
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId, NodeKind};
+use crate::graph::{Graph, Node, NodeId, NodeKind, Precision};
+use crate::tensor::TensorType;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -65,7 +66,14 @@ pub(crate) fn interpret_with<T: Real>(
                             .ok_or_else(|| missing(graph, *i))
                     })
                     .collect::<Result<Vec<_>>>()?;
-                let value = T::run(&**op, &operands, &node.ty);
+                let value = match graph.precision {
+                    Precision::Mixed if op.rounds_operands(&types(graph, node)) => {
+                        let rounded: Vec<_> =
+                            operands.iter().map(|x| Precision::rounded(x)).collect();
+                        T::run(&**op, &rounded.iter().collect::<Vec<_>>(), &node.ty)
+                    }
+                    _ => T::run(&**op, &operands, &node.ty),
+                };
                 debug_assert_eq!(value.ty(), node.ty, "{op:?} returned another type");
                 check(id, &operands, &value)?;
                 Arc::new(value)
@@ -129,6 +137,10 @@ pub fn variable_bytes(graph: &Graph) -> u64 {
         .iter()
         .filter(|node| matches!(node.kind, NodeKind::Variable(_)));
     variables.map(|node| node.ty.bytes() as u64).sum()
+}
+
+fn types<'a>(graph: &'a Graph, node: &Node) -> Vec<&'a TensorType> {
+    node.inputs.iter().map(|&i| graph.ty(i)).collect()
 }
 
 fn leaf<T: Real>(

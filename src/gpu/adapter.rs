@@ -1,6 +1,7 @@
 //! Lists adapters and queries their properties.
 
 use crate::error::{Error, Result};
+use crate::graph::Precision;
 use crate::guard::guarded;
 use crate::plan::{Choices, SubgroupSize, Target, TextureReads};
 
@@ -127,7 +128,26 @@ pub(super) fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
 }
 
 pub(super) fn wanted_features(adapter: &wgpu::Adapter) -> wgpu::Features {
-    adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
+    let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+    if cooperative_matrices(adapter) {
+        wanted |= COOPERATIVE;
+    }
+    adapter.features() & wanted
+}
+
+/// What kernels with cooperative matrices need.
+const COOPERATIVE: wgpu::Features =
+    wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16);
+
+/// Whether the adapter multiplies the matrices of `shared/contraction_cooperative`: 16 x 16 16-bit floats, summed in 32
+/// bits.
+fn cooperative_matrices(adapter: &wgpu::Adapter) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let fits = |p: &wgpu::CooperativeMatrixProperties| {
+        [p.m_size, p.n_size, p.k_size] == [16; 3] && (p.ab_type, p.cr_type) == (F16, F32)
+    };
+    adapter.features().contains(COOPERATIVE)
+        && adapter.cooperative_matrix_properties().iter().any(fits)
 }
 
 pub(super) fn target(adapter: &wgpu::Adapter) -> Target {
@@ -158,6 +178,9 @@ pub(super) fn target(adapter: &wgpu::Adapter) -> Target {
         offset_alignment: limits
             .min_uniform_buffer_offset_alignment
             .max(limits.min_storage_buffer_offset_alignment),
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        cooperative_matrices: cooperative_matrices(adapter),
+        precision: Precision::Float32,
         choices: Choices::default(),
     }
 }

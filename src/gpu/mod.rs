@@ -3,6 +3,7 @@
 mod adapter;
 mod allocation;
 mod commands;
+mod experimental;
 mod known_faults;
 mod pieces;
 mod pipelines;
@@ -54,7 +55,7 @@ impl Gpu {
             label: Some("wgrad"),
             required_features: features,
             required_limits: adapter.limits(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            experimental_features: experimental::token(features),
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         };

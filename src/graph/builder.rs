@@ -1,6 +1,6 @@
 //! Builds a graph: [`Var`] handles that are used like eager tensors and record the source line of each call.
 
-use super::{Graph, Node, NodeId, NodeKind, Output, Update};
+use super::{Graph, Node, NodeId, NodeKind, Output, Precision, Update};
 use crate::error::{Error, Result};
 use crate::ops::{ErasedOp, Op};
 use crate::passes;
@@ -56,6 +56,11 @@ impl Builder {
             variables: RefCell::new(variables),
             scope: RefCell::default(),
         }
+    }
+
+    /// Sets the precision of the graph's products; it is 32 bits otherwise.
+    pub fn set_precision(&self, precision: Precision) {
+        self.graph.borrow_mut().precision = precision;
     }
 
     /// Adds `name` to the scope of all nodes built while the guard lives; errors, dumps and labels show it.
@@ -232,6 +237,28 @@ impl Builder {
             value: value.id,
         };
         self.graph.borrow_mut().updates.push(update);
+        Ok(())
+    }
+
+    /// Number of updates so far.
+    pub(crate) fn updates(&self) -> usize {
+        self.graph.borrow().updates.len()
+    }
+
+    /// Replaces the value of each update from number `first` on by what `revise` makes of its variable and value.
+    ///
+    /// # Errors
+    /// Those of `revise`.
+    pub(crate) fn revise_updates<'g>(
+        &'g self,
+        first: usize,
+        revise: impl Fn(Var<'g>, Var<'g>) -> Result<Var<'g>>,
+    ) -> Result<()> {
+        for index in first..self.updates() {
+            let Update { variable, value } = self.graph.borrow().updates[index];
+            let value = revise(self.var(variable), self.var(value))?.id;
+            self.graph.borrow_mut().updates[index].value = value;
+        }
         Ok(())
     }
 

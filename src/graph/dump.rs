@@ -1,10 +1,13 @@
 //! The text form of a graph, one node per line.
 
-use super::{Graph, NodeKind};
+use super::{Graph, NodeKind, Precision};
 use std::fmt;
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.precision == Precision::Mixed {
+            writeln!(f, "precision mixed")?;
+        }
         for id in self.ids() {
             let node = self.node(id);
             write!(f, "%{} = ", id.index())?;

@@ -6,9 +6,11 @@
 
 mod builder;
 mod dump;
+mod precision;
 mod verify;
 
 pub use builder::{Builder, Scope, Var};
+pub use precision::Precision;
 
 use crate::ops::ErasedOp;
 use crate::tensor::TensorType;
@@ -101,6 +103,8 @@ pub struct Graph {
     pub outputs: Vec<Output>,
     /// New values of variables.
     pub updates: Vec<Update>,
+    /// The precision of its products.
+    pub precision: Precision,
 }
 
 impl Graph {

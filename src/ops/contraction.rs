@@ -2,11 +2,12 @@
 //!
 //! Every member is `C[m, n] = sum over k of A(m, k) B(n, k)`, with K cut into segments;
 //! `shaders/shared/contraction.wgsl` documents how operands are read. Variants: `broadcast` (one subgroup, operands
-//! from textures where the planner chooses so) and `tiled` (workgroup memory, any adapter), each with tiles of several
-//! sizes.
+//! from textures where the planner chooses so), `tiled` (workgroup memory, any adapter) and, in mixed precision,
+//! `cooperative` (cooperative matrices), each with tiles of several sizes.
 
 use super::columns;
 use crate::error::Result;
+use crate::graph::Precision;
 use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
 use crate::tensor::TensorType;
 
@@ -47,6 +48,13 @@ pub(super) struct OperandLayout {
     pub k_contiguous: bool,
     /// Whether four neighbours that are read together are an aligned texel.
     pub vec4: bool,
+}
+
+impl OperandLayout {
+    /// Whether a fetch gives four rows at one k, and not four k of one row.
+    fn fetched_across(self) -> bool {
+        self.vec4 && !self.k_contiguous
+    }
 }
 
 /// How K is cut into segments.
@@ -118,7 +126,16 @@ enum Kernel {
     Broadcast(u32, &'static str),
     /// Workgroup memory; the import that defines the constants of the tile.
     Tiled(&'static str),
+    /// Cooperative matrices; the files for tiles of this size, in the place of those for 128.
+    Cooperative([&'static str; 3]),
 }
+
+/// The imports of shared/contraction_cooperative that depend on the tile.
+const COOPERATIVE_128: [&str; 3] = [
+    "shared/cooperative_128",
+    "shared/cooperative_products_128",
+    "shared/cooperative_store_128",
+];
 
 const fn broadcast(lanes: u32) -> Kernel {
     Kernel::Broadcast(
@@ -134,7 +151,7 @@ const fn broadcast(lanes: u32) -> Kernel {
 }
 
 /// All variants, with the lanes of the subgroup and the tile.
-const VARIANTS: [Variant; 11] = [
+const VARIANTS: [Variant; 13] = [
     Variant {
         name: "broadcast8 16x64",
         kernel: broadcast(8),
@@ -201,6 +218,22 @@ const VARIANTS: [Variant; 11] = [
         rows: 128,
         columns: 128,
     },
+    Variant {
+        name: "cooperative 64x64",
+        kernel: Kernel::Cooperative([
+            "shared/cooperative_64",
+            "shared/cooperative_products_64",
+            "shared/cooperative_store_64",
+        ]),
+        rows: 64,
+        columns: 64,
+    },
+    Variant {
+        name: "cooperative 128x128",
+        kernel: Kernel::Cooperative(COOPERATIVE_128),
+        rows: 128,
+        columns: 128,
+    },
 ];
 
 impl Variant {
@@ -218,6 +251,7 @@ impl Variant {
             Kernel::Broadcast(..) => 4,
             Kernel::Tiled(_) if self.rows == 64 => 32,
             Kernel::Tiled(_) => 16,
+            Kernel::Cooperative(_) => 32,
         }
     }
 
@@ -225,7 +259,28 @@ impl Variant {
     fn lanes(&self) -> Option<u32> {
         match self.kernel {
             Kernel::Broadcast(lanes, _) => Some(lanes),
-            Kernel::Tiled(_) => None,
+            Kernel::Tiled(_) | Kernel::Cooperative(_) => None,
+        }
+    }
+
+    /// Workgroup memory in bytes of a variant with cooperative matrices: two tiles of 16-bit floats, and 16 rows of
+    /// sums for each of eight subgroups.
+    fn cooperative_bytes(&self) -> u32 {
+        let (side, step) = (self.rows as u32, self.step() as u32);
+        2 * 2 * side * (step + 8) + 8 * 4 * 16 * (side / 4 + 4)
+    }
+
+    /// Whether `target` can run the variant.
+    fn runs_on(&self, target: &Target) -> bool {
+        match self.kernel {
+            Kernel::Broadcast(lanes, _) => target.subgroups_are(lanes),
+            Kernel::Tiled(_) => true,
+            Kernel::Cooperative(_) => {
+                target.precision == Precision::Mixed
+                    && target.cooperative_matrices
+                    && target.subgroups_are(32)
+                    && target.max_workgroup_bytes >= self.cooperative_bytes()
+            }
         }
     }
 
@@ -263,22 +318,24 @@ impl Variant {
     fn gpu_rank(&self, outline: Outline) -> usize {
         const MANY_TILES: usize = 128;
         let tiles = outline.m.div_ceil(self.rows) * outline.n.div_ceil(self.columns);
-        match (self.lanes(), self.rows) {
+        let among = match (self.lanes(), self.rows) {
             (None, 64) => 1,
             (None, _) if tiles >= MANY_TILES => 0,
             (None, _) => 2,
             (Some(_), _) => 3,
+        };
+        match self.kernel {
+            Kernel::Cooperative(_) => among,
+            _ => among + 3,
         }
     }
 }
 
 /// Variants that `target` can run, the one expected to be fastest first.
 pub(super) fn variants(target: &Target, outline: Outline) -> Vec<&'static str> {
-    let usable = |v: &&Variant| match v.lanes() {
-        Some(lanes) => target.subgroups_are(lanes),
-        // At least half of a larger tile would be empty.
-        None => v.rows == 64 || outline.m.min(outline.n) > 64,
-    };
+    // At least half of a larger tile would be empty.
+    let fits = |v: &Variant| v.lanes().is_some() || v.rows == 64 || outline.m.min(outline.n) > 64;
+    let usable = |v: &&Variant| v.runs_on(target) && fits(v);
     let mut usable: Vec<&Variant> = VARIANTS.iter().filter(usable).collect();
     if target.software {
         usable.sort_by_key(|v| v.rank(outline));
@@ -467,6 +524,10 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
         .param("result_elements", elements)
         .workgroups((tiles * splits) as u64)
         .flops(2 * (c.m * c.n) as u64 * terms as u64);
+    let (rows, columns) = match tiling.swap {
+        true => (c.b_layout, c.a_layout),
+        false => (c.a_layout, c.b_layout),
+    };
     launch = match variant.kernel {
         Kernel::Broadcast(_, lanes) => launch
             .swap("shared/subgroup_8", lanes)
@@ -474,7 +535,18 @@ fn add(cx: &mut Lowering<'_>, c: Contraction, variant: &str, out: &Arg, last: bo
             .constant("TILE_COLUMNS", tiling.columns as f64)
             .constant("SHORT_SEGMENTS", flag(tiling.short_segments)),
         Kernel::Tiled(tile) => launch.swap("shared/tile_64", tile),
+        Kernel::Cooperative(files) => COOPERATIVE_128.iter().zip(files).fold(
+            launch
+                .swap("shared/contraction_tiled", "shared/contraction_cooperative")
+                .constant("ROWS_ACROSS", flag(rows.fetched_across()))
+                .constant("COLUMNS_ACROSS", flag(columns.fetched_across())),
+            |launch, (import, file)| launch.swap(import, file),
+        ),
     };
+    // Cooperative matrices are rounded when they are written to workgroup memory.
+    if !matches!(variant.kernel, Kernel::Cooperative(_)) {
+        launch = launch.round(cx.target().precision, &["a", "b"]);
+    }
     launch = launch.params(c.params);
     for (name, value) in c.constants {
         launch = launch.constant(name, value);

@@ -21,7 +21,7 @@ use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
 use super::{Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
-use crate::graph::Var;
+use crate::graph::{Precision, Var};
 use crate::plan::{Arg, Launch, Lowering, Scalar, Target};
 use crate::tensor::{DType, TensorType};
 use phases::Phases;
@@ -157,20 +157,33 @@ impl Conv2d {
             variants.insert(at, "direct");
             return variants;
         }
-        winograd::add(&mut variants, self, e, pass, target);
+        // Winograd's algorithm multiplies other numbers than the operands, which mixed precision would round.
+        if target.precision == Precision::Float32 {
+            winograd::add(&mut variants, self, e, pass, target);
+        }
         variants.push("direct");
         variants
+    }
+
+    /// Whether mixed precision rounds the operands: depthwise convolutions are no products of matrices.
+    fn rounds(&self, e: &Extents) -> bool {
+        !depthwise::covers(self, e)
     }
 
     /// A launch of one of the plain kernels, with one invocation for each of `elements` elements.
     fn direct(
         &self,
+        cx: &Lowering<'_>,
         file: &str,
         e: &Extents,
         operands: [&Arg; 2],
         out: &Arg,
         elements: usize,
     ) -> Launch {
+        let precision = match self.rounds(e) {
+            true => cx.target().precision,
+            false => Precision::Float32,
+        };
         let work = (out.ty.elements() * e.kernel[0] * e.kernel[1]) as u64;
         Launch::new(file)
             .read("a", operands[0].value, work * e.group_channels as u64)
@@ -189,6 +202,7 @@ impl Conv2d {
             .invocations(elements, 64)
             .flops(e.flops())
             .params(self.geometry())
+            .round(precision, &["a", "b"])
     }
 }
 
@@ -322,7 +336,7 @@ impl Op for Conv2d {
             .map_err(crate::Error::Graph)?;
         if cx.variant() == "direct" {
             let elements = y.ty.elements();
-            let launch = self.direct("conv2d/forward_direct", &e, [&x, &w], &y, elements);
+            let launch = self.direct(cx, "conv2d/forward_direct", &e, [&x, &w], &y, elements);
             let launch = launch.param("len", elements);
             return cx.launch_with_epilogue(launch);
         }
@@ -411,6 +425,11 @@ impl Op for Conv2d {
             return vec!["direct"];
         };
         self.variants(target, &e, |e| e.forward(target), &Pass::forward(self, &e))
+    }
+
+    fn rounds_operands(&self, inputs: &[&TensorType]) -> bool {
+        self.extents(inputs[0].dims(), inputs[1].dims())
+            .is_ok_and(|e| self.rounds(&e))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

@@ -289,7 +289,9 @@ impl Op for Matmul {
         let (a, mut b) = (cx.input(0), cx.input(1));
         let e = self.extents(&a.ty, &b.ty).map_err(crate::Error::Graph)?;
         if cx.variant() == DIRECT {
-            let launch = self.direct(&e, &a, &b, &cx.output()?);
+            let launch = self
+                .direct(&e, &a, &b, &cx.output()?)
+                .round(cx.target().precision, &["a", "b"]);
             return cx.launch_with_epilogue(launch);
         }
         let mut op = *self;
@@ -325,6 +327,10 @@ impl Op for Matmul {
             variants.insert(if first { 0 } else { variants.len() }, DIRECT);
         }
         variants
+    }
+
+    fn rounds_operands(&self, _inputs: &[&TensorType]) -> bool {
+        true
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

@@ -68,6 +68,12 @@ pub trait Op: Debug + Send + Sync + 'static {
         vec!["default"]
     }
 
+    /// Whether [`Precision::Mixed`](crate::graph::Precision::Mixed) rounds the operands: all kernels of the operation then
+    /// read them with [`Launch::round`](crate::plan::Launch::round).
+    fn rounds_operands(&self, _inputs: &[&TensorType]) -> bool {
+        false
+    }
+
     /// Number of terms that are summed into one element of the result; error bounds scale with it.
     fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
         1
@@ -165,6 +171,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn role(&self) -> Role;
     /// See [`Op::variants`].
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str>;
+    /// See [`Op::rounds_operands`].
+    fn rounds_operands(&self, inputs: &[&TensorType]) -> bool;
     /// See [`Op::reduction_length`].
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize;
     /// See [`Op::trial_operands`].
@@ -201,6 +209,9 @@ impl<O: Op> ErasedOp for O {
     }
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str> {
         Op::variants(self, target, inputs)
+    }
+    fn rounds_operands(&self, inputs: &[&TensorType]) -> bool {
+        Op::rounds_operands(self, inputs)
     }
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         Op::reduction_length(self, inputs)

@@ -132,6 +132,10 @@ impl Op for RecurrentWeightGrad {
         )
     }
 
+    fn rounds_operands(&self, _inputs: &[&TensorType]) -> bool {
+        true
+    }
+
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         inputs[0].dims()[0] * inputs[0].dims()[1]
     }

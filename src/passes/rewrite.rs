@@ -17,7 +17,10 @@ pub(super) fn rewrite(
     graph: &Graph,
     mut visit: impl FnMut(NodeId, Node, &Graph) -> Action,
 ) -> Graph {
-    let mut new = Graph::default();
+    let mut new = Graph {
+        precision: graph.precision,
+        ..Graph::default()
+    };
     let mut map: Vec<Option<NodeId>> = Vec::with_capacity(graph.nodes.len());
     for id in graph.ids() {
         let mut node = graph.node(id).clone();

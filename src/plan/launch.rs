@@ -1,6 +1,7 @@
 //! A launch, one dispatch of a kernel, as plain data.
 
 use super::ValueId;
+use crate::graph::Precision;
 use crate::shader::Shader;
 use std::borrow::Cow;
 
@@ -152,6 +153,16 @@ impl Launch {
     /// Uses the file `other` wherever the shader imports `import`.
     pub fn swap(mut self, import: &str, other: &str) -> Self {
         self.shader.swap(import, other);
+        self
+    }
+
+    /// Reads the operands `names` as `precision` rounds them.
+    pub fn round(mut self, precision: Precision, names: &[&str]) -> Self {
+        if precision == Precision::Mixed {
+            for name in names {
+                self.shader.round(name);
+            }
+        }
         self
     }
 

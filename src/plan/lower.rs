@@ -4,7 +4,7 @@ use super::fused::{Body, Place};
 use super::pointwise;
 use super::{Choices, Launch, Step, Target, Value, ValueId, ValueKind};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, NodeId, NodeKind};
+use crate::graph::{Graph, Node, NodeId, NodeKind, Precision};
 use crate::ops::{ErasedOp, Role};
 use crate::passes::{self, FusedGroup, InPlace};
 use crate::shader::{Lanes, Reflections};
@@ -97,7 +97,8 @@ impl Lowering<'_> {
         if let Some(name) = self.forced {
             return named(name).unwrap_or(default);
         }
-        if self.target.choices.is_empty() {
+        // The tuner measures products in 32 bits.
+        if self.target.choices.is_empty() || self.target.precision != Precision::Float32 {
             return default;
         }
         let key = Choices::key(op, &types);

@@ -128,6 +128,7 @@ impl Plan {
     /// As [`Plan::new`], and if no operation that remains after the passes has that variant on the target.
     pub fn with_variant(graph: &Graph, target: &Target, force: Option<&str>) -> Result<Plan> {
         let graph = passes::simplify(graph)?;
+        let target = &*target.of_graph(&graph);
         Self::of(lower::lower(&graph, target, force)?, target)
     }
 
@@ -137,7 +138,8 @@ impl Plan {
     /// # Errors
     /// If the graph is invalid: a defect.
     pub fn variants(graph: &Graph, target: &Target) -> Result<BTreeSet<&'static str>> {
-        Ok(lower::variants(&passes::simplify(graph)?, target))
+        let graph = passes::simplify(graph)?;
+        Ok(lower::variants(&graph, &target.of_graph(&graph)))
     }
 
     /// Chooses texture views and assigns memory.

@@ -2,6 +2,8 @@
 //! device.
 
 use super::Choices;
+use crate::graph::{Graph, Precision};
+use std::borrow::Cow;
 
 /// Limits and features of an adapter that affect the choice of kernels and the use of memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +28,12 @@ pub struct Target {
     pub max_texture_extent: u32,
     /// Alignment of uniform and storage binding offsets in bytes.
     pub offset_alignment: u32,
+    /// Maximum size of a workgroup's memory in bytes.
+    pub max_workgroup_bytes: u32,
+    /// Whether subgroups multiply matrices of 16 x 16 16-bit floats and sum in 32 bits.
+    pub cooperative_matrices: bool,
+    /// The precision of the graph that is being planned.
+    pub precision: Precision,
     /// Kernel variants that a tuner found faster than the defaults; empty until one has run.
     pub choices: Choices,
 }
@@ -64,6 +72,9 @@ impl Target {
             max_workgroups: 65_535,
             max_texture_extent: 8192,
             offset_alignment: 256,
+            max_workgroup_bytes: 16 << 10,
+            cooperative_matrices: false,
+            precision: Precision::Float32,
             choices: Choices::default(),
         }
     }
@@ -78,7 +89,19 @@ impl Target {
             max_storage_buffers: 32,
             max_buffer_bytes: 2 << 30,
             max_texture_extent: 16_384,
+            max_workgroup_bytes: 32 << 10,
             ..Self::portable()
+        }
+    }
+
+    /// The same in the precision of `graph`.
+    pub(super) fn of_graph(&self, graph: &Graph) -> Cow<'_, Target> {
+        match self.precision == graph.precision {
+            true => Cow::Borrowed(self),
+            false => Cow::Owned(Target {
+                precision: graph.precision,
+                ..self.clone()
+            }),
         }
     }
 

@@ -79,6 +79,17 @@ pub struct EpochReport {
     pub is_best: bool,
     /// The waiting for data, if pictures were decoded during the training.
     pub waits: Option<DataWaits>,
+    /// The scaling of the loss, in mixed precision.
+    pub scaling: Option<LossScaling>,
+}
+
+/// The scaling of the loss in mixed precision, in the first phase of steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossScaling {
+    /// The scale after the epoch.
+    pub scale: f32,
+    /// Steps of the epoch, of all phases, whose gradients overflowed, and that changed nothing.
+    pub skipped: u64,
 }
 
 /// How long an epoch waited where pictures are decoded while the device trains, as shares of the epoch's time.
@@ -198,6 +209,10 @@ pub fn epoch_line(report: &EpochReport) -> Value {
     if let Some(waits) = report.waits {
         line.insert("device_waited".to_string(), waits.device.into());
         line.insert("decoders_waited".to_string(), waits.decoders.into());
+    }
+    if let Some(scaling) = report.scaling {
+        line.insert("loss_scale".to_string(), scaling.scale.into());
+        line.insert("skipped_steps".to_string(), scaling.skipped.into());
     }
     line.extend(report.test.to_json());
     line.into()

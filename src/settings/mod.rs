@@ -24,6 +24,7 @@ use crate::data::Fitted;
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::files::read_text;
+use crate::graph::Precision;
 use crate::nn::ModelSpec;
 use crate::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
 use crate::run::{CheckpointInterval, Saving};
@@ -77,6 +78,9 @@ pub struct Settings {
     /// Number of batches whose gradients are accumulated into one step, equivalent to one batch of all their samples.
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
+    /// Precision of matrix products and convolutions in training: `float32`, or `mixed`, 16-bit floats summed in 32 bits.
+    #[serde(skip_serializing_if = "is_float32")]
+    pub precision: Precision,
     /// Whether every epoch shuffles the samples.
     pub shuffle: bool,
     /// The task; chosen by the data if absent. In a file, its name is enough.
@@ -178,6 +182,10 @@ fn is_one(n: &usize) -> bool {
     *n == 1
 }
 
+fn is_float32(precision: &Precision) -> bool {
+    *precision == Precision::Float32
+}
+
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -201,6 +209,7 @@ impl Default for Settings {
             steps_per_epoch: None,
             batch: 128,
             accumulate: 1,
+            precision: Precision::default(),
             shuffle: true,
             task: TaskChoice::default(),
             loss: Loss::default(),

@@ -91,6 +91,7 @@ impl Settings {
             seed: self.seed,
             batch: self.batch,
             accumulate: self.accumulate,
+            precision: self.precision,
             clip_norm: self.clip_norm,
             optimizer: self.optimizer.clone(),
             optimizers: self.optimizers.clone(),

@@ -42,6 +42,7 @@ pub struct Shader {
     swaps: BTreeMap<String, String>,
     functions: BTreeMap<String, String>,
     textures: BTreeSet<String>,
+    rounded: BTreeSet<String>,
     constants: BTreeMap<String, Constant>,
 }
 
@@ -58,6 +59,7 @@ impl Shader {
             swaps: BTreeMap::new(),
             functions: BTreeMap::new(),
             textures: BTreeSet::new(),
+            rounded: BTreeSet::new(),
             constants: BTreeMap::new(),
         }
     }
@@ -84,6 +86,12 @@ impl Shader {
     /// `var<storage, read> NAME: array<vec4<f32>>` and read only by `fn load_NAME(i: u32) -> vec4<f32>`.
     pub fn read_through_texture(&mut self, name: &str) {
         self.textures.insert(name.to_string());
+    }
+
+    /// Rounds what the operand `name` is read as to 16-bit floats. It must be read only by
+    /// `fn load_NAME(i: u32) -> vec4<f32>`.
+    pub fn round(&mut self, name: &str) {
+        self.rounded.insert(name.to_string());
     }
 
     /// Sets a pipeline-overridable constant.
@@ -133,10 +141,13 @@ impl Shader {
         for name in &self.textures {
             text = self.with_texture(&text, name)?;
         }
+        for name in &self.rounded {
+            text = self.with_rounding(&text, name)?;
+        }
         // Replacements may contain imports of their own.
         let mut complete = String::new();
         self.inline(&text, &mut seen, &mut complete)?;
-        Ok((complete, seen))
+        Ok((with_directives_first(&complete), seen))
     }
 
     fn inline(&self, text: &str, seen: &mut BTreeSet<String>, out: &mut String) -> Result<()> {
@@ -206,6 +217,23 @@ impl Shader {
         self.replaced(&text, &format!("load_{name}"), &load)
     }
 
+    fn with_rounding(&self, text: &str, name: &str) -> Result<String> {
+        let range = self.function_range(text, &format!("load_{name}"))?;
+        let exact = text[range.clone()].replacen(
+            &format!("fn load_{name}("),
+            &format!("fn load_exact_{name}("),
+            1,
+        );
+        let rounded = format!(
+            "fn load_{name}(i: u32) -> vec4<f32> {{ return rounded(load_exact_{name}(i)); }}"
+        );
+        Ok(format!(
+            "{}#import shared/rounded\n{exact}\n{rounded}{}",
+            &text[..range.start],
+            &text[range.end..]
+        ))
+    }
+
     /// True if the operand `name` can be read through a texture view.
     pub fn can_read_through_texture(&self, source: &str, name: &str) -> bool {
         source.contains(&format!("var<storage, read> {name}: array<vec4<f32>>;"))
@@ -218,6 +246,18 @@ impl Shader {
             message,
         }
     }
+}
+
+/// `text` with its `enable` directives at the start, where WGSL wants them: imported files bring theirs.
+fn with_directives_first(text: &str) -> String {
+    let is_directive = |line: &&str| line.starts_with("enable ");
+    if !text.lines().any(|line| is_directive(&line)) {
+        return text.to_string();
+    }
+    let (directives, rest): (Vec<&str>, Vec<&str>) = text.lines().partition(is_directive);
+    let directives: BTreeSet<&str> = directives.into_iter().collect();
+    let lines = directives.into_iter().chain(rest);
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 #[cfg(test)]

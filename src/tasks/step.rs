@@ -20,6 +20,11 @@ impl StepGraphCounters {
         name.starts_with(COUNTERS)
     }
 
+    /// The name of the variable of the counter `short`.
+    pub fn full(short: &str) -> String {
+        format!("{COUNTERS}{short}")
+    }
+
     /// The name without the prefix.
     pub fn short(name: &str) -> &str {
         name.strip_prefix(COUNTERS).unwrap_or(name)

@@ -5,12 +5,13 @@ use crate::autodiff::gradients;
 use crate::data::{Batch, Normalization, SetLayout, field};
 use crate::device::{Device, PlannedGraph};
 use crate::error::Result;
-use crate::graph::{Builder, Graph, NodeKind, Var};
+use crate::graph::{Builder, Graph, NodeKind, Precision, Var};
 use crate::nn::{Forward, Training};
 use crate::optim::{OptimizerInstance, clip_grad_norm};
 use crate::tasks::{Models, StepGraph, Task};
 use crate::tensor::TensorType;
 
+use super::loss_scale::LossScale;
 use super::recipe::Recipe;
 
 /// The source of a step's batches.
@@ -103,6 +104,7 @@ pub fn training_graphs(
     let each = phases.iter().zip(optimizers).enumerate();
     let phases = each.map(|(index, (phase, optimizer))| {
         let builder = Builder::new();
+        builder.set_precision(recipe.precision);
         let step_number = builder.input("step", TensorType::u32([]));
         let batch = source.batch(&builder);
         let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
@@ -141,11 +143,13 @@ pub fn training_graphs(
         let parameters: Vec<_> = own.map(|p| (p.name.clone(), p.ty.clone())).collect();
         let weights = variables(&builder, &optimizer, &parameters)?;
         let handles: Vec<Var<'_>> = weights.iter().map(|(_, v)| *v).collect();
+        let scale = loss_scale(&builder, recipe, phase.name)?;
+        let loss = scale.map_or(Ok(loss), |scale| scale.scaled(loss))?;
         let grads = gradients(loss, &handles)?;
         step.forward.finish()?;
         let mut update = None;
         if recipe.accumulate == 1 {
-            apply(&builder, recipe, &optimizer, &weights, grads)?;
+            apply(&builder, recipe, &optimizer, &weights, scale, grads)?;
         } else {
             for ((name, _), grad) in weights.iter().zip(&grads) {
                 let sum = builder.variable(&accumulated(phase.name, name), grad.ty())?;
@@ -190,6 +194,18 @@ pub(crate) fn planned_graphs(
 /// The divisor of accumulated losses, among the accumulated gradients.
 const WEIGHT: &str = "weight";
 
+/// The scale of the loss of a phase, in mixed precision.
+fn loss_scale<'g>(
+    builder: &'g Builder,
+    recipe: &Recipe,
+    phase: &str,
+) -> Result<Option<LossScale<'g>>> {
+    match recipe.precision {
+        Precision::Float32 => Ok(None),
+        Precision::Mixed => LossScale::new(builder, phase).map(Some),
+    }
+}
+
 /// The parameters that the optimizer trains, in its order.
 fn variables<'g>(
     builder: &'g Builder,
@@ -203,8 +219,24 @@ fn variables<'g>(
         .collect()
 }
 
-/// Clips the gradients and adds the update of the parameters.
+/// Adds the update of the parameters with `grads`, which are those of a loss that was multiplied by `scale`.
 fn apply<'g>(
+    builder: &'g Builder,
+    recipe: &Recipe,
+    optimizer: &OptimizerInstance,
+    weights: &[(String, Var<'g>)],
+    scale: Option<LossScale<'g>>,
+    grads: Vec<Var<'g>>,
+) -> Result<()> {
+    let update = |grads| apply_unscaled(builder, recipe, optimizer, weights, grads);
+    match scale {
+        Some(scale) => scale.guard(&grads, update),
+        None => update(grads),
+    }
+}
+
+/// Clips the gradients and adds the update of the parameters.
+fn apply_unscaled<'g>(
     builder: &'g Builder,
     recipe: &Recipe,
     optimizer: &OptimizerInstance,
@@ -253,7 +285,8 @@ fn update_graph(
             None => sum,
         });
     }
-    apply(&builder, recipe, optimizer, &weights, grads)?;
+    let scale = loss_scale(&builder, recipe, phase)?;
+    apply(&builder, recipe, optimizer, &weights, scale, grads)?;
     builder.finish()
 }
 

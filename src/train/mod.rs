@@ -6,6 +6,7 @@
 mod evaluator;
 mod graphs;
 mod loaded;
+mod loss_scale;
 mod pace;
 mod predictor;
 mod prepared;

@@ -1,12 +1,13 @@
 //! What a trainer keeps on a device: variables, and the programs of each phase.
 
 use super::graphs::{PhaseGraphs, is_accumulated, updated};
+use super::loss_scale;
 use super::recipe::Recipe;
 use super::scalars::ScalarRows;
 use crate::cpu::Tensor;
 use crate::device::{Device, PlannedGraph, ProgramId, WatchId};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Graph, NodeKind, Precision};
 use crate::optim::{Average, OptimizerInstance};
 use crate::tasks::{Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
@@ -56,7 +57,7 @@ impl PreparedSteps {
         }
         let mut counters: Vec<(String, TensorType)> = Vec::new();
         let mut averages: Vec<(String, String)> = Vec::new();
-        for phase in &graphs {
+        for (phase, task_phase) in graphs.iter().zip(task.phases()) {
             if recipe.average.is_some() {
                 for name in phase.optimizer.trained() {
                     let average = Average::name_of(name);
@@ -65,6 +66,13 @@ impl PreparedSteps {
                     device.set(&average, &start)?;
                     state.push(average.clone());
                     averages.push((name.to_string(), average));
+                }
+            }
+            if recipe.precision == Precision::Mixed {
+                for (name, start) in loss_scale::state(task_phase.name) {
+                    check_new(&state, &name)?;
+                    device.set(&name, &start)?;
+                    state.push(name);
                 }
             }
             for (name, ty) in phase.optimizer.state() {
@@ -76,7 +84,8 @@ impl PreparedSteps {
             for (name, ty) in updated(gradients, is_accumulated) {
                 device.set(&name, &Tensor::zeros(&ty))?;
             }
-            for (name, ty) in updated(gradients, StepGraphCounters::is_one) {
+            let counted = phase.graphs().map(PlannedGraph::graph);
+            for (name, ty) in counted.flat_map(|graph| updated(graph, StepGraphCounters::is_one)) {
                 device.set(&name, &Tensor::zeros(&ty))?;
                 if !counters.iter().any(|(known, _)| *known == name) {
                     counters.push((name, ty));

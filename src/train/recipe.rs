@@ -1,6 +1,7 @@
 //! How a run takes its steps.
 
 use crate::error::{Error, Result};
+use crate::graph::Precision;
 use crate::optim::{
     Average, GroupSettings, OptimizerConfig, OptimizerInstance, Patterns, PlateauState, Schedule,
 };
@@ -17,6 +18,8 @@ pub struct Recipe {
     pub batch: usize,
     /// Number of batches whose gradients are accumulated into one step.
     pub accumulate: usize,
+    /// Precision of products in training steps.
+    pub precision: Precision,
     /// Largest global norm of the gradients.
     pub clip_norm: Option<f64>,
     /// The optimizer.
@@ -44,6 +47,7 @@ impl Default for Recipe {
             seed: 1,
             batch: 32,
             accumulate: 1,
+            precision: Precision::default(),
             clip_norm: None,
             optimizer: OptimizerConfig::default(),
             optimizers: BTreeMap::new(),

@@ -1,12 +1,14 @@
 //! Training steps: the phases of a task, prepared on a device.
 
 use super::graphs::{BatchSource, planned_graphs};
+use super::loss_scale;
 use super::prepared::{Phase, PreparedSteps};
 use super::recipe::Recipe;
 use super::scalars::StepInputs;
 use crate::cpu::Tensor;
 use crate::device::{Device, ProgramId, WatchId};
 use crate::error::{Error, Result};
+use crate::graph::Precision;
 use crate::optim::PlateauState;
 use crate::tasks::{Counters, Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
@@ -375,6 +377,20 @@ impl<'e> Trainer<'e> {
             samples,
             values.collect::<Result<BTreeMap<_, _>>>()?,
         ))
+    }
+
+    /// In mixed precision, the scale of the loss of the first phase, and the number of steps since
+    /// [`Trainer::reset_counters`] that changed nothing because their gradients overflowed. Waits for the device.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub(crate) fn loss_scaling(&self) -> Result<Option<(f32, f32)>> {
+        match (self.recipe.precision, self.task.phases().first()) {
+            (Precision::Mixed, Some(phase)) => {
+                loss_scale::read(&*self.device, phase.name).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The ring that reads the counters while the device works on.

@@ -66,9 +66,9 @@ impl Op for Conv2dInputGrad {
             .map_err(crate::Error::Graph)?;
         if cx.variant() == "direct" {
             let elements = dx.ty.elements();
-            let launch = self
-                .conv
-                .direct("conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
+            let launch =
+                self.conv
+                    .direct(cx, "conv2d/input_grad_direct", &e, [&dy, &w], &dx, elements);
             return cx.launch_with_epilogue(launch.param("len", elements));
         }
         if cx.variant() == winograd::separate::NAME {
@@ -138,6 +138,11 @@ impl Op for Conv2dInputGrad {
             |e| e.input_grad(&self.conv),
             &Pass::input_grad(&self.conv, &e),
         )
+    }
+
+    fn rounds_operands(&self, inputs: &[&TensorType]) -> bool {
+        self.extents(inputs[0].dims(), inputs[1].dims())
+            .is_ok_and(|e| self.conv.rounds(&e))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

@@ -82,6 +82,7 @@ impl Op for Conv2dWeightGrad {
             let launch = self
                 .conv
                 .direct(
+                    cx,
                     "conv2d/weight_grad_direct",
                     &e,
                     [&x, &dy],
@@ -173,6 +174,11 @@ impl Op for Conv2dWeightGrad {
         };
         self.conv
             .variants(target, &e, Extents::weight_grad, &Pass::weight_grad(&e))
+    }
+
+    fn rounds_operands(&self, inputs: &[&TensorType]) -> bool {
+        self.extents(inputs[0].dims(), inputs[1].dims())
+            .is_ok_and(|e| self.conv.rounds(&e))
     }
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {

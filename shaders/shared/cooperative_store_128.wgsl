@@ -1,0 +1,20 @@
+// Stores the sums, 4 rows of matrices one after another.
+    coopStoreT(c[0], &sums[from_sum][0], 4u * SUM_STRIDE);
+    coopStoreT(c[1], &sums[from_sum + SIDE / 4u][0], 4u * SUM_STRIDE);
+    workgroupBarrier();
+    store_sums(tile, tile.row + my_row, tile.column + my_column, from_sum, lane);
+    workgroupBarrier();
+    coopStoreT(c[2], &sums[from_sum][0], 4u * SUM_STRIDE);
+    coopStoreT(c[3], &sums[from_sum + SIDE / 4u][0], 4u * SUM_STRIDE);
+    workgroupBarrier();
+    store_sums(tile, tile.row + my_row + SIDE, tile.column + my_column, from_sum, lane);
+    workgroupBarrier();
+    coopStoreT(c[4], &sums[from_sum][0], 4u * SUM_STRIDE);
+    coopStoreT(c[5], &sums[from_sum + SIDE / 4u][0], 4u * SUM_STRIDE);
+    workgroupBarrier();
+    store_sums(tile, tile.row + my_row + 2u * SIDE, tile.column + my_column, from_sum, lane);
+    workgroupBarrier();
+    coopStoreT(c[6], &sums[from_sum][0], 4u * SUM_STRIDE);
+    coopStoreT(c[7], &sums[from_sum + SIDE / 4u][0], 4u * SUM_STRIDE);
+    workgroupBarrier();
+    store_sums(tile, tile.row + my_row + 3u * SIDE, tile.column + my_column, from_sum, lane);
