@@ -56,18 +56,23 @@ impl Launched {
     /// Plans `graph` with the default kernels, and with variants only if `variants` is set.
     fn add_with(&mut self, name: &str, graph: &Graph, variants: bool) {
         for target in targets::targets() {
-            let variants = match variants {
-                true => Plan::variants(graph, &target).expect("the graph is valid"),
-                false => BTreeSet::new(),
-            };
-            for variant in std::iter::once(None).chain(variants.into_iter().map(Some)) {
-                self.plans += 1;
-                match Plan::with_variant(graph, &target, variant) {
-                    Ok(plan) => self.add_launches(&plan, &target),
-                    Err(e) => self
-                        .failures
-                        .push(format!("{name} on {}: {e}", target.name)),
-                }
+            self.add_on(&target, name, graph, variants);
+        }
+    }
+
+    /// The same for one target.
+    fn add_on(&mut self, target: &Target, name: &str, graph: &Graph, variants: bool) {
+        let variants = match variants {
+            true => Plan::variants(graph, target).expect("the graph is valid"),
+            false => BTreeSet::new(),
+        };
+        for variant in std::iter::once(None).chain(variants.into_iter().map(Some)) {
+            self.plans += 1;
+            match Plan::with_variant(graph, target, variant) {
+                Ok(plan) => self.add_launches(&plan, target),
+                Err(e) => self
+                    .failures
+                    .push(format!("{name} on {}: {e}", target.name)),
             }
         }
     }
@@ -115,6 +120,7 @@ fn launched() -> &'static Launched {
     static LAUNCHED: OnceLock<Launched> = OnceLock::new();
     LAUNCHED.get_or_init(|| {
         let mut launched = Launched::default();
+        let cooperative = with_cooperative_matrices();
         for op in REGISTRY {
             for case in (op.cases)(&mut Stream::new(3, 1)) {
                 match graphs_of(&case) {
@@ -122,7 +128,9 @@ fn launched() -> &'static Launched {
                         for mut graph in graphs {
                             launched.add(op.name, &graph);
                             graph.precision = Precision::Mixed;
-                            launched.add_with(op.name, &graph, rounds_operands(&graph));
+                            if rounds_operands(&graph) {
+                                launched.add_on(&cooperative, op.name, &graph, true);
+                            }
                         }
                     }
                     Err(e) => launched.failures.push(format!("{}: {e}", op.name)),
@@ -158,6 +166,18 @@ fn launched() -> &'static Launched {
         }
         launched
     })
+}
+
+/// A desktop GPU that multiplies matrices of 16-bit floats.
+fn with_cooperative_matrices() -> Target {
+    let mut targets = targets::targets().into_iter();
+    let desktop = targets.find(|target| target.subgroups_are(32));
+    Target {
+        name: "desktop with cooperative matrices".to_string(),
+        max_workgroup_bytes: 48 << 10,
+        cooperative_matrices: true,
+        ..desktop.expect("one has 32 lanes")
+    }
 }
 
 /// Whether mixed precision changes what the graph computes.

@@ -30,16 +30,9 @@ pub fn targets() -> Vec<Target> {
         ..desktop.clone()
     };
     let (lanes_64, lanes_128) = (of_lanes(64), of_lanes(128));
-    let cooperative = Target {
-        name: "desktop with cooperative matrices".to_string(),
-        max_workgroup_bytes: 48 << 10,
-        cooperative_matrices: true,
-        ..desktop.clone()
-    };
     vec![
         Target::portable(),
         desktop,
-        cooperative,
         lanes_64,
         lanes_128,
         lavapipe(TextureReads::WhereCheaper),
