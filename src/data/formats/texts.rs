@@ -99,6 +99,7 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     }
     Ok(PredictInputs {
         items,
+        cells: None,
         set: read.set.into(),
         notes: read.notes,
     })
