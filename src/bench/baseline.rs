@@ -48,8 +48,8 @@ impl Baseline {
         Self::parse(&text).map_err(refuse)
     }
 
-    /// The records in `text`, one JSON object per line. Those of ceilings and single launches are skipped. If there are
-    /// several records of one workload, the last counts.
+    /// The records in `text`, one JSON object per line. Those of ceilings, of single launches and of decoding are skipped. If there
+    /// are several records of one workload, the last counts.
     fn parse(text: &str) -> Result<Baseline, String> {
         let mut records: Vec<Record> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -63,7 +63,8 @@ impl Baseline {
                     format!("is not JSON in line {number}")
                 }
             })?;
-            if value.get("ceilings").is_some() || value.get("step").is_some() {
+            let others = ["ceilings", "step", "device_waited"];
+            if others.iter().any(|key| value.get(key).is_some()) {
                 continue;
             }
             let record: Record = serde_json::from_value(value)
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn of_several_measurements_the_last_counts_and_other_lines_are_passed_over() {
         let text = format!(
-            "{{\"ceilings\":{{}}}}\n{}{{\"workload\":\"a\",\"step\":3}}\n\n{}",
+            "{{\"ceilings\":{{}}}}\n{}{{\"workload\":\"a\",\"step\":3}}\n\n{{\"workload\":\"d\",\"device_waited\":0.1}}\n{}",
             lines(&[record("a", 10.0, 1.0)]),
             lines(&[record("a", 4.0, 1.0)])
         );

@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use wgrad::Error;
 use wgrad::bench::{
-    Baseline, Bench, Ceilings, Clock, Cost, Effort, Record, Timeline, Workload, roofline, trace,
-    workloads,
+    Baseline, Bench, Ceilings, Clock, Cost, DECODING, Effort, Record, Timeline, Workload, decoding,
+    roofline, trace, workloads,
 };
-use wgrad::device::DeviceChoice;
+use wgrad::device::{DeviceChoice, Engine};
 use wgrad::files::write_whole;
 use wgrad::gpu::Gpu;
 use wgrad::graph::Precision;
@@ -28,6 +28,7 @@ Examples:
   wgrad bench cnn_train                        two training steps
   wgrad bench matmul conv2d --roofline r.svg   draw all contractions under the adapter's roofline
   wgrad bench cnn_train_b32 --launches         where the time of a step goes
+  wgrad bench cnn_train_decoded_b32            how long device and decoders wait for each other, with images from files
   wgrad bench --json > old.json                then, after a change:
   wgrad bench --baseline old.json              what became faster or slower")]
 pub(super) struct Args {
@@ -76,9 +77,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let wanted = wanted(&args.filters)?;
+    let decodes = chosen(&args.filters, DECODING);
     if args.list {
-        for workload in &wanted {
-            let name = workload.name();
+        let names = wanted.iter().map(|workload| workload.name());
+        for name in names.chain(decodes.then(|| DECODING.to_string())) {
             if args.json {
                 print_line(json!({ "workload": name }))?;
             } else {
@@ -115,6 +117,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         session.measure(&**workload)?;
     }
     session.finish()?;
+    let is_named = args.filters.iter().any(|filter| filter == DECODING);
+    if decodes && (!gpu.target.software || is_named) {
+        let adapter = args.device.adapter.as_deref();
+        let (engine, _) = Engine::open(DeviceChoice::Gpu, adapter, None)?;
+        tables::decoding(&decoding(&engine)?, args.json)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -140,15 +148,20 @@ fn effort(args: &Args) -> anyhow::Result<Effort> {
 fn wanted(filters: &[String]) -> anyhow::Result<Vec<Box<dyn Workload>>> {
     let all = workloads();
     for filter in filters {
-        if !all.iter().any(|w| w.name().contains(filter.as_str())) {
+        let mut names = all.iter().map(|w| w.name()).chain([DECODING.to_string()]);
+        if !names.any(|name| name.contains(filter.as_str())) {
             return usage(format!(
                 "there is no workload named {filter}; see wgrad bench --list"
             ));
         }
     }
-    let chosen =
-        |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str()));
-    Ok(all.into_iter().filter(|w| chosen(&w.name())).collect())
+    let wanted = all.into_iter().filter(|w| chosen(filters, &w.name()));
+    Ok(wanted.collect())
+}
+
+/// Whether `filters` choose the workload `name`: all workloads if there are none.
+fn chosen(filters: &[String], name: &str) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
 }
 
 /// Fails if `path` does not end in `ending`, or can't become a file.

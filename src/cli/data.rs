@@ -5,8 +5,10 @@ use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use wgrad::data::profile::{self, Profile, profile};
 use wgrad::data::{Dataset, FormatName, ImageSet, Part, Samples, contact_sheet, save_sheet};
-use wgrad::settings::{DataSettings, Settings};
+use wgrad::files::write_whole;
+use wgrad::settings::Settings;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -16,7 +18,7 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Describe a data set, and draw a contact sheet of it
+    /// Describe a data set: parts and classes, a profile of the columns of a table, a contact sheet of images
     Show(Box<Show>),
 }
 
@@ -25,6 +27,9 @@ struct Show {
     /// Data: a file or folder, `digits`, or a settings file
     #[arg(value_name = "PATH|run.toml")]
     source: String,
+    /// Data to describe by the settings file, instead of its own
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
     /// Data format [default: detected]
     #[arg(long, value_parser = choice::format())]
     format: Option<FormatName>,
@@ -57,6 +62,9 @@ struct Show {
     /// Part of the data to draw
     #[arg(long, value_parser = choice::part(), default_value = "train")]
     part: Part,
+    /// Tables: write the profile of the columns as a page with histograms
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
     /// Print one JSON line and nothing else
     #[arg(long)]
     json: bool,
@@ -69,17 +77,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 impl Show {
     fn settings(&self) -> wgrad::Result<Settings> {
-        let mut settings = if self.source.ends_with(".toml") {
-            settings_of(&self.source)?
+        let mut settings = Settings::default();
+        if self.data.is_some() || self.source.ends_with(".toml") {
+            settings = settings_of(&self.source)?;
         } else {
-            Settings {
-                data: DataSettings {
-                    source: self.source.clone(),
-                    ..DataSettings::default()
-                },
-                ..Settings::default()
-            }
-        };
+            settings.set_source(self.source.clone());
+        }
+        if let Some(source) = &self.data {
+            settings.set_source(source.clone());
+        }
         let data = &mut settings.data;
         data.format = self.format.or(data.format);
         data.size = self.size.map(|side| [side, side]).or(data.size);
@@ -92,7 +98,7 @@ impl Show {
 }
 
 fn show(args: &Show) -> anyhow::Result<ExitCode> {
-    if let Some(path) = &args.sheet {
+    for path in [&args.sheet, &args.html].into_iter().flatten() {
         args.overwrite.check(path)?;
     }
     let mut settings = args.settings()?;
@@ -103,8 +109,12 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.sheet {
         write_sheet(args, &settings, &dataset, path)?;
     }
+    let profile = profile(&settings.data, &settings.fitted)?;
+    if let Some(path) = &args.html {
+        write_page(path, profile.as_ref(), &dataset, format)?;
+    }
     if args.json {
-        return print_json(format, &settings, &dataset);
+        return print_json(format, &settings, &dataset, profile.as_ref());
     }
     print_line(format_args!("{}: {}", dataset.name, format.about()))?;
     for (name, set) in parts(&dataset) {
@@ -129,6 +139,9 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
         print_line(line)?;
     }
     print_classes(&dataset)?;
+    if let Some(profile) = &profile {
+        profile::lines(profile).iter().try_for_each(print_line)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -192,6 +205,7 @@ fn print_json(
     format: FormatName,
     settings: &Settings,
     dataset: &Dataset<Samples>,
+    profile: Option<&Profile>,
 ) -> anyhow::Result<ExitCode> {
     let stats = dataset.train.channel_stats();
     let parts: serde_json::Map<String, serde_json::Value> = parts(dataset)
@@ -214,10 +228,28 @@ fn print_json(
         "std": stats.as_ref().map(|stats| &stats.std),
         "target": settings.fitted.target,
         "columns": settings.fitted.columns,
+        "profile": profile,
         "found": dataset.found,
         "notes": dataset.notes,
     }))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the page of a profile to `path`.
+fn write_page(
+    path: &Path,
+    profile: Option<&Profile>,
+    dataset: &Dataset<Samples>,
+    format: FormatName,
+) -> anyhow::Result<()> {
+    let profile = profile.ok_or_else(|| {
+        wgrad::Error::Config(format!(
+            "--html writes the profile of a table, and {} is {}: leave it out",
+            dataset.name,
+            format.about()
+        ))
+    })?;
+    Ok(write_whole(path, profile::page(profile).as_bytes())?)
 }
 
 fn write_sheet(

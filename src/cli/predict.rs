@@ -1,23 +1,24 @@
 //! `wgrad predict`
 
 mod csv;
+mod given;
 
 use self::csv::PredictionTable;
+use self::given::{Cells, Given, Item};
 use super::plain::plain;
-use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, note, print_line};
+use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, choice, note, print_line};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::Error;
-use wgrad::data::{InputContext, PredictInput, PredictInputs, PredictItem};
+use wgrad::data::{Part, PredictInput};
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
-use wgrad::nn::InputSpec;
 use wgrad::run::Measured;
 use wgrad::settings::Settings;
-use wgrad::tasks::{Decoded, Prediction};
+use wgrad::tasks::{Decoded, Known, Prediction};
 use wgrad::train::outputs_of;
 
 #[derive(clap::Args)]
@@ -25,11 +26,14 @@ pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
     /// Image files (PNG, JPEG, WebP, GIF, BMP, TIFF and others) or folders of them, also for masks of a segmentation and reconstructions of an autoencoder; for tables and series, one CSV file; for texts, text files, CSV files with a text in each row, or `-` for one text per line of standard input
-    #[arg(value_name = "FILE", required_unless_present = "text")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["text", "part"])]
     files: Vec<PathBuf>,
     /// Text to classify; can be repeated
     #[arg(long, value_name = "TEXT", conflicts_with = "files")]
     text: Vec<String>,
+    /// Predict a part of the run's own data, with the names and the targets of its samples: for series, a backtest
+    #[arg(long, value_parser = choice::part(), conflicts_with_all = ["files", "text", "invert"])]
+    part: Option<Part>,
     /// Number of classes to show for each image, row or text
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
@@ -39,8 +43,8 @@ pub(super) struct Args {
     /// Folder for output files such as masks [default: predictions in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write the predictions to a CSV file, too: for tables all columns of the input, then the prediction and the probability of
-    /// each class
+    /// Write the predictions to a CSV file, too: the name of each input, or for tables all of its columns, then the prediction and
+    /// the probability of each class; of a part of a series, a row for each forecast of a column
     #[arg(long, value_name = "FILE.csv")]
     csv: Option<PathBuf>,
     #[command(flatten)]
@@ -73,12 +77,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, mut settings) = Settings::open_run(&args.run.run)?;
     args.device.clone().apply(&mut settings);
     settings.check()?;
-    let format = settings.fitted.format.ok_or_else(|| {
-        Error::Config(format!(
-            "{} does not name the format of its data; train it again",
-            args.run.run.display()
-        ))
-    })?;
     let (weights, _) = args.weights.path(&folder);
     let parts = settings.resolve_trained(&weights)?;
     let task = parts.task.clone();
@@ -92,70 +90,71 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let message = format!("{run} was trained to {what}; use `wgrad generate`");
         return Err(Error::Config(message).into());
     }
-    let model = parts.models.first()?;
-    let mut specs = model.inputs().iter().map(|input| &input.spec);
-    let PredictInputs { items, set, notes } = format.read_inputs(
-        &args.inputs(),
-        &InputContext {
-            settings: &settings.data,
-            fitted: &settings.fitted,
-            model: model.name(),
-            image: specs.find_map(InputSpec::image),
-            invert: args.invert,
-        },
-    )?;
+    let given = match args.part {
+        Some(part) => Given::part(part, &mut settings)?,
+        None => {
+            let model = parts.models.first()?;
+            Given::inputs(&args.inputs(), &args.run.run, &settings, model, args.invert)?
+        }
+    };
     args.weights.path_with_note(&folder);
-    notes.iter().for_each(note);
-    let samples = set.clone();
+    given.notes.iter().for_each(note);
     let mut outputs = Vec::new();
-    if !set.is_empty() {
+    if !given.set.is_empty() {
         let (engine, device_note) = Engine::open(
             settings.device,
             settings.adapter.as_deref(),
             folder.recorded_variants()?,
         )?;
         device_note.iter().for_each(note);
-        outputs = Measured::prediction(&engine, parts, set)?.run()?.2;
+        outputs = Measured::prediction(&engine, parts, given.set.clone())?
+            .run()?
+            .2;
     }
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| folder.path.join("predictions"));
-    let mut table = PredictionTable::default();
+    let mut said = Said {
+        args: &args,
+        out: match &args.out {
+            Some(out) => out.clone(),
+            None => folder.path.join("predictions"),
+        },
+        stems: BTreeSet::new(),
+        table: args.csv.is_some().then(PredictionTable::default),
+    };
     let mut failed = false;
     let mut index = 0;
-    let mut stems = BTreeSet::new();
-    for item in &items {
+    for (place, item) in given.items.iter().enumerate() {
+        let cells = match said.table {
+            Some(_) => given.cells(place),
+            None => Vec::new(),
+        };
         if let Some(why) = &item.trouble {
             failed = true;
-            tell_trouble(&args, item, why)?;
-            let trouble = Map::from_iter([("error".to_string(), why.clone().into())]);
-            table.add(&item.named_cells(), &trouble);
+            said.trouble(item, &cells, why)?;
             continue;
         }
         let own = outputs_of(&outputs, index);
-        let decoded = |top: usize| {
-            task.decode(&Decoded {
-                outputs: &own,
-                samples: &samples,
-                index,
-                picture: item.picture.as_deref(),
-                fitted: &settings.fitted,
-                data: &settings.data,
-                top,
-                out_named: args.out.is_some(),
-            })
+        let sample = Decoded {
+            outputs: &own,
+            samples: &given.set,
+            index,
+            picture: item.picture.as_deref(),
+            fitted: &settings.fitted,
+            data: &settings.data,
+            // A table has the probabilities of all classes.
+            top: match said.table {
+                Some(_) => usize::MAX,
+                None => args.top.into(),
+            },
+            out_named: args.out.is_some(),
         };
-        tell(&args, item, &decoded(args.top.into())?, &out, &mut stems)?;
-        if args.csv.is_some() {
-            let lines = decoded(usize::MAX)?.lines;
-            lines
-                .iter()
-                .for_each(|line| table.add(&item.named_cells(), &line.json));
-        }
+        let known = match args.part {
+            Some(_) => task.known(&sample),
+            None => Vec::new(),
+        };
+        said.prediction(item, &cells, &task.decode(&sample)?, &known)?;
         index += 1;
     }
-    if let Some(path) = &args.csv {
+    if let (Some(path), Some(table)) = (&args.csv, &said.table) {
         write_whole(path, &table.text()?)?;
     }
     Ok(match failed {
@@ -164,60 +163,100 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What the names of the files for `item` begin with: the stem of its name, with a number where one of `taken` has it already.
-fn stem(item: &PredictItem, taken: &mut BTreeSet<String>) -> String {
-    let name = Path::new(&item.name).file_stem().unwrap_or_default();
-    let name = name.to_string_lossy().into_owned();
-    let numbered = (2..).map(|n| format!("{name}-{n}"));
-    let mut all = std::iter::once(name.clone()).chain(numbered);
-    let free = all.find(|stem| !taken.contains(stem)).unwrap_or(name);
-    taken.insert(free.clone());
-    free
+/// What was printed and written.
+struct Said<'a> {
+    args: &'a Args,
+    /// The folder for files.
+    out: PathBuf,
+    /// What the names of files begin with.
+    stems: BTreeSet<String>,
+    /// The predictions as a table, if they are to be written as one.
+    table: Option<PredictionTable>,
 }
 
-/// Writes the files of a prediction and prints its lines.
-fn tell(
-    args: &Args,
-    item: &PredictItem,
-    prediction: &Prediction,
-    out: &Path,
-    stems: &mut BTreeSet<String>,
-) -> anyhow::Result<()> {
-    let mut files = Vec::new();
-    let stem = stem(item, stems);
-    for file in &prediction.files {
-        std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
-        let path = out.join(format!("{stem}{}", file.suffix));
-        if args.out.is_some() {
-            args.overwrite.check(&path)?;
-        }
-        write_whole(&path, &file.bytes)?;
-        files.push((file.key, path.display().to_string()));
-    }
-    for line in &prediction.lines {
-        if args.json {
-            let mut json = line.json.clone();
-            json.insert(item.key.to_string(), item.name.clone().into());
-            for (key, path) in &files {
-                json.insert(key.to_string(), path.clone().into());
+impl Said<'_> {
+    /// Writes the files of a prediction, prints its lines beside the `known` targets, and adds them to the table.
+    fn prediction(
+        &mut self,
+        item: &Item,
+        cells: &Cells<'_>,
+        prediction: &Prediction,
+        known: &[Known],
+    ) -> anyhow::Result<()> {
+        let files = self.files(item, prediction)?;
+        let top = self.args.top.into();
+        for (place, line) in prediction.lines.iter().enumerate() {
+            let known = Known::of_line(known, place);
+            let known_json = known.map(|known| known.json.clone()).unwrap_or_default();
+            if let Some(table) = &mut self.table {
+                let mut json = line.json.clone();
+                json.extend(known_json.clone());
+                table.add(cells, &json);
             }
-            print_line(Value::Object(json))?;
-        } else {
+            if self.args.json {
+                let mut json = line.json(top);
+                json.extend(known_json);
+                json.insert(item.name.key.to_string(), item.name.value.clone());
+                for (key, path) in &files {
+                    json.insert(key.to_string(), path.clone().into());
+                }
+                print_line(Value::Object(json))?;
+                continue;
+            }
+            let known = known.map_or(String::new(), |known| format!("; {}", known.text));
             let files: String = files.iter().map(|(_, path)| format!(", {path}")).collect();
             print_line(format_args!(
-                "{}{}: {}{files}",
-                item.name, line.suffix, line.text
+                "{}{}: {}{known}{files}",
+                item.name,
+                line.suffix,
+                line.shown(top)
             ))?;
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Reports an input that can't be predicted; the others still are.
-fn tell_trouble(args: &Args, item: &PredictItem, why: &str) -> anyhow::Result<()> {
-    let _ = writeln!(std::io::stderr(), "error: {}", plain(why));
-    match args.json {
-        true => print_line(json!({item.key: item.name, "error": why})),
-        false => Ok(()),
+    /// Writes the files of a prediction. Returns their keys and paths.
+    fn files(
+        &mut self,
+        item: &Item,
+        prediction: &Prediction,
+    ) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let mut files = Vec::new();
+        let stem = self.stem(item);
+        for file in &prediction.files {
+            std::fs::create_dir_all(&self.out).map_err(Error::io("create", &self.out))?;
+            let path = self.out.join(format!("{stem}{}", file.suffix));
+            if self.args.out.is_some() {
+                self.args.overwrite.check(&path)?;
+            }
+            write_whole(&path, &file.bytes)?;
+            files.push((file.key, path.display().to_string()));
+        }
+        Ok(files)
+    }
+
+    /// What the names of the files for `item` begin with: the stem of its name, with a number where another item has it already.
+    fn stem(&mut self, item: &Item) -> String {
+        let name = item.name.to_string();
+        let name = Path::new(&name).file_stem().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        let numbered = (2..).map(|n| format!("{name}-{n}"));
+        let mut all = std::iter::once(name.clone()).chain(numbered);
+        let free = all.find(|stem| !self.stems.contains(stem)).unwrap_or(name);
+        self.stems.insert(free.clone());
+        free
+    }
+
+    /// Reports an input that can't be predicted; the others still are.
+    fn trouble(&mut self, item: &Item, cells: &Cells<'_>, why: &str) -> anyhow::Result<()> {
+        if let Some(table) = &mut self.table {
+            let trouble = Map::from_iter([("error".to_string(), why.into())]);
+            table.add(cells, &trouble);
+        }
+        let _ = writeln!(std::io::stderr(), "error: {}", plain(why));
+        match self.args.json {
+            true => print_line(json!({item.name.key: item.name.value, "error": why})),
+            false => Ok(()),
+        }
     }
 }

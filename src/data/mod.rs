@@ -15,11 +15,13 @@ mod jpeg;
 mod listing;
 mod load;
 mod naive;
+mod names;
 mod on_disk;
 mod order;
 mod overlap;
 mod packed;
 mod picture;
+pub mod profile;
 mod samples;
 mod settings;
 mod sheet;
@@ -40,15 +42,17 @@ pub use field::{Field, FieldValues};
 pub use fitted::Fitted;
 pub use formats::{
     ClassPattern, Column, ColumnKind, DateForm, Detection, FORMATS, Fill, Format, FormatName,
-    InputContext, LoadContext, MaskSet, MaskValue, Masks, Moment, NumberForm, PredictInput,
-    PredictInputs, PredictItem, ReadTexts, Scale, SeriesOutline, SheetName, TargetKind, detect,
-    digits, estimated_rows, image_files, load_cifar_dir, load_idx_dir, load_masks,
-    read_last_window, read_pictures, read_rows, read_text_rows, read_texts, target_scales,
+    InputCells, InputContext, LoadContext, MaskSet, MaskValue, Masks, Moment, NumberForm,
+    PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, SeriesOutline, SheetName,
+    TargetKind, detect, digits, estimated_rows, image_files, load_cifar_dir, load_idx_dir,
+    load_masks, read_last_window, read_pictures, read_rows, read_text_rows, read_texts,
+    target_scales,
 };
 pub use listing::{Listing, with_changed_files};
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts, rows_before};
-pub use on_disk::PictureFiles;
+pub use names::{SampleName, SampleNames, SeriesRows};
+pub use on_disk::{PictureFiles, decoding_threads};
 pub use order::{random_starts, sequential, shuffled};
 pub use overlap::overlap;
 pub(crate) use picture::read_colours;

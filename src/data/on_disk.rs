@@ -261,7 +261,7 @@ impl PictureFiles {
 }
 
 /// Number of threads that decode pictures.
-pub(super) fn decoding_threads() -> usize {
+pub fn decoding_threads() -> usize {
     rayon::current_num_threads()
 }
 

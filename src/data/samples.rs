@@ -1,7 +1,7 @@
 //! Samples of any kind as named fields, and the sets from which readers make them.
 
 use super::field::{self, Field, FieldValues};
-use super::{ChannelStats, DataError, ImageSet};
+use super::{ChannelStats, DataError, ImageSet, SampleName, SampleNames};
 use std::borrow::Cow;
 
 /// The samples of one part of a data set: named fields with the same number of samples each.
@@ -13,6 +13,8 @@ pub struct Samples {
     fields: Vec<Field>,
     /// Where samples begin in the rows, for windows.
     starts: Option<Starts>,
+    /// What they are called, if the reader of the format knows.
+    names: Option<SampleNames>,
 }
 
 /// Where samples begin in rows.
@@ -119,7 +121,28 @@ impl Samples {
             count,
             fields,
             starts,
+            names: None,
         }
+    }
+
+    /// The same samples with names.
+    pub(crate) fn named(self, names: SampleNames) -> Samples {
+        Samples {
+            names: Some(names),
+            ..self
+        }
+    }
+
+    /// The name of the sample at `index`; its index if the format gives it no name.
+    pub fn name(&self, index: usize) -> SampleName {
+        let name = self.names.as_ref().and_then(|names| names.of(index));
+        name.unwrap_or_else(|| SampleName::index(index))
+    }
+
+    /// The name of the row `ahead` rows after the first of the window of sample `index`, if samples are windows of a series.
+    pub fn row_name(&self, index: usize, ahead: usize) -> Option<SampleName> {
+        let start = *self.starts.as_ref()?.first.get(index)? as usize;
+        self.names.as_ref()?.row_of_series(start + ahead)
     }
 
     /// Number of samples.
@@ -311,6 +334,7 @@ impl Samples {
             count: kept.len(),
             fields: self.fields.iter().map(|field| field.kept(&kept)).collect(),
             starts,
+            names: self.names.as_ref().map(|names| names.kept(&kept)),
         }
     }
 
@@ -330,6 +354,10 @@ impl Samples {
             .find(|&&l| l as usize >= classes)
         {
             return wrong(format!("has the label {label} but {classes} classes"));
+        }
+        let named = self.names.as_ref().and_then(SampleNames::count);
+        if let Some(named) = named.filter(|named| *named != self.len()) {
+            return wrong(format!("has {} samples, but names for {named}", self.len()));
         }
         if let Some(starts) = &self.starts {
             let last = starts.first.iter().max().copied().unwrap_or(0) as usize;
@@ -485,9 +513,11 @@ mod tests {
     }
 
     #[test]
-    fn filtering_keeps_rows_and_their_labels() {
-        let kept = Samples::from(table()).filtered(|index| index != 1);
+    fn filtering_keeps_rows_with_their_labels_and_names() {
+        let named = Samples::from(table()).named(SampleNames::Rows(vec![4, 7, 9]));
+        let kept = named.filtered(|index| index != 1);
         assert_eq!(kept.starts().unwrap().first, [0, 2]);
+        assert_eq!(kept.name(1).to_string(), "row 9");
         assert_eq!(kept.labels(), Some(&[0, 0][..]));
     }
 }

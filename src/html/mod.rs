@@ -1,6 +1,11 @@
 //! Parts of HTML pages that need no network: escaped text, embedded images, charts as SVG.
 
+mod histogram;
+mod page;
 pub mod plot;
+
+pub use histogram::{histogram, in_blocks};
+pub use page::page_head;
 
 /// Text escaped for HTML, also within the quotes of an attribute.
 pub fn escape(text: &str) -> String {

@@ -5,7 +5,7 @@ use super::{RunParts, evaluation};
 use crate::data::{DataSettings, Fitted, Samples};
 use crate::device::{Device, Engine};
 use crate::error::Result;
-use crate::tasks::{Counters, Decoded, Evaluated};
+use crate::tasks::{Counters, Decoded, Evaluated, Known};
 use crate::train::{Collected, Evaluator, Outputs, outputs_of};
 use serde_json::Value;
 
@@ -85,8 +85,8 @@ impl<'e> Measured<'e> {
         Ok((evaluation, counters, outputs))
     }
 
-    /// The decoded predictions of all samples whose outputs were kept: one or more lines of JSON per sample, with its index and,
-    /// if it has one, its class as `label`.
+    /// The decoded predictions of all samples whose outputs were kept: one or more lines of JSON per sample, with its index, its name
+    /// if it has one, and its known target.
     ///
     /// # Errors
     /// If the task can't decode its outputs.
@@ -94,8 +94,9 @@ impl<'e> Measured<'e> {
         let (samples, task) = (self.evaluator.samples(), self.evaluator.task());
         let mut lines = Vec::new();
         for index in 0..samples.len() {
-            let said = task.decode(&Decoded {
-                outputs: &outputs_of(outputs, index),
+            let own = outputs_of(outputs, index);
+            let decoded = Decoded {
+                outputs: &own,
                 samples,
                 index,
                 picture: None,
@@ -103,18 +104,14 @@ impl<'e> Measured<'e> {
                 data: &self.data,
                 top: usize::MAX,
                 out_named: false,
-            })?;
-            let label = samples.labels().and_then(|labels| labels.get(index));
-            let class = label.map(|&label| match self.fitted.classes.get(label as usize) {
-                Some(name) => name.clone(),
-                None => label.to_string(),
-            });
-            for line in said.lines {
+            };
+            let (known, name) = (task.known(&decoded), samples.name(index));
+            for (place, line) in task.decode(&decoded)?.lines.into_iter().enumerate() {
                 let mut json = line.json;
                 json.insert("index".to_string(), index.into());
-                if let Some(class) = &class {
-                    json.insert("label".to_string(), class.clone().into());
-                }
+                json.insert(name.key.to_string(), name.value.clone());
+                let known = Known::of_line(&known, place);
+                json.extend(known.map(|known| known.json.clone()).unwrap_or_default());
                 lines.push(Value::Object(json));
             }
         }

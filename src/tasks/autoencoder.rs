@@ -309,7 +309,7 @@ impl Task for Autoencoder {
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),
-                text: format!("mse {error:.4}"),
+                text: vec![format!("mse {error:.4}")],
                 json: Map::from_iter([("mse".to_string(), error.into())]),
             }],
             files,

@@ -328,7 +328,7 @@ impl Task for Classification {
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),
-                text: text.join(", "),
+                text,
                 json: Map::from_iter([("top".to_string(), top.into())]),
             }],
             files: Vec::new(),

@@ -8,10 +8,10 @@ use super::loss::Loss;
 use super::metric::Metric;
 use super::regression::{OUTPUT, check_numbers, errors, metrics, objective};
 use super::{
-    AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Known, Need, Objective, Prediction,
     PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase, TaskSettings, case,
 };
-use crate::data::{Column, ColumnKind, WindowNorm, field, naive_forecasts, target_scales};
+use crate::data::{Column, ColumnKind, Field, WindowNorm, field, naive_forecasts, target_scales};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::schema::empty_table;
@@ -127,6 +127,22 @@ impl Forecasting {
     }
 }
 
+/// The scaled `values` of a row in the units of the columns, whose names, means and deviations are `scales`, as text and JSON.
+fn in_units(values: &[f32], scales: &[(String, f64, f64)]) -> (String, Map<String, Value>) {
+    let own = values.iter().zip(scales);
+    let own: Vec<(&String, f64)> = own
+        .map(|(&x, (name, mean, std))| (name, f64::from(x) * std + mean))
+        .collect();
+    let text: Vec<String> = own
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.4}"))
+        .collect();
+    let values = own
+        .into_iter()
+        .map(|(name, value)| (name.clone(), value.into()));
+    (text.join(", "), values.collect())
+}
+
 impl Task for Forecasting {
     fn registered(&self) -> &'static Registered {
         &REGISTERED
@@ -164,21 +180,10 @@ impl Task for Forecasting {
         let scales = target_scales(sample.data, sample.fitted);
         let rows = sample.output(OUTPUT)?.chunks(scales.len().max(1));
         let line = |(row, values): (usize, &[f32])| {
-            let values = values.iter().zip(&scales);
-            let own: Vec<(&String, f64)> = values
-                .map(|(&x, (name, mean, std))| (name, f64::from(x) * std + mean))
-                .collect();
-            let text: Vec<String> = own
-                .iter()
-                .map(|(name, value)| format!("{name} {value:.4}"))
-                .collect();
-            let values: Map<String, Value> = own
-                .into_iter()
-                .map(|(name, value)| (name.clone(), value.into()))
-                .collect();
+            let (text, values) = in_units(values, &scales);
             PredictionLine {
                 suffix: format!(" + {}", row + 1),
-                text: text.join(", "),
+                text: vec![text],
                 json: Map::from_iter([
                     ("after".to_string(), (row + 1).into()),
                     ("values".to_string(), values.into()),
@@ -189,6 +194,34 @@ impl Task for Forecasting {
             lines: rows.enumerate().map(line).collect(),
             files: Vec::new(),
         })
+    }
+
+    /// The true rows, in the units of the columns, with their dates or numbers.
+    fn known(&self, sample: &Decoded<'_>) -> Vec<Known> {
+        let scales = target_scales(sample.data, sample.fitted);
+        let window = sample.samples.field(field::WINDOW).map(Field::shape);
+        let context = window.map_or(0, |shape| shape[0]);
+        let Some((values, columns)) = sample.samples.numbers(field::TARGET, sample.index) else {
+            return Vec::new();
+        };
+        let known = |(row, values): (usize, &[f32])| {
+            let (text, values) = in_units(values, &scales);
+            let mut json = Map::from_iter([("targets".to_string(), values.into())]);
+            let name = sample.samples.row_name(sample.index, context + row);
+            let at = name
+                .as_ref()
+                .map_or(String::new(), |name| format!("{name}, "));
+            json.extend(name.map(|name| (name.key.to_string(), name.value)));
+            Known {
+                text: format!("{at}target {text}"),
+                json,
+            }
+        };
+        values
+            .chunks(columns.max(1))
+            .enumerate()
+            .map(known)
+            .collect()
     }
 
     fn findings(&self, found: &Evaluated<'_>) -> Findings {

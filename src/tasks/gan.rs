@@ -345,7 +345,7 @@ impl Task for Gan {
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),
-                text: format!("real {:.1}%", 100.0 * real),
+                text: vec![format!("real {:.1}%", 100.0 * real)],
                 json: Map::from_iter([("real".to_string(), real.into())]),
             }],
             files: Vec::new(),

@@ -380,7 +380,7 @@ impl Task for MaskedAutoencoder {
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),
-                text: format!("mse {error:.4} of hidden patches"),
+                text: vec![format!("mse {error:.4} of hidden patches")],
                 json: Map::from_iter([(ERROR.to_string(), error.into())]),
             }],
             files,

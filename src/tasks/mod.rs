@@ -166,6 +166,16 @@ pub trait Task: Debug + Send + Sync {
     /// If an output is missing, or a file can't be made.
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction>;
 
+    /// The known targets of a sample, one for each line of its prediction or one for all of them: by default its class, if samples
+    /// have one.
+    fn known(&self, sample: &Decoded<'_>) -> Vec<Known> {
+        let label = sample.label().map(|label| Known {
+            text: format!("label {label}"),
+            json: Map::from_iter([("label".to_string(), label.into())]),
+        });
+        label.into_iter().collect()
+    }
+
     /// Results of an evaluation beyond its metrics.
     fn findings(&self, _found: &Evaluated<'_>) -> Findings {
         Findings::default()
@@ -260,6 +270,13 @@ impl Decoded<'_> {
             .map(|(_, _, values)| &values[..])
             .ok_or_else(|| Error::Graph(format!("the prediction has no output {name}")))
     }
+
+    /// The name of the sample's class, if it has one.
+    pub fn label(&self) -> Option<String> {
+        let label = *self.samples.labels()?.get(self.index)? as usize;
+        let name = self.fitted.classes.get(label).cloned();
+        Some(name.unwrap_or_else(|| label.to_string()))
+    }
 }
 
 /// The decoded prediction for one sample.
@@ -271,15 +288,50 @@ pub struct Prediction {
     pub files: Vec<PredictionFile>,
 }
 
+/// The known target of a line of a prediction.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// As text.
+    pub text: String,
+    /// As JSON.
+    pub json: Map<String, Value>,
+}
+
+impl Known {
+    /// The one of `known`, as [`Task::known`] gives them, that belongs to the line at `place`.
+    pub fn of_line(known: &[Known], place: usize) -> Option<&Known> {
+        match known {
+            [one] => Some(one),
+            each => each.get(place),
+        }
+    }
+}
+
 /// A line of a prediction.
 #[derive(Clone, Debug, Default)]
 pub struct PredictionLine {
     /// Appended to the sample's name.
     pub suffix: String,
-    /// As text.
-    pub text: String,
-    /// As JSON.
+    /// As text: several classes, the most probable first, or a single part.
+    pub text: Vec<String>,
+    /// As JSON; classes with their probabilities are in `top`, the most probable first.
     pub json: Map<String, Value>,
+}
+
+impl PredictionLine {
+    /// The text with up to `top` classes.
+    pub fn shown(&self, top: usize) -> String {
+        self.text[..self.text.len().min(top)].join(", ")
+    }
+
+    /// The JSON with up to `top` classes.
+    pub fn json(&self, top: usize) -> Map<String, Value> {
+        let mut json = self.json.clone();
+        if let Some(Value::Array(classes)) = json.get_mut("top") {
+            classes.truncate(top);
+        }
+        json
+    }
 }
 
 /// A file of a prediction.

@@ -7,7 +7,7 @@ use super::loss::Loss;
 use super::metric::{Counters, Metric};
 use super::scores::NumberErrors;
 use super::{
-    AugmentSettings, Decoded, Evaluated, Findings, Fit, Need, Objective, Prediction,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, Known, Need, Objective, Prediction,
     PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase, TaskSettings,
     WorstSample, case,
 };
@@ -94,6 +94,12 @@ impl Regression {
             augment: settings.augment.clone(),
         }
     }
+}
+
+/// Mean and standard deviation of the numbers in their own unit.
+fn scale_of(sample: &Decoded<'_>) -> (f64, f64) {
+    let scale = sample.fitted.scale;
+    scale.map_or((0.0, 1.0), |scale| (scale.mean, scale.std))
 }
 
 /// The input field.
@@ -216,8 +222,7 @@ impl Task for Regression {
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
-        let scale = sample.fitted.scale;
-        let (mean, std) = scale.map_or((0.0, 1.0), |scale| (scale.mean, scale.std));
+        let (mean, std) = scale_of(sample);
         let values = sample.output(OUTPUT)?;
         let value = values
             .first()
@@ -225,11 +230,26 @@ impl Task for Regression {
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),
-                text: format!("{value:.4}"),
+                text: vec![format!("{value:.4}")],
                 json: Map::from_iter([("value".to_string(), value.into())]),
             }],
             files: Vec::new(),
         })
+    }
+
+    /// The number, in its own unit.
+    fn known(&self, sample: &Decoded<'_>) -> Vec<Known> {
+        let (mean, std) = scale_of(sample);
+        let number = sample.samples.numbers(field::VALUE, sample.index);
+        let number = number.and_then(|(values, _)| values.first());
+        let known = number.map(|&x| {
+            let number = f64::from(x) * std + mean;
+            Known {
+                text: format!("target {number:.4}"),
+                json: Map::from_iter([("target".to_string(), number.into())]),
+            }
+        });
+        known.into_iter().collect()
     }
 
     fn findings(&self, found: &Evaluated<'_>) -> Findings {

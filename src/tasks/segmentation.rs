@@ -438,7 +438,7 @@ impl Task for Segmentation {
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),
-                text: text.join(", "),
+                text,
                 json: Map::from_iter([("pixels".to_string(), Value::Object(json))]),
             }],
             files,

@@ -150,6 +150,16 @@ fn a_folder_of_images_is_shown_trained_and_measured() {
         .succeeds();
     let message = sandbox.wgrad("eval run --part train --json").succeeds();
     assert_eq!(message.json()[0]["count"], 24);
+    // The samples of a part have the names of their files.
+    let lines = sandbox
+        .wgrad("predict run --part train --json")
+        .succeeds()
+        .json();
+    assert_eq!(lines.len(), 24);
+    for line in &lines {
+        let (class, _) = line["file"].as_str().unwrap().split_once('/').unwrap();
+        assert_eq!(line["label"], class);
+    }
     // A folder stands for its images, and an image that can't be read does not keep the others from being classified.
     sandbox.write("pictures/test/bee/broken.png", "no picture");
     let message = sandbox.wgrad("predict run pictures/test --json");
@@ -364,6 +374,28 @@ fn a_series_is_trained_and_what_follows_is_predicted() {
         (values[0] - 10.0).abs() < 1.0 && (values[1] - 20.0).abs() < 1.0,
         "{values:?}"
     );
+    // A backtest: every window of the test part, with the rows that it forecasts.
+    let backtest = "predict run --part test --csv test.csv --json";
+    let lines = sandbox.wgrad(backtest).succeeds().json();
+    let of = |line: &serde_json::Value, key: &str| line[key].as_u64().unwrap();
+    let begin = |line| (of(line, "window"), of(line, "after"), of(line, "row"));
+    let row = begin(&lines[0]).2;
+    assert_eq!(begin(&lines[0]), (1, 1, row));
+    assert_eq!(begin(&lines[1]), (1, 2, row + 1));
+    assert_eq!(begin(&lines[2]), (2, 1, row + 1));
+    assert_eq!(of(lines.last().unwrap(), "row"), 80);
+    let table = std::fs::read_to_string(sandbox.path("test.csv")).unwrap();
+    let rows: Vec<&str> = table.lines().collect();
+    assert_eq!(rows[0], "window,row,after,column,prediction,target");
+    assert_eq!(rows.len(), lines.len() + 1);
+    for row in &rows[1..] {
+        let cells: Vec<&str> = row.split(',').collect();
+        let number = |at: usize| cells[at].parse::<f64>().unwrap();
+        // Rows are counted from 1, and the first day is even.
+        let target = if number(1) % 2.0 == 1.0 { 10.0 } else { 20.0 };
+        assert!((number(5) - target).abs() < 1e-3, "{row}");
+        assert!((number(4) - target).abs() < 1.0, "{row}");
+    }
     sandbox.write("short.csv", "date,load\nday 1,10\n");
     sandbox
         .wgrad("predict run short.csv")

@@ -189,7 +189,13 @@ fn options_out_of_range_are_named() {
 #[test]
 fn options_that_do_not_exist_are_usage_errors() {
     let sandbox = Sandbox::new();
-    for args in ["train --epoch 3", "foo", "predict run", "train --batch -3"] {
+    for args in [
+        "train --epoch 3",
+        "foo",
+        "predict run",
+        "predict run a.csv --part test",
+        "train --batch -3",
+    ] {
         let message = sandbox.wgrad(args);
         assert_eq!(message.code, Some(2), "{args}");
         assert!(message.err.starts_with("error: "), "{}", message.err);

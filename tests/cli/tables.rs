@@ -13,7 +13,11 @@ fn a_table_is_trained_measured_and_predicted_with_the_columns_that_were_learned(
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("people")).unwrap();
     sandbox.write("people/train.csv", PEOPLE);
-    sandbox.write("people/test.csv", PEOPLE);
+    // A row without a target is left out.
+    sandbox.write(
+        "people/test.csv",
+        PEOPLE.replace("paid\n", "paid\n19,Rome,\n"),
+    );
     sandbox.write("dense.toml", DENSE.replace("UNITS", "2"));
     let message = sandbox.wgrad("data show people --json").succeeds();
     assert_eq!(message.json()[0]["target"], "paid");
@@ -37,6 +41,23 @@ fn a_table_is_trained_measured_and_predicted_with_the_columns_that_were_learned(
         message.err.contains("note: 1 cells of column city") && message.err.contains("Paris"),
         "{}",
         message.err
+    );
+    // A part of the run's own data is predicted with the numbers of the rows in their file and the targets.
+    let message = sandbox
+        .wgrad("predict run --part test --csv test.csv --top 1")
+        .succeeds();
+    assert!(message.out.starts_with("row 2: no "), "{}", message.out);
+    assert!(
+        message.out.contains("%; label no\nrow 3: "),
+        "{}",
+        message.out
+    );
+    let table = std::fs::read_to_string(sandbox.path("test.csv")).unwrap();
+    let (head, rows) = table.split_once('\n').unwrap();
+    assert_eq!(head, "row,label,prediction,probability_no,probability_yes");
+    assert!(
+        rows.starts_with("2,no,no,") && rows.contains("\n9,yes,yes,"),
+        "{table}"
     );
     // A table without parts is evaluated as a whole.
     let message = sandbox
@@ -166,6 +187,16 @@ fn a_number_is_predicted_in_its_own_units() {
         "{}",
         message.out
     );
+    let lines = sandbox
+        .wgrad("predict run --part test --json")
+        .succeeds()
+        .json();
+    assert!(!lines.is_empty());
+    for line in lines {
+        let known = 100.0 + 2.5 * (line["row"].as_f64().unwrap() - 1.0);
+        let near = |key: &str, by: f64| (line[key].as_f64().unwrap() - known).abs() < by;
+        assert!(near("target", 1e-3) && near("value", 3.0), "{line}");
+    }
     sandbox.write("two.toml", DENSE.replace("UNITS", "2"));
     sandbox
         .wgrad("train two.toml --data line.csv --device cpu --out other")
@@ -351,4 +382,55 @@ fn parquet_is_read_by_a_build_for_it_and_others_say_so() {
             shown.fails(1, &["people.parquet is a Parquet", "--features parquet"]);
         }
     }
+}
+
+#[test]
+fn data_show_profiles_a_table_and_reads_it_by_any_settings_file() {
+    let sandbox = Sandbox::new();
+    let row = |i: usize| {
+        let age = if i % 10 == 0 {
+            String::new()
+        } else {
+            (20 + i % 13).to_string()
+        };
+        let (city, paid) = (["<Oslo>", "Rome"][i % 2], ["no", "yes"][i % 3 / 2]);
+        format!("{},{age},{city},{paid}\n", 1000 + i * 7 % 40)
+    };
+    let rows: String = (0..40).map(row).collect();
+    sandbox.write("people.csv", "key,age,city,paid\n".to_string() + &rows);
+    let message = sandbox
+        .wgrad("data show people.csv --html people.html")
+        .succeeds();
+    for line in [
+        "profile of the 40 rows of people.csv, with the target paid",
+        "age: numbers, 13 distinct, 4 missing (10.0%), correlation ratio ",
+        "city: categories, 2 distinct, none missing, Cramér's V ",
+        "  <Oslo> 50.0%, Rome 50.0%",
+        "paid: the target, categories, 2 distinct, none missing",
+        "suspect: column key has another integer in nearly every row (40 distinct in 40): leave it out with drop = [\"key\"]",
+    ] {
+        assert!(
+            message.out.contains(line),
+            "{line} is not in\n{}",
+            message.out
+        );
+    }
+    let page = std::fs::read_to_string(sandbox.path("people.html")).unwrap();
+    assert!(page.contains("&lt;Oslo&gt;") && !page.contains("<Oslo>"));
+    assert_eq!(page.matches("<svg").count(), 4);
+    sandbox
+        .wgrad("data show people.csv --html people.html")
+        .fails(2, &["people.html already exists", "--overwrite"]);
+    let settings =
+        DENSE.replace("UNITS", "2") + "[data]\nsource = \"nowhere.csv\"\ndrop = [\"key\"]\n";
+    sandbox.write("run.toml", settings);
+    let message = sandbox
+        .wgrad("data show run.toml --data people.csv --json")
+        .succeeds();
+    let profile = &message.json()[0]["profile"];
+    assert_eq!(profile["columns"][0]["role"], "left_out");
+    assert_eq!(profile["suspects"], serde_json::json!([]));
+    sandbox
+        .wgrad("data show good --html good.html")
+        .fails(2, &["--html writes the profile of a table, and good is"]);
 }

@@ -138,6 +138,7 @@ impl Measured {
             "check": self.check(),
             "ceilings": ceilings,
             "workloads": self.workloads(),
+            "decoding": self.lines("bench").find(|line| line["device_waited"].is_f64()),
             "training": self.training(),
             "tuning": self.lines("tune").collect::<Vec<_>>(),
             "memory": self.lines("memory").next(),

@@ -4,7 +4,8 @@ use crate::cli::print_line;
 use serde_json::json;
 use std::io::{self, Write as _};
 use wgrad::bench::{
-    Baseline, BaselineChange, Ceilings, Clock, Cost, Profile, Record, Roof, Timing, describe,
+    Baseline, BaselineChange, Ceilings, Clock, Cost, Decoding, Profile, Record, Roof, Timing,
+    describe,
 };
 use wgrad::gpu::Gpu;
 use wgrad::plan::{Plan, Step};
@@ -93,6 +94,24 @@ pub(super) fn record(record: &Record, first: bool) -> anyhow::Result<()> {
 
 fn rate(gflops: Option<f64>) -> String {
     gflops.map_or("-".to_string(), |rate| format!("{rate:.2}"))
+}
+
+/// How long the device and the threads that decode images waited for each other.
+pub(super) fn decoding(found: &Decoding, json: bool) -> anyhow::Result<()> {
+    if json {
+        return print_line(serde_json::to_value(found)?);
+    }
+    print_line(format!(
+        "\n{}: {:.0} images/s of {} JPEG files of {side} x {side}; the device waited for images in {:.1}% of the time, the {} decoding \
+         threads for room in {:.1}%",
+        found.workload,
+        found.samples_per_s,
+        found.pictures,
+        100.0 * found.device_waited,
+        found.threads,
+        100.0 * found.decoders_waited,
+        side = found.side
+    ))
 }
 
 /// How the workloads have changed since the baseline.

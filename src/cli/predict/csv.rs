@@ -1,6 +1,7 @@
 //! Predictions as a CSV file: what is known of each input, then what is predicted.
 
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use wgrad::{Error, Result};
 
 /// A table of predictions.
@@ -8,17 +9,37 @@ use wgrad::{Error, Result};
 pub(super) struct PredictionTable {
     /// The names of the columns, in the order in which they were first met.
     names: Vec<String>,
+    places: HashMap<String, usize>,
     rows: Vec<Vec<(usize, String)>>,
 }
 
 impl PredictionTable {
-    /// Adds a row: the `cells` of the input, then the prediction `json`.
-    pub fn add(&mut self, cells: &[(String, String)], json: &Map<String, Value>) {
-        let mut row = Vec::new();
-        for (name, cell) in cells {
-            row.push((self.place(name), cell.clone()));
+    /// Adds a row: the `cells` of the input, then the prediction `json`; of forecasts with their targets a row for each column.
+    pub fn add(&mut self, cells: &[(&str, String)], json: &Map<String, Value>) {
+        if let (Some(Value::Object(values)), Some(Value::Object(targets))) =
+            (json.get("values"), json.get("targets"))
+        {
+            for (column, value) in values {
+                let mut row = self.known(cells);
+                // The date or number of the row comes before how far ahead it is.
+                for key in ["date", "row", "after"] {
+                    if let Some(value) = json.get(key) {
+                        row.push((self.place(key), shown(value)));
+                    }
+                }
+                let target = targets.get(column).unwrap_or(&Value::Null);
+                let own = [
+                    ("column", column.clone()),
+                    ("prediction", shown(value)),
+                    ("target", shown(target)),
+                ];
+                row.extend(own.map(|(name, cell)| (self.place(name), cell)));
+                self.rows.push(row);
+            }
+            return;
         }
-        let is_known = |name: &str| cells.iter().any(|(known, _)| known == name);
+        let mut row = self.known(cells);
+        let is_known = |name: &str| cells.iter().any(|(known, _)| *known == name);
         for (key, value) in json.iter().filter(|(key, _)| !is_known(key)) {
             match (&**key, value) {
                 ("top", Value::Array(classes)) => self.add_classes(classes, &mut row),
@@ -32,6 +53,14 @@ impl PredictionTable {
             }
         }
         self.rows.push(row);
+    }
+
+    /// A row that begins with these cells.
+    fn known(&mut self, cells: &[(&str, String)]) -> Vec<(usize, String)> {
+        let cells = cells.iter();
+        cells
+            .map(|(name, cell)| (self.place(name), cell.clone()))
+            .collect()
     }
 
     /// The most probable class, then the probabilities of all by the order of their names.
@@ -49,13 +78,13 @@ impl PredictionTable {
     }
 
     fn place(&mut self, name: &str) -> usize {
-        self.names
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or_else(|| {
-                self.names.push(name.to_string());
-                self.names.len() - 1
-            })
+        if let Some(&place) = self.places.get(name) {
+            return place;
+        }
+        let place = self.names.len();
+        self.names.push(name.to_string());
+        self.places.insert(name.to_string(), place);
+        place
     }
 
     /// The text of the file.
@@ -81,7 +110,7 @@ impl PredictionTable {
 }
 
 /// A value as a cell: texts without quotes, nothing for null.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -98,7 +127,7 @@ mod tests {
     fn input_columns_prediction_and_probabilities_are_side_by_side() {
         let mut table = PredictionTable::default();
         let object = |value: Value| value.as_object().unwrap().clone();
-        let cell = |name: &str, cell: &str| (name.to_string(), cell.to_string());
+        let cell = |name: &'static str, cell: &str| (name, cell.to_string());
         let top = json!({"top": [{"class": "yes", "probability": 0.75}, {"class": "no", "probability": 0.25}]});
         table.add(&[cell("age", "3"), cell("city", "A, B")], &object(top));
         table.add(
@@ -114,5 +143,13 @@ mod tests {
         table.add(&[], &object(json!({"after": 1, "values": {"load": 2.5}})));
         let text = String::from_utf8(table.text().unwrap()).unwrap();
         assert_eq!(text, "after,predicted_load\n1,2.5\n");
+        let mut table = PredictionTable::default();
+        let forecast = json!({"after": 2, "date": "May", "values": {"a": 2.5, "b": 1}, "targets": {"a": 3, "b": 0}});
+        table.add(&[cell("window", "7")], &object(forecast));
+        let text = String::from_utf8(table.text().unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "window,date,after,column,prediction,target\n7,May,2,a,2.5,3\n7,May,2,b,1,0\n"
+        );
     }
 }

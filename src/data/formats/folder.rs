@@ -15,7 +15,9 @@ use super::{
     pictures, pixels::PictureReader,
 };
 use crate::data::picture::has_image_ending;
-use crate::data::{DataError, DataSettings, Dataset, Fitted, Parts, Samples, Source, field};
+use crate::data::{
+    DataError, DataSettings, Dataset, Fitted, Parts, SampleNames, Samples, Source, field,
+};
 use crate::error::{Error, Result};
 #[cfg(test)]
 use std::path::Path;
@@ -181,13 +183,16 @@ fn read_part(
         };
         files.extend(images.into_iter().map(|path| (path, class as u32)));
     }
-    let (mut labels, mut skipped) = (Vec::new(), Vec::new());
+    let (mut labels, mut skipped, mut read) = (Vec::new(), Vec::new(), Vec::new());
     let (paths, classes): (Vec<PathBuf>, Vec<u32>) = files.into_iter().unzip();
     let mut classes = classes.into_iter();
     let pixels = reader.read(&paths, |path, outcome| {
         let class = classes.next();
         match outcome {
-            Ok(()) => labels.extend(class),
+            Ok(()) => {
+                labels.extend(class);
+                read.push(path.to_owned());
+            }
             Err(why) if skip_bad => skipped.push(format!("{}: {why}", path.display())),
             Err(why) => return Err(unreadable(path, &why).into()),
         }
@@ -195,7 +200,8 @@ fn read_part(
     })?;
     let count = labels.len();
     let fields = field::of_pictures(pixels, labels);
-    Ok((Samples::new(count, fields, None), skipped))
+    let names = SampleNames::files(read.iter().map(|path| &**path), &part.root);
+    Ok((Samples::new(count, fields, None).named(names), skipped))
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ use super::{
 use crate::data::files::set_name;
 use crate::data::picture::{PictureShape, decode};
 use crate::data::{
-    Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, Samples, Source,
-    Starts, Targets, WindowRows, field,
+    Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, SampleNames,
+    Samples, Source, Starts, Targets, WindowRows, field,
 };
 use crate::error::Result;
 use csv::StringRecord;
@@ -125,7 +125,12 @@ impl Format for Manifest {
         let count = table.rows.len();
         let set = samples(count, read, values, &cx.fitted.columns, rows.targets);
         notes.extend(pictures::brightness(&set, cx));
-        Ok(PredictInputs { items, set, notes })
+        Ok(PredictInputs {
+            items,
+            cells: None,
+            set,
+            notes,
+        })
     }
 
     #[cfg(test)]
@@ -271,7 +276,7 @@ fn picture_files(table: &CsvTable, name: &str, path: &Path) -> Result<Vec<Pictur
 
 fn keep_rows(table: &mut CsvTable, kept: &[bool]) {
     let mut kept = kept.iter();
-    table.rows.retain(|_| kept.next().copied().unwrap_or(false));
+    table.keep_rows(|_| kept.next().copied().unwrap_or(false));
 }
 
 /// Loads the parts. With `skip_bad`, rows with unreadable images are skipped before anything is split or fitted.
@@ -286,6 +291,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     let read = files.read(settings, cx.fitted)?;
     let (first, first_path) = &read[0];
     let column = picture_column(first, settings, cx.fitted, first_path)?;
+    let folder = folder_of(first_path).to_owned();
     let part_column = split::column(first).cloned();
     let settings = &own_settings(settings, cx.fitted, first, &column, part_column.as_ref());
     let (files, mut tables) = by_parts(files, read, settings, cx.fitted, part_column.as_ref())?;
@@ -305,19 +311,23 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
             return Err(DataError::unusable(&*path, "has no readable image").into());
         }
         let rows = table.rows.len();
-        pixels.push((Some(read), rows));
+        let names = files.iter().zip(&kept).filter(|(_, kept)| **kept);
+        let names: Vec<&Path> = names.map(|(file, _)| &*file.path).collect();
+        pixels.push((Some(read), rows, names));
     }
     let read = load_parts(&tables, &files, settings, cx.fitted, cx.seed, Some(&column))?;
     cx.fitted.image = Some(column);
     let columns = &cx.fitted.columns;
     let mut part = |part: PartRows| {
         let count = part.places.len();
-        let (all, rows) = &mut pixels[part.table];
+        let (all, rows, files) = &mut pixels[part.table];
+        let names = part.places.iter().map(|&place| files[place]);
+        let names = SampleNames::files(names, &folder);
         let own = match count == *rows {
             true => all.take(),
             false => all.as_ref().map(|all| all.kept(&part.places)),
         };
-        samples(count, own, part.values, columns, part.targets)
+        samples(count, own, part.values, columns, part.targets).named(names)
     };
     let parts = Parts {
         train: part(read.parts.train),

@@ -19,7 +19,7 @@ use crate::data::picture::{
 use crate::data::split::Drawn;
 use crate::data::{
     ChannelStats, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts,
-    PictureShape, Samples, Source, field,
+    PictureShape, SampleNames, Samples, Source, field,
 };
 use crate::error::{Error, Result};
 use image::{DynamicImage, GenericImageView, GrayImage};
@@ -51,6 +51,8 @@ pub struct MaskSet {
     pub width: usize,
     /// Bytes of a pixel of an image.
     pub channels: usize,
+    /// Name of the file of each image.
+    pub names: Vec<String>,
 }
 
 impl MaskSet {
@@ -78,7 +80,8 @@ impl From<MaskSet> for Samples {
         };
         let fields = [(field::IMAGE, image), (field::MASK, mask)];
         let fields = fields.map(|(name, values)| Field { name, values });
-        Samples::new(count, fields.into(), None)
+        let names = SampleNames::Files(set.names);
+        Samples::new(count, fields.into(), None).named(names)
     }
 }
 
@@ -513,15 +516,17 @@ fn read_pairs(
         height: shape.height,
         width: shape.width,
         channels: shape.channels,
+        names: Vec::with_capacity(pairs.len()),
     };
     for chunk in pairs.chunks(CHUNK) {
         let read: Vec<_> = chunk
             .par_iter()
             .map(|pair| read_pair(pair, &classes, shape))
             .collect();
-        for pair in read {
+        for (pair, files) in read.into_iter().zip(chunk) {
             match pair {
                 Ok((image, mask, traits)) => {
+                    set.names.push(name_of(&files.image));
                     survey.add(&traits);
                     set.images.extend(image);
                     set.masks.extend(mask);

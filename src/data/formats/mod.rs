@@ -21,9 +21,11 @@ pub use table::{
 pub use text_table::read_text_rows;
 pub use texts::{ReadTexts, read_texts};
 
+use super::profile::Profile;
 use super::split::split_off;
 use super::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
 use crate::error::{Error, Result};
+use csv::StringRecord;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
@@ -56,6 +58,19 @@ pub trait Format: Sync {
     /// Additional lines for `wgrad data show`.
     fn describe(&self, _fitted: &Fitted) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The profile of the training file of `source`, which was loaded into `fitted`, for `wgrad data show`; `None` if it is no table.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    fn profile(
+        &self,
+        _source: &Source,
+        _settings: &DataSettings,
+        _fitted: &Fitted,
+    ) -> Result<Option<Profile>> {
+        Ok(None)
     }
 
     /// Reads inputs for the predictions of a run that was trained on this format.
@@ -178,10 +193,21 @@ pub struct InputContext<'a> {
 pub struct PredictInputs {
     /// Each input, with its name or the reason why it can't be predicted.
     pub items: Vec<PredictItem>,
+    /// Tables: the cells of each item.
+    pub cells: Option<InputCells>,
     /// A sample for each item without trouble.
     pub set: Samples,
     /// Notes for the user.
     pub notes: Vec<String>,
+}
+
+/// The cells of the rows of a table.
+#[derive(Clone, Debug)]
+pub struct InputCells {
+    /// Names of the columns.
+    pub names: Vec<String>,
+    /// The rows.
+    pub rows: Vec<StringRecord>,
 }
 
 /// An image, a row, a text or a window to predict.
@@ -195,8 +221,6 @@ pub struct PredictItem {
     pub picture: Option<PathBuf>,
     /// Why it can't be predicted: a sentence.
     pub trouble: Option<String>,
-    /// Tables: the names and cells of its row.
-    pub cells: Vec<(String, String)>,
 }
 
 impl PredictItem {
@@ -207,15 +231,6 @@ impl PredictItem {
             key: "file",
             picture: None,
             trouble: None,
-            cells: Vec::new(),
-        }
-    }
-
-    /// What is known of it, for a table: the cells of its row, or else its name.
-    pub fn named_cells(&self) -> Vec<(String, String)> {
-        match self.cells.is_empty() {
-            true => vec![(self.key.to_string(), self.name.clone())],
-            false => self.cells.clone(),
         }
     }
 

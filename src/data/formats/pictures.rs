@@ -82,7 +82,12 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     notes.extend(reader.survey().notes(shape.background));
     notes.extend(brightness(&set, cx));
     notes.extend(reader.in_words());
-    Ok(PredictInputs { items, set, notes })
+    Ok(PredictInputs {
+        items,
+        cells: None,
+        set,
+        notes,
+    })
 }
 
 /// A note if the pixels of `samples` are much lighter or darker than those of the training images, whose mean the run recorded.

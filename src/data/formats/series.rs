@@ -14,7 +14,7 @@ pub use missing::Fill;
 pub use outline::SeriesOutline;
 
 use self::columns::{learn, predicted};
-use self::dates::sort_by_date;
+use self::dates::{Dates, sort_by_date};
 use self::missing::{drop_rows, filled};
 use super::table::{Column, CsvTable, TableFiles, columns_in_words, first_rows, is_number};
 use super::{
@@ -25,11 +25,13 @@ use super::{
 use super::{FormatName, tests::Sample};
 use crate::data::files::check_memory;
 use crate::data::{
-    DataError, DataSettings, Dataset, Fitted, Parts, RowSet, Samples, Source, Targets, WindowRows,
+    DataError, DataSettings, Dataset, Fitted, Parts, RowSet, SampleNames, Samples, SeriesRows,
+    Source, Targets, WindowRows,
 };
 use crate::error::Result;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A CSV file of numbers in temporal order.
 pub struct Series;
@@ -71,6 +73,7 @@ impl Format for Series {
         let (set, notes) = read_last_window(path, cx.settings, cx.fitted)?;
         Ok(PredictInputs {
             items: vec![PredictItem::file(path.display())],
+            cells: None,
             set: set.into(),
             notes,
         })
@@ -147,6 +150,7 @@ fn load(
         .chunks_exact(width)
         .flat_map(|row| predicted.iter().map(|&place| row[place]))
         .collect();
+    let names = SampleNames::Windows(Arc::new(row_names(&table, settings, &file)?));
     let (context, horizon) = (settings.context(), settings.horizon);
     // Each of three parts keeps all values.
     let kept = (values.len() + targets.len()) as u64;
@@ -168,24 +172,22 @@ fn load(
             ));
         }
         let starts = (first..=part.end - context - horizon).step_by(stride);
-        Ok(Some(
-            RowSet {
-                rows: WindowRows::Floats {
-                    values: values.clone(),
-                    columns: width,
-                },
-                starts: starts.map(|start| start as u32).collect(),
-                random_starts: false,
-                length: context,
-                targets: Targets::Values {
-                    values: targets.clone(),
-                    columns: predicted.len(),
-                    offset: context,
-                    length: horizon,
-                },
-            }
-            .into(),
-        ))
+        let set = RowSet {
+            rows: WindowRows::Floats {
+                values: values.clone(),
+                columns: width,
+            },
+            starts: starts.map(|start| start as u32).collect(),
+            random_starts: false,
+            length: context,
+            targets: Targets::Values {
+                values: targets.clone(),
+                columns: predicted.len(),
+                offset: context,
+                length: horizon,
+            },
+        };
+        Ok(Some(Samples::from(set).named(names.clone())))
     };
     let [train, validation, test] = &parts;
     let train = set(train, settings.stride.unwrap_or(1))?;
@@ -198,6 +200,23 @@ fn load(
     dataset.found = found;
     dataset.notes.extend(notes);
     Ok(dataset)
+}
+
+/// What the rows of `table` are called: by their dates, if they have some, or else by their numbers in the file.
+fn row_names(
+    table: &CsvTable,
+    settings: &DataSettings,
+    file: &Path,
+) -> Result<SeriesRows, DataError> {
+    let dates = Dates::of(table, settings, file)?;
+    let rows = 0..table.rows.len();
+    Ok(match dates.and_then(|dates| table.place(&dates.name)) {
+        Some(place) => {
+            let cells = table.column(place);
+            SeriesRows::Dates(cells.map(|(_, cell)| cell.to_string()).collect())
+        }
+        None => SeriesRows::Numbers(rows.map(|place| table.row_number(place)).collect()),
+    })
 }
 
 /// Rows of the training, validation and test parts: those of `data.parts`, or `test_share` of them at the end and half as many
@@ -319,6 +338,9 @@ mod tests {
         assert_eq!(starts(&set.train), [0, 1, 2, 3, 4, 5]);
         assert_eq!(starts(set.validation.as_ref().unwrap()), [7, 8, 9]);
         assert_eq!(starts(&set.test), [11, 12, 13, 14, 15]);
+        assert_eq!(set.test.name(1).to_string(), "window 2");
+        // The first row after the window from row 12, without the header.
+        assert_eq!(set.test.row_name(1, 3).unwrap().to_string(), "row 16");
         let target = set.train.field(field::TARGET).unwrap();
         assert_eq!(
             (set.train.shape(), target.shape()),
@@ -457,6 +479,11 @@ mod tests {
         let (set, _) = loaded(&rows(&forward), &settings).unwrap();
         assert_eq!(set.notes, Vec::<String>::new());
         let (sorted, fitted) = loaded(&rows(&backward), &settings).unwrap();
+        let after_first = sorted.train.row_name(0, 3).unwrap();
+        assert_eq!(
+            (after_first.key, after_first.to_string()),
+            ("date", "4/1/2020 12:00".to_string())
+        );
         assert_eq!(
             sorted.train.rows_of(field::TARGET),
             set.train.rows_of(field::TARGET)

@@ -8,7 +8,7 @@ use crate::data::files::{check_memory, name_as_text};
 use crate::data::packed::has_ending;
 use crate::data::split::Drawn;
 use crate::data::texts::read_text;
-use crate::data::{DataError, Dataset, Part, Parts, Samples, Source, TokenKind};
+use crate::data::{DataError, Dataset, Part, Parts, SampleNames, Samples, Source, TokenKind};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 
@@ -116,6 +116,8 @@ fn class_folders(source: &Source, dir: &Path) -> Vec<(String, PathBuf)> {
 /// The texts of a part, each with its class.
 struct PartTexts {
     texts: Vec<String>,
+    /// Their files, relative to the folder of the part.
+    names: Vec<String>,
     labels: Vec<u32>,
     others: usize,
 }
@@ -157,9 +159,13 @@ fn load(cx: &mut LoadContext<'_>) -> std::result::Result<Dataset<Samples>, DataE
     texts::check_tokens(parts().map(|part| part.texts.len()).sum(), settings, path)?;
     let mut cut = 0;
     let mut set = |part: &PartTexts, keep: &dyn Fn(usize) -> bool| {
-        let kept = (0..part.texts.len()).filter(|&index| keep(index));
-        let texts = kept.map(|index| (&*part.texts[index], part.labels[index]));
-        texts::samples(texts, tokenizer, settings, &mut cut)
+        let kept: Vec<usize> = (0..part.texts.len()).filter(|&index| keep(index)).collect();
+        let texts = kept
+            .iter()
+            .map(|&index| (&*part.texts[index], part.labels[index]));
+        let names = kept.iter().map(|&index| part.names[index].clone());
+        let names = SampleNames::Files(names.collect());
+        texts::samples(texts, tokenizer, settings, &mut cut).named(names)
     };
     let mut drawn_part = |part: Part| set(&own, &|index| of_each[index] == part);
     let mut found = Parts {
@@ -191,6 +197,7 @@ fn read_part(
 ) -> std::result::Result<PartTexts, DataError> {
     let mut part = PartTexts {
         texts: Vec::new(),
+        names: Vec::new(),
         labels: Vec::new(),
         others: 0,
     };
@@ -213,6 +220,8 @@ fn read_part(
             bytes += text.len() as u64;
             check_memory(path, bytes)?;
             part.texts.push(text);
+            let file = path.strip_prefix(dir).unwrap_or(path);
+            part.names.push(name_as_text(file.as_os_str()));
             part.labels.push(label as u32);
         }
     }
@@ -260,6 +269,7 @@ mod tests {
         let load = || crate::data::load(&settings, &mut Fitted::default(), 1);
         let set = load().unwrap();
         assert_eq!(set.classes, ["neg", "pos"]);
+        assert_eq!(set.train.name(2).to_string(), "pos/0_9.txt");
         assert_eq!(
             (set.train.labels(), set.test.labels()),
             (Some(&[0, 0, 1][..]), Some(&[0, 1][..]))

@@ -9,7 +9,7 @@ use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, texts};
 use crate::data::split::Drawn;
 use crate::data::{
-    DataError, DataSettings, Dataset, Fitted, Part, Parts, Samples, Source, TokenKind,
+    DataError, DataSettings, Dataset, Fitted, Part, Parts, SampleNames, Samples, Source, TokenKind,
 };
 use crate::error::Result;
 use csv::StringRecord;
@@ -136,12 +136,19 @@ fn load(
     let rows: usize = tables.iter().map(|(table, _)| table.rows.len()).sum();
     texts::check_tokens(rows, settings, path)?;
     let mut cut = 0;
-    let mut set = |texts: &[(u64, &str)], labels: &[u32], keep: &dyn Fn(usize) -> bool| {
-        let kept = (0..texts.len()).filter(|&index| keep(index));
-        let texts = kept.map(|index| (texts[index].1, labels[index]));
-        texts::samples(texts, tokenizer, settings, &mut cut)
+    let mut set =
+        |table: &CsvTable, texts: &[(u64, &str)], labels: &[u32], keep: &dyn Fn(usize) -> bool| {
+            let kept: Vec<usize> = (0..texts.len()).filter(|&index| keep(index)).collect();
+            let own = kept.iter().map(|&index| (texts[index].1, labels[index]));
+            let rows = kept.iter().map(|&index| table.row_number(index));
+            let names = SampleNames::Rows(rows.collect());
+            texts::samples(own, tokenizer, settings, &mut cut).named(names)
+        };
+    let mut own = |part: Part| {
+        set(train, &texts, &train_labels, &|index| {
+            of_each[index] == part
+        })
     };
-    let mut own = |part: Part| set(&texts, &train_labels, &|index| of_each[index] == part);
     let mut parts = Parts {
         train: own(Part::Train),
         validation: drawn.validation.then(|| own(Part::Validation)),
@@ -151,7 +158,7 @@ fn load(
         for ((table, path), is_test) in tables[1..].iter().zip(files.is_test()) {
             let texts = target_cells(table, &column, path)?;
             let labels = labels(target_cells(table, &target, path)?, path)?;
-            let samples = Some(set(&texts, &labels, &|_| true));
+            let samples = Some(set(table, &texts, &labels, &|_| true));
             match is_test {
                 true => parts.test = samples,
                 false => parts.validation = samples,

@@ -104,6 +104,7 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     notes.extend(read.notes);
     Ok(PredictInputs {
         items,
+        cells: None,
         set: read.set.into(),
         notes,
     })

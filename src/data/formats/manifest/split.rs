@@ -51,9 +51,7 @@ fn has_part(table: &CsvTable, name: &str, wanted: Role) -> bool {
 /// Keeps the rows of `table` whose cell in the column `name` is this part.
 pub(super) fn keep(table: &mut CsvTable, name: &str, wanted: Role) {
     if let Some(place) = table.place(name) {
-        table
-            .rows
-            .retain(|(_, row)| row.get(place).and_then(part_of) == Some(wanted));
+        table.keep_rows(|row| row.get(place).and_then(part_of) == Some(wanted));
     }
 }
 

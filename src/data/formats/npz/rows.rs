@@ -84,6 +84,7 @@ pub(super) fn read_inputs(
         items: rows
             .map(|row| PredictItem::file(row_name(path, row)))
             .collect(),
+        cells: None,
         set: set.into(),
         notes,
     })

@@ -184,7 +184,7 @@ pub(super) fn sort_by_date(
             "the rows are not in the order of the dates in column {name}, first at line {}: they are sorted by date",
             table.rows[at].0
         ));
-        table.rows = order.iter().map(|&at| table.rows[at].clone()).collect();
+        table.sort_rows(&order);
     }
     Ok(notes)
 }

@@ -43,7 +43,7 @@ pub(super) fn drop_rows(table: &mut CsvTable, settings: &DataSettings) -> Option
         })
         .collect();
     let before = table.rows.len();
-    table.rows.retain(|(_, row)| {
+    table.keep_rows(|row| {
         read.iter()
             .all(|&place| value(row.get(place).unwrap_or_default()).is_some())
     });

@@ -25,6 +25,8 @@ pub struct CsvTable {
     pub rows: Vec<(u64, StringRecord)>,
     /// The column of every name.
     places: HashMap<String, usize>,
+    /// The number of each row in the file, from 1, if rows were removed or moved.
+    numbers: Option<Vec<u32>>,
     layout: Layout,
 }
 
@@ -156,6 +158,7 @@ impl CsvTable {
             places: places.map(|(place, name)| (name.clone(), place)).collect(),
             names: names.names,
             rows,
+            numbers: None,
             layout: Layout {
                 blank: names.blank,
                 repeated: names.repeated,
@@ -211,6 +214,34 @@ impl CsvTable {
                 ..Layout::default()
             },
         ))
+    }
+
+    /// The number in the file, from 1 and without the header, of the row at `place`.
+    pub fn row_number(&self, place: usize) -> u32 {
+        let numbers = self.numbers.as_ref();
+        numbers.map_or(place as u32 + 1, |numbers| numbers[place])
+    }
+
+    /// Keeps the rows that `keep` accepts.
+    pub fn keep_rows(&mut self, mut keep: impl FnMut(&StringRecord) -> bool) {
+        let kept: Vec<bool> = self.rows.iter().map(|(_, row)| keep(row)).collect();
+        if kept.iter().all(|&kept| kept) {
+            return;
+        }
+        let places = (0..kept.len()).filter(|&place| kept[place]);
+        self.numbers = Some(places.map(|place| self.row_number(place)).collect());
+        let mut kept = kept.into_iter();
+        self.rows.retain(|_| kept.next().unwrap_or(false));
+    }
+
+    /// Brings the rows into the order of the places `order`.
+    pub fn sort_rows(&mut self, order: &[usize]) {
+        let numbers = order.iter().map(|&place| self.row_number(place));
+        self.numbers = Some(numbers.collect());
+        self.rows = order
+            .iter()
+            .map(|&place| self.rows[place].clone())
+            .collect();
     }
 
     /// The column called `name`.

@@ -132,6 +132,21 @@ impl Moment {
         (self.days * DAY - self.zone) as f64 + self.seconds
     }
 
+    /// The date that is `seconds` after the begin of 1970, with its time to the minute unless that is midnight.
+    pub fn in_words(seconds: f64) -> String {
+        let seconds = seconds.round() as i64;
+        let (year, month, day) = civil(seconds.div_euclid(DAY));
+        let minute = seconds.rem_euclid(DAY) / 60;
+        match minute {
+            0 => format!("{year:04}-{month:02}-{day:02}"),
+            _ => format!(
+                "{year:04}-{month:02}-{day:02} {:02}:{:02}",
+                minute / 60,
+                minute % 60
+            ),
+        }
+    }
+
     /// Sine and cosine of month, day of the week and hour.
     pub fn cycles(&self) -> [f64; 6] {
         let weekday = (self.days + 3).rem_euclid(7) as f64;

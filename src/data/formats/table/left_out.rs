@@ -23,9 +23,7 @@ pub(in crate::data::formats) fn leave_out_without(
         let all = table.rows.len();
         let missing = table.column(place).find(|(_, cell)| value(cell).is_none());
         let Some((line, _)) = missing else { continue };
-        table
-            .rows
-            .retain(|(_, row)| value(row.get(place).unwrap_or_default()).is_some());
+        table.keep_rows(|row| value(row.get(place).unwrap_or_default()).is_some());
         let without = all - table.rows.len();
         if without == all {
             return Err(DataError::unusable(

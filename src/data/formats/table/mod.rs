@@ -16,6 +16,7 @@ mod missing;
 mod number;
 mod parts;
 mod pieces;
+mod profile;
 mod quotes;
 mod report;
 mod row_index;
@@ -45,17 +46,17 @@ pub(super) use self::target::{target_cells, target_name};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{
-    Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
-    only_file, row_name, text_table,
+    Detection, Format, InputCells, InputContext, LoadContext, PredictInput, PredictInputs,
+    PredictItem, only_file, row_name, text_table,
 };
 use crate::data::files::set_name;
 use crate::data::packed::{has_ending, stem};
+use crate::data::profile::Profile;
 use crate::data::{
-    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, Samples, Source, Targets,
-    WindowRows,
+    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, SampleNames, Samples, Source,
+    Targets, WindowRows,
 };
 use crate::error::Result;
-use ::csv::StringRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -275,27 +276,28 @@ impl Format for Table {
         Ok(load(cx.source, cx.settings, cx.fitted, cx.seed)?)
     }
 
-    fn describe(&self, fitted: &Fitted) -> Vec<String> {
-        columns_in_words(fitted)
-            .chain(target_in_words(fitted))
-            .collect()
+    fn profile(
+        &self,
+        source: &Source,
+        settings: &DataSettings,
+        fitted: &Fitted,
+    ) -> Result<Option<Profile>> {
+        Ok(Some(profile::profile(source, settings, fitted)?))
     }
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
         let path = only_file(inputs, "tables")?;
         let table = CsvTable::read(path, cx.settings, &cx.fitted.input_columns())?;
         let (set, notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
-        let item = |(at, (_, row)): (usize, &(u64, StringRecord))| PredictItem {
-            cells: table
-                .names
-                .iter()
-                .cloned()
-                .zip(row.iter().map(str::to_string))
-                .collect(),
-            ..PredictItem::file(row_name(path, at + 1))
-        };
+        let rows = 1..=table.rows.len();
         Ok(PredictInputs {
-            items: table.rows.iter().enumerate().map(item).collect(),
+            items: rows
+                .map(|row| PredictItem::file(row_name(path, row)))
+                .collect(),
+            cells: Some(InputCells {
+                names: table.names,
+                rows: table.rows.into_iter().map(|(_, row)| row).collect(),
+            }),
             set: set.into(),
             notes,
         })
@@ -370,8 +372,12 @@ pub(super) fn load_tables(
 ) -> Result<Dataset<Samples>, DataError> {
     let left_out = leave_out_without_target(&mut tables, settings, fitted)?;
     let read = load_parts(&tables, files, settings, fitted, seed, None)?;
-    let samples =
-        |part: PartRows| Samples::from(row_set(part.values, &fitted.columns, part.targets));
+    let samples = |part: PartRows| {
+        let (table, _) = &tables[part.table];
+        let rows = part.places.iter().map(|&place| table.row_number(place));
+        let names = SampleNames::Rows(rows.collect());
+        Samples::from(row_set(part.values, &fitted.columns, part.targets)).named(names)
+    };
     let parts = Parts {
         train: samples(read.parts.train),
         validation: read.parts.validation.map(samples),
