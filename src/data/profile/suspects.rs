@@ -339,7 +339,9 @@ mod tests {
         assert_eq!(only(with(number, &copy)).0, Reason::Copy);
         // A threshold separates the classes, but for two rows.
         let threshold = |at: usize, y: f64| {
-            Cell::Number((at % 97) as f64 / 100.0 + if at % 200 == 0 { 1.0 - y } else { y })
+            Cell::Number(
+                (at % 97) as f64 / 100.0 + if at.is_multiple_of(200) { 1.0 - y } else { y },
+            )
         };
         let (reason, sentence) = only(with(number, &threshold));
         assert_eq!(reason, Reason::Predictor);
@@ -355,10 +357,11 @@ mod tests {
             "{sentence}"
         );
         // Missing in a third of the rows of one class, and in few of the other.
-        let some = |at: usize, y: f64| match at % 3 == 0 && y == 1.0 || at % 20 == 0 {
-            true => Cell::Missing,
-            false => Cell::Text(["a", "b"][at % 2]),
-        };
+        let some =
+            |at: usize, y: f64| match at.is_multiple_of(3) && y == 1.0 || at.is_multiple_of(20) {
+                true => Cell::Missing,
+                false => Cell::Text(["a", "b"][at % 2]),
+            };
         assert_eq!(with(text, &some), []);
     }
 
