@@ -388,7 +388,7 @@ fn parquet_is_read_by_a_build_for_it_and_others_say_so() {
 fn data_show_profiles_a_table_and_reads_it_by_any_settings_file() {
     let sandbox = Sandbox::new();
     let row = |i: usize| {
-        let age = if i % 10 == 0 {
+        let age = if i.is_multiple_of(10) {
             String::new()
         } else {
             (20 + i % 13).to_string()
