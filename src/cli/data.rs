@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use wgrad::data::profile::{self, Profile, profile};
+use wgrad::data::profile::{self, TableProfile, profile};
 use wgrad::data::{Dataset, FormatName, ImageSet, Part, Samples, contact_sheet, save_sheet};
 use wgrad::files::write_whole;
 use wgrad::settings::Settings;
@@ -205,7 +205,7 @@ fn print_json(
     format: FormatName,
     settings: &Settings,
     dataset: &Dataset<Samples>,
-    profile: Option<&Profile>,
+    profile: Option<&TableProfile>,
 ) -> anyhow::Result<ExitCode> {
     let stats = dataset.train.channel_stats();
     let parts: serde_json::Map<String, serde_json::Value> = parts(dataset)
@@ -238,7 +238,7 @@ fn print_json(
 /// Writes the page of a profile to `path`.
 fn write_page(
     path: &Path,
-    profile: Option<&Profile>,
+    profile: Option<&TableProfile>,
     dataset: &Dataset<Samples>,
     format: FormatName,
 ) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ pub use table::{
 pub use text_table::read_text_rows;
 pub use texts::{ReadTexts, read_texts};
 
-use super::profile::Profile;
+use super::profile::TableProfile;
 use super::split::split_off;
 use super::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
 use crate::error::{Error, Result};
@@ -69,7 +69,7 @@ pub trait Format: Sync {
         _source: &Source,
         _settings: &DataSettings,
         _fitted: &Fitted,
-    ) -> Result<Option<Profile>> {
+    ) -> Result<Option<TableProfile>> {
         Ok(None)
     }
 

@@ -4,7 +4,9 @@
 
 use super::association::{Comoments, Contingency, Moments, cramers_v, explained};
 use super::suspects::suspects;
-use super::{Association, ColumnProfile, Distribution, Measure, Profile, Role, Values};
+use super::{
+    Association, ColumnProfile, ColumnRole, ColumnValues, Distribution, Measure, TableProfile,
+};
 use crate::random::Stream;
 use std::collections::HashMap;
 
@@ -39,7 +41,7 @@ pub(in crate::data) enum CellKind {
 /// A column to measure.
 pub(in crate::data) struct Subject {
     pub name: String,
-    pub role: Role,
+    pub role: ColumnRole,
     pub kind: CellKind,
 }
 
@@ -164,17 +166,17 @@ impl Profiler {
     }
 
     /// The profile of the rows of the file `name`, whose target has the name of the column `target`.
-    pub fn finish(self, name: String, target: String) -> Profile {
+    pub fn finish(self, name: String, target: String) -> TableProfile {
         let suspects = self
             .columns
             .iter()
-            .filter(|column| column.subject.role == Role::Input)
+            .filter(|column| column.subject.role == ColumnRole::Input)
             .flat_map(|column| suspects(column, &self.targets, self.classes.as_ref(), self.rows))
             .collect();
         let sampled = self.targets.len();
         let (rows, is_class) = (self.rows, self.classes.is_some());
         let columns = self.columns.into_iter();
-        Profile {
+        TableProfile {
             name,
             rows,
             sampled,
@@ -190,7 +192,7 @@ impl Profiler {
 impl Measured {
     fn profile(self, is_class: bool, is_sample: bool) -> ColumnProfile {
         let association = match &self.own {
-            _ if self.subject.role == Role::Target => None,
+            _ if self.subject.role == ColumnRole::Target => None,
             Own::Numbers(numbers) => numbers.association(is_class),
             Own::Texts(texts) => texts.association(is_class),
         };
@@ -202,7 +204,7 @@ impl Measured {
         ColumnProfile {
             name: self.subject.name,
             role: match values {
-                Values::Empty => Role::LeftOut,
+                ColumnValues::Empty => ColumnRole::LeftOut,
                 _ => self.subject.role,
             },
             missing: self.missing.iter().sum::<u64>() as usize,
@@ -239,9 +241,9 @@ impl Numbers {
     }
 
     /// The distribution, the number of distinct numbers, and whether there may be more.
-    fn values(&self, is_date: bool, is_sample: bool) -> (Values, usize, bool) {
+    fn values(&self, is_date: bool, is_sample: bool) -> (ColumnValues, usize, bool) {
         if self.all.count == 0 {
-            return (Values::Empty, 0, false);
+            return (ColumnValues::Empty, 0, false);
         }
         let mut sorted: Vec<f64> = self
             .sample
@@ -263,8 +265,8 @@ impl Numbers {
         };
         let distinct = sorted.chunk_by(|a, b| a == b).count();
         let values = match is_date {
-            true => Values::Date(distribution),
-            false => Values::Number(distribution),
+            true => ColumnValues::Date(distribution),
+            false => ColumnValues::Number(distribution),
         };
         (values, distinct, is_sample)
     }
@@ -350,7 +352,7 @@ impl Texts {
     }
 
     /// The most frequent texts, the number of distinct texts, and whether there may be more.
-    fn values(self) -> (Values, usize, bool) {
+    fn values(self) -> (ColumnValues, usize, bool) {
         let counts = &self.counts;
         let texts = self.known.into_iter();
         let mut top: Vec<(String, usize)> = texts
@@ -358,11 +360,11 @@ impl Texts {
             .collect();
         let distinct = top.len();
         if distinct == 0 {
-            return (Values::Empty, 0, false);
+            return (ColumnValues::Empty, 0, false);
         }
         top.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         top.truncate(TOP);
-        (Values::Category { top }, distinct, self.is_full)
+        (ColumnValues::Category { top }, distinct, self.is_full)
     }
 }
 
@@ -374,10 +376,10 @@ mod tests {
         classes: Option<&[String]>,
         rows: usize,
         row: impl Fn(usize) -> (f64, [Cell<'static>; 2]),
-    ) -> Profile {
+    ) -> TableProfile {
         let subject = |name: &str, kind: CellKind| Subject {
             name: name.to_string(),
-            role: Role::Input,
+            role: ColumnRole::Input,
             kind,
         };
         let subjects = vec![subject("a", CellKind::Number), subject("b", CellKind::Text)];
@@ -403,7 +405,7 @@ mod tests {
         let [a, b] = &profile.columns[..] else {
             panic!("two columns");
         };
-        let Values::Number(found) = &a.values else {
+        let ColumnValues::Number(found) = &a.values else {
             panic!("{a:?}");
         };
         let quartiles = [found.lower_quartile, found.median, found.upper_quartile];
@@ -413,7 +415,7 @@ mod tests {
         assert_eq!((found.histogram[0], found.histogram[19]), (1, 1));
         assert_eq!((a.missing, a.distinct, a.at_least), (1, 4, false));
         assert_eq!(a.association.unwrap().measure, Measure::Pearson);
-        let Values::Category { top } = &b.values else {
+        let ColumnValues::Category { top } = &b.values else {
             panic!("{b:?}");
         };
         assert_eq!(top[..], [("z".to_string(), 3), ("x".to_string(), 2)]);
@@ -432,7 +434,7 @@ mod tests {
             "{}",
             profile.sampled
         );
-        let Values::Number(found) = &profile.columns[0].values else {
+        let ColumnValues::Number(found) = &profile.columns[0].values else {
             panic!("numbers");
         };
         assert_eq!((found.min, found.max), (0.0, (rows - 1) as f64));

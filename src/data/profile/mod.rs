@@ -8,7 +8,7 @@ mod words;
 
 pub(super) use measure::{Cell, CellKind, Profiler, Subject};
 pub use page::page;
-pub use suspects::{Reason, Suspect};
+pub use suspects::{Suspect, Suspicion};
 pub use words::lines;
 
 use super::{DataSettings, Fitted, Source};
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 /// What a table holds.
 #[derive(Clone, Debug, Serialize)]
-pub struct Profile {
+pub struct TableProfile {
     /// Name of the file.
     pub name: String,
     /// Number of rows.
@@ -38,7 +38,7 @@ pub struct ColumnProfile {
     /// Name.
     pub name: String,
     /// What it is used for.
-    pub role: Role,
+    pub role: ColumnRole,
     /// Number of missing cells.
     pub missing: usize,
     /// Number of distinct values.
@@ -47,7 +47,7 @@ pub struct ColumnProfile {
     pub at_least: bool,
     /// Its values.
     #[serde(flatten)]
-    pub values: Values,
+    pub values: ColumnValues,
     /// Association with the target; absent if it can't be measured.
     pub association: Option<Association>,
 }
@@ -55,7 +55,7 @@ pub struct ColumnProfile {
 /// What a column is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum ColumnRole {
     /// The model reads it.
     Input,
     /// It is to be predicted.
@@ -67,7 +67,7 @@ pub enum Role {
 /// The values of a column.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Values {
+pub enum ColumnValues {
     /// Numbers.
     Number(Distribution),
     /// Dates, in seconds since 1970.
@@ -139,7 +139,7 @@ impl Measure {
 ///
 /// # Errors
 /// If the file can't be read.
-pub fn profile(settings: &DataSettings, fitted: &Fitted) -> Result<Option<Profile>> {
+pub fn profile(settings: &DataSettings, fitted: &Fitted) -> Result<Option<TableProfile>> {
     let source = Source::look(&settings.source)?;
     match fitted.format {
         Some(format) => format.profile(&source, settings, fitted),

@@ -1,7 +1,7 @@
 //! A profile as an HTML page without scripts: the suspects, then a card for each column.
 
 use super::words::{MOST_COLUMNS, about, figures, left_out, shown, summary};
-use super::{ColumnProfile, Profile, Values};
+use super::{ColumnProfile, ColumnValues, TableProfile};
 use crate::html::{escape, histogram, page_head, shortened};
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ const STYLE: &str = "\
 ";
 
 /// The page of a profile.
-pub fn page(profile: &Profile) -> String {
+pub fn page(profile: &TableProfile) -> String {
     let mut page = page_head(&format!("Profile of {}", profile.name));
     page.push_str(STYLE);
     let about = about(profile);
@@ -57,8 +57,8 @@ fn card(page: &mut String, column: &ColumnProfile, rows: usize) {
         escape(&summary(column, rows))
     );
     match &column.values {
-        Values::Empty => {}
-        Values::Number(found) | Values::Date(found) => {
+        ColumnValues::Empty => {}
+        ColumnValues::Number(found) | ColumnValues::Date(found) => {
             let [min, max] = [found.min, found.max].map(|x| escape(&shown(column, x)));
             let label = format!("histogram of {}", shortened(&column.name, SHOWN));
             page.push_str(&histogram(&label, &found.histogram, "c0"));
@@ -71,7 +71,7 @@ fn card(page: &mut String, column: &ColumnProfile, rows: usize) {
             }
             page.push_str("</table>\n");
         }
-        Values::Category { top } => categories(page, column, top, rows),
+        ColumnValues::Category { top } => categories(page, column, top, rows),
     }
     page.push_str("</article>\n");
 }

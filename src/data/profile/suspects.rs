@@ -29,7 +29,7 @@ pub struct Suspect {
     /// Name of the column.
     pub column: String,
     /// Why it is suspected.
-    pub reason: Reason,
+    pub reason: Suspicion,
     /// One sentence: what was found, and what to do.
     pub sentence: String,
 }
@@ -37,7 +37,7 @@ pub struct Suspect {
 /// Why a column is suspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum Suspicion {
     /// Nearly all of its integers or texts are distinct.
     Id,
     /// It is the target, perhaps under other names.
@@ -81,18 +81,18 @@ pub(super) fn suspects(
     .collect()
 }
 
-fn advice(reason: Reason, name: &str) -> String {
+fn advice(reason: Suspicion, name: &str) -> String {
     let drop = format!("leave it out with drop = [{name:?}]");
     match reason {
-        Reason::Id => format!("{drop} if it only names the rows"),
-        Reason::Copy => drop,
-        Reason::Monotone | Reason::Predictor | Reason::Missing => {
+        Suspicion::Id => format!("{drop} if it only names the rows"),
+        Suspicion::Copy => drop,
+        Suspicion::Monotone | Suspicion::Predictor | Suspicion::Missing => {
             format!("{drop} unless it is known before the target is")
         }
     }
 }
 
-type Found = Option<(Reason, String)>;
+type Found = Option<(Suspicion, String)>;
 
 fn leaking_numbers(numbers: &Numbers, targets: &[f64], is_class: bool) -> Found {
     if numbers.all.min == numbers.all.max {
@@ -114,7 +114,7 @@ fn leaking_numbers(numbers: &Numbers, targets: &[f64], is_class: bool) -> Found 
         return predicts_class(&table);
     }
     if numbers.equal == numbers.all.count {
-        return Some((Reason::Copy, "is the target in every row".to_string()));
+        return Some((Suspicion::Copy, "is the target in every row".to_string()));
     }
     let ranks = rank_correlation(&pairs)?;
     if ranks.abs() >= MONOTONE {
@@ -125,7 +125,7 @@ fn leaking_numbers(numbers: &Numbers, targets: &[f64], is_class: bool) -> Found 
         let what = format!(
             "orders the rows {order} (rank correlation {ranks:.4}), as if computed from it"
         );
-        return Some((Reason::Monotone, what));
+        return Some((Suspicion::Monotone, what));
     }
     let groups = intervals(&pairs, INTERVALS, INTERVAL_ROWS);
     predicts_number(
@@ -168,14 +168,14 @@ fn predicts_class(table: &Contingency) -> Found {
     };
     if own == 1.0 && distinct(|pair| pair.0) == distinct(|pair| pair.1) {
         let what = "is the target under other names or numbers".to_string();
-        return Some((Reason::Copy, what));
+        return Some((Suspicion::Copy, what));
     }
     let what = format!(
         "alone predicts the target right in {} of the rows (the most frequent class in {})",
         percent(own),
         percent(floor)
     );
-    Some((Reason::Predictor, what))
+    Some((Suspicion::Predictor, what))
 }
 
 /// Whether `groups` of targets differ nearly as much as all of them.
@@ -185,7 +185,7 @@ fn predicts_number(groups: &[Moments]) -> Found {
         "alone explains {} of the variance of the target",
         percent(share)
     );
-    Some((Reason::Predictor, what))
+    Some((Suspicion::Predictor, what))
 }
 
 /// A share as a percentage, which is 100% only for 1.
@@ -203,14 +203,14 @@ impl Numbers {
         sorted.sort_by(f64::total_cmp);
         let distinct = sorted.chunk_by(|a, b| a == b).count();
         let found = self.whole == self.all.count && is_id(distinct, sorted.len());
-        found.then(|| (Reason::Id, differs("integer", distinct, sorted.len())))
+        found.then(|| (Suspicion::Id, differs("integer", distinct, sorted.len())))
     }
 }
 
 impl Texts {
     fn id(&self) -> Found {
         let (distinct, cells) = (self.counts.len(), self.looked_at as usize);
-        is_id(distinct, cells).then(|| (Reason::Id, differs("text", distinct, cells)))
+        is_id(distinct, cells).then(|| (Suspicion::Id, differs("text", distinct, cells)))
     }
 }
 
@@ -252,13 +252,13 @@ fn missing_by_class(missing: &[u64], classes: &Classes) -> Found {
     let name = shortened(&classes.names[class], NAME);
     let what =
         format!("{what} {exactly} where the target is {name} ({all} of {rows} cells are missing)");
-    Some((Reason::Missing, what))
+    Some((Suspicion::Missing, what))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::measure::{Cell, Profiler, Subject};
-    use super::super::{Profile, Role};
+    use super::super::{ColumnRole, TableProfile};
     use super::*;
     use crate::random::Stream;
 
@@ -272,7 +272,7 @@ mod tests {
     ) -> Vec<Suspect> {
         let subject = |name: &str, kind: CellKind| Subject {
             name: name.to_string(),
-            role: Role::Input,
+            role: ColumnRole::Input,
             kind,
         };
         let subjects = vec![
@@ -291,7 +291,7 @@ mod tests {
             let text = Cell::Text(["x", "y", "z"][stream.below(3) as usize]);
             profiler.push(target, [number, text, column(at, target)].into_iter());
         }
-        let Profile { suspects, .. } = profiler.finish("t.csv".to_string(), "y".to_string());
+        let TableProfile { suspects, .. } = profiler.finish("t.csv".to_string(), "y".to_string());
         assert!(
             suspects.iter().all(|own| own.column == "suspect"),
             "{suspects:?}"
@@ -299,7 +299,7 @@ mod tests {
         suspects
     }
 
-    fn only(found: Vec<Suspect>) -> (Reason, String) {
+    fn only(found: Vec<Suspect>) -> (Suspicion, String) {
         assert_eq!(found.len(), 1, "{found:?}");
         let [
             Suspect {
@@ -307,7 +307,7 @@ mod tests {
             },
         ] = &found[..]
         else {
-            return (Reason::Id, String::new());
+            return (Suspicion::Id, String::new());
         };
         (*reason, sentence.clone())
     }
@@ -327,16 +327,16 @@ mod tests {
             []
         );
         let (reason, sentence) = only(with(number, &|at, _| Cell::Number((at * 7 % ROWS) as f64)));
-        assert_eq!(reason, Reason::Id);
+        assert_eq!(reason, Suspicion::Id);
         assert_eq!(
             sentence,
             "column suspect has another integer in nearly every row (400 distinct in 400): leave it out with drop = [\"suspect\"] if it \
              only names the rows"
         );
         let copy = |_, y: f64| Cell::Text(["good", "bad"][y as usize]);
-        assert_eq!(only(with(text, &copy)).0, Reason::Copy);
+        assert_eq!(only(with(text, &copy)).0, Suspicion::Copy);
         let copy = |_, y: f64| Cell::Number(5.0 - 4.0 * y);
-        assert_eq!(only(with(number, &copy)).0, Reason::Copy);
+        assert_eq!(only(with(number, &copy)).0, Suspicion::Copy);
         // A threshold separates the classes, but for two rows.
         let threshold = |at: usize, y: f64| {
             Cell::Number(
@@ -344,14 +344,14 @@ mod tests {
             )
         };
         let (reason, sentence) = only(with(number, &threshold));
-        assert_eq!(reason, Reason::Predictor);
+        assert_eq!(reason, Suspicion::Predictor);
         assert!(sentence.contains("unless it is known before"), "{sentence}");
         let missing = |at: usize, y: f64| match y == 1.0 {
             true => Cell::Missing,
             false => Cell::Text(["a", "b"][at % 2]),
         };
         let (reason, sentence) = only(with(text, &missing));
-        assert_eq!(reason, Reason::Missing);
+        assert_eq!(reason, Suspicion::Missing);
         assert!(
             sentence.contains("is missing exactly where the target is yes"),
             "{sentence}"
@@ -369,15 +369,18 @@ mod tests {
     fn leaks_of_a_number_are_found() {
         let with = |kind, column: &dyn Fn(usize, f64) -> Cell<'static>| found(None, kind, column);
         let number = CellKind::Number;
-        assert_eq!(only(with(number, &|_, y| Cell::Number(y))).0, Reason::Copy);
+        assert_eq!(
+            only(with(number, &|_, y| Cell::Number(y))).0,
+            Suspicion::Copy
+        );
         let (reason, sentence) = only(with(number, &|_, y| Cell::Number(-y.ln())));
-        assert_eq!(reason, Reason::Monotone);
+        assert_eq!(reason, Suspicion::Monotone);
         assert!(sentence.contains("in the reverse order"), "{sentence}");
         // Its absolute value is the target, of which it is no monotone function.
         let (reason, _) = only(with(number, &|at, y| {
             Cell::Number(if at % 2 == 0 { y } else { -y })
         }));
-        assert_eq!(reason, Reason::Predictor);
+        assert_eq!(reason, Suspicion::Predictor);
         let level = |at: usize, y: f64| Cell::Number(y + (at % 7) as f64 / 5.0);
         assert_eq!(with(number, &level), []);
     }

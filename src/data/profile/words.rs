@@ -1,6 +1,6 @@
 //! A profile as lines of text.
 
-use super::{ColumnProfile, Distribution, Profile, Role, Values};
+use super::{ColumnProfile, ColumnRole, ColumnValues, Distribution, TableProfile};
 use crate::data::Moment;
 use crate::html::plot::significant;
 use crate::html::{in_blocks, shortened};
@@ -17,7 +17,7 @@ const WHOLE: f64 = 1e12;
 const DAY: f64 = 86_400.0;
 
 /// The profile as lines: about the rows, two for each column, then what may leak the target.
-pub fn lines(profile: &Profile) -> Vec<String> {
+pub fn lines(profile: &TableProfile) -> Vec<String> {
     let mut lines = vec![format!("profile of {}", about(profile))];
     for column in profile.columns.iter().take(MOST_COLUMNS) {
         lines.push(format!(
@@ -37,8 +37,8 @@ pub fn lines(profile: &Profile) -> Vec<String> {
 }
 
 /// Which rows the profile is of.
-pub(super) fn about(profile: &Profile) -> String {
-    let Profile {
+pub(super) fn about(profile: &TableProfile) -> String {
+    let TableProfile {
         name,
         rows,
         sampled,
@@ -55,7 +55,7 @@ pub(super) fn about(profile: &Profile) -> String {
 }
 
 /// How many columns are not shown.
-pub(super) fn left_out(profile: &Profile) -> Option<String> {
+pub(super) fn left_out(profile: &TableProfile) -> Option<String> {
     let more = profile.columns.len().saturating_sub(MOST_COLUMNS);
     (more > 0).then(|| format!("… and {more} more columns; --json has all of them"))
 }
@@ -63,15 +63,15 @@ pub(super) fn left_out(profile: &Profile) -> Option<String> {
 /// Kind, distinct values, missing cells and association of a column of a table of `rows`.
 pub(super) fn summary(column: &ColumnProfile, rows: usize) -> String {
     let kind = match column.values {
-        Values::Number(_) => "numbers",
-        Values::Date(_) => "dates",
-        Values::Category { .. } => "categories",
-        Values::Empty => return "all cells are missing".to_string(),
+        ColumnValues::Number(_) => "numbers",
+        ColumnValues::Date(_) => "dates",
+        ColumnValues::Category { .. } => "categories",
+        ColumnValues::Empty => return "all cells are missing".to_string(),
     };
     let role = match column.role {
-        Role::Input => "",
-        Role::Target => "the target, ",
-        Role::LeftOut => "left out, ",
+        ColumnRole::Input => "",
+        ColumnRole::Target => "the target, ",
+        ColumnRole::LeftOut => "left out, ",
     };
     let least = if column.at_least { "at least " } else { "" };
     let missing = match column.missing {
@@ -93,7 +93,7 @@ pub(super) fn summary(column: &ColumnProfile, rows: usize) -> String {
 /// The values of a column of a table of `rows`; `None` if it has none.
 fn values(column: &ColumnProfile, rows: usize) -> Option<String> {
     match &column.values {
-        Values::Number(found) | Values::Date(found) => {
+        ColumnValues::Number(found) | ColumnValues::Date(found) => {
             let [min, max] = [found.min, found.max].map(|x| shown(column, x));
             let bars = in_blocks(&found.histogram);
             let figures = figures(column, found);
@@ -103,7 +103,7 @@ fn values(column: &ColumnProfile, rows: usize) -> Option<String> {
                 .collect();
             Some(format!("{min} |{bars}| {max}; {}", figures.join(", ")))
         }
-        Values::Category { top } => {
+        ColumnValues::Category { top } => {
             let present = (rows - column.missing).max(1) as f64;
             let share = |count: usize| format!("{:.1}%", 100.0 * count as f64 / present);
             let mut listed: Vec<String> = top
@@ -116,7 +116,7 @@ fn values(column: &ColumnProfile, rows: usize) -> Option<String> {
             }
             Some(listed.join(", "))
         }
-        Values::Empty => None,
+        ColumnValues::Empty => None,
     }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn figures(column: &ColumnProfile, found: &Distribution) -> [(&'stati
     let quartiles = [found.lower_quartile, found.median, found.upper_quartile];
     let quartiles = quartiles.map(|x| shown(column, x)).join(" / ");
     let deviation = match column.values {
-        Values::Date(_) => format!("{} days", significant(found.std / DAY, 4)),
+        ColumnValues::Date(_) => format!("{} days", significant(found.std / DAY, 4)),
         _ => significant(found.std, 4),
     };
     [
@@ -138,7 +138,7 @@ pub(super) fn figures(column: &ColumnProfile, found: &Distribution) -> [(&'stati
 /// A number of a column, or a date.
 pub(super) fn shown(column: &ColumnProfile, x: f64) -> String {
     match column.values {
-        Values::Date(_) => Moment::in_words(x),
+        ColumnValues::Date(_) => Moment::in_words(x),
         _ if x.fract() == 0.0 && x.abs() < WHOLE => format!("{x}"),
         _ => significant(x, 5),
     }

@@ -51,7 +51,7 @@ use super::{
 };
 use crate::data::files::set_name;
 use crate::data::packed::{has_ending, stem};
-use crate::data::profile::Profile;
+use crate::data::profile::TableProfile;
 use crate::data::{
     DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, SampleNames, Samples, Source,
     Targets, WindowRows,
@@ -281,7 +281,7 @@ impl Format for Table {
         source: &Source,
         settings: &DataSettings,
         fitted: &Fitted,
-    ) -> Result<Option<Profile>> {
+    ) -> Result<Option<TableProfile>> {
         Ok(Some(profile::profile(source, settings, fitted)?))
     }
 

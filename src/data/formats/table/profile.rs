@@ -8,7 +8,7 @@ use super::missing::value;
 use super::number::{Decimals, NumberForm};
 use super::target::target_name;
 use super::{ColumnKind, TableFiles, TargetKind, decimals_in};
-use crate::data::profile::{Cell, CellKind, Profile, Profiler, Role, Subject};
+use crate::data::profile::{Cell, CellKind, ColumnRole, Profiler, Subject, TableProfile};
 use crate::data::{DataError, DataSettings, Fitted, Source};
 use std::collections::HashMap;
 use std::path::Path;
@@ -62,7 +62,7 @@ pub(super) fn profile(
     source: &Source,
     settings: &DataSettings,
     fitted: &Fitted,
-) -> Result<Profile, DataError> {
+) -> Result<TableProfile, DataError> {
     let not_a_table = || DataError::unusable(source.path(), "is not a table");
     let path = TableFiles::of(source).ok_or_else(not_a_table)?.train;
     let table = CsvTable::read(&path, settings, &fitted.input_columns())?;
@@ -77,7 +77,7 @@ fn of_table(
     path: &Path,
     settings: &DataSettings,
     fitted: &Fitted,
-) -> Result<Profile, DataError> {
+) -> Result<TableProfile, DataError> {
     let target = target_name(table, settings, fitted, path)?;
     let classes = match fitted.predict {
         Some(TargetKind::Number) => None,
@@ -99,9 +99,9 @@ fn of_table(
     };
     let notations: Vec<Notation> = names.map(notation).collect();
     let role = |name: &String| match fitted_kinds.contains_key(name) {
-        _ if *name == target => Role::Target,
-        true => Role::Input,
-        false => Role::LeftOut,
+        _ if *name == target => ColumnRole::Target,
+        true => ColumnRole::Input,
+        false => ColumnRole::LeftOut,
     };
     let subjects = table
         .names
