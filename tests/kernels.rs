@@ -37,7 +37,7 @@ fn kernels_divided_as_for_a_gpu_agree_on_any_adapter() {
 #[test]
 fn products_of_16_bit_floats_agree() {
     let Some(gpu) = support::gpu() else { return };
-    let few = ["matmul", "recurrent_weight_grad"];
+    let few = ["recurrent_weight_grad"];
     agree_in(Precision::Mixed, &gpu.target, &[3], |name| {
         few.contains(&name)
     });

@@ -1,5 +1,5 @@
-// What 16-bit floats hold of these values: the nearest, ties to even. Written out, because llvmpipe takes seconds to compile
-// `pack2x16float` in the inner loop of a product.
+// What 16-bit floats hold of these values: the nearest, ties to even. Written out, because WGSL does not say what
+// `pack2x16float` makes of numbers that are too large.
 fn rounded(value: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(value);
     let size = bits & vec4<u32>(0x7fffffffu);
