@@ -558,7 +558,7 @@ fn a_tuned_choice_that_names_no_variant_is_passed_over() {
     let (graph, mut target) = (training_step().unwrap(), Target::portable());
     let default = Plan::new(&graph, &target).unwrap().to_string();
     for node in &graph.nodes {
-        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
+        let types = graph.operand_types(node);
         if let Some(op) = node.op() {
             target
                 .choices

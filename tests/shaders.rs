@@ -128,7 +128,7 @@ fn launched() -> &'static Launched {
                         for mut graph in graphs {
                             launched.add(op.name, &graph);
                             graph.precision = Precision::Mixed;
-                            if rounds_operands(&graph) {
+                            if graph.has_rounded_operands() {
                                 launched.add_on(&cooperative, op.name, &graph, true);
                             }
                         }
@@ -178,14 +178,6 @@ fn with_cooperative_matrices() -> Target {
         cooperative_matrices: true,
         ..desktop.expect("one has 32 lanes")
     }
-}
-
-/// Whether mixed precision changes what the graph computes.
-fn rounds_operands(graph: &Graph) -> bool {
-    graph.nodes.iter().any(|node| {
-        let types: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
-        node.op().is_some_and(|op| op.rounds_operands(&types))
-    })
 }
 
 fn weights_of(model: &str) -> usize {

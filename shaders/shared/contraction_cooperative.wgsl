@@ -13,12 +13,17 @@ enable f16;
 enable wgpu_cooperative_matrix;
 #import shared/grid
 #import shared/contraction
+#import shared/contraction_steps
 #import shared/cooperative_128
 
 // Whether a fetch gives 4 rows (4 columns) at one k: what `fetches_across` says, as a constant, since matrices are only
 // loaded in control flow that is uniform for the compiler.
 override ROWS_ACROSS: bool = false;
 override COLUMNS_ACROSS: bool = true;
+
+alias Left = coop_mat16x16<f16, A>;
+alias Right = coop_mat16x16<f16, B>;
+alias Sum = coop_mat16x16<f32, C>;
 
 const LANES: u32 = 32u;
 const INVOCATIONS: u32 = LANES * SUBGROUP_ROWS * SUBGROUP_COLUMNS;
@@ -175,26 +180,6 @@ fn write_blocks(copier: Copier, blocks: Blocks) {
     if (BLOCKS > 1u) {
         write_block(copier.to + copier.block_gap, copier.fetch_gap, blocks.b1);
     }
-}
-
-// A position within the split: a segment and the first k of a step.
-struct Step {
-    segment: u32,
-    k: i32,
-}
-
-// Number of k of a segment for a matrix of the batch.
-fn length_of(segment: u32, batch: u32) -> i32 {
-    return select(0, segment_end(segment), takes_segment(segment, batch));
-}
-
-// The step at `at`, or the first one of the next segment that has one; `end` is the end of the split.
-fn existing_step(at: Step, end: u32, batch: u32) -> Step {
-    var step = at;
-    while (step.segment < end && step.k >= length_of(step.segment, batch)) {
-        step = Step(step.segment + 1u, 0);
-    }
-    return step;
 }
 
 fn sum_row(at: u32) -> vec4<f32> {

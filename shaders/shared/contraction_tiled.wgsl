@@ -7,6 +7,7 @@
 // Barriers: one before the tiles are read (after the whole step is written), one before the next step overwrites them.
 #import shared/grid
 #import shared/contraction
+#import shared/contraction_steps
 #import shared/tile_64
 
 const INVOCATIONS: u32 = 256u;
@@ -71,26 +72,6 @@ fn fetch_block(sources: Sources, is_b: bool, segment: u32, k: i32) -> mat4x4<f32
         fetch(source_line(sources.second, is_b, segment), is_b, k),
         fetch(source_line(sources.third, is_b, segment), is_b, k),
         fetch(source_line(sources.fourth, is_b, segment), is_b, k)));
-}
-
-// A position within the split: a segment and the first k of a step.
-struct Step {
-    segment: u32,
-    k: i32,
-}
-
-// Number of k of a segment for a matrix of the batch.
-fn length_of(segment: u32, batch: u32) -> i32 {
-    return select(0, segment_end(segment), takes_segment(segment, batch));
-}
-
-// The step at `at`, or the first one of the next segment that has one; `end` is the end of the split.
-fn existing_step(at: Step, end: u32, batch: u32) -> Step {
-    var step = at;
-    while (step.segment < end && step.k >= length_of(step.segment, batch)) {
-        step = Step(step.segment + 1u, 0);
-    }
-    return step;
 }
 
 // `block` plus the outer product: matrix column i holds row i.

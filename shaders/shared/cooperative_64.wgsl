@@ -5,7 +5,3 @@ const SUBGROUP_COLUMNS: u32 = 4u;
 // Matrices of a subgroup along each side of its part.
 const MATRIX_ROWS: u32 = 2u;
 const MATRIX_COLUMNS: u32 = 1u;
-
-alias Left = coop_mat16x16<f16, A>;
-alias Right = coop_mat16x16<f16, B>;
-alias Sum = coop_mat16x16<f32, C>;

@@ -9,7 +9,7 @@ use crate::graph::{Builder, Graph, Node, Precision};
 use crate::ops::{Case, Operand, REGISTRY, RegisteredOp, Values};
 use crate::plan::{Plan, Target, TextureReads};
 use crate::random::Stream;
-use crate::tensor::{DType, TensorType};
+use crate::tensor::DType;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -53,9 +53,7 @@ pub fn check_kernels(
                 for trial in trials.iter().filter(|t| t.variants.contains(variant)) {
                     trial.run(gpu, target, &mut group)?;
                 }
-                if group.cases > 0 {
-                    report(group);
-                }
+                report(group);
             }
         }
     }
@@ -121,7 +119,7 @@ impl<'a> CaseRun<'a> {
         let Some(mut graph) = graph else {
             return Ok(None);
         };
-        if precision == Precision::Mixed && !rounds_operands(&graph) {
+        if precision == Precision::Mixed && !graph.has_rounded_operands() {
             return Ok(None);
         }
         graph.precision = precision;
@@ -210,18 +208,9 @@ pub(crate) fn worst_of_run(
     Ok(worst)
 }
 
-/// Whether mixed precision rounds the operands of an operation.
-fn rounds_operands(graph: &Graph) -> bool {
-    let rounds = |node: &Node| {
-        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
-        node.op().is_some_and(|op| op.rounds_operands(&types))
-    };
-    graph.nodes.iter().any(rounds)
-}
-
 fn longest_reduction(graph: &Graph) -> usize {
     let length = |node: &Node| {
-        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
+        let types = graph.operand_types(node);
         node.op().map_or(1, |op| op.reduction_length(&types))
     };
     graph.nodes.iter().map(length).max().unwrap_or(1)

@@ -9,8 +9,7 @@ pub use real::Real;
 pub use tensor::{Data, Tensor};
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, NodeId, NodeKind, Precision};
-use crate::tensor::TensorType;
+use crate::graph::{Graph, NodeId, NodeKind, Precision};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -67,9 +66,8 @@ pub(crate) fn interpret_with<T: Real>(
                     })
                     .collect::<Result<Vec<_>>>()?;
                 let value = match graph.precision {
-                    Precision::Mixed if op.rounds_operands(&types(graph, node)) => {
-                        let rounded: Vec<_> =
-                            operands.iter().map(|x| Precision::rounded(x)).collect();
+                    Precision::Mixed if op.rounds_operands(&graph.operand_types(node)) => {
+                        let rounded: Vec<_> = operands.iter().map(|x| rounded(x)).collect();
                         T::run(&**op, &rounded.iter().collect::<Vec<_>>(), &node.ty)
                     }
                     _ => T::run(&**op, &operands, &node.ty),
@@ -139,8 +137,10 @@ pub fn variable_bytes(graph: &Graph) -> u64 {
     variables.map(|node| node.ty.bytes() as u64).sum()
 }
 
-fn types<'a>(graph: &'a Graph, node: &Node) -> Vec<&'a TensorType> {
-    node.inputs.iter().map(|&i| graph.ty(i)).collect()
+/// What an operation in mixed precision reads of `x`, one of its operands: the nearest 16-bit floats.
+fn rounded<T: Real>(x: &Tensor<T>) -> Tensor<T> {
+    let round = |x: &T| T::of(half::f16::from_f64(x.to_f64()).to_f64());
+    Tensor::real(x.shape.clone(), x.reals().iter().map(round).collect())
 }
 
 fn leaf<T: Real>(

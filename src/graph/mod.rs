@@ -118,6 +118,20 @@ impl Graph {
         &self.nodes[id.index()].ty
     }
 
+    /// Types of the operands of `node`.
+    pub fn operand_types(&self, node: &Node) -> Vec<&TensorType> {
+        node.inputs.iter().map(|&input| self.ty(input)).collect()
+    }
+
+    /// Whether [`Precision::Mixed`] rounds the operands of an operation.
+    pub fn has_rounded_operands(&self) -> bool {
+        let rounds = |node: &Node| {
+            let types = self.operand_types(node);
+            node.op().is_some_and(|op| op.rounds_operands(&types))
+        };
+        self.nodes.iter().any(rounds)
+    }
+
     /// All ids in order.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
         (0..self.nodes.len() as u32).map(NodeId)

@@ -1,6 +1,5 @@
 //! The precision of a graph's products.
 
-use crate::cpu::{Real, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +15,4 @@ pub enum Precision {
     /// to even) as they are read; their products are exact and summed in 32 bits. PyTorch rounds at the same places
     /// under `torch.autocast(dtype=torch.float16)`, and the results too.
     Mixed,
-}
-
-impl Precision {
-    /// What an operation reads of `x`, one of its operands that this precision rounds.
-    pub(crate) fn rounded<T: Real>(x: &Tensor<T>) -> Tensor<T> {
-        let round = |x: &T| T::of(half::f16::from_f64(x.to_f64()).to_f64());
-        Tensor::real(x.shape.clone(), x.reals().iter().map(round).collect())
-    }
 }

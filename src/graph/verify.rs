@@ -26,7 +26,7 @@ impl Graph {
             }
             match &node.kind {
                 NodeKind::Op(op) => {
-                    let types: Vec<_> = node.inputs.iter().map(|&i| self.ty(i)).collect();
+                    let types = self.operand_types(node);
                     match op.infer(&types) {
                         Ok(ty) if ty == node.ty => {}
                         Ok(ty) => {

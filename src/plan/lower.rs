@@ -218,7 +218,7 @@ impl Lowered {
 /// The kernel variants that operations of `graph` (simplified) have on `target`.
 pub(super) fn variants(graph: &Graph, target: &Target) -> BTreeSet<&'static str> {
     let of_node = |node: &Node| -> Option<Vec<&'static str>> {
-        let types: Vec<&TensorType> = node.inputs.iter().map(|&i| graph.ty(i)).collect();
+        let types = graph.operand_types(node);
         Some(node.op()?.variants(target, &types))
     };
     graph.nodes.iter().filter_map(of_node).flatten().collect()

@@ -25,8 +25,7 @@ pub use kernel_shares::KernelShares;
 pub use measured::Measured;
 pub use monitor::Monitor;
 pub use observer::{
-    DataWaits, EpochReport, Evaluation, Figure, LOSS, LossScaling, Observer, Silent, StepReport,
-    epoch_line,
+    DataWaits, EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
 };
 pub use parts::{CheckedRun, Length, RunParts};
 pub use saving::{CheckpointInterval, Saving};

@@ -4,6 +4,7 @@ use super::{KernelShares, chart};
 use crate::data::Part;
 use crate::error::Result;
 use crate::tasks::Metric;
+use crate::train::LossScaling;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,15 +82,6 @@ pub struct EpochReport {
     pub waits: Option<DataWaits>,
     /// The scaling of the loss, in mixed precision.
     pub scaling: Option<LossScaling>,
-}
-
-/// The scaling of the loss in mixed precision, in the first phase of steps.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LossScaling {
-    /// The scale after the epoch.
-    pub scale: f32,
-    /// Steps of the epoch, of all phases, whose gradients overflowed, and that changed nothing.
-    pub skipped: u64,
 }
 
 /// How long an epoch waited where pictures are decoded while the device trains, as shares of the epoch's time.

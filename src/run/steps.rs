@@ -1,6 +1,6 @@
 //! The steps of an epoch: submission, and progress reports while the device works.
 
-use super::observer::{DataWaits, EpochReport, Figure, LossScaling, Observer, StepReport};
+use super::observer::{DataWaits, EpochReport, Figure, Observer, StepReport};
 use super::{Evaluation, KernelShares, Run, RunFolder};
 use crate::data::Pass;
 use crate::device::Device;
@@ -39,7 +39,7 @@ impl Run<'_> {
         self.note_memory();
         let count = totals.samples.max(1) as f64;
         let phase_losses = self.phase_losses(totals.samples, epoch)?;
-        let scaling = self.loss_scaling()?;
+        let scaling = self.trainer.loss_scaling()?;
         let test = self.evaluate_epoch(folder)?;
         if !test.loss.is_finite() {
             return Err(self.diverged("test loss", epoch));
@@ -218,15 +218,6 @@ impl Run<'_> {
             }
         };
         phases[1..].iter().map(|phase| loss(phase.name)).collect()
-    }
-
-    /// The scaling of the loss, in mixed precision.
-    fn loss_scaling(&self) -> Result<Option<LossScaling>> {
-        let scaling = self.trainer.loss_scaling()?;
-        Ok(scaling.map(|(scale, skipped)| LossScaling {
-            scale,
-            skipped: skipped as u64,
-        }))
     }
 
     /// Requests the counters after the first `seen` samples of the epoch, and takes those that have arrived.

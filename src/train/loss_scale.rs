@@ -20,6 +20,15 @@ const INTERVAL: f64 = 2_000.0;
 /// The scale is never above this: squares of gradients must stay finite.
 const LARGEST: f64 = 16_777_216.0;
 
+/// How the loss was scaled in mixed precision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossScaling {
+    /// The scale of the first phase of a step.
+    pub scale: f32,
+    /// Steps since counters were reset, of all phases, that changed nothing because their gradients overflowed.
+    pub skipped: u64,
+}
+
 /// The scale of a phase, as nodes of a graph.
 #[derive(Clone, Copy)]
 pub(super) struct LossScale<'g> {
@@ -45,14 +54,17 @@ pub(super) fn state(phase: &str) -> [(String, Tensor<f32>); 2] {
     [(factor, scalar(FIRST)), (steps, scalar(0.0))]
 }
 
-/// The scale of `phase`, and the number of steps that all phases skipped since counters were reset. Waits for the device.
+/// The scale of `phase`, and the steps that were skipped. Waits for the device.
 ///
 /// # Errors
 /// If the device failed.
-pub(super) fn read(device: &dyn Device, phase: &str) -> Result<(f32, f32)> {
+pub(super) fn read(device: &dyn Device, phase: &str) -> Result<LossScaling> {
     let [factor, _] = names(phase);
     let scalar = |name: &str| -> Result<f32> { Ok(device.get(name)?.reals()[0]) };
-    Ok((scalar(&factor)?, scalar(&StepGraphCounters::full(SKIPPED))?))
+    Ok(LossScaling {
+        scale: scalar(&factor)?,
+        skipped: scalar(&StepGraphCounters::full(SKIPPED))? as u64,
+    })
 }
 
 impl<'g> LossScale<'g> {

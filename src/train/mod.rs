@@ -18,6 +18,7 @@ pub use evaluator::{Collected, Evaluator, Outputs, Sizes, outputs_of};
 pub(crate) use graphs::planned_graphs;
 pub use graphs::{BatchSource, PhaseGraphs, evaluation_graph, prediction_graph, training_graphs};
 pub(crate) use loaded::Loaded;
+pub use loss_scale::LossScaling;
 pub(crate) use pace::Pace;
 pub use predictor::Predictor;
 pub(crate) use prepared::PreparedSteps;

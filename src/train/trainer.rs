@@ -1,7 +1,7 @@
 //! Training steps: the phases of a task, prepared on a device.
 
 use super::graphs::{BatchSource, planned_graphs};
-use super::loss_scale;
+use super::loss_scale::{self, LossScaling};
 use super::prepared::{Phase, PreparedSteps};
 use super::recipe::Recipe;
 use super::scalars::StepInputs;
@@ -379,12 +379,11 @@ impl<'e> Trainer<'e> {
         ))
     }
 
-    /// In mixed precision, the scale of the loss of the first phase, and the number of steps since
-    /// [`Trainer::reset_counters`] that changed nothing because their gradients overflowed. Waits for the device.
+    /// How the loss was scaled since [`Trainer::reset_counters`], in mixed precision. Waits for the device.
     ///
     /// # Errors
     /// If the device failed.
-    pub(crate) fn loss_scaling(&self) -> Result<Option<(f32, f32)>> {
+    pub fn loss_scaling(&self) -> Result<Option<LossScaling>> {
         match (self.recipe.precision, self.task.phases().first()) {
             (Precision::Mixed, Some(phase)) => {
                 loss_scale::read(&*self.device, phase.name).map(Some)
