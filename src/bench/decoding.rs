@@ -3,6 +3,7 @@
 use crate::data::{ByteCount, decoding_threads};
 use crate::device::Engine;
 use crate::error::{Error, Result};
+use crate::graph::Precision;
 use crate::nn::ModelSpec;
 use crate::random::Stream;
 use crate::run::{EpochReport, Observer, StepReport};
@@ -43,16 +44,17 @@ pub struct Decoding {
     pub decoders_waited: f64,
 }
 
-/// Trains the built-in model `small-cnn` on files of a temporary folder, none of which is kept in memory. The second of two epochs
+/// Trains the built-in model `small-cnn` in `precision` on files of a temporary folder, none of which is kept in memory. The second of two epochs
 /// is measured, as the first one also compiles kernels.
 ///
 /// # Errors
 /// If the files can't be written, or the training fails.
-pub fn decoding(engine: &Engine) -> Result<Decoding> {
+pub fn decoding(engine: &Engine, precision: Precision) -> Result<Decoding> {
     let folder = tempfile::tempdir().map_err(Error::io("create", &std::env::temp_dir()))?;
     write_pictures(folder.path())?;
     let mut settings = Settings {
         batch: BATCH,
+        precision,
         epochs: 2,
         model: ModelSpec::preset("small-cnn")?,
         ..Settings::default()

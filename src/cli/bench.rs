@@ -121,7 +121,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if decodes && (!gpu.target.software || is_named) {
         let adapter = args.device.adapter.as_deref();
         let (engine, _) = Engine::open(DeviceChoice::Gpu, adapter, None)?;
-        tables::decoding(&decoding(&engine)?, args.json)?;
+        tables::decoding(&decoding(&engine, args.precision)?, args.json)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -133,7 +133,8 @@ fn score(sample: &[u8], delimiter: Delimiter) -> f64 {
         len if len == width || len == width + 1 && is_blank_at(first, width) => 1.0,
         // Rows that end in a delimiter.
         len if len + 1 == width && rest.iter().all(|row| is_blank_at(row, len)) => 1.0,
-        len if len + 1 == width && typed > 0.0 && has_row_names(rest) => 0.9,
+        // A single row shows no names of rows.
+        len if len + 1 == width && typed > 0.0 && rest.len() > 1 && has_row_names(rest) => 0.9,
         _ => 0.7,
     };
     let is_text = delimiter == Delimiter::Spaces
@@ -253,6 +254,7 @@ mod tests {
                 "date,load\n2023-01-01 00:00,10.0\n2023-01-01 01:00,11.3\n",
                 Comma,
             ),
+            ("date,load\nday 1,10\n", Comma),
             ("text,label\nso good,1\nso bad,0\n", Comma),
             ("name\nJohn Smith\nJane Doe\n", Comma),
             ("price\n5.5 €\nNA\n7 €\n", Comma),
