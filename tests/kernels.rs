@@ -2,7 +2,7 @@
 
 mod support;
 
-use wgrad::check::check_kernels;
+use wgrad::check::{Checks, check_kernels};
 use wgrad::graph::Precision;
 use wgrad::plan::Target;
 
@@ -49,11 +49,16 @@ fn agree(target: &Target, seeds: &[u64], wanted: impl Fn(&str) -> bool) {
 }
 
 fn agree_in(precision: Precision, target: &Target, seeds: &[u64], wanted: impl Fn(&str) -> bool) {
-    let Some(gpu) = support::gpu() else { return };
+    let Some(gpus) = support::gpus() else { return };
     let mut failures = Vec::new();
     let mut groups = 0;
     for &seed in seeds {
-        check_kernels(gpu, target, precision, seed, &wanted, |group| {
+        let checks = Checks {
+            precision,
+            seed,
+            quick: false,
+        };
+        check_kernels(gpus, target, checks, &wanted, |group| {
             groups += 1;
             if !group.ok {
                 failures.push(format!("{group:?}"));

@@ -11,6 +11,7 @@ use crate::tensor::{DType, TensorType};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Number of elements of each operand that are checked; larger operands are sampled.
 const CHECKED: usize = 40;
@@ -28,6 +29,7 @@ pub fn check_gradient_rules(
     mut report: impl FnMut(Group),
 ) -> Result<()> {
     for op in REGISTRY.iter().filter(|op| wanted(op.name)) {
+        let started = Instant::now();
         let mut group = Group::new(op.name, "gradient", "f64 differences", TOLERANCE);
         let cases = (op.cases)(&mut Stream::new(seed, 1));
         for (n, case) in cases.iter().enumerate() {
@@ -38,6 +40,7 @@ pub fn check_gradient_rules(
             }
         }
         if group.cases > 0 {
+            group.seconds = started.elapsed().as_secs_f64();
             report(group);
         }
     }

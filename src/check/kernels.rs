@@ -4,14 +4,17 @@ use super::{Group, worst_error};
 use crate::autodiff::gradients;
 use crate::cpu::{Tensor, Variables, interpret};
 use crate::error::Result;
-use crate::gpu::{Gpu, Program, Store};
+use crate::gpu::{AdapterChoice, Gpu, Program, Store};
 use crate::graph::{Builder, Graph, Node, Precision};
 use crate::ops::{Case, Operand, REGISTRY, RegisteredOp, Values};
 use crate::plan::{Plan, Target, TextureReads};
 use crate::random::Stream;
 use crate::tensor::DType;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 /// The error allowed for a value that sums `length` terms: single-precision rounding, which grows with the square root
 /// of the length for random terms, plus the error that GPUs are allowed for elementary functions.
@@ -19,45 +22,115 @@ pub fn tolerance(length: usize) -> f64 {
     2e-5 + 1e-6 * (length as f64).sqrt()
 }
 
-/// Runs the cases of every registered operation whose name `wanted` accepts in `precision`, and reports each group as it
-/// is done; in mixed precision those of the operations whose operands it rounds. Plans are made for `target`, usually that
-/// of `gpu`.
+/// How kernels are checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks {
+    /// In mixed precision, only the operations whose operands it rounds are checked.
+    pub precision: Precision,
+    /// Seed of the random cases.
+    pub seed: u64,
+    /// Whether each variant runs only its first cases, with and without texture views, in place of all.
+    pub quick: bool,
+}
+
+/// Cases of a variant in a quick check: one that reads through texture views and one that does not.
+const QUICK_CASES: usize = 2;
+
+/// Opens one adapter as many times as kernels of it are checked side by side: a software adapter compiles the kernels of a device
+/// in one thread.
 ///
 /// # Errors
-/// If the device fails. Kernels that are wrong or do not compile are reported in the groups.
+/// If there is no such adapter, or it fails to open a device.
+pub fn open_for_checks(choice: &AdapterChoice) -> Result<Vec<Gpu>> {
+    const MAX: usize = 8;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let first = Gpu::open(choice)?;
+    let further = (1..cores.min(MAX)).map(|_| Gpu::open(choice));
+    std::iter::once(Ok(first)).chain(further).collect()
+}
+
+/// Runs the cases of every registered operation whose name `wanted` accepts, and reports the groups in the order of the registry.
+/// `gpus` are devices of one adapter, which share the operations. Plans are made for `target`, usually that of the adapter.
+///
+/// # Errors
+/// If a device fails. Kernels that are wrong or do not compile are reported in the groups.
 pub fn check_kernels(
-    gpu: &Gpu,
+    gpus: &[Gpu],
     target: &Target,
-    precision: Precision,
-    seed: u64,
+    checks: Checks,
     wanted: impl Fn(&str) -> bool,
     mut report: impl FnMut(Group),
 ) -> Result<()> {
-    for op in REGISTRY.iter().filter(|op| wanted(op.name)) {
-        let cases = (op.cases)(&mut Stream::new(seed, 1));
-        for pass in ["forward", "backward"] {
-            let mut trials = Vec::new();
-            for (n, case) in cases.iter().enumerate() {
-                trials.extend(CaseRun::new(
-                    target,
-                    precision,
-                    case,
-                    pass,
-                    seed + n as u64,
-                )?);
-            }
-            let variants: BTreeSet<&str> =
-                trials.iter().flat_map(|t| &t.variants).copied().collect();
-            for variant in variants {
-                let mut group = Group::new(op.name, pass, variant, tolerance(1));
-                for trial in trials.iter().filter(|t| t.variants.contains(variant)) {
-                    trial.run(gpu, target, &mut group)?;
+    let parts: Vec<(&RegisteredOp, &'static str)> = REGISTRY
+        .iter()
+        .filter(|op| wanted(op.name))
+        .flat_map(|op| ["forward", "backward"].map(|pass| (op, pass)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let (sender, checked) = mpsc::channel();
+        for gpu in gpus {
+            let (sender, next, parts) = (sender.clone(), &next, &parts);
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((op, pass)) = parts.get(at) else {
+                        return;
+                    };
+                    let groups = check_pass(gpu, target, checks, op, pass);
+                    // No other operation uses many of them.
+                    gpu.forget_pipelines();
+                    if sender.send((at, groups)).is_err() {
+                        // Another device failed.
+                        return;
+                    }
                 }
-                report(group);
+            });
+        }
+        drop(sender);
+        let mut early = BTreeMap::new();
+        let mut reported = 0;
+        for (at, groups) in checked {
+            early.insert(at, groups?);
+            while let Some(groups) = early.remove(&reported) {
+                groups.into_iter().for_each(&mut report);
+                reported += 1;
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
+}
+
+/// The groups of one operation in one pass, one for each variant.
+fn check_pass(
+    gpu: &Gpu,
+    target: &Target,
+    checks: Checks,
+    op: &RegisteredOp,
+    pass: &'static str,
+) -> Result<Vec<Group>> {
+    let cases = (op.cases)(&mut Stream::new(checks.seed, 1));
+    let numbered = (checks.seed..).zip(&cases);
+    let trials = numbered
+        .map(|(seed, case)| CaseRun::new(target, checks.precision, case, pass, seed))
+        .filter_map(Result::transpose)
+        .collect::<Result<Vec<_>>>()?;
+    let variants: BTreeSet<&'static str> =
+        trials.iter().flat_map(|t| &t.variants).copied().collect();
+    let most = match checks.quick {
+        true => QUICK_CASES,
+        false => trials.len(),
+    };
+    let check = |variant| {
+        let started = Instant::now();
+        let mut group = Group::new(op.name, pass, variant, tolerance(1));
+        let own = trials.iter().filter(|t| t.variants.contains(variant));
+        own.take(most)
+            .try_for_each(|trial| trial.run(gpu, target, &mut group))?;
+        group.seconds = started.elapsed().as_secs_f64();
+        Ok(group)
+    };
+    variants.into_iter().map(check).collect()
 }
 
 /// The error of the first case of `op` in one pass with the default kernels, or why they did not run, and the error that is

@@ -6,7 +6,7 @@ mod self_test;
 
 pub use gradients::check_gradient_rules;
 pub(crate) use kernels::worst_of_run;
-pub use kernels::{check_kernels, graphs_of, tolerance};
+pub use kernels::{Checks, check_kernels, graphs_of, open_for_checks, tolerance};
 pub use self_test::{SelfTest, repeats, self_test};
 
 use crate::cpu::{Data, Tensor};
@@ -20,6 +20,8 @@ pub struct Group {
     pub pass: &'static str,
     /// Kernel variant.
     pub variant: &'static str,
+    /// Seconds that the cases took.
+    pub seconds: f64,
     /// Cases run.
     pub cases: usize,
     /// The largest error.
@@ -38,6 +40,7 @@ impl Group {
             op,
             pass,
             variant,
+            seconds: 0.0,
             cases: 0,
             worst_error: 0.0,
             tolerance,

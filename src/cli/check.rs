@@ -1,12 +1,17 @@
 //! `wgrad check`
 
-use super::{DeviceArgs, choice, print_line};
+mod junit;
+
+use self::junit::Suite;
+use super::{DeviceArgs, OverwriteArg, choice, print_line};
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
-use wgrad::check::{Group, check_gradient_rules, check_kernels};
+use wgrad::check::{Checks, Group, check_gradient_rules, check_kernels, open_for_checks};
 use wgrad::device::DeviceChoice;
-use wgrad::gpu::{AdapterChoice, Gpu, adapters};
+use wgrad::files::write_whole;
+use wgrad::gpu::{AdapterChoice, adapters};
 use wgrad::graph::Precision;
 use wgrad::ops::REGISTRY;
 
@@ -26,6 +31,14 @@ pub(super) struct Args {
     /// Precision of matrix products and convolutions; mixed checks the operations that it changes
     #[arg(long, value_parser = choice::precision(), default_value = "float32")]
     precision: Precision,
+    /// Check only the first cases of each kernel, in less than a minute on most machines
+    #[arg(long)]
+    quick: bool,
+    /// Write the rows to a JUnit XML file, too, which CI services show as tests
+    #[arg(long, value_name = "FILE.xml")]
+    junit: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArg,
     /// Seed of the random cases
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -62,6 +75,9 @@ impl Part {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.junit {
+        args.overwrite.check(path)?;
+    }
     let choices = match args.device.device {
         Some(DeviceChoice::Cpu) => Vec::new(),
         // Without any adapter, adapter 0 is the one that is missing.
@@ -104,19 +120,28 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         printed?;
     }
     for choice in choices {
-        let gpu = Gpu::open(&choice)?;
+        let gpus = open_for_checks(&choice)?;
+        let Some(gpu) = gpus.first() else { continue };
         let info = &gpu.info;
         table.head(&format!(
             "kernels against the CPU reference on {} ({:?}, {})",
             info.name, info.backend, info.driver_info
         ))?;
         let mut printed = Ok(());
-        check_kernels(&gpu, &gpu.target, args.precision, seed, wanted, |group| {
+        let checks = Checks {
+            precision: args.precision,
+            seed,
+            quick: args.quick,
+        };
+        check_kernels(&gpus, &gpu.target, checks, wanted, |group| {
             table.row(Some(&info.name), &group, &mut printed);
         })?;
         printed?;
     }
     table.end()?;
+    if let Some(path) = &args.junit {
+        write_whole(path, &junit::text(&table.suites)?)?;
+    }
     Ok(if table.failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -130,10 +155,12 @@ struct Table {
     rows: usize,
     failed: usize,
     cases: usize,
+    suites: Vec<Suite>,
 }
 
 impl Table {
-    fn head(&self, title: &str) -> anyhow::Result<()> {
+    fn head(&mut self, title: &str) -> anyhow::Result<()> {
+        self.suites.push(Suite::new(title));
         if self.json {
             return Ok(());
         }
@@ -149,6 +176,9 @@ impl Table {
         self.rows += 1;
         self.cases += g.cases;
         self.failed += usize::from(!g.ok);
+        if let Some(suite) = self.suites.last_mut() {
+            suite.groups.push(g.clone());
+        }
         if printed.is_ok() {
             *printed = self.print(adapter, g);
         }
@@ -158,7 +188,7 @@ impl Table {
         if self.json {
             return print_line(json!({
                 "op": g.op, "pass": g.pass, "variant": g.variant, "cases": g.cases, "worst_error": g.worst_error,
-                "tolerance": g.tolerance, "ok": g.ok, "adapter": adapter, "failure": g.failure,
+                "tolerance": g.tolerance, "seconds": g.seconds, "ok": g.ok, "adapter": adapter, "failure": g.failure,
             }));
         }
         let verdict = if g.ok { "ok" } else { "FAILED" };

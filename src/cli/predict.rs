@@ -9,6 +9,7 @@ use super::plain::plain;
 use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, choice, note, print_line};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -119,6 +120,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         },
         stems: BTreeSet::new(),
         table: args.csv.is_some().then(PredictionTable::default),
+        unprinted: None,
     };
     let mut failed = false;
     let mut index = 0;
@@ -157,6 +159,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let (Some(path), Some(table)) = (&args.csv, &said.table) {
         write_whole(path, &table.text()?)?;
     }
+    if let Some(error) = said.unprinted {
+        return Err(error);
+    }
     Ok(match failed {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
@@ -172,9 +177,22 @@ struct Said<'a> {
     stems: BTreeSet<String>,
     /// The predictions as a table, if they are to be written as one.
     table: Option<PredictionTable>,
+    /// Why the first of the lines that could not be printed was not, where the table is still to be written.
+    unprinted: Option<anyhow::Error>,
 }
 
 impl Said<'_> {
+    /// Prints a line. Where there is a table to write, a reader of standard output that went away does not end the command yet.
+    fn print(&mut self, line: impl Display) -> anyhow::Result<()> {
+        match print_line(line) {
+            Err(error) if self.table.is_some() => {
+                self.unprinted.get_or_insert(error);
+                Ok(())
+            }
+            printed => printed,
+        }
+    }
+
     /// Writes the files of a prediction, prints its lines beside the `known` targets, and adds them to the table.
     fn prediction(
         &mut self,
@@ -200,12 +218,12 @@ impl Said<'_> {
                 for (key, path) in &files {
                     json.insert(key.to_string(), path.clone().into());
                 }
-                print_line(Value::Object(json))?;
+                self.print(Value::Object(json))?;
                 continue;
             }
             let known = known.map_or(String::new(), |known| format!("; {}", known.text));
             let files: String = files.iter().map(|(_, path)| format!(", {path}")).collect();
-            print_line(format_args!(
+            self.print(format_args!(
                 "{}{}: {}{known}{files}",
                 item.name,
                 line.suffix,
@@ -255,7 +273,7 @@ impl Said<'_> {
         }
         let _ = writeln!(std::io::stderr(), "error: {}", plain(why));
         match self.args.json {
-            true => print_line(json!({item.name.key: item.name.value, "error": why})),
+            true => self.print(json!({item.name.key: item.name.value, "error": why})),
             false => Ok(()),
         }
     }

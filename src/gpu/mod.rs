@@ -85,6 +85,11 @@ impl Gpu {
         })
     }
 
+    /// Frees the compiled kernels that no program holds; programs made later compile theirs again.
+    pub fn forget_pipelines(&self) {
+        self.pipelines.clear();
+    }
+
     /// Checks that the device has not been lost and has not reported an error since it was opened.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ impl Compilation {
     }
 }
 
-/// The pipelines of a device, shared by its programs and kept while the device is open.
+/// The pipelines of a device, shared by its programs and kept until the device is closed or lets go of them.
 #[derive(Default)]
 pub(super) struct PipelineCache {
     known: Mutex<HashMap<Key, Arc<Pipeline>>>,
@@ -53,6 +53,11 @@ pub(super) struct PipelineCache {
 impl PipelineCache {
     fn known(&self) -> MutexGuard<'_, HashMap<Key, Arc<Pipeline>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of all pipelines; those that no program holds are freed.
+    pub(super) fn clear(&self) {
+        self.known().clear();
     }
 
     /// Compiles the pipelines of `wanted` that are missing, and returns all of them in order. `created` is called for

@@ -11,7 +11,9 @@ use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Known, Need, Objective, Prediction,
     PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase, TaskSettings, case,
 };
-use crate::data::{Column, ColumnKind, Field, WindowNorm, field, naive_forecasts, target_scales};
+use crate::data::{
+    Column, ColumnKind, Field, Scale, WindowNorm, field, naive_forecasts, target_scales,
+};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::schema::empty_table;
@@ -127,11 +129,11 @@ impl Forecasting {
     }
 }
 
-/// The scaled `values` of a row in the units of the columns, whose names, means and deviations are `scales`, as text and JSON.
-fn in_units(values: &[f32], scales: &[(String, f64, f64)]) -> (String, Map<String, Value>) {
+/// The scaled `values` of a row in the units of the columns, whose names and scales are `scales`, as text and JSON.
+fn in_units(values: &[f32], scales: &[(String, Scale)]) -> (String, Map<String, Value>) {
     let own = values.iter().zip(scales);
     let own: Vec<(&String, f64)> = own
-        .map(|(&x, (name, mean, std))| (name, f64::from(x) * std + mean))
+        .map(|(&x, (name, scale))| (name, scale.restore(x)))
         .collect();
     let text: Vec<String> = own
         .iter()

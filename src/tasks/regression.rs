@@ -97,9 +97,12 @@ impl Regression {
 }
 
 /// Mean and standard deviation of the numbers in their own unit.
-fn scale_of(sample: &Decoded<'_>) -> (f64, f64) {
-    let scale = sample.fitted.scale;
-    scale.map_or((0.0, 1.0), |scale| (scale.mean, scale.std))
+fn scale_of(sample: &Decoded<'_>) -> Scale {
+    let unscaled = Scale {
+        mean: 0.0,
+        std: 1.0,
+    };
+    sample.fitted.scale.unwrap_or(unscaled)
 }
 
 /// The input field.
@@ -222,11 +225,10 @@ impl Task for Regression {
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
-        let (mean, std) = scale_of(sample);
         let values = sample.output(OUTPUT)?;
         let value = values
             .first()
-            .map_or(f64::NAN, |&x| f64::from(x) * std + mean);
+            .map_or(f64::NAN, |&x| scale_of(sample).restore(x));
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),
@@ -239,11 +241,10 @@ impl Task for Regression {
 
     /// The number, in its own unit.
     fn known(&self, sample: &Decoded<'_>) -> Vec<Known> {
-        let (mean, std) = scale_of(sample);
         let number = sample.samples.numbers(field::VALUE, sample.index);
         let number = number.and_then(|(values, _)| values.first());
         let known = number.map(|&x| {
-            let number = f64::from(x) * std + mean;
+            let number = scale_of(sample).restore(x);
             Known {
                 text: format!("target {number:.4}"),
                 json: Map::from_iter([("target".to_string(), number.into())]),

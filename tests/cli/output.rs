@@ -63,6 +63,7 @@ fn a_reader_that_goes_away_early_is_no_error() {
         "train tiny.toml --data good --batch 8 --epochs 20 --device cpu --out piped",
         "train --resume run --epochs 20 --json",
         "eval run",
+        "predict run --part test --csv whole.csv",
         "plan",
         "check relu --device cpu",
         "--help",
@@ -89,6 +90,10 @@ fn a_reader_that_goes_away_early_is_no_error() {
             message.err
         );
     }
+    // What is written to a file is whole all the same.
+    let table = std::fs::read_to_string(sandbox.path("whole.csv")).unwrap();
+    let all = sandbox.wgrad("predict run --part test").succeeds();
+    assert_eq!(table.lines().count(), 1 + all.out.lines().count());
 }
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,9 @@
 //! A Vulkan layer that makes a call fail, to test what is done about a lost device. `FAULT=FUNCTION:N:RESULT:COUNT` makes the N-th
 //! call of a function and the ones after it, COUNT in all or without end for 0, return a `VkResult`. With `MEMORY_LIMIT=BYTES`, the
-//! device has no more memory than that.
+//! device has no more memory than that. `PLANT` changes instructions of kernels (`planted`).
 #![allow(unsafe_code, missing_docs)]
+
+mod planted;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_void};
@@ -120,7 +122,43 @@ extern "system" fn wrapper<const I: usize>(
             allocations().remove(&(b as u64));
             call()
         }
+        // SAFETY: the arguments are those of vkCreateShaderModule.
+        "CreateShaderModule" => unsafe {
+            with_planted_fault(b as *const ModuleInfo, |info| {
+                next(a, info as usize, c, d, e, f)
+            })
+        },
         _ => call(),
+    }
+}
+
+/// `VkShaderModuleCreateInfo`.
+#[repr(C)]
+struct ModuleInfo {
+    structure: i32,
+    next: *const c_void,
+    flags: u32,
+    bytes: usize,
+    words: *const u32,
+}
+
+/// Creates a module by `call`, with the fault that is to be planted in it.
+///
+/// # Safety
+/// `info` must be an argument of `vkCreateShaderModule`.
+unsafe fn with_planted_fault(
+    info: *const ModuleInfo,
+    call: impl Fn(*const ModuleInfo) -> i32,
+) -> i32 {
+    // SAFETY: by the caller.
+    let given = unsafe { &*info };
+    let words = unsafe { std::slice::from_raw_parts(given.words, given.bytes / size_of::<u32>()) };
+    match planted::planted(words) {
+        Some(words) => call(&ModuleInfo {
+            words: words.as_ptr(),
+            ..*given
+        }),
+        None => call(info),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use wgrad::check::open_for_checks;
 use wgrad::device::Engine;
 use wgrad::gpu::{AdapterChoice, Gpu};
 
@@ -35,6 +36,17 @@ pub fn gpu() -> Option<&'static Gpu> {
         Some(Engine::Gpu(gpu)) => Some(gpu),
         _ => None,
     }
+}
+
+/// Devices of the adapter of [`engine`] to check kernels side by side, opened once per process.
+pub fn gpus() -> Option<&'static [Gpu]> {
+    static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
+    let open = || {
+        let best = |_| open_for_checks(&AdapterChoice::Best);
+        let opened = open_for_checks(&AdapterChoice::Software).or_else(best);
+        opened.expect("the adapter opens again")
+    };
+    gpu().map(|_| &GPUS.get_or_init(open)[..])
 }
 
 /// The folder of a real data set or network: in the folder that WGRAD_DATA names, or else beside the repository. Prints if it

@@ -1,7 +1,7 @@
 //! Forecasts of a series in a report: beside the truth and the naive forecasts, and their errors by the distance of the row.
 
 use super::OUTPUT;
-use crate::data::{field, rows_before, target_scales};
+use crate::data::{Scale, field, rows_before, target_scales};
 use crate::html::plot::{Axis, Curve, Plot, short};
 use crate::html::{escape, shortened};
 use crate::tasks::{Evaluated, Section};
@@ -23,8 +23,8 @@ const MOST_NAME: usize = 40;
 /// The forecasts whose outputs were kept.
 pub(super) struct Forecasts<'a> {
     found: &'a Evaluated<'a>,
-    /// Name, mean and standard deviation of each target column.
-    scales: Vec<(String, f64, f64)>,
+    /// Name and scale of each target column.
+    scales: Vec<(String, Scale)>,
     /// Forecasts in units of the standard deviation, `[windows, horizon, columns]`.
     outputs: &'a [f32],
     horizon: usize,
@@ -92,7 +92,7 @@ impl<'a> Forecasts<'a> {
         column: usize,
         repeats: Option<usize>,
     ) -> impl Iterator<Item = (f64, f64)> + Clone {
-        let (_, mean, std) = self.scales[column];
+        let Scale { mean, std } = self.scales[column].1;
         let own = move |x: f32| f64::from(x) * std + mean;
         let columns = self.columns();
         let cells = (0..self.count())
@@ -149,7 +149,7 @@ impl<'a> Forecasts<'a> {
 
     /// The values of a column among `rows`, in its units, at the positions from `first`.
     fn points(&self, rows: &[f32], column: usize, first: f64) -> Vec<(f64, f64)> {
-        let (_, mean, std) = &self.scales[column];
+        let Scale { mean, std } = self.scales[column].1;
         let values = rows.iter().skip(column).step_by(self.columns());
         let numbered = (0..).zip(values);
         numbered

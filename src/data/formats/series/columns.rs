@@ -2,7 +2,7 @@
 
 use super::dates::index_of;
 use crate::data::formats::table::{
-    Column, ColumnKind, CsvTable, DateForm, Reading, decimals_in, is_number, value,
+    Column, ColumnKind, CsvTable, DateForm, Reading, Scale, decimals_in, is_number, value,
 };
 use crate::data::{DataError, DataSettings, Fitted};
 use std::ops::Range;
@@ -126,10 +126,10 @@ pub(super) fn predicted(
     })
 }
 
-/// Mean and standard deviation of the target columns, for showing forecasts in their units.
-pub fn target_scales(settings: &DataSettings, fitted: &Fitted) -> Vec<(String, f64, f64)> {
+/// Names and scales of the target columns, for showing forecasts in their units.
+pub fn target_scales(settings: &DataSettings, fitted: &Fitted) -> Vec<(String, Scale)> {
     let scale = |column: &Column| match column.kind {
-        ColumnKind::Number { mean, std, .. } => Some((column.name.clone(), mean, std)),
+        ColumnKind::Number { mean, std, .. } => Some((column.name.clone(), Scale { mean, std })),
         ColumnKind::Date { .. } | ColumnKind::Category { .. } => None,
     };
     let named = |name: &String| fitted.columns.iter().find(|column| column.name == *name);

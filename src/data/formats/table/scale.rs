@@ -27,11 +27,57 @@ impl Scale {
         };
         Scale { mean, std }
     }
+
+    /// The shortest decimal number that a model reads as `scaled`. It is within the rounding error of an f32, so a cell such as 505
+    /// comes back as 505 and not as 505.00000618.
+    pub fn restore(&self, scaled: f32) -> f64 {
+        let number = f64::from(scaled) * self.std + self.mean;
+        let rounded = |digits: usize| format!("{number:.digits$e}").parse().unwrap_or(number);
+        let mut shorter = (0..f64::DIGITS as usize).map(rounded);
+        let is_read_as_scaled = |shorter: &f64| ((shorter - self.mean) / self.std) as f32 == scaled;
+        shorter.find(is_read_as_scaled).unwrap_or(number)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn cells_come_back_as_they_were_written(
+            cells in prop::collection::vec(-99_999i32..100_000, 2..20),
+            unit in prop::sample::select(&[0.01, 0.1, 1.0, 1000.0][..]),
+        ) {
+            let numbers: Vec<f64> = cells.iter().map(|&cell| format!("{}", f64::from(cell) * unit).parse().unwrap()).collect();
+            let scale = Scale::of(&numbers);
+            for number in numbers {
+                let scaled = ((number - scale.mean) / scale.std) as f32;
+                let restored = scale.restore(scaled);
+                prop_assert_eq!(((restored - scale.mean) / scale.std) as f32, scaled);
+                prop_assert!(restored.to_string().len() <= number.to_string().len(), "{} of {}", restored, number);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_stay_so() {
+        let scale = Scale {
+            mean: 1.0,
+            std: 2.0,
+        };
+        assert!(scale.restore(f32::NAN).is_nan());
+        assert_eq!(scale.restore(f32::INFINITY), f64::INFINITY);
+        let scale = Scale {
+            mean: 312.4,
+            std: 119.7,
+        };
+        assert_eq!(
+            scale.restore(((505.0 - scale.mean) / scale.std) as f32),
+            505.0
+        );
+    }
 
     #[test]
     fn equal_numbers_have_deviation_one() {
