@@ -5,34 +5,12 @@
 ))]
 
 use super::sandbox::{CommandOutput, Sandbox};
-use std::path::Path;
-use std::process::Command;
 
 const DEVICE_LOST: i32 = -4;
 const OUT_OF_HOST_MEMORY: i32 = -1;
 const OUT_OF_DEVICE_MEMORY: i32 = -2;
 
 impl Sandbox {
-    /// Writes the description of the layer in `tests/support/fault_layer.rs`.
-    fn with_fault_layer(self) -> Sandbox {
-        let command = Path::new(env!("CARGO_BIN_EXE_wgrad"));
-        let library = command.with_file_name("examples").join("libfault_layer.so");
-        assert!(
-            library.is_file(),
-            "the layer is not built; run: cargo build --example fault_layer"
-        );
-        let layer = serde_json::json!({
-            "file_format_version": "1.1.2",
-            "layer": {
-                "name": "VK_LAYER_TEST_fault", "type": "GLOBAL", "library_path": library, "api_version": "1.3.239",
-                "implementation_version": "1", "description": "makes calls fail"
-            }
-        });
-        std::fs::create_dir(self.path("layers")).unwrap();
-        self.write("layers/fault.json", layer.to_string());
-        self
-    }
-
     /// Runs the command with the call number `first` of `function`, and `count` in all or every later one for 0, failing with
     /// `result`.
     fn with_fault(
@@ -43,15 +21,6 @@ impl Sandbox {
         let mut command = self.with_layer(args);
         command.env("FAULT", format!("{function}:{first}:{result}:{count}"));
         CommandOutput::from(command.output().unwrap())
-    }
-
-    /// The command under the layer, which makes nothing fail unless it is told to.
-    fn with_layer(&self, args: &str) -> Command {
-        let mut command = self.command(args);
-        command
-            .env("VK_LAYER_PATH", self.path("layers"))
-            .env("VK_INSTANCE_LAYERS", "VK_LAYER_TEST_fault");
-        command
     }
 }
 

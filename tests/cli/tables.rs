@@ -403,10 +403,10 @@ fn data_show_profiles_a_table_and_reads_it_by_any_settings_file() {
         .succeeds();
     for line in [
         "profile of the 40 rows of people.csv, with the target paid",
-        "age: numbers, 13 distinct, 4 missing (10.0%), correlation ratio ",
-        "city: categories, 2 distinct, none missing, Cramér's V ",
+        "column age: numbers, 13 distinct, some missing (4, 10.0%), correlation ratio ",
+        "column city: categories, 2 distinct, none missing, Cramér's V ",
         "  <Oslo> 50.0%, Rome 50.0%",
-        "paid: the target, categories, 2 distinct, none missing",
+        "column paid: the target, categories, 2 distinct, none missing",
         "suspect: column key has another integer in nearly every row (40 distinct in 40): leave it out with drop = [\"key\"]",
     ] {
         assert!(

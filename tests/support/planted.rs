@@ -1,5 +1,6 @@
 //! Faults planted in translated kernels, as a broken driver would make: instructions of SPIR-V modules are changed on their way to
-//! the driver. `PLANT=OPCODE:N:CHANGE` changes the N-th instruction (from 0, `*` for all) of an opcode in each module that has as many.
+//! the driver. `PLANT=OPCODE:N:CHANGE` changes the N-th instruction (from 0) of an opcode in each module that has as many, or with `@V`
+//! for N the constants that are V.
 
 /// A change of an instruction, whose words are counted from its opcode, word 0.
 #[derive(Clone, Copy)]
@@ -14,11 +15,17 @@ enum Change {
     Swap(usize, usize),
 }
 
+/// Which of the instructions of an opcode.
+enum Which {
+    Number(usize),
+    /// Those whose word 3, the value of a constant, is this.
+    Value(u32),
+}
+
 /// A fault: which instructions are changed, and how.
 struct Planted {
     opcode: u32,
-    /// `None` for all.
-    number: Option<usize>,
+    which: Which,
     change: Change,
 }
 
@@ -45,7 +52,10 @@ impl Planted {
         };
         Some(Planted {
             opcode: opcode.parse().ok()?,
-            number: number.parse().ok(),
+            which: match number.strip_prefix('@') {
+                Some(value) => Which::Value(value.parse().ok()?),
+                None => Which::Number(number.parse().ok()?),
+            },
             change,
         })
     }
@@ -67,7 +77,8 @@ const NOP: u32 = 1 << 16;
 /// Words before the first instruction.
 const HEADER: usize = 5;
 
-/// The module `words` with the fault that the environment asks for; `None` if it asks for none.
+/// The module `words` with the fault that the environment asks for, which is said on standard error where the module has such an
+/// instruction; `None` if it asks for none.
 pub fn planted(words: &[u32]) -> Option<Vec<u32>> {
     let fault = Planted::asked_for()?;
     let mut words = words.to_vec();
@@ -75,8 +86,13 @@ pub fn planted(words: &[u32]) -> Option<Vec<u32>> {
     while at < words.len() {
         let (length, opcode) = ((words[at] >> 16) as usize, words[at] & 0xffff);
         if opcode == fault.opcode {
-            if fault.number.is_none_or(|number| number == seen) {
+            let is_meant = match fault.which {
+                Which::Number(number) => number == seen,
+                Which::Value(value) => words[at..at + length].get(3) == Some(&value),
+            };
+            if is_meant {
                 fault.apply(&mut words[at..at + length]);
+                eprintln!("planted");
             }
             seen += 1;
         }

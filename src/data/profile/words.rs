@@ -21,7 +21,7 @@ pub fn lines(profile: &TableProfile) -> Vec<String> {
     let mut lines = vec![format!("profile of {}", about(profile))];
     for column in profile.columns.iter().take(MOST_COLUMNS) {
         lines.push(format!(
-            "{}: {}",
+            "column {}: {}",
             shortened(&column.name, SHOWN),
             summary(column, profile.rows)
         ));
@@ -77,7 +77,7 @@ pub(super) fn summary(column: &ColumnProfile, rows: usize) -> String {
     let missing = match column.missing {
         0 => "none missing".to_string(),
         count => format!(
-            "{count} missing ({:.1}%)",
+            "some missing ({count}, {:.1}%)",
             100.0 * count as f64 / rows as f64
         ),
     };
