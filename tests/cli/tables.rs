@@ -366,21 +366,22 @@ fn a_workbook_is_read_by_the_sheet_that_is_named() {
 fn parquet_is_read_by_a_build_for_it_and_others_say_so() {
     let sandbox = Sandbox::new();
     let file = include_bytes!("../fixtures/columnar/people.parquet");
-    std::fs::write(sandbox.path("people.parquet"), file).unwrap();
-    let shown = sandbox.wgrad("data show people.parquet --target whole");
-    match cfg!(feature = "parquet") {
-        true => {
-            let shown = shown.succeeds();
-            for line in [
-                "people.parquet: 1 of 4 rows have no value in column whole",
-                "2 columns of dates: day, when",
-            ] {
-                assert!(shown.out.contains(line), "{line}: {}", shown.out);
-            }
-        }
-        false => {
-            shown.fails(1, &["people.parquet is a Parquet", "--features parquet"]);
-        }
+    std::fs::create_dir(sandbox.path("people")).unwrap();
+    for part in ["train", "test"] {
+        std::fs::write(sandbox.path(&format!("people/{part}.parquet")), file).unwrap();
+    }
+    let shown = sandbox.wgrad("data show people --target whole");
+    if !cfg!(feature = "parquet") {
+        shown.fails(1, &["train.parquet is a Parquet", "--features parquet"]);
+        return;
+    }
+    let shown = shown.succeeds();
+    for line in [
+        "train: 3 rows of 27 numbers",
+        "train.parquet: 1 of 4 rows have no value in column whole",
+        "2 columns of dates: day, when",
+    ] {
+        assert!(shown.out.contains(line), "{line}: {}", shown.out);
     }
 }
 
