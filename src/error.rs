@@ -1,5 +1,6 @@
 //! The library's error type. Every message is one sentence: what is wrong, where, and what to do.
 
+use crate::nearest::did_you_mean;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -76,9 +77,21 @@ impl Error {
         }
     }
 
-    /// The file at `path` does not exist; `what` says which kind of file to name.
-    pub(crate) fn missing(path: &Path, what: &str) -> Error {
-        Error::Config(format!("{} does not exist; name {what}", path.display()))
+    /// The file at `path` does not exist; `what` says which kind of file to name. A file in its folder with a similar name is
+    /// suggested.
+    pub fn missing(path: &Path, what: &str) -> Error {
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+        let entries = std::fs::read_dir(folder.unwrap_or(Path::new(".")));
+        let beside = entries.into_iter().flatten().flatten();
+        let names: Vec<String> = beside
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        let wanted = path.file_name().unwrap_or_default().to_string_lossy();
+        let similar = did_you_mean(&wanted, names.iter().map(String::as_str));
+        Error::Config(format!(
+            "{} does not exist; name {what}{similar}",
+            path.display()
+        ))
     }
 
     /// Whether it is a usage error (exit code 2) rather than a failure during execution.

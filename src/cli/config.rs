@@ -41,7 +41,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         all_right &= problem.is_none();
         match (args.json, &problem) {
             (true, _) => print_line(json!({"file": name, "error": problem}))?,
-            (false, None) => print_line(format_args!("{name}: right"))?,
+            (false, None) => print_line(format_args!("{name}: OK"))?,
             // Most messages name the file.
             (false, Some(problem)) if problem.contains(&name) => {
                 print_line(format_args!("error: {problem}"))?;

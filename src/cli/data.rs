@@ -90,7 +90,7 @@ impl Show {
         data.format = self.format.or(data.format);
         data.size = self.size.map(|side| [side, side]).or(data.size);
         data.channels = self.channels.or(data.channels);
-        data.target = self.target.clone().or(data.target.take());
+        data.name_columns(self.target.as_deref(), None);
         data.skip_bad |= self.skip_bad;
         settings.assign(&self.set)?;
         Ok(settings)

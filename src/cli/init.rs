@@ -64,11 +64,8 @@ pub(super) fn run(mut args: Args) -> anyhow::Result<ExitCode> {
             settings.set_source(args.data.clone());
         }
         settings.data.format = args.format.or(settings.data.format);
-        settings.data.target = args.target.clone().or(settings.data.target.take());
-        if let Some(date) = &args.date {
-            settings.data.date = Some(date.clone());
-            settings.data.format = FormatName::named("series");
-        }
+        let (target, date) = (args.target.as_deref(), args.date.as_deref());
+        settings.data.name_columns(target, date);
         settings.task.name = args.task.clone().or(settings.task.name.take());
         settings.assign(&args.set)
     };

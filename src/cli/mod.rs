@@ -260,6 +260,12 @@ fn settings_of(what: &str) -> wgrad::Result<Settings> {
     if what.ends_with(".toml") || path.is_file() {
         return Settings::read(path);
     }
+    if what.contains(['.', '/', std::path::MAIN_SEPARATOR]) && !path.exists() {
+        return Err(wgrad::Error::missing(
+            path,
+            "data, a settings file, a model file, or a built-in model (see `wgrad models`)",
+        ));
+    }
     Ok(Settings {
         model: ModelSpec::preset(what)?,
         ..Settings::default()

@@ -91,6 +91,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let message = format!("{run} was trained to {what}; use `wgrad generate`");
         return Err(Error::Config(message).into());
     }
+    if args.out.is_some() && !task.writes_files() {
+        let message = "--out names a folder for files such as masks, and this run predicts none; --csv FILE.csv writes its predictions \
+                       to a table";
+        return Err(Error::Config(message.to_string()).into());
+    }
     let given = match args.part {
         Some(part) => Given::part(part, &mut settings)?,
         None => {
@@ -158,6 +163,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let (Some(path), Some(table)) = (&args.csv, &said.table) {
         write_whole(path, &table.text()?)?;
+        note(format_args!("the predictions are in {}", path.display()));
     }
     if let Some(error) = said.unprinted {
         return Err(error);

@@ -25,6 +25,8 @@ struct Listed {
     /// Number of the last finished epoch.
     epochs: u64,
     planned: String,
+    /// Whether its length is a number of steps.
+    in_steps: bool,
     writing: bool,
     /// The best value of the metric by which epochs are compared: its name, the value, the value as text, the epoch.
     best: Option<(&'static str, f64, String, u64)>,
@@ -72,13 +74,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             false => "",
         };
         print_line(format_args!(
-            "{:<2$}  {:<3$}  {4} of {5}{best}{writing}",
+            "{:<2$}  {:<3$}  {4}{best}{writing}",
             name(run),
             run.title,
             widths[0],
             widths[1],
-            run.epochs,
-            run.planned
+            match run.in_steps {
+                true => format!("{}, epoch {}", run.planned, run.epochs),
+                false => format!("{} of {}", run.epochs, run.planned),
+            }
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -102,6 +106,7 @@ fn listed(path: &Path) -> Option<Listed> {
             Some(steps) => format!("{steps} steps"),
             None => format!("{} epochs", settings.epochs),
         },
+        in_steps: settings.steps.is_some(),
         writing: folder.is_locked(),
         best: best(&settings, &lines),
         path: path.to_path_buf(),

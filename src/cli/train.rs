@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::data::{DIGITS, FormatName, Source, detect};
+use wgrad::data::{DIGITS, Source, detect};
 use wgrad::device::Engine;
 use wgrad::nn::ModelSpec;
 use wgrad::optim::OptimizerConfig;
@@ -52,7 +52,7 @@ pub(super) struct Args {
     /// Optimizer, for example adam or sgd; docs/model-format.md lists them all
     #[arg(long)]
     optimizer: Option<String>,
-    /// Tables: the column to predict
+    /// Tables and series: the column to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// Series: the column of the dates, by which rows are sorted; makes a table a series to forecast
@@ -187,11 +187,8 @@ impl Args {
         if let Some(source) = &self.data {
             settings.set_source(source.clone());
         }
-        settings.data.target = self.target.clone().or(settings.data.target.take());
-        if let Some(date) = &self.date {
-            settings.data.date = Some(date.clone());
-            settings.data.format = FormatName::named("series");
-        }
+        let (target, date) = (self.target.as_deref(), self.date.as_deref());
+        settings.data.name_columns(target, date);
         self.set_length(settings);
         settings.steps_per_epoch = self.steps_per_epoch.or(settings.steps_per_epoch);
         settings.batch = self.batch.unwrap_or(settings.batch);
@@ -436,6 +433,12 @@ impl Session {
             short(self.start.elapsed()),
             folder.path.display()
         ))?;
+        if let Some(best) = best.filter(|best| best.epoch < run.progress().epoch) {
+            print_line(format_args!(
+                "`wgrad eval` and `wgrad predict` use the weights of epoch {}, the best one",
+                best.epoch
+            ))?;
+        }
         run.findings().lines.iter().try_for_each(print_line)
     }
 }

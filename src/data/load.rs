@@ -23,6 +23,17 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
         seed,
     })?;
     fitted.format = Some(format);
+    if let (Some(target), None) = (&settings.target, &fitted.target) {
+        return Err(Error::Config(format!(
+            "data.target (--target) names the column {target} to predict, but {} is {}, which has no such column{}",
+            dataset.name,
+            format.about(),
+            match format.name() {
+                "series" => "; data.targets names the columns to forecast",
+                _ => "",
+            }
+        )));
+    }
     dataset.notes.splice(0..0, notes);
     leave_out(&mut dataset, &settings.train_without)?;
     match settings.evaluate {

@@ -214,6 +214,21 @@ impl DataSettings {
         self.source == DIGITS
     }
 
+    /// Names the column to predict and, for a series, the column of its dates, where they are given.
+    pub fn name_columns(&mut self, target: Option<&str>, date: Option<&str>) {
+        let series = FormatName::named("series");
+        if let Some(date) = date {
+            self.date = Some(date.to_string());
+            self.format = series;
+        }
+        if let Some(target) = target {
+            match self.format.is_some() && self.format == series {
+                true => self.targets = vec![target.to_string()],
+                false => self.target = Some(target.to_string()),
+            }
+        }
+    }
+
     /// Checks all settings that don't depend on the data.
     ///
     /// # Errors

@@ -52,11 +52,24 @@ pub(super) fn is_utf16(bytes: &[u8]) -> bool {
     matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..])
 }
 
+/// What bytes of an image are instead of text, as the rest of a sentence about the file.
+pub(super) fn image_instead(bytes: &[u8]) -> Option<String> {
+    // A text may begin with the letters that mark an image, such as BM, but has no zeros.
+    let head = &bytes[..bytes.len().min(512)];
+    let format = image::guess_format(bytes)
+        .ok()
+        .filter(|_| head.contains(&0))?;
+    Some(format!("is an image ({format:?}), not text"))
+}
+
 /// The text in bytes of UTF-8, or of UTF-16 with a byte order mark, in the form for tokenizers.
 ///
 /// # Errors
 /// Names the line of the first byte that is not UTF-8, and how to convert the file, as the rest of a sentence about it.
 pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
+    if let Some(problem) = image_instead(&bytes) {
+        return Err(problem);
+    }
     if is_utf16(&bytes) && !bytes.len().is_multiple_of(2) {
         let problem =
             "is UTF-16 text that ends within a character: it is cut short, so save it again";
@@ -97,6 +110,18 @@ pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_are_told_from_texts_that_begin_like_them() {
+        let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+        assert_eq!(
+            decoded(png.to_vec()).unwrap_err(),
+            "is an image (Png), not text"
+        );
+        for text in ["BMI,age\n21.5,30\n", "P2,P3\n1,2\n"] {
+            assert_eq!(decoded(text.into()).unwrap(), text);
+        }
+    }
 
     #[test]
     fn marks_line_ends_and_loose_accents_are_brought_to_one_form() {

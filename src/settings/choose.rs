@@ -77,11 +77,13 @@ impl Settings {
 fn why(settings: &Settings, start: &Start, dataset: &Dataset<Samples>) -> String {
     let task = settings.task.name.as_deref().unwrap_or_default();
     let length = match settings.steps {
+        Some(1) => "1 step".to_string(),
         Some(steps) => format!("{steps} steps"),
+        None if settings.epochs == 1 => "1 epoch".to_string(),
         None => format!("{} epochs", settings.epochs),
     };
     format!(
-        "{} with the built-in model {} for {length} of batches of {}, chosen by the kind and size of {}: {}. Options such as --model, --epochs \
+        "{} with the built-in model {} for {length} of batches of {}, chosen for the kind and size of the data in {}: {}. Options such as --model, --epochs \
          and --set change it; `wgrad init` writes it as a settings file.",
         task.replace('_', " "),
         settings.model.name,

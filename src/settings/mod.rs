@@ -260,6 +260,10 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Settings> {
         let text = read_text(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::missing(path, "a settings or model file"),
+            std::io::ErrorKind::InvalidData => Error::Config(format!(
+                "{} is not text: settings and model files are TOML, and a file of data is a table, a text or an array",
+                path.display()
+            )),
             _ => Error::io("read", path)(error),
         })?;
         let file = path.display().to_string();

@@ -290,6 +290,10 @@ impl Task for Autoencoder {
         }
     }
 
+    fn writes_files(&self) -> bool {
+        true
+    }
+
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
         let error = sample.output(ERROR)?.first().copied();
         let error = error.map_or(f64::NAN, f64::from);

@@ -363,6 +363,10 @@ impl Task for MaskedAutoencoder {
     }
 
     /// The error over the masked patches; if files are to be written, also the masked image and its reconstruction.
+    fn writes_files(&self) -> bool {
+        true
+    }
+
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
         let error = sample.output(ERROR)?.first().copied();
         let error = error.map_or(f64::NAN, f64::from);

@@ -144,6 +144,11 @@ pub trait Task: Debug + Send + Sync {
         false
     }
 
+    /// Whether a prediction has files, such as masks.
+    fn writes_files(&self) -> bool {
+        false
+    }
+
     /// Whether it draws images from noise ([`Task::draw`]).
     fn draws_samples(&self) -> bool {
         false

@@ -376,6 +376,10 @@ impl Task for Segmentation {
             .bytes(field::MASK, &[height, width, 1], classes))
     }
 
+    fn writes_files(&self) -> bool {
+        true
+    }
+
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
         let (_, shape, logits) = sample
             .outputs

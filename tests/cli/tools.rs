@@ -134,10 +134,7 @@ fn settings_are_checked_without_data() {
     let message = sandbox
         .wgrad("config check good.toml tiny.toml auto.toml")
         .succeeds();
-    assert_eq!(
-        message.out,
-        "good.toml: right\ntiny.toml: right\nauto.toml: right\n"
-    );
+    assert_eq!(message.out, "good.toml: OK\ntiny.toml: OK\nauto.toml: OK\n");
     sandbox.write("key.toml", "epochs = 2\nbach = 8\n");
     sandbox.write(
         "layer.toml",
@@ -147,7 +144,7 @@ fn settings_are_checked_without_data() {
     let message = sandbox.wgrad("config check good.toml key.toml layer.toml value.toml");
     assert_eq!(message.code, Some(2));
     for part in [
-        "good.toml: right",
+        "good.toml: OK",
         "key.toml, line 2",
         "did you mean `batch`?",
         "layer.toml: ",

@@ -380,13 +380,13 @@ pub fn detect(source: &Source) -> Result<(FormatName, Vec<String>), DataError> {
         .filter(|(_, other)| best.confidence - other.confidence < MARGIN)
         .map(|(other, detection)| {
             format!(
-                "{} is taken for {} because it has {}; it also has {}, so set data.format = \"{}\" if it is {}",
+                "{} is read as {}, because it has {}; it also has {}: to read it as {}, set data.format = \"{}\"",
                 source.word(),
                 format.about(),
                 best.reason,
                 detection.reason,
-                other.name(),
-                other.about()
+                other.about(),
+                other.name()
             )
         });
     Ok((**format, notes.collect()))

@@ -59,8 +59,8 @@ impl LeftOut {
                 "{} left out ({})",
                 counted(
                     &self.others,
-                    "file is no image and is",
-                    "files are no images and are"
+                    "file is not an image and is",
+                    "files are not images and are"
                 ),
                 listed(&self.others)
             )

@@ -52,11 +52,15 @@ impl Format for Series {
     /// A series looks like a table, which is the more likely interpretation.
     fn detect(&self, source: &Source) -> Option<Detection> {
         let file = TableFiles::of(source)?.train;
-        let [_, row] = first_rows(&source.head(&file))?;
+        let [names, row] = first_rows(&source.head(&file))?;
         let mut cells = row.iter();
         let dated = cells.next().is_some_and(is_date);
         let numbers = row.len() > 1 && cells.all(is_number);
-        (dated && numbers).then(|| Detection::new(55, "dates in its first column"))?
+        let first = names.get(0).unwrap_or_default();
+        let reason = format!(
+            "dates in its first column, {first}, which --date {first} makes the dates of a series"
+        );
+        (dated && numbers).then(|| Detection::new(55, reason))?
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {

@@ -10,7 +10,7 @@ use super::row_index::{counts_up, is_names};
 use super::{columnar, json, workbook};
 use crate::data::files::{check_memory, read_whole};
 use crate::data::packed::has_ending;
-use crate::data::texts::{not_utf8, utf8};
+use crate::data::texts::{image_instead, not_utf8, utf8};
 use crate::data::{DataError, DataSettings};
 use csv::{ErrorKind, StringRecord};
 use std::borrow::Cow;
@@ -81,7 +81,11 @@ impl CsvTable {
             return Ok(table);
         }
         let wrong = |problem: String| DataError::unusable(path, problem);
-        let bytes = utf8(Cow::Owned(read_whole(path)?));
+        let bytes = read_whole(path)?;
+        if let Some(problem) = image_instead(&bytes) {
+            return Err(wrong(problem));
+        }
+        let bytes = utf8(Cow::Owned(bytes));
         let delimiter = dialect::detect(&bytes);
         let separated = delimiter.separated(&bytes);
         let Uncommented { text, comments } = Uncommented::of(separated, delimiter.byte());

@@ -268,7 +268,7 @@ impl Format for Table {
         // A table of texts is a format of its own.
         match text_table::text_column(&header_of(source, &files.train).unwrap_or_default()) {
             Some(_) => None,
-            None => Detection::new(70, format!("a table {}", set_name(&files.train))),
+            None => Detection::new(70, "rows of cells"),
         }
     }
 
