@@ -44,6 +44,17 @@ fn a_table_alone_is_trained_and_the_choice_is_explained_and_kept() {
     sandbox
         .wgrad("predict run people.csv --csv out.csv")
         .fails(2, &["out.csv", "--overwrite"]);
+    // Files are named where there are none to write, and a name that is almost right is suggested.
+    sandbox
+        .wgrad("predict run people.csv --out predictions.csv")
+        .fails(2, &["--out names a folder", "--csv FILE.csv"]);
+    sandbox.wgrad("train peple.csv").fails(
+        2,
+        &["peple.csv does not exist", "did you mean `people.csv`?"],
+    );
+    sandbox
+        .wgrad("train good --target paid")
+        .fails(2, &["--target", "paid", "has no such column"]);
     // Some of these rows are those of the training part.
     let told = sandbox.wgrad("eval run --data people.csv").succeeds();
     assert!(told.err.contains("was trained on"), "{}", told.err);
@@ -68,6 +79,11 @@ fn a_series_with_its_dates_is_forecast_in_its_units() {
     let targets = line["targets"].as_array().unwrap();
     assert_eq!((targets.len(), &targets[1]["name"]), (2, &"heat".into()));
     assert!(targets[0]["naive"][1]["mae"].is_number() && targets[0]["r2"].is_number());
+    sandbox
+        .wgrad("train load.csv --date date --target heat --epochs 1 --device cpu --out one")
+        .succeeds();
+    let kept = fs::read_to_string(sandbox.path("one/run.toml")).unwrap();
+    assert!(kept.contains("targets = [\"heat\"]"), "{kept}");
     sandbox
         .wgrad("train load.csv --date day")
         .fails(1, &["load.csv has no column day", "date, load, heat"]);
