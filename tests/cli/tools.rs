@@ -27,7 +27,7 @@ fn runs_are_listed_with_their_best_figures() {
         lines[0]
     );
     assert!(
-        lines[1].contains("2 of 4 steps  best loss "),
+        lines[1].contains("4 steps, epoch 2  best loss "),
         "{}",
         lines[1]
     );

@@ -144,7 +144,7 @@ fn empty_folders_and_images_beside_classes_are_noted() {
     let said = found.notes.join("\n");
     for part in [
         "1 image is left out because it is of a kind that is not read (1 .heic)",
-        "1 file is no image and is left out (1 .txt)",
+        "1 file is not an image and is left out (1 .txt)",
         "no images in the folder c",
         "1 image is directly in",
     ] {
