@@ -6,6 +6,10 @@ use std::process::Command;
 fn printed(name: &str) -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--example", name]);
+    // The same features: others would build the library once more.
+    if cfg!(feature = "parquet") {
+        cargo.arg("--all-features");
+    }
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
