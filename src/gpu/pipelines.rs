@@ -68,12 +68,19 @@ impl PipelineCache {
         wanted: &[(Key, String, &Reflection)],
         created: impl Fn(usize, &Pipeline) -> Result<()> + Sync,
     ) -> Result<Vec<Arc<Pipeline>>> {
+        // Held from here on, as another thread may let go of them.
+        let mut all: HashMap<&Key, Arc<Pipeline>> = HashMap::new();
         let mut missing: HashMap<&Key, usize> = HashMap::new();
         {
             let known = self.known();
             for (i, (key, ..)) in wanted.iter().enumerate() {
-                if !known.contains_key(key) {
-                    missing.entry(key).or_insert(i);
+                match known.get(key) {
+                    Some(pipeline) => {
+                        all.insert(key, pipeline.clone());
+                    }
+                    None => {
+                        missing.entry(key).or_insert(i);
+                    }
                 }
             }
         }
@@ -90,14 +97,16 @@ impl PipelineCache {
                 let pipeline = pipeline(gpu, key, name, reflection)?;
                 created(i, &pipeline)?;
                 compiled.fetch_add(1, Ordering::Relaxed);
-                Ok((key.clone(), Arc::new(pipeline)))
+                Ok((key, Arc::new(pipeline)))
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut known = self.known();
-        known.extend(created_now);
+        let new = created_now.iter();
+        self.known()
+            .extend(new.map(|(key, pipeline)| ((*key).clone(), pipeline.clone())));
+        all.extend(created_now);
         Ok(wanted
             .iter()
-            .filter_map(|(key, _, _)| known.get(key).cloned())
+            .filter_map(|(key, ..)| all.get(key).cloned())
             .collect())
     }
 }
