@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// Precision of matrix products and convolutions; mixed checks the operations that it changes
     #[arg(long, value_parser = choice::precision(), default_value = "float32")]
     precision: Precision,
-    /// Check only the first cases of each kernel, in less than a minute on most machines
+    /// Check only the first two cases of each kernel: one that reads through texture views, and one that does not
     #[arg(long)]
     quick: bool,
     /// Write the rows to a JUnit XML file, too, which CI services show as tests
