@@ -44,8 +44,8 @@ pub struct Decoding {
     pub decoders_waited: f64,
 }
 
-/// Trains the built-in model `small-cnn` in `precision` on files of a temporary folder, none of which is kept in memory. The second of two epochs
-/// is measured, as the first one also compiles kernels.
+/// Trains the built-in model `small-cnn` in `precision` on files of a temporary folder, none of which is kept in memory. The second
+/// of two epochs is measured, as the first one also compiles kernels.
 ///
 /// # Errors
 /// If the files can't be written, or the training fails.

@@ -36,16 +36,19 @@ pub struct Checks {
 /// Cases of a variant in a quick check: one that reads through texture views and one that does not.
 const QUICK_CASES: usize = 2;
 
-/// Opens one adapter as many times as kernels of it are checked side by side: a software adapter compiles the kernels of a device
-/// in one thread.
+/// Opens an adapter as many times as its kernels are checked side by side: a software adapter, which compiles the kernels of a
+/// device in one thread, once for each processor core and up to 8 times, any other once.
 ///
 /// # Errors
 /// If there is no such adapter, or it fails to open a device.
 pub fn open_for_checks(choice: &AdapterChoice) -> Result<Vec<Gpu>> {
     const MAX: usize = 8;
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let first = Gpu::open(choice)?;
-    let further = (1..cores.min(MAX)).map(|_| Gpu::open(choice));
+    let count = match first.target.software {
+        true => std::thread::available_parallelism().map_or(1, NonZero::get),
+        false => 1,
+    };
+    let further = (1..count.min(MAX)).map(|_| Gpu::open(choice));
     std::iter::once(Ok(first)).chain(further).collect()
 }
 
