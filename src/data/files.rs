@@ -35,6 +35,7 @@ fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
             return Err(too_long());
         }
         check_memory(path, file.most)?;
+        bytes.reserve_exact(usize::try_from(file.most).unwrap_or(0) + 1);
     }
     loop {
         let step = match file.packing {

@@ -76,11 +76,8 @@ pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
         return Err(problem.to_string());
     }
     let bytes = utf8(Cow::Owned(bytes)).into_owned();
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let (at, bytes) = (e.utf8_error().valid_up_to(), e.as_bytes());
-        let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
-        not_utf8(line as u64, bytes.get(at).copied())
-    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|e| not_utf8_at(e.as_bytes(), e.utf8_error().valid_up_to()))?;
     Ok(match normalised(&text) {
         Cow::Owned(text) => text,
         Cow::Borrowed(same) if same.len() == text.len() => text,
@@ -88,9 +85,12 @@ pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
     })
 }
 
-/// The problem of a byte that is not UTF-8 in a line, as the rest of a sentence about the file.
-pub(super) fn not_utf8(line: u64, byte: Option<u8>) -> String {
+/// The problem of `bytes`, of which the one at `at` is not UTF-8, as the rest of a sentence about the file.
+pub(super) fn not_utf8_at(bytes: &[u8], at: usize) -> String {
+    let before = bytes.iter().take(at);
+    let line = 1 + before.filter(|&&byte| byte == b'\n').count();
     // Windows-1252 and Latin-1 agree from 0xA0 on.
+    let byte = bytes.get(at).copied();
     let letter = byte.filter(|&byte| byte >= 0xa0).map(char::from);
     let likely = letter.map(|c| format!(" (it would be \"{c}\" in Windows-1252)"));
     format!(

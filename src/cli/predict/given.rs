@@ -105,7 +105,8 @@ impl Given {
     pub fn cells(&self, place: usize) -> Cells<'_> {
         match &self.cells {
             Some(InputCells { names, rows }) => {
-                let cells = rows[place].iter().map(str::to_string);
+                let row = rows.row(place).into_iter();
+                let cells = row.flat_map(|(_, row)| row.iter().map(str::to_string));
                 names.iter().map(|name| &**name).zip(cells).collect()
             }
             None => {

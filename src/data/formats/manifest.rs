@@ -232,8 +232,7 @@ fn picture_column(
             )),
         };
     }
-    let rows = table.rows.iter().take(LOOKED_AT);
-    let rows: Vec<StringRecord> = rows.map(|(_, row)| row.clone()).collect();
+    let rows = table.rows.head(LOOKED_AT);
     let names: Vec<&str> = table.names.iter().map(|name| &**name).collect();
     let place = picture_place(&rows, &names, &Places::of(path));
     place
@@ -267,7 +266,7 @@ fn picture_files(table: &CsvTable, name: &str, path: &Path) -> Result<Vec<Pictur
             )),
             false => Ok(PictureFile {
                 path: places.file(cell),
-                line: *line,
+                line,
             }),
         }
     });

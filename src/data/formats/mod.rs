@@ -15,8 +15,8 @@ pub use masks::{MaskSet, MaskValue, Masks, load_masks};
 pub use picture_files::{image_files, read_pictures};
 pub use series::{Fill, SeriesOutline, read_last_window, target_scales};
 pub use table::{
-    Column, ColumnKind, DateForm, Moment, NumberForm, Scale, SheetName, TargetKind, estimated_rows,
-    read_rows,
+    Column, ColumnKind, DateForm, Moment, NumberForm, Scale, SheetName, TableRow, TableRows,
+    TargetKind, estimated_rows, read_rows,
 };
 pub use text_table::read_text_rows;
 pub use texts::{ReadTexts, read_texts};
@@ -25,7 +25,6 @@ use super::profile::TableProfile;
 use super::split::split_off;
 use super::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
 use crate::error::{Error, Result};
-use csv::StringRecord;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
@@ -207,7 +206,7 @@ pub struct InputCells {
     /// Names of the columns.
     pub names: Vec<String>,
     /// The rows.
-    pub rows: Vec<StringRecord>,
+    pub rows: TableRows,
 }
 
 /// An image, a row, a text or a window to predict.

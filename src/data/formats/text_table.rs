@@ -12,7 +12,6 @@ use crate::data::{
     DataError, DataSettings, Dataset, Fitted, Part, Parts, SampleNames, Samples, Source, TokenKind,
 };
 use crate::error::Result;
-use csv::StringRecord;
 use std::path::Path;
 
 /// Names of columns that are detected as the text.
@@ -203,8 +202,8 @@ pub fn read_text_rows(
             ),
         )
     })?;
-    let text = |(_, row): &(u64, StringRecord)| row.get(place).unwrap_or_default().to_string();
-    let texts = table.rows.iter().map(text).collect();
+    let texts = table.column(place).map(|(_, cell)| cell.to_string());
+    let texts = texts.collect();
     Ok(Some((texts, table.notes(path))))
 }
 

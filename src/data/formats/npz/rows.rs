@@ -6,8 +6,8 @@ use super::{no_labels, same_count};
 use crate::data::files::check_memory;
 use crate::data::formats::array::{Array, Labels};
 use crate::data::formats::table::{
-    CsvTable, TableFiles, columns_in_words, encode_rows, is_table, load_tables, read_rows,
-    target_in_words,
+    CsvTable, TableFiles, TableRows, columns_in_words, encode_rows, is_table, load_tables,
+    read_rows, target_in_words,
 };
 use crate::data::formats::{
     InputContext, LoadContext, PredictInput, PredictInputs, PredictItem, only_file, row_name,
@@ -104,32 +104,25 @@ fn table(inputs: &Array, labels: Option<&Array>, path: &Path) -> Result<CsvTable
     if inputs.bytes.is_empty() {
         return Err(wrong("holds no rows".to_string()));
     }
-    // A record and its line for each row, a name for each column, and the text and the place of each cell.
+    // A name for each column, and the text of each cell.
     let cells = (count as u64).saturating_mul(width as u64);
-    let others = (count as u64).saturating_add(width as u64);
-    check_memory(
-        path,
-        others
-            .saturating_mul(192)
-            .saturating_add(cells.saturating_mul(24)),
-    )?;
+    let texts_and_names = (width as u64)
+        .saturating_mul(192)
+        .saturating_add(cells.saturating_mul(16));
+    check_memory(path, TableRows::bytes(texts_and_names, count as u64, cells))?;
     let targets = labels.map(|labels| targets(labels, path)).transpose()?;
     let names = (1..=width).map(|place| format!("column_{place}"));
     let names: StringRecord = names
         .chain(labels.map(|_| TARGET.to_string()))
         .collect::<Vec<_>>()
         .into();
-    let mut rows = Vec::with_capacity(count);
+    let mut rows = TableRows::default();
     let mut values = texts(inputs);
     for row in 0..count {
-        let mut record = StringRecord::with_capacity(width * 8, width + 1);
-        for cell in values.by_ref().take(width) {
-            record.push_field(&cell);
-        }
-        if let Some(targets) = &targets {
-            record.push_field(targets.get(row).map_or("", |target| target));
-        }
-        rows.push((row as u64 + 1, record));
+        let target = targets.as_ref();
+        let target = target.map(|targets| targets.get(row).cloned().unwrap_or_default());
+        let cells = values.by_ref().take(width).chain(target);
+        rows.push(row as u64 + 1, cells).map_err(wrong)?;
     }
     CsvTable::of_cells(Some(names), rows, "those of an array are numbered", path)
 }

@@ -182,7 +182,7 @@ pub(super) fn sort_by_date(
     if let Some(at) = (1..times.len()).find(|&at| times[at] < times[at - 1]) {
         notes.push(format!(
             "the rows are not in the order of the dates in column {name}, first at line {}: they are sorted by date",
-            table.rows[at].0
+            table.rows.row(at).map_or(0, |(line, _)| line)
         ));
         table.sort_rows(&order);
     }

@@ -81,7 +81,10 @@ pub(super) fn filled(
         let Some(missing) = is_known.iter().position(|known| !known) else {
             continue;
         };
-        let (name, line) = (&column.name, table.rows[missing].0);
+        let (name, line) = (
+            &column.name,
+            table.rows.row(missing).map_or(0, |(line, _)| line),
+        );
         if settings.fill == Fill::Refuse || !is_known.contains(&true) {
             return Err(DataError::unusable(
                 file,

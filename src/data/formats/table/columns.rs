@@ -7,11 +7,11 @@ use super::distinct::{Indices, distinct};
 use super::missing::value;
 use super::number::{Decimals, NumberForm, digits, is_infinite, number};
 use super::pieces;
+use super::rows::TableRow;
 use super::scale::Scale;
 use crate::data::DataError;
 use crate::data::files::check_memory;
 use crate::html::plot::significant;
-use csv::StringRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -420,7 +420,7 @@ pub(super) fn check_repeated(
 /// # Errors
 /// Names the line of a cell that should be a number or a date but is not.
 pub(super) fn encode<'a>(
-    rows: impl Iterator<Item = &'a (u64, StringRecord)> + Clone,
+    rows: impl Iterator<Item = (u64, TableRow<'a>)> + Clone,
     columns: &[Column],
     (table, path): (&CsvTable, &Path),
     differences: &mut Differences,
@@ -447,7 +447,7 @@ pub(super) fn encode<'a>(
         let place = encoder.place;
         let cells = rows
             .clone()
-            .filter_map(|(line, row)| Some((*line, value(row.get(place)?)?)));
+            .filter_map(|(line, row)| Some((line, value(row.get(place)?)?)));
         let own = encoder
             .notation
             .of(name, cells.clone().map(|(_, cell)| cell), table);
@@ -599,7 +599,7 @@ struct Stray {
 }
 
 fn encode_with<'a>(
-    rows: impl Iterator<Item = &'a (u64, StringRecord)>,
+    rows: impl Iterator<Item = (u64, TableRow<'a>)>,
     encoders: &[Encoder<'_>],
     unknown: &mut BTreeMap<String, (usize, String)>,
 ) -> Result<Vec<f32>, Stray> {
@@ -613,7 +613,7 @@ fn encode_with<'a>(
                 .write(cell, &mut out[first..])
                 .ok_or_else(|| Stray {
                     column: index,
-                    line: *line,
+                    line,
                     text: cell.unwrap_or_default().to_string(),
                 })?;
             if !is_known {

@@ -3,16 +3,16 @@
 use super::comments::Uncommented;
 use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of};
 use super::header::{self, Finding, Names};
-use super::lines::Lines;
 use super::quotes::open_quote;
 use super::report::capped;
 use super::row_index::{counts_up, is_names};
+use super::rows::{TableRow, TableRows};
 use super::{columnar, json, workbook};
 use crate::data::files::{check_memory, read_whole};
 use crate::data::packed::has_ending;
-use crate::data::texts::{image_instead, not_utf8, utf8};
+use crate::data::texts::{image_instead, utf8};
 use crate::data::{DataError, DataSettings};
-use csv::{ErrorKind, StringRecord};
+use csv::StringRecord;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub struct CsvTable {
     /// Names of the columns, all different: from the header, or `column_1`, `column_2`, ….
     pub names: Vec<String>,
     /// Cells, with the line at which each row begins.
-    pub rows: Vec<(u64, StringRecord)>,
+    pub rows: TableRows,
     /// The column of every name.
     places: HashMap<String, usize>,
     /// The number of each row in the file, from 1, if rows were removed or moved.
@@ -96,13 +96,8 @@ impl CsvTable {
             )));
         }
         check_memory(path, parsed_bytes(&text, delimiter.byte()))?;
-        let (mut rows, mut lines) = (Vec::new(), Lines::of(text.as_ref()));
-        for record in reader(&text, delimiter.byte()).records() {
-            let record = record.map_err(|e| wrong(in_words(&e)))?;
-            // Its own line numbers are one too small after a line that ends in \r\n.
-            let start = record.position().map_or(0, csv::Position::byte);
-            rows.push((lines.line_of(start as usize), record));
-        }
+        let rows = TableRows::of_csv(text.into_owned(), delimiter.byte());
+        let rows = rows.map_err(|problem| wrong(problem.in_words()))?;
         let mut table = CsvTable::of_rows(rows, Some(delimiter), (header, known), path)?;
         table.layout.comments = comments;
         Ok(table)
@@ -110,7 +105,7 @@ impl CsvTable {
 
     /// The table of rows, the first of which may be a header.
     fn of_rows(
-        mut rows: Vec<(u64, StringRecord)>,
+        mut rows: TableRows,
         delimiter: Option<Delimiter>,
         (header, known): (Option<bool>, &[String]),
         path: &Path,
@@ -119,11 +114,7 @@ impl CsvTable {
         if rows.is_empty() {
             return Err(wrong("holds no rows".to_string()));
         }
-        let looked_at: Vec<StringRecord> = rows
-            .iter()
-            .take(LOOKED_AT + 1)
-            .map(|(_, row)| row.clone())
-            .collect();
+        let looked_at = rows.head(LOOKED_AT + 1);
         let header = match header {
             None => header::find(&looked_at[0], &looked_at[1..], known),
             Some(is_header) => Finding {
@@ -131,10 +122,10 @@ impl CsvTable {
                 reason: "data.header says so".to_string(),
             },
         };
-        let mut head = match header.is_header {
-            true => Some(rows.remove(0).1),
-            false => None,
-        };
+        let mut head = header.is_header.then(|| looked_at[0].clone());
+        if head.is_some() {
+            rows.remove_first();
+        }
         if rows.is_empty() {
             return Err(wrong("holds a header and no rows".to_string()));
         }
@@ -156,7 +147,7 @@ impl CsvTable {
         ))
     }
 
-    fn with_names(names: Names, rows: Vec<(u64, StringRecord)>, layout: Layout) -> CsvTable {
+    fn with_names(names: Names, rows: TableRows, layout: Layout) -> CsvTable {
         let places = names.names.iter().enumerate();
         CsvTable {
             places: places.map(|(place, name)| (name.clone(), place)).collect(),
@@ -178,16 +169,13 @@ impl CsvTable {
     /// If there are no rows or columns, or a row has another length; `path` is the file.
     pub fn of_cells(
         names: Option<StringRecord>,
-        rows: Vec<(u64, StringRecord)>,
+        rows: TableRows,
         reason: impl Into<String>,
         path: &Path,
     ) -> Result<CsvTable, DataError> {
         let wrong = |problem: String| DataError::unusable(path, problem);
-        let Some(width) = names
-            .as_ref()
-            .or(rows.first().map(|(_, row)| row))
-            .map(StringRecord::len)
-        else {
+        let of_names = names.as_ref().map(StringRecord::len);
+        let Some(width) = of_names.or(rows.row(0).map(|(_, row)| row.len())) else {
             return Err(wrong("holds no rows".to_string()));
         };
         if rows.is_empty() {
@@ -227,25 +215,21 @@ impl CsvTable {
     }
 
     /// Keeps the rows that `keep` accepts.
-    pub fn keep_rows(&mut self, mut keep: impl FnMut(&StringRecord) -> bool) {
+    pub fn keep_rows(&mut self, mut keep: impl FnMut(TableRow<'_>) -> bool) {
         let kept: Vec<bool> = self.rows.iter().map(|(_, row)| keep(row)).collect();
         if kept.iter().all(|&kept| kept) {
             return;
         }
         let places = (0..kept.len()).filter(|&place| kept[place]);
         self.numbers = Some(places.map(|place| self.row_number(place)).collect());
-        let mut kept = kept.into_iter();
-        self.rows.retain(|_| kept.next().unwrap_or(false));
+        self.rows.retain(|place| kept[place]);
     }
 
     /// Brings the rows into the order of the places `order`.
     pub fn sort_rows(&mut self, order: &[usize]) {
         let numbers = order.iter().map(|&place| self.row_number(place));
         self.numbers = Some(numbers.collect());
-        self.rows = order
-            .iter()
-            .map(|&place| self.rows[place].clone())
-            .collect();
+        self.rows.sort(order);
     }
 
     /// The column called `name`.
@@ -273,7 +257,7 @@ impl CsvTable {
     /// The cells of the column at `place`, with their lines.
     pub fn column(&self, place: usize) -> impl Iterator<Item = (u64, &str)> + Clone {
         let rows = self.rows.iter();
-        rows.map(move |(line, row)| (*line, row.get(place).unwrap_or_default()))
+        rows.map(move |(line, row)| (line, row.get(place).unwrap_or_default()))
     }
 
     /// Whether a semicolon separates cells, as where a comma separates decimals.
@@ -367,14 +351,14 @@ impl CsvTable {
 /// adds a blank name for a first column of row names. Returns the length, and the number of rows that ended in a delimiter.
 fn fit(
     head: &mut Option<StringRecord>,
-    rows: &mut [(u64, StringRecord)],
+    rows: &mut TableRows,
     width: usize,
 ) -> Result<(usize, usize), String> {
     let mut width = width;
     if let Some(head) = head {
         let blank_ends = || {
             rows.iter()
-                .all(|(_, row)| row.len() < width || is_blank_at(row, width - 1))
+                .all(|(_, row)| row.len() < width || row.get(width - 1) == Some(""))
         };
         if head.len() == width + 1 && is_blank_at(head, width) {
             head.truncate(width);
@@ -387,23 +371,30 @@ fn fit(
         }
         width = head.len();
     }
-    let ends = |row: &StringRecord| row.len() == width && is_blank_at(row, width - 1);
-    let is_end = head.as_ref().is_none_or(&ends) && rows.iter().all(|(_, row)| ends(row));
+    let ends = |len: usize, last: Option<&str>| len == width && last == Some("");
+    let is_end = head
+        .as_ref()
+        .is_none_or(|head| ends(head.len(), head.get(width - 1)))
+        && rows
+            .iter()
+            .all(|(_, row)| ends(row.len(), row.get(width - 1)));
     width -= usize::from(is_end && width > 1);
     if let Some(head) = head {
         head.truncate(width);
     }
     let mut trailing = 0;
-    for (line, row) in rows {
-        if row.len() == width + 1 && is_blank_at(row, width) {
-            row.truncate(width);
+    for place in 0..rows.len() {
+        let Some((line, row)) = rows.row(place) else {
+            continue;
+        };
+        let len = row.len();
+        if len == width + 1 && row.get(width) == Some("") {
+            rows.truncate(place, width);
             trailing += 1;
-        }
-        if row.len() != width {
+        } else if len != width {
             return Err(format!(
-                "has {} cells in the row at line {line}, but the rows before have {width}: fix that row, or quote the cells that \
-                 hold a delimiter",
-                row.len()
+                "has {len} cells in the row at line {line}, but the rows before have {width}: fix that row, or quote the cells that \
+                 hold a delimiter"
             ));
         }
     }
@@ -439,22 +430,9 @@ pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
     reader.records().map_while(Result::ok).take(most).collect()
 }
 
-/// Memory that the rows of a table take: text, the place of each cell, and what each row takes by itself.
+/// Memory that the rows of a table take in addition to its text.
 fn parsed_bytes(text: &[u8], delimiter: u8) -> u64 {
-    /// A line number, a record with its position, and its two allocations.
-    const ROW: u64 = 192;
-    const CELL: u64 = size_of::<usize>() as u64;
     let count = |wanted: u8| text.iter().filter(|&&byte| byte == wanted).count() as u64;
     let rows = count(b'\n') + 1;
-    text.len() as u64 + rows * ROW + (rows + count(delimiter)) * CELL
-}
-
-fn in_words(error: &csv::Error) -> String {
-    match error.kind() {
-        ErrorKind::Utf8 { pos, .. } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
-            not_utf8(line, None)
-        }
-        _ => format!("can't be read as CSV ({error})"),
-    }
+    TableRows::bytes(0, rows, rows + count(delimiter))
 }

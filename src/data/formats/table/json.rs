@@ -1,6 +1,7 @@
 //! Tables in JSON: lines with an object each, or an array of objects, whose values are numbers, texts, booleans or null.
 
 use super::csv::CsvTable;
+use super::rows::TableRows;
 use crate::data::DataError;
 use crate::data::files::{check_memory, read_whole};
 use crate::data::texts::utf8;
@@ -40,13 +41,13 @@ pub(super) fn read(path: &Path) -> Result<CsvTable, DataError> {
         row.0.iter().for_each(|(key, _)| keys.add(key));
         (count, cells) = (count + 1, cells + row.0.len() as u64);
     }
-    // A line number and a record with its allocations for each row, and a place for each cell.
-    let places = count.saturating_mul(keys.names.len() as u64 * 8 + 192);
-    check_memory(path, places.saturating_add(bytes.len() as u64))?;
-    let mut rows = Vec::new();
+    let places = count.saturating_mul(keys.names.len() as u64);
+    check_memory(path, TableRows::bytes(bytes.len() as u64, count, places))?;
+    let mut rows = TableRows::default();
     for row in Rows::of(&bytes) {
         let (line, row) = row.map_err(wrong)?;
-        rows.push((line, keys.record(row, line).map_err(wrong)?));
+        rows.push(line, keys.cells(row, line).map_err(wrong)?)
+            .map_err(wrong)?;
     }
     let full = count.saturating_mul(keys.names.len() as u64);
     let reason = match full - cells.min(full) {
@@ -68,7 +69,7 @@ pub(super) fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
     }
     let records: Vec<StringRecord> = rows
         .into_iter()
-        .map_while(|(line, row)| keys.record(row, line).ok())
+        .map_while(|(line, row)| Some(keys.cells(row, line).ok()?.into()))
         .collect();
     match records.is_empty() {
         true => records,
@@ -92,7 +93,7 @@ impl Keys {
     }
 
     /// The cells of a row, in the order of the keys.
-    fn record(&self, row: Row, line: u64) -> Result<StringRecord, String> {
+    fn cells(&self, row: Row, line: u64) -> Result<Vec<String>, String> {
         let mut cells: Vec<String> = vec![String::new(); self.names.len()];
         for (key, value) in row.0 {
             let cell = match value {
@@ -111,7 +112,7 @@ impl Keys {
                 cells[place] = cell;
             }
         }
-        Ok(cells.into())
+        Ok(cells)
     }
 }
 
@@ -268,7 +269,7 @@ mod tests {
             let rows: Vec<(u64, Vec<&str>)> = table
                 .rows
                 .iter()
-                .map(|(line, row)| (*line, row.iter().collect()))
+                .map(|(line, row)| (line, row.iter().collect()))
                 .collect();
             let wanted = [
                 (first, vec!["1.5", "x, y", ""]),

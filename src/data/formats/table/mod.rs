@@ -20,6 +20,7 @@ mod profile;
 mod quotes;
 mod report;
 mod row_index;
+mod rows;
 mod scale;
 mod target;
 mod workbook;
@@ -31,6 +32,7 @@ pub(super) use columns::Reading;
 pub use columns::{Column, ColumnKind};
 pub use dates::{DateForm, Moment};
 pub use number::NumberForm;
+pub use rows::{TableRow, TableRows};
 pub use scale::Scale;
 pub use workbook::SheetName;
 
@@ -296,7 +298,7 @@ impl Format for Table {
                 .collect(),
             cells: Some(InputCells {
                 names: table.names,
-                rows: table.rows.into_iter().map(|(_, row)| row).collect(),
+                rows: table.rows,
             }),
             set: set.into(),
             notes,

@@ -131,7 +131,7 @@ pub(in crate::data::formats) fn load_parts(
     let mut rows_of = |at: usize, keep: &dyn Fn(usize) -> bool| {
         let (table, path) = &tables[at];
         let kept: Vec<usize> = (0..table.rows.len()).filter(|&index| keep(index)).collect();
-        let rows = kept.iter().map(|&index| &table.rows[index]);
+        let rows = kept.iter().filter_map(|&index| table.rows.row(index));
         let values = encode(rows, columns, (table, path), &mut differences)?;
         let cells = target_cells(table, &name, path)?;
         let cells: Vec<(u64, &str)> = kept.iter().map(|&index| cells[index]).collect();

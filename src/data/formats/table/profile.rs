@@ -115,10 +115,10 @@ fn of_table(
     let names = classes.as_ref().map(|classes| &classes.names[..]);
     let mut profiler = Profiler::new(subjects.collect(), names, table.rows.len());
     let place = table.place(&target).unwrap_or_default();
-    for (line, row) in &table.rows {
+    for (line, row) in table.rows.iter() {
         let cell = row.get(place).unwrap_or_default();
         let number = match (&classes, notations[place].read(cell)) {
-            (Some(classes), _) => f64::from(classes.index((*line, cell), &target, path)?),
+            (Some(classes), _) => f64::from(classes.index((line, cell), &target, path)?),
             (None, Cell::Number(number)) => number,
             (None, _) => {
                 let problem = format!(

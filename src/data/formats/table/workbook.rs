@@ -3,11 +3,11 @@
 mod limits;
 
 use self::limits::check_size;
+use super::rows::TableRows;
 use crate::data::DataError;
 use crate::data::files::check_memory;
 use crate::guard::guarded;
 use calamine::{Data, ExcelDateTime, Ods, Reader, Xls, Xlsb, Xlsx};
-use csv::StringRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -43,7 +43,7 @@ impl fmt::Display for SheetName {
 /// The rows of a sheet.
 pub(super) struct SheetRows {
     /// Rows with their numbers.
-    pub rows: Vec<(u64, StringRecord)>,
+    pub rows: TableRows,
     /// Which sheet was read, in words, if the settings name one.
     pub found: Option<String>,
     /// Which sheet of several was read, in words, if the settings name none.
@@ -101,7 +101,7 @@ pub(super) fn rows(
 }
 
 /// The rows of `cells`, which are sorted by row.
-fn joined(cells: Vec<Cell>, path: &Path) -> Result<Vec<(u64, StringRecord)>, DataError> {
+fn joined(cells: Vec<Cell>, path: &Path) -> Result<TableRows, DataError> {
     let first = cells.iter().map(|cell| cell.column).min().unwrap_or(0);
     let last = cells.iter().map(|cell| cell.column).max().unwrap_or(0);
     let width = (last - first) as usize + 1;
@@ -111,16 +111,17 @@ fn joined(cells: Vec<Cell>, path: &Path) -> Result<Vec<(u64, StringRecord)>, Dat
         count += u64::from(before != Some(cell.row));
         before = Some(cell.row);
     }
-    // A record with its allocations for each row, and a place for each cell.
-    check_memory(path, count.saturating_mul(width as u64 * 32 + 192))?;
-    let mut rows: Vec<(u64, StringRecord)> = Vec::new();
+    let all = count.saturating_mul(width as u64);
+    check_memory(path, TableRows::bytes(0, count, all))?;
+    let mut rows = TableRows::default();
     let mut own: Vec<String> = Vec::new();
     let mut cells = cells.into_iter().peekable();
     while let Some(cell) = cells.next() {
         own.resize(width, String::new());
         own[(cell.column - first) as usize] = cell.text;
         if cells.peek().is_none_or(|next| next.row != cell.row) {
-            rows.push((u64::from(cell.row) + 1, std::mem::take(&mut own).into()));
+            rows.push(u64::from(cell.row) + 1, std::mem::take(&mut own))
+                .map_err(|problem| DataError::unusable(path, problem))?;
         }
     }
     Ok(rows)
@@ -427,7 +428,7 @@ mod tests {
         let cells: Vec<(u64, Vec<&str>)> = table
             .rows
             .iter()
-            .map(|(line, row)| (*line, row.iter().collect()))
+            .map(|(line, row)| (line, row.iter().collect()))
             .collect();
         let wanted = [
             (3, vec!["31", "Oslo", "2020-12-31"]),
@@ -467,7 +468,7 @@ mod tests {
                     <row r=\"1048576\"><c r=\"XFD1048576\"><v>2</v></c></row>";
         std::fs::write(&path, workbook(&[("Wide", rows)])).unwrap();
         let rows = super::rows(&path, None, false).unwrap().rows;
-        assert_eq!((rows.len(), rows[1].1.len()), (2, 16_384));
+        assert_eq!((rows.len(), rows.row(1).unwrap().1.len()), (2, 16_384));
     }
 
     /// A file of `tests/fixtures/workbooks`, which other programs wrote.
@@ -493,7 +494,7 @@ mod tests {
                 let cells = table
                     .rows
                     .iter()
-                    .map(|(line, row)| (*line, row.iter().collect::<Vec<_>>()));
+                    .map(|(line, row)| (line, row.iter().collect::<Vec<_>>()));
                 let wanted = [
                     (2, vec!["31", "Oslo", "1989-12-31", "true", "2.5"]),
                     (3, vec!["2.25", "Rome", "2018-10-01 06:30:00", "false", ""]),
@@ -509,7 +510,10 @@ mod tests {
             }
             // Without the setting the first sheet is read, and a note names the other.
             let rows = rows(&path, None, false).unwrap();
-            assert_eq!(&rows.rows[0].1[0], "people of two cities");
+            assert_eq!(
+                rows.rows.row(0).unwrap().1.get(0),
+                Some("people of two cities")
+            );
             let note = rows.note.unwrap();
             assert!(
                 note.contains("sheet About is read") && note.contains("not People"),
