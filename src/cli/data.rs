@@ -36,6 +36,9 @@ struct Show {
     /// Column of a table to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// Series: the column of the dates; makes a table a series to forecast
+    #[arg(long, value_name = "COLUMN")]
+    date: Option<String>,
     /// Image files: pixels per side to scale them to
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
@@ -90,7 +93,7 @@ impl Show {
         data.format = self.format.or(data.format);
         data.size = self.size.map(|side| [side, side]).or(data.size);
         data.channels = self.channels.or(data.channels);
-        data.name_columns(self.target.as_deref(), None);
+        data.name_columns(self.target.as_deref(), self.date.as_deref());
         data.skip_bad |= self.skip_bad;
         settings.assign(&self.set)?;
         Ok(settings)

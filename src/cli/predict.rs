@@ -22,6 +22,9 @@ use wgrad::settings::Settings;
 use wgrad::tasks::{Decoded, Known, Prediction};
 use wgrad::train::outputs_of;
 
+/// Lines that are printed beside a table with all predictions.
+const SHOWN: usize = 20;
+
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -44,8 +47,8 @@ pub(super) struct Args {
     /// Folder for output files such as masks [default: predictions in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write the predictions to a CSV file, too: the name of each input, or for tables all of its columns, then the prediction and
-    /// the probability of each class; of a part of a series, a row for each forecast of a column
+    /// Write the predictions to a CSV file, and print the first 20: the name of each input, or for tables all of its columns, then the
+    /// prediction and the probability of each class; of a part of a series, a row for each forecast of a column
     #[arg(long, value_name = "FILE.csv")]
     csv: Option<PathBuf>,
     #[command(flatten)]
@@ -125,6 +128,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         },
         stems: BTreeSet::new(),
         table: args.csv.is_some().then(PredictionTable::default),
+        lines: 0,
         unprinted: None,
     };
     let mut failed = false;
@@ -163,7 +167,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let (Some(path), Some(table)) = (&args.csv, &said.table) {
         write_whole(path, &table.text()?)?;
-        note(format_args!("the predictions are in {}", path.display()));
+        let shown = match said.lines {
+            lines if lines > SHOWN => {
+                format!("all {lines} predictions, of which the first {SHOWN} are shown,")
+            }
+            _ => "the predictions".to_string(),
+        };
+        note(format_args!("{shown} are in {}", path.display()));
     }
     if let Some(error) = said.unprinted {
         return Err(error);
@@ -183,6 +193,8 @@ struct Said<'a> {
     stems: BTreeSet<String>,
     /// The predictions as a table, if they are to be written as one.
     table: Option<PredictionTable>,
+    /// Lines of predictions, printed or not.
+    lines: usize,
     /// Why the first of the lines that could not be printed was not, where the table is still to be written.
     unprinted: Option<anyhow::Error>,
 }
@@ -225,6 +237,10 @@ impl Said<'_> {
                     json.insert(key.to_string(), path.clone().into());
                 }
                 self.print(Value::Object(json))?;
+                continue;
+            }
+            self.lines += 1;
+            if self.table.is_some() && self.lines > SHOWN {
                 continue;
             }
             let known = known.map_or(String::new(), |known| format!("; {}", known.text));

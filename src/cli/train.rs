@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::data::{DIGITS, Source, detect};
+use wgrad::data::{DIGITS, Part, Source, detect};
 use wgrad::device::Engine;
 use wgrad::nn::ModelSpec;
 use wgrad::optim::OptimizerConfig;
@@ -434,8 +434,15 @@ impl Session {
             folder.path.display()
         ))?;
         if let Some(best) = best.filter(|best| best.epoch < run.progress().epoch) {
+            // What is chosen by a part looks a little better there than it is.
+            let advice = match self.part == Part::Test.name() {
+                true => {
+                    " on the test part; --set data.validation_share=0.1 chooses by samples that are in neither part"
+                }
+                false => "",
+            };
             print_line(format_args!(
-                "`wgrad eval` and `wgrad predict` use the weights of epoch {}, the best one",
+                "`wgrad eval` and `wgrad predict` use the weights of epoch {}, the best one{advice}",
                 best.epoch
             ))?;
         }

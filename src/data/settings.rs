@@ -100,7 +100,7 @@ pub struct DataSettings {
     /// differently; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub pieces: usize,
-    /// Tables of texts: the column of the text; if absent, one called text, sentence, review or content.
+    /// Tables of texts: the column of the text; if absent, one called text, sentence, review or content, or the one of two that holds texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Texts: kind of tokens; if absent, characters for a text and words for a table of texts.

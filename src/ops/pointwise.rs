@@ -83,17 +83,16 @@ impl<P: Pointwise> Op for P {
             .iter()
             .map(|input| broadcast(input, &output.shape))
             .collect();
-        let values = (0..output.elements())
-            .into_par_iter()
-            .with_min_len(4096)
-            .map(|i| {
+        let mut values = vec![T::ZERO; output.elements()];
+        in_parts(&mut values, &|start, part| {
+            for (i, value) in (start..).zip(part) {
                 let mut x = [T::ZERO; 4];
                 for (slot, operand) in x.iter_mut().zip(&operands) {
                     *slot = operand[i];
                 }
-                self.eval(&x[..P::ARITY])
-            })
-            .collect();
+                *value = self.eval(&x[..P::ARITY]);
+            }
+        });
         Tensor::real(output.shape.clone(), values)
     }
 
@@ -111,6 +110,14 @@ impl<P: Pointwise> Op for P {
             literals: self.literals(),
         })
     }
+}
+
+/// Calls `write` with every part of `values` and the index of its first, on all cores. It is not generic in `write`, so that the
+/// machinery of threads is compiled once and not for every operation.
+fn in_parts<T: Real>(values: &mut [T], write: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    const LENGTH: usize = 4096;
+    let parts = values.par_chunks_mut(LENGTH).enumerate();
+    parts.for_each(|(part, values)| write(part * LENGTH, values));
 }
 
 /// Elements of `input`, broadcast to `shape`.

@@ -177,19 +177,25 @@ impl Task for Forecasting {
         metrics()
     }
 
-    /// One line for each predicted row, in the units of the columns.
+    /// One line for each predicted row, with its date or number if it has one, in the units of the columns.
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
         let scales = target_scales(sample.data, sample.fitted);
+        let window = sample.samples.field(field::WINDOW).map(Field::shape);
+        let context = window.map_or(0, |shape| shape[0]);
         let rows = sample.output(OUTPUT)?.chunks(scales.len().max(1));
         let line = |(row, values): (usize, &[f32])| {
             let (text, values) = in_units(values, &scales);
+            let name = sample.samples.row_name(sample.index, context + row);
+            let at = name
+                .as_ref()
+                .map_or(String::new(), |name| format!(", {name}"));
+            let mut json = Map::from_iter([("after".to_string(), (row + 1).into())]);
+            json.extend(name.map(|name| (name.key.to_string(), name.value)));
+            json.insert("values".to_string(), values.into());
             PredictionLine {
-                suffix: format!(" + {}", row + 1),
+                suffix: format!(" + {}{at}", row + 1),
                 text: vec![text],
-                json: Map::from_iter([
-                    ("after".to_string(), (row + 1).into()),
-                    ("values".to_string(), values.into()),
-                ]),
+                json,
             }
         };
         Ok(Prediction {
@@ -198,32 +204,20 @@ impl Task for Forecasting {
         })
     }
 
-    /// The true rows, in the units of the columns, with their dates or numbers.
+    /// The true rows, in the units of the columns.
     fn known(&self, sample: &Decoded<'_>) -> Vec<Known> {
         let scales = target_scales(sample.data, sample.fitted);
-        let window = sample.samples.field(field::WINDOW).map(Field::shape);
-        let context = window.map_or(0, |shape| shape[0]);
         let Some((values, columns)) = sample.samples.numbers(field::TARGET, sample.index) else {
             return Vec::new();
         };
-        let known = |(row, values): (usize, &[f32])| {
+        let known = |values: &[f32]| {
             let (text, values) = in_units(values, &scales);
-            let mut json = Map::from_iter([("targets".to_string(), values.into())]);
-            let name = sample.samples.row_name(sample.index, context + row);
-            let at = name
-                .as_ref()
-                .map_or(String::new(), |name| format!("{name}, "));
-            json.extend(name.map(|name| (name.key.to_string(), name.value)));
             Known {
-                text: format!("{at}target {text}"),
-                json,
+                text: format!("target {text}"),
+                json: Map::from_iter([("targets".to_string(), values.into())]),
             }
         };
-        values
-            .chunks(columns.max(1))
-            .enumerate()
-            .map(known)
-            .collect()
+        values.chunks(columns.max(1)).map(known).collect()
     }
 
     fn findings(&self, found: &Evaluated<'_>) -> Findings {

@@ -76,6 +76,21 @@ fn a_series_with_its_dates_is_forecast_in_its_units() {
         assert!(done.out.contains(part), "{part}: {}", done.out);
     }
     let line = sandbox.wgrad("eval run --json").succeeds().json().remove(0);
+    // Forecasts have the dates that follow.
+    let said = sandbox
+        .wgrad("predict run load.csv --json")
+        .succeeds()
+        .json();
+    assert_eq!(
+        (&said[0]["date"], said.len()),
+        (&"2020-01-15 00:00:00".into(), 24)
+    );
+    let said = sandbox.wgrad("predict run load.csv").succeeds();
+    assert!(
+        said.out.contains("load.csv + 24, 2020-01-15 23:00:00: "),
+        "{}",
+        said.out
+    );
     let targets = line["targets"].as_array().unwrap();
     assert_eq!((targets.len(), &targets[1]["name"]), (2, &"heat".into()));
     assert!(targets[0]["naive"][1]["mae"].is_number() && targets[0]["r2"].is_number());

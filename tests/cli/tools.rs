@@ -78,6 +78,13 @@ fn a_first_run_file_trains_as_it_was_written() {
         .wgrad("init --data good")
         .fails(2, &["run.toml already exists", "--overwrite"]);
     sandbox.wgrad("init --data good --overwrite").succeeds();
+    sandbox.wgrad("init good other.toml --overwrite").succeeds();
+    sandbox
+        .wgrad("init other.toml")
+        .fails(2, &["no data", "wgrad init DATA"]);
+    sandbox
+        .wgrad("init good a.toml b.toml")
+        .fails(2, &["one name that ends in .toml"]);
     sandbox
         .wgrad("init --data good --task gan gan.toml")
         .fails(2, &["no starting point for the task gan"]);

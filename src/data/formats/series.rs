@@ -16,7 +16,7 @@ pub use outline::SeriesOutline;
 use self::columns::{learn, predicted};
 use self::dates::{Dates, sort_by_date};
 use self::missing::{drop_rows, filled};
-use super::table::{Column, CsvTable, TableFiles, columns_in_words, first_rows, is_number};
+use super::table::{Column, CsvTable, Moment, TableFiles, columns_in_words, first_rows, is_number};
 use super::{
     Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
     only_file,
@@ -78,7 +78,7 @@ impl Format for Series {
         Ok(PredictInputs {
             items: vec![PredictItem::file(path.display())],
             cells: None,
-            set: set.into(),
+            set,
             notes,
         })
     }
@@ -247,7 +247,8 @@ fn part_rows(settings: &DataSettings, rows: usize) -> Result<[Range<usize>; 3], 
     Ok([0..ends[0], ends[0]..ends[1], ends[1]..ends[2]])
 }
 
-/// The last `context` rows of the series in `path`, from which a model fitted to `fitted.columns` forecasts, and notes for the user.
+/// The last `context` rows of the series in `path`, from which a model fitted to `fitted.columns` forecasts, named by the dates of
+/// the rows and of those that follow; and notes for the user.
 ///
 /// # Errors
 /// If there are fewer rows, or the columns differ.
@@ -255,7 +256,7 @@ pub fn read_last_window(
     path: &Path,
     settings: &DataSettings,
     fitted: &Fitted,
-) -> Result<(RowSet, Vec<String>), DataError> {
+) -> Result<(Samples, Vec<String>), DataError> {
     let mut table = CsvTable::read(path, settings, &fitted.input_columns())?;
     let mut notes = table.notes(path);
     notes.extend(sort_by_date(&mut table, settings, path)?);
@@ -291,7 +292,18 @@ pub fn read_last_window(
             length: settings.horizon,
         },
     };
-    Ok((set, notes))
+    let set = Samples::from(set);
+    let following = Dates::of(&table, settings, path)?;
+    let following = following.and_then(|dates| dates.following(settings.horizon));
+    let names = match (row_names(&table, settings, path)?, following) {
+        (SeriesRows::Dates(mut names), Some(following)) => {
+            names.drain(..rows - context);
+            names.extend(following.iter().map(Moment::to_string));
+            SeriesRows::Dates(names)
+        }
+        _ => return Ok((set, notes)),
+    };
+    Ok((set.named(SampleNames::Windows(Arc::new(names))), notes))
 }
 
 #[cfg(test)]
@@ -503,7 +515,8 @@ mod tests {
             fs::write(file.path(), rows(days)).unwrap();
             read_last_window(file.path(), &settings, &fitted).unwrap()
         };
-        assert_eq!(last(&forward).0.rows, last(&backward).0.rows);
+        let window = |days: &[usize]| last(days).0.rows_of(field::WINDOW).clone();
+        assert_eq!(window(&forward), window(&backward));
         assert_eq!((last(&forward).1.len(), last(&backward).1.len()), (0, 1));
     }
 
@@ -543,7 +556,9 @@ mod tests {
         assert_eq!(counts, [8640 - 191, 2880 - 95, 2880 - 95]);
         assert_eq!(set.train.shape(), [96, 7]);
         let (last, _) = read_last_window(&dir.join("ETTh1.csv"), &settings, &fitted).unwrap();
-        assert!(Samples::from(last).check("last", 0).is_ok());
+        assert!(last.check("last", 0).is_ok());
+        let next = [95, 96].map(|row| last.row_name(0, row).unwrap().to_string());
+        assert_eq!(next, ["2018-06-26 19:00:00", "2018-06-26 20:00:00"]);
         // The last line has no line end, and the lines have Windows line ends.
         let airline = loaded_file(
             &dir.join("airline-passengers.csv"),

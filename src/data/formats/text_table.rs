@@ -1,8 +1,8 @@
 //! A table with a text and its class in each row.
 
 use super::table::{
-    Classes, CsvTable, TableFiles, TargetKind, header_of, is_table, leave_out_without,
-    target_cells, target_in_words, target_name,
+    Classes, CsvTable, DateForm, LOOKED_AT, TableFiles, TargetKind, counts_up, head_of, is_number,
+    is_table, leave_out_without, target_beside, target_cells, target_in_words, value,
 };
 #[cfg(test)]
 use super::tests::Sample;
@@ -12,10 +12,16 @@ use crate::data::{
     DataError, DataSettings, Dataset, Fitted, Part, Parts, SampleNames, Samples, Source, TokenKind,
 };
 use crate::error::Result;
+use csv::StringRecord;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Names of columns that are detected as the text.
 const TEXTS: [&str; 4] = ["text", "sentence", "review", "content"];
+/// A column of texts has this many words in a cell at least, on average, in at least so many rows.
+const WORDS: usize = 4;
+const ROWS: usize = 10;
+
 /// A CSV file with a text and its class in each row, or one for each part.
 pub struct TextTable;
 
@@ -29,12 +35,12 @@ impl Format for TextTable {
     }
 
     fn looks_for(&self) -> &'static str {
-        "a table with a column text, sentence, review or content"
+        "a table with a column text, sentence, review or content, or with two columns, one of which holds texts"
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let names = header_of(source, &TableFiles::of(source)?.train)?;
-        Detection::new(72, format!("a column {}", text_column(&names)?))
+        let (_, reason) = text_column_of(source, &TableFiles::of(source)?)?;
+        Detection::new(72, reason)
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
@@ -69,9 +75,56 @@ impl Format for TextTable {
     }
 }
 
-pub(super) fn text_column(names: &[String]) -> Option<&String> {
+/// The column of texts in the tables `files` of `source`, and why it is one, if there is one.
+pub(super) fn text_column_of(source: &Source, files: &TableFiles) -> Option<(String, String)> {
+    let (names, rows) = head_of(source, &files.train)?;
+    text_column(&names, &rows)
+}
+
+/// The column of texts among those called `names`, of a table that begins with `rows`, and why it is one: a column with a usual name,
+/// or one of texts beside a single other column. An index of the rows does not count, nor a column without cells.
+fn text_column(names: &[String], rows: &[StringRecord]) -> Option<(String, String)> {
     let called = |wanted: &&str| names.iter().find(|name| name.eq_ignore_ascii_case(wanted));
-    TEXTS.iter().find_map(called)
+    if let Some(name) = TEXTS.iter().find_map(called) {
+        return Some((name.clone(), format!("a column {name}")));
+    }
+    let cells = |place: usize| rows.iter().filter_map(move |row| value(row.get(place)?));
+    let is_index = |place: usize| place == 0 && cells(place).count() > 1 && counts_up(cells(place));
+    let counted = |place: &usize| cells(*place).next().is_some() && !is_index(*place);
+    let counted: Vec<usize> = (0..names.len()).filter(counted).collect();
+    let [first, second] = counted[..] else {
+        return None;
+    };
+    let (place, words, other) = match (words_in(cells(first)), words_in(cells(second))) {
+        (Some(words), None) => (first, words, second),
+        (None, Some(words)) => (second, words, first),
+        _ => return None,
+    };
+    // Numbers are not predicted from texts.
+    let classes: HashSet<&str> = cells(other).collect();
+    if classes.len() * 2 > cells(other).count() {
+        return None;
+    }
+    let name = names[place].clone();
+    let reason = format!("texts of about {words} words in column {name} beside one other column");
+    Some((name, reason))
+}
+
+/// The usual number of words in `cells`, if they are texts: several words, and others in nearly every cell.
+fn words_in<'c>(cells: impl Iterator<Item = &'c str> + Clone) -> Option<usize> {
+    let count = cells.clone().count();
+    let different: HashSet<&str> = cells.clone().collect();
+    let words: usize = cells
+        .clone()
+        .map(|cell| cell.split_whitespace().count())
+        .sum();
+    let is_text = |cell: &&str| !is_number(cell) && !DateForm::reads(cell);
+    let nearly_all = |cells: usize| cells * 10 >= count * 9;
+    let are_texts = count >= ROWS
+        && words >= WORDS * count
+        && nearly_all(cells.filter(is_text).count())
+        && nearly_all(different.len());
+    are_texts.then(|| words / count)
 }
 
 /// Loads a table with a text and its class in each row: samples are the first `context` tokens of a text, padded with
@@ -94,21 +147,24 @@ fn load(
     })?;
     let mut tables = files.read(settings, fitted)?;
     let (train, train_path) = &tables[0];
-    let target = target_name(train, settings, fitted, train_path)?;
-    fitted.target = Some(target.clone());
-    fitted.predict = Some(TargetKind::Class);
     let column = match settings.text.as_ref().or(fitted.text.as_ref()) {
         Some(name) => name.clone(),
-        None => text_column(&train.names).cloned().ok_or_else(|| {
-            DataError::unusable(
-                train_path,
-                format!(
-                    "has no column called text: it has {}; name one in data.text",
-                    train.listed()
-                ),
-            )
-        })?,
+        None => {
+            let found = text_column(&train.names, &train.rows.head(LOOKED_AT));
+            found.map(|(name, _)| name).ok_or_else(|| {
+                DataError::unusable(
+                    train_path,
+                    format!(
+                        "has no column called text: it has {}; name one in data.text",
+                        train.listed()
+                    ),
+                )
+            })?
+        }
     };
+    let target = target_beside(Some(&column), train, settings, fitted, train_path)?;
+    fitted.target = Some(target.clone());
+    fitted.predict = Some(TargetKind::Class);
     fitted.text = Some(column.clone());
     let mut left_out = leave_out_without(&mut tables, &target, "the target")?;
     left_out.extend(leave_out_without(&mut tables, &column, "the text")?);
@@ -211,7 +267,7 @@ pub fn read_text_rows(
 mod tests {
     use super::super::tests::in_folder;
     use super::*;
-    use crate::data::{PADDING, WindowRows, field};
+    use crate::data::{FormatName, PADDING, WindowRows, field};
 
     #[test]
     fn texts_of_a_table_are_padded_and_cut() {
@@ -234,6 +290,52 @@ mod tests {
         let bad = labels.iter().position(|&label| label == 0).unwrap();
         assert_eq!(tokens[3 * bad + 2], PADDING);
         assert!(tokens[3 * bad] != PADDING);
+    }
+
+    #[test]
+    fn texts_beside_one_other_column_are_found_whatever_it_is_called() {
+        let row = |i: usize| {
+            format!(
+                "{},my friend number {i} said so,{}\n",
+                i + 1,
+                ["ham", "spam"][i % 2]
+            )
+        };
+        let rows: String = (0..20).map(row).collect();
+        let settings = DataSettings {
+            format: FormatName::named("text_table"),
+            ..DataSettings::default()
+        };
+        let columns = |text: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("all.csv");
+            std::fs::write(&file, text).unwrap();
+            let source = Source::look(&file.display().to_string()).unwrap();
+            let found = text_column_of(&source, &TableFiles::of(&source).unwrap());
+            found.map(|(name, _)| name)
+        };
+        let all = format!("id,message,kind\n{rows}");
+        assert_eq!(columns(&all).as_deref(), Some("message"));
+        assert_eq!(
+            in_folder("all.csv", &all, &settings).unwrap().classes,
+            ["ham", "spam"]
+        );
+        // Without a header, and before the text.
+        let bare: String = (0..20)
+            .map(|i| format!("{},see you at {i} then\n", ["no", "yes"][i % 2]))
+            .collect();
+        assert_eq!(columns(&bare).as_deref(), Some("column_2"));
+        assert_eq!(
+            in_folder("all.csv", &bare, &settings).unwrap().classes,
+            ["no", "yes"]
+        );
+        // Names of goods with their prices, and texts among other columns, are left as they are.
+        let priced: String = (0..20)
+            .map(|i| format!("the good thing {i},{i}.5\n"))
+            .collect();
+        assert_eq!(columns(&format!("name,price\n{priced}")), None);
+        let wide = all.replace(",ham", ",1,ham").replace(",spam", ",2,spam");
+        assert_eq!(columns(&wide.replace("kind", "n,kind")), None);
     }
 
     #[test]

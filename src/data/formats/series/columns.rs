@@ -45,6 +45,7 @@ pub(super) fn learn(
             continue;
         }
         let reading = Reading {
+            names: false,
             category: settings.categories.contains(name),
             decimals,
             pieces: 0,

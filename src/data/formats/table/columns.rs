@@ -1,11 +1,12 @@
 //! Columns of a table: their encoding, fitted to the training part, and their cells as numbers for a model.
 
+use super::categories;
 use super::csv::CsvTable;
 use super::dates::{DateForm, Moment, in_words};
 use super::decimals_in;
-use super::distinct::{Indices, distinct};
+use super::distinct::Indices;
 use super::missing::value;
-use super::number::{Decimals, NumberForm, digits, is_infinite, number};
+use super::number::{Decimals, NumberForm};
 use super::pieces;
 use super::rows::TableRow;
 use super::scale::Scale;
@@ -17,15 +18,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-
-/// Maximum number of categories of a column; one with more is an identifier.
-const MAX_CATEGORIES: usize = 1000;
-/// A column counts as nearly numeric if at most one in this many cells is not a number.
-const NEARLY: usize = 10;
-/// Columns of digits with more different cells than this are hardly categories.
-const FEW: usize = 20;
-/// Different texts in more than half of at least this many cells are reported.
-const MANY: usize = 20;
 
 /// A column that a model reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -71,7 +63,7 @@ pub enum ColumnKind {
         /// Whether there is a number for missing cells.
         missing: bool,
     },
-    /// One-hot: one number per category, 1 for the cell's own; all zeros for a category that did not occur in training.
+    /// One-hot: one number per category, 1 for the cell's own; all zeros for a category that was not learned.
     Category {
         /// The categories of the training part, sorted; the empty one stands for missing cells.
         values: Vec<String>,
@@ -130,7 +122,7 @@ impl fmt::Display for ColumnKind {
 /// Differences between tables and the training part, by column.
 #[derive(Default)]
 pub(super) struct Differences {
-    /// Categories that did not occur in training: the number of cells, and the first one.
+    /// Categories that were not learned: the number of cells, and the first one.
     pub unknown: BTreeMap<String, (usize, String)>,
     /// Numbers that are written in another way: how.
     pub forms: BTreeMap<String, String>,
@@ -141,6 +133,8 @@ pub(super) struct Differences {
 pub(in crate::data::formats) struct Reading {
     /// As a category, even if all cells are numbers.
     pub category: bool,
+    /// As a category, even if nearly all texts differ.
+    pub names: bool,
     /// The decimal marks in the table.
     pub decimals: Decimals,
     /// Maximum number of pieces of the piecewise linear encoding of numbers.
@@ -149,7 +143,7 @@ pub(in crate::data::formats) struct Reading {
 
 /// Result of [`Column::learn`].
 pub(in crate::data::formats) struct Learned {
-    /// The column; `None` if all of its cells are missing.
+    /// The column; `None` if it is left out, because all of its cells are missing, or name the rows.
     pub column: Option<Column>,
     /// What may surprise.
     pub notes: Vec<String>,
@@ -168,6 +162,7 @@ impl Column {
         cells: impl Iterator<Item = (u64, &'a str)> + Clone,
         Reading {
             category,
+            names,
             decimals,
             pieces,
         }: Reading,
@@ -229,19 +224,11 @@ impl Column {
                 }
             }
             (None, None) => {
-                if !category {
-                    learned.notes = check_texts(name, cells.clone())?;
-                }
-                let texts = cells.map(|(_, cell)| value(cell).unwrap_or_default());
-                let texts = distinct(texts);
-                if texts.len() > MAX_CATEGORIES {
-                    return Err(format!(
-                        "has {} different texts in column {name}, over the {MAX_CATEGORIES} that are taken for \
-                         categories: leave it out with drop = [\"{name}\"]",
-                        texts.len()
-                    ));
-                }
-                let values = texts.into_iter().map(str::to_string).collect();
+                let (values, notes) = categories::learn(name, cells, (category, names))?;
+                learned.notes = notes;
+                let Some(values) = values else {
+                    return Ok(learned);
+                };
                 ColumnKind::Category { values }
             }
         };
@@ -294,69 +281,6 @@ impl Column {
             ColumnKind::Category { values } => values.len(),
         }
     }
-}
-
-/// Notes on a column of texts that may be meant as numbers, or that differ in nearly every row.
-///
-/// # Errors
-/// If it is a column of numbers but for a few cells: names the first of them.
-fn check_texts<'a>(
-    name: &str,
-    cells: impl Iterator<Item = (u64, &'a str)> + Clone,
-) -> Result<Vec<String>, String> {
-    let values = || cells.clone().filter(|(_, cell)| value(cell).is_some());
-    let is_number = |cell: &str| NumberForm::reads(cell);
-    let is_date = |cell: &str| DateForm::reads(cell);
-    let count = values().count();
-    let dates = values().filter(|(_, cell)| is_date(cell)).count();
-    if dates > 0 && (count - dates) * NEARLY <= count {
-        let stray = values()
-            .find(|(_, cell)| !is_date(cell))
-            .or(values().next());
-        let (line, text) = stray.unwrap_or_default();
-        return Err(format!(
-            "has \"{text}\" at line {line} in column {name}, where {dates} of {count} cells are dates, but not in one form: write all in \
-             the same way, leave cells empty, or set categories = [\"{name}\"]"
-        ));
-    }
-    let numbers = values().filter(|(_, cell)| is_number(cell)).count();
-    let stray = values().find(|(_, cell)| !is_number(cell));
-    // Cells that are numbers, but not all in one form.
-    let stray = stray.or_else(|| values().find(|(_, cell)| number(cell).is_none()));
-    let (line, text) = stray.unwrap_or_default();
-    let different = distinct(values().map(|(_, cell)| cell)).len();
-    if (count - numbers) * NEARLY <= count {
-        if different > FEW || is_infinite(text) {
-            let why = if is_infinite(text) {
-                "which is not finite, "
-            } else {
-                ""
-            };
-            return Err(format!(
-                "has \"{text}\" at line {line} in column {name}, {why}where {} of {count} cells are numbers: fix that cell, leave it \
-                 empty, or set categories = [\"{name}\"]",
-                values().filter(|(_, cell)| number(cell).is_some()).count()
-            ));
-        }
-        return Ok(vec![format!(
-            "column {name} is taken for categories, because of \"{text}\" at line {line}: of its {count} cells {numbers} are numbers"
-        )]);
-    }
-    let is_mostly_digits = |cell: &str| digits(cell) * 2 > cell.chars().count();
-    let coded = values().filter(|(_, cell)| is_mostly_digits(cell)).count();
-    let mut notes = Vec::new();
-    if coded * 2 > count && different > FEW {
-        notes.push(format!(
-            "column {name} is taken for {different} categories, because of \"{text}\" at line {line}: {coded} of its {count} cells are \
-             mostly digits"
-        ));
-    } else if different * 2 > count && count >= MANY {
-        notes.push(format!(
-            "column {name} is taken for {different} categories in {count} cells: leave it out with drop = [\"{name}\"] if it names \
-             the rows"
-        ));
-    }
-    Ok(notes)
 }
 
 /// The index of each of `columns` among the columns of `table`.
@@ -432,16 +356,16 @@ pub(super) fn encode<'a>(
     let mut encoders: Vec<Encoder<'_>> = columns.iter().zip(&places).map(Encoder::of).collect();
     loop {
         let mut unknown = BTreeMap::new();
-        let Stray { column, line, text } = match encode_with(rows.clone(), &encoders, &mut unknown)
-        {
-            Ok(values) => {
-                for (column, (count, first)) in unknown {
-                    differences.unknown.entry(column).or_insert((0, first)).0 += count;
+        let Stray { column, line, text } =
+            match encode_with(rows.clone(), values, &encoders, &mut unknown) {
+                Ok(values) => {
+                    for (column, (count, first)) in unknown {
+                        differences.unknown.entry(column).or_insert((0, first)).0 += count;
+                    }
+                    return Ok(values);
                 }
-                return Ok(values);
-            }
-            Err(stray) => stray,
-        };
+                Err(stray) => stray,
+            };
         let encoder = &mut encoders[column];
         let name = &encoder.column.name;
         let place = encoder.place;
@@ -598,12 +522,14 @@ struct Stray {
     text: String,
 }
 
+/// The cells of `rows` by the `encoders`: so many `values`.
 fn encode_with<'a>(
     rows: impl Iterator<Item = (u64, TableRow<'a>)>,
+    values: u64,
     encoders: &[Encoder<'_>],
     unknown: &mut BTreeMap<String, (usize, String)>,
 ) -> Result<Vec<f32>, Stray> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(values as usize);
     for (line, row) in rows {
         for (index, encoder) in encoders.iter().enumerate() {
             let cell = value(row.get(encoder.place).unwrap_or_default());

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
+use std::fmt;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -147,6 +148,52 @@ impl Moment {
         }
     }
 
+    /// Whether it is on a Saturday or a Sunday.
+    pub fn is_weekend(&self) -> bool {
+        (self.days + 3).rem_euclid(7) >= 5
+    }
+
+    /// The day of its month.
+    pub fn day(&self) -> i64 {
+        civil(self.days).2
+    }
+
+    /// Whether it is on the last day of a month.
+    pub fn ends_month(&self) -> bool {
+        civil(self.days + 1).1 != self.month
+    }
+
+    /// The moment that is `seconds` later.
+    pub fn later(&self, seconds: f64) -> Moment {
+        let seconds = self.seconds + seconds;
+        let days = self.days + (seconds / DAY as f64).floor() as i64;
+        let (year, month, _) = civil(days);
+        Moment {
+            year,
+            month,
+            days,
+            seconds: seconds.rem_euclid(DAY as f64),
+            ..*self
+        }
+    }
+
+    /// The same time `months` later, on the same day or, with `at_end` or in a month without that day, on the last one.
+    pub fn months_later(&self, months: i64, at_end: bool) -> Moment {
+        let month = self.year * 12 + self.month - 1 + months;
+        let (year, month) = (month.div_euclid(12), month.rem_euclid(12) + 1);
+        let last = month_days(year, month);
+        let day = match at_end {
+            true => last,
+            false => self.day().min(last),
+        };
+        Moment {
+            year,
+            month,
+            days: days_since_1970(year, month, day),
+            ..*self
+        }
+    }
+
     /// Sine and cosine of month, day of the week and hour.
     pub fn cycles(&self) -> [f64; 6] {
         let weekday = (self.days + 3).rem_euclid(7) as f64;
@@ -157,6 +204,25 @@ impl Moment {
         ];
         let [month, weekday, hour] = parts.map(|part| (TAU * part).sin_cos());
         [month.0, month.1, weekday.0, weekday.1, hour.0, hour.1]
+    }
+}
+
+/// As in ISO 8601, with a space before the time: `2020-12-31`, `2020-12-31 14:30:00` or `2020-12-31 14:30:00+01:00`.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil(self.days);
+        write!(f, "{year:04}-{month:02}-{day:02}")?;
+        if !self.has_time {
+            return Ok(());
+        }
+        let seconds = self.seconds as i64;
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        write!(f, " {hour:02}:{minute:02}:{second:02}")?;
+        if self.zone != 0 {
+            let (sign, minutes) = (if self.zone < 0 { '-' } else { '+' }, self.zone.abs() / 60);
+            write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)?;
+        }
+        Ok(())
     }
 }
 

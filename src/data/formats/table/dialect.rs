@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Number of rows that are examined to detect the delimiter and the header.
-pub(super) const LOOKED_AT: usize = 256;
+pub(in crate::data::formats) const LOOKED_AT: usize = 256;
 /// Number of bytes that are examined: those of the head of a source.
 const SAMPLE: usize = 1 << 20;
 /// How much less a delimiter is preferred that gives rows of different lengths.

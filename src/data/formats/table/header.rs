@@ -65,6 +65,9 @@ pub(super) fn find(first: &StringRecord, rest: &[StringRecord], known: &[String]
             column.head
         ));
     }
+    if let Some(column) = columns.iter().find(|column| column.is_known_word) {
+        return no(format!("\"{}\" is among the words below it", column.head));
+    }
     if counts_across(first) && !rest.iter().any(counts_across) {
         return yes("its numbers count the columns, or years");
     }
@@ -125,6 +128,8 @@ struct Column<'c> {
     below: Kind,
     /// Whether the first cell is a word that does not occur among a few words below.
     is_new_word: bool,
+    /// Whether it is one of these words.
+    is_known_word: bool,
 }
 
 impl<'c> Column<'c> {
@@ -146,6 +151,7 @@ impl<'c> Column<'c> {
             kind,
             below: below.unwrap_or(Kind::Word),
             is_new_word: repeat && !words.contains(head),
+            is_known_word: repeat && words.contains(head),
         }
     }
 
@@ -257,6 +263,9 @@ mod tests {
         let labels: String = (0..40)
             .map(|i| format!("{i},{}.5,{}\n", i % 7, ["no", "yes"][i % 2]))
             .collect();
+        let words: String = (0..40)
+            .map(|i| format!("a{i} b,{}\n", ["no", "yes"][i % 2]))
+            .collect();
         for (text, want) in [
             ("a,b\n1,2\n", true),
             ("a,2\n1,2\n", true),
@@ -275,6 +284,8 @@ mod tests {
             ("1,yes\n2,no\n3,no\n", false),
             (&format!("2019,2020,outcome\n{labels}"), true),
             (&format!("17,3.5,yes\n{labels}"), false),
+            (&format!("word,outcome\n{words}"), true),
+            (&format!("a9,yes\n{words}"), false),
         ] {
             assert_eq!(is_header(text), want, "{text}");
         }

@@ -1,5 +1,6 @@
 //! Tables: CSV, JSON, Parquet and Arrow files, and workbooks, with numeric and categorical columns, one of which is the target.
 
+mod categories;
 mod classes;
 mod columnar;
 mod columns;
@@ -38,13 +39,16 @@ pub use workbook::SheetName;
 
 pub(super) use self::classes::Classes;
 use self::columns::{Differences, check_repeated, encode};
-pub(super) use self::csv::{CsvTable, first_rows, head_rows, header};
+use self::csv::header;
+pub(super) use self::csv::{CsvTable, first_rows, head_rows};
+pub(super) use self::dialect::LOOKED_AT;
+use self::header::Names;
 pub(super) use self::left_out::leave_out_without;
 pub(super) use self::missing::value;
 use self::number::Decimals;
 pub(super) use self::parts::{PartRows, load_parts};
-pub(super) use self::row_index::find as index_reason;
-pub(super) use self::target::{target_cells, target_name};
+pub(super) use self::row_index::{counts_up, find as index_reason};
+pub(super) use self::target::{target_beside, target_cells, target_name};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{
@@ -59,6 +63,7 @@ use crate::data::{
     Targets, WindowRows,
 };
 use crate::error::Result;
+use ::csv::StringRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -210,16 +215,27 @@ pub(super) fn encode_columns(
     )
 }
 
-/// The names of the columns in the table `path` of `source`, if it can be read and has some.
-pub(super) fn header_of(source: &Source, path: &Path) -> Option<Vec<String>> {
+/// The names of the columns in the table `path` of `source`, and its first rows unless it is a Parquet or Arrow file, if it can be
+/// read.
+pub(super) fn head_of(source: &Source, path: &Path) -> Option<(Vec<String>, Vec<StringRecord>)> {
     if has_one(path, &columnar::ENDINGS) {
-        return columnar::names(path).ok();
+        return Some((columnar::names(path).ok()?, Vec::new()));
     }
-    if is_text(path) {
-        return header(&source.head(path));
+    if !is_text(path) {
+        let table = whole(source, path)?;
+        let rows = table.rows.head(LOOKED_AT);
+        return Some((table.names, rows));
     }
-    let table = whole(source, path)?;
-    table.has_header().then_some(table.names)
+    let head = source.head(path);
+    let mut rows = head_rows(&head, LOOKED_AT + 1);
+    let names = match header(&head) {
+        Some(names) => {
+            rows.remove(0);
+            names
+        }
+        None => Names::numbered(rows.first()?.len()).names,
+    };
+    Some((names, rows))
 }
 
 /// The table `path` of `source`, whose cells are not at the beginning of the file, if it can be read.
@@ -268,7 +284,7 @@ impl Format for Table {
     fn detect(&self, source: &Source) -> Option<Detection> {
         let files = TableFiles::of(source)?;
         // A table of texts is a format of its own.
-        match text_table::text_column(&header_of(source, &files.train).unwrap_or_default()) {
+        match text_table::text_column_of(source, &files) {
             Some(_) => None,
             None => Detection::new(70, "rows of cells"),
         }
@@ -469,7 +485,7 @@ fn row_set(values: Vec<f32>, columns: &[Column], targets: Targets) -> RowSet {
 fn notes_on(differences: &Differences) -> impl Iterator<Item = String> {
     let unknown = differences.unknown.iter().map(|(column, (count, first))| {
         format!(
-            "{count} cells of column {column} hold categories that did not occur in training, for example {first}; they are encoded \
+            "{count} cells of column {column} hold categories that were not learned in training, for example {first}; they are encoded \
              as zeros"
         )
     });

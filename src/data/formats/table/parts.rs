@@ -99,7 +99,11 @@ pub(in crate::data::formats) fn load_parts(
                 table.names[0]
             ));
         }
-        let mut read = learn(table, settings, &left_out, learned, path)?;
+        let mut read = learn(table, settings, &left_out, false, learned, path)?;
+        if read.columns.is_empty() && pictures.is_none() {
+            // There is nothing else to predict from.
+            read = learn(table, settings, &left_out, true, learned, path)?;
+        }
         fitted.columns = std::mem::take(&mut read.columns);
         notes.extend(report::capped(read.notes));
         found.extend(report::capped(read.found));
@@ -198,11 +202,13 @@ struct LearnedColumns {
     found: Vec<String>,
 }
 
-/// Fits the encoding of all columns except those `left_out` and those to drop.
+/// Fits the encoding of all columns except those `left_out`, those to drop and, unless `names` are to be kept, those of texts that
+/// name the rows.
 fn learn(
     table: &CsvTable,
     settings: &DataSettings,
     left_out: &[&str],
+    names: bool,
     learned: impl Fn(&usize) -> bool,
     path: &Path,
 ) -> Result<LearnedColumns, DataError> {
@@ -236,6 +242,7 @@ fn learn(
         let cells = cells.filter(|(_, kept)| **kept).map(|(cell, _)| cell);
         let reading = Reading {
             category: settings.categories.contains(name),
+            names,
             decimals,
             pieces: settings.pieces,
         };

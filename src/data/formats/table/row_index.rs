@@ -9,7 +9,7 @@ use std::collections::HashSet;
 const ROWS: usize = 5;
 
 /// Whether the cells are 0, 1, 2, … or 1, 2, 3, ….
-pub(super) fn counts_up<'c>(mut cells: impl Iterator<Item = &'c str>) -> bool {
+pub(in crate::data::formats) fn counts_up<'c>(mut cells: impl Iterator<Item = &'c str>) -> bool {
     let first = cells.next().and_then(|cell| cell.parse::<u64>().ok());
     let Some(first @ (0 | 1)) = first else {
         return false;

@@ -31,6 +31,17 @@ pub(in crate::data::formats) fn target_name(
     fitted: &Fitted,
     path: &Path,
 ) -> Result<String, DataError> {
+    target_beside(None, table, settings, fitted, path)
+}
+
+/// As [`target_name`], beside the column `text`, which is only the target if the settings say so.
+pub(in crate::data::formats) fn target_beside(
+    text: Option<&str>,
+    table: &CsvTable,
+    settings: &DataSettings,
+    fitted: &Fitted,
+    path: &Path,
+) -> Result<String, DataError> {
     if let Some(name) = settings.target.as_ref().or(fitted.target.as_ref()) {
         return match table.place(name).is_some() {
             true => Ok(name.clone()),
@@ -40,14 +51,10 @@ pub(in crate::data::formats) fn target_name(
             )),
         };
     }
-    let called = |wanted: &&str| {
-        table
-            .names
-            .iter()
-            .find(|name| name.eq_ignore_ascii_case(wanted))
-    };
-    let found = NAMES.iter().find_map(called).or(table.names.last());
-    let name = found.ok_or_else(|| DataError::unusable(path, "has no columns"))?;
+    let names = || table.names.iter().filter(|name| Some(&***name) != text);
+    let called = |wanted: &&str| names().find(|name| name.eq_ignore_ascii_case(wanted));
+    let found = NAMES.iter().find_map(called).or(names().next_back());
+    let name = found.ok_or_else(|| DataError::unusable(path, "has no column to predict"))?;
     match table.repeated(name) {
         None => Ok(name.clone()),
         Some(names) => Err(DataError::unusable(

@@ -339,6 +339,7 @@ impl Written {
         let decimals = decimals_in(&table);
         for (at, kind) in self.kinds.iter().enumerate() {
             let reading = Reading {
+                names: true,
                 category: false,
                 decimals,
                 pieces: 0,
