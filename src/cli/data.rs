@@ -95,6 +95,9 @@ impl Show {
         data.channels = self.channels.or(data.channels);
         data.name_columns(self.target.as_deref(), self.date.as_deref());
         data.skip_bad |= self.skip_bad;
+        if self.data.is_none() && !self.source.ends_with(".toml") {
+            settings.choose_windows()?;
+        }
         settings.assign(&self.set)?;
         Ok(settings)
     }

@@ -437,7 +437,7 @@ impl Session {
             // What is chosen by a part looks a little better there than it is.
             let advice = match self.part == Part::Test.name() {
                 true => {
-                    " on the test part; --set data.validation_share=0.1 chooses by samples that are in neither part"
+                    " on the test part; data.validation_share = 0.1 with data.evaluate = \"validation\" chooses by other samples"
                 }
                 false => "",
             };

@@ -87,8 +87,12 @@ pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
 
 /// The problem of `bytes`, of which the one at `at` is not UTF-8, as the rest of a sentence about the file.
 pub(super) fn not_utf8_at(bytes: &[u8], at: usize) -> String {
-    let before = bytes.iter().take(at);
-    let line = 1 + before.filter(|&&byte| byte == b'\n').count();
+    let ends = |place: &usize| match bytes[*place] {
+        b'\n' => true,
+        b'\r' => bytes.get(place + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    let line = 1 + (0..at.min(bytes.len())).filter(ends).count();
     // Windows-1252 and Latin-1 agree from 0xA0 on.
     let byte = bytes.get(at).copied();
     let letter = byte.filter(|&byte| byte >= 0xa0).map(char::from);

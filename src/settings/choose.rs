@@ -73,6 +73,25 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Sets the windows of a series as [`choose`](Settings::choose) does, by its length and its dates. Other data stay as they are.
+    ///
+    /// # Errors
+    /// If the data can't be read.
+    pub fn choose_windows(&mut self) -> Result<()> {
+        let source = Source::of(&self.data)?;
+        let format = match self.data.format {
+            Some(format) => format,
+            None if source.is_file() => detect(&source)?.0,
+            None => return Ok(()),
+        };
+        match starters::of_format(format.name()) {
+            Some(starter) if format.name() == "series" => starter.read(&mut self.data, &source),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Task, model and length of the training, why they were chosen, and how to change them.
 fn why(settings: &Settings, start: &Start, dataset: &Dataset<Samples>) -> String {
     let task = settings.task.name.as_deref().unwrap_or_default();

@@ -42,13 +42,13 @@ impl PredictionTable {
         let is_known = |name: &str| cells.iter().any(|(known, _)| *known == name);
         for (key, value) in json.iter().filter(|(key, _)| !is_known(key)) {
             match (&**key, value) {
-                ("top", Value::Array(classes)) => self.add_classes(classes, &mut row),
+                ("top", Value::Array(classes)) => self.add_classes(cells, classes, &mut row),
                 (_, Value::Object(values)) => {
                     for (name, value) in values {
-                        row.push((self.place(&format!("predicted_{name}")), shown(value)));
+                        row.push((self.own(cells, &format!("predicted_{name}")), shown(value)));
                     }
                 }
-                ("value", value) => row.push((self.place("prediction"), shown(value))),
+                ("value", value) => row.push((self.own(cells, "prediction"), shown(value))),
                 (_, value) => row.push((self.place(key), shown(value))),
             }
         }
@@ -64,17 +64,32 @@ impl PredictionTable {
     }
 
     /// The most probable class, then the probabilities of all by the order of their names.
-    fn add_classes(&mut self, classes: &[Value], row: &mut Vec<(usize, String)>) {
+    fn add_classes(
+        &mut self,
+        cells: &[(&str, String)],
+        classes: &[Value],
+        row: &mut Vec<(usize, String)>,
+    ) {
         let name = |class: &Value| shown(&class["class"]);
         if let Some(first) = classes.first() {
-            row.push((self.place("prediction"), name(first)));
+            row.push((self.own(cells, "prediction"), name(first)));
         }
         let mut sorted: Vec<&Value> = classes.iter().collect();
         sorted.sort_by_key(|class| name(class));
         for class in sorted {
-            let column = self.place(&format!("probability_{}", name(class)));
+            let column = self.own(cells, &format!("probability_{}", name(class)));
             row.push((column, shown(&class["probability"])));
         }
+    }
+
+    /// The column of the prediction called `name`, or `name.1`, `name.2`, … if columns of the input are called so.
+    fn own(&mut self, cells: &[(&str, String)], name: &str) -> usize {
+        let is_free = |wanted: &String| cells.iter().all(|(known, _)| known != wanted);
+        let others = (1..).map(|number| format!("{name}.{number}"));
+        let found = std::iter::once(name.to_string())
+            .chain(others)
+            .find(is_free);
+        self.place(&found.unwrap_or_default())
     }
 
     fn place(&mut self, name: &str) -> usize {

@@ -6,6 +6,7 @@
 
 mod columns;
 mod dates;
+mod following;
 mod missing;
 mod outline;
 
@@ -260,8 +261,9 @@ pub fn read_last_window(
     let mut table = CsvTable::read(path, settings, &fitted.input_columns())?;
     let mut notes = table.notes(path);
     notes.extend(sort_by_date(&mut table, settings, path)?);
-    drop_rows(&mut table, settings);
-    let (values, _) = filled(&table, &fitted.columns, settings, path)?;
+    notes.extend(drop_rows(&mut table, settings));
+    let (values, filled) = filled(&table, &fitted.columns, settings, path)?;
+    notes.extend(filled);
     let columns: usize = fitted.columns.iter().map(Column::width).sum();
     let (rows, context) = (table.rows.len(), settings.context());
     if rows < context {
@@ -294,7 +296,7 @@ pub fn read_last_window(
     };
     let set = Samples::from(set);
     let following = Dates::of(&table, settings, path)?;
-    let following = following.and_then(|dates| dates.following(settings.horizon));
+    let following = following.and_then(|dates| dates.following(&table, settings.horizon));
     let names = match (row_names(&table, settings, path)?, following) {
         (SeriesRows::Dates(mut names), Some(following)) => {
             names.drain(..rows - context);

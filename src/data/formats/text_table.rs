@@ -1,8 +1,8 @@
 //! A table with a text and its class in each row.
 
 use super::table::{
-    Classes, CsvTable, DateForm, LOOKED_AT, TableFiles, TargetKind, counts_up, head_of, is_number,
-    is_table, leave_out_without, target_beside, target_cells, target_in_words, value,
+    Classes, CsvTable, LOOKED_AT, MOST_CLASSES, TableFiles, TargetKind, counts_up, head_of,
+    is_table, leave_out_without, target_beside, target_cells, target_in_words, value, words_in,
 };
 #[cfg(test)]
 use super::tests::Sample;
@@ -18,9 +18,6 @@ use std::path::Path;
 
 /// Names of columns that are detected as the text.
 const TEXTS: [&str; 4] = ["text", "sentence", "review", "content"];
-/// A column of texts has this many words in a cell at least, on average, in at least so many rows.
-const WORDS: usize = 4;
-const ROWS: usize = 10;
 
 /// A CSV file with a text and its class in each row, or one for each part.
 pub struct TextTable;
@@ -39,8 +36,8 @@ impl Format for TextTable {
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let (_, reason) = text_column_of(source, &TableFiles::of(source)?)?;
-        Detection::new(72, reason)
+        let found = text_column_of(source, &TableFiles::of(source)?)?;
+        Detection::new(72, found.reason)
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
@@ -75,56 +72,60 @@ impl Format for TextTable {
     }
 }
 
-/// The column of texts in the tables `files` of `source`, and why it is one, if there is one.
-pub(super) fn text_column_of(source: &Source, files: &TableFiles) -> Option<(String, String)> {
+/// The column of texts in the tables `files` of `source`, if there is one.
+pub(super) fn text_column_of(source: &Source, files: &TableFiles) -> Option<TextColumn> {
     let (names, rows) = head_of(source, &files.train)?;
-    text_column(&names, &rows)
+    TextColumn::find(&names, &rows)
 }
 
-/// The column of texts among those called `names`, of a table that begins with `rows`, and why it is one: a column with a usual name,
-/// or one of texts beside a single other column. An index of the rows does not count, nor a column without cells.
-fn text_column(names: &[String], rows: &[StringRecord]) -> Option<(String, String)> {
-    let called = |wanted: &&str| names.iter().find(|name| name.eq_ignore_ascii_case(wanted));
-    if let Some(name) = TEXTS.iter().find_map(called) {
-        return Some((name.clone(), format!("a column {name}")));
-    }
-    let cells = |place: usize| rows.iter().filter_map(move |row| value(row.get(place)?));
-    let is_index = |place: usize| place == 0 && cells(place).count() > 1 && counts_up(cells(place));
-    let counted = |place: &usize| cells(*place).next().is_some() && !is_index(*place);
-    let counted: Vec<usize> = (0..names.len()).filter(counted).collect();
-    let [first, second] = counted[..] else {
-        return None;
-    };
-    let (place, words, other) = match (words_in(cells(first)), words_in(cells(second))) {
-        (Some(words), None) => (first, words, second),
-        (None, Some(words)) => (second, words, first),
-        _ => return None,
-    };
-    // Numbers are not predicted from texts.
-    let classes: HashSet<&str> = cells(other).collect();
-    if classes.len() * 2 > cells(other).count() {
-        return None;
-    }
-    let name = names[place].clone();
-    let reason = format!("texts of about {words} words in column {name} beside one other column");
-    Some((name, reason))
+/// A column of texts.
+pub(super) struct TextColumn {
+    name: String,
+    /// The column of classes, if it is the only other one.
+    classes: Option<String>,
+    /// Why it is one.
+    reason: String,
 }
 
-/// The usual number of words in `cells`, if they are texts: several words, and others in nearly every cell.
-fn words_in<'c>(cells: impl Iterator<Item = &'c str> + Clone) -> Option<usize> {
-    let count = cells.clone().count();
-    let different: HashSet<&str> = cells.clone().collect();
-    let words: usize = cells
-        .clone()
-        .map(|cell| cell.split_whitespace().count())
-        .sum();
-    let is_text = |cell: &&str| !is_number(cell) && !DateForm::reads(cell);
-    let nearly_all = |cells: usize| cells * 10 >= count * 9;
-    let are_texts = count >= ROWS
-        && words >= WORDS * count
-        && nearly_all(cells.filter(is_text).count())
-        && nearly_all(different.len());
-    are_texts.then(|| words / count)
+impl TextColumn {
+    /// The column of texts among those called `names`, of a table that begins with `rows`: a column with a usual name, or the one
+    /// with the longest texts beside a single column of classes. An index of the rows does not count, nor a column without cells.
+    fn find(names: &[String], rows: &[StringRecord]) -> Option<TextColumn> {
+        let called = |wanted: &&str| names.iter().find(|name| name.eq_ignore_ascii_case(wanted));
+        if let Some(name) = TEXTS.iter().find_map(called) {
+            return Some(TextColumn {
+                name: name.clone(),
+                classes: None,
+                reason: format!("a column {name}"),
+            });
+        }
+        let cells = |place: usize| rows.iter().filter_map(move |row| value(row.get(place)?));
+        let is_index =
+            |place: usize| place == 0 && cells(place).count() > 1 && counts_up(cells(place));
+        let is_counted = |place: &usize| cells(*place).next().is_some() && !is_index(*place);
+        let counted = (0..names.len()).filter(is_counted);
+        let words = counted.map(|place| (place, words_in(cells(place))));
+        let (texts, others): (Vec<_>, Vec<_>) = words.partition(|(_, words)| words.is_some());
+        let &(place, words) = texts.iter().max_by_key(|(_, words)| *words)?;
+        let [(other, _)] = others[..] else {
+            return None;
+        };
+        // Numbers are not predicted from texts.
+        let classes: HashSet<&str> = cells(other).collect();
+        if classes.len() * 2 > cells(other).count() {
+            return None;
+        }
+        let (name, classes) = (names[place].clone(), names[other].clone());
+        let reason = format!(
+            "texts of about {} words in column {name} beside classes in column {classes}",
+            words.unwrap_or_default()
+        );
+        Some(TextColumn {
+            name,
+            classes: Some(classes),
+            reason,
+        })
+    }
 }
 
 /// Loads a table with a text and its class in each row: samples are the first `context` tokens of a text, padded with
@@ -147,22 +148,25 @@ fn load(
     })?;
     let mut tables = files.read(settings, fitted)?;
     let (train, train_path) = &tables[0];
-    let column = match settings.text.as_ref().or(fitted.text.as_ref()) {
-        Some(name) => name.clone(),
-        None => {
-            let found = text_column(&train.names, &train.rows.head(LOOKED_AT));
-            found.map(|(name, _)| name).ok_or_else(|| {
-                DataError::unusable(
-                    train_path,
-                    format!(
-                        "has no column called text: it has {}; name one in data.text",
-                        train.listed()
-                    ),
-                )
-            })?
-        }
+    let found = match settings.text.as_ref().or(fitted.text.as_ref()) {
+        Some(_) => None,
+        None => TextColumn::find(&train.names, &train.rows.head(LOOKED_AT)),
     };
-    let target = target_beside(Some(&column), train, settings, fitted, train_path)?;
+    let known = settings.text.as_ref().or(fitted.text.as_ref());
+    let column = known.or(found.as_ref().map(|found| &found.name)).cloned();
+    let column = column.ok_or_else(|| {
+        let problem = format!(
+            "has no column called text: it has {}; name one in data.text",
+            train.listed()
+        );
+        DataError::unusable(train_path, problem)
+    })?;
+    let is_known = fitted.target.is_some();
+    let is_named = settings.target.is_some() || is_known;
+    let target = match found.and_then(|found| found.classes).filter(|_| !is_named) {
+        Some(classes) => classes,
+        None => target_beside(Some(&column), train, settings, fitted, train_path)?,
+    };
     fitted.target = Some(target.clone());
     fitted.predict = Some(TargetKind::Class);
     fitted.text = Some(column.clone());
@@ -170,6 +174,9 @@ fn load(
     left_out.extend(leave_out_without(&mut tables, &column, "the text")?);
     let (train, train_path) = &tables[0];
     let labels = target_cells(train, &target, train_path)?;
+    if !is_known && settings.predict != Some(TargetKind::Class) {
+        check_classes(&labels, &target, train_path)?;
+    }
     let classes = Classes::of(&labels, fitted, &target, train_path)?;
     let labels = |cells: Vec<(u64, &str)>, path: &Path| -> Result<Vec<u32>, DataError> {
         cells
@@ -263,6 +270,27 @@ pub fn read_text_rows(
     Ok(Some((texts, table.notes(path))))
 }
 
+/// Checks that the `labels`, the cells of the column `target`, are no numbers to predict: numbers with decimals, or another one in
+/// most rows.
+fn check_classes(labels: &[(u64, &str)], target: &str, path: &Path) -> Result<(), DataError> {
+    /// Rows of a class, at least, if classes are numbers.
+    const EACH: usize = 5;
+    let numbers: Option<Vec<f64>> = labels.iter().map(|(_, cell)| cell.parse().ok()).collect();
+    let Some(numbers) = numbers else {
+        return Ok(());
+    };
+    let different: HashSet<&str> = labels.iter().map(|(_, cell)| *cell).collect();
+    let is_rare = different.len() * EACH > labels.len() && different.len() > MOST_CLASSES;
+    if numbers.iter().all(|number| number.fract() == 0.0) && !is_rare {
+        return Ok(());
+    }
+    let problem = format!(
+        "has numbers in column {target}, and texts are classified: name a column of classes with data.target, say that these are some with \
+         data.predict = \"class\", or predict them from the other columns with data.format = \"table\""
+    );
+    Err(DataError::unusable(path, problem))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::in_folder;
@@ -312,7 +340,7 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             let source = Source::look(&file.display().to_string()).unwrap();
             let found = text_column_of(&source, &TableFiles::of(&source).unwrap());
-            found.map(|(name, _)| name)
+            found.map(|found| found.name)
         };
         let all = format!("id,message,kind\n{rows}");
         assert_eq!(columns(&all).as_deref(), Some("message"));
@@ -321,14 +349,47 @@ mod tests {
             ["ham", "spam"]
         );
         // Without a header, and before the text.
-        let bare: String = (0..20)
-            .map(|i| format!("{},see you at {i} then\n", ["no", "yes"][i % 2]))
+        let bare: String = (0..40)
+            .map(|i| {
+                let again = " again".repeat(i % 3);
+                format!("{},see you at {i} then{again}\n", ["no", "yes"][i % 2])
+            })
             .collect();
         assert_eq!(columns(&bare).as_deref(), Some("column_2"));
         assert_eq!(
             in_folder("all.csv", &bare, &settings).unwrap().classes,
             ["no", "yes"]
         );
+        // The longest of several texts, as in the files of AG News, and a number of stars or a price beside a review.
+        let news: String = (0..40)
+            .map(|i| {
+                format!(
+                    "{},all the news {i} of today,the long story of what was number {i} of all\n",
+                    i % 4
+                )
+            })
+            .collect();
+        assert_eq!(
+            columns(&format!("class,title,description\n{news}")).as_deref(),
+            Some("description")
+        );
+        assert_eq!(
+            in_folder(
+                "all.csv",
+                &format!("class,title,description\n{news}"),
+                &settings
+            )
+            .unwrap()
+            .classes
+            .len(),
+            4
+        );
+        let prices: String = (0..40)
+            .map(|i| format!("a good dog film number {i},{i}.25\n"))
+            .collect();
+        let message =
+            in_folder("all.csv", &format!("review,price\n{prices}"), &settings).unwrap_err();
+        assert!(message.contains("has numbers in column price"), "{message}");
         // Names of goods with their prices, and texts among other columns, are left as they are.
         let priced: String = (0..20)
             .map(|i| format!("the good thing {i},{i}.5\n"))

@@ -244,7 +244,7 @@ fn words(text: &str, mut take: impl FnMut(String)) {
 
 /// Whether `c` is a Chinese character, which BERT takes as a word (Devlin et al. 2019, `_is_chinese_char` of its tokenizer). Kana and
 /// Hangul are not.
-fn is_chinese(c: char) -> bool {
+pub(in crate::data) fn is_chinese(c: char) -> bool {
     matches!(c,
         '\u{3400}'..='\u{4dbf}'
         | '\u{4e00}'..='\u{9fff}'

@@ -34,7 +34,8 @@ pub(super) fn learn(
         let cells = table.column(place).skip(train.start).take(train.len());
         let known = cells.clone().filter(|(_, cell)| value(cell).is_some());
         let has_text = known.clone().any(|(_, cell)| !is_number(cell));
-        if DateForm::of(name, known.clone().map(|(_, cell)| cell)).is_some() {
+        let is_date = settings.date.as_ref() == Some(name);
+        if is_date || DateForm::of(name, known.clone().map(|(_, cell)| cell)).is_some() {
             found.push(format!("column {name} is left out, because it holds dates"));
             continue;
         }

@@ -1,6 +1,6 @@
 //! The dates of a series: the column that holds them, the order of the rows, and the distance between them.
 
-use crate::data::formats::table::{CsvTable, DateForm, Moment, index_reason};
+use crate::data::formats::table::{CsvTable, DateForm, index_reason};
 use crate::data::{DataError, DataSettings};
 use std::path::Path;
 
@@ -8,11 +8,8 @@ use std::path::Path;
 const NEARLY: f64 = 0.11;
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 60.0 * MINUTE;
-const DAY: f64 = 24.0 * HOUR;
-/// Days of a month, at least and at most.
-const MONTH_DAYS: (f64, f64) = (28.0, 31.0);
-/// Rows that show that none is on a weekend, or that all are on the last days of months.
-const ENOUGH: usize = 10;
+/// Seconds of a day.
+pub(super) const DAY: f64 = 24.0 * HOUR;
 
 /// The dates of the rows of a series.
 pub(super) struct Dates {
@@ -22,14 +19,10 @@ pub(super) struct Dates {
     pub times: Vec<f64>,
     /// Whether day and month may be the other way round.
     pub is_guess: bool,
-    /// The date of the latest row.
-    latest: Moment,
-    /// Whether some are on weekends.
-    has_weekends: bool,
-    /// Whether all are on the last days of months.
-    end_months: bool,
-    /// Whether all are on the same day of a month.
-    same_day: bool,
+    /// The place of their column.
+    pub place: usize,
+    /// How they are written.
+    pub form: DateForm,
 }
 
 impl Dates {
@@ -54,7 +47,14 @@ impl Dates {
         };
         let cells = table.column(place).map(|(_, cell)| cell);
         let name = &table.names[place];
-        let Some((form, is_guess)) = DateForm::of(name, cells.clone()) else {
+        let of_numbers = || {
+            let form = settings
+                .date
+                .as_ref()
+                .and(DateForm::of_numbers(cells.clone()));
+            form.map(|form| (form, false))
+        };
+        let Some((form, is_guess)) = DateForm::of(name, cells.clone()).or_else(of_numbers) else {
             return match &settings.date {
                 Some(name) => {
                     let wrong = table.column(place).find(|(_, cell)| !DateForm::reads(cell));
@@ -62,47 +62,22 @@ impl Dates {
                     Err(DataError::unusable(
                         path,
                         format!(
-                            "has \"{cell}\" at line {line} in column {name}, whose cells are not dates in one form: write all of them as in \
-                             2020-12-31 14:30"
+                            "has \"{cell}\" at line {line} in column {name}, whose cells are not all dates in a form that is read: write them \
+                             as in 2020-12-31 14:30"
                         ),
                     ))
                 }
                 None => Ok(None),
             };
         };
-        let dates = || cells.clone().filter_map(|cell| form.parse(cell));
-        let time = |date: &Moment| date.seconds();
-        let latest = dates().max_by(|a, b| time(a).total_cmp(&time(b)));
-        Ok(latest.map(|latest| Dates {
+        let times = cells.map(|cell| form.parse(cell).map_or(f64::NAN, |date| date.seconds()));
+        Ok(Some(Dates {
             name: name.clone(),
-            times: dates().map(|date| time(&date)).collect(),
+            times: times.collect(),
             is_guess,
-            latest,
-            has_weekends: dates().any(|date| date.is_weekend()),
-            end_months: dates().all(|date| date.ends_month()),
-            same_day: dates().all(|date| date.day() == latest.day()),
+            place,
+            form,
         }))
-    }
-
-    /// The dates of the `count` rows after the latest, if rows have a distance: calendar months and years are followed, and weekends
-    /// left out where no row is on one.
-    pub fn following(&self, count: usize) -> Option<Vec<Moment>> {
-        let step = self.step()?;
-        let days = step / DAY;
-        let (least, most) = MONTH_DAYS;
-        let months = [1.0, 2.0, 3.0, 6.0, 12.0]
-            .into_iter()
-            .find(|months| (least * months..=most * months).contains(&days))
-            .filter(|_| self.same_day || self.end_months);
-        let is_long = self.times.len() >= ENOUGH;
-        let at_end = self.end_months && (is_long || !self.same_day);
-        let skips = !self.has_weekends && is_long && days == 1.0;
-        let after = (1..).map(|place| match months {
-            Some(months) => self.latest.months_later(place * months as i64, at_end),
-            None => self.latest.later(place as f64 * step),
-        });
-        let after = after.filter(|date| !(skips && date.is_weekend()));
-        Some(after.take(count).collect())
     }
 
     /// The usual distance between rows in seconds: the median of those that are not zero.
@@ -226,72 +201,4 @@ pub(super) fn sort_by_date(
         table.sort_rows(&order);
     }
     Ok(notes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The two dates after a series with these.
-    fn following(dates: &[String]) -> Option<Vec<String>> {
-        let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
-        let row = |(place, date): (usize, &String)| format!("{date},{}\n", place * place);
-        let rows: String = dates.iter().enumerate().map(row).collect();
-        std::fs::write(file.path(), format!("date,load\n{rows}")).unwrap();
-        let settings = DataSettings::default();
-        let table = CsvTable::read(file.path(), &settings, &[]).unwrap();
-        let dates = Dates::of(&table, &settings, file.path()).unwrap()?;
-        let found = dates.following(2)?;
-        Some(found.iter().map(Moment::to_string).collect())
-    }
-
-    #[test]
-    fn the_dates_after_a_series_go_on_as_its_own() {
-        let month = |from: usize, day: &str| -> Vec<String> {
-            let months = (from..from + 12).map(|month| (2019 + month / 12, month % 12 + 1));
-            months
-                .map(|(year, month)| format!("{year}-{month:02}-{day}"))
-                .collect()
-        };
-        let ends = [
-            "2019-08-31",
-            "2019-09-30",
-            "2019-10-31",
-            "2019-11-30",
-            "2019-12-31",
-        ];
-        let ends = ends.map(str::to_string).to_vec();
-        // From Monday, 2020-06-01, without weekends.
-        let weekdays = (1..=19).filter(|day| ![6, 7, 13, 14].contains(day));
-        let weekdays: Vec<String> = weekdays.map(|day| format!("2020-06-{day:02}")).collect();
-        let every: Vec<String> = (1..=28).map(|day| format!("{day:02}.02.2020")).collect();
-        let hours: Vec<String> = (20..24)
-            .map(|hour| format!("2020-12-31 {hour}:00"))
-            .collect();
-        let zone: Vec<String> = (20..24)
-            .map(|hour| format!("2020-12-31T{hour}:00+02:00"))
-            .collect();
-        let spring = ["2020-12-03", "2020-12-31", "2021-01-28"]
-            .map(str::to_string)
-            .to_vec();
-        for (dates, wanted) in [
-            (&month(0, "15"), ["2020-01-15", "2020-02-15"]),
-            (&ends, ["2020-01-31", "2020-02-29"]),
-            (&weekdays, ["2020-06-22", "2020-06-23"]),
-            (&every, ["2020-02-29", "2020-03-01"]),
-            (&hours, ["2021-01-01 00:00:00", "2021-01-01 01:00:00"]),
-            (
-                &zone,
-                ["2021-01-01 00:00:00+02:00", "2021-01-01 01:00:00+02:00"],
-            ),
-            // Four weeks apart.
-            (&spring, ["2021-02-25", "2021-03-25"]),
-        ] {
-            assert_eq!(following(dates).unwrap(), wanted, "{dates:?}");
-        }
-        assert_eq!(following(&month(0, "15")[..1]), None);
-        // The order of the rows does not matter.
-        let backward: Vec<String> = weekdays.into_iter().rev().collect();
-        assert_eq!(following(&backward).unwrap()[0], "2020-06-22");
-    }
 }

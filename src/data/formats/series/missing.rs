@@ -38,6 +38,7 @@ pub(super) fn drop_rows(table: &mut CsvTable, settings: &DataSettings) -> Option
             let name = &table.names[place];
             let known = || table.column(place).filter_map(|(_, cell)| value(cell));
             !settings.drop.contains(name)
+                && settings.date.as_ref() != Some(name)
                 && known().next().is_some()
                 && DateForm::of(name, known()).is_none()
         })

@@ -27,10 +27,11 @@ pub(super) fn learn<'a>(
     cells: impl Iterator<Item = (u64, &'a str)> + Clone,
     (wanted, names): (bool, bool),
 ) -> Result<(Option<Vec<String>>, Vec<String>), String> {
-    let mut notes = match wanted {
-        true => Vec::new(),
+    let checked = match wanted {
+        true => Checked::default(),
         false => check(name, cells.clone())?,
     };
+    let mut notes = checked.notes;
     let texts = || {
         cells
             .clone()
@@ -39,10 +40,12 @@ pub(super) fn learn<'a>(
     let count = texts().filter(|text| !text.is_empty()).count();
     let mut categories = distinct(texts());
     let different = categories.iter().filter(|text| !text.is_empty()).count();
-    if !(wanted || names) && count >= MANY && (count - different) * NEARLY <= count {
+    let is_names = count >= MANY && (count - different) * NEARLY <= count;
+    if is_names && !wanted && !names && checked.numbers * 2 <= count {
         let note = format!(
-            "column {name} is left out: it has another text in nearly every row ({different} in {count}), as where it names the rows; \
-             categories = [\"{name}\"] keeps it, and text = \"{name}\" with format = \"text_table\" trains on its words"
+            "column {name} is left out: it has another text in nearly every row ({different} in {count}), as where it names the rows{}; \
+             categories = [\"{name}\"] keeps it, and text = \"{name}\" with format = \"text_table\" trains on its words",
+            checked.digits
         );
         return Ok((None, vec![note]));
     }
@@ -65,6 +68,17 @@ pub(super) fn learn<'a>(
     Ok((Some(categories.collect()), notes))
 }
 
+/// What was seen in a column of texts.
+#[derive(Default)]
+struct Checked {
+    /// Notes on a column that may be meant as numbers, or that differs in nearly every row.
+    notes: Vec<String>,
+    /// Cells that are numbers.
+    numbers: usize,
+    /// How many cells are mostly digits, if most are: the rest of a sentence about the column.
+    digits: String,
+}
+
 /// Notes on a column of texts that may be meant as numbers, or that differ in nearly every row.
 ///
 /// # Errors
@@ -72,7 +86,7 @@ pub(super) fn learn<'a>(
 fn check<'a>(
     name: &str,
     cells: impl Iterator<Item = (u64, &'a str)> + Clone,
-) -> Result<Vec<String>, String> {
+) -> Result<Checked, String> {
     let values = || cells.clone().filter(|(_, cell)| value(cell).is_some());
     let is_number = |cell: &str| NumberForm::reads(cell);
     let is_date = |cell: &str| DateForm::reads(cell);
@@ -107,14 +121,22 @@ fn check<'a>(
                 values().filter(|(_, cell)| number(cell).is_some()).count()
             ));
         }
-        return Ok(vec![format!(
+        let note = format!(
             "column {name} is taken for categories, because of \"{text}\" at line {line}: of its {count} cells {numbers} are numbers"
-        )]);
+        );
+        return Ok(Checked {
+            notes: vec![note],
+            numbers,
+            digits: String::new(),
+        });
     }
     let is_mostly_digits = |cell: &str| digits(cell) * 2 > cell.chars().count();
     let coded = values().filter(|(_, cell)| is_mostly_digits(cell)).count();
-    let mut notes = Vec::new();
+    let (mut notes, mut mostly) = (Vec::new(), String::new());
     if coded * 2 > count && different > FEW {
+        mostly = format!(
+            ", with {coded} cells that are mostly digits, but no numbers in one form, such as \"{text}\" at line {line}"
+        );
         notes.push(format!(
             "column {name} is taken for {different} categories, because of \"{text}\" at line {line}: {coded} of its {count} cells are \
              mostly digits"
@@ -125,7 +147,11 @@ fn check<'a>(
              the rows"
         ));
     }
-    Ok(notes)
+    Ok(Checked {
+        notes,
+        numbers,
+        digits: mostly,
+    })
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl CsvTable {
         if let Some(problem) = image_instead(&bytes) {
             return Err(wrong(problem));
         }
-        let bytes = utf8(Cow::Owned(bytes));
+        let bytes = without_declaration(utf8(Cow::Owned(bytes)));
         let delimiter = dialect::detect(&bytes);
         let separated = delimiter.separated(&bytes);
         let Uncommented { text, comments } = Uncommented::of(separated, delimiter.byte());
@@ -131,6 +131,9 @@ impl CsvTable {
         }
         let below = &looked_at[usize::from(header.is_header)..];
         let (width, trailing) = fit(&mut head, &mut rows, width_of(below).0).map_err(wrong)?;
+        if rows.is_empty() {
+            return Err(wrong("holds blank lines and no rows".to_string()));
+        }
         let names = match &head {
             Some(head) => Names::of(head),
             None => Names::numbered(width),
@@ -382,6 +385,8 @@ fn fit(
     if let Some(head) = head {
         head.truncate(width);
     }
+    // Lines of white space only.
+    rows.retain_rows(|row| row.len() == width || row.iter().any(|cell| !cell.is_empty()));
     let mut trailing = 0;
     for place in 0..rows.len() {
         let Some((line, row)) = rows.row(place) else {
@@ -423,11 +428,26 @@ pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
     if json::is_json(head) {
         return json::head_rows(head, most);
     }
-    let head = utf8(Cow::Borrowed(head));
+    let head = without_declaration(utf8(Cow::Borrowed(head)));
     let delimiter = dialect::detect(&head);
     let text = Uncommented::of(delimiter.separated(&head), delimiter.byte()).text;
     let mut reader = reader(&text, delimiter.byte());
     reader.records().map_while(Result::ok).take(most).collect()
+}
+
+/// `text` without `sep=;` or the like in its first line, with which Excel is told the delimiter.
+fn without_declaration(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    const LENGTH: usize = "sep=;".len();
+    match *text {
+        [b's', b'e', b'p', b'=', _, b'\n' | b'\r', ..] => match text {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[LENGTH..]),
+            Cow::Owned(mut text) => {
+                text.drain(..LENGTH);
+                Cow::Owned(text)
+            }
+        },
+        _ => text,
+    }
 }
 
 /// Memory that the rows of a table take in addition to its text.

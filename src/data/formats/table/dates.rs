@@ -11,6 +11,16 @@ const DAY: i64 = 86_400;
 const UNIX: std::ops::Range<f64> = 315_532_800.0..4_102_444_800.0;
 /// Words in the names of columns that hold seconds since 1970.
 const UNIX_NAMES: [&str; 4] = ["time", "date", "unix", "epoch"];
+/// The days of a week.
+const WEEKDAYS: [&str; 7] = [
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+];
 /// The first three letters of the months.
 const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
@@ -26,6 +36,10 @@ pub enum DateForm {
     MonthFirst,
     /// Seconds since 1970.
     UnixSeconds,
+    /// `20201231`.
+    Compact,
+    /// A year, as its first day.
+    Year,
 }
 
 /// A date, perhaps with a time.
@@ -75,21 +89,33 @@ impl DateForm {
         }
     }
 
+    /// The form in which all `cells` are dates if numbers are, too: dates without signs between, years or seconds since 1970.
+    pub fn of_numbers<'c>(cells: impl Iterator<Item = &'c str> + Clone) -> Option<DateForm> {
+        let forms = [DateForm::Compact, DateForm::Year, DateForm::UnixSeconds];
+        let fits = |form: &DateForm| cells.clone().all(|cell| form.parse(cell).is_some());
+        forms.into_iter().find(fits)
+    }
+
     /// A cell as a date in this form.
     pub fn parse(self, cell: &str) -> Option<Moment> {
+        let number = |part: Option<&str>| part?.parse().ok();
+        let is_of_digits =
+            |count: usize| cell.len() == count && cell.bytes().all(|byte| byte.is_ascii_digit());
         match self {
+            DateForm::Compact if is_of_digits(8) => {
+                let (year, month, day) = (cell.get(..4), cell.get(4..6), cell.get(6..));
+                Moment::on(number(year)?, number(month)?, number(day)?)
+            }
+            DateForm::Year if is_of_digits(4) => Moment::on(number(Some(cell))?, 1, 1),
+            DateForm::Compact | DateForm::Year => None,
             DateForm::UnixSeconds => {
                 let seconds = super::number::number(cell).filter(|x| UNIX.contains(x))?;
-                let whole = seconds.floor() as i64;
-                let days = whole.div_euclid(DAY);
-                let (year, month, _) = civil(days);
+                let days = (seconds.floor() as i64).div_euclid(DAY);
+                let (year, month, day) = civil(days);
                 Some(Moment {
-                    year,
-                    month,
-                    days,
                     seconds: seconds - (days * DAY) as f64,
-                    zone: 0,
                     has_time: true,
+                    ..Moment::on(year, month, day)?
                 })
             }
             DateForm::DayFirst => written(cell, true),
@@ -101,7 +127,7 @@ impl DateForm {
     pub fn reads(cell: &str) -> bool {
         // A cheap test first: most cells are no dates.
         cell.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && cell.contains(['-', '/', '.', ' '])
+            && cell.contains(['-', '/', '.', ' ', 'Q'])
             && [true, false]
                 .iter()
                 .any(|&day_first| written(cell, day_first).is_some())
@@ -113,11 +139,26 @@ impl DateForm {
             DateForm::DayFirst => "dates",
             DateForm::MonthFirst => "dates, month before day",
             DateForm::UnixSeconds => "seconds since 1970",
+            DateForm::Compact => "dates without signs between",
+            DateForm::Year => "years",
         }
     }
 }
 
 impl Moment {
+    /// The beginning of a day, if it is one.
+    fn on(year: i64, month: i64, day: i64) -> Option<Moment> {
+        let is_day = (1..=12).contains(&month) && (1..=month_days(year, month)).contains(&day);
+        is_day.then(|| Moment {
+            year,
+            month,
+            days: days_since_1970(year, month, day),
+            seconds: 0.0,
+            zone: 0,
+            has_time: false,
+        })
+    }
+
     /// The year.
     pub fn year(&self) -> f64 {
         self.year as f64
@@ -148,9 +189,24 @@ impl Moment {
         }
     }
 
+    /// The same moment, given with a time or without.
+    pub fn with_time(&self, has_time: bool) -> Moment {
+        Moment { has_time, ..*self }
+    }
+
+    /// The day of its week, from 0 for Monday.
+    pub fn weekday(&self) -> i64 {
+        (self.days + 3).rem_euclid(7)
+    }
+
     /// Whether it is on a Saturday or a Sunday.
     pub fn is_weekend(&self) -> bool {
-        (self.days + 3).rem_euclid(7) >= 5
+        self.weekday() >= 5
+    }
+
+    /// The second of its day.
+    pub fn second(&self) -> i64 {
+        self.seconds.round() as i64
     }
 
     /// The day of its month.
@@ -163,9 +219,9 @@ impl Moment {
         civil(self.days + 1).1 != self.month
     }
 
-    /// The moment that is `seconds` later.
+    /// The moment that is `seconds` later, to the millisecond.
     pub fn later(&self, seconds: f64) -> Moment {
-        let seconds = self.seconds + seconds;
+        let seconds = ((self.seconds + seconds) * 1000.0).round() / 1000.0;
         let days = self.days + (seconds / DAY as f64).floor() as i64;
         let (year, month, _) = civil(days);
         Moment {
@@ -177,15 +233,11 @@ impl Moment {
         }
     }
 
-    /// The same time `months` later, on the same day or, with `at_end` or in a month without that day, on the last one.
-    pub fn months_later(&self, months: i64, at_end: bool) -> Moment {
+    /// The same time `months` later, on this `day` or, in a shorter month, on the last one.
+    pub fn months_later(&self, months: i64, day: i64) -> Moment {
         let month = self.year * 12 + self.month - 1 + months;
         let (year, month) = (month.div_euclid(12), month.rem_euclid(12) + 1);
-        let last = month_days(year, month);
-        let day = match at_end {
-            true => last,
-            false => self.day().min(last),
-        };
+        let day = day.min(month_days(year, month));
         Moment {
             year,
             month,
@@ -196,7 +248,7 @@ impl Moment {
 
     /// Sine and cosine of month, day of the week and hour.
     pub fn cycles(&self) -> [f64; 6] {
-        let weekday = (self.days + 3).rem_euclid(7) as f64;
+        let weekday = self.weekday() as f64;
         let parts = [
             (self.month - 1) as f64 / 12.0,
             weekday / 7.0,
@@ -215,9 +267,14 @@ impl fmt::Display for Moment {
         if !self.has_time {
             return Ok(());
         }
-        let seconds = self.seconds as i64;
+        let thousandths = (self.seconds * 1000.0).round() as i64;
+        let seconds = thousandths / 1000;
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         write!(f, " {hour:02}:{minute:02}:{second:02}")?;
+        if thousandths % 1000 != 0 {
+            let fraction = format!("{:03}", thousandths % 1000);
+            write!(f, ".{}", fraction.trim_end_matches('0'))?;
+        }
         if self.zone != 0 {
             let (sign, minutes) = (if self.zone < 0 { '-' } else { '+' }, self.zone.abs() / 60);
             write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)?;
@@ -250,35 +307,51 @@ fn written(cell: &str, day_first: bool) -> Option<Moment> {
         }
     };
     let (year, month, day) = date_of(date.trim_end(), day_first)?;
-    if !(1..=12).contains(&month) || !(1..=month_days(year, month)).contains(&day) {
-        return None;
-    }
+    let day = Moment::on(year, month, day)?;
     let (seconds, zone) = if time.is_empty() {
         (0.0, 0)
     } else {
         time_of(time)?
     };
     Some(Moment {
-        year,
-        month,
-        days: days_since_1970(year, month, day),
         seconds,
         zone,
         has_time: !time.is_empty(),
+        ..day
     })
+}
+
+/// Whether a word is a weekday, or its first three letters.
+fn is_weekday(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    let is_one = |day: &&str| word == **day || word == day[..3];
+    WEEKDAYS.iter().any(|day| is_one(&day))
 }
 
 /// Year, month and day.
 fn date_of(text: &str, day_first: bool) -> Option<(i64, i64, i64)> {
-    let parts: Vec<&str> = text
+    let mut parts: Vec<&str> = text
         .split(['-', '/', '.', ' ', ','])
         .filter(|part| !part.is_empty())
         .collect();
+    if parts.len() > 2 && is_weekday(parts[0]) {
+        parts.remove(0);
+    }
     let digits = |part: &str, most: usize| -> Option<i64> {
         let fits = part.len() <= most && part.bytes().all(|byte| byte.is_ascii_digit());
         fits.then(|| part.parse().ok())?
     };
     let year = |part: &str| (part.len() == 4).then(|| digits(part, 4))?;
+    // As POSIX completes it.
+    let short_year = |part: &str| {
+        let year = digits(part, 2).filter(|_| part.len() == 2 && text.contains('/'))?;
+        Some(if year < 69 { 2000 + year } else { 1900 + year })
+    };
+    let last_year = |part: &str| year(part).or_else(|| short_year(part));
+    let quarter = |part: &str| {
+        let quarter = digits(part.strip_prefix('Q')?, 1)?;
+        (1..=4).contains(&quarter).then_some(3 * quarter - 2)
+    };
     let month_name = |part: &str| {
         let name = part.to_ascii_lowercase();
         let is_name =
@@ -290,6 +363,13 @@ fn date_of(text: &str, day_first: bool) -> Option<(i64, i64, i64)> {
     };
     let is_joined = !text.contains([' ', ',']);
     match parts[..] {
+        [one] if one.is_char_boundary(4) && one.len() == 6 => {
+            let (first, last) = one.split_at(4);
+            Some((year(first)?, quarter(last)?, 1))
+        }
+        [a, b] if quarter(a).is_some() => Some((year(b)?, quarter(a)?, 1)),
+        [a, b] if quarter(b).is_some() => Some((year(a)?, quarter(b)?, 1)),
+        [a, b] if month_name(a).is_some() => Some((year(b)?, month_name(a)?, 1)),
         [a, b] if is_joined && !text.contains('.') => Some((year(a)?, digits(b, 2)?, 1)),
         [a, b, c] => {
             if let Some(month) = month_name(b) {
@@ -306,8 +386,8 @@ fn date_of(text: &str, day_first: bool) -> Option<(i64, i64, i64)> {
             }
             match (year(a), day_first) {
                 (Some(year), _) => Some((year, digits(b, 2)?, digits(c, 2)?)),
-                (None, true) => Some((year(c)?, digits(b, 2)?, digits(a, 2)?)),
-                (None, false) => Some((year(c)?, digits(a, 2)?, digits(b, 2)?)),
+                (None, true) => Some((last_year(c)?, digits(b, 2)?, digits(a, 2)?)),
+                (None, false) => Some((last_year(c)?, digits(a, 2)?, digits(b, 2)?)),
             }
         }
         _ => None,
@@ -432,6 +512,13 @@ mod tests {
             "1/1/2020 12:00 AM",
             "2020-01-01 02:00:00+02:00",
             "2019-12-31T19:30-0430",
+            "Jan 2020",
+            "2020Q1",
+            "2020-Q1",
+            "Q1 2020",
+            "1/1/20",
+            "Wed, 01 Jan 2020",
+            "Wednesday 1 January 2020 00:00",
         ] {
             assert_eq!(seconds(cell), Some(day), "{cell}");
         }
@@ -451,6 +538,9 @@ mod tests {
             "2020-13",
             "A-1-2020",
             "mark 5 2020x",
+            "1.1.20",
+            "2020Q5",
+            "Wed 2020",
         ] {
             assert_eq!(seconds(cell), None, "{cell}");
         }
@@ -474,6 +564,11 @@ mod tests {
         let unix = |name: &str| DateForm::of(name, ["1577836800"].into_iter());
         assert_eq!(unix("timestamp"), Some((DateForm::UnixSeconds, false)));
         assert_eq!(unix("population"), None);
+        let numbers = |cell: &str| DateForm::of_numbers([cell].into_iter());
+        assert_eq!(numbers("20200131"), Some(DateForm::Compact));
+        assert_eq!(numbers("1999"), Some(DateForm::Year));
+        assert_eq!(numbers("1577836800"), Some(DateForm::UnixSeconds));
+        assert_eq!(numbers("20201331"), None);
     }
 
     #[test]

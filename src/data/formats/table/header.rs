@@ -3,6 +3,7 @@
 use super::dates::DateForm;
 use super::missing::value;
 use super::number::{NumberForm, number};
+use super::prose::{is_text, words_in};
 use super::row_index::counts_up;
 use csv::StringRecord;
 use std::collections::{BTreeSet, HashSet};
@@ -65,8 +66,19 @@ pub(super) fn find(first: &StringRecord, rest: &[StringRecord], known: &[String]
             column.head
         ));
     }
-    if let Some(column) = columns.iter().find(|column| column.is_known_word) {
-        return no(format!("\"{}\" is among the words below it", column.head));
+    let text = columns.iter().find(|column| column.above_texts);
+    let known: Vec<&Column<'_>> = columns
+        .iter()
+        .filter(|column| column.is_known_word)
+        .collect();
+    match (text, &known[..]) {
+        (Some(text), _) if !is_text(text.head) => {
+            return yes(format!("\"{}\" stands above texts", text.head));
+        }
+        (Some(_), [known, ..]) | (None, [known, _, ..]) => {
+            return no(format!("\"{}\" is among the words below it", known.head));
+        }
+        _ => {}
     }
     if counts_across(first) && !rest.iter().any(counts_across) {
         return yes("its numbers count the columns, or years");
@@ -128,8 +140,10 @@ struct Column<'c> {
     below: Kind,
     /// Whether the first cell is a word that does not occur among a few words below.
     is_new_word: bool,
-    /// Whether it is one of these words.
+    /// Whether it is a word that occurs below.
     is_known_word: bool,
+    /// Whether the cells below are texts of several words.
+    above_texts: bool,
 }
 
 impl<'c> Column<'c> {
@@ -151,7 +165,8 @@ impl<'c> Column<'c> {
             kind,
             below: below.unwrap_or(Kind::Word),
             is_new_word: repeat && !words.contains(head),
-            is_known_word: repeat && words.contains(head),
+            is_known_word: kind == Kind::Word && cells().any(|cell| cell == head),
+            above_texts: words_in(cells()).is_some(),
         }
     }
 
@@ -266,6 +281,14 @@ mod tests {
         let words: String = (0..40)
             .map(|i| format!("a{i} b,{}\n", ["no", "yes"][i % 2]))
             .collect();
+        let texts: String = (0..8)
+            .map(|i| {
+                format!(
+                    "and this is what number {i} says,{}\n",
+                    ["no", "yes"][i % 2]
+                )
+            })
+            .collect();
         for (text, want) in [
             ("a,b\n1,2\n", true),
             ("a,2\n1,2\n", true),
@@ -284,8 +307,10 @@ mod tests {
             ("1,yes\n2,no\n3,no\n", false),
             (&format!("2019,2020,outcome\n{labels}"), true),
             (&format!("17,3.5,yes\n{labels}"), false),
-            (&format!("word,outcome\n{words}"), true),
-            (&format!("a9,yes\n{words}"), false),
+            (&format!("word,yes\n{words}"), true),
+            (&format!("text,no\n{texts}"), true),
+            (&format!("how is it going there,yes\n{texts}"), false),
+            ("p,x,e\np,y,e\nq,z,p\np,y,p\n", false),
         ] {
             assert_eq!(is_header(text), want, "{text}");
         }

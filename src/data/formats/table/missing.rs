@@ -10,7 +10,12 @@ const SPELLINGS: [&str; 22] = [
 
 /// The value of a cell, unless it is missing.
 pub fn value(cell: &str) -> Option<&str> {
-    (!cell.is_empty() && !SPELLINGS.contains(&cell)).then_some(cell)
+    // Most cells are numbers, and no spelling ends in a digit.
+    let is_value = match cell.as_bytes().last() {
+        None => false,
+        Some(last) => last.is_ascii_digit() || !SPELLINGS.contains(&cell),
+    };
+    is_value.then_some(cell)
 }
 
 /// The missing ones among `cells`, in words; `None` if there are none.
@@ -40,6 +45,7 @@ mod tests {
         for cell in ["", "NA", "<NA>", "None", "-1.#IND", "?", "n.a.", "na"] {
             assert_eq!(value(cell), None, "{cell}");
         }
+        assert!(SPELLINGS.iter().all(|cell| value(cell).is_none()));
         for cell in ["none", "0", "-", "N", "nano"] {
             assert_eq!(value(cell), Some(cell));
         }

@@ -18,6 +18,7 @@ mod number;
 mod parts;
 mod pieces;
 mod profile;
+mod prose;
 mod quotes;
 mod report;
 mod row_index;
@@ -47,8 +48,9 @@ pub(super) use self::left_out::leave_out_without;
 pub(super) use self::missing::value;
 use self::number::Decimals;
 pub(super) use self::parts::{PartRows, load_parts};
+pub(super) use self::prose::words_in;
 pub(super) use self::row_index::{counts_up, find as index_reason};
-pub(super) use self::target::{target_beside, target_cells, target_name};
+pub(super) use self::target::{MOST_CLASSES, target_beside, target_cells, target_name};
 #[cfg(test)]
 use super::tests::Sample;
 use super::{

@@ -59,7 +59,7 @@ pub enum Decimals {
 impl NumberForm {
     /// Whether numbers are in the notation of programs.
     pub fn is_plain(&self) -> bool {
-        *self == NumberForm::default()
+        !self.decimal_comma && self.thousands.is_none() && self.sign.is_none()
     }
 
     /// A cell as a finite number in this form.

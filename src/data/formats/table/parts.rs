@@ -137,7 +137,14 @@ pub(in crate::data::formats) fn load_parts(
         let kept: Vec<usize> = (0..table.rows.len()).filter(|&index| keep(index)).collect();
         let rows = kept.iter().filter_map(|&index| table.rows.row(index));
         let values = encode(rows, columns, (table, path), &mut differences)?;
-        let cells = target_cells(table, &name, path)?;
+        let other;
+        let cells = match at {
+            0 => &own_cells,
+            _ => {
+                other = target_cells(table, &name, path)?;
+                &other
+            }
+        };
         let cells: Vec<(u64, &str)> = kept.iter().map(|&index| cells[index]).collect();
         Ok::<PartRows, DataError>(PartRows {
             values,

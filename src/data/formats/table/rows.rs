@@ -184,6 +184,14 @@ impl TableRows {
         self.rows.retain(|_| places.next().is_some_and(&keep));
     }
 
+    /// Keeps the rows that `keep` accepts.
+    pub fn retain_rows(&mut self, keep: impl Fn(TableRow<'_>) -> bool) {
+        let kept: Vec<bool> = self.iter().map(|(_, row)| keep(row)).collect();
+        if kept.contains(&false) {
+            self.retain(|place| kept[place]);
+        }
+    }
+
     /// Brings the rows into the order of the places `order`.
     pub fn sort(&mut self, order: &[usize]) {
         self.rows = order.iter().map(|&place| self.rows[place]).collect();

@@ -14,7 +14,7 @@ use std::path::Path;
 /// Names of columns that are detected as the target.
 const NAMES: [&str; 4] = ["target", "label", "class", "y"];
 /// A target column of whole numbers with at most this many different values is taken as classes.
-const MOST_CLASSES: usize = 20;
+pub(in crate::data::formats) const MOST_CLASSES: usize = 20;
 /// Classes that are different in more than half of at least this many rows are reported.
 const ROWS: usize = 20;
 

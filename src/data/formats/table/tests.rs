@@ -539,6 +539,21 @@ fn names_of_the_rows_are_left_out_unless_there_is_nothing_else() {
 }
 
 #[test]
+fn blank_lines_and_a_declared_delimiter_are_no_rows() {
+    let text = "sep=;\r\na;label\r\n1;yes\r\n   \r\n2;no\r\n;\r\n3;yes\r\n4;no\r\n";
+    let files = [("train.csv", text), ("test.csv", "a,label\n1,yes\n")];
+    let set = loaded(&files, &DataSettings::default()).unwrap();
+    assert_eq!((set.train.len(), set.train.shape()), (4, vec![1]));
+    let damaged = text.replace("3;yes", "3;yes;5");
+    let files = [("train.csv", &*damaged), ("test.csv", "a,label\n1,yes\n")];
+    let message = loaded(&files, &DataSettings::default()).unwrap_err();
+    assert!(
+        message.contains("3 cells in the row at line 7"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_date_is_no_target_by_accident() {
     let rows: String = (1..=20)
         .map(|day| format!("{},2020-01-{day:02}\n", day % 3))
