@@ -324,8 +324,7 @@ fn written(cell: &str, day_first: bool) -> Option<Moment> {
 /// Whether a word is a weekday, or its first three letters.
 fn is_weekday(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    let is_one = |day: &&str| word == **day || word == day[..3];
-    WEEKDAYS.iter().any(|day| is_one(&day))
+    WEEKDAYS.iter().any(|day| word == *day || word == day[..3])
 }
 
 /// Year, month and day.
