@@ -1,5 +1,6 @@
 //! Columns of texts: which texts are categories, and what the user should know of them.
 
+use super::columns::Reading;
 use super::dates::DateForm;
 use super::distinct::distinct;
 use super::missing::value;
@@ -18,16 +19,16 @@ const FEW: usize = 20;
 const MANY: usize = 20;
 
 /// The categories of a column of texts, sorted, and notes for the user. A column with another text in nearly every cell names the
-/// rows and has none, unless the categories are `wanted` or even `names` are; of very many, the most frequent are kept.
+/// rows and has none, unless the `reading` asks for it; of very many, the most frequent are kept.
 ///
 /// # Errors
 /// If it is a column of numbers or dates but for a few cells: the rest of a sentence about the file that names the first of them.
 pub(super) fn learn<'a>(
     name: &str,
     cells: impl Iterator<Item = (u64, &'a str)> + Clone,
-    (wanted, names): (bool, bool),
+    reading: Reading,
 ) -> Result<(Option<Vec<String>>, Vec<String>), String> {
-    let checked = match wanted {
+    let checked = match reading.category {
         true => Checked::default(),
         false => check(name, cells.clone())?,
     };
@@ -41,7 +42,8 @@ pub(super) fn learn<'a>(
     let mut categories = distinct(texts());
     let different = categories.iter().filter(|text| !text.is_empty()).count();
     let is_names = count >= MANY && (count - different) * NEARLY <= count;
-    if is_names && !wanted && !names && checked.numbers * 2 <= count {
+    let is_wanted = reading.category || reading.names;
+    if is_names && !is_wanted && checked.numbers * 2 <= count {
         let note = format!(
             "column {name} is left out: it has another text in nearly every row ({different} in {count}), as where it names the rows{}; \
              categories = [\"{name}\"] keeps it, and text = \"{name}\" with format = \"text_table\" trains on its words",
@@ -156,12 +158,19 @@ fn check<'a>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::number::Decimals;
     use super::*;
 
     fn learned(texts: &[String], wanted: bool) -> (Option<Vec<String>>, Vec<String>) {
         let cells = texts.iter().enumerate();
         let cells = cells.map(|(line, text)| (line as u64 + 2, &**text));
-        learn("a", cells, (wanted, false)).unwrap()
+        let reading = Reading {
+            category: wanted,
+            names: false,
+            decimals: Decimals::Point,
+            pieces: 0,
+        };
+        learn("a", cells, reading).unwrap()
     }
 
     #[test]

@@ -160,13 +160,14 @@ impl Column {
     pub(in crate::data::formats) fn learn<'a>(
         name: &str,
         cells: impl Iterator<Item = (u64, &'a str)> + Clone,
-        Reading {
+        reading: Reading,
+    ) -> Result<Learned, String> {
+        let Reading {
             category,
-            names,
             decimals,
             pieces,
-        }: Reading,
-    ) -> Result<Learned, String> {
+            ..
+        } = reading;
         let values = || cells.clone().filter_map(|(_, cell)| value(cell));
         let (all, count) = (cells.clone().count(), values().count());
         let mut learned = Learned {
@@ -224,7 +225,7 @@ impl Column {
                 }
             }
             (None, None) => {
-                let (values, notes) = categories::learn(name, cells, (category, names))?;
+                let (values, notes) = categories::learn(name, cells, reading)?;
                 learned.notes = notes;
                 let Some(values) = values else {
                     return Ok(learned);

@@ -1,4 +1,4 @@
-//! Cells that are texts of several words, as told from names, numbers and dates.
+//! Cells that are texts of several words, and not names, numbers or dates.
 
 use super::dates::DateForm;
 use super::number::NumberForm;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_told_from_names_measures_and_files() {
+    fn texts_are_no_names_measures_dates_or_files() {
         let found = |cell: &dyn Fn(usize) -> String| {
             let cells: Vec<String> = (0..20).map(cell).collect();
             words_in(cells.iter().map(|cell| &**cell))
