@@ -30,6 +30,42 @@ impl fmt::Display for DType {
     }
 }
 
+/// A format of 16 bits in which the floats of a tensor may be stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Half {
+    /// IEEE 754 binary16: 11 significant bits, up to 65,504.
+    F16,
+    /// bfloat16: 8 significant bits, the range of 32-bit floats.
+    Bf16,
+}
+
+impl Half {
+    /// The largest relative error of a number in the range of normal numbers.
+    pub fn unit(self) -> f64 {
+        match self {
+            Half::F16 => 2_f64.powi(-11),
+            Half::Bf16 => 2_f64.powi(-8),
+        }
+    }
+
+    /// What the format holds of `x`: the nearest, ties to even.
+    pub fn rounded(self, x: f64) -> f64 {
+        match self {
+            Half::F16 => half::f16::from_f64(x).to_f64(),
+            Half::Bf16 => half::bf16::from_f64(x).to_f64(),
+        }
+    }
+}
+
+impl fmt::Display for Half {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Half::F16 => "f16",
+            Half::Bf16 => "bf16",
+        })
+    }
+}
+
 /// Extents of a tensor, outermost first; row-major. The empty shape is a scalar.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(Vec<usize>);

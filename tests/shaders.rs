@@ -48,12 +48,8 @@ struct Launched {
 }
 
 impl Launched {
-    /// Plans `graph` for every target, with the default kernels and with each variant that one of its operations has.
-    fn add(&mut self, name: &str, graph: &Graph) {
-        self.add_with(name, graph, true);
-    }
-
-    /// Plans `graph` with the default kernels, and with variants only if `variants` is set.
+    /// Plans `graph` for every target, with the default kernels, and with each variant that one of its operations has only if `variants`
+    /// is set.
     fn add_with(&mut self, name: &str, graph: &Graph, variants: bool) {
         for target in targets::targets() {
             self.add_on(&target, name, graph, variants);
@@ -120,21 +116,20 @@ fn launched() -> &'static Launched {
     static LAUNCHED: OnceLock<Launched> = OnceLock::new();
     LAUNCHED.get_or_init(|| {
         let mut launched = Launched::default();
-        let cooperative = with_cooperative_matrices();
+        let (all, cooperative) = (targets::targets(), with_cooperative_matrices());
         for op in REGISTRY {
             for case in (op.cases)(&mut Stream::new(3, 1)) {
-                match graphs_of(&case) {
+                let mut add = |precision, targets: &[Target]| match graphs_of(&case, precision) {
                     Ok(graphs) => {
-                        for mut graph in graphs {
-                            launched.add(op.name, &graph);
-                            graph.precision = Precision::Mixed;
-                            if graph.has_rounded_operands() {
-                                launched.add_on(&cooperative, op.name, &graph, true);
-                            }
+                        for (target, graph) in targets.iter().flat_map(|t| graphs.iter().map(move |g| (t, g))) {
+                            launched.add_on(target, op.name, graph, true);
                         }
                     }
                     Err(e) => launched.failures.push(format!("{}: {e}", op.name)),
-                }
+                };
+                add(Precision::Float32, &all);
+                add(Precision::Mixed, std::slice::from_ref(&cooperative));
+                add(Precision::MixedBfloat16, &all[..1]);
             }
         }
         for model in PRESETS.iter().map(|preset| preset.name) {

@@ -91,8 +91,13 @@ fn the_same_steps_on_cpu_and_gpu_give_the_same_weights() {
         let cpu = trained(&Engine::Cpu, settings.clone(), digits(3, 160, 32));
         let gpu = trained(gpu, settings, digits(3, 160, 32));
         let apart = distance(&cpu, &gpu);
+        // In mixed precision, the reference rounds no activations.
+        let allowed = match precision {
+            Precision::Float32 => 1e-4,
+            _ => 5e-3,
+        };
         assert!(
-            apart < 1e-4,
+            apart < allowed,
             "{precision:?}: after five steps weights are {apart:e} apart"
         );
     }

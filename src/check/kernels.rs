@@ -5,11 +5,11 @@ use crate::autodiff::gradients;
 use crate::cpu::{Tensor, Variables, interpret};
 use crate::error::Result;
 use crate::gpu::{AdapterChoice, Gpu, Program, Store};
-use crate::graph::{Builder, Graph, Node, Precision};
+use crate::graph::{Builder, Graph, Node, Precision, Var};
 use crate::ops::{Case, Operand, REGISTRY, RegisteredOp, Values};
 use crate::plan::{Plan, Target, TextureReads};
 use crate::random::Stream;
-use crate::tensor::DType;
+use crate::tensor::{DType, Half};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,8 @@ pub fn tolerance(length: usize) -> f64 {
 /// How kernels are checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Checks {
-    /// In mixed precision, only the operations whose operands it rounds are checked.
+    /// In mixed precision, only what it changes is checked: operations whose operands are rounded, and kernels that access values of 16
+    /// bits.
     pub precision: Precision,
     /// Seed of the random cases.
     pub seed: u64,
@@ -156,16 +157,21 @@ pub(super) fn first_case(
     };
     let error = compare(gpu, &gpu.target, &run.graph, &run.values, None);
     gpu.check()?;
-    Ok(Some((error, tolerance(longest_reduction(&run.graph)))))
+    Ok(Some((error, run.allowed)))
 }
 
-/// The graphs that `case` runs on: forward, and backward if an operand has a gradient.
+/// The graphs that `case` runs on: forward, and backward if an operand has a gradient. In mixed `precision`, operands and results are
+/// stored in 16 bits where kernels can.
 ///
 /// # Errors
 /// If a graph can't be built.
-pub fn graphs_of(case: &Case) -> Result<Vec<Graph>> {
-    let mut graphs = vec![forward(case, 0, &mut Vec::new())?];
-    graphs.extend(backward(case, 0, &mut Vec::new())?);
+pub fn graphs_of(case: &Case, precision: Precision) -> Result<Vec<Graph>> {
+    let trial = Trial::of(case, 0, precision.half());
+    let mut graphs = vec![trial.forward(&mut Vec::new())?];
+    graphs.extend(trial.backward(&mut Vec::new())?);
+    for graph in &mut graphs {
+        graph.precision = precision;
+    }
     Ok(graphs)
 }
 
@@ -176,6 +182,8 @@ struct CaseRun<'a> {
     graph: Graph,
     values: Vec<(String, Tensor<f32>)>,
     variants: BTreeSet<&'static str>,
+    /// The error that is allowed.
+    allowed: f64,
 }
 
 impl<'a> CaseRun<'a> {
@@ -187,18 +195,41 @@ impl<'a> CaseRun<'a> {
         pass: &str,
         seed: u64,
     ) -> Result<Option<Self>> {
-        let mut values = Vec::new();
-        let graph = match pass {
-            "forward" => Some(forward(case, seed, &mut values)?),
-            _ => backward(case, seed, &mut values)?,
+        let graph = |stored: Option<Half>| -> Result<Option<(Graph, _)>> {
+            let mut values = Vec::new();
+            let trial = Trial::of(case, seed, stored);
+            let graph = match pass {
+                "forward" => Some(trial.forward(&mut values)?),
+                _ => trial.backward(&mut values)?,
+            };
+            Ok(graph.map(|mut graph| {
+                graph.precision = precision;
+                (graph, values)
+            }))
         };
-        let Some(mut graph) = graph else {
+        let half = precision.half();
+        let Some((mut graph, mut values)) = graph(None)? else {
             return Ok(None);
         };
-        if precision == Precision::Mixed && !graph.has_rounded_operands() {
-            return Ok(None);
+        let mut allowed = tolerance(longest_reduction(&graph));
+        if let Some(half) = half {
+            // Every second pair of cases rounds operands of 32 bits as they are read.
+            let rounds = graph.has_rounded_operands();
+            if !rounds || seed / 2 % 2 == 0 {
+                let Some(stored) = graph(Some(half))? else {
+                    return Ok(None);
+                };
+                (graph, values) = stored;
+                let plan = Plan::new(&graph, target)?;
+                let narrow = plan.values.iter().filter(|value| value.half.is_some());
+                let narrow = narrow.count();
+                if narrow == 0 {
+                    return Ok(None);
+                }
+                // Each is rounded once.
+                allowed += narrow as f64 * half.unit();
+            }
         }
-        graph.precision = precision;
         let mut variants = Plan::variants(&graph, target)?;
         // An operation with a single kernel runs it along with every variant of the others.
         if variants.len() > 1 {
@@ -210,11 +241,12 @@ impl<'a> CaseRun<'a> {
             graph,
             values,
             variants,
+            allowed,
         }))
     }
 
     fn run(&self, gpu: &Gpu, target: &Target, group: &mut Group) -> Result<()> {
-        let allowed = tolerance(longest_reduction(&self.graph));
+        let allowed = self.allowed;
         // Every second case reads through texture views wherever a kernel can, the others never do.
         let texture_reads = if group.cases.is_multiple_of(2) {
             TextureReads::Always
@@ -292,54 +324,96 @@ fn longest_reduction(graph: &Graph) -> usize {
     graph.nodes.iter().map(length).max().unwrap_or(1)
 }
 
-fn operands<'g>(
-    builder: &'g Builder,
-    case: &Case,
-    stream: &mut Stream,
-    values: &mut Vec<(String, Tensor<f32>)>,
-) -> Result<Vec<crate::graph::Var<'g>>> {
-    let mut operands = Vec::new();
-    for (i, operand) in case.inputs.iter().enumerate() {
-        let name = format!("a{i}");
-        operands.push(builder.variable(&name, operand.ty.clone())?);
-        values.push((name, operand.sample(stream)));
-    }
-    Ok(operands)
-}
-
-fn forward(case: &Case, seed: u64, values: &mut Vec<(String, Tensor<f32>)>) -> Result<Graph> {
-    let builder = Builder::new();
-    let operands = operands(&builder, case, &mut Stream::new(seed, 2), values)?;
-    builder.output("y", builder.erased(case.op.clone(), &operands)?);
-    builder.finish()
-}
-
-/// The gradients of the case for an uneven upstream gradient; `None` if no operand has one.
-fn backward(
-    case: &Case,
+/// A case with the seed of its values.
+struct Trial<'a> {
+    case: &'a Case,
     seed: u64,
-    values: &mut Vec<(String, Tensor<f32>)>,
-) -> Result<Option<Graph>> {
-    let builder = Builder::new();
-    let mut stream = Stream::new(seed, 2);
-    let operands = operands(&builder, case, &mut stream, values)?;
-    let wrt: Vec<_> = operands
-        .iter()
-        .zip(&case.inputs)
-        .filter(|(_, input)| input.differentiable)
-        .map(|(&v, _)| v)
-        .collect();
-    let y = builder.erased(case.op.clone(), &operands)?;
-    if wrt.is_empty() || y.dtype() != DType::F32 {
-        return Ok(None);
+    /// The format in which operands and results are stored, if it has 16 bits.
+    stored: Option<Half>,
+}
+
+impl<'a> Trial<'a> {
+    fn of(case: &'a Case, seed: u64, stored: Option<Half>) -> Self {
+        Trial { case, seed, stored }
     }
-    // All of one sign: a sum that cancels has no significant digits to compare.
-    let uneven = Operand::real(y.shape(), Values::Uniform(0.25, 1.25));
-    let weights = builder.variable("weights", uneven.ty.clone())?;
-    values.push(("weights".to_string(), uneven.sample(&mut stream)));
-    let loss = y.mul(weights)?.sum_all()?;
-    for (n, grad) in gradients(loss, &wrt)?.into_iter().enumerate() {
-        builder.output(&format!("grad{n}"), grad);
+
+    /// A variable `name` with a random value. If values are stored in 16 bits, what is returned is in such memory: variables are not,
+    /// so that it is the negative of one that holds the opposite.
+    fn operand<'g>(
+        &self,
+        builder: &'g Builder,
+        name: &str,
+        operand: &Operand,
+        stream: &mut Stream,
+        values: &mut Vec<(String, Tensor<f32>)>,
+    ) -> Result<Var<'g>> {
+        let variable = builder.variable(name, operand.ty.clone())?;
+        let value = operand.sample(stream);
+        let half = self.stored.filter(|_| operand.ty.dtype == DType::F32);
+        let Some(half) = half else {
+            values.push((name.to_string(), value));
+            return Ok(variable);
+        };
+        let opposite = |&x: &f32| -half.rounded(f64::from(x)) as f32;
+        let opposite = value.reals().iter().map(opposite).collect();
+        values.push((name.to_string(), Tensor::real(value.shape.clone(), opposite)));
+        variable.neg()
     }
-    builder.finish().map(Some)
+
+    fn operands<'g>(
+        &self,
+        builder: &'g Builder,
+        stream: &mut Stream,
+        values: &mut Vec<(String, Tensor<f32>)>,
+    ) -> Result<Vec<Var<'g>>> {
+        let numbered = self.case.inputs.iter().enumerate();
+        numbered
+            .map(|(i, operand)| self.operand(builder, &format!("a{i}"), operand, stream, values))
+            .collect()
+    }
+
+    /// Makes `value` an output. What the caller reads is not stored in 16 bits, so that it is twice in a further tensor.
+    fn output<'g>(&self, builder: &'g Builder, name: &str, value: Var<'g>) -> Result<()> {
+        let value = match self.stored {
+            Some(_) if value.dtype() == DType::F32 && value.shape().rank() > 0 => {
+                Var::concat(&[value, value], 0)?
+            }
+            _ => value,
+        };
+        builder.output(name, value);
+        Ok(())
+    }
+
+    fn forward(&self, values: &mut Vec<(String, Tensor<f32>)>) -> Result<Graph> {
+        let builder = Builder::new();
+        let operands = self.operands(&builder, &mut Stream::new(self.seed, 2), values)?;
+        let y = builder.erased(self.case.op.clone(), &operands)?;
+        self.output(&builder, "y", y)?;
+        builder.finish()
+    }
+
+    /// The gradients of the case for an uneven upstream gradient; `None` if no operand has one.
+    fn backward(&self, values: &mut Vec<(String, Tensor<f32>)>) -> Result<Option<Graph>> {
+        let builder = Builder::new();
+        let mut stream = Stream::new(self.seed, 2);
+        let operands = self.operands(&builder, &mut stream, values)?;
+        let wrt: Vec<_> = operands
+            .iter()
+            .zip(&self.case.inputs)
+            .filter(|(_, input)| input.differentiable)
+            .map(|(&v, _)| v)
+            .collect();
+        let y = builder.erased(self.case.op.clone(), &operands)?;
+        if wrt.is_empty() || y.dtype() != DType::F32 {
+            return Ok(None);
+        }
+        // All of one sign: a sum that cancels has no significant digits to compare.
+        let uneven = Operand::real(y.shape(), Values::Uniform(0.25, 1.25));
+        let weights = self.operand(&builder, "weights", &uneven, &mut stream, values)?;
+        let loss = y.mul(weights)?.sum_all()?;
+        for (n, grad) in gradients(loss, &wrt)?.into_iter().enumerate() {
+            self.output(&builder, &format!("grad{n}"), grad)?;
+        }
+        builder.finish().map(Some)
+    }
 }

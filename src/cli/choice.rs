@@ -23,7 +23,11 @@ const PRECISIONS: &[Word] = &[
     ("float32", "32-bit floats throughout"),
     (
         "mixed",
-        "Products of 16-bit floats, summed in 32 bits; everything else in 32 bits",
+        "Products and activations in 16-bit floats; sums, weights and optimizer in 32 bits",
+    ),
+    (
+        "mixed_bfloat16",
+        "The same with bfloat16: fewer digits, the range of 32-bit floats",
     ),
 ];
 

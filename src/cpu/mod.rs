@@ -9,7 +9,8 @@ pub use real::Real;
 pub use tensor::{Data, Tensor};
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId, NodeKind, Precision};
+use crate::graph::{Graph, NodeId, NodeKind};
+use crate::tensor::Half;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -65,12 +66,13 @@ pub(crate) fn interpret_with<T: Real>(
                             .ok_or_else(|| missing(graph, *i))
                     })
                     .collect::<Result<Vec<_>>>()?;
-                let value = match graph.precision {
-                    Precision::Mixed if op.rounds_operands(&graph.operand_types(node)) => {
-                        let rounded: Vec<_> = operands.iter().map(|x| rounded(x)).collect();
+                let half = graph.precision.half();
+                let value = match half.filter(|_| op.rounds_operands(&graph.operand_types(node))) {
+                    Some(half) => {
+                        let rounded: Vec<_> = operands.iter().map(|x| rounded(x, half)).collect();
                         T::run(&**op, &rounded.iter().collect::<Vec<_>>(), &node.ty)
                     }
-                    _ => T::run(&**op, &operands, &node.ty),
+                    None => T::run(&**op, &operands, &node.ty),
                 };
                 debug_assert_eq!(value.ty(), node.ty, "{op:?} returned another type");
                 check(id, &operands, &value)?;
@@ -138,8 +140,8 @@ pub fn variable_bytes(graph: &Graph) -> u64 {
 }
 
 /// What an operation in mixed precision reads of `x`, one of its operands: the nearest 16-bit floats.
-fn rounded<T: Real>(x: &Tensor<T>) -> Tensor<T> {
-    let round = |x: &T| T::of(half::f16::from_f64(x.to_f64()).to_f64());
+fn rounded<T: Real>(x: &Tensor<T>, half: Half) -> Tensor<T> {
+    let round = |x: &T| T::of(half.rounded(x.to_f64()));
     Tensor::real(x.shape.clone(), x.reals().iter().map(round).collect())
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::ops::{ErasedOp, Op};
 use crate::passes;
 use crate::tensor::{DType, Shape, TensorType};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub struct Builder {
     /// Variables by name.
     variables: RefCell<HashMap<Arc<str>, NodeId>>,
     scope: RefCell<Vec<Arc<str>>>,
+    /// Number of living [`Precise`] guards.
+    precise: Cell<usize>,
 }
 
 /// A value of a graph under construction: a cheap handle.
@@ -34,6 +36,18 @@ pub struct Scope<'g> {
 impl Drop for Scope<'_> {
     fn drop(&mut self) {
         self.builder.scope.borrow_mut().pop();
+    }
+}
+
+/// Guard during which values are not stored in 16 bits.
+pub struct Precise<'g> {
+    builder: &'g Builder,
+}
+
+impl Drop for Precise<'_> {
+    fn drop(&mut self) {
+        let precise = &self.builder.precise;
+        precise.set(precise.get() - 1);
     }
 }
 
@@ -55,6 +69,7 @@ impl Builder {
             graph: RefCell::new(graph),
             variables: RefCell::new(variables),
             scope: RefCell::default(),
+            precise: Cell::default(),
         }
     }
 
@@ -72,6 +87,20 @@ impl Builder {
         };
         stack.push(path.into());
         Scope { builder: self }
+    }
+
+    /// Keeps the values of all nodes built while the guard lives in 32 bits, also in mixed precision.
+    pub fn precise(&self) -> Precise<'_> {
+        self.precise.set(self.precise.get() + 1);
+        Precise { builder: self }
+    }
+
+    /// The same for `values`, which have been built.
+    pub fn keep_precise(&self, values: &[Var<'_>]) {
+        let nodes = &mut self.graph.borrow_mut().nodes;
+        for value in values {
+            nodes[value.id.index()].may_be_narrow = false;
+        }
     }
 
     /// Sets the current scope to `path`, regardless of enclosing scopes.
@@ -96,6 +125,7 @@ impl Builder {
             kind,
             inputs,
             ty,
+            may_be_narrow: self.precise.get() == 0,
             scope: self.current_scope(),
             location: Location::caller(),
         };

@@ -5,8 +5,8 @@ use std::fmt;
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.precision == Precision::Mixed {
-            writeln!(f, "precision mixed")?;
+        if let Some(half) = self.precision.half() {
+            writeln!(f, "precision mixed, {half}")?;
         }
         for id in self.ids() {
             let node = self.node(id);

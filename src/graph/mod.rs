@@ -9,7 +9,7 @@ mod dump;
 mod precision;
 mod verify;
 
-pub use builder::{Builder, Scope, Var};
+pub use builder::{Builder, Precise, Scope, Var};
 pub use precision::Precision;
 
 use crate::ops::ErasedOp;
@@ -50,6 +50,8 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// Element type and shape of the value.
     pub ty: TensorType,
+    /// Whether its value may be stored in 16 bits in mixed precision.
+    pub may_be_narrow: bool,
     /// Name of the layer that built it, empty at top level.
     pub scope: Arc<str>,
     /// Source line that built it.

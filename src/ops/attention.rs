@@ -362,6 +362,10 @@ impl Op for AttentionLse {
         cx.not_differentiable("the row sum of attention")
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let Ok(e) = self.0.known(&inputs[0].ty()) else {
             return Tensor::zeros(output);

@@ -39,6 +39,10 @@ impl Op for Correct {
         cx.not_differentiable("correct")
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (predicted, labels) = (inputs[0].indices(), inputs[1].indices());
         let valid = inputs[2].indices()[0] as usize;

@@ -38,6 +38,10 @@ impl Op for Counted {
         Ok(vec![None, None])
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let valid = inputs[1].indices()[0] as usize;
         let rows = inputs[0].indices().iter().enumerate();

@@ -75,6 +75,10 @@ impl Op for GatherWindows {
         Ok(vec![None, None])
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (columns, starts) = (columns(&inputs[0].ty()), inputs[1].indices());
         let data = match &inputs[0].data {

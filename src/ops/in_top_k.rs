@@ -46,6 +46,10 @@ impl Op for InTopK {
         cx.not_differentiable("in_top_k")
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (logits, labels) = (inputs[0].reals(), inputs[1].indices());
         let (classes, valid) = (inputs[0].shape.last(), inputs[2].indices()[0] as usize);

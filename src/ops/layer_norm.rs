@@ -165,6 +165,10 @@ impl Op for LayerNormStatistics {
         cx.not_differentiable("the statistics of layer_norm")
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let of_row = |x: &[T]| {
             let (mean, r) = statistics(x, self.0.epsilon);
@@ -293,6 +297,10 @@ impl Op for LayerNormSums {
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         cx.not_differentiable("the gradient of layer_norm")
+    }
+
+    fn stays_precise(&self) -> bool {
+        true
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

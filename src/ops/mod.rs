@@ -74,6 +74,11 @@ pub trait Op: Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether the result stays in 32 bits in mixed precision: statistics, sums and losses.
+    fn stays_precise(&self) -> bool {
+        false
+    }
+
     /// Number of terms that are summed into one element of the result; error bounds scale with it.
     fn reduction_length(&self, _inputs: &[&TensorType]) -> usize {
         1
@@ -173,6 +178,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn variants(&self, target: &Target, inputs: &[&TensorType]) -> Vec<&'static str>;
     /// See [`Op::rounds_operands`].
     fn rounds_operands(&self, inputs: &[&TensorType]) -> bool;
+    /// See [`Op::stays_precise`].
+    fn stays_precise(&self) -> bool;
     /// See [`Op::reduction_length`].
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize;
     /// See [`Op::trial_operands`].
@@ -212,6 +219,9 @@ impl<O: Op> ErasedOp for O {
     }
     fn rounds_operands(&self, inputs: &[&TensorType]) -> bool {
         Op::rounds_operands(self, inputs)
+    }
+    fn stays_precise(&self) -> bool {
+        Op::stays_precise(self)
     }
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         Op::reduction_length(self, inputs)

@@ -109,6 +109,10 @@ impl Op for Moments {
         Ok(grads)
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let x = inputs[0];
         let columns = Columns::of(x.dims(), self.kept);

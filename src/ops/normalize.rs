@@ -126,6 +126,10 @@ impl Op for NormalizeSums {
         cx.not_differentiable("the gradient of normalize")
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let columns = Columns::of(inputs[0].dims(), self.kept);
         let (dy, x, mean) = (inputs[0].reals(), inputs[1].reals(), inputs[2].reals());

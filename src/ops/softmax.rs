@@ -31,6 +31,10 @@ impl Op for Softmax {
         Ok(vec![Some(grad)])
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
         rows::reference([inputs[0]], |[x], y| {
             let (maximum, sum) = rows::statistics(x);

@@ -84,6 +84,10 @@ impl Op for SoftmaxCrossEntropy {
         Ok(vec![Some(grad), None, None])
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (labels, valid) = (inputs[1].indices(), inputs[2].indices()[0] as usize);
         let classes = inputs[0].dims()[1];

@@ -31,6 +31,10 @@ impl Op for Sum {
         Ok(vec![Some(grad.broadcast_to(&shape)?)])
     }
 
+    fn stays_precise(&self) -> bool {
+        true
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         reduce::reference(&self.over, inputs[0], output, T::ZERO, |sum, x| sum + x)
     }

@@ -8,7 +8,7 @@ pub(super) fn run(graph: &Graph) -> Graph {
     let mut known: HashMap<(String, Vec<NodeId>), NodeId> = HashMap::new();
     rewrite(graph, |_, node, new| {
         let text = match &node.kind {
-            NodeKind::Op(op) => format!("{op:?} {}", node.ty),
+            NodeKind::Op(op) => format!("{op:?} {} {}", node.ty, node.may_be_narrow),
             NodeKind::Constant(value) => format!("constant {:x}", value.to_bits()),
             NodeKind::Variable(_) | NodeKind::Input(_) => return Action::Node(node),
         };

@@ -37,6 +37,7 @@ impl fmt::Display for Plan {
                             Access::ReadWrite => "<>",
                         };
                         let value = &self.values[operand.value.index()];
+                        let format = value.half.map_or_else(String::new, |half| format!(" as {half}"));
                         let how = if operand.texture {
                             ", through a texture"
                         } else {
@@ -45,7 +46,7 @@ impl fmt::Display for Plan {
                         let place = self.place(operand.value);
                         writeln!(
                             f,
-                            "       {arrow} {}: {} in {place}{how}",
+                            "       {arrow} {}: {}{format} in {place}{how}",
                             operand.name, value.ty
                         )?;
                     }

@@ -3,6 +3,7 @@
 use super::ValueId;
 use crate::graph::Precision;
 use crate::shader::Shader;
+use crate::tensor::Half;
 use std::borrow::Cow;
 
 /// Maximum number of iterations per invocation, over all loops: llvmpipe of Mesa 22 silently stops at 65,535.
@@ -158,12 +159,16 @@ impl Launch {
 
     /// Reads the operands `names` as `precision` rounds them.
     pub fn round(mut self, precision: Precision, names: &[&str]) -> Self {
-        if precision == Precision::Mixed {
-            for name in names {
-                self.shader.round(name);
-            }
+        let Some(half) = precision.half() else {
+            return self;
+        };
+        for name in names {
+            self.shader.round(name);
         }
-        self
+        match half {
+            Half::F16 => self,
+            Half::Bf16 => self.swap("shared/rounded", "shared/rounded_bf16"),
+        }
     }
 
     /// Sets the number of workgroups.

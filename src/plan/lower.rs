@@ -199,13 +199,13 @@ pub(super) struct Lowered {
 
 impl Lowered {
     fn push(&mut self, kind: ValueKind, ty: &TensorType, label: String) -> ValueId {
-        // Round up to whole vec4s, so that kernels may access the last one in full.
-        let bytes = (ty.elements().max(1) as u64 * 4).next_multiple_of(16);
         self.values.push(Value {
             kind,
-            bytes,
+            bytes: whole_vec4s(ty) * 16,
             ty: ty.clone(),
             label,
+            may_be_narrow: false,
+            half: None,
         });
         ValueId(self.values.len() as u32 - 1)
     }
@@ -213,6 +213,19 @@ impl Lowered {
     pub(super) fn temporary(&mut self, ty: &TensorType, label: String) -> ValueId {
         self.push(ValueKind::Temporary, ty, label)
     }
+
+    /// A temporary for the value of `node`.
+    fn temporary_of(&mut self, node: &Node) -> ValueId {
+        let id = self.temporary(&node.ty, node.label());
+        let stays = node.op().is_some_and(|op| op.stays_precise());
+        self.values[id.index()].may_be_narrow = node.may_be_narrow && !stays;
+        id
+    }
+}
+
+/// Number of `vec4`s that hold a tensor. Kernels may access the last one in full.
+pub(super) fn whole_vec4s(ty: &TensorType) -> u64 {
+    (ty.elements().max(1) as u64).div_ceil(4)
 }
 
 /// The kernel variants that operations of `graph` (simplified) have on `target`.
@@ -459,8 +472,7 @@ impl Walk<'_> {
             let value = match in_place.get(&result) {
                 Some(variable) => self.value_of[variable],
                 None => {
-                    let node = self.graph.node(result);
-                    self.lowered.temporary(&node.ty, node.label())
+                    self.lowered.temporary_of(self.graph.node(result))
                 }
             };
             self.value_of.insert(result, value);
@@ -553,7 +565,7 @@ impl Walk<'_> {
             return None;
         }
         let node = self.graph.node(id);
-        let value = self.lowered.temporary(&node.ty, node.label());
+        let value = self.lowered.temporary_of(node);
         self.value_of.insert(id, value);
         let ty = node.ty.clone();
         Some(Arg { value, ty })

@@ -10,6 +10,7 @@ mod fused;
 mod launch;
 mod lower;
 pub mod memory;
+mod narrow;
 mod pointwise;
 pub mod resolve;
 mod target;
@@ -26,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::passes;
 use crate::shader::TEXTURE_WIDTH;
-use crate::tensor::TensorType;
+use crate::tensor::{Half, TensorType};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -65,6 +66,10 @@ pub struct Value {
     pub ty: TensorType,
     /// Description for dumps.
     pub label: String,
+    /// Whether it may be stored in 16 bits.
+    pub may_be_narrow: bool,
+    /// The format in which it is stored, if that has 16 bits.
+    pub half: Option<Half>,
 }
 
 impl Value {
@@ -156,6 +161,9 @@ impl Plan {
                     mib(target.max_binding_bytes)
                 )));
             }
+        }
+        if let Some(format) = target.precision.half() {
+            narrow::choose(&mut lowered, format)?;
         }
         textures::choose(&mut lowered, target)?;
         let memory = memory::assign(&lowered);

@@ -4,11 +4,13 @@
 //! has been imported before. A launch may swap an import for another file, replace a declared function (such as the
 //! epilogue, by default the identity), and read an operand through a texture view instead of a buffer.
 
+mod narrow;
 mod reflect;
 
 pub use reflect::{BindingKind, Lanes, ParamKind, Reflection, Reflections};
 
 use crate::error::{Error, Result};
+use crate::tensor::Half;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -43,6 +45,7 @@ pub struct Shader {
     functions: BTreeMap<String, String>,
     textures: BTreeSet<String>,
     rounded: BTreeSet<String>,
+    narrow: BTreeMap<String, Half>,
     constants: BTreeMap<String, Constant>,
 }
 
@@ -60,6 +63,7 @@ impl Shader {
             functions: BTreeMap::new(),
             textures: BTreeSet::new(),
             rounded: BTreeSet::new(),
+            narrow: BTreeMap::new(),
             constants: BTreeMap::new(),
         }
     }
@@ -92,6 +96,17 @@ impl Shader {
     /// `fn load_NAME(i: u32) -> vec4<f32>`.
     pub fn round(&mut self, name: &str) {
         self.rounded.insert(name.to_string());
+    }
+
+    /// Accesses the operand `name` as it is stored in `format`; [`Shader::can_be_narrow`] says whether it can.
+    pub fn narrow(&mut self, name: &str, format: Half) {
+        self.narrow.insert(name.to_string(), format);
+    }
+
+    /// Whether the operand `name` can be stored in 16 bits: `source` reads and writes four elements at a time, or reads them one by
+    /// one.
+    pub fn can_be_narrow(source: &str, name: &str) -> bool {
+        narrow::narrowed(source, name, Half::F16).is_ok()
     }
 
     /// Sets a pipeline-overridable constant.
@@ -141,7 +156,11 @@ impl Shader {
         for name in &self.textures {
             text = self.with_texture(&text, name)?;
         }
-        for name in &self.rounded {
+        for (name, &format) in &self.narrow {
+            text = narrow::narrowed(&text, name, format).map_err(|message| self.error(message))?;
+        }
+        // What is stored in 16 bits is rounded.
+        for name in self.rounded.iter().filter(|&name| !self.narrow.contains_key(name)) {
             text = self.with_rounding(&text, name)?;
         }
         // Replacements may contain imports of their own.

@@ -147,6 +147,8 @@ pub fn training_graphs(
         let loss = scale.map_or(Ok(loss), |scale| scale.scaled(loss))?;
         let grads = gradients(loss, &handles)?;
         step.forward.finish()?;
+        builder.keep_precise(&grads);
+        let _precise = builder.precise();
         let mut update = None;
         if recipe.accumulate == 1 {
             apply(&builder, recipe, &optimizer, &weights, scale, grads)?;
@@ -194,15 +196,15 @@ pub(crate) fn planned_graphs(
 /// The divisor of accumulated losses, among the accumulated gradients.
 const WEIGHT: &str = "weight";
 
-/// The scale of the loss of a phase, in mixed precision.
+/// The scale of the loss of a phase, where gradients are 16-bit floats of IEEE 754.
 fn loss_scale<'g>(
     builder: &'g Builder,
     recipe: &Recipe,
     phase: &str,
 ) -> Result<Option<LossScale<'g>>> {
     match recipe.precision {
-        Precision::Float32 => Ok(None),
         Precision::Mixed => LossScale::new(builder, phase).map(Some),
+        Precision::Float32 | Precision::MixedBfloat16 => Ok(None),
     }
 }
 
