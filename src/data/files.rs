@@ -1,5 +1,6 @@
 //! Helpers for reading files.
 
+use super::spilled::Spilled;
 use super::{DataError, packed};
 use crate::host_memory;
 use std::cmp::Ordering;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 const MAX_NAMES_BYTES: u64 = 64 << 10;
 /// Size limit for a data file, in bytes.
 pub(super) const MAX_BYTES: u64 = 4 << 30;
+/// Size limit for the text of a table that is not compressed, in bytes.
+const MAX_TABLE_BYTES: u64 = 1 << 40;
 
 /// Bytes that are unpacked first.
 const FIRST_STEP: u64 = 1 << 20;
@@ -21,18 +24,35 @@ pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>, DataError> {
     read_at_most(path, MAX_BYTES)
 }
 
+/// The text of a table in `path`, unpacked if it is compressed, unless it is larger than the limit.
+pub(super) fn read_table(path: &Path) -> Result<Spilled<u8>, DataError> {
+    let file = packed::open(path)?;
+    let most = match file.packing {
+        Some(_) => MAX_BYTES,
+        None => MAX_TABLE_BYTES,
+    };
+    if file.packing.is_none() && file.most > most {
+        return Err(too_long(path, most));
+    }
+    let text = Spilled::of_reader(file.reader, most);
+    let text = text.map_err(|source| packed::read_error(source, path, file.packing))?;
+    text.ok_or_else(|| too_long(path, most))
+}
+
+/// The problem of a file with over `most` bytes.
+fn too_long(path: &Path, most: u64) -> DataError {
+    let problem = format!("is over {most} bytes long: split it, or check what it is");
+    DataError::unusable(path, problem)
+}
+
 /// The content of `path`, which is unpacked if it is compressed. Memory grows with what was unpacked, and is compared with the free
 /// memory before.
 fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
-    let too_long = || {
-        let problem = format!("is over {most} bytes long: split it, or check what it is");
-        DataError::unusable(path, problem)
-    };
     let mut file = packed::open(path)?;
     let mut bytes = Vec::new();
     if file.packing.is_none() {
         if file.most > most {
-            return Err(too_long());
+            return Err(too_long(path, most));
         }
         check_memory(path, file.most)?;
         bytes.reserve_exact(usize::try_from(file.most).unwrap_or(0) + 1);
@@ -48,7 +68,7 @@ fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
         let read = (&mut *file.reader).take(step).read_to_end(&mut bytes);
         let read = read.map_err(|source| packed::read_error(source, path, file.packing))?;
         if bytes.len() as u64 > most {
-            return Err(too_long());
+            return Err(too_long(path, most));
         }
         if (read as u64) < step {
             return Ok(bytes);

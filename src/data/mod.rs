@@ -26,6 +26,7 @@ mod samples;
 mod settings;
 mod sheet;
 mod source;
+mod spilled;
 mod split;
 mod stream;
 mod texts;

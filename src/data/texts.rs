@@ -2,7 +2,9 @@
 
 use super::DataError;
 use super::files::read_whole;
+use super::spilled::Spilled;
 use std::borrow::Cow;
+use std::io;
 use std::path::Path;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
@@ -26,25 +28,64 @@ pub(super) fn normalised(text: &str) -> Cow<'_, str> {
 /// The bytes of a text as UTF-8: without a byte order mark, and from UTF-16 if they begin with its mark. What is not Unicode is
 /// left as it is.
 pub(super) fn utf8(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    let word: fn([u8; 2]) -> u16 = match *bytes {
-        [0xff, 0xfe, ..] => u16::from_le_bytes,
-        [0xfe, 0xff, ..] => u16::from_be_bytes,
-        [0xef, 0xbb, 0xbf, ..] => {
-            return match bytes {
-                Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[3..]),
-                Cow::Owned(mut bytes) => {
-                    bytes.drain(..3);
-                    Cow::Owned(bytes)
-                }
-            };
+    match (Encoding::of(&bytes), bytes) {
+        (Encoding::Utf16(word), bytes) => {
+            Cow::Owned(letters(&bytes, word).collect::<String>().into_bytes())
         }
-        _ => return bytes,
+        (Encoding::Utf8 { mark }, Cow::Borrowed(bytes)) => Cow::Borrowed(&bytes[mark..]),
+        (Encoding::Utf8 { mark }, Cow::Owned(mut bytes)) => {
+            bytes.drain(..mark);
+            Cow::Owned(bytes)
+        }
+    }
+}
+
+/// The same of a text that may be in a file.
+///
+/// # Errors
+/// If there is no room for the file.
+pub(super) fn spilled_utf8(mut bytes: Spilled<u8>) -> io::Result<Spilled<u8>> {
+    let word = match Encoding::of(&bytes) {
+        Encoding::Utf8 { mark: 0 } => return Ok(bytes),
+        Encoding::Utf8 { mark } => {
+            bytes.remove_first(mark);
+            return Ok(bytes);
+        }
+        Encoding::Utf16(word) => word,
     };
+    let mut text = Spilled::default();
+    for letter in letters(&bytes, word) {
+        text.extend(letter.encode_utf8(&mut [0; 4]).as_bytes())?;
+    }
+    Ok(text)
+}
+
+/// How a text is encoded.
+enum Encoding {
+    /// UTF-8, or another that is no Unicode, after a byte order mark of so many bytes.
+    Utf8 { mark: usize },
+    /// UTF-16 whose words are read in this order, after a mark.
+    Utf16(fn([u8; 2]) -> u16),
+}
+
+impl Encoding {
+    /// By the byte order mark.
+    fn of(bytes: &[u8]) -> Encoding {
+        match bytes {
+            [0xff, 0xfe, ..] => Encoding::Utf16(u16::from_le_bytes),
+            [0xfe, 0xff, ..] => Encoding::Utf16(u16::from_be_bytes),
+            [0xef, 0xbb, 0xbf, ..] => Encoding::Utf8 { mark: 3 },
+            _ => Encoding::Utf8 { mark: 0 },
+        }
+    }
+}
+
+/// The letters of a text in UTF-16 after its mark.
+fn letters(bytes: &[u8], word: fn([u8; 2]) -> u16) -> impl Iterator<Item = char> {
     let words = bytes[2..]
         .chunks_exact(2)
-        .map(|pair| word([pair[0], pair[1]]));
-    let text = char::decode_utf16(words).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
-    Cow::Owned(text.collect::<String>().into_bytes())
+        .map(move |pair| word([pair[0], pair[1]]));
+    char::decode_utf16(words).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
 }
 
 /// Whether bytes begin with the mark of UTF-16.
@@ -93,8 +134,12 @@ pub(super) fn not_utf8_at(bytes: &[u8], at: usize) -> String {
         _ => false,
     };
     let line = 1 + (0..at.min(bytes.len())).filter(ends).count();
+    not_utf8(line as u64, bytes.get(at).copied())
+}
+
+/// The same of a text whose `line` holds this `byte`.
+pub(super) fn not_utf8(line: u64, byte: Option<u8>) -> String {
     // Windows-1252 and Latin-1 agree from 0xA0 on.
-    let byte = bytes.get(at).copied();
     let letter = byte.filter(|&byte| byte >= 0xa0).map(char::from);
     let likely = letter.map(|c| format!(" (it would be \"{c}\" in Windows-1252)"));
     format!(

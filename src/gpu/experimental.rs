@@ -1,4 +1,4 @@
-//! The token for wgpu's experimental features: the only module of the library with `unsafe` code.
+//! The token for wgpu's experimental features, which is `unsafe` to get.
 #![allow(unsafe_code)]
 
 /// The token, if `features` contain an experimental one: cooperative matrices.

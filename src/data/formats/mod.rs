@@ -188,7 +188,7 @@ pub struct InputContext<'a> {
 }
 
 /// Inputs for predictions, in the given order.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PredictInputs {
     /// Each input, with its name or the reason why it can't be predicted.
     pub items: Vec<PredictItem>,
@@ -201,7 +201,7 @@ pub struct PredictInputs {
 }
 
 /// The cells of the rows of a table.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct InputCells {
     /// Names of the columns.
     pub names: Vec<String>,

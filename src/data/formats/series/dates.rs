@@ -198,7 +198,8 @@ pub(super) fn sort_by_date(
             "the rows are not in the order of the dates in column {name}, first at line {}: they are sorted by date",
             table.rows.row(at).map_or(0, |(line, _)| line)
         ));
-        table.sort_rows(&order);
+        let sorted = table.sort_rows(&order);
+        sorted.map_err(|problem| DataError::unusable(path, problem))?;
     }
     Ok(notes)
 }

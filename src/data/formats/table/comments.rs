@@ -1,32 +1,50 @@
 //! Lines that begin with `#`: comments, a header behind that sign, or rows.
 
-use super::dialect::{LOOKED_AT, reader, width_of};
+use super::dialect::{LOOKED_AT, SAMPLE, reader, width_of};
 use super::header;
 use super::quotes::Quotes;
 use csv::StringRecord;
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// The sign that begins a comment.
 const SIGN: u8 = b'#';
 
-/// A text without its comments, which are empty lines in it.
-pub(super) struct Uncommented<'t> {
-    pub text: Cow<'t, [u8]>,
+/// Whether `text` holds the sign.
+pub(super) fn may_have_comments(text: &[u8]) -> bool {
+    text.contains(&SIGN)
+}
+
+/// What is left of a text without its comments.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Uncommented {
+    /// Its first so many bytes.
+    pub length: usize,
     /// Number of comments.
     pub comments: usize,
 }
 
-impl<'t> Uncommented<'t> {
-    /// `text` with one `delimiter` between cells. A line that begins with `#` is a comment if it has another number of cells than the
-    /// rows, or a space or nothing after that sign; the last one before the rows is their header if it has a name for each column and
-    /// the first row is none.
-    pub fn of(text: Cow<'t, [u8]>, delimiter: u8) -> Uncommented<'t> {
-        let signed = signed_lines(&text, delimiter);
+impl Uncommented {
+    /// Makes the comments of `text`, with one `delimiter` between cells, empty lines. A line that begins with `#` is a comment if it
+    /// has another number of cells than the rows, or a space or nothing after that sign; the last one before the rows is their header
+    /// if it has a name for each column and the first row is none.
+    pub fn of(text: &mut [u8], delimiter: u8) -> Uncommented {
+        let whole = Uncommented {
+            length: text.len(),
+            comments: 0,
+        };
+        let signed = signed_lines(text, delimiter);
         if signed.is_empty() {
-            return Uncommented { text, comments: 0 };
+            return whole;
         }
-        let blanked = blank(&text, &signed, None);
+        let head = text.len().min(SAMPLE);
+        let mut blanked = text[..head].to_vec();
+        let within: Vec<Range<usize>> = signed
+            .iter()
+            .filter(|line| line.start < head)
+            .map(|line| line.start..line.end.min(head))
+            .collect();
+        let left = remove(&mut blanked, within);
+        blanked.truncate(left);
         let rows = reader(&blanked, delimiter).into_records();
         let rows: Vec<StringRecord> = rows.map_while(Result::ok).take(LOOKED_AT).collect();
         let (width, _) = width_of(&rows);
@@ -58,12 +76,13 @@ impl<'t> Uncommented<'t> {
             .filter(is_comment)
             .cloned()
             .collect();
-        if comments.is_empty() && names.is_none() {
-            return Uncommented { text, comments: 0 };
-        }
+        let sign = names.map(|line| {
+            let after = text[line.start + 1..line.end].trim_ascii_start();
+            line.start..line.end - after.len()
+        });
         Uncommented {
-            text: Cow::Owned(blank(&text, &comments, names)),
             comments: comments.len(),
+            length: remove(text, comments.into_iter().chain(sign).collect()),
         }
     }
 }
@@ -73,20 +92,25 @@ fn is_remark(line: &[u8]) -> bool {
     matches!(line, [_] | [_, b' ' | b'\t' | b'#' | b'!', ..])
 }
 
-/// `text` without any line that begins with the sign, unless there are no others: whether these are rows is judged later.
-pub(super) fn without_signed_lines(text: &[u8], delimiter: u8) -> Cow<'_, [u8]> {
+/// Removes any line that begins with the sign from `text`, unless there are no others: whether these are rows is judged later.
+/// Returns what is left: the first so many bytes.
+pub(super) fn remove_signed_lines(text: &mut [u8], delimiter: u8) -> usize {
     let signed = signed_lines(text, delimiter);
-    let rest = blank(text, &signed, None);
-    match signed.is_empty() || rest.iter().all(u8::is_ascii_whitespace) {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(rest),
+    let is_blank = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_whitespace);
+    let mut end = 0;
+    let between = signed
+        .iter()
+        .all(|line| is_blank(&text[std::mem::replace(&mut end, line.end)..line.start]));
+    match between && is_blank(&text[end..]) {
+        true => text.len(),
+        false => remove(text, signed),
     }
 }
 
 /// The lines of `text` that begin with the sign outside of quotes, without their ends.
 fn signed_lines(text: &[u8], delimiter: u8) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    if !text.contains(&SIGN) {
+    if !may_have_comments(text) {
         return found;
     }
     let is_end = |byte: u8| matches!(byte, b'\n' | b'\r');
@@ -114,22 +138,17 @@ fn signed_lines(text: &[u8], delimiter: u8) -> Vec<Range<usize>> {
     found
 }
 
-/// `text` without `lines`, and without the sign and the spaces before `names`. The ends of lines stay.
-fn blank(text: &[u8], lines: &[Range<usize>], names: Option<&Range<usize>>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let sign = names.map(|line| {
-        let after = text[line.start + 1..line.end].trim_ascii_start();
-        line.start..line.end - after.len()
-    });
-    let mut left_out: Vec<&Range<usize>> = lines.iter().chain(&sign).collect();
-    left_out.sort_by_key(|line| line.start);
-    let mut at = 0;
-    for line in left_out {
-        out.extend_from_slice(&text[at..line.start]);
-        at = line.end;
+/// Removes `parts` from `text`. Returns what is left: the first so many bytes.
+fn remove(text: &mut [u8], mut parts: Vec<Range<usize>>) -> usize {
+    parts.sort_by_key(|part| part.start);
+    parts.push(text.len()..text.len());
+    let (mut at, mut written) = (0, 0);
+    for part in parts {
+        text.copy_within(at..part.start, written);
+        written += part.start - at;
+        at = part.end;
     }
-    out.extend_from_slice(&text[at..]);
-    out
+    written
 }
 
 #[cfg(test)]
@@ -156,8 +175,10 @@ mod tests {
             ("# it's \"so\nx,y\n1,2\n", "\nx,y\n1,2\n", 1),
             ("# only\n# comments", "# only\n# comments", 0),
         ] {
-            let found = Uncommented::of(Cow::Borrowed(text.as_bytes()), b',');
-            let read = String::from_utf8(found.text.into_owned()).unwrap();
+            let mut read = text.as_bytes().to_vec();
+            let found = Uncommented::of(&mut read, b',');
+            read.truncate(found.length);
+            let read = String::from_utf8(read).unwrap();
             assert_eq!((&*read, found.comments), (want, comments), "{text}");
         }
     }

@@ -1,16 +1,16 @@
 //! Files of tables as text cells, with the line of every row.
 
-use super::comments::Uncommented;
+use super::comments::{Uncommented, may_have_comments};
 use super::dialect::{self, Delimiter, LOOKED_AT, is_blank_at, reader, width_of};
 use super::header::{self, Finding, Names};
 use super::quotes::open_quote;
 use super::report::capped;
 use super::row_index::{counts_up, is_names};
-use super::rows::{TableRow, TableRows};
+use super::rows::{TableRow, TableRows, no_room};
 use super::{columnar, json, workbook};
-use crate::data::files::{check_memory, read_whole};
+use crate::data::files::read_table;
 use crate::data::packed::has_ending;
-use crate::data::texts::{image_instead, utf8};
+use crate::data::texts::{image_instead, spilled_utf8, utf8};
 use crate::data::{DataError, DataSettings};
 use csv::StringRecord;
 use std::borrow::Cow;
@@ -81,23 +81,30 @@ impl CsvTable {
             return Ok(table);
         }
         let wrong = |problem: String| DataError::unusable(path, problem);
-        let bytes = read_whole(path)?;
-        if let Some(problem) = image_instead(&bytes) {
+        let text = read_table(path)?;
+        if let Some(problem) = image_instead(&text) {
             return Err(wrong(problem));
         }
-        let bytes = without_declaration(utf8(Cow::Owned(bytes)));
-        let delimiter = dialect::detect(&bytes);
-        let separated = delimiter.separated(&bytes);
-        let Uncommented { text, comments } = Uncommented::of(separated, delimiter.byte());
-        if let Some(line) = open_quote(&text, delimiter.byte()) {
+        let mut text = spilled_utf8(text).map_err(|e| wrong(no_room(&e)))?;
+        text.remove_first(declaration(&text));
+        let delimiter = dialect::detect(&text);
+        if delimiter.separates(text.pieces()) {
+            let length = delimiter.separate(&mut text);
+            text.truncate(length);
+        }
+        let mut comments = 0;
+        if text.pieces().any(may_have_comments) {
+            let left = Uncommented::of(&mut text, delimiter.byte());
+            text.truncate(left.length);
+            comments = left.comments;
+        }
+        if let Some(line) = open_quote(text.pieces(), delimiter.byte()) {
             return Err(wrong(format!(
                 "has a quote at line {line} that is never closed, so everything after it is one cell: close it, or write it twice \
                  inside of quotes"
             )));
         }
-        check_memory(path, parsed_bytes(&text, delimiter.byte()))?;
-        let rows = TableRows::of_csv(text.into_owned(), delimiter.byte());
-        let rows = rows.map_err(|problem| wrong(problem.in_words()))?;
+        let rows = TableRows::of_csv(text, delimiter.byte()).map_err(wrong)?;
         let mut table = CsvTable::of_rows(rows, Some(delimiter), (header, known), path)?;
         table.layout.comments = comments;
         Ok(table)
@@ -229,10 +236,13 @@ impl CsvTable {
     }
 
     /// Brings the rows into the order of the places `order`.
-    pub fn sort_rows(&mut self, order: &[usize]) {
+    ///
+    /// # Errors
+    /// If there is no room for them: the rest of a sentence about the file.
+    pub fn sort_rows(&mut self, order: &[usize]) -> Result<(), String> {
         let numbers = order.iter().map(|&place| self.row_number(place));
         self.numbers = Some(numbers.collect());
-        self.rows.sort(order);
+        self.rows.sort(order)
     }
 
     /// The column called `name`.
@@ -428,31 +438,20 @@ pub fn head_rows(head: &[u8], most: usize) -> Vec<StringRecord> {
     if json::is_json(head) {
         return json::head_rows(head, most);
     }
-    let head = without_declaration(utf8(Cow::Borrowed(head)));
-    let delimiter = dialect::detect(&head);
-    let text = Uncommented::of(delimiter.separated(&head), delimiter.byte()).text;
+    let mut text = utf8(Cow::Borrowed(head)).into_owned();
+    text.drain(..declaration(&text));
+    let delimiter = dialect::detect(&text);
+    let length = delimiter.separate(&mut text);
+    let left = Uncommented::of(&mut text[..length], delimiter.byte());
+    text.truncate(left.length);
     let mut reader = reader(&text, delimiter.byte());
     reader.records().map_while(Result::ok).take(most).collect()
 }
 
-/// `text` without `sep=;` or the like in its first line, with which Excel is told the delimiter.
-fn without_declaration(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    const LENGTH: usize = "sep=;".len();
-    match *text {
-        [b's', b'e', b'p', b'=', _, b'\n' | b'\r', ..] => match text {
-            Cow::Borrowed(text) => Cow::Borrowed(&text[LENGTH..]),
-            Cow::Owned(mut text) => {
-                text.drain(..LENGTH);
-                Cow::Owned(text)
-            }
-        },
-        _ => text,
+/// Number of bytes of `sep=;` or the like in the first line of `text`, with which Excel is told the delimiter.
+fn declaration(text: &[u8]) -> usize {
+    match text {
+        [b's', b'e', b'p', b'=', _, b'\n' | b'\r', ..] => "sep=;".len(),
+        _ => 0,
     }
-}
-
-/// Memory that the rows of a table take in addition to its text.
-fn parsed_bytes(text: &[u8], delimiter: u8) -> u64 {
-    let count = |wanted: u8| text.iter().filter(|&&byte| byte == wanted).count() as u64;
-    let rows = count(b'\n') + 1;
-    TableRows::bytes(0, rows, rows + count(delimiter))
 }

@@ -1,19 +1,18 @@
 //! The delimiter of a table, judged by its rows.
 
-use super::comments::without_signed_lines;
+use super::comments::remove_signed_lines;
 use super::dates::DateForm;
 use super::missing::value;
 use super::number::NumberForm;
-use super::quotes::without_spaces_before;
+use super::quotes::{has_space_before, remove_spaces_before};
 use super::row_index::{counts_up, is_names};
 use csv::{ReaderBuilder, StringRecord, Trim};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Number of rows that are examined to detect the delimiter and the header.
 pub(in crate::data::formats) const LOOKED_AT: usize = 256;
 /// Number of bytes that are examined: those of the head of a source.
-const SAMPLE: usize = 1 << 20;
+pub(super) const SAMPLE: usize = 1 << 20;
 /// How much less a delimiter is preferred that gives rows of different lengths.
 const UNEQUAL: f64 = 0.7;
 /// Number of rows whose cells are examined.
@@ -60,15 +59,17 @@ impl Delimiter {
         }
     }
 
-    /// `text` with one [`byte`](Delimiter::byte) between cells.
-    pub fn separated(self, text: &[u8]) -> Cow<'_, [u8]> {
+    /// Leaves one [`byte`](Delimiter::byte) between the cells of `text`. Returns what is left: the first so many bytes.
+    pub fn separate(self, text: &mut [u8]) -> usize {
         match self {
-            Delimiter::Spaces => Cow::Owned(joined_spaces(text)),
-            _ => match without_spaces_before(text, self.byte()) {
-                Some(text) => Cow::Owned(text),
-                None => Cow::Borrowed(text),
-            },
+            Delimiter::Spaces => join_spaces(text),
+            _ => remove_spaces_before(text, self.byte()),
         }
+    }
+
+    /// Whether [`Delimiter::separate`] may change the text in `pieces`.
+    pub fn separates<'t>(self, pieces: impl Iterator<Item = &'t [u8]>) -> bool {
+        self == Delimiter::Spaces || has_space_before(pieces)
     }
 
     /// How much more than others it is preferred: cells of text often hold spaces, and sometimes commas.
@@ -115,8 +116,10 @@ fn score(sample: &[u8], delimiter: Delimiter) -> f64 {
     if delimiter != Delimiter::Spaces && !sample.contains(&delimiter.byte()) {
         return 0.0;
     }
-    let text = delimiter.separated(sample);
-    let text = without_signed_lines(&text, delimiter.byte());
+    let mut text = sample.to_vec();
+    let length = delimiter.separate(&mut text);
+    let left = remove_signed_lines(&mut text[..length], delimiter.byte());
+    text.truncate(left);
     let reader = reader(&text, delimiter.byte());
     let rows = reader.into_records().map_while(Result::ok);
     let rows: Vec<StringRecord> = rows.take(LOOKED_AT + 1).collect();
@@ -194,28 +197,32 @@ fn typed_share(rows: &[StringRecord]) -> f64 {
     typed as f64 / all.max(1) as f64
 }
 
-/// `text` with a tab for each run of spaces and tabs between cells, outside of quotes.
-fn joined_spaces(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
+/// Leaves a tab for each run of spaces and tabs between the cells of `text`, outside of quotes. Returns what is left: the first so
+/// many bytes.
+fn join_spaces(text: &mut [u8]) -> usize {
+    let mut written = 0;
     let (mut quoted, mut pending) = (false, false);
-    for &byte in text {
+    for at in 0..text.len() {
+        let byte = text[at];
         match byte {
-            b' ' | b'\t' if !quoted => pending = true,
-            b'\n' | b'\r' if !quoted => {
-                pending = false;
-                out.push(byte);
+            b' ' | b'\t' if !quoted => {
+                pending = true;
+                continue;
             }
+            b'\n' | b'\r' if !quoted => pending = false,
             _ => {
-                let begins = matches!(out.last(), None | Some(b'\n' | b'\r'));
+                let begins = written == 0 || matches!(text[written - 1], b'\n' | b'\r');
                 if std::mem::take(&mut pending) && !begins {
-                    out.push(b'\t');
+                    text[written] = b'\t';
+                    written += 1;
                 }
                 quoted ^= byte == b'"';
-                out.push(byte);
             }
         }
+        text[written] = byte;
+        written += 1;
     }
-    out
+    written
 }
 
 #[cfg(test)]
@@ -274,6 +281,8 @@ mod tests {
     fn runs_of_spaces_become_one_tab() {
         let text = b" a  \"b  c\" d \r\n1\t 2 3\n";
         let want: &[u8] = b"a\t\"b  c\"\td\r\n1\t2\t3\n";
-        assert_eq!(joined_spaces(text), want);
+        let mut found = text.to_vec();
+        let length = join_spaces(&mut found);
+        assert_eq!(&found[..length], want);
     }
 }

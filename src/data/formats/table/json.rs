@@ -1,10 +1,10 @@
 //! Tables in JSON: lines with an object each, or an array of objects, whose values are numbers, texts, booleans or null.
 
 use super::csv::CsvTable;
-use super::rows::TableRows;
+use super::rows::{TableRows, no_room};
 use crate::data::DataError;
-use crate::data::files::{check_memory, read_whole};
-use crate::data::texts::utf8;
+use crate::data::files::{check_memory, read_table};
+use crate::data::texts::{spilled_utf8, utf8};
 use csv::StringRecord;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -32,8 +32,8 @@ pub(super) fn is_json(head: &[u8]) -> bool {
 /// # Errors
 /// Names the line of an object that is damaged, or holds a list or an object.
 pub(super) fn read(path: &Path) -> Result<CsvTable, DataError> {
-    let bytes = utf8(Cow::Owned(read_whole(path)?));
     let wrong = |problem: String| DataError::unusable(path, problem);
+    let bytes = spilled_utf8(read_table(path)?).map_err(|e| wrong(no_room(&e)))?;
     let mut keys = Keys::default();
     let (mut count, mut cells) = (0_u64, 0_u64);
     for row in Rows::of(&bytes) {

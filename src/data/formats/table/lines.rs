@@ -16,6 +16,11 @@ impl Lines {
         let is_end = |at: usize| matches!(text.get(at), Some(b'\n' | b'\r'));
         let first = (start..).find(|&at| !is_end(at)).unwrap_or(start);
         self.pass(text, first);
+        self.line()
+    }
+
+    /// The number of the line, from 1, after those that were counted.
+    pub fn line(&self) -> u64 {
         self.ends + 1
     }
 

@@ -55,23 +55,29 @@ impl Quotes {
     }
 }
 
-/// The line of the quote that opens a cell of `text` and is never closed, if there is one.
-pub(super) fn open_quote(text: &[u8], delimiter: u8) -> Option<u64> {
+/// The line of the quote that opens a cell of the text in `pieces` and is never closed, if there is one.
+pub(super) fn open_quote<'t>(pieces: impl Iterator<Item = &'t [u8]>, delimiter: u8) -> Option<u64> {
     let mut quotes = Quotes::new(delimiter);
-    text.iter().for_each(|&byte| quotes.step(byte));
+    pieces.flatten().for_each(|&byte| quotes.step(byte));
     match quotes.place {
         Place::Quoted(opened) => Some(opened),
         _ => None,
     }
 }
 
-/// `text` without spaces between a delimiter and a quote that opens a cell, where they would make the quote a part of the cell.
-pub(super) fn without_spaces_before(text: &[u8], delimiter: u8) -> Option<Vec<u8>> {
+/// Whether there is a quote after a space in the text in `pieces`.
+pub(super) fn has_space_before<'t>(pieces: impl Iterator<Item = &'t [u8]>) -> bool {
+    let mut before = b'\n';
+    pieces
+        .flatten()
+        .any(|&byte| std::mem::replace(&mut before, byte) == b' ' && byte == b'"')
+}
+
+/// Removes spaces between a delimiter and a quote that opens a cell from `text`, where they would make the quote a part of the cell.
+/// Returns what is left: the first so many bytes.
+pub(super) fn remove_spaces_before(text: &mut [u8], delimiter: u8) -> usize {
     let is_space = |byte: &u8| *byte == b' ';
-    if !text.windows(2).any(|pair| pair == b" \"") {
-        return None;
-    }
-    let mut out = Vec::with_capacity(text.len());
+    let mut written = 0;
     let mut quotes = Quotes::new(delimiter);
     let mut at = 0;
     while at < text.len() {
@@ -83,10 +89,10 @@ pub(super) fn without_spaces_before(text: &[u8], delimiter: u8) -> Option<Vec<u8
             }
         }
         quotes.step(text[at]);
-        out.push(text[at]);
-        at += 1;
+        text[written] = text[at];
+        (at, written) = (at + 1, written + 1);
     }
-    Some(out)
+    written
 }
 
 #[cfg(test)]
@@ -102,9 +108,12 @@ mod tests {
                 "say \"so\",\"x\"\n\"a, \"\"b\",\"c\"",
             ),
         ] {
-            let found = without_spaces_before(text.as_bytes(), b',').unwrap();
+            assert!(has_space_before(text.as_bytes().chunks(3)));
+            let mut found = text.as_bytes().to_vec();
+            let left = remove_spaces_before(&mut found, b',');
+            found.truncate(left);
             assert_eq!(String::from_utf8(found).unwrap(), want);
         }
-        assert!(without_spaces_before(b"a, b", b',').is_none());
+        assert!(!has_space_before([&b"a, b,\"c\""[..]].into_iter()));
     }
 }

@@ -1,44 +1,54 @@
 //! The rows of a table as cells in one text.
 
 use super::lines::Lines;
-use crate::data::texts::not_utf8_at;
+use crate::data::spilled::{Spilled, WINDOW};
+use crate::data::texts::not_utf8;
+use bytemuck::{Pod, Zeroable};
 use csv::StringRecord;
 use csv_core::{ReadRecordResult, ReaderBuilder};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that a row takes beside its cells.
 const ROW_BYTES: u64 = size_of::<Place>() as u64;
 /// Bytes that a cell takes beside its text.
 const CELL_BYTES: u64 = size_of::<u32>() as u64;
-/// What is said of too large a table, as the rest of a sentence about its file.
-const TOO_LONG: &str = "holds over 4 GiB of cells: split it into several files";
+/// What is said of a row or a table that is too large, as the rest of a sentence about its file.
+const TOO_LONG: &str =
+    "holds 4 GiB of cells in a row, or 4 billion rows: split it into several files";
 
 /// Rows of cells. All cells are in one text, one after the other, so that a table takes, beside its text, 4 bytes for
-/// each cell and 12 for each row.
-#[derive(Clone, Debug, Default)]
+/// each cell and 24 for each row. A large table is in files, and takes little memory.
+#[derive(Debug, Default)]
 pub struct TableRows {
-    text: String,
-    /// Where each cell ends in the text. It begins where the one before it ends.
-    ends: Vec<u32>,
-    rows: Vec<Place>,
+    /// UTF-8.
+    text: Spilled<u8>,
+    /// Where each cell ends in the text of its row. It begins where the one before it ends.
+    ends: Spilled<u32>,
+    rows: Spilled<Place>,
+    /// Which part of the text was accessed last.
+    window: AtomicU64,
 }
 
 /// Where a row is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
 struct Place {
-    /// Its line, or its number in a file without lines.
-    line: u32,
+    /// Where its text begins.
+    start: u64,
     /// Its first cell.
-    first: u32,
+    first: u64,
     /// Number of its cells.
     cells: u32,
+    /// Its line, or its number in a file without lines.
+    line: u32,
 }
 
 /// A row of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct TableRow<'t> {
-    text: &'t str,
-    /// Where its first cell begins.
-    start: u32,
+    /// From its first cell on.
+    text: &'t [u8],
     ends: &'t [u32],
 }
 
@@ -46,17 +56,15 @@ impl TableRows {
     /// Reads CSV with one `delimiter`, without white space around cells. The cells are written over the text, which is never shorter.
     ///
     /// # Errors
-    /// If `text` is not UTF-8, with the first byte that is not, or too long.
-    pub fn of_csv(mut text: Vec<u8>, delimiter: u8) -> Result<TableRows, CsvProblem> {
-        if let Err(e) = std::str::from_utf8(&text) {
-            return Err(CsvProblem::NotText(e.valid_up_to(), text));
-        }
+    /// If `text` is not UTF-8 or too long, or there is no room for the rows: the rest of a sentence about the file.
+    pub(super) fn of_csv(mut text: Spilled<u8>, delimiter: u8) -> Result<TableRows, String> {
         let mut table = TableRows::default();
         let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
         let mut lines = Lines::default();
         let (mut record, mut ends) = (vec![0; 1 << 10], vec![0; 1 << 6]);
         let (mut at, mut written) = (0, 0);
         loop {
+            let begin = at;
             let line = lines.line_of(&text, at);
             let (mut bytes, mut cells) = (0, 0);
             let result = loop {
@@ -71,62 +79,82 @@ impl TableRows {
                     ReadRecordResult::Record | ReadRecordResult::End => break result,
                 }
             };
+            if let Err(e) = std::str::from_utf8(&text[begin..at]) {
+                let wrong = begin + e.valid_up_to();
+                lines.pass(&text, wrong);
+                return Err(not_utf8(lines.line(), text.get(wrong).copied()));
+            }
             if result == ReadRecordResult::End {
                 break;
             }
             lines.pass(&text, at);
-            let place = table.place(line, cells).ok_or(CsvProblem::TooLong)?;
-            table.rows.push(place);
-            let mut first = 0;
+            table.begin_row(line, cells, written)?;
+            let (start, mut first) = (written, 0);
             for &end in &ends[..cells] {
                 let cell = trimmed(&record[first..end]);
                 text[written..written + cell.len()].copy_from_slice(cell);
                 (first, written) = (end, written + cell.len());
-                let end = u32::try_from(written).map_err(|_| CsvProblem::TooLong)?;
-                table.ends.push(end);
+                table.end_cell(written - start)?;
+            }
+            if text.release_behind(begin, at) {
+                table.release();
             }
         }
         text.truncate(written);
-        text.shrink_to_fit();
-        table.ends.shrink_to_fit();
-        table.text = String::from_utf8(text)
-            .map_err(|e| CsvProblem::NotText(e.utf8_error().valid_up_to(), e.into_bytes()))?;
+        table.text = text;
+        table.ends.shrink();
+        table.rows.shrink();
+        table.release();
         Ok(table)
     }
 
     /// Adds a row of `cells` at `line`.
     ///
     /// # Errors
-    /// If the table has 4 GiB of text or more, or 4 billion cells: the rest of a sentence about the file.
+    /// If the row has 4 GiB of text or more, the table has 4 billion rows, or there is no room for them: the rest of a sentence about
+    /// the file.
     pub fn push<C: AsRef<str>>(
         &mut self,
         line: u64,
         cells: impl IntoIterator<Item = C>,
     ) -> Result<(), String> {
-        let first = self.ends.len();
+        let (start, first) = (self.text.len(), self.ends.len());
         for cell in cells {
-            self.text.push_str(cell.as_ref());
-            let end = u32::try_from(self.text.len());
-            self.ends.push(end.map_err(|_| TOO_LONG.to_string())?);
+            let text = cell.as_ref().as_bytes();
+            self.text.extend(text).map_err(|e| no_room(&e))?;
+            self.end_cell(self.text.len() - start)?;
         }
-        let place = Place {
-            first: u32::try_from(first).map_err(|_| TOO_LONG.to_string())?,
-            ..self.place(line, self.ends.len() - first).ok_or(TOO_LONG)?
-        };
-        self.rows.push(place);
+        let cells = self.ends.len() - first;
+        self.place(line, cells, (start, first))?;
+        if self.text.release_behind(start, self.text.len()) {
+            self.release();
+        }
         Ok(())
     }
 
-    /// The place of a row of `cells` that begins with the next cell.
-    fn place(&self, line: u64, cells: usize) -> Option<Place> {
-        Some(Place {
-            line: u32::try_from(line).ok()?,
-            first: u32::try_from(self.ends.len()).ok()?,
-            cells: u32::try_from(cells).ok()?,
-        })
+    /// Adds a row of `cells`, which are to be ended, whose text begins at `start`.
+    fn begin_row(&mut self, line: u64, cells: usize, start: usize) -> Result<(), String> {
+        self.place(line, cells, (start, self.ends.len()))
     }
 
-    /// Memory that rows take, of which a file with `text` bytes holds `rows` with `cells` in all.
+    /// Adds a row of `cells` whose text and first cell are at these places.
+    fn place(&mut self, line: u64, cells: usize, at: (usize, usize)) -> Result<(), String> {
+        let place = Place {
+            start: at.0 as u64,
+            first: at.1 as u64,
+            cells: u32::try_from(cells).map_err(|_| TOO_LONG)?,
+            line: u32::try_from(line).map_err(|_| TOO_LONG)?,
+        };
+        self.rows.push(place).map_err(|e| no_room(&e))
+    }
+
+    /// Ends a cell `end` bytes after the beginning of its row.
+    fn end_cell(&mut self, end: usize) -> Result<(), String> {
+        let end = u32::try_from(end).map_err(|_| TOO_LONG)?;
+        self.ends.push(end).map_err(|e| no_room(&e))
+    }
+
+    /// Memory that rows take, of which a file with `text` bytes holds `rows` with `cells` in all, unless they are in files.
     pub fn bytes(text: u64, rows: u64, cells: u64) -> u64 {
         text.saturating_add(rows.saturating_mul(ROW_BYTES))
             .saturating_add(cells.saturating_mul(CELL_BYTES))
@@ -152,11 +180,22 @@ impl TableRows {
         self.rows.iter().map(|&place| self.at(place))
     }
 
+    /// Lets go of the memory of what is in files.
+    fn release(&self) {
+        self.text.release();
+        self.ends.release();
+        self.rows.release();
+    }
+
+    /// The row at a place. As reading moves on in the text, what is in files is let go of.
     fn at(&self, place: Place) -> (u64, TableRow<'_>) {
+        let window = place.start / WINDOW as u64;
+        if self.window.swap(window, Ordering::Relaxed) != window {
+            self.release();
+        }
         let first = place.first as usize;
         let row = TableRow {
-            text: &self.text,
-            start: first.checked_sub(1).map_or(0, |before| self.ends[before]),
+            text: &self.text[place.start as usize..],
             ends: &self.ends[first..first + place.cells as usize],
         };
         (u64::from(place.line), row)
@@ -170,7 +209,7 @@ impl TableRows {
 
     /// Leaves out the first row.
     pub fn remove_first(&mut self) {
-        self.rows.remove(0);
+        self.rows.remove_first(1);
     }
 
     /// Leaves out the cells of the row at `place` from `cells` on.
@@ -181,8 +220,12 @@ impl TableRows {
 
     /// Keeps the rows whose place `keep` accepts.
     pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
-        let mut places = 0..;
-        self.rows.retain(|_| places.next().is_some_and(&keep));
+        let mut kept = 0;
+        for place in (0..self.rows.len()).filter(|&place| keep(place)) {
+            self.rows[kept] = self.rows[place];
+            kept += 1;
+        }
+        self.rows.truncate(kept);
     }
 
     /// Keeps the rows that `keep` accepts.
@@ -194,9 +237,22 @@ impl TableRows {
     }
 
     /// Brings the rows into the order of the places `order`.
-    pub fn sort(&mut self, order: &[usize]) {
-        self.rows = order.iter().map(|&place| self.rows[place]).collect();
+    ///
+    /// # Errors
+    /// If there is no room for them: the rest of a sentence about the file.
+    pub fn sort(&mut self, order: &[usize]) -> Result<(), String> {
+        let mut rows = Spilled::default();
+        for &place in order {
+            rows.push(self.rows[place]).map_err(|e| no_room(&e))?;
+        }
+        self.rows = rows;
+        Ok(())
     }
+}
+
+/// The problem of a table without room for a file with its rows, as the rest of a sentence about it.
+pub(super) fn no_room(e: &io::Error) -> String {
+    format!("is too large for its rows to be kept: {e}")
 }
 
 impl<'t> TableRow<'t> {
@@ -213,10 +269,9 @@ impl<'t> TableRow<'t> {
     /// The cell at `place`, if the row has it.
     pub fn get(&self, place: usize) -> Option<&'t str> {
         let end = *self.ends.get(place)?;
-        let start = place
-            .checked_sub(1)
-            .map_or(self.start, |before| self.ends[before]);
-        self.text.get(start as usize..end as usize)
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let cell = self.text.get(start as usize..end as usize)?;
+        std::str::from_utf8(cell).ok()
     }
 
     /// All cells.
@@ -241,31 +296,12 @@ fn trimmed(cell: &[u8]) -> &[u8] {
     }
 }
 
-/// Why bytes are no rows.
-#[derive(Debug)]
-pub enum CsvProblem {
-    /// The byte at this place is not UTF-8; with the bytes.
-    NotText(usize, Vec<u8>),
-    /// There are too many.
-    TooLong,
-}
-
-impl CsvProblem {
-    /// The rest of a sentence about the file.
-    pub fn in_words(&self) -> String {
-        match self {
-            CsvProblem::NotText(at, bytes) => not_utf8_at(bytes, *at),
-            CsvProblem::TooLong => TOO_LONG.to_string(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(text: &str, delimiter: u8) -> Vec<(u64, Vec<String>)> {
-        let rows = TableRows::of_csv(text.into(), delimiter).unwrap();
+        let rows = TableRows::of_csv(Spilled::from(Vec::from(text)), delimiter).unwrap();
         let own = |row: TableRow<'_>| row.iter().map(str::to_string).collect();
         rows.iter().map(|(line, row)| (line, own(row))).collect()
     }
@@ -305,10 +341,10 @@ mod tests {
 
     #[test]
     fn rows_are_moved_cut_and_left_out() {
-        let mut rows = TableRows::of_csv("a,b\n1,2\n3,4\n5,6".into(), b',').unwrap();
+        let mut rows = TableRows::of_csv(Vec::from("a,b\n1,2\n3,4\n5,6").into(), b',').unwrap();
         rows.push(9, ["7", "8"]).unwrap();
         rows.remove_first();
-        rows.sort(&[3, 0, 2, 1]);
+        rows.sort(&[3, 0, 2, 1]).unwrap();
         rows.retain(|place| place != 1);
         rows.truncate(1, 1);
         let found: Vec<_> = rows
@@ -330,8 +366,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_named_with_its_line() {
-        let problem = TableRows::of_csv(b"a,b\r\n1,\xe9\n".to_vec(), b',').unwrap_err();
-        let words = problem.in_words();
+        let words = TableRows::of_csv(b"a,b\r\n1,\xe9\n".to_vec().into(), b',').unwrap_err();
         assert!(words.contains("line 2") && words.contains('é'), "{words}");
     }
 }
