@@ -121,7 +121,10 @@ fn launched() -> &'static Launched {
             for case in (op.cases)(&mut Stream::new(3, 1)) {
                 let mut add = |precision, targets: &[Target]| match graphs_of(&case, precision) {
                     Ok(graphs) => {
-                        for (target, graph) in targets.iter().flat_map(|t| graphs.iter().map(move |g| (t, g))) {
+                        for (target, graph) in targets
+                            .iter()
+                            .flat_map(|t| graphs.iter().map(move |g| (t, g)))
+                        {
                             launched.add_on(target, op.name, graph, true);
                         }
                     }

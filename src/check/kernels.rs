@@ -195,7 +195,7 @@ impl<'a> CaseRun<'a> {
         pass: &str,
         seed: u64,
     ) -> Result<Option<Self>> {
-        let graph = |stored: Option<Half>| -> Result<Option<(Graph, _)>> {
+        let build = |stored: Option<Half>| -> Result<Option<(Graph, _)>> {
             let mut values = Vec::new();
             let trial = Trial::of(case, seed, stored);
             let graph = match pass {
@@ -208,15 +208,15 @@ impl<'a> CaseRun<'a> {
             }))
         };
         let half = precision.half();
-        let Some((mut graph, mut values)) = graph(None)? else {
+        let Some((mut graph, mut values)) = build(None)? else {
             return Ok(None);
         };
         let mut allowed = tolerance(longest_reduction(&graph));
         if let Some(half) = half {
             // Every second pair of cases rounds operands of 32 bits as they are read.
             let rounds = graph.has_rounded_operands();
-            if !rounds || seed / 2 % 2 == 0 {
-                let Some(stored) = graph(Some(half))? else {
+            if !rounds || (seed / 2).is_multiple_of(2) {
+                let Some(stored) = build(Some(half))? else {
                     return Ok(None);
                 };
                 (graph, values) = stored;
@@ -356,7 +356,10 @@ impl<'a> Trial<'a> {
         };
         let opposite = |&x: &f32| -half.rounded(f64::from(x)) as f32;
         let opposite = value.reals().iter().map(opposite).collect();
-        values.push((name.to_string(), Tensor::real(value.shape.clone(), opposite)));
+        values.push((
+            name.to_string(),
+            Tensor::real(value.shape.clone(), opposite),
+        ));
         variable.neg()
     }
 

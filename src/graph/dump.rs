@@ -1,6 +1,6 @@
 //! The text form of a graph, one node per line.
 
-use super::{Graph, NodeKind, Precision};
+use super::{Graph, NodeKind};
 use std::fmt;
 
 impl fmt::Display for Graph {

@@ -37,7 +37,9 @@ impl fmt::Display for Plan {
                             Access::ReadWrite => "<>",
                         };
                         let value = &self.values[operand.value.index()];
-                        let format = value.half.map_or_else(String::new, |half| format!(" as {half}"));
+                        let format = value
+                            .half
+                            .map_or_else(String::new, |half| format!(" as {half}"));
                         let how = if operand.texture {
                             ", through a texture"
                         } else {

@@ -471,9 +471,7 @@ impl Walk<'_> {
         for &result in &group.results {
             let value = match in_place.get(&result) {
                 Some(variable) => self.value_of[variable],
-                None => {
-                    self.lowered.temporary_of(self.graph.node(result))
-                }
+                None => self.lowered.temporary_of(self.graph.node(result)),
             };
             self.value_of.insert(result, value);
         }

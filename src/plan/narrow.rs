@@ -33,7 +33,9 @@ fn can_be_narrow(lowered: &Lowered) -> Result<BTreeSet<ValueId>> {
     let mut narrow: BTreeSet<ValueId> = ids
         .filter(|id| {
             let value = &lowered.values[id.index()];
-            value.may_be_narrow && value.kind == ValueKind::Temporary && value.ty.dtype == DType::F32
+            value.may_be_narrow
+                && value.kind == ValueKind::Temporary
+                && value.ty.dtype == DType::F32
         })
         .collect();
     for (_, value, _) in &lowered.outputs {
@@ -44,7 +46,9 @@ fn can_be_narrow(lowered: &Lowered) -> Result<BTreeSet<ValueId>> {
             Step::Launch(launch) => {
                 let source = launch.shader.source()?;
                 for operand in &launch.operands {
-                    if narrow.contains(&operand.value) && !Shader::can_be_narrow(&source, &operand.name) {
+                    if narrow.contains(&operand.value)
+                        && !Shader::can_be_narrow(&source, &operand.name)
+                    {
                         narrow.remove(&operand.value);
                     }
                 }

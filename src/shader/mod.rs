@@ -160,7 +160,11 @@ impl Shader {
             text = narrow::narrowed(&text, name, format).map_err(|message| self.error(message))?;
         }
         // What is stored in 16 bits is rounded.
-        for name in self.rounded.iter().filter(|&name| !self.narrow.contains_key(name)) {
+        for name in self
+            .rounded
+            .iter()
+            .filter(|&name| !self.narrow.contains_key(name))
+        {
             text = self.with_rounding(&text, name)?;
         }
         // Replacements may contain imports of their own.

@@ -144,7 +144,8 @@ fn next_access(text: &str, from: usize, name: &str) -> Option<IndexedAccess> {
 fn assigned(rest: &str) -> Result<Option<Range<usize>>, String> {
     let after = rest.trim_start();
     let operator = after.find(|c: char| !"+-*/%&|^".contains(c)).unwrap_or(0);
-    let is_change = operator > 0 && after[operator..].starts_with('=') && !after[operator..].starts_with("==");
+    let is_change =
+        operator > 0 && after[operator..].starts_with('=') && !after[operator..].starts_with("==");
     let part = after_part(after);
     let is_equal = |text: &str| text.starts_with('=') && !text.starts_with("==");
     if is_change || (part.len() < after.len() && is_equal(part.trim_start())) {
@@ -164,7 +165,9 @@ fn after_part(text: &str) -> &str {
     let mut rest = text;
     loop {
         let end = match rest.as_bytes() {
-            [b'.', ..] => rest[1..].find(|c: char| !c.is_ascii_alphanumeric()).map(|end| end + 1),
+            [b'.', ..] => rest[1..]
+                .find(|c: char| !c.is_ascii_alphanumeric())
+                .map(|end| end + 1),
             [b'[', ..] => rest.find(']').map(|end| end + 1),
             _ => return rest,
         };
@@ -207,7 +210,8 @@ fn main(i: u32) {
     #[test]
     fn what_shares_a_word_or_changes_in_parts_stays() {
         let with = |ty: &str, line: &str| {
-            let text = format!("alias F = f32;\nvar<storage, read_write> y: array<{ty}>;\n{line}\n");
+            let text =
+                format!("alias F = f32;\nvar<storage, read_write> y: array<{ty}>;\n{line}\n");
             narrowed(&text, "y", Half::Bf16).unwrap_err()
         };
         assert!(with("f32", "y[i] = 1.0;").contains("element by element"));

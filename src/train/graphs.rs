@@ -148,8 +148,8 @@ pub fn training_graphs(
         let grads = gradients(loss, &handles)?;
         step.forward.finish()?;
         builder.keep_precise(&grads);
-        let _precise = builder.precise();
         let mut update = None;
+        let precise = builder.precise();
         if recipe.accumulate == 1 {
             apply(&builder, recipe, &optimizer, &weights, scale, grads)?;
         } else {
@@ -169,6 +169,7 @@ pub fn training_graphs(
                 objective.weight.is_some(),
             )?);
         }
+        drop(precise);
         Ok(PhaseGraphs {
             gradients: builder.finish()?,
             update,
