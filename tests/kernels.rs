@@ -1,10 +1,13 @@
-//! Every variant of every kernel, forward and backward, against the reference.
+//! Every variant of every kernel, forward and backward, and every case, against the reference.
 
 mod support;
 
-use wgrad::check::{Checks, check_kernels};
+use wgrad::check::{Checks, Extent, check_kernels};
 use wgrad::graph::Precision;
 use wgrad::plan::Target;
+
+/// Cases of a variant. `wgrad check` runs all with every variant, which takes several times as long.
+const CASES: usize = 10;
 
 #[test]
 fn every_kernel_agrees_with_the_reference() {
@@ -53,7 +56,7 @@ fn agree_in(precision: Precision, target: &Target, seed: u64, wanted: impl Fn(&s
     let checks = Checks {
         precision,
         seed,
-        quick: false,
+        extent: Extent::Shared(CASES),
     };
     check_kernels(gpus, target, checks, wanted, |group| {
         groups += 1;

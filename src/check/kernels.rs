@@ -30,8 +30,33 @@ pub struct Checks {
     pub precision: Precision,
     /// Seed of the random cases.
     pub seed: u64,
-    /// Whether each variant runs only its first cases, with and without texture views, in place of all.
-    pub quick: bool,
+    /// Which cases each variant runs.
+    pub extent: Extent,
+}
+
+/// Which cases of an operation each of its variants runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The first ones, with and without texture views.
+    Quick,
+    /// About this many, each variant others, so that together they run all.
+    Shared(usize),
+    /// All.
+    All,
+}
+
+impl Extent {
+    /// Of `cases` cases, whether the variant with the number `variant` runs the one with the number `case`.
+    fn includes(self, case: usize, cases: usize, variant: usize) -> bool {
+        match self {
+            Extent::Quick => case < QUICK_CASES,
+            Extent::Shared(most) => {
+                let step = cases.div_ceil(most.max(1)).max(1);
+                case % step == variant % step
+            }
+            Extent::All => true,
+        }
+    }
 }
 
 /// Cases of a variant in a quick check: one that reads through texture views and one that does not.
@@ -121,20 +146,20 @@ fn check_pass(
         .collect::<Result<Vec<_>>>()?;
     let variants: BTreeSet<&'static str> =
         trials.iter().flat_map(|t| &t.variants).copied().collect();
-    let most = match checks.quick {
-        true => QUICK_CASES,
-        false => trials.len(),
-    };
-    let check = |variant| {
+    let check = |(number, variant): (usize, &'static str)| {
         let started = Instant::now();
         let mut group = Group::new(op.name, pass, variant, tolerance(1));
         let own = trials.iter().filter(|t| t.variants.contains(variant));
-        own.take(most)
-            .try_for_each(|trial| trial.run(gpu, target, &mut group))?;
+        let own: Vec<_> = own.collect();
+        for (case, trial) in own.iter().enumerate() {
+            if checks.extent.includes(case, own.len(), number) {
+                trial.run(gpu, target, &mut group)?;
+            }
+        }
         group.seconds = started.elapsed().as_secs_f64();
         Ok(group)
     };
-    variants.into_iter().map(check).collect()
+    variants.into_iter().enumerate().map(check).collect()
 }
 
 /// The error of the first case of `op` in one pass with the default kernels, or why they did not run, and the error that is

@@ -6,7 +6,7 @@ mod self_test;
 
 pub use gradients::check_gradient_rules;
 pub(crate) use kernels::worst_of_run;
-pub use kernels::{Checks, check_kernels, graphs_of, open_for_checks, tolerance};
+pub use kernels::{Checks, Extent, check_kernels, graphs_of, open_for_checks, tolerance};
 pub use self_test::{SelfTest, repeats, self_test};
 
 use crate::cpu::{Data, Tensor};

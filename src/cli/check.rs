@@ -8,7 +8,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
-use wgrad::check::{Checks, Group, check_gradient_rules, check_kernels, open_for_checks};
+use wgrad::check::{Checks, Extent, Group, check_gradient_rules, check_kernels, open_for_checks};
 use wgrad::device::DeviceChoice;
 use wgrad::files::write_whole;
 use wgrad::gpu::{AdapterChoice, adapters};
@@ -131,7 +131,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let checks = Checks {
             precision: args.precision,
             seed,
-            quick: args.quick,
+            extent: match args.quick {
+                true => Extent::Quick,
+                false => Extent::All,
+            },
         };
         check_kernels(&gpus, &gpu.target, checks, wanted, |group| {
             table.row(Some(&info.name), &group, &mut printed);
