@@ -159,12 +159,14 @@ if [ -n "$quick" ]; then
     run 'train cold' 60 train mlp --out "$work/run-cold" --steps 5
     step check 60 bash -c 'check_parts 40 1'
     run bench 60 bench softmax_cross_entropy_128x10 --runs 3
+    run 'bench mixed' 60 bench softmax_cross_entropy_128x10 --runs 3 --precision mixed
     step memory 60 bash -c 'memory mlp --steps 5'
 else
     run 'train cold' 60 train --out "$work/run-cold"
     run 'train warm' 40 train --out "$work/run-warm"
     step check 150 bash -c 'check_parts 80'
-    run bench 120 bench
+    run bench 110 bench
+    run 'bench mixed' 40 bench matmul conv2d train --runs 3 --precision mixed
     run tune 60 tune mnist-cnn
     run 'train tuned' 40 train --out "$work/run-tuned"
     step memory 30 bash -c 'memory --steps 50'

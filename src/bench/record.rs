@@ -1,6 +1,7 @@
 //! The result of measuring one workload: a line of `wgrad bench --json`.
 
 use super::{Bound, Cost, Roof, Timing};
+use crate::graph::Precision;
 use serde::{Deserialize, Serialize};
 
 /// The measurement of one workload.
@@ -8,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// Name of the workload.
     pub workload: String,
+    /// Its precision.
+    #[serde(default)]
+    pub precision: Precision,
     /// Name of the adapter.
     pub adapter: String,
     /// Milliseconds per step: the median of the runs.
@@ -41,12 +45,13 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record of `workload` on `adapter`, whose peak rates are `roof`.
+    /// The record of `workload` in 32 bits on `adapter`, whose peak rates are `roof`.
     pub fn new(workload: &str, adapter: &str, timing: &Timing, cost: Cost, roof: Roof) -> Record {
         let median_ms = timing.median_ms();
         let [q1_ms, q3_ms] = timing.quartiles_ms();
         Record {
             workload: workload.to_string(),
+            precision: Precision::Float32,
             adapter: adapter.to_string(),
             median_ms,
             min_ms: timing.min_ms(),

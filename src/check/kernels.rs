@@ -212,7 +212,7 @@ struct CaseRun<'a> {
 }
 
 impl<'a> CaseRun<'a> {
-    /// `None` if the case has no such pass, or no operation that mixed precision rounds the operands of.
+    /// `None` if the case has no such pass, or nothing that mixed precision changes.
     fn new(
         target: &Target,
         precision: Precision,
@@ -233,27 +233,24 @@ impl<'a> CaseRun<'a> {
             }))
         };
         let half = precision.half();
-        let Some((mut graph, mut values)) = build(None)? else {
+        let Some(built) = build(half)? else {
             return Ok(None);
+        };
+        let rounds = built.0.has_rounded_operands();
+        // Every second pair of cases rounds operands of 32 bits as they are read.
+        let (graph, values) = match rounds && !(seed / 2).is_multiple_of(2) {
+            true => build(None)?.unwrap_or(built),
+            false => built,
         };
         let mut allowed = tolerance(longest_reduction(&graph));
         if let Some(half) = half {
-            // Every second pair of cases rounds operands of 32 bits as they are read.
-            let rounds = graph.has_rounded_operands();
-            if !rounds || (seed / 2).is_multiple_of(2) {
-                let Some(stored) = build(Some(half))? else {
-                    return Ok(None);
-                };
-                (graph, values) = stored;
-                let plan = Plan::new(&graph, target)?;
-                let narrow = plan.values.iter().filter(|value| value.half.is_some());
-                let narrow = narrow.count();
-                if narrow == 0 {
-                    return Ok(None);
-                }
-                // Each is rounded once.
-                allowed += narrow as f64 * half.unit();
+            let plan = Plan::new(&graph, target)?;
+            let narrow = plan.values.iter().filter(|value| value.half.is_some());
+            let narrow = narrow.count();
+            if narrow == 0 && !rounds {
+                return Ok(None);
             }
+            allowed += (narrow * most_feedback(&graph)) as f64 * half.unit();
         }
         let mut variants = Plan::variants(&graph, target)?;
         // An operation with a single kernel runs it along with every variant of the others.
@@ -339,6 +336,15 @@ pub(crate) fn worst_of_run(
         worst = worst.max(worst_error(&got, want));
     }
     Ok(worst)
+}
+
+/// The most steps in which an operation reads its own results again.
+fn most_feedback(graph: &Graph) -> usize {
+    let steps = |node: &Node| {
+        let types = graph.operand_types(node);
+        node.op().map_or(1, |op| op.feedback(&types))
+    };
+    graph.nodes.iter().map(steps).max().unwrap_or(1)
 }
 
 fn longest_reduction(graph: &Graph) -> usize {

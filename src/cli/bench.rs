@@ -212,7 +212,10 @@ impl Session<'_> {
             bench.time(self.effort)?
         };
         let cost = Cost::of_plan(&bench.plan);
-        let record = Record::new(&name, &self.gpu.info.name, &timing, cost, roof);
+        let record = Record {
+            precision: self.args.precision,
+            ..Record::new(&name, &self.gpu.info.name, &timing, cost, roof)
+        };
         let change = self.baseline.and_then(|b| b.change(&record));
         if json {
             tables::record_json(&record, change.as_ref())?;

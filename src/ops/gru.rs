@@ -114,6 +114,10 @@ impl Op for Gru {
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         layer::reduction_length(inputs)
     }
+
+    fn feedback(&self, inputs: &[&TensorType]) -> usize {
+        inputs[0].dims()[1]
+    }
 }
 
 impl<'g> Var<'g> {

@@ -113,6 +113,10 @@ impl Op for Lstm {
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         layer::reduction_length(inputs)
     }
+
+    fn feedback(&self, inputs: &[&TensorType]) -> usize {
+        inputs[0].dims()[1]
+    }
 }
 
 impl<'g> Var<'g> {

@@ -84,6 +84,12 @@ pub trait Op: Debug + Send + Sync + 'static {
         1
     }
 
+    /// Number of steps in which the operation reads its own results again, as recurrent layers do; in mixed precision, error bounds
+    /// scale with it.
+    fn feedback(&self, _inputs: &[&TensorType]) -> usize {
+        1
+    }
+
     /// Operands of these types for trying out the operation's variants. By default floats are uniform in [-1, 1) and
     /// integers are 0; operations for which integers have a meaning, such as indices, choose them.
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
@@ -182,6 +188,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn stays_precise(&self) -> bool;
     /// See [`Op::reduction_length`].
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize;
+    /// See [`Op::feedback`].
+    fn feedback(&self, inputs: &[&TensorType]) -> usize;
     /// See [`Op::trial_operands`].
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand>;
     /// See [`Op::by_product_of`].
@@ -225,6 +233,9 @@ impl<O: Op> ErasedOp for O {
     }
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         Op::reduction_length(self, inputs)
+    }
+    fn feedback(&self, inputs: &[&TensorType]) -> usize {
+        Op::feedback(self, inputs)
     }
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand> {
         Op::trial_operands(self, inputs)

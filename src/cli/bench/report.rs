@@ -166,10 +166,13 @@ impl Measured {
         })
     }
 
-    /// The measurements of each workload: wgrad's record, and PyTorch's by precision.
+    /// The measurements of each workload: wgrad's record, that in mixed precision, and PyTorch's by precision.
     fn workloads(&self) -> Vec<Value> {
-        let records = self.lines("bench").filter(|l| l["median_ms"].is_f64());
-        records
+        let in_precision = |name: &'static str| {
+            let records = self.lines("bench").filter(|l| l["median_ms"].is_f64());
+            records.filter(move |l| l["precision"].as_str().unwrap_or("float32") == name)
+        };
+        in_precision("float32")
             .map(|record| {
                 let mut peers = Map::new();
                 let of_same = |line: &&Value| line["workload"] == record["workload"];
@@ -177,7 +180,8 @@ impl Measured {
                     let precision = line["precision"].as_str().unwrap_or("float32");
                     peers.insert(precision.to_string(), line.clone());
                 }
-                json!({ "wgrad": record, "pytorch": peers })
+                let mixed = in_precision("mixed").find(of_same);
+                json!({ "wgrad": record, "mixed": mixed, "pytorch": peers })
             })
             .collect()
     }

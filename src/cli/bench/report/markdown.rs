@@ -144,11 +144,16 @@ fn workloads(report: &Value) -> String {
         .iter()
         .filter(|(name, _)| measured(name))
         .collect();
+    let mixed = rows.iter().any(|row| row["mixed"].is_object());
     let mut table = String::from("\n| workload | wgrad, ms | TFLOP/s | reached |");
+    if mixed {
+        table += " wgrad mixed, ms | wgrad / mixed |";
+    }
     for (_, title) in &columns {
         table += &format!(" {title}, ms | / wgrad |");
     }
-    table += &format!("\n|{}\n", "---|".repeat(4 + 2 * columns.len()));
+    let further = columns.len() + usize::from(mixed);
+    table += &format!("\n|{}\n", "---|".repeat(4 + 2 * further));
     for row in rows {
         let ours = &row["wgrad"];
         let ms = ours["median_ms"].as_f64();
@@ -161,6 +166,13 @@ fn workloads(report: &Value) -> String {
                 .as_f64()
                 .map_or(String::new(), |p| format!("{p:.0}%")),
         );
+        if mixed {
+            let mixed = row["mixed"]["median_ms"].as_f64();
+            let ratio = ms
+                .zip(mixed)
+                .map(|(ms, mixed)| format!("{:.2}", ms / mixed));
+            table += &format!(" {} | {} |", number(mixed), ratio.unwrap_or_default());
+        }
         for (precision, _) in &columns {
             let theirs = row["pytorch"][precision]["median_ms"].as_f64();
             let ratio = theirs
