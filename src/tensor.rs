@@ -48,11 +48,13 @@ impl Half {
         }
     }
 
-    /// What the format holds of `x`: the nearest, ties to even.
+    /// What the format holds of `x`, a number of 32 bits: the nearest, ties to even.
     pub fn rounded(self, x: f64) -> f64 {
+        // `from_f64` leaves out the lower bits, and takes what is above the middle for a tie.
+        let x = x as f32;
         match self {
-            Half::F16 => half::f16::from_f64(x).to_f64(),
-            Half::Bf16 => half::bf16::from_f64(x).to_f64(),
+            Half::F16 => half::f16::from_f32(x).to_f64(),
+            Half::Bf16 => half::bf16::from_f32(x).to_f64(),
         }
     }
 }

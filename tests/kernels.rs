@@ -10,7 +10,7 @@ use wgrad::plan::{Plan, Target};
 use wgrad::tensor::{Half, TensorType};
 
 /// Cases of a variant. `wgrad check` runs all with every variant, which takes several times as long.
-const CASES: usize = 10;
+const CASES: usize = 6;
 
 #[test]
 fn every_kernel_agrees_with_the_reference() {
@@ -43,27 +43,17 @@ fn kernels_divided_as_for_a_gpu_agree_on_any_adapter() {
 #[test]
 fn products_and_values_of_16_bits_agree() {
     let Some(gpu) = support::gpu() else { return };
-    // Of every way to access operands one.
+    // Of the ways to access operands.
     let few = [
-        "argmax",
-        "attention",
         "concat",
-        "conv2d_max_pool",
         "exp",
         "gather",
-        "gru",
-        "layer_norm",
         "max_pool2d",
         "moments",
-        "normalize",
-        "permute",
         "recurrent_weight_grad",
-        "rotary",
-        "softmax_cross_entropy",
-        "sum",
     ];
     agree_in(Precision::Mixed, &gpu.target, 3, |name| few.contains(&name));
-    let few = ["exp", "layer_norm", "recurrent_weight_grad"];
+    let few = ["exp", "recurrent_weight_grad"];
     agree_in(Precision::MixedBfloat16, &gpu.target, 3, |name| {
         few.contains(&name)
     });

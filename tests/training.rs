@@ -83,8 +83,8 @@ fn distance(a: &[u8], b: &[u8]) -> f32 {
 #[test]
 fn the_same_steps_on_cpu_and_gpu_give_the_same_weights() {
     let Some(gpu) = support::engine() else { return };
-    // Plain SGD in mixed precision, because Adam would scale gradients that are only rounding errors to full steps; the
-    // reference rounds no activations.
+    // Plain SGD in mixed precision, because Adam would scale gradients that are only rounding errors to full steps: the
+    // reference rounds no activations. 16-bit floats would skip other steps on either.
     let sgd = OptimizerConfig::from(Sgd {
         lr: 0.05,
         ..Sgd::default()
@@ -92,7 +92,6 @@ fn the_same_steps_on_cpu_and_gpu_give_the_same_weights() {
     let adam = settings(SMALL).optimizer;
     for (precision, optimizer, allowed) in [
         (Precision::Float32, &adam, 1e-4),
-        (Precision::Mixed, &sgd, 1e-3),
         (Precision::MixedBfloat16, &sgd, 8e-3),
     ] {
         let settings = Settings {
