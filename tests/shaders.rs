@@ -125,7 +125,13 @@ fn launched() -> &'static Launched {
                             .iter()
                             .flat_map(|t| graphs.iter().map(move |g| (t, g)))
                         {
-                            launched.add_on(target, op.name, graph, true);
+                            // The formats differ in two functions.
+                            launched.add_on(
+                                target,
+                                op.name,
+                                graph,
+                                precision != Precision::MixedBfloat16,
+                            );
                         }
                     }
                     Err(e) => launched.failures.push(format!("{}: {e}", op.name)),
