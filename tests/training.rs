@@ -83,22 +83,24 @@ fn distance(a: &[u8], b: &[u8]) -> f32 {
 #[test]
 fn the_same_steps_on_cpu_and_gpu_give_the_same_weights() {
     let Some(gpu) = support::engine() else { return };
-    // Plain SGD in mixed precision, because Adam would scale gradients that are only rounding errors to full steps: the
-    // reference rounds no activations. 16-bit floats would skip other steps on either.
+    // In mixed precision, the reference rounds no activations. Adam would scale gradients that are only rounding errors to
+    // full steps, and normalisation after the convolutions those of activations that hardly vary. In IEEE 754's 16 bits,
+    // gradients of activations overflow in the first step, which is skipped where they are stored.
     let sgd = OptimizerConfig::from(Sgd {
         lr: 0.05,
         ..Sgd::default()
     });
     let adam = settings(SMALL).optimizer;
-    for (precision, optimizer, allowed) in [
-        (Precision::Float32, &adam, 1e-4),
-        (Precision::MixedBfloat16, &sgd, 8e-3),
+    let plain = SMALL.replace("    { type = \"batch_norm\" },\n", "");
+    for (precision, spec, optimizer, allowed) in [
+        (Precision::Float32, SMALL, &adam, 1e-4),
+        (Precision::MixedBfloat16, &plain, &sgd, 5e-3),
     ] {
         let settings = Settings {
             steps: Some(5),
             precision,
             optimizer: optimizer.clone(),
-            ..settings(SMALL)
+            ..settings(spec)
         };
         let cpu = trained(&Engine::Cpu, settings.clone(), digits(3, 160, 32));
         let gpu = trained(gpu, settings, digits(3, 160, 32));
