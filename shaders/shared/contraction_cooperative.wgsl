@@ -235,8 +235,8 @@ fn main(
         for (var k = 0u; k < TILE_K / SIDE; k += 1u) {
             let at_row = first_row + k * row_k;
             let at_column = first_column + k * column_k;
-            var a: array<Left, MATRIX_ROWS>;
-            var b: array<Right, MATRIX_COLUMNS>;
+            var left: array<Left, MATRIX_ROWS>;
+            var right: array<Right, MATRIX_COLUMNS>;
             #import shared/cooperative_products_128
         }
         workgroupBarrier();
