@@ -187,7 +187,7 @@ fn files_far_larger_than_the_memory_are_not_read() {
         (
             "data show table.csv",
             1,
-            ["table.csv", "is over 4294967296 bytes long"],
+            ["table.csv", "is over 1099511627776 bytes long"],
         ),
         (
             "train tiny.toml --data good --batch 8 --init a.safetensors --device cpu",
