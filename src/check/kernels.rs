@@ -39,20 +39,32 @@ pub struct Checks {
 pub enum Extent {
     /// The first ones, with and without texture views.
     Quick,
-    /// About this many, each variant others, so that together they run all.
+    /// The first ones and about this many of the others. Each variant runs different ones, and every case is run by a variant.
     Shared(usize),
     /// All.
     All,
 }
 
+/// A case of an operation that one of its variants can run.
+struct Place {
+    /// Its number among the cases of the operation, and how many there are.
+    case: (usize, usize),
+    /// Its number among the cases of the variant.
+    own: usize,
+    /// The number of the variant among those that can run the case, and how many there are.
+    variant: (usize, usize),
+}
+
 impl Extent {
-    /// Of `cases` cases, whether the variant with the number `variant` runs the one with the number `case`.
-    fn includes(self, case: usize, cases: usize, variant: usize) -> bool {
+    /// Whether a variant runs the case at `place`.
+    fn includes(self, place: &Place) -> bool {
+        let (is_first, (case, cases)) = (place.own < QUICK_CASES, place.case);
         match self {
-            Extent::Quick => case < QUICK_CASES,
+            Extent::Quick => is_first,
             Extent::Shared(most) => {
-                let step = cases.div_ceil(most.max(1)).max(1);
-                case % step == variant % step
+                let (variant, variants) = place.variant;
+                let step = cases.div_ceil(most.max(1)).clamp(1, variants.max(1));
+                is_first || case % step == variant % step
             }
             Extent::All => true,
         }
@@ -146,20 +158,26 @@ fn check_pass(
         .collect::<Result<Vec<_>>>()?;
     let variants: BTreeSet<&'static str> =
         trials.iter().flat_map(|t| &t.variants).copied().collect();
-    let check = |(number, variant): (usize, &'static str)| {
+    let check = |variant: &'static str| {
         let started = Instant::now();
         let mut group = Group::new(op.name, pass, variant, tolerance(1));
-        let own = trials.iter().filter(|t| t.variants.contains(variant));
-        let own: Vec<_> = own.collect();
-        for (case, trial) in own.iter().enumerate() {
-            if checks.extent.includes(case, own.len(), number) {
+        let numbered = trials.iter().enumerate();
+        let own = numbered.filter(|(_, trial)| trial.variants.contains(variant));
+        for (own, (case, trial)) in own.enumerate() {
+            let before = trial.variants.range(..variant).count();
+            let place = Place {
+                case: (case, trials.len()),
+                own,
+                variant: (before, trial.variants.len()),
+            };
+            if checks.extent.includes(&place) {
                 trial.run(gpu, target, &mut group)?;
             }
         }
         group.seconds = started.elapsed().as_secs_f64();
         Ok(group)
     };
-    variants.into_iter().enumerate().map(check).collect()
+    variants.into_iter().map(check).collect()
 }
 
 /// The error of the first case of `op` in one pass with the default kernels, or why they did not run, and the error that is
@@ -449,5 +467,31 @@ impl<'a> Trial<'a> {
             self.output(&builder, &format!("grad{n}"), grad)?;
         }
         builder.finish().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_cases_are_run_by_a_variant_each_and_every_variant_runs_some() {
+        for (cases, variants) in [(40, 16), (40, 1), (5, 3), (1, 1)] {
+            let runs = |case, variant| {
+                Extent::Shared(6).includes(&Place {
+                    case: (case, cases),
+                    own: case,
+                    variant: (variant, variants),
+                })
+            };
+            for case in 0..cases {
+                assert!((0..variants).any(|variant| runs(case, variant)));
+            }
+            for variant in 0..variants {
+                let count = (0..cases).filter(|&case| runs(case, variant)).count();
+                assert!(count >= cases.min(QUICK_CASES));
+                assert!(variants < 16 || count <= 6 + QUICK_CASES, "{count}");
+            }
+        }
     }
 }
