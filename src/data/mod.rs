@@ -43,10 +43,10 @@ pub use field::{Field, FieldValues};
 pub use fitted::Fitted;
 pub use formats::{
     ClassPattern, Column, ColumnKind, DateForm, Detection, FORMATS, Fill, Format, FormatName,
-    InputCells, InputContext, LoadContext, MaskSet, MaskValue, Masks, Moment, NumberForm,
+    InputCells, InputContext, LoadContext, MaskSet, MaskValue, Masks, Moment, NpyArray, NumberForm,
     PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, SeriesOutline, SheetName, TableRow,
     TableRows, TargetKind, detect, digits, estimated_rows, image_files, load_cifar_dir,
-    load_idx_dir, load_masks, read_last_window, read_pictures, read_rows, read_text_rows,
+    load_idx_dir, load_masks, read_last_window, read_npy, read_pictures, read_rows, read_text_rows,
     read_texts, target_scales,
 };
 pub use listing::{Listing, with_changed_files};

@@ -1,6 +1,7 @@
 //! Models: the trait of all models, the declarative format of models made of layers, and the built-in models.
 
 mod attributes;
+mod batch_norm;
 mod block;
 mod expand;
 mod features;
@@ -21,6 +22,7 @@ mod time;
 pub mod weights;
 
 pub use attributes::{Activation, NamedPadding, NamedUnits, PaddingSpec, Pair, Units};
+pub use batch_norm::{BatchNormParts, batch_norm};
 pub use block::{Block, BlockSpec};
 pub use features::{FeatureOrder, Taken};
 pub use forward::{Forward, Mode, Training};

@@ -12,6 +12,7 @@ pub use digits::digits;
 pub use folder::ClassPattern;
 pub use idx::load_idx_dir;
 pub use masks::{MaskSet, MaskValue, Masks, load_masks};
+pub use npz::{NpyArray, read_npy};
 pub use picture_files::{image_files, read_pictures};
 pub use series::{Fill, SeriesOutline, read_last_window, target_scales};
 pub use table::{

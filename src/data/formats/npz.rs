@@ -21,7 +21,39 @@ use crate::data::packed;
 use crate::data::{
     DataError, Dataset, Fitted, ImageSet, Parts, Samples, Source, source::has_ending,
 };
+use std::io::BufReader;
 use std::path::Path;
+
+/// The array in a file `.npy`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NpyArray {
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// Elements, row-major. Integers above 2^53 are rounded.
+    pub numbers: Vec<f64>,
+    /// Whether the file has floats.
+    pub has_floats: bool,
+}
+
+/// Reads the array in a file `.npy`.
+///
+/// # Errors
+/// If the file can't be read, is no array, or holds texts.
+pub fn read_npy(path: &Path) -> crate::Result<NpyArray> {
+    let file = std::fs::File::open(path).map_err(crate::Error::io("open", path))?;
+    let metadata = file.metadata().map_err(crate::Error::io("read", path))?;
+    let read = npy::read(&mut BufReader::new(file), metadata.len(), &|_| Ok(()));
+    let refused = |why| crate::Error::Data(format!("{} {why}", path.display()));
+    let array = read.map_err(refused)?;
+    if array.kind.is_text() {
+        return Err(refused("holds texts; save an array of numbers".to_string()));
+    }
+    Ok(NpyArray {
+        numbers: array.numbers().collect(),
+        has_floats: array.kind.is_float(),
+        shape: array.shape,
+    })
+}
 
 /// NumPy arrays with images or rows, and labels.
 pub struct Npz;

@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::graph::Var;
 use crate::nn::attributes::{Activation, bounded, yes};
+use crate::nn::batch_norm::{BatchNormParts, batch_norm};
 use crate::nn::features::{FeatureOrder, Taken};
-use crate::nn::forward::{Mode, Training};
 use crate::nn::layer::LayerType;
 use crate::nn::parameter::Init;
 use crate::nn::site::Site;
@@ -226,40 +226,16 @@ impl LayerType for BatchNorm {
         let running_mean = running("running_mean", 0.0)?;
         let running_var = running("running_var", 1.0)?;
         site.counter("num_batches_tracked");
-        let (mean, variance) = match site.mode() {
-            // A frozen layer keeps its statistics, too.
-            _ if site.is_frozen("weight") => (running_mean, running_var),
-            Mode::Eval => (running_mean, running_var),
-            Mode::Train(training) => {
-                let moments = x.moments(0, Some(training.valid))?;
-                let part = |i: usize| moments.slice_axis(0, i..i + 1)?.reshape([channels]);
-                let (mean, variance) = (part(0)?, part(1)?);
-                let unbiased = variance.mul(correction(x, &training)?)?;
-                for (running, batch) in [(running_mean, mean), (running_var, unbiased)] {
-                    // A second pass in the step updates the value that the first pass set.
-                    let moved = site.cx.buffer(running).scale(1.0 - self.momentum)?;
-                    let value = moved.add(batch.scale(self.momentum)?)?;
-                    site.cx.set_buffer(running, value);
-                }
-                (mean, variance)
-            }
+        let is_frozen = site.is_frozen("weight");
+        let parts = BatchNormParts {
+            weight,
+            bias,
+            mean: running_mean,
+            variance: running_var,
         };
-        let deviation = variance.add(site.builder.constant(self.eps))?.sqrt()?;
-        let y = x.normalize(mean, weight.div(deviation)?, bias)?;
+        let y = batch_norm(site.cx, x, parts, self.eps, self.momentum, is_frozen)?;
         self.activation.apply(y)
     }
-}
-
-/// `n / (n - 1)` for the n valid values of a channel, which makes a variance unbiased. For a single value, which has variance 0,
-/// it is 2, so that nothing becomes infinite.
-fn correction<'g>(x: Var<'g>, training: &Training<'g>) -> Result<Var<'g>> {
-    let dims = x.shape().dims().to_vec();
-    let of_sample: usize = dims[1..dims.len() - 1].iter().product();
-    let builder = x.builder();
-    let share = training.inverse_valid.scale(1.0 / of_sample as f64)?;
-    let share = share.minimum(builder.constant(0.5))?;
-    let one = builder.constant(1.0);
-    one.div(one.sub(share)?)
 }
 
 impl LayerType for LayerNorm {

@@ -1,0 +1,1 @@
+fn op_floor(x: F) -> F { return floor(x); }

@@ -1,0 +1,1 @@
+fn op_round(x: F) -> F { return round(x); }

@@ -1,0 +1,120 @@
+//! Values that pass between the nodes of an ONNX file while its graph is built.
+//!
+//! An image is `[N, C, H, W]` in the file and `[N, H, W, C]` in the engine. A value therefore remembers the order of its axes:
+//! what works element by element keeps the order, a convolution asks for its own, and only what must see the file's order
+//! permutes. The conversions between two convolutions thus never arise.
+
+use super::array::Array;
+use super::element::Element;
+use crate::graph::Var;
+use std::sync::Arc;
+
+/// A value.
+#[derive(Clone)]
+pub struct Value<'g> {
+    /// Type of the elements in the file.
+    pub element: Element,
+    /// Extents in the file's order.
+    pub dims: Vec<usize>,
+    /// Where it is.
+    pub place: Place<'g>,
+}
+
+/// Where a value is.
+#[derive(Clone)]
+pub enum Place<'g> {
+    /// On the host: a constant, or computed from constants.
+    Known(Arc<Array>),
+    /// A constant of the file that is a variable of the graph when it is read there.
+    Stored {
+        /// Its name.
+        name: Arc<str>,
+        /// Its elements.
+        array: Arc<Array>,
+    },
+    /// In the graph: axis `a` of the variable is axis `order[a]` of the value.
+    Live {
+        /// Floats, or integers of type u32.
+        var: Var<'g>,
+        /// The order of its axes.
+        order: Vec<usize>,
+    },
+}
+
+impl<'g> Value<'g> {
+    /// A value on the host.
+    pub fn known(array: Array) -> Value<'g> {
+        Value {
+            element: array.element,
+            dims: array.dims.clone(),
+            place: Place::Known(Arc::new(array)),
+        }
+    }
+
+    /// A value in the graph whose axes are those of the file.
+    pub fn live(element: Element, var: Var<'g>) -> Value<'g> {
+        let dims = var.shape().dims().to_vec();
+        let order = (0..dims.len()).collect();
+        Value {
+            element,
+            dims,
+            place: Place::Live { var, order },
+        }
+    }
+
+    /// A value in the graph, axis `a` of `var` being axis `order[a]`.
+    pub fn ordered(element: Element, var: Var<'g>, order: &[usize]) -> Value<'g> {
+        let mut dims = vec![0; order.len()];
+        for (&axis, &extent) in order.iter().zip(var.shape().dims()) {
+            dims[axis] = extent;
+        }
+        Value {
+            element,
+            dims,
+            place: Place::Live {
+                var,
+                order: order.to_vec(),
+            },
+        }
+    }
+
+    /// Its elements, if they are known before anything runs.
+    pub fn array(&self) -> Option<&Arc<Array>> {
+        match &self.place {
+            Place::Known(array) | Place::Stored { array, .. } => Some(array),
+            Place::Live { .. } => None,
+        }
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.dims.len()
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether it is known and not a weight.
+    pub fn is_known(&self) -> bool {
+        matches!(self.place, Place::Known(_))
+    }
+
+    /// The order of its axes, if it is in the graph.
+    pub fn order(&self) -> Option<&[usize]> {
+        match &self.place {
+            Place::Live { order, .. } => Some(order),
+            _ => None,
+        }
+    }
+}
+
+/// The permutation that undoes `order`.
+pub fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    for (to, &from) in order.iter().enumerate() {
+        inverse[from] = to;
+    }
+    inverse
+}
