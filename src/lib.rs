@@ -17,6 +17,7 @@ pub mod host_memory;
 pub mod html;
 mod nearest;
 pub mod nn;
+pub mod onnx;
 pub mod ops;
 pub mod optim;
 pub mod passes;

@@ -27,7 +27,7 @@ const LAYERS: [&[&str]; 15] = [
     &["tune"],
     &["device"],
     &["data"],
-    &["nn"],
+    &["nn", "onnx"],
     &["tasks"],
     &["train"],
     &["run"],

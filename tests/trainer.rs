@@ -274,6 +274,7 @@ fn the_best_weights_are_kept_and_a_run_that_no_longer_improves_stops() {
         settings: "seed = 3\n".to_string(),
         tokenizer: None,
         files: None,
+        copies: Vec::new(),
     };
     let folder = RunFolder::create(Some(&dir.path().join("run")), "run", &texts).unwrap();
     let patient = || {

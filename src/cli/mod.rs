@@ -11,6 +11,7 @@ mod doctor;
 mod environment;
 mod eval;
 mod generate;
+mod import;
 mod init;
 mod interrupt;
 mod models;
@@ -19,6 +20,7 @@ mod plan;
 mod planned;
 mod predict;
 mod progress;
+mod run;
 mod runs;
 mod schema;
 mod tasks;
@@ -39,7 +41,7 @@ use wgrad::device::DeviceChoice;
 use wgrad::gpu::AdapterChoice;
 use wgrad::nn::ModelSpec;
 use wgrad::run::RunFolder;
-use wgrad::settings::Settings;
+use wgrad::settings::{Settings, has_onnx_ending, named_model};
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
 #[derive(Parser)]
@@ -59,6 +61,10 @@ enum Command {
     Predict(predict::Args),
     /// Generate text with a trained language model, or images with a trained GAN
     Generate(generate::Args),
+    /// Compute the outputs of an ONNX file for given arrays
+    Run(run::Args),
+    /// Describe an ONNX file, and write a model file that trains it further
+    Import(import::Args),
     /// List the runs of a folder with their best figures
     Runs(runs::Args),
     /// Serve a page on this machine that follows runs while they train
@@ -132,6 +138,8 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Import(args) => import::run(args),
         Command::Data(args) => data::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
@@ -254,9 +262,15 @@ impl OverwriteArg {
     }
 }
 
-/// The settings that `what` names: a settings file, a model's own file, or a built-in model.
+/// The settings that `what` names: a settings file, a model's own file, an ONNX file, or a built-in model.
 fn settings_of(what: &str) -> wgrad::Result<Settings> {
     let path = Path::new(what);
+    if has_onnx_ending(path) {
+        return Ok(Settings {
+            model: named_model(what, Path::new(""))?,
+            ..Settings::default()
+        });
+    }
     if what.ends_with(".toml") || path.is_file() {
         return Settings::read(path);
     }

@@ -7,8 +7,8 @@ use super::layers::{
     ActivationLayer, AdaptiveAvgPool2d, Add, Attention, AvgPool1d, AvgPool2d, BatchNorm, Concat,
     Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Embedding, Flatten,
     GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GroupNorm, Gru, LayerNorm,
-    LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply, PadChannels, Positions, RmsNorm, Rows,
-    SelfAttention, TimePool, Transpose, Unflatten, Upsample,
+    LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply, OnnxLayer, PadChannels, Positions,
+    RmsNorm, Rows, SelfAttention, TimePool, Transpose, Unflatten, Upsample,
 };
 use super::site::Site;
 use crate::error::Result;
@@ -159,6 +159,8 @@ kinds! {
     Multiply(Multiply),
     /// Concatenation along the channels.
     Concat(Concat),
+    /// A network from an ONNX file.
+    Onnx(OnnxLayer),
 }
 
 /// One layer.

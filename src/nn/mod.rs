@@ -29,6 +29,7 @@ pub use forward::{Forward, Mode, Training};
 pub use init::{NamedInit, ScaledInit, WeightInit};
 pub use input::{InputSpec, TokenInput};
 pub use layer::{Layer, LayerKind, LayerType, Takes};
+pub use layers::OnnxLayer;
 pub use model::{Model, ModelInput, ModelOutput};
 pub use network::Network;
 pub use parameter::{Init, Layout, Parameter, PositionTable};

@@ -5,6 +5,7 @@ use crate::cpu::Tensor;
 use crate::ops::rotary::{rotary_table, sinusoidal_table};
 use crate::random::{Purpose, Stream};
 use crate::tensor::{Shape, TensorType};
+use std::sync::Arc;
 
 /// A tensor of a network that persists across steps: a weight, or a statistic.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Parameter {
     pub init: Init,
     /// Layout in files.
     pub layout: Layout,
+    /// The value that it starts with instead, for networks from files.
+    pub given: Option<Arc<Tensor<f32>>>,
 }
 
 /// Initialisation of a parameter.
@@ -76,6 +79,9 @@ pub enum Layout {
 impl Parameter {
     /// The initial value for `seed`; `index` is the parameter's position in the network.
     pub fn initial(&self, seed: u64, index: u32) -> Tensor<f32> {
+        if let Some(given) = &self.given {
+            return (**given).clone();
+        }
         let n = self.ty.elements();
         let mut stream = Stream::new(seed, Purpose::Weights.stream(index));
         let values = match self.init {
@@ -152,6 +158,7 @@ mod tests {
             ty: TensorType::f32(dims.to_vec()),
             init: Init::Constant(0.0),
             layout,
+            given: None,
         }
     }
 

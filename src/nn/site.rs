@@ -8,9 +8,11 @@ use super::input::TokenInput;
 use super::parameter::{Init, Layout, Parameter, PositionTable};
 use super::sizes::DataSizes;
 use super::time::{Padding, Text};
+use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::tensor::{LARGEST_COUNT, Shape, TensorType};
+use std::sync::Arc;
 
 /// Weights and state of a network, in the order of its layers.
 #[derive(Clone, Debug, Default)]
@@ -229,8 +231,35 @@ impl<'g> Site<'g, '_> {
             ty,
             init,
             layout,
+            given: None,
         };
         Ok((parameter, variable))
+    }
+
+    /// Declares a tensor of a network from a file: its name there, its value in the engine, and whether it is trained.
+    pub fn given(&mut self, name: &str, value: Tensor<f32>, layout: Layout, is_trained: bool) {
+        let list = match is_trained {
+            true => &mut self.declared.parameters,
+            false => &mut self.declared.buffers,
+        };
+        let name = join(self.prefix, name);
+        if list.iter().all(|parameter| parameter.name != name) {
+            list.push(Parameter {
+                name,
+                ty: value.ty(),
+                init: Init::Constant(0.0),
+                layout,
+                given: Some(Arc::new(value)),
+            });
+        }
+    }
+
+    /// Prefix of the names of all variables, with its dot; may be empty.
+    pub fn prefix(&self) -> String {
+        match self.prefix {
+            "" => String::new(),
+            prefix => format!("{prefix}."),
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use super::block::BlockSpec;
 use super::init::WeightInit;
 use super::input::InputSpec;
-use super::layer::Layer;
+use super::layer::{Layer, LayerKind};
+use super::layers::OnnxLayer;
 use super::preprocess::Preprocess;
 use super::presets::PRESETS;
 use super::sizes::{self, DataSizes};
@@ -12,6 +13,7 @@ use crate::nearest::did_you_mean;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A model, as in a model file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -148,6 +150,23 @@ impl ModelSpec {
             input: input.into(),
             ..ModelSpec::default()
         }
+    }
+
+    /// Makes the paths of the files that layers name relative to `folder`.
+    pub fn relative_to(&mut self, folder: &Path) {
+        for layer in self.onnx_layers_mut() {
+            layer.file = folder.join(&layer.file);
+        }
+    }
+
+    /// The layers that are networks from files.
+    pub fn onnx_layers_mut(&mut self) -> impl Iterator<Item = &mut OnnxLayer> {
+        self.layers
+            .iter_mut()
+            .filter_map(|layer| match &mut layer.kind {
+                LayerKind::Onnx(layer) => Some(layer),
+                _ => None,
+            })
     }
 
     /// All inputs, whether it has one or several.

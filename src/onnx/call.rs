@@ -149,7 +149,9 @@ impl<'g> Call<'_, '_, 'g> {
     /// If it is not known.
     pub fn known_number(&self, at: usize) -> Result<Option<f64>> {
         let array = self.array(at)?;
-        Ok(array.filter(|array| !array.is_empty()).map(|array| array.at(0)))
+        Ok(array
+            .filter(|array| !array.is_empty())
+            .map(|array| array.at(0)))
     }
 
     /// The integers of operand `at`, or of the attribute `name` as older operator sets have it.

@@ -7,6 +7,7 @@ use super::messages::{
 };
 use crate::error::{Error, Result};
 use crate::files::read_whole;
+use crate::nearest::did_you_mean;
 use crate::tensor::LARGEST_COUNT;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
@@ -33,6 +34,8 @@ pub struct OnnxFile {
     pub inputs: Vec<Declared>,
     /// Outputs.
     pub outputs: Vec<Declared>,
+    /// Whether constants are in other files.
+    pub has_external_data: bool,
     /// Constants by name.
     pub constants: HashMap<String, Arc<Array>>,
     /// Notes of the writer.
@@ -117,9 +120,9 @@ impl OnnxFile {
                 "this is no ONNX file, or it is cut short or damaged ({e}); export the network again"
             ))
         })?;
-        let graph = model.graph.ok_or_else(|| {
-            refused("it holds no network; export the network again".to_string())
-        })?;
+        let graph = model
+            .graph
+            .ok_or_else(|| refused("it holds no network; export the network again".to_string()))?;
         let own = |domain: &str| matches!(domain, "" | "ai.onnx");
         let versions = model.opset_import.iter().filter(|set| own(&set.domain));
         let opset = versions.map(|set| set.version).max().unwrap_or(OPSETS.1);
@@ -129,6 +132,7 @@ impl OnnxFile {
                 OPSETS.0, OPSETS.1
             )));
         }
+        let has_external_data = graph.initializer.iter().any(|t| t.data_location == 1);
         let mut constants = HashMap::new();
         for tensor in &graph.initializer {
             let array = array_of(tensor, path).map_err(refused)?;
@@ -167,10 +171,38 @@ impl OnnxFile {
             nodes,
             inputs,
             outputs,
+            has_external_data,
             constants,
             metadata: metadata.map(|entry| (entry.key, entry.value)).collect(),
             functions: functions.collect(),
         })
+    }
+
+    /// The nodes that the value `name` needs.
+    ///
+    /// # Errors
+    /// If no node makes it.
+    pub fn nodes_until(&self, name: &str) -> Result<Nodes> {
+        let available = self.inputs.iter().map(|input| input.name.as_str());
+        let available = available.chain(self.constants.keys().map(String::as_str));
+        let nodes = Nodes::new(self.nodes.nodes.clone(), available, std::iter::once(name));
+        nodes.map_err(|_| {
+            let made = self.nodes.needed().flat_map(|node| node.output.iter());
+            let made: Vec<&str> = made.map(String::as_str).filter(|n| !n.is_empty()).collect();
+            let last = &made[made.len().saturating_sub(5)..];
+            Error::Config(format!(
+                "{} has no value {name} to end at; its last ones are {}{}",
+                self.path.display(),
+                last.join(", "),
+                did_you_mean(name, made.iter().copied())
+            ))
+        })
+    }
+
+    /// The node that makes the value `name`.
+    pub fn maker(&self, name: &str) -> Option<&NodeProto> {
+        let makes = |node: &&NodeProto| node.output.iter().any(|output| output == name);
+        self.nodes.needed().find(makes)
     }
 
     /// The function that `node` calls, if the file defines its operator.
@@ -376,7 +408,9 @@ pub fn array_of(tensor: &TensorProto, path: &Path) -> Result<Array, String> {
         return Err(format!("{name} has an impossible shape: {:?}", tensor.dims));
     };
     let wrong = |holds: usize, what: &str| {
-        format!("{name} of shape {dims:?} needs {count} elements but holds {holds}{what}: the file is cut short or damaged")
+        format!(
+            "{name} of shape {dims:?} needs {count} elements but holds {holds}{what}: the file is cut short or damaged"
+        )
     };
     let external;
     let raw = match tensor.data_location {
@@ -460,7 +494,9 @@ fn external_bytes(tensor: &TensorProto, path: &Path, wanted: usize) -> Result<Ve
     let file_path = folder.join(relative);
     let shown = file_path.display();
     let unreadable = |e: std::io::Error| {
-        format!("is in the external file {shown}, which can't be read: {e}; keep it beside the ONNX file")
+        format!(
+            "is in the external file {shown}, which can't be read: {e}; keep it beside the ONNX file"
+        )
     };
     // A link could lead out of the folder.
     let within = |path: &Path| path.canonicalize();
@@ -487,7 +523,10 @@ fn external_bytes(tensor: &TensorProto, path: &Path, wanted: usize) -> Result<Ve
     }
     let mut file = File::open(&real).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
-    if offset.checked_add(wanted as u64).is_none_or(|end| end > size) {
+    if offset
+        .checked_add(wanted as u64)
+        .is_none_or(|end| end > size)
+    {
         return Err(format!(
             "needs {wanted} bytes from byte {offset} of the external file {shown}, which has {size}"
         ));

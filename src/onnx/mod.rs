@@ -5,20 +5,22 @@ mod call;
 mod element;
 mod file;
 mod messages;
-mod model;
+mod network;
 mod operators;
+mod roles;
 mod session;
+mod summary;
 mod value;
 mod walk;
 
 pub use array::{Array, Numbers};
 pub use element::Element;
 pub use file::{Declared, Extent, OnnxFile};
+pub use network::{BuiltNetwork, OnnxNetwork, channels_last};
 pub use session::{Computed, run};
+pub use summary::{DeclaredValue, NamedShape, Summary};
 
 /// Names of all operators that can be read.
 pub fn operator_names() -> impl Iterator<Item = &'static str> {
-    operators::all()
-        .map(|operator| operator.name)
-        .chain(["If"])
+    operators::all().map(|operator| operator.name).chain(["If"])
 }

@@ -2,17 +2,16 @@
 
 use super::array::Array;
 use super::element::Element;
-use super::model::Roles;
 use super::file::{Declared, Extent, OnnxFile};
+use super::roles::Roles;
 use super::value::{Place, Value};
-use super::walk::{INDICES, Walk};
-use crate::cpu::Tensor;
+use super::walk::Walk;
 use crate::data::NpyArray;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::Builder;
 use crate::nn::Forward;
-use crate::tensor::{Shape, TensorType};
+use crate::tensor::TensorType;
 use std::collections::{BTreeMap, HashMap};
 
 /// An output.
@@ -83,9 +82,9 @@ pub fn run(
     walk.nodes(&file.nodes, &mut names)?;
     let mut results = Vec::new();
     for output in &file.outputs {
-        let value = names.get(&output.name).ok_or_else(|| {
-            refused(format!("no node makes its output {}", output.name))
-        })?;
+        let value = names
+            .get(&output.name)
+            .ok_or_else(|| refused(format!("no node makes its output {}", output.name)))?;
         let element = output.element.unwrap_or(value.element);
         results.push(match &value.place {
             Place::Known(array) | Place::Stored { array, .. } => Ok(array.cast(element)),
@@ -135,7 +134,10 @@ pub fn run(
                     let tensor = computed.get(&output.name).ok_or_else(|| {
                         refused(format!("its output {} was not computed", output.name))
                     })?;
-                    let numbers = tensor.reals().iter().map(|&x| element.nearest(f64::from(x)));
+                    let numbers = tensor
+                        .reals()
+                        .iter()
+                        .map(|&x| element.nearest(f64::from(x)));
                     Array::new(element, dims, numbers.collect())
                 }
             };
@@ -170,15 +172,9 @@ fn set(
     layouts: &HashMap<String, crate::nn::Layout>,
 ) -> Result<()> {
     for (name, array) in variables {
-        let tensor = match name.starts_with(INDICES) {
-            true => Tensor::index(
-                Shape::from(&array.dims[..]),
-                array.iter().map(|x| x as u32).collect(),
-            ),
-            false => match layouts.get(name) {
-                Some(crate::nn::Layout::Conv) => array.permuted(&[0, 2, 3, 1]).tensor(),
-                _ => array.tensor(),
-            },
+        let tensor = match layouts.get(name) {
+            Some(crate::nn::Layout::Conv) => array.permuted(&[0, 2, 3, 1]).tensor(),
+            _ => array.tensor(),
         };
         device.set(name, &tensor)?;
     }
@@ -191,10 +187,13 @@ fn check(input: &Declared, dims: &[usize]) -> Result<(), String> {
         return Ok(());
     };
     let fits = declared.len() == dims.len()
-        && declared.iter().zip(dims).all(|(extent, have)| match extent {
-            Extent::Fixed(extent) => extent == have,
-            Extent::Named(_) => true,
-        });
+        && declared
+            .iter()
+            .zip(dims)
+            .all(|(extent, have)| match extent {
+                Extent::Fixed(extent) => extent == have,
+                Extent::Named(_) => true,
+            });
     match fits {
         true => Ok(()),
         false => Err(format!(

@@ -121,11 +121,11 @@ impl<'w, 'g> Walk<'w, 'g> {
             )
         })?;
         let is_known = |value: &Option<Value<'_>>| value.as_ref().is_none_or(Value::is_known);
-        if self.cx.is_some() && operator.folds && inputs.iter().all(is_known) {
-            match self.folded(operator, node, &inputs)? {
-                Some(values) => return Ok(values),
-                None => {}
-            }
+        if self.cx.is_some()
+            && inputs.iter().all(is_known)
+            && let Some(values) = self.folded(operator, node, &inputs)?
+        {
+            return Ok(values);
         }
         let scope = match node.name.is_empty() {
             true => node.op_type.as_str(),
@@ -183,10 +183,7 @@ impl<'w, 'g> Walk<'w, 'g> {
             .into_iter()
             .map(|(name, array)| {
                 let shape = Shape::from(&array.dims[..]);
-                let tensor = match name.starts_with(INDICES) {
-                    true => Tensor::index(shape, array.iter().map(|x| x as u32).collect()),
-                    false => Tensor::real(shape, array.iter().collect()),
-                };
+                let tensor = Tensor::real(shape, array.iter().collect());
                 (name, Arc::new(tensor))
             })
             .collect();
@@ -228,9 +225,10 @@ impl<'w, 'g> Walk<'w, 'g> {
         self.nodes(&nodes, &mut names)?;
         let results = function.outputs.iter().take(node.output.len());
         let results = results.map(|name| {
-            names.get(name).cloned().ok_or_else(|| {
-                Error::Config(format!("its function has no value {name} to return"))
-            })
+            names
+                .get(name)
+                .cloned()
+                .ok_or_else(|| Error::Config(format!("its function has no value {name} to return")))
         });
         results.collect()
     }
@@ -304,7 +302,7 @@ impl<'w, 'g> Walk<'w, 'g> {
                 array.dims.clone(),
                 array.iter().map(count).collect(),
             );
-            return self.index_constant(array);
+            return self.index_constant(&array);
         }
         let var = self.var(value)?;
         let zero = self.builder.constant(0.0);
@@ -313,14 +311,17 @@ impl<'w, 'g> Walk<'w, 'g> {
         var.add(shift)?.to_index()
     }
 
-    /// A variable that holds the integers of `array`.
+    /// Constant integers.
     ///
     /// # Errors
-    /// If the name of the variable is taken.
-    pub fn index_constant(&mut self, array: Array) -> Result<Var<'g>> {
-        let name = format!("{INDICES}{}", digest(&array));
-        let ty = TensorType::u32(array.dims.clone());
-        self.variable(&name, ty, array)
+    /// If one is too large for a float, or a node can't be built.
+    pub fn index_constant(&mut self, array: &Array) -> Result<Var<'g>> {
+        if array.iter().any(|x| x >= LARGEST_INDEX) {
+            return Err(Error::Config(format!(
+                "it reads at indices of {LARGEST_INDEX} and above, which is not supported"
+            )));
+        }
+        self.constant(array)?.to_index()
     }
 
     /// Constant floats. Axes along which nothing changes are not stored: a constant does not depend on the number of samples.
@@ -333,7 +334,7 @@ impl<'w, 'g> Walk<'w, 'g> {
         let var = match small.len() {
             1 if small.at(0).is_finite() => self.builder.constant(small.at(0)),
             _ => {
-                let name = format!("{FLOATS}{}", digest(&small));
+                let name = format!("{CONSTANT}{}", digest(&small));
                 let ty = TensorType::f32(small.dims.clone());
                 self.variable(&name, ty, small)?
             }
@@ -371,10 +372,10 @@ impl<'w, 'g> Walk<'w, 'g> {
     }
 }
 
-/// Start of the names of constants of integers that are not in the file.
-pub const INDICES: &str = "constant.u32.";
-/// Start of the names of constants of floats that are not in the file.
-pub const FLOATS: &str = "constant.f32.";
+/// Start of the names of constants that are not in the file, or not as they are there.
+pub const CONSTANT: &str = "constant.";
+/// Integers below this are exact as floats.
+const LARGEST_INDEX: f64 = 16_777_216.0;
 
 /// A name for what `array` holds.
 fn digest(array: &Array) -> String {

@@ -121,10 +121,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         Case::new(CastIndex, [Operand::real(shape, values).constant()])
     };
     vec![
-        Case::new(
-            CastFloat,
-            [Operand::index([a, b], Values::Below(1 << 24))],
-        ),
+        Case::new(CastFloat, [Operand::index([a, b], Values::Below(1 << 24))]),
         Case::new(CastFloat, [Operand::index([], Values::Below(9))]),
         real(&[a, b], Values::Uniform(-3.0, 90.0)),
         real(

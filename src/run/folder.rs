@@ -48,6 +48,8 @@ pub struct RunTexts {
     pub tokenizer: Option<String>,
     /// Of `data-files.json`, if the run begins.
     pub files: Option<String>,
+    /// Files that are copied into the folder, with their names there.
+    pub copies: Vec<(PathBuf, String)>,
 }
 
 const SETTINGS: &str = "run.toml";
@@ -202,7 +204,8 @@ impl RunFolder {
         }
     }
 
-    /// Writes `run.toml`, its copy `settings.lock.toml` and, if there are any, `tokenizer.json` and `data-files.json`.
+    /// Writes `run.toml`, its copy `settings.lock.toml` and, if there are any, `tokenizer.json`, `data-files.json` and copies of
+    /// other files.
     ///
     /// # Errors
     /// If one can't be written.
@@ -212,6 +215,19 @@ impl RunFolder {
         }
         if let Some(files) = &texts.files {
             write_whole(&self.claim(DATA_FILES)?, files.as_bytes())?;
+        }
+        for (source, name) in &texts.copies {
+            let target = self.path.join(name);
+            let same = |a: &Path, b: &Path| {
+                a.canonicalize()
+                    .ok()
+                    .zip(b.canonicalize().ok())
+                    .is_some_and(|(a, b)| a == b)
+            };
+            if !same(source, &target) {
+                let bytes = fs::read(source).map_err(Error::io("read", source))?;
+                write_whole(&self.claim(name)?, &bytes)?;
+            }
         }
         write_whole(&self.claim(SETTINGS)?, texts.settings.as_bytes())?;
         write_whole(&self.claim(ACCEPTED)?, texts.settings.as_bytes())

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::graph::Precision;
 use crate::nn::ModelSpec;
+use crate::onnx::OnnxNetwork;
 use crate::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
 use crate::run::{CheckpointInterval, Saving};
 use crate::tasks::{AugmentSettings, Loss};
@@ -269,8 +270,10 @@ impl Settings {
         let file = path.display().to_string();
         let table: toml::Table = parse(&text, &file)?;
         if table.contains_key("layer") && !table.contains_key("model") {
+            let mut model: ModelSpec = parse(&text, &file)?;
+            model.relative_to(path.parent().unwrap_or(Path::new(".")));
             return Ok(Settings {
-                model: parse(&text, &file)?,
+                model,
                 ..Settings::default()
             });
         }
@@ -279,7 +282,7 @@ impl Settings {
         let folder = path.parent().unwrap_or(Path::new("."));
         match table.get("model") {
             Some(toml::Value::String(name)) => settings.model = named_model(name, folder)?,
-            Some(_) => {}
+            Some(_) => settings.model.relative_to(folder),
             None if settings.models.is_empty() && settings.task.name.is_none() => {
                 settings.model = ModelSpec::preset("mnist-cnn")?;
             }
@@ -290,6 +293,8 @@ impl Settings {
                 table.get("models").and_then(|models| models.get(role))
             {
                 *model = named_model(name, folder)?;
+            } else {
+                model.relative_to(folder);
             }
         }
         for path in [&mut settings.init, &mut settings.out]
@@ -395,17 +400,28 @@ fn check_version(table: &toml::Table, file: &str) -> Result<()> {
     }
 }
 
-/// The model called `name`: a TOML file, relative to `folder`, or a built-in one.
+/// The model called `name`: a TOML or ONNX file, relative to `folder`, or a built-in one.
 ///
 /// # Errors
 /// If there is neither.
 pub fn named_model(name: &str, folder: &Path) -> Result<ModelSpec> {
     let path = folder.join(name);
+    if has_onnx_ending(&path) {
+        return OnnxNetwork::read(&path)?.spec();
+    }
     if name.ends_with(".toml") || path.is_file() {
         let text = read_text(&path).map_err(Error::io("read", &path))?;
-        return parse(&text, &path.display().to_string());
+        let mut model: ModelSpec = parse(&text, &path.display().to_string())?;
+        model.relative_to(path.parent().unwrap_or(Path::new(".")));
+        return Ok(model);
     }
     ModelSpec::preset(name)
+}
+
+/// Whether `path` is named as ONNX files are.
+pub fn has_onnx_ending(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
 }
 
 #[cfg(test)]

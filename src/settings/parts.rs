@@ -4,11 +4,11 @@ use super::Settings;
 use crate::cpu::Tensor;
 use crate::data::{Samples, Tokenizer};
 use crate::error::{Error, Result};
-use crate::nn::{Model, Network, weights};
+use crate::nn::{Model, ModelSpec, Network, weights};
 use crate::run::{Length, Monitor, RunFolder, RunParts, RunTexts, Saving};
 use crate::tasks::{self, Models, Task, TaskSettings};
 use crate::train::Recipe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Initial weights of a run, and how the tensors of the file were used.
@@ -240,6 +240,7 @@ impl Settings {
         {
             *init = path;
         }
+        let copies = copies(&mut settings)?;
         let text =
             toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
         let tokenizer = settings.fitted.tokenizer.as_ref();
@@ -249,6 +250,7 @@ impl Settings {
         Ok(RunTexts {
             files: files.map_err(|e| Error::Config(format!("files of the data: {e}")))?,
             settings: text,
+            copies,
             tokenizer: tokenizer.map_err(|e| Error::Config(format!("tokenizer: {e}")))?,
         })
     }
@@ -273,4 +275,35 @@ impl Settings {
         }
         Ok((folder, settings))
     }
+}
+
+/// The ONNX files of the models of `settings`, which a run folder gets copies of, and their names there, which are set in
+/// `settings`. A file whose weights are in other files stays where it is.
+fn copies(settings: &mut Settings) -> Result<Vec<(PathBuf, String)>> {
+    let mut copies: Vec<(PathBuf, String)> = Vec::new();
+    let models = std::iter::once(&mut settings.model).chain(settings.models.values_mut());
+    for layer in models.flat_map(ModelSpec::onnx_layers_mut) {
+        let file = layer
+            .file
+            .canonicalize()
+            .map_err(Error::io("read", &layer.file))?;
+        if !layer.is_whole()? {
+            layer.file = file;
+            continue;
+        }
+        let known = copies.iter().find(|(source, _)| *source == file);
+        let name = match known {
+            Some((_, name)) => name.clone(),
+            None => {
+                let name = match copies.len() {
+                    0 => "network.onnx".to_string(),
+                    n => format!("network{}.onnx", n + 1),
+                };
+                copies.push((file, name.clone()));
+                name
+            }
+        };
+        layer.file = PathBuf::from(name);
+    }
+    Ok(copies)
 }

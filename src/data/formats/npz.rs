@@ -21,7 +21,7 @@ use crate::data::packed;
 use crate::data::{
     DataError, Dataset, Fitted, ImageSet, Parts, Samples, Source, source::has_ending,
 };
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// The array in a file `.npy`.
@@ -35,6 +35,28 @@ pub struct NpyArray {
     pub has_floats: bool,
 }
 
+impl NpyArray {
+    /// Reads the content of a file `.npy`.
+    ///
+    /// # Errors
+    /// If it is no array, or holds texts; the text is the rest of a sentence about the file.
+    pub fn parse(bytes: &[u8]) -> Result<NpyArray, String> {
+        NpyArray::from_reader(&mut &*bytes, bytes.len() as u64)
+    }
+
+    fn from_reader(reader: &mut dyn Read, length: u64) -> Result<NpyArray, String> {
+        let array = npy::read(reader, length, &|_| Ok(()))?;
+        if array.kind.is_text() {
+            return Err("holds texts; save an array of numbers".to_string());
+        }
+        Ok(NpyArray {
+            numbers: array.numbers().collect(),
+            has_floats: array.kind.is_float(),
+            shape: array.shape,
+        })
+    }
+}
+
 /// Reads the array in a file `.npy`.
 ///
 /// # Errors
@@ -42,17 +64,8 @@ pub struct NpyArray {
 pub fn read_npy(path: &Path) -> crate::Result<NpyArray> {
     let file = std::fs::File::open(path).map_err(crate::Error::io("open", path))?;
     let metadata = file.metadata().map_err(crate::Error::io("read", path))?;
-    let read = npy::read(&mut BufReader::new(file), metadata.len(), &|_| Ok(()));
-    let refused = |why| crate::Error::Data(format!("{} {why}", path.display()));
-    let array = read.map_err(refused)?;
-    if array.kind.is_text() {
-        return Err(refused("holds texts; save an array of numbers".to_string()));
-    }
-    Ok(NpyArray {
-        numbers: array.numbers().collect(),
-        has_floats: array.kind.is_float(),
-        shape: array.shape,
-    })
+    let array = NpyArray::from_reader(&mut BufReader::new(file), metadata.len());
+    array.map_err(|why| crate::Error::Data(format!("{} {why}", path.display())))
 }
 
 /// NumPy arrays with images or rows, and labels.

@@ -20,38 +20,53 @@ pub const OPERATORS: &[Operator] = &[
     }),
     operator("Ceil", |call| unary(call, |_, x| x.neg()?.floor()?.neg())),
     operator("Clip", clip),
-    operator("Elu", |call| unary(call, |call, x| x.elu(call.float("alpha", 1.0)))),
+    operator("Elu", |call| {
+        unary(call, |call, x| x.elu(call.float("alpha", 1.0)))
+    }),
     operator("Erf", |call| unary(call, |_, x| x.erf())),
     operator("Exp", |call| unary(call, |_, x| x.exp())),
     operator("Floor", |call| unary(call, |_, x| x.floor())),
     operator("Gelu", |call| {
-        unary(call, |call, x| match call.text("approximate", "none").as_str() {
-            "none" => x.gelu(),
-            "tanh" => x.gelu_tanh(),
-            other => Err(refused(format!("it has no approximation {other}"))),
+        unary(call, |call, x| {
+            match call.text("approximate", "none").as_str() {
+                "none" => x.gelu(),
+                "tanh" => x.gelu_tanh(),
+                other => Err(refused(format!("it has no approximation {other}"))),
+            }
         })
     }),
     operator("HardSigmoid", |call| {
         unary(call, |call, x| {
-            hard_sigmoid(x, call.float("alpha", f64::from(0.2_f32)), call.float("beta", 0.5))
+            hard_sigmoid(
+                x,
+                call.float("alpha", f64::from(0.2_f32)),
+                call.float("beta", 0.5),
+            )
         })
     }),
     operator("HardSwish", |call| {
         unary(call, |_, x| x.mul(hard_sigmoid(x, 1.0 / 6.0, 0.5)?))
     }),
     operator("LeakyRelu", |call| {
-        unary(call, |call, x| x.leaky_relu(call.float("alpha", f64::from(0.01_f32))))
+        unary(call, |call, x| {
+            x.leaky_relu(call.float("alpha", f64::from(0.01_f32)))
+        })
     }),
     operator("Log", |call| unary(call, |_, x| x.log())),
-    operator("Mish", |call| unary(call, |_, x| x.mul(softplus(x)?.tanh()?))),
+    operator("Mish", |call| {
+        unary(call, |_, x| x.mul(softplus(x)?.tanh()?))
+    }),
     operator("Neg", |call| unary(call, |_, x| x.neg())),
-    operator("Reciprocal", |call| unary(call, |call, x| call.constant(1.0).div(x))),
+    operator("Reciprocal", |call| {
+        unary(call, |call, x| call.constant(1.0).div(x))
+    }),
     operator("Relu", |call| unary(call, |_, x| x.relu())),
     operator("Round", |call| unary(call, |_, x| x.round())),
     operator("Selu", |call| {
         unary(call, |call, x| {
             let alpha = call.float("alpha", f64::from(1.673_263_2_f32));
-            x.elu(alpha)?.scale(call.float("gamma", f64::from(1.050_701_f32)))
+            x.elu(alpha)?
+                .scale(call.float("gamma", f64::from(1.050_701_f32)))
         })
     }),
     operator("Shrink", |call| {
@@ -90,7 +105,10 @@ pub const OPERATORS: &[Operator] = &[
     }),
     operator("Cast", |call| {
         let element = Element::of(call.int("to", 1) as i32);
-        cast(call, element.map_err(|why| refused(format!("it makes {why}")))?)
+        cast(
+            call,
+            element.map_err(|why| refused(format!("it makes {why}")))?,
+        )
     }),
     operator("CastLike", |call| {
         let element = call.input(1)?.element;

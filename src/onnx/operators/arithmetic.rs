@@ -164,7 +164,9 @@ fn power<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             });
         }
     }
-    pointwise(call, &values, element, |vars| signed_power(vars[0], vars[1]))
+    pointwise(call, &values, element, |vars| {
+        signed_power(vars[0], vars[1])
+    })
 }
 
 /// `a` to the power of `b`; the kernels' power is for positive numbers only.

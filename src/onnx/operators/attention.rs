@@ -31,7 +31,11 @@ fn attention<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             Some(length)
         }
         (false, false) => None,
-        _ => return Err(refused("it has past keys or past values without the others")),
+        _ => {
+            return Err(refused(
+                "it has past keys or past values without the others",
+            ));
+        }
     };
     let (present_k, present_v) = (k, v);
     let d = q.shape().dims().to_vec();
@@ -72,7 +76,9 @@ fn attention<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let y = product(weights, v)?;
     let width = y.shape().last();
     let y = match is_flat {
-        true => y.permute(&[0, 2, 1, 3])?.reshape([batch, rows, heads * width])?,
+        true => y
+            .permute(&[0, 2, 1, 3])?
+            .reshape([batch, rows, heads * width])?,
         false => y,
     };
     let shown = match call.int("qk_matmul_output_mode", 0) {
@@ -98,7 +104,10 @@ fn by_heads<'g>(x: Var<'g>, heads: usize) -> Result<Var<'g>> {
         [batch, time, width] if heads > 0 && width.is_multiple_of(heads) => x
             .reshape([batch, time, heads, width / heads])?
             .permute(&[0, 2, 1, 3]),
-        _ => Err(refused(format!("{:?} can't be divided into {heads} heads", shape.dims()))),
+        _ => Err(refused(format!(
+            "{:?} can't be divided into {heads} heads",
+            shape.dims()
+        ))),
     }
 }
 

@@ -34,7 +34,7 @@ pub fn taken<'g>(
     let inner: usize = moved.dims()[1..].iter().product();
     let numbers = at.iter().map(|&i| i as f64).collect();
     let indices = Array::new(Element::Uint32, vec![at.len()], numbers);
-    let indices = call.walk.index_constant(indices)?;
+    let indices = call.walk.index_constant(&indices)?;
     let rows = rows.reshape([moved.dims()[0], inner])?.gather(indices)?;
     dims[axis] = at.len();
     let mut own = dims.clone();
@@ -51,7 +51,7 @@ pub fn picked<'g>(
 ) -> Result<Var<'g>> {
     let numbers = at.iter().map(|&i| i as f64).collect();
     let indices = Array::new(Element::Uint32, vec![at.len()], numbers);
-    let indices = call.walk.index_constant(indices)?;
+    let indices = call.walk.index_constant(&indices)?;
     let column = x.reshape([x.shape().elements(), 1])?;
     column.gather(indices)?.reshape(dims.to_vec())
 }
@@ -77,8 +77,10 @@ pub fn strided<'g>(
         padding[axis] = [0, missing];
         part = part.pad(&padding, 0.0)?;
     }
-    let (outer, inner): (usize, usize) =
-        (dims[..axis].iter().product(), dims[axis + 1..].iter().product());
+    let (outer, inner): (usize, usize) = (
+        dims[..axis].iter().product(),
+        dims[axis + 1..].iter().product(),
+    );
     let part = part.reshape([outer, count, step, inner])?;
     dims[axis] = count;
     part.slice_axis(2, 0..1)?.reshape(dims)
@@ -99,12 +101,17 @@ pub fn multiplied<'g>(
     let last = axis + 1 == dims.len();
     dims[axis] = outputs;
     if last {
-        return x.reshape([x.shape().elements() / inputs.max(1), inputs])?.linear(matrix)?.reshape(dims);
+        return x
+            .reshape([x.shape().elements() / inputs.max(1), inputs])?
+            .linear(matrix)?
+            .reshape(dims);
     }
     let (x, [outer, _, inner]) = around(x, axis)?;
     let matrix = match outer {
         1 => matrix.reshape([1, outputs, inputs])?,
         _ => matrix.broadcast_to(&[outer, outputs, inputs].into())?,
     };
-    matrix.matmul(x.reshape([outer, inputs, inner])?)?.reshape(dims)
+    matrix
+        .matmul(x.reshape([outer, inputs, inner])?)?
+        .reshape(dims)
 }

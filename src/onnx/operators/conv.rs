@@ -8,7 +8,10 @@ use crate::onnx::call::{Call, refused};
 use crate::onnx::value::{Place, Value};
 use crate::ops::conv2d::{Conv2d, Conv2dInputGrad};
 
-pub const OPERATORS: &[Operator] = &[operator("Conv", conv), operator("ConvTranspose", transposed)];
+pub const OPERATORS: &[Operator] = &[
+    operator("Conv", conv),
+    operator("ConvTranspose", transposed),
+];
 
 /// Attributes of windows over the axes of an image.
 pub struct Windows {
@@ -31,7 +34,9 @@ pub fn counts(call: &Call<'_, '_, '_>, name: &str, axes: usize) -> Result<Option
         .collect();
     match counts {
         Some(counts) if counts.len() == axes => Ok(Some(counts)),
-        _ => Err(refused(format!("{name} = {ints:?} does not fit {axes} axes"))),
+        _ => Err(refused(format!(
+            "{name} = {ints:?} does not fit {axes} axes"
+        ))),
     }
 }
 
@@ -223,7 +228,9 @@ fn volume<'g>(
     for plane in 0..kernel {
         let part = strided(x, 1, plane * w.dilations[0], w.strides[0], depth)?;
         let part = part.reshape([dims[0] * depth, dims[2], dims[3], dims[4]])?;
-        let filter = filters.slice_axis(1, plane..plane + 1)?.reshape([f[0], f[2], f[3], f[4]])?;
+        let filter = filters
+            .slice_axis(1, plane..plane + 1)?
+            .reshape([f[0], f[2], f[3], f[4]])?;
         let y = part.conv2d(filter, attributes)?;
         sum = Some(match sum {
             Some(sum) => sum.add(y)?,
@@ -289,7 +296,9 @@ fn transposed<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
                 _ => images,
             };
             let filters = filters(call, &weight)?;
-            let y = plane_transposed(images, filters, &strides, &dilations, &pads, &outputs, groups)?;
+            let y = plane_transposed(
+                images, filters, &strides, &dilations, &pads, &outputs, groups,
+            )?;
             let d = y.shape().dims().to_vec();
             match axes {
                 1 => y.reshape([d[0], d[2], d[3]])?,
@@ -316,7 +325,8 @@ fn plane_transposed<'g>(
     let (dims, kernel) = (x.shape(), filters.shape());
     let mut full = [0; 2];
     for i in 0..2 {
-        full[i] = stride[i] * (dims.dims()[1 + i] - 1) + dilation[i] * (kernel.dims()[1 + i] - 1) + 1;
+        full[i] =
+            stride[i] * (dims.dims()[1 + i] - 1) + dilation[i] * (kernel.dims()[1 + i] - 1) + 1;
     }
     let op = Conv2dInputGrad {
         conv: Conv2d {
@@ -354,12 +364,14 @@ fn transposed_volume<'g>(
     let f = filters.shape().dims().to_vec();
     let dims = x.shape().dims().to_vec();
     let (depth, kernel, stride) = (dims[1], f[1], w.strides[0]);
-    let full = (stride * (depth - 1) + w.dilations[0] * (kernel - 1) + 1)
-        .max(w.pads[0][0] + outputs[0]);
+    let full =
+        (stride * (depth - 1) + w.dilations[0] * (kernel - 1) + 1).max(w.pads[0][0] + outputs[0]);
     let flat = x.reshape([dims[0] * depth, dims[2], dims[3], dims[4]])?;
     let mut sum: Option<Var<'g>> = None;
     for plane in 0..kernel {
-        let filter = filters.slice_axis(1, plane..plane + 1)?.reshape([f[0], f[2], f[3], f[4]])?;
+        let filter = filters
+            .slice_axis(1, plane..plane + 1)?
+            .reshape([f[0], f[2], f[3], f[4]])?;
         let y = plane_transposed(
             flat,
             filter,

@@ -52,13 +52,24 @@ fn einsum<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         Some(right) => {
             let unnamed = UNNAMED.iter().filter(|c| extents.contains_key(c)).count();
             let named = right.replace("...", "").chars().count();
-            labels(&right, named + if right.contains("...") { unnamed } else { 0 }).ok_or_else(wrong)?
+            labels(
+                &right,
+                named + if right.contains("...") { unnamed } else { 0 },
+            )
+            .ok_or_else(wrong)?
         }
         None => {
             let count = |label: char| left.matches(label).count();
-            let mut once: Vec<char> = extents.keys().copied().filter(|&c| c.is_alphabetic() && count(c) == 1).collect();
+            let mut once: Vec<char> = extents
+                .keys()
+                .copied()
+                .filter(|&c| c.is_alphabetic() && count(c) == 1)
+                .collect();
             once.sort_unstable();
-            let mut unnamed: Vec<char> = UNNAMED.into_iter().filter(|c| extents.contains_key(c)).collect();
+            let mut unnamed: Vec<char> = UNNAMED
+                .into_iter()
+                .filter(|c| extents.contains_key(c))
+                .collect();
             unnamed.extend(once);
             unnamed
         }
@@ -77,12 +88,18 @@ fn einsum<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         sum = contracted(sum, next, &extents, &wanted)?;
     }
     // What is left to sum, and the order.
-    let gone: Vec<usize> = (0..sum.labels.len()).filter(|&a| !result.contains(&sum.labels[a])).collect();
+    let gone: Vec<usize> = (0..sum.labels.len())
+        .filter(|&a| !result.contains(&sum.labels[a]))
+        .collect();
     let var = match gone.is_empty() {
         true => sum.var,
         false => sum.var.sum(&gone)?,
     };
-    let kept: Vec<char> = sum.labels.into_iter().filter(|l| result.contains(l)).collect();
+    let kept: Vec<char> = sum
+        .labels
+        .into_iter()
+        .filter(|l| result.contains(l))
+        .collect();
     let place = |label: &char| kept.iter().position(|own| own == label);
     let axes: Option<Vec<usize>> = result.iter().map(place).collect();
     let var = var.permute(&axes.ok_or_else(wrong)?)?;
@@ -127,10 +144,17 @@ fn without_repeats<'g>(call: &mut Call<'_, '_, 'g>, term: Term<'g>) -> Result<Te
     }
     let own = crate::tensor::Shape::from(&dims[..]);
     let strides = own.strides();
-    let place = |i: usize| -> usize { (0..dims.len()).map(|a| i / strides[a] % dims[a] * steps[a]).sum() };
+    let place = |i: usize| -> usize {
+        (0..dims.len())
+            .map(|a| i / strides[a] % dims[a] * steps[a])
+            .sum()
+    };
     let at: Vec<usize> = (0..own.elements()).map(place).collect();
     let var = picked(call, var, &at, &dims)?;
-    Ok(Term { var, labels: unique })
+    Ok(Term {
+        var,
+        labels: unique,
+    })
 }
 
 /// The product of two terms, summed over the axes of both that nothing else wants.
@@ -141,8 +165,18 @@ fn contracted<'g>(
     wanted: &dyn Fn(&char) -> bool,
 ) -> Result<Term<'g>> {
     let both = |label: &char| a.labels.contains(label) && b.labels.contains(label);
-    let batch: Vec<char> = a.labels.iter().copied().filter(|l| both(l) && wanted(l)).collect();
-    let inner: Vec<char> = a.labels.iter().copied().filter(|l| both(l) && !wanted(l)).collect();
+    let batch: Vec<char> = a
+        .labels
+        .iter()
+        .copied()
+        .filter(|l| both(l) && wanted(l))
+        .collect();
+    let inner: Vec<char> = a
+        .labels
+        .iter()
+        .copied()
+        .filter(|l| both(l) && !wanted(l))
+        .collect();
     let rows: Vec<char> = a.labels.iter().copied().filter(|l| !both(l)).collect();
     let columns: Vec<char> = b.labels.iter().copied().filter(|l| !both(l)).collect();
     let size = |labels: &[char]| labels.iter().map(|l| extents[l]).product::<usize>();

@@ -21,7 +21,11 @@ pub const OPERATORS: &[Operator] = &[
 
 /// `index` within `extent`; negative ones count from the end.
 fn wrapped(index: f64, extent: usize) -> Result<usize> {
-    let at = if index < 0.0 { index + extent as f64 } else { index };
+    let at = if index < 0.0 {
+        index + extent as f64
+    } else {
+        index
+    };
     match at >= 0.0 && at < extent as f64 {
         true => Ok(at as usize),
         false => Err(refused(format!(
@@ -39,7 +43,10 @@ fn gather<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         return Ok(vec![empty(value.element, &dims)]);
     }
     if let Some(array) = indices.array().filter(|array| array.len() < 64) {
-        let at: Vec<usize> = array.iter().map(|x| wrapped(x, extent)).collect::<Result<_>>()?;
+        let at: Vec<usize> = array
+            .iter()
+            .map(|x| wrapped(x, extent))
+            .collect::<Result<_>>()?;
         let var = call.var(0)?;
         let var = taken(call, var, axis, &at)?.reshape(dims)?;
         return Ok(vec![Value::live(value.element, var)]);
@@ -53,7 +60,9 @@ fn gather<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let var = call.var(0)?;
     // The rows that are read, first.
     let rank = value.rank();
-    let axes: Vec<usize> = std::iter::once(axis).chain((0..rank).filter(|&a| a != axis)).collect();
+    let axes: Vec<usize> = std::iter::once(axis)
+        .chain((0..rank).filter(|&a| a != axis))
+        .collect();
     let rows = var.permute(&axes)?;
     let columns: usize = rows.shape().dims()[1..].iter().product();
     let read = rows.reshape([extent, columns])?.gather(at)?;
@@ -160,11 +169,7 @@ fn block_places(
 }
 
 /// Writes `updates` to `places` of `value`. Of several writes to one place, the last one counts, or all are reduced.
-fn scattered<'g>(
-    call: &mut Call<'_, '_, 'g>,
-    value: &Value<'g>,
-    places: &[usize],
-) -> Built<'g> {
+fn scattered<'g>(call: &mut Call<'_, '_, 'g>, value: &Value<'g>, places: &[usize]) -> Built<'g> {
     let (data, updates) = (call.var(0)?, call.var(2)?);
     let reduction = call.text("reduction", "none");
     let n = value.elements();
@@ -227,7 +232,9 @@ fn scatter_nd<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 
 fn one_hot<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let indices = call.input(0)?;
-    let depth = call.known_number(1)?.ok_or_else(|| refused("it has no depth"))? as usize;
+    let depth = call
+        .known_number(1)?
+        .ok_or_else(|| refused("it has no depth"))? as usize;
     let values = call.array(2)?.filter(|array| array.len() == 2);
     let values = values.ok_or_else(|| refused("it has no two values"))?;
     let element = call.input(2)?.element;
@@ -263,7 +270,9 @@ fn trilu<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             false => column - row <= k,
         }
     };
-    let mask: Vec<f64> = (0..rows * columns).map(|i| f64::from(u8::from(kept(i)))).collect();
+    let mask: Vec<f64> = (0..rows * columns)
+        .map(|i| f64::from(u8::from(kept(i))))
+        .collect();
     let mask = call.table(&[rows, columns], mask)?;
     let x = call.var(0)?;
     let result = mask.select(x, call.constant(0.0))?;

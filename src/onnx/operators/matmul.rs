@@ -36,7 +36,10 @@ fn gemm<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 fn matmul<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let element = call.input(0)?.element;
     let (a, b) = (call.var(0)?, call.var(1)?);
-    let (ranks, ends) = ([a.shape().rank(), b.shape().rank()], [a.shape().last(), b.shape().last()]);
+    let (ranks, ends) = (
+        [a.shape().rank(), b.shape().rank()],
+        [a.shape().last(), b.shape().last()],
+    );
     let a = match ranks[0] {
         0 => return Err(refused("it takes no numbers without axes")),
         1 => a.reshape([1, ends[0]])?,
@@ -69,9 +72,9 @@ pub fn product<'g>(a: Var<'g>, b: Var<'g>) -> Result<Var<'g>> {
         return a.matmul(b.reshape(end_b.to_vec())?);
     }
     let (left, right) = (Shape::from(lead_a), Shape::from(lead_b));
-    let lead = left.broadcast(&right).ok_or_else(|| {
-        refused(format!("batches of {left} and {right} do not broadcast"))
-    })?;
+    let lead = left
+        .broadcast(&right)
+        .ok_or_else(|| refused(format!("batches of {left} and {right} do not broadcast")))?;
     let full = |x: Var<'g>, end: &[usize]| {
         let dims = [lead.dims(), end].concat();
         match x.shape().dims() == dims {

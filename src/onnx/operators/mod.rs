@@ -33,8 +33,6 @@ pub type Built<'g> = Result<Vec<Value<'g>>>;
 pub struct Operator {
     /// Its name in files.
     pub name: &'static str,
-    /// Whether it is computed on the host when all its operands are known.
-    pub folds: bool,
     /// Builds a node.
     pub build: for<'c, 'w, 'g> fn(&mut Call<'c, 'w, 'g>) -> Built<'g>,
 }
@@ -44,11 +42,7 @@ const fn operator(
     name: &'static str,
     build: for<'c, 'w, 'g> fn(&mut Call<'c, 'w, 'g>) -> Built<'g>,
 ) -> Operator {
-    Operator {
-        name,
-        folds: true,
-        build,
-    }
+    Operator { name, build }
 }
 
 /// All families.

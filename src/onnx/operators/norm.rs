@@ -24,8 +24,12 @@ pub const OPERATORS: &[Operator] = &[
     operator("RMSNormalization", |call| {
         let (value, x, [outer, inner]) = rows(call, -1)?;
         let weight = call.input(1)?;
-        let y = x.reshape([outer, inner])?.rms_norm(call.float("epsilon", 1e-5))?;
-        let y = y.reshape(value.dims.clone())?.mul(call.walk.var(&weight)?)?;
+        let y = x
+            .reshape([outer, inner])?
+            .rms_norm(call.float("epsilon", 1e-5))?;
+        let y = y
+            .reshape(value.dims.clone())?
+            .mul(call.walk.var(&weight)?)?;
         Ok(vec![Value::live(value.element, y)])
     }),
     operator("LRN", |call| {
@@ -57,9 +61,17 @@ fn batch<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let [weight, bias, mean, variance] = [call.var(1)?, call.var(2)?, call.var(3)?, call.var(4)?];
     let (eps, momentum) = (epsilon(call), call.float("momentum", f64::from(0.9_f32)));
     let x = channels_last(call, &value)?;
-    if call.int("training_mode", 0) == 1 && !call.walk.cx.as_ref().is_some_and(|cx| cx.is_training())
+    if call.int("training_mode", 0) == 1
+        && !call.walk.cx.as_ref().is_some_and(|cx| cx.is_training())
     {
-        return of_this_batch(call, &value, x, [weight, bias, mean, variance], eps, momentum);
+        return of_this_batch(
+            call,
+            &value,
+            x,
+            [weight, bias, mean, variance],
+            eps,
+            momentum,
+        );
     }
     let parts = BatchNormParts {
         weight,
@@ -71,7 +83,12 @@ fn batch<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         Place::Stored { name, .. } => Some(format!("{}{name}", call.walk.prefix)),
         _ => None,
     };
-    let is_stored = |at: usize| matches!(call.optional(at).map(|v| &v.place), Some(Place::Stored { .. }));
+    let is_stored = |at: usize| {
+        matches!(
+            call.optional(at).map(|v| &v.place),
+            Some(Place::Stored { .. })
+        )
+    };
     let has_statistics = is_stored(3) && is_stored(4);
     let y = match call.walk.cx.as_mut() {
         Some(cx) => {
@@ -132,10 +149,7 @@ fn group<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 }
 
 /// Operand 0 with the number of its rows, and their length, from the attribute `axis` on.
-fn rows<'g>(
-    call: &mut Call<'_, '_, 'g>,
-    default: i64,
-) -> Result<(Value<'g>, Var<'g>, [usize; 2])> {
+fn rows<'g>(call: &mut Call<'_, '_, 'g>, default: i64) -> Result<(Value<'g>, Var<'g>, [usize; 2])> {
     let value = call.input(0)?;
     let axis = axis_of(call.int("axis", default), value.rank())?;
     let x = call.walk.var(&value)?;
@@ -156,10 +170,14 @@ fn layer<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let y = match bias {
         Some(bias) if weight.elements() == inner && bias.shape().elements() == inner => {
             let (w, b) = (weight_var.reshape([inner])?, bias.reshape([inner])?);
-            flat.layer_norm_affine(w, b, eps)?.reshape(value.dims.clone())?
+            flat.layer_norm_affine(w, b, eps)?
+                .reshape(value.dims.clone())?
         }
         _ => {
-            let y = flat.layer_norm(eps)?.reshape(value.dims.clone())?.mul(weight_var)?;
+            let y = flat
+                .layer_norm(eps)?
+                .reshape(value.dims.clone())?
+                .mul(weight_var)?;
             match bias {
                 Some(bias) => y.add(bias)?,
                 None => y,

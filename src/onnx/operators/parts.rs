@@ -93,7 +93,10 @@ fn slice<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         None => (0..starts.len() as i64).collect(),
     };
     let steps = call.known_ints(4)?.unwrap_or_else(|| vec![1; starts.len()]);
-    if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
+    if [ends.len(), axes.len(), steps.len()]
+        .iter()
+        .any(|&n| n != starts.len())
+    {
         return Err(refused("its starts, ends, axes and steps differ in number"));
     }
     let order = value.order().map(<[usize]>::to_vec);
@@ -111,12 +114,18 @@ fn slice<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             1.. => {
                 let (start, end) = (start.clamp(0, extent), end.clamp(0, extent));
                 let step = usize::try_from(step).unwrap_or(usize::MAX);
-                (start as usize..(end.max(start)) as usize).step_by(step).collect()
+                (start as usize..(end.max(start)) as usize)
+                    .step_by(step)
+                    .collect()
             }
             _ => {
                 let (start, end) = (start.clamp(-1, extent - 1), end.clamp(-1, extent - 1));
                 let step = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
-                (end + 1..start + 1).rev().step_by(step).map(|i| i as usize).collect()
+                (end + 1..start + 1)
+                    .rev()
+                    .step_by(step)
+                    .map(|i| i as usize)
+                    .collect()
             }
         };
         dims[axis] = positions.len();
@@ -137,7 +146,9 @@ fn slice<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 
 fn tile<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let value = call.input(0)?;
-    let repeats = call.known_ints(1)?.ok_or_else(|| refused("it has no repeats"))?;
+    let repeats = call
+        .known_ints(1)?
+        .ok_or_else(|| refused("it has no repeats"))?;
     let repeats = super::shape::extents(&repeats)?;
     if repeats.len() != value.rank() {
         return Err(refused(format!(
@@ -146,7 +157,12 @@ fn tile<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             value.rank()
         )));
     }
-    let dims: Vec<usize> = value.dims.iter().zip(&repeats).map(|(d, r)| d * r).collect();
+    let dims: Vec<usize> = value
+        .dims
+        .iter()
+        .zip(&repeats)
+        .map(|(d, r)| d * r)
+        .collect();
     if dims.contains(&0) {
         return Ok(vec![empty(value.element, &dims)]);
     }
@@ -162,12 +178,20 @@ fn tile<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 /// Mode of padding.
 fn pad<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let (value, mut var) = call.own(0)?;
-    let pads = call.ints_or_operand("pads", 1)?.ok_or_else(|| refused("it has no pads"))?;
+    let pads = call
+        .ints_or_operand("pads", 1)?
+        .ok_or_else(|| refused("it has no pads"))?;
     let axes: Vec<usize> = match call.known_ints(3)? {
-        Some(axes) => axes.iter().map(|&a| axis_of(a, value.rank())).collect::<Result<_>>()?,
+        Some(axes) => axes
+            .iter()
+            .map(|&a| axis_of(a, value.rank()))
+            .collect::<Result<_>>()?,
         None => (0..value.rank()).collect(),
     };
-    axes_of(&axes.iter().map(|&a| a as i64).collect::<Vec<_>>(), value.rank())?;
+    axes_of(
+        &axes.iter().map(|&a| a as i64).collect::<Vec<_>>(),
+        value.rank(),
+    )?;
     if pads.len() != 2 * axes.len() {
         return Err(refused(format!(
             "{} pads do not fit {} axes",
@@ -191,13 +215,17 @@ fn pad<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         let cut = |pad: i64| (-pad).clamp(0, extent);
         let (first, last) = (cut(before), extent - cut(after));
         if first >= last {
-            return Err(refused(format!("pads of {before} and {after} leave nothing of {extent}")));
+            return Err(refused(format!(
+                "pads of {before} and {after} leave nothing of {extent}"
+            )));
         }
         let kept = last - first;
         var = var.slice_axis(at, first as usize..last as usize)?;
         let (before, after) = (before.max(0), after.max(0));
         if before.max(after) > i64::from(i32::MAX) {
-            return Err(refused(format!("pads of {before} and {after} are too large")));
+            return Err(refused(format!(
+                "pads of {before} and {after} are too large"
+            )));
         }
         if (before, after) == (0, 0) {
             continue;

@@ -14,7 +14,11 @@ pub const OPERATORS: &[Operator] = &[
 
 /// Scale or zero point, operand `at`, in the shape that broadcasts to `value`: one number, one for each position of the attribute
 /// `axis`, or one for each block of it.
-fn spread<'g>(call: &mut Call<'_, '_, 'g>, value: &Value<'g>, at: usize) -> Result<Option<Var<'g>>> {
+fn spread<'g>(
+    call: &mut Call<'_, '_, 'g>,
+    value: &Value<'g>,
+    at: usize,
+) -> Result<Option<Var<'g>>> {
     let Some(part) = call.optional(at).cloned() else {
         return Ok(None);
     };
@@ -48,7 +52,9 @@ fn quantize<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let element = match (call.optional(2), call.int("output_dtype", 0)) {
         (Some(zero), _) => zero.element,
         (None, 0) => Element::Uint8,
-        (None, code) => Element::of(code as i32).map_err(|why| refused(format!("it makes {why}")))?,
+        (None, code) => {
+            Element::of(code as i32).map_err(|why| refused(format!("it makes {why}")))?
+        }
     };
     let scale = spread(call, &value, 1)?.ok_or_else(|| refused("it has no scale"))?;
     let zero = spread(call, &value, 2)?;

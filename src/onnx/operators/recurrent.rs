@@ -70,14 +70,21 @@ fn recurrent<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Built<'g> {
         return Err(refused("it takes sequences with three axes"));
     }
     // [B, T, I]
-    let x = if is_batch_first { x } else { x.permute(&[1, 0, 2])? };
+    let x = if is_batch_first {
+        x
+    } else {
+        x.permute(&[1, 0, 2])?
+    };
     let (batch, time) = (x.shape().dims()[0], x.shape().dims()[1]);
     let hidden = usize::try_from(call.int("hidden_size", 0)).unwrap_or(0);
     let (w, r) = (call.var(1)?, call.var(2)?);
     let gates = kind.gates() * hidden;
     let text = call.text("direction", "forward");
     let directions = if text == "bidirectional" { 2 } else { 1 };
-    if hidden == 0 || w.shape().dims()[..2] != [directions, gates] || r.shape().dims() != [directions, gates, hidden] {
+    if hidden == 0
+        || w.shape().dims()[..2] != [directions, gates]
+        || r.shape().dims() != [directions, gates, hidden]
+    {
         return Err(refused(format!(
             "its weights do not fit {directions} directions of {hidden} units"
         )));
@@ -85,7 +92,9 @@ fn recurrent<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Built<'g> {
     let mut optional = |at: usize| -> Result<Option<Var<'g>>> {
         let value = call.optional(at).cloned();
         // Zeros are the default.
-        let value = value.filter(|v| at < 5 || at > 6 || v.array().is_none_or(|a| a.iter().any(|x| x != 0.0)));
+        let value = value.filter(|v| {
+            !(5..=6).contains(&at) || v.array().is_none_or(|a| a.iter().any(|x| x != 0.0))
+        });
         value.map(|v| call.walk.var(&v)).transpose()
     };
     let (biases, states, cells) = (optional(3)?, optional(5)?, optional(6)?);
@@ -94,7 +103,9 @@ fn recurrent<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Built<'g> {
     let cells = cells.filter(|_| is_lstm);
     let lengths = match call.optional(4).cloned() {
         Some(value) => {
-            let whole = value.array().is_some_and(|a| a.iter().all(|x| x as usize >= time));
+            let whole = value
+                .array()
+                .is_some_and(|a| a.iter().all(|x| x as usize >= time));
             match whole {
                 true => None,
                 false => Some(call.walk.var(&value)?.reshape([batch, 1])?),
@@ -114,13 +125,20 @@ fn recurrent<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Built<'g> {
         };
         let start = |v: Option<Var<'g>>| -> Result<Option<Var<'g>>> {
             let Some(v) = v else { return Ok(None) };
-            let v = if is_batch_first { v.permute(&[1, 0, 2])? } else { v };
+            let v = if is_batch_first {
+                v.permute(&[1, 0, 2])?
+            } else {
+                v
+            };
             of(v).map(Some)
         };
         let biases = match biases {
             Some(b) => {
                 let b = of(b)?;
-                Some([b.slice_axis(0, 0..gates)?, b.slice_axis(0, gates..2 * gates)?])
+                Some([
+                    b.slice_axis(0, 0..gates)?,
+                    b.slice_axis(0, gates..2 * gates)?,
+                ])
             }
             None => None,
         };
@@ -166,9 +184,16 @@ fn recurrent<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Built<'g> {
         Var::concat(&parts, axis)
     };
     let y = stacked(&outputs, 2)?;
-    let y = if is_batch_first { y } else { y.permute(&[1, 2, 0, 3])? };
+    let y = if is_batch_first {
+        y
+    } else {
+        y.permute(&[1, 2, 0, 3])?
+    };
     let at = usize::from(is_batch_first);
-    let mut results = vec![Value::live(element, y), Value::live(element, stacked(&last_states, at)?)];
+    let mut results = vec![
+        Value::live(element, y),
+        Value::live(element, stacked(&last_states, at)?),
+    ];
     if !last_cells.is_empty() {
         results.push(Value::live(element, stacked(&last_cells, at)?));
     }
@@ -212,7 +237,10 @@ impl<'g> Direction<'g> {
         };
         let gates = self.kind.gates() * self.hidden;
         let biases = match self.biases {
-            Some([a, b]) => [regated(a, self.hidden, order)?, regated(b, self.hidden, order)?],
+            Some([a, b]) => [
+                regated(a, self.hidden, order)?,
+                regated(b, self.hidden, order)?,
+            ],
             None => [call.constant(0.0).broadcast_to(&[gates].into())?; 2],
         };
         let weights = RecurrentWeights {
@@ -227,7 +255,9 @@ impl<'g> Direction<'g> {
         };
         let (batch, time) = (x.shape().dims()[0], x.shape().dims()[1]);
         let last = if self.is_reverse { 0 } else { time - 1 };
-        let h = y.slice_axis(1, last..last + 1)?.reshape([batch, self.hidden])?;
+        let h = y
+            .slice_axis(1, last..last + 1)?
+            .reshape([batch, self.hidden])?;
         Ok((y, h, None))
     }
 
@@ -238,7 +268,9 @@ impl<'g> Direction<'g> {
         x: Var<'g>,
     ) -> Result<(Var<'g>, Var<'g>, Option<Var<'g>>)> {
         let (batch, time) = (x.shape().dims()[0], x.shape().dims()[1]);
-        let zeros = call.constant(0.0).broadcast_to(&[batch, self.hidden].into())?;
+        let zeros = call
+            .constant(0.0)
+            .broadcast_to(&[batch, self.hidden].into())?;
         let mut h = self.initial[0].unwrap_or(zeros);
         let mut c = self.initial[1].unwrap_or(zeros);
         let (mut outputs, mut order) = (vec![zeros; time], (0..time).collect::<Vec<_>>());

@@ -9,7 +9,9 @@ use crate::onnx::element::Element;
 use crate::onnx::value::{Value, inverse};
 
 pub const OPERATORS: &[Operator] = &[
-    operator("ReduceL1", |call| reduce(call, |x, axes| x.abs()?.sum_keep(axes))),
+    operator("ReduceL1", |call| {
+        reduce(call, |x, axes| x.abs()?.sum_keep(axes))
+    }),
     operator("ReduceL2", |call| {
         reduce(call, |x, axes| x.mul(x)?.sum_keep(axes)?.sqrt())
     }),
@@ -37,8 +39,12 @@ pub const OPERATORS: &[Operator] = &[
     operator("ReduceSumSquare", |call| {
         reduce(call, |x, axes| x.mul(x)?.sum_keep(axes))
     }),
-    operator("Softmax", |call| softmax(call, |x, axis| x.softmax_along(axis))),
-    operator("LogSoftmax", |call| softmax(call, |x, axis| x.log_softmax_along(axis))),
+    operator("Softmax", |call| {
+        softmax(call, |x, axis| x.softmax_along(axis))
+    }),
+    operator("LogSoftmax", |call| {
+        softmax(call, |x, axis| x.log_softmax_along(axis))
+    }),
 ];
 
 /// A reduction over the attribute or operand `axes`; all axes where there is none.
@@ -47,7 +53,9 @@ fn reduce<'g>(
     compute: for<'v> fn(Var<'v>, &[usize]) -> Result<Var<'v>>,
 ) -> Built<'g> {
     let value = call.input(0)?;
-    let axes = call.ints_or_operand("axes", 1)?.filter(|axes| !axes.is_empty());
+    let axes = call
+        .ints_or_operand("axes", 1)?
+        .filter(|axes| !axes.is_empty());
     let axes = match axes {
         Some(axes) => axes_of(&axes, value.rank())?,
         None if call.int("noop_with_empty_axes", 0) != 0 => return Ok(vec![call.input(0)?]),
@@ -93,7 +101,10 @@ fn reduce<'g>(
 /// lowest number.
 fn largest<'v>(x: Var<'v>, axes: &[usize]) -> Result<Var<'v>> {
     let lowest = f64::from(f32::MIN);
-    let is_finite = x.scale(0.5)?.max_keep(axes)?.gt(x.builder().constant(lowest))?;
+    let is_finite = x
+        .scale(0.5)?
+        .max_keep(axes)?
+        .gt(x.builder().constant(lowest))?;
     let shape = x.shape();
     let extents = shape.dims().iter().enumerate();
     let ranges = extents.map(|(a, &d)| 0..if axes.contains(&a) { 1 } else { d });
@@ -124,7 +135,9 @@ fn products<'v>(x: Var<'v>, axes: &[usize]) -> Result<Var<'v>> {
                 break;
             }
             let half = extent / 2;
-            let pairs = x.slice_axis(axis, 0..half)?.mul(x.slice_axis(axis, half..2 * half)?)?;
+            let pairs = x
+                .slice_axis(axis, 0..half)?
+                .mul(x.slice_axis(axis, half..2 * half)?)?;
             x = match extent % 2 {
                 0 => pairs,
                 _ => Var::concat(&[pairs, x.slice_axis(axis, extent - 1..extent)?], axis)?,

@@ -132,7 +132,10 @@ fn resize<'g>(
     let value = call.input(0)?;
     let rank = value.rank();
     let axes: Vec<usize> = match call.ints("axes") {
-        Some(axes) => axes.iter().map(|&a| axis_of(a, rank)).collect::<Result<_>>()?,
+        Some(axes) => axes
+            .iter()
+            .map(|&a| axis_of(a, rank))
+            .collect::<Result<_>>()?,
         None => (0..rank).collect(),
     };
     let numbers = |at: Option<usize>| -> Result<Option<Vec<f64>>> {
@@ -154,7 +157,10 @@ fn resize<'g>(
         let extent = inputs as f64;
         let (outputs, scale) = match (&sizes, &scales) {
             (Some(sizes), _) => {
-                let ratios = sizes.iter().zip(&axes).map(|(s, &a)| s / value.dims[a] as f64);
+                let ratios = sizes
+                    .iter()
+                    .zip(&axes)
+                    .map(|(s, &a)| s / value.dims[a] as f64);
                 let scale = match call.text("keep_aspect_ratio_policy", "stretch").as_str() {
                     "not_larger" => ratios.fold(f64::INFINITY, f64::min),
                     "not_smaller" => ratios.fold(0.0, f64::max),
@@ -166,7 +172,9 @@ fn resize<'g>(
             (None, None) => (extent, 1.0),
         };
         if !(outputs >= 1.0 && outputs <= LARGEST_COUNT as f64 && scale > 0.0) {
-            return Err(refused(format!("it would resize {inputs} to {outputs} elements")));
+            return Err(refused(format!(
+                "it would resize {inputs} to {outputs} elements"
+            )));
         }
         let roi = match &roi {
             Some(roi) if roi.len() == 2 * axes.len() => [roi[i], roi[i + axes.len()]],
@@ -179,12 +187,20 @@ fn resize<'g>(
             roi,
         });
     }
-    let older = if call.opset() < 11 { "asymmetric" } else { "half_pixel" };
+    let older = if call.opset() < 11 {
+        "asymmetric"
+    } else {
+        "half_pixel"
+    };
     let mut coordinates = Coordinates::of(&call.text("coordinate_transformation_mode", older))?;
     if call.node.op_type == "Upsample" {
         coordinates = Coordinates::Asymmetric;
     }
-    let older = if call.opset() < 11 { "floor" } else { "round_prefer_floor" };
+    let older = if call.opset() < 11 {
+        "floor"
+    } else {
+        "round_prefer_floor"
+    };
     let weights = match call.text("mode", "nearest").as_str() {
         "nearest" => Weights::Nearest(call.text("nearest_mode", older)),
         "linear" | "bilinear" => Weights::Linear,
@@ -192,7 +208,15 @@ fn resize<'g>(
         other => return Err(refused(format!("it has no mode {other}"))),
     };
     let antialias = call.int("antialias", 0) != 0;
-    if let Some(y) = bilinear(call, &value, &axes, &parts, coordinates, &weights, antialias)? {
+    if let Some(y) = bilinear(
+        call,
+        &value,
+        &axes,
+        &parts,
+        coordinates,
+        &weights,
+        antialias,
+    )? {
         return Ok(vec![y]);
     }
     let order = value.order().map(<[usize]>::to_vec);
@@ -208,17 +232,21 @@ fn resize<'g>(
             continue;
         }
         let at = place[axis];
-        let spots: Vec<f64> = (0..part.outputs).map(|o| coordinates.place(o, part)).collect();
+        let spots: Vec<f64> = (0..part.outputs)
+            .map(|o| coordinates.place(o, part))
+            .collect();
         let rows: Vec<Vec<(usize, f64)>> = spots
             .iter()
             .map(|&spot| row(spot, part, &weights, antialias, excludes))
             .collect();
         let single: Option<Vec<usize>> = rows
             .iter()
-            .map(|row| match (&weights, row.iter().find(|(_, w)| *w == 1.0)) {
-                (Weights::Nearest(_), Some((i, _))) => Some(*i),
-                _ => None,
-            })
+            .map(
+                |row| match (&weights, row.iter().find(|(_, w)| *w == 1.0)) {
+                    (Weights::Nearest(_), Some((i, _))) => Some(*i),
+                    _ => None,
+                },
+            )
             .collect();
         x = match single {
             Some(single) => repeated(call, x, at, &single)?,
@@ -234,7 +262,9 @@ fn resize<'g>(
         };
         if is_cropped {
             let last = part.inputs as f64 - 1.0;
-            let mask = spots.iter().map(|&s| f64::from(u8::from(s >= 0.0 && s <= last)));
+            let mask = spots
+                .iter()
+                .map(|&s| f64::from(u8::from(s >= 0.0 && s <= last)));
             let mut dims = vec![1; rank];
             dims[at] = part.outputs;
             let mask = call.table(&dims, mask.collect())?;
@@ -251,7 +281,13 @@ fn resize<'g>(
 }
 
 /// The positions that `spot` reads, with their weights.
-fn row(spot: f64, axis: &Axis, weights: &Weights, antialias: bool, excludes: bool) -> Vec<(usize, f64)> {
+fn row(
+    spot: f64,
+    axis: &Axis,
+    weights: &Weights,
+    antialias: bool,
+    excludes: bool,
+) -> Vec<(usize, f64)> {
     let left = spot.ceil() - 1.0;
     let coefficients = weights.at(spot - left, axis.scale, antialias);
     let first = left as i64 - (coefficients.len() as i64 / 2 - 1);
@@ -276,7 +312,9 @@ fn repeated<'g>(
     let shape = x.shape();
     let inputs = shape.dims()[axis];
     let times = at.len() / inputs.max(1);
-    let repeats = times > 0 && at.len() == times * inputs && at.iter().enumerate().all(|(o, &i)| i == o / times);
+    let repeats = times > 0
+        && at.len() == times * inputs
+        && at.iter().enumerate().all(|(o, &i)| i == o / times);
     if !repeats {
         return taken(call, x, axis, at);
     }
@@ -337,8 +375,12 @@ fn depth_to_space<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     // By its own layout, [N, H, W, C]: the channels of a block become its pixels.
     let x = super::conv::channels_last(call, &value)?;
     let x = match is_columns {
-        true => x.reshape([n * h, w, depth, b, b])?.permute(&[0, 3, 1, 4, 2])?,
-        false => x.reshape([n * h, w, b, b, depth])?.permute(&[0, 2, 1, 3, 4])?,
+        true => x
+            .reshape([n * h, w, depth, b, b])?
+            .permute(&[0, 3, 1, 4, 2])?,
+        false => x
+            .reshape([n * h, w, b, b, depth])?
+            .permute(&[0, 2, 1, 3, 4])?,
     };
     let y = x.reshape([n, h * b, w * b, depth])?;
     Ok(vec![Value::ordered(value.element, y, &[0, 2, 3, 1])])
@@ -347,12 +389,18 @@ fn depth_to_space<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 fn space_to_depth<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let (value, [n, c, h, w], b) = blocks(call)?;
     if !h.is_multiple_of(b) || !w.is_multiple_of(b) {
-        return Err(refused(format!("{h} by {w} pixels are no blocks of {b} by {b}")));
+        return Err(refused(format!(
+            "{h} by {w} pixels are no blocks of {b} by {b}"
+        )));
     }
     let x = super::conv::channels_last(call, &value)?;
     let x = match call.text("mode", "DCR") == "CRD" {
-        true => x.reshape([n * (h / b), b, w / b, b, c])?.permute(&[0, 2, 4, 1, 3])?,
-        false => x.reshape([n * (h / b), b, w / b, b * c])?.permute(&[0, 2, 1, 3])?,
+        true => x
+            .reshape([n * (h / b), b, w / b, b, c])?
+            .permute(&[0, 2, 4, 1, 3])?,
+        false => x
+            .reshape([n * (h / b), b, w / b, b * c])?
+            .permute(&[0, 2, 1, 3])?,
     };
     let y = x.reshape([n, h / b, w / b, b * b * c])?;
     Ok(vec![Value::ordered(value.element, y, &[0, 2, 3, 1])])

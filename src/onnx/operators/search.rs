@@ -50,11 +50,15 @@ fn arg_extreme<'g>(call: &mut Call<'_, '_, 'g>, is_min: bool) -> Built<'g> {
 
 fn cumulative_sum<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let value = call.input(0)?;
-    let axis = call.known_number(1)?.ok_or_else(|| refused("it has no axis"))?;
+    let axis = call
+        .known_number(1)?
+        .ok_or_else(|| refused("it has no axis"))?;
     let axis = axis_of(axis as i64, value.rank())?;
     let n = value.dims[axis];
     if n > LONGEST_ROW {
-        return Err(refused(format!("running sums over {n} elements are not supported; {LONGEST_ROW} are")));
+        return Err(refused(format!(
+            "running sums over {n} elements are not supported; {LONGEST_ROW} are"
+        )));
     }
     let (exclusive, reverse) = (call.int("exclusive", 0) != 0, call.int("reverse", 0) != 0);
     let adds = |i: usize| {
@@ -76,7 +80,9 @@ fn top_k<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let value = call.input(0)?;
     let k = match call.has("k") {
         true => call.int("k", 1) as f64,
-        false => call.known_number(1)?.ok_or_else(|| refused("it has no k"))?,
+        false => call
+            .known_number(1)?
+            .ok_or_else(|| refused("it has no k"))?,
     };
     let axis = axis_of(call.int("axis", -1), value.rank())?;
     let n = value.dims[axis];
@@ -84,7 +90,9 @@ fn top_k<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         return Err(refused(format!("it asks for {k} of {n} elements")));
     }
     if n > LONGEST_ROW {
-        return Err(refused(format!("sorting {n} elements is not supported; {LONGEST_ROW} are")));
+        return Err(refused(format!(
+            "sorting {n} elements is not supported; {LONGEST_ROW} are"
+        )));
     }
     let k = k as usize;
     let last = value.rank() - 1;
@@ -92,12 +100,15 @@ fn top_k<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let moved = x.shape().dims().to_vec();
     let outer: usize = moved[..last].iter().product();
     let rows = x.reshape([outer, n])?;
-    let (own, other): (Var<'g>, Var<'g>) = (rows.reshape([outer, n, 1])?, rows.reshape([outer, 1, n])?);
+    let (own, other): (Var<'g>, Var<'g>) =
+        (rows.reshape([outer, n, 1])?, rows.reshape([outer, 1, n])?);
     let before = match call.int("largest", 1) {
         0 => other.lt(own)?,
         _ => other.gt(own)?,
     };
-    let earlier = (0..n * n).map(|i| f64::from(u8::from(i % n < i / n))).collect();
+    let earlier = (0..n * n)
+        .map(|i| f64::from(u8::from(i % n < i / n)))
+        .collect();
     let earlier = call.table(&[1, n, n], earlier)?;
     let ties = other.eq(own)?.mul(earlier)?;
     let rank = before.add(ties)?.sum(&[2])?;

@@ -105,12 +105,13 @@ pub const OPERATORS: &[Operator] = &[
     }),
     operator("Expand", |call| {
         let value = call.input(0)?;
-        let shape = call.known_ints(1)?.ok_or_else(|| refused("it has no shape"))?;
+        let shape = call
+            .known_ints(1)?
+            .ok_or_else(|| refused("it has no shape"))?;
         let shape = extents(&shape)?;
         let dims = crate::tensor::Shape::from(&value.dims[..]).broadcast(&shape.clone().into());
-        let dims = dims.ok_or_else(|| {
-            refused(format!("{:?} does not broadcast to {shape:?}", value.dims))
-        })?;
+        let dims = dims
+            .ok_or_else(|| refused(format!("{:?} does not broadcast to {shape:?}", value.dims)))?;
         if dims.dims() == value.dims {
             return Ok(vec![value]);
         }
@@ -171,10 +172,11 @@ fn inserted(from: &[usize], order: &[usize], to: &[usize]) -> Option<Vec<usize>>
     if order.is_sorted() {
         return None;
     }
-    let long = |dims: &[usize]| -> Vec<usize> { (0..dims.len()).filter(|&a| dims[a] != 1).collect() };
+    let long =
+        |dims: &[usize]| -> Vec<usize> { (0..dims.len()).filter(|&a| dims[a] != 1).collect() };
     let (ours, theirs) = (long(from), long(to));
-    let same = ours.len() == theirs.len()
-        && ours.iter().zip(&theirs).all(|(&a, &b)| from[a] == to[b]);
+    let same =
+        ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(&a, &b)| from[a] == to[b]);
     if !same {
         return None;
     }
@@ -195,18 +197,25 @@ fn constant<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         list(Element::Float, vec![call.float("value_float", 0.0)]).reshaped(&[])
     } else if call.has("value_int") {
         list(Element::Int64, vec![call.int("value_int", 0) as f64]).reshaped(&[])
-    } else if let Some(numbers) = call.floats("value_floats").filter(|_| call.has("value_floats")) {
+    } else if let Some(numbers) = call
+        .floats("value_floats")
+        .filter(|_| call.has("value_floats"))
+    {
         list(Element::Float, numbers)
     } else if let Some(ints) = call.ints("value_ints") {
         list(Element::Int64, ints.iter().map(|&x| x as f64).collect())
     } else {
-        return Err(refused("its value is a text or sparse, which is not supported"));
+        return Err(refused(
+            "its value is a text or sparse, which is not supported",
+        ));
     };
     Ok(vec![Value::known(array)])
 }
 
 fn constant_of_shape<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
-    let shape = call.known_ints(0)?.ok_or_else(|| refused("it has no shape"))?;
+    let shape = call
+        .known_ints(0)?
+        .ok_or_else(|| refused("it has no shape"))?;
     let dims = extents(&shape)?;
     let value = call.tensor("value")?;
     let (element, number) = match value.filter(|array| array.len() == 1) {
@@ -229,13 +238,19 @@ fn range<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     };
     let (start, limit, delta) = (number(0)?, number(1)?, number(2)?);
     let count = ((limit - start) / delta).ceil().max(0.0);
-    if !(count <= LARGEST_COUNT as f64) {
+    if count.is_nan() || count > LARGEST_COUNT as f64 {
         return Err(refused(format!(
             "it would have {count} elements from {start} to {limit} by {delta}"
         )));
     }
-    let numbers: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * delta).collect();
-    Ok(vec![Value::known(Array::new(element, vec![numbers.len()], numbers))])
+    let numbers: Vec<f64> = (0..count as usize)
+        .map(|i| start + i as f64 * delta)
+        .collect();
+    Ok(vec![Value::known(Array::new(
+        element,
+        vec![numbers.len()],
+        numbers,
+    ))])
 }
 
 fn eye_like<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {

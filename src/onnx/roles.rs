@@ -1,5 +1,6 @@
-//! ONNX files as models: which of their constants are weights.
+//! Which constants of an ONNX file are weights.
 
+use super::array::Array;
 use super::file::OnnxFile;
 use super::value::{Place, Value};
 use super::walk::Names;
@@ -8,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The operands of operators that may be weights or statistics.
-const WEIGHTS: [(&str, &[usize]); 24] = [
+const WEIGHTS: [(&str, &[usize]); 31] = [
     ("Conv", &[1, 2]),
     ("ConvTranspose", &[1, 2]),
     ("Gemm", &[0, 1, 2]),
@@ -33,9 +34,30 @@ const WEIGHTS: [(&str, &[usize]); 24] = [
     ("Unsqueeze", &[0]),
     ("Expand", &[0]),
     ("Split", &[0]),
+    ("Slice", &[0]),
+    ("Squeeze", &[0]),
+    ("Concat", &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
+    ("Identity", &[0]),
+    ("Cast", &[0]),
+    ("Flatten", &[0]),
+    ("Tile", &[0]),
 ];
 
+/// Whether the constant `name` may be a weight: floats, more than one, that are no mask (two different numbers, or infinite ones)
+/// and do not come from a node for constants, after which exporters name those that they computed.
+fn may_be_trained(name: &str, array: &Array) -> bool {
+    if !array.element.is_float() || array.len() < 2 || array.dims.is_empty() {
+        return false;
+    }
+    let first = array.at(0);
+    let second = array.iter().find(|&x| x != first);
+    let is_mask = second.is_some_and(|second| array.iter().all(|x| x == first || x == second));
+    let is_computed = name.contains("Constant");
+    array.iter().all(f64::is_finite) && !(is_mask && array.len() > 2) && !is_computed
+}
+
 /// What the file's constants are used for.
+#[derive(Debug)]
 pub struct Roles {
     /// Names of weights.
     pub weights: HashSet<String>,
@@ -66,25 +88,25 @@ impl Roles {
                 let Some(array) = file.constants.get(name) else {
                     continue;
                 };
-                let is_weight = is_function || weights.is_some_and(|(_, slots)| slots.contains(&at));
-                let several = array.len() > 1 && !array.dims.is_empty();
-                if !is_weight || !several || !array.element.is_float() {
-                    continue;
-                }
-                if !array.iter().all(f64::is_finite) {
+                let is_weight =
+                    is_function || weights.is_some_and(|(_, slots)| slots.contains(&at));
+                if !is_weight || !may_be_trained(name, array) {
                     continue;
                 }
                 match (node.op_type.as_str(), at) {
                     ("BatchNormalization", 3 | 4) => roles.statistics.insert(name.clone()),
                     _ => roles.weights.insert(name.clone()),
                 };
-                let is_filter = matches!(node.op_type.as_str(), "Conv" | "ConvTranspose") && at == 1;
+                let is_filter =
+                    matches!(node.op_type.as_str(), "Conv" | "ConvTranspose") && at == 1;
                 if is_filter && array.dims.len() == 4 && uses.get(name.as_str()) == Some(&1) {
                     roles.layouts.insert(name.clone(), Layout::Conv);
                 }
             }
         }
-        roles.weights.retain(|name| !roles.statistics.contains(name));
+        roles
+            .weights
+            .retain(|name| !roles.statistics.contains(name));
         roles
     }
 
