@@ -79,6 +79,7 @@ pub fn run(
     }
     let mut walk = Walk::new(&builder, Some(&mut cx), file, &roles.layouts, "");
     walk.given = given_arrays;
+    walk.follows_file = true;
     walk.nodes(&file.nodes, &mut names)?;
     let mut results = Vec::new();
     for output in &file.outputs {

@@ -41,6 +41,8 @@ pub struct Walk<'w, 'g> {
     pub prefix: &'w str,
     /// The variables that were read, with their elements in the layout of the file.
     pub variables: BTreeMap<String, Arc<Array>>,
+    /// Whether nodes that the file marks as being in training are so also outside of training.
+    pub follows_file: bool,
     /// Arrays that are fed, by the names of their inputs: where one decides a shape, it counts as known.
     pub given: HashMap<String, Array>,
     /// Depth of the nodes under construction.
@@ -63,6 +65,7 @@ impl<'w, 'g> Walk<'w, 'g> {
             layouts,
             prefix,
             variables: BTreeMap::new(),
+            follows_file: false,
             given: HashMap::new(),
             depth: 0,
         }

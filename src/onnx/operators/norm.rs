@@ -61,9 +61,7 @@ fn batch<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let [weight, bias, mean, variance] = [call.var(1)?, call.var(2)?, call.var(3)?, call.var(4)?];
     let (eps, momentum) = (epsilon(call), call.float("momentum", f64::from(0.9_f32)));
     let x = channels_last(call, &value)?;
-    if call.int("training_mode", 0) == 1
-        && !call.walk.cx.as_ref().is_some_and(|cx| cx.is_training())
-    {
+    if call.int("training_mode", 0) == 1 && call.walk.follows_file {
         return of_this_batch(
             call,
             &value,

@@ -1,8 +1,7 @@
 //! The cases of the ONNX standard, recorded by `tests/fixtures/make_onnx.py`: each is a small network with inputs and outputs. All
 //! run on the reference and on an adapter, within the tolerances of ONNX's own runner.
 
-mod support;
-
+use crate::support;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;

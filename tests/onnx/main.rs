@@ -1,0 +1,7 @@
+//! Networks from ONNX files.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cases;
+mod training;
