@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::nn::layers::Dense;
 use wgrad::nn::{Layer, NamedUnits, OnnxLayer, Units};
-use wgrad::onnx::{Declared, OnnxNetwork, Summary, operator_names};
+use wgrad::onnx::{Declared, OnnxNetwork, OnnxSummary, operator_names};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -39,7 +39,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let network = OnnxNetwork::read(model)?;
-    let summary = Summary::of(&network);
+    let summary = OnnxSummary::of(&network);
     if let Some(out) = &args.out {
         let mut spec = network.spec()?;
         let (file, described) = (out.join("network.onnx"), out.join("model.toml"));
@@ -67,7 +67,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn tell(network: &OnnxNetwork, summary: &Summary, out: Option<&PathBuf>) -> anyhow::Result<()> {
+fn tell(network: &OnnxNetwork, summary: &OnnxSummary, out: Option<&PathBuf>) -> anyhow::Result<()> {
     let file = network.file();
     let declared = |value: &Declared| {
         let element = value.element.map_or("?".to_string(), |e| e.to_string());

@@ -10,6 +10,7 @@ mod devices;
 mod doctor;
 mod environment;
 mod eval;
+mod export;
 mod generate;
 mod import;
 mod init;
@@ -65,6 +66,8 @@ enum Command {
     Run(run::Args),
     /// Describe an ONNX file, and write a model file that trains it further
     Import(import::Args),
+    /// Write the network of a run for other programs
+    Export(export::Args),
     /// List the runs of a folder with their best figures
     Runs(runs::Args),
     /// Serve a page on this machine that follows runs while they train
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Generate(args) => generate::run(args),
         Command::Run(args) => run::run(args),
         Command::Import(args) => import::run(args),
+        Command::Export(args) => export::run(args),
         Command::Data(args) => data::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),

@@ -33,10 +33,17 @@ pub struct StateSpec<'m> {
 
 impl<'m> From<&'m Network> for StateSpec<'m> {
     fn from(network: &'m Network) -> Self {
+        StateSpec::of(network)
+    }
+}
+
+impl<'m> StateSpec<'m> {
+    /// The state of `model`.
+    pub fn of(model: &'m dyn Model) -> StateSpec<'m> {
         StateSpec {
-            parameters: network.state().collect(),
-            aliases: network.aliases().to_vec(),
-            counters: network.counters().to_vec(),
+            parameters: model.state().collect(),
+            aliases: model.aliases().to_vec(),
+            counters: model.counters().to_vec(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::array::Array;
 use super::element::Element;
 use super::file::array_of;
 use super::messages::{AttributeProto, NodeProto};
-use super::value::Value;
+use super::value::NodeValue;
 use super::walk::Walk;
 use crate::error::{Error, Result};
 use crate::graph::Var;
@@ -17,7 +17,7 @@ pub struct Call<'c, 'w, 'g> {
     /// The node.
     pub node: &'c NodeProto,
     /// Its operands; `None` for those left out.
-    pub inputs: Vec<Option<Value<'g>>>,
+    pub inputs: Vec<Option<NodeValue<'g>>>,
 }
 
 /// A reason why a node can't be built.
@@ -91,7 +91,7 @@ impl<'g> Call<'_, '_, 'g> {
     }
 
     /// Operand `at`, if there is one.
-    pub fn optional(&self, at: usize) -> Option<&Value<'g>> {
+    pub fn optional(&self, at: usize) -> Option<&NodeValue<'g>> {
         self.inputs.get(at).and_then(Option::as_ref)
     }
 
@@ -99,7 +99,7 @@ impl<'g> Call<'_, '_, 'g> {
     ///
     /// # Errors
     /// If it is missing.
-    pub fn input(&self, at: usize) -> Result<Value<'g>> {
+    pub fn input(&self, at: usize) -> Result<NodeValue<'g>> {
         let value = self.optional(at).cloned();
         value.ok_or_else(|| refused(format!("operand {at} is missing")))
     }
@@ -180,10 +180,10 @@ impl<'g> Call<'_, '_, 'g> {
     }
 
     /// The result of an operator that works element by element: `var` with the order of the axes of `like`.
-    pub fn like(&self, like: &Value<'g>, element: Element, var: Var<'g>) -> Value<'g> {
+    pub fn like(&self, like: &NodeValue<'g>, element: Element, var: Var<'g>) -> NodeValue<'g> {
         match like.order() {
-            Some(order) => Value::ordered(element, var, order),
-            None => Value::live(element, var),
+            Some(order) => NodeValue::ordered(element, var, order),
+            None => NodeValue::live(element, var),
         }
     }
 
@@ -191,7 +191,7 @@ impl<'g> Call<'_, '_, 'g> {
     ///
     /// # Errors
     /// If it is missing, or a node can't be built.
-    pub fn own(&mut self, at: usize) -> Result<(Value<'g>, Var<'g>)> {
+    pub fn own(&mut self, at: usize) -> Result<(NodeValue<'g>, Var<'g>)> {
         let value = self.input(at)?;
         let order: Vec<usize> = match value.order() {
             Some(order) => order.to_vec(),

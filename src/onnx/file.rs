@@ -3,7 +3,7 @@
 use super::array::{Array, Numbers};
 use super::element::Element;
 use super::messages::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OnnxTensor, ValueInfoProto,
 };
 use crate::error::{Error, Result};
 use crate::files::read_whole;
@@ -51,7 +51,7 @@ pub struct Declared {
     /// Type of its elements, if it is declared.
     pub element: Option<Element>,
     /// Its extents, if their number is declared.
-    pub dims: Option<Vec<Extent>>,
+    pub dims: Option<Vec<DeclaredExtent>>,
 }
 
 impl Declared {
@@ -60,10 +60,10 @@ impl Declared {
         let Some(dims) = &self.dims else {
             return "of any shape".to_string();
         };
-        let word = |extent: &Extent| match extent {
-            Extent::Fixed(extent) => extent.to_string(),
-            Extent::Named(name) if name.is_empty() => "?".to_string(),
-            Extent::Named(name) => name.clone(),
+        let word = |extent: &DeclaredExtent| match extent {
+            DeclaredExtent::Fixed(extent) => extent.to_string(),
+            DeclaredExtent::Named(name) if name.is_empty() => "?".to_string(),
+            DeclaredExtent::Named(name) => name.clone(),
         };
         format!("[{}]", dims.iter().map(word).collect::<Vec<_>>().join(", "))
     }
@@ -71,7 +71,7 @@ impl Declared {
 
 /// An extent as a file declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub enum DeclaredExtent {
     /// A number.
     Fixed(usize),
     /// A name, which may be empty.
@@ -376,8 +376,8 @@ fn declared(value: &ValueInfoProto) -> Result<Declared, String> {
     let element = element.map_err(|why| format!("{name} has {why}"))?;
     let dims = tensor.and_then(|t| t.shape.as_ref()).map(|shape| {
         let extent = |dim: &super::messages::DimensionProto| match dim.dim_value {
-            Some(extent) if extent >= 0 => Extent::Fixed(extent as usize),
-            _ => Extent::Named(dim.dim_param.clone()),
+            Some(extent) if extent >= 0 => DeclaredExtent::Fixed(extent as usize),
+            _ => DeclaredExtent::Named(dim.dim_param.clone()),
         };
         shape.dim.iter().map(extent).collect()
     });
@@ -392,7 +392,7 @@ fn declared(value: &ValueInfoProto) -> Result<Declared, String> {
 ///
 /// # Errors
 /// Says what is wrong, as a sentence.
-pub fn array_of(tensor: &TensorProto, path: &Path) -> Result<Array, String> {
+pub fn array_of(tensor: &OnnxTensor, path: &Path) -> Result<Array, String> {
     let name = match tensor.name.as_str() {
         "" => "a constant".to_string(),
         name => format!("the constant {name}"),
@@ -449,7 +449,7 @@ pub fn array_of(tensor: &TensorProto, path: &Path) -> Result<Array, String> {
 }
 
 /// The elements of `tensor` in the field of their type.
-fn typed(tensor: &TensorProto, element: Element) -> Numbers {
+fn typed(tensor: &OnnxTensor, element: Element) -> Numbers {
     let small = || tensor.int32_data.iter();
     match element {
         Element::Float => Numbers::Single(tensor.float_data.clone()),
@@ -471,7 +471,7 @@ fn typed(tensor: &TensorProto, element: Element) -> Numbers {
 }
 
 /// The bytes of a constant that are in a file of their own, in the folder of the file at `path` or below it.
-fn external_bytes(tensor: &TensorProto, path: &Path, wanted: usize) -> Result<Vec<u8>, String> {
+fn external_bytes(tensor: &OnnxTensor, path: &Path, wanted: usize) -> Result<Vec<u8>, String> {
     let entry = |key: &str| {
         let mut entries = tensor.external_data.iter();
         entries.find(|e| e.key == key).map(|e| e.value.as_str())

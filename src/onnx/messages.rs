@@ -61,7 +61,7 @@ pub struct GraphProto {
     pub name: String,
     /// Constants: weights, and others.
     #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<TensorProto>,
+    pub initializer: Vec<OnnxTensor>,
     /// Inputs; in older files these include the initializers.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
@@ -110,7 +110,7 @@ pub struct AttributeProto {
     pub s: Vec<u8>,
     /// A tensor.
     #[prost(message, optional, tag = "5")]
-    pub t: Option<TensorProto>,
+    pub t: Option<OnnxTensor>,
     /// A graph: a branch of `If`.
     #[prost(message, optional, tag = "6")]
     pub g: Option<GraphProto>,
@@ -133,7 +133,7 @@ pub struct AttributeProto {
 
 /// A constant.
 #[derive(Clone, PartialEq, Message)]
-pub struct TensorProto {
+pub struct OnnxTensor {
     /// Extents, outermost first.
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
@@ -196,12 +196,12 @@ pub struct TensorTypeProto {
     pub elem_type: i32,
     /// Extents; absent if not even their number is known.
     #[prost(message, optional, tag = "2")]
-    pub shape: Option<TensorShapeProto>,
+    pub shape: Option<OnnxShape>,
 }
 
 /// Extents.
 #[derive(Clone, PartialEq, Message)]
-pub struct TensorShapeProto {
+pub struct OnnxShape {
     /// One for each axis.
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<DimensionProto>,

@@ -3,6 +3,7 @@
 mod array;
 mod call;
 mod element;
+mod export;
 mod file;
 mod messages;
 mod network;
@@ -15,10 +16,11 @@ mod walk;
 
 pub use array::{Array, Numbers};
 pub use element::Element;
-pub use file::{Declared, Extent, OnnxFile};
+pub use export::{ExportOptions, WRITTEN_OPSETS, export};
+pub use file::{Declared, DeclaredExtent, OnnxFile};
 pub use network::{BuiltNetwork, OnnxNetwork, channels_last};
 pub use session::{Computed, run};
-pub use summary::{DeclaredValue, NamedShape, Summary};
+pub use summary::{DeclaredValue, NamedShape, OnnxSummary};
 
 /// Names of all operators that can be read.
 pub fn operator_names() -> impl Iterator<Item = &'static str> {

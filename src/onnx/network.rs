@@ -2,9 +2,9 @@
 
 use super::array::Array;
 use super::element::Element;
-use super::file::{Extent, OnnxFile};
+use super::file::{DeclaredExtent, OnnxFile};
 use super::roles::Roles;
-use super::value::Value;
+use super::value::NodeValue;
 use super::walk::{CONSTANT, Walk};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
@@ -92,8 +92,8 @@ impl OnnxNetwork {
         };
         let element = input.element.unwrap_or(Element::Float);
         let value = match x.shape().rank() {
-            4 => Value::ordered(element, x, &[0, 2, 3, 1]),
-            _ => Value::live(element, x),
+            4 => NodeValue::ordered(element, x, &[0, 2, 3, 1]),
+            _ => NodeValue::live(element, x),
         };
         if element.is_float() == (x.dtype() == DType::U32) {
             return Err(self.refused(format!(
@@ -107,12 +107,11 @@ impl OnnxNetwork {
             )));
         }
         if let Some(declared) = &input.dims {
-            let fits = declared.len() == value.rank()
-                && declared
-                    .iter()
-                    .zip(&value.dims)
-                    .skip(1)
-                    .all(|(d, have)| !matches!(d, Extent::Fixed(extent) if extent != have));
+            let fits =
+                declared.len() == value.rank()
+                    && declared.iter().zip(&value.dims).skip(1).all(
+                        |(d, have)| !matches!(d, DeclaredExtent::Fixed(extent) if extent != have),
+                    );
             if !fits {
                 return Err(self.refused(format!(
                     "its input {} is {}, and samples of {:?} are given; resize the data, or export the network for them",
@@ -204,8 +203,8 @@ impl OnnxNetwork {
             .iter()
             .skip(1)
             .map(|extent| match extent {
-                Extent::Fixed(extent) => Some(*extent),
-                Extent::Named(_) => None,
+                DeclaredExtent::Fixed(extent) => Some(*extent),
+                DeclaredExtent::Named(_) => None,
             })
             .collect();
         let is_float = input.element.is_none_or(Element::is_float);

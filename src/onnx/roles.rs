@@ -2,7 +2,7 @@
 
 use super::array::Array;
 use super::file::OnnxFile;
-use super::value::{Place, Value};
+use super::value::{Held, NodeValue};
 use super::walk::Names;
 use crate::nn::Layout;
 use std::collections::{HashMap, HashSet};
@@ -115,13 +115,13 @@ impl Roles {
         let constants = file.constants.iter().map(|(name, array)| {
             let is_stored = self.weights.contains(name) || self.statistics.contains(name);
             let place = match is_stored {
-                true => Place::Stored {
+                true => Held::Stored {
                     name: Arc::from(name.as_str()),
                     array: array.clone(),
                 },
-                false => Place::Known(array.clone()),
+                false => Held::Known(array.clone()),
             };
-            let value = Value {
+            let value = NodeValue {
                 element: array.element,
                 dims: array.dims.clone(),
                 place,

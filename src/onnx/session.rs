@@ -2,9 +2,9 @@
 
 use super::array::Array;
 use super::element::Element;
-use super::file::{Declared, Extent, OnnxFile};
+use super::file::{Declared, DeclaredExtent, OnnxFile};
 use super::roles::Roles;
-use super::value::{Place, Value};
+use super::value::{Held, NodeValue};
 use super::walk::Walk;
 use crate::data::NpyArray;
 use crate::device::Device;
@@ -71,9 +71,9 @@ pub fn run(
                 let row = array.reshaped(&dims);
                 let var = builder.input(&input.name, TensorType::f32(dims));
                 fed.push((input.name.clone(), row.tensor()));
-                Value::live(element, var.reshape(array.dims.clone())?)
+                NodeValue::live(element, var.reshape(array.dims.clone())?)
             }
-            false => Value::known(array),
+            false => NodeValue::known(array),
         };
         names.insert(input.name.clone(), value);
     }
@@ -88,8 +88,8 @@ pub fn run(
             .ok_or_else(|| refused(format!("no node makes its output {}", output.name)))?;
         let element = output.element.unwrap_or(value.element);
         results.push(match &value.place {
-            Place::Known(array) | Place::Stored { array, .. } => Ok(array.cast(element)),
-            Place::Live { .. } => {
+            Held::Known(array) | Held::Stored { array, .. } => Ok(array.cast(element)),
+            Held::Live { .. } => {
                 let var = walk.var(value)?;
                 builder.output(&output.name, var);
                 Err((element, value.dims.clone()))
@@ -192,8 +192,8 @@ fn check(input: &Declared, dims: &[usize]) -> Result<(), String> {
             .iter()
             .zip(dims)
             .all(|(extent, have)| match extent {
-                Extent::Fixed(extent) => extent == have,
-                Extent::Named(_) => true,
+                DeclaredExtent::Fixed(extent) => extent == have,
+                DeclaredExtent::Named(_) => true,
             });
     match fits {
         true => Ok(()),

@@ -1,6 +1,6 @@
 //! What an ONNX file holds, for people and programs.
 
-use super::file::{Declared, Extent};
+use super::file::{Declared, DeclaredExtent};
 use super::network::OnnxNetwork;
 use super::operators;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// What a file holds.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub struct OnnxSummary {
     /// The file.
     pub model: String,
     /// Version of ONNX's operators.
@@ -51,9 +51,9 @@ pub struct NamedShape {
 
 impl From<&Declared> for DeclaredValue {
     fn from(value: &Declared) -> DeclaredValue {
-        let extent = |extent: &Extent| match extent {
-            Extent::Fixed(extent) => (*extent).into(),
-            Extent::Named(name) => name.as_str().into(),
+        let extent = |extent: &DeclaredExtent| match extent {
+            DeclaredExtent::Fixed(extent) => (*extent).into(),
+            DeclaredExtent::Named(name) => name.as_str().into(),
         };
         let dims = value.dims.as_ref();
         DeclaredValue {
@@ -64,9 +64,9 @@ impl From<&Declared> for DeclaredValue {
     }
 }
 
-impl Summary {
+impl OnnxSummary {
     /// What the file of `network` holds.
-    pub fn of(network: &OnnxNetwork) -> Summary {
+    pub fn of(network: &OnnxNetwork) -> OnnxSummary {
         let file = network.file();
         let mut operators: BTreeMap<String, usize> = BTreeMap::new();
         let mut unsupported = Vec::new();
@@ -97,7 +97,7 @@ impl Summary {
             .collect();
         parameters.sort_by(|a, b| a.name.cmp(&b.name));
         let count = |p: &NamedShape| p.shape.iter().product::<usize>();
-        Summary {
+        OnnxSummary {
             model: file.path.display().to_string(),
             opset: file.opset,
             producer: file.producer.clone(),

@@ -11,18 +11,18 @@ use std::sync::Arc;
 
 /// A value.
 #[derive(Clone)]
-pub struct Value<'g> {
+pub struct NodeValue<'g> {
     /// Type of the elements in the file.
     pub element: Element,
     /// Extents in the file's order.
     pub dims: Vec<usize>,
     /// Where it is.
-    pub place: Place<'g>,
+    pub place: Held<'g>,
 }
 
 /// Where a value is.
 #[derive(Clone)]
-pub enum Place<'g> {
+pub enum Held<'g> {
     /// On the host: a constant, or computed from constants.
     Known(Arc<Array>),
     /// A constant of the file that is a variable of the graph when it is read there.
@@ -41,37 +41,37 @@ pub enum Place<'g> {
     },
 }
 
-impl<'g> Value<'g> {
+impl<'g> NodeValue<'g> {
     /// A value on the host.
-    pub fn known(array: Array) -> Value<'g> {
-        Value {
+    pub fn known(array: Array) -> NodeValue<'g> {
+        NodeValue {
             element: array.element,
             dims: array.dims.clone(),
-            place: Place::Known(Arc::new(array)),
+            place: Held::Known(Arc::new(array)),
         }
     }
 
     /// A value in the graph whose axes are those of the file.
-    pub fn live(element: Element, var: Var<'g>) -> Value<'g> {
+    pub fn live(element: Element, var: Var<'g>) -> NodeValue<'g> {
         let dims = var.shape().dims().to_vec();
         let order = (0..dims.len()).collect();
-        Value {
+        NodeValue {
             element,
             dims,
-            place: Place::Live { var, order },
+            place: Held::Live { var, order },
         }
     }
 
     /// A value in the graph, axis `a` of `var` being axis `order[a]`.
-    pub fn ordered(element: Element, var: Var<'g>, order: &[usize]) -> Value<'g> {
+    pub fn ordered(element: Element, var: Var<'g>, order: &[usize]) -> NodeValue<'g> {
         let mut dims = vec![0; order.len()];
         for (&axis, &extent) in order.iter().zip(var.shape().dims()) {
             dims[axis] = extent;
         }
-        Value {
+        NodeValue {
             element,
             dims,
-            place: Place::Live {
+            place: Held::Live {
                 var,
                 order: order.to_vec(),
             },
@@ -81,8 +81,8 @@ impl<'g> Value<'g> {
     /// Its elements, if they are known before anything runs.
     pub fn array(&self) -> Option<&Arc<Array>> {
         match &self.place {
-            Place::Known(array) | Place::Stored { array, .. } => Some(array),
-            Place::Live { .. } => None,
+            Held::Known(array) | Held::Stored { array, .. } => Some(array),
+            Held::Live { .. } => None,
         }
     }
 
@@ -98,13 +98,13 @@ impl<'g> Value<'g> {
 
     /// Whether it is known and not a weight.
     pub fn is_known(&self) -> bool {
-        matches!(self.place, Place::Known(_))
+        matches!(self.place, Held::Known(_))
     }
 
     /// The order of its axes, if it is in the graph.
     pub fn order(&self) -> Option<&[usize]> {
         match &self.place {
-            Place::Live { order, .. } => Some(order),
+            Held::Live { order, .. } => Some(order),
             _ => None,
         }
     }

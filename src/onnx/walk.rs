@@ -10,7 +10,7 @@ use super::element::Element;
 use super::file::{Nodes, OnnxFile};
 use super::messages::NodeProto;
 use super::operators;
-use super::value::{Place, Value, inverse};
+use super::value::{Held, NodeValue, inverse};
 use crate::cpu::{Tensor, interpret};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
@@ -19,13 +19,11 @@ use crate::tensor::{DType, Shape, TensorType};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Results of up to this many elements are computed on the host.
-const MOST_FOLDED: usize = 1 << 26;
 /// Functions and branches may be nested this deeply.
 const DEEPEST: usize = 40;
 
 /// Values by name.
-pub type Names<'g> = HashMap<String, Value<'g>>;
+pub type Names<'g> = HashMap<String, NodeValue<'g>>;
 
 /// A graph under construction.
 pub struct Walk<'w, 'g> {
@@ -96,14 +94,14 @@ impl<'w, 'g> Walk<'w, 'g> {
     }
 
     /// The results of `node`.
-    fn node(&mut self, node: &NodeProto, names: &mut Names<'g>) -> Result<Vec<Value<'g>>> {
+    fn node(&mut self, node: &NodeProto, names: &mut Names<'g>) -> Result<Vec<NodeValue<'g>>> {
         let operand = |name: &String| match name.is_empty() {
             true => Ok(None),
             false => names.get(name).cloned().map(Some).ok_or_else(|| {
                 Error::Config(format!("reads {name}, which no node before it makes"))
             }),
         };
-        let inputs: Vec<Option<Value<'g>>> =
+        let inputs: Vec<Option<NodeValue<'g>>> =
             node.input.iter().map(operand).collect::<Result<_>>()?;
         if let Some(function) = self.file.function(node) {
             return self.function(function, node, inputs);
@@ -123,7 +121,8 @@ impl<'w, 'g> Walk<'w, 'g> {
                     .to_string(),
             )
         })?;
-        let is_known = |value: &Option<Value<'_>>| value.as_ref().is_none_or(Value::is_known);
+        let is_known =
+            |value: &Option<NodeValue<'_>>| value.as_ref().is_none_or(NodeValue::is_known);
         if self.cx.is_some()
             && inputs.iter().all(is_known)
             && let Some(values) = self.folded(operator, node, &inputs)?
@@ -147,17 +146,17 @@ impl<'w, 'g> Walk<'w, 'g> {
         &mut self,
         operator: &operators::Operator,
         node: &NodeProto,
-        inputs: &[Option<Value<'g>>],
-    ) -> Result<Option<Vec<Value<'g>>>> {
+        inputs: &[Option<NodeValue<'g>>],
+    ) -> Result<Option<Vec<NodeValue<'g>>>> {
         let builder = Builder::new();
         let mut walk = Walk::new(&builder, None, self.file, self.layouts, self.prefix);
-        let known = |value: &Option<Value<'g>>| {
+        let known = |value: &Option<NodeValue<'g>>| {
             let value = value.as_ref()?;
             let array = value.array()?.clone();
-            Some(Value {
+            Some(NodeValue {
                 element: value.element,
                 dims: value.dims.clone(),
-                place: Place::Known(array),
+                place: Held::Known(array),
             })
         };
         let mut call = Call {
@@ -166,14 +165,17 @@ impl<'w, 'g> Walk<'w, 'g> {
             inputs: inputs.iter().map(known).collect(),
         };
         let values = (operator.build)(&mut call)?;
-        if values.iter().any(|v| v.elements() > MOST_FOLDED) {
+        if values
+            .iter()
+            .any(|v| v.elements() > operators::MOST_ON_HOST)
+        {
             return Ok(None);
         }
         let mut results = Vec::new();
         for value in values {
             results.push(match &value.place {
-                Place::Known(array) | Place::Stored { array, .. } => Ok(array.clone()),
-                Place::Live { .. } => {
+                Held::Known(array) | Held::Stored { array, .. } => Ok(array.clone()),
+                Held::Live { .. } => {
                     let var = walk.var(&value)?;
                     builder.output(&results.len().to_string(), var);
                     Err((value.element, value.dims.clone()))
@@ -193,10 +195,10 @@ impl<'w, 'g> Walk<'w, 'g> {
         let graph = builder.finish()?;
         let mut computed = interpret(&graph, &mut variables, &HashMap::new())?.into_iter();
         let values = results.into_iter().map(|result| match result {
-            Ok(array) => Some(Value {
+            Ok(array) => Some(NodeValue {
                 element: array.element,
                 dims: array.dims.clone(),
-                place: Place::Known(array),
+                place: Held::Known(array),
             }),
             Err((element, dims)) => {
                 let tensor = computed.next()?;
@@ -204,7 +206,7 @@ impl<'w, 'g> Walk<'w, 'g> {
                     DType::F32 => tensor.reals().iter().map(|&x| element.nearest(x)).collect(),
                     DType::U32 => tensor.indices().iter().map(|&x| f64::from(x)).collect(),
                 };
-                Some(Value::known(Array::new(element, dims, numbers)))
+                Some(NodeValue::known(Array::new(element, dims, numbers)))
             }
         });
         Ok(values.collect())
@@ -215,8 +217,8 @@ impl<'w, 'g> Walk<'w, 'g> {
         &mut self,
         function: &'w super::file::Function,
         node: &NodeProto,
-        inputs: Vec<Option<Value<'g>>>,
-    ) -> Result<Vec<Value<'g>>> {
+        inputs: Vec<Option<NodeValue<'g>>>,
+    ) -> Result<Vec<NodeValue<'g>>> {
         let mut names = Names::new();
         for (name, value) in function.inputs.iter().zip(inputs) {
             if let Some(value) = value {
@@ -262,7 +264,7 @@ impl<'w, 'g> Walk<'w, 'g> {
     ///
     /// # Errors
     /// If a node can't be built.
-    pub fn var(&mut self, value: &Value<'g>) -> Result<Var<'g>> {
+    pub fn var(&mut self, value: &NodeValue<'g>) -> Result<Var<'g>> {
         let order: Vec<usize> = (0..value.rank()).collect();
         self.var_in(value, &order)
     }
@@ -271,14 +273,14 @@ impl<'w, 'g> Walk<'w, 'g> {
     ///
     /// # Errors
     /// If a node can't be built.
-    pub fn var_in(&mut self, value: &Value<'g>, order: &[usize]) -> Result<Var<'g>> {
+    pub fn var_in(&mut self, value: &NodeValue<'g>, order: &[usize]) -> Result<Var<'g>> {
         match &value.place {
-            Place::Known(array) => self.constant(&array.permuted(order)),
-            Place::Stored { name, array } => {
+            Held::Known(array) => self.constant(&array.permuted(order)),
+            Held::Stored { name, array } => {
                 let (var, own) = self.stored(name, array)?;
                 permuted(var, &own, order)
             }
-            Place::Live { var, order: own } => {
+            Held::Live { var, order: own } => {
                 let var = match var.dtype() {
                     DType::U32 => var.to_float()?,
                     DType::F32 => *var,
@@ -292,8 +294,8 @@ impl<'w, 'g> Walk<'w, 'g> {
     ///
     /// # Errors
     /// If a node can't be built.
-    pub fn indices(&mut self, value: &Value<'g>, extent: usize) -> Result<Var<'g>> {
-        if let Place::Live { var, .. } = &value.place
+    pub fn indices(&mut self, value: &NodeValue<'g>, extent: usize) -> Result<Var<'g>> {
+        if let Held::Live { var, .. } = &value.place
             && var.dtype() == DType::U32
         {
             return Ok(*var);

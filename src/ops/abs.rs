@@ -1,5 +1,6 @@
 //! `|x|`; the gradient at 0 is 0. PyTorch `torch.abs`, ONNX `Abs`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::{Error, Result};
@@ -13,6 +14,10 @@ pub struct Abs;
 impl Pointwise for Abs {
     const NAME: &'static str = "abs";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Abs", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].abs()

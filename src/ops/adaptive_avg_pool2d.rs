@@ -1,6 +1,7 @@
 //! Averages an image over a fixed number of windows, channel by channel, NHWC. Along an axis of H elements, window o of
 //! OH covers `floor(o H / OH)` to `ceil((o + 1) H / OH)`. PyTorch `torch.nn.functional.adaptive_avg_pool2d`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::resized::{self, Resize, Taken};
 use super::{Case, Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -67,6 +68,36 @@ impl Op for AdaptiveAvgPool2d {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         resized::reference(*self, inputs[0], output)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        // Windows differ in size: each axis is averaged by a matrix.
+        let dims = form.types[0].dims();
+        let mut x = form.image();
+        for (axis, outputs) in [(1, self.size[0]), (2, self.size[1])] {
+            let extent = dims[axis];
+            let mut matrix = vec![0.0; outputs * extent];
+            for o in 0..outputs {
+                let window = covers(o, extent, outputs);
+                for i in window.clone() {
+                    matrix[o * extent + i] = 1.0 / window.len() as f64;
+                }
+            }
+            // Height from the left, width from the right.
+            x = match axis {
+                1 => {
+                    let matrix = form.nodes.floats(&[outputs, extent], &matrix);
+                    form.node("MatMul", &[&matrix, &x], Vec::new())
+                }
+                _ => {
+                    let turned = |i: usize| matrix[i % outputs * extent + i / outputs];
+                    let turned: Vec<f64> = (0..matrix.len()).map(turned).collect();
+                    let matrix = form.nodes.floats(&[extent, outputs], &turned);
+                    form.node("MatMul", &[&x, &matrix], Vec::new())
+                }
+            };
+        }
+        Ok(form.channels_last(&x))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -4,6 +4,7 @@
 //! On the GPU one invocation scans one split of one row. With several splits, a second launch reduces the maxima of the
 //! splits.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::{Case, Op, Operand, Values, Vjp, operands, reduce};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -45,6 +46,11 @@ impl Op for ArgMax {
         };
         let rows = inputs[0].reals().chunks(inputs[0].shape.last());
         Tensor::index(output.shape.clone(), rows.map(first_largest).collect())
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let last = ("axis", OnnxAttribute::Int(-1));
+        form.same("ArgMax", vec![last, ("keepdims", OnnxAttribute::Int(0))])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

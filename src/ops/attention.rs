@@ -15,6 +15,7 @@
 
 mod reference;
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::{Case, ErasedOp, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -329,6 +330,59 @@ impl Op for Attention {
             inputs[0].reals(),
             inputs.get(1).map(|l| l.indices()),
         )
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let extents = form.extents[0].clone();
+        let (Some(time), Some(width)) = (extents[1], extents[2]) else {
+            return Err("has a sequence of unknown length".to_string());
+        };
+        let size = width / 3 / self.heads;
+        let qkv = form.input(0);
+        let split = [
+            extents[0],
+            Some(time),
+            Some(3),
+            Some(self.heads),
+            Some(size),
+        ];
+        let qkv = form.reshaped(&qkv, &split)?;
+        // [3, N, heads, T, size]
+        let qkv = form.transposed(&qkv, &[2, 0, 3, 1, 4]);
+        let inner = [extents[0], Some(self.heads), Some(time), Some(size)];
+        let mut parts = Vec::new();
+        for at in 0..3 {
+            let part = form.part(&qkv, 0, at..at + 1);
+            parts.push(form.reshaped(&part, &inner)?);
+        }
+        let keys = form.transposed(&parts[1], &[0, 1, 3, 2]);
+        let scale = form.number(1.0 / (size as f64).sqrt());
+        let scores = form.node("MatMul", &[&parts[0], &keys], Vec::new());
+        let mut scores = form.node("Mul", &[&scores, &scale], Vec::new());
+        const HIDDEN: f64 = -1e30;
+        if self.causal {
+            let hides = |i: usize| if i % time > i / time { HIDDEN } else { 0.0 };
+            let mask: Vec<f64> = (0..time * time).map(hides).collect();
+            let mask = form.nodes.floats(&[time, time], &mask);
+            scores = form.node("Add", &[&scores, &mask], Vec::new());
+        }
+        if let Some(lengths) = form.inputs.get(1).cloned() {
+            let lengths = form.real(&lengths);
+            let lengths = form.reshaped(&lengths, &[None, Some(1), Some(1), Some(1)])?;
+            let places: Vec<f64> = (0..time).map(|i| i as f64).collect();
+            let places = form.nodes.floats(&[1, 1, 1, time], &places);
+            let is_inside = form.node("Less", &[&places, &lengths], Vec::new());
+            let hidden = form.number(HIDDEN);
+            scores = form.node("Where", &[&is_inside, &scores, &hidden], Vec::new());
+        }
+        let weights = form.node(
+            "Softmax",
+            &[&scores],
+            vec![("axis", OnnxAttribute::Int(-1))],
+        );
+        let y = form.node("MatMul", &[&weights, &parts[2]], Vec::new());
+        let y = form.transposed(&y, &[0, 2, 1, 3]);
+        form.reshaped(&y, &[extents[0], Some(time), Some(width / 3)])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

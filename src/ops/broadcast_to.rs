@@ -1,5 +1,6 @@
 //! Stretches axes of extent 1, and missing leading axes, to a larger shape. PyTorch `torch.broadcast_to`, ONNX `Expand`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Op, Operand, PointwiseCode, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
@@ -40,6 +41,25 @@ impl Op for BroadcastTo {
             output.shape.clone(),
             super::pointwise::broadcast(inputs[0], &output.shape),
         )
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let missing = form.output.len() - form.extents[0].len();
+        // Where an extent stays as it is, 1 keeps it.
+        let mut shape = Vec::new();
+        for (axis, extent) in form.output.iter().enumerate() {
+            let own = axis.checked_sub(missing).map(|a| form.extents[0][a]);
+            shape.push(match (own, extent) {
+                (Some(own), extent) if own == *extent => 1,
+                (_, Some(extent)) => *extent as i64,
+                (_, None) => {
+                    return Err("repeats a value for every sample".to_string());
+                }
+            });
+        }
+        let shape = form.nodes.ints(&shape);
+        Ok(form.node("Expand", &[&x, &shape], Vec::new()))
     }
 
     fn lower(&self, _cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Conversions between the two types of elements. PyTorch `Tensor.to`, ONNX `Cast`. Neither has a gradient.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -65,6 +66,11 @@ impl Op for CastFloat {
         Tensor::real(output.shape.clone(), values.collect())
     }
 
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        Ok(form.real(&x))
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         launch(cx, "cast/float")
     }
@@ -87,6 +93,12 @@ impl Op for CastIndex {
         let index = |x: &T| x.to_f64().clamp(0.0, LARGEST) as u32;
         let values = inputs[0].reals().iter().map(index);
         Tensor::index(output.shape.clone(), values.collect())
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let floor = form.node("Floor", &[&x], Vec::new());
+        Ok(form.integers(&floor))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

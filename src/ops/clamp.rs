@@ -2,6 +2,7 @@
 //!
 //! The gradient is 1 inside the range and 0 on the bounds and outside, as PyTorch has it for `clamp` with two bounds.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -20,6 +21,11 @@ pub struct Clamp {
 impl Pointwise for Clamp {
     const NAME: &'static str = "clamp";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let (x, min, max) = (form.input(0), form.number(self.min), form.number(self.max));
+        Ok(form.node("Clip", &[&x, &min, &max], Vec::new()))
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].max(T::of(self.min)).min(T::of(self.max))

@@ -1,6 +1,7 @@
 //! Comparisons: 1 where the relation holds, 0 elsewhere, broadcasting. PyTorch `torch.lt`, `torch.le` etc., ONNX
 //! `Less`, `Equal` etc. There is no gradient, as the result is constant almost everywhere.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -34,6 +35,23 @@ pub enum Relation {
 impl Pointwise for Compare {
     const NAME: &'static str = "compare";
     const ARITY: usize = 2;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let (a, b) = (form.input(0), form.input(1));
+        let (op, is_opposite) = match self.relation {
+            Relation::Less => ("Less", false),
+            Relation::LessEqual => ("LessOrEqual", false),
+            Relation::Greater => ("Greater", false),
+            Relation::GreaterEqual => ("GreaterOrEqual", false),
+            Relation::Equal => ("Equal", false),
+            Relation::NotEqual => ("Equal", true),
+        };
+        let mut truth = form.node(op, &[&a, &b], Vec::new());
+        if is_opposite {
+            truth = form.node("Not", &[&truth], Vec::new());
+        }
+        Ok(form.real(&truth))
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         let (a, b) = (x[0], x[1]);

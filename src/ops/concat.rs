@@ -1,5 +1,6 @@
 //! Concatenates tensors along an axis. PyTorch `torch.cat`, ONNX `Concat`.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::{Case, Op, Operand, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
@@ -76,6 +77,13 @@ impl Op for Concat {
     }
 
     /// One launch per operand; together they write every element.
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same(
+            "Concat",
+            vec![("axis", OnnxAttribute::Int(self.axis as i64))],
+        )
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let y = cx.output()?;
         let row = self.row(&y.ty);

@@ -18,6 +18,7 @@ pub use input_grad::Conv2dInputGrad;
 pub use weight_grad::Conv2dWeightGrad;
 
 use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints, pads};
 use super::{Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -93,6 +94,18 @@ impl Conv2d {
             output[i] = (padded - span) / self.stride[i] + 1;
         }
         Ok(output)
+    }
+
+    /// The attributes of ONNX's `Conv` and `ConvTranspose` with weights of type `w`.
+    fn onnx_attributes(&self, w: &TensorType) -> Vec<(&'static str, OnnxAttribute)> {
+        let list = |values: [usize; 2]| OnnxAttribute::Ints(ints(&values));
+        vec![
+            ("kernel_shape", list([w.dims()[1], w.dims()[2]])),
+            ("strides", list(self.stride)),
+            ("dilations", list(self.dilation)),
+            ("group", OnnxAttribute::Int(self.groups as i64)),
+            ("pads", pads(&self.padding)),
+        ]
     }
 
     fn extents(&self, x: &[usize], w: &[usize]) -> Result<Extents, String> {
@@ -327,6 +340,13 @@ impl Op for Conv2d {
             Ok(e) => reference::forward(self, &e, inputs[0].reals(), inputs[1].reals()),
             Err(_) => Tensor::zeros(output),
         }
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let (x, w) = (form.image(), form.input(1));
+        let w = form.transposed(&w, &[0, 3, 1, 2]);
+        let y = form.node("Conv", &[&x, &w], self.onnx_attributes(&form.types[1]));
+        Ok(form.channels_last(&y))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! `a / b`, broadcasting. PyTorch `torch.div`, ONNX `Div`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Div;
 impl Pointwise for Div {
     const NAME: &'static str = "div";
     const ARITY: usize = 2;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Div", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0] / x[1]

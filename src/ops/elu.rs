@@ -1,6 +1,7 @@
 //! `x` where `x > 0`, `alpha (exp(x) - 1)` elsewhere; the gradient at 0 is `alpha`. PyTorch `torch.nn.functional.elu`,
 //! ONNX `Elu`.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -17,6 +18,10 @@ pub struct Elu {
 impl Pointwise for Elu {
     const NAME: &'static str = "elu";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Elu", vec![("alpha", OnnxAttribute::Float(self.alpha))])
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         if x[0] > T::ZERO {

@@ -1,5 +1,6 @@
 //! The error function, `2 / sqrt(pi)` times the integral of `e^(-t^2)` from 0 to x. PyTorch `torch.erf`, ONNX `Erf`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -14,6 +15,10 @@ pub struct Erf;
 impl Pointwise for Erf {
     const NAME: &'static str = "erf";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Erf", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].erf()

@@ -1,5 +1,6 @@
 //! `e^x`. PyTorch `torch.exp`, ONNX `Exp`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Exp;
 impl Pointwise for Exp {
     const NAME: &'static str = "exp";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Exp", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].exp()

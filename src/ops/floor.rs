@@ -1,6 +1,7 @@
 //! The largest integer not above x. PyTorch `torch.floor`, ONNX `Floor`. There is no gradient, as the result is constant almost
 //! everywhere.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -14,6 +15,10 @@ pub struct Floor;
 impl Pointwise for Floor {
     const NAME: &'static str = "floor";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Floor", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         T::of(x[0].to_f64().floor())

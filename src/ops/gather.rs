@@ -4,6 +4,7 @@
 //! An index that is not below the number of rows gives zeros and gets no gradient. The row of a padding index is read
 //! like any other but has no gradient: PyTorch's `padding_idx`.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::reduce;
 use super::{Case, Op, Operand, Role, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -83,6 +84,13 @@ impl Op for Gather {
                 }
             });
         Tensor::real(output.shape.clone(), values)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let (table, indices) = (form.input(0), form.input(1));
+        let indices = form.integers(&indices);
+        let axis = ("axis", OnnxAttribute::Int(0));
+        Ok(form.node("Gather", &[&table, &indices], vec![axis]))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Gaussian error linear unit: `x P(x)`, where `P` is the normal distribution's cumulative function,
 //! `(1 + erf(x / sqrt 2)) / 2` (Hendrycks and Gimpel 2016). PyTorch `torch.nn.functional.gelu`, ONNX `Gelu`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -19,6 +20,20 @@ pub struct GeluGrad;
 impl Pointwise for Gelu {
     const NAME: &'static str = "gelu";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let (root, half, one) = (
+            form.number(2.0_f64.sqrt()),
+            form.number(0.5),
+            form.number(1.0),
+        );
+        let scaled = form.node("Div", &[&x, &root], Vec::new());
+        let erf = form.node("Erf", &[&scaled], Vec::new());
+        let above = form.node("Add", &[&erf, &one], Vec::new());
+        let twice = form.node("Mul", &[&x, &above], Vec::new());
+        Ok(form.node("Mul", &[&twice, &half], Vec::new()))
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0] * cumulative(x[0])

@@ -1,14 +1,16 @@
 //! The approximate Gaussian error linear unit, `x (1 + tanh(u)) / 2` with `u = sqrt(2 / pi) (x + 0.044715 x^3)`, which is
 //! `x sigmoid(2 u)` (Hendrycks and Gimpel 2016). PyTorch `torch.nn.functional.gelu(approximate="tanh")`, ONNX `Gelu`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::sigmoid::sigmoid;
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
 use crate::graph::Var;
 use crate::random::Stream;
-use std::f64::consts::FRAC_2_SQRT_PI;
+
 use std::f64::consts::SQRT_2;
+use std::f64::consts::{FRAC_2_PI, FRAC_2_SQRT_PI};
 
 /// See the module.
 #[derive(Debug)]
@@ -23,6 +25,21 @@ const FAR: f64 = 10.0;
 impl Pointwise for GeluTanh {
     const NAME: &'static str = "gelu_tanh";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let (half, one) = (form.number(0.5), form.number(1.0));
+        let (cubic, root) = (form.number(0.044_715), form.number(FRAC_2_PI.sqrt()));
+        let square = form.node("Mul", &[&x, &x], Vec::new());
+        let square = form.node("Mul", &[&square, &cubic], Vec::new());
+        let factor = form.node("Add", &[&square, &one], Vec::new());
+        let inner = form.node("Mul", &[&x, &factor], Vec::new());
+        let inner = form.node("Mul", &[&inner, &root], Vec::new());
+        let tanh = form.node("Tanh", &[&inner], Vec::new());
+        let above = form.node("Add", &[&tanh, &one], Vec::new());
+        let twice = form.node("Mul", &[&x, &above], Vec::new());
+        Ok(form.node("Mul", &[&twice, &half], Vec::new()))
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         let x = x[0];

@@ -6,6 +6,7 @@
 //! Operands: x `[B, T, 3 H]`, recurrent weights W `[3 H, H]` with their bias b `[3 H]`, and optionally lengths
 //! `u32 [B]`: past the end of a sample h is 0, and `reverse` starts at its end. The result is h, `[B, T, H]`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::recurrent::{
     self, ApartCell, Cell, Gradient, RecurrentWeights, StateGradient, Trace, layer,
 };
@@ -101,6 +102,11 @@ impl Op for Gru {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
         layer::reference(*self, inputs)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let extra = [form.inputs.get(2).cloned(), form.inputs.get(3).cloned()];
+        recurrent::onnx(form, "GRU", extra, &[1, 0, 2], self.reverse)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -2,6 +2,7 @@
 //! column (Ba, Kiros and Hinton 2016). PyTorch `torch.nn.functional.layer_norm`, ONNX `LayerNormalization`.
 
 use super::columns::{Columns, Whole};
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::rows::{self, RowShape};
 use super::{Case, ErasedOp, Op, Operand, Role, Vjp, reduce};
 use crate::cpu::{Real, Tensor};
@@ -134,6 +135,41 @@ impl Op for LayerNorm {
                 }
             }
         })
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let columns = form.types[0].shape.last();
+        let last = form.types[0].shape.rank() - 1;
+        if form.nodes.opset() >= 17 {
+            let scale = match form.inputs.get(1) {
+                Some(scale) => scale.clone(),
+                None => form.nodes.floats(&[columns], &vec![1.0; columns]),
+            };
+            let attributes = vec![
+                ("axis", OnnxAttribute::Int(-1)),
+                ("epsilon", OnnxAttribute::Float(self.epsilon)),
+            ];
+            return Ok(match form.inputs.get(2).cloned() {
+                Some(bias) => form.node("LayerNormalization", &[&x, &scale, &bias], attributes),
+                None => form.node("LayerNormalization", &[&x, &scale], attributes),
+            });
+        }
+        let epsilon = form.number(self.epsilon);
+        let mean = form.reduced("ReduceMean", &x, &[last], true);
+        let distance = form.node("Sub", &[&x, &mean], Vec::new());
+        let square = form.node("Mul", &[&distance, &distance], Vec::new());
+        let variance = form.reduced("ReduceMean", &square, &[last], true);
+        let sum = form.node("Add", &[&variance, &epsilon], Vec::new());
+        let deviation = form.node("Sqrt", &[&sum], Vec::new());
+        let mut y = form.node("Div", &[&distance, &deviation], Vec::new());
+        if let (Some(scale), Some(bias)) =
+            (form.inputs.get(1).cloned(), form.inputs.get(2).cloned())
+        {
+            y = form.node("Mul", &[&y, &scale], Vec::new());
+            y = form.node("Add", &[&y, &bias], Vec::new());
+        }
+        Ok(y)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

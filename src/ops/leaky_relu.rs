@@ -1,6 +1,7 @@
 //! `x` where `x > 0`, `alpha x` elsewhere; the gradient at 0 is `alpha`. PyTorch `torch.nn.functional.leaky_relu`, ONNX
 //! `LeakyRelu`.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -17,6 +18,13 @@ pub struct LeakyRelu {
 impl Pointwise for LeakyRelu {
     const NAME: &'static str = "leaky_relu";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same(
+            "LeakyRelu",
+            vec![("alpha", OnnxAttribute::Float(self.alpha))],
+        )
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         if x[0] > T::ZERO {

@@ -4,6 +4,7 @@
 //! The window of channel c extends from `c - size / 2` to `c + (size - 1) / 2`, as far as channels exist. Only the sum
 //! over the window has a kernel of its own; it is linear, and its gradient is the sum over the mirrored window.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -65,6 +66,22 @@ impl Op for ChannelWindowSum {
                 }
             });
         Tensor::real(output.shape.clone(), sums)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let last = form.types[0].shape.rank() - 1;
+        let channels = form.types[0].shape.last();
+        let mut pads = vec![0; 2 * (last + 1)];
+        (pads[last], pads[2 * last + 1]) = (self.before as i64, self.after as i64);
+        let (pads, zero) = (form.nodes.ints(&pads), form.number(0.0));
+        let padded = form.node("Pad", &[&x, &pads, &zero], Vec::new());
+        let mut sum = form.part(&padded, last, 0..channels);
+        for shift in 1..=self.before + self.after {
+            let part = form.part(&padded, last, shift..shift + channels);
+            sum = form.node("Add", &[&sum, &part], Vec::new());
+        }
+        Ok(sum)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

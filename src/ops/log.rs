@@ -1,5 +1,6 @@
 //! Natural logarithm. PyTorch `torch.log`, ONNX `Log`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Log;
 impl Pointwise for Log {
     const NAME: &'static str = "log";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Log", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].ln()

@@ -1,5 +1,6 @@
 //! `x - log(sum exp(x))` over the last axis. PyTorch `torch.log_softmax(dim=-1)`, ONNX `LogSoftmax`.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::rows::{self, RowShape};
 use super::{Case, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
@@ -46,6 +47,10 @@ impl Op for LogSoftmax {
                 *y = (x - maximum) - log_sum;
             }
         })
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("LogSoftmax", vec![("axis", OnnxAttribute::Int(-1))])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

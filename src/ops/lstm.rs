@@ -6,6 +6,7 @@
 //! Operands: x `[B, T, 4 H]`, recurrent weights W `[4 H, H]`, and optionally lengths `u32 [B]`: past the end of a
 //! sample h is 0, and `reverse` starts at its end, as with PyTorch's packed sequences. The result is h, `[B, T, H]`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::recurrent::{self, Cell, Gradient, RecurrentWeights, Trace, layer};
 use super::recurrent_weight_grad::weight_grad;
 use super::{Case, Op, Vjp};
@@ -100,6 +101,11 @@ impl Op for Lstm {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
         layer::reference(*self, inputs)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let extra = [None, form.inputs.get(2).cloned()];
+        recurrent::onnx(form, "LSTM", extra, &[0, 3, 1, 2], self.reverse)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

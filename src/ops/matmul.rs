@@ -6,6 +6,7 @@
 //! sequences.
 
 use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -283,6 +284,30 @@ impl Op for Matmul {
             }
         });
         Tensor::real(output.shape.clone(), c)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let [mut a, mut b] = [form.input(0), form.input(1)];
+        let ranks = [form.types[0].shape.rank(), form.types[1].shape.rank()];
+        if ranks == [2, 2] {
+            let flag = |on: bool| OnnxAttribute::Int(i64::from(on));
+            let attributes = vec![
+                ("transA", flag(self.transpose_a)),
+                ("transB", flag(self.transpose_b)),
+            ];
+            return Ok(form.node("Gemm", &[&a, &b], attributes));
+        }
+        for (value, rank, is_transposed) in [
+            (&mut a, ranks[0], self.transpose_a),
+            (&mut b, ranks[1], self.transpose_b),
+        ] {
+            if is_transposed {
+                let mut axes: Vec<usize> = (0..rank).collect();
+                axes.swap(rank - 2, rank - 1);
+                *value = form.transposed(value, &axes);
+            }
+        }
+        Ok(form.node("MatMul", &[&a, &b], Vec::new()))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -4,6 +4,7 @@
 //! The gradient goes to the first maximum of a window in row order. The forward pass does not store its position: the
 //! gradient's kernels search the window again.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints, pads};
 use super::window::{self, Window};
 use super::{Case, Op, Operand, Role, Values, Vjp, conv2d_max_pool, operands};
 use crate::cpu::{Real, Tensor};
@@ -69,6 +70,18 @@ impl Op for MaxPool2d {
             .map(|at| x.reals()[at])
             .collect();
         Tensor::real(output.shape.clone(), values)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.image();
+        let list = |values: [usize; 2]| OnnxAttribute::Ints(ints(&values));
+        let attributes = vec![
+            ("kernel_shape", list(self.kernel)),
+            ("strides", list(self.stride)),
+            ("pads", pads(&self.padding)),
+        ];
+        let y = form.node("MaxPool", &[&x], attributes);
+        Ok(form.channels_last(&y))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

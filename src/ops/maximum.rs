@@ -1,6 +1,7 @@
 //! The larger of `a` and `b`, broadcasting; at a tie each gets half of the gradient. PyTorch `torch.maximum`, ONNX `Max`.
 
 use super::extremum;
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Pointwise};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -14,6 +15,10 @@ pub struct Maximum;
 impl Pointwise for Maximum {
     const NAME: &'static str = "maximum";
     const ARITY: usize = 2;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Max", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].max(x[1])

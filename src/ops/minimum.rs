@@ -1,6 +1,7 @@
 //! The smaller of `a` and `b`, broadcasting; at a tie each gets half of the gradient. PyTorch `torch.minimum`, ONNX `Min`.
 
 use super::extremum;
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Pointwise};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -14,6 +15,10 @@ pub struct Minimum;
 impl Pointwise for Minimum {
     const NAME: &'static str = "minimum";
     const ARITY: usize = 2;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Min", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].min(x[1])

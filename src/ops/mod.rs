@@ -8,6 +8,7 @@ mod case;
 mod columns;
 mod contraction;
 mod extremum;
+pub mod onnx_form;
 mod pointwise;
 mod recurrent;
 mod reduce;
@@ -21,6 +22,7 @@ pub use pointwise::{Pointwise, same_float};
 pub use recurrent::RecurrentWeights;
 pub use reduce::Reduction;
 
+use self::onnx_form::{OnnxForm, Written};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
@@ -56,6 +58,14 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// # Errors
     /// If the target can't run it.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
+
+    /// Writes the operation as nodes of ONNX, for networks that are exported.
+    ///
+    /// # Errors
+    /// Why it can't, as the rest of a sentence about the operation.
+    fn onnx(&self, _form: &mut OnnxForm<'_>) -> Written {
+        Err("has no form in ONNX".to_string())
+    }
 
     /// What the planner may do with the operation.
     fn role(&self) -> Role {
@@ -178,6 +188,8 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn reference_f64(&self, inputs: &[&Tensor<f64>], output: &TensorType) -> Tensor<f64>;
     /// See [`Op::lower`].
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
+    /// See [`Op::onnx`].
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written;
     /// See [`Op::role`].
     fn role(&self) -> Role;
     /// See [`Op::variants`].
@@ -218,6 +230,9 @@ impl<O: Op> ErasedOp for O {
     }
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         Op::lower(self, cx)
+    }
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        Op::onnx(self, form)
     }
     fn role(&self) -> Role {
         Op::role(self)

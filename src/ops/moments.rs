@@ -5,6 +5,7 @@
 //! first axis count; the others are padding of the last batch and get no gradient.
 
 use super::columns::{Columns, Whole};
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::{Case, Op, Operand, Role, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -135,6 +136,26 @@ impl Op for Moments {
         let means = of_columns.iter().map(|&(mean, _)| mean);
         let variances = of_columns.iter().map(|&(_, variance)| variance);
         Tensor::real(output.shape.clone(), means.chain(variances).collect())
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        if form.inputs.len() > 1 {
+            return Err("has the statistics of a batch".to_string());
+        }
+        let x = form.input(0);
+        let axes: Vec<usize> = (self.kept..form.types[0].shape.rank() - 1).collect();
+        let mean = form.reduced("ReduceMean", &x, &axes, true);
+        let distance = form.node("Sub", &[&x, &mean], Vec::new());
+        let square = form.node("Mul", &[&distance, &distance], Vec::new());
+        let first = vec![("axis", OnnxAttribute::Int(0))];
+        let mut parts = Vec::new();
+        for value in [&x, &square] {
+            let mean = form.reduced("ReduceMean", value, &axes, false);
+            let mut extents = vec![Some(1)];
+            extents.extend(&form.output[1..]);
+            parts.push(form.reshaped(&mean, &extents)?);
+        }
+        Ok(form.node("Concat", &[&parts[0], &parts[1]], first))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

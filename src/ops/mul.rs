@@ -1,5 +1,6 @@
 //! `a * b`, broadcasting. PyTorch `torch.mul`, ONNX `Mul`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Mul;
 impl Pointwise for Mul {
     const NAME: &'static str = "mul";
     const ARITY: usize = 2;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Mul", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0] * x[1]

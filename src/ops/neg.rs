@@ -1,5 +1,6 @@
 //! `-x`. PyTorch `torch.neg`, ONNX `Neg`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Neg;
 impl Pointwise for Neg {
     const NAME: &'static str = "neg";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Neg", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         -x[0]

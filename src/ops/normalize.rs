@@ -5,6 +5,7 @@
 //! pointwise, so it fuses with its neighbours. Its gradient sums `dy` and `dy (x - mean)` in one pass.
 
 use super::columns::{Columns, Whole};
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::{Case, Op, Operand, Pointwise, Values, Vjp, operands, reduce, same_float};
 use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
@@ -49,6 +50,26 @@ fn kept(operand: &Shape, x: &Shape) -> Result<usize> {
 impl Pointwise for Normalize {
     const NAME: &'static str = "normalize";
     const ARITY: usize = 4;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let [x, mean, scale, shift] = [0, 1, 2, 3].map(|at| form.input(at));
+        let rank = form.types[0].shape.rank();
+        if form.types[1..].iter().any(|ty| ty.shape.rank() != 1) {
+            let distance = form.node("Sub", &[&x, &mean], Vec::new());
+            let scaled = form.node("Mul", &[&distance, &scale], Vec::new());
+            return Ok(form.node("Add", &[&scaled, &shift], Vec::new()));
+        }
+        // A batch normalization whose variance, in the scale already, is 1.
+        let channels = form.types[0].shape.last();
+        let ones = form.nodes.floats(&[channels], &vec![1.0; channels]);
+        let first: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+        let last: Vec<usize> = std::iter::once(0).chain(2..rank).chain([1]).collect();
+        let turned = form.transposed(&x, &first);
+        let epsilon = vec![("epsilon", OnnxAttribute::Float(0.0))];
+        let inputs = [turned.as_str(), &scale, &shift, &mean, &ones];
+        let y = form.node("BatchNormalization", &inputs, epsilon);
+        Ok(form.transposed(&y, &last))
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         (x[0] - x[1]) * x[2] + x[3]

@@ -1,5 +1,6 @@
 //! Pads a tensor with a constant. PyTorch `torch.nn.functional.pad`, ONNX `Pad`, both in constant mode.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written, pads};
 use super::strided::MAX_AXES;
 use super::{Case, Op, Operand, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -120,6 +121,16 @@ impl Op for Pad {
                 .copy_from_slice(&inputs[0].reals()[at..at + inner[0].own]);
         });
         Tensor::real(output.shape.clone(), values)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let pads = match pads(&self.padding) {
+            OnnxAttribute::Ints(pads) => form.nodes.ints(&pads),
+            _ => return Err("has no pads".to_string()),
+        };
+        let value = form.number(self.value);
+        Ok(form.node("Pad", &[&x, &pads, &value], Vec::new()))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

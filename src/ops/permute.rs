@@ -1,5 +1,6 @@
 //! Permutes the axes of a tensor. PyTorch `torch.permute`, ONNX `Transpose`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::strided::{MAX_AXES, Strided, StridedAxis};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -70,6 +71,11 @@ impl Op for Permute {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         self.copy(&inputs[0].shape).reference(inputs[0], output)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        Ok(form.transposed(&x, &self.axes))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -3,6 +3,7 @@
 //! A type that implements [`Pointwise`] is an [`Op`]. This file implements the common parts: the shape rule (NumPy's
 //! broadcasting), the sums that undo broadcasting in the gradient, the loop of the reference, and the fused kernel.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Op, PointwiseCode, Role, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
@@ -31,6 +32,14 @@ pub trait Pointwise: Debug + Send + Sync + 'static {
     /// # Errors
     /// If a node can't be built.
     fn vjp<'g>(&self, x: &[Var<'g>], y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>>;
+
+    /// Writes the operation as nodes of ONNX.
+    ///
+    /// # Errors
+    /// Why it can't, as the rest of a sentence about the operation.
+    fn onnx(&self, _form: &mut OnnxForm<'_>) -> Written {
+        Err("has no form in ONNX".to_string())
+    }
 
     /// Attributes, passed to the WGSL function after the operands.
     fn literals(&self) -> Vec<f64> {
@@ -94,6 +103,10 @@ impl<P: Pointwise> Op for P {
             }
         });
         Tensor::real(output.shape.clone(), values)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        Pointwise::onnx(self, form)
     }
 
     fn lower(&self, _cx: &mut Lowering<'_>) -> Result<()> {

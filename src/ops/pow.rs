@@ -1,6 +1,7 @@
 //! `a^b`, broadcasting. PyTorch `torch.pow`, ONNX `Pow`. As in IEEE 754, `a^0` is 1 even for `a = 0`, and a negative
 //! base gives NaN unless the exponent is an integer.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -14,6 +15,10 @@ pub struct Pow;
 impl Pointwise for Pow {
     const NAME: &'static str = "pow";
     const ARITY: usize = 2;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Pow", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].powf(x[1])

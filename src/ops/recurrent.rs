@@ -9,6 +9,7 @@ mod cell;
 
 pub(super) use cell::{ApartCell, Cell, Gradient, StateGradient, Trace, layer};
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use crate::cpu::Real;
 use crate::error::Result;
 use crate::graph::Var;
@@ -225,4 +226,62 @@ pub struct RecurrentWeights<'g> {
     pub input_bias: Var<'g>,
     /// `bias_hh`, `[gates H]`.
     pub state_bias: Var<'g>,
+}
+
+/// A recurrent layer as a node of ONNX: `x [N, T, gates H]`, its pre-activations, are the input, which the identity multiplies;
+/// `r` are the recurrent weights. `extra` are a bias `[gates H]` of the state, and lengths. ONNX's gates are these, in this
+/// `order`.
+pub(super) fn onnx(
+    form: &mut OnnxForm<'_>,
+    op: &'static str,
+    extra: [Option<String>; 2],
+    order: &[usize],
+    reverse: bool,
+) -> Written {
+    let (x, r) = (form.input(0), form.input(1));
+    let dims = form.types[1].dims();
+    let (rows, hidden) = (dims[0], dims[1]);
+    let (Some(time), samples) = (form.extents[0][1], form.extents[0][0]) else {
+        return Err("has a sequence of unknown length".to_string());
+    };
+    let source = |row: usize| order[row / hidden] * hidden + row % hidden;
+    let identity = |i: usize| f64::from(u8::from(source(i / rows) == i % rows));
+    let identity: Vec<f64> = (0..rows * rows).map(identity).collect();
+    let w = form.nodes.floats(&[1, rows, rows], &identity);
+    let places: Vec<i64> = (0..rows).map(|row| source(row) as i64).collect();
+    let places = form.nodes.ints(&places);
+    let axis = |axis: i64| vec![("axis", OnnxAttribute::Int(axis))];
+    let r = form.node("Gather", &[&r, &places], axis(0));
+    let r = form.reshaped(&r, &[Some(1), Some(rows), Some(hidden)])?;
+    let [bias, lengths] = extra;
+    let bias = match bias {
+        Some(bias) => {
+            let bias = form.node("Gather", &[&bias, &places], axis(0));
+            let zeros = form.nodes.floats(&[rows], &vec![0.0; rows]);
+            let both = form.node("Concat", &[&zeros, &bias], axis(0));
+            form.reshaped(&both, &[Some(1), Some(2 * rows)])?
+        }
+        None => String::new(),
+    };
+    let lengths = match lengths {
+        Some(lengths) => form.node("Cast", &[&lengths], vec![("to", OnnxAttribute::Int(6))]),
+        None => String::new(),
+    };
+    let sequence = form.transposed(&x, &[1, 0, 2]);
+    let direction = if reverse { "reverse" } else { "forward" };
+    let mut attributes = vec![
+        ("hidden_size", OnnxAttribute::Int(hidden as i64)),
+        ("direction", OnnxAttribute::Text(direction)),
+    ];
+    if op == "GRU" {
+        attributes.push(("linear_before_reset", OnnxAttribute::Int(1)));
+    }
+    let inputs = [sequence.as_str(), &w, &r, &bias, &lengths];
+    let given = inputs.iter().rposition(|name| !name.is_empty());
+    // [T, 1, N, H]
+    let y = form.node(op, &inputs[..=given.unwrap_or(0)], attributes);
+    let axes = form.nodes.ints(&[1]);
+    let y = form.node("Squeeze", &[&y, &axes], Vec::new());
+    let y = form.transposed(&y, &[1, 0, 2]);
+    form.reshaped(&y, &[samples, Some(time), Some(hidden)])
 }

@@ -1,5 +1,6 @@
 //! Largest element over any axes; the gradient is divided equally among ties. PyTorch `torch.amax`, ONNX `ReduceMax`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::reduce::{self, Reduction};
 use super::{Case, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
@@ -38,6 +39,11 @@ impl Op for ReduceMax {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let lowest = T::of(f64::from(f32::MIN));
         reduce::reference(&self.over, inputs[0], output, lowest, T::max)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        Ok(form.reduced("ReduceMax", &x, &self.over.axes, self.over.keep_dims))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! `max(x, 0)`; the gradient at 0 is 0. PyTorch `torch.relu`, ONNX `Relu`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -18,6 +19,10 @@ pub struct ReluGrad;
 impl Pointwise for Relu {
     const NAME: &'static str = "relu";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Relu", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].max(T::ZERO)

@@ -1,5 +1,6 @@
 //! Changes the shape; the elements and their order stay. PyTorch `torch.reshape`, ONNX `Reshape`. No kernel runs.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
@@ -43,6 +44,11 @@ impl Op for Reshape {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {
         inputs[0].reshaped(self.shape.clone())
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let (x, output) = (form.input(0), form.output.to_vec());
+        form.reshaped(&x, &output)
     }
 
     fn lower(&self, _cx: &mut Lowering<'_>) -> Result<()> {

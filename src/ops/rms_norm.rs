@@ -1,6 +1,7 @@
 //! `x / sqrt(mean(x^2) + epsilon)` over the last axis, without a weight. PyTorch `torch.nn.functional.rms_norm`, ONNX
 //! `RMSNormalization`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::rows::{self, RowShape};
 use super::{Case, Op, Operand, Vjp};
 use crate::cpu::{Real, Tensor};
@@ -49,6 +50,17 @@ impl Op for RmsNorm {
                 *y = x * r;
             }
         })
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let last = form.types[0].shape.rank() - 1;
+        let epsilon = form.number(self.epsilon);
+        let square = form.node("Mul", &[&x, &x], Vec::new());
+        let mean = form.reduced("ReduceMean", &square, &[last], true);
+        let sum = form.node("Add", &[&mean, &epsilon], Vec::new());
+        let root = form.node("Sqrt", &[&sum], Vec::new());
+        Ok(form.node("Div", &[&x, &root], Vec::new()))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The nearest integer; of two that are equally near, the even one. PyTorch `torch.round`, ONNX `Round`. There is no gradient, as
 //! the result is constant almost everywhere.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -14,6 +15,10 @@ pub struct Round;
 impl Pointwise for Round {
     const NAME: &'static str = "round";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Round", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         T::of(x[0].to_f64().round_ties_even())

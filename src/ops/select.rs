@@ -1,6 +1,7 @@
 //! `a` where `mask` is not 0, `b` elsewhere, broadcasting. PyTorch `torch.where`, ONNX `Where`. Elements that are not
 //! selected do not affect the result or a gradient, even if they are infinite or NaN.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -14,6 +15,12 @@ pub struct Select;
 impl Pointwise for Select {
     const NAME: &'static str = "select";
     const ARITY: usize = 3;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let (mask, a, b) = (form.input(0), form.input(1), form.input(2));
+        let mask = form.truths(&mask);
+        Ok(form.node("Where", &[&mask, &a, &b], Vec::new()))
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         if x[0] != T::ZERO { x[1] } else { x[2] }

@@ -1,5 +1,6 @@
 //! `1 / (1 + e^-x)`. PyTorch `torch.sigmoid`, ONNX `Sigmoid`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Sigmoid;
 impl Pointwise for Sigmoid {
     const NAME: &'static str = "sigmoid";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Sigmoid", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         sigmoid(x[0])

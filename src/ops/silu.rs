@@ -1,5 +1,6 @@
 //! `x sigmoid(x)`, also called swish. PyTorch `torch.nn.functional.silu`, ONNX `Swish`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::sigmoid::sigmoid;
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
@@ -14,6 +15,12 @@ pub struct Silu;
 impl Pointwise for Silu {
     const NAME: &'static str = "silu";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        let gate = form.node("Sigmoid", &[&x], Vec::new());
+        Ok(form.node("Mul", &[&x, &gate], Vec::new()))
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0] * sigmoid(x[0])

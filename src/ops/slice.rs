@@ -1,5 +1,6 @@
 //! A block of a tensor: a range of each axis. PyTorch `x[a:b, c:d, …]`, ONNX `Slice` with steps of 1.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::strided::{MAX_AXES, Strided, StridedAxis};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -72,6 +73,16 @@ impl Op for Slice {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         self.copy(&inputs[0].shape).reference(inputs[0], output)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let mut x = form.input(0);
+        for (axis, range) in self.ranges.iter().enumerate() {
+            if form.extents[0][axis] != form.output[axis] {
+                x = form.part(&x, axis, range.clone());
+            }
+        }
+        Ok(x)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! `exp(x) / sum exp(x)` over the last axis. PyTorch `torch.softmax(dim=-1)`, ONNX `Softmax`.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::rows::{self, RowShape};
 use super::{Case, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
@@ -42,6 +43,10 @@ impl Op for Softmax {
                 *y = (x - maximum).exp() / sum;
             }
         })
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Softmax", vec![("axis", OnnxAttribute::Int(-1))])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Square root. PyTorch `torch.sqrt`, ONNX `Sqrt`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Sqrt;
 impl Pointwise for Sqrt {
     const NAME: &'static str = "sqrt";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Sqrt", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].sqrt()

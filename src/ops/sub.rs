@@ -1,5 +1,6 @@
 //! `a - b`, broadcasting. PyTorch `torch.sub`, ONNX `Sub`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Sub;
 impl Pointwise for Sub {
     const NAME: &'static str = "sub";
     const ARITY: usize = 2;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Sub", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0] - x[1]

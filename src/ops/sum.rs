@@ -1,5 +1,6 @@
 //! Sum over any axes. PyTorch `torch.sum`, ONNX `ReduceSum`. `mean` is a sum and a scale.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::reduce::{self, Reduction};
 use super::{Case, Op, Operand, Vjp};
 use crate::cpu::{Real, Tensor};
@@ -37,6 +38,11 @@ impl Op for Sum {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         reduce::reference(&self.over, inputs[0], output, T::ZERO, |sum, x| sum + x)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.input(0);
+        Ok(form.reduced("ReduceSum", &x, &self.over.axes, self.over.keep_dims))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Hyperbolic tangent. PyTorch `torch.tanh`, ONNX `Tanh`.
 
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, Operand, Pointwise, Values};
 use crate::cpu::Real;
 use crate::error::Result;
@@ -13,6 +14,10 @@ pub struct Tanh;
 impl Pointwise for Tanh {
     const NAME: &'static str = "tanh";
     const ARITY: usize = 1;
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        form.same("Tanh", Vec::new())
+    }
 
     fn eval<T: Real>(&self, x: &[T]) -> T {
         x[0].tanh()

@@ -3,6 +3,7 @@
 //! pixel alone is used. PyTorch `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, ONNX `Resize`
 //! with `half_pixel`. Downscaling does not average: PyTorch's `antialias=False`.
 
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::resized::{self, Resize, Taken};
 use super::{Case, Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -64,6 +65,22 @@ impl Op for UpsampleBilinear2d {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         resized::reference(*self, inputs[0], output)
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let x = form.image();
+        let dims = form.types[0].dims();
+        let scale = |i: usize| self.size[i] as f64 / dims[1 + i] as f64;
+        let scales = form.nodes.floats(&[4], &[1.0, 1.0, scale(0), scale(1)]);
+        let attributes = vec![
+            ("mode", OnnxAttribute::Text("linear")),
+            (
+                "coordinate_transformation_mode",
+                OnnxAttribute::Text("half_pixel"),
+            ),
+        ];
+        let y = form.node("Resize", &[&x, "", &scales], attributes);
+        Ok(form.channels_last(&y))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -85,6 +85,24 @@ impl Models {
             .collect()
     }
 
+    /// Those of `values`, the state of all models, that belong to the model of a role.
+    ///
+    /// # Errors
+    /// If there is no such model, or there are too few values.
+    pub fn values_of<'v>(
+        &self,
+        role: &str,
+        values: &'v [Tensor<f32>],
+    ) -> Result<&'v [Tensor<f32>]> {
+        self.get(role)?;
+        let before = self.iter().take_while(|(name, _)| *name != role);
+        let start: usize = before.map(|(_, model)| model.state().count()).sum();
+        let count = self.get(role)?.state().count();
+        values
+            .get(start..start + count)
+            .ok_or_else(|| Error::Config(format!("there are too few values for the model {role}")))
+    }
+
     /// Sets the variables of weights and buffers on `device` to `values`, in the order of [`Models::state`].
     ///
     /// # Errors

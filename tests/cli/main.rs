@@ -11,6 +11,7 @@ mod gan;
 mod hostile;
 mod kills;
 mod models;
+mod onnx;
 mod output;
 mod planted_faults;
 mod report;

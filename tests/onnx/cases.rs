@@ -84,7 +84,8 @@ impl Recorded {
                     false => want,
                 };
                 let same = want == have || want.is_nan() && have.is_nan();
-                if !same && !((want - have).abs() <= 1e-7 + relative * want.abs()) {
+                let is_near = (want - have).abs() <= 1e-7 + relative * want.abs();
+                if !same && !is_near {
                     return Err(format!("{}[{at}] is {have}, not {want}", output.name));
                 }
             }

@@ -4,4 +4,5 @@
 mod support;
 
 mod cases;
+mod export;
 mod training;

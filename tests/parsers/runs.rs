@@ -1,11 +1,15 @@
 //! Models, settings, weights, and the files of run folders.
 
 use super::{Target, write};
+use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 use wgrad::bench::Baseline;
 use wgrad::cpu::Tensor;
-use wgrad::data::Tokenizer;
+use wgrad::data::{NpyArray, Tokenizer};
+use wgrad::device::Engine;
 use wgrad::nn::{Model as _, ModelSpec, Network, weights};
+use wgrad::onnx::{self, Declared, DeclaredExtent, OnnxFile, OnnxNetwork};
 use wgrad::run::{Checkpoint, Progress, RunFolder};
 use wgrad::settings::Settings;
 use wgrad::tune::Tuning;
@@ -58,6 +62,69 @@ fn target(dir: &Path, name: &str, seed: &[u8], read: fn(&Path) -> bool) -> Targe
     Target::new(name, file, move || read(&path))
 }
 
+/// The networks of the ONNX record in which `is_wanted` names files.
+fn networks(record: &str, is_wanted: &dyn Fn(&str, usize) -> bool) -> Vec<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(record);
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
+    let mut found = Vec::new();
+    for at in 0..archive.len() {
+        let mut file = archive.by_index(at).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        if is_wanted(&file.name().unwrap(), at) {
+            found.push(bytes);
+        }
+    }
+    found
+}
+
+/// Computes the network in a file for ones.
+fn computes(path: &Path) -> bool {
+    let Ok(file) = OnnxFile::read(path) else {
+        return false;
+    };
+    let ones = |input: &Declared| {
+        let extents = input.dims.iter().flatten().map(|extent| match extent {
+            DeclaredExtent::Fixed(extent) => *extent,
+            DeclaredExtent::Named(_) => 2,
+        });
+        let shape: Vec<usize> = extents.collect();
+        let count = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+        let count = count.filter(|&n| n <= 1 << 14)?;
+        let array = NpyArray {
+            shape,
+            numbers: vec![1.0; count],
+            has_floats: true,
+        };
+        Some((input.name.clone(), array))
+    };
+    let inputs: Option<BTreeMap<String, NpyArray>> = file.inputs.iter().map(ones).collect();
+    inputs.is_some_and(|inputs| onnx::run(&file, Engine::Cpu.device(), &inputs).is_ok())
+}
+
+/// ONNX files: those of whole networks, as models, and those of single operators.
+fn onnx_files(dir: &Path) -> Vec<Target> {
+    let models = networks("onnx_models.zip", &|name, _| name.ends_with(".onnx"));
+    let small = |bytes: &Vec<u8>| bytes.len() < 4096 && !bytes.starts_with(b"\x93NUMPY");
+    let cases = networks("onnx.zip", &|name, at| name != "index.json" && at % 3 == 0);
+    let scratch = dir.join("onnx-seeds");
+    let valid = cases
+        .into_iter()
+        .filter(small)
+        .filter(|bytes| computes(&write(&scratch.join("file"), bytes)));
+    let valid: Vec<Vec<u8>> = valid.collect();
+    let model = target(dir, "onnx_model", &models[0], |path| {
+        let spec = OnnxNetwork::read(path).and_then(|network| network.spec());
+        spec.and_then(Network::new).is_ok()
+    });
+    vec![
+        model.and(models[1..].to_vec()),
+        target(dir, "onnx", &valid[0], computes).and(valid[1..].to_vec()),
+    ]
+}
+
 /// Files that a command names.
 pub fn files(dir: &Path) -> Vec<Target> {
     let values: Vec<Tensor<f32>> = network()
@@ -86,7 +153,8 @@ pub fn files(dir: &Path) -> Vec<Target> {
         br#"{"kind":"characters","characters":["a","b"]}"#,
         br#"{"kind":"words","words":["a","the"]}"#,
     ];
-    vec![
+    let mut targets = onnx_files(dir);
+    targets.extend([
         target(dir, "model", MODEL.as_bytes(), |path| {
             let text = std::fs::read_to_string(path).ok();
             let spec: Option<ModelSpec> =
@@ -124,7 +192,8 @@ pub fn files(dir: &Path) -> Vec<Target> {
             BASELINE.replace("\n    ", "").as_bytes(),
             |path| Baseline::read(path).is_ok(),
         ),
-    ]
+    ]);
+    targets
 }
 
 /// Files that a run folder records, each in a folder of its own.

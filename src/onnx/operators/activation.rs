@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, refused};
 use crate::onnx::element::Element;
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 
 pub const OPERATORS: &[Operator] = &[
     operator("Abs", |call| unary(call, |_, x| x.abs())),
@@ -157,7 +157,7 @@ fn clip<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 fn cast<'g>(call: &mut Call<'_, '_, 'g>, element: Element) -> Built<'g> {
     let value = call.input(0)?;
     if let Some(array) = value.array().filter(|_| value.is_known()) {
-        return Ok(vec![Value::known(array.cast(element))]);
+        return Ok(vec![NodeValue::known(array.cast(element))]);
     }
     let (value, x) = call.own(0)?;
     let x = match element {

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, refused};
 use crate::onnx::element::Element;
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 
 pub const OPERATORS: &[Operator] = &[
     operator("Add", |call| binary(call, |_, a, b| a.add(b))),
@@ -29,7 +29,7 @@ pub const OPERATORS: &[Operator] = &[
         let mut means = Vec::new();
         for value in sum {
             let var = call.walk.var(&value)?.scale(1.0 / count as f64)?;
-            means.push(Value::live(value.element, var));
+            means.push(NodeValue::live(value.element, var));
         }
         Ok(means)
     }),
@@ -38,9 +38,9 @@ pub const OPERATORS: &[Operator] = &[
 /// The operands `values` in the graph, in a common order of axes, and that order.
 pub fn aligned<'g>(
     call: &mut Call<'_, '_, 'g>,
-    values: &[Value<'g>],
+    values: &[NodeValue<'g>],
 ) -> Result<(Vec<Var<'g>>, Vec<usize>)> {
-    let rank = values.iter().map(Value::rank).max().unwrap_or(0);
+    let rank = values.iter().map(NodeValue::rank).max().unwrap_or(0);
     let full = values.iter().filter(|value| value.rank() == rank);
     let ordered = full.filter_map(|value| Some((value.elements(), value.order()?.to_vec())));
     let order = ordered.max_by_key(|(elements, _)| *elements);
@@ -63,7 +63,7 @@ pub fn aligned<'g>(
 /// What `compute` makes of operands in a common order; the result has elements of type `element`.
 pub fn pointwise<'g>(
     call: &mut Call<'_, '_, 'g>,
-    values: &[Value<'g>],
+    values: &[NodeValue<'g>],
     element: Element,
     compute: impl FnOnce(&[Var<'g>]) -> Result<Var<'g>>,
 ) -> Built<'g> {
@@ -83,7 +83,7 @@ pub fn pointwise<'g>(
         }
     }
     let result = result.broadcast_to(&dims.into())?;
-    Ok(vec![Value::ordered(element, result, &order)])
+    Ok(vec![NodeValue::ordered(element, result, &order)])
 }
 
 /// An operator of two operands.
@@ -103,7 +103,7 @@ fn several<'g>(
     call: &mut Call<'_, '_, 'g>,
     compute: fn(Var<'g>, Var<'g>) -> Result<Var<'g>>,
 ) -> Built<'g> {
-    let values: Vec<Value<'g>> = call.inputs.iter().flatten().cloned().collect();
+    let values: Vec<NodeValue<'g>> = call.inputs.iter().flatten().cloned().collect();
     let element = call.input(0)?.element;
     pointwise(call, &values, element, |vars| {
         let mut result = vars[0];

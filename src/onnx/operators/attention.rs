@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, refused};
 use crate::onnx::element::Element;
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 
 pub const OPERATORS: &[Operator] = &[operator("Attention", attention)];
 
@@ -89,10 +89,10 @@ fn attention<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     };
     let element = query.element;
     Ok(vec![
-        Value::live(element, y),
-        Value::live(element, present_k),
-        Value::live(element, present_v),
-        Value::live(element, shown),
+        NodeValue::live(element, y),
+        NodeValue::live(element, present_k),
+        NodeValue::live(element, present_v),
+        NodeValue::live(element, shown),
     ])
 }
 
@@ -139,6 +139,10 @@ fn bias<'g>(
         let var = call.walk.var(&mask)?;
         let var = match mask.element {
             Element::Bool => var.select(zero, infinity)?,
+            _ => var,
+        };
+        let var = match var.shape().rank() {
+            0 => var.reshape([1])?,
             _ => var,
         };
         let width = var.shape().last();

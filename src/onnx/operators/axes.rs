@@ -1,5 +1,6 @@
 //! Work along one axis of a value in the graph, for several operators.
 
+use super::shape::on_host;
 use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::array::Array;
@@ -49,6 +50,7 @@ pub fn picked<'g>(
     at: &[usize],
     dims: &[usize],
 ) -> Result<Var<'g>> {
+    on_host(at.len())?;
     let numbers = at.iter().map(|&i| i as f64).collect();
     let indices = Array::new(Element::Uint32, vec![at.len()], numbers);
     let indices = call.walk.index_constant(&indices)?;
@@ -92,12 +94,13 @@ pub fn multiplied<'g>(
     x: Var<'g>,
     axis: usize,
     outputs: usize,
-    matrix: Vec<f64>,
+    matrix: impl FnOnce() -> Vec<f64>,
 ) -> Result<Var<'g>> {
     let shape = x.shape();
     let mut dims = shape.dims().to_vec();
     let inputs = dims[axis];
-    let matrix = call.table(&[outputs, inputs], matrix)?;
+    on_host(outputs.saturating_mul(inputs))?;
+    let matrix = call.table(&[outputs, inputs], matrix())?;
     let last = axis + 1 == dims.len();
     dims[axis] = outputs;
     if last {

@@ -7,7 +7,7 @@ use crate::onnx::call::{Call, refused};
 use crate::onnx::element::Element;
 use crate::onnx::file::{Nodes, array_of};
 use crate::onnx::messages::{GraphProto, NodeProto};
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 use crate::onnx::walk::{Names, Walk};
 
 pub const OPERATORS: &[Operator] = &[operator("Dropout", dropout)];
@@ -16,7 +16,7 @@ pub const OPERATORS: &[Operator] = &[operator("Dropout", dropout)];
 pub fn branch<'g>(
     walk: &mut Walk<'_, 'g>,
     node: &NodeProto,
-    inputs: &[Option<Value<'g>>],
+    inputs: &[Option<NodeValue<'g>>],
     names: &mut Names<'g>,
 ) -> Built<'g> {
     let graph = |name: &str| {
@@ -44,7 +44,7 @@ pub fn branch<'g>(
             ));
         }
         let var = mask.select(walk.var(yes)?, walk.var(no)?)?;
-        Ok(Value::live(yes.element, var))
+        Ok(NodeValue::live(yes.element, var))
     });
     chosen.collect()
 }
@@ -53,7 +53,7 @@ fn built<'g>(walk: &mut Walk<'_, 'g>, graph: &GraphProto, names: &Names<'g>) -> 
     let mut inner = names.clone();
     for tensor in &graph.initializer {
         let array = array_of(tensor, &walk.file.path).map_err(Error::Config)?;
-        inner.insert(tensor.name.clone(), Value::known(array));
+        inner.insert(tensor.name.clone(), NodeValue::known(array));
     }
     let known: Vec<&str> = names.keys().map(String::as_str).collect();
     let nodes = Nodes::of_branch(graph, &known).map_err(Error::Config)?;

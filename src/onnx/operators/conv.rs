@@ -5,7 +5,7 @@ use super::{Built, Operator, operator};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, refused};
-use crate::onnx::value::{Place, Value};
+use crate::onnx::value::{Held, NodeValue};
 use crate::ops::conv2d::{Conv2d, Conv2dInputGrad};
 
 pub const OPERATORS: &[Operator] = &[
@@ -86,7 +86,7 @@ pub fn windows(call: &Call<'_, '_, '_>, kernel: &[usize], extents: &[usize]) -> 
 }
 
 /// `value`, `[N, C, ...]` over `axes` axes, as `[N, ..., C]`.
-pub fn channels_last<'g>(call: &mut Call<'_, '_, 'g>, value: &Value<'g>) -> Result<Var<'g>> {
+pub fn channels_last<'g>(call: &mut Call<'_, '_, 'g>, value: &NodeValue<'g>) -> Result<Var<'g>> {
     call.walk.var_in(value, &last_order(value.rank()))
 }
 
@@ -96,14 +96,18 @@ pub fn last_order(rank: usize) -> Vec<usize> {
 }
 
 /// `x [N, ..., C]` as the result of an operator over images.
-pub fn image<'g>(like: &Value<'g>, x: Var<'g>) -> Vec<Value<'g>> {
-    vec![Value::ordered(like.element, x, &last_order(like.rank()))]
+pub fn image<'g>(like: &NodeValue<'g>, x: Var<'g>) -> Vec<NodeValue<'g>> {
+    vec![NodeValue::ordered(
+        like.element,
+        x,
+        &last_order(like.rank()),
+    )]
 }
 
 /// Weights `[O, I, ...]` over one or two axes as O-KH-KW-I.
-fn filters<'g>(call: &mut Call<'_, '_, 'g>, weight: &Value<'g>) -> Result<Var<'g>> {
+fn filters<'g>(call: &mut Call<'_, '_, 'g>, weight: &NodeValue<'g>) -> Result<Var<'g>> {
     let w = match &weight.place {
-        Place::Stored { name, array } if weight.rank() == 4 => {
+        Held::Stored { name, array } if weight.rank() == 4 => {
             let (var, order) = call.walk.stored(name, array)?;
             match order[..] {
                 [0, 2, 3, 1] => var,
@@ -121,7 +125,7 @@ fn filters<'g>(call: &mut Call<'_, '_, 'g>, weight: &Value<'g>) -> Result<Var<'g
     }
 }
 
-fn checked<'g>(call: &Call<'_, '_, 'g>) -> Result<(Value<'g>, Value<'g>)> {
+fn checked<'g>(call: &Call<'_, '_, 'g>) -> Result<(NodeValue<'g>, NodeValue<'g>)> {
     let (x, weight) = (call.input(0)?, call.input(1)?);
     if !(3..=5).contains(&x.rank()) || weight.rank() != x.rank() {
         return Err(refused(format!(
@@ -202,7 +206,7 @@ fn pair<T: Copy>(values: &[T], first: T) -> [T; 2] {
 fn volume<'g>(
     call: &mut Call<'_, '_, 'g>,
     x: Var<'g>,
-    weight: &Value<'g>,
+    weight: &NodeValue<'g>,
     w: &Windows,
     groups: usize,
 ) -> Result<Var<'g>> {
@@ -355,7 +359,7 @@ fn plane_transposed<'g>(
 fn transposed_volume<'g>(
     call: &mut Call<'_, '_, 'g>,
     x: Var<'g>,
-    weight: &Value<'g>,
+    weight: &NodeValue<'g>,
     w: &Windows,
     outputs: &[usize],
     groups: usize,

@@ -6,7 +6,7 @@ use super::{Built, Operator, operator};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, refused};
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 use std::collections::HashMap;
 
 pub const OPERATORS: &[Operator] = &[operator("Einsum", einsum)];
@@ -103,7 +103,7 @@ fn einsum<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let place = |label: &char| kept.iter().position(|own| own == label);
     let axes: Option<Vec<usize>> = result.iter().map(place).collect();
     let var = var.permute(&axes.ok_or_else(wrong)?)?;
-    Ok(vec![Value::live(element, var)])
+    Ok(vec![NodeValue::live(element, var)])
 }
 
 /// One name for each of `rank` axes.

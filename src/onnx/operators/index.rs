@@ -1,12 +1,12 @@
 //! Operators that read and write at indices.
 
 use super::axes::{picked, taken};
-use super::shape::empty;
+use super::shape::{empty, on_host};
 use super::{Built, Operator, operator};
 use crate::error::Result;
 use crate::onnx::array::Array;
 use crate::onnx::call::{Call, axis_of, refused};
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 use crate::tensor::Shape;
 
 pub const OPERATORS: &[Operator] = &[
@@ -49,7 +49,7 @@ fn gather<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             .collect::<Result<_>>()?;
         let var = call.var(0)?;
         let var = taken(call, var, axis, &at)?.reshape(dims)?;
-        return Ok(vec![Value::live(value.element, var)]);
+        return Ok(vec![NodeValue::live(value.element, var)]);
     }
     if let Some(array) = indices.array() {
         for x in array.iter() {
@@ -74,7 +74,7 @@ fn gather<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         .chain(0..inner)
         .chain(inner + before..inner + rank - 1)
         .collect();
-    Ok(vec![Value::live(value.element, read.permute(&order)?)])
+    Ok(vec![NodeValue::live(value.element, read.permute(&order)?)])
 }
 
 fn gather_elements<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -83,13 +83,13 @@ fn gather_elements<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let places = element_places(&value, &indices, call.array(1)?.as_deref(), axis)?;
     let var = call.var(0)?;
     let result = picked(call, var, &places, &indices.dims)?;
-    Ok(vec![Value::live(value.element, result)])
+    Ok(vec![NodeValue::live(value.element, result)])
 }
 
 /// The places in `value` that `indices` name along `axis`.
 fn element_places(
-    value: &Value<'_>,
-    indices: &Value<'_>,
+    value: &NodeValue<'_>,
+    indices: &NodeValue<'_>,
     array: Option<&Array>,
     axis: usize,
 ) -> Result<Vec<usize>> {
@@ -131,13 +131,13 @@ fn gather_nd<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let each: Vec<usize> = places.iter().flat_map(|&p| p..p + block).collect();
     let var = call.var(0)?;
     let result = picked(call, var, &each, &dims)?;
-    Ok(vec![Value::live(value.element, result)])
+    Ok(vec![NodeValue::live(value.element, result)])
 }
 
 /// Where the blocks that rows of `indices` name begin in `value`, and the size of a block.
 fn block_places(
-    value: &Value<'_>,
-    indices: &Value<'_>,
+    value: &NodeValue<'_>,
+    indices: &NodeValue<'_>,
     array: &Array,
     batch: usize,
 ) -> Result<(Vec<usize>, usize)> {
@@ -169,10 +169,14 @@ fn block_places(
 }
 
 /// Writes `updates` to `places` of `value`. Of several writes to one place, the last one counts, or all are reduced.
-fn scattered<'g>(call: &mut Call<'_, '_, 'g>, value: &Value<'g>, places: &[usize]) -> Built<'g> {
+fn scattered<'g>(
+    call: &mut Call<'_, '_, 'g>,
+    value: &NodeValue<'g>,
+    places: &[usize],
+) -> Built<'g> {
     let (data, updates) = (call.var(0)?, call.var(2)?);
     let reduction = call.text("reduction", "none");
-    let n = value.elements();
+    let n = on_host(value.elements())?;
     let mut writers: Vec<Vec<usize>> = vec![Vec::new(); n];
     for (i, &place) in places.iter().enumerate() {
         writers[place].push(i);
@@ -206,7 +210,7 @@ fn scattered<'g>(call: &mut Call<'_, '_, 'g>, value: &Value<'g>, places: &[usize
         result = mask.select(combined, result)?;
     }
     let result = result.reshape(value.dims.clone())?;
-    Ok(vec![Value::live(value.element, result)])
+    Ok(vec![NodeValue::live(value.element, result)])
 }
 
 fn scatter_elements<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -234,7 +238,8 @@ fn one_hot<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let indices = call.input(0)?;
     let depth = call
         .known_number(1)?
-        .ok_or_else(|| refused("it has no depth"))? as usize;
+        .ok_or_else(|| refused("it has no depth"))?;
+    let depth = on_host(depth.max(0.0) as usize)?;
     let values = call.array(2)?.filter(|array| array.len() == 2);
     let values = values.ok_or_else(|| refused("it has no two values"))?;
     let element = call.input(2)?.element;
@@ -250,7 +255,7 @@ fn one_hot<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let classes = call.table(&along, (0..depth).map(|i| i as f64).collect())?;
     let (off, on) = (call.constant(values.at(0)), call.constant(values.at(1)));
     let result = x.add(from_end)?.eq(classes)?.select(on, off)?;
-    Ok(vec![Value::live(element, result)])
+    Ok(vec![NodeValue::live(element, result)])
 }
 
 fn trilu<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -276,5 +281,5 @@ fn trilu<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let mask = call.table(&[rows, columns], mask)?;
     let x = call.var(0)?;
     let result = mask.select(x, call.constant(0.0))?;
-    Ok(vec![Value::live(value.element, result)])
+    Ok(vec![NodeValue::live(value.element, result)])
 }

@@ -4,7 +4,7 @@ use super::{Built, Operator, operator};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, refused};
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 use crate::ops::matmul::Matmul;
 use crate::tensor::Shape;
 
@@ -29,7 +29,7 @@ fn gemm<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         let c = call.walk.var(&c)?;
         y = y.add(if beta == 1.0 { c } else { c.scale(beta)? })?;
     }
-    Ok(vec![Value::live(element, y)])
+    Ok(vec![NodeValue::live(element, y)])
 }
 
 /// NumPy's product: leading axes broadcast, and a vector is a row or a column.
@@ -60,7 +60,7 @@ fn matmul<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     if ranks[0] == 1 {
         dims.remove(rows);
     }
-    Ok(vec![Value::live(element, y.reshape(dims)?)])
+    Ok(vec![NodeValue::live(element, y.reshape(dims)?)])
 }
 
 /// `a [.., m, k]` times `b [.., k, n]` with leading axes that broadcast.

@@ -21,13 +21,14 @@ mod search;
 mod shape;
 
 pub use branch::branch;
+pub use shape::MOST_ON_HOST;
 
 use super::call::Call;
-use super::value::Value;
+use super::value::NodeValue;
 use crate::error::Result;
 
 /// Results of a node.
-pub type Built<'g> = Result<Vec<Value<'g>>>;
+pub type Built<'g> = Result<Vec<NodeValue<'g>>>;
 
 /// An operator.
 pub struct Operator {

@@ -7,7 +7,7 @@ use crate::graph::Var;
 use crate::nn::{BatchNormParts, batch_norm};
 use crate::onnx::call::{Call, axes_of, axis_of, refused};
 use crate::onnx::element::Element;
-use crate::onnx::value::{Place, Value};
+use crate::onnx::value::{Held, NodeValue};
 
 pub const OPERATORS: &[Operator] = &[
     operator("BatchNormalization", batch),
@@ -30,7 +30,7 @@ pub const OPERATORS: &[Operator] = &[
         let y = y
             .reshape(value.dims.clone())?
             .mul(call.walk.var(&weight)?)?;
-        Ok(vec![Value::live(value.element, y)])
+        Ok(vec![NodeValue::live(value.element, y)])
     }),
     operator("LRN", |call| {
         let value = call.input(0)?;
@@ -78,13 +78,13 @@ fn batch<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         variance,
     };
     let name = match call.input(1)?.place {
-        Place::Stored { name, .. } => Some(format!("{}{name}", call.walk.prefix)),
+        Held::Stored { name, .. } => Some(format!("{}{name}", call.walk.prefix)),
         _ => None,
     };
     let is_stored = |at: usize| {
         matches!(
             call.optional(at).map(|v| &v.place),
-            Some(Place::Stored { .. })
+            Some(Held::Stored { .. })
         )
     };
     let has_statistics = is_stored(3) && is_stored(4);
@@ -105,7 +105,7 @@ fn batch<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 /// A node that is to normalize by its own batch also outside of training: result, and the next running statistics.
 fn of_this_batch<'g>(
     call: &mut Call<'_, '_, 'g>,
-    value: &Value<'g>,
+    value: &NodeValue<'g>,
     x: Var<'g>,
     [weight, bias, mean, variance]: [Var<'g>; 4],
     eps: f64,
@@ -120,7 +120,7 @@ fn of_this_batch<'g>(
     let mut results = image(value, y);
     for (running, own) in [(mean, own_mean), (variance, own_variance)] {
         let next = running.scale(momentum)?.add(own.scale(1.0 - momentum)?)?;
-        results.push(Value::live(value.element, next));
+        results.push(NodeValue::live(value.element, next));
     }
     Ok(results)
 }
@@ -147,7 +147,10 @@ fn group<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 }
 
 /// Operand 0 with the number of its rows, and their length, from the attribute `axis` on.
-fn rows<'g>(call: &mut Call<'_, '_, 'g>, default: i64) -> Result<(Value<'g>, Var<'g>, [usize; 2])> {
+fn rows<'g>(
+    call: &mut Call<'_, '_, 'g>,
+    default: i64,
+) -> Result<(NodeValue<'g>, Var<'g>, [usize; 2])> {
     let value = call.input(0)?;
     let axis = axis_of(call.int("axis", default), value.rank())?;
     let x = call.walk.var(&value)?;
@@ -182,7 +185,7 @@ fn layer<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             }
         }
     };
-    let mut results = vec![Value::live(value.element, y)];
+    let mut results = vec![NodeValue::live(value.element, y)];
     if call.node.output.len() > 1 {
         let mut dims = value.dims.clone();
         dims[axis..].fill(1);
@@ -193,7 +196,7 @@ fn layer<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         let deviation = variance.add(call.constant(eps))?.sqrt()?;
         let inverse = call.constant(1.0).div(deviation)?;
         for part in [mean, inverse] {
-            results.push(Value::live(Element::Float, part.reshape(dims.clone())?));
+            results.push(NodeValue::live(Element::Float, part.reshape(dims.clone())?));
         }
     }
     Ok(results)
@@ -210,5 +213,5 @@ fn mean_variance<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let deviation = mean(distance.mul(distance)?)?.sqrt()?;
     let small = call.constant(1e-9);
     let y = distance.div(deviation.add(small)?)?;
-    Ok(vec![Value::live(element, y)])
+    Ok(vec![NodeValue::live(element, y)])
 }

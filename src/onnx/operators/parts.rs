@@ -6,7 +6,7 @@ use super::{Built, Operator, operator};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, axes_of, axis_of, refused};
-use crate::onnx::value::{Value, inverse};
+use crate::onnx::value::{NodeValue, inverse};
 
 pub const OPERATORS: &[Operator] = &[
     operator("Concat", join),
@@ -17,11 +17,11 @@ pub const OPERATORS: &[Operator] = &[
 ];
 
 fn join<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
-    let values: Vec<Value<'g>> = call.inputs.iter().flatten().cloned().collect();
+    let values: Vec<NodeValue<'g>> = call.inputs.iter().flatten().cloned().collect();
     let first = call.input(0)?;
     let rank = first.rank();
     let axis = axis_of(call.int("axis", 0), rank)?;
-    let full: Vec<&Value<'g>> = values.iter().filter(|v| v.elements() > 0).collect();
+    let full: Vec<&NodeValue<'g>> = values.iter().filter(|v| v.elements() > 0).collect();
     if full.is_empty() {
         let mut dims = first.dims.clone();
         dims[axis] = values.iter().map(|v| v.dims[axis]).sum();
@@ -41,7 +41,7 @@ fn join<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         vars.push(call.walk.var_in(value, &order)?);
     }
     let result = Var::concat(&vars, place)?;
-    Ok(vec![Value::ordered(first.element, result, &order)])
+    Ok(vec![NodeValue::ordered(first.element, result, &order)])
 }
 
 fn split<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -77,7 +77,7 @@ fn split<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             continue;
         }
         let part = var.slice_axis(place, start..start + size)?;
-        parts.push(Value::ordered(value.element, part, &order));
+        parts.push(NodeValue::ordered(value.element, part, &order));
         start += size;
     }
     Ok(parts)
@@ -141,7 +141,7 @@ fn slice<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             _ => taken(call, var, axis, &positions)?,
         };
     }
-    Ok(vec![Value::ordered(value.element, var, &order)])
+    Ok(vec![NodeValue::ordered(value.element, var, &order)])
 }
 
 fn tile<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -157,22 +157,27 @@ fn tile<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             value.rank()
         )));
     }
-    let dims: Vec<usize> = value
-        .dims
-        .iter()
-        .zip(&repeats)
-        .map(|(d, r)| d * r)
+    let counts = value.dims.iter().zip(&repeats);
+    let dims: Option<Vec<i64>> = counts
+        .map(|(&d, &r)| i64::try_from(d.checked_mul(r)?).ok())
         .collect();
+    let dims = super::shape::extents(&dims.ok_or_else(|| refused("its result is too large"))?)?;
     if dims.contains(&0) {
         return Ok(vec![empty(value.element, &dims)]);
     }
     let mut var = call.walk.var(&value)?;
     for (axis, &count) in repeats.iter().enumerate() {
         if count > 1 {
-            var = Var::concat(&vec![var; count], axis)?;
+            let (x, [outer, extent, inner]) = super::axes::around(var, axis)?;
+            let mut dims = var.shape().dims().to_vec();
+            dims[axis] = extent * count;
+            var = x
+                .reshape([outer, 1, extent * inner])?
+                .broadcast_to(&[outer, count, extent * inner].into())?
+                .reshape(dims)?;
         }
     }
-    Ok(vec![Value::live(value.element, var)])
+    Ok(vec![NodeValue::live(value.element, var)])
 }
 
 /// Mode of padding.
@@ -242,13 +247,14 @@ fn pad<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         var = match mode.as_str() {
             "constant" => padded(var, at, [before as usize, after as usize], number)?,
             "reflect" | "edge" | "wrap" => {
+                super::shape::on_host((before + kept + after) as usize)?;
                 let positions = (-before..kept + after).map(|i| source(i) as usize);
                 taken(call, var, at, &positions.collect::<Vec<_>>())?
             }
             other => return Err(refused(format!("it has no mode {other}"))),
         };
     }
-    Ok(vec![Value::ordered(value.element, var, &order)])
+    Ok(vec![NodeValue::ordered(value.element, var, &order)])
 }
 
 fn padded<'g>(var: Var<'g>, axis: usize, around: [usize; 2], number: f64) -> Result<Var<'g>> {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, refused};
 use crate::onnx::element::Element;
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 use crate::ops::avg_pool2d::AvgPool2d;
 use crate::ops::max_pool2d::MaxPool2d;
 
@@ -39,7 +39,7 @@ pub const OPERATORS: &[Operator] = &[
 ];
 
 /// Operand 0 as `[N, ..., C]`.
-fn images<'g>(call: &mut Call<'_, '_, 'g>) -> Result<(Value<'g>, Var<'g>)> {
+fn images<'g>(call: &mut Call<'_, '_, 'g>) -> Result<(NodeValue<'g>, Var<'g>)> {
     let value = call.input(0)?;
     if value.rank() < 3 || value.elements() == 0 {
         return Err(refused(format!("{:?} is not an image", value.dims)));
@@ -115,8 +115,14 @@ impl Pool {
     }
 
     /// Places of a window.
-    fn taps(&self) -> usize {
-        self.kernel.iter().product()
+    ///
+    /// # Errors
+    /// If they are too many to be read one by one.
+    fn taps(&self) -> Result<usize> {
+        let mut sides = self.kernel.iter();
+        let taps = sides.try_fold(1_usize, |n, &k| n.checked_mul(k));
+        taps.filter(|&n| n <= 4096)
+            .ok_or_else(|| refused(format!("windows of {:?} are too large", self.kernel)))
     }
 
     /// Where place `tap` of the first window is.
@@ -139,7 +145,7 @@ impl Pool {
         x.pad(&padding, number)
     }
 
-    /// Place `tap` of all windows of `padded`.
+    /// Held `tap` of all windows of `padded`.
     fn tap<'g>(&self, padded: Var<'g>, tap: usize) -> Result<Var<'g>> {
         let mut part = padded;
         for (i, start) in self.offset(tap).into_iter().enumerate() {
@@ -166,7 +172,7 @@ fn max_pool<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let padded = pool.padded(x, LOWEST)?;
     let mut best = pool.tap(padded, 0)?;
     let mut at = place_of(call, &value, &pool, 0)?;
-    for tap in 1..pool.taps() {
+    for tap in 1..pool.taps()? {
         let other = pool.tap(padded, tap)?;
         if wants_indices {
             let place = place_of(call, &value, &pool, tap)?;
@@ -185,7 +191,7 @@ fn max_pool<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         let planes = call.table(&dims, planes)?;
         let places = at.add(planes)?;
         let order = super::conv::last_order(value.rank());
-        results.push(Value::ordered(Element::Int64, places, &order));
+        results.push(NodeValue::ordered(Element::Int64, places, &order));
     }
     Ok(results)
 }
@@ -193,7 +199,7 @@ fn max_pool<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
 /// The place in an image of what place `tap` of each window reads, `[1, ..., 1]`.
 fn place_of<'g>(
     call: &mut Call<'_, '_, 'g>,
-    value: &Value<'g>,
+    value: &NodeValue<'g>,
     pool: &Pool,
     tap: usize,
 ) -> Result<Var<'g>> {
@@ -237,7 +243,7 @@ fn average_pool<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     }
     let padded = pool.padded(x, 0.0)?;
     let mut sum = pool.tap(padded, 0)?;
-    for tap in 1..pool.taps() {
+    for tap in 1..pool.taps()? {
         sum = sum.add(pool.tap(padded, tap)?)?;
     }
     // How many places of each window count.

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, axis_of, refused};
 use crate::onnx::element::Element;
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 
 pub const OPERATORS: &[Operator] = &[
     operator("QuantizeLinear", quantize),
@@ -16,7 +16,7 @@ pub const OPERATORS: &[Operator] = &[
 /// `axis`, or one for each block of it.
 fn spread<'g>(
     call: &mut Call<'_, '_, 'g>,
-    value: &Value<'g>,
+    value: &NodeValue<'g>,
     at: usize,
 ) -> Result<Option<Var<'g>>> {
     let Some(part) = call.optional(at).cloned() else {
@@ -64,7 +64,7 @@ fn quantize<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         None => x,
     };
     let (low, high) = element.range();
-    Ok(vec![Value::live(element, x.clamp(low, high)?)])
+    Ok(vec![NodeValue::live(element, x.clamp(low, high)?)])
 }
 
 fn dequantize<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -77,5 +77,5 @@ fn dequantize<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         Some(zero) => x.sub(zero)?,
         None => x,
     };
-    Ok(vec![Value::live(element, x.mul(scale)?)])
+    Ok(vec![NodeValue::live(element, x.mul(scale)?)])
 }

@@ -4,7 +4,7 @@ use super::{Built, Operator, operator};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, refused};
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 use crate::ops::RecurrentWeights;
 
 pub const OPERATORS: &[Operator] = &[
@@ -191,11 +191,11 @@ fn recurrent<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Built<'g> {
     };
     let at = usize::from(is_batch_first);
     let mut results = vec![
-        Value::live(element, y),
-        Value::live(element, stacked(&last_states, at)?),
+        NodeValue::live(element, y),
+        NodeValue::live(element, stacked(&last_states, at)?),
     ];
     if !last_cells.is_empty() {
-        results.push(Value::live(element, stacked(&last_cells, at)?));
+        results.push(NodeValue::live(element, stacked(&last_cells, at)?));
     }
     Ok(results)
 }
@@ -268,6 +268,11 @@ impl<'g> Direction<'g> {
         x: Var<'g>,
     ) -> Result<(Var<'g>, Var<'g>, Option<Var<'g>>)> {
         let (batch, time) = (x.shape().dims()[0], x.shape().dims()[1]);
+        if time > 4096 {
+            return Err(refused(format!(
+                "sequences of {time} steps are not supported in this form; 4096 are"
+            )));
+        }
         let zeros = call
             .constant(0.0)
             .broadcast_to(&[batch, self.hidden].into())?;

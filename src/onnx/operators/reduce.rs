@@ -6,7 +6,7 @@ use crate::graph::Var;
 use crate::onnx::array::Array;
 use crate::onnx::call::{Call, axes_of, axis_of};
 use crate::onnx::element::Element;
-use crate::onnx::value::{Value, inverse};
+use crate::onnx::value::{NodeValue, inverse};
 
 pub const OPERATORS: &[Operator] = &[
     operator("ReduceL1", |call| {
@@ -74,7 +74,7 @@ fn reduce<'g>(
         let number = of_nothing(&call.node.op_type, value.element);
         let count = dims.iter().product();
         let array = Array::new(value.element, dims, vec![number; count]);
-        return Ok(vec![Value::known(array)]);
+        return Ok(vec![NodeValue::known(array)]);
     }
     let (value, x) = call.own(0)?;
     let order = value.order().map(<[usize]>::to_vec);
@@ -86,7 +86,7 @@ fn reduce<'g>(
         true => compute(x.reshape([1])?, &[0])?.reshape(Vec::new())?,
         false => compute(x, &own)?,
     };
-    let kept = Value::ordered(value.element, y, &order);
+    let kept = NodeValue::ordered(value.element, y, &order);
     match call.int("keepdims", 1) {
         0 => {
             let dims = (0..value.rank()).filter(|a| !axes.contains(a));
@@ -160,7 +160,7 @@ fn softmax<'g>(
         let inner: usize = value.dims[axis..].iter().product();
         let x = call.walk.var(&value)?.reshape([outer, inner])?;
         let y = compute(x, 1)?.reshape(value.dims.clone())?;
-        return Ok(vec![Value::live(value.element, y)]);
+        return Ok(vec![NodeValue::live(value.element, y)]);
     }
     let place = match value.order() {
         Some(order) => inverse(order)[axis],

@@ -1,11 +1,12 @@
 //! Resizing of tensors, and blocks of an image as channels.
 
 use super::axes::{multiplied, taken};
+use super::shape::on_host;
 use super::{Built, Operator, operator};
 use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, axis_of, refused};
-use crate::onnx::value::{Value, inverse};
+use crate::onnx::value::{NodeValue, inverse};
 use crate::tensor::LARGEST_COUNT;
 
 pub const OPERATORS: &[Operator] = &[
@@ -100,7 +101,8 @@ impl Weights {
             }
         };
         let around = |reach: f64, weight: &dyn Fn(f64) -> f64| {
-            let start = (-reach / scale).floor() as i64 + 1;
+            // A window over more than this is the mean of everything.
+            let start = ((-reach / scale).floor() as i64 + 1).max(-4096);
             let weights = (start..2 - start).map(|i| weight((i as f64 - ratio) * scale));
             let weights: Vec<f64> = weights.collect();
             let sum: f64 = weights.iter().sum();
@@ -180,6 +182,7 @@ fn resize<'g>(
             Some(roi) if roi.len() == 2 * axes.len() => [roi[i], roi[i + axes.len()]],
             _ => [0.0, 1.0],
         };
+        on_host(outputs as usize)?;
         parts.push(Axis {
             inputs,
             outputs: outputs as usize,
@@ -251,12 +254,15 @@ fn resize<'g>(
         x = match single {
             Some(single) => repeated(call, x, at, &single)?,
             None => {
-                let mut matrix = vec![0.0; part.outputs * part.inputs];
-                for (o, row) in rows.iter().enumerate() {
-                    for &(i, weight) in row {
-                        matrix[o * part.inputs + i] += weight;
+                let matrix = || {
+                    let mut matrix = vec![0.0; part.outputs * part.inputs];
+                    for (o, row) in rows.iter().enumerate() {
+                        for &(i, weight) in row {
+                            matrix[o * part.inputs + i] += weight;
+                        }
                     }
-                }
+                    matrix
+                };
                 multiplied(call, x, at, part.outputs, matrix)?
             }
         };
@@ -277,7 +283,7 @@ fn resize<'g>(
     if let Some(inside) = inside {
         x = inside.select(x, call.constant(outside))?;
     }
-    Ok(vec![Value::ordered(value.element, x, &order)])
+    Ok(vec![NodeValue::ordered(value.element, x, &order)])
 }
 
 /// The positions that `spot` reads, with their weights.
@@ -331,13 +337,13 @@ fn repeated<'g>(
 /// The result if it is an enlarged image as the engine interpolates them.
 fn bilinear<'g>(
     call: &mut Call<'_, '_, 'g>,
-    value: &Value<'g>,
+    value: &NodeValue<'g>,
     axes: &[usize],
     parts: &[Axis],
     coordinates: Coordinates,
     weights: &Weights,
     antialias: bool,
-) -> Result<Option<Value<'g>>> {
+) -> Result<Option<NodeValue<'g>>> {
     let along = |axis: usize| axes.iter().position(|&a| a == axis).map(|i| &parts[i]);
     let same = |axis: usize| along(axis).is_none_or(|p| p.outputs == p.inputs);
     let half = matches!(coordinates, Coordinates::HalfPixel);
@@ -353,10 +359,14 @@ fn bilinear<'g>(
     }
     let image = super::conv::channels_last(call, value)?;
     let result = image.upsample_bilinear2d([y.outputs, x.outputs])?;
-    Ok(Some(Value::ordered(value.element, result, &[0, 2, 3, 1])))
+    Ok(Some(NodeValue::ordered(
+        value.element,
+        result,
+        &[0, 2, 3, 1],
+    )))
 }
 
-fn blocks<'g>(call: &Call<'_, '_, 'g>) -> Result<(Value<'g>, [usize; 4], usize)> {
+fn blocks<'g>(call: &Call<'_, '_, 'g>) -> Result<(NodeValue<'g>, [usize; 4], usize)> {
     let value = call.input(0)?;
     let block = usize::try_from(call.int("blocksize", 0)).unwrap_or(0);
     match (&value.dims[..], block) {
@@ -383,7 +393,7 @@ fn depth_to_space<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             .permute(&[0, 2, 1, 3, 4])?,
     };
     let y = x.reshape([n, h * b, w * b, depth])?;
-    Ok(vec![Value::ordered(value.element, y, &[0, 2, 3, 1])])
+    Ok(vec![NodeValue::ordered(value.element, y, &[0, 2, 3, 1])])
 }
 
 fn space_to_depth<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -403,5 +413,5 @@ fn space_to_depth<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             .permute(&[0, 2, 1, 3])?,
     };
     let y = x.reshape([n, h / b, w / b, b * b * c])?;
-    Ok(vec![Value::ordered(value.element, y, &[0, 2, 3, 1])])
+    Ok(vec![NodeValue::ordered(value.element, y, &[0, 2, 3, 1])])
 }

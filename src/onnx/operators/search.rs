@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::Var;
 use crate::onnx::call::{Call, axis_of, refused};
 use crate::onnx::element::Element;
-use crate::onnx::value::Value;
+use crate::onnx::value::NodeValue;
 
 pub const OPERATORS: &[Operator] = &[
     operator("ArgMax", |call| arg_extreme(call, false)),
@@ -45,7 +45,7 @@ fn arg_extreme<'g>(call: &mut Call<'_, '_, 'g>, is_min: bool) -> Built<'g> {
     if call.int("keepdims", 1) == 0 {
         dims.remove(axis);
     }
-    Ok(vec![Value::live(Element::Int64, kept.reshape(dims)?)])
+    Ok(vec![NodeValue::live(Element::Int64, kept.reshape(dims)?)])
 }
 
 fn cumulative_sum<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -69,10 +69,10 @@ fn cumulative_sum<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             false => from <= to,
         }
     };
-    let matrix = (0..n * n).map(|i| f64::from(u8::from(adds(i)))).collect();
+    let matrix = || (0..n * n).map(|i| f64::from(u8::from(adds(i)))).collect();
     let x = call.var(0)?;
     let y = multiplied(call, x, axis, n, matrix)?;
-    Ok(vec![Value::live(value.element, y)])
+    Ok(vec![NodeValue::live(value.element, y)])
 }
 
 /// Every element's rank is the number of those before it; rank r goes to place r.
@@ -122,7 +122,7 @@ fn top_k<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     dims[last] = k;
     let placed = |y: Var<'g>| -> Result<Var<'g>> { y.reshape(dims.clone())?.transpose(axis, last) };
     Ok(vec![
-        Value::live(value.element, placed(values)?),
-        Value::live(Element::Int64, placed(indices)?),
+        NodeValue::live(value.element, placed(values)?),
+        NodeValue::live(Element::Int64, placed(indices)?),
     ])
 }

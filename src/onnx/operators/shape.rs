@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::onnx::array::Array;
 use crate::onnx::call::{Call, axes_of, axis_of, refused};
 use crate::onnx::element::Element;
-use crate::onnx::file::Extent;
-use crate::onnx::value::{Place, Value, inverse};
+use crate::onnx::file::DeclaredExtent;
+use crate::onnx::value::{Held, NodeValue, inverse};
 use crate::tensor::LARGEST_COUNT;
 
 pub const OPERATORS: &[Operator] = &[
@@ -21,11 +21,11 @@ pub const OPERATORS: &[Operator] = &[
         };
         let start = place(call.int("start", 0));
         let end = place(call.int("end", dims.len() as i64)).max(start);
-        Ok(vec![Value::known(Array::integers(&dims[start..end]))])
+        Ok(vec![NodeValue::known(Array::integers(&dims[start..end]))])
     }),
     operator("Size", |call| {
         let array = Array::integers(&[call.input(0)?.elements()]);
-        Ok(vec![Value::known(array.reshaped(&[]))])
+        Ok(vec![NodeValue::known(array.reshaped(&[]))])
     }),
     operator("Range", range),
     operator("EyeLike", eye_like),
@@ -90,8 +90,8 @@ pub const OPERATORS: &[Operator] = &[
                 value.rank()
             )));
         }
-        if let Place::Known(array) = &value.place {
-            return Ok(vec![Value::known(array.permuted(&axes))]);
+        if let Held::Known(array) = &value.place {
+            return Ok(vec![NodeValue::known(array.permuted(&axes))]);
         }
         // Only the names of the axes change.
         let (value, var) = call.own(0)?;
@@ -101,7 +101,7 @@ pub const OPERATORS: &[Operator] = &[
         };
         let place = inverse(&axes);
         let order: Vec<usize> = own.iter().map(|&a| place[a]).collect();
-        Ok(vec![Value::ordered(value.element, var, &order)])
+        Ok(vec![NodeValue::ordered(value.element, var, &order)])
     }),
     operator("Expand", |call| {
         let value = call.input(0)?;
@@ -119,13 +119,29 @@ pub const OPERATORS: &[Operator] = &[
             return Ok(vec![empty(value.element, dims.dims())]);
         }
         let var = call.walk.var(&value)?.broadcast_to(&dims)?;
-        Ok(vec![Value::live(value.element, var)])
+        Ok(vec![NodeValue::live(value.element, var)])
     }),
 ];
 
 /// A value without elements.
-pub fn empty<'g>(element: Element, dims: &[usize]) -> Value<'g> {
-    Value::known(Array::new(element, dims.to_vec(), Vec::new()))
+pub fn empty<'g>(element: Element, dims: &[usize]) -> NodeValue<'g> {
+    NodeValue::known(Array::new(element, dims.to_vec(), Vec::new()))
+}
+
+/// Arrays on the host have up to this many elements, so that a small file can't ask for much memory.
+pub const MOST_ON_HOST: usize = 1 << 22;
+
+/// `count` elements on the host, if that is not too many.
+///
+/// # Errors
+/// If it is.
+pub fn on_host(count: usize) -> Result<usize> {
+    match count <= MOST_ON_HOST {
+        true => Ok(count),
+        false => Err(refused(format!(
+            "it computes {count} numbers from constants, and {MOST_ON_HOST} are the limit"
+        ))),
+    }
 }
 
 /// Extents from integers.
@@ -139,7 +155,11 @@ pub fn extents(ints: &[i64]) -> Result<Vec<usize>> {
 }
 
 /// The elements of `value` with the extents `dims`.
-pub fn reshaped<'g>(call: &mut Call<'_, '_, 'g>, value: &Value<'g>, dims: &[usize]) -> Built<'g> {
+pub fn reshaped<'g>(
+    call: &mut Call<'_, '_, 'g>,
+    value: &NodeValue<'g>,
+    dims: &[usize],
+) -> Built<'g> {
     if dims.iter().product::<usize>() != value.elements() {
         return Err(refused(format!(
             "{:?} has {} elements, and {dims:?} has {}",
@@ -148,23 +168,23 @@ pub fn reshaped<'g>(call: &mut Call<'_, '_, 'g>, value: &Value<'g>, dims: &[usiz
             dims.iter().product::<usize>()
         )));
     }
-    if let Place::Known(array) = &value.place {
-        return Ok(vec![Value::known(array.reshaped(dims))]);
+    if let Held::Known(array) = &value.place {
+        return Ok(vec![NodeValue::known(array.reshaped(dims))]);
     }
-    if let Place::Live { var, order } = &value.place {
+    if let Held::Live { var, order } = &value.place {
         // Axes of one element come and go without moving anything, also between the axes of an image.
         if let Some(moved) = inserted(&value.dims, order, dims) {
             let extents: Vec<usize> = moved.iter().map(|&a| dims[a]).collect();
             let var = var.reshape(extents)?;
-            return Ok(vec![Value::ordered(value.element, var, &moved)]);
+            return Ok(vec![NodeValue::ordered(value.element, var, &moved)]);
         }
         if order.is_sorted() {
             let var = var.reshape(dims.to_vec())?;
-            return Ok(vec![Value::live(value.element, var)]);
+            return Ok(vec![NodeValue::live(value.element, var)]);
         }
     }
     let var = call.walk.var(value)?.reshape(dims.to_vec())?;
-    Ok(vec![Value::live(value.element, var)])
+    Ok(vec![NodeValue::live(value.element, var)])
 }
 
 /// The order of the axes `to` if they are the axes `from`, whose order is `order`, apart from axes of one element.
@@ -190,7 +210,7 @@ fn inserted(from: &[usize], order: &[usize], to: &[usize]) -> Option<Vec<usize>>
 
 fn constant<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     if let Some(array) = call.tensor("value")? {
-        return Ok(vec![Value::known(array)]);
+        return Ok(vec![NodeValue::known(array)]);
     }
     let list = |element, numbers: Vec<f64>| Array::new(element, vec![numbers.len()], numbers);
     let array = if call.has("value_float") {
@@ -209,7 +229,7 @@ fn constant<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             "its value is a text or sparse, which is not supported",
         ));
     };
-    Ok(vec![Value::known(array)])
+    Ok(vec![NodeValue::known(array)])
 }
 
 fn constant_of_shape<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
@@ -222,8 +242,8 @@ fn constant_of_shape<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         Some(array) => (array.element, array.at(0)),
         None => (Element::Float, 0.0),
     };
-    let count: usize = dims.iter().product();
-    Ok(vec![Value::known(Array::new(
+    let count = on_host(dims.iter().product())?;
+    Ok(vec![NodeValue::known(Array::new(
         element,
         dims,
         vec![number; count],
@@ -243,10 +263,10 @@ fn range<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
             "it would have {count} elements from {start} to {limit} by {delta}"
         )));
     }
-    let numbers: Vec<f64> = (0..count as usize)
+    let numbers: Vec<f64> = (0..on_host(count as usize)?)
         .map(|i| start + i as f64 * delta)
         .collect();
-    Ok(vec![Value::known(Array::new(
+    Ok(vec![NodeValue::known(Array::new(
         element,
         vec![numbers.len()],
         numbers,
@@ -265,7 +285,7 @@ fn eye_like<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let k = call.int("k", 0);
     let place = |i: usize| (i / columns) as i64 + k == (i % columns) as i64;
     let numbers = (0..rows * columns).map(|i| f64::from(u8::from(place(i))));
-    Ok(vec![Value::known(Array::new(
+    Ok(vec![NodeValue::known(Array::new(
         element,
         value.dims.clone(),
         numbers.collect(),
@@ -328,7 +348,7 @@ fn exported_batch(call: &Call<'_, '_, '_>) -> Option<i64> {
     call.walk.cx.as_ref()?;
     let dims = call.walk.file.inputs.first()?.dims.as_ref()?;
     match dims.first()? {
-        Extent::Fixed(extent) => Some(*extent as i64),
-        Extent::Named(_) => None,
+        DeclaredExtent::Fixed(extent) => Some(*extent as i64),
+        DeclaredExtent::Named(_) => None,
     }
 }

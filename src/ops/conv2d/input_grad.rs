@@ -1,6 +1,7 @@
 //! The gradient of a convolution with respect to its input.
 
 use super::super::contraction::{Contraction, OperandLayout, Outline};
+use super::super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints};
 use super::super::{Op, Role, Vjp, operands};
 use super::phases::Phases;
 use super::winograd::{self, Pass};
@@ -57,6 +58,22 @@ impl Op for Conv2dInputGrad {
             Ok(e) => reference::input_grad(&self.conv, &e, inputs[0].reals(), inputs[1].reals()),
             Err(_) => Tensor::zeros(output),
         }
+    }
+
+    fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
+        let (x, w) = (form.image(), form.input(1));
+        let w = form.transposed(&w, &[0, 3, 1, 2]);
+        let mut attributes = self.conv.onnx_attributes(&form.types[1]);
+        // Rows and columns that no window of the convolution reached.
+        let (dy, kernel) = (form.types[0].dims(), form.types[1].dims());
+        let beyond = [0, 1].map(|i| {
+            let c = &self.conv;
+            let span = c.stride[i] * (dy[1 + i] - 1) + c.dilation[i] * (kernel[1 + i] - 1) + 1;
+            self.input[i] + c.padding[i][0] + c.padding[i][1] - span
+        });
+        attributes.push(("output_padding", OnnxAttribute::Ints(ints(&beyond))));
+        let y = form.node("ConvTranspose", &[&x, &w], attributes);
+        Ok(form.channels_last(&y))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -1,0 +1,159 @@
+//! `wgrad export`
+
+use super::{OverwriteArg, RunArg, WeightsArg, print_line};
+use anyhow::Context as _;
+use clap::ValueEnum;
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wgrad::nn::{Model, weights};
+use wgrad::onnx::{Array, Element, ExportOptions, export};
+use wgrad::settings::Settings;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    run: RunArg,
+    /// Format of the file
+    #[arg(long, value_enum, default_value = "onnx")]
+    format: ExportFormat,
+    /// File to write [default: model.FORMAT in the run folder]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Version of ONNX's operators, from 13 to 21
+    #[arg(long, default_value_t = 17)]
+    opset: i64,
+    /// Model to export, for a task with several, such as generator
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    #[command(flatten)]
+    weights: WeightsArg,
+    #[command(flatten)]
+    overwrite: OverwriteArg,
+    /// Print one JSON line and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    /// The whole network, for ONNX Runtime, OpenCV and others
+    Onnx,
+    /// Weights, with PyTorch's names and layouts
+    Safetensors,
+    /// Weights as NumPy arrays, with the same names and layouts
+    Npz,
+}
+
+impl ExportFormat {
+    fn ending(self) -> &'static str {
+        match self {
+            ExportFormat::Onnx => "onnx",
+            ExportFormat::Safetensors => "safetensors",
+            ExportFormat::Npz => "npz",
+        }
+    }
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (folder, settings) = Settings::open_run(&args.run.run)?;
+    let path = args.weights.path_with_note(&folder);
+    let parts = settings.resolve_trained(&path)?;
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| args.run.run.join(format!("model.{}", args.format.ending())));
+    // The run's own weights are that file already.
+    let is_own = out == folder.model_path();
+    if is_own {
+        return Err(wgrad::Error::Config(format!(
+            "{} holds the weights already; name another file with --out",
+            out.display()
+        ))
+        .into());
+    }
+    args.overwrite.check(&out)?;
+    let models = &parts.models;
+    let role = match &args.role {
+        Some(role) => role.as_str(),
+        None => models.iter().next().map_or("", |(role, _)| role),
+    };
+    let model = models.get(role)?;
+    let values = parts.values.as_deref().unwrap_or_default();
+    let values = models.values_of(role, values)?;
+    let bytes = match args.format {
+        ExportFormat::Onnx => {
+            let options = ExportOptions {
+                opset: args.opset,
+                metadata: metadata(&settings),
+            };
+            export(model, values, &options)?
+        }
+        ExportFormat::Npz => npz(model, values)?,
+        ExportFormat::Safetensors => {
+            weights::save(&out, weights::StateSpec::of(model), values, 0)?;
+            Vec::new()
+        }
+    };
+    if args.format != ExportFormat::Safetensors {
+        fs::write(&out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    }
+    let size = fs::metadata(&out).map_or(0, |m| m.len());
+    match args.json {
+        true => print_line(json!({
+            "file": out.display().to_string(),
+            "format": args.format.ending(),
+            "bytes": size,
+            "parameters": model.parameter_count(),
+        }))?,
+        false => print_line(format_args!(
+            "wrote {}: {} weights, {size} bytes",
+            out.display(),
+            model.parameter_count()
+        ))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a program must know to feed the network: classes, and how images are normalised.
+fn metadata(settings: &Settings) -> Vec<(String, String)> {
+    let mut notes = Vec::new();
+    let fitted = &settings.fitted;
+    let mut note = |key: &str, value: serde_json::Value| {
+        notes.push((format!("wgrad.{key}"), value.to_string()));
+    };
+    if !fitted.classes.is_empty() {
+        note("classes", json!(fitted.classes));
+    }
+    if !fitted.mean.is_empty() {
+        note("mean", json!(fitted.mean));
+        note("std", json!(fitted.std));
+    }
+    if let Some(task) = &settings.task.name {
+        note("task", json!(task));
+    }
+    if let Some(tokenizer) = &fitted.tokenizer {
+        note("tokenizer", json!(tokenizer));
+    }
+    notes
+}
+
+/// An archive of the weights, an array each.
+fn npz(model: &dyn Model, values: &[wgrad::cpu::Tensor<f32>]) -> anyhow::Result<Vec<u8>> {
+    use std::io::Write as _;
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (part, value) in model
+        .state()
+        .zip(values)
+        .filter(|(part, _)| part.in_files())
+    {
+        let numbers = part.to_file(value).into_iter().map(f64::from).collect();
+        let array = Array::new(Element::Float, part.file_shape().dims().to_vec(), numbers);
+        archive.start_file(format!("{}.npy", part.name), options)?;
+        archive.write_all(&array.to_npy())?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
