@@ -157,7 +157,7 @@ printf '{"machine":{"system":%s,"cores":%s,"wgrad":%s,"nvidia_smi":%s,"date":"%s
 step devices 20 "$wgrad" devices --json
 if [ -n "$quick" ]; then
     run 'train cold' 60 train mlp --out "$work/run-cold" --steps 5
-    step check 60 bash -c 'check_parts 40 1'
+    step check 60 bash -c 'check_parts 120 1'
     run bench 60 bench softmax_cross_entropy_128x10 --runs 3
     run 'bench mixed' 60 bench softmax_cross_entropy_128x10 --runs 3 --precision mixed
     step memory 60 bash -c 'memory mlp --steps 5'
