@@ -67,7 +67,7 @@ fn check(settings: &Settings) -> wgrad::Result<()> {
         !model.layers.is_empty() && model.all_inputs().all(|input| *input != InputSpec::Auto)
     };
     for model in models.filter(is_known) {
-        Network::new(model.clone())?;
+        Network::new(model.clone().with_some_sizes())?;
     }
     Ok(())
 }

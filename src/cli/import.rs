@@ -101,6 +101,11 @@ fn tell(network: &OnnxNetwork, summary: &OnnxSummary, out: Option<&PathBuf>) -> 
         "nodes   {}",
         operators.collect::<Vec<_>>().join(", ")
     ))?;
+    let last = summary.values.len().saturating_sub(6);
+    print_line(format_args!(
+        "values  ..., {}",
+        summary.values[last..].join(", ")
+    ))?;
     for reason in &summary.unsupported {
         print_line(format_args!("missing {reason}"))?;
     }

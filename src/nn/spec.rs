@@ -189,6 +189,19 @@ impl ModelSpec {
         self.sizes = own.replaced(data, wanted);
     }
 
+    /// The same model with some number for each size of the data that it names and has no value for, to check it without data.
+    #[must_use]
+    pub fn with_some_sizes(mut self) -> ModelSpec {
+        let own = self.sizes;
+        self.take_sizes(DataSizes {
+            classes: own.classes.or(Some(2)),
+            targets: own.targets.or(Some(2)),
+            columns: own.columns.or(Some(2)),
+            horizon: own.horizon.or(Some(2)),
+        });
+        self
+    }
+
     /// Whether its single input takes its shape from the data.
     pub fn takes_its_input_from_data(&self) -> bool {
         self.inputs.is_empty() && self.input.is_auto()

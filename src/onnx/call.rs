@@ -42,12 +42,13 @@ impl<'g> Call<'_, '_, 'g> {
 
     /// The integer `name`, or `default`.
     pub fn int(&self, name: &str, default: i64) -> i64 {
-        self.attribute(name).map_or(default, |a| a.i)
+        self.attribute(name).map_or(default, |a| a.i.unwrap_or(0))
     }
 
     /// The float `name`, or `default`.
     pub fn float(&self, name: &str, default: f64) -> f64 {
-        self.attribute(name).map_or(default, |a| f64::from(a.f))
+        self.attribute(name)
+            .map_or(default, |a| f64::from(a.f.unwrap_or(0.0)))
     }
 
     /// The integers `name`.
@@ -65,7 +66,7 @@ impl<'g> Call<'_, '_, 'g> {
     pub fn text(&self, name: &str, default: &str) -> String {
         let text = self.attribute(name);
         text.map_or(default.to_string(), |a| {
-            String::from_utf8_lossy(&a.s).into_owned()
+            String::from_utf8_lossy(a.s.as_deref().unwrap_or_default()).into_owned()
         })
     }
 

@@ -100,14 +100,14 @@ pub struct AttributeProto {
     #[prost(string, tag = "1")]
     pub name: String,
     /// A float.
-    #[prost(float, tag = "2")]
-    pub f: f32,
+    #[prost(float, optional, tag = "2")]
+    pub f: Option<f32>,
     /// An integer.
-    #[prost(int64, tag = "3")]
-    pub i: i64,
+    #[prost(int64, optional, tag = "3")]
+    pub i: Option<i64>,
     /// A text.
-    #[prost(bytes = "vec", tag = "4")]
-    pub s: Vec<u8>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
     /// A tensor.
     #[prost(message, optional, tag = "5")]
     pub t: Option<OnnxTensor>,

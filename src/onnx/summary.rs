@@ -25,6 +25,8 @@ pub struct OnnxSummary {
     pub parameter_count: usize,
     /// Operators with the numbers of their nodes.
     pub operators: BTreeMap<String, usize>,
+    /// Names of the values that nodes make, in order: where the network can be cut.
+    pub values: Vec<String>,
     /// What can't be computed, a sentence each.
     pub unsupported: Vec<String>,
 }
@@ -105,6 +107,13 @@ impl OnnxSummary {
             outputs: file.outputs.iter().map(DeclaredValue::from).collect(),
             parameter_count: parameters.iter().map(count).sum(),
             parameters,
+            values: file
+                .nodes
+                .needed()
+                .flat_map(|node| node.output.iter())
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect(),
             operators,
             unsupported,
         }

@@ -215,7 +215,7 @@ impl Settings {
         // A model with a fixed input is checked before the data are read, which can take long.
         let auto = self.model.all_inputs().any(InputSpec::is_auto);
         if !auto && !self.model.layers.is_empty() {
-            Network::new(self.model.clone())?;
+            Network::new(self.model.clone().with_some_sizes())?;
         }
         let dataset = self.load_data()?;
         self.prepared_with(dataset, resumed)

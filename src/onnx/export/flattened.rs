@@ -45,7 +45,7 @@ fn pattern(
     let is_columns = gather
         .attribute
         .iter()
-        .any(|a| a.name == "axis" && a.i == 1);
+        .any(|a| a.name == "axis" && a.i == Some(1));
     let reshape = made(&node.input[0], "Reshape")?;
     let transpose = made(&reshape.input[0], "Transpose")?;
     let axes = transpose.attribute.iter().find(|a| a.name == "perm")?;

@@ -321,9 +321,9 @@ fn attribute(name: &str, value: OnnxAttribute) -> AttributeProto {
         ..AttributeProto::default()
     };
     match value {
-        OnnxAttribute::Float(x) => (proto.f, proto.r#type) = (x as f32, 1),
-        OnnxAttribute::Int(x) => (proto.i, proto.r#type) = (x, 2),
-        OnnxAttribute::Text(text) => (proto.s, proto.r#type) = (text.as_bytes().to_vec(), 3),
+        OnnxAttribute::Float(x) => (proto.f, proto.r#type) = (Some(x as f32), 1),
+        OnnxAttribute::Int(x) => (proto.i, proto.r#type) = (Some(x), 2),
+        OnnxAttribute::Text(text) => (proto.s, proto.r#type) = (Some(text.as_bytes().to_vec()), 3),
         OnnxAttribute::Ints(values) => (proto.ints, proto.r#type) = (values, 7),
     }
     proto

@@ -177,10 +177,11 @@ fn along(
             let Some(axis) = node.attribute.iter_mut().find(|a| a.name == "axis") else {
                 return false;
             };
-            let Some(&to) = usize::try_from(axis.i).ok().and_then(|a| axes.get(a)) else {
+            let own = axis.i.and_then(|i| usize::try_from(i).ok());
+            let Some(&to) = own.and_then(|a| axes.get(a)) else {
                 return false;
             };
-            axis.i = to as i64;
+            axis.i = Some(to as i64);
             true
         }
         "Pad" => {
