@@ -62,7 +62,7 @@ enum Command {
     Predict(predict::Args),
     /// Generate text with a trained language model, or images with a trained GAN
     Generate(generate::Args),
-    /// Compute the outputs of an ONNX file for given arrays
+    /// Compute the outputs of an ONNX file, a run or a model for given arrays
     Run(run::Args),
     /// Describe an ONNX file, and write a model file that trains it further
     Import(import::Args),

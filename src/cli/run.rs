@@ -1,20 +1,24 @@
 //! `wgrad run`
 
-use super::{DeviceArgs, OverwriteArg, note, print_line};
+use super::{DeviceArgs, OverwriteArg, WeightsArg, note, print_line, settings_of};
 use anyhow::Context as _;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::data::read_npy;
+use wgrad::cpu::Tensor;
+use wgrad::data::{NpyArray, read_npy};
 use wgrad::device::{DeviceChoice, Engine};
-use wgrad::onnx::{self, Computed, OnnxFile};
+use wgrad::onnx::{self, Array, Computed, Element, OnnxFile};
+use wgrad::settings::{Settings, has_onnx_ending};
+use wgrad::tensor::DType;
+use wgrad::train::Predictor;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// ONNX file
-    #[arg(value_name = "MODEL.onnx")]
+    /// ONNX file, folder of a run, or model (see `wgrad models`)
+    #[arg(value_name = "MODEL.onnx|RUN|MODEL")]
     model: PathBuf,
     /// An input of the network, from a file .npy with the shape that the network declares
     #[arg(long = "input", value_name = "NAME=FILE.npy")]
@@ -25,6 +29,8 @@ pub(super) struct Args {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    weights: WeightsArg,
+    #[command(flatten)]
     overwrite: OverwriteArg,
     /// Print one JSON line with the outputs and nothing else
     #[arg(long)]
@@ -32,19 +38,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let file = OnnxFile::read(&args.model)?;
-    let mut inputs = BTreeMap::new();
-    for given in &args.inputs {
-        let (name, path) = named(given, &file)?;
-        inputs.insert(name, read_npy(&path)?);
-    }
-    let choice = match args.device.adapter {
+    let choice = match &args.device.adapter {
         Some(_) => DeviceChoice::Gpu,
         None => args.device.device.unwrap_or_default(),
     };
     let (engine, remark) = Engine::open(choice, args.device.adapter.as_deref(), None)?;
     remark.iter().for_each(note);
-    let outputs = onnx::run(&file, engine.device(), &inputs)?;
+    let outputs = match has_onnx_ending(&args.model) {
+        true => of_file(&args, &engine)?,
+        false => of_model(&args, &engine)?,
+    };
     if let Some(out) = &args.out {
         fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
         for output in &outputs {
@@ -75,19 +78,109 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The outputs of an ONNX file.
+fn of_file(args: &Args, engine: &Engine) -> wgrad::Result<Vec<Computed>> {
+    let file = OnnxFile::read(&args.model)?;
+    let names: Vec<&str> = file
+        .inputs
+        .iter()
+        .map(|input| input.name.as_str())
+        .collect();
+    let inputs = arrays(&args.inputs, &names)?;
+    onnx::run(&file, engine.device(), &inputs)
+}
+
+/// The outputs of the model of a run, or of a model with its initial weights.
+fn of_model(args: &Args, engine: &Engine) -> wgrad::Result<Vec<Computed>> {
+    let (parts, seed) = match args.model.is_dir() {
+        true => {
+            let (folder, settings) = Settings::open_run(&args.model)?;
+            let path = args.weights.path_with_note(&folder);
+            (settings.resolve_trained(&path)?, settings.seed)
+        }
+        false => {
+            let mut settings = settings_of(&args.model.to_string_lossy())?;
+            (settings.resolve_without_data()?, settings.seed)
+        }
+    };
+    let values = match &parts.values {
+        Some(values) => values.clone(),
+        None => parts.models.initial_state(seed),
+    };
+    let model = parts.models.first()?;
+    let role = parts.models.iter().next().map_or("", |(role, _)| role);
+    let names: Vec<&str> = model
+        .inputs()
+        .iter()
+        .map(|input| input.name.as_str())
+        .collect();
+    let given = arrays(&args.inputs, &names)?;
+    let batch = given.values().next().and_then(|array| array.shape.first());
+    let batch = batch.copied().filter(|&n| n > 0).ok_or_else(|| {
+        wgrad::Error::Config(format!(
+            "no samples are given; give the inputs {} with --input NAME=FILE.npy",
+            names.join(", ")
+        ))
+    })?;
+    let values = parts.models.values_of(role, &values)?;
+    let mut predictor = Predictor::new(engine.device(), model, values, batch)?;
+    let mut fed = Vec::new();
+    for (name, ty) in predictor.inputs() {
+        let array = given.get(name).ok_or_else(|| {
+            wgrad::Error::Config(format!(
+                "the input {name} is missing; give it with --input {name}=FILE.npy"
+            ))
+        })?;
+        if array.shape != ty.dims() {
+            return Err(wgrad::Error::Config(format!(
+                "the input {name} is {}, and an array of {:?} was given",
+                ty.shape, array.shape
+            )));
+        }
+        let tensor = match ty.dtype {
+            DType::F32 => {
+                let values = array.numbers.iter().map(|&x| x as f32);
+                Tensor::real(ty.shape.clone(), values.collect())
+            }
+            DType::U32 => {
+                let values = array.numbers.iter().map(|&x| x as u32);
+                Tensor::index(ty.shape.clone(), values.collect())
+            }
+        };
+        fed.push((name.clone(), tensor));
+    }
+    let fed: Vec<(&str, &Tensor<f32>)> = fed.iter().map(|(n, t)| (n.as_str(), t)).collect();
+    let outputs = predictor.run(&fed)?.into_iter().map(|(name, tensor)| {
+        let numbers = tensor.reals().iter().map(|&x| f64::from(x)).collect();
+        let array = Array::new(Element::Float, tensor.shape.dims().to_vec(), numbers);
+        Computed { name, array }
+    });
+    Ok(outputs.collect())
+}
+
+/// The arrays of the inputs `names`.
+fn arrays(given: &[String], names: &[&str]) -> wgrad::Result<BTreeMap<String, NpyArray>> {
+    let mut arrays = BTreeMap::new();
+    for given in given {
+        let (name, path) = named(given, names)?;
+        arrays.insert(name, read_npy(&path)?);
+    }
+    Ok(arrays)
+}
+
 /// The name of an input and its file; a file alone is that of the only input.
-fn named(given: &str, file: &OnnxFile) -> wgrad::Result<(String, PathBuf)> {
+fn named(given: &str, names: &[&str]) -> wgrad::Result<(String, PathBuf)> {
     // Names may hold equals signs, too.
-    let known = file.inputs.iter().find_map(|input| {
-        let path = given.strip_prefix(&input.name)?.strip_prefix('=')?;
-        Some((input.name.clone(), PathBuf::from(path)))
+    let known = names.iter().find_map(|name| {
+        let path = given.strip_prefix(name)?.strip_prefix('=')?;
+        Some((name.to_string(), PathBuf::from(path)))
     });
     if let Some(known) = known {
         return Ok(known);
     }
-    match (given.split_once('='), &file.inputs[..]) {
+    match (given.split_once('='), names) {
         (Some((name, path)), _) => Ok((name.to_string(), PathBuf::from(path))),
-        (None, [only]) => Ok((only.name.clone(), PathBuf::from(given))),
+        (None, [only]) => Ok((only.to_string(), PathBuf::from(given))),
         (None, _) => Err(wgrad::Error::Config(format!(
             "--input {given} names no input; write NAME=FILE.npy"
         ))),

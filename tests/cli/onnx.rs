@@ -108,6 +108,9 @@ fn a_run_is_exported_in_every_format() {
     let sandbox = with_network();
     let train = "train tiny.toml --data good --epochs 1 --batch 6 --device cpu --out run";
     sandbox.wgrad(train).succeeds();
+    let images = wgrad::data::read_npy(&sandbox.path("tiny.x.npy")).unwrap();
+    let images = wgrad::onnx::Array::new(wgrad::onnx::Element::Float, images.shape, images.numbers);
+    sandbox.write("last.npy", images.permuted(&[0, 2, 3, 1]).to_npy());
     let json = sandbox.wgrad("export run --json").succeeds();
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json["format"], "onnx");
@@ -128,6 +131,22 @@ fn a_run_is_exported_in_every_format() {
         names,
         ["conv1.bias", "conv1.weight", "dense1.bias", "dense1.weight"]
     );
+    // The file computes what the run does, whose images have their channels last: of one channel, the numbers are the same.
+    let computed = ["run", "run/model.onnx"].map(|what| {
+        let out = format!("out-{}", what.replace(['/', '.'], "-"));
+        let input = match what {
+            "run" => "last.npy",
+            _ => "tiny.x.npy",
+        };
+        let command = format!("run {what} --input {input} --out {out} --device cpu");
+        sandbox.wgrad(&command).succeeds();
+        wgrad::data::read_npy(&sandbox.path(&out).join("output.npy")).unwrap()
+    });
+    for (a, b) in computed[0].numbers.iter().zip(&computed[1].numbers) {
+        assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
+    let wrong = sandbox.wgrad("run run --input tiny.x.npy --device cpu");
+    wrong.fails(2, &["input is [4,8,8,1]", "[4, 1, 8, 8]"]);
     // What was exported is a model again.
     let train = "train run/model.onnx --data good --epochs 1 --batch 6 --device cpu --out second";
     sandbox.wgrad(train).succeeds();
