@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::nn::{Model, weights};
-use wgrad::onnx::{Array, Element, ExportOptions, export};
+use wgrad::onnx::{Array, Element, ExportOptions, WeightStorage, export};
 use wgrad::settings::Settings;
 
 #[derive(clap::Args)]
@@ -24,6 +24,12 @@ pub(super) struct Args {
     /// Version of ONNX's operators, from 13 to 21
     #[arg(long, default_value_t = 17)]
     opset: i64,
+    /// Store weights of an ONNX file as 16-bit floats
+    #[arg(long, conflicts_with = "quantize")]
+    half: bool,
+    /// Store weights of an ONNX file as integers, with a scale for each output
+    #[arg(long, value_enum)]
+    quantize: Option<Quantized>,
     /// Model to export, for a task with several, such as generator
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
@@ -44,6 +50,12 @@ enum ExportFormat {
     Safetensors,
     /// Weights as NumPy arrays, with the same names and layouts
     Npz,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Quantized {
+    /// 8 bits
+    Int8,
 }
 
 impl ExportFormat {
@@ -73,6 +85,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ))
         .into());
     }
+    let is_onnx = args.format == ExportFormat::Onnx;
+    if !is_onnx && (args.half || args.quantize.is_some()) {
+        return Err(wgrad::Error::Config(
+            "--half and --quantize are for ONNX files; the other formats hold 32-bit floats"
+                .to_string(),
+        )
+        .into());
+    }
     args.overwrite.check(&out)?;
     let models = &parts.models;
     let role = match &args.role {
@@ -87,6 +107,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             let options = ExportOptions {
                 opset: args.opset,
                 metadata: metadata(&settings),
+                storage: match (args.half, args.quantize) {
+                    (true, _) => WeightStorage::Float16,
+                    (false, Some(Quantized::Int8)) => WeightStorage::Int8,
+                    (false, None) => WeightStorage::Float32,
+                },
             };
             export(model, values, &options)?
         }

@@ -16,7 +16,7 @@ mod walk;
 
 pub use array::{Array, Numbers};
 pub use element::Element;
-pub use export::{ExportOptions, WRITTEN_OPSETS, export};
+pub use export::{ExportOptions, WRITTEN_OPSETS, WeightStorage, export};
 pub use file::{Declared, DeclaredExtent, OnnxFile};
 pub use network::{BuiltNetwork, OnnxNetwork, channels_last};
 pub use session::{Computed, run};

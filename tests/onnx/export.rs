@@ -6,12 +6,14 @@ use wgrad::cpu::Tensor;
 use wgrad::data::NpyArray;
 use wgrad::device::Engine;
 use wgrad::nn::{DataSizes, Init, InputSpec, Model, ModelSpec, Network, PRESETS, TokenInput};
-use wgrad::onnx::{self, ExportOptions, OnnxFile, WRITTEN_OPSETS, export};
+use wgrad::onnx::{self, ExportOptions, OnnxFile, WRITTEN_OPSETS, WeightStorage, export};
 use wgrad::tensor::DType;
 use wgrad::train::Predictor;
 
-/// Allowed difference, relative to the largest result.
+/// Allowed difference, relative to the largest result, for weights as they are, as 16-bit floats, and as 8-bit integers.
 const ALLOWED: f64 = 1e-5;
+const ALLOWED_HALF: f64 = 2e-3;
+const ALLOWED_INT8: f64 = 5e-2;
 /// Networks of more weights would only take longer.
 const MOST_WEIGHTS: usize = 12_000_000;
 
@@ -87,11 +89,11 @@ fn array(tensor: &Tensor<f32>) -> NpyArray {
 }
 
 /// Exports the built-in model `name` and compares what the file computes with the model.
-fn agrees(name: &str, opset: i64) {
+fn agrees(name: &str, opset: i64, storage: WeightStorage) -> usize {
     const SAMPLES: usize = 3;
     let network = network(name);
     if network.parameter_count() > MOST_WEIGHTS {
-        return;
+        return 0;
     }
     let values = values(&network);
     let mut predictor = Predictor::new(Engine::Cpu.device(), &network, &values, SAMPLES).unwrap();
@@ -111,6 +113,7 @@ fn agrees(name: &str, opset: i64) {
     let options = ExportOptions {
         opset,
         metadata: vec![("wgrad.task".to_string(), "test".to_string())],
+        storage,
     };
     let bytes = export(&network, &values, &options).unwrap();
     let file = OnnxFile::parse(&Path::new(name).with_extension("onnx"), &bytes).unwrap();
@@ -130,9 +133,14 @@ fn agrees(name: &str, opset: i64) {
         );
         let largest = want.numbers.iter().fold(1.0_f64, |m, x| m.max(x.abs()));
         let pairs = want.numbers.iter().zip(have.array.iter());
+        let allowed = match storage {
+            WeightStorage::Float32 => ALLOWED,
+            WeightStorage::Float16 => ALLOWED_HALF,
+            WeightStorage::Int8 => ALLOWED_INT8,
+        };
         let worst = pairs.fold(0.0_f64, |m, (a, b)| m.max((a - b).abs()));
         assert!(
-            worst <= ALLOWED * largest,
+            worst <= allowed * largest,
             "{name}: off by {worst:.1e} of {largest:.1e}"
         );
     }
@@ -142,12 +150,13 @@ fn agrees(name: &str, opset: i64) {
         .iter()
         .filter(|p| file.constants.contains_key(&p.name));
     assert!(2 * kept.count() >= network.parameters().len(), "{name}");
+    bytes.len()
 }
 
 #[test]
 fn built_in_models_are_written_and_read_again() {
     for preset in PRESETS {
-        agrees(preset.name, 17);
+        agrees(preset.name, 17, WeightStorage::Float32);
     }
 }
 
@@ -161,8 +170,26 @@ fn other_versions_are_written() {
         "lstm-char",
     ] {
         for opset in [*WRITTEN_OPSETS.start(), 15, 18, *WRITTEN_OPSETS.end()] {
-            agrees(name, opset);
+            agrees(name, opset, WeightStorage::Float32);
         }
+    }
+}
+
+#[test]
+fn weights_are_stored_in_fewer_bits() {
+    for name in ["mnist-cnn", "resnet20", "gpt-nano", "lstm-char"] {
+        let [whole, half, byte] = [
+            WeightStorage::Float32,
+            WeightStorage::Float16,
+            WeightStorage::Int8,
+        ]
+        .map(|storage| agrees(name, 17, storage) as f64);
+        println!(
+            "{name}: {:.2} and {:.2} of {whole} bytes",
+            half / whole,
+            byte / whole
+        );
+        assert!(half < 0.65 * whole && byte < 0.45 * whole, "{name}");
     }
 }
 
@@ -172,6 +199,7 @@ fn versions_that_are_not_known_are_refused() {
     let options = ExportOptions {
         opset: 12,
         metadata: Vec::new(),
+        storage: WeightStorage::default(),
     };
     let refused = export(&network, &values(&network), &options)
         .unwrap_err()

@@ -148,7 +148,7 @@ impl<'m> Writer<'m> {
     }
 
     /// Nodes and constants.
-    pub fn finish(mut self) -> (Vec<NodeProto>, Vec<OnnxTensor>) {
+    pub fn finish(mut self) -> (Vec<NodeProto>, BTreeMap<String, OnnxTensor>) {
         let outputs = self.model.outputs().iter();
         let outputs: HashSet<&str> = outputs.map(|o| o.name.as_str()).collect();
         biases::fuse(&mut self.nodes, &self.initializers, &outputs);
@@ -156,7 +156,7 @@ impl<'m> Writer<'m> {
         let weights: HashSet<&str> = self.state.keys().copied().collect();
         transposes::simplify(&mut self.nodes, &mut self.initializers, &outputs, &weights);
         transposes::remove_unused(&mut self.nodes, &mut self.initializers, &outputs);
-        (self.nodes, self.initializers.into_values().collect())
+        (self.nodes, self.initializers)
     }
 
     /// The value of an input, with the axes of the engine.

@@ -8,6 +8,7 @@
 mod biases;
 mod flattened;
 mod graph;
+mod storage;
 mod transposes;
 
 use super::messages::{DimensionProto, OnnxShape, TensorTypeProto, TypeProto};
@@ -29,6 +30,20 @@ pub struct ExportOptions {
     pub opset: i64,
     /// Notes in the file: classes, normalization, and others.
     pub metadata: Vec<(String, String)>,
+    /// How weights are stored.
+    pub storage: WeightStorage,
+}
+
+/// How weights are stored in a file. They are computed with as 32-bit floats in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightStorage {
+    /// As they are.
+    #[default]
+    Float32,
+    /// As 16-bit floats.
+    Float16,
+    /// As 8-bit integers with a scale for each output, except for biases and other rows.
+    Int8,
 }
 
 /// The versions of ONNX's operators that can be written.
@@ -72,7 +87,8 @@ pub fn export(
         }
         declared(&output.name, 1, &sample)
     });
-    let (nodes, initializers) = writer.finish();
+    let (mut nodes, mut initializers) = writer.finish();
+    storage::apply(options.storage, &mut nodes, &mut initializers);
     let metadata = options.metadata.iter();
     let proto = ModelProto {
         ir_version: 8,
@@ -84,7 +100,7 @@ pub fn export(
                 "" => "network".to_string(),
                 name => name.to_string(),
             },
-            initializer: initializers,
+            initializer: initializers.into_values().collect(),
             input: inputs.collect(),
             output: outputs.collect(),
         }),
