@@ -25,6 +25,9 @@ fn attention<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let past = match (call.optional(4).is_some(), call.optional(5).is_some()) {
         (true, true) => {
             let (keys, values) = (call.var(4)?, call.var(5)?);
+            if keys.shape().rank() != 4 || values.shape().rank() != 4 {
+                return Err(refused("its past keys and values must have four axes"));
+            }
             let length = keys.shape().dims()[2];
             k = Var::concat(&[keys, k], 2)?;
             v = Var::concat(&[values, v], 2)?;

@@ -16,6 +16,7 @@ fn gemm<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     if a.shape().rank() != 2 || b.shape().rank() != 2 {
         return Err(refused("it takes two matrices"));
     }
+    filled(a, b)?;
     let op = Matmul {
         transpose_a: call.int("transA", 0) != 0,
         transpose_b: call.int("transB", 0) != 0,
@@ -63,8 +64,17 @@ fn matmul<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     Ok(vec![NodeValue::live(element, y.reshape(dims)?)])
 }
 
+/// Whether both operands have elements.
+fn filled(a: Var<'_>, b: Var<'_>) -> Result<()> {
+    match a.shape().elements().min(b.shape().elements()) {
+        0 => Err(refused("its matrices have no elements")),
+        _ => Ok(()),
+    }
+}
+
 /// `a [.., m, k]` times `b [.., k, n]` with leading axes that broadcast.
 pub fn product<'g>(a: Var<'g>, b: Var<'g>) -> Result<Var<'g>> {
+    filled(a, b)?;
     let (sa, sb) = (a.shape(), b.shape());
     let (lead_a, end_a) = sa.dims().split_at(sa.rank() - 2);
     let (lead_b, end_b) = sb.dims().split_at(sb.rank() - 2);

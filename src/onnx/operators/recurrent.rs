@@ -82,6 +82,7 @@ fn recurrent<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Built<'g> {
     let text = call.text("direction", "forward");
     let directions = if text == "bidirectional" { 2 } else { 1 };
     if hidden == 0
+        || w.shape().rank() != 3
         || w.shape().dims()[..2] != [directions, gates]
         || r.shape().dims() != [directions, gates, hidden]
     {

@@ -304,7 +304,10 @@ fn reshape<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
     let wanted: Option<Vec<i64>> = shape.iter().enumerate().map(copied).collect();
     let mut wanted = wanted.ok_or_else(|| refused(format!("{shape:?} is not a possible shape")))?;
     let free: Vec<usize> = (0..wanted.len()).filter(|&a| wanted[a] == -1).collect();
-    let known: i64 = wanted.iter().filter(|&&d| d != -1).product();
+    let mut given = wanted.iter().filter(|&&d| d != -1);
+    let known = given.try_fold(1_i64, |n, &d| n.checked_mul(d));
+    let known = known.filter(|n| n.unsigned_abs() <= LARGEST_COUNT as u64);
+    let known = known.ok_or_else(|| refused(format!("{shape:?} is not a possible shape")))?;
     match free[..] {
         [] => {
             // A file that was exported for one batch is run with another.
