@@ -1,14 +1,14 @@
 //! `wgrad export`
 
 use super::{OverwriteArg, RunArg, WeightsArg, print_line};
-use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::nn::{Model, weights};
-use wgrad::onnx::{Array, Element, ExportOptions, WeightStorage, export};
+use wgrad::files::write_whole;
+use wgrad::nn::weights;
+use wgrad::onnx::{ExportOptions, WeightStorage, export};
 use wgrad::settings::Settings;
 
 #[derive(clap::Args)]
@@ -102,27 +102,23 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let model = models.get(role)?;
     let values = parts.values.as_deref().unwrap_or_default();
     let values = models.values_of(role, values)?;
-    let bytes = match args.format {
+    match args.format {
         ExportFormat::Onnx => {
             let options = ExportOptions {
                 opset: args.opset,
-                metadata: metadata(&settings),
+                metadata: settings.notes(),
                 storage: match (args.half, args.quantize) {
                     (true, _) => WeightStorage::Float16,
                     (false, Some(Quantized::Int8)) => WeightStorage::Int8,
                     (false, None) => WeightStorage::Float32,
                 },
             };
-            export(model, values, &options)?
+            write_whole(&out, &export(model, values, &options)?)?;
         }
-        ExportFormat::Npz => npz(model, values)?,
+        ExportFormat::Npz => weights::save_npz(&out, weights::StateSpec::of(model), values)?,
         ExportFormat::Safetensors => {
             weights::save(&out, weights::StateSpec::of(model), values, 0)?;
-            Vec::new()
         }
-    };
-    if args.format != ExportFormat::Safetensors {
-        fs::write(&out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     }
     let size = fs::metadata(&out).map_or(0, |m| m.len());
     match args.json {
@@ -139,46 +135,4 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ))?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What a program must know to feed the network: classes, and how images are normalised.
-fn metadata(settings: &Settings) -> Vec<(String, String)> {
-    let mut notes = Vec::new();
-    let fitted = &settings.fitted;
-    let mut note = |key: &str, value: serde_json::Value| {
-        notes.push((format!("wgrad.{key}"), value.to_string()));
-    };
-    if !fitted.classes.is_empty() {
-        note("classes", json!(fitted.classes));
-    }
-    if !fitted.mean.is_empty() {
-        note("mean", json!(fitted.mean));
-        note("std", json!(fitted.std));
-    }
-    if let Some(task) = &settings.task.name {
-        note("task", json!(task));
-    }
-    if let Some(tokenizer) = &fitted.tokenizer {
-        note("tokenizer", json!(tokenizer));
-    }
-    notes
-}
-
-/// An archive of the weights, an array each.
-fn npz(model: &dyn Model, values: &[wgrad::cpu::Tensor<f32>]) -> anyhow::Result<Vec<u8>> {
-    use std::io::Write as _;
-    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options =
-        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (part, value) in model
-        .state()
-        .zip(values)
-        .filter(|(part, _)| part.in_files())
-    {
-        let numbers = part.to_file(value).into_iter().map(f64::from).collect();
-        let array = Array::new(Element::Float, part.file_shape().dims().to_vec(), numbers);
-        archive.start_file(format!("{}.npy", part.name), options)?;
-        archive.write_all(&array.to_npy())?;
-    }
-    Ok(archive.finish()?.into_inner())
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use wgrad::files::write_whole;
 use wgrad::nn::layers::Dense;
 use wgrad::nn::{Layer, NamedUnits, OnnxLayer, Units};
 use wgrad::onnx::{Declared, OnnxNetwork, OnnxSummary, operator_names};
@@ -46,7 +47,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         args.overwrite.check(&file)?;
         args.overwrite.check(&described)?;
         fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-        fs::copy(model, &file).with_context(|| format!("cannot write {}", file.display()))?;
+        let bytes = fs::read(model).with_context(|| format!("cannot read {}", model.display()))?;
+        write_whole(&file, &bytes)?;
         let layer = OnnxLayer::new(PathBuf::from("network.onnx"), args.cut.clone());
         spec.layers = vec![Layer::new(layer)];
         if args.cut.is_some() {
@@ -54,8 +56,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 .push(Layer::new(Dense::new(Units::Named(NamedUnits::Classes))));
         }
         let text = toml::to_string(&spec).context("cannot write the model")?;
-        fs::write(&described, text)
-            .with_context(|| format!("cannot write {}", described.display()))?;
+        write_whole(&described, text.as_bytes())?;
     }
     match args.json {
         true => print_line(json!(summary))?,

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use wgrad::cpu::Tensor;
 use wgrad::data::{NpyArray, read_npy};
 use wgrad::device::{DeviceChoice, Engine};
+use wgrad::files::write_whole;
 use wgrad::onnx::{self, Array, Computed, Element, OnnxFile};
 use wgrad::settings::{Settings, has_onnx_ending};
 use wgrad::tensor::DType;
@@ -53,8 +54,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         for output in &outputs {
             let path = out.join(format!("{}.npy", file_name(&output.name)));
             args.overwrite.check(&path)?;
-            fs::write(&path, output.array.to_npy())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            write_whole(&path, &output.array.to_npy())?;
         }
     }
     if args.json {

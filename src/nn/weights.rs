@@ -3,9 +3,11 @@
 //! Written as F32; F16, BF16 and F64 are read, too.
 
 mod init;
+mod npz;
 mod read;
 
 pub use init::{Initialised, LeftOut, init};
+pub use npz::save_npz;
 pub use read::Reason;
 
 use super::model::Model;

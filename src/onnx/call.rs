@@ -122,12 +122,8 @@ impl<'g> Call<'_, '_, 'g> {
         let Some(value) = self.optional(at) else {
             return Ok(None);
         };
-        match value.array() {
+        match value.decisive() {
             Some(array) => Ok(Some(array.clone())),
-            None if self.walk.given.contains_key(&self.node.input[at]) => {
-                let array = &self.walk.given[&self.node.input[at]];
-                Ok(Some(Arc::new(array.clone())))
-            }
             None => Err(refused(format!(
                 "its operand {} must be a constant, because it decides shapes",
                 self.node.input[at]

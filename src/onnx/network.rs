@@ -121,12 +121,20 @@ impl OnnxNetwork {
                 )));
             }
         }
+        let exported = input.dims.as_ref().and_then(|dims| dims.first());
+        let samples = match (exported, value.dims.first()) {
+            (Some(DeclaredExtent::Fixed(exported)), Some(&fed)) if *exported != fed => {
+                Some([*exported, fed])
+            }
+            _ => None,
+        };
         let output = self.output(until);
         let nodes = self.file.nodes_until(&output)?;
         let builder = cx.builder();
         let mut names = self.roles.constants(&self.file);
         names.insert(input.name.clone(), value);
         let mut walk = Walk::new(builder, Some(cx), &self.file, &self.roles.layouts, prefix);
+        walk.samples = samples;
         walk.nodes(&nodes, &mut names)?;
         let value = names
             .get(&output)

@@ -13,6 +13,7 @@ use crate::graph::Builder;
 use crate::nn::Forward;
 use crate::tensor::TensorType;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// An output.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ pub fn run(
     let builder = Builder::new();
     let mut cx = Forward::evaluation(&builder);
     let mut names = roles.constants(file);
-    let (mut fed, mut given_arrays) = (Vec::new(), HashMap::new());
+    let mut fed = Vec::new();
     for input in &file.inputs {
         let given = inputs.get(&input.name).ok_or_else(|| {
             refused(format!(
@@ -59,7 +60,6 @@ pub fn run(
         check(input, &given.shape).map_err(refused)?;
         let element = input.element.unwrap_or(Element::Float);
         let array = typed(given, element);
-        given_arrays.insert(input.name.clone(), array.clone());
         // Integers may decide shapes.
         let value = match element.is_float() && !array.is_empty() {
             true => {
@@ -71,14 +71,14 @@ pub fn run(
                 let row = array.reshaped(&dims);
                 let var = builder.input(&input.name, TensorType::f32(dims));
                 fed.push((input.name.clone(), row.tensor()));
-                NodeValue::live(element, var.reshape(array.dims.clone())?)
+                let var = var.reshape(array.dims.clone())?;
+                NodeValue::fed(Arc::new(array), var)
             }
             false => NodeValue::known(array),
         };
         names.insert(input.name.clone(), value);
     }
     let mut walk = Walk::new(&builder, Some(&mut cx), file, &roles.layouts, "");
-    walk.given = given_arrays;
     walk.follows_file = true;
     walk.nodes(&file.nodes, &mut names)?;
     let mut results = Vec::new();
@@ -169,7 +169,7 @@ fn typed(given: &NpyArray, element: Element) -> Array {
 /// Sets the `variables` that a graph reads on `device`.
 fn set(
     device: &mut dyn Device,
-    variables: &BTreeMap<String, std::sync::Arc<Array>>,
+    variables: &BTreeMap<String, Arc<Array>>,
     layouts: &HashMap<String, crate::nn::Layout>,
 ) -> Result<()> {
     for (name, array) in variables {

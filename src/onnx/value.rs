@@ -38,6 +38,8 @@ pub enum Held<'g> {
         var: Var<'g>,
         /// The order of its axes.
         order: Vec<usize>,
+        /// Its elements, if it is an array that is fed once.
+        fed: Option<Arc<Array>>,
     },
 }
 
@@ -58,7 +60,24 @@ impl<'g> NodeValue<'g> {
         NodeValue {
             element,
             dims,
-            place: Held::Live { var, order },
+            place: Held::Live {
+                var,
+                order,
+                fed: None,
+            },
+        }
+    }
+
+    /// A value in the graph that is `array`, which is fed once: where it decides a shape, its elements are known.
+    pub fn fed(array: Arc<Array>, var: Var<'g>) -> NodeValue<'g> {
+        NodeValue {
+            element: array.element,
+            dims: array.dims.clone(),
+            place: Held::Live {
+                var,
+                order: (0..array.dims.len()).collect(),
+                fed: Some(array),
+            },
         }
     }
 
@@ -74,6 +93,7 @@ impl<'g> NodeValue<'g> {
             place: Held::Live {
                 var,
                 order: order.to_vec(),
+                fed: None,
             },
         }
     }
@@ -83,6 +103,14 @@ impl<'g> NodeValue<'g> {
         match &self.place {
             Held::Known(array) | Held::Stored { array, .. } => Some(array),
             Held::Live { .. } => None,
+        }
+    }
+
+    /// Its elements, if they are known or fed once.
+    pub fn decisive(&self) -> Option<&Arc<Array>> {
+        match &self.place {
+            Held::Live { fed, .. } => fed.as_ref(),
+            _ => self.array(),
         }
     }
 

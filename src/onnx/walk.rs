@@ -41,8 +41,8 @@ pub struct Walk<'w, 'g> {
     pub variables: BTreeMap<String, Arc<Array>>,
     /// Whether nodes that the file marks as being in training are so also outside of training.
     pub follows_file: bool,
-    /// Arrays that are fed, by the names of their inputs: where one decides a shape, it counts as known.
-    pub given: HashMap<String, Array>,
+    /// The number of samples that the file was exported for, and the one that is fed, if they differ.
+    pub samples: Option<[usize; 2]>,
     /// Depth of the nodes under construction.
     depth: usize,
 }
@@ -64,7 +64,7 @@ impl<'w, 'g> Walk<'w, 'g> {
             prefix,
             variables: BTreeMap::new(),
             follows_file: false,
-            given: HashMap::new(),
+            samples: None,
             depth: 0,
         }
     }
@@ -280,7 +280,9 @@ impl<'w, 'g> Walk<'w, 'g> {
                 let (var, own) = self.stored(name, array)?;
                 permuted(var, &own, order)
             }
-            Held::Live { var, order: own } => {
+            Held::Live {
+                var, order: own, ..
+            } => {
                 let var = match var.dtype() {
                     DType::U32 => var.to_float()?,
                     DType::F32 => *var,

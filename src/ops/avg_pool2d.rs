@@ -1,7 +1,7 @@
 //! The mean of each window of an image, channel by channel, NHWC. PyTorch `torch.nn.functional.avg_pool2d`, ONNX
 //! `AveragePool`. Over the whole image it is [`Var::global_avg_pool2d`].
 
-use super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints, pads};
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written, windows};
 use super::window::{self, Window};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -102,16 +102,9 @@ impl Op for AvgPool2d {
 
     fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
         let x = form.image();
-        let list = |values: [usize; 2]| OnnxAttribute::Ints(ints(&values));
-        let attributes = vec![
-            ("kernel_shape", list(self.kernel)),
-            ("strides", list(self.stride)),
-            ("pads", pads(&self.padding)),
-            (
-                "count_include_pad",
-                OnnxAttribute::Int(i64::from(self.count_include_pad)),
-            ),
-        ];
+        let counts = OnnxAttribute::Int(i64::from(self.count_include_pad));
+        let mut attributes = windows(self.kernel, self.stride, &self.padding);
+        attributes.push(("count_include_pad", counts));
         let y = form.node("AveragePool", &[&x], attributes);
         Ok(form.channels_last(&y))
     }

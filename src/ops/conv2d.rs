@@ -18,7 +18,7 @@ pub use input_grad::Conv2dInputGrad;
 pub use weight_grad::Conv2dWeightGrad;
 
 use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
-use super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints, pads};
+use super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints, windows};
 use super::{Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -98,14 +98,13 @@ impl Conv2d {
 
     /// The attributes of ONNX's `Conv` and `ConvTranspose` with weights of type `w`.
     fn onnx_attributes(&self, w: &TensorType) -> Vec<(&'static str, OnnxAttribute)> {
-        let list = |values: [usize; 2]| OnnxAttribute::Ints(ints(&values));
-        vec![
-            ("kernel_shape", list([w.dims()[1], w.dims()[2]])),
-            ("strides", list(self.stride)),
-            ("dilations", list(self.dilation)),
+        let kernel = [w.dims()[1], w.dims()[2]];
+        let mut attributes = windows(kernel, self.stride, &self.padding);
+        attributes.extend([
+            ("dilations", OnnxAttribute::Ints(ints(&self.dilation))),
             ("group", OnnxAttribute::Int(self.groups as i64)),
-            ("pads", pads(&self.padding)),
-        ]
+        ]);
+        attributes
     }
 
     fn extents(&self, x: &[usize], w: &[usize]) -> Result<Extents, String> {

@@ -13,7 +13,7 @@ pub(super) use combined::combined;
 
 use super::conv2d::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
 use super::max_pool2d::{MaxPool2d, MaxPool2dGrad};
-use super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints, pads};
+use super::onnx_form::{OnnxForm, Written, windows};
 use super::{Case, Op, Operand, Role, Values, Vjp, contraction, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -326,17 +326,9 @@ impl Op for Conv2dMaxPool {
         let (x, w) = (form.image(), form.input(1));
         let w = form.transposed(&w, &[3, 2, 0, 1]);
         let kernel = form.types[1].dims();
-        let list = |values: [usize; 2]| OnnxAttribute::Ints(ints(&values));
-        let attributes = vec![
-            ("kernel_shape", list([kernel[0], kernel[1]])),
-            ("strides", list(self.stride)),
-            ("pads", pads(&self.padding)),
-        ];
+        let attributes = windows([kernel[0], kernel[1]], self.stride, &self.padding);
         let y = form.node("Conv", &[&x, &w], attributes);
-        let pool = vec![
-            ("kernel_shape", list(self.pool)),
-            ("strides", list(self.pool)),
-        ];
+        let pool = windows(self.pool, self.pool, &[[0, 0], [0, 0]]);
         let y = form.node("MaxPool", &[&y], pool);
         Ok(form.channels_last(&y))
     }

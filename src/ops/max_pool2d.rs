@@ -4,7 +4,7 @@
 //! The gradient goes to the first maximum of a window in row order. The forward pass does not store its position: the
 //! gradient's kernels search the window again.
 
-use super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints, pads};
+use super::onnx_form::{OnnxForm, Written, windows};
 use super::window::{self, Window};
 use super::{Case, Op, Operand, Role, Values, Vjp, conv2d_max_pool, operands};
 use crate::cpu::{Real, Tensor};
@@ -74,12 +74,7 @@ impl Op for MaxPool2d {
 
     fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
         let x = form.image();
-        let list = |values: [usize; 2]| OnnxAttribute::Ints(ints(&values));
-        let attributes = vec![
-            ("kernel_shape", list(self.kernel)),
-            ("strides", list(self.stride)),
-            ("pads", pads(&self.padding)),
-        ];
+        let attributes = windows(self.kernel, self.stride, &self.padding);
         let y = form.node("MaxPool", &[&x], attributes);
         Ok(form.channels_last(&y))
     }

@@ -71,6 +71,20 @@ pub fn pads(padding: &[[usize; 2]]) -> OnnxAttribute {
     OnnxAttribute::Ints(starts.chain(ends).collect())
 }
 
+/// The attributes of windows over height and width.
+pub fn windows(
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: &[[usize; 2]; 2],
+) -> Vec<(&'static str, OnnxAttribute)> {
+    let list = |values: [usize; 2]| OnnxAttribute::Ints(ints(&values));
+    vec![
+        ("kernel_shape", list(kernel)),
+        ("strides", list(stride)),
+        ("pads", pads(padding)),
+    ]
+}
+
 impl OnnxForm<'_> {
     /// Name of operand `at`.
     pub fn input(&self, at: usize) -> String {

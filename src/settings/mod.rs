@@ -7,6 +7,7 @@ mod changes;
 mod choose;
 mod folds;
 mod names;
+mod notes;
 mod parts;
 mod schema;
 mod start;

@@ -11,9 +11,9 @@ use wgrad::tensor::DType;
 use wgrad::train::Predictor;
 
 /// Allowed difference, relative to the largest result, for weights as they are, as 16-bit floats, and as 8-bit integers.
-const ALLOWED: f64 = 1e-5;
-const ALLOWED_HALF: f64 = 2e-3;
-const ALLOWED_INT8: f64 = 5e-2;
+const ALLOWED: f64 = 2e-6;
+const ALLOWED_HALF: f64 = 1e-3;
+const ALLOWED_INT8: f64 = 4e-2;
 /// Networks of more weights would only take longer.
 const MOST_WEIGHTS: usize = 12_000_000;
 
@@ -139,6 +139,7 @@ fn agrees(name: &str, opset: i64, storage: WeightStorage) -> usize {
             WeightStorage::Int8 => ALLOWED_INT8,
         };
         let worst = pairs.fold(0.0_f64, |m, (a, b)| m.max((a - b).abs()));
+        println!("{name}, {storage:?}: {:.1e}", worst / largest);
         assert!(
             worst <= allowed * largest,
             "{name}: off by {worst:.1e} of {largest:.1e}"

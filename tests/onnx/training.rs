@@ -19,8 +19,8 @@ use wgrad::tensor::{DType, TensorType};
 use zip::ZipArchive;
 
 /// Allowed difference of outputs, and of weights after the step.
-const OUTPUTS: f64 = 1e-4;
-const WEIGHTS: f64 = 1e-5;
+const OUTPUTS: f64 = 1e-5;
+const WEIGHTS: f64 = 1e-6;
 /// The rate of the recorded step.
 const RATE: f64 = 0.1;
 

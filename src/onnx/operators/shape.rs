@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::onnx::array::Array;
 use crate::onnx::call::{Call, axes_of, axis_of, refused};
 use crate::onnx::element::Element;
-use crate::onnx::file::DeclaredExtent;
 use crate::onnx::value::{Held, NodeValue, inverse};
 use crate::tensor::LARGEST_COUNT;
 
@@ -171,7 +170,7 @@ pub fn reshaped<'g>(
     if let Held::Known(array) = &value.place {
         return Ok(vec![NodeValue::known(array.reshaped(dims))]);
     }
-    if let Held::Live { var, order } = &value.place {
+    if let Held::Live { var, order, .. } = &value.place {
         // Axes of one element come and go without moving anything, also between the axes of an image.
         if let Some(moved) = inserted(&value.dims, order, dims) {
             let extents: Vec<usize> = moved.iter().map(|&a| dims[a]).collect();
@@ -301,57 +300,30 @@ fn reshape<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         0 if !allow_zero => value.dims.get(axis).map(|&d| d as i64),
         extent => Some(extent),
     };
+    let impossible = || {
+        refused(format!(
+            "{:?} can't be given the shape {shape:?}",
+            value.dims
+        ))
+    };
     let wanted: Option<Vec<i64>> = shape.iter().enumerate().map(copied).collect();
-    let mut wanted = wanted.ok_or_else(|| refused(format!("{shape:?} is not a possible shape")))?;
+    let mut wanted = wanted.ok_or_else(impossible)?;
+    // A file that was exported for one number of samples is run with another: the first extent has them.
+    if let (Some([exported, fed]), Some(first)) = (call.walk.samples, wanted.first_mut())
+        && *first == exported as i64
+    {
+        *first = fed as i64;
+    }
     let free: Vec<usize> = (0..wanted.len()).filter(|&a| wanted[a] == -1).collect();
-    let mut given = wanted.iter().filter(|&&d| d != -1);
-    let known = given.try_fold(1_i64, |n, &d| n.checked_mul(d));
-    let known = known.filter(|n| n.unsigned_abs() <= LARGEST_COUNT as u64);
-    let known = known.ok_or_else(|| refused(format!("{shape:?} is not a possible shape")))?;
+    let mut others = wanted.iter().filter(|&&d| d != -1);
+    let known = others.try_fold(1_i64, |n, &d| n.checked_mul(d));
+    let known = known.ok_or_else(impossible)?;
+    let count = value.elements() as i64;
     match free[..] {
-        [] => {
-            // A file that was exported for one batch is run with another.
-            let count = value.elements() as i64;
-            if known != count
-                && let (Some(batch), Some(first)) = (exported_batch(call), wanted.first().copied())
-                && first == batch
-                && known / batch.max(1) * value.dims.first().map_or(0, |&d| d as i64) == count
-            {
-                wanted[0] = value.dims[0] as i64;
-            }
-        }
-        [axis] if known != 0 && value.elements() as i64 % known == 0 => {
-            let first = wanted[0];
-            wanted[axis] = value.elements() as i64 / known;
-            let fed = value.dims.first().map_or(0, |&d| d as i64);
-            if axis != 0
-                && exported_batch(call) == Some(first)
-                && fed != first
-                && fed > 0
-                && wanted[axis] % fed == 0
-                && first == 1
-            {
-                wanted[axis] /= fed;
-                wanted[0] = fed;
-            }
-        }
-        _ => {
-            return Err(refused(format!(
-                "{:?} can't be given the shape {shape:?}",
-                value.dims
-            )));
-        }
+        [] => {}
+        [axis] if known > 0 && count % known == 0 => wanted[axis] = count / known,
+        _ => return Err(impossible()),
     }
     let dims = extents(&wanted)?;
     reshaped(call, &value, &dims)
-}
-
-/// The number of samples that the file was exported for, if that is fixed.
-fn exported_batch(call: &Call<'_, '_, '_>) -> Option<i64> {
-    call.walk.cx.as_ref()?;
-    let dims = call.walk.file.inputs.first()?.dims.as_ref()?;
-    match dims.first()? {
-        DeclaredExtent::Fixed(extent) => Some(*extent as i64),
-        DeclaredExtent::Named(_) => None,
-    }
 }
