@@ -1,5 +1,6 @@
 //! wgrad trains and runs neural networks on any GPU through compute shaders.
 
+mod archive;
 pub mod autodiff;
 pub mod bench;
 pub mod check;

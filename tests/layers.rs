@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// consists of operations, which define how passes and plans treat them.
 const LAYERS: [&[&str]; 15] = [
     &[
+        "archive",
         "checksum",
         "error",
         "files",

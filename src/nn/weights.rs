@@ -1,23 +1,24 @@
 //! Weights in files: safetensors with PyTorch's names and layouts, which `torch.nn.Module.load_state_dict` accepts as they are.
 //!
-//! Written as F32; F16, BF16 and F64 are read, too.
+//! Written as F32; F16, BF16 and F64 are read, too, also from the files of other programs (see `formats`).
 
+mod file;
+mod formats;
 mod init;
 mod npz;
-mod read;
+mod stored;
 
+pub use file::Reason;
 pub use init::{Initialised, LeftOut, init};
 pub use npz::save_npz;
-pub use read::Reason;
 
 use super::model::Model;
 use super::network::Network;
 use super::parameter::Parameter;
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
-use crate::files::read_whole;
 use crate::tensor_file;
-use read::WeightFile;
+use file::WeightFile;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
 use std::path::Path;
@@ -112,8 +113,7 @@ pub fn save<'m>(
 /// weight, or values that are not finite.
 pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tensor<f32>>> {
     let state = state.into();
-    let bytes = read_whole(path, "a safetensors file")?;
-    let file = WeightFile::open(path, &bytes)?;
+    let file = WeightFile::read(path)?;
     for (alias, weight) in &state.aliases {
         if file.differ(alias, weight) {
             return Err(Error::Config(format!(
@@ -136,7 +136,7 @@ pub fn load<'m>(path: &Path, state: impl Into<StateSpec<'m>>) -> Result<Vec<Tens
                     some_of(file.names(), SHOWN)
                 )));
             };
-            file.read(name, p)?.map_err(|reason| {
+            file.read_tensor(name, p)?.map_err(|reason| {
                 Error::Config(format!(
                     "{}: {name} does not fit: {reason}; use weights of the same model",
                     path.display()

@@ -1,10 +1,9 @@
 //! Initialisation from the weights of another model, as far as they fit.
 
-use super::read::{Reason, WeightFile};
+use super::file::{Reason, WeightFile};
 use super::{SHOWN, StateSpec, some_of};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
-use crate::files::read_whole;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
@@ -79,10 +78,9 @@ impl Initialised {
 pub fn init<'m>(path: &Path, state: impl Into<StateSpec<'m>>, strict: bool) -> Result<Initialised> {
     let state = state.into();
     if !path.exists() {
-        return Err(Error::missing(path, "a safetensors file"));
+        return Err(Error::missing(path, "a file of weights"));
     }
-    let bytes = read_whole(path, "a safetensors file")?;
-    let file = WeightFile::open(path, &bytes)?;
+    let file = WeightFile::read(path)?;
     let prefix = prefix(&state, &file);
     let in_file = |name: &str| format!("{}{name}", prefix.unwrap_or_default());
 
@@ -97,7 +95,7 @@ pub fn init<'m>(path: &Path, state: impl Into<StateSpec<'m>>, strict: bool) -> R
         let names: Vec<String> = state.names(parameter).map(in_file).collect();
         let found = names.iter().find(|name| file.holds(name));
         let value = match found {
-            Some(name) => file.read(name, parameter)?,
+            Some(name) => file.read_tensor(name, parameter)?,
             None => Err(Reason::Absent),
         };
         for name in &names {
@@ -119,10 +117,7 @@ pub fn init<'m>(path: &Path, state: impl Into<StateSpec<'m>>, strict: bool) -> R
         }
         values.push(value.ok());
     }
-    let others = file
-        .names()
-        .into_iter()
-        .filter(|name| !known.contains(*name));
+    let others = file.names().filter(|name| !known.contains(*name));
     unused.extend(others.map(|name| LeftOut {
         name: name.to_string(),
         reason: Reason::NotInModel,

@@ -309,19 +309,72 @@ fn layouts_are_those_of_files() {
     );
 }
 
+/// A file that another program wrote, of the network above with the values 1, 2, ... in each tensor.
+fn written(folder: &Folder, name: &str) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights.zip");
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(fixtures).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    std::io::copy(&mut archive.by_name(name).unwrap(), &mut bytes).unwrap();
+    folder.write(name, &bytes)
+}
+
 #[test]
-fn what_torch_save_writes_is_answered_with_how_to_convert_it() {
+fn files_of_other_programs_are_read_without_running_anything() {
     let (folder, network) = (Folder::new(), network());
-    let mut archive = b"PK\x03\x04\x00\x00\x08\x08\x00\x00".to_vec();
-    archive.extend([0; 16]);
-    archive.extend(b"\x10\x00\x00\x00best/data.pkl");
-    let legacy = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec();
-    for bytes in [&archive, &legacy] {
-        let path = folder.write("best.pt", bytes);
-        let parts = ["torch.save", "save_file", "best.safetensors", "best.pt"];
-        refuses(load(&path, &network), &parts);
-        refuses(init(&path, &network, false), &parts);
+    let expected = load(&folder.weights(&fitting()), &network).unwrap();
+    for shard in ["model-1.safetensors", "model-2.safetensors"] {
+        written(&folder, shard);
     }
+    let files = [
+        "state_dict.pt",
+        "state_dict_legacy.pt",
+        "checkpoint.pt",
+        "module.pt",
+        "transposed.pt",
+        "lightning.ckpt",
+        "half.pt",
+        "arrays.npz",
+        "model.safetensors.index.json",
+    ];
+    for name in files {
+        let path = written(&folder, name);
+        let taken = init(&path, &network, false).unwrap();
+        let values: Vec<Tensor<f32>> = taken.values.into_iter().flatten().collect();
+        assert_eq!(values, expected, "{name}");
+        assert!(taken.missing.is_empty(), "{name}");
+        for cut in [10, 100, 300] {
+            let bytes = std::fs::read(&path).unwrap();
+            let damaged = folder.write("damaged", &bytes[..bytes.len() - cut.min(bytes.len())]);
+            assert!(
+                init(&damaged, &network, false).is_err(),
+                "{name} cut by {cut}"
+            );
+        }
+    }
+    let other = written(&folder, "hostile.pt");
+    refuses(
+        init(&other, &network, false),
+        &["hostile.pt", "holds no tensors"],
+    );
+    assert!(!Path::new("/tmp/wgrad-was-run").exists());
     let other = folder.write("a.npz", b"PK\x03\x04 some other archive");
-    refuses(load(&other, &network), &["not a valid safetensors file"]);
+    refuses(load(&other, &network), &["a.npz", "archive"]);
+    let other = folder.write("notes.txt", b"some text");
+    refuses(
+        load(&other, &network),
+        &["notes.txt", "safetensors", "PyTorch", "NumPy"],
+    );
+}
+
+#[test]
+fn an_index_names_files_beside_it() {
+    let (folder, network) = (Folder::new(), network());
+    let path = written(&folder, "model.safetensors.index.json");
+    refuses(init(&path, &network, false), &["model-1.safetensors"]);
+    let outside = r#"{"weight_map": {"hidden.weight": "../w.safetensors"}}"#;
+    let path = folder.write("index.json", outside.as_bytes());
+    refuses(
+        init(&path, &network, false),
+        &["../w.safetensors", "beside"],
+    );
 }
