@@ -13,8 +13,11 @@ use wgrad::onnx::{Declared, OnnxNetwork, OnnxSummary, operator_names};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// ONNX file
-    #[arg(value_name = "MODEL.onnx", required_unless_present = "operators")]
+    /// ONNX file, or a Sequential or Functional model of Keras
+    #[arg(
+        value_name = "MODEL.onnx|MODEL.keras|MODEL.h5",
+        required_unless_present = "operators"
+    )]
     model: Option<PathBuf>,
     /// List the operators that can be read
     #[arg(long)]
@@ -43,13 +46,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let summary = OnnxSummary::of(&network);
     if let Some(out) = &args.out {
         let mut spec = network.spec()?;
-        let (file, described) = (out.join("network.onnx"), out.join("model.toml"));
+        let ending = model.extension().map(|e| e.to_string_lossy().into_owned());
+        let name = format!("network.{}", ending.as_deref().unwrap_or("onnx"));
+        let (file, described) = (out.join(&name), out.join("model.toml"));
         args.overwrite.check(&file)?;
         args.overwrite.check(&described)?;
         fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
         let bytes = fs::read(model).with_context(|| format!("cannot read {}", model.display()))?;
         write_whole(&file, &bytes)?;
-        let layer = OnnxLayer::new(PathBuf::from("network.onnx"), args.cut.clone());
+        let layer = OnnxLayer::new(PathBuf::from(name), args.cut.clone());
         spec.layers = vec![Layer::new(layer)];
         if args.cut.is_some() {
             spec.layers
@@ -78,11 +83,14 @@ fn tell(network: &OnnxNetwork, summary: &OnnxSummary, out: Option<&PathBuf>) -> 
         "" => String::new(),
         producer => format!(", written by {producer}"),
     };
-    print_line(format_args!(
-        "{}: version {} of ONNX's operators{by}",
-        file.path.display(),
-        file.opset
-    ))?;
+    match file.channels_last {
+        true => print_line(format_args!("{}{by}", file.path.display()))?,
+        false => print_line(format_args!(
+            "{}: version {} of ONNX's operators{by}",
+            file.path.display(),
+            file.opset
+        ))?,
+    }
     for input in &file.inputs {
         print_line(format_args!("input   {}", declared(input)))?;
     }

@@ -42,7 +42,7 @@ use wgrad::device::DeviceChoice;
 use wgrad::gpu::AdapterChoice;
 use wgrad::nn::ModelSpec;
 use wgrad::run::RunFolder;
-use wgrad::settings::{Settings, has_onnx_ending, named_model};
+use wgrad::settings::{Settings, is_network_file, named_model};
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
 #[derive(Parser)]
@@ -266,10 +266,10 @@ impl OverwriteArg {
     }
 }
 
-/// The settings that `what` names: a settings file, a model's own file, an ONNX file, or a built-in model.
+/// The settings that `what` names: a settings file, a model's own file, an ONNX or Keras file, or a built-in model.
 fn settings_of(what: &str) -> wgrad::Result<Settings> {
     let path = Path::new(what);
-    if has_onnx_ending(path) {
+    if is_network_file(path) {
         return Ok(Settings {
             model: named_model(what, Path::new(""))?,
             ..Settings::default()

@@ -12,14 +12,14 @@ use wgrad::data::{NpyArray, read_npy};
 use wgrad::device::{DeviceChoice, Engine};
 use wgrad::files::write_whole;
 use wgrad::onnx::{self, Array, Computed, Element, OnnxFile};
-use wgrad::settings::{Settings, has_onnx_ending};
+use wgrad::settings::{Settings, is_network_file};
 use wgrad::tensor::DType;
 use wgrad::train::Predictor;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// ONNX file, folder of a run, or model (see `wgrad models`)
-    #[arg(value_name = "MODEL.onnx|RUN|MODEL")]
+    /// ONNX or Keras file, folder of a run, or model (see `wgrad models`)
+    #[arg(value_name = "MODEL.onnx|MODEL.keras|RUN|MODEL")]
     model: PathBuf,
     /// An input of the network, from a file .npy with the shape that the network declares
     #[arg(long = "input", value_name = "NAME=FILE.npy")]
@@ -45,7 +45,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let (engine, remark) = Engine::open(choice, args.device.adapter.as_deref(), None)?;
     remark.iter().for_each(note);
-    let outputs = match has_onnx_ending(&args.model) {
+    let outputs = match is_network_file(&args.model) {
         true => of_file(&args, &engine)?,
         false => of_model(&args, &engine)?,
     };

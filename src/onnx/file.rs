@@ -2,6 +2,7 @@
 
 use super::array::{Array, Numbers};
 use super::element::Element;
+use super::keras;
 use super::messages::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OnnxTensor, ValueInfoProto,
 };
@@ -40,6 +41,10 @@ pub struct OnnxFile {
     pub constants: HashMap<String, Arc<Array>>,
     /// Notes of the writer.
     pub metadata: Vec<(String, String)>,
+    /// Whether images are `[N, H, W, C]` in the file, not `[N, C, H, W]`.
+    pub channels_last: bool,
+    /// Names of constants that are weights, where the file says so.
+    pub weights: HashSet<String>,
     functions: HashMap<(String, String), Function>,
 }
 
@@ -103,9 +108,9 @@ impl OnnxFile {
     /// If it can't be read, is damaged, or holds what can't be computed with.
     pub fn read(path: &Path) -> Result<OnnxFile> {
         if !path.exists() {
-            return Err(Error::missing(path, "an ONNX file"));
+            return Err(Error::missing(path, "an ONNX or Keras file"));
         }
-        let bytes = read_whole(path, "an ONNX file")?;
+        let bytes = read_whole(path, "an ONNX or Keras file")?;
         OnnxFile::parse(path, &bytes)
     }
 
@@ -114,6 +119,9 @@ impl OnnxFile {
     /// # Errors
     /// As [`OnnxFile::read`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<OnnxFile> {
+        if keras::is_keras(bytes) {
+            return keras::parse(path, bytes.to_vec());
+        }
         let refused = |why: String| Error::Config(format!("{}: {why}", path.display()));
         let model = ModelProto::decode(bytes).map_err(|e| {
             refused(format!(
@@ -174,7 +182,44 @@ impl OnnxFile {
             has_external_data,
             constants,
             metadata: metadata.map(|entry| (entry.key, entry.value)).collect(),
+            channels_last: false,
+            weights: HashSet::new(),
             functions: functions.collect(),
+        })
+    }
+
+    /// A network with images `[N, H, W, C]` that was put together from a file of another format.
+    ///
+    /// # Errors
+    /// If its nodes read one another in a circle, as a sentence.
+    #[allow(clippy::too_many_arguments, reason = "the parts of a file")]
+    pub(super) fn assembled(
+        path: &Path,
+        producer: String,
+        opset: i64,
+        nodes: Vec<NodeProto>,
+        inputs: Vec<Declared>,
+        outputs: Vec<Declared>,
+        constants: HashMap<String, Arc<Array>>,
+        weights: HashSet<String>,
+    ) -> Result<OnnxFile, String> {
+        let available = inputs.iter().map(|input| input.name.as_str());
+        let available = available.chain(constants.keys().map(String::as_str));
+        let wanted = outputs.iter().map(|output| output.name.as_str());
+        let nodes = Nodes::new(nodes, available, wanted)?;
+        Ok(OnnxFile {
+            path: path.to_owned(),
+            producer,
+            opset,
+            nodes,
+            inputs,
+            outputs,
+            has_external_data: false,
+            constants,
+            metadata: Vec::new(),
+            channels_last: true,
+            weights,
+            functions: HashMap::new(),
         })
     }
 

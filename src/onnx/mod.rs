@@ -5,6 +5,7 @@ mod call;
 mod element;
 mod export;
 mod file;
+mod keras;
 mod messages;
 mod network;
 mod operators;

@@ -91,8 +91,9 @@ impl OnnxNetwork {
             )));
         };
         let element = input.element.unwrap_or(Element::Float);
+        let is_turned = !self.file.channels_last;
         let value = match x.shape().rank() {
-            4 => NodeValue::ordered(element, x, &[0, 2, 3, 1]),
+            4 if is_turned => NodeValue::ordered(element, x, &[0, 2, 3, 1]),
             _ => NodeValue::live(element, x),
         };
         if element.is_float() == (x.dtype() == DType::U32) {
@@ -141,7 +142,7 @@ impl OnnxNetwork {
             .cloned()
             .ok_or_else(|| self.refused(format!("no node makes its output {output}")))?;
         let output = match value.rank() {
-            4 => walk.var_in(&value, &[0, 2, 3, 1])?,
+            4 if is_turned => walk.var_in(&value, &[0, 2, 3, 1])?,
             _ => walk.var(&value)?,
         };
         let constant = |name: &str| {
@@ -227,7 +228,7 @@ impl OnnxNetwork {
                 input.shape_in_words(),
                 self.vocabulary(&input.name).unwrap_or(1000)
             ))),
-            (true, Some(&[channels, height, width])) => {
+            (true, Some(&[channels, height, width])) if !self.file.channels_last => {
                 Ok(InputSpec::Shape(vec![height, width, channels]))
             }
             (true, Some(shape)) if !shape.is_empty() => Ok(InputSpec::Shape(shape.to_vec())),

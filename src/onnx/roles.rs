@@ -90,7 +90,7 @@ impl Roles {
                 };
                 let is_weight =
                     is_function || weights.is_some_and(|(_, slots)| slots.contains(&at));
-                if !is_weight || !may_be_trained(name, array) {
+                if !is_weight || !(file.weights.contains(name) || may_be_trained(name, array)) {
                     continue;
                 }
                 match (node.op_type.as_str(), at) {

@@ -401,13 +401,13 @@ fn check_version(table: &toml::Table, file: &str) -> Result<()> {
     }
 }
 
-/// The model called `name`: a TOML or ONNX file, relative to `folder`, or a built-in one.
+/// The model called `name`: a TOML, ONNX or Keras file, relative to `folder`, or a built-in one.
 ///
 /// # Errors
 /// If there is neither.
 pub fn named_model(name: &str, folder: &Path) -> Result<ModelSpec> {
     let path = folder.join(name);
-    if has_onnx_ending(&path) {
+    if is_network_file(&path) {
         return OnnxNetwork::read(&path)?.spec();
     }
     if name.ends_with(".toml") || path.is_file() {
@@ -419,10 +419,13 @@ pub fn named_model(name: &str, folder: &Path) -> Result<ModelSpec> {
     ModelSpec::preset(name)
 }
 
-/// Whether `path` is named as ONNX files are.
-pub fn has_onnx_ending(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
+/// Whether `path` is named as files with networks of ONNX and Keras are.
+pub fn is_network_file(path: &Path) -> bool {
+    let is_one = |ending: &std::ffi::OsStr| {
+        let known = ["onnx", "keras", "h5", "hdf5"];
+        known.iter().any(|known| ending.eq_ignore_ascii_case(known))
+    };
+    path.extension().is_some_and(is_one)
 }
 
 #[cfg(test)]

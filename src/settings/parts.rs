@@ -277,7 +277,7 @@ impl Settings {
     }
 }
 
-/// The ONNX files of the models of `settings`, which a run folder gets copies of, and their names there, which are set in
+/// The files of networks of the models of `settings`, which a run folder gets copies of, and their names there, which are set in
 /// `settings`. A file whose weights are in other files stays where it is.
 fn copies(settings: &mut Settings) -> Result<Vec<(PathBuf, String)>> {
     let mut copies: Vec<(PathBuf, String)> = Vec::new();
@@ -295,9 +295,11 @@ fn copies(settings: &mut Settings) -> Result<Vec<(PathBuf, String)>> {
         let name = match known {
             Some((_, name)) => name.clone(),
             None => {
+                let ending = file.extension().map(|e| e.to_string_lossy().into_owned());
+                let ending = ending.unwrap_or_else(|| "onnx".to_string());
                 let name = match copies.len() {
-                    0 => "network.onnx".to_string(),
-                    n => format!("network{}.onnx", n + 1),
+                    0 => format!("network.{ending}"),
+                    n => format!("network{}.{ending}", n + 1),
                 };
                 copies.push((file, name.clone()));
                 name

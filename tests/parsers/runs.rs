@@ -62,7 +62,7 @@ fn target(dir: &Path, name: &str, seed: &[u8], read: fn(&Path) -> bool) -> Targe
     Target::new(name, file, move || read(&path))
 }
 
-/// The networks of the ONNX record in which `is_wanted` names files.
+/// The files of a record that `is_wanted` names.
 fn networks(record: &str, is_wanted: &dyn Fn(&str, usize) -> bool) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
@@ -125,6 +125,25 @@ fn onnx_files(dir: &Path) -> Vec<Target> {
     ]
 }
 
+/// Files of other programs: whole models of Keras, and weights.
+fn others(dir: &Path) -> Vec<Target> {
+    let keras = networks("keras.zip", &|name, _| !name.ends_with(".npy"));
+    let foreign = networks("weights.zip", &|name, _| {
+        !name.ends_with(".json") && name != "hostile.pt"
+    });
+    let keras_target = target(dir, "keras", &keras[0], |path| OnnxFile::read(path).is_ok());
+    let foreign_target = target(dir, "weights_of_others", &foreign[0], |path| {
+        let spec = "name = \"m\"\ninput = [2]\n[[layer]]\nname = \"hidden\"\ntype = \"dense\"\nunits = 2\n\
+                    [[layer]]\nname = \"output\"\ntype = \"dense\"\nunits = 1\n";
+        let network = Network::new(toml::from_str(spec).unwrap()).unwrap();
+        weights::init(path, &network, false).is_ok()
+    });
+    vec![
+        keras_target.and(keras[1..].to_vec()),
+        foreign_target.and(foreign[1..].to_vec()),
+    ]
+}
+
 /// Files that a command names.
 pub fn files(dir: &Path) -> Vec<Target> {
     let values: Vec<Tensor<f32>> = network()
@@ -154,6 +173,7 @@ pub fn files(dir: &Path) -> Vec<Target> {
         br#"{"kind":"words","words":["a","the"]}"#,
     ];
     let mut targets = onnx_files(dir);
+    targets.extend(self::others(dir));
     targets.extend([
         target(dir, "model", MODEL.as_bytes(), |path| {
             let text = std::fs::read_to_string(path).ok();

@@ -1,4 +1,4 @@
-//! Networks from ONNX files, as layers of a model.
+//! Networks from files of ONNX and Keras, as layers of a model.
 
 use crate::error::Result;
 use crate::graph::Var;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-/// A network from an ONNX file, whole or up to one of its values. Its weights keep their names in the file and are trained further.
+/// A network from a file of ONNX or Keras, whole or up to one of its values. Its weights keep their names in the file and are trained further.
 /// An image is `[height, width, channels]` before and after it, as for other layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

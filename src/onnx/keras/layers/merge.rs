@@ -1,0 +1,69 @@
+//! Layers that merge several values, and arithmetic between values.
+
+use super::{Class, Made, Operand, Site, class};
+use crate::onnx::keras::net::{Value, int};
+
+pub(super) const CLASSES: &[Class] = &[
+    class("Add", |site| chain(site, "Add")),
+    class("Multiply", |site| chain(site, "Mul")),
+    class("Subtract", |site| chain(site, "Sub")),
+    class("Divide", |site| chain(site, "Div")),
+    class("TrueDivide", |site| chain(site, "Div")),
+    class("Average", |site| all(site, "Mean")),
+    class("Maximum", |site| all(site, "Max")),
+    class("Minimum", |site| all(site, "Min")),
+    class("Concatenate", concatenate),
+];
+
+/// All operands; a number is a constant.
+fn operands(site: &mut Site<'_, '_>) -> Result<Vec<Value>, String> {
+    let mut operands = Vec::new();
+    for (operand, value) in site.call.inputs.iter().zip(site.inputs.clone()) {
+        operands.push(match (operand, value) {
+            (_, Some(value)) => value,
+            (Operand::Number(number), None) => Value {
+                name: site.net.number(*number),
+                rank: 0,
+            },
+            (Operand::Tensor(tensor), None) => {
+                return Err(format!("reads {}, which is not there", tensor.layer));
+            }
+        });
+    }
+    match operands.is_empty() {
+        true => Err("reads nothing; save the model again".to_string()),
+        false => Ok(operands),
+    }
+}
+
+fn chain(site: &mut Site<'_, '_>, op: &str) -> Made {
+    let operands = operands(site)?;
+    let rank = operands.iter().map(|x| x.rank).max().unwrap_or(0);
+    let mut operands = operands.into_iter();
+    let first = operands.next().map(|x| x.name).unwrap_or_default();
+    let name = operands.fold(first, |sum, x| {
+        site.net.node(op, &[&sum, &x.name], Vec::new())
+    });
+    Ok(Value { name, rank })
+}
+
+fn all(site: &mut Site<'_, '_>, op: &str) -> Made {
+    let operands = operands(site)?;
+    let rank = operands.iter().map(|x| x.rank).max().unwrap_or(0);
+    let names: Vec<&str> = operands.iter().map(|x| x.name.as_str()).collect();
+    Ok(Value {
+        name: site.net.node(op, &names, Vec::new()),
+        rank,
+    })
+}
+
+fn concatenate(site: &mut Site<'_, '_>) -> Made {
+    let operands = site.tensors();
+    let rank = operands.first().map_or(0, |x| x.rank);
+    let names: Vec<&str> = operands.iter().map(|x| x.name.as_str()).collect();
+    let axis = site.number("axis", -1.0) as i64;
+    Ok(Value {
+        name: site.net.node("Concat", &names, vec![int("axis", axis)]),
+        rank,
+    })
+}
