@@ -34,5 +34,6 @@ mod tensor_file;
 pub mod toml_text;
 pub mod train;
 pub mod tune;
+pub mod web;
 
 pub use error::{Error, Result};

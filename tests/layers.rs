@@ -32,7 +32,7 @@ const LAYERS: [&[&str]; 15] = [
     &["tasks"],
     &["train"],
     &["run"],
-    &["generate"],
+    &["generate", "web"],
     &["settings"],
     &["bench"],
     &["cli", "lib", "main"],

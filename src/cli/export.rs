@@ -4,12 +4,15 @@ use super::{OverwriteArg, RunArg, WeightsArg, print_line};
 use clap::ValueEnum;
 use serde_json::json;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use wgrad::cpu::Tensor;
+use wgrad::data::PictureFit;
 use wgrad::files::write_whole;
-use wgrad::nn::weights;
-use wgrad::onnx::{ExportOptions, WeightStorage, export};
+use wgrad::nn::{Model, weights};
+use wgrad::onnx::{ExportOptions, WeightStorage, export, export_keras};
 use wgrad::settings::Settings;
+use wgrad::web::{self, WebPage};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -30,6 +33,12 @@ pub(super) struct Args {
     /// Store weights of an ONNX file as integers, with a scale for each output
     #[arg(long, value_enum)]
     quantize: Option<Quantized>,
+    /// Write a folder with a page that runs the network in a browser, through WebGPU, on a picture
+    #[arg(long, conflicts_with_all = ["format", "opset", "half", "quantize"])]
+    web: bool,
+    /// Let an ONNX file take pixels from 0 to 255, and normalise them itself
+    #[arg(long)]
+    pixels: bool,
     /// Model to export, for a task with several, such as generator
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
@@ -46,6 +55,8 @@ pub(super) struct Args {
 enum ExportFormat {
     /// The whole network, for ONNX Runtime, OpenCV and others
     Onnx,
+    /// The whole network, for Keras 3
+    Keras,
     /// Weights, with PyTorch's names and layouts
     Safetensors,
     /// Weights as NumPy arrays, with the same names and layouts
@@ -62,6 +73,7 @@ impl ExportFormat {
     fn ending(self) -> &'static str {
         match self {
             ExportFormat::Onnx => "onnx",
+            ExportFormat::Keras => "keras",
             ExportFormat::Safetensors => "safetensors",
             ExportFormat::Npz => "npz",
         }
@@ -72,10 +84,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, settings) = Settings::open_run(&args.run.run)?;
     let path = args.weights.path_with_note(&folder);
     let parts = settings.resolve_trained(&path)?;
+    let default = match args.web {
+        true => "web".to_string(),
+        false => format!("model.{}", args.format.ending()),
+    };
     let out = args
         .out
         .clone()
-        .unwrap_or_else(|| args.run.run.join(format!("model.{}", args.format.ending())));
+        .unwrap_or_else(|| args.run.run.join(default));
     // The run's own weights are that file already.
     let is_own = out == folder.model_path();
     if is_own {
@@ -93,6 +109,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
+    if args.pixels && !is_onnx {
+        return Err(wgrad::Error::Config(
+            "--pixels is for ONNX files; the other formats hold weights alone".to_string(),
+        )
+        .into());
+    }
     args.overwrite.check(&out)?;
     let models = &parts.models;
     let role = match &args.role {
@@ -102,6 +124,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let model = models.get(role)?;
     let values = parts.values.as_deref().unwrap_or_default();
     let values = models.values_of(role, values)?;
+    if args.web {
+        return web(&args, &out, &settings, model, values);
+    }
     match args.format {
         ExportFormat::Onnx => {
             let options = ExportOptions {
@@ -112,9 +137,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                     (false, Some(Quantized::Int8)) => WeightStorage::Int8,
                     (false, None) => WeightStorage::Float32,
                 },
+                pixels: args.pixels.then(|| {
+                    let fitted = &settings.fitted;
+                    [fitted.mean.clone(), fitted.std.clone()]
+                }),
             };
             write_whole(&out, &export(model, values, &options)?)?;
         }
+        ExportFormat::Keras => write_whole(&out, &export_keras(model, values)?)?,
         ExportFormat::Npz => weights::save_npz(&out, weights::StateSpec::of(model), values)?,
         ExportFormat::Safetensors => {
             weights::save(&out, weights::StateSpec::of(model), values, 0)?;
@@ -130,6 +160,41 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }))?,
         false => print_line(format_args!(
             "wrote {}: {} weights, {size} bytes",
+            out.display(),
+            model.parameter_count()
+        ))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the folder for a browser.
+fn web(
+    args: &Args,
+    out: &Path,
+    settings: &Settings,
+    model: &dyn Model,
+    values: &[Tensor<f32>],
+) -> anyhow::Result<ExitCode> {
+    let fitted = &settings.fitted;
+    let page = WebPage {
+        title: settings.title(),
+        task: settings.task.name.clone().unwrap_or_default(),
+        classes: fitted.classes.clone(),
+        mean: fitted.mean.clone(),
+        std: fitted.std.clone(),
+        crop: settings.data.fit == PictureFit::Crop,
+        background: settings.data.background.0,
+    };
+    let bytes = web::write(out, &page, model, values)?;
+    match args.json {
+        true => print_line(json!({
+            "folder": out.display().to_string(),
+            "format": "web",
+            "bytes": bytes,
+            "parameters": model.parameter_count(),
+        }))?,
+        false => print_line(format_args!(
+            "wrote {}: {} weights, {bytes} bytes; put the folder on a web server, or run python3 -m http.server in it",
             out.display(),
             model.parameter_count()
         ))?,

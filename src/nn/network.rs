@@ -81,11 +81,22 @@ impl Network {
             .collect();
         let mut cx = Forward::evaluation(&builder);
         let (values, declared) = network.walk(&mut cx, &fed)?;
-        let shape = |v: Var<'_>| v.shape().dims()[1..].to_vec();
-        let layers = network.placed.iter().map(|placed| placed.name.clone());
-        network.layers = layers.zip(values.iter().map(|&v| shape(v))).collect();
+        let shape = |v: Var<'_>| match v.shape().dims() {
+            [_, sample @ ..] => Ok(sample.to_vec()),
+            [] => Err(Error::Config(format!(
+                "model {} makes one number for all samples; let it make values for each",
+                network.spec.name
+            ))),
+        };
+        let layers = values
+            .iter()
+            .map(|&v| shape(v))
+            .collect::<Result<Vec<_>>>()?;
         let results = network.results.iter();
         let results = results.map(|&source| shape(*pick(source, &fed, &values)));
+        let results = results.collect::<Result<Vec<_>>>()?;
+        let placed = network.placed.iter().map(|placed| placed.name.clone());
+        network.layers = placed.zip(layers).collect();
         network.outputs = names
             .into_iter()
             .zip(results)

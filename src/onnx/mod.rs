@@ -19,6 +19,7 @@ pub use array::{Array, Numbers};
 pub use element::Element;
 pub use export::{ExportOptions, WRITTEN_OPSETS, WeightStorage, export};
 pub use file::{Declared, DeclaredExtent, OnnxFile};
+pub use keras::export_keras;
 pub use network::{BuiltNetwork, OnnxNetwork, channels_last};
 pub use session::{Computed, run};
 pub use summary::{DeclaredValue, NamedShape, OnnxSummary};

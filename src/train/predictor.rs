@@ -3,8 +3,7 @@
 use crate::cpu::Tensor;
 use crate::device::{Device, ProgramId, set_all};
 use crate::error::{Error, Result};
-use crate::graph::Builder;
-use crate::nn::{Forward, InputSpec, Model};
+use crate::nn::{Model, ModelInput, inference_graph, input_type};
 use crate::tensor::TensorType;
 
 /// Runs a model in evaluation mode on fed batches.
@@ -30,38 +29,11 @@ impl<'e> Predictor<'e> {
     ) -> Result<Predictor<'e>> {
         let state: Vec<String> = model.state().map(|part| part.name.clone()).collect();
         set_all(&mut *device, state.iter().map(String::as_str), values)?;
-        let builder = Builder::new();
-        let typed = |input: &crate::nn::ModelInput| -> Result<(String, TensorType)> {
-            let dims = [&[batch], &input.spec.sample()[..]].concat();
-            let ty = match input.spec {
-                InputSpec::Shape(_) | InputSpec::AutoShape(_) => TensorType::f32(dims),
-                InputSpec::Tokens(_) => TensorType::u32(dims),
-                InputSpec::Auto => {
-                    return Err(Error::Config(format!(
-                        "model {} takes its input shape from data; give it a shape",
-                        model.name()
-                    )));
-                }
-            };
-            Ok((input.name.clone(), ty))
-        };
-        let inputs = model
-            .inputs()
-            .iter()
-            .map(typed)
-            .collect::<Result<Vec<_>>>()?;
-        let given = inputs
-            .iter()
-            .map(|(name, ty)| builder.input(name, ty.clone()));
-        let mut forward = Forward::evaluation(&builder);
-        let results = model.forward(&mut forward, &given.collect::<Vec<_>>())?;
-        forward.finish()?;
-        let mut outputs = Vec::new();
-        for (output, result) in model.outputs().iter().zip(results) {
-            builder.output(&output.name, result);
-            outputs.push(output.name.clone());
-        }
-        let planned = device.plan(builder.finish()?)?;
+        let typed = |input: &ModelInput| Ok((input.name.clone(), input_type(model, input, batch)?));
+        let inputs = model.inputs().iter().map(typed).collect::<Result<_>>()?;
+        let outputs = model.outputs().iter().map(|output| output.name.clone());
+        let outputs = outputs.collect();
+        let planned = device.plan(inference_graph(model, batch)?)?;
         let program = device.prepare(planned)?;
         Ok(Predictor {
             device,

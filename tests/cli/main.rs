@@ -27,4 +27,5 @@ mod text;
 mod tools;
 mod tuning;
 mod watch;
+mod web;
 mod weights;

@@ -8,20 +8,22 @@
 mod biases;
 mod flattened;
 mod graph;
+mod pixels;
 mod storage;
 mod transposes;
 
 use super::messages::{DimensionProto, OnnxShape, TensorTypeProto, TypeProto};
 use super::messages::{
-    GraphProto, ModelProto, OnnxTensor, OperatorSetIdProto, StringStringEntryProto, ValueInfoProto,
+    GraphProto, ModelProto, NodeProto, OnnxTensor, OperatorSetIdProto, StringStringEntryProto,
+    ValueInfoProto,
 };
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Graph};
-use crate::nn::{Forward, Model};
+use crate::nn::{Model, inference_graph};
 use crate::tensor::{DType, TensorType};
 use graph::Writer;
 use prost::Message;
+use std::collections::BTreeMap;
 
 /// What a file is written with.
 #[derive(Clone, Debug)]
@@ -32,6 +34,9 @@ pub struct ExportOptions {
     pub metadata: Vec<(String, String)>,
     /// How weights are stored.
     pub storage: WeightStorage,
+    /// If images are given as pixels from 0 to 255, which the network normalises: mean and standard deviation of each channel, of
+    /// pixels from 0 to 1.
+    pub pixels: Option<[Vec<f32>; 2]>,
 }
 
 /// How weights are stored in a file. They are computed with as 32-bit floats in any case.
@@ -69,7 +74,10 @@ pub fn export(
         )));
     }
     let [small, large] = SAMPLES;
-    let (graph, other) = (forward(model, small)?, forward(model, large)?);
+    let (graph, other) = (
+        inference_graph(model, small)?,
+        inference_graph(model, large)?,
+    );
     let mut writer = Writer::new(options.opset, model, values);
     writer.write(&graph, &other)?;
     let inputs = model.inputs().iter().map(|input| {
@@ -87,8 +95,11 @@ pub fn export(
         }
         declared(&output.name, 1, &sample)
     });
-    let (mut nodes, mut initializers) = writer.finish();
+    let (mut nodes, mut initializers) = nodes(model, values, options.opset)?;
     storage::apply(options.storage, &mut nodes, &mut initializers);
+    if let Some([mean, std]) = &options.pixels {
+        pixels::normalise(model, mean, std, &mut nodes, &mut initializers)?;
+    }
     let metadata = options.metadata.iter();
     let proto = ModelProto {
         ir_version: 8,
@@ -119,25 +130,23 @@ pub fn export(
     Ok(proto.encode_to_vec())
 }
 
-/// The forward pass of `model` for `samples` samples, in evaluation mode.
-fn forward(model: &dyn Model, samples: usize) -> Result<Graph> {
-    let builder = Builder::new();
-    let mut fed = Vec::new();
-    for input in model.inputs() {
-        let dims = [&[samples], &input.spec.sample()[..]].concat();
-        let ty = match input.spec.tokens() {
-            Some(_) => TensorType::u32(dims),
-            None => TensorType::f32(dims),
-        };
-        fed.push(builder.input(&input.name, ty));
-    }
-    let mut cx = Forward::evaluation(&builder);
-    let results = model.forward(&mut cx, &fed)?;
-    for (output, result) in model.outputs().iter().zip(results) {
-        builder.output(&output.name, result);
-    }
-    drop(cx);
-    builder.finish()
+/// The nodes and constants of `model` with the `values` of its state, in version `opset` of ONNX's operators.
+///
+/// # Errors
+/// If an operation has no form in ONNX; the message names the layer.
+pub(super) fn nodes(
+    model: &dyn Model,
+    values: &[Tensor<f32>],
+    opset: i64,
+) -> Result<(Vec<NodeProto>, BTreeMap<String, OnnxTensor>)> {
+    let [small, large] = SAMPLES;
+    let (graph, other) = (
+        inference_graph(model, small)?,
+        inference_graph(model, large)?,
+    );
+    let mut writer = Writer::new(opset, model, values);
+    writer.write(&graph, &other)?;
+    Ok(writer.finish())
 }
 
 /// An input or output with an open first axis.

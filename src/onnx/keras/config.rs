@@ -55,8 +55,8 @@ pub struct CallConfig {
 pub enum Operand {
     /// A result of a layer.
     Tensor(Tensor),
-    /// A number.
-    Number(f64),
+    /// A number, an array, or parts of an array.
+    Constant(Json),
 }
 
 type Parsed<T> = Result<T, String>;
@@ -256,18 +256,31 @@ fn named(call: &mut CallConfig, name: &str, value: &Json) {
     }
 }
 
-/// Tensors and numbers in an argument.
+/// Tensors and constants in an argument. A list without tensors is one constant.
 fn operands(json: &Json, depth: usize) -> Vec<Operand> {
-    let history = json.get("config").and_then(|c| c.get("keras_history"));
-    if let Some(read) = history.and_then(tensor) {
-        return vec![Operand::Tensor(read)];
+    if let Some(tensor) = read_tensor(json) {
+        return vec![Operand::Tensor(tensor)];
     }
     match json {
-        Json::Array(list) if depth < 4 => {
+        Json::Array(list) if list.iter().any(|one| has_tensor(one, depth)) => {
             let all = list.iter().flat_map(|one| operands(one, depth + 1));
             all.collect()
         }
-        Json::Number(number) => number.as_f64().map(Operand::Number).into_iter().collect(),
-        _ => tensor(json).map(Operand::Tensor).into_iter().collect(),
+        Json::Null => Vec::new(),
+        other => vec![Operand::Constant(other.clone())],
     }
+}
+
+/// The tensor that `json` is, if it is one.
+fn read_tensor(json: &Json) -> Option<Tensor> {
+    let history = json.get("config").and_then(|c| c.get("keras_history"));
+    history.and_then(tensor).or_else(|| tensor(json))
+}
+
+fn has_tensor(json: &Json, depth: usize) -> bool {
+    let within = || match json {
+        Json::Array(list) if depth < 4 => list.iter().any(|one| has_tensor(one, depth + 1)),
+        _ => false,
+    };
+    read_tensor(json).is_some() || within()
 }

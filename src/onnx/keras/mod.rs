@@ -5,10 +5,13 @@
 //! are O-I-KH-KW, as in the other files of weights.
 
 mod config;
+mod export;
 mod hdf5;
 mod layers;
 mod net;
 mod stored;
+
+pub use export::export_keras;
 
 use super::file::OnnxFile;
 use crate::archive::{Archive, MAGIC};

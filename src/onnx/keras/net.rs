@@ -155,7 +155,7 @@ impl Net {
     }
 
     /// A constant.
-    fn constant(&mut self, array: Array) -> String {
+    pub fn constant(&mut self, array: Array) -> String {
         let name = self.name("constant");
         self.constants.insert(name.clone(), Arc::new(array));
         name

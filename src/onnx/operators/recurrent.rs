@@ -121,12 +121,18 @@ fn recurrent<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Built<'g> {
     let (mut last_states, mut last_cells) = (Vec::new(), Vec::new());
     for d in 0..directions {
         let of = |v: Var<'g>| -> Result<Var<'g>> {
-            let dims = v.shape().dims()[1..].to_vec();
-            v.slice_axis(0, d..d + 1)?.reshape(dims)
+            match v.shape().dims() {
+                [first, rest @ ..] if *first == directions => {
+                    v.slice_axis(0, d..d + 1)?.reshape(rest.to_vec())
+                }
+                dims => Err(refused(format!(
+                    "an operand of {dims:?} does not fit {directions} directions"
+                ))),
+            }
         };
         let start = |v: Option<Var<'g>>| -> Result<Option<Var<'g>>> {
             let Some(v) = v else { return Ok(None) };
-            let v = if is_batch_first {
+            let v = if is_batch_first && v.shape().rank() == 3 {
                 v.permute(&[1, 0, 2])?
             } else {
                 v

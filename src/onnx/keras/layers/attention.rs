@@ -79,6 +79,12 @@ fn projected(
         return Ok(y);
     }
     let bias: Array = site.stored(weight(within, path, 1, "bias"), 2)?;
+    if bias.len() != width {
+        return Err(format!(
+            "has a bias of {:?} for a kernel of {width} columns; save the model again",
+            bias.dims
+        ));
+    }
     let bias = site
         .net
         .weight(&format!("{path}/bias"), bias.reshaped(&[width]));

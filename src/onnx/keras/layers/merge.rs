@@ -1,6 +1,6 @@
 //! Layers that merge several values, and arithmetic between values.
 
-use super::{Class, Made, Operand, Site, class};
+use super::{Class, Made, Site, class};
 use crate::onnx::keras::net::{Value, int};
 
 pub(super) const CLASSES: &[Class] = &[
@@ -15,21 +15,10 @@ pub(super) const CLASSES: &[Class] = &[
     class("Concatenate", concatenate),
 ];
 
-/// All operands; a number is a constant.
+/// All operands.
 fn operands(site: &mut Site<'_, '_>) -> Result<Vec<Value>, String> {
-    let mut operands = Vec::new();
-    for (operand, value) in site.call.inputs.iter().zip(site.inputs.clone()) {
-        operands.push(match (operand, value) {
-            (_, Some(value)) => value,
-            (Operand::Number(number), None) => Value {
-                name: site.net.number(*number),
-                rank: 0,
-            },
-            (Operand::Tensor(tensor), None) => {
-                return Err(format!("reads {}, which is not there", tensor.layer));
-            }
-        });
-    }
+    let operands = (0..site.call.inputs.len()).map(|at| site.operand(at));
+    let operands = operands.collect::<Result<Vec<Value>, String>>()?;
     match operands.is_empty() {
         true => Err("reads nothing; save the model again".to_string()),
         false => Ok(operands),

@@ -2,10 +2,12 @@
 
 mod activation;
 mod attention;
+mod constant;
 mod conv;
 mod dense;
 mod merge;
 mod norm;
+mod operations;
 mod pool;
 mod recurrent;
 mod scale;
@@ -37,13 +39,14 @@ const fn class(name: &'static str, build: fn(&mut Site<'_, '_>) -> Made) -> Clas
     Class { name, build }
 }
 
-const FAMILIES: [&[Class]; 10] = [
+const FAMILIES: [&[Class]; 11] = [
     activation::CLASSES,
     attention::CLASSES,
     conv::CLASSES,
     dense::CLASSES,
     merge::CLASSES,
     norm::CLASSES,
+    operations::CLASSES,
     pool::CLASSES,
     recurrent::CLASSES,
     scale::CLASSES,
@@ -55,7 +58,7 @@ pub struct Site<'s, 'f> {
     net: &'s mut Net,
     layer: &'s LayerConfig,
     call: &'s CallConfig,
-    /// What it reads; a number is `None`.
+    /// What it reads; a constant is `None`.
     inputs: Vec<Option<Value>>,
     named: Vec<(&'s str, Value)>,
     weights: Weights<'f>,
@@ -71,6 +74,25 @@ impl Site<'_, '_> {
     /// The tensors that it reads.
     fn tensors(&self) -> Vec<Value> {
         self.inputs.iter().flatten().cloned().collect()
+    }
+
+    /// Operand `at`: a value, or a constant.
+    fn operand(&mut self, at: usize) -> Made {
+        let value = self.inputs.get(at).cloned().flatten();
+        match (value, self.call.inputs.get(at)) {
+            (Some(value), _) => Ok(value),
+            (None, Some(Operand::Constant(json))) => {
+                let array = constant::array(json)?;
+                Ok(Value {
+                    rank: array.dims.len(),
+                    name: self.net.constant(array),
+                })
+            }
+            (None, Some(Operand::Tensor(tensor))) => {
+                Err(format!("reads {}, which is not there", tensor.layer))
+            }
+            (None, None) => Err("reads nothing; save the model again".to_string()),
+        }
     }
 
     /// The setting `key`, which is not null.
@@ -253,7 +275,7 @@ fn inner(
         };
         let reads = call.inputs.iter().filter_map(|operand| match operand {
             Operand::Tensor(tensor) => Some(tensor),
-            Operand::Number(_) => None,
+            Operand::Constant(_) => None,
         });
         let reads = reads.chain(call.named.iter().map(|(_, tensor)| tensor));
         let missing: Vec<Tensor> = reads.filter(|t| !done.contains_key(t)).cloned().collect();
@@ -273,7 +295,7 @@ fn inner(
             .iter()
             .map(|operand| match operand {
                 Operand::Tensor(tensor) => value(tensor),
-                Operand::Number(_) => None,
+                Operand::Constant(_) => None,
             })
             .collect();
         let named = call.named.iter().filter_map(|(name, tensor)| {

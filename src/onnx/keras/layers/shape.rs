@@ -32,8 +32,13 @@ fn list(site: &Site<'_, '_>, key: &str) -> Result<Vec<i64>, String> {
 
 fn reshape(site: &mut Site<'_, '_>) -> Made {
     let x = site.x()?;
-    let mut shape = list(site, "target_shape")?;
-    shape.insert(0, 0);
+    // The operation of that name has the number of samples in its shape, too.
+    let shape = match site.setting("newshape") {
+        Some(_) => list(site, "newshape")?,
+        None => std::iter::once(0)
+            .chain(list(site, "target_shape")?)
+            .collect(),
+    };
     let rank = shape.len();
     let shape = site.net.integers(&shape);
     Ok(Value {
