@@ -1,5 +1,6 @@
 //! Arithmetic of several operands, with NumPy's broadcasting.
 
+use super::shape::reshaped;
 use super::{Built, Operator, operator};
 use crate::error::Result;
 use crate::graph::Var;
@@ -14,12 +15,7 @@ pub const OPERATORS: &[Operator] = &[
     operator("Div", |call| binary(call, divided)),
     operator("Mod", modulo),
     operator("Pow", power),
-    operator("PRelu", |call| {
-        binary(call, |_, x, slope| {
-            let zero = x.builder().constant(0.0);
-            x.maximum(zero)?.add(x.minimum(zero)?.mul(slope)?)
-        })
-    }),
+    operator("PRelu", prelu),
     operator("Sum", |call| several(call, |a, b| a.add(b))),
     operator("Max", |call| several(call, |a, b| a.maximum(b))),
     operator("Min", |call| several(call, |a, b| a.minimum(b))),
@@ -95,6 +91,26 @@ fn binary<'g>(
     let element = values[0].element;
     pointwise(call, &values, element, |vars| {
         compute(element, vars[0], vars[1])
+    })
+}
+
+fn prelu<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
+    let (x, mut slope) = (call.input(0)?, call.input(1)?);
+    let element = x.element;
+    // Before version 7 a row of slopes was one for each channel.
+    if call.opset() < 7 && slope.rank() == 1 && x.rank() > 2 {
+        let dims: Vec<usize> = slope
+            .dims
+            .iter()
+            .copied()
+            .chain(vec![1; x.rank() - 2])
+            .collect();
+        slope = reshaped(call, &slope, &dims)?.remove(0);
+    }
+    pointwise(call, &[x, slope], element, |vars| {
+        let zero = vars[0].builder().constant(0.0);
+        let below = vars[0].minimum(zero)?.mul(vars[1])?;
+        vars[0].maximum(zero)?.add(below)
     })
 }
 
@@ -174,6 +190,8 @@ fn signed_power<'g>(a: Var<'g>, b: Var<'g>) -> Result<Var<'g>> {
     let (zero, one) = (a.builder().constant(0.0), a.builder().constant(1.0));
     let size = a.abs()?.pow(b)?;
     let is_odd = b.sub(b.scale(0.5)?.floor()?.scale(2.0)?)?.eq(one)?;
-    let negative = is_odd.select(size.neg()?, size)?;
+    let whole = is_odd.select(size.neg()?, size)?;
+    // The root of a negative number is no number, as its other powers are.
+    let negative = b.floor()?.eq(b)?.select(whole, a.sqrt()?)?;
     a.lt(zero)?.select(negative, size)
 }

@@ -121,7 +121,7 @@ impl Pool {
     fn taps(&self) -> Result<usize> {
         let mut sides = self.kernel.iter();
         let taps = sides.try_fold(1_usize, |n, &k| n.checked_mul(k));
-        taps.filter(|&n| n <= 4096)
+        taps.filter(|&n| n <= 8192)
             .ok_or_else(|| refused(format!("windows of {:?} are too large", self.kernel)))
     }
 
