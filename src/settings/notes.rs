@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 impl Settings {
     /// Notes for a file that is exported, as pairs of a name and JSON: classes, mean and standard deviation of the channels (of
-    /// pixels from 0 to 1), task, tokenizer; as far as the run has them.
+    /// pixels from 0 to 1), how images are fitted to the size of the input, task, tokenizer; as far as the run has them.
     pub fn notes(&self) -> Vec<(String, String)> {
         let mut notes: Vec<(&str, Value)> = Vec::new();
         let fitted = &self.fitted;
@@ -15,6 +15,7 @@ impl Settings {
         if !fitted.mean.is_empty() {
             notes.push(("mean", json!(fitted.mean)));
             notes.push(("std", json!(fitted.std)));
+            notes.push(("fit", json!(self.data.fit)));
         }
         if let Some(task) = &self.task.name {
             notes.push(("task", json!(task)));
