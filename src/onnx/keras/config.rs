@@ -8,14 +8,14 @@ pub struct NetworkConfig {
     /// Its layers, in the order of the file.
     pub layers: Vec<LayerConfig>,
     /// Its inputs.
-    pub inputs: Vec<Tensor>,
+    pub inputs: Vec<KerasTensor>,
     /// Its outputs.
-    pub outputs: Vec<Tensor>,
+    pub outputs: Vec<KerasTensor>,
 }
 
 /// A result of a layer: the layer's name, which of its calls, and which of the results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Tensor {
+pub struct KerasTensor {
     /// The layer.
     pub layer: String,
     /// Which call of it.
@@ -43,18 +43,18 @@ pub struct LayerConfig {
 #[derive(Debug, Default)]
 pub struct CallConfig {
     /// What it reads.
-    pub inputs: Vec<Operand>,
+    pub inputs: Vec<KerasOperand>,
     /// Named arguments that are tensors.
-    pub named: Vec<(String, Tensor)>,
+    pub named: Vec<(String, KerasTensor)>,
     /// Other named arguments.
     pub settings: Json,
 }
 
 /// What a call reads.
 #[derive(Clone, Debug)]
-pub enum Operand {
+pub enum KerasOperand {
     /// A result of a layer.
-    Tensor(Tensor),
+    Tensor(KerasTensor),
     /// A number, an array, or parts of an array.
     Constant(Json),
 }
@@ -137,20 +137,20 @@ fn sequential(config: &Json) -> Parsed<NetworkConfig> {
         };
         layers.insert(0, input);
     }
-    let mut last: Option<Tensor> = None;
+    let mut last: Option<KerasTensor> = None;
     for layer in &mut layers {
-        let inputs = last.take().map(Operand::Tensor).into_iter().collect();
+        let inputs = last.take().map(KerasOperand::Tensor).into_iter().collect();
         layer.calls = vec![CallConfig {
             inputs,
             ..CallConfig::default()
         }];
-        last = Some(Tensor {
+        last = Some(KerasTensor {
             layer: layer.name.clone(),
             call: 0,
             result: 0,
         });
     }
-    let first = Tensor {
+    let first = KerasTensor {
         layer: layers[0].name.clone(),
         call: 0,
         result: 0,
@@ -176,7 +176,7 @@ fn functional(config: &Json) -> Parsed<NetworkConfig> {
         }
         layers.push(read);
     }
-    let ends = |key: &str| -> Parsed<Vec<Tensor>> {
+    let ends = |key: &str| -> Parsed<Vec<KerasTensor>> {
         let json = config.get(key).ok_or_else(|| damaged(key))?;
         let found = tensors(json);
         match found.is_empty() {
@@ -193,7 +193,7 @@ fn functional(config: &Json) -> Parsed<NetworkConfig> {
 }
 
 /// The tensors `["layer", 0, 0]` in `json`: one, a list of them, or a table.
-fn tensors(json: &Json) -> Vec<Tensor> {
+fn tensors(json: &Json) -> Vec<KerasTensor> {
     if let Some(one) = tensor(json) {
         return vec![one];
     }
@@ -204,11 +204,11 @@ fn tensors(json: &Json) -> Vec<Tensor> {
     }
 }
 
-fn tensor(json: &Json) -> Option<Tensor> {
+fn tensor(json: &Json) -> Option<KerasTensor> {
     let [layer, call, result, ..] = json.as_array()?.as_slice() else {
         return None;
     };
-    Some(Tensor {
+    Some(KerasTensor {
         layer: layer.as_str()?.to_string(),
         call: usize::try_from(call.as_u64()?).ok()?,
         result: usize::try_from(result.as_u64()?).ok()?,
@@ -221,7 +221,7 @@ fn call(json: &Json) -> Parsed<CallConfig> {
     if let Some(list) = json.as_array() {
         for one in list {
             let read = tensor(one).ok_or_else(|| damaged("readable connections"))?;
-            call.inputs.push(Operand::Tensor(read));
+            call.inputs.push(KerasOperand::Tensor(read));
             if let Some(more) = one.get(3).and_then(Json::as_object) {
                 for (name, value) in more {
                     named(&mut call, name, value);
@@ -246,7 +246,7 @@ fn call(json: &Json) -> Parsed<CallConfig> {
 
 fn named(call: &mut CallConfig, name: &str, value: &Json) {
     match operands(value, 0).first() {
-        Some(Operand::Tensor(tensor)) => call.named.push((name.to_string(), tensor.clone())),
+        Some(KerasOperand::Tensor(tensor)) => call.named.push((name.to_string(), tensor.clone())),
         _ => {
             if !call.settings.is_object() {
                 call.settings = serde_json::json!({});
@@ -257,9 +257,9 @@ fn named(call: &mut CallConfig, name: &str, value: &Json) {
 }
 
 /// Tensors and constants in an argument. A list without tensors is one constant.
-fn operands(json: &Json, depth: usize) -> Vec<Operand> {
+fn operands(json: &Json, depth: usize) -> Vec<KerasOperand> {
     if let Some(tensor) = read_tensor(json) {
-        return vec![Operand::Tensor(tensor)];
+        return vec![KerasOperand::Tensor(tensor)];
     }
     match json {
         Json::Array(list) if list.iter().any(|one| has_tensor(one, depth)) => {
@@ -267,12 +267,12 @@ fn operands(json: &Json, depth: usize) -> Vec<Operand> {
             all.collect()
         }
         Json::Null => Vec::new(),
-        other => vec![Operand::Constant(other.clone())],
+        other => vec![KerasOperand::Constant(other.clone())],
     }
 }
 
 /// The tensor that `json` is, if it is one.
-fn read_tensor(json: &Json) -> Option<Tensor> {
+fn read_tensor(json: &Json) -> Option<KerasTensor> {
     let history = json.get("config").and_then(|c| c.get("keras_history"));
     history.and_then(tensor).or_else(|| tensor(json))
 }

@@ -17,21 +17,21 @@ const MOST: usize = 200_000;
 
 /// A group.
 #[derive(Debug, Default)]
-pub struct Group {
+pub struct HdfGroup {
     /// Texts by name.
     pub attributes: BTreeMap<String, String>,
     /// Groups in it.
-    pub groups: BTreeMap<String, Group>,
+    pub groups: BTreeMap<String, HdfGroup>,
     /// Arrays in it.
     pub arrays: BTreeMap<String, Array>,
 }
 
-impl Group {
+impl HdfGroup {
     /// Reads a file.
     ///
     /// # Errors
     /// Says what is wrong, as a sentence.
-    pub fn read(bytes: Vec<u8>) -> Result<Group, String> {
+    pub fn read(bytes: Vec<u8>) -> Result<HdfGroup, String> {
         let mut left = Left {
             objects: MOST,
             // What is compressed may be larger than the file; deflate makes at most 1,032 bytes of one.
@@ -48,7 +48,7 @@ impl Group {
     }
 
     /// The group at `path`, names with slashes between.
-    pub fn group(&self, path: &str) -> Option<&Group> {
+    pub fn group(&self, path: &str) -> Option<&HdfGroup> {
         let mut names = path.split('/').filter(|name| !name.is_empty());
         names.try_fold(self, |group, name| group.groups.get(name))
     }
@@ -74,12 +74,12 @@ struct Left {
     bytes: u64,
 }
 
-fn group(group: &hdf5_pure::Group, depth: usize, left: &mut Left) -> Result<Group, String> {
+fn group(group: &hdf5_pure::Group, depth: usize, left: &mut Left) -> Result<HdfGroup, String> {
     let text = |e: hdf5_pure::Error| e.to_string();
     if depth > DEEPEST {
         return Err(format!("groups are nested more than {DEEPEST} deep"));
     }
-    let mut read = Group::default();
+    let mut read = HdfGroup::default();
     for (name, value) in group.attrs().map_err(text)? {
         if let Some(value) = value.as_str() {
             read.attributes.insert(name, value.to_string());

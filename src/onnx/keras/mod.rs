@@ -17,7 +17,7 @@ use super::file::OnnxFile;
 use crate::archive::{Archive, MAGIC};
 use crate::error::{Error, Result};
 use config::NetworkConfig;
-use hdf5::Group;
+use hdf5::HdfGroup;
 use net::Net;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -67,11 +67,11 @@ fn parts(path: &Path, bytes: Vec<u8>) -> Result<(Json, StoredWeights, Option<Str
         let config = json(&archive.read("config.json")?)?;
         let about = json(&archive.read("metadata.json")?)?;
         let version = about.get("keras_version").and_then(Json::as_str);
-        let weights = Group::read(archive.read("model.weights.h5")?).map_err(refused)?;
+        let weights = HdfGroup::read(archive.read("model.weights.h5")?).map_err(refused)?;
         let weights = StoredWeights::by_layer(weights);
         return Ok((config, weights, version.map(str::to_string)));
     }
-    let file = Group::read(bytes).map_err(refused)?;
+    let file = HdfGroup::read(bytes).map_err(refused)?;
     let Some(config) = file.attributes.get("model_config") else {
         return Err(refused(
             "it holds weights without a network; save the model whole, as model.save(\"model.keras\") does".to_string(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A value between layers: its name, and its number of axes.
 #[derive(Clone, Debug)]
-pub struct Value {
+pub struct KerasValue {
     /// Name.
     pub name: String,
     /// Number of axes.
@@ -119,8 +119,13 @@ impl Net {
     }
 
     /// A node on `x` whose result has as many axes.
-    pub fn same(&mut self, op: &str, x: &Value, attributes: Vec<AttributeProto>) -> Value {
-        Value {
+    pub fn same(
+        &mut self,
+        op: &str,
+        x: &KerasValue,
+        attributes: Vec<AttributeProto>,
+    ) -> KerasValue {
+        KerasValue {
             name: self.node(op, &[&x.name], attributes),
             rank: x.rank,
         }
@@ -132,15 +137,15 @@ impl Net {
     }
 
     /// `x [N, ..., C]` as `[N, C, ...]`.
-    pub fn channels_first(&mut self, x: &Value) -> String {
+    pub fn channels_first(&mut self, x: &KerasValue) -> String {
         let order: Vec<usize> = [0, x.rank - 1].into_iter().chain(1..x.rank - 1).collect();
         self.transposed(&x.name, &order)
     }
 
     /// `x [N, C, ...]` with `rank` axes as `[N, ..., C]`.
-    pub fn channels_last(&mut self, x: &str, rank: usize) -> Value {
+    pub fn channels_last(&mut self, x: &str, rank: usize) -> KerasValue {
         let order: Vec<usize> = std::iter::once(0).chain(2..rank).chain([1]).collect();
-        Value {
+        KerasValue {
             name: self.transposed(x, &order),
             rank,
         }

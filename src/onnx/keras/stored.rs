@@ -3,34 +3,34 @@
 //! Keras 3 numbers them: `layers/OBJECT/vars/0`, where the attribute `name` of `vars` is the layer's name, and layers within a layer
 //! are groups in it, as in `layers/OBJECT/cell/vars/0`. Older files name them: `model_weights/LAYER/.../LAYER/kernel:0`.
 
-use super::hdf5::Group;
+use super::hdf5::HdfGroup;
 use crate::onnx::array::Array;
 
 /// The weights of a file, or of a network within another.
 #[derive(Clone, Copy)]
 pub enum Weights<'f> {
     /// Numbered.
-    ByLayer(&'f Group),
+    ByLayer(&'f HdfGroup),
     /// Named, with the outermost layer that is looked in, if there is one.
-    ByName(&'f Group, Option<&'f Group>),
+    ByName(&'f HdfGroup, Option<&'f HdfGroup>),
 }
 
 /// The weights of a whole file.
 pub enum StoredWeights {
     /// Numbered.
-    ByLayer(Group),
+    ByLayer(HdfGroup),
     /// Named.
-    ByName(Group),
+    ByName(HdfGroup),
 }
 
 impl StoredWeights {
     /// Those of a file in which they are numbered.
-    pub fn by_layer(file: Group) -> StoredWeights {
+    pub fn by_layer(file: HdfGroup) -> StoredWeights {
         StoredWeights::ByLayer(file)
     }
 
     /// Those of a file in which they are named.
-    pub fn by_name(mut file: Group) -> StoredWeights {
+    pub fn by_name(mut file: HdfGroup) -> StoredWeights {
         let weights = file.groups.remove("model_weights");
         StoredWeights::ByName(weights.unwrap_or(file))
     }
@@ -71,8 +71,8 @@ impl Weight {
 
 impl<'f> Weights<'f> {
     /// The group of the layer `layer` in a file in which weights are numbered.
-    fn layer(group: &'f Group, layer: &str) -> Option<&'f Group> {
-        let named = |group: &&Group| {
+    fn layer(group: &'f HdfGroup, layer: &str) -> Option<&'f HdfGroup> {
+        let named = |group: &&HdfGroup| {
             let vars = group.groups.get("vars");
             let name = vars.and_then(|vars| vars.attributes.get("name"));
             name.is_some_and(|name| name == layer)

@@ -41,7 +41,10 @@ const FORMATS: &[WeightFormat] = &[
 /// If it can't be read, is damaged, or has none of the formats.
 pub(super) fn read(path: &Path) -> Result<Tensors> {
     let bytes = read_whole(path, "a file of weights")?;
-    let Some(format) = FORMATS.iter().find(|format| (format.fits)(&bytes)) else {
+    let fitting = FORMATS.iter().find(|format| (format.fits)(&bytes));
+    // A damaged file gets the sentence of the format that its name has.
+    let is_named = path.extension().is_some_and(|e| e == "safetensors");
+    let Some(format) = fitting.or_else(|| FORMATS.first().filter(|_| is_named)) else {
         let known: Vec<&str> = FORMATS.iter().map(|format| format.what).collect();
         return Err(Error::Config(format!(
             "{} is not a file of weights, or it is damaged; the formats that can be read are {}",

@@ -1,6 +1,6 @@
 //! The file: an archive with the configuration, a note on its version, and the weights.
 
-use super::tensor::{Arg, KerasLayer};
+use super::tensor::{KerasArg, KerasLayer};
 use crate::error::{Error, Result};
 use crate::nn::Model;
 use crate::onnx::array::Array;
@@ -38,13 +38,13 @@ pub fn archive(model: &dyn Model, layers: &[KerasLayer], outputs: &[usize]) -> R
 
 fn config(model: &dyn Model, layers: &[KerasLayer], outputs: &[usize]) -> Json {
     let end = |at: usize| json!([layers[at].name, 0, 0]);
-    let tensor = |arg: &Arg| match arg {
-        Arg::Layer(at) => json!({
+    let tensor = |arg: &KerasArg| match arg {
+        KerasArg::Layer(at) => json!({
             "class_name": "__keras_tensor__",
             // Keras finds the shape itself.
             "config": { "shape": [null], "dtype": "float32", "keras_history": end(*at) },
         }),
-        Arg::Value(value) => value.clone(),
+        KerasArg::Value(value) => value.clone(),
     };
     let described = layers.iter().map(|layer| {
         let mut config = layer.config.clone();
@@ -172,8 +172,8 @@ fn in_order(layers: &[KerasLayer], outputs: &[usize]) -> Vec<usize> {
     let parents = |at: usize| {
         let args = layers[at].args.iter();
         args.filter_map(|arg| match arg {
-            Arg::Layer(parent) => Some(*parent),
-            Arg::Value(_) => None,
+            KerasArg::Layer(parent) => Some(*parent),
+            KerasArg::Value(_) => None,
         })
         .collect::<Vec<usize>>()
     };

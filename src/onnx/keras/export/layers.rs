@@ -7,7 +7,7 @@ mod shapes;
 mod windows;
 
 use super::order::{identity, place};
-use super::tensor::{Arg, Kept};
+use super::tensor::{Kept, KerasArg};
 use super::write::{KerasWriter, LAYERS};
 use crate::onnx::array::Array;
 use crate::onnx::messages::{AttributeProto, NodeProto};
@@ -128,7 +128,7 @@ impl Site<'_> {
         module: &'static str,
         class: &'static str,
         config: &[(&str, Json)],
-        args: Vec<Arg>,
+        args: Vec<KerasArg>,
     ) -> usize {
         let name = self.node.output.first().cloned().unwrap_or_default();
         self.writer.add(module, class, &name, config, args)
@@ -142,7 +142,7 @@ impl Site<'_> {
         x: usize,
         weights: Vec<Array>,
     ) -> usize {
-        let layer = self.add(LAYERS, class, config, vec![Arg::Layer(x)]);
+        let layer = self.add(LAYERS, class, config, vec![KerasArg::Layer(x)]);
         self.writer.layers[layer].weights = weights;
         layer
     }

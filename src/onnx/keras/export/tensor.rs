@@ -39,7 +39,7 @@ pub struct KerasLayer {
     /// Its settings, except for the name.
     pub config: serde_json::Map<String, serde_json::Value>,
     /// What it reads.
-    pub args: Vec<Arg>,
+    pub args: Vec<KerasArg>,
     /// Whether it reads them as one list.
     pub as_list: bool,
     /// Named arguments that are constants.
@@ -52,7 +52,7 @@ pub struct KerasLayer {
 
 /// What a layer reads.
 #[derive(Clone, Debug)]
-pub enum Arg {
+pub enum KerasArg {
     /// The result of a layer.
     Layer(usize),
     /// A constant.

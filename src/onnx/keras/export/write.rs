@@ -1,7 +1,7 @@
 //! The layers of a file that is written.
 
 use super::order::permutation;
-use super::tensor::{Arg, Kept, KerasLayer};
+use super::tensor::{Kept, KerasArg, KerasLayer};
 use crate::error::{Error, Result};
 use crate::onnx::array::Array;
 use crate::onnx::file::array_of;
@@ -110,7 +110,7 @@ impl KerasWriter {
         class: &'static str,
         name: &str,
         config: &[(&str, Json)],
-        args: Vec<Arg>,
+        args: Vec<KerasArg>,
     ) -> usize {
         let mut settings = Map::new();
         for (key, value) in config {
@@ -148,7 +148,7 @@ impl KerasWriter {
         };
         let config = [("axes", json!(axes))];
         let name = format!("{}_transposed", self.layers[*layer].name);
-        let args = vec![Arg::Layer(*layer)];
+        let args = vec![KerasArg::Layer(*layer)];
         Ok(self.add(NUMPY, "Transpose", &name, &config, args))
     }
 

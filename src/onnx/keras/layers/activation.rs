@@ -1,7 +1,7 @@
 //! Activations.
 
-use super::{Class, Made, Site, class};
-use crate::onnx::keras::net::{Net, Value, float, int, text};
+use super::{Class, KerasSite, Made, class};
+use crate::onnx::keras::net::{KerasValue, Net, float, int, text};
 use crate::onnx::keras::stored::Weight;
 use serde_json::Value as Json;
 
@@ -29,7 +29,7 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 /// `y` after `activation`: its name, or its configuration.
-pub(super) fn apply(net: &mut Net, activation: &Json, y: Value) -> Made {
+pub(super) fn apply(net: &mut Net, activation: &Json, y: KerasValue) -> Made {
     let name = match activation {
         Json::String(name) => name.as_str(),
         other => {
@@ -74,15 +74,15 @@ pub(super) fn apply(net: &mut Net, activation: &Json, y: Value) -> Made {
     Ok(net.same(op, &y, Vec::new()))
 }
 
-fn product(net: &mut Net, x: &Value, by: &str) -> Value {
-    Value {
+fn product(net: &mut Net, x: &KerasValue, by: &str) -> KerasValue {
+    KerasValue {
         name: net.node("Mul", &[&x.name, by], Vec::new()),
         rank: x.rank,
     }
 }
 
 /// `max(0, min(1, x / 6 + 1 / 2))`, and in Keras 2 `max(0, min(1, x / 5 + 1 / 2))`.
-fn hard_sigmoid(net: &mut Net, x: &Value) -> Value {
+fn hard_sigmoid(net: &mut Net, x: &KerasValue) -> KerasValue {
     let is_old = net.version.starts_with("Keras 2") || net.version == "Keras";
     let slope = if is_old { 0.2 } else { 1.0 / 6.0 };
     net.same(
@@ -92,15 +92,15 @@ fn hard_sigmoid(net: &mut Net, x: &Value) -> Value {
     )
 }
 
-fn clipped(net: &mut Net, x: &Value, most: f64) -> Value {
+fn clipped(net: &mut Net, x: &KerasValue, most: f64) -> KerasValue {
     let (low, high) = (net.number(0.0), net.number(most));
-    Value {
+    KerasValue {
         name: net.node("Clip", &[&x.name, &low, &high], Vec::new()),
         rank: x.rank,
     }
 }
 
-fn relu(site: &mut Site<'_, '_>) -> Made {
+fn relu(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let (slope, threshold) = (
         site.number("negative_slope", 0.0),
@@ -120,12 +120,12 @@ fn relu(site: &mut Site<'_, '_>) -> Made {
     }
 }
 
-fn prelu(site: &mut Site<'_, '_>) -> Made {
+fn prelu(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let slope = site.optional(Weight::own(0, "alpha"));
     let slope = slope.ok_or("has no weight alpha in the file; save the model again, whole")?;
     let slope = site.net.weight("alpha", slope);
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("PRelu", &[&x.name, &slope], Vec::new()),
         rank: x.rank,
     })

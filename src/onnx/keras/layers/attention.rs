@@ -1,14 +1,14 @@
 //! Attention with several heads.
 
-use super::{Class, Made, Site, class};
+use super::{Class, KerasSite, Made, class};
 use crate::onnx::array::Array;
-use crate::onnx::keras::net::{Value, int};
+use crate::onnx::keras::net::{KerasValue, int};
 use crate::onnx::keras::stored::Weight;
 use serde_json::Value as Json;
 
 pub(super) const CLASSES: &[Class] = &[class("MultiHeadAttention", attention)];
 
-fn attention(site: &mut Site<'_, '_>) -> Made {
+fn attention(site: &mut KerasSite<'_, '_>) -> Made {
     let operand = |name: &str, at: usize| {
         let named = site.named.iter().find(|(known, _)| *known == name);
         let named = named.map(|(_, value)| value.clone());
@@ -51,7 +51,7 @@ fn attention(site: &mut Site<'_, '_>) -> Made {
         let bias = site.net.weight("attention_output/bias", bias);
         y = site.net.node("Add", &[&y, &bias], Vec::new());
     }
-    Ok(Value { name: y, rank: 3 })
+    Ok(KerasValue { name: y, rank: 3 })
 }
 
 fn weight(within: &'static str, path: &'static str, number: usize, name: &'static str) -> Weight {
@@ -65,8 +65,8 @@ fn weight(within: &'static str, path: &'static str, number: usize, name: &'stati
 
 /// `x [N, T, D]` times the kernel `[D, heads, size]`, as `[N, T, heads size]`.
 fn projected(
-    site: &mut Site<'_, '_>,
-    x: &Value,
+    site: &mut KerasSite<'_, '_>,
+    x: &KerasValue,
     within: &'static str,
     path: &'static str,
 ) -> Result<String, String> {

@@ -1,8 +1,8 @@
 //! Convolutions and their transposes.
 
-use super::{Class, Made, Site, class};
+use super::{Class, KerasSite, Made, class};
 use crate::onnx::array::Array;
-use crate::onnx::keras::net::{Value, int, ints, text};
+use crate::onnx::keras::net::{KerasValue, int, ints, text};
 use crate::onnx::keras::stored::Weight;
 use crate::onnx::messages::AttributeProto;
 
@@ -19,7 +19,7 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 /// Strides, dilations and padding of a layer over `axes` axes.
-fn windows(site: &Site<'_, '_>, axes: usize) -> Result<Vec<AttributeProto>, String> {
+fn windows(site: &KerasSite<'_, '_>, axes: usize) -> Result<Vec<AttributeProto>, String> {
     let mut attributes = vec![
         ints("strides", &site.counts("strides", axes, 1)?),
         ints("dilations", &site.counts("dilation_rate", axes, 1)?),
@@ -43,7 +43,11 @@ fn filters(kernel: &Array) -> Array {
 }
 
 /// What a convolution over `axes` axes reads, channels first, with what a causal one adds before.
-fn operand(site: &mut Site<'_, '_>, axes: usize, span: usize) -> Result<(Value, String), String> {
+fn operand(
+    site: &mut KerasSite<'_, '_>,
+    axes: usize,
+    span: usize,
+) -> Result<(KerasValue, String), String> {
     site.channels_are_last()?;
     let x = site.x()?;
     if x.rank != axes + 2 {
@@ -63,7 +67,7 @@ fn operand(site: &mut Site<'_, '_>, axes: usize, span: usize) -> Result<(Value, 
     Ok((x, first))
 }
 
-fn conv(site: &mut Site<'_, '_>, axes: usize) -> Made {
+fn conv(site: &mut KerasSite<'_, '_>, axes: usize) -> Made {
     let kernel = site.stored(Weight::own(0, "kernel"), axes + 2)?;
     let (x, first) = operand(site, axes, kernel.dims[0])?;
     let mut attributes = windows(site, axes)?;
@@ -87,10 +91,10 @@ fn by_channel(kernel: &Array) -> Array {
 
 /// The convolution of each channel by itself, channels first.
 fn channelwise(
-    site: &mut Site<'_, '_>,
+    site: &mut KerasSite<'_, '_>,
     axes: usize,
     name: &'static str,
-) -> Result<(Value, String), String> {
+) -> Result<(KerasValue, String), String> {
     let kernel = site.stored(Weight::own(0, name), axes + 2)?;
     let (x, first) = operand(site, axes, kernel.dims[0])?;
     let mut attributes = windows(site, axes)?;
@@ -100,7 +104,7 @@ fn channelwise(
     Ok((x, y))
 }
 
-fn depthwise(site: &mut Site<'_, '_>, axes: usize) -> Made {
+fn depthwise(site: &mut KerasSite<'_, '_>, axes: usize) -> Made {
     let is_old = site.optional(Weight::own(0, "depthwise_kernel")).is_some();
     let name = if is_old { "depthwise_kernel" } else { "kernel" };
     let (x, y) = channelwise(site, axes, name)?;
@@ -109,7 +113,7 @@ fn depthwise(site: &mut Site<'_, '_>, axes: usize) -> Made {
     site.activated(y)
 }
 
-fn separable(site: &mut Site<'_, '_>, axes: usize) -> Made {
+fn separable(site: &mut KerasSite<'_, '_>, axes: usize) -> Made {
     let (x, y) = channelwise(site, axes, "depthwise_kernel")?;
     let pointwise = site.stored(Weight::own(1, "pointwise_kernel"), axes + 2)?;
     let pointwise = site.net.weight("pointwise_kernel", filters(&pointwise));
@@ -120,7 +124,7 @@ fn separable(site: &mut Site<'_, '_>, axes: usize) -> Made {
 }
 
 /// The gradient of a convolution by its input, as TensorFlow pads it.
-fn transposed(site: &mut Site<'_, '_>, axes: usize) -> Made {
+fn transposed(site: &mut KerasSite<'_, '_>, axes: usize) -> Made {
     let kernel = site.stored(Weight::own(0, "kernel"), axes + 2)?;
     let (x, first) = operand(site, axes, 1)?;
     let strides = site.counts("strides", axes, 1)?;

@@ -1,7 +1,7 @@
 //! Dense layers and embeddings.
 
-use super::{Class, Made, Site, class};
-use crate::onnx::keras::net::{Value, int};
+use super::{Class, KerasSite, Made, class};
+use crate::onnx::keras::net::{KerasValue, int};
 use crate::onnx::keras::stored::Weight;
 
 pub(super) const CLASSES: &[Class] = &[
@@ -11,7 +11,7 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 /// `x kernel + bias`, over the last axis. The weights are in `within` and `path` of the layer.
-fn dense(site: &mut Site<'_, '_>, within: &'static str, path: &'static str) -> Made {
+fn dense(site: &mut KerasSite<'_, '_>, within: &'static str, path: &'static str) -> Made {
     let weight = |number, name| Weight {
         within,
         path,
@@ -21,7 +21,7 @@ fn dense(site: &mut Site<'_, '_>, within: &'static str, path: &'static str) -> M
     let x = site.x()?;
     let kernel = site.stored(weight(0, "kernel"), 2)?;
     let kernel = site.net.weight("kernel", kernel);
-    let y = Value {
+    let y = KerasValue {
         name: site.net.node("MatMul", &[&x.name, &kernel], Vec::new()),
         rank: x.rank,
     };
@@ -30,7 +30,7 @@ fn dense(site: &mut Site<'_, '_>, within: &'static str, path: &'static str) -> M
 }
 
 /// A dense layer or an activation at every step, which they are by themselves.
-fn time_distributed(site: &mut Site<'_, '_>) -> Made {
+fn time_distributed(site: &mut KerasSite<'_, '_>) -> Made {
     let layer = site.setting("layer").cloned();
     let within = layer.as_ref().and_then(|layer| layer.get("class_name"));
     let within = within.and_then(serde_json::Value::as_str).unwrap_or("?");
@@ -49,7 +49,7 @@ fn time_distributed(site: &mut Site<'_, '_>) -> Made {
         calls: Vec::new(),
         input_shape: None,
     };
-    let mut site = Site {
+    let mut site = KerasSite {
         net: site.net,
         layer: &inner,
         call: site.call,
@@ -60,7 +60,7 @@ fn time_distributed(site: &mut Site<'_, '_>) -> Made {
     dense(&mut site, "layer", "")
 }
 
-fn embedding(site: &mut Site<'_, '_>) -> Made {
+fn embedding(site: &mut KerasSite<'_, '_>) -> Made {
     if site.flag("mask_zero", false) {
         return Err(
             "has mask_zero, whose masks are not supported; build the network without it"
@@ -70,7 +70,7 @@ fn embedding(site: &mut Site<'_, '_>) -> Made {
     let x = site.x()?;
     let table = site.stored(Weight::own(0, "embeddings"), 2)?;
     let table = site.net.weight("embeddings", table);
-    Ok(Value {
+    Ok(KerasValue {
         name: site
             .net
             .node("Gather", &[&table, &x.name], vec![int("axis", 0)]),

@@ -1,7 +1,7 @@
 //! Layers that merge several values, and arithmetic between values.
 
-use super::{Class, Made, Site, class};
-use crate::onnx::keras::net::{Value, int};
+use super::{Class, KerasSite, Made, class};
+use crate::onnx::keras::net::{KerasValue, int};
 
 pub(super) const CLASSES: &[Class] = &[
     class("Add", |site| chain(site, "Add")),
@@ -16,16 +16,16 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 /// All operands.
-fn operands(site: &mut Site<'_, '_>) -> Result<Vec<Value>, String> {
+fn operands(site: &mut KerasSite<'_, '_>) -> Result<Vec<KerasValue>, String> {
     let operands = (0..site.call.inputs.len()).map(|at| site.operand(at));
-    let operands = operands.collect::<Result<Vec<Value>, String>>()?;
+    let operands = operands.collect::<Result<Vec<KerasValue>, String>>()?;
     match operands.is_empty() {
         true => Err("reads nothing; save the model again".to_string()),
         false => Ok(operands),
     }
 }
 
-fn chain(site: &mut Site<'_, '_>, op: &str) -> Made {
+fn chain(site: &mut KerasSite<'_, '_>, op: &str) -> Made {
     let operands = operands(site)?;
     let rank = operands.iter().map(|x| x.rank).max().unwrap_or(0);
     let mut operands = operands.into_iter();
@@ -33,25 +33,25 @@ fn chain(site: &mut Site<'_, '_>, op: &str) -> Made {
     let name = operands.fold(first, |sum, x| {
         site.net.node(op, &[&sum, &x.name], Vec::new())
     });
-    Ok(Value { name, rank })
+    Ok(KerasValue { name, rank })
 }
 
-fn all(site: &mut Site<'_, '_>, op: &str) -> Made {
+fn all(site: &mut KerasSite<'_, '_>, op: &str) -> Made {
     let operands = operands(site)?;
     let rank = operands.iter().map(|x| x.rank).max().unwrap_or(0);
     let names: Vec<&str> = operands.iter().map(|x| x.name.as_str()).collect();
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node(op, &names, Vec::new()),
         rank,
     })
 }
 
-fn concatenate(site: &mut Site<'_, '_>) -> Made {
+fn concatenate(site: &mut KerasSite<'_, '_>) -> Made {
     let operands = site.tensors();
     let rank = operands.first().map_or(0, |x| x.rank);
     let names: Vec<&str> = operands.iter().map(|x| x.name.as_str()).collect();
     let axis = site.number("axis", -1.0) as i64;
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Concat", &names, vec![int("axis", axis)]),
         rank,
     })

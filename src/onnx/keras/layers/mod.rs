@@ -14,8 +14,8 @@ mod scale;
 mod shape;
 
 use super::DEEPEST;
-use super::config::{CallConfig, LayerConfig, NetworkConfig, Operand, Tensor};
-use super::net::{Net, Value};
+use super::config::{CallConfig, KerasOperand, KerasTensor, LayerConfig, NetworkConfig};
+use super::net::{KerasValue, Net};
 use super::stored::{StoredWeights, Weight, Weights};
 use crate::nearest::did_you_mean;
 use crate::onnx::array::Array;
@@ -25,17 +25,17 @@ use serde_json::Value as Json;
 use std::collections::{HashMap, HashSet};
 
 /// The result of a layer, or what is wrong with it, as the rest of a sentence about the layer.
-type Made = Result<Value, String>;
+type Made = Result<KerasValue, String>;
 
 /// A class of layers.
 struct Class {
     /// Its name.
     name: &'static str,
     /// Adds the nodes of a layer.
-    build: fn(&mut Site<'_, '_>) -> Made,
+    build: fn(&mut KerasSite<'_, '_>) -> Made,
 }
 
-const fn class(name: &'static str, build: fn(&mut Site<'_, '_>) -> Made) -> Class {
+const fn class(name: &'static str, build: fn(&mut KerasSite<'_, '_>) -> Made) -> Class {
     Class { name, build }
 }
 
@@ -54,17 +54,17 @@ const FAMILIES: [&[Class]; 11] = [
 ];
 
 /// A call of a layer under construction.
-pub struct Site<'s, 'f> {
+pub struct KerasSite<'s, 'f> {
     net: &'s mut Net,
     layer: &'s LayerConfig,
     call: &'s CallConfig,
     /// What it reads; a constant is `None`.
-    inputs: Vec<Option<Value>>,
-    named: Vec<(&'s str, Value)>,
+    inputs: Vec<Option<KerasValue>>,
+    named: Vec<(&'s str, KerasValue)>,
     weights: Weights<'f>,
 }
 
-impl Site<'_, '_> {
+impl KerasSite<'_, '_> {
     /// The first operand.
     fn x(&self) -> Made {
         let first = self.inputs.first().cloned().flatten();
@@ -72,7 +72,7 @@ impl Site<'_, '_> {
     }
 
     /// The tensors that it reads.
-    fn tensors(&self) -> Vec<Value> {
+    fn tensors(&self) -> Vec<KerasValue> {
         self.inputs.iter().flatten().cloned().collect()
     }
 
@@ -81,14 +81,14 @@ impl Site<'_, '_> {
         let value = self.inputs.get(at).cloned().flatten();
         match (value, self.call.inputs.get(at)) {
             (Some(value), _) => Ok(value),
-            (None, Some(Operand::Constant(json))) => {
+            (None, Some(KerasOperand::Constant(json))) => {
                 let array = constant::array(json)?;
-                Ok(Value {
+                Ok(KerasValue {
                     rank: array.dims.len(),
                     name: self.net.constant(array),
                 })
             }
-            (None, Some(Operand::Tensor(tensor))) => {
+            (None, Some(KerasOperand::Tensor(tensor))) => {
                 Err(format!("reads {}, which is not there", tensor.layer))
             }
             (None, None) => Err("reads nothing; save the model again".to_string()),
@@ -169,20 +169,20 @@ impl Site<'_, '_> {
     }
 
     /// `y` plus the weight `weight`, if the layer has a bias.
-    fn biased(&mut self, y: Value, weight: Weight) -> Made {
+    fn biased(&mut self, y: KerasValue, weight: Weight) -> Made {
         if !self.flag("use_bias", true) {
             return Ok(y);
         }
         let bias = self.stored(weight, 1)?;
         let bias = self.net.weight(weight.name, bias);
-        Ok(Value {
+        Ok(KerasValue {
             name: self.net.node("Add", &[&y.name, &bias], Vec::new()),
             rank: y.rank,
         })
     }
 
     /// `y` after the layer's own activation.
-    fn activated(&mut self, y: Value) -> Made {
+    fn activated(&mut self, y: KerasValue) -> Made {
         match self.setting("activation").cloned() {
             None => Ok(y),
             Some(activation) => activation::apply(self.net, &activation, y),
@@ -221,7 +221,7 @@ pub fn network(
         if let Some(DeclaredExtent::Named(name)) = dims.first_mut() {
             *name = "batch".to_string();
         }
-        read.push(Value {
+        read.push(KerasValue {
             name: layer.name.clone(),
             rank: dims.len(),
         });
@@ -245,10 +245,10 @@ fn inner(
     net: &mut Net,
     network: &NetworkConfig,
     weights: Weights<'_>,
-    given: Vec<Value>,
+    given: Vec<KerasValue>,
     prefix: &str,
     depth: usize,
-) -> Result<Vec<Value>, String> {
+) -> Result<Vec<KerasValue>, String> {
     if depth > DEEPEST {
         return Err(format!("its networks are nested more than {DEEPEST} deep"));
     }
@@ -257,9 +257,10 @@ fn inner(
         .iter()
         .map(|layer| (layer.name.as_str(), layer))
         .collect();
-    let mut done: HashMap<Tensor, Value> = network.inputs.iter().cloned().zip(given).collect();
-    let mut started: HashSet<Tensor> = HashSet::new();
-    let mut stack: Vec<Tensor> = network.outputs.iter().rev().cloned().collect();
+    let mut done: HashMap<KerasTensor, KerasValue> =
+        network.inputs.iter().cloned().zip(given).collect();
+    let mut started: HashSet<KerasTensor> = HashSet::new();
+    let mut stack: Vec<KerasTensor> = network.outputs.iter().rev().cloned().collect();
     while let Some(wanted) = stack.last().cloned() {
         if done.contains_key(&wanted) {
             stack.pop();
@@ -274,11 +275,11 @@ fn inner(
             ));
         };
         let reads = call.inputs.iter().filter_map(|operand| match operand {
-            Operand::Tensor(tensor) => Some(tensor),
-            Operand::Constant(_) => None,
+            KerasOperand::Tensor(tensor) => Some(tensor),
+            KerasOperand::Constant(_) => None,
         });
         let reads = reads.chain(call.named.iter().map(|(_, tensor)| tensor));
-        let missing: Vec<Tensor> = reads.filter(|t| !done.contains_key(t)).cloned().collect();
+        let missing: Vec<KerasTensor> = reads.filter(|t| !done.contains_key(t)).cloned().collect();
         if !missing.is_empty() {
             if !started.insert(wanted.clone()) {
                 return Err(format!(
@@ -289,13 +290,13 @@ fn inner(
             stack.extend(missing);
             continue;
         }
-        let value = |tensor: &Tensor| done.get(tensor).cloned();
-        let inputs: Vec<Option<Value>> = call
+        let value = |tensor: &KerasTensor| done.get(tensor).cloned();
+        let inputs: Vec<Option<KerasValue>> = call
             .inputs
             .iter()
             .map(|operand| match operand {
-                Operand::Tensor(tensor) => value(tensor),
-                Operand::Constant(_) => None,
+                KerasOperand::Tensor(tensor) => value(tensor),
+                KerasOperand::Constant(_) => None,
             })
             .collect();
         let named = call.named.iter().filter_map(|(name, tensor)| {
@@ -312,12 +313,12 @@ fn inner(
             let own = weights.network(&layer.name).ok_or_else(|| {
                 located("has no weights in the file; save the model again, whole".to_string())
             })?;
-            let given: Vec<Value> = inputs.into_iter().flatten().collect();
+            let given: Vec<KerasValue> = inputs.into_iter().flatten().collect();
             let prefix = format!("{prefix}{}/", layer.name);
             inner(net, &within, own, given, &prefix, depth + 1)?
         } else {
             net.scope = format!("{prefix}{}", layer.name);
-            let mut site = Site {
+            let mut site = KerasSite {
                 net,
                 layer,
                 call,
@@ -340,7 +341,7 @@ fn inner(
     Ok(outputs.cloned().collect())
 }
 
-fn build(site: &mut Site<'_, '_>) -> Made {
+fn build(site: &mut KerasSite<'_, '_>) -> Made {
     let name = site.layer.class.as_str();
     let mut classes = FAMILIES.into_iter().flatten();
     match classes.find(|class| class.name == name) {

@@ -1,9 +1,9 @@
 //! Normalisations.
 
-use super::{Class, Made, Site, class};
+use super::{Class, KerasSite, Made, class};
 use crate::onnx::array::Array;
 use crate::onnx::element::Element;
-use crate::onnx::keras::net::{Value, float, int};
+use crate::onnx::keras::net::{KerasValue, float, int};
 use crate::onnx::keras::stored::Weight;
 use serde_json::Value as Json;
 
@@ -15,7 +15,7 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 /// The axis `key`, which must be the last one.
-fn last_axis(site: &Site<'_, '_>, rank: usize) -> Result<(), String> {
+fn last_axis(site: &KerasSite<'_, '_>, rank: usize) -> Result<(), String> {
     let axis = match site.setting("axis") {
         Some(Json::Array(list)) if list.len() == 1 => list[0].as_i64(),
         Some(axis) => axis.as_i64(),
@@ -29,7 +29,7 @@ fn last_axis(site: &Site<'_, '_>, rank: usize) -> Result<(), String> {
 
 /// The weight `name`, number `number` of those that the layer has, or `value` for each of `channels`.
 fn given(
-    site: &mut Site<'_, '_>,
+    site: &mut KerasSite<'_, '_>,
     has: bool,
     number: &mut usize,
     name: &'static str,
@@ -44,7 +44,7 @@ fn given(
     Ok(site.net.weight(name, array))
 }
 
-fn batch(site: &mut Site<'_, '_>) -> Made {
+fn batch(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     last_axis(site, x.rank)?;
     let (scale, center) = (site.flag("scale", true), site.flag("center", true));
@@ -74,7 +74,7 @@ fn batch(site: &mut Site<'_, '_>) -> Made {
         let operands = operands(&x.name);
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
         let name = site.net.node("BatchNormalization", &operands, attributes);
-        return Ok(Value { name, rank: 2 });
+        return Ok(KerasValue { name, rank: 2 });
     }
     let first = site.net.channels_first(&x);
     let operands = operands(&first);
@@ -83,7 +83,7 @@ fn batch(site: &mut Site<'_, '_>) -> Made {
     Ok(site.net.channels_last(&y, x.rank))
 }
 
-fn layer(site: &mut Site<'_, '_>) -> Made {
+fn layer(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     last_axis(site, x.rank)?;
     if site.flag("rms_scaling", false) {
@@ -105,20 +105,20 @@ fn layer(site: &mut Site<'_, '_>) -> Made {
     let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
     let epsilon = site.number("epsilon", 1e-3);
     let attributes = vec![int("axis", -1), float("epsilon", epsilon)];
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("LayerNormalization", &operands, attributes),
         rank: x.rank,
     })
 }
 
-fn rms(site: &mut Site<'_, '_>) -> Made {
+fn rms(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     last_axis(site, x.rank)?;
     let scale = site.stored(Weight::own(0, "scale"), 1)?;
     let scale = site.net.weight("scale", scale);
     let epsilon = site.number("epsilon", 1e-6);
     let attributes = vec![int("axis", -1), float("epsilon", epsilon)];
-    Ok(Value {
+    Ok(KerasValue {
         name: site
             .net
             .node("RMSNormalization", &[&x.name, &scale], attributes),
@@ -126,7 +126,7 @@ fn rms(site: &mut Site<'_, '_>) -> Made {
     })
 }
 
-fn group(site: &mut Site<'_, '_>) -> Made {
+fn group(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     last_axis(site, x.rank)?;
     let (scale, center) = (site.flag("scale", true), site.flag("center", true));
@@ -153,7 +153,11 @@ fn group(site: &mut Site<'_, '_>) -> Made {
 }
 
 /// Statistics of the data that `Normalization` was adapted to.
-pub(super) fn statistics(site: &Site<'_, '_>, number: usize, name: &'static str) -> Option<Array> {
+pub(super) fn statistics(
+    site: &KerasSite<'_, '_>,
+    number: usize,
+    name: &'static str,
+) -> Option<Array> {
     let stored = site.optional(Weight::own(number, name));
     stored.or_else(|| {
         let given = site.setting(name)?;

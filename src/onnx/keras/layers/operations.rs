@@ -1,7 +1,7 @@
 //! Operations of `keras.ops` between layers.
 
-use super::{Class, Made, Operand, Site, class};
-use crate::onnx::keras::net::{Value, float, int};
+use super::{Class, KerasOperand, KerasSite, Made, class};
+use crate::onnx::keras::net::{KerasValue, float, int};
 use serde_json::Value as Json;
 
 pub(super) const CLASSES: &[Class] = &[
@@ -52,34 +52,34 @@ pub(super) const CLASSES: &[Class] = &[
     class("Take", take),
 ];
 
-fn unary(site: &mut Site<'_, '_>, op: &str) -> Made {
+fn unary(site: &mut KerasSite<'_, '_>, op: &str) -> Made {
     let x = site.x()?;
     Ok(site.net.same(op, &x, Vec::new()))
 }
 
-fn pair(site: &mut Site<'_, '_>, op: &str) -> Made {
+fn pair(site: &mut KerasSite<'_, '_>, op: &str) -> Made {
     let (a, b) = (site.operand(0)?, site.operand(1)?);
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node(op, &[&a.name, &b.name], Vec::new()),
         rank: a.rank.max(b.rank),
     })
 }
 
-fn matmul(site: &mut Site<'_, '_>) -> Made {
+fn matmul(site: &mut KerasSite<'_, '_>) -> Made {
     pair(site, "MatMul")
 }
 
-fn choose(site: &mut Site<'_, '_>) -> Made {
+fn choose(site: &mut KerasSite<'_, '_>) -> Made {
     let operands = [site.operand(0)?, site.operand(1)?, site.operand(2)?];
     let names = [&*operands[0].name, &*operands[1].name, &*operands[2].name];
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Where", &names, Vec::new()),
         rank: operands.iter().map(|x| x.rank).max().unwrap_or(0),
     })
 }
 
 /// Integers of a setting: one, or a list.
-fn axes(site: &Site<'_, '_>, key: &str) -> Result<Vec<i64>, String> {
+fn axes(site: &KerasSite<'_, '_>, key: &str) -> Result<Vec<i64>, String> {
     let list = match site.setting(key) {
         Some(Json::Array(list)) => list.iter().map(Json::as_i64).collect(),
         Some(one) => one.as_i64().map(|axis| vec![axis]),
@@ -88,7 +88,7 @@ fn axes(site: &Site<'_, '_>, key: &str) -> Result<Vec<i64>, String> {
     list.ok_or_else(|| format!("has no {key}, which is not supported"))
 }
 
-fn transpose(site: &mut Site<'_, '_>) -> Made {
+fn transpose(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let perm: Vec<usize> = match site.setting("axes") {
         Some(_) => axes(site, "axes")?
@@ -97,19 +97,19 @@ fn transpose(site: &mut Site<'_, '_>) -> Made {
             .collect(),
         None => (0..x.rank).rev().collect(),
     };
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.transposed(&x.name, &perm),
         rank: x.rank,
     })
 }
 
-fn reduce(site: &mut Site<'_, '_>, op: &str) -> Made {
+fn reduce(site: &mut KerasSite<'_, '_>, op: &str) -> Made {
     let x = site.x()?;
     let over = axes(site, "axis")?;
     let keep = site.flag("keepdims", false);
     let count = over.len();
     let over = site.net.integers(&over);
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node(
             op,
             &[&x.name, &over],
@@ -123,12 +123,12 @@ fn reduce(site: &mut Site<'_, '_>, op: &str) -> Made {
     })
 }
 
-fn arg_max(site: &mut Site<'_, '_>) -> Made {
+fn arg_max(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let axis = axes(site, "axis")?.first().copied().unwrap_or(-1);
     let keep = site.flag("keepdims", false);
     let attributes = vec![int("axis", axis), int("keepdims", i64::from(keep))];
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("ArgMax", &[&x.name], attributes),
         rank: if keep {
             x.rank
@@ -138,18 +138,18 @@ fn arg_max(site: &mut Site<'_, '_>) -> Made {
     })
 }
 
-fn clip(site: &mut Site<'_, '_>) -> Made {
+fn clip(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let low = site.number("x_min", f64::from(f32::MIN));
     let high = site.number("x_max", f64::from(f32::MAX));
     let (low, high) = (site.net.number(low), site.net.number(high));
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Clip", &[&x.name, &low, &high], Vec::new()),
         rank: x.rank,
     })
 }
 
-fn cast(site: &mut Site<'_, '_>) -> Made {
+fn cast(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     // The numbers of ONNX: float and int64.
     let to = if site.text("dtype", "float32").contains("int") {
@@ -160,29 +160,29 @@ fn cast(site: &mut Site<'_, '_>) -> Made {
     Ok(site.net.same("Cast", &x, vec![int("to", to)]))
 }
 
-fn expand(site: &mut Site<'_, '_>) -> Made {
+fn expand(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let over = axes(site, "axis")?;
     let count = over.len();
     let over = site.net.integers(&over);
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Unsqueeze", &[&x.name, &over], Vec::new()),
         rank: x.rank + count,
     })
 }
 
-fn squeeze(site: &mut Site<'_, '_>) -> Made {
+fn squeeze(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let over = axes(site, "axis")?;
     let count = over.len();
     let over = site.net.integers(&over);
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Squeeze", &[&x.name, &over], Vec::new()),
         rank: x.rank.saturating_sub(count),
     })
 }
 
-fn pad(site: &mut Site<'_, '_>) -> Made {
+fn pad(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let refused = || "has a pad_width that does not fit; save the model again".to_string();
     let widths = site
@@ -211,17 +211,17 @@ fn pad(site: &mut Site<'_, '_>) -> Made {
     let pads: Vec<i64> = starts.chain(widths.iter().map(|pair| pair[1])).collect();
     let pads = site.net.integers(&pads);
     let value = site.net.number(value.unwrap_or(0.0));
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Pad", &[&x.name, &pads, &value], Vec::new()),
         rank: x.rank,
     })
 }
 
 /// A part of each axis: slices.
-fn part(site: &mut Site<'_, '_>) -> Made {
+fn part(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let refused = || "takes another part than slices, which is not supported".to_string();
-    let Some(Operand::Constant(parts)) = site.call.inputs.get(1) else {
+    let Some(KerasOperand::Constant(parts)) = site.call.inputs.get(1) else {
         return Err(refused());
     };
     let parts = parts.as_array().ok_or_else(refused)?;
@@ -242,7 +242,7 @@ fn part(site: &mut Site<'_, '_>) -> Made {
     }
     let operands = [starts, ends, over, steps].map(|list| site.net.integers(&list));
     let [starts, ends, over, steps] = &operands;
-    Ok(Value {
+    Ok(KerasValue {
         name: site
             .net
             .node("Slice", &[&x.name, starts, ends, over, steps], Vec::new()),
@@ -250,12 +250,12 @@ fn part(site: &mut Site<'_, '_>) -> Made {
     })
 }
 
-fn take(site: &mut Site<'_, '_>) -> Made {
+fn take(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let axis = axes(site, "axis")?.first().copied().unwrap_or(0);
     let indices = match site.call.inputs.get(1) {
         // A single number takes its axis away.
-        Some(Operand::Constant(Json::Number(number))) => {
+        Some(KerasOperand::Constant(Json::Number(number))) => {
             let index = number
                 .as_i64()
                 .ok_or("takes an element at no whole number")?;
@@ -264,14 +264,14 @@ fn take(site: &mut Site<'_, '_>) -> Made {
                 .net
                 .node("Gather", &[&x.name, &row], vec![int("axis", axis)]);
             let over = site.net.integers(&[axis]);
-            return Ok(Value {
+            return Ok(KerasValue {
                 name: site.net.node("Squeeze", &[&kept, &over], Vec::new()),
                 rank: x.rank.saturating_sub(1),
             });
         }
         _ => site.operand(1)?,
     };
-    Ok(Value {
+    Ok(KerasValue {
         name: site
             .net
             .node("Gather", &[&x.name, &indices.name], vec![int("axis", axis)]),

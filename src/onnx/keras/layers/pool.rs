@@ -1,7 +1,7 @@
 //! Pooling.
 
-use super::{Class, Made, Site, class};
-use crate::onnx::keras::net::{Value, int, ints, text};
+use super::{Class, KerasSite, Made, class};
+use crate::onnx::keras::net::{KerasValue, int, ints, text};
 
 pub(super) const CLASSES: &[Class] = &[
     class("MaxPooling1D", |site| pool(site, "MaxPool", 1)),
@@ -18,7 +18,7 @@ pub(super) const CLASSES: &[Class] = &[
     }),
 ];
 
-fn pool(site: &mut Site<'_, '_>, op: &str, axes: usize) -> Made {
+fn pool(site: &mut KerasSite<'_, '_>, op: &str, axes: usize) -> Made {
     site.channels_are_last()?;
     let x = site.x()?;
     if x.rank != axes + 2 {
@@ -47,14 +47,14 @@ fn pool(site: &mut Site<'_, '_>, op: &str, axes: usize) -> Made {
     Ok(site.net.channels_last(&y, x.rank))
 }
 
-fn global(site: &mut Site<'_, '_>, op: &str, axes: usize) -> Made {
+fn global(site: &mut KerasSite<'_, '_>, op: &str, axes: usize) -> Made {
     site.channels_are_last()?;
     let x = site.x()?;
     let keep = site.flag("keepdims", false);
     let over: Vec<i64> = (1..=axes as i64).collect();
     let over = site.net.integers(&over);
     let attributes = vec![int("keepdims", i64::from(keep))];
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node(op, &[&x.name, &over], attributes),
         rank: if keep {
             x.rank

@@ -1,8 +1,8 @@
 //! Recurrent layers. Keras orders the gates of an LSTM input, forget, cell, output, and ONNX input, output, forget, cell.
 
-use super::{Class, Made, Site, class};
+use super::{Class, KerasSite, Made, class};
 use crate::onnx::array::Array;
-use crate::onnx::keras::net::{Value, int, text, texts};
+use crate::onnx::keras::net::{KerasValue, int, text, texts};
 use crate::onnx::keras::stored::Weight;
 use serde_json::Value as Json;
 
@@ -90,7 +90,7 @@ fn biases(bias: &Array, kind: Kind, hidden: usize) -> Array {
 }
 
 fn direction(
-    site: &Site<'_, '_>,
+    site: &KerasSite<'_, '_>,
     kind: Kind,
     hidden: usize,
     use_bias: bool,
@@ -150,7 +150,7 @@ fn activation(json: Option<&Json>, default: &str) -> Result<String, String> {
     .to_string())
 }
 
-fn plain(site: &mut Site<'_, '_>, kind: Kind) -> Made {
+fn plain(site: &mut KerasSite<'_, '_>, kind: Kind) -> Made {
     let config = site.layer.config.clone();
     let hidden = site
         .count("units")
@@ -173,7 +173,7 @@ fn flag(config: &Json, key: &str) -> bool {
     config.get(key).and_then(Json::as_bool).unwrap_or(false)
 }
 
-fn bidirectional(site: &mut Site<'_, '_>) -> Made {
+fn bidirectional(site: &mut KerasSite<'_, '_>) -> Made {
     let layer = site.setting("layer").cloned().unwrap_or_default();
     let class = layer
         .get("class_name")
@@ -213,7 +213,7 @@ fn stacked(arrays: &[&Array]) -> Array {
 }
 
 fn recurrent(
-    site: &mut Site<'_, '_>,
+    site: &mut KerasSite<'_, '_>,
     kind: Kind,
     hidden: usize,
     config: &Json,
@@ -283,7 +283,7 @@ fn recurrent(
         // [N, T, directions, H], then the directions beside one another.
         let batch_first = site.net.transposed(&y, &[2, 0, 1, 3]);
         let shape = site.net.integers(&[0, 0, width]);
-        return Ok(Value {
+        return Ok(KerasValue {
             name: site
                 .net
                 .node("Reshape", &[&batch_first, &shape], Vec::new()),
@@ -311,5 +311,5 @@ fn recurrent(
             site.net.node("Concat", &names, vec![int("axis", -1)])
         }
     };
-    Ok(Value { name, rank: 2 })
+    Ok(KerasValue { name, rank: 2 })
 }

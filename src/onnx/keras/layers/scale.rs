@@ -1,8 +1,8 @@
 //! What prepares data, and what does nothing outside of training.
 
 use super::norm::statistics;
-use super::{Class, Made, Site, class};
-use crate::onnx::keras::net::Value;
+use super::{Class, KerasSite, Made, class};
+use crate::onnx::keras::net::KerasValue;
 use serde_json::Value as Json;
 
 pub(super) const CLASSES: &[Class] = &[
@@ -25,7 +25,7 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 /// The setting `key`: a number, or one for each channel.
-fn numbers(site: &mut Site<'_, '_>, key: &str, default: f64) -> Result<String, String> {
+fn numbers(site: &mut KerasSite<'_, '_>, key: &str, default: f64) -> Result<String, String> {
     let list = match site.setting(key) {
         Some(Json::Array(list)) => list.iter().map(Json::as_f64).collect::<Option<Vec<f64>>>(),
         Some(one) => one.as_f64().map(|x| vec![x]),
@@ -35,17 +35,17 @@ fn numbers(site: &mut Site<'_, '_>, key: &str, default: f64) -> Result<String, S
     Ok(site.net.floats(list))
 }
 
-fn rescaling(site: &mut Site<'_, '_>) -> Made {
+fn rescaling(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let (scale, offset) = (numbers(site, "scale", 1.0)?, numbers(site, "offset", 0.0)?);
     let scaled = site.net.node("Mul", &[&x.name, &scale], Vec::new());
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Add", &[&scaled, &offset], Vec::new()),
         rank: x.rank,
     })
 }
 
-fn normalization(site: &mut Site<'_, '_>) -> Made {
+fn normalization(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     if site.flag("invert", false) {
         return Err("has invert, which is not supported".to_string());
@@ -63,7 +63,7 @@ fn normalization(site: &mut Site<'_, '_>) -> Made {
     let std = variance.iter().map(|v| v.max(0.0).sqrt().max(LEAST));
     let std = site.net.floats(std.collect());
     let centered = site.net.node("Sub", &[&x.name, &mean], Vec::new());
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Div", &[&centered, &std], Vec::new()),
         rank: x.rank,
     })

@@ -1,13 +1,13 @@
 //! Layers that change shapes.
 
-use super::{Class, Made, Site, class};
-use crate::onnx::keras::net::{Value, int, text};
+use super::{Class, KerasSite, Made, class};
+use crate::onnx::keras::net::{KerasValue, int, text};
 use serde_json::Value as Json;
 
 pub(super) const CLASSES: &[Class] = &[
     class("Flatten", |site| {
         let x = site.x()?;
-        Ok(Value {
+        Ok(KerasValue {
             name: site.net.node("Flatten", &[&x.name], vec![int("axis", 1)]),
             rank: 2,
         })
@@ -24,13 +24,13 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 /// A list of integers.
-fn list(site: &Site<'_, '_>, key: &str) -> Result<Vec<i64>, String> {
+fn list(site: &KerasSite<'_, '_>, key: &str) -> Result<Vec<i64>, String> {
     let list = site.setting(key).and_then(Json::as_array);
     let list = list.and_then(|list| list.iter().map(Json::as_i64).collect());
     list.ok_or_else(|| format!("has no {key}; save the model again"))
 }
 
-fn reshape(site: &mut Site<'_, '_>) -> Made {
+fn reshape(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     // The operation of that name has the number of samples in its shape, too.
     let shape = match site.setting("newshape") {
@@ -41,25 +41,25 @@ fn reshape(site: &mut Site<'_, '_>) -> Made {
     };
     let rank = shape.len();
     let shape = site.net.integers(&shape);
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Reshape", &[&x.name, &shape], Vec::new()),
         rank,
     })
 }
 
-fn permute(site: &mut Site<'_, '_>) -> Made {
+fn permute(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let axes = list(site, "dims")?;
     let order: Vec<usize> = std::iter::once(0)
         .chain(axes.iter().map(|&axis| usize::try_from(axis).unwrap_or(0)))
         .collect();
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.transposed(&x.name, &order),
         rank: x.rank,
     })
 }
 
-fn repeat(site: &mut Site<'_, '_>) -> Made {
+fn repeat(site: &mut KerasSite<'_, '_>) -> Made {
     let x = site.x()?;
     let times = site.count("n").ok_or("has no n; save the model again")?;
     let (axes, repeats) = (
@@ -67,14 +67,14 @@ fn repeat(site: &mut Site<'_, '_>) -> Made {
         site.net.integers(&[1, times as i64, 1]),
     );
     let wide = site.net.node("Unsqueeze", &[&x.name, &axes], Vec::new());
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Tile", &[&wide, &repeats], Vec::new()),
         rank: 3,
     })
 }
 
 /// What is added or cut before and after each axis.
-fn sides(site: &Site<'_, '_>, key: &str, axes: usize) -> Result<Vec<[i64; 2]>, String> {
+fn sides(site: &KerasSite<'_, '_>, key: &str, axes: usize) -> Result<Vec<[i64; 2]>, String> {
     let refused = || format!("has a {key} that does not fit {axes} axes; save the model again");
     let value = site.setting(key).ok_or_else(refused)?;
     let pair = |json: &Json| match json {
@@ -99,7 +99,7 @@ fn sides(site: &Site<'_, '_>, key: &str, axes: usize) -> Result<Vec<[i64; 2]>, S
     }
 }
 
-fn padding(site: &mut Site<'_, '_>, axes: usize) -> Made {
+fn padding(site: &mut KerasSite<'_, '_>, axes: usize) -> Made {
     site.channels_are_last()?;
     let x = site.x()?;
     let sides = sides(site, "padding", axes)?;
@@ -109,13 +109,13 @@ fn padding(site: &mut Site<'_, '_>, axes: usize) -> Made {
     };
     let pads: Vec<i64> = side(0).chain(side(1)).collect();
     let pads = site.net.integers(&pads);
-    Ok(Value {
+    Ok(KerasValue {
         name: site.net.node("Pad", &[&x.name, &pads], Vec::new()),
         rank: x.rank,
     })
 }
 
-fn cropping(site: &mut Site<'_, '_>, axes: usize) -> Made {
+fn cropping(site: &mut KerasSite<'_, '_>, axes: usize) -> Made {
     site.channels_are_last()?;
     let x = site.x()?;
     let sides = sides(site, "cropping", axes)?;
@@ -133,7 +133,7 @@ fn cropping(site: &mut Site<'_, '_>, axes: usize) -> Made {
     let over: Vec<i64> = (1..=axes as i64).collect();
     let (starts, ends) = (site.net.integers(&starts), site.net.integers(&ends));
     let over = site.net.integers(&over);
-    Ok(Value {
+    Ok(KerasValue {
         name: site
             .net
             .node("Slice", &[&x.name, &starts, &ends, &over], Vec::new()),
@@ -141,7 +141,7 @@ fn cropping(site: &mut Site<'_, '_>, axes: usize) -> Made {
     })
 }
 
-fn upsampling(site: &mut Site<'_, '_>, axes: usize) -> Made {
+fn upsampling(site: &mut KerasSite<'_, '_>, axes: usize) -> Made {
     site.channels_are_last()?;
     let x = site.x()?;
     let factors = site.counts("size", axes, 2)?;

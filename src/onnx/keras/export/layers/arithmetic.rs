@@ -1,7 +1,7 @@
 //! Products, sums over axes, and what works element by element.
 
 use super::super::order::identity;
-use super::super::tensor::{Arg, Kept};
+use super::super::tensor::{Kept, KerasArg};
 use super::super::write::{CORE, LAYERS, MATH, NN, NUMPY};
 use super::{Made, Site, axis_of, plain, written};
 use crate::onnx::array::Array;
@@ -49,13 +49,13 @@ pub(super) fn product(site: &mut Site<'_>) -> Made {
 }
 
 /// Operand `at` with the axes of the nodes.
-fn argument(site: &mut Site<'_>, at: usize) -> Result<Arg, String> {
+fn argument(site: &mut Site<'_>, at: usize) -> Result<KerasArg, String> {
     match site.operand(at)? {
         Kept::Constant(array) => {
             let order = identity(array.dims.len());
-            Ok(Arg::Value(written(&array, &order)))
+            Ok(KerasArg::Value(written(&array, &order)))
         }
-        Kept::Tensor { .. } => Ok(Arg::Layer(site.plain(at)?)),
+        Kept::Tensor { .. } => Ok(KerasArg::Layer(site.plain(at)?)),
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) fn reduce(site: &mut Site<'_>) -> Made {
         .collect::<Result<Vec<_>, _>>()?;
     let keep = site.int("keepdims", 1) != 0;
     let config = [("axis", json!(places)), ("keepdims", json!(keep))];
-    let layer = site.add(NUMPY, class, &config, vec![Arg::Layer(layer)]);
+    let layer = site.add(NUMPY, class, &config, vec![KerasArg::Layer(layer)]);
     if keep {
         return Ok(Kept::Tensor { layer, order });
     }
@@ -105,7 +105,7 @@ pub(super) fn arg_max(site: &mut Site<'_>) -> Made {
     let x = site.plain(0)?;
     let keep = site.int("keepdims", 1) != 0;
     let config = [("axis", json!(axis)), ("keepdims", json!(keep))];
-    let layer = site.add(NUMPY, "Argmax", &config, vec![Arg::Layer(x)]);
+    let layer = site.add(NUMPY, "Argmax", &config, vec![KerasArg::Layer(x)]);
     Ok(plain(layer, if keep { rank } else { rank - 1 }))
 }
 
@@ -185,7 +185,12 @@ pub(super) fn pointwise(site: &mut Site<'_>) -> Made {
         } else {
             "LogSoftmax"
         };
-        let layer = site.add(NN, class, &[("axis", json!(axis))], vec![Arg::Layer(layer)]);
+        let layer = site.add(
+            NN,
+            class,
+            &[("axis", json!(axis))],
+            vec![KerasArg::Layer(layer)],
+        );
         return Ok(Kept::Tensor { layer, order });
     }
     if op == "Clip" {
@@ -199,7 +204,7 @@ pub(super) fn pointwise(site: &mut Site<'_>) -> Made {
         if class == "Cast" && site.writer.layers[layer].class == "InputLayer" {
             return Ok(Kept::Tensor { layer, order });
         }
-        let layer = site.add(module, class, &config, vec![Arg::Layer(layer)]);
+        let layer = site.add(module, class, &config, vec![KerasArg::Layer(layer)]);
         return Ok(Kept::Tensor { layer, order });
     }
     let class = binary(op).ok_or("has no form in Keras")?;
@@ -219,16 +224,16 @@ pub(super) fn pointwise(site: &mut Site<'_>) -> Made {
     let mut args = Vec::new();
     for kept in &operands {
         args.push(match kept {
-            Kept::Constant(array) if array.len() == 1 => Arg::Value(json!(array.at(0) as f32)),
+            Kept::Constant(array) if array.len() == 1 => KerasArg::Value(json!(array.at(0) as f32)),
             Kept::Constant(array) => {
                 let wide = widened(array, rank);
-                Arg::Value(written(&wide, &order))
+                KerasArg::Value(written(&wide, &order))
             }
             Kept::Tensor { order: own, .. } if own.len() == rank => {
-                Arg::Layer(site.writer.ordered(kept, &order)?)
+                KerasArg::Layer(site.writer.ordered(kept, &order)?)
             }
             Kept::Tensor { order: own, .. } => {
-                Arg::Layer(site.writer.ordered(kept, &identity(own.len()))?)
+                KerasArg::Layer(site.writer.ordered(kept, &identity(own.len()))?)
             }
         });
     }
@@ -259,6 +264,6 @@ fn clip(site: &mut Site<'_>) -> Made {
     let low = bound(site, 1, f64::from(f32::MIN))?;
     let high = bound(site, 2, f64::from(f32::MAX))?;
     let config = [("x_min", json!(low)), ("x_max", json!(high))];
-    let layer = site.add(NUMPY, "Clip", &config, vec![Arg::Layer(layer)]);
+    let layer = site.add(NUMPY, "Clip", &config, vec![KerasArg::Layer(layer)]);
     Ok(Kept::Tensor { layer, order })
 }

@@ -1,7 +1,7 @@
 //! Recurrent layers in one direction. Keras orders the gates of an LSTM input, forget, cell, output, and ONNX input, output, forget,
 //! cell.
 
-use super::super::tensor::{Arg, Kept};
+use super::super::tensor::{Kept, KerasArg};
 use super::super::write::NUMPY;
 use super::{Made, Site};
 use crate::onnx::array::Array;
@@ -51,7 +51,7 @@ pub(super) fn recurrent(site: &mut Site<'_>) -> Made {
         NUMPY,
         "ExpandDims",
         &[("axis", json!(1))],
-        vec![Arg::Layer(layer)],
+        vec![KerasArg::Layer(layer)],
     );
     Ok(Kept::Tensor {
         layer,

@@ -1,7 +1,7 @@
 //! Shapes, parts, and tables.
 
 use super::super::order::identity;
-use super::super::tensor::{Arg, Kept};
+use super::super::tensor::{Kept, KerasArg};
 use super::super::write::{LAYERS, NUMPY};
 use super::{Made, Site, axis_of, plain};
 use serde_json::{Value as Json, json};
@@ -44,7 +44,7 @@ pub(super) fn reshape(site: &mut Site<'_>) -> Made {
         NUMPY,
         "Reshape",
         &[("newshape", json!(shape))],
-        vec![Arg::Layer(x)],
+        vec![KerasArg::Layer(x)],
     );
     Ok(plain(layer, rank))
 }
@@ -54,7 +54,7 @@ pub(super) fn flatten(site: &mut Site<'_>) -> Made {
         return Err("flattens from another axis, which is not written for Keras".to_string());
     }
     let x = site.plain(0)?;
-    let layer = site.add(LAYERS, "Flatten", &[], vec![Arg::Layer(x)]);
+    let layer = site.add(LAYERS, "Flatten", &[], vec![KerasArg::Layer(x)]);
     Ok(plain(layer, 2))
 }
 
@@ -87,7 +87,7 @@ pub(super) fn squeeze(site: &mut Site<'_>) -> Made {
         NUMPY,
         "Squeeze",
         &[("axis", json!(places))],
-        vec![Arg::Layer(layer)],
+        vec![KerasArg::Layer(layer)],
     );
     Ok(Kept::Tensor { layer, order })
 }
@@ -107,7 +107,7 @@ pub(super) fn unsqueeze(site: &mut Site<'_>) -> Made {
             NUMPY,
             "ExpandDims",
             &[("axis", json!(axis))],
-            vec![Arg::Layer(layer)],
+            vec![KerasArg::Layer(layer)],
         );
     }
     Ok(plain(layer, rank))
@@ -123,7 +123,7 @@ pub(super) fn concat(site: &mut Site<'_>) -> Made {
     let order = first.ok_or("joins constants alone")?;
     let mut args = Vec::new();
     for kept in &operands {
-        args.push(Arg::Layer(site.writer.ordered(kept, &order)?));
+        args.push(KerasArg::Layer(site.writer.ordered(kept, &order)?));
     }
     let axis = super::place(&order, site.int("axis", 0))?;
     let layer = site.add(NUMPY, "Concatenate", &[("axis", json!(axis))], args);
@@ -161,7 +161,7 @@ pub(super) fn slice(site: &mut Site<'_>) -> Made {
             "config": { "start": start, "stop": stop, "step": step },
         });
     }
-    let args = vec![Arg::Layer(layer), Arg::Value(Json::Array(parts))];
+    let args = vec![KerasArg::Layer(layer), KerasArg::Value(Json::Array(parts))];
     let layer = site.add(NUMPY, "GetItem", &[], args);
     Ok(Kept::Tensor { layer, order })
 }
@@ -189,7 +189,7 @@ pub(super) fn pad(site: &mut Site<'_>) -> Made {
         .map(|&axis| [pads[axis], pads[axis + rank]])
         .collect();
     let config = [("pad_width", json!(widths)), ("mode", json!("constant"))];
-    let layer = site.add(NUMPY, "Pad", &config, vec![Arg::Layer(layer)]);
+    let layer = site.add(NUMPY, "Pad", &config, vec![KerasArg::Layer(layer)]);
     let named = &mut site.writer.layers[layer].kwargs;
     named.insert("constant_values".to_string(), json!(value));
     Ok(Kept::Tensor { layer, order })
@@ -228,7 +228,7 @@ pub(super) fn gather(site: &mut Site<'_>) -> Made {
             );
         }
     };
-    let args = vec![Arg::Layer(x), Arg::Value(value)];
+    let args = vec![KerasArg::Layer(x), KerasArg::Value(value)];
     let layer = site.add(NUMPY, "Take", &[("axis", json!(at))], args);
     Ok(plain(layer, rank - 1 + indices.dims.len()))
 }

@@ -1,6 +1,6 @@
 //! Convolutions, pooling and scaling.
 
-use super::super::tensor::{Arg, Kept};
+use super::super::tensor::{Kept, KerasArg};
 use super::super::write::{LAYERS, NUMPY};
 use super::{Made, Site, channels_last};
 use crate::onnx::array::Array;
@@ -44,7 +44,7 @@ fn padded(site: &mut Site<'_>, x: usize, pads: &[[usize; 2]], value: f64) -> usi
             LAYERS,
             "ZeroPadding2D",
             &[("padding", json!(pads))],
-            vec![Arg::Layer(x)],
+            vec![KerasArg::Layer(x)],
         );
     }
     let widths: Vec<[usize; 2]> = [[0, 0]]
@@ -53,7 +53,7 @@ fn padded(site: &mut Site<'_>, x: usize, pads: &[[usize; 2]], value: f64) -> usi
         .chain([[0, 0]])
         .collect();
     let config = [("pad_width", json!(widths)), ("mode", json!("constant"))];
-    let layer = site.add(NUMPY, "Pad", &config, vec![Arg::Layer(x)]);
+    let layer = site.add(NUMPY, "Pad", &config, vec![KerasArg::Layer(x)]);
     let named = &mut site.writer.layers[layer].kwargs;
     named.insert("constant_values".to_string(), json!(value));
     layer
@@ -157,13 +157,16 @@ pub(super) fn transposed(site: &mut Site<'_>) -> Made {
             LAYERS,
             "Cropping2D",
             &[("cropping", json!(cut))],
-            vec![Arg::Layer(layer)],
+            vec![KerasArg::Layer(layer)],
         );
     }
     layer = padded(site, layer, &added, 0.0);
     if site.has(2) {
         let bias = site.constant(2)?;
-        let args = vec![Arg::Layer(layer), Arg::Value(super::written(&bias, &[0]))];
+        let args = vec![
+            KerasArg::Layer(layer),
+            KerasArg::Value(super::written(&bias, &[0])),
+        ];
         layer = site.add(NUMPY, "Add", &[], args);
     }
     made(layer, rank)
@@ -195,7 +198,7 @@ pub(super) fn pool(site: &mut Site<'_>, kind: &str) -> Made {
         (false, 1) => "AveragePooling1D",
         (false, _) => "AveragePooling2D",
     };
-    let layer = site.add(LAYERS, class, &config, vec![Arg::Layer(x)]);
+    let layer = site.add(LAYERS, class, &config, vec![KerasArg::Layer(x)]);
     made(layer, rank)
 }
 
@@ -211,7 +214,7 @@ pub(super) fn global(site: &mut Site<'_>) -> Made {
         LAYERS,
         class,
         &[("keepdims", json!(true))],
-        vec![Arg::Layer(x)],
+        vec![KerasArg::Layer(x)],
     );
     made(layer, rank)
 }
@@ -246,6 +249,6 @@ pub(super) fn resize(site: &mut Site<'_>) -> Made {
         ("size", json!(factors)),
         ("interpolation", json!(interpolation)),
     ];
-    let layer = site.add(LAYERS, "UpSampling2D", &config, vec![Arg::Layer(x)]);
+    let layer = site.add(LAYERS, "UpSampling2D", &config, vec![KerasArg::Layer(x)]);
     made(layer, rank)
 }
