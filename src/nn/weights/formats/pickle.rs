@@ -227,7 +227,7 @@ impl Reader<'_> {
         top.ok_or_else(|| "is a damaged pickle: a value is missing".to_string())
     }
 
-    fn to_mark(&mut self) -> Read<Vec<At>> {
+    fn since_mark(&mut self) -> Read<Vec<At>> {
         let mark = self.marks.pop().filter(|&mark| mark <= self.stack.len());
         let mark = mark.ok_or("is a damaged pickle: a mark is missing")?;
         Ok(self.stack.split_off(mark))
@@ -303,7 +303,7 @@ impl Reader<'_> {
             0x95 => drop(self.number(8)?),
             b'(' => self.marks.push(self.stack.len()),
             b'0' => drop(self.pop()?),
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.since_mark()?),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -368,7 +368,7 @@ impl Reader<'_> {
             }
             b')' | b']' | 0x8f => self.sequence(Vec::new()),
             b't' | b'l' | 0x91 => {
-                let elements = self.to_mark()?;
+                let elements = self.since_mark()?;
                 self.sequence(elements);
             }
             0x85..=0x87 => self.last(usize::from(operation - 0x84))?,
@@ -377,12 +377,12 @@ impl Reader<'_> {
                 self.extend(vec![element])?;
             }
             b'e' | 0x90 => {
-                let elements = self.to_mark()?;
+                let elements = self.since_mark()?;
                 self.extend(elements)?;
             }
             b'}' => self.map(&[]),
             b'd' => {
-                let pairs = self.to_mark()?;
+                let pairs = self.since_mark()?;
                 self.map(&pairs);
             }
             b's' => {
@@ -390,7 +390,7 @@ impl Reader<'_> {
                 self.add_entries(&[key, value])?;
             }
             b'u' => {
-                let pairs = self.to_mark()?;
+                let pairs = self.since_mark()?;
                 self.add_entries(&pairs)?;
             }
             b'c' => {
@@ -416,7 +416,7 @@ impl Reader<'_> {
             }
             b'i' => {
                 let name = format!("{}.{}", self.line()?, self.line()?);
-                let arguments = self.to_mark()?;
+                let arguments = self.since_mark()?;
                 self.push(Pickled::Global(name));
                 let function = self.pop()?;
                 self.sequence(arguments);
@@ -424,7 +424,7 @@ impl Reader<'_> {
                 self.call(function, arguments);
             }
             b'o' => {
-                let mut elements = self.to_mark()?.into_iter();
+                let mut elements = self.since_mark()?.into_iter();
                 let function = elements.next();
                 let function = function.ok_or("is a damaged pickle: a class is missing")?;
                 self.sequence(elements.collect());

@@ -32,7 +32,9 @@ fn read(path: &Path, bytes: Vec<u8>) -> Result<Tensors> {
     };
     // The number above, the version of the format, and what the machine was like.
     let mut pickles = || {
-        (next()?, next()?, next()?);
+        for _ in 0..3 {
+            next()?;
+        }
         Ok::<[Pickle; 2], String>([next()?, next()?])
     };
     let [pickle, keys] = pickles().map_err(|why| refused(path, why))?;

@@ -109,11 +109,11 @@ pub(super) fn arg_max(site: &mut Site<'_>) -> Made {
     Ok(plain(layer, if keep { rank } else { rank - 1 }))
 }
 
-/// Module, class and settings of the operation on one value that `op` is.
-fn unary(
-    site: &Site<'_>,
-    op: &str,
-) -> Option<(&'static str, &'static str, Vec<(&'static str, Json)>)> {
+/// Module, class and settings of an operation.
+type Operation = (&'static str, &'static str, Vec<(&'static str, Json)>);
+
+/// The operation on one value that `op` is.
+fn unary(site: &Site<'_>, op: &str) -> Option<Operation> {
     let activation = |name: &str| (LAYERS, "Activation", vec![("activation", json!(name))]);
     Some(match op {
         "Relu" => activation("relu"),
