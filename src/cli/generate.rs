@@ -31,6 +31,12 @@ pub(super) struct Args {
     /// Text: sample from the K most likely tokens only [default: all]
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
+    /// Text: sample from the fewest most likely tokens that have this probability together [default: all]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    top_p: Option<f64>,
+    /// Text: divide the logits of tokens that are in the text; above 1 avoids repetition [default: 1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    repetition_penalty: Option<f64>,
     /// Random seed
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
@@ -55,6 +61,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let sampling = Sampling {
         temperature: args.temperature.unwrap_or(1.0),
         top_k: args.top_k,
+        top_p: args.top_p,
+        repetition_penalty: args.repetition_penalty.unwrap_or(1.0),
         seed: args.seed,
     };
     sampling.check()?;
@@ -65,11 +73,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let parts = settings.resolve_trained(&weights)?;
     let draws = parts.task.draws_samples();
     let named = args.prompt.is_some() || args.tokens.is_some();
-    let of_text = named || args.temperature.is_some() || args.top_k.is_some();
+    let drawn = args.temperature.is_some() || args.top_k.is_some() || args.top_p.is_some();
+    let of_text = named || drawn || args.repetition_penalty.is_some();
     let of_images = args.count.is_some() || args.out.is_some() || args.overwrite.overwrite;
     let misplaced = match draws {
         true if of_text => Some(
-            "--prompt, --tokens, --temperature and --top-k are for runs that write text, but this one draws images; leave them out",
+            "--prompt, --tokens, --temperature, --top-k, --top-p and --repetition-penalty are for runs that write text, but this one \
+             draws images; leave them out",
         ),
         false if of_images => Some(
             "--count, --out and --overwrite are for runs that draw images, but this one writes text; leave them out",

@@ -162,7 +162,7 @@ impl<'e> Generator<'e> {
         for _ in 0..count {
             let logits = self.logits(&tokens)?;
             let known = &logits[..tokenizer.vocabulary()];
-            let token = sampling.choose(known, first, &mut stream)?;
+            let token = sampling.choose(known, &tokens, first, &mut stream)?;
             tokens.push(token);
             if tokens.len() > self.context {
                 tokens.remove(0);

@@ -102,6 +102,8 @@ fn invalid_prompts_are_refused_in_a_sentence() {
     generate("--temperature -1").fails(2, &["temperature", "not -1"]);
     generate("--temperature nan").fails(2, &["temperature"]);
     generate("--top-k 0").fails(2, &["top-k must be at least 1"]);
+    generate("--top-p 1.5").fails(2, &["top-p must be a probability", "1.5"]);
+    generate("--repetition-penalty 0").fails(2, &["repetition penalty must be above 0"]);
     sandbox
         .wgrad("generate good")
         .fails(2, &["not a run folder"]);
