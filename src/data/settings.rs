@@ -145,6 +145,9 @@ pub struct DataSettings {
     /// Masks: the grey values or colours of the classes, in order; if empty, those in the training masks, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_values: Vec<MaskValue>,
+    /// Masks: the grey values or colours of pixels without a class, which count neither in the loss nor in a score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mask_ignore: Vec<MaskValue>,
     /// Masks: the names of the classes; the values themselves if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_classes: Vec<String>,
@@ -201,6 +204,7 @@ impl Default for DataSettings {
             mean: None,
             std: None,
             mask_values: Vec::new(),
+            mask_ignore: Vec::new(),
             mask_classes: Vec::new(),
             stream: None,
             memory_limit: None,

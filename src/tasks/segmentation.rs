@@ -128,11 +128,14 @@ enum PixelLoss {
 }
 
 /// The task's own settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Own {
     /// Loss of the pixels.
     loss: PixelLoss,
+    /// Weight of each class in the loss; all weigh the same if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_weights: Option<Vec<f64>>,
 }
 
 /// See the module.
@@ -141,6 +144,7 @@ pub struct Segmentation {
     /// Augmentation of training images and their masks.
     pub augment: AugmentSettings,
     loss: PixelLoss,
+    class_weights: Option<Vec<f64>>,
 }
 
 /// The pixels of a batch as rows: logits and targets.
@@ -149,6 +153,15 @@ struct PixelRows<'g> {
     logits: Var<'g>,
     /// The share of each class in each pixel, `[pixels, classes]`: 0 for pixels that do not count.
     wanted: Var<'g>,
+}
+
+/// The largest weight of a class.
+const HEAVIEST: f64 = 1e6;
+
+/// `numbers` as a row, `[1, numbers]`.
+fn row<'g>(builder: &'g Builder, numbers: &[f64]) -> Result<Var<'g>> {
+    let each = numbers.iter().map(|&x| builder.constant(x).reshape([1, 1]));
+    Var::concat(&each.collect::<Result<Vec<_>>>()?, 1)
 }
 
 /// The identity matrix, `[classes, classes]`. Rows of a one and `classes` zeros are reshaped to rows of `classes`, which moves the
@@ -175,9 +188,19 @@ impl Segmentation {
             Loss::CrossEntropy(loss) if loss.class_weights.is_none() => {}
             _ => {
                 return wrong(
-                    "the loss of segmentation is set in [task]: loss = \"cross_entropy\", \"dice\" or \"cross_entropy+dice\"; \
-                     leave [loss] out",
+                    "the loss of segmentation is set in [task]: loss = \"cross_entropy\", \"dice\" or \"cross_entropy+dice\", and \
+                     class_weights; leave [loss] out",
                 );
+            }
+        }
+        if let Some(weights) = &own.class_weights {
+            if let Some(weight) = weights.iter().find(|w| !(0.0..=HEAVIEST).contains(*w)) {
+                return Err(Error::Config(format!(
+                    "task.class_weights must be numbers from 0 to {HEAVIEST:e}, not {weight}"
+                )));
+            }
+            if weights.iter().all(|&weight| weight == 0.0) {
+                return wrong("task.class_weights must not all be 0");
             }
         }
         if settings.label_smoothing != 0.0 {
@@ -186,6 +209,7 @@ impl Segmentation {
         Ok(Segmentation {
             augment: settings.augment.clone(),
             loss: own.loss,
+            class_weights: own.class_weights,
         })
     }
 
@@ -224,9 +248,15 @@ impl Segmentation {
     fn objective<'g>(&self, of: &PixelRows<'g>) -> Result<Objective<'g>> {
         let builder = of.logits.builder();
         let _scope = builder.scope("loss");
-        let weight = of.wanted.sum_all()?;
-        let cross_entropy = || of.wanted.mul(of.logits.log_softmax()?)?.sum_all()?.neg();
-        let dice = || self.dice(of)?.mul(weight);
+        let weights = self.class_weights.as_deref();
+        let weights = weights.map(|w| row(builder, w)).transpose()?;
+        let wanted = match weights {
+            Some(weights) => of.wanted.mul(weights)?,
+            None => of.wanted,
+        };
+        let weight = wanted.sum_all()?;
+        let cross_entropy = || wanted.mul(of.logits.log_softmax()?)?.sum_all()?.neg();
+        let dice = || self.dice(of, weights)?.mul(weight);
         let sum = match self.loss {
             PixelLoss::CrossEntropy => cross_entropy()?,
             PixelLoss::Dice => dice()?,
@@ -238,15 +268,22 @@ impl Segmentation {
         })
     }
 
-    /// 1 - the mean over the classes of `(2 |both| + 1) / (|predicted| + |wanted| + 1)`, over all pixels of the batch.
-    fn dice<'g>(&self, of: &PixelRows<'g>) -> Result<Var<'g>> {
+    /// 1 - the mean over the classes of `(2 |both| + 1) / (|predicted| + |wanted| + 1)`, over all pixels of the batch; the mean is that
+    /// by the `weights` of the classes, `[1, classes]`.
+    fn dice<'g>(&self, of: &PixelRows<'g>, weights: Option<Var<'g>>) -> Result<Var<'g>> {
         let one = of.logits.builder().constant(1.0);
         let counts = of.wanted.sum_keep(&[1])?;
         let predicted = of.logits.softmax()?.mul(counts)?;
         let both = predicted.mul(of.wanted)?.sum(&[0])?;
         let either = predicted.add(of.wanted)?.sum(&[0])?;
         let dice = both.scale(2.0)?.add(one)?.div(either.add(one)?)?;
-        one.sub(dice.mean(&[0])?)
+        match weights {
+            Some(weights) => {
+                let weights = weights.reshape(dice.shape())?;
+                one.sub(dice.mul(weights)?.sum(&[0])?.div(weights.sum(&[0])?)?)
+            }
+            None => one.sub(dice.mean(&[0])?),
+        }
     }
 
     /// The counts [`PIXELS`] of the batch.
@@ -294,6 +331,14 @@ impl Task for Segmentation {
                     size.get(1).unwrap_or(&0),
                 ));
             }
+        }
+        if let (Some(weights), Some(&classes)) = (&self.class_weights, output.last())
+            && weights.len() != classes
+        {
+            return wrong(format!(
+                "task.class_weights has {} numbers, but model {name} gives {classes} for each pixel; give one for each class",
+                weights.len()
+            ));
         }
         if fit.part == "training" && known < 2 {
             return Err(Error::Data(format!(

@@ -119,3 +119,51 @@ fn what_can_not_be_read_is_named() {
     fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
     refuses(&cut, &["cut.keras", "archive"]);
 }
+
+/// Networks within one another, each called ten times, would be 10^16 layers.
+#[test]
+fn a_network_without_end_is_refused() {
+    let call = |name: &str| serde_json::json!([[[name, 0, 0, {}]]]);
+    let input = serde_json::json!({
+        "class_name": "InputLayer", "name": "x", "inbound_nodes": [],
+        "config": { "name": "x", "batch_shape": [null, 4] },
+    });
+    let mut network = serde_json::json!({
+        "class_name": "Activation", "name": "inner", "inbound_nodes": call("x"),
+        "config": { "name": "inner", "activation": "relu" },
+    });
+    for depth in 0..12 {
+        let calls: Vec<serde_json::Value> = (0..10)
+            .map(|_| serde_json::json!([["x", 0, 0, {}]]))
+            .collect();
+        network["inbound_nodes"] = serde_json::json!(calls);
+        let inner = network["name"].as_str().unwrap().to_string();
+        let each: Vec<serde_json::Value> = (0..10)
+            .map(|at| serde_json::json!([inner, at, 0, {}]))
+            .collect();
+        let sum = serde_json::json!({
+            "class_name": "Add", "name": "sum", "config": { "name": "sum" }, "inbound_nodes": [each],
+        });
+        let name = format!("n{depth}");
+        network = serde_json::json!({
+            "class_name": "Functional", "name": name, "inbound_nodes": call("x"),
+            "config": {
+                "name": name, "layers": [input, network, sum],
+                "input_layers": [["x", 0, 0]], "output_layers": [["sum", 0, 0]],
+            },
+        });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.h5");
+    let mut file = hdf5_pure::FileBuilder::new();
+    let text = hdf5_pure::AttrValue::VarLenString(network.to_string());
+    file.set_attr("model_config", text);
+    let weights = file.create_group("model_weights").finish();
+    file.add_group(weights);
+    fs::write(&path, file.finish().unwrap()).unwrap();
+    let refused = OnnxFile::read(&path).unwrap_err().to_string();
+    assert!(
+        refused.contains("endless.h5") && refused.contains("200000 nodes"),
+        "{refused}"
+    );
+}

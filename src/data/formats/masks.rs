@@ -33,6 +33,8 @@ const IMAGES: [&str; 3] = ["image", "images", "imgs"];
 const MASKS: [&str; 4] = ["mask", "masks", "label", "labels"];
 /// Maximum number of classes: a pixel of a mask is one byte.
 const MOST_CLASSES: usize = 256;
+/// The class of pixels that have none.
+const IGNORED: u8 = u8::MAX;
 /// Maximum bytes of images in a part.
 const MOST_BYTES: usize = 16 << 30;
 /// Number of pairs that are decoded at a time, to limit memory.
@@ -184,15 +186,17 @@ fn load(
     check_limit(count, shape, settings)?;
     let mut notes = Vec::new();
     let values = match (&settings.mask_values[..], &fitted.mask_values[..]) {
-        ([], []) => found_values(&train, settings.skip_bad, path, &mut notes)?,
+        ([], []) => found_values(&train, settings, path, &mut notes)?,
         ([], known) => known.to_vec(),
         (said, _) => said.to_vec(),
     };
     let classes = class_names(&values, settings, fitted)?;
+    let mut known: BTreeMap<MaskValue, u8> = values.iter().copied().zip(0..=u8::MAX).collect();
+    known.extend(settings.mask_ignore.iter().map(|&value| (value, IGNORED)));
     let mut survey = Survey::default();
     let mut read = |pairs: &[Pair]| {
         let skipped = settings.skip_bad.then_some(&mut notes);
-        read_pairs(pairs, &values, shape, skipped, &mut survey)
+        read_pairs(pairs, &known, shape, skipped, &mut survey)
     };
     let parts = Parts {
         train: read(&train)?,
@@ -398,7 +402,7 @@ fn shape_of(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
 /// The values in the masks of `pairs`, sorted.
 fn found_values(
     pairs: &[Pair],
-    skip_bad: bool,
+    settings: &DataSettings,
     path: &Path,
     notes: &mut Vec<String>,
 ) -> Result<Vec<MaskValue>> {
@@ -407,13 +411,14 @@ fn found_values(
         let distinct = |pair: &Pair| match decode(&pair.mask) {
             Ok(mask) => Ok(distinct_values(&mask)),
             // The pair is skipped, with a note, when it is read.
-            Err(_) if skip_bad => Ok(BTreeSet::new()),
+            Err(_) if settings.skip_bad => Ok(BTreeSet::new()),
             Err(e) => Err(unreadable(&pair.mask, &e)),
         };
         let found: Vec<Result<BTreeSet<MaskValue>, DataError>> =
             chunk.par_iter().map(distinct).collect();
         for (found, pair) in found.into_iter().zip(chunk) {
             values.extend(found?);
+            values.retain(|value| !settings.mask_ignore.contains(value));
             if values.len() > MOST_CLASSES {
                 return Err(DataError::unusable(
                     &pair.mask,
@@ -471,6 +476,18 @@ fn class_names(
     if values.is_empty() {
         return Err(Error::Config("the masks have no values".to_string()));
     }
+    let ignored = &settings.mask_ignore;
+    if let Some(both) = ignored.iter().find(|value| distinct.contains(value)) {
+        return Err(Error::Config(format!(
+            "{both} is in data.mask_values and in data.mask_ignore; leave it out of one of them"
+        )));
+    }
+    if !ignored.is_empty() && values.len() == MOST_CLASSES {
+        return Err(Error::Config(format!(
+            "masks with pixels that are ignored have at most {} classes",
+            MOST_CLASSES - 1
+        )));
+    }
     if !settings.mask_classes.is_empty() {
         if settings.mask_classes.len() != values.len() {
             let shown: Vec<String> = values.iter().take(10).map(MaskValue::to_string).collect();
@@ -492,7 +509,7 @@ fn class_names(
 /// Reads images and masks, in parallel. Notes on those that can't be decoded go to `skipped`; if there is none, they are errors.
 fn read_pairs(
     pairs: &[Pair],
-    values: &[MaskValue],
+    classes: &BTreeMap<MaskValue, u8>,
     shape: PictureShape,
     mut skipped: Option<&mut Vec<String>>,
     survey: &mut Survey,
@@ -509,7 +526,6 @@ fn read_pairs(
         )));
     }
     check_pixels(pairs.len().saturating_mul(length + pixels) as u64)?;
-    let classes: BTreeMap<MaskValue, u8> = values.iter().copied().zip(0..=u8::MAX).collect();
     let mut set = MaskSet {
         images: Vec::with_capacity(pairs.len() * length),
         masks: Vec::with_capacity(pairs.len() * shape.height * shape.width),
@@ -521,7 +537,7 @@ fn read_pairs(
     for chunk in pairs.chunks(CHUNK) {
         let read: Vec<_> = chunk
             .par_iter()
-            .map(|pair| read_pair(pair, &classes, shape))
+            .map(|pair| read_pair(pair, classes, shape))
             .collect();
         for (pair, files) in read.into_iter().zip(chunk) {
             match pair {

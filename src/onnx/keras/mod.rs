@@ -28,6 +28,8 @@ const OPSET: i64 = 23;
 
 /// Networks may be nested this deeply.
 const DEEPEST: usize = 16;
+/// The most nodes of a network: what is called several times counts as often.
+const MOST_NODES: usize = 200_000;
 
 /// Whether `bytes` are the content of a file of Keras, as far as their beginning says.
 pub fn is_keras(bytes: &[u8]) -> bool {

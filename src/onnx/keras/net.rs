@@ -93,6 +93,11 @@ impl Net {
         }
     }
 
+    /// Number of nodes so far.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// A name that nothing else has: that of the layer, and `end`.
     fn name(&mut self, end: &str) -> String {
         let name = format!("{}/{end}", self.scope);

@@ -57,9 +57,13 @@ fn losses_are_the_mean_over_the_pixels_that_count() {
     let first = (2.0 * (p + q) + 1.0) / ((p + q) + 2.0 + 1.0);
     let second = 1.0 / ((2.0 - p - q) + 1.0);
     let dice = 1.0 - (first + second) / 2.0;
+    let weighted = 1.0 - (2.0 * first + 5.0 * second) / 7.0;
     for (own, wanted) in [
         ("", cross_entropy),
+        // Both pixels are of the first class, so its weight is in every term.
+        ("class_weights = [2, 5]", cross_entropy),
         ("loss = \"dice\"", dice),
+        ("loss = \"dice\"\nclass_weights = [2, 5]", weighted),
         ("loss = \"cross_entropy+dice\"", cross_entropy + dice),
     ] {
         let given = loss(own);
@@ -68,6 +72,38 @@ fn losses_are_the_mean_over_the_pixels_that_count() {
             "{own}: {given}, not {wanted}"
         );
     }
+}
+
+#[test]
+fn weights_of_classes_that_can_not_be_are_refused() {
+    for weights in ["[-1, 1]", "[0, 0]", "[1, 1e9]"] {
+        let own = format!("class_weights = {weights}");
+        let refused = task(&own).unwrap_err().to_string();
+        assert!(refused.contains("task.class_weights"), "{refused}");
+    }
+}
+
+/// Pixels of two classes: the second weighs three times as much.
+#[test]
+fn heavier_classes_count_more() {
+    let weighted = task("class_weights = [1, 3]").unwrap();
+    let outputs = computed(|rows| {
+        // The second pixel is of the other class.
+        let other = rows.wanted.slice_axis(0, 0..1)?;
+        let turned = rows.wanted.builder().constant(1.0).sub(other)?;
+        let none = rows.wanted.slice_axis(0, 2..3)?;
+        let wanted = Var::concat(&[other, turned, none], 0)?;
+        let rows = PixelRows {
+            logits: rows.logits,
+            wanted,
+        };
+        let objective = weighted.objective(&rows)?;
+        Ok(vec![objective.sum, objective.weight.unwrap()])
+    });
+    let (p, q) = (1.0 / (1.0 + (-2.0f64).exp()), 1.0 / (1.0 + 1.5f64.exp()));
+    let wanted = -(p.ln() + 3.0 * (1.0 - q).ln());
+    assert!((f64::from(outputs[0][0]) - wanted).abs() < 1e-5);
+    assert_eq!(outputs[1][0], 4.0);
 }
 
 #[test]

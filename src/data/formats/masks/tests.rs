@@ -253,6 +253,28 @@ fn what_does_not_fit_is_named() {
 }
 
 #[test]
+fn pixels_of_ignored_values_have_no_class() {
+    let dir = numbered(3);
+    mask(&dir, "label/2.png", [7, 255]);
+    let mut settings = DataSettings {
+        parts: Some([2, 0, 1]),
+        mask_ignore: vec![MaskValue::Grey(7), MaskValue::Grey(9)],
+        ..DataSettings::default()
+    };
+    let (set, fitted) = loaded(&dir, &settings).unwrap();
+    assert_eq!(set.classes, ["0", "255"]);
+    assert_eq!(fitted.mask_values.len(), 2);
+    assert_eq!(set.train.masks[..4], [0, 0, 1, 1]);
+    assert_eq!(set.train.masks[16..20], [IGNORED, IGNORED, 1, 1]);
+    settings.mask_values = vec![MaskValue::Grey(0), MaskValue::Grey(7)];
+    refused_with(
+        &dir,
+        &settings,
+        &["7 is in data.mask_values", "mask_ignore"],
+    );
+}
+
+#[test]
 fn a_value_of_the_test_part_alone_is_no_class() {
     let dir = numbered(3);
     mask(&dir, "label/3.png", [0, 7]);

@@ -13,10 +13,10 @@ mod recurrent;
 mod scale;
 mod shape;
 
-use super::DEEPEST;
 use super::config::{CallConfig, KerasOperand, KerasTensor, LayerConfig, NetworkConfig};
 use super::net::{KerasValue, Net};
 use super::stored::{StoredWeights, Weight, Weights};
+use super::{DEEPEST, MOST_NODES};
 use crate::nearest::did_you_mean;
 use crate::onnx::array::Array;
 use crate::onnx::element::Element;
@@ -265,6 +265,11 @@ fn inner(
         if done.contains_key(&wanted) {
             stack.pop();
             continue;
+        }
+        if net.len() > MOST_NODES {
+            return Err(format!(
+                "it becomes over {MOST_NODES} nodes, which is not supported"
+            ));
         }
         let layer = by_name.get(wanted.layer.as_str()).copied();
         let call = layer.and_then(|layer| layer.calls.get(wanted.call));
