@@ -1,5 +1,6 @@
 //! `wgrad eval`
 
+use super::opened::OpenedRun;
 use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, choice, note, print_line};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -38,7 +39,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.outputs {
         args.overwrite.check(path)?;
     }
-    let (folder, mut settings) = Settings::open_run(&args.run.run)?;
+    let opened = OpenedRun::open(&args.run.run)?;
+    let is_file = opened.is_temporary();
+    let (folder, mut settings) = (&opened.folder, opened.settings.clone());
+    if is_file {
+        // Those of the data that are named.
+        settings.fitted.format = None;
+        if args.data.is_none() {
+            return Err(wgrad::Error::Config(format!(
+                "{} is a network without data; name some with --data",
+                args.run.run.display()
+            ))
+            .into());
+        }
+    }
     let training = settings.clone();
     let is_other = args.data.is_some();
     if let Some(data) = args.data {
@@ -50,10 +64,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.apply(&mut settings);
     settings.check()?;
     let dataset = settings.load_data()?;
-    if is_other {
+    if is_other && !is_file {
         seen_in_training(training, &dataset.test);
     }
-    let (weights, epoch) = args.weights.path(&folder);
+    let (weights, epoch) = args.weights.path(folder);
     let parts = settings.resolve_trained(&weights)?;
     let (engine, device_note) = Engine::open(
         settings.device,
@@ -76,6 +90,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         line.insert("part".to_string(), part.into());
         line.insert("count".to_string(), test.count.into());
         line.insert("task".to_string(), task.registered().name.into());
+        let weights = if is_file { &args.run.run } else { &weights };
         line.insert("weights".to_string(), weights.display().to_string().into());
         line.extend(findings.brief.json);
         line.extend(findings.full.json);

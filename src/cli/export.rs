@@ -129,9 +129,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     match args.format {
         ExportFormat::Onnx => {
+            let mut noted = settings.clone();
+            if args.pixels {
+                // What the network is given then is a pixel from 0 to 1 times 255.
+                noted.fitted.mean.fill(0.0);
+                noted.fitted.std.fill(1.0 / 255.0);
+            }
             let options = ExportOptions {
                 opset: args.opset,
-                metadata: settings.notes(),
+                metadata: noted.notes(),
                 storage: match (args.half, args.quantize) {
                     (true, _) => WeightStorage::Float16,
                     (false, Some(Quantized::Int8)) => WeightStorage::Int8,

@@ -16,6 +16,7 @@ mod import;
 mod init;
 mod interrupt;
 mod models;
+mod opened;
 mod plain;
 mod plan;
 mod planned;
@@ -208,7 +209,7 @@ fn note(text: impl Display) {
 /// A run's folder as an argument.
 #[derive(clap::Args, Clone, Debug)]
 struct RunArg {
-    /// Folder of the run
+    /// Folder of the run; for eval and predict also a network file (ONNX, Keras)
     #[arg(value_name = "RUN")]
     run: PathBuf,
 }

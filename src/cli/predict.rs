@@ -5,6 +5,7 @@ mod given;
 
 use self::csv::PredictionTable;
 use self::given::{Cells, Given, Item};
+use super::opened::OpenedRun;
 use super::plain::plain;
 use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, choice, note, print_line};
 use serde_json::{Map, Value, json};
@@ -18,7 +19,6 @@ use wgrad::data::{Part, PredictInput};
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
 use wgrad::run::Measured;
-use wgrad::settings::Settings;
 use wgrad::tasks::{Decoded, Known, Prediction};
 use wgrad::train::outputs_of;
 
@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// Invert brightness first: for dark strokes on light paper
     #[arg(long)]
     invert: bool,
-    /// Folder for output files such as masks [default: predictions in the run folder]
+    /// Folder for output files such as masks [default: predictions in the run folder; of a network file, here]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Write the predictions to a CSV file, and print the first 20: the name of each input, or for tables all of its columns, then the
@@ -78,10 +78,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.csv {
         args.overwrite.check(path)?;
     }
-    let (folder, mut settings) = Settings::open_run(&args.run.run)?;
+    let opened = OpenedRun::open(&args.run.run)?;
+    let (folder, mut settings) = (&opened.folder, opened.settings.clone());
     args.device.clone().apply(&mut settings);
     settings.check()?;
-    let (weights, _) = args.weights.path(&folder);
+    let (weights, _) = args.weights.path(folder);
     let parts = settings.resolve_trained(&weights)?;
     let task = parts.task.clone();
     let generates = match () {
@@ -106,7 +107,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             Given::inputs(&args.inputs(), &args.run.run, &settings, model, args.invert)?
         }
     };
-    args.weights.path_with_note(&folder);
+    args.weights.path_with_note(folder);
     given.notes.iter().for_each(note);
     let mut outputs = Vec::new();
     if !given.set.is_empty() {
@@ -124,6 +125,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         args: &args,
         out: match &args.out {
             Some(out) => out.clone(),
+            None if opened.is_temporary() => PathBuf::from("predictions"),
             None => folder.path.join("predictions"),
         },
         stems: BTreeSet::new(),

@@ -7,6 +7,7 @@ mod changes;
 mod choose;
 mod folds;
 mod names;
+mod network_file;
 mod notes;
 mod parts;
 mod schema;

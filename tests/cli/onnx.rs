@@ -205,3 +205,56 @@ fn bad_files_and_inputs_are_named() {
         .fails(2, &["recurrent takes [5, 6]", "[8, 8, 1]"]);
     sandbox.holds_no_run();
 }
+
+/// What was exported says of itself how it is to be fed.
+#[test]
+fn an_exported_file_is_evaluated_and_predicts_as_its_run() {
+    let sandbox = Sandbox::new();
+    sandbox.trained();
+    sandbox.wgrad("export run --out net.onnx").succeeds();
+    let picture = image::GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * 30 + y) as u8]));
+    picture.save(sandbox.path("a.png")).unwrap();
+    let lines = |of: &str| {
+        let predicted = sandbox.wgrad(&format!("predict {of} a.png --device cpu --json"));
+        let line: serde_json::Value = serde_json::from_str(&predicted.succeeds().out).unwrap();
+        let top = line["top"].as_array().unwrap().clone();
+        top.into_iter()
+            .map(|class| {
+                (
+                    class["class"].as_str().unwrap().to_string(),
+                    class["probability"].as_f64().unwrap(),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    sandbox
+        .wgrad("export run --out pixels.onnx --pixels")
+        .succeeds();
+    for file in ["net.onnx", "pixels.onnx"] {
+        for ((name, own), (other, share)) in lines("run").into_iter().zip(lines(file)) {
+            assert_eq!(name, other);
+            assert!((own - share).abs() < 1e-5, "{own} {share}");
+        }
+    }
+    let figures = |of: &str| {
+        let evaluated = sandbox.wgrad(&format!("eval {of} --data good --device cpu --json"));
+        let line: serde_json::Value = serde_json::from_str(&evaluated.succeeds().out).unwrap();
+        let figure = |name: &str| {
+            line[name]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{name}: {line}"))
+        };
+        [
+            figure("test_loss"),
+            figure("test_accuracy"),
+            figure("count"),
+        ]
+    };
+    let (own, file) = (figures("run"), figures("net.onnx"));
+    for (own, file) in own.into_iter().zip(file) {
+        assert!((own - file).abs() < 1e-5, "{own} {file}");
+    }
+    sandbox
+        .wgrad("eval net.onnx")
+        .fails(2, &["net.onnx", "--data"]);
+}

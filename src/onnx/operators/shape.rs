@@ -241,13 +241,7 @@ fn constant_of_shape<'g>(call: &mut Call<'_, '_, 'g>) -> Built<'g> {
         Some(array) => (array.element, array.at(0)),
         None => (Element::Float, 0.0),
     };
-    let count: usize = dims.iter().product();
-    // A large one is never stored.
-    if element.is_float() && number.is_finite() && count > MOST_ON_HOST {
-        let var = call.constant(number).broadcast_to(&dims.into())?;
-        return Ok(vec![NodeValue::live(element, var)]);
-    }
-    let count = on_host(count)?;
+    let count = on_host(dims.iter().product())?;
     Ok(vec![NodeValue::known(Array::new(
         element,
         dims,

@@ -1,0 +1,58 @@
+//! The run that a command is given: a folder, or a file with a network, which becomes a run in a temporary folder.
+
+use std::path::Path;
+use tempfile::TempDir;
+use wgrad::nn::weights;
+use wgrad::run::RunFolder;
+use wgrad::settings::{Settings, is_network_file};
+
+/// A run.
+pub(super) struct OpenedRun {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// Its settings.
+    pub settings: Settings,
+    /// Holds the folder, if it is of a network in a file.
+    temporary: Option<TempDir>,
+}
+
+impl OpenedRun {
+    /// Opens the run that `path` names.
+    ///
+    /// # Errors
+    /// If it is none, or the network can't be read.
+    pub fn open(path: &Path) -> wgrad::Result<OpenedRun> {
+        if !is_network_file(path) {
+            let (folder, settings) = Settings::open_run(path)?;
+            return Ok(OpenedRun {
+                folder,
+                settings,
+                temporary: None,
+            });
+        }
+        let mut settings = Settings::of_network_file(path)?;
+        let failed = wgrad::Error::io("create a temporary folder for", path);
+        let temporary = tempfile::tempdir().map_err(failed)?;
+        settings.out = Some(temporary.path().join("run"));
+        let folder = settings.create_folder()?;
+        let (folder, settings) = {
+            let path = folder.path.clone();
+            drop(folder);
+            Settings::open_run(&path)?
+        };
+        let mut own = settings.clone();
+        let models = own.resolve_without_data()?.models;
+        let values = models.initial_state(settings.seed);
+        weights::save(&folder.model_path(), models.spec(), &values, 0)?;
+        Ok(OpenedRun {
+            folder,
+            settings,
+            temporary: Some(temporary),
+        })
+    }
+
+    /// Whether it is a network in a file.
+    pub fn is_temporary(&self) -> bool {
+        self.temporary.is_some()
+    }
+}
