@@ -1,17 +1,15 @@
 //! Models that Keras saved in both of its formats, recorded by `tests/fixtures/make_keras.py`: their outputs are Keras's, on the
 //! reference and on an adapter, and they can be trained.
 
-use crate::support;
+use crate::{record, support};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use wgrad::data::NpyArray;
 use wgrad::device::Engine;
 use wgrad::nn::{Model as _, Network};
 use wgrad::onnx::{self, OnnxFile, OnnxNetwork, OnnxSummary};
-use zip::ZipArchive;
 
 const MODELS: [&str; 4] = ["images", "branches", "words", "transformer"];
 /// Allowed difference of outputs.
@@ -19,14 +17,9 @@ const TOLERANCE: f64 = 2e-6;
 
 /// The files of the record, in a folder.
 fn unpacked() -> TempDir {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keras.zip");
-    let mut archive = ZipArchive::new(File::open(path).unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for at in 0..archive.len() {
-        let mut file = archive.by_index(at).unwrap();
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).unwrap();
-        fs::write(folder.path().join(file.name().unwrap().as_ref()), bytes).unwrap();
+    for (name, bytes) in record("keras.zip") {
+        fs::write(folder.path().join(name), bytes).unwrap();
     }
     folder
 }

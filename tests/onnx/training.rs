@@ -1,11 +1,8 @@
 //! Networks that PyTorch exported, recorded by `tests/fixtures/make_onnx_models.py`: their outputs, and all weights and statistics
 //! after one step of SGD, are PyTorch's.
 
-use crate::support;
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+use crate::{record, support};
+use std::fs;
 use tempfile::TempDir;
 use wgrad::autodiff::gradients;
 use wgrad::cpu::Tensor;
@@ -16,27 +13,12 @@ use wgrad::nn::{Forward, Model, Network, Training};
 use wgrad::onnx::OnnxNetwork;
 use wgrad::plan::Scalar;
 use wgrad::tensor::{DType, TensorType};
-use zip::ZipArchive;
 
 /// Allowed difference of outputs, and of weights after the step.
 const OUTPUTS: f64 = 1e-5;
 const WEIGHTS: f64 = 1e-6;
 /// The rate of the recorded step.
 const RATE: f64 = 0.1;
-
-/// The files of the record by name.
-fn record() -> BTreeMap<String, Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx_models.zip");
-    let mut archive = ZipArchive::new(File::open(path).unwrap()).unwrap();
-    let mut files = BTreeMap::new();
-    for at in 0..archive.len() {
-        let mut file = archive.by_index(at).unwrap();
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).unwrap();
-        files.insert(file.name().unwrap().to_string(), bytes);
-    }
-    files
-}
 
 /// An array of the record; images with the channels last, as in the engine.
 fn tensor(array: &NpyArray) -> Tensor<f32> {
@@ -98,7 +80,7 @@ fn run(
 }
 
 fn agrees(engine: &Engine) {
-    let files = record();
+    let files = record("onnx_models.zip");
     let folder = TempDir::new().unwrap();
     let array = |name: &str| NpyArray::parse(&files[name]).unwrap();
     for file in files.keys().filter(|name| name.ends_with(".onnx")) {

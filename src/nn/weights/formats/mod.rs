@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path) -> Result<Tensors> {
     let fitting = FORMATS.iter().find(|format| (format.fits)(&bytes));
     // A damaged file gets the sentence of the format that its name has.
     let is_named = path.extension().is_some_and(|e| e == "safetensors");
-    let Some(format) = fitting.or_else(|| FORMATS.first().filter(|_| is_named)) else {
+    let Some(format) = fitting.or(is_named.then_some(&safetensors::FORMAT)) else {
         let known: Vec<&str> = FORMATS.iter().map(|format| format.what).collect();
         return Err(Error::Config(format!(
             "{} is not a file of weights, or it is damaged; the formats that can be read are {}",

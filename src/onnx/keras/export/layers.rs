@@ -93,6 +93,14 @@ impl Site<'_> {
         self.writer.value(name)
     }
 
+    /// The first operand, which must be computed: its layer, and the order of its axes.
+    fn tensor(&self) -> Result<(usize, Vec<usize>), String> {
+        match self.operand(0)? {
+            Kept::Tensor { layer, order } => Ok((layer, order)),
+            Kept::Constant(_) => Err("works on a constant".to_string()),
+        }
+    }
+
     /// Operand `at`, which must be a constant.
     fn constant(&self, at: usize) -> Result<Arc<Array>, String> {
         match self.operand(at)? {

@@ -14,6 +14,14 @@ pub fn place(own: &[usize], axis: i64) -> Result<usize, String> {
     found.ok_or_else(|| format!("names axis {axis} of a value with {rank}"))
 }
 
+/// `own` without the axes at `places`; the axes that are left are counted anew.
+pub fn without(own: &[usize], places: &[usize]) -> Vec<usize> {
+    let gone: Vec<usize> = places.iter().map(|&at| own[at]).collect();
+    let left = own.iter().filter(|axis| !gone.contains(axis));
+    left.map(|&axis| axis - gone.iter().filter(|&&g| g < axis).count())
+        .collect()
+}
+
 /// Axes in the order of the nodes.
 pub fn identity(rank: usize) -> Vec<usize> {
     (0..rank).collect()

@@ -48,15 +48,7 @@ fn operand(
     axes: usize,
     span: usize,
 ) -> Result<(KerasValue, String), String> {
-    site.channels_are_last()?;
-    let x = site.x()?;
-    if x.rank != axes + 2 {
-        return Err(format!(
-            "reads values with {} axes, not {}",
-            x.rank,
-            axes + 2
-        ));
-    }
+    let x = site.image(axes)?;
     let mut first = site.net.channels_first(&x);
     if site.text("padding", "valid") == "causal" {
         let dilation = site.counts("dilation_rate", axes, 1)?[0];

@@ -146,6 +146,20 @@ impl KerasSite<'_, '_> {
         }
     }
 
+    /// The first operand, which must be images over `axes` axes with their channels last.
+    fn image(&self, axes: usize) -> Made {
+        self.channels_are_last()?;
+        let x = self.x()?;
+        match x.rank == axes + 2 {
+            true => Ok(x),
+            false => Err(format!(
+                "reads values with {} axes, not {}",
+                x.rank,
+                axes + 2
+            )),
+        }
+    }
+
     /// A weight of the layer, if it has one there.
     fn optional(&self, weight: Weight) -> Option<Array> {
         self.weights.get(&self.layer.name, weight).cloned()

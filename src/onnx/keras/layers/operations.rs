@@ -45,8 +45,8 @@ pub(super) const CLASSES: &[Class] = &[
         let (x, slope) = (site.x()?, site.number("negative_slope", 0.2));
         Ok(site.net.same("LeakyRelu", &x, vec![float("alpha", slope)]))
     }),
-    class("ExpandDims", expand),
-    class("Squeeze", squeeze),
+    class("ExpandDims", |site| with_axes(site, "Unsqueeze")),
+    class("Squeeze", |site| with_axes(site, "Squeeze")),
     class("Pad", pad),
     class("GetItem", part),
     class("Take", take),
@@ -160,25 +160,18 @@ fn cast(site: &mut KerasSite<'_, '_>) -> Made {
     Ok(site.net.same("Cast", &x, vec![int("to", to)]))
 }
 
-fn expand(site: &mut KerasSite<'_, '_>) -> Made {
+/// Adds or takes away the axes `axis`.
+fn with_axes(site: &mut KerasSite<'_, '_>, op: &str) -> Made {
     let x = site.x()?;
     let over = axes(site, "axis")?;
-    let count = over.len();
+    let rank = match op {
+        "Unsqueeze" => x.rank + over.len(),
+        _ => x.rank.saturating_sub(over.len()),
+    };
     let over = site.net.integers(&over);
     Ok(KerasValue {
-        name: site.net.node("Unsqueeze", &[&x.name, &over], Vec::new()),
-        rank: x.rank + count,
-    })
-}
-
-fn squeeze(site: &mut KerasSite<'_, '_>) -> Made {
-    let x = site.x()?;
-    let over = axes(site, "axis")?;
-    let count = over.len();
-    let over = site.net.integers(&over);
-    Ok(KerasValue {
-        name: site.net.node("Squeeze", &[&x.name, &over], Vec::new()),
-        rank: x.rank.saturating_sub(count),
+        name: site.net.node(op, &[&x.name, &over], Vec::new()),
+        rank,
     })
 }
 

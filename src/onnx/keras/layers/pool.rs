@@ -19,15 +19,7 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 fn pool(site: &mut KerasSite<'_, '_>, op: &str, axes: usize) -> Made {
-    site.channels_are_last()?;
-    let x = site.x()?;
-    if x.rank != axes + 2 {
-        return Err(format!(
-            "reads values with {} axes, not {}",
-            x.rank,
-            axes + 2
-        ));
-    }
+    let x = site.image(axes)?;
     let kernel = site.counts("pool_size", axes, 2)?;
     let strides = match site.setting("strides") {
         Some(_) => site.counts("strides", axes, 1)?,

@@ -1,6 +1,6 @@
 //! Products, sums over axes, and what works element by element.
 
-use super::super::order::identity;
+use super::super::order::{identity, place, without};
 use super::super::tensor::{Kept, KerasArg};
 use super::super::write::{CORE, LAYERS, MATH, NN, NUMPY};
 use super::{Made, Site, axis_of, plain, written};
@@ -90,13 +90,8 @@ pub(super) fn reduce(site: &mut Site<'_>) -> Made {
     if keep {
         return Ok(Kept::Tensor { layer, order });
     }
-    let gone: Vec<usize> = places.iter().map(|&at| order[at]).collect();
-    let left = order.iter().filter(|axis| !gone.contains(axis));
-    let order = left.map(|&axis| axis - gone.iter().filter(|&&g| g < axis).count());
-    Ok(Kept::Tensor {
-        layer,
-        order: order.collect(),
-    })
+    let order = without(&order, &places);
+    Ok(Kept::Tensor { layer, order })
 }
 
 pub(super) fn arg_max(site: &mut Site<'_>) -> Made {
@@ -175,11 +170,8 @@ pub(super) fn pointwise(site: &mut Site<'_>) -> Made {
         return site.operand(0);
     }
     if matches!(op, "Softmax" | "LogSoftmax") {
-        let kept = site.operand(0)?;
-        let axis = axis_of(&kept, site.int("axis", -1))?;
-        let Kept::Tensor { layer, order } = kept else {
-            return Err("works on a constant".to_string());
-        };
+        let (layer, order) = site.tensor()?;
+        let axis = place(&order, site.int("axis", -1))?;
         let class = if op == "Softmax" {
             "Softmax"
         } else {
@@ -197,9 +189,7 @@ pub(super) fn pointwise(site: &mut Site<'_>) -> Made {
         return clip(site);
     }
     if let Some((module, class, config)) = unary(site, op) {
-        let Kept::Tensor { layer, order } = site.operand(0)? else {
-            return Err("works on a constant".to_string());
-        };
+        let (layer, order) = site.tensor()?;
         // Tokens are integers already.
         if class == "Cast" && site.writer.layers[layer].class == "InputLayer" {
             return Ok(Kept::Tensor { layer, order });
@@ -254,9 +244,7 @@ fn widened(array: &Array, rank: usize) -> Array {
 }
 
 fn clip(site: &mut Site<'_>) -> Made {
-    let Kept::Tensor { layer, order } = site.operand(0)? else {
-        return Err("works on a constant".to_string());
-    };
+    let (layer, order) = site.tensor()?;
     let bound = |site: &Site<'_>, at: usize, default: f64| match site.has(at) {
         true => Ok::<f64, String>(site.constant(at)?.at(0)),
         false => Ok(default),

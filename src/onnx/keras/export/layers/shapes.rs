@@ -1,6 +1,6 @@
 //! Shapes, parts, and tables.
 
-use super::super::order::identity;
+use super::super::order::{identity, without};
 use super::super::tensor::{Kept, KerasArg};
 use super::super::write::{LAYERS, NUMPY};
 use super::{Made, Site, axis_of, plain};
@@ -79,10 +79,7 @@ pub(super) fn squeeze(site: &mut Site<'_>) -> Made {
         .iter()
         .map(|&axis| axis_of(&kept, axis))
         .collect::<Result<Vec<_>, _>>()?;
-    let gone: Vec<usize> = places.iter().map(|&at| order[at]).collect();
-    let left = order.iter().filter(|axis| !gone.contains(axis));
-    let order = left.map(|&axis| axis - gone.iter().filter(|&&g| g < axis).count());
-    let order = order.collect();
+    let order = without(&order, &places);
     let layer = site.add(
         NUMPY,
         "Squeeze",

@@ -75,8 +75,7 @@ pub(super) fn conv(site: &mut Site<'_>) -> Made {
     let x = site.layer_in(0, &channels_last(rank))?;
     let pads = pads(site, axes)?;
     let x = padded(site, x, &pads, 0.0);
-    let groups = site.counts("group", 1, 1);
-    let groups = usize::try_from(site.int("group", groups[0] as i64)).unwrap_or(1);
+    let groups = usize::try_from(site.int("group", 1)).unwrap_or(1);
     let (strides, dilations) = (
         site.counts("strides", axes, 1),
         site.counts("dilations", axes, 1),
