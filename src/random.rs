@@ -56,6 +56,10 @@ pub enum Purpose {
     TrainDigitLabels = 7,
     /// Built-in digits, classes of the test images; index: the block of ten images.
     TestDigitLabels = 8,
+    /// Built-in stories for training; index: the story.
+    TrainStories = 32,
+    /// Built-in stories for testing; index: the story.
+    TestStories = 33,
     /// Which samples become the test part; index: the class.
     Split = 16,
     /// How much of each picture is mixed with another's; index: the step.

@@ -2,6 +2,8 @@
 //! gradients, running statistics, and evaluation. See tests/fixtures/README.md. The weights follow from the seed, as
 //! `wgrad models init` writes them for the record.
 
+#[path = "pytorch_models/gpt2.rs"]
+mod gpt2;
 mod support;
 
 use serde_json::Value;

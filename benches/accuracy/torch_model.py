@@ -27,7 +27,8 @@ def filled(value, values):
 
 
 def expanded(layers, blocks, scope="", entry="input"):
-    """Layers with blocks written out: (name, names of what it takes, table). Gives them and the name of the last result."""
+    """Layers with blocks written out: (name, names of what it takes, table). Gives them, the name of the last result, and that of
+    the result of each layer."""
     result, counts, names, last = [], {}, {"input": entry}, entry
     for layer in layers:
         layer = dict(layer)
@@ -49,13 +50,13 @@ def expanded(layers, blocks, scope="", entry="input"):
                 values = block.get("defaults", {}) | layer.get("with", {})
                 values |= layer.get("first", {}) if i == 0 else {}
                 inner = [{key: filled(v, values) for key, v in item.items()} for item in block["layer"]]
-                parts, at = expanded(inner, blocks, f"{name}.{i}." if repeat else f"{name}.", at)
+                parts, at, _ = expanded(inner, blocks, f"{name}.{i}." if repeat else f"{name}.", at)
                 result += parts
             names[own] = last = at
             continue
         result.append((name, taken, layer))
         names[own] = last = name
-    return result, last
+    return result, last, names
 
 
 def pair(value):
@@ -89,12 +90,15 @@ def start(weight, rule):
 
 
 class Model(nn.Module):
-    """Takes pictures [N, C, H, W], gives logits."""
+    """Takes pictures [N, C, H, W], gives logits: a list of them if the model has several outputs."""
 
     def __init__(self, spec):
         super().__init__()
-        self.layers, self.last = expanded(spec["layer"], spec.get("block", {}))
-        height, width, channels = spec["input"]
+        self.layers, last, names = expanded(spec["layer"], spec.get("block", {}))
+        self.outputs = [names[name] for name in spec.get("outputs", [])] or [last]
+        self.sizes = {key: spec[key] for key in ("classes", "targets") if key in spec}
+        size = spec["input"]
+        height, width, channels = size["shape"] if isinstance(size, dict) else size
         shapes = {"input": (channels, height, width)}
         for name, taken, layer in self.layers:
             shapes[name] = self.add(name, layer, [shapes[t] for t in taken], spec.get("weight_init", "glorot_uniform"))
@@ -122,10 +126,11 @@ class Model(nn.Module):
                 for i in range(2)
             ]
         if kind == "conv2d":
+            filters = self.sizes.get(layer["filters"], layer["filters"])
             module = nn.Conv2d(
-                shape[0], layer["filters"], kernel, stride, 0, dilation, layer.get("groups", 1), layer.get("bias", True)
+                shape[0], filters, kernel, stride, 0, dilation, layer.get("groups", 1), layer.get("bias", True)
             )
-            result = (layer["filters"], *sides)
+            result = (filters, *sides)
         elif kind == "conv_transpose2d":
             kernel, stride = pair(layer["kernel"]), pair(layer.get("stride", 1))
             asked = {key for key in ("padding", "output_padding", "dilation", "groups") if layer.get(key) not in DEFAULTS[key]}
@@ -161,6 +166,9 @@ class Model(nn.Module):
             return (layer["channels"], *shape[1:])
         elif kind in ("activation", "add", "multiply"):
             return shape
+        elif kind == "upsample":
+            factor = pair(layer["factor"])
+            return (shape[0], shape[1] * factor[0], shape[2] * factor[1])
         elif kind == "concat":
             return (sum(s[0] for s in shapes), *shape[1:])
         else:
@@ -179,7 +187,8 @@ class Model(nn.Module):
         values = {"input": x}
         for name, taken, layer in self.layers:
             values[name] = self.run(name, layer, [values[t] for t in taken])
-        return values[self.last]
+        results = [values[name] for name in self.outputs]
+        return results if len(results) > 1 else results[0]
 
     def run(self, name, layer, inputs):
         kind, x = layer["type"], inputs[0]
@@ -207,6 +216,10 @@ class Model(nn.Module):
                 x = x * other
         elif kind == "concat":
             x = torch.cat(inputs, 1)
+        elif kind == "upsample":
+            bilinear = layer.get("mode", "nearest") == "bilinear"
+            options = dict(mode="bilinear", align_corners=False) if bilinear else dict(mode="nearest")
+            x = F.interpolate(x, scale_factor=tuple(map(float, pair(layer["factor"]))), **options)
         elif kind != "activation":
             x = self.get_submodule(name)(x)
         function = layer.get("function", layer.get("activation", "none"))

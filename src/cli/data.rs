@@ -155,7 +155,13 @@ fn print_classes(dataset: &Dataset<Samples>) -> anyhow::Result<()> {
     if dataset.classes.is_empty() {
         return Ok(());
     }
-    let sets: Vec<_> = parts(dataset).collect();
+    let counted = |(name, set): (&'static str, &Samples)| {
+        Some((name, set.class_counts(dataset.classes.len())?))
+    };
+    let sets: Vec<(&str, Vec<usize>)> = parts(dataset).filter_map(counted).collect();
+    if sets.is_empty() {
+        return Ok(());
+    }
     let width = dataset
         .classes
         .iter()
@@ -167,7 +173,7 @@ fn print_classes(dataset: &Dataset<Samples>) -> anyhow::Result<()> {
     for (class, name) in dataset.classes.iter().enumerate() {
         let counts = sets
             .iter()
-            .map(|(_, set)| format!("{:>12}", count(set, class)));
+            .map(|(_, counts)| format!("{:>12}", counts[class]));
         print_line(format_args!("{name:width$}{}", counts.collect::<String>()))?;
     }
     Ok(())
@@ -194,14 +200,6 @@ fn shape_in_words(set: &Samples) -> String {
     }
 }
 
-fn count(set: &Samples, class: usize) -> usize {
-    let labels = set.labels().unwrap_or_default();
-    labels
-        .iter()
-        .filter(|&&label| label as usize == class)
-        .count()
-}
-
 fn listed(values: &[f32]) -> String {
     let values: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
     values.join(", ")
@@ -216,9 +214,10 @@ fn print_json(
     let stats = dataset.train.channel_stats();
     let parts: serde_json::Map<String, serde_json::Value> = parts(dataset)
         .map(|(name, set)| {
-            let counts: Vec<usize> = (0..dataset.classes.len())
-                .map(|class| count(set, class))
-                .collect();
+            let classes = dataset.classes.len();
+            let counts = set
+                .class_counts(classes)
+                .unwrap_or_else(|| vec![0; classes]);
             (
                 name.to_string(),
                 json!({"samples": set.len(), "shape": set.shape(), "counts": counts}),

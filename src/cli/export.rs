@@ -181,6 +181,11 @@ fn web(
     model: &dyn Model,
     values: &[Tensor<f32>],
 ) -> anyhow::Result<ExitCode> {
+    if settings.data.fit == PictureFit::Pad {
+        anyhow::bail!(
+            "the page can't pad pictures: train with data.fit = \"crop\" or \"stretch\", or export as ONNX"
+        );
+    }
     let fitted = &settings.fitted;
     let page = WebPage {
         title: settings.title(),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::data::{DIGITS, Part, Source, detect};
+use wgrad::data::{DIGITS, Part, Source, detect, is_built_in};
 use wgrad::device::Engine;
 use wgrad::nn::ModelSpec;
 use wgrad::optim::OptimizerConfig;
@@ -122,7 +122,7 @@ fn data_of(what: &str) -> wgrad::Result<Option<String>> {
         )));
     }
     let is_data = path.is_dir() || path.is_file() && detect(&Source::look(what)?).is_ok();
-    Ok((is_data || what == DIGITS).then(|| what.to_string()))
+    Ok((is_data || is_built_in(what)).then(|| what.to_string()))
 }
 
 impl Args {

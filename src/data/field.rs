@@ -24,6 +24,11 @@ pub const TARGET: &str = "target";
 /// The columns to predict within the window itself: `f32 [rows, columns]`.
 pub const PAST: &str = "past";
 
+/// The boxes of an image: `f32 [most, 6]`, rows of `x0, y0, x1, y1` in pixels, the class, and 1 for a crowd; [`NO_BOX`] after them.
+pub const BOXES: &str = "boxes";
+/// A row of [`BOXES`] that is no box.
+pub const NO_BOX: [f32; 6] = [0.0, 0.0, 0.0, 0.0, -1.0, 0.0];
+
 /// One field of every sample of a set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {

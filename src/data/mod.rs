@@ -12,6 +12,7 @@ mod files;
 mod fitted;
 mod formats;
 mod jpeg;
+mod letters;
 mod listing;
 mod load;
 mod naive;
@@ -44,11 +45,12 @@ pub use fitted::Fitted;
 pub use formats::{
     ClassPattern, Column, ColumnKind, DateForm, Detection, FORMATS, Fill, Format, FormatName,
     InputCells, InputContext, LoadContext, MaskSet, MaskValue, Masks, Moment, NpyArray, NumberForm,
-    PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, SeriesOutline, SheetName, TableRow,
-    TableRows, TargetKind, detect, digits, estimated_rows, image_files, load_cifar_dir,
-    load_idx_dir, load_masks, read_last_window, read_npy, read_pictures, read_rows, read_text_rows,
-    read_texts, target_scales,
+    PredictInput, PredictInputs, PredictItem, ReadTexts, Scale, SeriesOutline, SheetName,
+    StoryKind, TableRow, TableRows, TargetKind, detect, digits, estimated_rows, image_files,
+    load_cifar_dir, load_idx_dir, load_masks, read_last_window, read_npy, read_rows,
+    read_text_rows, read_texts, target_scales,
 };
+pub(crate) use letters::{GLYPH, write_letters};
 pub use listing::{Listing, with_changed_files};
 pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts, rows_before};
@@ -59,7 +61,7 @@ pub use overlap::overlap;
 pub(crate) use picture::read_colours;
 pub use picture::{Background, PictureFit, PictureShape, Placement, Survey, read_picture};
 pub use samples::{Pictures, RowSet, Samples, Starts, Targets, WindowRows};
-pub use settings::{DIGITS, DataSettings, WindowNorm};
+pub use settings::{DIGITS, DataSettings, WindowNorm, is_built_in};
 pub use sheet::{contact_sheet, save_sheet};
 pub use source::{Entry, Source};
 pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};

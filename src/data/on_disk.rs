@@ -113,8 +113,8 @@ impl Reading {
 }
 
 impl PictureFiles {
-    /// Decodes `files` in parallel to check and to measure them, and passes each to `take`, in order, with the reason why it can't be
-    /// read if it can't. Those that can are the pictures; what their files are like is counted in `survey`.
+    /// Decodes `files` in parallel to check and to measure them, and passes each to `take`, in order, with its rows and columns, or the
+    /// reason why it can't be read. Those that can are the pictures; what their files are like is counted in `survey`.
     ///
     /// # Errors
     /// The error of `take`.
@@ -122,7 +122,7 @@ impl PictureFiles {
         files: &[PathBuf],
         reading: Reading,
         survey: &mut Survey,
-        mut take: impl FnMut(&Path, Result<(), String>) -> Result<()>,
+        mut take: impl FnMut(&Path, Result<[usize; 2], String>) -> Result<()>,
     ) -> Result<PictureFiles> {
         let mut found = Vec::with_capacity(files.len());
         for (chunk, paths) in files.chunks(CHUNK).enumerate() {
@@ -133,6 +133,7 @@ impl PictureFiles {
                 let outcome = measured.map(|(file, traits)| {
                     survey.add(&traits);
                     found.push(file);
+                    traits.size()
                 });
                 take(path, outcome)?;
             }
@@ -317,7 +318,7 @@ mod tests {
 
     fn measured(dir: &Path, keep: usize) -> (PictureFiles, Vec<String>) {
         let mut bad = Vec::new();
-        let take = |path: &Path, outcome: Result<(), String>| {
+        let take = |path: &Path, outcome: Result<[usize; 2], String>| {
             bad.extend(outcome.err().map(|_| path.display().to_string()));
             Ok(())
         };

@@ -193,6 +193,28 @@ impl Samples {
         }
     }
 
+    /// How many samples are of each of the `classes`, or how many boxes are; `None` if there are neither labels nor boxes.
+    pub fn class_counts(&self, classes: usize) -> Option<Vec<usize>> {
+        let mut counts = vec![0; classes];
+        let mut count = |class: usize| {
+            if let Some(own) = counts.get_mut(class) {
+                *own += 1;
+            }
+        };
+        match self.labels() {
+            Some(labels) => labels.iter().for_each(|&label| count(label as usize)),
+            None => {
+                self.field(field::BOXES)?;
+                let boxes = (0..self.len()).filter_map(|index| self.numbers(field::BOXES, index));
+                let rows = boxes.flat_map(|(values, columns)| values.chunks(columns));
+                rows.filter_map(|row| row.get(4))
+                    .filter(|class| **class >= 0.0)
+                    .for_each(|class| count(*class as usize));
+            }
+        }
+        Some(counts)
+    }
+
     /// Size of the vocabulary, if samples are tokens.
     pub fn vocabulary(&self) -> Option<usize> {
         match &self.field(field::TOKENS)?.values {

@@ -2,7 +2,7 @@
 
 use super::{
     Background, ByteCount, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, SheetName,
-    TargetKind, TokenKind,
+    StoryKind, TargetKind, TokenKind,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -11,6 +11,8 @@ use std::path::Path;
 
 /// Source of the built-in digits.
 pub const DIGITS: &str = "digits";
+/// The built-in stories with questions.
+pub(crate) const STORIES: &str = "stories";
 /// Maximum number of pieces of a numeric column.
 const MOST_PIECES: usize = 1024;
 /// Maximum number of digits per set, since their bytes are held in memory.
@@ -151,6 +153,9 @@ pub struct DataSettings {
     /// Masks: the names of the classes; the values themselves if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_classes: Vec<String>,
+    /// Built-in stories: what is asked.
+    #[serde(skip_serializing_if = "StoryKind::is_one_fact")]
+    pub stories: StoryKind,
     /// Whether to stream batches from the host; if absent, only if the set does not fit on the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
@@ -158,6 +163,11 @@ pub struct DataSettings {
     /// kept in memory as fit. A number of bytes, or a text such as `1 GB`; a third of the free memory if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<ByteCount>,
+}
+
+/// Whether `source` names data that the program makes.
+pub fn is_built_in(source: &str) -> bool {
+    [DIGITS, STORIES].contains(&source)
 }
 
 impl Default for DataSettings {
@@ -206,6 +216,7 @@ impl Default for DataSettings {
             mask_values: Vec::new(),
             mask_ignore: Vec::new(),
             mask_classes: Vec::new(),
+            stories: StoryKind::default(),
             stream: None,
             memory_limit: None,
         }
@@ -213,9 +224,9 @@ impl Default for DataSettings {
 }
 
 impl DataSettings {
-    /// Whether the data are the built-in digits.
+    /// Whether the program makes the data.
     pub fn is_built_in(&self) -> bool {
-        self.source == DIGITS
+        is_built_in(&self.source)
     }
 
     /// Names the column to predict and, for a series, the column of its dates, where they are given.

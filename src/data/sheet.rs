@@ -1,13 +1,11 @@
 //! A contact sheet: an image with samples of every class, one row per class, as the model will see them.
 
 use super::Samples;
+use super::letters::{GLYPH, write_letters};
 use crate::error::{Error, Result};
-use font8x8::legacy::BASIC_LEGACY;
 use image::{Rgb, RgbImage};
 use std::path::Path;
 
-/// Side of a glyph in pixels.
-const GLYPH: u32 = 8;
 /// Maximum number of letters of a label.
 const MOST_LETTERS: usize = 16;
 /// Pixels between images, and around the sheet.
@@ -92,27 +90,15 @@ fn draw(
     }
 }
 
-/// Writes `text` with its upper left corner at `[x, y]`; letters that the font lacks are drawn as `?`.
-fn write(sheet: &mut RgbImage, text: &str, [x, y]: [u32; 2]) {
+/// Writes `text`, shortened to [`MOST_LETTERS`], with its upper left corner at `place`.
+fn write(sheet: &mut RgbImage, text: &str, place: [u32; 2]) {
     let long = text.chars().count() > MOST_LETTERS;
-    let shown = text
-        .chars()
-        .take(if long { MOST_LETTERS - 1 } else { MOST_LETTERS });
-    for (place, letter) in shown.chain(long.then_some('~')).enumerate() {
-        let code = if letter.is_ascii() {
-            letter as usize
-        } else {
-            usize::from(b'?')
-        };
-        for (row, bits) in BASIC_LEGACY[code].iter().enumerate() {
-            for column in (0..GLYPH).filter(|column| bits >> column & 1 == 1) {
-                let (x, y) = (x + place as u32 * GLYPH + column, y + row as u32);
-                if x < sheet.width() && y < sheet.height() {
-                    sheet.put_pixel(x, y, INK);
-                }
-            }
-        }
+    let most = if long { MOST_LETTERS - 1 } else { MOST_LETTERS };
+    let mut shown: String = text.chars().take(most).collect();
+    if long {
+        shown.push('~');
     }
+    write_letters(sheet, &shown, place, INK);
 }
 
 #[cfg(test)]

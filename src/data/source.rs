@@ -2,7 +2,7 @@
 //! however many formats inspect them.
 
 use super::files::name_as_text;
-use super::settings::DIGITS;
+use super::settings::is_built_in;
 use super::{DataError, DataSettings, SheetName, packed};
 use std::collections::BTreeMap;
 use std::fs;
@@ -176,7 +176,7 @@ impl Source {
     /// If it does not exist, or is a folder that can't be read.
     pub fn look(word: &str) -> Result<Source, DataError> {
         let path = PathBuf::from(word);
-        let kind = if word == DIGITS {
+        let kind = if is_built_in(word) {
             SourceKind::BuiltIn
         } else if path.is_dir() {
             SourceKind::Folder
@@ -222,7 +222,7 @@ impl Source {
         self.sheet.as_ref()
     }
 
-    /// Whether it is the built-in digits.
+    /// Whether the program makes its data.
     pub fn is_built_in(&self) -> bool {
         self.kind == SourceKind::BuiltIn
     }
@@ -349,6 +349,6 @@ mod tests {
     fn a_missing_source_is_reported() {
         let message = Source::look("no/such/thing").unwrap_err().to_string();
         assert!(message.contains("no data at no/such/thing"), "{message}");
-        assert!(Source::look(DIGITS).unwrap().is_built_in());
+        assert!(Source::look("digits").unwrap().is_built_in());
     }
 }

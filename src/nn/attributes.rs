@@ -221,24 +221,32 @@ impl Units {
     /// # Errors
     /// If it is zero or too large, or is a size that is not known.
     pub fn number(self, site: &Site<'_, '_>) -> Result<usize> {
+        self.number_of("units", site)
+    }
+
+    /// The same for an `attribute` of another name, such as `filters`.
+    ///
+    /// # Errors
+    /// As [`Units::number`].
+    pub fn number_of(self, attribute: &str, site: &Site<'_, '_>) -> Result<usize> {
         let units = match self {
             Units::Number(units) => units,
             Units::Named(NamedUnits::Vocabulary) => {
                 let input = site.tokens().ok_or_else(|| {
-                    Site::misfit(
-                        "its units are the vocabulary, but its input does not come from tokens",
-                    )
+                    Site::misfit(format!(
+                        "its {attribute} are the vocabulary, but its input does not come from tokens"
+                    ))
                 })?;
                 input.vocabulary
             }
             Units::Named(size) => site.sizes.get(size).ok_or_else(|| {
                 let name = size.name();
                 Site::misfit(format!(
-                    "its units are the {name} of the data, which are not known here; give the model {name} = N"
+                    "its {attribute} are the {name} of the data, which are not known here; give the model {name} = N"
                 ))
             })?,
         };
-        bounded(1, "units", &[units]).map_err(Site::misfit)?;
+        bounded(1, attribute, &[units]).map_err(Site::misfit)?;
         Ok(units)
     }
 }

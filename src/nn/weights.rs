@@ -4,6 +4,7 @@
 
 mod file;
 mod formats;
+mod gpt2;
 mod init;
 mod npz;
 mod stored;

@@ -74,7 +74,7 @@ pub enum Change {
 const WORKGROUP: usize = 64;
 
 /// An integer below `n` from a random word.
-fn below(word: u32, n: usize) -> i64 {
+pub(super) fn below(word: u32, n: usize) -> i64 {
     (unit_f32(word) * n as f32) as i64
 }
 
@@ -83,14 +83,12 @@ fn around_zero(word: u32, most: f64) -> f32 {
     (2.0 * unit_f32(word) - 1.0) * most as f32
 }
 
-impl Augment {
-    /// The random words of sample `b`.
-    fn words(&self, b: usize, step: u32) -> [u32; 4] {
-        philox4x32(
-            [b as u32, step, self.stream, Purpose::Augmentation as u32],
-            halves(self.seed),
-        )
-    }
+/// The random words of sample `b`.
+pub(super) fn words(augment: &Augment, b: usize, step: u32) -> [u32; 4] {
+    philox4x32(
+        [b as u32, step, augment.stream, Purpose::Augmentation as u32],
+        halves(augment.seed),
+    )
 }
 
 /// A picture: height, width, channels, values.
@@ -234,7 +232,7 @@ impl Op for Augment {
             .par_chunks_mut(length)
             .enumerate()
             .for_each(|(b, out)| {
-                let words = self.words(b, step);
+                let words = words(self, b, step);
                 let picture = Picture {
                     size,
                     values: &x[b * length..][..length],

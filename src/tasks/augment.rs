@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::{Forward, Mode, Training};
 use crate::ops::augment::{Augment, Change};
+use crate::ops::augment_boxes::AugmentBoxes;
 use crate::ops::paste_box::PasteBox;
 use crate::plan::Scalar;
 use crate::random::{Purpose, Stream};
@@ -346,6 +347,40 @@ impl AugmentSettings {
                 };
                 Ok((x.augment(training.step, augment)?, planes))
             })
+    }
+
+    /// The images `x` augmented as in [`AugmentSettings::apply`], and their `boxes`, `[batch, boxes, 6]`, flipped and shifted with them.
+    ///
+    /// # Errors
+    /// If `x` are not images, or they are turned.
+    pub(super) fn apply_with_boxes<'g>(
+        &self,
+        forward: &mut Forward<'g>,
+        x: Var<'g>,
+        boxes: Var<'g>,
+    ) -> Result<(Var<'g>, Var<'g>)> {
+        let (Mode::Train(training), &[_, height, width, _]) = (forward.mode(), x.shape().dims())
+        else {
+            return Ok((x, boxes));
+        };
+        let _scope = forward.builder().scope("augment");
+        let mut changes = self.changes().into_iter();
+        changes.try_fold((x, boxes), |(x, boxes), change| {
+            let augment = Augment {
+                change,
+                seed: training.seed,
+                stream: forward.augment_stream(),
+            };
+            let boxes = match change {
+                Change::Jitter { .. } | Change::Cutout { .. } => boxes,
+                Change::Flip { .. } | Change::Crop { .. } | Change::Rotate { .. } => {
+                    let augment = augment.clone();
+                    let size = [height, width];
+                    boxes.augment_boxes(training.step, AugmentBoxes { augment, size })?
+                }
+            };
+            Ok((x.augment(training.step, augment)?, boxes))
+        })
     }
 
     /// The value of the scalar input `name` in step `step`, if it is one of those for mixing.

@@ -50,6 +50,12 @@ fn image_of(shape: &[usize], bytes: Vec<u8>) -> Option<DynamicImage> {
     }
 }
 
+/// The bytes of an image, `[height, width, channels]`, in colour; `None` if there are none, or `shape` is not that of a grey or colour
+/// image.
+pub(super) fn colours(shape: &[usize], bytes: Option<&[u8]>) -> Option<RgbImage> {
+    image_of(shape, bytes?.to_vec()).map(DynamicImage::into_rgb8)
+}
+
 /// Normalised pixels as bytes.
 pub(super) fn bytes(values: &[f32], fitted: &Fitted) -> Vec<u8> {
     let scale = fitted.mean.iter().zip(&fitted.std).cycle();
@@ -61,7 +67,7 @@ pub(super) fn bytes(values: &[f32], fitted: &Fitted) -> Vec<u8> {
 }
 
 /// An image as a PNG file.
-fn encoded(image: &DynamicImage) -> Result<Vec<u8>> {
+pub(super) fn encoded(image: &DynamicImage) -> Result<Vec<u8>> {
     let mut file = Cursor::new(Vec::new());
     image
         .write_to(&mut file, ImageFormat::Png)
@@ -114,7 +120,7 @@ pub(super) fn mask_png(
 }
 
 /// Colours of the classes in an overlay, repeated in turn (Okabe and Ito 2008). The first class has none.
-const COLOURS: [[u8; 3]; 7] = [
+pub(super) const COLOURS: [[u8; 3]; 7] = [
     [230, 159, 0],
     [86, 180, 233],
     [0, 158, 115],
@@ -228,6 +234,28 @@ pub(super) fn output_rows(
     };
     let captioned: Option<Vec<_>> = outputs.iter().map(row).collect();
     Some(rows(title, &captioned?))
+}
+
+/// A section of a report with pairs of PNG files side by side, under two captions; `None` if there are none.
+pub(super) fn pairs(title: &str, captions: [&str; 2], pairs: &[[Vec<u8>; 2]]) -> Option<Section> {
+    let [left, right] = captions;
+    let mut html = format!("<table><tr><th>{left}</th><th>{right}</th></tr>");
+    for pair in pairs {
+        html.push_str("<tr>");
+        for file in pair {
+            let address = png_address(file);
+            let _ = write!(
+                html,
+                "<td><img alt=\"\" style=\"width:360px;max-width:100%\" src=\"{address}\"></td>"
+            );
+        }
+        html.push_str("</tr>");
+    }
+    html.push_str("</table>");
+    (!pairs.is_empty()).then(|| Section {
+        title: title.to_string(),
+        html,
+    })
 }
 
 /// A section of a report with rows of PNG files, each row with a caption.

@@ -6,12 +6,14 @@
 
 pub mod augment;
 mod case;
+mod constants;
 mod custom;
 mod figures;
 mod fit;
 mod loss;
 mod metric;
 mod models;
+mod scorer;
 pub mod scores;
 mod step;
 mod window_norm;
@@ -25,6 +27,7 @@ pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
+pub use scorer::Scorer;
 pub(crate) use step::StepGraphCounters;
 pub use step::{Objective, StepGraph};
 pub use worst::WorstSample;
@@ -179,6 +182,11 @@ pub trait Task: Debug + Send + Sync {
             json: Map::from_iter([("label".to_string(), label.into())]),
         });
         label.into_iter().collect()
+    }
+
+    /// What scores samples on the host during an evaluation, if the task has such metrics.
+    fn scorer(&self) -> Option<Box<dyn Scorer>> {
+        None
     }
 
     /// Results of an evaluation beyond its metrics.
@@ -572,6 +580,7 @@ register! {
     gan,
     autoencoder,
     masked_autoencoder,
+    detection,
     segmentation,
     text_classification,
     classification,

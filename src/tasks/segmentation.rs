@@ -9,6 +9,7 @@ mod scores;
 
 use self::labelled::LabelledPicture;
 use self::scores::scores;
+use super::constants::row;
 use super::fit::{check_input, inputs};
 use super::loss::Loss;
 use super::metric::{Counters, Metric};
@@ -97,6 +98,7 @@ fn metrics() -> Vec<Metric> {
     };
     vec![
         Metric::share("mean_iou", mean_iou).in_epoch_line(),
+        Metric::share("dice", |c| scores(c)?.mean_dice()),
         Metric::share("pixel_accuracy", |c| scores(c)?.pixel_accuracy()).in_epoch_line(),
     ]
 }
@@ -157,12 +159,6 @@ struct PixelRows<'g> {
 
 /// The largest weight of a class.
 const HEAVIEST: f64 = 1e6;
-
-/// `numbers` as a row, `[1, numbers]`.
-fn row<'g>(builder: &'g Builder, numbers: &[f64]) -> Result<Var<'g>> {
-    let each = numbers.iter().map(|&x| builder.constant(x).reshape([1, 1]));
-    Var::concat(&each.collect::<Result<Vec<_>>>()?, 1)
-}
 
 /// The identity matrix, `[classes, classes]`. Rows of a one and `classes` zeros are reshaped to rows of `classes`, which moves the
 /// one by a column per row.
@@ -249,7 +245,9 @@ impl Segmentation {
         let builder = of.logits.builder();
         let _scope = builder.scope("loss");
         let weights = self.class_weights.as_deref();
-        let weights = weights.map(|w| row(builder, w)).transpose()?;
+        let weights = weights
+            .map(|w| row(builder, w.iter().copied()))
+            .transpose()?;
         let wanted = match weights {
             Some(weights) => of.wanted.mul(weights)?,
             None => of.wanted,
@@ -515,7 +513,10 @@ impl Task for Segmentation {
             .map(|(name, iou)| (name.to_string(), json!(iou)))
             .collect();
         Findings {
-            brief: Reported::default(),
+            brief: Reported {
+                lines: Vec::new(),
+                json: Map::from_iter([("test_iou".to_string(), Value::Object(json.clone()))]),
+            },
             full: Reported {
                 lines: vec![format!("IoU of each class: {}", words.join(", "))],
                 json: Map::from_iter([("iou_by_class".to_string(), Value::Object(json))]),

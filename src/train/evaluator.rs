@@ -8,7 +8,7 @@ use crate::data::{Normalization, Pass, Samples, SetLayout, field};
 use crate::device::{Device, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::tasks::{Counters, Models, StepGraphCounters, Task};
+use crate::tasks::{Counters, Models, Scorer, StepGraphCounters, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub struct Evaluator {
     outputs: Vec<String>,
     /// Outputs that are only kept for the first samples.
     shown: &'static [&'static str],
+    /// Whether targets are known, by which samples are scored.
+    scores: bool,
     /// The program that gives images, once they were requested.
     pictures: Option<ProgramId>,
     /// The time that it took to read outputs in the last pass, without the computation.
@@ -70,7 +72,11 @@ impl Evaluator {
             sizes,
             evaluation_graph,
         )?;
-        Ok(Evaluator { shown, ..evaluator })
+        Ok(Evaluator {
+            shown,
+            scores: true,
+            ..evaluator
+        })
     }
 
     /// Prepares predictions from `samples`, of which only inputs are known.
@@ -129,6 +135,7 @@ impl Evaluator {
             counters,
             outputs,
             shown: &[],
+            scores: false,
             pictures: None,
             reading: Duration::ZERO,
         })
@@ -159,6 +166,7 @@ impl Evaluator {
             device.set(name, &Tensor::zeros(ty))?;
         }
         let mut collected: Collected = Vec::new();
+        let mut scorer = self.scores.then(|| self.task.scorer()).flatten();
         self.reading = Duration::ZERO;
         let stream = self.data.begin(device, Pass::in_order(samples), 0)?;
         for at in (0..samples).step_by(batch) {
@@ -176,13 +184,20 @@ impl Evaluator {
             }
             device.run(self.program, 1, self.rows.values())?;
             self.collect(device, &mut collected, at, valid, keep)?;
+            if let Some(scorer) = &mut scorer {
+                self.score(device, &mut **scorer, at, valid)?;
+            }
         }
         let read = |(name, _): &(String, TensorType)| {
             let short = StepGraphCounters::short(name).to_string();
             Ok((short, device.get(name)?))
         };
         let values = self.counters.iter().map(read);
-        let values = values.collect::<Result<BTreeMap<String, Tensor<f32>>>>()?;
+        let mut values = values.collect::<Result<BTreeMap<String, Tensor<f32>>>>()?;
+        if let Some(scorer) = &mut scorer {
+            let scored = scorer.counters()?.into_iter();
+            values.extend(scored.map(|(name, value)| (name.to_string(), value)));
+        }
         Ok((Counters::new(samples as u64, values), collected))
     }
 
@@ -242,6 +257,31 @@ impl Evaluator {
             bytes.extend(value.reals().iter().map(|&x| x.round() as u8));
         }
         Ok(Some((shape, bytes)))
+    }
+
+    /// Passes the outputs of the last batch, whose `valid` samples begin with number `at`, to `scorer`.
+    fn score(
+        &self,
+        device: &dyn Device,
+        scorer: &mut dyn Scorer,
+        at: usize,
+        valid: usize,
+    ) -> Result<()> {
+        let mut needed: Vec<(&str, Tensor<f32>)> = Vec::new();
+        for name in self.outputs.iter().filter(|name| scorer.needs(name)) {
+            needed.push((name, device.output(self.program, name)?));
+        }
+        for sample in 0..valid {
+            let outputs = needed.iter().map(|(name, value)| {
+                let shape = value.dims().get(1..).unwrap_or_default();
+                let each = shape.iter().product::<usize>();
+                let own = value.reals().get(sample * each..(sample + 1) * each);
+                (*name, shape, own.unwrap_or_default())
+            });
+            let outputs: Vec<(&str, &[usize], &[f32])> = outputs.collect();
+            scorer.add(&self.data.set, at + sample, &outputs)?;
+        }
+        Ok(())
     }
 
     /// Stores the outputs of the last batch that are kept; its `valid` samples begin with number `at`.

@@ -189,7 +189,7 @@ fn read_part(
     let pixels = reader.read(&paths, |path, outcome| {
         let class = classes.next();
         match outcome {
-            Ok(()) => {
+            Ok(_) => {
                 labels.extend(class);
                 read.push(path.to_owned());
             }

@@ -6,7 +6,8 @@
 mod places;
 mod split;
 
-use self::places::Places;
+pub(super) use self::places::Places;
+pub(super) use self::split::{column as column_of_parts, part_of};
 use super::part_folders::Role;
 use super::picture_files::shape_for;
 use super::table::{
@@ -428,7 +429,7 @@ fn read_table(
         };
         kept.push(outcome.is_ok());
         match outcome {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(why) => {
                 let message = file.trouble(manifest, &why);
                 if skip_bad {

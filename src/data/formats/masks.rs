@@ -19,7 +19,7 @@ use crate::data::picture::{
 use crate::data::split::Drawn;
 use crate::data::{
     ChannelStats, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts,
-    PictureShape, SampleNames, Samples, Source, field,
+    PictureFit, PictureShape, SampleNames, Samples, Source, field,
 };
 use crate::error::{Error, Result};
 use image::{DynamicImage, GenericImageView, GrayImage};
@@ -482,9 +482,10 @@ fn class_names(
             "{both} is in data.mask_values and in data.mask_ignore; leave it out of one of them"
         )));
     }
-    if !ignored.is_empty() && values.len() == MOST_CLASSES {
+    let has_ignored = !ignored.is_empty() || settings.fit == PictureFit::Pad;
+    if has_ignored && values.len() == MOST_CLASSES {
         return Err(Error::Config(format!(
-            "masks with pixels that are ignored have at most {} classes",
+            "masks with pixels that are ignored, or padded, have at most {} classes",
             MOST_CLASSES - 1
         )));
     }

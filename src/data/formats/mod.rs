@@ -1,6 +1,7 @@
 //! Data formats. Each is one file, with one line of registration at the end of this file; see `docs/adding-a-format.md`.
 
 mod array;
+mod boxes;
 mod part_folders;
 mod picture_files;
 mod pictures;
@@ -13,8 +14,9 @@ pub use folder::ClassPattern;
 pub use idx::load_idx_dir;
 pub use masks::{MaskSet, MaskValue, Masks, load_masks};
 pub use npz::{NpyArray, read_npy};
-pub use picture_files::{image_files, read_pictures};
+pub use picture_files::image_files;
 pub use series::{Fill, SeriesOutline, read_last_window, target_scales};
+pub use stories::StoryKind;
 pub use table::{
     Column, ColumnKind, DateForm, Moment, NumberForm, Scale, SheetName, TableRow, TableRows,
     TargetKind, estimated_rows, read_rows,
@@ -402,7 +404,9 @@ macro_rules! register {
 }
 
 register! {
+    box_table::BoxTable,
     cifar::Cifar,
+    coco::Coco,
     digits::Digits,
     folder::Folder,
     idx::Idx,
@@ -410,10 +414,13 @@ register! {
     masks::Masks,
     npz::Npz,
     series::Series,
+    stories::Stories,
     table::Table,
     text::Text,
     text_folder::TextFolder,
     text_table::TextTable,
+    voc::Voc,
+    yolo::Yolo,
 }
 
 #[cfg(test)]

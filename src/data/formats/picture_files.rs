@@ -1,6 +1,8 @@
 //! Shared by formats of images: which files are images, their shape, and reading them.
 
-use crate::data::picture::{FileKind, PictureShape, Survey, decode, file_kind, read_with_traits};
+use crate::data::picture::{
+    FileKind, PictureShape, Survey, Traits, decode, file_kind, read_with_traits,
+};
 use crate::data::source::Tree;
 use crate::data::{DataError, DataSettings};
 use crate::error::{Error, Result};
@@ -152,16 +154,16 @@ pub(super) fn check_pixels(bytes: u64) -> Result<()> {
     host_memory::check(bytes).map_err(|needs| Error::Memory(shortage(needs)))
 }
 
-/// Reads images like [`read_picture`](crate::data::read_picture), in parallel, and passes each to `take`, in order. What their
-/// files are like is counted in `survey`.
+/// Reads images like [`read_picture`](crate::data::read_picture), in parallel, and passes each to `take`, in order, with
+/// what its file is like, which is also counted in `survey`.
 ///
 /// # Errors
 /// If there are too many for memory, or the error of `take`.
-pub fn read_pictures(
+pub(super) fn read_pictures(
     files: &[PathBuf],
     shape: PictureShape,
     survey: &mut Survey,
-    mut take: impl FnMut(&Path, Result<Vec<u8>, String>) -> Result<()>,
+    mut take: impl FnMut(&Path, Result<(Vec<u8>, Traits), String>) -> Result<()>,
 ) -> Result<()> {
     let length = shape
         .height
@@ -184,10 +186,9 @@ pub fn read_pictures(
         let read = |path: &PathBuf| read_with_traits(path, shape);
         let pictures: Vec<_> = chunk.par_iter().map(read).collect();
         for (path, picture) in chunk.iter().zip(pictures) {
-            let picture = picture.map(|(bytes, traits)| {
-                survey.add(&traits);
-                bytes
-            });
+            if let Ok((_, traits)) = &picture {
+                survey.add(traits);
+            }
             take(path, picture)?;
         }
     }

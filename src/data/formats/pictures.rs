@@ -62,7 +62,7 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     let pixels = reader.read(&files, |path, outcome| {
         let item = PredictItem::picture(path);
         read.push(match outcome {
-            Ok(()) => item,
+            Ok(_) => item,
             Err(why) => item.but(format!(
                 "{} can't be read as an image: {why}",
                 path.display()

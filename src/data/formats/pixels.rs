@@ -105,15 +105,15 @@ impl PictureReader {
         Ok(reader)
     }
 
-    /// Reads `files` and passes each to `take`, in order, with the reason why it can't be read if it can't. The pixels are those of
-    /// the others.
+    /// Reads `files` and passes each to `take`, in order, with its rows and columns, or the reason why it can't be read. The pixels are
+    /// those of the others.
     ///
     /// # Errors
     /// If there are too many for memory, or the error of `take`.
     pub fn read(
         &mut self,
         files: &[PathBuf],
-        mut take: impl FnMut(&Path, Result<(), String>) -> Result<()>,
+        mut take: impl FnMut(&Path, Result<[usize; 2], String>) -> Result<()>,
     ) -> Result<FieldValues> {
         if let Place::Disk { room, .. } = &mut self.place {
             let reading = Reading {
@@ -139,7 +139,11 @@ impl PictureReader {
             |path, picture| {
                 // Once the number of pictures is known to fit the memory.
                 bytes.reserve_exact(all.saturating_sub(bytes.len()));
-                take(path, picture.map(|pixels| bytes.extend_from_slice(&pixels)))
+                let outcome = picture.map(|(pixels, traits)| {
+                    bytes.extend_from_slice(&pixels);
+                    traits.size()
+                });
+                take(path, outcome)
             },
         )?;
         if self.reading.inverted {

@@ -23,6 +23,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// The grey around padded images.
+const PADDING: u8 = 128;
+
 /// How an image is fitted to another shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +35,8 @@ pub enum PictureFit {
     Crop,
     /// Each side is scaled independently.
     Stretch,
+    /// Scaled until the longer side fits, and put in the middle of grey ("letterbox").
+    Pad,
 }
 
 /// Target shape of images.
@@ -67,6 +72,7 @@ impl PictureFit {
         let scale = match self {
             PictureFit::Crop => [ratio[0].max(ratio[1]); 2],
             PictureFit::Stretch => ratio,
+            PictureFit::Pad => [ratio[0].min(ratio[1]); 2],
         };
         let corner = [0, 1].map(|axis| (file[axis] as f64 - size[axis] as f64 / scale[axis]) / 2.0);
         Placement {
@@ -78,6 +84,18 @@ impl PictureFit {
 }
 
 impl Placement {
+    /// A box of the file, `[x0, y0, x1, y1]` in its pixels, in pixels of the model's image, beyond which it may reach.
+    pub fn inside(&self, corners: [f64; 4]) -> [f64; 4] {
+        let mapped = |at: usize, axis: usize| (corners[at] - self.corner[axis]) * self.scale[axis];
+        [mapped(0, 1), mapped(1, 0), mapped(2, 1), mapped(3, 0)]
+    }
+
+    /// A box of the model's image in pixels of the file: the inverse of [`Placement::inside`].
+    pub fn outside(&self, corners: [f64; 4]) -> [f64; 4] {
+        let mapped = |at: usize, axis: usize| corners[at] / self.scale[axis] + self.corner[axis];
+        [mapped(0, 1), mapped(1, 0), mapped(2, 1), mapped(3, 0)]
+    }
+
     /// Row and column of the centre of the file's pixel at `row` and `column`, in pixels of the model's image, relative to the
     /// centre of its first pixel; `None` where the file was cropped.
     pub fn at(&self, row: usize, column: usize) -> Option<[f64; 2]> {
@@ -137,7 +155,7 @@ pub(super) fn fitted(picture: DynamicImage, shape: PictureShape) -> Vec<u8> {
     let sized = if (picture.height(), picture.width()) == (height, width) {
         picture
     } else {
-        scaled(picture, shape, FilterType::Triangle)
+        scaled(picture, shape, FilterType::Triangle, PADDING)
     };
     match shape.channels {
         1 => grey(sized),
@@ -146,24 +164,58 @@ pub(super) fn fitted(picture: DynamicImage, shape: PictureShape) -> Vec<u8> {
 }
 
 /// A mask of class indices, scaled to the size of `shape` with the geometry of [`fitted`]. Each pixel is its nearest neighbour, so
-/// that no new class appears.
+/// that no new class appears, except for 255 around a padded one.
 pub(super) fn fitted_mask(mask: GrayImage, shape: PictureShape) -> Vec<u8> {
     let (height, width) = (shape.height as u32, shape.width as u32);
     if (mask.height(), mask.width()) == (height, width) {
         return mask.into_raw();
     }
     let mask = DynamicImage::from(mask);
-    let sized = scaled(mask, shape, FilterType::Nearest);
+    let sized = scaled(mask, shape, FilterType::Nearest, u8::MAX);
     sized.into_luma8().into_raw()
 }
 
-/// `picture` in the size of `shape`.
-fn scaled(picture: DynamicImage, shape: PictureShape, filter: FilterType) -> DynamicImage {
+/// `picture` in the size of `shape`; `around` is the grey of pixels around a padded one.
+fn scaled(
+    picture: DynamicImage,
+    shape: PictureShape,
+    filter: FilterType,
+    around: u8,
+) -> DynamicImage {
     let (height, width) = (shape.height as u32, shape.width as u32);
     match shape.fit {
         PictureFit::Crop => middle(picture, shape).resize_to_fill(width, height, filter),
         PictureFit::Stretch => picture.resize_exact(width, height, filter),
+        PictureFit::Pad => padded(picture, shape, filter, around),
     }
+}
+
+/// `picture`, scaled until its longer side fits the size of `shape`, in the middle of the grey `around` it.
+fn padded(
+    picture: DynamicImage,
+    shape: PictureShape,
+    filter: FilterType,
+    around: u8,
+) -> DynamicImage {
+    let file = [picture.height() as usize, picture.width() as usize];
+    let scale = PictureFit::Pad
+        .placement(file, [shape.height, shape.width])
+        .scale;
+    let [height, width] = [0, 1].map(|axis| {
+        let most = [shape.height, shape.width][axis] as u32;
+        ((file[axis] as f64 * scale[axis]).round() as u32).clamp(1, most)
+    });
+    let inner = picture.resize_exact(width, height, filter);
+    let (rows, columns) = (shape.height as u32, shape.width as u32);
+    let mut whole = match inner {
+        DynamicImage::ImageLuma8(_) => {
+            DynamicImage::from(GrayImage::from_pixel(columns, rows, image::Luma([around])))
+        }
+        _ => DynamicImage::from(RgbImage::from_pixel(columns, rows, image::Rgb([around; 3]))),
+    };
+    let (left, top) = ((columns - width) / 2, (rows - height) / 2);
+    image::imageops::replace(&mut whole, &inner, left.into(), top.into());
+    whole
 }
 
 /// The part of `picture` from which its middle is enlarged, if the whole would become huge: a strip of 1 x 16,384 pixels that is

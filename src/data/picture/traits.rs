@@ -22,3 +22,10 @@ pub(in crate::data) struct Traits {
     /// Whether it is transparent and has a single colour on the background.
     pub vanishes: bool,
 }
+
+impl Traits {
+    /// Rows and columns, after its EXIF orientation.
+    pub fn size(&self) -> [usize; 2] {
+        [self.height as usize, self.width as usize]
+    }
+}

@@ -3,7 +3,7 @@
 use super::image;
 use crate::error::Result;
 use crate::graph::Var;
-use crate::nn::attributes::{Activation, PaddingSpec, Pair, bounded, yes};
+use crate::nn::attributes::{Activation, PaddingSpec, Pair, Units, bounded, yes};
 use crate::nn::init::WeightInit;
 use crate::nn::layer::LayerType;
 use crate::nn::parameter::Layout;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
     /// Output channels.
-    pub filters: usize,
+    pub filters: Units,
     /// Height and width of the kernel.
     pub kernel: Pair,
     /// Steps between output positions.
@@ -52,9 +52,9 @@ fn single() -> usize {
 
 impl Conv2d {
     /// With stride 1, a bias, and neither padding nor activation.
-    pub fn new(filters: usize, kernel: impl Into<Pair>) -> Conv2d {
+    pub fn new(filters: impl Into<Units>, kernel: impl Into<Pair>) -> Conv2d {
         Conv2d {
-            filters,
+            filters: filters.into(),
             kernel: kernel.into(),
             stride: Pair::one(),
             padding: PaddingSpec::default(),
@@ -67,12 +67,12 @@ impl Conv2d {
         }
     }
 
-    fn check(&self, channels: usize) -> Result<(), String> {
+    fn check(&self, channels: usize, filters: usize) -> Result<(), String> {
         bounded(1, "kernel", &self.kernel.each())?;
         bounded(1, "stride", &self.stride.each())?;
         bounded(1, "dilation", &self.dilation.each())?;
         self.padding.check()?;
-        check_channels(channels, self.filters, self.groups)
+        check_channels(channels, filters, self.groups)
     }
 }
 
@@ -95,7 +95,8 @@ impl LayerType for Conv2d {
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let [height, width, channels] = image(inputs[0])?;
-        self.check(channels).map_err(Site::misfit)?;
+        let filters = self.filters.number_of("filters", site)?;
+        self.check(channels, filters).map_err(Site::misfit)?;
         let ([kh, kw], stride, dilation) =
             (self.kernel.each(), self.stride.each(), self.dilation.each());
         let conv = conv2d::Conv2d {
@@ -109,18 +110,13 @@ impl LayerType for Conv2d {
         let (taps, own) = (kh * kw, channels / self.groups);
         // As in PyTorch, the fans follow from the shape of the weight, so the fan out is not divided by the groups.
         let fan_in = taps.saturating_mul(own);
-        let fan_out = taps.saturating_mul(self.filters);
+        let fan_out = taps.saturating_mul(filters);
         let init = site.weight_init(self.weight_init);
         let weights = init.weights(fan_in, fan_out);
-        let w = site.parameter(
-            "weight",
-            &[self.filters, kh, kw, own],
-            weights,
-            Layout::Conv,
-        )?;
+        let w = site.parameter("weight", &[filters, kh, kw, own], weights, Layout::Conv)?;
         let y = inputs[0].conv2d(w, conv)?;
         let bias = site.bias_init(self.bias, self.bias_init, init, fan_in);
-        site.finish(y, self.filters, bias, self.activation)
+        site.finish(y, filters, bias, self.activation)
     }
 }
 
@@ -240,7 +236,7 @@ mod tests {
     /// Expected values from `torch.nn.init._calculate_fan_in_and_fan_out`, whose fan out is not divided by the groups.
     #[test]
     fn grouped_convolutions_start_with_the_fans_that_pytorch_counts() {
-        let grouped = |filters, kernel: [usize; 2], groups, named: NamedInit| Conv2d {
+        let grouped = |filters: usize, kernel: [usize; 2], groups, named: NamedInit| Conv2d {
             groups,
             weight_init: Some(named.into()),
             ..Conv2d::new(filters, kernel)

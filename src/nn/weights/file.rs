@@ -1,7 +1,7 @@
 //! Files of weights, in whatever format.
 
-use super::formats;
 use super::stored::StoredTensor;
+use super::{formats, gpt2};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::nn::parameter::Parameter;
@@ -60,7 +60,8 @@ impl<'p> WeightFile<'p> {
     /// # Errors
     /// If it can't be read, is damaged, or has none of the known formats.
     pub fn read(path: &'p Path) -> Result<WeightFile<'p>> {
-        let tensors = formats::read(path)?;
+        let mut tensors = formats::read(path)?;
+        gpt2::rearrange(&mut tensors);
         Ok(WeightFile { path, tensors })
     }
 

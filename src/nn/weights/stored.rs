@@ -94,6 +94,16 @@ impl StoredTensor {
         }
     }
 
+    /// Exchanges the two axes of a matrix; others stay as they are.
+    pub fn transpose(&mut self) {
+        if let &[rows, columns] = &self.shape[..] {
+            let mut strides = self.strides.clone().unwrap_or(vec![columns, 1]);
+            strides.reverse();
+            self.shape = vec![columns, rows];
+            self.strides = Some(strides);
+        }
+    }
+
     /// The bytes of its elements one after another.
     fn contiguous(&self) -> Cow<'_, [u8]> {
         let data = self.data.get();

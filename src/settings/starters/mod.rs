@@ -1,11 +1,13 @@
 //! Starting points: for data of each kind, how to read them, a built-in model, and settings that reach a good result. Each kind is
 //! one file, with one line of registration here.
 
+mod boxes;
 mod masks;
 mod photographs;
 mod pictures;
 mod rows;
 mod series;
+mod stories;
 mod text;
 mod texts;
 
@@ -52,6 +54,8 @@ static STARTERS: &[&dyn Starter] = &[
     &text::Text,
     &texts::Texts,
     &masks::Masks,
+    &boxes::Boxes,
+    &stories::Stories,
 ];
 
 /// The starting point for data of the format `name`, if there is one.
@@ -87,11 +91,13 @@ mod tests {
     #[test]
     fn every_text_of_settings_is_valid_and_every_model_is_built_in() {
         let rests = [
+            boxes::REST,
             masks::REST,
             photographs::REST,
             pictures::REST,
             rows::REST,
             series::REST,
+            stories::REST,
             text::REST,
             texts::REST,
         ];
@@ -109,6 +115,8 @@ mod tests {
             "gpt-nano",
             "bag-of-words",
             "unet",
+            "fcos",
+            "story-reader",
         ] {
             ModelSpec::preset(name).unwrap();
         }

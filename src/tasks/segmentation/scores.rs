@@ -27,6 +27,15 @@ impl PixelScores {
         (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
     }
 
+    /// The mean Dice coefficient, `2 right / (predicted + belonging)`, of the classes that occur or were predicted.
+    pub fn mean_dice(&self) -> Option<f64> {
+        let dice = |iou: f64| 2.0 * iou / (1.0 + iou);
+        let all: Vec<f64> = (0..self.right.len())
+            .filter_map(|class| self.iou(class).map(dice))
+            .collect();
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    }
+
     /// The share of the pixels that were predicted correctly.
     pub fn pixel_accuracy(&self) -> Option<f64> {
         let total: f64 = self.of_class.iter().sum();
@@ -66,5 +75,7 @@ mod tests {
         };
         assert_eq!(scores.iou(1), None);
         assert_eq!(scores.mean_iou(), Some(0.75));
+        // 3 right, 4 in either: 3.5 in each on average.
+        assert_eq!(scores.mean_dice(), Some(6.0 / 7.0));
     }
 }

@@ -22,7 +22,7 @@ use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
 #[cfg(test)]
 use crate::data::DataSettings;
-use crate::data::{Dataset, ImageSet, Samples, Source};
+use crate::data::{DIGITS, Dataset, ImageSet, Samples, Source};
 use crate::error::Result;
 use crate::random::{Purpose, Stream};
 #[cfg(test)]
@@ -53,7 +53,8 @@ impl Format for Digits {
 
     fn detect(&self, source: &Source) -> Option<Detection> {
         let reason = "the name of the digits that the program draws";
-        source.is_built_in().then(|| Detection::new(100, reason))?
+        let is_it = source.is_built_in() && source.word() == DIGITS;
+        is_it.then(|| Detection::new(100, reason))?
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {

@@ -26,7 +26,7 @@ const NAMES: [&str; 15] = [
 const MOST_FOLDERS: usize = 16;
 
 /// The folders in which the files of a table are looked for: its own, and those beside it.
-pub(super) struct Places {
+pub(in crate::data::formats) struct Places {
     folders: Vec<PathBuf>,
 }
 

@@ -17,7 +17,7 @@ const NAMES: [&str; 7] = [
 ];
 
 /// The column of `table` that names the part of each row: by its name, and because each of its cells is the name of a part.
-pub(super) fn column(table: &CsvTable) -> Option<&String> {
+pub(in crate::data::formats) fn column(table: &CsvTable) -> Option<&String> {
     let is_part = |cell: &str| matches!(role(Path::new(cell)), Some((_, rest)) if rest.is_empty());
     let holds_parts = |name: &&String| {
         let place = table.place(name);
@@ -56,7 +56,7 @@ pub(super) fn keep(table: &mut CsvTable, name: &str, wanted: Role) {
 }
 
 /// The part that a cell names. An evaluation part is a validation part.
-fn part_of(cell: &str) -> Option<Role> {
+pub(in crate::data::formats) fn part_of(cell: &str) -> Option<Role> {
     match role(Path::new(cell))?.0 {
         Role::Evaluation => Some(Role::Validation),
         other => Some(other),
