@@ -167,7 +167,7 @@ fn print_classes(dataset: &Dataset<Samples>) -> anyhow::Result<()> {
     for (class, name) in dataset.classes.iter().enumerate() {
         let counts = sets
             .iter()
-            .map(|(_, set)| format!("{:>12}", count(set, class)));
+            .map(|(_, set)| format!("{:>12}", set.count_of(class)));
         print_line(format_args!("{name:width$}{}", counts.collect::<String>()))?;
     }
     Ok(())
@@ -194,14 +194,6 @@ fn shape_in_words(set: &Samples) -> String {
     }
 }
 
-fn count(set: &Samples, class: usize) -> usize {
-    let labels = set.labels().unwrap_or_default();
-    labels
-        .iter()
-        .filter(|&&label| label as usize == class)
-        .count()
-}
-
 fn listed(values: &[f32]) -> String {
     let values: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
     values.join(", ")
@@ -217,7 +209,7 @@ fn print_json(
     let parts: serde_json::Map<String, serde_json::Value> = parts(dataset)
         .map(|(name, set)| {
             let counts: Vec<usize> = (0..dataset.classes.len())
-                .map(|class| count(set, class))
+                .map(|class| set.count_of(class))
                 .collect();
             (
                 name.to_string(),
@@ -233,6 +225,7 @@ fn print_json(
         "mean": stats.as_ref().map(|stats| &stats.mean),
         "std": stats.as_ref().map(|stats| &stats.std),
         "target": settings.fitted.target,
+        "targets": settings.fitted.targets,
         "columns": settings.fitted.columns,
         "profile": profile,
         "found": dataset.found,

@@ -1,7 +1,7 @@
 //! Samples of any kind as named fields, and the sets from which readers make them.
 
 use super::field::{self, Field, FieldValues};
-use super::{ChannelStats, DataError, ImageSet, SampleName, SampleNames};
+use super::{ChannelStats, DataError, ImageSet, PADDING, SampleName, SampleNames};
 use std::borrow::Cow;
 
 /// The samples of one part of a data set: named fields with the same number of samples each.
@@ -99,6 +99,13 @@ pub enum WindowRows {
 pub enum Targets {
     /// One class index for each sample.
     Classes(Vec<u32>),
+    /// Whether each sample has each of several labels.
+    Labels {
+        /// As the field [`field::LABELS`] has them, sample after sample.
+        values: Vec<f32>,
+        /// Number of labels.
+        labels: usize,
+    },
     /// The next token after each token of the sample.
     NextToken,
     /// The numbers of `length` rows, beginning with row `start + offset`.
@@ -193,6 +200,40 @@ impl Samples {
         }
     }
 
+    /// Whether a sample is of the class `class`, or has that label. Samples without either are of the first class.
+    pub fn is_of(&self, index: usize, class: usize) -> bool {
+        match (self.labels(), self.numbers(field::LABELS, index)) {
+            (Some(labels), _) => labels
+                .get(index)
+                .is_some_and(|&label| label as usize == class),
+            (None, Some((labels, _))) => labels.get(class).is_some_and(|&has| has > 0.5),
+            (None, None) => class == 0,
+        }
+    }
+
+    /// The number of samples of a class, or with a label; of sentences that of the words with a tag. 0 if samples have none of these.
+    pub fn count_of(&self, class: usize) -> usize {
+        let all = 0..self.len();
+        if self.field(field::TAGS).is_some() {
+            let words = |index: usize| {
+                let tags = self.indices(field::TAGS, index).unwrap_or_default();
+                let tokens = self.tokens(index).unwrap_or_default();
+                let words = tokens.iter().zip(tags);
+                let of_class =
+                    |&(&token, &tag): &(&u32, &u32)| token != PADDING && tag as usize == class;
+                words.filter(of_class).count()
+            };
+            return all.map(words).sum();
+        }
+        let has_some = [field::LABEL, field::LABELS]
+            .iter()
+            .any(|name| self.field(name).is_some());
+        match has_some {
+            true => all.filter(|&index| self.is_of(index, class)).count(),
+            false => 0,
+        }
+    }
+
     /// Size of the vocabulary, if samples are tokens.
     pub fn vocabulary(&self) -> Option<usize> {
         match &self.field(field::TOKENS)?.values {
@@ -210,6 +251,7 @@ impl Samples {
         match () {
             () if has(field::IMAGE) => "images",
             () if has(field::TOKENS) && has(field::LABEL) => "texts",
+            () if has(field::TAGS) => "sentences",
             () if has(field::ROW) => "rows",
             () => "windows",
         }
@@ -283,7 +325,13 @@ impl Samples {
 
     /// The tokens of one sample, if samples are texts and there is such a sample.
     pub fn tokens(&self, index: usize) -> Option<&[u32]> {
-        let (rows, first, length) = self.window(field::TOKENS, index)?;
+        self.indices(field::TOKENS, index)
+    }
+
+    /// The whole numbers of the window `name` of one sample, such as its tags; `None` if that is no window of them, or there is no
+    /// such sample.
+    pub fn indices(&self, name: &str, index: usize) -> Option<&[u32]> {
+        let (rows, first, length) = self.window(name, index)?;
         match rows {
             WindowRows::Tokens { tokens, .. } => tokens.get(first..first + length),
             WindowRows::Floats { .. } => None,
@@ -396,7 +444,7 @@ impl RowSet {
     /// Rows from the first of a sample to the last that it or its target needs.
     pub(crate) fn span(&self) -> usize {
         match self.targets {
-            Targets::Classes(_) => self.length,
+            Targets::Classes(_) | Targets::Labels { .. } => self.length,
             Targets::NextToken => self.length + 1,
             Targets::Values { offset, length, .. } => self.length.max(offset + length),
         }

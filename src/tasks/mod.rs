@@ -586,6 +586,8 @@ register! {
     autoencoder,
     masked_autoencoder,
     segmentation,
+    tagging,
+    multilabel,
     text_classification,
     classification,
     language_model,

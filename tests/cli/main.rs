@@ -10,6 +10,7 @@ mod folders;
 mod gan;
 mod hostile;
 mod kills;
+mod labels;
 mod models;
 mod onnx;
 mod output;

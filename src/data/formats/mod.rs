@@ -403,6 +403,7 @@ macro_rules! register {
 
 register! {
     cifar::Cifar,
+    conll::Conll,
     digits::Digits,
     folder::Folder,
     idx::Idx,

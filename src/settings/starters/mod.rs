@@ -5,6 +5,7 @@ mod masks;
 mod photographs;
 mod pictures;
 mod rows;
+mod sentences;
 mod series;
 mod text;
 mod texts;
@@ -51,6 +52,7 @@ static STARTERS: &[&dyn Starter] = &[
     &series::Series,
     &text::Text,
     &texts::Texts,
+    &sentences::Sentences,
     &masks::Masks,
 ];
 
@@ -91,6 +93,7 @@ mod tests {
             photographs::REST,
             pictures::REST,
             rows::REST,
+            sentences::REST,
             series::REST,
             text::REST,
             texts::REST,
@@ -108,6 +111,7 @@ mod tests {
             "series-mlp",
             "gpt-nano",
             "bag-of-words",
+            "bilstm-tagger",
             "unet",
         ] {
             ModelSpec::preset(name).unwrap();
