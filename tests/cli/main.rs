@@ -10,7 +10,6 @@ mod folders;
 mod gan;
 mod hostile;
 mod kills;
-mod labels;
 mod models;
 mod onnx;
 mod output;

@@ -58,13 +58,13 @@ impl Format for Conll {
         let [train, ..] = parts_of(source);
         let train = train?;
         let head = source.head(&train);
-        let tags = sentences::look(&String::from_utf8_lossy(&head))?;
-        if tags.are_entities {
+        let tags = sentences::look(&String::from_utf8_lossy(&head));
+        if tags.is_some_and(|tags| tags.are_entities) {
             return Detection::new(92, "words with tags of entities in columns");
         }
-        match OWN_ENDINGS.iter().any(|ending| has_ending(&train, ending)) {
-            true => Detection::new(85, "words with tags in columns"),
-            false => None,
+        match OWN_ENDINGS.iter().find(|ending| has_ending(&train, ending)) {
+            Some(ending) => Detection::new(85, format!("the ending .{ending}")),
+            None => None,
         }
     }
 

@@ -275,32 +275,37 @@ pub(super) struct Look {
     pub are_entities: bool,
 }
 
-/// Looks at the beginning of a file; `None` if it is no file of tagged words, with the same number of columns in every line and
-/// blank lines between sentences.
+/// Looks at the beginning of a file; `None` if it is no file of tagged words, with the same number of columns in nine of ten lines and
+/// blank lines between sentences. The other lines are mistakes, which are found when the file is read.
 pub(super) fn look(head: &str) -> Option<Look> {
     // The last line may be cut.
     let whole = head.rfind('\n').map_or("", |end| &head[..end]);
-    let (mut width, mut words, mut gaps, mut inner) = (None, 0, 0, 0);
-    let (mut marked, mut entities) = (0, 0);
+    let (mut rows, mut ends, mut gaps) = (Vec::new(), false, 0);
     for line in lines(whole).take(LOOKED_AT) {
         match line {
-            Line::Blank => inner += usize::from(words > 0),
+            Line::Blank => ends = !rows.is_empty(),
             Line::Word(cells, _) => {
-                if *width.get_or_insert(cells.len()) != cells.len() {
-                    return None;
-                }
-                let last = cells.last().copied().unwrap_or_default();
-                marked += usize::from(is_entity(last));
-                entities += usize::from(last == "O" || is_entity(last));
-                words += 1;
-                gaps += inner;
-                inner = 0;
+                gaps += usize::from(ends);
+                ends = false;
+                rows.push(cells);
             }
         }
     }
-    let is_tagged = width.is_some_and(|width| width > 1) && gaps > 0;
-    is_tagged.then_some(Look {
-        are_entities: marked > 0 && 2 * entities > words,
+    let mut widths: HashMap<usize, usize> = HashMap::new();
+    for cells in &rows {
+        *widths.entry(cells.len()).or_default() += 1;
+    }
+    let (&width, &count) = widths.iter().max_by_key(|&(width, count)| (count, width))?;
+    if width < 2 || gaps == 0 || 10 * count < 9 * rows.len() {
+        return None;
+    }
+    let tags = || {
+        let regular = rows.iter().filter(|cells| cells.len() == width);
+        regular.filter_map(|cells| cells.last().copied())
+    };
+    let fits = tags().filter(|tag| *tag == "O" || is_entity(tag)).count();
+    Some(Look {
+        are_entities: tags().any(is_entity) && 2 * fits > count,
     })
 }
 

@@ -153,6 +153,13 @@ fn bad_lines_are_named() {
         let found = message(&text);
         assert!(found.contains(wanted), "{found}");
     }
+    // A mistake among many good lines is found where the format is detected, too.
+    let long = format!("{}c\n", "a O\nb B-X\n\n".repeat(8));
+    let found = in_folder("train.txt", &long, &settings(4)).unwrap_err();
+    assert!(
+        found.contains("train.txt has 1 columns at line 25"),
+        "{found}"
+    );
     for (target, wanted) in [
         ("7", "tags from column 7"),
         ("tag", "data.target is tag"),
