@@ -232,6 +232,7 @@ fn print_json(
         "mean": stats.as_ref().map(|stats| &stats.mean),
         "std": stats.as_ref().map(|stats| &stats.std),
         "target": settings.fitted.target,
+        "targets": settings.fitted.targets,
         "columns": settings.fitted.columns,
         "profile": profile,
         "found": dataset.found,

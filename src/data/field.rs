@@ -17,8 +17,14 @@ pub const WINDOW: &str = "window";
 pub const TOKENS: &str = "tokens";
 /// The token after each token: `u32 [tokens]`.
 pub const NEXT: &str = "next";
-/// The number to predict from a row of a table: `f32 [1, 1]`.
+/// The tag of each word of a sentence whose words are [`TOKENS`]: `u32 [tokens]`, without a meaning where these are padding.
+pub const TAGS: &str = "tags";
+/// The numbers to predict from a row of a table or an image: `f32 [1, numbers]`.
 pub const VALUE: &str = "value";
+/// The labels of a sample: 1 for one that it has, 0 for one that it has not, and [`NOT_KNOWN`]: `f32 [labels]`.
+pub const LABELS: &str = "labels";
+/// The value of a label of which it is not known whether a sample has it.
+pub const NOT_KNOWN: f32 = -1.0;
 /// The rows to predict after a window: `f32 [horizon, columns]`.
 pub const TARGET: &str = "target";
 /// The columns to predict within the window itself: `f32 [rows, columns]`.
@@ -80,7 +86,9 @@ impl Field {
             FieldValues::Labels(_) => Vec::new(),
             FieldValues::Windows { rows, length, .. } => match **rows {
                 WindowRows::Tokens { .. } => vec![*length],
-                WindowRows::Floats { columns, .. } if self.name == ROW => vec![columns],
+                WindowRows::Floats { columns, .. } if self.name == ROW || self.name == LABELS => {
+                    vec![columns]
+                }
                 WindowRows::Floats { columns, .. } => vec![*length, columns],
             },
         }
@@ -174,6 +182,13 @@ pub(super) fn of_rows(set: RowSet) -> Vec<Field> {
             name: LABEL,
             values: FieldValues::Labels(labels),
         }),
+        Targets::Labels { values, labels } => {
+            let values = Arc::new(WindowRows::Floats {
+                values,
+                columns: labels,
+            });
+            fields.push(windows(LABELS, &values, 0, 1));
+        }
         Targets::NextToken => fields.push(windows(NEXT, &rows, 1, length)),
         Targets::Values {
             values,

@@ -53,6 +53,15 @@ pub struct Fitted {
     /// Tables: mean and deviation of a numeric target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// Tables: the columns to predict, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
+    /// Tables: mean and deviation of each of them, if they are numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scales: Vec<Scale>,
+    /// Tables: what separates the labels in a cell of the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separator: Option<char>,
     /// Tables: how the numbers of the target are written.
     #[serde(skip_serializing_if = "NumberForm::is_plain")]
     pub target_form: NumberForm,
@@ -78,6 +87,28 @@ impl Fitted {
         written == Fitted::default()
     }
 
+    /// Tables: how many targets there are, if there are several: numbers, or labels; 0 for one.
+    pub(crate) fn several(&self) -> usize {
+        match self.predict {
+            Some(TargetKind::Labels) => self.classes.len(),
+            _ => self.targets.len(),
+        }
+    }
+
+    /// The numbers that a model predicts: name and scale of each. A name is `value` where the data have none.
+    pub(crate) fn numbers(&self) -> Vec<(&str, Scale)> {
+        const UNSCALED: Scale = Scale {
+            mean: 0.0,
+            std: 1.0,
+        };
+        if !self.targets.is_empty() {
+            let names = self.targets.iter().map(|name| &**name);
+            return names.zip(self.scales.iter().copied()).collect();
+        }
+        let name = self.target.as_deref().unwrap_or("value");
+        vec![(name, self.scale.unwrap_or(UNSCALED))]
+    }
+
     /// Tables: the names of the columns that a model takes.
     pub(crate) fn input_columns(&self) -> Vec<String> {
         let columns = self.columns.iter().map(|column| &column.name);
@@ -88,7 +119,7 @@ impl Fitted {
     /// Tables: the names of columns that are known and not among those of [`columns`](Fitted::columns).
     pub(crate) fn other_columns<'a>(&'a self, settings: &'a DataSettings) -> Vec<&'a String> {
         let named = [&self.target, &self.image].into_iter().flatten();
-        named.chain(&settings.drop).collect()
+        named.chain(&self.targets).chain(&settings.drop).collect()
     }
 
     /// The existing tokenizer, or a new one trained on `texts`, of the kind that `settings` name or else of `kind`.
@@ -217,6 +248,15 @@ mod tests {
             classes: vec!["no".into(), "yes".into()],
             target: Some("label".into()),
             predict: Some(TargetKind::Class),
+            separator: Some('|'),
+            targets: vec!["a".into(), "b".into()],
+            scales: vec![
+                Scale {
+                    mean: 0.5,
+                    std: 2.0,
+                };
+                2
+            ],
             mask_values: vec![MaskValue::Grey(3), MaskValue::Colour([1, 2, 255])],
             scale: Some(Scale {
                 mean: 1.0,

@@ -34,6 +34,15 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
             }
         )));
     }
+    if let (Some(target), true) = (settings.targets.first(), fitted.targets.is_empty())
+        && format.name() != "series"
+    {
+        return Err(Error::Config(format!(
+            "data.targets names the column {target} to predict, but {} is {}, which has no such column",
+            dataset.name,
+            format.about()
+        )));
+    }
     dataset.notes.splice(0..0, notes);
     leave_out(&mut dataset, &settings.train_without)?;
     match settings.evaluate {

@@ -13,6 +13,8 @@ pub enum SampleNames {
     Rows(Vec<u32>),
     /// The file of each, relative to the source.
     Files(Vec<String>),
+    /// The text of each: its words with spaces between them.
+    Texts(Vec<String>),
     /// They are windows of a series with these rows.
     Windows(Arc<SeriesRows>),
 }
@@ -29,7 +31,7 @@ pub enum SeriesRows {
 /// The name of a sample, or of a row of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleName {
-    /// What it is: `row`, `file`, `window`, `date` or, without a name, `index`.
+    /// What it is: `row`, `file`, `text`, `window`, `date` or, without a name, `index`.
     pub key: &'static str,
     /// The number, or the text.
     pub value: Value,
@@ -73,6 +75,7 @@ impl SampleNames {
         Some(match self {
             SampleNames::Rows(rows) => SampleName::new("row", *rows.get(index)?),
             SampleNames::Files(files) => SampleName::new("file", files.get(index)?.clone()),
+            SampleNames::Texts(texts) => SampleName::new("text", texts.get(index)?.clone()),
             SampleNames::Windows(_) => SampleName::new("window", index + 1),
         })
     }
@@ -97,6 +100,9 @@ impl SampleNames {
             SampleNames::Files(files) => {
                 SampleNames::Files(kept.iter().map(|&index| files[index].clone()).collect())
             }
+            SampleNames::Texts(texts) => {
+                SampleNames::Texts(kept.iter().map(|&index| texts[index].clone()).collect())
+            }
             SampleNames::Windows(rows) => SampleNames::Windows(rows.clone()),
         }
     }
@@ -106,6 +112,7 @@ impl SampleNames {
         match self {
             SampleNames::Rows(rows) => Some(rows.len()),
             SampleNames::Files(files) => Some(files.len()),
+            SampleNames::Texts(texts) => Some(texts.len()),
             SampleNames::Windows(_) => None,
         }
     }

@@ -6,10 +6,12 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Fields that are to be predicted.
-const TARGETS: [&str; 5] = [
+const TARGETS: [&str; 7] = [
     field::LABEL,
+    field::LABELS,
     field::MASK,
     field::NEXT,
+    field::TAGS,
     field::VALUE,
     field::TARGET,
 ];

@@ -1,7 +1,7 @@
 //! Samples of any kind as named fields, and the sets from which readers make them.
 
 use super::field::{self, Field, FieldValues};
-use super::{ChannelStats, DataError, ImageSet, SampleName, SampleNames};
+use super::{ChannelStats, DataError, ImageSet, PADDING, SampleName, SampleNames};
 use std::borrow::Cow;
 
 /// The samples of one part of a data set: named fields with the same number of samples each.
@@ -99,6 +99,13 @@ pub enum WindowRows {
 pub enum Targets {
     /// One class index for each sample.
     Classes(Vec<u32>),
+    /// Whether each sample has each of several labels.
+    Labels {
+        /// As the field [`field::LABELS`] has them, sample after sample.
+        values: Vec<f32>,
+        /// Number of labels.
+        labels: usize,
+    },
     /// The next token after each token of the sample.
     NextToken,
     /// The numbers of `length` rows, beginning with row `start + offset`.
@@ -193,7 +200,19 @@ impl Samples {
         }
     }
 
-    /// How many samples are of each of the `classes`, or how many boxes are; `None` if there are neither labels nor boxes.
+    /// Whether a sample is of the class `class`, or has that label. Samples without either are of the first class.
+    pub fn is_of(&self, index: usize, class: usize) -> bool {
+        match (self.labels(), self.numbers(field::LABELS, index)) {
+            (Some(labels), _) => labels
+                .get(index)
+                .is_some_and(|&label| label as usize == class),
+            (None, Some((labels, _))) => labels.get(class).is_some_and(|&has| has > 0.5),
+            (None, None) => class == 0,
+        }
+    }
+
+    /// The number of samples of each of the `classes`, or with each label; of sentences that of the words with a tag, and of images
+    /// with boxes that of the boxes. `None` if samples have none of these.
     pub fn class_counts(&self, classes: usize) -> Option<Vec<usize>> {
         let mut counts = vec![0; classes];
         let mut count = |class: usize| {
@@ -201,15 +220,26 @@ impl Samples {
                 *own += 1;
             }
         };
-        match self.labels() {
-            Some(labels) => labels.iter().for_each(|&label| count(label as usize)),
-            None => {
-                self.field(field::BOXES)?;
-                let boxes = (0..self.len()).filter_map(|index| self.numbers(field::BOXES, index));
-                let rows = boxes.flat_map(|(values, columns)| values.chunks(columns));
-                rows.filter_map(|row| row.get(4))
-                    .filter(|class| **class >= 0.0)
+        let has = |name: &str| self.field(name).is_some();
+        for index in 0..self.len() {
+            if has(field::TAGS) {
+                let tags = self.indices(field::TAGS, index).unwrap_or_default();
+                let tokens = self.tokens(index).unwrap_or_default();
+                let words = tokens.iter().zip(tags);
+                words
+                    .filter(|&(&token, _)| token != PADDING)
+                    .for_each(|(_, &tag)| count(tag as usize));
+            } else if has(field::BOXES) {
+                let (values, columns) = self.numbers(field::BOXES, index)?;
+                let rows = values.chunks(columns).filter_map(|row| row.get(4));
+                rows.filter(|class| **class >= 0.0)
                     .for_each(|class| count(*class as usize));
+            } else if has(field::LABEL) || has(field::LABELS) {
+                (0..classes)
+                    .filter(|&class| self.is_of(index, class))
+                    .for_each(&mut count);
+            } else {
+                return None;
             }
         }
         Some(counts)
@@ -232,6 +262,7 @@ impl Samples {
         match () {
             () if has(field::IMAGE) => "images",
             () if has(field::TOKENS) && has(field::LABEL) => "texts",
+            () if has(field::TAGS) => "sentences",
             () if has(field::ROW) => "rows",
             () => "windows",
         }
@@ -305,7 +336,13 @@ impl Samples {
 
     /// The tokens of one sample, if samples are texts and there is such a sample.
     pub fn tokens(&self, index: usize) -> Option<&[u32]> {
-        let (rows, first, length) = self.window(field::TOKENS, index)?;
+        self.indices(field::TOKENS, index)
+    }
+
+    /// The whole numbers of the window `name` of one sample, such as its tags; `None` if that is no window of them, or there is no
+    /// such sample.
+    pub fn indices(&self, name: &str, index: usize) -> Option<&[u32]> {
+        let (rows, first, length) = self.window(name, index)?;
         match rows {
             WindowRows::Tokens { tokens, .. } => tokens.get(first..first + length),
             WindowRows::Floats { .. } => None,
@@ -418,7 +455,7 @@ impl RowSet {
     /// Rows from the first of a sample to the last that it or its target needs.
     pub(crate) fn span(&self) -> usize {
         match self.targets {
-            Targets::Classes(_) => self.length,
+            Targets::Classes(_) | Targets::Labels { .. } => self.length,
             Targets::NextToken => self.length + 1,
             Targets::Values { offset, length, .. } => self.length.max(offset + length),
         }

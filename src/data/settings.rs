@@ -76,10 +76,11 @@ pub struct DataSettings {
     /// Manifests: the column with the image files; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Tables: the column to predict; if absent, one called target, label, class or y, or else the last.
+    /// Tables: the column to predict; if absent, one called target, label, class or y, or else the last. Tagged words: the number of
+    /// the column of the tags, counted from 1; the last if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Tables: whether the target is a class or a number; detected if absent.
+    /// Tables: whether the target is a class or a number, or a row has any of several labels; detected if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predict: Option<TargetKind>,
     /// Tables: whether the first row is a header; detected if absent.
@@ -102,7 +103,8 @@ pub struct DataSettings {
     /// differently; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub pieces: usize,
-    /// Tables of texts: the column of the text; if absent, one called text, sentence, review or content, or the one of two that holds texts.
+    /// Tables of texts: the column of the text; if absent, one called text, sentence, review or content, or the one of two that holds
+    /// texts. Tagged words: the number of the column of the words, counted from 1; the first if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Texts: kind of tokens; if absent, characters for a text and words for a table of texts.
@@ -131,7 +133,8 @@ pub struct DataSettings {
     /// Series: normalisation of each window.
     #[serde(skip_serializing_if = "is_none")]
     pub window_norm: WindowNorm,
-    /// Series: columns to predict; all columns that are read if empty.
+    /// Tables and manifests: several columns to predict instead of `target`, all numbers, or labels of 0 and 1. Series: columns to
+    /// predict; all columns that are read if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
     /// Series and masks: number of rows, or images, of the training, validation and test parts, in sequence; split by shares if

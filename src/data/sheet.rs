@@ -27,7 +27,6 @@ pub fn contact_sheet(set: &Samples, classes: &[String], columns: usize) -> Resul
         Error::Data("a sheet shows images, and these samples have none".to_string())
     })?;
     let [height, width, _] = shape.map(|side| side as u32);
-    let label_of = |index: usize| set.labels().map_or(0, |labels| labels[index] as usize);
     let factor = SMALLEST.div_ceil(height.max(width).max(1)).max(1);
     let (cell_height, cell_width) = (height * factor, width * factor);
     let rows = classes.len().min(MOST_ROWS) as u32;
@@ -41,7 +40,7 @@ pub fn contact_sheet(set: &Samples, classes: &[String], columns: usize) -> Resul
     let sheet_width = label + columns as u32 * (cell_width + GAP) + GAP;
     let mut sheet = RgbImage::from_pixel(sheet_width, rows * row_height + GAP, PAPER);
     for (class, name) in classes.iter().enumerate().take(MOST_ROWS) {
-        let members = || (0..set.len()).filter(|&index| label_of(index) == class);
+        let members = || (0..set.len()).filter(|&index| set.is_of(index, class));
         let top = GAP + class as u32 * row_height;
         let middle = top + row_height / 2;
         write(&mut sheet, name, [GAP, middle - GLYPH - 2]);

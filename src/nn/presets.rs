@@ -34,6 +34,7 @@ presets! {
     "small-cnn": "small pictures: three convolutions with normalisation and pooling",
     "photo-cnn": "photographs: five convolutions with normalisation and pooling",
     "bag-of-words": "classification of texts by the mean of the words' embeddings",
+    "bilstm-tagger": "a tag for each word of a sentence: embeddings, a bidirectional LSTM, a dense layer (Huang et al. 2015)",
     "autoencoder": "a convolutional autoencoder for 28 x 28 images with a code of 32 numbers",
     "unet": "a U-Net with three levels, for the segmentation of 128 x 128 grey images (Ronneberger et al. 2015)",
     "fcos": "a small detector: a residual backbone with a feature pyramid, for 256 x 320 images (FCOS, Tian et al. 2020)",

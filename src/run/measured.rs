@@ -81,6 +81,8 @@ impl<'e> Measured<'e> {
     pub fn run(&mut self) -> Result<(Evaluation, Counters, Collected)> {
         let (counters, outputs) = self.evaluator.run(&mut *self.device, Outputs::All)?;
         let task = self.evaluator.task();
+        let computed = task.host_metrics(&self.evaluated(&counters, &outputs));
+        let counters = counters.with_computed(computed);
         let evaluation = evaluation(&**task, &counters, self.data.evaluate);
         Ok((evaluation, counters, outputs))
     }

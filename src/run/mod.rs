@@ -458,7 +458,17 @@ impl<'e> Run<'e> {
         let passed = self.evaluator.run(self.trainer.device_mut(), shown);
         self.trainer.exchange_averages()?;
         let (counters, outputs) = passed?;
-        let evaluation = evaluation(&**self.trainer.task(), &counters, self.data.evaluate);
+        let task = self.trainer.task();
+        let computed = task.host_metrics(&Evaluated {
+            counters: &counters,
+            samples: self.evaluator.samples(),
+            fitted: &self.fitted,
+            data: &self.data,
+            outputs: &outputs,
+            complete: false,
+        });
+        let counters = counters.with_computed(computed);
+        let evaluation = evaluation(&**task, &counters, self.data.evaluate);
         self.last = Some((counters, outputs));
         self.found = None;
         Ok(evaluation)
@@ -559,7 +569,8 @@ impl<'e> Run<'e> {
         self.sections = Some((epoch, sections));
         self.found = self.evaluated().map(|found| task.findings(&found).brief);
         if let Some((_, outputs)) = &mut self.last {
-            outputs.retain(|(name, ..)| !task.reported_outputs().contains(&&**name));
+            let kept = [task.reported_outputs(), task.host_outputs()].concat();
+            outputs.retain(|(name, ..)| !kept.contains(&&**name));
         }
         Ok(())
     }

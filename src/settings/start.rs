@@ -190,7 +190,7 @@ impl Settings {
     /// named inputs.
     fn resolve_inputs(&mut self, samples: &Samples) {
         let vocabulary = samples.vocabulary();
-        let padded = samples.labels().is_some();
+        let padded = samples.labels().is_some() || samples.field(data::field::TAGS).is_some();
         let resolved = |spec: &InputSpec, shape: &[usize], tokens: bool| {
             spec.resolved(shape, vocabulary.filter(|_| tokens), padded)
         };

@@ -136,6 +136,11 @@ impl AugmentSettings {
         }
     }
 
+    /// Whether it moves what is in an image.
+    pub(super) fn moves(&self) -> bool {
+        self.flip || self.flip_vertical || self.crop > 0 || self.rotate > 0.0
+    }
+
     /// Checks that there are images to augment, that the only model takes them, and that they are large enough.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Metrics: figures that a task reports, computed from sums that its graphs accumulate on the device.
+//! Metrics: figures that a task reports, computed from sums that its graphs accumulate on the device, or on the host from outputs.
 
 use crate::cpu::Tensor;
 use serde::{Deserialize, Serialize};
@@ -98,12 +98,33 @@ pub struct Counters {
     /// Samples of the pass.
     pub samples: u64,
     values: BTreeMap<String, Tensor<f32>>,
+    /// Figures that the task computed on the host.
+    computed: BTreeMap<&'static str, f64>,
 }
 
 impl Counters {
     /// Sums over this many samples.
     pub fn new(samples: u64, values: BTreeMap<String, Tensor<f32>>) -> Counters {
-        Counters { samples, values }
+        Counters {
+            samples,
+            values,
+            computed: BTreeMap::new(),
+        }
+    }
+
+    /// The same sums with figures that were computed on the host.
+    #[must_use]
+    pub fn with_computed(
+        mut self,
+        figures: impl IntoIterator<Item = (&'static str, f64)>,
+    ) -> Counters {
+        self.computed.extend(figures);
+        self
+    }
+
+    /// The figure `name` of [`Task::host_metrics`](super::Task::host_metrics), if the task computed it.
+    pub fn computed(&self, name: &str) -> Option<f64> {
+        self.computed.get(name).copied()
     }
 
     /// The sum `name`, a single number.

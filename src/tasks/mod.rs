@@ -113,6 +113,19 @@ pub trait Task: Debug + Send + Sync {
         Some(self.metrics().first().map_or("loss", |metric| metric.name))
     }
 
+    /// Outputs that [`Task::host_metrics`] needs. They are kept of all samples in every evaluation, so they should be small: the
+    /// classes that a model predicts rather than its logits.
+    fn host_outputs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Figures of an evaluation that no sums on the device give, such as an F1 score of entities, a mean average precision or a BLEU
+    /// score: from the [`Task::host_outputs`] of all samples and the known targets. A metric reads them by [`Counters::computed`].
+    /// Nothing if samples have no targets.
+    fn host_metrics(&self, _found: &Evaluated<'_>) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
     /// Constants that its nodes read as variables, such as class weights.
     ///
     /// # Errors
@@ -582,6 +595,8 @@ register! {
     masked_autoencoder,
     detection,
     segmentation,
+    tagging,
+    multilabel,
     text_classification,
     classification,
     language_model,

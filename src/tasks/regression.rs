@@ -1,4 +1,4 @@
-//! Regression: a number for each row of a table, or each image.
+//! Regression: a number, or several such as key points, for each row of a table, or each image.
 
 mod report;
 
@@ -11,12 +11,12 @@ use super::{
     PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase, TaskSettings,
     WorstSample, case,
 };
-use crate::data::{Scale, field};
+use crate::data::{Field, Fitted, Scale, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::ops::squared_error::SquaredError;
 use crate::schema::empty_table;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 pub(super) const OUTPUT: &str = "logits";
 const SQUARED_ERROR: &str = "squared_error";
@@ -24,7 +24,7 @@ const SQUARED_ERROR: &str = "squared_error";
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "regression",
-    about: "a number for each row of a table, or each image",
+    about: "numbers for each row of a table, or each image",
     needs: &[
         Need {
             field: "row|image|tokens|window",
@@ -33,7 +33,7 @@ pub(super) static REGISTERED: Registered = Registered {
         },
         Need {
             field: field::VALUE,
-            about: "the number to predict",
+            about: "the numbers to predict",
             input: false,
         },
     ],
@@ -96,13 +96,32 @@ impl Regression {
     }
 }
 
-/// Mean and standard deviation of the numbers in their own unit.
-fn scale_of(sample: &Decoded<'_>) -> Scale {
-    let unscaled = Scale {
-        mean: 0.0,
-        std: 1.0,
-    };
-    sample.fitted.scale.unwrap_or(unscaled)
+/// Numbers of a sample in their own units, as text and JSON: one under the key `one`, several by their names under the key `several`.
+fn in_units(
+    numbers: &[f32],
+    fitted: &Fitted,
+    [one, several]: [&str; 2],
+) -> (String, Map<String, Value>) {
+    let targets = fitted.numbers();
+    let each = numbers.iter().zip(&targets);
+    let each: Vec<(&str, f64)> = each
+        .map(|(&x, (name, scale))| (*name, scale.restore(x)))
+        .collect();
+    if let [(_, number)] = each[..] {
+        let json = Map::from_iter([(one.to_string(), number.into())]);
+        return (format!("{number:.4}"), json);
+    }
+    let text = each
+        .iter()
+        .map(|(name, number)| format!("{name} {number:.4}"));
+    let by_name: Map<String, Value> = each
+        .iter()
+        .map(|(name, number)| (name.to_string(), (*number).into()))
+        .collect();
+    (
+        text.collect::<Vec<_>>().join(", "),
+        Map::from_iter([(several.to_string(), by_name.into())]),
+    )
 }
 
 /// The input field.
@@ -191,6 +210,19 @@ impl Task for Regression {
         self.augment.check_pictures(fit)
     }
 
+    fn remarks(&self, fit: &Fit<'_>) -> Vec<String> {
+        let numbers = fit.samples.field(field::VALUE).map(Field::shape);
+        let numbers: usize = numbers.unwrap_or_default().iter().product();
+        match numbers > 1 && self.augment.moves() {
+            true => vec![
+                "[augment] moves what is in the images, but not the numbers to predict: leave out flips, shifts and rotations if these are \
+                 places in the images"
+                    .to_string(),
+            ],
+            false => Vec::new(),
+        }
+    }
+
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
         if !self.augment.is_off() {
             let picture = step.batch.field(field::IMAGE)?;
@@ -225,29 +257,25 @@ impl Task for Regression {
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
-        let values = sample.output(OUTPUT)?;
-        let value = values
-            .first()
-            .map_or(f64::NAN, |&x| scale_of(sample).restore(x));
+        let (text, json) = in_units(sample.output(OUTPUT)?, sample.fitted, ["value", "values"]);
         Ok(Prediction {
             lines: vec![PredictionLine {
                 suffix: String::new(),
-                text: vec![format!("{value:.4}")],
-                json: Map::from_iter([("value".to_string(), value.into())]),
+                text: vec![text],
+                json,
             }],
             files: Vec::new(),
         })
     }
 
-    /// The number, in its own unit.
+    /// The numbers, in their own units.
     fn known(&self, sample: &Decoded<'_>) -> Vec<Known> {
-        let number = sample.samples.numbers(field::VALUE, sample.index);
-        let number = number.and_then(|(values, _)| values.first());
-        let known = number.map(|&x| {
-            let number = scale_of(sample).restore(x);
+        let numbers = sample.samples.numbers(field::VALUE, sample.index);
+        let known = numbers.map(|(numbers, _)| {
+            let (text, json) = in_units(numbers, sample.fitted, ["target", "targets"]);
             Known {
-                text: format!("target {number:.4}"),
-                json: Map::from_iter([("target".to_string(), number.into())]),
+                text: format!("target {text}"),
+                json,
             }
         });
         known.into_iter().collect()
@@ -255,15 +283,23 @@ impl Task for Regression {
 
     fn findings(&self, found: &Evaluated<'_>) -> Findings {
         let mut brief = errors(found);
-        let pairs = report::pairs(found);
-        let errors = NumberErrors::of(pairs.iter().copied());
-        if let Some(errors) = errors.filter(|_| pairs.len() == found.samples.len()) {
-            let name = found.fitted.target.as_deref().unwrap_or("value");
-            brief.lines.push(format!("{name}: {}", errors.show()));
-            brief.json.insert(
-                "targets".to_string(),
-                json!([{"name": name, "mae": errors.mae, "rmse": errors.rmse, "mape": errors.mape, "r2": errors.r2}]),
-            );
+        let mut targets = Vec::new();
+        for (at, (name, _)) in found.fitted.numbers().into_iter().enumerate() {
+            let pairs = report::pairs(found, at);
+            let errors = NumberErrors::of(pairs.iter().copied());
+            if let Some(errors) = errors.filter(|_| pairs.len() == found.samples.len()) {
+                brief.lines.push(format!("{name}: {}", errors.show()));
+                targets.push(json!({
+                    "name": name,
+                    "mae": errors.mae,
+                    "rmse": errors.rmse,
+                    "mape": errors.mape,
+                    "r2": errors.r2,
+                }));
+            }
+        }
+        if !targets.is_empty() {
+            brief.json.insert("targets".to_string(), targets.into());
         }
         Findings {
             brief,

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// Outputs of samples: name, shape for one sample, and the values for all of them.
 pub type Collected = Vec<(String, Vec<usize>, Vec<f32>)>;
 
-/// The outputs that a pass keeps.
+/// The outputs that a pass keeps, besides those of all samples from which the task computes metrics ([`Task::host_outputs`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outputs {
     /// Those of this many first samples.
@@ -295,6 +295,7 @@ impl Evaluator {
     ) -> Result<()> {
         for name in &self.outputs {
             let most = match keep {
+                _ if self.task.host_outputs().contains(&&**name) => usize::MAX,
                 Outputs::Reported(_) if self.task.reported_outputs().contains(&&**name) => {
                     let known = collected.iter().find(|(known, ..)| known == name);
                     let each = known.map_or(1, |(_, shape, _)| shape.iter().product());

@@ -204,7 +204,16 @@ fn built_in_models_are_written_for_keras_and_read_again() {
         let Some(model) = computed(name) else {
             continue;
         };
-        let bytes = export_keras(&model.network, &model.values).unwrap();
+        let written = export_keras(&model.network, &model.values);
+        if name == "bilstm-tagger" {
+            let message = written.unwrap_err().to_string();
+            assert!(
+                message.contains("has another direction, lengths or states"),
+                "{message}"
+            );
+            continue;
+        }
+        let bytes = written.unwrap();
         let file = OnnxFile::parse(Path::new("model.keras"), &bytes).unwrap();
         // Names have no dots there, and images their channels last.
         let inputs = file

@@ -21,7 +21,7 @@ use super::{
     only_file, pictures, pixels::PictureReader, row_name,
 };
 use crate::data::files::set_name;
-use crate::data::picture::{PictureShape, decode};
+use crate::data::picture::{PictureShape, decode, has_image_ending};
 use crate::data::{
     Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, SampleNames,
     Samples, Source, Starts, Targets, WindowRows, field,
@@ -89,8 +89,15 @@ impl Format for Manifest {
             .collect()
     }
 
-    /// The rows of a table with the same columns; images are only needed if the model takes them.
+    /// The rows of a table with the same columns, whose images are only needed if the model takes them; or images alone.
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        let is_image = |input: &PredictInput| match input {
+            PredictInput::Path(path) => path.is_dir() || has_image_ending(path),
+            PredictInput::Text(_) | PredictInput::StandardInput => false,
+        };
+        if cx.image.is_some() && !inputs.is_empty() && inputs.iter().all(is_image) {
+            return pictures::read_inputs(inputs, cx);
+        }
         let path = only_file(inputs, "tables of images")?;
         let mut table = CsvTable::read(path, cx.settings, &cx.fitted.input_columns())?;
         let all = 1..=table.rows.len();
@@ -295,7 +302,7 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     let part_column = split::column(first).cloned();
     let settings = &own_settings(settings, cx.fitted, first, &column, part_column.as_ref());
     let (files, mut tables) = by_parts(files, read, settings, cx.fitted, part_column.as_ref())?;
-    let left_out = leave_out_without_target(&mut tables, settings, cx.fitted)?;
+    let left_out = leave_out_without_target(&mut tables, settings, cx.fitted, true)?;
     let named = tables
         .iter()
         .map(|(table, path)| picture_files(table, &column, path));
@@ -359,7 +366,8 @@ fn own_settings(
     parts: Option<&String>,
 ) -> DataSettings {
     let mut own = settings.clone();
-    if own.target.is_none() && fitted.target.is_none() {
+    let is_open = own.targets.is_empty() && fitted.targets.is_empty();
+    if is_open && own.target.is_none() && fitted.target.is_none() {
         let named = |wanted: &&str| {
             let mut names = table.names.iter();
             names.find(|name| name.eq_ignore_ascii_case(wanted))
@@ -476,7 +484,10 @@ fn samples(
             name: field::LABEL,
             values: FieldValues::Labels(labels),
         }),
-        Targets::Values { values, .. } => fields.push(windows(field::VALUE, values, 1)),
+        Targets::Labels { values, labels } => fields.push(windows(field::LABELS, values, labels)),
+        Targets::Values {
+            values, columns, ..
+        } => fields.push(windows(field::VALUE, values, columns)),
         Targets::NextToken => {}
     }
     let rows = |field: &Field| matches!(field.values, FieldValues::Windows { .. });

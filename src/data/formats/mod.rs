@@ -407,6 +407,7 @@ register! {
     box_table::BoxTable,
     cifar::Cifar,
     coco::Coco,
+    conll::Conll,
     digits::Digits,
     folder::Folder,
     idx::Idx,

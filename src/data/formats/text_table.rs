@@ -161,6 +161,10 @@ fn load(
         );
         DataError::unusable(train_path, problem)
     })?;
+    if settings.predict == Some(TargetKind::Labels) {
+        let problem = "is a table of texts, and texts have one class each: leave out data.predict";
+        return Err(DataError::unusable(train_path, problem));
+    }
     let is_known = fitted.target.is_some();
     let is_named = settings.target.is_some() || is_known;
     let target = match found.and_then(|found| found.classes).filter(|_| !is_named) {

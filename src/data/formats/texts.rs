@@ -110,23 +110,25 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
     })
 }
 
-/// Texts to classify.
+/// Texts to predict.
 #[derive(Default)]
-struct GivenTexts {
-    items: Vec<PredictItem>,
+pub(super) struct GivenTexts {
+    pub items: Vec<PredictItem>,
     /// Name and text of each item without trouble.
-    texts: Vec<(String, String)>,
+    pub texts: Vec<(String, String)>,
     /// Notes on how tables were read.
-    notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 impl GivenTexts {
-    fn add(&mut self, item: PredictItem, place: String, text: String) {
+    /// Adds the `text` at `place`.
+    pub fn add(&mut self, item: PredictItem, place: String, text: String) {
         self.items.push(item);
         self.texts.push((place, text));
     }
 
-    fn add_lines(&mut self, mut input: impl BufRead) -> Result<()> {
+    /// Adds the lines of standard input.
+    pub fn add_lines(&mut self, mut input: impl BufRead) -> Result<()> {
         let unreadable = || Error::io("read", Path::new("standard input"));
         let head = input.fill_buf().map_err(unreadable())?;
         if is_utf16(head) {

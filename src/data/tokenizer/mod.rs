@@ -87,6 +87,25 @@ impl Tokenizer {
         }
     }
 
+    /// Learns `words` as they are written, such as those of tagged sentences: one token each, at most `vocabulary` in total. Words that
+    /// occur once are left out, so that a model also learns what is to be made of unknown words.
+    pub(in crate::data) fn of_words<'a>(
+        vocabulary: usize,
+        words: impl Iterator<Item = &'a str>,
+    ) -> Tokenizer {
+        let mut counts: HashMap<&str, u64> = HashMap::new();
+        words.for_each(|word| *counts.entry(word).or_default() += 1);
+        let mut words: Vec<(&str, u64)> = counts.into_iter().filter(|&(_, n)| n > 1).collect();
+        words.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.cmp(b)));
+        words.truncate(vocabulary.saturating_sub(FIRST as usize));
+        Tokenizer::Words {
+            words: words
+                .into_iter()
+                .map(|(word, _)| word.to_string())
+                .collect(),
+        }
+    }
+
     /// Reads the tokenizer file of a run.
     ///
     /// # Errors
@@ -199,6 +218,18 @@ pub struct Encoder<'t> {
 }
 
 impl Encoder<'_> {
+    /// The token of a whole `word` of a tokenizer of words: as it is written, or else in lower case.
+    pub(in crate::data) fn word(&self, word: &str) -> u32 {
+        let known = |word: &str| self.index.get(word).copied();
+        let lower = || known(&word.to_lowercase());
+        known(word).or_else(lower).unwrap_or(UNKNOWN)
+    }
+
+    /// Whether a whole `word` is known.
+    pub(in crate::data) fn knows(&self, word: &str) -> bool {
+        self.word(word) != UNKNOWN
+    }
+
     /// Adds the tokens of `text` to `tokens`. A byte order mark before it is left out, `\r\n` is `\n`, and letters are composed with
     /// their marks (NFC).
     pub fn encode(&mut self, text: &str, tokens: &mut Vec<u32>) {
@@ -282,6 +313,20 @@ mod tests {
                     .all(|&t| t != PADDING && (t as usize) < tokenizer.vocabulary())
             );
         }
+    }
+
+    #[test]
+    fn whole_words_are_tokens_as_they_are_written_or_in_lower_case() {
+        let words = [
+            "U.S.", "the", "U.S.", "the", "the", "Bank", "bank", "Bank", "once",
+        ];
+        let tokenizer = Tokenizer::of_words(100, words.into_iter());
+        assert_eq!(tokenizer.vocabulary(), 2 + 3);
+        let encoder = tokenizer.encoder();
+        let tokens = ["the", "THE", "U.S.", "Bank", "bank", "once"].map(|word| encoder.word(word));
+        assert_eq!(tokens, [2, 2, 4, 3, UNKNOWN, UNKNOWN]);
+        assert!(encoder.knows("The") && !encoder.knows("u.s."));
+        assert_eq!(Tokenizer::of_words(3, words.into_iter()).vocabulary(), 3);
     }
 
     #[test]

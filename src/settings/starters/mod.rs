@@ -6,6 +6,7 @@ mod masks;
 mod photographs;
 mod pictures;
 mod rows;
+mod sentences;
 mod series;
 mod stories;
 mod text;
@@ -53,6 +54,7 @@ static STARTERS: &[&dyn Starter] = &[
     &series::Series,
     &text::Text,
     &texts::Texts,
+    &sentences::Sentences,
     &masks::Masks,
     &boxes::Boxes,
     &stories::Stories,
@@ -96,6 +98,7 @@ mod tests {
             photographs::REST,
             pictures::REST,
             rows::REST,
+            sentences::REST,
             series::REST,
             stories::REST,
             text::REST,
@@ -114,6 +117,7 @@ mod tests {
             "series-mlp",
             "gpt-nano",
             "bag-of-words",
+            "bilstm-tagger",
             "unet",
             "fcos",
             "story-reader",

@@ -11,7 +11,7 @@ pub use calibration::{Calibration, CalibrationBin};
 pub use confusion::{ClassScores, Confusion, MOST_CONFUSED};
 pub use errors::NumberErrors;
 pub use ranking::{Ranking, area_under_curve, class_rankings, mean_area_under_curve};
-pub(super) use sections::{calibration, rankings};
+pub(super) use sections::{calibration, label_rankings, rankings};
 
 /// Probabilities of the classes, from their logits.
 pub fn softmax(logits: &[f32]) -> Vec<f64> {

@@ -24,40 +24,67 @@ pub(in crate::tasks) fn rankings(
     names: &[String],
 ) -> Option<Section> {
     let found = class_rankings(logits, classes, labels);
-    let mut found: Vec<(usize, Ranking)> = found
+    let found: Vec<(usize, Ranking)> = found
         .into_iter()
         .filter_map(|(class, ranking)| Some((class, ranking?)))
         .collect();
-    let mean = Ranking::mean(found.iter().map(|(_, ranking)| ranking))?;
-    let name = |class: usize| match names.get(class) {
+    match (&found[..], classes) {
+        ([(class, only)], 2) => {
+            let about = format!(
+                "For the class <b>{}</b> ({} of {} samples): area under the ROC curve (AUC) <b>{:.4}</b>, average precision \
+                 <b>{:.4}</b>.",
+                escape(&name_of(*class, names)),
+                only.positives,
+                labels.len(),
+                only.area,
+                only.average_precision
+            );
+            drawn(found, names, |_| about)
+        }
+        _ => drawn(found, names, |mean| {
+            format!("Each class against the rest. {}", means(mean, "classes"))
+        }),
+    }
+}
+
+/// The same of labels, of which a sample may have several: a ranking for each.
+pub(in crate::tasks) fn label_rankings(
+    found: Vec<(usize, Ranking)>,
+    names: &[String],
+) -> Option<Section> {
+    drawn(found, names, |mean| means(mean, "labels"))
+}
+
+/// The name of a class, as far as there is room for it.
+fn name_of(class: usize, names: &[String]) -> String {
+    match names.get(class) {
         Some(name) => shortened(name, MOST_NAME),
         None => class.to_string(),
-    };
-    let all = found.len();
-    if all > MOST_COLOURED {
-        found.sort_by(|(_, a), (_, b)| a.area.total_cmp(&b.area));
     }
-    let about = match (&found[..], classes) {
-        ([(class, only)], 2) => format!(
-            "<p>For the class <b>{}</b> ({} of {} samples): area under the ROC curve (AUC) <b>{:.4}</b>, average precision \
-             <b>{:.4}</b>.</p>\n",
-            escape(&name(*class)),
-            only.positives,
-            labels.len(),
-            only.area,
-            only.average_precision
-        ),
-        _ => format!(
-            "<p>Each class against the rest. Mean over {all} classes (macro average): area under the ROC curve (AUC) \
-             <b>{:.4}</b>, average precision <b>{:.4}</b>.{}</p>\n",
-            mean.area,
-            mean.average_precision,
-            match all > MOST_COLOURED {
-                true => " The classes in colour have the lowest AUC.",
-                false => "",
-            }
-        ),
-    };
+}
+
+/// The means of several rankings, in words.
+fn means(mean: &Ranking, noun: &str) -> String {
+    format!(
+        "Mean over the {noun} (macro average): area under the ROC curve (AUC) <b>{:.4}</b>, average precision <b>{:.4}</b>.",
+        mean.area, mean.average_precision
+    )
+}
+
+/// The curves of rankings, below what is said of their mean.
+fn drawn(
+    mut found: Vec<(usize, Ranking)>,
+    names: &[String],
+    about: impl FnOnce(&Ranking) -> String,
+) -> Option<Section> {
+    let mean = Ranking::mean(found.iter().map(|(_, ranking)| ranking))?;
+    let name = |class: usize| name_of(class, names);
+    let mut coloured = "";
+    if found.len() > MOST_COLOURED {
+        found.sort_by(|(_, a), (_, b)| a.area.total_cmp(&b.area));
+        coloured = " Those in colour have the lowest AUC.";
+    }
+    let about = format!("<p>{}{coloured}</p>\n", about(&mean));
     let chance = Curve::line("", "quiet", vec![(0.0, 0.0), (1.0, 1.0)]);
     let roc = curves(&found, &mean, &name, |ranking| ranking.roc.clone());
     let roc = Plot {

@@ -24,6 +24,7 @@ mod report;
 mod row_index;
 mod rows;
 mod scale;
+mod several;
 mod target;
 mod workbook;
 
@@ -50,6 +51,7 @@ use self::number::Decimals;
 pub(super) use self::parts::{PartRows, load_parts};
 pub(super) use self::prose::words_in;
 pub(super) use self::row_index::{counts_up, find as index_reason};
+use self::several::Several;
 pub(super) use self::target::{MOST_CLASSES, target_beside, target_cells, target_name};
 #[cfg(test)]
 use super::tests::Sample;
@@ -89,6 +91,8 @@ pub enum TargetKind {
     Class,
     /// A number.
     Number,
+    /// Labels, of which a row may have several: columns of 0 and 1 (`data.targets`), or a column that lists them (`data.target`).
+    Labels,
 }
 
 /// The number of rows of the table in `source`, estimated from the first mebibyte of its training part; 0 if it is no table.
@@ -302,7 +306,11 @@ impl Format for Table {
         settings: &DataSettings,
         fitted: &Fitted,
     ) -> Result<Option<TableProfile>> {
-        Ok(Some(profile::profile(source, settings, fitted)?))
+        // The profile associates columns with one target.
+        match fitted.several() {
+            0 => Ok(Some(profile::profile(source, settings, fitted)?)),
+            _ => Ok(None),
+        }
     }
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
@@ -350,6 +358,9 @@ pub(super) fn columns_in_words(fitted: &Fitted) -> impl Iterator<Item = String> 
 
 /// A description of the target column.
 pub(super) fn target_in_words(fitted: &Fitted) -> Option<String> {
+    if !fitted.targets.is_empty() {
+        return Some(format!("targets: {}", fitted.targets.join(", ")));
+    }
     let scale = fitted.scale;
     let scale = scale.map(|s| format!(" (mean {:.4}, standard deviation {:.4})", s.mean, s.std));
     let target = fitted.target.as_ref()?;
@@ -390,7 +401,7 @@ pub(super) fn load_tables(
     fitted: &mut Fitted,
     seed: u64,
 ) -> Result<Dataset<Samples>, DataError> {
-    let left_out = leave_out_without_target(&mut tables, settings, fitted)?;
+    let left_out = leave_out_without_target(&mut tables, settings, fitted, false)?;
     let read = load_parts(&tables, files, settings, fitted, seed, None)?;
     let samples = |part: PartRows| {
         let (table, _) = &tables[part.table];
@@ -411,7 +422,7 @@ pub(super) fn load_tables(
     Ok(dataset)
 }
 
-/// Removes the rows of `tables`, training first, that lack the target. Returns how many of each, in words.
+/// Removes the rows of `tables`, training first and with or without `pictures`, that lack the target. Returns how many of each, in words.
 ///
 /// # Errors
 /// If no row of a table has one, or there is no target column.
@@ -419,10 +430,14 @@ pub(super) fn leave_out_without_target(
     tables: &mut [(CsvTable, PathBuf)],
     settings: &DataSettings,
     fitted: &Fitted,
+    pictures: bool,
 ) -> Result<Vec<String>, DataError> {
     let Some((train, path)) = tables.first() else {
         return Ok(Vec::new());
     };
+    if let Some(several) = Several::of(train, settings, fitted, path, pictures)? {
+        return several.leave_out(tables);
+    }
     let name = target_name(train, settings, fitted, path)?;
     leave_out_without(tables, &name, "the target")
 }
@@ -460,10 +475,14 @@ pub(super) fn encode_rows(
     let rows = table.rows.len();
     let targets = match fitted.predict {
         Some(TargetKind::Number) => Targets::Values {
-            values: vec![0.0; rows],
-            columns: 1,
+            values: vec![0.0; rows * fitted.several().max(1)],
+            columns: fitted.several().max(1),
             offset: 0,
             length: 1,
+        },
+        Some(TargetKind::Labels) => Targets::Labels {
+            values: vec![0.0; rows * fitted.several()],
+            labels: fitted.several(),
         },
         _ => Targets::Classes(vec![0; rows]),
     };

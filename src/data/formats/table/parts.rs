@@ -1,11 +1,10 @@
 //! From the rows of tables to encoded columns and targets: the target, the parts, and the encoding fitted to the training part.
 
-use super::classes::Classes;
 use super::columns::{Column, Differences, Reading, check_repeated, encode};
 use super::csv::CsvTable;
-use super::scale::Scale;
-use super::target::{Judged, Target, judge, numbers, target_cells, target_name, targets};
-use super::{TableFiles, TargetKind, decimals_in, notes_on, report, row_index};
+use super::several::Several;
+use super::target::{One, Target};
+use super::{TableFiles, decimals_in, notes_on, report, row_index};
 use crate::data::split::Drawn;
 use crate::data::{DataError, DataSettings, Fitted, Part, Parts, Targets};
 use std::path::{Path, PathBuf};
@@ -51,11 +50,6 @@ pub(in crate::data::formats) fn load_parts(
     let Some((table, path)) = tables.first() else {
         return Err(DataError::unusable(&settings.source, "is not a table"));
     };
-    let name = target_name(table, settings, fitted, path)?;
-    let own_cells = target_cells(table, &name, path)?;
-    let known = fitted.predict.is_some();
-    fitted.target = Some(name.clone());
-    let wanted = settings.predict.or(fitted.predict);
     let mut found: Vec<String> = tables
         .iter()
         .flat_map(|(table, path)| table.in_words(path))
@@ -64,33 +58,27 @@ pub(in crate::data::formats) fn load_parts(
         .iter()
         .flat_map(|(table, path)| table.notes(path))
         .collect();
-    let kind = match fitted.predict {
-        Some(_) => wanted.unwrap_or(TargetKind::Class),
+    let known = fitted.predict.is_some();
+    let goal = match Several::of(table, settings, fitted, path, pictures.is_some())? {
+        Some(several) => Goal::Several(several),
         None => {
-            let judged = judge(&own_cells, &name, wanted, decimals_in(table));
-            let judged: Judged = judged.map_err(|problem| DataError::unusable(path, problem))?;
-            notes.extend(judged.notes);
-            found.extend(judged.found);
-            fitted.target_form = judged.form;
-            judged.kind
+            let one = One::of((table, path), settings, fitted)?;
+            notes.extend(one.notes.iter().cloned());
+            found.extend(one.found.iter().cloned());
+            Goal::One(one)
         }
-    };
-    fitted.predict = Some(kind);
-    let classes = match kind {
-        TargetKind::Class => Some(Classes::of(&own_cells, fitted, &name, path)?),
-        TargetKind::Number => None,
     };
     let has = |wanted: bool| files.is_test().any(|is_test| is_test == wanted);
     let drawn = Drawn::of(settings, has(false), has(true));
-    let label = |cell: &str| {
-        let place = classes.as_ref().and_then(|classes| classes.position(cell));
-        place.unwrap_or(0) as u32
+    let labels = match &goal {
+        Goal::One(one) => one.labels(),
+        Goal::Several(_) => vec![0; table.rows.len()],
     };
-    let labels: Vec<u32> = own_cells.iter().map(|(_, cell)| label(cell)).collect();
     let of_each = drawn.parts(&labels, settings, seed)?;
     let learned = |index: &usize| of_each[*index] == Part::Train;
     if !known {
-        let mut left_out: Vec<&str> = [&name[..]].into_iter().chain(pictures).collect();
+        let targets = goal.columns().iter().map(|name| &**name);
+        let mut left_out: Vec<&str> = targets.chain(pictures).collect();
         let index = index_of(table, settings, &left_out);
         if let Some(reason) = index {
             left_out.push(&table.names[0]);
@@ -108,47 +96,30 @@ pub(in crate::data::formats) fn load_parts(
         notes.extend(report::capped(read.notes));
         found.extend(report::capped(read.found));
     }
-    let columns = &fitted.columns;
-    if pictures.is_none() && columns.iter().map(Column::width).sum::<usize>() == 0 {
+    if pictures.is_none() && fitted.columns.iter().map(Column::width).sum::<usize>() == 0 {
         return Err(DataError::unusable(path, "has no column to predict from"));
     }
+    let target = match goal {
+        Goal::Several(several) => {
+            let line = several.fit(table, fitted, learned, path)?;
+            Target::Several(several, line)
+        }
+        Goal::One(one) => one.fitted((table, path), fitted, learned)?,
+    };
+    let (fitted, columns) = (&*fitted, &fitted.columns);
     let other = fitted.other_columns(settings);
     for (table, path) in &tables[usize::from(!known)..] {
         check_repeated(table, columns, &other, path)?;
     }
-    let target = match classes {
-        Some(classes) => Target::Classes(classes),
-        None => {
-            let seen = own_cells.iter().enumerate();
-            let seen = seen.filter(|(index, _)| learned(index));
-            let seen: Vec<(u64, &str)> = seen.map(|(_, cell)| *cell).collect();
-            let form = fitted.target_form.clone();
-            let scale = match fitted.scale {
-                Some(scale) => scale,
-                None => Scale::of(&numbers(&seen, &name, &form, (table, path))?),
-            };
-            fitted.scale = Some(scale);
-            Target::Numbers(scale, form)
-        }
-    };
     let mut differences = Differences::default();
     let mut rows_of = |at: usize, keep: &dyn Fn(usize) -> bool| {
         let (table, path) = &tables[at];
         let kept: Vec<usize> = (0..table.rows.len()).filter(|&index| keep(index)).collect();
         let rows = kept.iter().filter_map(|&index| table.rows.row(index));
         let values = encode(rows, columns, (table, path), &mut differences)?;
-        let other;
-        let cells = match at {
-            0 => &own_cells,
-            _ => {
-                other = target_cells(table, &name, path)?;
-                &other
-            }
-        };
-        let cells: Vec<(u64, &str)> = kept.iter().map(|&index| cells[index]).collect();
         Ok::<PartRows, DataError>(PartRows {
             values,
-            targets: targets(&cells, &target, &name, (table, path))?,
+            targets: target.of_rows(&kept, fitted, (table, path))?,
             table: at,
             places: kept,
         })
@@ -177,17 +148,34 @@ pub(in crate::data::formats) fn load_parts(
     notes.extend(notes_on(&differences));
     found.extend(report::missing(table, columns, path));
     found.extend(report::columns(columns));
+    found.push(target.in_words());
     let classes = match target {
-        Target::Classes(classes) => classes.names,
-        Target::Numbers(..) => Vec::new(),
+        Target::Classes(_, classes) => classes.names,
+        Target::Several(Several::Numbers(_), _) | Target::Numbers(..) => Vec::new(),
+        Target::Several(..) => fitted.classes.clone(),
     };
-    found.push(report::target(&name, &classes));
     Ok(LoadedParts {
         parts,
         found,
         classes,
         notes,
     })
+}
+
+/// What is to be predicted, before it is fitted to the training part.
+enum Goal<'t> {
+    One(One<'t>),
+    Several(Several),
+}
+
+impl Goal<'_> {
+    /// The columns of the targets.
+    fn columns(&self) -> &[String] {
+        match self {
+            Goal::One(one) => std::slice::from_ref(&one.name),
+            Goal::Several(several) => several.columns(),
+        }
+    }
 }
 
 /// Why the first column is an index of the rows, unless it is needed for something else, kept, or the only one to predict from.

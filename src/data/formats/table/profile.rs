@@ -67,7 +67,7 @@ pub(super) fn profile(
     let path = TableFiles::of(source).ok_or_else(not_a_table)?.train;
     let table = CsvTable::read(&path, settings, &fitted.input_columns())?;
     let mut tables = [(table, path)];
-    leave_out_without_target(&mut tables, settings, fitted)?;
+    leave_out_without_target(&mut tables, settings, fitted, false)?;
     let [(table, path)] = tables;
     of_table(&table, &path, settings, fitted)
 }

@@ -7,7 +7,8 @@ use super::distinct::distinct;
 use super::missing::value;
 use super::number::{Decimals, NumberForm, is_infinite, number};
 use super::scale::Scale;
-use super::{TargetKind, decimals_in};
+use super::several::Several;
+use super::{TargetKind, decimals_in, report};
 use crate::data::{DataError, DataSettings, Fitted, Targets};
 use std::path::Path;
 
@@ -18,10 +19,147 @@ pub(in crate::data::formats) const MOST_CLASSES: usize = 20;
 /// Classes that are different in more than half of at least this many rows are reported.
 const ROWS: usize = 20;
 
-/// Encoding of the target.
+/// What is to be predicted, fitted to the training part.
 pub(super) enum Target {
-    Classes(Classes),
-    Numbers(Scale, NumberForm),
+    /// Classes in the column of this name.
+    Classes(String, Classes),
+    /// Numbers in the column of this name.
+    Numbers(String, Scale, NumberForm),
+    /// Several targets, and what they are, in words.
+    Several(Several, String),
+}
+
+impl Target {
+    /// The targets of the rows `kept` of a table.
+    ///
+    /// # Errors
+    /// Names the line of a cell that is none.
+    pub fn of_rows(
+        &self,
+        kept: &[usize],
+        fitted: &Fitted,
+        file: (&CsvTable, &Path),
+    ) -> Result<Targets, DataError> {
+        let cells = |name: &str| kept_cells(file.0, name, kept, file.1);
+        match self {
+            Target::Classes(name, classes) => {
+                let label = |cell: &(u64, &str)| classes.index(*cell, name, file.1);
+                let labels = cells(name)?.iter().map(label).collect::<Result<_, _>>();
+                labels.map(Targets::Classes)
+            }
+            Target::Numbers(name, scale, form) => {
+                let numbers = numbers(&cells(name)?, name, form, file)?;
+                let scaled = |x: &f64| ((x - scale.mean) / scale.std) as f32;
+                Ok(Targets::Values {
+                    values: numbers.iter().map(scaled).collect(),
+                    columns: 1,
+                    offset: 0,
+                    length: 1,
+                })
+            }
+            Target::Several(several, _) => several.targets(kept, fitted, file),
+        }
+    }
+
+    /// What is to be predicted, in words.
+    pub fn in_words(&self) -> String {
+        match self {
+            Target::Classes(name, classes) => report::target(name, &classes.names),
+            Target::Numbers(name, ..) => report::target(name, &[]),
+            Target::Several(_, line) => line.clone(),
+        }
+    }
+}
+
+/// A single target column of the training table.
+pub(super) struct One<'t> {
+    pub name: String,
+    cells: Vec<(u64, &'t str)>,
+    classes: Option<Classes>,
+    /// Notes for the user, and how the column is read.
+    pub notes: Vec<String>,
+    pub found: Vec<String>,
+}
+
+impl<'t> One<'t> {
+    /// The target of `table`: its name, kind and classes go to `fitted`, unless they are there.
+    ///
+    /// # Errors
+    /// If there is no such column, or its cells are not of one kind.
+    pub fn of(
+        (table, path): (&'t CsvTable, &Path),
+        settings: &DataSettings,
+        fitted: &mut Fitted,
+    ) -> Result<One<'t>, DataError> {
+        let name = target_name(table, settings, fitted, path)?;
+        let cells = target_cells(table, &name, path)?;
+        fitted.target = Some(name.clone());
+        let (mut notes, mut found) = (Vec::new(), Vec::new());
+        let wanted = settings.predict.or(fitted.predict);
+        let kind = match fitted.predict {
+            Some(_) => wanted.unwrap_or(TargetKind::Class),
+            None => {
+                let judged = judge(&cells, &name, wanted, decimals_in(table));
+                let judged: Judged =
+                    judged.map_err(|problem| DataError::unusable(path, problem))?;
+                notes.extend(judged.notes);
+                found.extend(judged.found);
+                fitted.target_form = judged.form;
+                judged.kind
+            }
+        };
+        fitted.predict = Some(kind);
+        let classes = match kind {
+            TargetKind::Class | TargetKind::Labels => {
+                Some(Classes::of(&cells, fitted, &name, path)?)
+            }
+            TargetKind::Number => None,
+        };
+        Ok(One {
+            name,
+            cells,
+            classes,
+            notes,
+            found,
+        })
+    }
+
+    /// The class of each row; 0 for numbers.
+    pub fn labels(&self) -> Vec<u32> {
+        let label = |cell: &str| {
+            let place = self
+                .classes
+                .as_ref()
+                .and_then(|classes| classes.position(cell));
+            place.unwrap_or(0) as u32
+        };
+        self.cells.iter().map(|(_, cell)| label(cell)).collect()
+    }
+
+    /// The target with the scale of its numbers, of the rows that `learned` accepts, unless `fitted` has one.
+    ///
+    /// # Errors
+    /// Names the line of a cell that is no number.
+    pub fn fitted(
+        self,
+        file: (&CsvTable, &Path),
+        fitted: &mut Fitted,
+        learned: impl Fn(&usize) -> bool,
+    ) -> Result<Target, DataError> {
+        if let Some(classes) = self.classes {
+            return Ok(Target::Classes(self.name, classes));
+        }
+        let seen = self.cells.iter().enumerate();
+        let seen = seen.filter(|(index, _)| learned(index));
+        let seen: Vec<(u64, &str)> = seen.map(|(_, cell)| *cell).collect();
+        let form = fitted.target_form.clone();
+        let scale = match fitted.scale {
+            Some(scale) => scale,
+            None => Scale::of(&numbers(&seen, &self.name, &form, file)?),
+        };
+        fitted.scale = Some(scale);
+        Ok(Target::Numbers(self.name, scale, form))
+    }
 }
 
 /// The target column: the one of the settings or the one that the run recorded, one with a usual name, or the last.
@@ -74,24 +212,48 @@ pub(in crate::data::formats) fn target_cells<'t>(
     name: &str,
     path: &Path,
 ) -> Result<Vec<(u64, &'t str)>, DataError> {
+    let cells = table.column(place_of(table, name, path)?);
+    cells.map(|cell| present(cell, name, path)).collect()
+}
+
+/// The cells of the target in the rows at `kept`, each with its line.
+pub(super) fn kept_cells<'t>(
+    table: &'t CsvTable,
+    name: &str,
+    kept: &[usize],
+    path: &Path,
+) -> Result<Vec<(u64, &'t str)>, DataError> {
+    let place = place_of(table, name, path)?;
+    let rows = kept.iter().filter_map(|&index| table.rows.row(index));
+    let cells = rows.map(|(line, row)| (line, row.get(place).unwrap_or_default()));
+    cells.map(|cell| present(cell, name, path)).collect()
+}
+
+/// The place of the column `name`.
+pub(super) fn place_of(table: &CsvTable, name: &str, path: &Path) -> Result<usize, DataError> {
     let place = table.place(name);
-    let place = place.ok_or_else(|| DataError::unusable(path, format!("has no column {name}")))?;
-    let known = |(line, cell): (u64, &'t str)| match value(cell) {
-        Some(cell) => Ok((line, cell)),
-        None => {
-            let read = match cell.is_empty() {
-                true => String::new(),
-                false => format!(" (\"{cell}\" means that it is missing)"),
-            };
-            Err(DataError::unusable(
-                path,
-                format!(
-                    "has no value at line {line} in column {name}{read}: fill it in, or remove such rows"
-                ),
-            ))
-        }
+    place.ok_or_else(|| DataError::unusable(path, format!("has no column {name}")))
+}
+
+/// A cell of the target with its line, if it has a value.
+fn present<'t>(
+    (line, cell): (u64, &'t str),
+    name: &str,
+    path: &Path,
+) -> Result<(u64, &'t str), DataError> {
+    if let Some(cell) = value(cell) {
+        return Ok((line, cell));
+    }
+    let read = match cell.is_empty() {
+        true => String::new(),
+        false => format!(" (\"{cell}\" means that it is missing)"),
     };
-    table.column(place).map(known).collect()
+    Err(DataError::unusable(
+        path,
+        format!(
+            "has no value at line {line} in column {name}{read}: fill it in, or remove such rows"
+        ),
+    ))
 }
 
 /// Kind of a target, the form of its numbers, and what the user should know.
@@ -223,32 +385,6 @@ pub(super) fn numbers(
         let (line, cell) = strange.copied().unwrap_or_default();
         DataError::unusable(path, no_number(line, cell, name))
     })
-}
-
-/// The values of the `cells` of the column `name` for a model.
-pub(super) fn targets(
-    cells: &[(u64, &str)],
-    target: &Target,
-    name: &str,
-    file: (&CsvTable, &Path),
-) -> Result<Targets, DataError> {
-    match target {
-        Target::Classes(classes) => {
-            let label = |cell: &(u64, &str)| classes.index(*cell, name, file.1);
-            let labels = cells.iter().map(label).collect::<Result<_, _>>();
-            labels.map(Targets::Classes)
-        }
-        Target::Numbers(scale, form) => {
-            let numbers = numbers(cells, name, form, file)?;
-            let scaled = |x: &f64| ((x - scale.mean) / scale.std) as f32;
-            Ok(Targets::Values {
-                values: numbers.iter().map(scaled).collect(),
-                columns: 1,
-                offset: 0,
-                length: 1,
-            })
-        }
-    }
 }
 
 #[cfg(test)]
