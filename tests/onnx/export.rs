@@ -204,6 +204,12 @@ fn built_in_models_are_written_for_keras_and_read_again() {
         let Some(model) = computed(name) else {
             continue;
         };
+        if name == "diffusion-unet" {
+            // Group normalisation has no form in files of Keras.
+            let refused = export_keras(&model.network, &model.values).unwrap_err();
+            assert!(refused.to_string().contains("no form in Keras"));
+            continue;
+        }
         let bytes = export_keras(&model.network, &model.values).unwrap();
         let file = OnnxFile::parse(Path::new("model.keras"), &bytes).unwrap();
         // Names have no dots there, and images their channels last.
