@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use wgrad::Error;
+use wgrad::data::Part;
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
-use wgrad::generate::{Drawing, Generator, Sampling};
+use wgrad::generate::{DrawSettings, Drawing, FeatureMoments, Generator, ImageFeatures, Sampling};
 use wgrad::run::RunParts;
 use wgrad::settings::Settings;
 
@@ -40,12 +41,21 @@ pub(super) struct Args {
     /// Random seed
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// GAN: number of images to draw [default: 64]
+    /// Images: how many to draw [default: 64]
     #[arg(long, value_name = "N")]
     count: Option<usize>,
-    /// GAN: folder for the images [default: generated/seed-S in the run folder]
-    #[arg(long, value_name = "DIR")]
+    /// Images: folder for them, or a file NAME.png for a grid of them [default: generated/seed-S in the run folder]
+    #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
+    /// Images: name of the class to draw, of a run that knows classes [default: all in turn]
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+    /// Images: number of steps in which a diffusion model draws [default: 50]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Images: run of a classifier, by whose features the drawn images are compared with the test part of the data of RUN
+    #[arg(long, value_name = "CLASSIFIER")]
+    frechet: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArg,
     #[command(flatten)]
@@ -67,7 +77,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     sampling.check()?;
     let (folder, mut settings) = Settings::open_run(&args.run.run)?;
-    args.device.apply(&mut settings);
+    args.device.clone().apply(&mut settings);
     settings.check()?;
     let weights = args.weights.path_with_note(&folder);
     let parts = settings.resolve_trained(&weights)?;
@@ -75,14 +85,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let named = args.prompt.is_some() || args.tokens.is_some();
     let drawn = args.temperature.is_some() || args.top_k.is_some() || args.top_p.is_some();
     let of_text = named || drawn || args.repetition_penalty.is_some();
-    let of_images = args.count.is_some() || args.out.is_some() || args.overwrite.overwrite;
+    let of_images = args.count.is_some()
+        || args.out.is_some()
+        || args.overwrite.overwrite
+        || args.class.is_some()
+        || args.steps.is_some()
+        || args.frechet.is_some();
     let misplaced = match draws {
         true if of_text => Some(
             "--prompt, --tokens, --temperature, --top-k, --top-p and --repetition-penalty are for runs that write text, but this one \
              draws images; leave them out",
         ),
         false if of_images => Some(
-            "--count, --out and --overwrite are for runs that draw images, but this one writes text; leave them out",
+            "--count, --out, --class, --steps, --frechet and --overwrite are for runs that draw images, but this one writes text; leave them out",
         ),
         _ => None,
     };
@@ -96,14 +111,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     )?;
     device_note.iter().for_each(note);
     if draws {
-        // A folder for each seed, so that images of another seed are not overwritten.
-        let own = || folder.path.join(format!("generated/seed-{}", args.seed));
-        let count = args.count.unwrap_or(64);
-        if let Some(out) = &args.out {
-            (0..count).try_for_each(|number| args.overwrite.check(&sample_path(out, number)))?;
-        }
-        let out = args.out.unwrap_or_else(own);
-        return draw(&engine, parts, (count, args.seed), &out, args.json);
+        let drawn = Drawn {
+            count: args.count.unwrap_or(64),
+            settings: DrawSettings {
+                seed: args.seed,
+                class: args.class.clone(),
+                steps: args.steps,
+            },
+            json: args.json,
+        };
+        let compared = match &args.frechet {
+            Some(classifier) => Some(Compared::new(&engine, classifier, &mut settings)?),
+            None => None,
+        };
+        return drawn.write(&engine, parts, compared, &folder.path, &args);
     }
     let mut generator = Generator::new(&engine, &parts)?;
     let (prompt, tokens) = (args.prompt.unwrap_or_default(), args.tokens.unwrap_or(500));
@@ -143,31 +164,117 @@ fn sample_path(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("sample-{:04}.png", number + 1))
 }
 
-/// Draws images into the folder `out`: `sample-0001.png` and so on.
-fn draw(
-    engine: &Engine,
-    parts: RunParts,
-    (count, seed): (usize, u64),
-    out: &Path,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    let start = Instant::now();
-    std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
-    Drawing::new(engine, parts, seed)?.draw(count, |number, file| {
-        write_whole(&sample_path(out, number), &file)
-    })?;
-    if json {
-        print_line(json!({
-            "pictures": count,
-            "folder": out.display().to_string(),
-            "seed": seed,
-            "seconds": start.elapsed().as_secs_f64(),
-            "adapter": engine.name(),
-        }))?;
-    } else {
-        print_line(format_args!("{count} images in {}", out.display()))?;
+/// What drawn images are compared with.
+struct Compared<'e> {
+    features: ImageFeatures<'e>,
+    /// Those of real images, and their number.
+    real: FeatureMoments,
+    count: usize,
+}
+
+impl<'e> Compared<'e> {
+    /// The features of the run `classifier`, of the test part of the data of `settings`.
+    fn new(engine: &'e Engine, classifier: &Path, settings: &mut Settings) -> anyhow::Result<Self> {
+        let (folder, trained) = Settings::open_run(classifier)?;
+        let weights = WeightsArg { last: false }.path(&folder).0;
+        let parts = trained.resolve_trained(&weights)?;
+        let mut features = ImageFeatures::new(engine, &parts, &trained.model)?;
+        settings.data.evaluate = Part::Test;
+        let samples = settings.load_data()?.test;
+        let real = features.moments(&samples)?;
+        Ok(Compared {
+            features,
+            real,
+            count: samples.len(),
+        })
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Images to draw.
+struct Drawn {
+    count: usize,
+    settings: DrawSettings,
+    json: bool,
+}
+
+impl Drawn {
+    /// Writes the images: into a grid if `--out` names a PNG file, otherwise into a folder, `sample-0001.png` and so on.
+    fn write(
+        &self,
+        engine: &Engine,
+        parts: RunParts,
+        compared: Option<Compared<'_>>,
+        run: &Path,
+        args: &Args,
+    ) -> anyhow::Result<ExitCode> {
+        let start = Instant::now();
+        let (features, real) = match compared {
+            Some(compared) => (
+                Some(compared.features),
+                Some((compared.real, compared.count)),
+            ),
+            None => (None, None),
+        };
+        let opened = || -> wgrad::Result<Drawing<'_>> {
+            let drawing = Drawing::new(engine, parts, &self.settings)?;
+            Ok(match features {
+                Some(features) => drawing.measured_by(features),
+                None => drawing,
+            })
+        };
+        let is_file = |path: &&PathBuf| {
+            let ending = path.extension();
+            ending.is_some_and(|ending| ending.eq_ignore_ascii_case("png"))
+        };
+        let (key, place, drawing) = match &args.out {
+            Some(file) if is_file(&file) => {
+                args.overwrite.check(file)?;
+                let mut drawing = opened()?;
+                write_whole(file, &drawing.grid(self.count)?)?;
+                ("file", file.clone(), drawing)
+            }
+            out => {
+                if let Some(out) = out {
+                    (0..self.count)
+                        .try_for_each(|number| args.overwrite.check(&sample_path(out, number)))?;
+                }
+                // A folder for each seed, so that images of another seed are not overwritten.
+                let own = || run.join(format!("generated/seed-{}", self.settings.seed));
+                let out = out.clone().unwrap_or_else(own);
+                let mut drawing = opened()?;
+                std::fs::create_dir_all(&out).map_err(Error::io("create", &out))?;
+                drawing.draw(self.count, |number, file| {
+                    write_whole(&sample_path(&out, number), &file)
+                })?;
+                ("folder", out, drawing)
+            }
+        };
+        let distance = match &real {
+            Some((real, _)) => Some(drawing.moments()?.distance(real)?),
+            None => None,
+        };
+        if self.json {
+            let mut line = json!({
+                "pictures": self.count,
+                key: place.display().to_string(),
+                "seed": self.settings.seed,
+                "seconds": start.elapsed().as_secs_f64(),
+                "adapter": engine.name(),
+            });
+            if let Some(distance) = distance {
+                line["frechet_distance"] = distance.into();
+            }
+            print_line(line)?;
+        } else {
+            print_line(format_args!("{} images in {}", self.count, place.display()))?;
+            if let (Some(distance), Some((_, count))) = (distance, real) {
+                print_line(format_args!(
+                    "Fréchet distance {distance:.2} to {count} test images"
+                ))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn print_piece(piece: &str) -> anyhow::Result<()> {

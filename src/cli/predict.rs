@@ -87,7 +87,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let task = parts.task.clone();
     let generates = match () {
         () if task.writes_text() => Some("write text, not to classify it"),
-        () if task.draws_samples() => Some("draw images and predicts nothing for given ones"),
+        () if task.draws_samples() && !task.writes_files() => Some("draw images and predicts nothing for given ones"),
         () => None,
     };
     if let Some(what) = generates {

@@ -57,7 +57,7 @@ pub(super) fn colours(shape: &[usize], bytes: Option<&[u8]>) -> Option<RgbImage>
 }
 
 /// Normalised pixels as bytes.
-pub(super) fn bytes(values: &[f32], fitted: &Fitted) -> Vec<u8> {
+pub fn bytes(values: &[f32], fitted: &Fitted) -> Vec<u8> {
     let scale = fitted.mean.iter().zip(&fitted.std).cycle();
     let bytes = values.iter().zip(scale).map(|(value, (mean, std))| {
         let byte = 255.0 * (value * std + mean);
@@ -201,6 +201,41 @@ pub(super) fn grid(
         all[at..at + row].copy_from_slice(pixels);
     }
     png(&[down, across, channels], &all, fitted)
+}
+
+/// Number of drawn images that a report shows.
+pub(super) const SHOWN_SAMPLES: usize = 64;
+/// Drawn images in a row of a grid.
+const SAMPLE_COLUMNS: usize = 8;
+
+/// The first drawn images of an evaluation, its output `name`, in a grid as a PNG file; `None` if it has none.
+///
+/// # Errors
+/// If it can't be encoded.
+pub(super) fn samples(name: &str, found: &Evaluated<'_>) -> Result<Option<Vec<u8>>> {
+    let Some((_, shape, values)) = found.outputs.iter().find(|(known, ..)| known == name) else {
+        return Ok(None);
+    };
+    let each = shape.iter().product::<usize>();
+    let shown = &values[..values.len().min(SHOWN_SAMPLES * each)];
+    sample_grid(shape, shown, found.fitted)
+}
+
+/// Drawn images `values` of one `shape`, `[height, width, channels]`, in a grid of eight columns as a PNG file; `None` as in [`png`].
+///
+/// # Errors
+/// If it can't be encoded.
+pub fn sample_grid(shape: &[usize], values: &[f32], fitted: &Fitted) -> Result<Option<Vec<u8>>> {
+    grid(shape, values, SAMPLE_COLUMNS, fitted)
+}
+
+/// A section of a report with drawn images.
+pub(super) fn drawn_samples(file: &[u8]) -> Section {
+    whole(
+        "Samples",
+        "drawn from the same noise after every epoch",
+        file,
+    )
 }
 
 /// A section of a report with one PNG file and a caption.

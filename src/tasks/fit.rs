@@ -44,6 +44,26 @@ impl Fit<'_> {
         }
     }
 
+    /// Checks that pixels are normalised by this mean and deviation, so that they lie in the `range` that `task` needs.
+    ///
+    /// # Errors
+    /// Says which settings do that.
+    pub fn normalised_by(&self, task: &str, range: &str, mean: f32, std: f32) -> Result<()> {
+        let Normalization {
+            mean: means,
+            std: deviations,
+        } = self.normal;
+        if means.iter().all(|&x| x == mean) && deviations.iter().all(|&x| x == std) {
+            return Ok(());
+        }
+        let each = |x: f32| vec![format!("{x:?}"); means.len()].join(", ");
+        Err(Error::Config(format!(
+            "the task {task} needs pixels {range}; set data.mean = [{}] and data.std = [{}]",
+            each(mean),
+            each(std)
+        )))
+    }
+
     /// The only model, and the extents of its first output for one sample.
     ///
     /// # Errors

@@ -5,10 +5,12 @@
 //! et al. 2016) and of generated ones against 0. Then the generator minimises the cross-entropy of generated images against 1, the
 //! non-saturating loss. Both phases draw the same noise. Each phase updates only its own model, including the running statistics
 //! of batch normalisation.
+//!
+//! With `conditional` both models see the class of an image beside it (Mirza and Osindero, "Conditional Generative Adversarial Nets",
+//! 2014): 1 for its class and 0 for the others in an input called `class`.
 
 use super::case::{self, TaskCase};
 use super::figures;
-use super::fit::check_input;
 use super::metric::{Counters, Metric};
 use super::{
     Decoded, EpochFile, Evaluated, Fit, Models, Need, Objective, Phase, Prediction, PredictionLine,
@@ -17,21 +19,20 @@ use super::{
 use crate::data::{Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
-use crate::nn::{InputSpec, Model, ModelSpec};
+use crate::nn::{InputSpec, Model, ModelInput, ModelSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 const GENERATOR: &str = "generator";
 const DISCRIMINATOR: &str = "discriminator";
+/// The input of both models for the class.
+const CLASS: &str = "class";
 const LOGIT: &str = "logit";
 const SAMPLE: &str = "sample";
 const REAL_RIGHT: &str = "real_right";
 const FAKE_RIGHT: &str = "fake_right";
 const GENERATOR_LOSS: &str = "generator_loss";
-/// Number of generated images that the report shows, and of images per row.
-const SHOWN: usize = 64;
-const COLUMNS: usize = 8;
 
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
@@ -91,6 +92,8 @@ pub struct Gan {
     pub latent: usize,
     /// Target of the discriminator for real images in training: 1, or a little less (one-sided label smoothing).
     pub real_label: f64,
+    /// Whether both models are given the class of an image, so that images of a class can be drawn.
+    pub conditional: bool,
 }
 
 impl Default for Gan {
@@ -98,6 +101,7 @@ impl Default for Gan {
         Gan {
             latent: 64,
             real_label: 1.0,
+            conditional: false,
         }
     }
 }
@@ -141,12 +145,72 @@ impl Gan {
         pictures: Var<'g>,
         own: bool,
     ) -> Result<Var<'g>> {
+        let inputs = inputs(step, DISCRIMINATOR, pictures)?;
         let outputs = match own {
-            true => step.run(DISCRIMINATOR, &[pictures])?,
-            false => step.run_without_updates(DISCRIMINATOR, &[pictures])?,
+            true => step.run(DISCRIMINATOR, &inputs)?,
+            false => step.run_without_updates(DISCRIMINATOR, &inputs)?,
         };
         let logits = first(&outputs)?;
         logits.reshape([step.batch.size()])
+    }
+
+    /// Images that the generator draws. `own` says whether its own phase is built.
+    fn drawn<'g>(&self, step: &mut StepGraph<'g, '_>, own: bool) -> Result<Var<'g>> {
+        let mut inputs_of = step.models().get(GENERATOR)?.inputs().iter();
+        let input = inputs_of.find(|input| input.name != CLASS);
+        let latent = input.map(|input| input.spec.sample()).unwrap_or_default();
+        let noise = step.noise(&latent)?;
+        let inputs = inputs(step, GENERATOR, noise)?;
+        first(&match own {
+            true => step.run(GENERATOR, &inputs)?,
+            false => step.run_without_updates(GENERATOR, &inputs)?,
+        })
+    }
+
+    /// Checks the inputs of `model`: one of `shape`, which is called `what`, and one for the class if the models are given it.
+    fn check_inputs(
+        &self,
+        model: &dyn Model,
+        what: &str,
+        shape: &[usize],
+        fit: &Fit<'_>,
+    ) -> Result<()> {
+        let wrong = |text: String| Err(Error::Config(text));
+        let (mut class, mut others) = (None, Vec::new());
+        for input in model.inputs() {
+            match input.name.as_str() {
+                CLASS => class = Some(input.spec.sample()),
+                _ => others.push(input.spec.sample()),
+            }
+        }
+        if others != [shape] {
+            return wrong(format!(
+                "model {} takes {others:?}, but the {what} is {shape:?}; give it one input of that shape, or set task.latent, \
+                 data.size or data.channels",
+                model.name(),
+            ));
+        }
+        match (self.conditional, class) {
+            (false, None) => Ok(()),
+            (false, Some(_)) => wrong(format!(
+                "model {} takes the class of an image; set task.conditional = true",
+                model.name()
+            )),
+            (true, None) => wrong(format!(
+                "model {} takes no class; give it a second input called class of [{}], or leave task.conditional out",
+                model.name(),
+                fit.classes.len()
+            )),
+            (true, Some(class)) if !fit.inputs_alone() && class != [fit.classes.len()] => {
+                wrong(format!(
+                    "model {} takes {class:?} for the class, but the data have {} classes; give its input class = [{}]",
+                    model.name(),
+                    fit.classes.len(),
+                    fit.classes.len()
+                ))
+            }
+            (true, Some(_)) => Ok(()),
+        }
     }
 
     /// Cross-entropies of `logits` against `label`; 0 for padding samples.
@@ -154,10 +218,20 @@ impl Gan {
         let label = step.builder().constant(label);
         logits.bce_with_logits(label)?.mask_rows(step.batch.valid())
     }
+}
 
-    fn noise<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
-        step.noise(&[self.latent])
-    }
+/// The inputs of the model of a role: `x`, and the classes of the samples in the input for them.
+fn inputs<'g>(step: &StepGraph<'g, '_>, role: &str, x: Var<'g>) -> Result<Vec<Var<'g>>> {
+    let of_input = |input: &ModelInput| match input.name.as_str() {
+        CLASS => step.one_hot(input.spec.sample().iter().product()),
+        _ => Ok(x),
+    };
+    step.models()
+        .get(role)?
+        .inputs()
+        .iter()
+        .map(of_input)
+        .collect()
 }
 
 fn first<'g>(outputs: &[Var<'g>]) -> Result<Var<'g>> {
@@ -188,6 +262,12 @@ impl Task for Gan {
 
     /// The networks of DCGAN. The run's only model is the generator instead if it takes a row of numbers.
     fn default_model(&self, role: &str, model: &ModelSpec) -> Result<ModelSpec> {
+        if self.conditional {
+            return Err(Error::Config(format!(
+                "a gan with task.conditional has no built-in models; give models.{role} an input class, as \
+                 examples/mnist-conditional-gan.toml does"
+            )));
+        }
         match (role, &model.input) {
             (GENERATOR, InputSpec::Shape(shape)) if shape.len() == 1 => Ok(model.clone()),
             (GENERATOR, _) => Ok(ModelSpec {
@@ -202,20 +282,14 @@ impl Task for Gan {
         let wrong = |text: String| Err(Error::Config(text));
         let (generator, discriminator) =
             (fit.models.get(GENERATOR)?, fit.models.get(DISCRIMINATOR)?);
-        let takes: Vec<Vec<usize>> = generator
-            .inputs()
-            .iter()
-            .map(|input| input.spec.sample())
-            .collect();
-        if takes != [vec![self.latent]] {
+        self.check_inputs(generator, "noise", &[self.latent], fit)?;
+        self.check_inputs(discriminator, "image", &fit.samples.shape(), fit)?;
+        if self.conditional && !fit.inputs_alone() && fit.samples.field(field::LABEL).is_none() {
             return wrong(format!(
-                "the generator {} takes {takes:?}, but task.latent is {}; give it one input of [{}], or set task.latent",
-                generator.name(),
-                self.latent,
-                self.latent
+                "task.conditional needs the class of each image, but the {} set has none; leave it out",
+                fit.part
             ));
         }
-        check_input(discriminator, fit)?;
         let gives = |model: &dyn Model| model.outputs().first().map(|output| output.shape.clone());
         let image = fit.samples.field(field::IMAGE).map(|image| image.shape());
         let drawn = gives(generator);
@@ -260,13 +334,11 @@ impl Task for Gan {
     }
 
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, phase: usize) -> Result<Objective<'g>> {
-        let noise = self.noise(step)?;
+        let fake = self.drawn(step, phase == 1)?;
         if phase == 1 {
-            let fake = first(&step.run(GENERATOR, &[noise])?)?;
             let logits = self.logits(step, fake, false)?;
             return Objective::mean_of(Gan::losses(step, logits, 1.0)?);
         }
-        let fake = first(&step.run_without_updates(GENERATOR, &[noise])?)?;
         let image = step.batch.field(field::IMAGE)?;
         let real = self.logits(step, image, true)?;
         let fake = self.logits(step, fake, true)?;
@@ -286,8 +358,7 @@ impl Task for Gan {
     }
 
     fn draw<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Var<'g>> {
-        let noise = self.noise(step)?;
-        first(&step.run(GENERATOR, &[noise])?)
+        self.drawn(step, true)
     }
 
     fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
@@ -336,7 +407,11 @@ impl Task for Gan {
             mean: &mean,
             std: &std,
         };
-        Ok(layout.bytes(field::IMAGE, shape, normal))
+        let layout = layout.bytes(field::IMAGE, shape, normal);
+        Ok(match self.conditional {
+            true => layout.labels(field::LABEL),
+            false => layout,
+        })
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
@@ -353,7 +428,7 @@ impl Task for Gan {
     }
 
     fn shown_samples(&self) -> usize {
-        SHOWN
+        figures::SHOWN_SAMPLES
     }
 
     fn shown_outputs(&self) -> &'static [&'static str] {
@@ -361,36 +436,14 @@ impl Task for Gan {
     }
 
     fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
-        let Ok(Some(png)) = grid(found) else {
-            return Vec::new();
-        };
-        vec![figures::whole(
-            "Samples",
-            "drawn from the same noise after every epoch",
-            &png,
-        )]
+        match figures::samples(SAMPLE, found) {
+            Ok(Some(png)) => vec![figures::drawn_samples(&png)],
+            _ => Vec::new(),
+        }
     }
 
     fn epoch_files(&self, found: &Evaluated<'_>) -> Result<Vec<EpochFile>> {
-        let file = grid(found)?.map(|bytes| EpochFile {
-            folder: "samples",
-            extension: "png",
-            bytes,
-        });
+        let file = figures::samples(SAMPLE, found)?.map(EpochFile::drawn_samples);
         Ok(file.into_iter().collect())
     }
-}
-
-/// The first generated images of an evaluation in a grid, as a PNG file; `None` if it has none.
-fn grid(found: &Evaluated<'_>) -> Result<Option<Vec<u8>>> {
-    let Some((_, shape, values)) = found.outputs.iter().find(|(name, ..)| name == SAMPLE) else {
-        return Ok(None);
-    };
-    let each = shape.iter().product::<usize>();
-    figures::grid(
-        shape,
-        &values[..values.len().min(SHOWN * each)],
-        COLUMNS,
-        found.fitted,
-    )
 }

@@ -30,8 +30,6 @@ const MASKED: &str = "masked";
 const RECONSTRUCTION: &str = "reconstruction";
 /// The mean squared error of predicting the mean colour for the masked patches, which is the baseline.
 const ERROR_OF_MEAN: &str = "mse_of_mean";
-/// Bits of the random keys that order the patches. A sum of this many different powers of two is exact in f32.
-const KEY_BITS: i32 = 24;
 
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
@@ -216,7 +214,7 @@ impl MaskedAutoencoder {
         };
         let [down, across] = self.masking.grid(height, width);
         let (patches, side) = (down * across, self.masking.patch);
-        let keys = random_keys(step, batch, patches)?;
+        let keys = step.uniform(&[patches])?;
         // The rank of a patch is the number of patches with smaller keys. The patches of the lowest ranks are masked.
         let (one, other) = (
             keys.reshape([batch, patches, 1])?,
@@ -254,25 +252,6 @@ impl MaskedAutoencoder {
         step.count("score", errors.sum_all()?)?;
         Objective::mean_of(errors)
     }
-}
-
-/// Random numbers from 0 to 1, `[batch, patches]`, with the same bits on every device: each is a sum of powers of two, which are
-/// included with probability one half. In training they follow from the run's seed and the step, elsewhere from the batch number.
-///
-/// [`StepGraph::noise`] can't be used: it differs between devices by rounding, which could change the order of two numbers that
-/// are close enough, and with it the mask.
-fn random_keys<'g>(step: &mut StepGraph<'g, '_>, batch: usize, patches: usize) -> Result<Var<'g>> {
-    let builder = step.builder();
-    let seed = step.training().map_or(0, |training| training.seed);
-    let stream = step.forward.dropout_stream();
-    let shape = [batch, patches, KEY_BITS as usize].into();
-    let ones = builder.constant(1.0).broadcast_to(&shape)?;
-    // 0 or 2.
-    let coins = ones.dropout(step.number(), 0.5, seed, stream)?;
-    let weights = (0..KEY_BITS)
-        .map(|bit| builder.constant(0.5f64.powi(bit + 2)).reshape([1]))
-        .collect::<Result<Vec<_>>>()?;
-    coins.mul(Var::concat(&weights, 0)?)?.sum(&[2])
 }
 
 impl Task for MaskedAutoencoder {

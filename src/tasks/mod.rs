@@ -22,13 +22,13 @@ mod worst;
 pub use augment::AugmentSettings;
 pub use case::TaskCase;
 pub use custom::Custom;
-pub use figures::{png as picture_file, thumbnail};
+pub use figures::{bytes as picture_bytes, png as picture_file, sample_grid, thumbnail};
 pub use fit::{Fit, check_input};
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
 pub use scorer::Scorer;
-pub(crate) use step::StepGraphCounters;
+pub(crate) use step::{CARRIED, StepGraphCounters};
 pub use step::{Objective, StepGraph};
 pub use worst::WorstSample;
 
@@ -171,6 +171,8 @@ pub trait Task: Debug + Send + Sync {
     }
 
     /// Builds images drawn from noise ([`StepGraph::noise`]): `[batch, height, width, channels]`, normalised as those of the data.
+    /// A task that draws images of a class reads it from the field `label`. One that needs several passes keeps what it has so far in
+    /// [`StepGraph::carried`].
     ///
     /// # Errors
     /// If it does not draw images, or a node can't be built.
@@ -179,6 +181,21 @@ pub trait Task: Debug + Send + Sync {
             "the task {} does not draw images; name a run of a task that does, such as gan",
             self.registered().name
         )))
+    }
+
+    /// The passes of the graph of [`Task::draw`] for a batch of images, one after another: the values of the task's own scalar inputs
+    /// in each. `steps` is the number of passes that was asked for.
+    ///
+    /// # Errors
+    /// If the task can't draw in that many passes.
+    fn draw_passes(&self, steps: Option<usize>) -> Result<Vec<DrawPass>> {
+        match steps {
+            None => Ok(vec![DrawPass::new()]),
+            Some(_) => Err(Error::Config(format!(
+                "the task {} draws images in one pass; leave --steps out",
+                self.registered().name
+            ))),
+        }
     }
 
     /// Decodes the prediction for one sample.
@@ -241,6 +258,9 @@ pub trait Task: Debug + Send + Sync {
         &[]
     }
 }
+
+/// Names and values of the scalar inputs of a pass of [`Task::draw`].
+pub type DrawPass = Vec<(&'static str, Scalar)>;
 
 /// A part of a step with its own loss, models and optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -435,6 +455,17 @@ pub struct EpochFile {
     pub bytes: Vec<u8>,
 }
 
+impl EpochFile {
+    /// Images drawn after an epoch, as a PNG file.
+    pub fn drawn_samples(bytes: Vec<u8>) -> EpochFile {
+        EpochFile {
+            folder: "samples",
+            extension: "png",
+            bytes,
+        }
+    }
+}
+
 /// The settings that concern a task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskSettings {
@@ -591,8 +622,11 @@ macro_rules! register {
 
 register! {
     gan,
+    vae,
+    diffusion,
     autoencoder,
     masked_autoencoder,
+    restoration,
     detection,
     segmentation,
     tagging,

@@ -1,7 +1,7 @@
 //! A step under construction, from which a task builds its nodes.
 
 use super::models::Models;
-use crate::data::Batch;
+use crate::data::{Batch, field};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::{Forward, Mode, Training};
@@ -10,6 +10,12 @@ use std::cell::OnceCell;
 
 /// Prefix of the names of the variables that accumulate metrics. No layer's name contains a colon, so no parameter has this prefix.
 const COUNTERS: &str = "metrics:";
+
+/// Random bits of each number of [`StepGraph::uniform`]: as many as an `f32` holds exactly.
+const UNIFORM_BITS: i32 = 24;
+
+/// The variable of [`StepGraph::carried`]. No layer's name contains a colon.
+pub(crate) const CARRIED: &str = "draw:carried";
 
 /// Names of variables that accumulate metrics.
 pub(crate) struct StepGraphCounters;
@@ -107,6 +113,41 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         zeros.gaussian_noise(self.number(), 1.0, seed, stream)
     }
 
+    /// Random numbers from 0 to 1, below 1, `[batch, ...sample]`, drawn anew for every step, with the same bits on every device: each
+    /// is a sum of powers of two, which are included with probability one half. [`StepGraph::noise`] differs between devices by
+    /// rounding, so that nothing discrete can be decided by it. In training they follow from the run's seed, otherwise from 0.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn uniform(&mut self, sample: &[usize]) -> Result<Var<'g>> {
+        let builder = self.builder;
+        let seed = self.training().map_or(0, |training| training.seed);
+        let stream = self.forward.dropout_stream();
+        let shape = [&[self.batch.size()], sample, &[UNIFORM_BITS as usize]].concat();
+        let ones = builder.constant(1.0).broadcast_to(&shape.into())?;
+        // 0 or 2.
+        let coins = ones.dropout(self.number(), 0.5, seed, stream)?;
+        let weights = (0..UNIFORM_BITS)
+            .map(|bit| builder.constant(0.5f64.powi(bit + 2)).reshape([1]))
+            .collect::<Result<Vec<_>>>()?;
+        coins
+            .mul(Var::concat(&weights, 0)?)?
+            .sum(&[sample.len() + 1])
+    }
+
+    /// The classes of the samples as rows: 1 for the class of a sample and 0 for the other ones, `[batch, classes]`.
+    ///
+    /// # Errors
+    /// If samples have no class.
+    pub fn one_hot(&self, classes: usize) -> Result<Var<'g>> {
+        let label = self.batch.field(field::LABEL)?.to_float()?;
+        let label = label.reshape([self.batch.size(), 1])?;
+        let columns = (0..classes)
+            .map(|class| label.eq(self.builder.constant(class as f64)))
+            .collect::<Result<Vec<_>>>()?;
+        Var::concat(&columns, 1)
+    }
+
     /// Runs the model of a role and returns its outputs.
     ///
     /// # Errors
@@ -158,6 +199,16 @@ impl<'g, 'a> StepGraph<'g, 'a> {
             .builder
             .variable(&format!("{COUNTERS}{name}"), value.ty())?;
         self.builder.update(total, total.add(value)?)
+    }
+
+    /// What the passes of a drawing hand on to each other ([`Task::draw_passes`](super::Task::draw_passes)): a variable `[batch,
+    /// ...sample]`, zeros before the first pass. [`Builder::update`] sets it.
+    ///
+    /// # Errors
+    /// If it has another type already.
+    pub fn carried(&self, sample: &[usize]) -> Result<Var<'g>> {
+        let shape = [&[self.batch.size()], sample].concat();
+        self.builder.variable(CARRIED, TensorType::f32(shape))
     }
 
     /// Makes `value`, `[batch, ...]`, an output called `name`, which can be read after a step.

@@ -34,6 +34,13 @@ fn images_are_drawn_into_a_folder_for_each_seed_and_predict_points_to_generate()
     draw("--count 3 --out again").fails(2, &["again/sample-0001.png", "--overwrite"]);
     draw("--count 3 --out again --overwrite").succeeds();
     assert_eq!(own(1), file("again/sample-0003.png"));
+    let found = draw("--count 9 --out nine.png --json").succeeds();
+    assert!(found.out.contains("\"file\":\"nine.png\""), "{}", found.out);
+    let grid = image::open(sandbox.path("nine.png")).unwrap();
+    assert_eq!((grid.width(), grid.height()), (8 * 30 + 2, 2 * 30 + 2));
+    draw("--out nine.png").fails(2, &["nine.png", "--overwrite"]);
+    draw("--class 3").fails(2, &["trained without classes"]);
+    draw("--steps 3").fails(2, &["one pass"]);
     let shown = image::open(sandbox.path("run/samples/epoch-1.png")).unwrap();
     assert!(shown.width() >= 4 * 28 && shown.height() >= 28);
     draw("--prompt a").fails(2, &["--prompt", "draws images"]);
@@ -53,4 +60,25 @@ fn an_evaluation_shows_the_figures_of_both_models() {
     ] {
         assert!(found.out.contains(name), "{}", found.out);
     }
+}
+
+#[test]
+fn drawn_images_are_compared_with_real_ones_by_the_features_of_a_classifier() {
+    let sandbox = trained();
+    let judge = "task = \"classification\"\nsteps = 2\nbatch = 8\ndata = { source = \"digits\", train = 32, test = 16 }\nmodel = \"mlp\"\n";
+    sandbox.write("judge-run.toml", judge);
+    sandbox
+        .wgrad("train judge-run.toml --device cpu --out classifier --json")
+        .succeeds();
+    let draw =
+        |args: &str| sandbox.wgrad(&format!("generate run --device cpu --seed 3 --json {args}"));
+    let found = draw("--count 20 --out a.png --frechet classifier").succeeds();
+    let line: serde_json::Value = serde_json::from_str(found.out.trim()).unwrap();
+    let distance = line["frechet_distance"].as_f64().unwrap();
+    assert!(distance.is_finite() && distance > 0.0, "{distance}");
+    let again = draw("--count 20 --out b --frechet classifier").succeeds();
+    let line: serde_json::Value = serde_json::from_str(again.out.trim()).unwrap();
+    assert_eq!(line["frechet_distance"].as_f64(), Some(distance));
+    draw("--count 1 --out c.png --frechet classifier").fails(2, &["at least two images"]);
+    draw("--count 4 --out d.png --frechet run").fails(2, &["a classifier of images", "gan"]);
 }

@@ -9,6 +9,7 @@ mod fault_layer;
 mod folders;
 mod gan;
 mod hostile;
+mod image_tasks;
 mod kills;
 mod models;
 mod onnx;
