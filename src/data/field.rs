@@ -15,6 +15,9 @@ pub const ROW: &str = "row";
 pub const WINDOW: &str = "window";
 /// The tokens of a text: `u32 [tokens]`.
 pub const TOKENS: &str = "tokens";
+/// The tokens of the translation of a text, after a token that begins it: `u32 [tokens]`. The last two tokens of the vocabulary
+/// begin and end a translation.
+pub const TARGET_TOKENS: &str = "target_tokens";
 /// The token after each token: `u32 [tokens]`.
 pub const NEXT: &str = "next";
 /// The number to predict from a row of a table: `f32 [1, 1]`.
@@ -23,6 +26,11 @@ pub const VALUE: &str = "value";
 pub const TARGET: &str = "target";
 /// The columns to predict within the window itself: `f32 [rows, columns]`.
 pub const PAST: &str = "past";
+
+/// Whether the field `name` holds tokens that models take.
+pub fn holds_tokens(name: &str) -> bool {
+    [TOKENS, TARGET_TOKENS].contains(&name)
+}
 
 /// One field of every sample of a set.
 #[derive(Clone, Debug, PartialEq)]

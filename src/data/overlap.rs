@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Fields that are to be predicted.
-const TARGETS: [&str; 5] = [
+const TARGETS: [&str; 6] = [
+    field::TARGET_TOKENS,
     field::LABEL,
     field::MASK,
     field::NEXT,

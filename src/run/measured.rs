@@ -79,8 +79,10 @@ impl<'e> Measured<'e> {
     /// # Errors
     /// If the device failed.
     pub fn run(&mut self) -> Result<(Evaluation, Counters, Collected)> {
-        let (counters, outputs) = self.evaluator.run(&mut *self.device, Outputs::All)?;
+        let (mut counters, outputs) = self.evaluator.run(&mut *self.device, Outputs::All)?;
         let task = self.evaluator.task();
+        let sums = task.sums_of_outputs(&self.evaluated(&counters, &outputs));
+        counters.extend(sums);
         let evaluation = evaluation(&**task, &counters, self.data.evaluate);
         Ok((evaluation, counters, outputs))
     }

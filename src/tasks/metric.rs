@@ -106,6 +106,11 @@ impl Counters {
         Counters { samples, values }
     }
 
+    /// Adds sums, by name.
+    pub(crate) fn extend(&mut self, sums: impl IntoIterator<Item = (String, Tensor<f32>)>) {
+        self.values.extend(sums);
+    }
+
     /// The sum `name`, a single number.
     pub fn sum(&self, name: &str) -> Option<f64> {
         let value = self.values.get(name)?;

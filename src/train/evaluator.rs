@@ -1,5 +1,6 @@
 //! A pass over a set, which computes counters of a task and outputs of samples.
 
+use super::decoding::Decoder;
 use super::graphs::{BatchSource, evaluation_graph, picture_graph, prediction_graph, updated};
 use super::loaded::Loaded;
 use super::scalars::{ScalarRows, StepInputs};
@@ -8,6 +9,7 @@ use crate::data::{Normalization, Pass, Samples, SetLayout, field};
 use crate::device::{Device, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::nn::DecodeStep;
 use crate::tasks::{Counters, Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
@@ -43,6 +45,9 @@ pub struct Evaluator {
     shown: &'static [&'static str],
     /// The program that gives images, once they were requested.
     pictures: Option<ProgramId>,
+    /// The models, and the programs that write sequences with them, once they were needed.
+    models: Models,
+    decoders: Vec<Decoder>,
     /// The time that it took to read outputs in the last pass, without the computation.
     reading: Duration,
 }
@@ -110,9 +115,10 @@ impl Evaluator {
         let layout = SetLayout::of("test", &samples, normal, batch, streamed);
         let graph = graph(&*task, models, &BatchSource::Set(layout.clone()))?;
         let counters = updated(&graph, StepGraphCounters::is_one);
+        let kept = updated(&graph, DecodeStep::is_variable);
         let outputs = graph.outputs.iter().map(|o| o.name.clone()).collect();
         let planned = device.plan(graph)?;
-        for (name, ty) in &counters {
+        for (name, ty) in counters.iter().chain(&kept) {
             device.set(name, &Tensor::zeros(ty))?;
         }
         for (name, value) in task.variables()? {
@@ -130,6 +136,8 @@ impl Evaluator {
             outputs,
             shown: &[],
             pictures: None,
+            models: models.clone(),
+            decoders: Vec::new(),
             reading: Duration::ZERO,
         })
     }
@@ -176,6 +184,7 @@ impl Evaluator {
             }
             device.run(self.program, 1, self.rows.values())?;
             self.collect(device, &mut collected, at, valid, keep)?;
+            self.decode(device, &mut collected, at, valid, keep)?;
         }
         let read = |(name, _): &(String, TensorType)| {
             let short = StepGraphCounters::short(name).to_string();
@@ -242,6 +251,51 @@ impl Evaluator {
             bytes.extend(value.reals().iter().map(|&x| x.round() as u8));
         }
         Ok(Some((shape, bytes)))
+    }
+
+    /// Writes the sequences of the last batch, if the task does, and stores them: of all samples, whatever else is kept.
+    fn decode(
+        &mut self,
+        device: &mut dyn Device,
+        collected: &mut Collected,
+        at: usize,
+        valid: usize,
+        keep: Outputs,
+    ) -> Result<()> {
+        let Some(decoding) = self.task.decoding() else {
+            return Ok(());
+        };
+        let beam = match keep {
+            Outputs::All => decoding.beam,
+            Outputs::First(_) | Outputs::Reported(_) => 1,
+        };
+        let (samples, batch) = (&self.data.set, self.data.layout.batch);
+        let place = self
+            .decoders
+            .iter()
+            .position(|decoder| decoder.beam == beam);
+        let place = match place {
+            Some(place) => place,
+            None => {
+                let models = &self.models;
+                let made = Decoder::new(device, models, decoding, samples, batch, beam)?;
+                self.decoders.push(made);
+                self.decoders.len() - 1
+            }
+        };
+        let decoder = &self.decoders[place];
+        let tokens = decoder.run(device, samples, at, valid)?;
+        match collected
+            .iter_mut()
+            .find(|(known, ..)| known == decoding.output)
+        {
+            Some((_, _, all)) => all.extend(tokens),
+            None => {
+                let shape = vec![decoder.positions()];
+                collected.push((decoding.output.to_string(), shape, tokens));
+            }
+        }
+        Ok(())
     }
 
     /// Stores the outputs of the last batch that are kept; its `valid` samples begin with number `at`.

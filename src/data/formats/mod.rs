@@ -409,6 +409,7 @@ register! {
     manifest::Manifest,
     masks::Masks,
     npz::Npz,
+    parallel::Parallel,
     series::Series,
     table::Table,
     text::Text,
