@@ -68,6 +68,8 @@ pub enum Purpose {
     ValidationSplit = 20,
     /// Where training samples begin that may begin anywhere; index: the epoch.
     Starts = 18,
+    /// The order of training batches whose samples have about the same length; index: the epoch.
+    BucketOrder = 21,
     /// The tokens of a generated text.
     Generation = 19,
     /// Gaussian noise that is added to what a model sees; index: which of a step's.

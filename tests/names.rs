@@ -6,13 +6,14 @@ use wgrad::ops::REGISTRY;
 use wgrad::random::Stream;
 
 /// A layer and the operation that it applies may share a name: no signature takes both.
-const LAYER_AND_OPERATION: [&str; 12] = [
+const LAYER_AND_OPERATION: [&str; 13] = [
     "AdaptiveAvgPool2d",
     "Add",
     "Attention",
     "AvgPool2d",
     "Concat",
     "Conv2d",
+    "CrossAttention",
     "Dropout",
     "Gru",
     "LayerNorm",

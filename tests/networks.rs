@@ -607,3 +607,55 @@ name = \"sum\"; type = \"add\"; inputs = [\"pa\", \"pb\"]",
     );
     assert_eq!(network(&inputs, &pooled).outputs()[0].shape, [4]);
 }
+
+const TRANSLATES: &str = "
+name = \"m\"
+inputs = { source = { tokens = 3, vocabulary = 5, padded = true }, target = { tokens = 4, vocabulary = 5 } }
+[[block.reader.layer]]
+type = \"dense\"
+name = \"keys\"
+units = 8
+input = \"memory\"
+[[block.reader.layer]]
+type = \"cross_attention\"
+heads = 2
+inputs = [\"input\", \"keys\"]
+[[layer]]
+type = \"embedding\"
+name = \"memory\"
+width = 4
+input = \"source\"
+[[layer]]
+type = \"embedding\"
+width = 4
+input = \"target\"
+[[layer]]
+type = \"block\"
+block = \"reader\"
+";
+
+#[test]
+fn a_block_may_take_a_layer_of_the_model_above_it() {
+    let network = Network::new(spec(TRANSLATES)).unwrap();
+    assert_eq!(network.outputs()[0].shape, [4, 4]);
+    network.check_decoding("target").unwrap();
+    let below = TRANSLATES.replace("input = \"memory\"", "input = \"memories\"");
+    let error = Network::new(spec(&below)).unwrap_err().to_string();
+    assert!(error.contains("there is no such layer"), "{error}");
+}
+
+#[test]
+fn what_looks_ahead_can_not_be_decoded_position_by_position() {
+    let attention = "[[layer]]\ntype = \"self_attention\"\nheads = 2\n";
+    let network = Network::new(spec(&format!("{TRANSLATES}{attention}"))).unwrap();
+    let error = network.check_decoding("target").unwrap_err().to_string();
+    assert!(
+        error.contains("layer attention1") && error.contains("causal"),
+        "{error}"
+    );
+    let causal = format!("{TRANSLATES}{attention}causal = true\n");
+    Network::new(spec(&causal))
+        .unwrap()
+        .check_decoding("target")
+        .unwrap();
+}

@@ -2,4 +2,4 @@
 @group(0) @binding(2) var<storage, read> lengths: array<u32>;
 
 /// Number of keys of a sample.
-fn key_count(sample: u32) -> u32 { return min(lengths[sample], params.time); }
+fn key_count(sample: u32) -> u32 { return min(lengths[sample], params.keys); }

@@ -8,8 +8,9 @@
 #import attention/all_keys
 @group(0) @binding(4) var<storage, read_write> lse: array<f32>;
 
-/// Sources: parts 0, 1 and 2 of qkv.
-fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> { return qkv_four(qkv_base(rows, t, source), c); }
+/// Sources: queries, keys and values.
+fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> { return part_four(rows, t, source, c); }
+fn row_count() -> u32 { return params.time; }
 fn place(rows: Rows, t: u32, part: u32) -> u32 { return base(rows, t); }
 
 /// The state of a row's softmax after some of its scores.

@@ -1,7 +1,6 @@
 // The gradient of attention with respect to keys and values. An invocation's rows are keys, and it loops over the
 // queries that attend to them. With p = exp(score - lse): dv[k] = sum over queries t of p dy[t], and dk[k] = scale sum
-// of p (dy[t] v[k] - delta[t]) q[t]. They are written to parts 1 and 2 of [batch, time, 3, heads, head_dim]; part 0 is
-// not changed. Layout and division of work: attention/operands.
+// of p (dy[t] v[k] - delta[t]) q[t]. They are written to parts 1 and 2 of the gradient (`grad_base`); part 0 is not changed. Layout and division of work: attention/operands.
 #import attention/operands
 #import attention/all_keys
 @group(0) @binding(4) var<storage, read> lse: array<vec4<f32>>;
@@ -12,14 +11,15 @@ fn load_delta(i: u32) -> vec4<f32> { return delta[i]; }
 fn load_dy(i: u32) -> vec4<f32> { return dy[i]; }
 #import attention/dy
 
-/// Sources: parts 0, 1 and 2 of qkv, 3 is dy.
+/// Sources: 0, 1 and 2 are queries, keys and values, 3 is dy.
 fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> {
     if (source == 3u) {
         return dy_four(base(rows, t), c);
     }
-    return qkv_four(qkv_base(rows, t, source), c);
+    return part_four(rows, t, source, c);
 }
-fn place(rows: Rows, t: u32, part: u32) -> u32 { return qkv_base(rows, t, part); }
+fn row_count() -> u32 { return params.keys; }
+fn place(rows: Rows, t: u32, part: u32) -> u32 { return grad_base(rows, t, part); }
 
 /// The weights that queries t .. t+3 give to key r of the invocation.
 fn weights(rows: Rows, r: u32, t: u32, keys: u32, scores: vec4<f32>, lse: vec4<f32>) -> vec4<f32> {

@@ -1,8 +1,8 @@
 // Operands of the attention kernels, and the rows that an invocation computes.
 //
-// qkv is [batch, time, 3, heads, head_dim]: at each position the queries, keys and values of all heads, as one dense
-// layer gives them. The result and its gradient are [batch, time, heads, head_dim] and are read by the same functions.
-// Row statistics are [batch, heads, padded]: `time` of them, padded by zeros to a multiple of 4.
+// Queries, keys and values are one operand (attention/packed) or two (cross_attention/separate); there are `time`
+// queries and `keys` keys and values. The result and its gradient are [batch, time, heads, head_dim] and are read by
+// the same functions. Row statistics are [batch, heads, padded]: `time` of them, padded by zeros to a multiple of 4.
 //
 // An invocation computes ROWS neighbouring rows (queries or keys) of one head of one sample and loops over all
 // positions of the other kind, four at a time, reading them as defined in attention/reads_*.
@@ -12,11 +12,15 @@
 #import attention/rows_1
 #import attention/reads_direct
 #import attention/head_64
+#import attention/packed
 
 struct Params {
     first_workgroup: u32,
     batch: u32,
+    // Queries of a sample.
     time: u32,
+    // Keys of a sample, with padding.
+    keys: u32,
     // `time` rounded up to a multiple of 4.
     padded: u32,
     heads: u32,
@@ -26,8 +30,6 @@ struct Params {
     scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>;
-fn load_qkv(i: u32) -> vec4<f32> { return qkv[i]; }
 
 override HEAD_DIM: u32;
 // Positions do not attend to later ones.
@@ -53,13 +55,7 @@ fn rows_at(workgroup: u32, lane: u32) -> Rows {
     return Rows(sample, matrix - sample * params.heads, first, lane, sample < params.batch);
 }
 
-/// The first element of query (part 0), key (1) or value (2) `t`; of the last one if `t` is past the end.
-fn qkv_base(rows: Rows, t: u32, part: u32) -> u32 {
-    let position = rows.sample * params.time + min(t, params.time - 1u);
-    return ((position * 3u + part) * params.heads + rows.head) * HEAD_DIM;
-}
-
-/// The same in a tensor [batch, time, heads, head_dim].
+/// The first element of position `t`, or of the last one, in a tensor [batch, time, heads, head_dim].
 fn base(rows: Rows, t: u32) -> u32 {
     return ((rows.sample * params.time + min(t, params.time - 1u)) * params.heads + rows.head) * HEAD_DIM;
 }
@@ -69,17 +65,18 @@ fn statistic(rows: Rows, t: u32) -> u32 {
     return (rows.sample * params.heads + rows.head) * params.padded + t;
 }
 
-fn qkv_four(base: u32, c: u32) -> vec4<f32> {
+/// Elements 4c .. 4c+3 of query (part 0), key (1) or value (2) `t`.
+fn part_four(rows: Rows, t: u32, part: u32, c: u32) -> vec4<f32> {
     if (past_head(c)) {
         return vec4<f32>(0.0);
     }
-    let at = base + 4u * c;
+    let at = part_base(rows, t, part) + 4u * c;
     if (HEAD_DIM % 4u == 0u) {
-        return load_qkv(at >> 2u);
+        return load_part(part, at >> 2u);
     }
     return within(c, vec4<f32>(
-        load_qkv(at >> 2u)[at & 3u], load_qkv((at + 1u) >> 2u)[(at + 1u) & 3u],
-        load_qkv((at + 2u) >> 2u)[(at + 2u) & 3u], load_qkv((at + 3u) >> 2u)[(at + 3u) & 3u]));
+        load_part(part, at >> 2u)[at & 3u], load_part(part, (at + 1u) >> 2u)[(at + 1u) & 3u],
+        load_part(part, (at + 2u) >> 2u)[(at + 2u) & 3u], load_part(part, (at + 3u) >> 2u)[(at + 3u) & 3u]));
 }
 
 /// Whether elements 4c .. 4c+3 are past the end of the head: never if the head has the full size of the kernel.
@@ -164,7 +161,7 @@ fn store_bundle(x: Bundle, rows: Rows, part: u32, c: u32) {
 /// Writes elements 4c .. 4c+3 of row r to `place`, if there is such a row.
 fn store_four(rows: Rows, r: u32, part: u32, c: u32, x: vec4<f32>) {
     let t = rows.first + r;
-    if (r < ROWS && t < params.time) {
+    if (r < ROWS && t < row_count()) {
         store(place(rows, t, part) + 4u * c, x, i32(HEAD_DIM) - i32(4u * c));
     }
 }

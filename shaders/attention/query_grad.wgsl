@@ -1,7 +1,6 @@
 // The gradient of attention with respect to the queries and, for the kernel of keys and values, the dot product of each
 // row's result with its gradient: delta[t] = sum out[t] dout[t]. With p = exp(score - lse): dq[t] = scale sum over keys
-// k of p (dout[t] v[k] - delta[t]) k[k]. It is written to part 0 of [batch, time, 3, heads, head_dim]; the other parts
-// are not changed. Layout and division of work: attention/operands.
+// k of p (dout[t] v[k] - delta[t]) k[k]. It is written to part 0 of the gradient (`grad_base`); the other parts are not changed. Layout and division of work: attention/operands.
 #import attention/operands
 #import attention/all_keys
 @group(0) @binding(4) var<storage, read> lse: array<vec4<f32>>;
@@ -25,7 +24,7 @@ fn y_four(base: u32, c: u32) -> vec4<f32> {
         load_y((at + 2u) >> 2u)[(at + 2u) & 3u], load_y((at + 3u) >> 2u)[(at + 3u) & 3u]));
 }
 
-/// Sources: parts 0, 1 and 2 of qkv, 3 is dy, 4 is y.
+/// Sources: 0, 1 and 2 are queries, keys and values, 3 is dy, 4 is y.
 fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> {
     if (source == 3u) {
         return dy_four(base(rows, t), c);
@@ -33,9 +32,10 @@ fn four(rows: Rows, t: u32, source: u32, c: u32) -> vec4<f32> {
     if (source == 4u) {
         return y_four(base(rows, t), c);
     }
-    return qkv_four(qkv_base(rows, t, source), c);
+    return part_four(rows, t, source, c);
 }
-fn place(rows: Rows, t: u32, part: u32) -> u32 { return qkv_base(rows, t, part); }
+fn row_count() -> u32 { return params.time; }
+fn place(rows: Rows, t: u32, part: u32) -> u32 { return grad_base(rows, t, part); }
 
 /// The lse of row r; of the last row if r is past the end.
 fn lse_at(rows: Rows, r: u32) -> f32 {

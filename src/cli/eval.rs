@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Write the prediction for each sample to a file: one line of JSON per sample, with its index and its class if it has one
     #[arg(long, value_name = "FILE")]
     outputs: Option<PathBuf>,
+    /// Translations: sequences that the beam search continues for each sentence, 1 for a greedy search [default: task.beam of the run]
+    #[arg(long, value_name = "N")]
+    beam: Option<u16>,
     #[command(flatten)]
     overwrite: OverwriteArg,
     #[command(flatten)]
@@ -62,6 +65,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     settings.data.evaluate = args.part.unwrap_or(settings.data.evaluate);
     args.device.apply(&mut settings);
+    settings.task.set_beam(args.beam);
     settings.check()?;
     let dataset = settings.load_data()?;
     if is_other && !is_file {

@@ -51,6 +51,13 @@ pub(super) struct Args {
     /// prediction and the probability of each class; of a part of a series, a row for each forecast of a column
     #[arg(long, value_name = "FILE.csv")]
     csv: Option<PathBuf>,
+    /// Write the predictions as text to a file, one line for each input and nothing else, and print the first 20: translations for
+    /// sacreBLEU
+    #[arg(long, value_name = "FILE")]
+    lines: Option<PathBuf>,
+    /// Translations: sequences that the beam search continues for each sentence, 1 for a greedy search [default: task.beam of the run]
+    #[arg(long, value_name = "N")]
+    beam: Option<u16>,
     #[command(flatten)]
     overwrite: OverwriteArg,
     #[command(flatten)]
@@ -75,19 +82,22 @@ impl Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Some(path) = &args.csv {
+    for path in args.csv.iter().chain(&args.lines) {
         args.overwrite.check(path)?;
     }
     let opened = OpenedRun::open(&args.run.run)?;
     let (folder, mut settings) = (&opened.folder, opened.settings.clone());
     args.device.clone().apply(&mut settings);
+    settings.task.set_beam(args.beam);
     settings.check()?;
     let (weights, _) = args.weights.path(folder);
     let parts = settings.resolve_trained(&weights)?;
     let task = parts.task.clone();
     let generates = match () {
         () if task.writes_text() => Some("write text, not to classify it"),
-        () if task.draws_samples() && !task.writes_files() => Some("draw images and predicts nothing for given ones"),
+        () if task.draws_samples() && !task.writes_files() => {
+            Some("draw images and predicts nothing for given ones")
+        }
         () => None,
     };
     if let Some(what) = generates {
@@ -130,6 +140,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         },
         stems: BTreeSet::new(),
         table: args.csv.is_some().then(PredictionTable::default),
+        text: args.lines.is_some().then(String::new),
         lines: 0,
         unprinted: None,
     };
@@ -177,6 +188,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         note(format_args!("{shown} are in {}", path.display()));
     }
+    if let (Some(path), Some(text)) = (&args.lines, &said.text) {
+        write_whole(path, text.as_bytes())?;
+        note(format_args!(
+            "{} lines are in {}",
+            text.lines().count(),
+            path.display()
+        ));
+    }
     if let Some(error) = said.unprinted {
         return Err(error);
     }
@@ -195,17 +214,24 @@ struct Said<'a> {
     stems: BTreeSet<String>,
     /// The predictions as a table, if they are to be written as one.
     table: Option<PredictionTable>,
+    /// The predictions as text, if they are to be written so.
+    text: Option<String>,
     /// Lines of predictions, printed or not.
     lines: usize,
-    /// Why the first of the lines that could not be printed was not, where the table is still to be written.
+    /// Why the first of the lines that could not be printed was not, where a file is still to be written.
     unprinted: Option<anyhow::Error>,
 }
 
 impl Said<'_> {
-    /// Prints a line. Where there is a table to write, a reader of standard output that went away does not end the command yet.
+    /// Whether predictions are written to a file.
+    fn is_written(&self) -> bool {
+        self.table.is_some() || self.text.is_some()
+    }
+
+    /// Prints a line. Where there is a file to write, a reader of standard output that went away does not end the command yet.
     fn print(&mut self, line: impl Display) -> anyhow::Result<()> {
         match print_line(line) {
-            Err(error) if self.table.is_some() => {
+            Err(error) if self.is_written() => {
                 self.unprinted.get_or_insert(error);
                 Ok(())
             }
@@ -231,6 +257,10 @@ impl Said<'_> {
                 json.extend(known_json.clone());
                 table.add(cells, &json);
             }
+            if let Some(text) = &mut self.text {
+                *text += line.text.first().map_or("", String::as_str);
+                text.push('\n');
+            }
             if self.args.json {
                 let mut json = line.json(top);
                 json.extend(known_json);
@@ -242,7 +272,7 @@ impl Said<'_> {
                 continue;
             }
             self.lines += 1;
-            if self.table.is_some() && self.lines > SHOWN {
+            if self.is_written() && self.lines > SHOWN {
                 continue;
             }
             let known = known.map_or(String::new(), |known| format!("; {}", known.text));
@@ -294,6 +324,9 @@ impl Said<'_> {
         if let Some(table) = &mut self.table {
             let trouble = Map::from_iter([("error".to_string(), why.into())]);
             table.add(cells, &trouble);
+        }
+        if let Some(text) = &mut self.text {
+            text.push('\n');
         }
         let _ = writeln!(std::io::stderr(), "error: {}", plain(why));
         match self.args.json {

@@ -5,7 +5,7 @@ use super::{Samples, WindowRows};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::ops::gather_batch::GatherBatch;
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,6 +124,22 @@ impl SetLayout {
     fn with(mut self, name: &'static str, shape: Vec<usize>, place: Storage) -> SetLayout {
         self.fields.push(FieldLayout { name, shape, place });
         self
+    }
+
+    /// The same set, of whose windows of tokens batches only have the first `length`.
+    pub(crate) fn shortened(&self, length: usize) -> SetLayout {
+        let mut layout = self.clone();
+        for field in &mut layout.fields {
+            if let Storage::Windows {
+                ty, length: own, ..
+            } = &mut field.place
+                && ty.dtype == DType::U32
+            {
+                *own = length.min(*own);
+                field.shape = vec![*own];
+            }
+        }
+        layout
     }
 
     /// The same set in batches of `batch`.

@@ -15,6 +15,9 @@ pub const ROW: &str = "row";
 pub const WINDOW: &str = "window";
 /// The tokens of a text: `u32 [tokens]`.
 pub const TOKENS: &str = "tokens";
+/// The tokens of the translation of a text, after a token that begins it: `u32 [tokens]`. The last two tokens of the vocabulary
+/// begin and end a translation.
+pub const TARGET_TOKENS: &str = "target_tokens";
 /// The token after each token: `u32 [tokens]`.
 pub const NEXT: &str = "next";
 /// The tag of each word of a sentence whose words are [`TOKENS`]: `u32 [tokens]`, without a meaning where these are padding.
@@ -34,6 +37,11 @@ pub const PAST: &str = "past";
 pub const BOXES: &str = "boxes";
 /// A row of [`BOXES`] that is no box.
 pub const NO_BOX: [f32; 6] = [0.0, 0.0, 0.0, 0.0, -1.0, 0.0];
+
+/// Whether the field `name` holds tokens that models take.
+pub fn holds_tokens(name: &str) -> bool {
+    [TOKENS, TARGET_TOKENS].contains(&name)
+}
 
 /// One field of every sample of a set.
 #[derive(Clone, Debug, PartialEq)]

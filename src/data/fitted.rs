@@ -47,6 +47,9 @@ pub struct Fitted {
     /// Tables of texts: the column of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Texts with translations: the language of the texts, and that of the translations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
     /// Texts: the tokenizer, which a run saves in a separate file.
     #[serde(skip)]
     pub tokenizer: Option<Tokenizer>,

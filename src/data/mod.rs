@@ -2,6 +2,7 @@
 
 mod batch;
 mod brightness;
+mod buckets;
 mod byte_count;
 mod channels;
 mod decoders;
@@ -36,6 +37,7 @@ mod tokenizer;
 
 pub(crate) use batch::VALID_ROWS;
 pub use batch::{Batch, Normalization, SetLayout};
+pub(crate) use buckets::Buckets;
 pub use byte_count::ByteCount;
 pub use channels::ChannelStats;
 pub use digest::compare_digests;

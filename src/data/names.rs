@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub enum SampleNames {
     /// The row of each in its table, counted from 1 without the header.
     Rows(Vec<u32>),
+    /// The line of each in its file, counted from 1.
+    Lines(Vec<u32>),
     /// The file of each, relative to the source.
     Files(Vec<String>),
     /// The text of each: its words with spaces between them.
@@ -31,7 +33,7 @@ pub enum SeriesRows {
 /// The name of a sample, or of a row of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleName {
-    /// What it is: `row`, `file`, `text`, `window`, `date` or, without a name, `index`.
+    /// What it is: `row`, `line`, `file`, `text`, `window`, `date` or, without a name, `index`.
     pub key: &'static str,
     /// The number, or the text.
     pub value: Value,
@@ -74,6 +76,7 @@ impl SampleNames {
     pub(super) fn of(&self, index: usize) -> Option<SampleName> {
         Some(match self {
             SampleNames::Rows(rows) => SampleName::new("row", *rows.get(index)?),
+            SampleNames::Lines(lines) => SampleName::new("line", *lines.get(index)?),
             SampleNames::Files(files) => SampleName::new("file", files.get(index)?.clone()),
             SampleNames::Texts(texts) => SampleName::new("text", texts.get(index)?.clone()),
             SampleNames::Windows(_) => SampleName::new("window", index + 1),
@@ -97,6 +100,9 @@ impl SampleNames {
             SampleNames::Rows(rows) => {
                 SampleNames::Rows(kept.iter().map(|&index| rows[index]).collect())
             }
+            SampleNames::Lines(lines) => {
+                SampleNames::Lines(kept.iter().map(|&index| lines[index]).collect())
+            }
             SampleNames::Files(files) => {
                 SampleNames::Files(kept.iter().map(|&index| files[index].clone()).collect())
             }
@@ -110,7 +116,7 @@ impl SampleNames {
     /// The number of names, unless any number of samples has some.
     pub(super) fn count(&self) -> Option<usize> {
         match self {
-            SampleNames::Rows(rows) => Some(rows.len()),
+            SampleNames::Rows(rows) | SampleNames::Lines(rows) => Some(rows.len()),
             SampleNames::Files(files) => Some(files.len()),
             SampleNames::Texts(texts) => Some(texts.len()),
             SampleNames::Windows(_) => None,

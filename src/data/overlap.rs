@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Fields that are to be predicted.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
+    field::TARGET_TOKENS,
     field::LABEL,
     field::LABELS,
     field::MASK,

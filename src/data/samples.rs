@@ -15,6 +15,8 @@ pub struct Samples {
     starts: Option<Starts>,
     /// What they are called, if the reader of the format knows.
     names: Option<SampleNames>,
+    /// The text to predict for each sample, as it is in the data.
+    references: Option<Vec<String>>,
 }
 
 /// Where samples begin in rows.
@@ -129,7 +131,22 @@ impl Samples {
             fields,
             starts,
             names: None,
+            references: None,
         }
+    }
+
+    /// The same samples with the text that is to be predicted for each.
+    #[must_use]
+    pub fn with_references(self, references: Vec<String>) -> Samples {
+        Samples {
+            references: Some(references),
+            ..self
+        }
+    }
+
+    /// The text that is to be predicted for the sample at `index`, if it is known.
+    pub fn reference(&self, index: usize) -> Option<&str> {
+        self.references.as_ref()?.get(index).map(String::as_str)
     }
 
     /// The same samples with names.
@@ -261,6 +278,7 @@ impl Samples {
         let has = |name| self.field(name).is_some();
         match () {
             () if has(field::IMAGE) => "images",
+            () if has(field::TARGET_TOKENS) => "pairs",
             () if has(field::TOKENS) && has(field::LABEL) => "texts",
             () if has(field::TAGS) => "sentences",
             () if has(field::ROW) => "rows",
@@ -349,6 +367,20 @@ impl Samples {
         }
     }
 
+    /// Tokens of each sample before its padding, the most of all its windows of tokens.
+    pub(crate) fn token_lengths(&self) -> Vec<usize> {
+        let names: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
+        let length = |index: usize| {
+            let windows = names.iter().filter_map(|name| self.indices(name, index));
+            let lengths = windows.map(|tokens| {
+                let last = tokens.iter().rposition(|&token| token != PADDING);
+                last.map_or(0, |last| last + 1)
+            });
+            lengths.max().unwrap_or(0)
+        };
+        (0..self.len()).map(length).collect()
+    }
+
     /// The rows that the field `name` is windows of, with the first row and the number of rows of one sample.
     fn window(&self, name: &str, index: usize) -> Option<(&WindowRows, usize, usize)> {
         let start = *self.starts.as_ref()?.first.get(index)? as usize;
@@ -394,6 +426,10 @@ impl Samples {
             fields: self.fields.iter().map(|field| field.kept(&kept)).collect(),
             starts,
             names: self.names.as_ref().map(|names| names.kept(&kept)),
+            references: self.references.as_ref().map(|references| {
+                let each = kept.iter().map(|&index| references[index].clone());
+                each.collect()
+            }),
         }
     }
 

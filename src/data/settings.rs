@@ -107,7 +107,14 @@ pub struct DataSettings {
     /// texts. Tagged words: the number of the column of the words, counted from 1; the first if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Texts: kind of tokens; if absent, characters for a text and words for a table of texts.
+    /// Texts with translations: the language of the texts, which is the ending of their files; if absent, the first of the two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_language: Option<String>,
+    /// Texts with translations: the language of the translations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_language: Option<String>,
+    /// Texts: kind of tokens; if absent, characters for a text, words for a table of texts, and byte pairs for texts with
+    /// translations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenKind>,
     /// Texts: maximum vocabulary of a tokenizer of words or byte pairs.
@@ -115,6 +122,10 @@ pub struct DataSettings {
     /// Texts and series: tokens or rows per sample; if absent, what the model takes for a text, or else 128.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
+    /// Texts with translations: numbers of tokens below the context. Training batches of sentences that are no longer are padded to
+    /// the smallest that fits instead of the context, which takes less time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<usize>,
     /// Texts and series: tokens or rows from one training sample to the next. If absent, 1 for a series, and random positions for
     /// a text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -203,9 +214,12 @@ impl Default for DataSettings {
             categories: Vec::new(),
             pieces: 0,
             text: None,
+            source_language: None,
+            target_language: None,
             tokens: None,
             vocabulary: 8192,
             context: None,
+            buckets: Vec::new(),
             stride: None,
             date: None,
             fill: Fill::default(),
@@ -283,6 +297,16 @@ impl DataSettings {
             ));
         }
         let (stride, season) = (self.stride.unwrap_or(1), self.season.unwrap_or(1));
+        if self
+            .buckets
+            .iter()
+            .any(|bucket| !(2..self.context()).contains(bucket))
+        {
+            return wrong(format!(
+                "data.buckets must be numbers of tokens from 2 to below the context, {}",
+                self.context()
+            ));
+        }
         let counts = [self.context(), self.horizon, stride, season];
         if counts.iter().any(|n| !(1..=1 << 20).contains(n)) || self.vocabulary > 1 << 20 {
             return wrong("data.context, data.horizon, data.stride, data.season and data.vocabulary must be from 1 to 1048576".to_string());

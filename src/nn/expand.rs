@@ -284,6 +284,12 @@ impl Expansion<'_> {
                 .iter()
                 .map(|one| self.find(one, name, scope))
                 .collect(),
+            (Takes::Memory, None, Some(two)) if two.len() == 2 => {
+                two.iter().map(|one| self.find(one, name, scope)).collect()
+            }
+            (Takes::Memory, ..) => wrong(
+                "takes two inputs: name them with inputs = [\"...\", \"...\"], first the queries, then the keys with values",
+            ),
             (Takes::Several, ..) => {
                 wrong("takes two or more inputs: name them with inputs = [\"...\", \"...\"]")
             }
@@ -308,6 +314,14 @@ impl Expansion<'_> {
         }
         let whole = join(scope.prefix, wanted);
         if let Some(&found) = self.by_name.get(&whole) {
+            return Ok(found);
+        }
+        // Within a block, a layer of the model above the block.
+        let outside = self
+            .by_name
+            .get(wanted)
+            .filter(|_| !scope.prefix.is_empty());
+        if let Some(&found) = outside.filter(|_| !scope.later.contains(&whole)) {
             return Ok(found);
         }
         if scope.later.contains(&whole) {

@@ -1,6 +1,7 @@
 //! The context for building forward passes in one graph: mode (training or inference), random streams, updates of buffers.
 
-use crate::error::Result;
+use super::decoding::DecodeStep;
+use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use std::collections::BTreeSet;
 
@@ -37,6 +38,8 @@ pub struct Forward<'g> {
     noise_streams: u32,
     /// Names of parameters that are not trained.
     frozen: BTreeSet<String>,
+    /// The position that is decoded, if these are passes over one.
+    decode: Option<DecodeStep<'g>>,
     /// Variables with their next values, in the order in which they were first set.
     buffers: Vec<(Var<'g>, Var<'g>)>,
 }
@@ -52,6 +55,13 @@ impl<'g> Forward<'g> {
         Forward::new(builder, Mode::Eval)
     }
 
+    /// A pass for inference over one position of the sequences that are decoded.
+    pub fn decoding(builder: &'g Builder, step: DecodeStep<'g>) -> Forward<'g> {
+        let mut forward = Forward::evaluation(builder);
+        forward.decode = Some(step);
+        forward
+    }
+
     fn new(builder: &'g Builder, mode: Mode<'g>) -> Forward<'g> {
         Forward {
             builder,
@@ -60,6 +70,7 @@ impl<'g> Forward<'g> {
             augment_streams: 0,
             noise_streams: 0,
             frozen: BTreeSet::new(),
+            decode: None,
             buffers: Vec::new(),
         }
     }
@@ -72,6 +83,23 @@ impl<'g> Forward<'g> {
     /// The mode.
     pub fn mode(&self) -> Mode<'g> {
         self.mode
+    }
+
+    /// The position that is decoded, if this is such a pass.
+    pub fn decode_step(&self) -> Option<DecodeStep<'g>> {
+        self.decode
+    }
+
+    /// What the layer `name` keeps of every position, `[sequences, positions, width]`, with `value`, `[sequences, 1, width]`, at the
+    /// position that is decoded. It is a variable that the step updates ([`DecodeStep::variable`]).
+    ///
+    /// # Errors
+    /// If nothing is decoded, or a node can't be built.
+    pub fn remembered(&mut self, name: &str, value: Var<'g>) -> Result<Var<'g>> {
+        let step = self
+            .decode
+            .ok_or_else(|| Error::Graph(format!("{name} keeps positions, but none are decoded")))?;
+        step.remembered(name, value)
     }
 
     /// Whether it is for training.

@@ -5,7 +5,7 @@ use super::block::Block;
 use super::features::{FeatureOrder, Taken};
 use super::layers::{
     ActivationLayer, AdaptiveAvgPool2d, Add, Attention, AvgPool1d, AvgPool2d, BatchNorm, Concat,
-    Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Dropout2d, Embedding, Flatten,
+    Conv1d, Conv2d, ConvTranspose2d, CrossAttention, Dense, Dropout, Dropout2d, Embedding, Flatten,
     GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GroupNorm, Gru, LayerNorm,
     LocalResponseNorm, Lstm, MaxPool1d, MaxPool2d, Multiply, OnnxLayer, PadChannels, Positions,
     RmsNorm, Rows, SelfAttention, TimePool, Transpose, Unflatten, Upsample,
@@ -33,6 +33,12 @@ pub trait LayerType: Debug {
         false
     }
 
+    /// Whether its output at a position of a sequence only depends on that position and earlier ones, and it can be built for one
+    /// position after another ([`DecodeStep`](super::DecodeStep)).
+    fn is_stepwise(&self) -> bool {
+        false
+    }
+
     /// The order of the features of its output, given its inputs: a flattened image has another order in the engine than in
     /// PyTorch, on which the layout of later weights depends. By default the order of files.
     ///
@@ -56,6 +62,8 @@ pub enum Takes {
     One,
     /// Two or more, each named.
     Several,
+    /// Two, each named: a sequence, and another one that it reads, whose tokens may be others.
+    Memory,
 }
 
 macro_rules! kinds {
@@ -125,6 +133,8 @@ kinds! {
     Attention(Attention),
     /// Attention among positions, with its dense layers.
     SelfAttention(SelfAttention),
+    /// Attention to the positions of another sequence.
+    CrossAttention(CrossAttention),
     /// An image as a sequence of its rows.
     Rows(Rows),
     /// A sequence to one row of features.

@@ -3,6 +3,7 @@
 mod attributes;
 mod batch_norm;
 mod block;
+mod decoding;
 mod expand;
 mod features;
 mod forward;
@@ -25,6 +26,7 @@ pub mod weights;
 pub use attributes::{Activation, NamedPadding, NamedUnits, PaddingSpec, Pair, Units};
 pub use batch_norm::{BatchNormParts, batch_norm};
 pub use block::{Block, BlockSpec};
+pub use decoding::DecodeStep;
 pub use features::{FeatureOrder, Taken};
 pub use forward::{Forward, Mode, Training};
 pub use inference::{inference_graph, input_type};

@@ -7,6 +7,7 @@ use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// An input of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,60 @@ pub trait Model: Debug + Send + Sync {
     /// # Errors
     /// If the inputs are not those of the model, or a node can't be built.
     fn forward<'g>(&self, cx: &mut Forward<'g>, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>>;
+
+    /// The same model, with the same weights, for inputs of `tokens` tokens instead of more.
+    ///
+    /// # Errors
+    /// If it does not take tokens, or weights depend on their number.
+    fn shortened(&self, _tokens: usize) -> Result<Arc<dyn Model>> {
+        Err(Error::Config(format!(
+            "model {} can't take shorter batches, as data.buckets asks; use a model of layers",
+            self.name()
+        )))
+    }
+
+    /// Checks that the model can decode, that is, be run over one position of its input `input` after another: what depends on that
+    /// input does so position by position, and only on earlier ones.
+    ///
+    /// # Errors
+    /// Says why it can't be.
+    fn check_decoding(&self, _input: &str) -> Result<()> {
+        Err(Error::Config(format!(
+            "model {} can't decode position by position; use a model of layers",
+            self.name()
+        )))
+    }
+
+    /// What decoding over `input` reads at every position and does not depend on it, such as the states of an encoder: values with
+    /// their names, from batches of the other inputs, `known`, given by name.
+    ///
+    /// # Errors
+    /// If the model can't decode, or a node can't be built.
+    fn memory<'g>(
+        &self,
+        _cx: &mut Forward<'g>,
+        input: &str,
+        _known: &[(&str, Var<'g>)],
+    ) -> Result<Vec<(String, Var<'g>)>> {
+        self.check_decoding(input)?;
+        Ok(Vec::new())
+    }
+
+    /// The outputs at the position that `cx` decodes, `[sequences, 1, ...]`, of the tokens `tokens` there, `u32 [sequences, 1]`, with
+    /// the values of [`memory`](Model::memory). There may be several sequences for each sample of the other inputs.
+    ///
+    /// # Errors
+    /// If the model can't decode, or a node can't be built.
+    fn decode<'g>(
+        &self,
+        _cx: &mut Forward<'g>,
+        (input, _tokens): (&str, Var<'g>),
+        _known: &[(&str, Var<'g>)],
+        _memory: &[(String, Var<'g>)],
+    ) -> Result<Vec<Var<'g>>> {
+        self.check_decoding(input)?;
+        Ok(Vec::new())
+    }
 
     /// The forward pass of a model with one input and one output.
     ///

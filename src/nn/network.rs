@@ -3,6 +3,8 @@
 use super::expand::{Expanded, Placed, Source, expand, inputs};
 use super::features::{FeatureOrder, Taken};
 use super::forward::Forward;
+use super::input::InputSpec;
+use super::layer::Takes;
 use super::model::{Model, ModelInput, ModelOutput};
 use super::parameter::Parameter;
 use super::site::{Declared, Site, join};
@@ -10,7 +12,9 @@ use super::spec::ModelSpec;
 use super::time::Text;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
-use crate::tensor::{DType, Shape};
+use crate::tensor::{DType, Shape, TensorType};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A checked model of layers: every layer fits its inputs.
 #[derive(Clone, Debug)]
@@ -27,16 +31,27 @@ pub struct Network {
     results: Vec<Source>,
     /// Prefix of the names of variables; may be empty.
     prefix: String,
+    /// Tokens of the network that this one is a shorter form of.
+    positions: Option<usize>,
 }
 
 /// A value that is passed between layers.
 #[derive(Clone)]
 struct Value<'g> {
-    var: Var<'g>,
+    /// The node; `None` if this pass does not compute it.
+    var: Option<Var<'g>>,
     /// The order of its features.
     order: FeatureOrder,
     /// The tokens that it comes from.
     text: Option<Text<'g>>,
+}
+
+/// What a pass does with a layer.
+enum Layers<'g> {
+    /// It builds it.
+    Built,
+    /// It takes this as its output, or does not need it.
+    Known(Option<Var<'g>>),
 }
 
 impl Network {
@@ -45,6 +60,11 @@ impl Network {
     /// # Errors
     /// If a layer does not fit its inputs; the message names both and their shapes.
     pub fn new(spec: ModelSpec) -> Result<Network> {
+        Self::of(spec, None)
+    }
+
+    /// The network of `spec`, whose tables of positions have rows for `positions` of them.
+    fn of(spec: ModelSpec, positions: Option<usize>) -> Result<Network> {
         let inputs = inputs(&spec)?;
         for input in &inputs {
             let checked = input.spec.check();
@@ -73,6 +93,7 @@ impl Network {
             placed,
             results,
             prefix: String::new(),
+            positions,
         };
         let builder = Builder::new();
         let fed = network.inputs.iter();
@@ -80,7 +101,7 @@ impl Network {
             .map(|input| builder.input(&input.name, input.spec.ty(1)))
             .collect();
         let mut cx = Forward::evaluation(&builder);
-        let (values, declared) = network.walk(&mut cx, &fed)?;
+        let (values, declared) = network.walk_all(&mut cx, &fed)?;
         let shape = |v: Var<'_>| match v.shape().dims() {
             [_, sample @ ..] => Ok(sample.to_vec()),
             [] => Err(Error::Config(format!(
@@ -152,63 +173,140 @@ impl Network {
     }
 
     /// Builds all layers on the model's `inputs`, and returns their outputs in order and the state that they declared.
-    fn walk<'g>(
+    fn walk_all<'g>(
         &self,
         cx: &mut Forward<'g>,
         inputs: &[Var<'g>],
     ) -> Result<(Vec<Var<'g>>, Declared)> {
-        let builder = cx.builder();
+        let inputs: Vec<_> = inputs.iter().map(|&input| Some(input)).collect();
         let mut declared = Declared::default();
+        let values = self.walk(cx, &inputs, &|_| Layers::Built, &mut declared)?;
+        Ok((values.into_iter().flatten().collect(), declared))
+    }
+
+    /// Builds the layers that `which` names on the model's `inputs`, and returns the outputs of all in order: `None` of those that
+    /// this pass does not need.
+    fn walk<'g>(
+        &self,
+        cx: &mut Forward<'g>,
+        inputs: &[Option<Var<'g>>],
+        which: &dyn Fn(usize) -> Layers<'g>,
+        declared: &mut Declared,
+    ) -> Result<Vec<Option<Var<'g>>>> {
+        let builder = cx.builder();
         let fed = self.inputs.iter().zip(inputs).enumerate();
         let fed = fed.map(|(at, (input, &var))| {
-            let tokens = input.spec.tokens();
-            let text = tokens.map(|input| Text::new(at, input, var));
+            let text = match (input.spec.tokens(), var) {
+                (Some(input), Some(var)) => Some(Text::new(at, input, var)?),
+                _ => None,
+            };
             Ok(Value {
                 var,
                 order: FeatureOrder::default(),
-                text: text.transpose()?,
+                text,
             })
         });
         let fed = fed.collect::<Result<Vec<Value<'g>>>>()?;
         let mut values: Vec<Value<'g>> = Vec::with_capacity(self.placed.len());
-        for placed in &self.placed {
+        for (at, placed) in self.placed.iter().enumerate() {
             let takes = placed.takes.iter();
             let taken: Vec<&Value<'g>> = takes.map(|&s| pick(s, &fed, &values)).collect();
-            let vars: Vec<Var<'g>> = taken.iter().map(|value| value.var).collect();
+            if let Layers::Known(var) = which(at) {
+                let text = taken.iter().find_map(|value| value.text);
+                values.push(Value {
+                    var,
+                    order: FeatureOrder::default(),
+                    text,
+                });
+                continue;
+            }
+            let vars: Vec<Var<'g>> = taken.iter().filter_map(|value| value.var).collect();
             let name = join(&self.prefix, &placed.name);
+            if vars.len() != taken.len() {
+                let message = format!("layer {name} takes a value that is not known in this pass");
+                return Err(Error::Graph(message));
+            }
             let _scope = builder.scope(&name);
             let misfit = |e| self.misfit(e, placed, &vars);
-            let text = one_text(&taken).map_err(misfit)?;
             let layer = placed.kind.layer_type();
+            let (text, memory) = match layer.takes() {
+                Takes::Memory => (taken[0].text, taken[1].text),
+                Takes::One | Takes::Several => (one_text(&taken).map_err(misfit)?, None),
+            };
             let mut site = Site {
                 builder,
                 cx: &mut *cx,
                 order: taken[0].order.clone(),
                 text,
+                memory,
                 name: &name,
                 prefix: &self.prefix,
                 weight_init: self.spec.weight_init,
                 sizes: self.spec.sizes,
-                declared: &mut declared,
+                positions: self.positions,
+                declared: &mut *declared,
             };
             let built = match layer.takes_tokens() {
                 true => layer.build(&mut site, &vars),
                 false => numbers(&vars).and_then(|()| layer.build(&mut site, &vars)),
             };
             let var = built.map_err(misfit)?;
-            let shapes = taken.iter().map(|value| Taken {
-                shape: value.var.shape().dims()[1..].to_vec(),
+            let shapes = taken.iter().zip(&vars).map(|(value, var)| Taken {
+                shape: var.shape().dims()[1..].to_vec(),
                 order: value.order.clone(),
             });
             let order = layer
                 .feature_order(&shapes.collect::<Vec<_>>())
                 .map_err(misfit)?;
-            values.push(Value { var, order, text });
+            values.push(Value {
+                var: Some(var),
+                order,
+                text,
+            });
         }
-        Ok((
-            values.into_iter().map(|value| value.var).collect(),
-            declared,
-        ))
+        Ok(values.into_iter().map(|value| value.var).collect())
+    }
+
+    /// The index of the input `name`.
+    fn input(&self, name: &str) -> Result<usize> {
+        let found = self.inputs.iter().position(|input| input.name == name);
+        found.ok_or_else(|| Error::Config(format!("model {} has no input {name}", self.spec.name)))
+    }
+
+    /// Which layers depend on the input number `input`.
+    fn depending(&self, input: usize) -> Vec<bool> {
+        let mut depending: Vec<bool> = Vec::with_capacity(self.placed.len());
+        for placed in &self.placed {
+            let depends = placed.takes.iter().any(|&source| match source {
+                Source::Input(at) => at == input,
+                Source::Layer(at) => depending[at],
+            });
+            depending.push(depends);
+        }
+        depending
+    }
+
+    /// The layers that do not depend on the input number `input`, but whose outputs others take that do.
+    fn remembered(&self, depending: &[bool]) -> Vec<usize> {
+        let later = self.placed.iter().zip(depending);
+        let taken = later.filter(|(_, depends)| **depends);
+        let taken: BTreeSet<usize> = taken
+            .flat_map(|(placed, _)| &placed.takes)
+            .filter_map(|source| match source {
+                Source::Layer(at) if !depending[*at] => Some(*at),
+                _ => None,
+            })
+            .collect();
+        taken.into_iter().collect()
+    }
+
+    /// The values of the inputs, of which `known` are given by name.
+    fn given<'g>(&self, known: &[(&str, Var<'g>)]) -> Vec<Option<Var<'g>>> {
+        let of = |name: &str| known.iter().find(|(known, _)| *known == name);
+        let inputs = self.inputs.iter();
+        inputs
+            .map(|input| of(&input.name).map(|(_, var)| *var))
+            .collect()
     }
 
     /// Checks that `fed` are batches of the same size for the inputs of the model.
@@ -296,11 +394,116 @@ impl Model for Network {
 
     fn forward<'g>(&self, cx: &mut Forward<'g>, inputs: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
         self.check_fed(inputs)?;
-        let (values, _) = self.walk(cx, inputs)?;
+        let (values, _) = self.walk_all(cx, inputs)?;
         let results = self.results.iter();
         Ok(results
             .map(|&source| *pick(source, inputs, &values))
             .collect())
+    }
+
+    fn shortened(&self, tokens: usize) -> Result<Arc<dyn Model>> {
+        let refused = |why: String| {
+            let name = &self.spec.name;
+            Err(Error::Config(format!(
+                "model {name} can't take batches of {tokens} tokens, as data.buckets asks: {why}"
+            )))
+        };
+        let mut spec = self.spec.clone();
+        let mut longest: Option<usize> = None;
+        let named = spec.inputs.values_mut();
+        for input in named.chain([&mut spec.input]) {
+            if let InputSpec::Tokens(input) = input {
+                if longest.is_some_and(|known| known != input.tokens) || input.tokens < tokens {
+                    return refused("all its inputs must have the same, larger number".to_string());
+                }
+                longest = Some(input.tokens);
+                input.tokens = tokens;
+            }
+        }
+        if longest.is_none() {
+            return refused("it takes none".to_string());
+        }
+        let shorter = Network::of(spec, longest)?;
+        let shorter = match self.prefix.as_str() {
+            "" => shorter,
+            prefix => shorter.with_prefix(prefix),
+        };
+        let state = |network: &Network| -> Vec<(String, TensorType)> {
+            let state = network.state();
+            state
+                .map(|part| (part.name.clone(), part.ty.clone()))
+                .collect()
+        };
+        match state(self) == state(&shorter) {
+            true => Ok(Arc::new(shorter)),
+            false => refused("its weights depend on the number of tokens".to_string()),
+        }
+    }
+
+    fn check_decoding(&self, input: &str) -> Result<()> {
+        let depending = self.depending(self.input(input)?);
+        let mut later = self.placed.iter().zip(&depending);
+        let other =
+            later.find(|(placed, depends)| **depends && !placed.kind.layer_type().is_stepwise());
+        match other {
+            None => Ok(()),
+            Some((placed, _)) => Err(Error::Config(format!(
+                "model {} can't decode position by position: layer {} may depend on later positions of {input}; attention there must \
+                 be causal, and other layers work on each position",
+                self.spec.name, placed.name
+            ))),
+        }
+    }
+
+    fn memory<'g>(
+        &self,
+        cx: &mut Forward<'g>,
+        input: &str,
+        known: &[(&str, Var<'g>)],
+    ) -> Result<Vec<(String, Var<'g>)>> {
+        let depending = self.depending(self.input(input)?);
+        let which = |at: usize| match depending[at] {
+            true => Layers::Known(None),
+            false => Layers::Built,
+        };
+        let mut declared = self.declared.clone();
+        let values = self.walk(cx, &self.given(known), &which, &mut declared)?;
+        let remembered = self.remembered(&depending).into_iter();
+        let named = remembered.filter_map(|at| Some((self.placed[at].name.clone(), values[at]?)));
+        Ok(named.collect())
+    }
+
+    fn decode<'g>(
+        &self,
+        cx: &mut Forward<'g>,
+        (input, tokens): (&str, Var<'g>),
+        known: &[(&str, Var<'g>)],
+        memory: &[(String, Var<'g>)],
+    ) -> Result<Vec<Var<'g>>> {
+        self.check_decoding(input)?;
+        let at = self.input(input)?;
+        let depending = self.depending(at);
+        let mut inputs = self.given(known);
+        inputs[at] = Some(tokens);
+        let remembered = |at: usize| {
+            let name = &self.placed[at].name;
+            memory.iter().find(|(known, _)| known == name)
+        };
+        let which = |at: usize| match depending[at] {
+            true => Layers::Built,
+            false => Layers::Known(remembered(at).map(|(_, var)| *var)),
+        };
+        let mut declared = self.declared.clone();
+        let values = self.walk(cx, &inputs, &which, &mut declared)?;
+        let results = self.results.iter();
+        let results = results.map(|&source| *pick(source, &inputs, &values));
+        let results = results.collect::<Option<Vec<_>>>();
+        results.ok_or_else(|| {
+            Error::Config(format!(
+                "model {} has an output that does not depend on {input}",
+                self.spec.name
+            ))
+        })
     }
 }
 
@@ -315,7 +518,9 @@ fn pick<'v, T>(source: Source, inputs: &'v [T], layers: &'v [T]) -> &'v T {
 /// The tokens that a layer's values come from: those of a sequence take precedence over those of a row.
 fn one_text<'g>(taken: &[&Value<'g>]) -> Result<Option<Text<'g>>> {
     let texts = |sequences: bool| {
-        let is_wanted = move |value: &&&Value<'g>| (value.var.shape().rank() > 2) == sequences;
+        let is_wanted = move |value: &&&Value<'g>| {
+            value.var.is_some_and(|var| var.shape().rank() > 2) == sequences
+        };
         taken
             .iter()
             .filter(is_wanted)

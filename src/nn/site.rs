@@ -35,6 +35,8 @@ pub struct Site<'g, 'd> {
     pub order: FeatureOrder,
     /// The tokens that its input comes from, if it comes from tokens.
     pub(super) text: Option<Text<'g>>,
+    /// The tokens that the sequence comes from that a layer reads in addition to its own.
+    pub(super) memory: Option<Text<'g>>,
     /// Full name in the graph.
     pub(super) name: &'d str,
     /// Prefix of all variables of the model.
@@ -42,6 +44,8 @@ pub struct Site<'g, 'd> {
     pub(super) weight_init: WeightInit,
     /// The sizes of the data for units that name one.
     pub(super) sizes: DataSizes,
+    /// Positions that tables have a row for, if these are more than its input has.
+    pub(super) positions: Option<usize>,
     pub(super) declared: &'d mut Declared,
 }
 
@@ -64,6 +68,24 @@ impl<'g> Site<'g, '_> {
     /// The token input that its input comes from, if any.
     pub fn tokens(&self) -> Option<TokenInput> {
         self.text.map(|text| text.input)
+    }
+
+    /// The rows of a table of positions for `time` of them: more in a pass over the first positions of longer sequences, or over one.
+    pub fn positions(&self, time: usize) -> usize {
+        let decoded = self.cx.decode_step().map(|step| step.positions);
+        decoded.or(self.positions).unwrap_or(time)
+    }
+
+    /// The rows of the `table` of positions that this pass is over: the first `time`, or the one that is decoded.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn positioned(&self, table: Var<'g>, time: usize) -> Result<Var<'g>> {
+        match self.cx.decode_step() {
+            Some(step) => table.gather(step.place),
+            None if table.shape().dims()[0] > time => table.slice_axis(0, 0..time),
+            None => Ok(table),
+        }
     }
 
     /// Whether its parameter `part` is not trained.
@@ -94,7 +116,19 @@ impl<'g> Site<'g, '_> {
     /// # Errors
     /// If the positions are no longer those of the tokens.
     pub fn padding(&self, time: usize) -> Result<Option<Padding<'g>>> {
-        let padding = self.text.and_then(|text| Some((text.input, text.padding?)));
+        Self::padding_of(self.text, time)
+    }
+
+    /// Where the samples of the other sequence end, which has `time` positions.
+    ///
+    /// # Errors
+    /// As [`padding`](Site::padding).
+    pub fn memory_padding(&self, time: usize) -> Result<Option<Padding<'g>>> {
+        Self::padding_of(self.memory, time)
+    }
+
+    fn padding_of(text: Option<Text<'g>>, time: usize) -> Result<Option<Padding<'g>>> {
+        let padding = text.and_then(|text| Some((text.input, text.padding?)));
         match padding {
             Some((input, _)) if input.tokens != time => Err(Site::misfit(format!(
                 "it takes {time} positions, but padding is only known for all {} positions of the tokens",

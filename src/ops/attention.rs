@@ -13,9 +13,10 @@
 //! [arXiv 2205.14135](https://arxiv.org/abs/2205.14135)): one launch over queries and one over keys and values, both
 //! without scattered writes.
 
-mod reference;
+pub(super) mod onnx;
+pub(super) mod reference;
 
-use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
+use super::onnx_form::{OnnxForm, Written};
 use super::{Case, ErasedOp, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -23,6 +24,7 @@ use crate::graph::Var;
 use crate::plan::{Arg, Launch, Lowering, Target};
 use crate::random::Stream;
 use crate::tensor::{DType, TensorType};
+use reference::{Heads, Parts};
 use std::sync::Arc;
 
 /// See the module. Operands: qkv, and lengths if there are any.
@@ -45,7 +47,7 @@ pub struct AttentionLse(pub Attention);
 pub struct AttentionGrad(pub Attention);
 
 /// Largest size of a head: the kernels hold a vector of this many elements in registers.
-const MAX_HEAD_DIM: usize = 128;
+pub(super) const MAX_HEAD_DIM: usize = 128;
 
 /// How the kernels divide the work.
 struct Variant {
@@ -99,38 +101,70 @@ impl Variant {
             .find(|v| v.name == name)
             .unwrap_or(&VARIANTS[0])
     }
+
+    /// Rows of invocations that share what they read.
+    fn sharing(&self) -> usize {
+        if self.broadcast { LANES } else { 1 }
+    }
 }
 
+/// Extents of the operands, also of [`CrossAttention`](super::cross_attention::CrossAttention).
 #[derive(Clone, Copy)]
-struct Extents {
-    batch: usize,
-    time: usize,
-    heads: usize,
-    head_dim: usize,
+pub(super) struct Extents {
+    pub batch: usize,
+    /// Queries of a sample.
+    pub time: usize,
+    /// Keys of a sample, with padding; the queries of self-attention.
+    pub keys: usize,
+    pub heads: usize,
+    pub head_dim: usize,
 }
 
 impl Extents {
     /// E.
-    fn width(self) -> usize {
+    pub fn width(self) -> usize {
         self.heads * self.head_dim
     }
 
     /// Row length of the statistics: positions, rounded up to a multiple of 4.
-    fn padded(self) -> usize {
+    pub fn padded(self) -> usize {
         self.time.next_multiple_of(4)
     }
 
     /// The head size of the kernel for this head: the next power of two, at least 16.
-    fn head_size(self) -> usize {
+    pub fn head_size(self) -> usize {
         self.head_dim.next_power_of_two().max(16)
     }
 
-    fn result(self) -> TensorType {
+    pub fn result(self) -> TensorType {
         TensorType::f32([self.batch, self.time, self.width()])
     }
 
-    fn statistics(self) -> TensorType {
+    pub fn statistics(self) -> TensorType {
         TensorType::f32([self.batch, self.heads, self.padded()])
+    }
+
+    /// Pairs of a query and a key in all heads of all samples.
+    pub fn pairs(self) -> u64 {
+        (self.batch * self.heads * self.time * self.keys) as u64
+    }
+
+    /// The variants, the one expected to be fastest first. Each row holds `vectors` vectors of its head in registers.
+    pub fn variants(self, target: &Target, vectors: usize) -> Vec<&'static str> {
+        let most = match self.head_size() {
+            128.. => 1,
+            64 => 2,
+            _ => 4,
+        };
+        let broadcasts = target.subgroups_are(LANES as u32);
+        let usable = |v: &&Variant| v.rows <= most && (broadcasts || !v.broadcast);
+        let mut usable: Vec<_> = VARIANTS.iter().filter(usable).collect();
+        // The order that measured fastest on llvmpipe (docs/decisions.md), where a read costs as much as many products.
+        if target.software {
+            let fits = |rows: usize| rows == 1 || rows * vectors * self.head_size() <= 256;
+            usable.sort_by_key(|v| (!v.broadcast, !fits(v.rows), std::cmp::Reverse(v.rows)));
+        }
+        usable.into_iter().map(|v| v.name).collect()
     }
 }
 
@@ -168,6 +202,7 @@ impl Attention {
             _ => Ok(Extents {
                 batch,
                 time,
+                keys: time,
                 heads: self.heads,
                 head_dim,
             }),
@@ -179,6 +214,21 @@ impl Attention {
         self.extents(qkv, None).map_err(crate::Error::Graph)
     }
 
+    /// The heads of `qkv`, for the reference.
+    fn packed<'a, T: Real>(
+        self,
+        e: Extents,
+        qkv: &'a Tensor<T>,
+        lengths: Option<&&'a Tensor<T>>,
+    ) -> Heads<'a, T> {
+        Heads {
+            parts: Parts::Packed(qkv.reals()),
+            e,
+            causal: self.causal,
+            lengths: lengths.map(|lengths| lengths.indices()),
+        }
+    }
+
     /// Adds the forward launch.
     fn launch_forward(self, cx: &mut Lowering<'_>, y: &Arg, lse: &Arg) -> Result<()> {
         let e = self.known(&cx.input(0).ty)?;
@@ -187,7 +237,16 @@ impl Attention {
         cx.launch(launch.write("out", y.value).write("lse", lse.value))
     }
 
-    /// A launch of `shader`. Each invocation reads `walks` vectors of qkv at every position that it visits.
+    /// The work of a launch whose invocations read `walks` vectors of qkv at every position that they visit.
+    fn work(self, e: Extents, walks: u64) -> Work {
+        Work {
+            rows: e.time,
+            walks,
+            pairs: e.pairs() / if self.causal { 2 } else { 1 },
+        }
+    }
+
+    /// A launch of `shader`.
     fn launch(
         self,
         cx: &Lowering<'_>,
@@ -196,39 +255,78 @@ impl Attention {
         walks: u64,
         lengths: Option<Arg>,
     ) -> Launch {
-        let &Variant {
-            rows, broadcast, ..
-        } = Variant::named(cx.variant());
+        let qkv = ("qkv", cx.input(0));
+        let launch = self.work(e, walks).launch(cx, shader, e, &[qkv], lengths);
+        launch.constant("CAUSAL", f64::from(u8::from(self.causal)))
+    }
+
+    /// Variants for `qkv`, the one expected to be fastest first. Each row holds `vectors` vectors of its head in
+    /// registers.
+    fn variants(self, target: &Target, qkv: &TensorType, vectors: usize) -> Vec<&'static str> {
+        match self.extents(qkv, None) {
+            Ok(e) => e.variants(target, vectors),
+            Err(_) => vec![VARIANTS[0].name],
+        }
+    }
+}
+
+/// The work of a launch, whose invocations loop over all positions of the other kind.
+pub(super) struct Work {
+    /// Rows of a head that invocations compute: queries, or keys.
+    pub rows: usize,
+    /// Vectors that an invocation reads at each position.
+    pub walks: u64,
+    /// Pairs of a query and a key, in all heads of all samples.
+    pub pairs: u64,
+}
+
+impl Work {
+    /// Vectors of four that all invocations read of the positions that they visit.
+    pub fn loads(&self, cx: &Lowering<'_>, e: Extents) -> u64 {
+        let variant = Variant::named(cx.variant());
+        let vec4s = e.head_dim.div_ceil(4) as u64;
+        self.walks * self.pairs * vec4s / (variant.rows * variant.sharing()) as u64
+    }
+
+    /// A launch of `shader` that reads queries, keys and values from `parts`.
+    pub fn launch(
+        &self,
+        cx: &Lowering<'_>,
+        shader: &str,
+        e: Extents,
+        parts: &[(&str, Arg)],
+        lengths: Option<Arg>,
+    ) -> Launch {
+        let variant = Variant::named(cx.variant());
+        let (rows, broadcast) = (variant.rows, variant.broadcast);
         // A software adapter runs a workgroup on one core.
         let workgroup = if broadcast || cx.target().software {
             LANES
         } else {
             64
         };
-        let sharing = if broadcast { LANES } else { 1 };
-        let per_head = (e.padded() / rows).next_multiple_of(sharing);
+        let per_head = (self.rows.next_multiple_of(4) / rows).next_multiple_of(variant.sharing());
         let invocations = e.batch * e.heads * per_head;
-        let pairs = (e.batch * e.heads * e.time * e.time) as u64 / if self.causal { 2 } else { 1 };
-        let vec4s = e.head_dim.div_ceil(4) as u64;
-        let launch = Launch::new(shader)
-            .read(
-                "qkv",
-                cx.input(0).value,
-                walks * pairs * vec4s / (rows * sharing) as u64,
-            )
+        let loads = self.loads(cx, e);
+        let launch = Launch::new(shader);
+        let read =
+            |launch: Launch, (name, part): &(&str, Arg)| launch.read(name, part.value, loads);
+        let launch = parts
+            .iter()
+            .fold(launch, read)
             .swap("attention/head_64", head_file(e.head_size()))
             .swap("attention/rows_1", rows_file(rows))
             .constant("HEAD_DIM", e.head_dim as f64)
-            .constant("CAUSAL", f64::from(u8::from(self.causal)))
             .constant("WORKGROUP", workgroup as f64)
             .param("batch", e.batch)
             .param("time", e.time)
+            .param("keys", e.keys)
             .param("padded", e.padded())
             .param("heads", e.heads)
             .param("per_head", per_head)
             .param("scale", 1.0 / (e.head_dim as f32).sqrt())
             .invocations(invocations, workgroup)
-            .flops(2 * walks * pairs * e.head_dim as u64);
+            .flops(2 * self.walks * self.pairs * e.head_dim as u64);
         let launch = match broadcast {
             true => launch.swap("attention/reads_direct", "attention/reads_broadcast"),
             false => launch,
@@ -243,28 +341,6 @@ impl Attention {
                 .read("lengths", lengths.value, 0),
             None => launch,
         }
-    }
-
-    /// Variants for `qkv`, the one expected to be fastest first. Each row holds `vectors` vectors of its head in
-    /// registers.
-    fn variants(self, target: &Target, qkv: &TensorType, vectors: usize) -> Vec<&'static str> {
-        let Ok(e) = self.extents(qkv, None) else {
-            return vec![VARIANTS[0].name];
-        };
-        let most = match e.head_size() {
-            128.. => 1,
-            64 => 2,
-            _ => 4,
-        };
-        let broadcasts = target.subgroups_are(LANES as u32);
-        let usable = |v: &&Variant| v.rows <= most && (broadcasts || !v.broadcast);
-        let mut usable: Vec<_> = VARIANTS.iter().filter(usable).collect();
-        // The order that measured fastest on llvmpipe (docs/decisions.md), where a read costs as much as many products.
-        if target.software {
-            let fits = |rows: usize| rows == 1 || rows * vectors * e.head_size() <= 256;
-            usable.sort_by_key(|v| (!v.broadcast, !fits(v.rows), std::cmp::Reverse(v.rows)));
-        }
-        usable.into_iter().map(|v| v.name).collect()
     }
 }
 
@@ -324,12 +400,7 @@ impl Op for Attention {
         let Ok(e) = self.known(&inputs[0].ty()) else {
             return Tensor::zeros(output);
         };
-        reference::forward(
-            *self,
-            e,
-            inputs[0].reals(),
-            inputs.get(1).map(|l| l.indices()),
-        )
+        reference::forward(&self.packed(e, inputs[0], inputs.get(1)))
     }
 
     fn onnx(&self, form: &mut OnnxForm<'_>) -> Written {
@@ -355,33 +426,14 @@ impl Op for Attention {
             let part = form.part(&qkv, 0, at..at + 1);
             parts.push(form.reshaped(&part, &inner)?);
         }
-        let keys = form.transposed(&parts[1], &[0, 1, 3, 2]);
-        let scale = form.number(1.0 / (size as f64).sqrt());
-        let scores = form.node("MatMul", &[&parts[0], &keys], Vec::new());
-        let mut scores = form.node("Mul", &[&scores, &scale], Vec::new());
-        const HIDDEN: f64 = -1e30;
-        if self.causal {
-            let hides = |i: usize| if i % time > i / time { HIDDEN } else { 0.0 };
-            let mask: Vec<f64> = (0..time * time).map(hides).collect();
-            let mask = form.nodes.floats(&[time, time], &mask);
-            scores = form.node("Add", &[&scores, &mask], Vec::new());
-        }
-        if let Some(lengths) = form.inputs.get(1).cloned() {
-            let lengths = form.real(&lengths);
-            let lengths = form.reshaped(&lengths, &[None, Some(1), Some(1), Some(1)])?;
-            let places: Vec<f64> = (0..time).map(|i| i as f64).collect();
-            let places = form.nodes.floats(&[1, 1, 1, time], &places);
-            let is_inside = form.node("Less", &[&places, &lengths], Vec::new());
-            let hidden = form.number(HIDDEN);
-            scores = form.node("Where", &[&is_inside, &scores, &hidden], Vec::new());
-        }
-        let weights = form.node(
-            "Softmax",
-            &[&scores],
-            vec![("axis", OnnxAttribute::Int(-1))],
-        );
-        let y = form.node("MatMul", &[&weights, &parts[2]], Vec::new());
-        let y = form.transposed(&y, &[0, 2, 1, 3]);
+        let written = onnx::Heads {
+            parts: [&parts[0], &parts[1], &parts[2]],
+            size,
+            keys: time,
+            causal: self.causal,
+            lengths: form.inputs.get(1).cloned(),
+        };
+        let y = written.attended(form)?;
         form.reshaped(&y, &[extents[0], Some(time), Some(width / 3)])
     }
 
@@ -424,12 +476,7 @@ impl Op for AttentionLse {
         let Ok(e) = self.0.known(&inputs[0].ty()) else {
             return Tensor::zeros(output);
         };
-        reference::lse(
-            self.0,
-            e,
-            inputs[0].reals(),
-            inputs.get(1).map(|l| l.indices()),
-        )
+        reference::lse(&self.0.packed(e, inputs[0], inputs.get(1)))
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -480,16 +527,9 @@ impl Op for AttentionGrad {
         let Ok(e) = self.0.known(&inputs[0].ty()) else {
             return Tensor::zeros(output);
         };
-        let [qkv, y, lse, dy] = [0, 1, 2, 3].map(|i| inputs[i].reals());
-        reference::gradient(
-            self.0,
-            e,
-            qkv,
-            y,
-            lse,
-            dy,
-            inputs.get(4).map(|l| l.indices()),
-        )
+        let heads = self.0.packed(e, inputs[0], inputs.get(4));
+        let [y, lse, dy] = [1, 2, 3].map(|i| inputs[i].reals());
+        reference::gradient(&heads, y, lse, dy, output)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -510,7 +550,7 @@ impl Op for AttentionGrad {
                 .write("out", out.value),
         )?;
         let keys = self.0.launch(cx, "attention/key_grad", e, 2, lengths);
-        let loads = keys.operands[0].loads;
+        let loads = self.0.work(e, 2).loads(cx, e);
         let blocks = loads / (2 * e.head_dim as u64);
         cx.launch(
             keys.read("lse", lse.value, blocks)

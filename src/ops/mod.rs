@@ -315,6 +315,7 @@ register! {
     conv2d_max_pool,
     correct,
     counted,
+    cross_attention,
     div,
     dropout,
     elu,

@@ -31,7 +31,7 @@ pub use parts::{CheckedRun, Length, RunParts};
 pub use saving::{CheckpointInterval, Saving};
 
 use crate::cpu::Tensor;
-use crate::data::{DataSettings, Fitted, Part};
+use crate::data::{Buckets, DataSettings, Fitted, Part};
 use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::nn::weights;
@@ -53,6 +53,8 @@ pub struct Run<'e> {
     trainer: Trainer<'e>,
     evaluator: Evaluator,
     train: Loaded,
+    /// The lengths of training batches, if they are padded to less than the context.
+    buckets: Option<Buckets>,
     length: Length,
     monitor: Monitor,
     saving: Saving,
@@ -120,10 +122,18 @@ impl<'e> Run<'e> {
             suggest_batch(error, &parts.recipe, |recipe| graphs(recipe).is_ok())
         })?;
         let layout = layout(parts.recipe.batch);
+        let buckets = parts.buckets(&train, streamed)?;
+        let lengths = buckets.iter().flat_map(|buckets| &buckets.lengths);
+        let shorter = lengths.map(|&length| {
+            let source = BatchSource::Set(layout.shortened(length));
+            let models = parts.models.shortened(length)?;
+            planned_graphs(&*device, &*parts.task, &models, &parts.recipe, &source)
+        });
+        let shorter = shorter.collect::<Result<Vec<_>>>()?;
         let values = parts.initial();
         parts.models.put(&mut *device, &values)?;
         let train = Loaded::new(&mut *device, layout.clone(), streamed, train)?;
-        let prepared = PreparedSteps::new(
+        let mut prepared = PreparedSteps::new(
             &mut *device,
             &*parts.task,
             &parts.models,
@@ -131,6 +141,11 @@ impl<'e> Run<'e> {
             planned,
         )
         .map_err(|error| parts.advised(error, &*device, &layout))?;
+        for graphs in shorter {
+            prepared
+                .add_shorter(&mut *device, &*parts.task, &parts.recipe, graphs)
+                .map_err(|error| parts.advised(error, &*device, &layout))?;
+        }
         let evaluator = Evaluator::evaluation(
             &mut *device,
             parts.task.clone(),
@@ -157,6 +172,7 @@ impl<'e> Run<'e> {
             trainer,
             evaluator,
             train,
+            buckets,
             length: parts.length,
             monitor: parts.monitor,
             saving: parts.saving,

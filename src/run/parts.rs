@@ -3,7 +3,9 @@
 use super::monitor::{self, Monitor};
 use super::saving::Saving;
 use crate::cpu::Tensor;
-use crate::data::{DataSettings, Dataset, Fitted, Normalization, Samples, SetLayout};
+use crate::data::{
+    Buckets, DataSettings, Dataset, Fitted, Normalization, Samples, SetLayout, field,
+};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -88,6 +90,28 @@ impl RunParts {
     pub fn layout(&self, set: &str, samples: &Samples, batch: usize, most_bytes: u64) -> SetLayout {
         let streamed = self.sizes().streamed(samples, most_bytes);
         SetLayout::of(set, samples, self.normal(), batch, streamed)
+    }
+
+    /// The buckets of the training set, if the settings name lengths.
+    ///
+    /// # Errors
+    /// If its samples are no pairs of texts, or their batches can't differ.
+    pub(crate) fn buckets(&self, train: &Samples, streamed: bool) -> Result<Option<Buckets>> {
+        let lengths = &self.data.buckets;
+        if lengths.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |why: &str| Err(Error::Config(format!("data.buckets {why}; leave it out")));
+        match () {
+            () if train.field(field::TARGET_TOKENS).is_none() => {
+                wrong("is for texts with translations, and these data have none")
+            }
+            () if streamed => wrong("is for data that lie on the device, and these are streamed"),
+            () if self.recipe.accumulate > 1 => {
+                wrong("can't be used where gradients are accumulated")
+            }
+            () => Ok(Some(Buckets::new(train, lengths))),
+        }
     }
 
     /// The graphs of a training step over a set, a phase each.

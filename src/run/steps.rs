@@ -2,7 +2,7 @@
 
 use super::observer::{DataWaits, EpochReport, Figure, Observer, StepReport};
 use super::{Evaluation, KernelShares, Run, RunFolder};
-use crate::data::Pass;
+use crate::data::{Buckets, Pass};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tasks::{Better, Counters, Metric};
@@ -94,10 +94,13 @@ impl Run<'_> {
         let (samples, batch) = (self.epoch_samples, self.trainer.recipe().batch);
         let each = self.trainer.samples_of_step();
         let seed = self.trainer.recipe().seed;
-        let pass = match self.length.shuffle {
+        let mut pass = match self.length.shuffle {
             true => Pass::of_epoch(&self.train.set, seed, self.progress.epoch),
             false => Pass::in_order(self.train.set.len()),
         };
+        let epoch = self.progress.epoch;
+        let group = |buckets: &Buckets| buckets.group(&mut pass.order, batch, seed, epoch);
+        let of_batches = self.buckets.as_ref().map(group);
         // A run that stopped within an epoch continues there.
         let full = self.steps_of_epoch();
         let done_before = self.trainer.steps_done();
@@ -114,6 +117,8 @@ impl Run<'_> {
         let stream = self.train.begin(self.trainer.device_mut(), pass, skipped)?;
         let most = match self.train.streamed {
             true => 1,
+            // Neighbouring batches have different lengths.
+            false if of_batches.is_some() => 1,
             false => self.trainer.device().max_steps(),
         };
         let mut pace = Pace::new(most);
@@ -137,6 +142,9 @@ impl Run<'_> {
                 Place {
                     cursor: train.cursor(at),
                     valid: batch.min(samples.saturating_sub(at)),
+                    bucket: of_batches
+                        .as_ref()
+                        .and_then(|buckets| buckets.get(at / batch).copied()),
                 }
             };
             let mut before = |device: &mut dyn Device, next: NextBatch<'_>| {

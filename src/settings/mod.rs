@@ -55,6 +55,12 @@ impl TaskChoice {
     fn is_auto(&self) -> bool {
         *self == TaskChoice::default()
     }
+
+    /// Sets the width of the beam search of a translation, if one is given.
+    pub fn set_beam(&mut self, beam: Option<u16>) {
+        let beam = beam.map(|beam| ("beam".to_string(), i64::from(beam).into()));
+        self.own.extend(beam);
+    }
 }
 
 /// Settings of a run.

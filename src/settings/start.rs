@@ -199,12 +199,12 @@ impl Settings {
             if model.inputs.is_empty()
                 && let Some(field) = first
             {
-                let tokens = field.name == data::field::TOKENS;
+                let tokens = data::field::holds_tokens(field.name);
                 model.input = resolved(&model.input, &field.shape(), tokens);
             }
             for (name, spec) in &mut model.inputs {
                 if let Some(field) = samples.field(name) {
-                    let tokens = field.name == data::field::TOKENS;
+                    let tokens = data::field::holds_tokens(field.name);
                     *spec = resolved(spec, &field.shape(), tokens);
                 }
             }

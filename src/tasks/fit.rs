@@ -124,6 +124,10 @@ pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
             (named, _) => named,
         };
         let Some(field) = field else {
+            if fit.inputs_alone() && input.name == field::TARGET_TOKENS {
+                // What was translated so far takes its place.
+                continue;
+            }
             let fields: Vec<&str> = set.fields().iter().map(|field| field.name).collect();
             return Err(Error::Config(format!(
                 "model {} takes the input {}, but the data have no such field: they have {}",
@@ -134,7 +138,7 @@ pub fn check_input(model: &dyn Model, fit: &Fit<'_>) -> Result<()> {
         };
         let (sample, noun, name) = (field.shape(), set.noun(), model.name());
         let takes = input.spec.sample();
-        let vocabulary = set.vocabulary().filter(|_| field.name == field::TOKENS);
+        let vocabulary = set.vocabulary().filter(|_| field::holds_tokens(field.name));
         let wrong = |text: String| Err(Error::Config(text));
         match (input.spec.tokens(), vocabulary) {
             (None, None) if takes != sample => wrong(format!(

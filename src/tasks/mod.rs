@@ -155,6 +155,12 @@ pub trait Task: Debug + Send + Sync {
         )))
     }
 
+    /// How its model writes sequences token by token, if it does: after each batch of an evaluation or a prediction, in whose graphs
+    /// it calls [`StepGraph::remember`].
+    fn decoding(&self) -> Option<SequenceDecoding> {
+        None
+    }
+
     /// Whether its model generates text, that is, gives logits for the next token.
     fn writes_text(&self) -> bool {
         false
@@ -271,6 +277,19 @@ pub struct Phase {
     pub roles: &'static [&'static str],
     /// The phase runs once every this many steps.
     pub every: u64,
+}
+
+/// How a model writes sequences token by token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SequenceDecoding {
+    /// The model's input of the tokens so far. The other is the field `tokens`.
+    pub input: &'static str,
+    /// The output of the tokens that were written, ended by padding.
+    pub output: &'static str,
+    /// Sequences that a beam search continues for each sample; 1 for a greedy search, as after an epoch of training.
+    pub beam: usize,
+    /// Power of the length by which the logarithm of a sequence's probability is divided where sequences are compared.
+    pub length_penalty: f64,
 }
 
 /// A field that a task needs.
@@ -631,6 +650,7 @@ register! {
     segmentation,
     tagging,
     multilabel,
+    translation,
     text_classification,
     classification,
     language_model,

@@ -47,6 +47,18 @@ impl Models {
         first.ok_or_else(|| Error::Config("the run has no model".to_string()))
     }
 
+    /// The same models for inputs of `tokens` tokens instead of more.
+    ///
+    /// # Errors
+    /// If one can't be.
+    pub fn shortened(&self, tokens: usize) -> Result<Models> {
+        let models = self.models.iter();
+        let models = models.map(|(name, model)| Ok((name.clone(), model.shortened(tokens)?)));
+        Ok(Models {
+            models: models.collect::<Result<_>>()?,
+        })
+    }
+
     /// All models with their roles.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Model)> {
         self.models

@@ -4,7 +4,7 @@ use super::models::Models;
 use crate::data::{Batch, field};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
-use crate::nn::{Forward, Mode, Training};
+use crate::nn::{DecodeStep, Forward, Mode, Training};
 use crate::tensor::TensorType;
 use std::cell::OnceCell;
 
@@ -175,6 +175,24 @@ impl<'g, 'a> StepGraph<'g, 'a> {
         let outputs = self.models.first()?.forward(&mut self.forward, x)?;
         let first = outputs.first().copied();
         first.ok_or_else(|| Error::Graph("the model has no output".to_string()))
+    }
+
+    /// Keeps what the only model reads of its other inputs while it writes the sequences of `input` token by token, for the
+    /// [`SequenceDecoding`](super::SequenceDecoding) of the batch.
+    ///
+    /// # Errors
+    /// If the model can't decode, or a node can't be built.
+    pub fn remember(&mut self, input: &str) -> Result<()> {
+        let model = self.models.first()?;
+        let others = model.inputs().iter().filter(|known| known.name != input);
+        let others = others.map(|known| Ok((&*known.name, self.batch.field(&known.name)?)));
+        let others = others.collect::<Result<Vec<_>>>()?;
+        for (name, value) in model.memory(&mut self.forward, input, &others)? {
+            let variable = DecodeStep::variable(&name);
+            let variable = self.builder.variable(&variable, value.ty())?;
+            self.builder.update(variable, value)?;
+        }
+        Ok(())
     }
 
     /// `x` with each element set to zero with probability `rate`, and the others scaled by `1 / (1 - rate)`: drawn anew in every

@@ -1,5 +1,6 @@
 //! A pass over a set, which computes counters of a task and outputs of samples.
 
+use super::decoding::Decoder;
 use super::graphs::{BatchSource, evaluation_graph, picture_graph, prediction_graph, updated};
 use super::loaded::Loaded;
 use super::scalars::{ScalarRows, StepInputs};
@@ -8,6 +9,7 @@ use crate::data::{Normalization, Pass, Samples, SetLayout, field};
 use crate::device::{Device, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::nn::DecodeStep;
 use crate::tasks::{Counters, Models, Scorer, StepGraphCounters, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
@@ -45,6 +47,9 @@ pub struct Evaluator {
     scores: bool,
     /// The program that gives images, once they were requested.
     pictures: Option<ProgramId>,
+    /// The models, and the programs that write sequences with them, once they were needed.
+    models: Models,
+    decoders: Vec<Decoder>,
     /// The time that it took to read outputs in the last pass, without the computation.
     reading: Duration,
 }
@@ -116,9 +121,10 @@ impl Evaluator {
         let layout = SetLayout::of("test", &samples, normal, batch, streamed);
         let graph = graph(&*task, models, &BatchSource::Set(layout.clone()))?;
         let counters = updated(&graph, StepGraphCounters::is_one);
+        let kept = updated(&graph, DecodeStep::is_variable);
         let outputs = graph.outputs.iter().map(|o| o.name.clone()).collect();
         let planned = device.plan(graph)?;
-        for (name, ty) in &counters {
+        for (name, ty) in counters.iter().chain(&kept) {
             device.set(name, &Tensor::zeros(ty))?;
         }
         for (name, value) in task.variables()? {
@@ -137,6 +143,8 @@ impl Evaluator {
             shown: &[],
             scores: false,
             pictures: None,
+            models: models.clone(),
+            decoders: Vec::new(),
             reading: Duration::ZERO,
         })
     }
@@ -187,6 +195,7 @@ impl Evaluator {
             if let Some(scorer) = &mut scorer {
                 self.score(device, &mut **scorer, at, valid)?;
             }
+            self.decode(device, &mut collected, at, valid, keep)?;
         }
         let read = |(name, _): &(String, TensorType)| {
             let short = StepGraphCounters::short(name).to_string();
@@ -280,6 +289,51 @@ impl Evaluator {
             });
             let outputs: Vec<(&str, &[usize], &[f32])> = outputs.collect();
             scorer.add(&self.data.set, at + sample, &outputs)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the sequences of the last batch, if the task does, and stores them: of all samples, whatever else is kept.
+    fn decode(
+        &mut self,
+        device: &mut dyn Device,
+        collected: &mut Collected,
+        at: usize,
+        valid: usize,
+        keep: Outputs,
+    ) -> Result<()> {
+        let Some(decoding) = self.task.decoding() else {
+            return Ok(());
+        };
+        let beam = match keep {
+            Outputs::All => decoding.beam,
+            Outputs::First(_) | Outputs::Reported(_) => 1,
+        };
+        let (samples, batch) = (&self.data.set, self.data.layout.batch);
+        let place = self
+            .decoders
+            .iter()
+            .position(|decoder| decoder.beam == beam);
+        let place = match place {
+            Some(place) => place,
+            None => {
+                let models = &self.models;
+                let made = Decoder::new(device, models, decoding, samples, batch, beam)?;
+                self.decoders.push(made);
+                self.decoders.len() - 1
+            }
+        };
+        let decoder = &self.decoders[place];
+        let tokens = decoder.run(device, samples, at, valid)?;
+        match collected
+            .iter_mut()
+            .find(|(known, ..)| known == decoding.output)
+        {
+            Some((_, _, all)) => all.extend(tokens),
+            None => {
+                let shape = vec![decoder.positions()];
+                collected.push((decoding.output.to_string(), shape, tokens));
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! [`Trainer`] takes steps over data on the device or fed batches; [`Evaluator`] passes over a set; [`Predictor`] runs a model
 //! alone. Epochs, folders and checkpoints are in [`run`](crate::run).
 
+mod decoding;
 mod evaluator;
 mod graphs;
 mod loaded;

@@ -36,6 +36,8 @@ pub(crate) struct PreparedSteps {
     /// Parameters with the variables of their averages.
     pub(super) averages: Vec<(String, String)>,
     pub(super) watch: Option<WatchId>,
+    /// The only phase for shorter batches, by bucket.
+    pub(super) shorter: Vec<(ProgramId, ScalarRows)>,
 }
 
 impl PreparedSteps {
@@ -137,7 +139,36 @@ impl PreparedSteps {
             counters,
             averages,
             watch,
+            shorter: Vec::new(),
         })
+    }
+
+    /// The rows of scalars of the only phase, or of its program for a bucket.
+    pub(super) fn rows(&self, bucket: Option<usize>) -> &ScalarRows {
+        let shorter = bucket.and_then(|bucket| self.shorter.get(bucket));
+        shorter.map_or(&self.phases[0].rows, |(_, rows)| rows)
+    }
+
+    /// Adds the steps of the only phase for shorter batches, in the order of their buckets. They share all variables.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn add_shorter(
+        &mut self,
+        device: &mut dyn Device,
+        task: &dyn Task,
+        recipe: &Recipe,
+        graphs: Vec<PhaseGraphs<PlannedGraph>>,
+    ) -> Result<()> {
+        for phase in graphs {
+            let mut own = phase.optimizer.scalar_names().to_vec();
+            own.extend(recipe.average.as_ref().map(|_| Average::SCALAR.to_string()));
+            let program = device.prepare(phase.gradients)?;
+            let names = device.scalar_names(program);
+            let rows = ScalarRows::new(names, &own, task, recipe.seed)?;
+            self.shorter.push((program, rows));
+        }
+        Ok(())
     }
 }
 

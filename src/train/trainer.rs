@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub(crate) struct Place {
     pub cursor: usize,
     pub valid: usize,
+    /// The bucket of its length, if batches have buckets; the last one has no program of its own.
+    pub bucket: Option<usize>,
 }
 
 /// A batch that a step is about to take.
@@ -225,6 +227,7 @@ impl<'e> Trainer<'e> {
         }
         let place = |_, index: usize| Place {
             cursor: 0,
+            bucket: None,
             valid: batches.get(index).map_or(0, |batch| batch.valid),
         };
         self.advance(1, &place, &mut |device, next| {
@@ -251,8 +254,8 @@ impl<'e> Trainer<'e> {
         place: &dyn Fn(u64, usize) -> Place,
         before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
     ) -> Result<()> {
-        if let Some(program) = self.begin_steps(count, place, before)? {
-            let rows = self.steps.phases[0].rows.values();
+        if let Some((program, bucket)) = self.begin_steps(count, place, before)? {
+            let rows = self.steps.rows(bucket).values();
             self.device.run(program, count as usize, rows)?;
             self.step += count;
             return Ok(());
@@ -274,41 +277,54 @@ impl<'e> Trainer<'e> {
         place: &dyn Fn(u64, usize) -> Place,
         before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
     ) -> Result<Vec<(String, f64)>> {
-        let Some(program) = self.begin_steps(1, place, before)? else {
+        let Some((program, bucket)) = self.begin_steps(1, place, before)? else {
             self.advance(1, place, before)?;
             return Ok(Vec::new());
         };
-        let rows = self.steps.phases[0].rows.values();
+        let rows = self.steps.rows(bucket).values();
         let times = self.device.run_timed(program, rows)?;
         self.step += 1;
         Ok(times)
     }
 
-    /// Fills the rows of scalars of the next `count` steps and calls `before`, if a step is a single program, which is returned.
+    /// Fills the rows of scalars of the next `count` steps, all of one bucket, and calls `before`, if a step is a single program, which
+    /// is returned with the bucket, if that has a program of its own.
     fn begin_steps(
         &mut self,
         count: u64,
         place: &dyn Fn(u64, usize) -> Place,
         before: &mut dyn FnMut(&mut dyn Device, NextBatch<'_>) -> Result<()>,
-    ) -> Result<Option<ProgramId>> {
-        let ([only], 1) = (&mut self.steps.phases[..], self.recipe.accumulate) else {
+    ) -> Result<Option<(ProgramId, Option<usize>)>> {
+        let PreparedSteps {
+            phases, shorter, ..
+        } = &mut self.steps;
+        let ([only], 1) = (&mut phases[..], self.recipe.accumulate) else {
             return Ok(None);
         };
-        only.rows.clear();
+        let bucket = place(0, 0).bucket.filter(|&bucket| bucket < shorter.len());
+        let mut own = bucket.and_then(|bucket| shorter.get_mut(bucket));
+        let program = own.as_ref().map_or(only.gradients, |(program, _)| *program);
+        match &mut own {
+            Some((_, rows)) => rows.clear(),
+            None => only.rows.clear(),
+        }
         for i in 0..count {
             let step = self.step + i;
             numbers(only, &self.recipe, &self.plateau, step);
-            only.rows
-                .push(inputs(place(i, 0), step), &only.numbers, &*self.task);
+            let rows = match &mut own {
+                Some((_, rows)) => rows,
+                None => &mut only.rows,
+            };
+            rows.push(inputs(place(i, 0), step), &only.numbers, &*self.task);
         }
         let next = NextBatch {
-            program: only.gradients,
+            program,
             inputs: &only.inputs,
             index: 0,
             again: false,
         };
         before(&mut *self.device, next)?;
-        Ok(Some(only.gradients))
+        Ok(Some((program, bucket)))
     }
 
     fn step_by_phases(
@@ -441,7 +457,9 @@ impl<'e> Trainer<'e> {
             let update = phase.update.as_ref().map(|(program, _)| *program);
             [phase.gradients].into_iter().chain(update)
         });
+        let shorter = self.steps.shorter.iter().map(|(program, _)| *program);
         programs
+            .chain(shorter)
             .map(|program| self.device.workspace_bytes(program))
             .sum()
     }

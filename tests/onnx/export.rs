@@ -197,6 +197,14 @@ fn built_in_models_are_written_and_read_again() {
     }
 }
 
+/// Built-in models that are not written for Keras, and a part of the reason.
+const NOT_FOR_KERAS: [(&str, &str); 3] = [
+    ("bilstm-tagger", "has another direction, lengths or states"),
+    ("story-reader", "has another direction, lengths or states"),
+    // Group normalisation has no form in files of Keras.
+    ("diffusion-unet", "no form in Keras"),
+];
+
 #[test]
 fn built_in_models_are_written_for_keras_and_read_again() {
     for preset in PRESETS {

@@ -414,6 +414,7 @@ register! {
     manifest::Manifest,
     masks::Masks,
     npz::Npz,
+    parallel::Parallel,
     series::Series,
     stories::Stories,
     table::Table,

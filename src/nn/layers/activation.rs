@@ -25,6 +25,10 @@ impl LayerType for ActivationLayer {
         "activation"
     }
 
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
         Ok(taken[0].order.clone())
     }

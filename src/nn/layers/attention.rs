@@ -88,7 +88,11 @@ impl Attention {
                 "each of its {heads} heads has {size} of a width of {width}, but at most {MOST_OF_A_HEAD} are supported; use more heads"
             )));
         }
-        let padding = site.padding(time)?;
+        let step = site.cx.decode_step();
+        let padding = match step {
+            Some(_) => None,
+            None => site.padding(time)?,
+        };
         let qkv = match self.rotary {
             Some(base) if !(base > 1.0 && base.is_finite()) => {
                 return Err(Site::misfit(format!(
@@ -101,13 +105,22 @@ impl Attention {
                 )));
             }
             Some(base) => {
-                let table = site.table("rotary", [time, size], PositionTable::Rotary { base })?;
+                let table = PositionTable::Rotary { base };
+                let table = site.table("rotary", [site.positions(time), size], table)?;
+                let table = site.positioned(table, time)?;
                 let shape = qkv.shape();
                 let groups = qkv.reshape([shape.dims()[0], time, 3 * heads, size])?;
                 groups.rotary(table, 2 * heads)?.reshape(shape)?
             }
             None => qkv,
         };
+        if let Some(step) = step {
+            let name = site.name.to_string();
+            let keys_values = qkv.slice_axis(2, width..triple)?;
+            let keys_values = site.cx.remembered(&name, keys_values)?;
+            let queries = qkv.slice_axis(2, 0..width)?;
+            return queries.cross_attention(keys_values, heads, Some(step.lengths));
+        }
         qkv.attention(heads, self.causal, padding.map(|padding| padding.lengths))
     }
 }
@@ -152,6 +165,10 @@ impl LayerType for Attention {
         "attention"
     }
 
+    fn is_stepwise(&self) -> bool {
+        self.causal
+    }
+
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         self.attend(site, inputs[0])
     }
@@ -160,6 +177,10 @@ impl LayerType for Attention {
 impl LayerType for SelfAttention {
     fn stem(&self) -> &'static str {
         "attention"
+    }
+
+    fn is_stepwise(&self) -> bool {
+        self.causal
     }
 
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {

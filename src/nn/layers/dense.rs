@@ -77,6 +77,10 @@ impl LayerType for Dense {
         "dense"
     }
 
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let (&[_, features] | &[_, _, features]) = inputs[0].shape().dims() else {
             return Err(Site::misfit(

@@ -23,6 +23,10 @@ impl LayerType for Dropout {
         "dropout"
     }
 
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
         Ok(taken[0].order.clone())
     }

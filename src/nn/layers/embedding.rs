@@ -66,6 +66,10 @@ impl LayerType for Embedding {
         "embedding"
     }
 
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     fn takes_tokens(&self) -> bool {
         true
     }
@@ -89,17 +93,22 @@ impl LayerType for Positions {
         "positions"
     }
 
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     fn build<'g>(&self, site: &mut Site<'g, '_>, inputs: &[Var<'g>]) -> Result<Var<'g>> {
         let [time, width] = sequence(inputs[0])?;
+        let rows = site.positions(time);
         let table = match self.kind {
             PositionKind::Learned => {
-                let start = start(self.weight_init, time, width);
-                site.parameter("weight", &[time, width], start, Layout::Same)?
+                let start = start(self.weight_init, rows, width);
+                site.parameter("weight", &[rows, width], start, Layout::Same)?
             }
             PositionKind::Sinusoidal => {
-                site.table("table", [time, width], PositionTable::Sinusoidal)?
+                site.table("table", [rows, width], PositionTable::Sinusoidal)?
             }
         };
-        inputs[0].add(table)
+        inputs[0].add(site.positioned(table, time)?)
     }
 }

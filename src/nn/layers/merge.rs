@@ -75,6 +75,10 @@ impl LayerType for Add {
         "add"
     }
 
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     fn takes(&self) -> Takes {
         Takes::Several
     }
@@ -108,6 +112,10 @@ impl LayerType for Multiply {
         "multiply"
     }
 
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     fn takes(&self) -> Takes {
         Takes::Several
     }
@@ -136,6 +144,10 @@ impl LayerType for Multiply {
 impl LayerType for Concat {
     fn stem(&self) -> &'static str {
         "concat"
+    }
+
+    fn is_stepwise(&self) -> bool {
+        true
     }
 
     fn takes(&self) -> Takes {

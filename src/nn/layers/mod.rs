@@ -4,6 +4,7 @@ mod activation;
 mod attention;
 mod conv;
 mod conv1d;
+mod cross_attention;
 mod dense;
 mod dropout;
 mod embedding;
@@ -24,6 +25,7 @@ pub use conv1d::{
     AvgPool1d, Conv1d, GlobalAvgPool1d, GlobalMaxPool1d, MaxPool1d, NamedPadding1d, Padding1d,
     Transpose,
 };
+pub use cross_attention::CrossAttention;
 pub use dense::{Dense, Flatten};
 pub use dropout::{Dropout, Dropout2d};
 pub use embedding::{Embedding, PositionKind, Positions};

@@ -243,6 +243,10 @@ impl LayerType for LayerNorm {
         "norm"
     }
 
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {
         Ok(taken[0].order.clone())
     }
@@ -299,6 +303,10 @@ impl LayerType for GroupNorm {
 impl LayerType for RmsNorm {
     fn stem(&self) -> &'static str {
         "norm"
+    }
+
+    fn is_stepwise(&self) -> bool {
+        true
     }
 
     fn feature_order(&self, taken: &[Taken]) -> Result<FeatureOrder> {

@@ -1,20 +1,56 @@
 //! Attention and its gradient in plain loops, after the formulas.
 
-use super::{Attention, Extents};
+use super::Extents;
 use crate::cpu::{Real, Tensor};
+use crate::tensor::TensorType;
 use rayon::prelude::*;
 
 /// Queries, keys and values by sample, position and head.
-struct Heads<'a, T> {
-    qkv: &'a [T],
-    e: Extents,
+pub(in crate::ops) struct Heads<'a, T> {
+    pub parts: Parts<'a, T>,
+    pub e: Extents,
+    /// Whether a query only sees keys up to its own position.
+    pub causal: bool,
+    /// Number of keys of each sample that are no padding.
+    pub lengths: Option<&'a [u32]>,
+}
+
+/// The operands that hold queries, keys and values.
+#[derive(Clone, Copy)]
+pub(in crate::ops) enum Parts<'a, T> {
+    /// One: `[B, T, 3, E]`.
+    Packed(&'a [T]),
+    /// Queries `[B, T, E]`, and keys with values `[B, K, 2, E]`.
+    Separate(&'a [T], &'a [T]),
 }
 
 impl<'a, T> Heads<'a, T> {
     /// Query (part 0), key (1) or value (2) `t`.
     fn get(&self, sample: usize, t: usize, part: usize, head: usize) -> &'a [T] {
-        let at = ((sample * self.e.time + t) * 3 + part) * self.e.width() + head * self.e.head_dim;
-        &self.qkv[at..at + self.e.head_dim]
+        let e = self.e;
+        let (values, row) = match (&self.parts, part) {
+            (&Parts::Packed(qkv), _) => (qkv, (sample * e.time + t) * 3 + part),
+            (&Parts::Separate(q, _), 0) => (q, sample * e.time + t),
+            (&Parts::Separate(_, kv), _) => (kv, (sample * e.keys + t) * 2 + part - 1),
+        };
+        let at = row * e.width() + head * e.head_dim;
+        &values[at..at + e.head_dim]
+    }
+
+    /// The row of a sample's gradient that belongs to query, key or value `t`.
+    fn grad_row(&self, t: usize, part: usize) -> usize {
+        match (&self.parts, part) {
+            (Parts::Packed(_), _) => t * 3 + part,
+            (Parts::Separate(..), 0) => t,
+            (Parts::Separate(..), _) => self.e.time + 2 * t + part - 1,
+        }
+    }
+
+    /// How many keys, from the first, query `t` of a sample sees.
+    fn seen(&self, sample: usize, t: usize) -> usize {
+        let keys = self.e.keys;
+        let keys = self.lengths.map_or(keys, |l| keys.min(l[sample] as usize));
+        if self.causal { keys.min(t + 1) } else { keys }
     }
 }
 
@@ -25,12 +61,6 @@ fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 /// `y += a x`.
 fn add_scaled<T: Real>(y: &mut [T], a: T, x: &[T]) {
     y.iter_mut().zip(x).for_each(|(y, &x)| *y += a * x);
-}
-
-/// How many positions, from the first, query `t` of a sample sees.
-fn seen(op: Attention, e: Extents, lengths: Option<&[u32]>, sample: usize, t: usize) -> usize {
-    let keys = lengths.map_or(e.time, |l| e.time.min(l[sample] as usize));
-    if op.causal { keys.min(t + 1) } else { keys }
 }
 
 /// Scores of one query, with their logarithm of the sum of exponentials; 0 for no scores.
@@ -54,21 +84,15 @@ fn scores<T: Real>(
     (scores, maximum + sum.ln())
 }
 
-pub(super) fn forward<T: Real>(
-    op: Attention,
-    e: Extents,
-    qkv: &[T],
-    lengths: Option<&[u32]>,
-) -> Tensor<T> {
-    let heads = Heads { qkv, e };
+pub(in crate::ops) fn forward<T: Real>(heads: &Heads<'_, T>) -> Tensor<T> {
+    let e = heads.e;
     let mut y = vec![T::ZERO; e.batch * e.time * e.width()];
     y.par_chunks_mut(e.width())
         .enumerate()
         .for_each(|(position, y)| {
             let (sample, t) = (position / e.time, position % e.time);
             for (head, y) in y.chunks_mut(e.head_dim).enumerate() {
-                let (scores, lse) =
-                    scores(&heads, sample, t, head, seen(op, e, lengths, sample, t));
+                let (scores, lse) = scores(heads, sample, t, head, heads.seen(sample, t));
                 for (k, &score) in scores.iter().enumerate() {
                     add_scaled(y, (score - lse).exp(), heads.get(sample, k, 2, head));
                 }
@@ -77,43 +101,38 @@ pub(super) fn forward<T: Real>(
     Tensor::real(e.result().shape, y)
 }
 
-pub(super) fn lse<T: Real>(
-    op: Attention,
-    e: Extents,
-    qkv: &[T],
-    lengths: Option<&[u32]>,
-) -> Tensor<T> {
-    let heads = Heads { qkv, e };
+pub(in crate::ops) fn lse<T: Real>(heads: &Heads<'_, T>) -> Tensor<T> {
+    let e = heads.e;
     let mut all = vec![T::ZERO; e.statistics().elements()];
     all.par_chunks_mut(e.padded())
         .enumerate()
         .for_each(|(row, all)| {
             let (sample, head) = (row / e.heads, row % e.heads);
             for (t, one) in all[..e.time].iter_mut().enumerate() {
-                *one = scores(&heads, sample, t, head, seen(op, e, lengths, sample, t)).1;
+                *one = scores(heads, sample, t, head, heads.seen(sample, t)).1;
             }
         });
     Tensor::real(e.statistics().shape, all)
 }
 
-pub(super) fn gradient<T: Real>(
-    op: Attention,
-    e: Extents,
-    qkv: &[T],
+/// The gradient of queries, keys and values, laid out as `output`.
+pub(in crate::ops) fn gradient<T: Real>(
+    heads: &Heads<'_, T>,
     y: &[T],
     lse: &[T],
     dy: &[T],
-    lengths: Option<&[u32]>,
+    output: &TensorType,
 ) -> Tensor<T> {
-    let heads = Heads { qkv, e };
+    let e = heads.e;
     let scale = T::ONE / T::of(e.head_dim as f64).sqrt();
-    let mut grads = vec![T::ZERO; qkv.len()];
+    let mut grads = vec![T::ZERO; output.elements()];
+    let each = grads.len() / e.batch;
     grads
-        .par_chunks_mut(e.time * 3 * e.width())
+        .par_chunks_mut(each)
         .enumerate()
         .for_each(|(sample, grads)| {
             let mut add = |t: usize, part: usize, head: usize, a: T, x: &[T]| {
-                let at = (t * 3 + part) * e.width() + head * e.head_dim;
+                let at = heads.grad_row(t, part) * e.width() + head * e.head_dim;
                 add_scaled(&mut grads[at..at + e.head_dim], a, x);
             };
             for head in 0..e.heads {
@@ -123,7 +142,7 @@ pub(super) fn gradient<T: Real>(
                     let delta = dot(y, dy);
                     let lse = lse[(sample * e.heads + head) * e.padded() + t];
                     let query = heads.get(sample, t, 0, head);
-                    for k in 0..seen(op, e, lengths, sample, t) {
+                    for k in 0..heads.seen(sample, t) {
                         let (key, value) =
                             (heads.get(sample, k, 1, head), heads.get(sample, k, 2, head));
                         let p = (scale * dot(query, key) - lse).exp();
@@ -135,5 +154,5 @@ pub(super) fn gradient<T: Real>(
                 }
             }
         });
-    Tensor::real([e.batch, e.time, 3 * e.width()], grads)
+    Tensor::real(output.shape.clone(), grads)
 }

@@ -74,6 +74,7 @@ schedules! {
     cosine: Cosine(CosineLr),
     cosine_restarts: CosineRestarts(CosineRestartsLr),
     exponential: Exponential(ExponentialLr),
+    inverse_sqrt: InverseSqrt(InverseSqrtLr),
     linear: Linear(LinearLr),
     one_cycle: OneCycle(OneCycleLr),
     plateau: Plateau(PlateauLr),
@@ -128,6 +129,7 @@ impl Schedule {
     pub fn warmup_steps(&self) -> Option<u64> {
         match self {
             Schedule::Cosine(cosine) => Some(cosine.warmup_steps),
+            Schedule::InverseSqrt(schedule) => Some(schedule.warmup_steps),
             _ => None,
         }
     }
@@ -204,6 +206,7 @@ mod tests {
                 "name = 'exponential'\ngamma = 1\nevery_steps = 0",
                 "every_steps",
             ),
+            ("name = 'inverse_sqrt'\nwarmup_steps = 0", "warmup_steps"),
             ("name = 'one_cycle'\npct_start = 1.5", "pct_start"),
             ("name = 'one_cycle'\ndiv_factor = 0.5", "div_factor"),
             (

@@ -1,12 +1,14 @@
 //! Scores of classifiers from the logits of all samples: confusion matrix, ranking (ROC and precision-recall curves) and
 //! calibration, with their sections of a report.
 
+mod bleu;
 mod calibration;
 mod confusion;
 mod errors;
 mod ranking;
 mod sections;
 
+pub use bleu::{Bleu, tokens_13a};
 pub use calibration::{Calibration, CalibrationBin};
 pub use confusion::{ClassScores, Confusion, MOST_CONFUSED};
 pub use errors::NumberErrors;
