@@ -119,9 +119,9 @@ pub trait Task: Debug + Send + Sync {
         &[]
     }
 
-    /// Figures of an evaluation that no sums on the device give, such as an F1 score of entities, a mean average precision or a BLEU
-    /// score: from the [`Task::host_outputs`] of all samples and the known targets. A metric reads them by [`Counters::computed`].
-    /// Nothing if samples have no targets.
+    /// Figures of an evaluation that no sums on the device give, such as an F1 score of entities or a BLEU score: from the
+    /// [`Task::host_outputs`] of all samples and the known targets. A metric reads them by [`Counters::computed`]. Nothing if samples
+    /// have no targets.
     fn host_metrics(&self, _found: &Evaluated<'_>) -> Vec<(&'static str, f64)> {
         Vec::new()
     }
@@ -220,7 +220,8 @@ pub trait Task: Debug + Send + Sync {
         label.into_iter().collect()
     }
 
-    /// What scores samples on the host during an evaluation, if the task has such metrics.
+    /// What scores samples on the host during an evaluation, for metrics of outputs that are too large to be kept
+    /// ([`Task::host_outputs`]).
     fn scorer(&self) -> Option<Box<dyn Scorer>> {
         None
     }
