@@ -124,10 +124,10 @@ impl Format for Conll {
 fn part_of(path: &Path) -> Option<usize> {
     let stem = stem(path);
     let last = stem.rsplit(|c: char| !c.is_alphanumeric()).next();
-    let is = |name: &&str| has_ending(path, name) || last == Some(*name);
-    PARTS
-        .iter()
-        .position(|names| names.iter().any(|name| is(&name)))
+    PARTS.iter().position(|names| {
+        let mut names = names.iter();
+        names.any(|name| has_ending(path, name) || last == Some(*name))
+    })
 }
 
 /// The files of the training, validation and test part of `source`: a file, the only one of a folder, or one for each part.

@@ -65,7 +65,7 @@ pub(in crate::data::formats) fn load_parts(
             let one = One::of((table, path), settings, fitted)?;
             notes.extend(one.notes.iter().cloned());
             found.extend(one.found.iter().cloned());
-            Goal::One(one)
+            Goal::One(Box::new(one))
         }
     };
     let has = |wanted: bool| files.is_test().any(|is_test| is_test == wanted);
@@ -104,7 +104,7 @@ pub(in crate::data::formats) fn load_parts(
             let line = several.fit(table, fitted, learned, path)?;
             Target::Several(several, line)
         }
-        Goal::One(one) => one.fitted((table, path), fitted, learned)?,
+        Goal::One(one) => (*one).fitted((table, path), fitted, learned)?,
     };
     let (fitted, columns) = (&*fitted, &fitted.columns);
     let other = fitted.other_columns(settings);
@@ -164,7 +164,7 @@ pub(in crate::data::formats) fn load_parts(
 
 /// What is to be predicted, before it is fitted to the training part.
 enum Goal<'t> {
-    One(One<'t>),
+    One(Box<One<'t>>),
     Several(Several),
 }
 
