@@ -23,6 +23,7 @@ pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
     }
     let wanted = wanted(lowered, target)?;
     let written = last_writes(lowered);
+    let overwritten = first_overwrites(lowered);
     let mut filled: HashSet<ValueId> = HashSet::new();
     let mut ready: BTreeSet<ValueId> = wanted
         .iter()
@@ -40,6 +41,9 @@ pub(super) fn choose(lowered: &mut Lowered, target: &Target) -> Result<()> {
                 operand.texture = operand.access == Access::Read
                     && wanted.contains(&operand.value)
                     && written.get(&operand.value).is_none_or(|&last| last < index)
+                    && overwritten
+                        .get(&operand.value)
+                        .is_none_or(|&first| index <= first)
                     && views.contains(&operand.name);
                 if operand.texture {
                     launch.shader.read_through_texture(&operand.name);
@@ -78,6 +82,21 @@ fn last_writes(lowered: &Lowered) -> HashMap<ValueId, usize> {
         }
     }
     last
+}
+
+/// The first step that writes each variable in place. Its view is filled before, so that it must not be read for the new values.
+fn first_overwrites(lowered: &Lowered) -> HashMap<ValueId, usize> {
+    let mut first = HashMap::new();
+    for (index, step) in lowered.steps.iter().enumerate() {
+        let Step::Launch(launch) = step else { continue };
+        let written = launch.operands.iter().filter(|o| o.access != Access::Read);
+        for value in written.map(|o| o.value) {
+            if lowered.values[value.index()].kind != super::ValueKind::Temporary {
+                first.entry(value).or_insert(index);
+            }
+        }
+    }
+    first
 }
 
 /// Values for which a view pays off: the savings on loads outweigh the copy.
