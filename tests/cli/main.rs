@@ -4,6 +4,7 @@
 mod bench;
 mod chosen;
 mod data;
+mod detection;
 mod device_loss;
 mod fault_layer;
 mod folders;
@@ -11,6 +12,7 @@ mod gan;
 mod hostile;
 mod image_tasks;
 mod kills;
+mod labels;
 mod models;
 mod onnx;
 mod output;
