@@ -101,7 +101,8 @@ fn settings_of_the_examples_are_right() {
             .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         // A model whose input depends on the data can't be built without them.
         if settings.model.input != InputSpec::Auto {
-            Network::new(settings.model).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+            Network::new(settings.model.with_some_sizes())
+                .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         }
         let name = file.file_name().unwrap().to_str().unwrap();
         let command = format!("wgrad train examples/{name}");

@@ -30,14 +30,14 @@ def draw():
 annotations, found = [], []
 for image in range(40):
     for _ in range(int(1.0 + 7.0 * draw())):
-        x, y, w, h = 80.0 * draw(), 80.0 * draw(), 4.0 + 40.0 * draw(), 4.0 + 40.0 * draw()
+        x, y, w, h = 80.0 * draw(), 80.0 * draw(), 12.0 + 40.0 * draw(), 12.0 + 40.0 * draw()
         label = int(3.0 * draw())
         crowd = draw() < 0.15
         annotations.append(
             dict(id=len(annotations) + 1, image_id=image, category_id=label, bbox=[x, y, w, h], area=w * h, iscrowd=int(crowd))
         )
         for _ in range(int(2.5 * draw())):
-            a, b, c, d = (12.0 * s * s - 3.0 for s in (draw(), draw(), draw(), draw()))
+            a, b, c, d = (9.0 * s * s - 3.0 for s in (draw(), draw(), draw(), draw()))
             own = label if draw() < 0.9 else 2 - label
             score = np.round(np.float32(draw()) * np.float32(100.0)) / np.float32(100.0)
             box = [x + a, y + b, (x + w + c) - (x + a), (y + h + d) - (y + b)]

@@ -71,7 +71,7 @@ pub(super) static REGISTERED: Registered = Registered {
     suits: |samples| samples.field(field::BOXES).is_some(),
     suits_model: |model| image_of(model).is_some_and(|[h, w, _]| levels(model, [h, w]).is_ok()),
     settings: Own::json_schema,
-    make: |settings| Ok(Box::new(Detection::new(settings)?)),
+    make: |settings| Ok(Box::new(ObjectDetection::new(settings)?)),
     sample: report::sample,
 };
 
@@ -111,7 +111,7 @@ impl Default for Own {
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct Detection {
+pub struct ObjectDetection {
     augment: AugmentSettings,
     threshold: f32,
     nms_iou: f64,
@@ -127,12 +127,12 @@ struct Places<'g> {
     centres: Var<'g>,
 }
 
-impl Detection {
+impl ObjectDetection {
     /// From the settings of a run.
     ///
     /// # Errors
     /// If `[task]`, the loss or the label smoothing is invalid.
-    pub fn new(settings: &TaskSettings) -> Result<Detection> {
+    pub fn new(settings: &TaskSettings) -> Result<ObjectDetection> {
         let own: Own = settings.own()?;
         let wrong = |what: String| Err(Error::Config(what));
         if settings.loss != Loss::Auto {
@@ -149,7 +149,7 @@ impl Detection {
                 return wrong(format!("task.{name} must be from 0 to 1, not {value}"));
             }
         }
-        Ok(Detection {
+        Ok(ObjectDetection {
             augment: settings.augment.clone(),
             threshold: own.threshold as f32,
             nms_iou: own.nms_iou,
@@ -251,7 +251,7 @@ impl Detection {
     }
 }
 
-impl Task for Detection {
+impl Task for ObjectDetection {
     fn registered(&self) -> &'static Registered {
         &REGISTERED
     }

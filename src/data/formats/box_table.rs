@@ -116,6 +116,12 @@ impl Format for BoxTable {
     }
 }
 
+/// Whether a table with these columns is one of boxes in images.
+pub(super) fn has_boxes(names: &[&str]) -> bool {
+    let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+    Columns::of(&names).is_some()
+}
+
 /// Places of the columns.
 struct Columns {
     image: usize,

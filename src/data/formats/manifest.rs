@@ -18,7 +18,7 @@ use super::table::{
 use super::tests::Sample;
 use super::{
     Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, PredictItem,
-    only_file, pictures, pixels::PictureReader, row_name,
+    box_table, only_file, pictures, pixels::PictureReader, row_name,
 };
 use crate::data::files::set_name;
 use crate::data::picture::{PictureShape, decode, has_image_ending};
@@ -72,6 +72,9 @@ impl Format for Manifest {
         let rows = head_rows(&source.head(&file), LOOKED_AT);
         // The first row may be a header.
         let names: Vec<&str> = rows.first()?.iter().collect();
+        if box_table::has_boxes(&names) {
+            return None;
+        }
         let column = picture_place(&rows, &names, &Places::of(&file))?;
         Detection::new(95, format!("image files in column {}", column + 1))
     }

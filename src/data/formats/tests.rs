@@ -111,7 +111,7 @@ fn names_are_words_that_settings_accept_and_give_back() {
     }
     let message = read("tabel").unwrap_err().to_string();
     assert!(
-        message.contains("unknown format `tabel`, expected one of `cifar`"),
+        message.contains("unknown format `tabel`, expected one of `box_table`, `cifar`"),
         "{message}"
     );
 }

@@ -3,6 +3,7 @@
 
 mod boxes;
 mod masks;
+mod pairs;
 mod photographs;
 mod pictures;
 mod rows;
@@ -58,6 +59,7 @@ static STARTERS: &[&dyn Starter] = &[
     &masks::Masks,
     &boxes::Boxes,
     &stories::Stories,
+    &pairs::Pairs,
 ];
 
 /// The starting point for data of the format `name`, if there is one.
@@ -95,6 +97,7 @@ mod tests {
         let rests = [
             boxes::REST,
             masks::REST,
+            pairs::REST,
             photographs::REST,
             pictures::REST,
             rows::REST,
@@ -121,6 +124,7 @@ mod tests {
             "unet",
             "fcos",
             "story-reader",
+            "transformer",
         ] {
             ModelSpec::preset(name).unwrap();
         }

@@ -1,7 +1,7 @@
 //! The report of a detector, and the sample case of the task.
 
 use super::draw::{DrawnBox, draw};
-use super::{Detection, PICTURE, of_classes, true_boxes};
+use super::{ObjectDetection, PICTURE, of_classes, true_boxes};
 use crate::data::{Field, FieldValues, Samples, Starts, WindowRows, field};
 use crate::error::Result;
 use crate::tasks::case::noise;
@@ -15,7 +15,7 @@ pub(super) const SHOWN: usize = 6;
 const SIDE: u32 = 240;
 
 /// The sections of the report.
-pub(super) fn sections(task: &Detection, found: &Evaluated<'_>) -> Vec<Section> {
+pub(super) fn sections(task: &ObjectDetection, found: &Evaluated<'_>) -> Vec<Section> {
     let mut sections = Vec::new();
     sections.extend(table(found));
     sections.extend(pictures(task, found));
@@ -55,7 +55,7 @@ fn table(found: &Evaluated<'_>) -> Option<Section> {
 }
 
 /// The first images, with the true and the found boxes side by side.
-fn pictures(task: &Detection, found: &Evaluated<'_>) -> Option<Section> {
+fn pictures(task: &ObjectDetection, found: &Evaluated<'_>) -> Option<Section> {
     let (_, shape, pixels) = found.outputs.iter().find(|(name, ..)| name == PICTURE)?;
     let each = shape.iter().product::<usize>().max(1);
     let mut rows = Vec::new();

@@ -41,12 +41,13 @@ impl<'t> PictureIndex<'t> {
     }
 
     /// The image that `annotations` call `name`, which may begin with folders and lack its ending. Of several, it is the one in the
-    /// folders that the name gives, or else the one that lies nearest to the annotations.
+    /// folders that the name gives, or else in a folder that the annotations are named after, or that lies nearest to them.
     pub fn find(&self, name: &str, annotations: &Path) -> Option<PathBuf> {
         let wanted = name.replace('\\', "/");
         let wanted = Path::new(&wanted);
         let base = name_as_text(wanted.file_name()?);
         let found = self.named.get(&base).or_else(|| self.stems.get(&base))?;
+        let stem = name_as_text(annotations.file_stem().unwrap_or_default());
         let nearness = |path: &Path| {
             let same =
                 |(own, other): &(std::path::Component<'_>, std::path::Component<'_>)| own == other;
@@ -55,8 +56,10 @@ impl<'t> PictureIndex<'t> {
             let folders = path.parent().unwrap_or(Path::new(""));
             let as_named = named.components().rev().zip(folders.components().rev());
             let shared = folders.components().zip(annotations.components());
+            let folder = name_as_text(folders.file_name().unwrap_or_default());
             (
                 as_named.take_while(same).count(),
+                !folder.is_empty() && stem.contains(&folder),
                 shared.take_while(same).count(),
             )
         };

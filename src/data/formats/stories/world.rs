@@ -13,6 +13,8 @@ const TRUTHS: [&str; 2] = ["no", "yes"];
 const MOVES: [&str; 4] = ["moved to", "went to", "journeyed to", "travelled to"];
 const TAKES: [&str; 3] = ["took", "got", "picked up"];
 const DROPS: [&str; 3] = ["dropped", "discarded", "put down"];
+/// People in stories of counting, so that some carry several things.
+const FEW_PEOPLE: usize = 2;
 /// Facts of a story, at least and at most.
 const FACTS: [u32; 2] = [2, 10];
 
@@ -34,17 +36,17 @@ pub(super) struct Story {
 }
 
 /// Where everybody and everything is, as far as the story has told.
-#[derive(Default)]
 struct World {
+    /// How many of the people are in the story.
+    count: usize,
     people: [Option<usize>; PEOPLE.len()],
     things: [Thing; THINGS.len()],
     text: String,
 }
 
 /// Where a thing is.
-#[derive(Clone, Copy, Default, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Thing {
-    #[default]
     Unknown,
     With(usize),
     At(usize),
@@ -59,6 +61,16 @@ fn index(count: usize, random: &mut Stream) -> usize {
 }
 
 impl World {
+    /// Before anything is told, with the first `count` people.
+    fn of(count: usize) -> World {
+        World {
+            count,
+            people: [None; PEOPLE.len()],
+            things: [Thing::Unknown; THINGS.len()],
+            text: String::new(),
+        }
+    }
+
     fn say(&mut self, fact: &str) {
         if !self.text.is_empty() {
             self.text.push(' ');
@@ -68,7 +80,7 @@ impl World {
 
     /// Somebody walks to a place where they are not.
     fn walk(&mut self, random: &mut Stream) {
-        let person = index(PEOPLE.len(), random);
+        let person = index(self.count, random);
         let mut place = index(PLACES.len(), random);
         if self.people[person] == Some(place) {
             place = (place + 1) % PLACES.len();
@@ -81,7 +93,7 @@ impl World {
     /// Somebody takes a thing that nobody carries and that is where they are or was not yet told of, or drops one; if nobody can,
     /// somebody walks.
     fn handle(&mut self, random: &mut Stream) {
-        let (person, thing) = (index(PEOPLE.len(), random), index(THINGS.len(), random));
+        let (person, thing) = (index(self.count, random), index(THINGS.len(), random));
         match (self.things[thing], self.people[person]) {
             (Thing::With(owner), _) => {
                 self.things[thing] = match self.people[owner] {
@@ -115,7 +127,10 @@ impl Story {
     /// A story of this `kind`.
     pub fn of(kind: StoryKind, random: &mut Stream) -> Story {
         loop {
-            let mut world = World::default();
+            let mut world = World::of(match kind {
+                StoryKind::Counting => FEW_PEOPLE,
+                _ => PEOPLE.len(),
+            });
             let facts = FACTS[0] + random.below(FACTS[1] - FACTS[0] + 1);
             for _ in 0..facts {
                 let walks = match kind {
@@ -175,11 +190,11 @@ impl World {
                 ))
             }
             StoryKind::Counting => {
-                let person = index(PEOPLE.len(), random);
+                let person = index(self.count, random);
                 let carried = |thing: &&Thing| **thing == Thing::With(person);
                 let count = self.things.iter().filter(carried).count();
-                // Most people carry nothing: of those, a few are asked about.
-                if count == 0 && random.below(3) > 0 {
+                // Many carry nothing or one thing: of those, a few are asked about.
+                if count < 2 && random.below(3) > 0 {
                     return None;
                 }
                 let question = format!("How many things does {} carry?", PEOPLE[person]);
