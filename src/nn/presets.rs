@@ -50,7 +50,7 @@ presets! {
     "lstm-rows": "an LSTM over the rows of an image, whose last state is classified",
     "lstm-char": "a character language model: two LSTM layers",
     "gpt-nano": "a character language model: nanoGPT's settings for a CPU, 4 blocks of width 128",
-    "story-reader": "answers to questions about a story: two GRU layers in both directions",
+    "story-reader": "answers to questions about a story: one layer of GRU",
     "text-encoder": "classification of texts: two transformer encoder blocks, the mean over the tokens",
     "transformer": "translation: an encoder and a decoder of 3 transformer blocks each, of width 128",
     "resnet18": "ResNet-18 for 224 x 224 images (He et al. 2015), as torchvision has it",

@@ -1,5 +1,5 @@
-//! Built-in stories with questions, in the manner of bAbI (Weston et al., "Towards AI-Complete Question Answering", 2015): texts of facts
-//! about people, places and things that end in a question, whose answer is the class.
+//! Built-in stories with questions, in the manner of bAbI (Weston et al., "Towards AI-Complete Question Answering", 2015): texts that
+//! begin with a question, whose answer is the class, and go on with facts about people, places and things.
 
 mod world;
 

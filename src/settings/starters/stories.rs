@@ -30,7 +30,7 @@ impl Starter for Stories {
             epochs: 8,
             batch: 64,
             rest: REST,
-            why: "stories that end in a question suit story-reader, which reads them in both directions".to_string(),
+            why: "stories that begin with a question suit story-reader, which reads them word by word".to_string(),
         })
     }
 }

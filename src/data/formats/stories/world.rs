@@ -29,7 +29,7 @@ pub(super) fn answers(kind: StoryKind) -> &'static [&'static str] {
 
 /// A story with its question.
 pub(super) struct Story {
-    /// The facts and the question.
+    /// The question and the facts.
     pub text: String,
     /// Index of its answer.
     pub answer: usize,
@@ -145,11 +145,8 @@ impl Story {
             }
             // A story without anything to ask is written anew.
             if let Some((question, answer)) = world.question(kind, random) {
-                world.say(&question);
-                return Story {
-                    text: world.text,
-                    answer,
-                };
+                let text = format!("{question} {}", world.text);
+                return Story { text, answer };
             }
         }
     }
@@ -216,12 +213,12 @@ mod tests {
 
     /// The words of the facts, and those of the question.
     fn read(story: &Story) -> (Vec<Vec<&str>>, Vec<&str>) {
-        let (facts, question) = story.text.rsplit_once(". ").unwrap();
+        let (question, facts) = story.text.split_once("? ").unwrap();
         let words = |text| str::split_whitespace(text).collect::<Vec<&str>>();
         let facts = facts
             .split(". ")
             .map(|fact| words(fact.trim_end_matches('.')));
-        (facts.collect(), words(question.trim_end_matches('?')))
+        (facts.collect(), words(question))
     }
 
     /// The last word of the last fact about a walk of `person`.
