@@ -198,7 +198,9 @@ fn built_in_models_are_written_and_read_again() {
 }
 
 /// Built-in models that are not written for Keras, and a part of the reason.
-const NOT_FOR_KERAS: [(&str, &str); 3] = [
+const NOT_FOR_KERAS: [(&str, &str); 4] = [
+    // Upsampling by repetition.
+    ("fcos", "(Expand) has no form in Keras"),
     ("bilstm-tagger", "has another direction, lengths or states"),
     ("story-reader", "has another direction, lengths or states"),
     // Group normalisation has no form in files of Keras.
