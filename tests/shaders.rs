@@ -185,13 +185,13 @@ fn with_cooperative_matrices() -> Target {
 }
 
 fn weights_of(model: &str) -> usize {
-    let network = ModelSpec::preset(model).and_then(Network::new);
+    let network = ModelSpec::preset(model).and_then(|spec| Network::new(spec.with_some_sizes()));
     network.map_or(0, |network| network.parameter_count())
 }
 
 /// The training and the evaluation step of a built-in model.
 fn steps_of(model: &str) -> wgrad::Result<[Graph; 2]> {
-    let model = ModelSpec::preset(model)?;
+    let model = ModelSpec::preset(model)?.with_some_sizes();
     let channels = model.input.channels();
     let mut settings = Settings {
         model,

@@ -202,7 +202,7 @@ const NOT_FOR_KERAS: [(&str, &str); 4] = [
     // Upsampling by repetition.
     ("fcos", "(Expand) has no form in Keras"),
     ("bilstm-tagger", "has another direction, lengths or states"),
-    ("story-reader", "has another direction, lengths or states"),
+    ("story-reader", "joins constants alone"),
     // Group normalisation has no form in files of Keras.
     ("diffusion-unet", "no form in Keras"),
 ];
