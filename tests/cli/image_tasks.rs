@@ -62,7 +62,7 @@ fn pixels_in_another_range_are_refused_with_the_settings_that_help() {
         };
         sandbox.write(
             "run.toml",
-            &format!("task = \"{task}\"\ndata = {{ {DIGITS} }}\n{model}\n"),
+            format!("task = \"{task}\"\ndata = {{ {DIGITS} }}\n{model}\n"),
         );
         sandbox
             .wgrad("train run.toml --device cpu")

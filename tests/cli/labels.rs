@@ -157,7 +157,7 @@ fn pictures(
 #[test]
 fn a_picture_has_several_labels() {
     // The square is to the left or the right, above or below, or not there.
-    let square = |n: u32| (n % 5 > 0).then(|| [1 + 5 * (n % 2), 1 + 5 * (n / 2 % 2)]);
+    let square = |n: u32| (!n.is_multiple_of(5)).then(|| [1 + 5 * (n % 2), 1 + 5 * (n / 2 % 2)]);
     let cells = |n: u32| {
         let horizontal = ["left", "right"][n as usize % 2];
         let vertical = ["above", "below"][n as usize / 2 % 2];

@@ -155,10 +155,8 @@ fn boxed_images(source: &Source) -> Result<BoxedImages, DataError> {
     };
     for file in &files {
         let place = match part_of(file) {
-            Some(Role::Validation | Role::Evaluation) => {
-                parts.validation.get_or_insert_with(|| None)
-            }
-            Some(Role::Test) => parts.test.get_or_insert_with(|| None),
+            Some(Role::Validation | Role::Evaluation) => parts.validation.get_or_insert(None),
+            Some(Role::Test) => parts.test.get_or_insert(None),
             Some(Role::Train) | None => &mut parts.train,
         };
         if let Some(other) = place.replace(file) {

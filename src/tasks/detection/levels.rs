@@ -41,7 +41,7 @@ pub(super) fn levels(
             model.name()
         ))
     };
-    if outputs.is_empty() || outputs.len() % 2 != 0 || outputs.len() > 2 * MOST_LEVELS {
+    if outputs.is_empty() || !outputs.len().is_multiple_of(2) || outputs.len() > 2 * MOST_LEVELS {
         return Err(wrong(format!("has {} outputs", outputs.len())));
     }
     let mut levels: Vec<Level> = Vec::new();

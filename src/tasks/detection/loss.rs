@@ -95,9 +95,9 @@ mod tests {
     /// Expected values from torchvision `generalized_box_iou_loss` of the boxes around (20, 20), in double precision.
     #[test]
     fn giou_loss_is_that_of_torchvision() {
-        let [losses, gradient] = computed(giou, [3, 4], &GIOU[0], &GIOU[1]);
-        close(&losses, &GIOU[2]);
-        close(&gradient, &GIOU[3]);
+        let [losses, gradient] = computed(giou, [3, 4], GIOU[0], GIOU[1]);
+        close(&losses, GIOU[2]);
+        close(&gradient, GIOU[3]);
     }
 
     /// Logits, targets, losses, gradient.
