@@ -85,7 +85,7 @@ fn metrics() -> Vec<Metric> {
 /// Height, width and channels of the images that `model` takes, if it takes nothing else.
 fn image_of(model: &dyn Model) -> Option<[usize; 3]> {
     match model.inputs() {
-        [input] => input.spec.image(),
+        [input] => input.spec.sample()[..].try_into().ok(),
         _ => None,
     }
 }
