@@ -125,7 +125,7 @@ fn a_tiny_set_is_overfitted() {
 }
 
 #[test]
-fn ten_steps_on_an_adapter_and_in_the_reference_give_the_same_weights() {
+fn ten_steps_on_an_adapter_and_in_the_reference_give_the_same_weights_and_evaluation() {
     let Some(gpu) = support::engine() else { return };
     each(|task, case| {
         let after_ten = |engine| {
@@ -138,19 +138,36 @@ fn ten_steps_on_an_adapter_and_in_the_reference_give_the_same_weights() {
                 ..Sgd::default()
             });
             let mut run = run(engine, &case, parts);
-            run.fit(&mut Silent, None).unwrap();
+            let evaluation = run.fit(&mut Silent, None).unwrap();
             let weights: Vec<String> = run
                 .trainer()
                 .models()
                 .state()
                 .map(|p| p.name.clone())
                 .collect();
-            let all = variables(&run);
-            all.into_iter()
-                .filter(|(name, _)| weights.contains(name))
-                .collect::<Vec<_>>()
+            let all = variables(&run).into_iter();
+            let kept = all.filter(|(name, _)| weights.contains(name));
+            (kept.collect::<Vec<_>>(), evaluation)
         };
-        for ((name, ours), (_, theirs)) in after_ten(&Engine::Cpu).iter().zip(&after_ten(gpu)) {
+        let ((ours, our_evaluation), (theirs, their_evaluation)) =
+            (after_ten(&Engine::Cpu), after_ten(gpu));
+        let losses = [our_evaluation.loss, their_evaluation.loss];
+        assert!(
+            (losses[0] - losses[1]).abs() < 1e-4 * losses[0].abs().max(1.0),
+            "{}: losses {losses:?}",
+            task.name
+        );
+        for (own, other) in our_evaluation.figures.iter().zip(&their_evaluation.figures) {
+            assert!(
+                (own.value - other.value).abs() < 1e-3 * own.value.abs().max(1.0),
+                "{}: {} is {} in the reference and {} on the adapter",
+                task.name,
+                own.metric.name,
+                own.value,
+                other.value
+            );
+        }
+        for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
             let pairs = ours.reals().iter().zip(theirs.reals());
             let apart = pairs
                 .map(|(a, b)| (a - b).abs() / a.abs().max(1.0))

@@ -237,6 +237,10 @@ impl Samples {
                 *own += 1;
             }
         };
+        if let Some(labels) = self.labels() {
+            labels.iter().for_each(|&label| count(label as usize));
+            return Some(counts);
+        }
         let has = |name: &str| self.field(name).is_some();
         for index in 0..self.len() {
             if has(field::TAGS) {
@@ -251,7 +255,7 @@ impl Samples {
                 let rows = values.chunks(columns).filter_map(|row| row.get(4));
                 rows.filter(|class| **class >= 0.0)
                     .for_each(|class| count(*class as usize));
-            } else if has(field::LABEL) || has(field::LABELS) {
+            } else if has(field::LABELS) {
                 (0..classes)
                     .filter(|&class| self.is_of(index, class))
                     .for_each(&mut count);

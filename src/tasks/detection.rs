@@ -103,7 +103,7 @@ struct Own {
 impl Default for Own {
     fn default() -> Self {
         Own {
-            threshold: 0.3,
+            threshold: 0.5,
             nms_iou: 0.6,
         }
     }

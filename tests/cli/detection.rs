@@ -78,7 +78,7 @@ fn boxes_are_found_drawn_and_written_in_pixels_of_the_file() {
     let line = found.json().pop().unwrap();
     let first = &line["boxes"][0];
     assert_eq!(first["class"], "mark");
-    assert!(first["score"].as_f64().unwrap() >= 0.3, "{line}");
+    assert!(first["score"].as_f64().unwrap() >= 0.5, "{line}");
     let [left, top] = corner(3).map(f64::from);
     let corners: Vec<f64> = first["box"]
         .as_array()

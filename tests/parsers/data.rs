@@ -330,6 +330,82 @@ pub fn predicted(dir: &Path) -> Vec<Target> {
     ]
 }
 
+/// Descriptions of boxes in images.
+pub fn boxes(dir: &Path) -> Vec<Target> {
+    let png = picture(ImageFormat::Png);
+    let (mut images, mut annotations) = (Vec::new(), Vec::new());
+    let mut table = "filename,class,xmin,ymin,xmax,ymax\n".to_string();
+    for i in 0..6 {
+        for folder in ["voc", "coco/images", "yolo/images", "table"] {
+            write(&dir.join(format!("{folder}/{i}.png")), &png);
+        }
+        let xml = format!(
+            "<annotation><filename>{i}.png</filename><object><name>c&amp;{}</name><difficult>0</difficult><bndbox><xmin>1</xmin>\
+             <ymin>2</ymin><xmax>9.5</xmax><ymax>7</ymax></bndbox></object></annotation>",
+            i % 2
+        );
+        write(&dir.join(format!("voc/{i}.xml")), xml);
+        let label = format!("{} 0.5 0.5 0.25 0.5\n1 0.1 0.1 0.5 0.1 0.5 0.5\n", i % 2);
+        write(&dir.join(format!("yolo/labels/{i}.txt")), label);
+        table += &format!("{i}.png,{},1,2,9,7\n", i % 2);
+        images.push(format!("{{\"id\":{i},\"file_name\":\"{i}.png\"}}"));
+        annotations.push(format!(
+            "{{\"id\":{i},\"image_id\":{i},\"category_id\":3,\"bbox\":[1,2,4.5,5],\"iscrowd\":0}}"
+        ));
+    }
+    let coco = format!(
+        "{{\"images\":[{}],\"annotations\":[{}],\"categories\":[{{\"id\":3,\"name\":\"cat\"}}]}}",
+        images.join(","),
+        annotations.join(",")
+    );
+    write(&dir.join("coco/all.json"), coco);
+    write(
+        &dir.join("yolo/data.yaml"),
+        "train: images\nnc: 2\nnames:\n  0: cat\n  1: dog\n",
+    );
+    write(&dir.join("table/boxes.csv"), table);
+    let target = |name: &str, source: &str, file: &str, format: &str| {
+        let source = dir.join(source);
+        data(
+            name,
+            &source,
+            source.join(file),
+            &format!("format = \"{format}\""),
+        )
+    };
+    vec![
+        target("voc", "voc", "0.xml", "voc"),
+        target("coco", "coco", "all.json", "coco"),
+        target("yolo_labels", "yolo", "labels/0.txt", "yolo"),
+        target("yolo_names", "yolo", "data.yaml", "yolo"),
+        target("box_table", "table", "boxes.csv", "box_table"),
+    ]
+}
+
+/// Tagged words, and sentences with translations.
+pub fn sentences(dir: &Path) -> Vec<Target> {
+    let tagged =
+        "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\nBlackburn NNP I-PER\n\n".repeat(6);
+    write(&dir.join("tagged/train.conll"), tagged);
+    for (language, line) in [("de", "Ein Hund läuft.\n"), ("en", "A dog runs.\n")] {
+        for part in ["train", "test"] {
+            write(
+                &dir.join(format!("pairs/{part}.{language}")),
+                line.repeat(8),
+            );
+        }
+    }
+    let target = |name: &str, source: &str, file: &str| {
+        let source = dir.join(source);
+        let settings = format!("format = \"{name}\"\ncontext = 8");
+        data(name, &source, source.join(file), &settings)
+    };
+    vec![
+        target("conll", "tagged", "train.conll"),
+        target("parallel", "pairs", "train.en"),
+    ]
+}
+
 /// Folders of images, manifests and CIFAR-10.
 pub fn folders(dir: &Path) -> Vec<Target> {
     let png = picture(ImageFormat::Png);

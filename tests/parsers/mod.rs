@@ -98,6 +98,8 @@ pub fn targets(dir: &Path) -> Vec<Target> {
         data::more_tables(&at("more_tables")),
         data::predicted(&at("predicted")),
         data::folders(&at("folders")),
+        data::boxes(&at("boxes")),
+        data::sentences(&at("sentences")),
         pictures::pictures(&at("pictures")),
         runs::files(&at("runs")),
         runs::records(&at("records")),
