@@ -635,3 +635,43 @@ fn the_launch_with_the_epilogue_is_the_last_of_operations_that_have_one() {
     let message = planned(Role::KernelWithEpilogue, &[true], true);
     assert!(message.contains("declares no `fn epilogue"), "{message}");
 }
+
+/// On the adapter: the product reads what the same step wrote into the variable, not a view that was filled before.
+#[test]
+fn a_variable_is_read_as_the_step_wrote_it() -> wgrad::Result<()> {
+    // Large enough for a kernel that reads through views.
+    const SHAPE: [usize; 2] = [128, 128];
+    let Some(gpu) = support::gpu() else {
+        return Ok(());
+    };
+    let builder = Builder::new();
+    let [state, weight] =
+        ["state", "weight"].map(|name| builder.variable(name, TensorType::f32(SHAPE)));
+    let (state, weight) = (state?, weight?);
+    // The first product fills the views of all variables.
+    builder.output("first", weight.linear(weight)?);
+    let next = state.add(builder.constant(1.0))?;
+    builder.update(state, next)?;
+    builder.output("y", weight.linear(next)?);
+    let graph = builder.finish()?;
+    let target = Target {
+        texture_reads: TextureReads::Always,
+        ..gpu.target.clone()
+    };
+    let ones = Tensor::real(SHAPE, vec![1.0_f32; SHAPE[0] * SHAPE[1]]);
+    let mut store = Store::new();
+    store.set(gpu, "state", &ones)?;
+    store.set(gpu, "weight", &ones)?;
+    let mut program = Program::new(gpu, &Plan::new(&graph, &target)?, &store)?;
+    for step in 1..=3 {
+        program.run(gpu, 1, &[])?;
+        let y = program.read(gpu, "y")?;
+        let wanted = (step + 1) as f32 * SHAPE[1] as f32;
+        assert!(
+            y.reals().iter().all(|&x| x == wanted),
+            "step {step} gives {}, not {wanted}",
+            y.reals()[0]
+        );
+    }
+    Ok(())
+}
