@@ -70,7 +70,7 @@ pub enum Purpose {
     Starts = 18,
     /// The order of training batches whose samples have about the same length; index: the epoch.
     BucketOrder = 21,
-    /// The tokens of a generated text.
+    /// The tokens of a generated text; index: its prompt.
     Generation = 19,
     /// Gaussian noise that is added to what a model sees; index: which of a step's.
     Noise = 24,

@@ -72,7 +72,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         seen_in_training(training, &dataset.test);
     }
     let (weights, epoch) = args.weights.path(folder);
-    let parts = settings.resolve_trained(&weights)?;
+    let parts = args.weights.resolve(&settings, &weights)?;
     let (engine, device_note) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),

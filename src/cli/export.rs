@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// Model to export, for a task with several, such as generator
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
+    /// Add low-rank adapters to the weights that they adapt, and leave them out
+    #[arg(long)]
+    merge: bool,
     #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
@@ -83,7 +86,7 @@ impl ExportFormat {
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (folder, settings) = Settings::open_run(&args.run.run)?;
     let path = args.weights.path_with_note(&folder);
-    let parts = settings.resolve_trained(&path)?;
+    let parts = args.weights.resolve(&settings, &path)?;
     let default = match args.web {
         true => "web".to_string(),
         false => format!("model.{}", args.format.ending()),
@@ -124,6 +127,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let model = models.get(role)?;
     let values = parts.values.as_deref().unwrap_or_default();
     let values = models.values_of(role, values)?;
+    let merged = match args.merge {
+        true => Some(model.merged(values)?.ok_or_else(|| {
+            wgrad::Error::Config(format!(
+                "model {} has no low-rank adapters to merge; leave out --merge, or name some with --lora",
+                model.name()
+            ))
+        })?),
+        false => None,
+    };
+    let (model, values) = match &merged {
+        Some((model, values)) => (&**model, &values[..]),
+        None => (model, values),
+    };
     if args.web {
         return web(&args, &out, &settings, model, values);
     }

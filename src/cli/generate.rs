@@ -20,9 +20,12 @@ use wgrad::settings::Settings;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Text: the beginning to continue [default: a new line]
+    /// Text: the beginning to continue; several are continued together [default: a new line]
     #[arg(long, value_name = "TEXT")]
-    prompt: Option<String>,
+    prompt: Vec<String>,
+    /// Text: a file with a beginning in each line, or - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    prompts: Option<PathBuf>,
     /// Text: number of tokens to write [default: 500]
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
@@ -80,9 +83,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.clone().apply(&mut settings);
     settings.check()?;
     let weights = args.weights.path_with_note(&folder);
-    let parts = settings.resolve_trained(&weights)?;
+    let parts = args.weights.resolve(&settings, &weights)?;
     let draws = parts.task.draws_samples();
-    let named = args.prompt.is_some() || args.tokens.is_some();
+    let named = !args.prompt.is_empty() || args.prompts.is_some() || args.tokens.is_some();
     let drawn = args.temperature.is_some() || args.top_k.is_some() || args.top_p.is_some();
     let of_text = named || drawn || args.repetition_penalty.is_some();
     let of_images = args.count.is_some()
@@ -93,7 +96,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         || args.frechet.is_some();
     let misplaced = match draws {
         true if of_text => Some(
-            "--prompt, --tokens, --temperature, --top-k, --top-p and --repetition-penalty are for runs that write text, but this one \
+            "--prompt, --prompts, --tokens, --temperature, --top-k, --top-p and --repetition-penalty are for runs that write text, but this one \
              draws images; leave them out",
         ),
         false if of_images => Some(
@@ -126,37 +129,76 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         return drawn.write(&engine, parts, compared, &folder.path, &args);
     }
-    let mut generator = Generator::new(&engine, &parts)?;
-    let (prompt, tokens) = (args.prompt.unwrap_or_default(), args.tokens.unwrap_or(500));
+    let prompts = match &args.prompts {
+        Some(file) => lines_of(file)?,
+        None if args.prompt.is_empty() => vec![String::new()],
+        None => args.prompt,
+    };
+    let tokens = args.tokens.unwrap_or(500);
+    let mut generator = Generator::new(&engine, &parts, prompts.len().min(MOST_TOGETHER))?;
     let start = Instant::now();
-    let mut text = String::new();
+    let mut texts = vec![String::new(); prompts.len()];
     // A bad prompt is reported before anything is printed.
-    generator.tokens_of(&prompt)?;
-    if !args.json {
-        print_piece(&prompt)?;
+    for prompt in &prompts {
+        generator.tokens_of(prompt)?;
     }
-    generator.write(&prompt, tokens, &sampling, |piece| match args.json {
-        true => {
-            text.push_str(piece);
-            anyhow::Ok(())
+    // A single text is printed while it is written.
+    let piecewise = !args.json && prompts.len() == 1;
+    if piecewise {
+        print_piece(&prompts[0])?;
+    }
+    generator.write(&prompts, tokens, &sampling, |number, piece| {
+        if piecewise {
+            return print_piece(piece);
         }
-        false => print_piece(piece),
+        texts[number].push_str(piece);
+        anyhow::Ok(())
     })?;
-    if !args.json {
+    if piecewise {
         print_line("")?;
         return Ok(ExitCode::SUCCESS);
     }
     let seconds = start.elapsed().as_secs_f64();
-    print_line(json!({
-        "prompt": prompt,
-        "text": text,
-        "tokens": tokens,
-        "seed": args.seed,
-        "seconds": seconds,
-        "tokens_per_s": tokens as f64 / seconds,
-        "adapter": engine.name(),
-    }))?;
+    for (number, (prompt, text)) in prompts.iter().zip(&texts).enumerate() {
+        if args.json {
+            print_line(json!({
+                "prompt": prompt,
+                "text": text,
+                "tokens": tokens,
+                "seed": args.seed,
+                "seconds": seconds,
+                "tokens_per_s": (tokens * prompts.len()) as f64 / seconds,
+                "adapter": engine.name(),
+            }))?;
+            continue;
+        }
+        print_line(format_args!("--- {} of {}", number + 1, prompts.len()))?;
+        print_piece(prompt)?;
+        print_piece(text)?;
+        print_line("")?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Most prompts that are continued at once.
+const MOST_TOGETHER: usize = 16;
+
+/// The lines of `file`, or of standard input if it is `-`, without empty ones.
+fn lines_of(file: &Path) -> anyhow::Result<Vec<String>> {
+    let text = match file.as_os_str() == "-" {
+        true => {
+            std::io::read_to_string(std::io::stdin()).map_err(Error::io("read", "standard input"))
+        }
+        false if !file.exists() => Err(Error::missing(file, "a file of prompts")),
+        false => std::fs::read_to_string(file).map_err(Error::io("read", file)),
+    }?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let lines: Vec<String> = lines.map(str::to_string).collect();
+    if lines.is_empty() {
+        let message = format!("{} has no line with a prompt", file.display());
+        return Err(Error::Config(message).into());
+    }
+    Ok(lines)
 }
 
 /// The file of image `number`, from 0.
@@ -176,7 +218,11 @@ impl<'e> Compared<'e> {
     /// The features of the run `classifier`, of the test part of the data of `settings`.
     fn new(engine: &'e Engine, classifier: &Path, settings: &mut Settings) -> anyhow::Result<Self> {
         let (folder, trained) = Settings::open_run(classifier)?;
-        let weights = WeightsArg { last: false }.path(&folder).0;
+        let best = WeightsArg {
+            last: false,
+            lora: None,
+        };
+        let weights = best.path(&folder).0;
         let parts = trained.resolve_trained(&weights)?;
         let mut features = ImageFeatures::new(engine, &parts, &trained.model)?;
         settings.data.evaluate = Part::Test;

@@ -42,7 +42,7 @@ use tracing_subscriber::EnvFilter;
 use wgrad::device::DeviceChoice;
 use wgrad::gpu::AdapterChoice;
 use wgrad::nn::ModelSpec;
-use wgrad::run::RunFolder;
+use wgrad::run::{RunFolder, RunParts};
 use wgrad::settings::{Settings, is_network_file, named_model};
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
@@ -220,9 +220,20 @@ struct WeightsArg {
     /// Use the weights of the last epoch instead of the best one
     #[arg(long)]
     last: bool,
+    /// Add the low-rank adapters in this file, which were trained on these weights
+    #[arg(long, value_name = "FILE")]
+    lora: Option<PathBuf>,
 }
 
 impl WeightsArg {
+    /// The parts of the run with these `settings` and the weights in the file `path`.
+    fn resolve(&self, settings: &Settings, path: &Path) -> wgrad::Result<RunParts> {
+        match &self.lora {
+            Some(lora) => settings.resolve_adapted(path, lora),
+            None => settings.resolve_trained(path),
+        }
+    }
+
     /// The file with the weights, and the best epoch if they are from it and it is not the last.
     fn path(&self, folder: &RunFolder) -> (PathBuf, Option<u64>) {
         match folder.best_epoch().filter(|_| !self.last) {

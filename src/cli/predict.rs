@@ -91,7 +91,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.task.set_beam(args.beam);
     settings.check()?;
     let (weights, _) = args.weights.path(folder);
-    let parts = settings.resolve_trained(&weights)?;
+    let parts = args.weights.resolve(&settings, &weights)?;
     let task = parts.task.clone();
     let generates = match () {
         () if task.writes_text() => Some("write text, not to classify it"),

@@ -96,7 +96,7 @@ fn of_model(args: &Args, engine: &Engine) -> wgrad::Result<Vec<Computed>> {
         true => {
             let (folder, settings) = Settings::open_run(&args.model)?;
             let path = args.weights.path_with_note(&folder);
-            (settings.resolve_trained(&path)?, settings.seed)
+            (args.weights.resolve(&settings, &path)?, settings.seed)
         }
         false => {
             let mut settings = settings_of(&args.model.to_string_lossy())?;

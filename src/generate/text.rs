@@ -1,49 +1,30 @@
-//! Text generation with a language model, token by token.
+//! Text generation with a language model, token by token, for several prompts at once.
 
+mod windows;
+
+use self::windows::{Window, Windows};
 use super::Sampling;
-use crate::cpu::Tensor;
 use crate::data::{Decoder, Tokenizer};
-use crate::device::{Device, Engine, ProgramId};
+use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Graph};
-use crate::nn::{Forward, Model};
 use crate::random::{Purpose, Stream};
 use crate::run::RunParts;
-use crate::tensor::TensorType;
-
-/// Variables of a step: the tokens so far, padded, and the position of the last.
-const TOKENS: &str = "generate.tokens";
-const PLACE: &str = "generate.place";
 
 /// A language model on an engine.
 pub struct Generator<'e> {
     device: Box<dyn Device + 'e>,
-    program: ProgramId,
+    windows: Windows,
     tokenizer: Tokenizer,
-    /// Context length in tokens.
-    context: usize,
-}
-
-/// A step: the logits for the token after the one at `PLACE`. A language model is causal, so tokens after `PLACE` have no effect.
-fn graph(model: &dyn Model, context: usize) -> Result<Graph> {
-    let builder = Builder::new();
-    let tokens = builder.variable(TOKENS, TensorType::u32([1, context]))?;
-    let place = builder.variable(PLACE, TensorType::u32([1]))?;
-    let mut forward = Forward::evaluation(&builder);
-    let outputs = model.forward_one(&mut forward, tokens)?;
-    forward.finish()?;
-    let vocabulary = outputs.shape().last();
-    let logits = outputs.reshape([context, vocabulary])?.gather(place)?;
-    builder.output("logits", logits);
-    builder.finish()
+    /// Prompts at once.
+    batch: usize,
 }
 
 impl<'e> Generator<'e> {
-    /// Puts the model of a run, with its weights, on `engine`.
+    /// Puts the model of a run, with its weights, on `engine`, for `batch` prompts at once.
     ///
     /// # Errors
     /// If the run is not a language model, or device memory is too small.
-    pub fn new(engine: &'e Engine, parts: &RunParts) -> Result<Generator<'e>> {
+    pub fn new(engine: &'e Engine, parts: &RunParts, batch: usize) -> Result<Generator<'e>> {
         let model = parts.models.first()?;
         let name = model.name();
         let no_language = |why: &str| {
@@ -73,23 +54,19 @@ impl<'e> Generator<'e> {
                 tokenizer.vocabulary()
             )));
         }
-        let graph = graph(model, context)?;
         let mut device = engine.device();
-        let planned = device.plan(graph)?;
         let values = match &parts.values {
             Some(values) => values.clone(),
             None => parts.models.initial_state(parts.recipe.seed),
         };
         parts.models.put(&mut *device, &values)?;
-        for (name, length) in [(TOKENS, [1, context].to_vec()), (PLACE, vec![1])] {
-            device.set(name, &Tensor::zeros(&TensorType::u32(length)))?;
-        }
-        let program = device.prepare(planned)?;
+        let batch = batch.max(1);
+        let windows = Windows::new(&mut *device, model, batch, context, true)?;
         Ok(Generator {
             device,
-            program,
+            windows,
             tokenizer,
-            context,
+            batch,
         })
     }
 
@@ -120,61 +97,64 @@ impl<'e> Generator<'e> {
         Ok(tokens)
     }
 
-    /// The logits for the token that follows `tokens`, of which only the last ones that fit the context are used.
+    /// Writes `count` tokens after each of `prompts`, passing each piece of text with the number of its prompt, from 0, to `take` as
+    /// soon as it is complete. The same prompt at the same place and the same sampling give the same text on the same device.
     ///
     /// # Errors
-    /// If there are none, or the device failed.
-    pub fn logits(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
-        let seen = &tokens[tokens.len().saturating_sub(self.context)..];
-        let place = seen.len().checked_sub(1);
-        let place =
-            place.ok_or_else(|| Error::Config("a text needs at least one token".to_string()))?;
-        let mut padded = seen.to_vec();
-        padded.resize(self.context, crate::data::PADDING);
-        self.device
-            .set(TOKENS, &Tensor::index([1, self.context], padded))?;
-        self.device
-            .set(PLACE, &Tensor::index([1], vec![place as u32]))?;
-        self.device.run(self.program, 1, &[])?;
-        let logits = self.device.output(self.program, "logits")?;
-        Ok(logits.reals().to_vec())
-    }
-
-    /// Writes `count` tokens after `prompt`, passing each piece of text to `take` as soon as it is complete. The same prompt and
-    /// sampling give the same text on the same device.
-    ///
-    /// # Errors
-    /// If the prompt has unknown tokens, or the device or `take` failed.
+    /// If a prompt has unknown tokens, or the device or `take` failed.
     pub fn write<E: From<Error>>(
         &mut self,
-        prompt: &str,
+        prompts: &[String],
         count: usize,
         sampling: &Sampling,
-        mut take: impl FnMut(&str) -> Result<(), E>,
+        mut take: impl FnMut(usize, &str) -> Result<(), E>,
     ) -> Result<(), E> {
         sampling.check()?;
-        let mut tokens = self.tokens_of(prompt)?;
+        let starts = prompts.iter().map(|prompt| self.tokens_of(prompt));
+        let starts = starts.collect::<Result<Vec<_>>>()?;
         let tokenizer = self.tokenizer.clone();
-        let mut decoder = Decoder::new(&tokenizer, !prompt.is_empty());
-        let mut stream = Stream::new(sampling.seed, Purpose::Generation.stream(0));
+        let context = self.windows.context();
+        let mut texts: Vec<Text<'_>> = (0..)
+            .zip(prompts)
+            .map(|(number, prompt)| Text {
+                decoder: Decoder::new(&tokenizer, !prompt.is_empty()),
+                stream: Stream::new(sampling.seed, Purpose::Generation.stream(number)),
+            })
+            .collect();
+        let numbers: Vec<usize> = (0..prompts.len()).collect();
         // Padding and what was unknown are no text.
         let first = tokenizer.first_token() as usize;
-        for _ in 0..count {
-            let logits = self.logits(&tokens)?;
-            let known = &logits[..tokenizer.vocabulary()];
-            let token = sampling.choose(known, &tokens, first, &mut stream)?;
-            tokens.push(token);
-            if tokens.len() > self.context {
-                tokens.remove(0);
-            }
-            let text = decoder.push(token);
-            if !text.is_empty() {
-                take(&text)?;
+        for numbers in numbers.chunks(self.batch) {
+            let windows = numbers
+                .iter()
+                .map(|&number| Window::new(&starts[number], context));
+            let mut windows: Vec<Window> = windows.collect();
+            for _ in 0..count {
+                let logits = self.windows.logits(&mut *self.device, &mut windows)?;
+                for ((&number, window), logits) in numbers.iter().zip(&mut windows).zip(logits) {
+                    let text = &mut texts[number];
+                    let known = &logits[..tokenizer.vocabulary()];
+                    let token = sampling.choose(known, window.tokens(), first, &mut text.stream)?;
+                    self.windows.push(window, token);
+                    let piece = text.decoder.push(token);
+                    if !piece.is_empty() {
+                        take(number, &piece)?;
+                    }
+                }
             }
         }
-        match decoder.finish() {
-            text if text.is_empty() => Ok(()),
-            text => take(&text),
+        for (number, text) in texts.into_iter().enumerate() {
+            let rest = text.decoder.finish();
+            if !rest.is_empty() {
+                take(number, &rest)?;
+            }
         }
+        Ok(())
     }
+}
+
+/// A text that is written.
+struct Text<'t> {
+    decoder: Decoder<'t>,
+    stream: Stream,
 }

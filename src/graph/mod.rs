@@ -120,6 +120,19 @@ impl Graph {
         &self.nodes[id.index()].ty
     }
 
+    /// The variables that it updates and whose names `belongs` is true for, with their types.
+    pub fn updated(&self, belongs: impl Fn(&str) -> bool) -> Vec<(String, TensorType)> {
+        let updated = self.updates.iter().map(|update| self.node(update.variable));
+        updated
+            .filter_map(|node| match &node.kind {
+                NodeKind::Variable(name) if belongs(name) => {
+                    Some((name.to_string(), node.ty.clone()))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
     /// Types of the operands of `node`.
     pub fn operand_types(&self, node: &Node) -> Vec<&TensorType> {
         node.inputs.iter().map(|&input| self.ty(input)).collect()

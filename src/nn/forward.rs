@@ -1,6 +1,6 @@
 //! The context for building forward passes in one graph: mode (training or inference), random streams, updates of buffers.
 
-use super::decoding::DecodeStep;
+use super::decoding::{DecodeStart, DecodeStep};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use std::collections::BTreeSet;
@@ -27,6 +27,17 @@ pub struct Training<'g> {
     pub seed: u64,
 }
 
+/// Which positions of its sequences a pass is over.
+#[derive(Clone, Copy)]
+enum Positions<'g> {
+    /// All.
+    All,
+    /// All, and it keeps what decoding needs of them.
+    Kept(DecodeStart<'g>),
+    /// The one that is decoded.
+    One(DecodeStep<'g>),
+}
+
 /// Forward passes in one graph. All passes of a training graph share one, so that they get different random numbers, and each
 /// updates the buffers as the previous one left them. After the last pass [`finish`](Forward::finish) adds the updates of the
 /// buffers to the graph.
@@ -38,8 +49,8 @@ pub struct Forward<'g> {
     noise_streams: u32,
     /// Names of parameters that are not trained.
     frozen: BTreeSet<String>,
-    /// The position that is decoded, if these are passes over one.
-    decode: Option<DecodeStep<'g>>,
+    /// Which positions of sequences it is over.
+    positions: Positions<'g>,
     /// Variables with their next values, in the order in which they were first set.
     buffers: Vec<(Var<'g>, Var<'g>)>,
 }
@@ -58,7 +69,14 @@ impl<'g> Forward<'g> {
     /// A pass for inference over one position of the sequences that are decoded.
     pub fn decoding(builder: &'g Builder, step: DecodeStep<'g>) -> Forward<'g> {
         let mut forward = Forward::evaluation(builder);
-        forward.decode = Some(step);
+        forward.positions = Positions::One(step);
+        forward
+    }
+
+    /// A pass for inference over all positions, from which sequences are decoded.
+    pub fn decoding_from(builder: &'g Builder, start: DecodeStart<'g>) -> Forward<'g> {
+        let mut forward = Forward::evaluation(builder);
+        forward.positions = Positions::Kept(start);
         forward
     }
 
@@ -70,7 +88,7 @@ impl<'g> Forward<'g> {
             augment_streams: 0,
             noise_streams: 0,
             frozen: BTreeSet::new(),
-            decode: None,
+            positions: Positions::All,
             buffers: Vec::new(),
         }
     }
@@ -87,7 +105,10 @@ impl<'g> Forward<'g> {
 
     /// The position that is decoded, if this is such a pass.
     pub fn decode_step(&self) -> Option<DecodeStep<'g>> {
-        self.decode
+        match self.positions {
+            Positions::One(step) => Some(step),
+            Positions::All | Positions::Kept(_) => None,
+        }
     }
 
     /// What the layer `name` keeps of every position, `[sequences, positions, width]`, with `value`, `[sequences, 1, width]`, at the
@@ -97,9 +118,21 @@ impl<'g> Forward<'g> {
     /// If nothing is decoded, or a node can't be built.
     pub fn remembered(&mut self, name: &str, value: Var<'g>) -> Result<Var<'g>> {
         let step = self
-            .decode
+            .decode_step()
             .ok_or_else(|| Error::Graph(format!("{name} keeps positions, but none are decoded")))?;
         step.remembered(name, value)
+    }
+
+    /// Keeps what decoding needs of the layer `name`, `values()` of all positions, `[sequences, positions, width]`, if this is a pass
+    /// from which sequences are decoded.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn keep(&mut self, name: &str, values: impl FnOnce() -> Result<Var<'g>>) -> Result<()> {
+        match self.positions {
+            Positions::Kept(start) => start.keep(name, values()?),
+            Positions::All | Positions::One(_) => Ok(()),
+        }
     }
 
     /// Whether it is for training.

@@ -2,6 +2,7 @@
 
 use super::forward::Forward;
 use super::input::InputSpec;
+use super::lora::Lora;
 use super::parameter::Parameter;
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
@@ -67,6 +68,23 @@ pub trait Model: Debug + Send + Sync {
             "model {} can't take shorter batches, as data.buckets asks; use a model of layers",
             self.name()
         )))
+    }
+
+    /// Its low-rank adapters, if it has some.
+    fn lora(&self) -> Option<&Lora> {
+        None
+    }
+
+    /// The model without its low-rank adapters, and its state, to whose weights they are added; `None` if it has none. `values` are in
+    /// the order of [`state`](Model::state).
+    ///
+    /// # Errors
+    /// If `values` are those of another model.
+    fn merged(
+        &self,
+        _values: &[Tensor<f32>],
+    ) -> Result<Option<(Arc<dyn Model>, Vec<Tensor<f32>>)>> {
+        Ok(None)
     }
 
     /// Checks that the model can decode, that is, be run over one position of its input `input` after another: what depends on that

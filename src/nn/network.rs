@@ -5,11 +5,13 @@ use super::features::{FeatureOrder, Taken};
 use super::forward::Forward;
 use super::input::InputSpec;
 use super::layer::Takes;
+use super::lora::Lora;
 use super::model::{Model, ModelInput, ModelOutput};
 use super::parameter::Parameter;
 use super::site::{Declared, Site, join};
 use super::spec::ModelSpec;
 use super::time::Text;
+use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::tensor::{DType, Shape, TensorType};
@@ -33,6 +35,8 @@ pub struct Network {
     prefix: String,
     /// Tokens of the network that this one is a shorter form of.
     positions: Option<usize>,
+    /// Low-rank adapters of its dense layers.
+    lora: Option<Lora>,
 }
 
 /// A value that is passed between layers.
@@ -60,11 +64,37 @@ impl Network {
     /// # Errors
     /// If a layer does not fit its inputs; the message names both and their shapes.
     pub fn new(spec: ModelSpec) -> Result<Network> {
-        Self::of(spec, None)
+        Self::of(spec, None, None)
+    }
+
+    /// The network of `spec` with low-rank adapters.
+    ///
+    /// # Errors
+    /// As [`new`](Network::new), or if a pattern of `lora` matches no dense layer.
+    pub fn adapted(spec: ModelSpec, lora: Lora) -> Result<Network> {
+        lora.check()?;
+        let network = Self::of(spec, None, Some(lora.clone()))?;
+        // The names of what could have an adapter, and those of all parameters.
+        let every = Lora {
+            layers: Lora::default().layers,
+            ..lora.clone()
+        };
+        let could = Self::of(network.spec.clone(), None, Some(every))?;
+        let targets = could.declared.adapters.iter();
+        let targets: Vec<_> = targets
+            .map(|adapter| (adapter.target_name().to_string(), TensorType::f32([1])))
+            .collect();
+        lora.layers.check("lora.layers", &targets)?;
+        let parameters = network.parameters().iter();
+        let parameters: Vec<_> = parameters
+            .map(|parameter| (parameter.name.clone(), parameter.ty.clone()))
+            .collect();
+        lora.train.check("lora.train", &parameters)?;
+        Ok(network)
     }
 
     /// The network of `spec`, whose tables of positions have rows for `positions` of them.
-    fn of(spec: ModelSpec, positions: Option<usize>) -> Result<Network> {
+    fn of(spec: ModelSpec, positions: Option<usize>, lora: Option<Lora>) -> Result<Network> {
         let inputs = inputs(&spec)?;
         for input in &inputs {
             let checked = input.spec.check();
@@ -94,6 +124,7 @@ impl Network {
             results,
             prefix: String::new(),
             positions,
+            lora,
         };
         let builder = Builder::new();
         let fed = network.inputs.iter();
@@ -140,6 +171,7 @@ impl Network {
             buffers,
             counters,
             aliases,
+            adapters,
         } = &mut self.declared;
         let weights = parameters
             .iter_mut()
@@ -148,7 +180,10 @@ impl Network {
         let aliases = aliases
             .iter_mut()
             .flat_map(|(alias, weight)| [alias, weight]);
-        for name in weights.chain(counters).chain(aliases) {
+        let adapters = adapters
+            .iter_mut()
+            .flat_map(|adapter| [&mut adapter.weight, &mut adapter.down, &mut adapter.up]);
+        for name in weights.chain(counters).chain(aliases).chain(adapters) {
             *name = join(prefix, name);
         }
         self
@@ -244,6 +279,7 @@ impl Network {
                 weight_init: self.spec.weight_init,
                 sizes: self.spec.sizes,
                 positions: self.positions,
+                lora: self.lora.as_ref(),
                 declared: &mut *declared,
             };
             let built = match layer.takes_tokens() {
@@ -423,7 +459,7 @@ impl Model for Network {
         if longest.is_none() {
             return refused("it takes none".to_string());
         }
-        let shorter = Network::of(spec, longest)?;
+        let shorter = Network::of(spec, longest, self.lora.clone())?;
         let shorter = match self.prefix.as_str() {
             "" => shorter,
             prefix => shorter.with_prefix(prefix),
@@ -438,6 +474,24 @@ impl Model for Network {
             true => Ok(Arc::new(shorter)),
             false => refused("its weights depend on the number of tokens".to_string()),
         }
+    }
+
+    fn lora(&self) -> Option<&Lora> {
+        self.lora.as_ref()
+    }
+
+    fn merged(&self, values: &[Tensor<f32>]) -> Result<Option<(Arc<dyn Model>, Vec<Tensor<f32>>)>> {
+        let Some(lora) = &self.lora else {
+            return Ok(None);
+        };
+        let state: Vec<_> = self.state().collect();
+        let values = lora.merge(&self.declared.adapters, &state, values)?;
+        let plain = Network::of(self.spec.clone(), self.positions, None)?;
+        let plain = match self.prefix.as_str() {
+            "" => plain,
+            prefix => plain.with_prefix(prefix),
+        };
+        Ok(Some((Arc::new(plain), values)))
     }
 
     fn check_decoding(&self, input: &str) -> Result<()> {

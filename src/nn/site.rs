@@ -3,8 +3,9 @@
 use super::attributes::Activation;
 use super::features::FeatureOrder;
 use super::forward::{Forward, Mode};
-use super::init::{WeightInit, bias};
+use super::init::{NamedInit, WeightInit, bias};
 use super::input::TokenInput;
+use super::lora::{Adapter, Lora};
 use super::parameter::{Init, Layout, Parameter, PositionTable};
 use super::sizes::DataSizes;
 use super::time::{Padding, Text};
@@ -23,6 +24,8 @@ pub(super) struct Declared {
     pub counters: Vec<String>,
     /// Second names of weights, and the weights.
     pub aliases: Vec<(String, String)>,
+    /// Low-rank adapters of weights.
+    pub adapters: Vec<Adapter>,
 }
 
 /// The context in which a layer is built.
@@ -46,6 +49,8 @@ pub struct Site<'g, 'd> {
     pub(super) sizes: DataSizes,
     /// Positions that tables have a row for, if these are more than its input has.
     pub(super) positions: Option<usize>,
+    /// Low-rank adapters of dense layers.
+    pub(super) lora: Option<&'d Lora>,
     pub(super) declared: &'d mut Declared,
 }
 
@@ -76,7 +81,8 @@ impl<'g> Site<'g, '_> {
         decoded.or(self.positions).unwrap_or(time)
     }
 
-    /// The rows of the `table` of positions that this pass is over: the first `time`, or the one that is decoded.
+    /// The rows of the `table` of positions that this pass is over: the first `time`, or the one of each sequence that is decoded,
+    /// `[sequences, width]`.
     ///
     /// # Errors
     /// If a node can't be built.
@@ -152,6 +158,35 @@ impl<'g> Site<'g, '_> {
         let (parameter, variable) = self.declare(part, dims, init, layout)?;
         self.declared.parameters.push(parameter);
         Ok(variable)
+    }
+
+    /// `x Wᵀ` for a new weight `LAYER.part`, `[units, features]`, to which its low-rank adapter is added, if it has one.
+    ///
+    /// # Errors
+    /// If the weight has 2^31 elements or more, or a node can't be built.
+    pub fn linear(
+        &mut self,
+        x: Var<'g>,
+        part: &str,
+        units: usize,
+        init: Init,
+        layout: Layout,
+    ) -> Result<Var<'g>> {
+        let features = x.shape().last();
+        let weight = self.parameter(part, &[units, features], init, layout.clone())?;
+        let y = x.linear(weight)?;
+        let target = Adapter::target(self.name, part);
+        let Some(lora) = self.lora.filter(|lora| lora.layers.match_name(&target)) else {
+            return Ok(y);
+        };
+        let adapter = Adapter::of(self.name, part);
+        let [down, up] = adapter.parts(self.name);
+        let random = WeightInit::from(NamedInit::Pytorch).weights(features, lora.rank);
+        let down = self.parameter(&down, &[lora.rank, features], random, layout)?;
+        let zeros = Init::Constant(0.0);
+        let up = self.parameter(&up, &[units, lora.rank], zeros, Layout::Same)?;
+        self.declared.adapters.push(adapter);
+        y.add(x.linear(down)?.linear(up)?.scale(lora.scale())?)
     }
 
     /// Declares a buffer `LAYER.part`: not trained, saved with the weights, and updated only by training steps.

@@ -6,11 +6,13 @@ mod file;
 mod formats;
 mod gpt2;
 mod init;
+mod lora;
 mod npz;
 mod stored;
 
 pub use file::Reason;
 pub use init::{Initialised, LeftOut, init};
+pub use lora::{load_adapted, lora_settings, save_lora};
 pub use npz::save_npz;
 
 use super::model::Model;

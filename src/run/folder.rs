@@ -56,6 +56,7 @@ const SETTINGS: &str = "run.toml";
 pub(super) const ACCEPTED: &str = "settings.lock.toml";
 const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
+const LORA: &str = "lora.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const NORMS: &str = "norms.jsonl";
 const REPORT: &str = "report.html";
@@ -66,8 +67,8 @@ const CHECKPOINTS: &str = "checkpoints";
 const EVENTS: &str = "events.out.tfevents.";
 
 /// Files of a run in the folder itself.
-const FILES: [&str; 10] = [
-    SETTINGS, ACCEPTED, MODEL, BEST, METRICS, NORMS, REPORT, VARIANTS, TOKENIZER, DATA_FILES,
+const FILES: [&str; 11] = [
+    SETTINGS, ACCEPTED, MODEL, BEST, LORA, METRICS, NORMS, REPORT, VARIANTS, TOKENIZER, DATA_FILES,
 ];
 
 impl RunFolder {
@@ -370,6 +371,14 @@ impl RunFolder {
     /// If a file that the run did not write has that name.
     pub(super) fn claim_best(&self) -> Result<PathBuf> {
         self.claim(BEST)
+    }
+
+    /// `lora.safetensors`: what was trained with low-rank adapters, in the best epoch; to be written.
+    ///
+    /// # Errors
+    /// If a file that the run did not write has that name.
+    pub(super) fn claim_lora(&self) -> Result<PathBuf> {
+        self.claim(LORA)
     }
 
     /// A new event file for TensorBoard, `events.out.tfevents.SECONDS.wgrad.N`, to be written: the Nth of the run. TensorBoard reads

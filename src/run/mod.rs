@@ -328,6 +328,15 @@ impl<'e> Run<'e> {
         )
     }
 
+    /// Writes what was trained beside the weights that stay as they are, if there are low-rank adapters.
+    fn save_lora(&self, folder: &RunFolder) -> Result<()> {
+        let model = self.trainer.models().first()?;
+        match model.lora() {
+            Some(_) => weights::save_lora(&folder.claim_lora()?, model, &self.trainer.values()?),
+            None => Ok(()),
+        }
+    }
+
     /// Trains until all epochs or steps are done, or the run stops early. After every epoch, and when the observer stops the
     /// training, `observer` is notified and a checkpoint and the weights are written to `folder`, if there is one.
     ///
@@ -358,6 +367,7 @@ impl<'e> Run<'e> {
                 self.save_model(&folder.claim_model()?)?;
                 if report.is_best {
                     self.save_model(&folder.claim_best()?)?;
+                    self.save_lora(folder)?;
                 }
                 let checkpoint = self.checkpoint()?;
                 let norms = self

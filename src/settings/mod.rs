@@ -27,7 +27,7 @@ use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::graph::Precision;
-use crate::nn::ModelSpec;
+use crate::nn::{Lora, ModelSpec};
 use crate::onnx::OnnxNetwork;
 use crate::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
 use crate::run::{CheckpointInterval, Saving};
@@ -164,6 +164,9 @@ pub struct Settings {
     /// Patterns of names of parameters that are not trained.
     #[serde(skip_serializing_if = "Patterns::is_empty")]
     pub freeze: Patterns,
+    /// Low-rank adapters, which are trained instead of the weights of `init`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<Lora>,
     /// Parameter groups with their own learning rates, or frozen.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupSettings>,
@@ -240,6 +243,7 @@ impl Default for Settings {
             optimizers: BTreeMap::new(),
             average: None,
             freeze: Patterns::default(),
+            lora: None,
             groups: Vec::new(),
             schedule: Schedule::default(),
             model: ModelSpec::default(),
@@ -341,6 +345,19 @@ impl Settings {
         }
         if self.accumulate == 0 {
             return wrong("accumulate must be at least 1: the number of batches per step");
+        }
+        if let Some(lora) = &self.lora {
+            lora.check()?;
+            if !self.freeze.is_empty() {
+                return wrong(
+                    "with [lora] only the adapters are trained, and what lora.train names; leave out freeze",
+                );
+            }
+            if self.init.is_none() {
+                return wrong(
+                    "[lora] adapts weights that are trained already; name their file as init, or with --init",
+                );
+            }
         }
         if self.patience == Some(0) {
             return wrong("patience must be at least 1 epoch");

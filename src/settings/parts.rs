@@ -78,9 +78,19 @@ impl Settings {
                     None => task.default_model(role, &self.model)?,
                 },
             };
-            let network = Network::new(spec)?.with_prefix(role);
+            let network = match &self.lora {
+                Some(lora) => Network::adapted(spec, lora.clone())?,
+                None => Network::new(spec)?,
+            };
+            let network = network.with_prefix(role);
             Ok((role.to_string(), Arc::new(network)))
         };
+        if let (Some(_), [_, _, ..]) = (&self.lora, task.roles()) {
+            return Err(Error::Config(format!(
+                "[lora] is for tasks with one model, and {} has several; leave it out",
+                task.registered().name
+            )));
+        }
         let models = task.roles().iter().map(network);
         Ok(Models::named(models.collect::<Result<_>>()?))
     }
@@ -95,7 +105,10 @@ impl Settings {
             clip_norm: self.clip_norm,
             optimizer: self.optimizer.clone(),
             optimizers: self.optimizers.clone(),
-            freeze: self.freeze.clone(),
+            freeze: match &self.lora {
+                Some(lora) => lora.frozen(),
+                None => self.freeze.clone(),
+            },
             groups: self.groups.clone(),
             schedule: self.schedule.clone(),
             average: self.average.clone(),
@@ -178,6 +191,32 @@ impl Settings {
         let models = self.resolve_models(&*task)?;
         let mut parts = self.parts(task, models);
         parts.values = Some(weights::load(path, parts.models.spec())?);
+        Ok(parts)
+    }
+
+    /// The same with the low-rank adapters in the file `lora`, which were trained on the weights from `path`.
+    ///
+    /// # Errors
+    /// As [`resolve_trained`](Settings::resolve_trained), or if the adapters are of another model.
+    pub fn resolve_adapted(&self, path: &Path, lora: &Path) -> Result<RunParts> {
+        if self.lora.is_some() {
+            return Err(Error::Config(format!(
+                "the run has low-rank adapters of its own; name the run whose weights {} adapts",
+                lora.display()
+            )));
+        }
+        let mut settings = self.clone();
+        settings.lora = Some(weights::lora_settings(lora)?);
+        let task = settings.named_task()?;
+        let models = settings.resolve_models(&*task).map_err(|e| {
+            Error::Config(format!(
+                "{} holds adapters of another model: {e}; name the run that they were trained on",
+                lora.display()
+            ))
+        })?;
+        let values = weights::load_adapted(path, lora, models.first()?)?;
+        let mut parts = settings.parts(task, models);
+        parts.values = Some(values);
         Ok(parts)
     }
 

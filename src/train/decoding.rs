@@ -1,7 +1,6 @@
 //! Sequences that a model writes token by token, for the samples of a batch at once: greedily, or by a beam search. Keys and values
 //! of earlier positions, and what the model reads of its other inputs, stay on the device.
 
-use super::graphs::updated;
 use crate::cpu::Tensor;
 use crate::data::{PADDING, Samples, field};
 use crate::device::{Device, ProgramId};
@@ -89,7 +88,7 @@ impl Decoder {
             ))
         })?;
         let graph = graph(model, decoding, positions, batch, beam)?;
-        let kept = updated(&graph, DecodeStep::is_variable);
+        let kept = graph.updated(DecodeStep::is_variable);
         let planned = device.plan(graph)?;
         for (name, ty) in kept {
             device.set(&name, &Tensor::zeros(&ty))?;
@@ -148,12 +147,12 @@ impl Decoder {
                     parents[row] = (sample * self.beam + parent) as u32;
                 }
             }
-            let mut here = vec![0.0; time];
-            here[place] = 1.0;
+            let mut here = vec![0.0; count * time];
+            here.chunks_mut(time).for_each(|row| row[place] = 1.0);
             for (name, value) in [
                 (TOKENS, index(&[count, 1], tokens)),
-                (PLACE, index(&[1], vec![place as u32])),
-                (HERE, Tensor::real([time, 1], here)),
+                (PLACE, index(&[count], vec![place as u32; count])),
+                (HERE, Tensor::real([count, time, 1], here)),
                 (LENGTHS, index(&[count], vec![place as u32 + 1; count])),
                 (PARENTS, index(&[count], parents)),
             ] {
@@ -222,10 +221,10 @@ fn graph(
     let count = batch * beam;
     let step = DecodeStep {
         positions,
-        place: builder.input(PLACE, TensorType::u32([1])),
-        here: builder.input(HERE, TensorType::f32([positions, 1])),
+        place: builder.input(PLACE, TensorType::u32([count])),
+        here: builder.input(HERE, TensorType::f32([count, positions, 1])),
         lengths: builder.input(LENGTHS, TensorType::u32([count])),
-        parents: builder.input(PARENTS, TensorType::u32([count])),
+        parents: Some(builder.input(PARENTS, TensorType::u32([count]))),
     };
     let tokens = builder.input(TOKENS, TensorType::u32([count, 1]));
     let known: Vec<_> = others()
@@ -400,7 +399,7 @@ mod tests {
             length_penalty: 1.0,
         };
         let graph = graph(&network, decoding, time, batch, beam).unwrap();
-        for (name, ty) in updated(&graph, DecodeStep::is_variable) {
+        for (name, ty) in graph.updated(DecodeStep::is_variable) {
             device.set(&name, &Tensor::zeros(&ty)).unwrap();
         }
         let planned = device.plan(graph).unwrap();
@@ -413,13 +412,13 @@ mod tests {
             let rows = (0..count).map(|row| written[swapped(row, place)][place]);
             let tokens = Tensor::index([count, 1], rows.collect());
             let parents = (0..count).map(|row| (row - row % beam + (row + 1) % beam) as u32);
-            let mut here = vec![0.0; time];
-            here[place] = 1.0;
+            let mut here = vec![0.0; count * time];
+            here.chunks_mut(time).for_each(|row| row[place] = 1.0);
             let lengths = vec![place as u32 + 1; count];
             for (name, value) in [
                 (TOKENS, tokens),
-                (PLACE, Tensor::index([1], vec![place as u32])),
-                (HERE, Tensor::real([time, 1], here)),
+                (PLACE, Tensor::index([count], vec![place as u32; count])),
+                (HERE, Tensor::real([count, time, 1], here)),
                 (LENGTHS, Tensor::index([count], lengths)),
                 (PARENTS, Tensor::index([count], parents.collect())),
             ] {

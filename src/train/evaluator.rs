@@ -1,7 +1,7 @@
 //! A pass over a set, which computes counters of a task and outputs of samples.
 
 use super::decoding::Decoder;
-use super::graphs::{BatchSource, evaluation_graph, picture_graph, prediction_graph, updated};
+use super::graphs::{BatchSource, evaluation_graph, picture_graph, prediction_graph};
 use super::loaded::Loaded;
 use super::scalars::{ScalarRows, StepInputs};
 use crate::cpu::Tensor;
@@ -120,8 +120,8 @@ impl Evaluator {
         let streamed = sizes.streamed(&samples, device.max_tensor_bytes());
         let layout = SetLayout::of("test", &samples, normal, batch, streamed);
         let graph = graph(&*task, models, &BatchSource::Set(layout.clone()))?;
-        let counters = updated(&graph, StepGraphCounters::is_one);
-        let kept = updated(&graph, DecodeStep::is_variable);
+        let counters = graph.updated(StepGraphCounters::is_one);
+        let kept = graph.updated(DecodeStep::is_variable);
         let outputs = graph.outputs.iter().map(|o| o.name.clone()).collect();
         let planned = device.plan(graph)?;
         for (name, ty) in counters.iter().chain(&kept) {

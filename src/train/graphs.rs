@@ -5,7 +5,7 @@ use crate::autodiff::gradients;
 use crate::data::{Batch, Normalization, SetLayout, field};
 use crate::device::{Device, PlannedGraph};
 use crate::error::Result;
-use crate::graph::{Builder, Graph, NodeKind, Precision, Var};
+use crate::graph::{Builder, Graph, Precision, Var};
 use crate::nn::{Forward, Training};
 use crate::optim::{OptimizerInstance, clip_grad_norm};
 use crate::tasks::{Models, StepGraph, Task};
@@ -339,20 +339,6 @@ pub(super) fn picture_graph(set: &SetLayout, shape: &[usize]) -> Result<Graph> {
     let batch = Batch::of_set(&builder, &layout);
     builder.output(field::IMAGE, batch.field(field::IMAGE)?);
     builder.finish()
-}
-
-/// The variables of a graph whose names begin with `prefix`, and that it updates.
-pub(super) fn updated(graph: &Graph, belongs: impl Fn(&str) -> bool) -> Vec<(String, TensorType)> {
-    let updated = graph
-        .updates
-        .iter()
-        .map(|update| graph.node(update.variable));
-    updated
-        .filter_map(|node| match &node.kind {
-            NodeKind::Variable(name) if belongs(name) => Some((name.to_string(), node.ty.clone())),
-            _ => None,
-        })
-        .collect()
 }
 
 /// Whether the variable `name` holds accumulated gradients.

@@ -1,6 +1,6 @@
 //! What a trainer keeps on a device: variables, and the programs of each phase.
 
-use super::graphs::{PhaseGraphs, is_accumulated, updated};
+use super::graphs::{PhaseGraphs, is_accumulated};
 use super::loss_scale;
 use super::recipe::Recipe;
 use super::scalars::ScalarRows;
@@ -83,11 +83,11 @@ impl PreparedSteps {
                 state.push(name);
             }
             let gradients = phase.gradients.graph();
-            for (name, ty) in updated(gradients, is_accumulated) {
+            for (name, ty) in gradients.updated(is_accumulated) {
                 device.set(&name, &Tensor::zeros(&ty))?;
             }
             let counted = phase.graphs().map(PlannedGraph::graph);
-            for (name, ty) in counted.flat_map(|graph| updated(graph, StepGraphCounters::is_one)) {
+            for (name, ty) in counted.flat_map(|graph| graph.updated(StepGraphCounters::is_one)) {
                 device.set(&name, &Tensor::zeros(&ty))?;
                 if !counters.iter().any(|(known, _)| *known == name) {
                     counters.push((name, ty));

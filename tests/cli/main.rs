@@ -13,6 +13,7 @@ mod hostile;
 mod image_tasks;
 mod kills;
 mod labels;
+mod lora;
 mod models;
 mod onnx;
 mod output;

@@ -94,6 +94,32 @@ fn a_prompt_is_continued_and_the_same_seed_gives_the_same_text() {
 }
 
 #[test]
+fn several_prompts_are_continued_together() {
+    let (sandbox, _) = language();
+    let generate = |args: &str| sandbox.wgrad(&format!("generate run --device cpu {args}"));
+    let both = generate("--prompt ab --prompt efg --tokens 3 --temperature 0").succeeds();
+    assert_eq!(both.out, "--- 1 of 2\nabcde\n--- 2 of 2\nefgh i\n");
+    sandbox.write("prompts.txt", "ab\n\nefg\nijk\n");
+    let lines = generate("--prompts prompts.txt --tokens 2 --temperature 0 --json").succeeds();
+    let lines = lines.json();
+    let texts: Vec<_> = lines
+        .iter()
+        .map(|line| [line["prompt"].clone(), line["text"].clone()])
+        .collect();
+    let wanted = [["ab", "cd"], ["efg", "h "], ["ijk", "l\n"]];
+    assert_eq!(texts, wanted.map(|pair| pair.map(serde_json::Value::from)));
+    // The first has the random numbers that it has alone.
+    let hot = |args: &str| generate(&format!("{args} --temperature 5 --tokens 9 --json"));
+    let (alone, two) = (hot("--prompt ab"), hot("--prompt ab --prompt ab"));
+    let (alone, two) = (alone.succeeds().json(), two.succeeds().json());
+    assert_eq!(alone[0]["text"], two[0]["text"]);
+    assert_ne!(two[0]["text"], two[1]["text"]);
+    sandbox.write("none.txt", "\n\n");
+    generate("--prompts none.txt").fails(2, &["none.txt has no line with a prompt"]);
+    generate("--prompts away.txt").fails(2, &["away.txt"]);
+}
+
+#[test]
 fn invalid_prompts_are_refused_in_a_sentence() {
     let (sandbox, _) = language();
     let generate = |args: &str| sandbox.wgrad(&format!("generate run --device cpu {args}"));

@@ -109,18 +109,23 @@ impl Attention {
                 let table = site.table("rotary", [site.positions(time), size], table)?;
                 let table = site.positioned(table, time)?;
                 let shape = qkv.shape();
-                let groups = qkv.reshape([shape.dims()[0], time, 3 * heads, size])?;
+                // The sequences that are decoded have a position each, as the positions of one sequence have.
+                let [samples, places] = match step {
+                    Some(_) => [1, shape.dims()[0]],
+                    None => [shape.dims()[0], time],
+                };
+                let groups = qkv.reshape([samples, places, 3 * heads, size])?;
                 groups.rotary(table, 2 * heads)?.reshape(shape)?
             }
             None => qkv,
         };
+        let keys_values = || qkv.slice_axis(2, width..triple);
         if let Some(step) = step {
-            let name = site.name.to_string();
-            let keys_values = qkv.slice_axis(2, width..triple)?;
-            let keys_values = site.cx.remembered(&name, keys_values)?;
+            let keys_values = site.cx.remembered(site.name, keys_values()?)?;
             let queries = qkv.slice_axis(2, 0..width)?;
             return queries.cross_attention(keys_values, heads, Some(step.lengths));
         }
+        site.cx.keep(site.name, keys_values)?;
         qkv.attention(heads, self.causal, padding.map(|padding| padding.lengths))
     }
 }
@@ -148,8 +153,7 @@ impl SelfAttention {
     ) -> Result<Var<'g>> {
         let features = x.shape().last();
         let start = init.weights(features, units);
-        let weight = site.parameter(names[0], &[units, features], start, Layout::Same)?;
-        let y = x.linear(weight)?;
+        let y = site.linear(x, names[0], units, start, Layout::Same)?;
         match self.bias {
             true => {
                 let start = Init::Constant(0.0);

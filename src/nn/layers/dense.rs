@@ -91,11 +91,10 @@ impl LayerType for Dense {
         let layout = site.layout();
         let init = site.weight_init(self.weight_init);
         let weights = init.weights(features, units);
-        let w = match &self.tied {
-            Some(other) => site.tied(other, &[units, features])?,
-            None => site.parameter("weight", &[units, features], weights, layout)?,
+        let y = match &self.tied {
+            Some(other) => inputs[0].linear(site.tied(other, &[units, features])?)?,
+            None => site.linear(inputs[0], "weight", units, weights, layout)?,
         };
-        let y = inputs[0].linear(w)?;
         let bias = site.bias_init(self.bias, self.bias_init, init, features);
         site.finish(y, units, bias, self.activation)
     }

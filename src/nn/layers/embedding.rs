@@ -109,6 +109,10 @@ impl LayerType for Positions {
                 site.table("table", [rows, width], PositionTable::Sinusoidal)?
             }
         };
-        inputs[0].add(site.positioned(table, time)?)
+        let rows = site.positioned(table, time)?;
+        match site.cx.decode_step() {
+            Some(_) => inputs[0].add(rows.reshape(inputs[0].shape())?),
+            None => inputs[0].add(rows),
+        }
     }
 }
