@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 /// An image: `f32 [height, width, channels]`, normalised by mean and standard deviation.
 pub const IMAGE: &str = "image";
+/// The same image of lower quality: `f32 [height, width, channels]`.
+pub const DEGRADED: &str = "degraded";
 /// The class of a sample: `u32 []`.
 pub const LABEL: &str = "label";
 /// The class of every pixel: `f32 [height, width, 1]` of whole numbers.

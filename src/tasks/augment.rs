@@ -199,6 +199,11 @@ impl AugmentSettings {
         self.mixup + self.cutmix > 0.0
     }
 
+    /// Whether pixels are changed where they are: their brightness or colour, or squares of them.
+    pub fn changes_colours(&self) -> bool {
+        self.brightness + self.contrast + self.saturation > 0.0 || self.cutout > 0
+    }
+
     /// How images of this height and width are mixed in step `step`.
     pub fn mix(&self, seed: u64, step: u64, [height, width]: [usize; 2]) -> Mix {
         let mut stream = Stream::new(seed, Purpose::Mix.stream(step as u32));

@@ -2,7 +2,7 @@
 //!
 //! Images are degraded as they are used: reduced by `factor` and enlarged again to their size, as in SRCNN (Dong et al., "Image
 //! Super-Resolution Using Deep Convolutional Networks", 2014), then with Gaussian noise of the deviation `noise`. A prediction takes
-//! images that are degraded already.
+//! images that are degraded already. Data may also have a degraded image for each good one (the format `image_pairs`).
 
 mod quality;
 
@@ -43,7 +43,7 @@ pub(super) static REGISTERED: Registered = Registered {
         input: true,
     }],
     metrics,
-    suits: |_| false,
+    suits: |samples| samples.field(field::DEGRADED).is_some(),
     suits_model: |model| {
         let takes = model.inputs().iter().map(|input| input.spec.sample());
         let gives = model.outputs().iter().map(|output| output.shape.clone());
@@ -92,12 +92,13 @@ fn metrics() -> Vec<Metric> {
     ]
 }
 
-/// Settings of its own: how images are degraded.
+/// Settings of its own: how images are degraded, if the data have no degraded ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Degradation {
-    /// Standard deviation of Gaussian noise, of pixels from 0 to 1.
-    noise: f64,
+    /// Standard deviation of Gaussian noise, of pixels from 0 to 1; 0.1 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noise: Option<f64>,
     /// Images are reduced by this factor and enlarged to their size again; 1 leaves them.
     factor: usize,
 }
@@ -105,9 +106,15 @@ struct Degradation {
 impl Default for Degradation {
     fn default() -> Self {
         Degradation {
-            noise: 0.1,
+            noise: None,
             factor: 1,
         }
+    }
+}
+
+impl Degradation {
+    fn noise(&self) -> f64 {
+        self.noise.unwrap_or(0.1)
     }
 }
 
@@ -142,7 +149,7 @@ impl Restoration {
     /// Names the setting that is unknown, out of range or not used by this task.
     pub fn new(settings: &TaskSettings) -> Result<Restoration> {
         let degradation: Degradation = settings.own()?;
-        let Degradation { noise, factor } = degradation;
+        let (noise, factor) = (degradation.noise(), degradation.factor);
         let wrong = |what: String| Err(Error::Config(what));
         if !(noise >= 0.0 && noise.is_finite()) {
             return wrong(format!("task.noise must be at least 0, not {noise}"));
@@ -176,7 +183,7 @@ impl Restoration {
     /// `image` as the model sees it.
     fn degraded<'g>(&self, step: &mut StepGraph<'g, '_>, image: Var<'g>) -> Result<Var<'g>> {
         let _scope = step.builder().scope("degraded");
-        let Degradation { noise, factor } = self.degradation;
+        let (noise, factor) = (self.degradation.noise(), self.degradation.factor);
         let shape = image.shape();
         let &[_, height, width, _] = shape.dims() else {
             return Err(Error::Graph(format!("images have four axes, not {shape}")));
@@ -200,8 +207,27 @@ impl Restoration {
         Ok(image)
     }
 
-    fn restored<'g>(&self, step: &mut StepGraph<'g, '_>, target: Var<'g>) -> Result<Restored<'g>> {
-        let degraded = self.degraded(step, target)?;
+    /// The images of the batch, degraded ones, and what the model gives for these; in training they are augmented.
+    fn restored<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Restored<'g>> {
+        let mut target = step.batch.field(field::IMAGE)?;
+        let is_changed = step.training().is_some() && !self.augment.is_off();
+        let degraded = match step.batch.has(field::DEGRADED) {
+            true => {
+                let mut degraded = step.batch.field(field::DEGRADED)?;
+                if is_changed {
+                    (degraded, target) =
+                        self.augment
+                            .apply_with_mask(&mut step.forward, degraded, target)?;
+                }
+                degraded
+            }
+            false => {
+                if is_changed {
+                    target = self.augment.apply(&mut step.forward, target)?;
+                }
+                self.degraded(step, target)?
+            }
+        };
         let given = step.run_first(&[degraded])?;
         Ok(Restored {
             target,
@@ -251,6 +277,18 @@ impl Task for Restoration {
             ));
         };
         let factor = self.degradation.factor;
+        if fit.samples.field(field::DEGRADED).is_some() {
+            if self.degradation != Degradation::default() {
+                return wrong(
+                    "the data have a degraded image for each good one; leave out task.noise and task.factor".to_string(),
+                );
+            }
+            if self.augment.changes_colours() {
+                return wrong(
+                    "brightness, contrast, saturation and cutout would change degraded images alone; leave them out of [augment]".to_string(),
+                );
+            }
+        }
         if height % factor != 0 || width % factor != 0 {
             return wrong(format!(
                 "task.factor is {factor}, but images of {height} x {width} can't be divided by it; choose a factor that divides both, or \
@@ -270,11 +308,7 @@ impl Task for Restoration {
     }
 
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
-        let mut image = step.batch.field(field::IMAGE)?;
-        if !self.augment.is_off() {
-            image = self.augment.apply(&mut step.forward, image)?;
-        }
-        let restored = self.restored(step, image)?;
+        let restored = self.restored(step)?;
         Ok(self.objective(step, &restored)?.0)
     }
 
@@ -286,8 +320,8 @@ impl Task for Restoration {
     }
 
     fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
-        let image = step.batch.field(field::IMAGE)?;
-        let restored = self.restored(step, image)?;
+        let restored = self.restored(step)?;
+        let image = restored.target;
         let (objective, ratio) = self.objective(step, &restored)?;
         let (builder, valid) = (step.builder(), step.batch.valid());
         let given = restored.given.clamp(0.0, 1.0)?;

@@ -134,3 +134,37 @@ fn restored_images_are_written_beside_their_measures() {
     let restored = image::open(sandbox.path("restored/noisy-restored.png")).unwrap();
     assert_eq!((restored.width(), restored.height()), (28, 28));
 }
+
+#[test]
+fn a_model_is_trained_on_good_and_degraded_images_in_two_folders() {
+    let sandbox = Sandbox::new();
+    for n in 0..12u32 {
+        let good = image::GrayImage::from_fn(16, 16, |x, y| {
+            image::Luma([((x * (n + 3) + y * 7) % 16 * 16) as u8])
+        });
+        let small = image::imageops::resize(&good, 8, 8, image::imageops::FilterType::Triangle);
+        for (folder, picture) in [("target", &good), ("input", &small)] {
+            std::fs::create_dir_all(sandbox.path(&format!("pairs/{folder}"))).unwrap();
+            let path = sandbox.path(&format!("pairs/{folder}/{n}.png"));
+            picture.save(path).unwrap();
+        }
+    }
+    let train = |more: &str| {
+        let args = format!("train pairs --device cpu --epochs 2 --out run --json {more}");
+        sandbox.wgrad(&args)
+    };
+    train("--set task.name=restoration --set task.noise=0.1").fails(2, &["leave out task.noise"]);
+    train("--set augment.contrast=0.1").fails(2, &["change degraded images alone"]);
+    let lines = train("--set augment.flip=true").succeeds().json();
+    let done = lines.last().unwrap();
+    assert_eq!(done["task"], "restoration");
+    assert!(done["test_psnr"].as_f64().unwrap() > 5.0, "{done}");
+    let predict = "predict run pairs/input/0.png --device cpu --out restored";
+    sandbox.wgrad(predict).succeeds();
+    let restored = image::open(sandbox.path("restored/0-restored.png")).unwrap();
+    assert_eq!((restored.width(), restored.height()), (16, 16));
+    std::fs::remove_file(sandbox.path("pairs/input/3.png")).unwrap();
+    sandbox
+        .wgrad("train pairs --device cpu --out other")
+        .fails(1, &["3.png has no degraded image"]);
+}

@@ -418,6 +418,8 @@ pub fn folders(dir: &Path) -> Vec<Target> {
     for i in 0..6 {
         write(&dir.join(format!("masks/image/{i}.png")), &png);
         write(&dir.join(format!("masks/mask/{i}.png")), mask());
+        write(&dir.join(format!("image_pairs/target/{i}.png")), &png);
+        write(&dir.join(format!("image_pairs/input/{i}.png")), &png);
         write(&dir.join(format!("manifest/{i}.png")), &png);
         manifest += &format!("{i}.png,{i},{}\n", i % 2);
     }
@@ -435,6 +437,7 @@ pub fn folders(dir: &Path) -> Vec<Target> {
     vec![
         target("folder", "classes", "cat/0.png").within(COMPRESSED),
         target("masks", "masks", "mask/0.png").within(COMPRESSED),
+        target("image_pairs", "image_pairs", "input/0.png").within(COMPRESSED),
         target("manifest", "manifest", "list.csv"),
         target("cifar", "cifar", "data_batch_1.bin"),
     ]

@@ -8,7 +8,7 @@ use wgrad::bench::Baseline;
 use wgrad::cpu::Tensor;
 use wgrad::data::{NpyArray, Tokenizer};
 use wgrad::device::Engine;
-use wgrad::nn::{Model as _, ModelSpec, Network, weights};
+use wgrad::nn::{Lora, Model as _, ModelSpec, Network, weights};
 use wgrad::onnx::{self, Declared, DeclaredExtent, OnnxFile, OnnxNetwork};
 use wgrad::run::{Checkpoint, Progress, RunFolder};
 use wgrad::settings::Settings;
@@ -32,6 +32,23 @@ const BASELINE: &str = r#"{"workload":"mlp","adapter":"a","median_ms":2.0,"min_m
 
 fn network() -> Network {
     Network::new(toml::from_str(MODEL).unwrap()).unwrap()
+}
+
+/// The same with low-rank adapters.
+fn adapted_network() -> Network {
+    let lora = Lora {
+        rank: 2,
+        ..Lora::default()
+    };
+    Network::adapted(network().spec, lora).unwrap()
+}
+
+/// Files of Hugging Face's tokenizers.
+fn published_tokenizers() -> Vec<Vec<u8>> {
+    let record = include_str!("../fixtures/tokenizers.json");
+    let cases: Vec<serde_json::Value> = serde_json::from_str(record).unwrap();
+    let files = cases.iter().map(|case| case["file"].to_string());
+    files.map(String::into_bytes).collect()
 }
 
 /// The bytes that `save` writes into a file of `dir`.
@@ -153,6 +170,19 @@ pub fn files(dir: &Path) -> Vec<Target> {
     let made = saved(dir, |path| {
         weights::save(path, &network(), &values, 3).unwrap();
     });
+    let adapters = saved(dir, |path| {
+        let adapted = adapted_network();
+        weights::save_lora(path, &adapted, &adapted.initial_state(1)).unwrap();
+    });
+    write(&dir.join("low-rank adapters").join("base"), &{
+        let adapted = adapted_network();
+        let merged = adapted.merged(&adapted.initial_state(1)).unwrap();
+        let (plain, values) = merged.unwrap();
+        saved(dir, |path| {
+            weights::save(path, weights::StateSpec::of(&*plain), &values, 0).unwrap();
+        })
+    });
+    let published = published_tokenizers();
     let checkpoint = saved(dir, |path| {
         let variables = vec![
             ("w".to_string(), Tensor::real([2, 3], vec![1.0; 6])),
@@ -203,6 +233,21 @@ pub fn files(dir: &Path) -> Vec<Target> {
             Tokenizer::read(path).is_ok_and(|read| read.vocabulary() > 0)
         })
         .and(others.map(<[u8]>::to_vec)),
+        target(dir, "published tokenizer", &published[0], |path| {
+            let Ok(read) = Tokenizer::read(path) else {
+                return false;
+            };
+            let mut tokens = Vec::new();
+            read.encoder().encode("The end, of ähren.", &mut tokens);
+            !read.decode(&tokens).is_empty()
+        })
+        .and(published[1..].iter().cloned()),
+        target(dir, "low-rank adapters", &adapters, |path| {
+            let adapted = adapted_network();
+            let base = path.with_file_name("base");
+            let lora = weights::lora_settings(path).is_ok_and(|lora| lora.rank == 2);
+            lora && weights::load_adapted(&base, path, &adapted).is_ok()
+        }),
         target(dir, "variants", VARIANTS.as_bytes(), |path| {
             Tuning::read(path).is_ok()
         }),

@@ -6,20 +6,16 @@ mod value;
 pub use value::MaskValue;
 
 use self::value::each_value;
-use super::part_folders::PartFolders;
-use super::picture_files::{check_pixels, unreadable};
+use super::paired::{Pair, Pairing};
+use super::picture_files::{check_pixels, own_shape, unreadable};
 use super::pixels::check_limit;
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, pictures};
-use crate::data::files::{name_as_text, natural_order};
-use crate::data::picture::{
-    Survey, Traits, decode, decode_opaque, fitted, fitted_mask, has_image_ending,
-};
-use crate::data::split::Drawn;
+use crate::data::picture::{Survey, Traits, decode, decode_opaque, fitted, fitted_mask};
 use crate::data::{
-    ChannelStats, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Part, Parts,
-    PictureFit, PictureShape, SampleNames, Samples, Source, field,
+    ChannelStats, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, PictureFit,
+    PictureShape, SampleNames, Samples, Source, field,
 };
 use crate::error::{Error, Result};
 use image::{DynamicImage, GenericImageView, GrayImage};
@@ -27,10 +23,13 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Names of the folder of images.
-const IMAGES: [&str; 3] = ["image", "images", "imgs"];
-/// Names of the folder of masks.
-const MASKS: [&str; 4] = ["mask", "masks", "label", "labels"];
+/// Images and their masks.
+const PAIRING: Pairing = Pairing {
+    images: &["image", "images", "imgs"],
+    others: &["mask", "masks", "label", "labels"],
+    image: "image",
+    other: "mask",
+};
 /// Maximum number of classes: a pixel of a mask is one byte.
 const MOST_CLASSES: usize = 256;
 /// The class of pixels that have none.
@@ -104,20 +103,8 @@ impl Format for Masks {
     }
 
     fn detect(&self, source: &Source) -> Option<Detection> {
-        let parts = part_folders(source).ok()?;
-        let root = parts.train.unwrap_or(source.path());
-        let (images, masks) =
-            pair_folders(source, root).or_else(|| pair_folders(source, source.path()))?;
-        let has_images = |dir: &Path| {
-            let files = source.tree().files_below(dir);
-            files.is_ok_and(|mut files| files.any(|(path, _)| has_image_ending(path)))
-        };
-        let reason = format!(
-            "folders {} and {} of images",
-            name_of(images),
-            name_of(masks)
-        );
-        (has_images(images) && has_images(masks)).then(|| Detection::new(97, reason))?
+        let reason = PAIRING.detect(source)?;
+        Detection::new(97, reason)
     }
 
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
@@ -175,12 +162,12 @@ fn load(
         train,
         validation,
         test,
-    } = parts(source, settings, seed)?;
+    } = PAIRING.parts(source, settings, seed)?;
     // If a run is evaluated on samples without parts, all of them are in the test part.
     let first = [Some(&train), validation.as_ref(), test.as_ref()];
     let first = first.into_iter().flatten().find_map(|pairs| pairs.first());
     let first = first.ok_or_else(|| DataError::unusable(path, "has no images with masks"))?;
-    let shape = shape_of(settings, &first.image)?;
+    let shape = own_shape(settings, &first.image)?;
     let all = [Some(&train), validation.as_ref(), test.as_ref()];
     let count = all.into_iter().flatten().map(Vec::len).sum();
     check_limit(count, shape, settings)?;
@@ -215,190 +202,6 @@ fn load(
     Ok(dataset)
 }
 
-/// An image and its mask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pair {
-    image: PathBuf,
-    mask: PathBuf,
-}
-
-/// The pairs of each part: those in its folder, those that `data.parts` counts in sequence, or a share drawn by the seed.
-fn parts(source: &Source, settings: &DataSettings, seed: u64) -> Result<Parts<Vec<Pair>>> {
-    let path = source.path();
-    let PartFolders {
-        train,
-        validation,
-        test,
-        ..
-    } = match pair_folders(source, path) {
-        Some(_) => PartFolders::default(),
-        None => part_folders(source)?,
-    };
-    let own = |root: Option<&Path>| root.map(|root| pairs(source, root)).transpose();
-    let all = pairs(source, train.unwrap_or(path))?;
-    let (validation, test) = match train {
-        Some(_) => (own(validation)?, own(test)?),
-        None => (None, None),
-    };
-    let has_parts = train.is_some() && (validation.is_some() || test.is_some());
-    if let (Some(parts), false) = (settings.parts, settings.unsplit) {
-        if has_parts {
-            let message = "has parts of its own: leave out data.parts";
-            return Err(DataError::unusable(path, message).into());
-        }
-        return first_pairs(all, parts, path);
-    }
-    let drawn = Drawn::of(settings, validation.is_some(), test.is_some());
-    if !drawn.test && !drawn.validation {
-        return Ok(Parts {
-            train: all,
-            validation,
-            test,
-        });
-    }
-    let of_each = drawn.parts(&vec![0; all.len()], settings, seed)?;
-    let part = |wanted: Part| -> Vec<Pair> {
-        let members = all
-            .iter()
-            .zip(&of_each)
-            .filter(|(_, part)| **part == wanted);
-        members.map(|(pair, _)| pair.clone()).collect()
-    };
-    Ok(Parts {
-        train: part(Part::Train),
-        validation: match drawn.validation {
-            true => Some(part(Part::Validation)),
-            false if drawn.test => None,
-            false => validation,
-        },
-        test: match drawn.test {
-            true => Some(part(Part::Test)),
-            false => test,
-        },
-    })
-}
-
-/// The first `train` pairs, the `validation` pairs after them, and the `test` pairs after those.
-fn first_pairs(
-    mut all: Vec<Pair>,
-    [train, validation, test]: [usize; 3],
-    path: &Path,
-) -> Result<Parts<Vec<Pair>>> {
-    let wanted = train.saturating_add(validation).saturating_add(test);
-    if train == 0 || wanted > all.len() {
-        let message = format!(
-            "has {} images, which do not fit data.parts = [{train}, {validation}, {test}] for training, validation and test",
-            all.len()
-        );
-        return Err(DataError::unusable(path, message).into());
-    }
-    all.truncate(wanted);
-    let test = all.split_off(train + validation);
-    let validation = all.split_off(train);
-    let some = |pairs: Vec<Pair>| (!pairs.is_empty()).then_some(pairs);
-    Ok(Parts {
-        train: all,
-        validation: some(validation),
-        test: some(test),
-    })
-}
-
-/// The folders of the parts.
-fn part_folders(source: &Source) -> Result<PartFolders<'_>, DataError> {
-    PartFolders::of(&source.tree().folders_in(source.path()))
-}
-
-/// The folders of images and of masks in `root`.
-fn pair_folders<'s>(source: &'s Source, root: &Path) -> Option<(&'s Path, &'s Path)> {
-    let folder = |names: &[&str]| source.tree().folder_in(root, names);
-    Some((folder(&IMAGES)?, folder(&MASKS)?))
-}
-
-fn name_of(path: &Path) -> String {
-    name_as_text(path.file_name().unwrap_or_default())
-}
-
-/// The pairs in `root`, in the natural order of their names.
-fn pairs(source: &Source, root: &Path) -> Result<Vec<Pair>, DataError> {
-    let Some((images, masks)) = pair_folders(source, root) else {
-        return Err(DataError::unusable(
-            root,
-            "has no folders of images and masks: put the images into `image` and their masks into `mask`, under the same \
-             names",
-        ));
-    };
-    let pictures = by_stem(source, images)?;
-    let mut covers = by_stem(source, masks)?;
-    let mut pairs = Vec::new();
-    for (stem, image) in pictures {
-        let mask = covers.remove(&stem).ok_or_else(|| {
-            DataError::unusable(
-                &image,
-                format!(
-                    "has no mask: put one called {stem} into {}, or remove the image",
-                    masks.display()
-                ),
-            )
-        })?;
-        pairs.push((stem, Pair { image, mask }));
-    }
-    if let Some((stem, mask)) = covers.pop_first() {
-        return Err(DataError::unusable(
-            mask,
-            format!(
-                "is a mask without an image: put one called {stem} into {}, or remove the mask",
-                images.display()
-            ),
-        ));
-    }
-    pairs.sort_by(|(a, _), (b, _)| natural_order(a, b));
-    Ok(pairs.into_iter().map(|(_, pair)| pair).collect())
-}
-
-/// The image files directly in `dir`, by name without extension.
-fn by_stem(source: &Source, dir: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
-    let mut found = BTreeMap::new();
-    for (path, relative) in source.tree().files_below(dir)? {
-        if relative.components().count() != 1 || !has_image_ending(path) {
-            continue;
-        }
-        let stem = name_as_text(relative.file_stem().unwrap_or_default());
-        if let Some(other) = found.insert(stem, path.to_owned()) {
-            let message = format!("has the name of {}: remove one of the two", other.display());
-            return Err(DataError::unusable(path, message));
-        }
-    }
-    Ok(found)
-}
-
-/// The shape that `settings` specify, or else that of the image `first`.
-fn shape_of(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
-    let (size, channels) = match (settings.size, settings.channels) {
-        (Some(size), Some(channels)) => (size, channels),
-        (size, channels) => {
-            let picture = decode(first).map_err(|e| unreadable(first, &e))?;
-            let own = [picture.height() as usize, picture.width() as usize];
-            let grey = !picture.color().has_color();
-            (
-                size.unwrap_or(own),
-                channels.unwrap_or(if grey { 1 } else { 3 }),
-            )
-        }
-    };
-    if channels != 1 && channels != 3 {
-        return Err(Error::Config(format!(
-            "image files have 1 channel (grey) or 3 (colour), not {channels}; change data.channels or the model's input"
-        )));
-    }
-    Ok(PictureShape {
-        height: size[0],
-        width: size[1],
-        channels,
-        fit: settings.fit,
-        background: settings.background,
-    })
-}
-
 /// The values in the masks of `pairs`, sorted.
 fn found_values(
     pairs: &[Pair],
@@ -408,11 +211,11 @@ fn found_values(
 ) -> Result<Vec<MaskValue>> {
     let mut values = BTreeSet::new();
     for chunk in pairs.chunks(CHUNK) {
-        let distinct = |pair: &Pair| match decode(&pair.mask) {
+        let distinct = |pair: &Pair| match decode(&pair.other) {
             Ok(mask) => Ok(distinct_values(&mask)),
             // The pair is skipped, with a note, when it is read.
             Err(_) if settings.skip_bad => Ok(BTreeSet::new()),
-            Err(e) => Err(unreadable(&pair.mask, &e)),
+            Err(e) => Err(unreadable(&pair.other, &e)),
         };
         let found: Vec<Result<BTreeSet<MaskValue>, DataError>> =
             chunk.par_iter().map(distinct).collect();
@@ -421,7 +224,7 @@ fn found_values(
             values.retain(|value| !settings.mask_ignore.contains(value));
             if values.len() > MOST_CLASSES {
                 return Err(DataError::unusable(
-                    &pair.mask,
+                    &pair.other,
                     format!(
                         "is the mask at which there are over {MOST_CLASSES} different values: the masks seem to be photographs, or JPEG files, \
                          which change values; save masks as PNG, or list the values of the classes in data.mask_values"
@@ -432,7 +235,7 @@ fn found_values(
         }
     }
     let is_jpeg = |pair: &&Pair| {
-        let ending = pair.mask.extension().unwrap_or_default();
+        let ending = pair.other.extension().unwrap_or_default();
         ["jpg", "jpeg", "jfif"]
             .iter()
             .any(|jpeg| ending.eq_ignore_ascii_case(jpeg))
@@ -440,7 +243,7 @@ fn found_values(
     if let Some(pair) = pairs.iter().find(is_jpeg) {
         notes.push(format!(
             "{} is JPEG, which changes values: {} were found in the masks of {}, and each is taken for a class; save masks as PNG",
-            pair.mask.display(),
+            pair.other.display(),
             values.len(),
             path.display()
         ));
@@ -543,7 +346,7 @@ fn read_pairs(
         for (pair, files) in read.into_iter().zip(chunk) {
             match pair {
                 Ok((image, mask, traits)) => {
-                    set.names.push(name_of(&files.image));
+                    set.names.push(files.name());
                     survey.add(&traits);
                     set.images.extend(image);
                     set.masks.extend(mask);
@@ -579,10 +382,10 @@ fn read_pair(
     };
     let image = decode_opaque(&pair.image, shape.background);
     let (image, traits) = image.map_err(undecoded(&pair.image))?;
-    let mask = decode(&pair.mask).map_err(undecoded(&pair.mask))?;
+    let mask = decode(&pair.other).map_err(undecoded(&pair.other))?;
     if image.dimensions() != mask.dimensions() {
         return Err(BadPair::Unfit(DataError::unusable(
-            &pair.mask,
+            &pair.other,
             format!(
                 "is {} x {} pixels, but its image {} is {} x {}{}: make them the same size",
                 mask.height(),
@@ -610,7 +413,7 @@ fn read_pair(
         let known: Vec<String> = classes.keys().take(10).map(MaskValue::to_string).collect();
         let (row, column) = (at / mask.width() as usize, at % mask.width() as usize);
         return Err(BadPair::Unfit(DataError::unusable(
-            &pair.mask,
+            &pair.other,
             format!(
                 "has the value {value} in row {row}, column {column}, which is not a class: the classes are {}",
                 known.join(", ")
@@ -619,7 +422,7 @@ fn read_pair(
     }
     let indices = GrayImage::from_raw(mask.width(), mask.height(), indices).ok_or_else(|| {
         BadPair::Unfit(DataError::unusable(
-            &pair.mask,
+            &pair.other,
             "has too few pixels for its size",
         ))
     })?;

@@ -2,6 +2,7 @@
 
 mod array;
 mod boxes;
+mod paired;
 mod part_folders;
 mod picture_files;
 mod pictures;
@@ -411,6 +412,7 @@ register! {
     digits::Digits,
     folder::Folder,
     idx::Idx,
+    image_pairs::ImagePairs,
     manifest::Manifest,
     masks::Masks,
     npz::Npz,

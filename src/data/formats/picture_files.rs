@@ -139,6 +139,34 @@ pub(super) fn shape_for(settings: &DataSettings, first: &Path) -> Result<Picture
     })
 }
 
+/// The shape that `settings` specify, or else that of the image `first`, grey if it is.
+pub(super) fn own_shape(settings: &DataSettings, first: &Path) -> Result<PictureShape> {
+    let (size, channels) = match (settings.size, settings.channels) {
+        (Some(size), Some(channels)) => (size, channels),
+        (size, channels) => {
+            let picture = decode(first).map_err(|e| unreadable(first, &e))?;
+            let own = [picture.height() as usize, picture.width() as usize];
+            let grey = !picture.color().has_color();
+            (
+                size.unwrap_or(own),
+                channels.unwrap_or(if grey { 1 } else { 3 }),
+            )
+        }
+    };
+    if channels != 1 && channels != 3 {
+        return Err(Error::Config(format!(
+            "image files have 1 channel (grey) or 3 (colour), not {channels}; change data.channels or the model's input"
+        )));
+    }
+    Ok(PictureShape {
+        height: size[0],
+        width: size[1],
+        channels,
+        fit: settings.fit,
+        background: settings.background,
+    })
+}
+
 pub(super) fn unreadable(path: &Path, why: &str) -> DataError {
     DataError::unusable(
         path,

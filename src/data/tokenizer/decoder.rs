@@ -9,7 +9,13 @@ pub struct Decoder<'t> {
     bytes: Vec<u8>,
     /// Whether a word preceded.
     begun: bool,
+    /// Published tokenizers: the last tokens, and the part of their text that was given.
+    last: Vec<u32>,
+    given: String,
 }
+
+/// Most tokens of a published tokenizer that are decoded together.
+const MOST_TOGETHER: usize = 64;
 
 impl<'t> Decoder<'t> {
     /// A decoder for tokens that follow other tokens (`follows`), or begin a text.
@@ -18,6 +24,8 @@ impl<'t> Decoder<'t> {
             tokenizer,
             bytes: Vec::new(),
             begun: follows,
+            last: Vec::new(),
+            given: String::new(),
         }
     }
 
@@ -34,12 +42,38 @@ impl<'t> Decoder<'t> {
                 self.bytes.extend(pairs.bytes_of(std::iter::once(token)));
                 self.take_whole()
             }
+            Tokenizer::Published(_) => {
+                self.last.push(token);
+                self.take_added(false)
+            }
         }
     }
 
     /// The text of the bytes that were held back.
-    pub fn finish(self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
+    pub fn finish(mut self) -> String {
+        match self.tokenizer {
+            Tokenizer::Published(_) => self.take_added(true),
+            _ => String::from_utf8_lossy(&self.bytes).into_owned(),
+        }
+    }
+
+    /// The text of the last tokens beyond what was given; nothing while a character may be incomplete, unless `all` is asked for. A
+    /// published tokenizer may write a token differently at the beginning of a text, so that several are decoded together.
+    fn take_added(&mut self, all: bool) -> String {
+        let text = self.tokenizer.decode(&self.last);
+        if text.ends_with('\u{fffd}') && !all {
+            return String::new();
+        }
+        let added = text
+            .strip_prefix(&*self.given)
+            .unwrap_or_default()
+            .to_string();
+        self.given = text;
+        if self.last.len() > MOST_TOGETHER {
+            self.last.drain(..MOST_TOGETHER / 2);
+            self.given = self.tokenizer.decode(&self.last);
+        }
+        added
     }
 
     /// Takes all bytes except those that a next token may complete; invalid bytes become `�`.

@@ -2,8 +2,10 @@
 
 mod bpe;
 mod decoder;
+mod published;
 
 pub use decoder::Decoder;
+pub use published::Published;
 
 use crate::data::DataError;
 use crate::data::files::read_whole;
@@ -51,6 +53,8 @@ pub enum Tokenizer {
     },
     /// Byte pairs.
     BytePairs(BytePairs),
+    /// Of others.
+    Published(Published),
 }
 
 impl Tokenizer {
@@ -106,7 +110,7 @@ impl Tokenizer {
         }
     }
 
-    /// Reads the tokenizer file of a run.
+    /// Reads the tokenizer file of a run, or one of Hugging Face's tokenizers.
     ///
     /// # Errors
     /// If it can't be read, or is not a tokenizer.
@@ -115,8 +119,13 @@ impl Tokenizer {
         let damaged = |problem: String| {
             DataError::unusable(path, format!("is not a valid tokenizer ({problem})"))
         };
-        let tokenizer: Tokenizer =
+        let file: serde_json::Value =
             serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+        if Published::is_one(&file) {
+            return Ok(Tokenizer::Published(Published::new(file).map_err(damaged)?));
+        }
+        let tokenizer: Tokenizer =
+            serde_json::from_value(file).map_err(|e| damaged(e.to_string()))?;
         if let Tokenizer::BytePairs(pairs) = &tokenizer {
             pairs.check().map_err(damaged)?;
         }
@@ -129,14 +138,17 @@ impl Tokenizer {
             Tokenizer::Characters { characters } => FIRST as usize + characters.len(),
             Tokenizer::Words { words } => FIRST as usize + words.len(),
             Tokenizer::BytePairs(pairs) => pairs.vocabulary(),
+            Tokenizer::Published(published) => published.vocabulary(),
         }
     }
 
-    /// The first ordinary token, after padding and unknown. For words it is the most frequent one.
+    /// The first ordinary token, after padding and unknown. For words it is the most frequent one. A published tokenizer may have its
+    /// special tokens anywhere.
     pub fn first_token(&self) -> u32 {
         match self {
             Tokenizer::Characters { .. } | Tokenizer::Words { .. } => FIRST,
             Tokenizer::BytePairs(_) => FIRST_BYTE,
+            Tokenizer::Published(_) => 0,
         }
     }
 
@@ -156,7 +168,7 @@ impl Tokenizer {
                 });
                 unknown
             }
-            Tokenizer::BytePairs(_) => None,
+            Tokenizer::BytePairs(_) | Tokenizer::Published(_) => None,
         }
     }
 
@@ -171,7 +183,7 @@ impl Tokenizer {
                 .zip(words)
                 .map(|(token, word)| (word.clone(), token))
                 .collect(),
-            Tokenizer::BytePairs(_) => HashMap::new(),
+            Tokenizer::BytePairs(_) | Tokenizer::Published(_) => HashMap::new(),
         };
         let pieces = match self {
             Tokenizer::BytePairs(pairs) => Some(pairs.encoder()),
@@ -186,6 +198,9 @@ impl Tokenizer {
 
     /// The text of `tokens`. Padding is skipped; unknown tokens become `�`; words are joined by spaces.
     pub fn decode(&self, tokens: &[u32]) -> String {
+        if let Tokenizer::Published(published) = self {
+            return published.decode(tokens);
+        }
         let known = |token: u32| token.checked_sub(FIRST).map(|at| at as usize);
         let tokens = tokens.iter().copied().filter(|&token| token != PADDING);
         match self {
@@ -206,6 +221,8 @@ impl Tokenizer {
                 words.collect::<Vec<&str>>().join(" ")
             }
             Tokenizer::BytePairs(pairs) => pairs.decode(tokens),
+            // Above.
+            Tokenizer::Published(_) => String::new(),
         }
     }
 }
@@ -231,8 +248,11 @@ impl Encoder<'_> {
     }
 
     /// Adds the tokens of `text` to `tokens`. A byte order mark before it is left out, `\r\n` is `\n`, and letters are composed with
-    /// their marks (NFC).
+    /// their marks (NFC). A published tokenizer does to a text what its file says.
     pub fn encode(&mut self, text: &str, tokens: &mut Vec<u32>) {
+        if let Tokenizer::Published(published) = self.tokenizer {
+            return published.encode(text, tokens);
+        }
         let text = &*normalised(text);
         let token = |text: &str| self.index.get(text).copied().unwrap_or(UNKNOWN);
         match self.tokenizer {
@@ -246,6 +266,8 @@ impl Encoder<'_> {
                     pieces.encode(text, tokens);
                 }
             }
+            // Above.
+            Tokenizer::Published(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 //! one file, with one line of registration here.
 
 mod boxes;
+mod degraded;
 mod masks;
 mod pairs;
 mod photographs;
@@ -58,6 +59,7 @@ static STARTERS: &[&dyn Starter] = &[
     &sentences::Sentences,
     &masks::Masks,
     &boxes::Boxes,
+    &degraded::Degraded,
     &stories::Stories,
     &pairs::Pairs,
 ];
