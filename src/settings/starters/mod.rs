@@ -2,6 +2,7 @@
 //! one file, with one line of registration here.
 
 mod boxes;
+mod lines;
 mod masks;
 mod pairs;
 mod photographs;
@@ -55,6 +56,7 @@ static STARTERS: &[&dyn Starter] = &[
     &series::Series,
     &text::Text,
     &texts::Texts,
+    &lines::TextsAlone,
     &sentences::Sentences,
     &masks::Masks,
     &boxes::Boxes,
@@ -96,6 +98,7 @@ mod tests {
     fn every_text_of_settings_is_valid_and_every_model_is_built_in() {
         let rests = [
             boxes::REST,
+            lines::REST,
             masks::REST,
             pairs::REST,
             photographs::REST,
@@ -120,6 +123,7 @@ mod tests {
             "series-mlp",
             "gpt-nano",
             "bag-of-words",
+            "bert-small",
             "bilstm-tagger",
             "unet",
             "fcos",
