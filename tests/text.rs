@@ -71,15 +71,27 @@ fn trained(engine: &Engine, folder: &Path, text: &str) -> (Settings, Evaluation,
 }
 
 fn written(engine: &Engine, settings: &Settings, prompt: &str, sampling: &Sampling) -> String {
+    all_written(engine, settings, &[prompt], sampling).remove(0)
+}
+
+/// What is written after `prompts`, two of them at once.
+fn all_written(
+    engine: &Engine,
+    settings: &Settings,
+    prompts: &[&str],
+    sampling: &Sampling,
+) -> Vec<String> {
     let parts = settings.resolve_trained(settings.init.as_deref().unwrap());
-    let mut generator = Generator::new(engine, &parts.unwrap()).unwrap();
-    let mut text = String::new();
-    let take = |piece: &str| {
-        text.push_str(piece);
+    let batch = prompts.len().min(2);
+    let mut generator = Generator::new(engine, &parts.unwrap(), batch).unwrap();
+    let mut texts = vec![String::new(); prompts.len()];
+    let prompts: Vec<String> = prompts.iter().map(|prompt| prompt.to_string()).collect();
+    let take = |number: usize, piece: &str| {
+        texts[number].push_str(piece);
         Ok::<(), Error>(())
     };
-    generator.write(prompt, 40, sampling, take).unwrap();
-    text
+    generator.write(&prompts, 40, sampling, take).unwrap();
+    texts
 }
 
 #[test]
@@ -101,6 +113,11 @@ fn a_model_learns_what_follows_and_writes_it_on_both_devices_past_its_context() 
     let on_gpu = written(gpu, &settings, "abc", &greedy);
     assert_eq!(on_gpu, TEXT.repeat(3)[3..43]);
     assert_eq!(written(&Engine::Cpu, &settings, "abc", &greedy), on_gpu);
+    // Of different lengths, and more than are written at once.
+    let prompts = ["abc", "bcdefgh", "c"];
+    let together = all_written(gpu, &settings, &prompts, &greedy);
+    let alone = prompts.map(|prompt| written(gpu, &settings, prompt, &greedy));
+    assert_eq!(together, alone);
     // The temperature is so high that about every other letter differs.
     let hot = |seed| Sampling {
         temperature: 3.0,

@@ -188,6 +188,7 @@ pub(super) fn of_rows(set: RowSet) -> Vec<Field> {
     };
     let mut fields = vec![windows(input, &rows, 0, length)];
     match set.targets {
+        Targets::None => {}
         Targets::Classes(labels) => fields.push(Field {
             name: LABEL,
             values: FieldValues::Labels(labels),

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Values that [`load`](super::load) fits to the training part when a run starts. A run saves them in the table `[fitted]` of its
 /// `run.toml`; evaluation and prediction use them and fit nothing again.
@@ -125,7 +126,58 @@ impl Fitted {
         named.chain(&self.targets).chain(&settings.drop).collect()
     }
 
-    /// The existing tokenizer, or a new one trained on `texts`, of the kind that `settings` name or else of `kind`.
+    /// Takes the tokenizer that `settings` name for data of the `format`, unless an earlier run fixes one.
+    ///
+    /// # Errors
+    /// If there is none, or it is another than the settings ask for, or does not suit the data.
+    pub(crate) fn take_tokenizer(&mut self, settings: &DataSettings, format: &str) -> Result<()> {
+        let Some(path) = settings
+            .tokenizer
+            .as_deref()
+            .filter(|_| self.tokenizer.is_none())
+        else {
+            return Ok(());
+        };
+        let tokenizer = Tokenizer::of_run(Path::new(path))?;
+        let (wanted, kind) = (settings.tokens, tokenizer.kind());
+        if let Some(wanted) = wanted.filter(|wanted| Some(*wanted) != kind) {
+            return Err(Error::Config(format!(
+                "data.tokens is \"{}\", but the tokenizer of {path} is {}; leave data.tokens out",
+                wanted.name(),
+                kind.map_or("a published one".to_string(), |kind| format!(
+                    "one of {}",
+                    kind.name()
+                ))
+            )));
+        }
+        let unfit = match format {
+            // A window of a text is full of tokens.
+            "text" => None,
+            "conll" if kind.is_none() => {
+                Some("tags belong to whole words, which a published tokenizer may divide")
+            }
+            _ if tokenizer.writes_padding() => {
+                Some("its token 0 is part of texts, but these samples are padded with it")
+            }
+            _ => None,
+        };
+        if let Some(why) = unfit {
+            return Err(Error::Config(format!(
+                "the tokenizer of {path} does not suit this data: {why}; leave data.tokenizer out"
+            )));
+        }
+        if settings.mask_token && tokenizer.mask().is_none() {
+            return Err(Error::Config(format!(
+                "data.mask_token asks for a mask token, and the tokenizer of {path} has none; name that of a masked language model in \
+                 data.tokenizer, or leave it out"
+            )));
+        }
+        self.tokenizer = Some(tokenizer);
+        Ok(())
+    }
+
+    /// The existing tokenizer, or a new one trained on `texts`, of the kind that `settings` name or else of `kind`, with a mask if they
+    /// ask for one.
     pub(crate) fn tokenizer_of<'a>(
         &mut self,
         settings: &DataSettings,
@@ -134,7 +186,12 @@ impl Fitted {
     ) -> &Tokenizer {
         let kind = settings.tokens.unwrap_or(kind);
         self.tokenizer
-            .get_or_insert_with(|| Tokenizer::learn(kind, settings.vocabulary, texts))
+            .get_or_insert_with(|| match settings.mask_token {
+                false => Tokenizer::learn(kind, settings.vocabulary, texts),
+                true => {
+                    Tokenizer::learn(kind, settings.vocabulary.saturating_sub(1), texts).with_mask()
+                }
+            })
     }
 
     /// Takes mean, standard deviation and class names from `dataset`, except for means and deviations that `settings` or an

@@ -16,6 +16,7 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
         Some(format) => (format, Vec::new()),
         None => detect(&source)?,
     };
+    fitted.take_tokenizer(settings, format.name())?;
     let mut dataset = format.load(&mut LoadContext {
         source: &source,
         settings,

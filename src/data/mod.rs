@@ -67,7 +67,7 @@ pub use settings::{DIGITS, DataSettings, WindowNorm, is_built_in};
 pub use sheet::{contact_sheet, save_sheet};
 pub use source::{Entry, Source};
 pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};
-pub use tokenizer::{Decoder, Encoder, PADDING, TokenKind, Tokenizer};
+pub use tokenizer::{Decoder, Encoder, MASK, PADDING, TokenKind, Tokenizer};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

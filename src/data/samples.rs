@@ -99,6 +99,8 @@ pub enum WindowRows {
 /// The target of each sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
+    /// None: samples are their inputs alone.
+    None,
     /// One class index for each sample.
     Classes(Vec<u32>),
     /// Whether each sample has each of several labels.
@@ -283,8 +285,8 @@ impl Samples {
         match () {
             () if has(field::IMAGE) => "images",
             () if has(field::TARGET_TOKENS) => "pairs",
-            () if has(field::TOKENS) && has(field::LABEL) => "texts",
             () if has(field::TAGS) => "sentences",
+            () if has(field::TOKENS) && !has(field::NEXT) => "texts",
             () if has(field::ROW) => "rows",
             () => "windows",
         }
@@ -495,7 +497,7 @@ impl RowSet {
     /// Rows from the first of a sample to the last that it or its target needs.
     pub(crate) fn span(&self) -> usize {
         match self.targets {
-            Targets::Classes(_) | Targets::Labels { .. } => self.length,
+            Targets::None | Targets::Classes(_) | Targets::Labels { .. } => self.length,
             Targets::NextToken => self.length + 1,
             Targets::Values { offset, length, .. } => self.length.max(offset + length),
         }

@@ -119,11 +119,17 @@ pub struct DataSettings {
     pub tokens: Option<TokenKind>,
     /// Texts: maximum vocabulary of a tokenizer of words or byte pairs.
     pub vocabulary: usize,
+    /// Texts: the folder of a run whose tokenizer is used, so that its weights fit; if absent, one is trained on the training part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
+    /// Texts: whether the last token of the vocabulary is a mask, as a masked language model needs it. Its task sets this.
+    #[serde(skip_serializing_if = "is_false")]
+    pub mask_token: bool,
     /// Texts and series: tokens or rows per sample; if absent, what the model takes for a text, or else 128.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
-    /// Texts with translations: numbers of tokens below the context. Training batches of sentences that are no longer are padded to
-    /// the smallest that fits instead of the context, which takes less time.
+    /// Texts with classes, lines and translations: numbers of tokens below the context. Training batches of texts that are no longer
+    /// are padded to the smallest that fits instead of the context, which takes less time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<usize>,
     /// Texts and series: tokens or rows from one training sample to the next. If absent, 1 for a series, and random positions for
@@ -218,6 +224,8 @@ impl Default for DataSettings {
             target_language: None,
             tokens: None,
             vocabulary: 8192,
+            tokenizer: None,
+            mask_token: false,
             context: None,
             buckets: Vec::new(),
             stride: None,
@@ -334,15 +342,23 @@ impl DataSettings {
         self.context.unwrap_or(128)
     }
 
-    /// Resolves a relative path of the source against `folder`.
+    /// Resolves relative paths of the source and of a tokenizer against `folder`.
     pub(crate) fn relative_to(&mut self, folder: &Path) {
+        if let Some(tokenizer) = &mut self.tokenizer {
+            *tokenizer = folder.join(&*tokenizer).display().to_string();
+        }
         if !self.is_built_in() {
             self.source = folder.join(&self.source).display().to_string();
         }
     }
 
-    /// Makes the path of the source absolute.
+    /// Makes the paths of the source and of a tokenizer absolute.
     pub(crate) fn make_absolute(&mut self) {
+        if let Some(tokenizer) = &mut self.tokenizer
+            && let Ok(path) = Path::new(&*tokenizer).canonicalize()
+        {
+            *tokenizer = path.display().to_string();
+        }
         if !self.is_built_in()
             && let Ok(path) = Path::new(&self.source).canonicalize()
         {
@@ -366,6 +382,10 @@ pub enum WindowNorm {
 
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_none(norm: &WindowNorm) -> bool {

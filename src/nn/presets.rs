@@ -52,6 +52,8 @@ presets! {
     "gpt-nano": "a character language model: nanoGPT's settings for a CPU, 4 blocks of width 128",
     "story-reader": "answers to questions about a story: one layer of GRU",
     "text-encoder": "classification of texts: two transformer encoder blocks, the mean over the tokens",
+    "bert-small": "hidden tokens of a text from those on both sides: two transformer encoder blocks (Devlin et al. 2018)",
+    "bert-small-classifier": "classification of texts with the body and the weights of bert-small",
     "transformer": "translation: an encoder and a decoder of 3 transformer blocks each, of width 128",
     "resnet18": "ResNet-18 for 224 x 224 images (He et al. 2015), as torchvision has it",
     "efficientnet-lite0": "EfficientNet-Lite0 for 224 x 224 images (Tan and Le 2019), under the names of its published weights",

@@ -95,16 +95,18 @@ impl RunParts {
     /// The buckets of the training set, if the settings name lengths.
     ///
     /// # Errors
-    /// If its samples are no pairs of texts, or their batches can't differ.
+    /// If its samples are no texts with padding, or their batches can't differ.
     pub(crate) fn buckets(&self, train: &Samples, streamed: bool) -> Result<Option<Buckets>> {
         let lengths = &self.data.buckets;
         if lengths.is_empty() {
             return Ok(None);
         }
         let wrong = |why: &str| Err(Error::Config(format!("data.buckets {why}; leave it out")));
+        let are_pairs = train.field(field::TARGET_TOKENS).is_some();
+        let are_texts = train.field(field::TOKENS).is_some() && train.field(field::NEXT).is_none();
         match () {
-            () if train.field(field::TARGET_TOKENS).is_none() => {
-                wrong("is for texts with translations, and these data have none")
+            () if !are_pairs && !are_texts => {
+                wrong("is for texts that are padded, and these data are none")
             }
             () if streamed => wrong("is for data that lie on the device, and these are streamed"),
             () if self.recipe.accumulate > 1 => {

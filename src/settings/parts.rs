@@ -223,11 +223,13 @@ impl Settings {
     /// The initial weights of `models`: tensors of `init` that fit, and the others drawn by the seed.
     ///
     /// # Errors
-    /// If the file can't be read or no tensor fits; with `init_strict`, if any tensor does not fit.
+    /// If the file can't be read or no tensor fits, or is that of a run with another vocabulary; with `init_strict`, if any tensor does
+    /// not fit.
     pub fn initialise(&self, models: &Models) -> Result<Option<Initialisation>> {
         let Some(path) = &self.init else {
             return Ok(None);
         };
+        self.check_vocabulary_of(path)?;
         let found = weights::init(path, models.spec(), self.init_strict)?;
         let remarks = found.remarks();
         let initial = models.initial_state(self.seed);
@@ -241,6 +243,30 @@ impl Settings {
             frozen: self.recipe().frozen(models),
             remarks,
         }))
+    }
+
+    /// Refuses the weights `init` of a run with another tokenizer, whose embedding has a row for each of its own tokens.
+    fn check_vocabulary_of(&self, init: &Path) -> Result<()> {
+        let Some(own) = &self.fitted.tokenizer else {
+            return Ok(());
+        };
+        let folder = init.parent().unwrap_or(Path::new(""));
+        let file = folder.join("tokenizer.json");
+        if !file.is_file() {
+            return Ok(());
+        }
+        let other = Tokenizer::read(&file)?;
+        match other == *own {
+            true => Ok(()),
+            false => Err(Error::Config(format!(
+                "{} holds the weights of a run whose vocabulary has {} tokens, and this run has another one of {}; set data.tokenizer = {:?}, \
+                 the folder of that run",
+                init.display(),
+                other.vocabulary(),
+                own.vocabulary(),
+                folder.display().to_string()
+            ))),
+        }
     }
 
     /// The title of the run in its report.

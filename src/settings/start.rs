@@ -159,6 +159,11 @@ impl Settings {
                 )));
             }
         }
+        // A task with wrong settings is refused where it is resolved.
+        let task = self.task.name.as_ref().and_then(|_| self.named_task().ok());
+        if task.is_some_and(|task| task.masks_tokens()) {
+            self.data.mask_token = true;
+        }
         let dataset = data::load(&self.data, &mut self.fitted, self.seed)?;
         // Paths that are saved must be valid from any other folder, too.
         self.data.make_absolute();
@@ -190,7 +195,8 @@ impl Settings {
     /// named inputs.
     fn resolve_inputs(&mut self, samples: &Samples) {
         let vocabulary = samples.vocabulary();
-        let padded = samples.labels().is_some() || samples.field(data::field::TAGS).is_some();
+        // All tokens but those of a running text.
+        let padded = samples.field(data::field::NEXT).is_none();
         let resolved = |spec: &InputSpec, shape: &[usize], tokens: bool| {
             spec.resolved(shape, vocabulary.filter(|_| tokens), padded)
         };

@@ -166,6 +166,11 @@ pub trait Task: Debug + Send + Sync {
         false
     }
 
+    /// Whether it puts a mask token in the place of tokens, so that the vocabulary needs one.
+    fn masks_tokens(&self) -> bool {
+        false
+    }
+
     /// Whether a prediction has files, such as masks.
     fn writes_files(&self) -> bool {
         false
@@ -652,6 +657,7 @@ register! {
     tagging,
     multilabel,
     translation,
+    masked_language_model,
     text_classification,
     classification,
     language_model,

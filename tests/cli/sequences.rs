@@ -270,3 +270,90 @@ fn invalid_layers_of_sequences_are_refused_with_a_reason() {
         &["layer dense1", "not come from tokens"],
     );
 }
+
+/// A masked language model over the lines of a file, in `run`.
+fn masked(sandbox: &Sandbox) -> CommandOutput {
+    let lines: String = (0..24)
+        .map(|n| {
+            format!(
+                "the {} wheel barrow depends\n",
+                ["red", "white", "glazed"][n % 3]
+            )
+        })
+        .collect();
+    sandbox.write("lines.txt", lines);
+    sandbox.write(
+        "mlm.toml",
+        model(&INPUT.replace("40", "40, padded = true"), LAYERS),
+    );
+    sandbox.wgrad(
+        "train mlm.toml --task masked_language_model --data lines.txt --device cpu --batch 4 --epochs 1 --out run \
+         --set data.format=text_lines",
+    )
+}
+
+#[test]
+fn a_masked_language_model_fills_masks_and_hands_its_vocabulary_and_weights_on() {
+    let sandbox = sandbox(INPUT, LAYERS);
+    masked(&sandbox).succeeds();
+    let settings = std::fs::read_to_string(sandbox.path("run/run.toml")).unwrap();
+    // Seven words, padding, the unknown token and the mask.
+    for line in ["mask_token = true", "vocabulary = 10"] {
+        assert!(settings.lines().any(|l| l == line), "{line} in\n{settings}");
+    }
+    sandbox.write("in.txt", "the [MASK] wheel");
+    let lines = sandbox
+        .wgrad("predict run in.txt --device cpu --json")
+        .succeeds()
+        .json();
+    assert_eq!(lines[0]["position"], 1);
+    assert!(lines[0]["top"][0]["token"].is_string(), "{}", lines[0]);
+    // A classifier with the vocabulary of that run takes its weights, but for the head.
+    let layers = "type = \"embedding\"; width = 8\ntype = \"gru\"; units = 5\ntype = \"time_pool\"; by = \"mean\"\n\
+                  name = \"head\"; type = \"dense\"; units = 2";
+    sandbox.write(
+        "classes.toml",
+        model(&INPUT.replace("40", "40, padded = true"), layers),
+    );
+    let fine = "train classes.toml --data texts.csv --device cpu --batch 4 --epochs 1 --init run/best.safetensors --out fine";
+    sandbox
+        .wgrad(fine)
+        .fails(2, &["best.safetensors", "another one of", "data.tokenizer"]);
+    let lines = sandbox.wgrad(&format!("{fine} --json --set data.tokenizer=run"));
+    let lines = lines.succeeds().json();
+    let init = lines.iter().find(|line| line["event"] == "init").unwrap();
+    let matched = init["matched"].as_array().unwrap();
+    assert!(
+        matched.iter().any(|name| name == "embedding1.weight"),
+        "{init}"
+    );
+    sandbox.wgrad("eval fine --device cpu").succeeds();
+}
+
+#[test]
+fn tokenizers_that_do_not_fit_and_empty_texts_are_refused() {
+    let sandbox = sandbox(INPUT, LAYERS);
+    let refused = |options: &str, parts: &[&str]| {
+        let command =
+            format!("train m.toml --device cpu --batch 4 --epochs 1 --out other {options}");
+        sandbox.wgrad(&command).fails(2, parts);
+    };
+    refused(
+        "--data texts.csv --set data.tokenizer=nowhere",
+        &["nowhere", "has no tokenizer.json"],
+    );
+    train(&sandbox, "poem.txt").succeeds();
+    refused(
+        "--data texts.csv --set data.tokenizer=run --set data.tokens=words",
+        &["data.tokens is \"words\"", "characters"],
+    );
+    refused(
+        "--data poem.txt --task masked_language_model --set data.tokenizer=run",
+        &["data.mask_token", "has none"],
+    );
+    sandbox.write("empty.txt", "\n");
+    refused(
+        "--data empty.txt --task masked_language_model --set data.format=text_lines",
+        &["empty.txt has no text: put a sentence in each line"],
+    );
+}

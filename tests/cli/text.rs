@@ -261,3 +261,33 @@ fn texts_are_distinguished_from_the_command_line_files_and_standard_input() {
     assert_eq!(message.json()[1]["file"], "short.txt");
     piped("").fails(2, &["standard input has no line"]);
 }
+
+#[test]
+fn a_published_tokenizer_is_used_where_it_suits_the_data() {
+    let record = include_str!("../fixtures/tokenizers.json");
+    let cases: Vec<serde_json::Value> = serde_json::from_str(record).unwrap();
+    let sandbox = Sandbox::new();
+    for case in &cases {
+        let file = format!("{}.json", case["name"].as_str().unwrap());
+        sandbox.write(&file, case["file"].to_string());
+    }
+    let settings = LETTERS.replace("steps = 60", "steps = 30");
+    sandbox.write("letters.toml", settings);
+    sandbox.write("text.txt", "the cat, the dog: the end.\n".repeat(60));
+    let train = |data: &str, more: &str, out: &str| {
+        let args = format!("train letters.toml --data {data} --device cpu --out {out}");
+        sandbox.wgrad(&format!("{args} --set data.tokenizer={more}"))
+    };
+    train("text.txt", "byte_level.json", "run").succeeds();
+    let args = "generate run --device cpu --prompt the --tokens 3 --temperature 0";
+    let text = sandbox.wgrad(args).succeeds().out;
+    assert!(text.starts_with("the "), "{text}");
+    train("text.txt", "none.json", "other").fails(1, &["has no tokenizer.json"]);
+    sandbox.write("bad.json", "{\"model\": {}}");
+    train("text.txt", "bad.json", "other").fails(1, &["bad.json is not a valid tokenizer"]);
+    let more = "byte_level.json --set data.tokens=words";
+    train("text.txt", more, "other").fails(2, &["a published one", "leave data.tokens out"]);
+    sandbox.write("tags.conll", "the O\ncat B-X\n\na O\n".repeat(9));
+    let more = "word_pieces.json --set data.format=conll";
+    train("tags.conll", more, "other").fails(2, &["does not suit this data"]);
+}

@@ -491,7 +491,7 @@ fn samples(
         Targets::Values {
             values, columns, ..
         } => fields.push(windows(field::VALUE, values, columns)),
-        Targets::NextToken => {}
+        Targets::None | Targets::NextToken => {}
     }
     let rows = |field: &Field| matches!(field.values, FieldValues::Windows { .. });
     let starts = fields.iter().any(rows).then(|| Starts {

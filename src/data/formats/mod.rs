@@ -422,6 +422,7 @@ register! {
     table::Table,
     text::Text,
     text_folder::TextFolder,
+    text_lines::TextLines,
     text_table::TextTable,
     voc::Voc,
     yolo::Yolo,

@@ -105,10 +105,9 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     texts::check_tokens(train.len() + test.len(), settings, Path::new(STORIES))?;
     let mut cut = 0;
     let mut samples = |stories: &[Story]| {
-        let each = stories
-            .iter()
-            .map(|story| (&*story.text, story.answer as u32));
-        texts::samples(each, tokenizer, settings, &mut cut)
+        let each = stories.iter().map(|story| &*story.text);
+        let answers = stories.iter().map(|story| story.answer as u32).collect();
+        texts::samples(each, Some(answers), tokenizer, settings, &mut cut)
     };
     let parts = Parts {
         train: samples(&train),

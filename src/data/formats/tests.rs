@@ -206,7 +206,7 @@ fn an_input_that_is_not_there_is_reported_and_texts_are_for_formats_of_texts() {
         }
         let text = read(PredictInput::Text("text 3".into()));
         match format.name() {
-            "text_table" | "text_folder" | "conll" | "parallel" | "stories" => {
+            "text_table" | "text_folder" | "text_lines" | "conll" | "parallel" | "stories" => {
                 assert_eq!(text.unwrap().set.len(), 1)
             }
             "text" => assert!(text.unwrap_err().to_string().contains("wgrad generate")),

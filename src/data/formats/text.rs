@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::tests::Sample;
-use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs};
+use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, texts};
 use crate::data::files::check_memory;
 use crate::data::packed::{has_ending, stem};
 use crate::data::texts::read_text;
@@ -52,7 +52,15 @@ impl Format for Text {
         Ok(load(cx.source, cx.settings, cx.fitted)?)
     }
 
-    fn read_inputs(&self, _: &[PredictInput], _: &InputContext<'_>) -> Result<PredictInputs> {
+    fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+        if cx
+            .fitted
+            .tokenizer
+            .as_ref()
+            .is_some_and(|own| own.mask().is_some())
+        {
+            return texts::read_inputs(inputs, cx);
+        }
         Err(Error::Config(
             "this run was trained to write text, not to classify it; use `wgrad generate`"
                 .to_string(),
@@ -77,7 +85,7 @@ impl Format for Text {
 }
 
 /// The files of the texts of `source`: a file, the only one of a folder, or one for each part.
-fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
+pub(super) fn files(source: &Source) -> Option<[Option<PathBuf>; 3]> {
     if source.is_file() {
         let path = source.path();
         return has_ending(path, "txt").then(|| [Some(path.to_owned()), None, None]);

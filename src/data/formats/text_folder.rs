@@ -160,12 +160,11 @@ fn load(cx: &mut LoadContext<'_>) -> std::result::Result<Dataset<Samples>, DataE
     let mut cut = 0;
     let mut set = |part: &PartTexts, keep: &dyn Fn(usize) -> bool| {
         let kept: Vec<usize> = (0..part.texts.len()).filter(|&index| keep(index)).collect();
-        let texts = kept
-            .iter()
-            .map(|&index| (&*part.texts[index], part.labels[index]));
+        let texts = kept.iter().map(|&index| &*part.texts[index]);
+        let labels = kept.iter().map(|&index| part.labels[index]).collect();
         let names = kept.iter().map(|&index| part.names[index].clone());
         let names = SampleNames::Files(names.collect());
-        texts::samples(texts, tokenizer, settings, &mut cut).named(names)
+        texts::samples(texts, Some(labels), tokenizer, settings, &mut cut).named(names)
     };
     let mut drawn_part = |part: Part| set(&own, &|index| of_each[index] == part);
     let mut found = Parts {

@@ -1,4 +1,4 @@
-//! A table with a text and its class in each row.
+//! A table with a text in each row, and its class unless the text is the only column.
 
 use super::table::{
     Classes, CsvTable, LOOKED_AT, MOST_CLASSES, TableFiles, TargetKind, counts_up, head_of,
@@ -167,31 +167,53 @@ fn load(
     }
     let is_known = fitted.target.is_some();
     let is_named = settings.target.is_some() || is_known;
+    // A run that was trained on texts alone knows their column and no target.
+    let alone = train.names == [column.clone()] || fitted.text.is_some() && !is_known;
     let target = match found.and_then(|found| found.classes).filter(|_| !is_named) {
-        Some(classes) => classes,
-        None => target_beside(Some(&column), train, settings, fitted, train_path)?,
+        _ if alone && !is_named => None,
+        Some(classes) => Some(classes),
+        None => Some(target_beside(
+            Some(&column),
+            train,
+            settings,
+            fitted,
+            train_path,
+        )?),
     };
-    fitted.target = Some(target.clone());
-    fitted.predict = Some(TargetKind::Class);
+    fitted.target.clone_from(&target);
+    fitted.predict = target.as_ref().map(|_| TargetKind::Class);
     fitted.text = Some(column.clone());
-    let mut left_out = leave_out_without(&mut tables, &target, "the target")?;
+    let mut left_out = Vec::new();
+    if let Some(target) = &target {
+        left_out.extend(leave_out_without(&mut tables, target, "the target")?);
+    }
     left_out.extend(leave_out_without(&mut tables, &column, "the text")?);
     let (train, train_path) = &tables[0];
-    let labels = target_cells(train, &target, train_path)?;
-    if !is_known && settings.predict != Some(TargetKind::Class) {
-        check_classes(&labels, &target, train_path)?;
-    }
-    let classes = Classes::of(&labels, fitted, &target, train_path)?;
-    let labels = |cells: Vec<(u64, &str)>, path: &Path| -> Result<Vec<u32>, DataError> {
-        cells
-            .into_iter()
-            .map(|cell| classes.index(cell, &target, path))
-            .collect()
+    let classes = match &target {
+        None => None,
+        Some(target) => {
+            let labels = target_cells(train, target, train_path)?;
+            if !is_known && settings.predict != Some(TargetKind::Class) {
+                check_classes(&labels, target, train_path)?;
+            }
+            Some((target, Classes::of(&labels, fitted, target, train_path)?))
+        }
     };
-    let train_labels = labels(target_cells(train, &target, train_path)?, train_path)?;
+    let labels = |table: &CsvTable, path: &Path| -> Result<Option<Vec<u32>>, DataError> {
+        let Some((target, classes)) = &classes else {
+            return Ok(None);
+        };
+        let cells = target_cells(table, target, path)?.into_iter();
+        let labels = cells.map(|cell| classes.index(cell, target, path));
+        labels.collect::<Result<_, _>>().map(Some)
+    };
+    let train_labels = labels(train, train_path)?;
     let has = |wanted: bool| files.is_test().any(|is_test| is_test == wanted);
     let drawn = Drawn::of(settings, has(false), has(true));
-    let of_each = drawn.parts(&train_labels, settings, seed)?;
+    let of_each = match &train_labels {
+        Some(labels) => drawn.parts(labels, settings, seed)?,
+        None => drawn.parts(&vec![0; train.rows.len()], settings, seed)?,
+    };
     let texts = target_cells(train, &column, train_path)?;
     let seen = texts
         .iter()
@@ -202,14 +224,18 @@ fn load(
     let rows: usize = tables.iter().map(|(table, _)| table.rows.len()).sum();
     texts::check_tokens(rows, settings, path)?;
     let mut cut = 0;
-    let mut set =
-        |table: &CsvTable, texts: &[(u64, &str)], labels: &[u32], keep: &dyn Fn(usize) -> bool| {
-            let kept: Vec<usize> = (0..texts.len()).filter(|&index| keep(index)).collect();
-            let own = kept.iter().map(|&index| (texts[index].1, labels[index]));
-            let rows = kept.iter().map(|&index| table.row_number(index));
-            let names = SampleNames::Rows(rows.collect());
-            texts::samples(own, tokenizer, settings, &mut cut).named(names)
-        };
+    let mut set = |table: &CsvTable,
+                   texts: &[(u64, &str)],
+                   labels: &Option<Vec<u32>>,
+                   keep: &dyn Fn(usize) -> bool| {
+        let kept: Vec<usize> = (0..texts.len()).filter(|&index| keep(index)).collect();
+        let own = kept.iter().map(|&index| texts[index].1);
+        let labels = labels.as_ref();
+        let labels = labels.map(|labels| kept.iter().map(|&index| labels[index]).collect());
+        let rows = kept.iter().map(|&index| table.row_number(index));
+        let names = SampleNames::Rows(rows.collect());
+        texts::samples(own, labels, tokenizer, settings, &mut cut).named(names)
+    };
     let mut own = |part: Part| {
         set(train, &texts, &train_labels, &|index| {
             of_each[index] == part
@@ -223,7 +249,7 @@ fn load(
     if !drawn.test {
         for ((table, path), is_test) in tables[1..].iter().zip(files.is_test()) {
             let texts = target_cells(table, &column, path)?;
-            let labels = labels(target_cells(table, &target, path)?, path)?;
+            let labels = labels(table, path)?;
             let samples = Some(set(table, &texts, &labels, &|_| true));
             match is_test {
                 true => parts.test = samples,
@@ -231,7 +257,8 @@ fn load(
             }
         }
     }
-    let mut dataset = Dataset::of_parts(path, parts, classes.names);
+    let names = classes.map(|(_, classes)| classes.names);
+    let mut dataset = Dataset::of_parts(path, parts, names.unwrap_or_default());
     let read = tables.iter().map(|(table, path)| table.in_words(path));
     dataset.found = read.flatten().chain(left_out).collect();
     let read = tables.iter().map(|(table, path)| table.notes(path));
@@ -322,6 +349,19 @@ mod tests {
         let bad = labels.iter().position(|&label| label == 0).unwrap();
         assert_eq!(tokens[3 * bad + 2], PADDING);
         assert!(tokens[3 * bad] != PADDING);
+    }
+
+    #[test]
+    fn texts_alone_have_no_classes() {
+        let settings = DataSettings {
+            context: Some(3),
+            ..DataSettings::default()
+        };
+        let table = "text\na good film\n\"bad, bad\"\nso so\nno\n";
+        let set = in_folder("all.csv", table, &settings).unwrap();
+        assert_eq!((set.train.len(), set.test.len()), (3, 1));
+        assert_eq!((set.train.labels(), set.classes.len()), (None, 0));
+        assert_eq!(set.train.noun(), "texts");
     }
 
     #[test]

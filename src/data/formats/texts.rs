@@ -10,25 +10,25 @@ use crate::error::{Error, Result};
 use std::io::BufRead;
 use std::path::Path;
 
-/// The samples of texts, each with its class: the first `context` tokens, padded with [`PADDING`]. Texts that are longer are added
-/// to `cut`.
+/// The samples of texts, with their classes if they have some: the first `context` tokens, padded with [`PADDING`]. Texts that are
+/// longer are added to `cut`.
 pub(super) fn samples<'t>(
-    texts: impl Iterator<Item = (&'t str, u32)>,
+    texts: impl Iterator<Item = &'t str>,
+    labels: Option<Vec<u32>>,
     tokenizer: &Tokenizer,
     settings: &DataSettings,
     cut: &mut usize,
 ) -> Samples {
     let (mut tokens, mut own, mut encoder) = (Vec::new(), Vec::new(), tokenizer.encoder());
-    let mut labels = Vec::new();
-    for (text, label) in texts {
+    let mut count = 0;
+    for text in texts {
         own.clear();
         encoder.encode(text, &mut own);
         *cut += usize::from(own.len() > settings.context());
         own.resize(settings.context(), PADDING);
         tokens.extend_from_slice(&own);
-        labels.push(label);
+        count += 1;
     }
-    let count = labels.len() as u32;
     Samples::from(RowSet {
         starts: (0..count).map(|i| i * settings.context() as u32).collect(),
         random_starts: false,
@@ -37,7 +37,7 @@ pub(super) fn samples<'t>(
             vocabulary: tokenizer.vocabulary(),
         },
         length: settings.context(),
-        targets: Targets::Classes(labels),
+        targets: labels.map_or(Targets::None, Targets::Classes),
     })
 }
 
@@ -204,7 +204,7 @@ pub fn read_texts(
     let mut empty = Vec::new();
     for (index, (name, text)) in texts.iter().enumerate() {
         own.clear();
-        encoder.encode(text, &mut own);
+        encoder.encode_masked(text, &mut own);
         if own.is_empty() {
             empty.push(index);
             continue;

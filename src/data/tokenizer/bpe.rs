@@ -4,6 +4,7 @@
 //! Token 0 is padding, 1 to 256 are the bytes, 257 and up the merged pairs in the order in which they were learned. Pairs are
 //! merged within pieces of text: a word with the space before it, a run of punctuation, a run of white space.
 
+use super::MASK;
 use crate::data::texts::normalised;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -21,6 +22,9 @@ const MAX_TOKEN_BYTES: usize = 1 << 16;
 pub struct BytePairs {
     /// The pairs of tokens; the pair at index `i` is merged into token `257 + i`.
     pub merges: Vec<[u32; 2]>,
+    /// Whether the token after the last pair is the mask.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub mask: bool,
 }
 
 impl BytePairs {
@@ -88,7 +92,10 @@ impl BytePairs {
             // Repeated bytes may leave an entry for the merged pair.
             pairs.remove(&pair);
         }
-        BytePairs { merges }
+        BytePairs {
+            merges,
+            mask: false,
+        }
     }
 
     /// Checks that every pair consists of earlier tokens and is not too long.
@@ -111,7 +118,7 @@ impl BytePairs {
 
     /// Size of the vocabulary.
     pub fn vocabulary(&self) -> usize {
-        FIRST_PAIR as usize + self.merges.len()
+        FIRST_PAIR as usize + self.merges.len() + usize::from(self.mask)
     }
 
     pub(super) fn encoder(&self) -> Encoder {
@@ -139,12 +146,14 @@ impl BytePairs {
             while let Some(token) = open.pop() {
                 match token.checked_sub(FIRST_PAIR) {
                     None => bytes.push((token - FIRST_BYTE) as u8),
-                    Some(merge) => {
-                        // A pair consists of earlier tokens, so this terminates.
-                        if let Some(&[left, right]) = self.merges.get(merge as usize) {
-                            open.extend([right, left]);
+                    // A pair consists of earlier tokens, so this terminates.
+                    Some(merge) => match self.merges.get(merge as usize) {
+                        Some(&[left, right]) => open.extend([right, left]),
+                        None if self.mask && merge as usize == self.merges.len() => {
+                            bytes.extend_from_slice(MASK.as_bytes());
                         }
-                    }
+                        None => {}
+                    },
                 }
             }
         }

@@ -21,6 +21,10 @@ use unicode_normalization::char::is_combining_mark;
 pub const PADDING: u32 = 0;
 /// The unknown token, for anything that did not occur in training; byte pairs represent every byte.
 const UNKNOWN: u32 = 1;
+/// How the mask token is written in texts for predictions, and in decoded ones.
+pub const MASK: &str = "[MASK]";
+/// The file of a run's tokenizer, in its folder.
+const FILE: &str = "tokenizer.json";
 /// First ordinary token, after padding and unknown.
 const FIRST: u32 = 2;
 
@@ -37,7 +41,19 @@ pub enum TokenKind {
     BytePairs,
 }
 
-/// A trained tokenizer.
+impl TokenKind {
+    /// The value of `data.tokens`.
+    pub(in crate::data) fn name(self) -> &'static str {
+        match self {
+            TokenKind::Characters => "characters",
+            TokenKind::Words => "words",
+            TokenKind::BytePairs => "byte_pairs",
+        }
+    }
+}
+
+/// A trained tokenizer. The last token of one with a [mask](Tokenizer::mask) is no text: masked language models put it in the place
+/// of a token that is to be predicted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Tokenizer {
@@ -45,11 +61,17 @@ pub enum Tokenizer {
     Characters {
         /// The characters of the training text, sorted.
         characters: Vec<char>,
+        /// Whether the last token is the mask.
+        #[serde(default, skip_serializing_if = "is_false")]
+        mask: bool,
     },
     /// One token per word or punctuation mark.
     Words {
         /// The words of the training text, the most frequent first.
         words: Vec<String>,
+        /// Whether the last token is the mask.
+        #[serde(default, skip_serializing_if = "is_false")]
+        mask: bool,
     },
     /// Byte pairs.
     BytePairs(BytePairs),
@@ -71,6 +93,7 @@ impl Tokenizer {
                 texts.for_each(|text| characters.extend(normalised(text).chars()));
                 Tokenizer::Characters {
                     characters: characters.into_iter().collect(),
+                    mask: false,
                 }
             }
             TokenKind::Words => {
@@ -85,6 +108,7 @@ impl Tokenizer {
                 words.truncate(vocabulary.saturating_sub(FIRST as usize));
                 Tokenizer::Words {
                     words: words.into_iter().map(|(word, _)| word).collect(),
+                    mask: false,
                 }
             }
             TokenKind::BytePairs => Tokenizer::BytePairs(BytePairs::learn(vocabulary, texts)),
@@ -107,6 +131,65 @@ impl Tokenizer {
                 .into_iter()
                 .map(|(word, _)| word.to_string())
                 .collect(),
+            mask: false,
+        }
+    }
+
+    /// The same tokenizer with a mask, after all other tokens.
+    #[must_use]
+    pub fn with_mask(mut self) -> Tokenizer {
+        match &mut self {
+            Tokenizer::Characters { mask, .. } | Tokenizer::Words { mask, .. } => *mask = true,
+            Tokenizer::BytePairs(pairs) => pairs.mask = true,
+            // Its tokens are what its file says.
+            Tokenizer::Published(_) => {}
+        }
+        self
+    }
+
+    /// The mask token, if there is one: the last of the vocabulary. A published tokenizer has none.
+    pub fn mask(&self) -> Option<u32> {
+        let has_mask = match self {
+            Tokenizer::Characters { mask, .. } | Tokenizer::Words { mask, .. } => *mask,
+            Tokenizer::BytePairs(pairs) => pairs.mask,
+            Tokenizer::Published(_) => false,
+        };
+        has_mask.then(|| self.vocabulary() as u32 - 1)
+    }
+
+    /// Kind of its tokens, if it was learned by wgrad.
+    pub fn kind(&self) -> Option<TokenKind> {
+        match self {
+            Tokenizer::Characters { .. } => Some(TokenKind::Characters),
+            Tokenizer::Words { .. } => Some(TokenKind::Words),
+            Tokenizer::BytePairs(_) => Some(TokenKind::BytePairs),
+            Tokenizer::Published(_) => None,
+        }
+    }
+
+    /// Whether token 0, which is padding, may be part of a text; samples of one length each have none.
+    pub(in crate::data) fn writes_padding(&self) -> bool {
+        match self {
+            Tokenizer::Published(published) => !published.has_padding(),
+            _ => false,
+        }
+    }
+
+    /// Reads the tokenizer of the run in the folder `path`, or a file `tokenizer.json`, also one of Hugging Face's tokenizers.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn of_run(path: &Path) -> Result<Tokenizer, DataError> {
+        let file = match path.is_dir() {
+            true => path.join(FILE),
+            false => path.to_owned(),
+        };
+        match file.exists() {
+            true => Tokenizer::read(&file),
+            false => Err(DataError::unusable(
+                path,
+                "has no tokenizer.json: name the folder of a run that was trained on texts in data.tokenizer",
+            )),
         }
     }
 
@@ -132,11 +215,13 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// Size of the vocabulary, including padding.
+    /// Size of the vocabulary, including padding and mask.
     pub fn vocabulary(&self) -> usize {
         match self {
-            Tokenizer::Characters { characters } => FIRST as usize + characters.len(),
-            Tokenizer::Words { words } => FIRST as usize + words.len(),
+            Tokenizer::Characters { characters, mask } => {
+                FIRST as usize + characters.len() + usize::from(*mask)
+            }
+            Tokenizer::Words { words, mask } => FIRST as usize + words.len() + usize::from(*mask),
             Tokenizer::BytePairs(pairs) => pairs.vocabulary(),
             Tokenizer::Published(published) => published.vocabulary(),
         }
@@ -155,11 +240,11 @@ impl Tokenizer {
     /// The first character or word of `text` that is not in the vocabulary; byte pairs represent all text.
     pub fn unknown(&self, text: &str) -> Option<String> {
         match self {
-            Tokenizer::Characters { characters } => {
+            Tokenizer::Characters { characters, .. } => {
                 let unknown = normalised(text).chars().find(|c| !characters.contains(c));
                 unknown.map(String::from)
             }
-            Tokenizer::Words { words: known } => {
+            Tokenizer::Words { words: known, .. } => {
                 let mut unknown = None;
                 words(&normalised(text), |word| {
                     if unknown.is_none() && !known.contains(&word) {
@@ -175,11 +260,11 @@ impl Tokenizer {
     /// An encoder for many texts, which prepares its look-up tables once.
     pub fn encoder(&self) -> Encoder<'_> {
         let index: HashMap<String, u32> = match self {
-            Tokenizer::Characters { characters } => (FIRST..)
+            Tokenizer::Characters { characters, .. } => (FIRST..)
                 .zip(characters)
                 .map(|(token, c)| (c.to_string(), token))
                 .collect(),
-            Tokenizer::Words { words } => (FIRST..)
+            Tokenizer::Words { words, .. } => (FIRST..)
                 .zip(words)
                 .map(|(token, word)| (word.clone(), token))
                 .collect(),
@@ -196,27 +281,31 @@ impl Tokenizer {
         }
     }
 
-    /// The text of `tokens`. Padding is skipped; unknown tokens become `�`; words are joined by spaces.
+    /// The text of `tokens`. Padding is skipped; unknown tokens become `�` and the mask [`MASK`]; words are joined by spaces.
     pub fn decode(&self, tokens: &[u32]) -> String {
         if let Tokenizer::Published(published) = self {
             return published.decode(tokens);
         }
         let known = |token: u32| token.checked_sub(FIRST).map(|at| at as usize);
+        let mask = self.mask();
         let tokens = tokens.iter().copied().filter(|&token| token != PADDING);
         match self {
-            Tokenizer::Characters { characters } => tokens
-                .map(|token| {
-                    known(token)
-                        .and_then(|at| characters.get(at))
-                        .copied()
-                        .unwrap_or('\u{fffd}')
-                })
-                .collect(),
-            Tokenizer::Words { words } => {
-                let words = tokens.map(|token| {
-                    known(token)
-                        .and_then(|at| words.get(at))
-                        .map_or("\u{fffd}", |word| word)
+            Tokenizer::Characters { characters, .. } => {
+                let mut text = String::new();
+                for token in tokens {
+                    match known(token).and_then(|at| characters.get(at)) {
+                        Some(&character) => text.push(character),
+                        None if Some(token) == mask => text += MASK,
+                        None => text.push('\u{fffd}'),
+                    }
+                }
+                text
+            }
+            Tokenizer::Words { words, .. } => {
+                let words = tokens.map(|token| match known(token).and_then(|at| words.get(at)) {
+                    Some(word) => word,
+                    None if Some(token) == mask => MASK,
+                    None => "\u{fffd}",
                 });
                 words.collect::<Vec<&str>>().join(" ")
             }
@@ -225,6 +314,11 @@ impl Tokenizer {
             Tokenizer::Published(_) => String::new(),
         }
     }
+}
+
+/// For `skip_serializing_if`.
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// See [`Tokenizer::encoder`].
@@ -245,6 +339,19 @@ impl Encoder<'_> {
     /// Whether a whole `word` is known.
     pub(in crate::data) fn knows(&self, word: &str) -> bool {
         self.word(word) != UNKNOWN
+    }
+
+    /// As [`Encoder::encode`], but each [`MASK`] in `text` becomes the mask token, if there is one.
+    pub fn encode_masked(&mut self, text: &str, tokens: &mut Vec<u32>) {
+        let Some(mask) = self.tokenizer.mask() else {
+            return self.encode(text, tokens);
+        };
+        for (place, piece) in text.split(MASK).enumerate() {
+            if place > 0 {
+                tokens.push(mask);
+            }
+            self.encode(piece, tokens);
+        }
     }
 
     /// Adds the tokens of `text` to `tokens`. A byte order mark before it is left out, `\r\n` is `\n`, and letters are composed with
@@ -362,6 +469,36 @@ mod tests {
         // A vowel sign and a virama, which have no composed form.
         assert_eq!(split("हिन्दी में"), ["हिन्दी", "में"]);
         assert_eq!(split("ひらがな カタカナ"), ["ひらがな", "カタカナ"]);
+    }
+
+    #[test]
+    fn the_mask_is_the_last_token_and_no_text_becomes_it_unless_it_is_asked_for() {
+        for kind in [
+            TokenKind::Characters,
+            TokenKind::Words,
+            TokenKind::BytePairs,
+        ] {
+            let plain = learned(kind, 300);
+            let masked = plain.clone().with_mask();
+            let mask = plain.vocabulary() as u32;
+            assert_eq!((plain.mask(), masked.mask()), (None, Some(mask)));
+            assert_eq!(masked.vocabulary(), plain.vocabulary() + 1);
+            assert_eq!(encoded(&masked, TEXT), encoded(&plain, TEXT));
+            assert!(!encoded(&masked, "the [MASK]").contains(&mask));
+            let mut tokens = Vec::new();
+            masked.encoder().encode_masked("the[MASK] cat", &mut tokens);
+            assert_eq!(tokens.iter().filter(|&&token| token == mask).count(), 1);
+            let joined = if kind == TokenKind::Words {
+                "the [MASK] cat"
+            } else {
+                "the[MASK] cat"
+            };
+            assert_eq!(masked.decode(&tokens), joined);
+            let text = serde_json::to_string(&masked).unwrap();
+            assert_eq!(serde_json::from_str::<Tokenizer>(&text).unwrap(), masked);
+            // As it was before there were masks.
+            assert!(!serde_json::to_string(&plain).unwrap().contains("mask"));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tokenizers that others published: files `tokenizer.json` of Hugging Face's tokenizers.
 
+use super::PADDING;
 use crate::guard::guarded;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -79,6 +80,12 @@ impl Published {
         tokens.max().map_or(0, |last| last as usize + 1)
     }
 
+    /// Whether token 0, which is padding here, is no part of any text.
+    pub(super) fn has_padding(&self) -> bool {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        added.get(&PADDING).is_some_and(|token| token.special)
+    }
+
     /// Adds the tokens of `text`, without those that a model takes at its beginning and end. What the tokenizer can't represent is left
     /// out.
     pub(super) fn encode(&self, text: &str, tokens: &mut Vec<u32>) {
@@ -130,6 +137,7 @@ mod tests {
             let tokenizer = Tokenizer::read(&path).unwrap();
             assert_eq!(tokenizer, read);
             assert_eq!(tokenizer.vocabulary(), case.vocabulary, "{}", case.name);
+            assert!(!tokenizer.writes_padding(), "{}", case.name);
             for text in case.texts {
                 let mut tokens = Vec::new();
                 tokenizer.encoder().encode(&text.text, &mut tokens);

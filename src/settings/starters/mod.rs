@@ -3,6 +3,7 @@
 
 mod boxes;
 mod degraded;
+mod lines;
 mod masks;
 mod pairs;
 mod photographs;
@@ -56,6 +57,7 @@ static STARTERS: &[&dyn Starter] = &[
     &series::Series,
     &text::Text,
     &texts::Texts,
+    &lines::TextsAlone,
     &sentences::Sentences,
     &masks::Masks,
     &boxes::Boxes,
@@ -98,6 +100,8 @@ mod tests {
     fn every_text_of_settings_is_valid_and_every_model_is_built_in() {
         let rests = [
             boxes::REST,
+            degraded::REST,
+            lines::REST,
             masks::REST,
             pairs::REST,
             photographs::REST,
@@ -122,6 +126,7 @@ mod tests {
             "series-mlp",
             "gpt-nano",
             "bag-of-words",
+            "bert-small",
             "bilstm-tagger",
             "unet",
             "fcos",
