@@ -266,6 +266,19 @@ impl Samples {
         Some(counts)
     }
 
+    /// The number of pixels of each of the `classes` in the masks of all samples, if they have masks in memory. Pixels without a class
+    /// are not counted.
+    pub fn pixel_counts(&self, classes: usize) -> Option<Vec<usize>> {
+        let FieldValues::ByteClasses { bytes, .. } = &self.field(field::MASK)?.values else {
+            return None;
+        };
+        let mut counts = [0; 1 << u8::BITS];
+        for &class in bytes {
+            counts[usize::from(class)] += 1;
+        }
+        Some(counts.into_iter().take(classes).collect())
+    }
+
     /// Size of the vocabulary, if samples are tokens.
     pub fn vocabulary(&self) -> Option<usize> {
         match &self.field(field::TOKENS)?.values {

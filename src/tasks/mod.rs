@@ -24,6 +24,7 @@ pub use case::TaskCase;
 pub use custom::Custom;
 pub use figures::{bytes as picture_bytes, png as picture_file, sample_grid, thumbnail};
 pub use fit::{Fit, check_input};
+pub(crate) use loss::learn_pixel_weights;
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;

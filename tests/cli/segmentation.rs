@@ -78,6 +78,42 @@ fn masks_are_learned_and_predictions_are_files_with_the_values_of_the_masks() {
 }
 
 #[test]
+fn balanced_weights_of_classes_are_numbers_of_the_run_which_evaluation_and_resume_use() {
+    let sandbox = sandbox();
+    let train = TRAIN.replace(
+        "--epochs 30",
+        "--epochs 2 --set task.class_weights=balanced",
+    );
+    sandbox.wgrad(&train).succeeds();
+    let settings = std::fs::read_to_string(sandbox.path("run/run.toml")).unwrap();
+    let settings: toml::Table = settings.parse().unwrap();
+    let weights = settings["task"]["class_weights"].as_array().unwrap();
+    let weights: Vec<f64> = weights.iter().filter_map(toml::Value::as_float).collect();
+    // Fewer pixels are in the square: 2 to 3 columns of 4 rows, of 64.
+    assert_eq!(weights.len(), 2, "{settings}");
+    assert!(weights[0] < 0.7 && weights[1] > 2.0, "{weights:?}");
+    // n / (2 n0) and n / (2 n1), where n is the sum of n0 and n1.
+    assert!((0.5 / weights[0] + 0.5 / weights[1] - 1.0).abs() < 1e-9);
+    let evaluated = |expected: usize| {
+        let found = sandbox.wgrad("eval run --last --device cpu --json");
+        let found = found.succeeds().json().pop().unwrap();
+        assert_eq!(found["count"].as_u64(), Some(expected as u64));
+        found["test_loss"].as_f64().unwrap()
+    };
+    let before = evaluated(4);
+    sandbox
+        .wgrad("train --resume run --epochs 3 --json")
+        .succeeds();
+    assert!(evaluated(4) != before);
+    let after = std::fs::read_to_string(sandbox.path("run/run.toml")).unwrap();
+    let after: toml::Table = after.parse().unwrap();
+    assert_eq!(
+        after["task"]["class_weights"],
+        settings["task"]["class_weights"]
+    );
+}
+
+#[test]
 fn predicted_masks_have_the_size_of_their_pictures_and_names_of_their_own() {
     let sandbox = sandbox();
     sandbox.wgrad(TRAIN).succeeds();
