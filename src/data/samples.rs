@@ -1,7 +1,7 @@
 //! Samples of any kind as named fields, and the sets from which readers make them.
 
 use super::field::{self, Field, FieldValues};
-use super::{ChannelStats, DataError, ImageSet, PADDING, SampleName, SampleNames};
+use super::{ChannelStats, DataError, ImageSet, PADDING, SampleName, SampleNames, Tiles};
 use std::borrow::Cow;
 
 /// The samples of one part of a data set: named fields with the same number of samples each.
@@ -17,6 +17,8 @@ pub struct Samples {
     names: Option<SampleNames>,
     /// The text to predict for each sample, as it is in the data.
     references: Option<Vec<String>>,
+    /// The images that samples are tiles of, if they are.
+    tiles: Option<Tiles>,
 }
 
 /// Where samples begin in rows.
@@ -132,6 +134,7 @@ impl Samples {
             starts,
             names: None,
             references: None,
+            tiles: None,
         }
     }
 
@@ -147,6 +150,20 @@ impl Samples {
     /// The text that is to be predicted for the sample at `index`, if it is known.
     pub fn reference(&self, index: usize) -> Option<&str> {
         self.references.as_ref()?.get(index).map(String::as_str)
+    }
+
+    /// The same samples, which are the `tiles` of images.
+    #[must_use]
+    pub fn tiled(self, tiles: impl Into<Option<Tiles>>) -> Samples {
+        Samples {
+            tiles: tiles.into(),
+            ..self
+        }
+    }
+
+    /// The images that samples are tiles of, if they are.
+    pub fn tiles(&self) -> Option<&Tiles> {
+        self.tiles.as_ref()
     }
 
     /// The same samples with names.
@@ -294,6 +311,7 @@ impl Samples {
     pub fn noun(&self) -> &'static str {
         let has = |name| self.field(name).is_some();
         match () {
+            () if self.tiles.is_some() => "tiles",
             () if has(field::IMAGE) => "images",
             () if has(field::TARGET_TOKENS) => "pairs",
             () if has(field::TOKENS) && has(field::LABEL) => "texts",
@@ -447,6 +465,7 @@ impl Samples {
                 let each = kept.iter().map(|&index| references[index].clone());
                 each.collect()
             }),
+            tiles: self.tiles.as_ref().map(|tiles| tiles.kept(&kept)),
         }
     }
 
@@ -470,6 +489,14 @@ impl Samples {
         let named = self.names.as_ref().and_then(SampleNames::count);
         if let Some(named) = named.filter(|named| *named != self.len()) {
             return wrong(format!("has {} samples, but names for {named}", self.len()));
+        }
+        if let Some(tiles) = self
+            .tiles
+            .as_ref()
+            .map(Tiles::len)
+            .filter(|&n| n != self.len())
+        {
+            return wrong(format!("has {} samples, but {tiles} tiles", self.len()));
         }
         if let Some(starts) = &self.starts {
             let last = starts.first.iter().max().copied().unwrap_or(0) as usize;

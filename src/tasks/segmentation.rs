@@ -2,19 +2,22 @@
 //!
 //! The model gives a logit for each class at each pixel, `[height, width, classes]`; the loss is the cross-entropy of the pixels,
 //! the Dice loss (Milletari, Navab and Ahmadi, "V-Net", 2016), or their sum. Flips, shifts and rotations transform image and mask
-//! together; pixels that come from outside the image have no class, and neither loss nor metrics count them.
+//! together; pixels that come from outside the image have no class, and neither loss nor metrics count them. Of images that are cut
+//! into tiles, the metrics count each pixel once, by the blended logits of its tiles.
 
 mod labelled;
 mod scores;
+mod whole;
 
 use self::labelled::LabelledPicture;
 use self::scores::scores;
+use self::whole::WholeScorer;
 use super::fit::{check_input, inputs};
 use super::loss::{CLASS_WEIGHTS, ClassWeights, Loss};
 use super::metric::{Counters, Metric};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
-    PredictionFile, PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase,
+    PredictionFile, PredictionLine, Registered, Reported, Scorer, Section, StepGraph, Task, TaskCase,
     TaskSettings, case, figures,
 };
 use crate::cpu::Tensor;
@@ -427,6 +430,11 @@ impl Task for Segmentation {
 
     fn writes_files(&self) -> bool {
         true
+    }
+
+    fn scorer(&self, samples: &Samples) -> Option<Box<dyn Scorer>> {
+        samples.tiles()?;
+        Some(Box::<WholeScorer>::default())
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
