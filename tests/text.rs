@@ -134,6 +134,30 @@ fn a_model_learns_what_follows_and_writes_it_on_both_devices_past_its_context() 
     assert_eq!(written(gpu, &settings, "abc", &one), on_gpu);
 }
 
+/// Keys and values stay on the device; texts are longer than the context.
+#[test]
+fn a_model_with_attention_writes_the_same_on_both_devices_past_its_context() {
+    let Some(gpu) = support::engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let attention = r#"{ type = "self_attention", heads = 2, causal = true, rotary = 100.0 },
+    { type = "positions", kind = "learned" }"#;
+    let text = LETTERS.replace(r#"{ type = "lstm", units = 16 }"#, attention);
+    assert_ne!(text, LETTERS);
+    let (settings, ..) = trained(gpu, folder.path(), &text);
+    let greedy = Sampling {
+        temperature: 0.0,
+        ..Sampling::default()
+    };
+    let prompts = ["abc", "bcdefghijkl", "t"];
+    let on_gpu = all_written(gpu, &settings, &prompts, &greedy);
+    assert_eq!(
+        all_written(&Engine::Cpu, &settings, &prompts, &greedy),
+        on_gpu
+    );
+    let alone = prompts.map(|prompt| written(gpu, &settings, prompt, &greedy));
+    assert_eq!(on_gpu, alone);
+}
+
 #[test]
 fn a_text_is_learned_the_same_on_both_devices_from_windows_anywhere_resident_or_streamed() {
     let Some(gpu) = support::engine() else { return };

@@ -10,6 +10,7 @@ use wgrad::device::Engine;
 use wgrad::files::write_whole;
 use wgrad::run::Measured;
 use wgrad::settings::Settings;
+use wgrad::train::Outputs;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -82,7 +83,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let task = parts.task.clone();
     let mut measured = Measured::evaluation(&engine, parts, dataset.test)?;
-    let (test, counters, outputs) = measured.run()?;
+    let keep = match args.outputs {
+        Some(_) => Outputs::Every,
+        None => Outputs::All,
+    };
+    let (test, counters, outputs) = measured.run_keeping(keep)?;
     let findings = task.findings(&measured.evaluated(&counters, &outputs));
     if let Some(path) = &args.outputs {
         let lines = measured.sample_lines(&outputs)?;

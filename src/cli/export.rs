@@ -137,7 +137,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         false => None,
     };
     let (model, values) = match &merged {
-        Some((model, values)) => (&**model, &values[..]),
+        Some(merged) => (&*merged.model, &merged.values[..]),
         None => (model, values),
     };
     if args.web {
@@ -197,9 +197,14 @@ fn web(
     model: &dyn Model,
     values: &[Tensor<f32>],
 ) -> anyhow::Result<ExitCode> {
-    if settings.data.fit == PictureFit::Pad {
+    let can_not = match settings.data.fit {
+        PictureFit::Crop | PictureFit::Stretch => None,
+        PictureFit::Pad => Some("pad pictures"),
+        PictureFit::Tile => Some("cut pictures into tiles"),
+    };
+    if let Some(what) = can_not {
         anyhow::bail!(
-            "the page can't pad pictures: train with data.fit = \"crop\" or \"stretch\", or export as ONNX"
+            "the page can't {what}: train with data.fit = \"crop\" or \"stretch\", or export as ONNX"
         );
     }
     let fitted = &settings.fitted;

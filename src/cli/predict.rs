@@ -145,7 +145,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         unprinted: None,
     };
     let mut failed = false;
-    let mut index = 0;
+    let mut firsts = given.set.firsts().into_iter();
     for (place, item) in given.items.iter().enumerate() {
         let cells = match said.table {
             Some(_) => given.cells(place),
@@ -156,7 +156,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             said.trouble(item, &cells, why)?;
             continue;
         }
-        let own = outputs_of(&outputs, index);
+        let Some(index) = firsts.next() else {
+            break;
+        };
+        let own = outputs_of(&outputs, &given.set, index)?;
         let sample = Decoded {
             outputs: &own,
             samples: &given.set,
@@ -176,7 +179,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             None => Vec::new(),
         };
         said.prediction(item, &cells, &task.decode(&sample)?, &known)?;
-        index += 1;
     }
     if let (Some(path), Some(table)) = (&args.csv, &said.table) {
         write_whole(path, &table.text()?)?;

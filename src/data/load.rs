@@ -2,7 +2,7 @@
 
 use super::brightness::Brightness;
 use super::formats::{LoadContext, detect};
-use super::{DataError, DataSettings, Dataset, Fitted, Part, Samples, Source};
+use super::{DataError, DataSettings, Dataset, Fitted, Part, PictureFit, Samples, Source};
 use crate::error::{Error, Result};
 
 /// Loads the data of `settings`. Values fitted to the training part are stored in `fitted`; values already there are used instead.
@@ -17,6 +17,13 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
         None => detect(&source)?,
     };
     fitted.take_tokenizer(settings, format.name())?;
+    if settings.fit == PictureFit::Tile && !format.cuts_tiles() {
+        return Err(Error::Config(format!(
+            "data.fit = \"tile\" cuts images with masks into tiles, but {} is {}; set it to \"crop\", \"stretch\" or \"pad\"",
+            source.word(),
+            format.about()
+        )));
+    }
     let mut dataset = format.load(&mut LoadContext {
         source: &source,
         settings,

@@ -33,6 +33,7 @@ mod split;
 mod stream;
 mod texts;
 mod tiff;
+mod tiles;
 mod tokenizer;
 
 pub(crate) use batch::VALID_ROWS;
@@ -67,6 +68,7 @@ pub use settings::{DIGITS, DataSettings, WindowNorm, is_built_in};
 pub use sheet::{contact_sheet, save_sheet};
 pub use source::{Entry, Source};
 pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};
+pub use tiles::{Mosaic, Tiles, Tiling, WholePicture};
 pub use tokenizer::{Decoder, Encoder, MASK, PADDING, TokenKind, Tokenizer};
 
 use schemars::JsonSchema;

@@ -1,7 +1,7 @@
 //! Samples of any kind as named fields, and the sets from which readers make them.
 
 use super::field::{self, Field, FieldValues};
-use super::{ChannelStats, DataError, ImageSet, PADDING, SampleName, SampleNames};
+use super::{ChannelStats, DataError, ImageSet, PADDING, SampleName, SampleNames, Tiles};
 use std::borrow::Cow;
 
 /// The samples of one part of a data set: named fields with the same number of samples each.
@@ -17,6 +17,8 @@ pub struct Samples {
     names: Option<SampleNames>,
     /// The text to predict for each sample, as it is in the data.
     references: Option<Vec<String>>,
+    /// The images that samples are tiles of, if they are.
+    tiles: Option<Tiles>,
 }
 
 /// Where samples begin in rows.
@@ -134,6 +136,7 @@ impl Samples {
             starts,
             names: None,
             references: None,
+            tiles: None,
         }
     }
 
@@ -149,6 +152,20 @@ impl Samples {
     /// The text that is to be predicted for the sample at `index`, if it is known.
     pub fn reference(&self, index: usize) -> Option<&str> {
         self.references.as_ref()?.get(index).map(String::as_str)
+    }
+
+    /// The same samples, which are the `tiles` of images.
+    #[must_use]
+    pub fn tiled(self, tiles: impl Into<Option<Tiles>>) -> Samples {
+        Samples {
+            tiles: tiles.into(),
+            ..self
+        }
+    }
+
+    /// The images that samples are tiles of, if they are.
+    pub fn tiles(&self) -> Option<&Tiles> {
+        self.tiles.as_ref()
     }
 
     /// The same samples with names.
@@ -268,6 +285,19 @@ impl Samples {
         Some(counts)
     }
 
+    /// The number of pixels of each of the `classes` in the masks of all samples, if they have masks in memory. Pixels without a class
+    /// are not counted.
+    pub fn pixel_counts(&self, classes: usize) -> Option<Vec<usize>> {
+        let FieldValues::ByteClasses { bytes, .. } = &self.field(field::MASK)?.values else {
+            return None;
+        };
+        let mut counts = [0; 1 << u8::BITS];
+        for &class in bytes {
+            counts[usize::from(class)] += 1;
+        }
+        Some(counts.into_iter().take(classes).collect())
+    }
+
     /// Size of the vocabulary, if samples are tokens.
     pub fn vocabulary(&self) -> Option<usize> {
         match &self.field(field::TOKENS)?.values {
@@ -283,6 +313,7 @@ impl Samples {
     pub fn noun(&self) -> &'static str {
         let has = |name| self.field(name).is_some();
         match () {
+            () if self.tiles.is_some() => "tiles",
             () if has(field::IMAGE) => "images",
             () if has(field::TARGET_TOKENS) => "pairs",
             () if has(field::TAGS) => "sentences",
@@ -436,6 +467,7 @@ impl Samples {
                 let each = kept.iter().map(|&index| references[index].clone());
                 each.collect()
             }),
+            tiles: self.tiles.as_ref().map(|tiles| tiles.kept(&kept)),
         }
     }
 
@@ -459,6 +491,14 @@ impl Samples {
         let named = self.names.as_ref().and_then(SampleNames::count);
         if let Some(named) = named.filter(|named| *named != self.len()) {
             return wrong(format!("has {} samples, but names for {named}", self.len()));
+        }
+        if let Some(tiles) = self
+            .tiles
+            .as_ref()
+            .map(Tiles::len)
+            .filter(|&n| n != self.len())
+        {
+            return wrong(format!("has {} samples, but {tiles} tiles", self.len()));
         }
         if let Some(starts) = &self.starts {
             let last = starts.first.iter().max().copied().unwrap_or(0) as usize;

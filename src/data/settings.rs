@@ -2,7 +2,7 @@
 
 use super::{
     Background, ByteCount, ClassPattern, Fill, FormatName, MaskValue, Part, PictureFit, SheetName,
-    StoryKind, TargetKind, TokenKind,
+    StoryKind, TargetKind, Tiling, TokenKind,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -65,6 +65,9 @@ pub struct DataSettings {
     pub channels: Option<usize>,
     /// Image files: how they are scaled to that size.
     pub fit: PictureFit,
+    /// Images that are cut into tiles (`fit = "tile"`): pixels that neighbouring tiles share; a quarter of a tile if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<usize>,
     /// Image files: the colour on which transparent images are put.
     pub background: Background,
     /// Image files: whether to skip files that can't be read, with a note.
@@ -207,6 +210,7 @@ impl Default for DataSettings {
             size: None,
             channels: None,
             fit: PictureFit::Crop,
+            overlap: None,
             background: Background::default(),
             skip_bad: false,
             class_pattern: None,
@@ -328,6 +332,17 @@ impl DataSettings {
         let sides = self.size.into_iter().flatten();
         if sides.into_iter().any(|side| !(1..=4096).contains(&side)) {
             return wrong("data.size must be from 1 to 4096".to_string());
+        }
+        match (self.fit, self.size) {
+            (PictureFit::Tile, Some(size)) => Tiling::new(size, self.overlap).map(|_| ())?,
+            (PictureFit::Tile, None) => {}
+            _ if self.overlap.is_some() => {
+                return wrong(
+                    "data.overlap is for images that are cut into tiles; set data.fit = \"tile\", or leave it out"
+                        .to_string(),
+                );
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ pub use input::{InputSpec, TokenInput};
 pub use layer::{Layer, LayerKind, LayerType, Takes};
 pub use layers::OnnxLayer;
 pub use lora::Lora;
-pub use model::{Model, ModelInput, ModelOutput};
+pub use model::{Merged, Model, ModelInput, ModelOutput};
 pub use network::Network;
 pub use parameter::{Init, Layout, Parameter, PositionTable};
 pub use preprocess::Preprocess;

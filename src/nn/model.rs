@@ -28,6 +28,14 @@ pub struct ModelOutput {
     pub shape: Vec<usize>,
 }
 
+/// A model whose low-rank adapters were added to its weights.
+pub struct Merged {
+    /// The model without adapters.
+    pub model: Arc<dyn Model>,
+    /// Its state.
+    pub values: Vec<Tensor<f32>>,
+}
+
 /// A model: inputs, outputs, parameters, and a forward pass. Implemented by [`Network`](super::Network), a model made of layers.
 pub trait Model: Debug + Send + Sync {
     /// Name for reports and messages.
@@ -80,10 +88,7 @@ pub trait Model: Debug + Send + Sync {
     ///
     /// # Errors
     /// If `values` are those of another model.
-    fn merged(
-        &self,
-        _values: &[Tensor<f32>],
-    ) -> Result<Option<(Arc<dyn Model>, Vec<Tensor<f32>>)>> {
+    fn merged(&self, _values: &[Tensor<f32>]) -> Result<Option<Merged>> {
         Ok(None)
     }
 

@@ -6,7 +6,7 @@ use super::forward::Forward;
 use super::input::InputSpec;
 use super::layer::Takes;
 use super::lora::Lora;
-use super::model::{Model, ModelInput, ModelOutput};
+use super::model::{Merged, Model, ModelInput, ModelOutput};
 use super::parameter::Parameter;
 use super::site::{Declared, Site, join};
 use super::spec::ModelSpec;
@@ -480,7 +480,7 @@ impl Model for Network {
         self.lora.as_ref()
     }
 
-    fn merged(&self, values: &[Tensor<f32>]) -> Result<Option<(Arc<dyn Model>, Vec<Tensor<f32>>)>> {
+    fn merged(&self, values: &[Tensor<f32>]) -> Result<Option<Merged>> {
         let Some(lora) = &self.lora else {
             return Ok(None);
         };
@@ -491,7 +491,10 @@ impl Model for Network {
             "" => plain,
             prefix => plain.with_prefix(prefix),
         };
-        Ok(Some((Arc::new(plain), values)))
+        Ok(Some(Merged {
+            model: Arc::new(plain),
+            values,
+        }))
     }
 
     fn check_decoding(&self, input: &str) -> Result<()> {

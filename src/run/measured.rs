@@ -74,12 +74,20 @@ impl<'e> Measured<'e> {
         })
     }
 
-    /// Passes over the samples and returns the metrics, the counters and all outputs.
+    /// Passes over the samples and returns the metrics, the counters and all outputs, except for those that are only shown.
     ///
     /// # Errors
     /// If the device failed.
     pub fn run(&mut self) -> Result<(Evaluation, Counters, Collected)> {
-        let (counters, outputs) = self.evaluator.run(&mut *self.device, Outputs::All)?;
+        self.run_keeping(Outputs::All)
+    }
+
+    /// The same with the outputs that `keep` says: every one for [`Measured::sample_lines`].
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn run_keeping(&mut self, keep: Outputs) -> Result<(Evaluation, Counters, Collected)> {
+        let (counters, outputs) = self.evaluator.run(&mut *self.device, keep)?;
         let task = self.evaluator.task();
         let computed = task.host_metrics(&self.evaluated(&counters, &outputs));
         let counters = counters.with_computed(computed);
@@ -87,16 +95,16 @@ impl<'e> Measured<'e> {
         Ok((evaluation, counters, outputs))
     }
 
-    /// The decoded predictions of all samples whose outputs were kept: one or more lines of JSON per sample, with its index, its name
-    /// if it has one, and its known target.
+    /// The decoded predictions of all samples whose outputs were kept, or of the images that they are tiles of: one or more lines of JSON
+    /// for each, with its index, its name if it has one, and its known target.
     ///
     /// # Errors
     /// If the task can't decode its outputs.
     pub fn sample_lines(&self, outputs: &Collected) -> Result<Vec<Value>> {
         let (samples, task) = (self.evaluator.samples(), self.evaluator.task());
         let mut lines = Vec::new();
-        for index in 0..samples.len() {
-            let own = outputs_of(outputs, index);
+        for (count, index) in samples.firsts().into_iter().enumerate() {
+            let own = outputs_of(outputs, samples, index)?;
             let decoded = Decoded {
                 outputs: &own,
                 samples,
@@ -110,7 +118,7 @@ impl<'e> Measured<'e> {
             let (known, name) = (task.known(&decoded), samples.name(index));
             for (place, line) in task.decode(&decoded)?.lines.into_iter().enumerate() {
                 let mut json = line.json;
-                json.insert("index".to_string(), index.into());
+                json.insert("index".to_string(), count.into());
                 json.insert(name.key.to_string(), name.value.clone());
                 let known = Known::of_line(&known, place);
                 json.extend(known.map(|known| known.json.clone()).unwrap_or_default());

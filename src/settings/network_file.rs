@@ -1,7 +1,7 @@
 //! Settings for a network in a file: what its notes say of the data, as `wgrad export` writes them ([`Settings::notes`]).
 
 use super::Settings;
-use crate::data::{FormatName, Tokenizer};
+use crate::data::{FormatName, PictureFit, Tokenizer};
 use crate::error::{Error, Result};
 use crate::nn::{Model as _, Network};
 use crate::onnx::OnnxNetwork;
@@ -59,7 +59,10 @@ impl Settings {
                 settings.data.mean = Some(fitted.mean.clone());
                 settings.data.std = Some(fitted.std.clone());
             }
-            fitted.format = FormatName::named("folder");
+            fitted.format = FormatName::named(match settings.data.fit {
+                PictureFit::Tile => "masks",
+                _ => "folder",
+            });
         }
         Ok(settings)
     }

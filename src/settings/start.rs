@@ -7,6 +7,7 @@ use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::nn::{DataSizes, InputSpec, Network};
 use crate::run::{CheckedRun, Checkpoint, Length, Run, RunFolder};
+use crate::tasks::learn_pixel_weights;
 use std::path::Path;
 
 /// A checked run that is ready to be put on an engine.
@@ -189,6 +190,7 @@ impl Settings {
             model.take_sizes(sizes);
         }
         self.loss.learn(&dataset.train, dataset.classes.len());
+        learn_pixel_weights(&mut self.task.own, &dataset.train, dataset.classes.len());
     }
 
     /// Resolves `auto` inputs of the models from `samples`: the first field for a single input, the fields of their names for

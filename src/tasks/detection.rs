@@ -322,7 +322,7 @@ impl Task for ObjectDetection {
         metrics()
     }
 
-    fn scorer(&self) -> Option<Box<dyn Scorer>> {
+    fn scorer(&self, _samples: &Samples) -> Option<Box<dyn Scorer>> {
         Some(Box::new(BoxScorer {
             nms_iou: self.nms_iou,
             precisions: None,

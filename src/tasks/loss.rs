@@ -101,7 +101,70 @@ pub enum NamedWeights {
 const HEAVIEST: f64 = 1e9;
 
 /// The variable with the class weights.
-const CLASS_WEIGHTS: &str = "loss.class_weights";
+pub(super) const CLASS_WEIGHTS: &str = "loss.class_weights";
+
+impl ClassWeights {
+    /// Checks numbers; `setting` is their name in messages.
+    ///
+    /// # Errors
+    /// Names the invalid number.
+    pub(super) fn check(&self, setting: &str) -> Result<()> {
+        let ClassWeights::Numbers(weights) = self else {
+            return Ok(());
+        };
+        let fine = |w: &f64| (0.0..=HEAVIEST).contains(w);
+        if let Some(w) = weights.iter().find(|w| !fine(w)) {
+            return Err(Error::Config(format!(
+                "{setting} must be numbers from 0 to {HEAVIEST:e}, not {w}"
+            )));
+        }
+        match weights.iter().all(|&w| w == 0.0) {
+            true => Err(Error::Config(format!("{setting} must not all be 0"))),
+            false => Ok(()),
+        }
+    }
+
+    /// The variable with the weights that the nodes read, and its values.
+    ///
+    /// # Errors
+    /// If they have not been computed yet.
+    pub(super) fn variable(&self) -> Result<(&'static str, Vec<f32>)> {
+        match self {
+            ClassWeights::Numbers(weights) => {
+                let weights = weights.iter().map(|&w| w as f32).collect();
+                Ok((CLASS_WEIGHTS, weights))
+            }
+            ClassWeights::Named(NamedWeights::Balanced) => Err(Error::Config(
+                "class_weights = \"balanced\" is only computed when a run starts; give numbers here"
+                    .to_string(),
+            )),
+        }
+    }
+}
+
+/// Weights inverse to the `counts` of the classes: `all / (classes that occur * count of the class)`, as scikit-learn's
+/// `compute_class_weight("balanced", ...)`. Classes that do not occur get weight 1.
+fn balanced_weights(counts: &[usize]) -> Vec<f64> {
+    let all: usize = counts.iter().sum();
+    let there = counts.iter().filter(|&&count| count > 0).count();
+    let weight = |&count: &usize| match count {
+        0 => 1.0,
+        _ => all as f64 / (there as f64 * count as f64),
+    };
+    counts.iter().map(weight).collect()
+}
+
+/// Replaces `class_weights = "balanced"` among the own settings of a task by the balanced weights of the pixels of the training part,
+/// which has `classes` classes. Nothing changes if its samples have no masks.
+pub(crate) fn learn_pixel_weights(own: &mut toml::Table, train: &Samples, classes: usize) {
+    let Some(weights) = own.get_mut("class_weights") else {
+        return;
+    };
+    if let (Some("balanced"), Some(counts)) = (weights.as_str(), train.pixel_counts(classes)) {
+        let numbers = balanced_weights(&counts).into_iter().map(toml::Value::from);
+        *weights = toml::Value::Array(numbers.collect());
+    }
+}
 
 /// Losses of the samples of a batch.
 pub(super) struct Losses<'g> {
@@ -167,19 +230,8 @@ impl Loss {
         let wrong = |what: String| Err(Error::Config(what));
         match self {
             Loss::CrossEntropy(CrossEntropy {
-                class_weights: Some(ClassWeights::Numbers(weights)),
-            }) => {
-                let fine = |w: &f64| (0.0..=HEAVIEST).contains(w);
-                if let Some(w) = weights.iter().find(|w| !fine(w)) {
-                    return wrong(format!(
-                        "loss.class_weights must be numbers from 0 to {HEAVIEST:e}, not {w}"
-                    ));
-                }
-                if weights.iter().all(|&w| w == 0.0) {
-                    return wrong("loss.class_weights must not all be 0".to_string());
-                }
-                Ok(())
-            }
+                class_weights: Some(weights),
+            }) => weights.check("loss.class_weights"),
             Loss::Bce(Bce { pos_weight: w }) if !(*w > 0.0 && *w <= HEAVIEST) => wrong(format!(
                 "loss.pos_weight must be above 0 and at most {HEAVIEST:e}, not {w}"
             )),
@@ -289,12 +341,7 @@ impl Loss {
                 *count += 1;
             }
         }
-        let there = counts.iter().filter(|&&count| count > 0).count();
-        let weight = |count: usize| match count {
-            0 => 1.0,
-            _ => labels.len() as f64 / (there * count) as f64,
-        };
-        let weights = counts.into_iter().map(weight).collect();
+        let weights = balanced_weights(&counts);
         *class_weights = Some(ClassWeights::Numbers(weights));
     }
 
@@ -315,17 +362,8 @@ impl Loss {
     pub(super) fn variable(&self) -> Result<Option<(&'static str, Vec<f32>)>> {
         match self {
             Loss::CrossEntropy(CrossEntropy {
-                class_weights: Some(ClassWeights::Numbers(weights)),
-            }) => {
-                let weights = weights.iter().map(|&w| w as f32).collect();
-                Ok(Some((CLASS_WEIGHTS, weights)))
-            }
-            Loss::CrossEntropy(CrossEntropy {
-                class_weights: Some(ClassWeights::Named(NamedWeights::Balanced)),
-            }) => Err(Error::Config(
-                "class_weights = \"balanced\" is only computed when a run starts; give numbers here"
-                    .to_string(),
-            )),
+                class_weights: Some(weights),
+            }) => weights.variable().map(Some),
             _ => Ok(None),
         }
     }
@@ -402,7 +440,7 @@ impl Loss {
 mod tests {
     use super::*;
     use crate::cpu::{Tensor, interpret};
-    use crate::data::ImageSet;
+    use crate::data::{Field, FieldValues, ImageSet, field};
     use std::collections::HashMap;
     use std::sync::Arc;
 
@@ -429,6 +467,32 @@ mod tests {
             weights(balanced(vec![0, 2, 2, 2], 3)),
             [2.0, 1.0, 2.0 / 3.0]
         );
+    }
+
+    #[test]
+    fn balanced_weights_of_pixels_replace_the_name_and_leave_out_pixels_without_a_class() {
+        let mask = Field {
+            name: field::MASK,
+            values: FieldValues::ByteClasses {
+                bytes: vec![0, 1, 1, 1, 255, 1, 1, 1],
+                shape: [2, 2],
+            },
+        };
+        let masks = Samples::new(2, vec![mask], None);
+        let learned = |own: &str, train: &Samples| {
+            let mut own: toml::Table = toml::from_str(own).unwrap();
+            learn_pixel_weights(&mut own, train, 3);
+            own.to_string()
+        };
+        let own = "class_weights = \"balanced\"\n";
+        // Seven pixels have one of two classes; the third does not occur.
+        assert_eq!(
+            learned(own, &masks),
+            format!("class_weights = [{:?}, {:?}, 1.0]\n", 7.0 / 2.0, 7.0 / 12.0)
+        );
+        assert_eq!(learned(own, &Samples::new(0, Vec::new(), None)), own);
+        let numbers = "class_weights = [1.0, 2.0]\n";
+        assert_eq!(learned(numbers, &masks), numbers);
     }
 
     #[test]

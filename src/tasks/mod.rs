@@ -24,6 +24,7 @@ pub use case::TaskCase;
 pub use custom::Custom;
 pub use figures::{bytes as picture_bytes, png as picture_file, sample_grid, thumbnail};
 pub use fit::{Fit, check_input};
+pub(crate) use loss::learn_pixel_weights;
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
@@ -225,9 +226,9 @@ pub trait Task: Debug + Send + Sync {
         label.into_iter().collect()
     }
 
-    /// What scores samples on the host during an evaluation, for metrics of outputs that are too large to be kept
+    /// What scores `samples` on the host during an evaluation, for metrics of outputs that are too large to be kept
     /// ([`Task::host_outputs`]).
-    fn scorer(&self) -> Option<Box<dyn Scorer>> {
+    fn scorer(&self, _samples: &Samples) -> Option<Box<dyn Scorer>> {
         None
     }
 
@@ -316,7 +317,7 @@ pub struct Decoded<'a> {
     pub outputs: &'a [(String, Vec<usize>, Vec<f32>)],
     /// All samples of the prediction.
     pub samples: &'a Samples,
-    /// Index of this sample.
+    /// Index of this sample; of the first tile, if the outputs are those of an image that was put together from its tiles.
     pub index: usize,
     /// The picture file that the sample was read from, if it was.
     pub picture: Option<&'a Path>,
@@ -611,6 +612,18 @@ pub fn task(settings: &TaskSettings, samples: &Samples) -> Result<Box<dyn Task>>
                 fields.join(", ")
             )));
         }
+    }
+    if samples.tiles().is_some()
+        && !registered
+            .needs
+            .iter()
+            .any(|need| need.field == field::MASK)
+    {
+        return Err(Error::Config(format!(
+            "data.fit = \"tile\" is for segmentation, whose predictions for tiles are put together, and the task is {}; set it to \
+             \"crop\", \"stretch\" or \"pad\"",
+            registered.name
+        )));
     }
     if settings.window_norm != WindowNorm::None && samples.field(field::TARGET).is_none() {
         return Err(Error::Config(format!(

@@ -2,26 +2,30 @@
 //!
 //! The model gives a logit for each class at each pixel, `[height, width, classes]`; the loss is the cross-entropy of the pixels,
 //! the Dice loss (Milletari, Navab and Ahmadi, "V-Net", 2016), or their sum. Flips, shifts and rotations transform image and mask
-//! together; pixels that come from outside the image have no class, and neither loss nor metrics count them.
+//! together; pixels that come from outside the image have no class, and neither loss nor metrics count them. Of images that are cut
+//! into tiles, the metrics count each pixel once, by the blended logits of its tiles.
 
 mod labelled;
 mod scores;
+mod whole;
 
 use self::labelled::LabelledPicture;
 use self::scores::scores;
-use super::constants::row;
+use self::whole::WholeScorer;
 use super::fit::{check_input, inputs};
-use super::loss::Loss;
+use super::loss::{CLASS_WEIGHTS, ClassWeights, Loss};
 use super::metric::{Counters, Metric};
 use super::{
     AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
-    PredictionFile, PredictionLine, Registered, Reported, Section, StepGraph, Task, TaskCase,
-    TaskSettings, case, figures,
+    PredictionFile, PredictionLine, Registered, Reported, Scorer, Section, StepGraph, Task,
+    TaskCase, TaskSettings, case, figures,
 };
+use crate::cpu::Tensor;
 use crate::data::{Field, FieldValues, MaskValue, Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::Model;
+use crate::tensor::TensorType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -135,9 +139,10 @@ enum PixelLoss {
 struct Own {
     /// Loss of the pixels.
     loss: PixelLoss,
-    /// Weight of each class in the loss; all weigh the same if absent.
+    /// Weight of each class in the loss, or `"balanced"`: `pixels / (classes that occur * pixels of the class)` in the training part,
+    /// computed at the start. All weigh the same if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    class_weights: Option<Vec<f64>>,
+    class_weights: Option<ClassWeights>,
 }
 
 /// See the module.
@@ -146,7 +151,7 @@ pub struct Segmentation {
     /// Augmentation of training images and their masks.
     pub augment: AugmentSettings,
     loss: PixelLoss,
-    class_weights: Option<Vec<f64>>,
+    class_weights: Option<ClassWeights>,
 }
 
 /// The pixels of a batch as rows: logits and targets.
@@ -156,9 +161,6 @@ struct PixelRows<'g> {
     /// The share of each class in each pixel, `[pixels, classes]`: 0 for pixels that do not count.
     wanted: Var<'g>,
 }
-
-/// The largest weight of a class.
-const HEAVIEST: f64 = 1e6;
 
 /// The identity matrix, `[classes, classes]`. Rows of a one and `classes` zeros are reshaped to rows of `classes`, which moves the
 /// one by a column per row.
@@ -190,14 +192,7 @@ impl Segmentation {
             }
         }
         if let Some(weights) = &own.class_weights {
-            if let Some(weight) = weights.iter().find(|w| !(0.0..=HEAVIEST).contains(*w)) {
-                return Err(Error::Config(format!(
-                    "task.class_weights must be numbers from 0 to {HEAVIEST:e}, not {weight}"
-                )));
-            }
-            if weights.iter().all(|&weight| weight == 0.0) {
-                return wrong("task.class_weights must not all be 0");
-            }
+            weights.check("task.class_weights")?;
         }
         if settings.label_smoothing != 0.0 {
             return wrong("label_smoothing does not apply to classes of pixels; leave it out");
@@ -244,10 +239,14 @@ impl Segmentation {
     fn objective<'g>(&self, of: &PixelRows<'g>) -> Result<Objective<'g>> {
         let builder = of.logits.builder();
         let _scope = builder.scope("loss");
-        let weights = self.class_weights.as_deref();
-        let weights = weights
-            .map(|w| row(builder, w.iter().copied()))
-            .transpose()?;
+        let classes = of.logits.shape().last();
+        let weights = match &self.class_weights {
+            Some(_) => {
+                let weights = builder.variable(CLASS_WEIGHTS, TensorType::f32([classes]))?;
+                Some(weights.reshape([1, classes])?)
+            }
+            None => None,
+        };
         let wanted = match weights {
             Some(weights) => of.wanted.mul(weights)?,
             None => of.wanted,
@@ -330,7 +329,8 @@ impl Task for Segmentation {
                 ));
             }
         }
-        if let (Some(weights), Some(&classes)) = (&self.class_weights, output.last())
+        if let (Some(ClassWeights::Numbers(weights)), Some(&classes)) =
+            (&self.class_weights, output.last())
             && weights.len() != classes
         {
             return wrong(format!(
@@ -397,6 +397,15 @@ impl Task for Segmentation {
         metrics()
     }
 
+    fn variables(&self) -> Result<Vec<(String, Tensor<f32>)>> {
+        let weights = self.class_weights.as_ref().map(ClassWeights::variable);
+        let weights = weights.transpose()?;
+        Ok(weights
+            .map(|(name, values)| (name.to_string(), Tensor::real([values.len()], values)))
+            .into_iter()
+            .collect())
+    }
+
     fn example_layout(
         &self,
         models: &Models,
@@ -421,6 +430,11 @@ impl Task for Segmentation {
 
     fn writes_files(&self) -> bool {
         true
+    }
+
+    fn scorer(&self, samples: &Samples) -> Option<Box<dyn Scorer>> {
+        samples.tiles()?;
+        Some(Box::<WholeScorer>::default())
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {

@@ -5,7 +5,7 @@ use super::graphs::{BatchSource, evaluation_graph, picture_graph, prediction_gra
 use super::loaded::Loaded;
 use super::scalars::{ScalarRows, StepInputs};
 use crate::cpu::Tensor;
-use crate::data::{Normalization, Pass, Samples, SetLayout, field};
+use crate::data::{Mosaic, Normalization, Pass, Samples, SetLayout, field};
 use crate::device::{Device, ProgramId};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -28,6 +28,8 @@ pub enum Outputs {
     Reported(usize),
     /// All, except for outputs that are only shown ([`Task::shown_outputs`]), of which only the first few are kept.
     All,
+    /// All, also those that are shown, so that the prediction for each sample can be decoded.
+    Every,
 }
 
 /// Most values of an output that are kept for a report: 256 MiB.
@@ -174,7 +176,8 @@ impl Evaluator {
             device.set(name, &Tensor::zeros(ty))?;
         }
         let mut collected: Collected = Vec::new();
-        let mut scorer = self.scores.then(|| self.task.scorer()).flatten();
+        let scorer = self.scores.then(|| self.task.scorer(&self.data.set));
+        let mut scorer = scorer.flatten();
         self.reading = Duration::ZERO;
         let stream = self.data.begin(device, Pass::in_order(samples), 0)?;
         for at in (0..samples).step_by(batch) {
@@ -306,7 +309,7 @@ impl Evaluator {
             return Ok(());
         };
         let beam = match keep {
-            Outputs::All => decoding.beam,
+            Outputs::All | Outputs::Every => decoding.beam,
             Outputs::First(_) | Outputs::Reported(_) => 1,
         };
         let (samples, batch) = (&self.data.set, self.data.layout.batch);
@@ -357,7 +360,7 @@ impl Evaluator {
                 }
                 Outputs::First(count) | Outputs::Reported(count) => count,
                 Outputs::All if self.shown.contains(&&**name) => self.task.shown_samples(),
-                Outputs::All => usize::MAX,
+                Outputs::All | Outputs::Every => usize::MAX,
             };
             let count = most.saturating_sub(at).min(valid);
             if count == 0 {
@@ -370,7 +373,7 @@ impl Evaluator {
             let shape = value.dims().get(1..).unwrap_or_default();
             let each = shape.iter().product::<usize>();
             let values = &value.reals()[..count * each];
-            if keep == Outputs::All
+            if matches!(keep, Outputs::All | Outputs::Every)
                 && let Some(place) = values.iter().position(|x| !x.is_finite())
             {
                 return Err(Error::Training(format!(
@@ -389,8 +392,36 @@ impl Evaluator {
     }
 }
 
-/// The outputs of the sample `index` that were kept.
-pub fn outputs_of(collected: &Collected, index: usize) -> Collected {
+/// The outputs of the sample `index` that were kept. If `samples` are tiles, those of their image, which the tile `index` begins: blended
+/// from the outputs of its tiles.
+///
+/// # Errors
+/// If an output has no values for each pixel of a tile.
+pub fn outputs_of(collected: &Collected, samples: &Samples, index: usize) -> Result<Collected> {
+    let Some((tiles, (_, image))) = samples
+        .tiles()
+        .and_then(|tiles| Some((tiles, tiles.image(index)?)))
+    else {
+        return Ok(outputs_of_sample(collected, index));
+    };
+    let mut blended = Vec::new();
+    for (name, shape, values) in collected {
+        let each = shape.iter().product::<usize>();
+        let (of, depth) = (tiles.of_same_image(index), shape.last().copied());
+        let (Some(depth), true) = (depth, values.len() >= of.end * each) else {
+            continue;
+        };
+        let mut mosaic = Mosaic::new(image, depth);
+        for tile in of {
+            mosaic.add(tiles, tile, &values[tile * each..][..each])?;
+        }
+        let shape = vec![image[0], image[1], depth];
+        blended.push((name.clone(), shape, mosaic.into_values()));
+    }
+    Ok(blended)
+}
+
+fn outputs_of_sample(collected: &Collected, index: usize) -> Collected {
     let own = collected.iter().filter_map(|(name, shape, values)| {
         let each = shape.iter().product::<usize>();
         let own = values.get(index * each..(index + 1) * each)?;

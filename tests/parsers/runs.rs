@@ -177,9 +177,15 @@ pub fn files(dir: &Path) -> Vec<Target> {
     write(&dir.join("low-rank adapters").join("base"), &{
         let adapted = adapted_network();
         let merged = adapted.merged(&adapted.initial_state(1)).unwrap();
-        let (plain, values) = merged.unwrap();
+        let merged = merged.unwrap();
         saved(dir, |path| {
-            weights::save(path, weights::StateSpec::of(&*plain), &values, 0).unwrap();
+            weights::save(
+                path,
+                weights::StateSpec::of(&*merged.model),
+                &merged.values,
+                0,
+            )
+            .unwrap();
         })
     });
     let published = published_tokenizers();

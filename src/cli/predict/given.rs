@@ -8,11 +8,11 @@ use wgrad::settings::Settings;
 
 /// What is to be predicted.
 pub(super) struct Given {
-    /// Each input, or each sample of the part.
+    /// Each input, or each sample of the part; each image, if samples are tiles.
     pub items: Vec<Item>,
     /// The cells of each item, if they are rows of a table that the user named.
     cells: Option<InputCells>,
-    /// A sample for each item without trouble.
+    /// A sample for each item without trouble, or its tiles.
     pub set: Samples,
     /// Notes for the user.
     pub notes: Vec<String>,
@@ -94,7 +94,7 @@ impl Given {
             trouble: None,
         };
         Ok(Given {
-            items: (0..set.len()).map(item).collect(),
+            items: set.firsts().into_iter().map(item).collect(),
             cells: None,
             set,
             notes: dataset.notes,

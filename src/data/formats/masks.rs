@@ -1,10 +1,12 @@
 //! Images with masks, for segmentation: `image/7.png` and `mask/7.png`, whose pixels give the class of each pixel of the image;
 //! or such pairs in `train`, `val` and `test`.
 
+mod tiled;
 mod value;
 
 pub use value::MaskValue;
 
+use self::tiled::{check_tiles, cut_pair, tiling};
 use self::value::each_value;
 use super::paired::{Pair, Pairing};
 use super::picture_files::{check_pixels, own_shape, unreadable};
@@ -15,7 +17,7 @@ use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictI
 use crate::data::picture::{Survey, Traits, decode, decode_opaque, fitted, fitted_mask};
 use crate::data::{
     ChannelStats, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, PictureFit,
-    PictureShape, SampleNames, Samples, Source, field,
+    PictureShape, SampleNames, Samples, Source, Tiles, Tiling, field,
 };
 use crate::error::{Error, Result};
 use image::{DynamicImage, GenericImageView, GrayImage};
@@ -54,6 +56,8 @@ pub struct MaskSet {
     pub channels: usize,
     /// Name of the file of each image.
     pub names: Vec<String>,
+    /// The files that the images are tiles of, if they are.
+    pub tiles: Option<Tiles>,
 }
 
 impl MaskSet {
@@ -82,7 +86,9 @@ impl From<MaskSet> for Samples {
         let fields = [(field::IMAGE, image), (field::MASK, mask)];
         let fields = fields.map(|(name, values)| Field { name, values });
         let names = SampleNames::Files(set.names);
-        Samples::new(count, fields.into(), None).named(names)
+        Samples::new(count, fields.into(), None)
+            .named(names)
+            .tiled(set.tiles)
     }
 }
 
@@ -111,6 +117,10 @@ impl Format for Masks {
         load(cx.source, cx.settings, cx.fitted, cx.seed).map(Dataset::into_samples)
     }
 
+    fn cuts_tiles(&self) -> bool {
+        true
+    }
+
     fn describe(&self, fitted: &Fitted) -> Vec<String> {
         let classes = fitted.mask_values.iter().zip(&fitted.classes);
         let differ = classes.filter(|(value, class)| value.to_string() != **class);
@@ -120,7 +130,10 @@ impl Format for Masks {
     }
 
     fn read_inputs(&self, inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
-        pictures::read_inputs(inputs, cx)
+        match cx.settings.fit {
+            PictureFit::Tile => tiled::read_inputs(inputs, cx),
+            _ => pictures::read_inputs(inputs, cx),
+        }
     }
 
     #[cfg(test)]
@@ -167,10 +180,13 @@ fn load(
     let first = [Some(&train), validation.as_ref(), test.as_ref()];
     let first = first.into_iter().flatten().find_map(|pairs| pairs.first());
     let first = first.ok_or_else(|| DataError::unusable(path, "has no images with masks"))?;
+    let tiling = tiling(settings)?;
     let shape = own_shape(settings, &first.image)?;
     let all = [Some(&train), validation.as_ref(), test.as_ref()];
     let count = all.into_iter().flatten().map(Vec::len).sum();
-    check_limit(count, shape, settings)?;
+    if tiling.is_none() {
+        check_limit(count, shape, settings)?;
+    }
     let mut notes = Vec::new();
     let values = match (&settings.mask_values[..], &fitted.mask_values[..]) {
         ([], []) => found_values(&train, settings, path, &mut notes)?,
@@ -180,10 +196,16 @@ fn load(
     let classes = class_names(&values, settings, fitted)?;
     let mut known: BTreeMap<MaskValue, u8> = values.iter().copied().zip(0..=u8::MAX).collect();
     known.extend(settings.mask_ignore.iter().map(|&value| (value, IGNORED)));
+    let how = Reading {
+        classes: &known,
+        shape,
+        tiling,
+        settings,
+    };
     let mut survey = Survey::default();
     let mut read = |pairs: &[Pair]| {
         let skipped = settings.skip_bad.then_some(&mut notes);
-        read_pairs(pairs, &known, shape, skipped, &mut survey)
+        read_pairs(pairs, how, skipped, &mut survey)
     };
     let parts = Parts {
         train: read(&train)?,
@@ -199,6 +221,8 @@ fn load(
     notes.extend(survey.notes(settings.background));
     dataset.notes.extend(notes);
     dataset.found = survey.found();
+    let cut = tiling.map(|tiling| format!("images are cut into {}", tiling.in_words()));
+    dataset.found.extend(cut);
     Ok(dataset)
 }
 
@@ -285,7 +309,8 @@ fn class_names(
             "{both} is in data.mask_values and in data.mask_ignore; leave it out of one of them"
         )));
     }
-    let has_ignored = !ignored.is_empty() || settings.fit == PictureFit::Pad;
+    let pads = [PictureFit::Pad, PictureFit::Tile].contains(&settings.fit);
+    let has_ignored = !ignored.is_empty() || pads;
     if has_ignored && values.len() == MOST_CLASSES {
         return Err(Error::Config(format!(
             "masks with pixels that are ignored, or padded, have at most {} classes",
@@ -310,14 +335,26 @@ fn class_names(
     })
 }
 
+/// How images and masks are read.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    /// The class of each value of a mask.
+    classes: &'a BTreeMap<MaskValue, u8>,
+    /// The shape of a sample.
+    shape: PictureShape,
+    /// How images are cut into samples, if they are.
+    tiling: Option<Tiling>,
+    settings: &'a DataSettings,
+}
+
 /// Reads images and masks, in parallel. Notes on those that can't be decoded go to `skipped`; if there is none, they are errors.
 fn read_pairs(
     pairs: &[Pair],
-    classes: &BTreeMap<MaskValue, u8>,
-    shape: PictureShape,
+    how: Reading<'_>,
     mut skipped: Option<&mut Vec<String>>,
     survey: &mut Survey,
 ) -> Result<MaskSet> {
+    let shape = how.shape;
     let pixels = shape.height.saturating_mul(shape.width);
     let length = pixels.saturating_mul(shape.channels);
     if pairs.len().saturating_mul(length) > MOST_BYTES {
@@ -337,26 +374,39 @@ fn read_pairs(
         width: shape.width,
         channels: shape.channels,
         names: Vec::with_capacity(pairs.len()),
+        tiles: how.tiling.map(Tiles::new),
     };
-    for chunk in pairs.chunks(CHUNK) {
-        let read: Vec<_> = chunk
-            .par_iter()
-            .map(|pair| read_pair(pair, classes, shape))
-            .collect();
+    // Images that are cut into tiles may be large.
+    let chunk = match how.tiling {
+        Some(_) => rayon::current_num_threads(),
+        None => CHUNK,
+    };
+    for chunk in pairs.chunks(chunk) {
+        let read: Vec<_> = chunk.par_iter().map(|pair| read_pair(pair, how)).collect();
         for (pair, files) in read.into_iter().zip(chunk) {
             match pair {
-                Ok((image, mask, traits)) => {
-                    set.names.push(files.name());
+                Ok(ReadPair {
+                    images,
+                    masks,
+                    traits,
+                }) => {
+                    let size = traits.size();
+                    let count = set.tiles.as_mut().map_or(1, |tiles| tiles.add(size));
+                    let names = std::iter::repeat_n(files.name(), count);
+                    set.names.extend(names);
                     survey.add(&traits);
-                    set.images.extend(image);
-                    set.masks.extend(mask);
+                    set.images.extend(images);
+                    set.masks.extend(masks);
                 }
                 Err(BadPair::Undecoded { path, why }) => match skipped.as_deref_mut() {
                     Some(notes) => notes.push(format!("skipped {}: {why}", path.display())),
                     None => return Err(unreadable(&path, &why).into()),
                 },
-                Err(BadPair::Unfit(e)) => return Err(e.into()),
+                Err(BadPair::Unfit(e)) => return Err(e),
             }
+        }
+        if let Some(tiles) = &set.tiles {
+            check_tiles(tiles.len(), shape, how.settings, true)?;
         }
     }
     Ok(set)
@@ -366,16 +416,34 @@ fn read_pairs(
 enum BadPair {
     /// One of its files is not an image.
     Undecoded { path: PathBuf, why: String },
-    /// Image and mask do not fit each other, or the mask does not fit the classes.
-    Unfit(DataError),
+    /// Image and mask do not fit each other, the mask does not fit the classes, or the tiles do not fit the memory.
+    Unfit(Error),
 }
 
-/// The bytes of an image, the classes of its pixels, and what its file is like.
-fn read_pair(
-    pair: &Pair,
-    classes: &BTreeMap<MaskValue, u8>,
-    shape: PictureShape,
-) -> Result<(Vec<u8>, Vec<u8>, Traits), BadPair> {
+impl From<DataError> for BadPair {
+    fn from(error: DataError) -> BadPair {
+        BadPair::Unfit(error.into())
+    }
+}
+
+/// An image with its mask.
+struct ReadPair {
+    /// The bytes of the image, or of its tiles.
+    images: Vec<u8>,
+    /// The classes of its pixels.
+    masks: Vec<u8>,
+    /// What the file of the image is like.
+    traits: Traits,
+}
+
+/// Reads an image and its mask.
+fn read_pair(pair: &Pair, how: Reading<'_>) -> Result<ReadPair, BadPair> {
+    let Reading {
+        classes,
+        shape,
+        tiling,
+        settings,
+    } = how;
     let undecoded = |path: &PathBuf| {
         let path = path.clone();
         |why| BadPair::Undecoded { path, why }
@@ -384,7 +452,7 @@ fn read_pair(
     let (image, traits) = image.map_err(undecoded(&pair.image))?;
     let mask = decode(&pair.other).map_err(undecoded(&pair.other))?;
     if image.dimensions() != mask.dimensions() {
-        return Err(BadPair::Unfit(DataError::unusable(
+        return Err(BadPair::from(DataError::unusable(
             &pair.other,
             format!(
                 "is {} x {} pixels, but its image {} is {} x {}{}: make them the same size",
@@ -412,7 +480,7 @@ fn read_pair(
     if let Some((value, at)) = unknown {
         let known: Vec<String> = classes.keys().take(10).map(MaskValue::to_string).collect();
         let (row, column) = (at / mask.width() as usize, at % mask.width() as usize);
-        return Err(BadPair::Unfit(DataError::unusable(
+        return Err(BadPair::from(DataError::unusable(
             &pair.other,
             format!(
                 "has the value {value} in row {row}, column {column}, which is not a class: the classes are {}",
@@ -421,12 +489,24 @@ fn read_pair(
         )));
     }
     let indices = GrayImage::from_raw(mask.width(), mask.height(), indices).ok_or_else(|| {
-        BadPair::Unfit(DataError::unusable(
+        BadPair::from(DataError::unusable(
             &pair.other,
             "has too few pixels for its size",
         ))
     })?;
-    Ok((fitted(image, shape), fitted_mask(indices, shape), traits))
+    let (images, masks) = match tiling {
+        Some(tiling) => {
+            let count = tiling.count(traits.size());
+            check_tiles(count, shape, settings, false).map_err(BadPair::Unfit)?;
+            cut_pair(&image, indices, tiling, shape)
+        }
+        None => (fitted(image, shape), fitted_mask(indices, shape)),
+    };
+    Ok(ReadPair {
+        images,
+        masks,
+        traits,
+    })
 }
 
 #[cfg(test)]

@@ -58,6 +58,11 @@ pub trait Format: Sync {
     /// Names the file, and the line, column or record in it, that is wrong.
     fn load(&self, cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>>;
 
+    /// Whether its images can be cut into tiles (`data.fit = "tile"`).
+    fn cuts_tiles(&self) -> bool {
+        false
+    }
+
     /// Additional lines for `wgrad data show`.
     fn describe(&self, _fitted: &Fitted) -> Vec<String> {
         Vec::new()
@@ -198,7 +203,7 @@ pub struct PredictInputs {
     pub items: Vec<PredictItem>,
     /// Tables: the cells of each item.
     pub cells: Option<InputCells>,
-    /// A sample for each item without trouble.
+    /// A sample for each item without trouble, or its tiles.
     pub set: Samples,
     /// Notes for the user.
     pub notes: Vec<String>,

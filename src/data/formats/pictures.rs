@@ -31,16 +31,19 @@ pub(super) fn input_shape(cx: &InputContext<'_>) -> Result<PictureShape> {
     })
 }
 
-/// Reads image files, and all images of folders, in the shape that the model takes.
-pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
-    let shape = input_shape(cx)?;
-    let mut left_out = LeftOut::default();
-    // Each image file, or what is wrong with an input.
-    let mut found: Vec<Result<PathBuf, PredictItem>> = Vec::new();
+/// Each image file among `inputs` and in their folders, or what is wrong with an input. Other files are counted in `left_out`.
+///
+/// # Errors
+/// If an input is a text.
+pub(super) fn listed(
+    inputs: &[PredictInput],
+    left_out: &mut LeftOut,
+) -> Result<Vec<Result<PathBuf, PredictItem>>> {
+    let mut found = Vec::new();
     for path in paths(inputs)? {
         let name = || PredictItem::file(path.display());
         let files = match path.is_dir() {
-            true => images_in(path, &mut left_out),
+            true => images_in(path, left_out),
             false => Ok(vec![path.to_owned()]),
         };
         match files {
@@ -52,6 +55,14 @@ pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Res
             Ok(files) => found.extend(files.into_iter().map(Ok)),
         }
     }
+    Ok(found)
+}
+
+/// Reads image files, and all images of folders, in the shape that the model takes.
+pub(super) fn read_inputs(inputs: &[PredictInput], cx: &InputContext<'_>) -> Result<PredictInputs> {
+    let shape = input_shape(cx)?;
+    let mut left_out = LeftOut::default();
+    let found = listed(inputs, &mut left_out)?;
     let files: Vec<PathBuf> = found
         .iter()
         .filter_map(|file| file.as_ref().ok())

@@ -37,6 +37,9 @@ pub enum PictureFit {
     Stretch,
     /// Scaled until the longer side fits, and put in the middle of grey ("letterbox").
     Pad,
+    /// Not scaled: cut into tiles of that size, with grey beyond the right and lower edges of images that are smaller. For images with
+    /// masks.
+    Tile,
 }
 
 /// Target shape of images.
@@ -73,8 +76,13 @@ impl PictureFit {
             PictureFit::Crop => [ratio[0].max(ratio[1]); 2],
             PictureFit::Stretch => ratio,
             PictureFit::Pad => [ratio[0].min(ratio[1]); 2],
+            PictureFit::Tile => [1.0; 2],
         };
-        let corner = [0, 1].map(|axis| (file[axis] as f64 - size[axis] as f64 / scale[axis]) / 2.0);
+        let middle = |axis: usize| (file[axis] as f64 - size[axis] as f64 / scale[axis]) / 2.0;
+        let corner = match self {
+            PictureFit::Tile => [0.0; 2],
+            _ => [middle(0), middle(1)],
+        };
         Placement {
             scale,
             corner,
@@ -164,7 +172,7 @@ pub(super) fn fitted(picture: DynamicImage, shape: PictureShape) -> Vec<u8> {
 }
 
 /// A mask of class indices, scaled to the size of `shape` with the geometry of [`fitted`]. Each pixel is its nearest neighbour, so
-/// that no new class appears, except for 255 around a padded one.
+/// that no new class appears, except for 255 around one that is padded, or smaller than a tile.
 pub(super) fn fitted_mask(mask: GrayImage, shape: PictureShape) -> Vec<u8> {
     let (height, width) = (shape.height as u32, shape.width as u32);
     if (mask.height(), mask.width()) == (height, width) {
@@ -187,6 +195,7 @@ fn scaled(
         PictureFit::Crop => middle(picture, shape).resize_to_fill(width, height, filter),
         PictureFit::Stretch => picture.resize_exact(width, height, filter),
         PictureFit::Pad => padded(picture, shape, filter, around),
+        PictureFit::Tile => on_grey(&picture, shape, [0, 0], around),
     }
 }
 
@@ -207,14 +216,30 @@ fn padded(
     });
     let inner = picture.resize_exact(width, height, filter);
     let (rows, columns) = (shape.height as u32, shape.width as u32);
+    on_grey(
+        &inner,
+        shape,
+        [(rows - height) / 2, (columns - width) / 2],
+        around,
+    )
+}
+
+/// `inner` with its first pixel at the row `top` and the column `left` of an image of the size of `shape`, which is of the grey `around`
+/// elsewhere.
+fn on_grey(
+    inner: &DynamicImage,
+    shape: PictureShape,
+    [top, left]: [u32; 2],
+    around: u8,
+) -> DynamicImage {
+    let (rows, columns) = (shape.height as u32, shape.width as u32);
     let mut whole = match inner {
         DynamicImage::ImageLuma8(_) => {
             DynamicImage::from(GrayImage::from_pixel(columns, rows, image::Luma([around])))
         }
         _ => DynamicImage::from(RgbImage::from_pixel(columns, rows, image::Rgb([around; 3]))),
     };
-    let (left, top) = ((columns - width) / 2, (rows - height) / 2);
-    image::imageops::replace(&mut whole, &inner, left.into(), top.into());
+    image::imageops::replace(&mut whole, inner, left.into(), top.into());
     whole
 }
 

@@ -43,14 +43,13 @@ impl LabelledPicture {
         })
     }
 
-    /// The image of a sample that was not read from a file, in the size that the model takes, and the `predicted` classes of its
-    /// pixels; `None` if there is no image.
+    /// The image of a sample that was not read from a file, in the size that the model takes or put together from its tiles, and the
+    /// `predicted` classes of its pixels; `None` if there is no image.
     ///
     /// # Errors
     /// If the image can't be read any more.
     pub fn of_sample(predicted: &[u8], sample: &Decoded<'_>) -> Result<Option<LabelledPicture>> {
-        let pixels = sample.samples.picture(sample.index)?;
-        let image = sample.samples.picture_shape().zip(pixels);
+        let image = sample.samples.whole_picture(sample.index)?;
         Ok(image.map(|(shape, pixels)| LabelledPicture {
             shape,
             picture: pixels.into_owned(),

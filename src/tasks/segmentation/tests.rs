@@ -1,9 +1,8 @@
 //! Masks of known pictures, and what the task refuses.
 
 use super::*;
-use crate::cpu::{Tensor, interpret};
+use crate::cpu::interpret;
 use crate::nn::Network;
-use crate::tensor::TensorType;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -18,8 +17,11 @@ fn task(own: &str) -> Result<Segmentation> {
 const LOGITS_OF: [f32; 6] = [2.0, 0.0, -1.0, 0.5, 9.0, -9.0];
 const WANTED_OF: [f32; 6] = [1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
 
-/// The outputs that `of` builds from these pixels.
-fn computed(of: impl for<'g> Fn(&PixelRows<'g>) -> Result<Vec<Var<'g>>>) -> Vec<Vec<f32>> {
+/// The outputs that `of` builds for `task` from these pixels.
+fn computed(
+    task: &Segmentation,
+    of: impl for<'g> Fn(&PixelRows<'g>) -> Result<Vec<Var<'g>>>,
+) -> Vec<Vec<f32>> {
     let builder = Builder::new();
     let ty = TensorType::f32([3, 2]);
     let rows = PixelRows {
@@ -35,14 +37,18 @@ fn computed(of: impl for<'g> Fn(&PixelRows<'g>) -> Result<Vec<Var<'g>>>) -> Vec<
         (name.to_string(), Arc::new(tensor))
     };
     let inputs = HashMap::from([input("logits", LOGITS_OF), input("wanted", WANTED_OF)]);
-    let outputs = interpret(&graph, &mut HashMap::new(), &inputs).unwrap();
+    let variables = task.variables().unwrap().into_iter();
+    let mut variables = variables
+        .map(|(name, value)| (name, Arc::new(value)))
+        .collect();
+    let outputs = interpret(&graph, &mut variables, &inputs).unwrap();
     let values = outputs.iter().map(|output| output.reals().to_vec());
     values.collect()
 }
 
 fn loss(own: &str) -> f64 {
     let task = task(own).unwrap();
-    let outputs = computed(|rows| {
+    let outputs = computed(&task, |rows| {
         let objective = task.objective(rows)?;
         Ok(vec![objective.sum, objective.weight.unwrap()])
     });
@@ -76,18 +82,29 @@ fn losses_are_the_mean_over_the_pixels_that_count() {
 
 #[test]
 fn weights_of_classes_that_can_not_be_are_refused() {
-    for weights in ["[-1, 1]", "[0, 0]", "[1, 1e9]"] {
+    for weights in ["[-1, 1]", "[0, 0]", "[1, 1e10]"] {
         let own = format!("class_weights = {weights}");
         let refused = task(&own).unwrap_err().to_string();
         assert!(refused.contains("task.class_weights"), "{refused}");
     }
 }
 
+#[test]
+fn balanced_weights_are_numbers_before_a_step_is_taken() {
+    let message = task("class_weights = \"balanced\"").unwrap().variables();
+    let message = message.unwrap_err().to_string();
+    assert!(
+        message.contains("only computed when a run starts"),
+        "{message}"
+    );
+    assert!(task("class_weights = \"even\"").is_err());
+}
+
 /// Pixels of two classes: the second weighs three times as much.
 #[test]
 fn heavier_classes_count_more() {
     let weighted = task("class_weights = [1, 3]").unwrap();
-    let outputs = computed(|rows| {
+    let outputs = computed(&weighted, |rows| {
         // The second pixel is of the other class.
         let other = rows.wanted.slice_axis(0, 0..1)?;
         let turned = rows.wanted.builder().constant(1.0).sub(other)?;
@@ -108,7 +125,8 @@ fn heavier_classes_count_more() {
 
 #[test]
 fn scores_count_each_class_and_leave_out_pixels_that_do_not_count() {
-    let counted = computed(|rows| Ok(vec![task("").unwrap().counted(rows)?]));
+    let task = task("").unwrap();
+    let counted = computed(&task, |rows| Ok(vec![task.counted(rows)?]));
     // The first pixel is predicted correctly; the second is predicted as the other class.
     assert_eq!(counted[0], [1.0, 0.0, 1.0, 1.0, 2.0, 0.0]);
     let tensor = Tensor::real([3, 2], counted[0].clone());

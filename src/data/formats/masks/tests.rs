@@ -372,3 +372,127 @@ fn the_real_membranes_have_their_counts_and_shares() {
     let last = image::open(dir.join("image/29.png")).unwrap().into_luma8();
     assert_eq!(set.test.images[5 * 512 * 512..], last.into_raw());
 }
+
+/// Tiles of 4 x 4 pixels.
+fn in_tiles(overlap: usize) -> DataSettings {
+    DataSettings {
+        fit: PictureFit::Tile,
+        size: Some([4, 4]),
+        channels: Some(1),
+        overlap: Some(overlap),
+        ..DataSettings::default()
+    }
+}
+
+/// Images 0 to 4 of 6 x 7 pixels, each of which has its own value, with masks of alternating columns.
+fn large() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..5_u8 {
+        let image = GrayImage::from_fn(7, 6, |x, y| Luma([42 * n + 7 * y as u8 + x as u8]));
+        save(&dir, &format!("image/{n}.png"), &image.into());
+        let mask = GrayImage::from_fn(7, 6, |x, _| Luma([(x % 2) as u8]));
+        save(&dir, &format!("mask/{n}.png"), &mask.into());
+    }
+    dir
+}
+
+#[test]
+fn large_images_become_tiles_of_their_own_pixels_and_small_ones_are_padded() {
+    let dir = large();
+    save(
+        &dir,
+        "image/9.png",
+        &GrayImage::from_pixel(3, 2, Luma([7])).into(),
+    );
+    save(
+        &dir,
+        "mask/9.png",
+        &GrayImage::from_pixel(3, 2, Luma([1])).into(),
+    );
+    let settings = DataSettings {
+        parts: Some([4, 0, 2]),
+        ..in_tiles(1)
+    };
+    let (set, _) = loaded(&dir, &settings).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (16, 5));
+    assert_eq!(
+        set.found.last().unwrap(),
+        "images are cut into tiles of 4 x 4 with an overlap of 1"
+    );
+    // The four tiles of image 1, whose last row and column end at its edge.
+    assert_eq!(firsts(&set.train)[4..8], [42, 45, 56, 59]);
+    let second = &set.train.images[5 * 16..][..16];
+    assert_eq!(second[12..], [66, 67, 68, 69]);
+    assert_eq!(set.train.masks[5 * 16..][..4], [1, 0, 1, 0]);
+    assert_eq!(set.train.names[4..8], ["1.png"; 4]);
+    let (image, mask) = (&set.test.images[64..], &set.test.masks[64..]);
+    assert_eq!(image[..8], [7, 7, 7, 128, 7, 7, 7, 128]);
+    assert_eq!(mask[..8], [1, 1, 1, IGNORED, 1, 1, 1, IGNORED]);
+    assert!(image[8..].iter().all(|&byte| byte == 128));
+    assert!(mask[8..].iter().all(|&class| class == IGNORED));
+    let samples = Samples::from(set.test);
+    assert_eq!((samples.noun(), samples.firsts()), ("tiles", vec![0, 4]));
+    assert!(samples.check("mine", 2).is_ok());
+    let (shape, whole) = samples.whole_picture(2).unwrap().unwrap();
+    assert_eq!(shape, [6, 7, 1]);
+    assert_eq!(whole[..], (168..210).collect::<Vec<u8>>()[..]);
+}
+
+#[test]
+fn all_tiles_of_an_image_are_in_one_part() {
+    let settings = DataSettings {
+        validation_share: Some(0.3),
+        ..in_tiles(2)
+    };
+    let (set, _) = loaded(&large(), &settings).unwrap();
+    let parts = [Some(&set.train), set.validation.as_ref(), Some(&set.test)];
+    let names: Vec<BTreeSet<&String>> = parts
+        .into_iter()
+        .flatten()
+        .map(|part| part.names.iter().collect())
+        .collect();
+    assert_eq!(names.len(), 3);
+    assert_eq!(names.iter().map(BTreeSet::len).sum::<usize>(), 5);
+}
+
+#[test]
+fn tiles_that_can_not_be_are_refused() {
+    let dir = large();
+    let refused = |settings: DataSettings, parts: &[&str]| refused_with(&dir, &settings, parts);
+    refused(
+        in_tiles(4),
+        &["data.overlap is 4 pixels", "smaller than a tile"],
+    );
+    assert!(in_tiles(4).check().is_err() && in_tiles(3).check().is_ok());
+    let sizeless = DataSettings {
+        size: None,
+        ..in_tiles(1)
+    };
+    refused(sizeless, &["needs data.size"]);
+    let little = DataSettings {
+        memory_limit: Some(crate::data::ByteCount(500)),
+        ..in_tiles(1)
+    };
+    refused(little, &["tiles of 4 x 4", "over data.memory_limit"]);
+    let untiled = DataSettings {
+        fit: PictureFit::Crop,
+        ..in_tiles(1)
+    };
+    let message = untiled.check().unwrap_err().to_string();
+    assert!(message.contains("set data.fit = \"tile\""), "{message}");
+    // Images without masks.
+    let plain = tempfile::tempdir().unwrap();
+    for class in ["a", "b"] {
+        picture(&plain, &format!("{class}/1.png"), 3);
+    }
+    let settings = DataSettings {
+        source: plain.path().display().to_string(),
+        ..in_tiles(1)
+    };
+    let message = crate::data::load(&settings, &mut Fitted::default(), 1).unwrap_err();
+    let message = message.to_string();
+    assert!(
+        message.contains("images with masks into tiles"),
+        "{message}"
+    );
+}
