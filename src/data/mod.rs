@@ -68,7 +68,7 @@ pub use settings::{DIGITS, DataSettings, WindowNorm, is_built_in};
 pub use sheet::{contact_sheet, save_sheet};
 pub use source::{Entry, Source};
 pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};
-pub use tiles::{Mosaic, Tiles, Tiling};
+pub use tiles::{Mosaic, Tiles, Tiling, WholePicture};
 pub use tokenizer::{Decoder, Encoder, PADDING, TokenKind, Tokenizer};
 
 use schemars::JsonSchema;

@@ -229,6 +229,15 @@ impl Mosaic {
     }
 }
 
+/// An image as bytes, whole where samples are tiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholePicture<'a> {
+    /// Rows, columns and channels.
+    pub shape: [usize; 3],
+    /// Row after row, channels fastest.
+    pub pixels: Cow<'a, [u8]>,
+}
+
 impl Samples {
     /// The index of each sample or, if samples are tiles, of the first tile of each image.
     pub fn firsts(&self) -> Vec<usize> {
@@ -244,12 +253,12 @@ impl Samples {
         firsts
     }
 
-    /// The image of the sample `index`, which is the whole one if the sample is a tile, with its rows, columns and channels; `None` if
-    /// there is no image, or only the device holds it.
+    /// The image of the sample `index`, which is the whole one if the sample is a tile; `None` if there is no image, or only the device
+    /// holds it.
     ///
     /// # Errors
     /// If the file of the image can't be read any more.
-    pub fn whole_picture(&self, index: usize) -> Result<Option<([usize; 3], Cow<'_, [u8]>)>> {
+    pub fn whole_picture(&self, index: usize) -> Result<Option<WholePicture<'_>>> {
         let Some(shape) = self.picture_shape() else {
             return Ok(None);
         };
@@ -257,7 +266,8 @@ impl Samples {
             .tiles()
             .and_then(|tiles| Some((tiles, tiles.image(index)?)))
         else {
-            return Ok(self.picture(index)?.map(|pixels| (shape, pixels)));
+            let pixels = self.picture(index)?;
+            return Ok(pixels.map(|pixels| WholePicture { shape, pixels }));
         };
         let channels = shape[2];
         let mut whole = vec![0; rows * columns * channels];
@@ -270,7 +280,10 @@ impl Samples {
                     .copy_from_slice(&pixels[in_tile * channels..][..channels]);
             });
         }
-        Ok(Some(([rows, columns, channels], Cow::Owned(whole))))
+        Ok(Some(WholePicture {
+            shape: [rows, columns, channels],
+            pixels: Cow::Owned(whole),
+        }))
     }
 }
 
@@ -381,13 +394,11 @@ mod tests {
         let fields = field::of_pictures(pixels, vec![0; 5]);
         let samples = Samples::new(5, fields, None).tiled(tiles);
         assert_eq!(samples.firsts(), [0, 1]);
-        let (shape, whole) = samples.whole_picture(1).unwrap().unwrap();
-        assert_eq!(
-            (shape, &*whole),
-            ([3, 5, 1], &(0..15).collect::<Vec<u8>>()[..])
-        );
-        let (shape, padded) = samples.whole_picture(0).unwrap().unwrap();
-        assert_eq!((shape, &*padded), ([2, 2, 1], &[9; 4][..]));
+        let whole = samples.whole_picture(1).unwrap().unwrap();
+        assert_eq!(whole.shape, [3, 5, 1]);
+        assert_eq!(whole.pixels[..], (0..15).collect::<Vec<u8>>()[..]);
+        let padded = samples.whole_picture(0).unwrap().unwrap();
+        assert_eq!((padded.shape, &padded.pixels[..]), ([2, 2, 1], &[9; 4][..]));
         let kept = samples.filtered(|index| index > 0);
         assert_eq!(kept.firsts(), [0]);
         assert_eq!(kept.tiles().unwrap().of_same_image(2), 0..4);
