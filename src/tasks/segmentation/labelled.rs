@@ -50,9 +50,9 @@ impl LabelledPicture {
     /// If the image can't be read any more.
     pub fn of_sample(predicted: &[u8], sample: &Decoded<'_>) -> Result<Option<LabelledPicture>> {
         let image = sample.samples.whole_picture(sample.index)?;
-        Ok(image.map(|(shape, pixels)| LabelledPicture {
-            shape,
-            picture: pixels.into_owned(),
+        Ok(image.map(|image| LabelledPicture {
+            shape: image.shape,
+            picture: image.pixels.into_owned(),
             classes: predicted.to_vec(),
         }))
     }

@@ -433,9 +433,9 @@ fn large_images_become_tiles_of_their_own_pixels_and_small_ones_are_padded() {
     let samples = Samples::from(set.test);
     assert_eq!((samples.noun(), samples.firsts()), ("tiles", vec![0, 4]));
     assert!(samples.check("mine", 2).is_ok());
-    let (shape, whole) = samples.whole_picture(2).unwrap().unwrap();
-    assert_eq!(shape, [6, 7, 1]);
-    assert_eq!(whole[..], (168..210).collect::<Vec<u8>>()[..]);
+    let whole = samples.whole_picture(2).unwrap().unwrap();
+    assert_eq!(whole.shape, [6, 7, 1]);
+    assert_eq!(whole.pixels[..], (168..210).collect::<Vec<u8>>()[..]);
 }
 
 #[test]
