@@ -303,7 +303,7 @@ fn a_prediction_by_tiles_is_that_of_the_whole_for_a_model_that_looks_at_one_pixe
     data.insert("fit".to_string(), "crop".into());
     data.insert("size".to_string(), whole(&[]));
     data.remove("overlap");
-    sandbox.write("whole/run.toml", &settings.to_string());
+    sandbox.write("whole/run.toml", settings.to_string());
     let mask = |run: &str| {
         let command = format!("predict {run} noise.png --device cpu --json --out {run}-masks");
         let line = sandbox.wgrad(&command).succeeds().json().pop().unwrap();
