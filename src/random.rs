@@ -74,6 +74,10 @@ pub enum Purpose {
     Generation = 19,
     /// Gaussian noise that is added to what a model sees; index: which of a step's.
     Noise = 24,
+    /// Which training samples keep their classes; index: the class.
+    Labelled = 25,
+    /// The order of the samples that keep their classes, among others; index: the epoch.
+    LabelledOrder = 26,
 }
 
 impl Purpose {

@@ -1,7 +1,7 @@
 //! `wgrad eval`
 
 use super::opened::OpenedRun;
-use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, choice, note, print_line};
+use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, WithArg, choice, note, print_line};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +30,8 @@ pub(super) struct Args {
     beam: Option<u16>,
     #[command(flatten)]
     overwrite: OverwriteArg,
+    #[command(flatten)]
+    with: WithArg,
     #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
@@ -73,7 +75,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         seen_in_training(training, &dataset.test);
     }
     let (weights, epoch) = args.weights.path(folder);
-    let parts = args.weights.resolve(&settings, &weights)?;
+    let parts = args.with.resolve(&args.weights, &settings, &weights)?;
     let (engine, device_note) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),

@@ -43,7 +43,7 @@ use wgrad::device::DeviceChoice;
 use wgrad::gpu::AdapterChoice;
 use wgrad::nn::ModelSpec;
 use wgrad::run::{RunFolder, RunParts};
-use wgrad::settings::{Settings, is_network_file, named_model};
+use wgrad::settings::{Member, Settings, is_network_file, named_model};
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
 #[derive(Parser)]
@@ -212,6 +212,33 @@ struct RunArg {
     /// Folder of the run; for eval and predict also a network file (ONNX, Keras)
     #[arg(value_name = "RUN")]
     run: PathBuf,
+}
+
+/// Other runs, whose predictions are averaged with those of a run.
+#[derive(clap::Args, Clone, Debug)]
+struct WithArg {
+    /// Average the predictions with those of another run on the same data, as an ensemble; can be repeated
+    #[arg(long, value_name = "RUN", conflicts_with = "lora")]
+    with: Vec<PathBuf>,
+}
+
+impl WithArg {
+    /// The parts of the run with these `settings` and the weights in the file `path`, together with those of the other runs.
+    fn resolve(
+        &self,
+        weights: &WeightsArg,
+        settings: &Settings,
+        path: &Path,
+    ) -> wgrad::Result<RunParts> {
+        if self.with.is_empty() {
+            return weights.resolve(settings, path);
+        }
+        let others = self
+            .with
+            .iter()
+            .map(|path| Member::open(path, weights.last));
+        settings.resolve_ensemble(path, &others.collect::<wgrad::Result<Vec<_>>>()?)
+    }
 }
 
 /// Which weights of a run to use.

@@ -7,7 +7,7 @@ use self::csv::PredictionTable;
 use self::given::{Cells, Given, Item};
 use super::opened::OpenedRun;
 use super::plain::plain;
-use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, choice, note, print_line};
+use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, WithArg, choice, note, print_line};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -61,6 +61,8 @@ pub(super) struct Args {
     #[command(flatten)]
     overwrite: OverwriteArg,
     #[command(flatten)]
+    with: WithArg,
+    #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
     device: DeviceArgs,
@@ -91,7 +93,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.task.set_beam(args.beam);
     settings.check()?;
     let (weights, _) = args.weights.path(folder);
-    let parts = args.weights.resolve(&settings, &weights)?;
+    let parts = args.with.resolve(&args.weights, &settings, &weights)?;
     let task = parts.task.clone();
     let generates = match () {
         () if task.writes_text() => Some("write text, not to classify it"),

@@ -2,6 +2,7 @@
 
 use super::brightness::Brightness;
 use super::formats::{LoadContext, detect};
+use super::labelled;
 use super::{DataError, DataSettings, Dataset, Fitted, Part, PictureFit, Samples, Source};
 use crate::error::{Error, Result};
 
@@ -66,7 +67,9 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
             }
         },
     }
+    // Mean and standard deviation need no classes: they are those of all training samples.
     fitted.take(settings, &dataset)?;
+    labelled::keep(&mut dataset, settings, seed)?;
     let notes = brightness_of_test(settings, fitted, &dataset);
     dataset.notes.extend(notes);
     Ok(dataset)

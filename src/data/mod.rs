@@ -13,6 +13,7 @@ mod files;
 mod fitted;
 mod formats;
 mod jpeg;
+pub(crate) mod labelled;
 mod letters;
 mod listing;
 mod load;

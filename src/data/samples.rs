@@ -454,20 +454,25 @@ impl Samples {
     /// The samples whose index `keep` accepts.
     pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> Samples {
         let kept: Vec<usize> = (0..self.len()).filter(|&index| keep(index)).collect();
+        self.chosen(&kept)
+    }
+
+    /// The samples with the indices `kept`, in that order.
+    pub(crate) fn chosen(&self, kept: &[usize]) -> Samples {
         let starts = self.starts.as_ref().map(|starts| Starts {
             first: kept.iter().map(|&index| starts.first[index]).collect(),
             ..starts.clone()
         });
         Samples {
             count: kept.len(),
-            fields: self.fields.iter().map(|field| field.kept(&kept)).collect(),
+            fields: self.fields.iter().map(|field| field.kept(kept)).collect(),
             starts,
-            names: self.names.as_ref().map(|names| names.kept(&kept)),
+            names: self.names.as_ref().map(|names| names.kept(kept)),
             references: self.references.as_ref().map(|references| {
                 let each = kept.iter().map(|&index| references[index].clone());
                 each.collect()
             }),
-            tiles: self.tiles.as_ref().map(|tiles| tiles.kept(&kept)),
+            tiles: self.tiles.as_ref().map(|tiles| tiles.kept(kept)),
         }
     }
 

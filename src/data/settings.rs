@@ -45,6 +45,17 @@ pub struct DataSettings {
     /// should detect without having seen them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub train_without: Vec<String>,
+    /// How many of the training samples keep their classes, equally many of each class, chosen by the seed: from 1 on their number, below
+    /// 1 their share. Tasks that learn from samples without classes use the others, too; all other tasks train on these alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labelled: Option<f64>,
+    /// Whether samples without classes are kept. Tasks that learn from them set this.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unlabelled: bool,
+    /// Seed by which samples become test and validation parts or folds, and keep their classes; that of the run if absent. Runs whose
+    /// predictions are averaged need the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
     /// Replaces the parts: the samples are divided into this many folds, one of which is the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
@@ -204,6 +215,9 @@ impl Default for DataSettings {
             test_share: None,
             validation_share: None,
             train_without: Vec::new(),
+            labelled: None,
+            seed: None,
+            unlabelled: false,
             folds: None,
             fold: 1,
             unsplit: false,
@@ -293,6 +307,13 @@ impl DataSettings {
             if !(share > 0.0 && share < 1.0) {
                 return wrong(format!("data.{name} must be above 0 and below 1"));
             }
+        }
+        if let Some(labelled) = self.labelled
+            && !(labelled > 0.0 && (labelled < 1.0 || labelled.fract() == 0.0))
+        {
+            return wrong(format!(
+                "data.labelled is {labelled}, but must be a number of samples, from 1 on, or a share above 0 and below 1"
+            ));
         }
         if self
             .folds

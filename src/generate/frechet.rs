@@ -9,7 +9,7 @@ use crate::cpu::Tensor;
 use crate::data::Samples;
 use crate::device::Engine;
 use crate::error::{Error, Result};
-use crate::nn::{LayerKind, Model, ModelSpec, Network};
+use crate::nn::{Model, ModelSpec, Network};
 use crate::run::RunParts;
 use crate::train::Predictor;
 
@@ -27,20 +27,13 @@ pub struct ImageFeatures<'e> {
 
 /// `model` without its last dense layer and what follows it.
 fn without_head(model: &ModelSpec) -> Result<ModelSpec> {
-    let is_dense = |layer: &crate::nn::Layer| matches!(layer.kind, LayerKind::Dense(_));
-    let last = model.layers.iter().rposition(is_dense);
-    match last.filter(|&last| last > 0) {
-        Some(last) => Ok(ModelSpec {
-            layers: model.layers[..last].to_vec(),
-            outputs: Vec::new(),
-            ..model.clone()
-        }),
-        None => Err(Error::Config(format!(
+    model.without_head().ok_or_else(|| {
+        Error::Config(format!(
             "the features of images are what the last dense layer of a classifier takes, but model {} has no dense layer after other \
              layers; name a run of another classifier",
             model.name
-        ))),
-    }
+        ))
+    })
 }
 
 impl<'e> ImageFeatures<'e> {

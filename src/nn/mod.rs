@@ -4,6 +4,7 @@ mod attributes;
 mod batch_norm;
 mod block;
 mod decoding;
+mod ensemble;
 mod expand;
 mod features;
 mod forward;
@@ -28,6 +29,7 @@ pub use attributes::{Activation, NamedPadding, NamedUnits, PaddingSpec, Pair, Un
 pub use batch_norm::{BatchNormParts, batch_norm};
 pub use block::{Block, BlockSpec};
 pub use decoding::{DecodeStart, DecodeStep};
+pub use ensemble::{Averaging, Ensemble};
 pub use features::{FeatureOrder, Taken};
 pub use forward::{Forward, Mode, Training};
 pub use inference::{inference_graph, input_type};

@@ -32,6 +32,7 @@ presets! {
     "series-linear": "a series: one linear map over time for all columns (NLinear, Zeng et al. 2022)",
     "series-mlp": "a series: two dense layers over the whole window",
     "small-cnn": "small pictures: three convolutions with normalisation and pooling",
+    "strided-cnn": "small pictures, cheap: three convolutions with a stride of 2",
     "photo-cnn": "photographs: five convolutions with normalisation and pooling",
     "bag-of-words": "classification of texts by the mean of the words' embeddings",
     "bilstm-tagger": "a tag for each word of a sentence: embeddings, a bidirectional LSTM, a dense layer (Huang et al. 2015)",

@@ -143,6 +143,19 @@ impl From<ModelSpec> for ModelFile {
 }
 
 impl ModelSpec {
+    /// The model without its last dense layer and what follows it, so that it gives the features that a classifier is made of; `None` if
+    /// no layers come before a dense one.
+    pub fn without_head(&self) -> Option<ModelSpec> {
+        let is_dense = |layer: &Layer| matches!(layer.kind, LayerKind::Dense(_));
+        let last = self.layers.iter().rposition(is_dense)?;
+        let kept = self.layers.get(..last).filter(|kept| !kept.is_empty())?;
+        Some(ModelSpec {
+            layers: kept.to_vec(),
+            outputs: Vec::new(),
+            ..self.clone()
+        })
+    }
+
     /// A model without layers, with an `input`: a shape, or a [`TokenInput`](super::TokenInput).
     pub fn new(name: impl Into<String>, input: impl Into<InputSpec>) -> ModelSpec {
         ModelSpec {

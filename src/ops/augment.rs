@@ -9,6 +9,7 @@
 //! | [`Change::Flip`] | torchvision `RandomHorizontalFlip`, `RandomVerticalFlip` | 0: across, 1: down |
 //! | [`Change::Crop`] | `RandomCrop(size, padding)` | 0: rows, 1: columns |
 //! | [`Change::Rotate`] | `RandomRotation`, bilinear | 0: angle |
+//! | [`Change::Zoom`] | `RandomResizedCrop` of the same shape, bilinear | 0: factor, 1: rows, 2: columns |
 //! | [`Change::Jitter`] | `ColorJitter` without hue | 0: brightness, 1: contrast, 2: saturation |
 //! | [`Change::Cutout`] | DeVries and Taylor 2017 | 0: row, 1: column |
 
@@ -53,6 +54,11 @@ pub enum Change {
         /// too.
         degrees: f64,
     },
+    /// Enlarged by a factor from 1 to `most`, uniform, at a random place.
+    Zoom {
+        /// Largest factor, from 1 to 16.
+        most: f64,
+    },
     /// Saturation, then contrast, then brightness. Saturation scales the distance of a pixel's channels from its grey
     /// by `1 ± saturation`, contrast scales all values by `1 ± contrast`, and brightness adds `± brightness` to all of
     /// them.
@@ -76,6 +82,11 @@ const WORKGROUP: usize = 64;
 /// An integer below `n` from a random word.
 pub(super) fn below(word: u32, n: usize) -> i64 {
     (unit_f32(word) * n as f32) as i64
+}
+
+/// A number in [0, 1) from a random word.
+fn unit<T: Real>(word: u32) -> T {
+    T::of(f64::from(unit_f32(word)))
 }
 
 /// A number between `-most` and `most` from a random word.
@@ -153,6 +164,27 @@ impl<T: Real> Picture<'_, T> {
                 };
                 row(top) * (T::ONE - fy) + row(top + 1) * fy
             }
+            Change::Zoom { most } => {
+                let factor = T::ONE + unit::<T>(words[0]) * T::of(most - 1.0);
+                let share = T::ONE / factor;
+                let source = |at: usize, extent: usize, word: u32| {
+                    let extent = T::of(extent as f64);
+                    let first = unit::<T>(word) * (extent - extent * share);
+                    let half = T::of(0.5);
+                    let place = first + (T::of(at as f64) + half) * share - half;
+                    let place = place.max(T::ZERO).min(extent - T::ONE);
+                    let whole = place.to_f64().floor();
+                    (whole as i64, place - T::of(whole))
+                };
+                let (top, fy) = source(y, height, words[1]);
+                let (left, fx) = source(x, width, words[2]);
+                let below = (top + 1).min(height as i64 - 1);
+                let right = (left + 1).min(width as i64 - 1);
+                let row = |y: i64| {
+                    self.at(y, left, channel) * (T::ONE - fx) + self.at(y, right, channel) * fx
+                };
+                row(top) * (T::ONE - fy) + row(below) * fy
+            }
             Change::Jitter {
                 brightness,
                 contrast,
@@ -203,6 +235,7 @@ impl Op for Augment {
             Change::Flip { .. } => true,
             Change::Crop { padding } => padding <= 4096,
             Change::Rotate { degrees } => (0.0..=90.0).contains(&degrees),
+            Change::Zoom { most } => (1.0..=16.0).contains(&most),
             Change::Jitter {
                 brightness,
                 contrast,
@@ -260,6 +293,7 @@ impl Op for Augment {
             }
             Change::Crop { padding } => ("augment/crop", padding as f64, 0.0, 0.0),
             Change::Rotate { degrees } => ("augment/rotate", half_tangent(degrees), 0.0, 0.0),
+            Change::Zoom { most } => ("augment/zoom", most, 0.0, 0.0),
             Change::Jitter {
                 brightness,
                 contrast,
@@ -315,6 +349,7 @@ pub(super) fn cases(stream: &mut Stream) -> Vec<Case> {
         Change::Crop { padding: 2 },
         Change::Rotate { degrees: 30.0 },
         Change::Rotate { degrees: 90.0 },
+        Change::Zoom { most: 2.5 },
         Change::Jitter {
             brightness: 0.5,
             contrast: 0.4,
@@ -413,11 +448,23 @@ mod tests {
         };
         for change in [
             Change::Rotate { degrees: 0.0 },
+            Change::Zoom { most: 1.0 },
             none,
             Change::Crop { padding: 0 },
         ] {
             assert_eq!(changed(change, 1), numbered().reals());
         }
+    }
+
+    #[test]
+    fn an_enlarged_picture_shows_a_part_of_it_in_its_order() {
+        let values = changed(Change::Zoom { most: 4.0 }, 2);
+        for picture in values.chunks(20) {
+            assert!(picture.iter().all(|v| (1.0..=20.0).contains(v)));
+            assert!(picture.windows(2).filter(|v| v[0] > v[1]).count() <= 4);
+        }
+        let whole = |p: &&[f64]| p[0] < 1.5 && p[19] > 19.5;
+        assert!(values.chunks(20).filter(whole).count() < 40);
     }
 
     #[test]

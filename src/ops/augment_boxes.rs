@@ -50,7 +50,10 @@ impl AugmentBoxes {
                     corners[3] - down,
                 ];
             }
-            Change::Rotate { .. } | Change::Jitter { .. } | Change::Cutout { .. } => {}
+            Change::Rotate { .. }
+            | Change::Zoom { .. }
+            | Change::Jitter { .. }
+            | Change::Cutout { .. } => {}
         }
         let area = |[x0, y0, x1, y1]: [T; 4]| (x1 - x0) * (y1 - y0);
         let clamped = |x: T, most: T| x.max(T::ZERO).min(most);
@@ -114,9 +117,10 @@ impl Op for AugmentBoxes {
         let (across, down, padding) = match self.augment.change {
             Change::Flip { across, down } => (across, down, 0),
             Change::Crop { padding } => (false, false, padding),
-            Change::Rotate { .. } | Change::Jitter { .. } | Change::Cutout { .. } => {
-                (false, false, 0)
-            }
+            Change::Rotate { .. }
+            | Change::Zoom { .. }
+            | Change::Jitter { .. }
+            | Change::Cutout { .. } => (false, false, 0),
         };
         let rows = out.dims()[0] * out.dims()[1];
         cx.launch(

@@ -362,6 +362,7 @@ register! {
     select,
     sigmoid,
     silu,
+    similarity_lse,
     slice,
     softmax,
     softmax_cross_entropy,

@@ -31,6 +31,7 @@ pub use parts::{CheckedRun, Length, RunParts};
 pub use saving::{CheckpointInterval, Saving};
 
 use crate::cpu::Tensor;
+use crate::data::labelled::Mixture;
 use crate::data::{Buckets, DataSettings, Fitted, Part};
 use crate::device::Engine;
 use crate::error::{Error, Result};
@@ -55,6 +56,8 @@ pub struct Run<'e> {
     train: Loaded,
     /// The lengths of training batches, if they are padded to less than the context.
     buckets: Option<Buckets>,
+    /// How samples with and without classes are mixed, if the task learns from both.
+    mixture: Option<Mixture>,
     length: Length,
     monitor: Monitor,
     saving: Saving,
@@ -123,6 +126,7 @@ impl<'e> Run<'e> {
         })?;
         let layout = layout(parts.recipe.batch);
         let buckets = parts.buckets(&train, streamed)?;
+        let mixture = parts.mixture(&train)?;
         let lengths = buckets.iter().flat_map(|buckets| &buckets.lengths);
         let shorter = lengths.map(|&length| {
             let source = BatchSource::Set(layout.shortened(length));
@@ -173,6 +177,7 @@ impl<'e> Run<'e> {
             evaluator,
             train,
             buckets,
+            mixture,
             length: parts.length,
             monitor: parts.monitor,
             saving: parts.saving,

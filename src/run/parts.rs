@@ -3,6 +3,7 @@
 use super::monitor::{self, Monitor};
 use super::saving::Saving;
 use crate::cpu::Tensor;
+use crate::data::labelled::{self, Mixture};
 use crate::data::{
     Buckets, DataSettings, Dataset, Fitted, Normalization, Samples, SetLayout, field,
 };
@@ -116,6 +117,40 @@ impl RunParts {
         }
     }
 
+    /// How samples with and without classes are mixed in batches of the training set, if the task learns from both.
+    ///
+    /// # Errors
+    /// If the settings do not say how many have classes, or batches are too small for both.
+    pub(crate) fn mixture(&self, train: &Samples) -> Result<Option<Mixture>> {
+        let batch = self.recipe.batch;
+        let Some(of_batch) = self.task.labelled_of(batch) else {
+            return Ok(None);
+        };
+        let name = self.task.registered().name;
+        let wrong = |what: String| Err(Error::Config(what));
+        let Some(labelled) = self.data.labelled else {
+            return wrong(format!(
+                "the task {name} learns from a few samples with classes and many without; set data.labelled, the number of training samples \
+                 that keep their classes"
+            ));
+        };
+        if of_batch == 0 || of_batch >= batch {
+            return wrong(format!(
+                "a batch of {batch} is too small for samples with and without classes, of which {name} mixes both; make it larger"
+            ));
+        }
+        if !self.length.shuffle {
+            return wrong(format!(
+                "the task {name} mixes samples with and without classes in every batch, so they can't be visited in their order; leave \
+                 shuffle (--no-shuffle) out"
+            ));
+        }
+        Ok(Some(Mixture {
+            labelled: labelled::number(labelled, train.len()),
+            of_batch,
+        }))
+    }
+
     /// The graphs of a training step over a set, a phase each.
     ///
     /// # Errors
@@ -161,6 +196,7 @@ impl RunParts {
         let fit = |part, samples| self.fit(part, samples, &dataset.classes, &dataset.name);
         self.task.check(&fit("training", &dataset.train))?;
         self.task.check(&fit("test", &dataset.test))?;
+        self.mixture(&dataset.train)?;
         let samples = dataset.train.len();
         if self.recipe.batch > samples {
             return Err(Error::Config(format!(

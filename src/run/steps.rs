@@ -99,6 +99,9 @@ impl Run<'_> {
             false => Pass::in_order(self.train.set.len()),
         };
         let epoch = self.progress.epoch;
+        if let Some(mixture) = self.mixture {
+            mixture.arrange(&mut pass.order, batch, seed, epoch);
+        }
         let group = |buckets: &Buckets| buckets.group(&mut pass.order, batch, seed, epoch);
         let of_batches = self.buckets.as_ref().map(group);
         // A run that stopped within an epoch continues there.

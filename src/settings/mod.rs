@@ -5,6 +5,7 @@ pub use crate::data::DataSettings;
 mod assign;
 mod changes;
 mod choose;
+mod ensemble;
 mod folds;
 mod names;
 mod network_file;
@@ -13,9 +14,11 @@ mod parts;
 mod schema;
 mod start;
 mod starters;
+mod teachers;
 mod train;
 
 pub use choose::Chosen;
+pub use ensemble::Member;
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
 pub use schema::{model_schema, run_schema};
@@ -316,6 +319,7 @@ impl Settings {
             *path = folder.join(&*path);
         }
         settings.data.relative_to(folder);
+        teachers::change_paths(&mut settings.task.own, |path| folder.join(path));
         Ok(settings)
     }
 

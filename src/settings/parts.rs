@@ -1,6 +1,6 @@
 //! What settings are turned into: task, models, recipe, and the initial files of the run folder.
 
-use super::Settings;
+use super::{Settings, teachers};
 use crate::cpu::Tensor;
 use crate::data::{Samples, Tokenizer};
 use crate::error::{Error, Result};
@@ -37,6 +37,7 @@ impl Settings {
             augment: self.augment.clone(),
             window_norm: self.data.window_norm,
             own: self.task.own.clone(),
+            teachers: Vec::new(),
         }
     }
 
@@ -45,7 +46,11 @@ impl Settings {
     /// # Errors
     /// If there is none, or the samples lack a field that it needs.
     pub fn resolve_task(&mut self, samples: &Samples) -> Result<Arc<dyn Task>> {
-        let task: Arc<dyn Task> = tasks::task(&self.task_settings(), samples)?.into();
+        let settings = TaskSettings {
+            teachers: self.teachers()?,
+            ..self.task_settings()
+        };
+        let task: Arc<dyn Task> = tasks::task(&settings, samples)?.into();
         self.task.name = Some(task.registered().name.to_string());
         Ok(task)
     }
@@ -78,6 +83,7 @@ impl Settings {
                     None => task.default_model(role, &self.model)?,
                 },
             };
+            let spec = task.used_model(role, spec)?;
             let network = match &self.lora {
                 Some(lora) => Network::adapted(spec, lora.clone())?,
                 None => Network::new(spec)?,
@@ -305,6 +311,9 @@ impl Settings {
         {
             *init = path;
         }
+        teachers::change_paths(&mut settings.task.own, |path| {
+            path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+        });
         let copies = copies(&mut settings)?;
         let text =
             toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;

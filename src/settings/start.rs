@@ -162,10 +162,12 @@ impl Settings {
         }
         // A task with wrong settings is refused where it is resolved.
         let task = self.task.name.as_ref().and_then(|_| self.named_task().ok());
-        if task.is_some_and(|task| task.masks_tokens()) {
-            self.data.mask_token = true;
+        if let Some(task) = task {
+            self.data.mask_token |= task.masks_tokens();
+            self.data.unlabelled |= task.labelled_of(self.batch).is_some();
         }
-        let dataset = data::load(&self.data, &mut self.fitted, self.seed)?;
+        let seed = self.data.seed.map_or(self.seed, u64::from);
+        let dataset = data::load(&self.data, &mut self.fitted, seed)?;
         // Paths that are saved must be valid from any other folder, too.
         self.data.make_absolute();
         self.fit_to(&dataset);

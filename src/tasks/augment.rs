@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Augmentations of the images of a training step, applied in this order. All are off by default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentSettings {
     /// Flip horizontally with probability one half.
@@ -30,6 +30,8 @@ pub struct AugmentSettings {
     pub crop: usize,
     /// Rotate by up to this many degrees in each direction.
     pub rotate: f64,
+    /// Enlarge by a factor of up to this, at a random place; 1 for not.
+    pub zoom: f64,
     /// Add up to this many standard deviations of the data to the whole image.
     pub brightness: f64,
     /// Change the distance from the mean colour by up to this share.
@@ -43,6 +45,24 @@ pub struct AugmentSettings {
     /// Paste a box of another image into each and mix the classes by its area (Yun et al. 2019); the area is drawn from
     /// Beta(cutmix, cutmix).
     pub cutmix: f64,
+}
+
+impl Default for AugmentSettings {
+    fn default() -> Self {
+        AugmentSettings {
+            flip: false,
+            flip_vertical: false,
+            crop: 0,
+            rotate: 0.0,
+            zoom: 1.0,
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+            cutout: 0,
+            mixup: 0.0,
+            cutmix: 0.0,
+        }
+    }
 }
 
 /// How the images of a step are mixed with others.
@@ -79,6 +99,9 @@ impl AugmentSettings {
                 "rotate must be from 0 to 90 degrees, not {}",
                 self.rotate
             ));
+        }
+        if !(1.0..=16.0).contains(&self.zoom) {
+            return wrong(format!("zoom must be from 1 to 16, not {}", self.zoom));
         }
         let shares = [
             ("brightness", self.brightness),
@@ -138,7 +161,7 @@ impl AugmentSettings {
 
     /// Whether it moves what is in an image.
     pub(super) fn moves(&self) -> bool {
-        self.flip || self.flip_vertical || self.crop > 0 || self.rotate > 0.0
+        self.flip || self.flip_vertical || self.crop > 0 || self.rotate > 0.0 || self.zoom > 1.0
     }
 
     /// Checks that there are images to augment, that the only model takes them, and that they are large enough.
@@ -181,6 +204,7 @@ impl AugmentSettings {
                     degrees: self.rotate,
                 },
             ),
+            (self.zoom > 1.0, Change::Zoom { most: self.zoom }),
             (self.crop > 0, Change::Crop { padding: self.crop }),
             (
                 self.brightness + self.contrast + self.saturation > 0.0,
@@ -310,17 +334,32 @@ impl AugmentSettings {
     /// # Errors
     /// If `x` are not images.
     pub fn apply<'g>(&self, forward: &mut Forward<'g>, x: Var<'g>) -> Result<Var<'g>> {
-        let Mode::Train(training) = forward.mode() else {
-            return Ok(x);
-        };
+        match forward.mode() {
+            Mode::Train(training) => self.view(forward, x, training.step, training.seed),
+            Mode::Eval => Ok(x),
+        }
+    }
+
+    /// The images `x` `[batch, height, width, channels]`, augmented differently for every value of `step`, a scalar u32, and every call,
+    /// in an evaluation too.
+    ///
+    /// # Errors
+    /// If `x` are not images.
+    pub(super) fn view<'g>(
+        &self,
+        forward: &mut Forward<'g>,
+        x: Var<'g>,
+        step: Var<'g>,
+        seed: u64,
+    ) -> Result<Var<'g>> {
         let _scope = forward.builder().scope("augment");
         self.changes().into_iter().try_fold(x, |x, change| {
             let augment = Augment {
                 change,
-                seed: training.seed,
+                seed,
                 stream: forward.augment_stream(),
             };
-            x.augment(training.step, augment)
+            x.augment(step, augment)
         })
     }
 
@@ -344,7 +383,10 @@ impl AugmentSettings {
             .try_fold((x, planes), |(x, planes), change| {
                 let moves = matches!(
                     change,
-                    Change::Flip { .. } | Change::Crop { .. } | Change::Rotate { .. }
+                    Change::Flip { .. }
+                        | Change::Crop { .. }
+                        | Change::Rotate { .. }
+                        | Change::Zoom { .. }
                 );
                 let augment = Augment {
                     change,
@@ -383,7 +425,10 @@ impl AugmentSettings {
             };
             let boxes = match change {
                 Change::Jitter { .. } | Change::Cutout { .. } => boxes,
-                Change::Flip { .. } | Change::Crop { .. } | Change::Rotate { .. } => {
+                Change::Flip { .. }
+                | Change::Crop { .. }
+                | Change::Rotate { .. }
+                | Change::Zoom { .. } => {
                     let augment = augment.clone();
                     let size = [height, width];
                     boxes.augment_boxes(training.step, AugmentBoxes { augment, size })?

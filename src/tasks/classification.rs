@@ -19,7 +19,7 @@ use crate::cpu::Tensor;
 use crate::data::{Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
-use crate::nn::Model;
+use crate::nn::{Averaging, Model};
 use crate::plan::Scalar;
 use crate::schema::empty_table;
 use serde_json::{Map, Value, json};
@@ -120,7 +120,7 @@ impl Classification {
     }
 
     /// The input field.
-    fn input(samples: &StepGraph<'_, '_>) -> &'static str {
+    pub(super) fn input(samples: &StepGraph<'_, '_>) -> &'static str {
         [field::IMAGE, field::ROW, field::WINDOW, field::TOKENS]
             .into_iter()
             .find(|name| samples.batch.has(name))
@@ -277,6 +277,13 @@ impl Task for Classification {
         metrics()
     }
 
+    fn averaging(&self) -> Option<Averaging> {
+        Some(match self.loss {
+            Loss::Bce(_) => Averaging::Answers,
+            _ => Averaging::Probabilities,
+        })
+    }
+
     fn variables(&self) -> Result<Vec<(String, Tensor<f32>)>> {
         let variable = self.loss.variable()?;
         Ok(variable
@@ -411,6 +418,72 @@ impl Task for Classification {
         })
     }
 }
+
+/// The methods of [`Task`] by which a task that trains a classifier in another way, and holds a [`Classification`] in the field `$inner`,
+/// predicts and is judged as it is.
+macro_rules! judged_as_classification {
+    ($inner:tt) => {
+        fn predict(&self, step: &mut $crate::tasks::StepGraph<'_, '_>) -> $crate::Result<()> {
+            self.$inner.predict(step)
+        }
+
+        fn evaluate<'g>(
+            &self,
+            step: &mut $crate::tasks::StepGraph<'g, '_>,
+        ) -> $crate::Result<$crate::tasks::Objective<'g>> {
+            self.$inner.evaluate(step)
+        }
+
+        fn metrics(&self) -> Vec<$crate::tasks::Metric> {
+            self.$inner.metrics()
+        }
+
+        fn example_layout(
+            &self,
+            models: &$crate::tasks::Models,
+            layout: $crate::data::SetLayout,
+            normal: $crate::data::Normalization<'_>,
+        ) -> $crate::Result<$crate::data::SetLayout> {
+            self.$inner.example_layout(models, layout, normal)
+        }
+
+        fn averaging(&self) -> Option<$crate::nn::Averaging> {
+            self.$inner.averaging()
+        }
+
+        fn judged_as(&self) -> &'static str {
+            self.$inner.judged_as()
+        }
+
+        fn decode(
+            &self,
+            sample: &$crate::tasks::Decoded<'_>,
+        ) -> $crate::Result<$crate::tasks::Prediction> {
+            self.$inner.decode(sample)
+        }
+
+        fn findings(&self, found: &$crate::tasks::Evaluated<'_>) -> $crate::tasks::Findings {
+            self.$inner.findings(found)
+        }
+
+        fn report(&self, found: &$crate::tasks::Evaluated<'_>) -> Vec<$crate::tasks::Section> {
+            self.$inner.report(found)
+        }
+
+        fn reported_outputs(&self) -> &'static [&'static str] {
+            self.$inner.reported_outputs()
+        }
+
+        fn worst_samples(
+            &self,
+            found: &$crate::tasks::Evaluated<'_>,
+            most: usize,
+        ) -> Vec<$crate::tasks::WorstSample> {
+            self.$inner.worst_samples(found, most)
+        }
+    };
+}
+pub(super) use judged_as_classification;
 
 /// The logits that were kept, the number of classes, and the labels of these samples.
 fn kept<'a>(found: &Evaluated<'a>) -> Option<(&'a [f32], usize, &'a [u32])> {

@@ -285,9 +285,9 @@ impl Task for ObjectDetection {
                 fit.data
             )));
         }
-        if self.augment.mixes() || self.augment.rotate > 0.0 {
+        if self.augment.mixes() || self.augment.rotate > 0.0 || self.augment.zoom > 1.0 {
             return wrong(
-                "augment.rotate, augment.mixup and augment.cutmix have no form for boxes; leave them out".to_string(),
+                "augment.rotate, augment.zoom, augment.mixup and augment.cutmix have no form for boxes; leave them out".to_string(),
             );
         }
         self.augment.check_pictures(fit)

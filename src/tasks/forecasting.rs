@@ -16,6 +16,7 @@ use crate::data::{
 };
 use crate::error::Result;
 use crate::graph::Var;
+use crate::nn::Averaging;
 use crate::schema::empty_table;
 use serde_json::{Map, Value, json};
 
@@ -171,6 +172,10 @@ impl Task for Forecasting {
         let outputs = self.forecast(step)?;
         step.output(OUTPUT, outputs);
         self.objective(step, outputs, true)
+    }
+
+    fn averaging(&self) -> Option<Averaging> {
+        Some(Averaging::Numbers)
     }
 
     fn metrics(&self) -> Vec<Metric> {

@@ -16,6 +16,8 @@ mod models;
 mod scorer;
 pub mod scores;
 mod step;
+mod teacher;
+mod unlabelled;
 mod window_norm;
 mod worst;
 
@@ -31,6 +33,7 @@ pub use models::Models;
 pub use scorer::Scorer;
 pub(crate) use step::{CARRIED, StepGraphCounters};
 pub use step::{Objective, StepGraph};
+pub use teacher::Teacher;
 pub use worst::WorstSample;
 
 use crate::cpu::Tensor;
@@ -38,7 +41,7 @@ use crate::data::{DataSettings, Fitted, Normalization, Samples, SetLayout, Windo
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::nearest::did_you_mean;
-use crate::nn::{Model, ModelSpec};
+use crate::nn::{Averaging, Model, ModelSpec};
 use crate::plan::Scalar;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
@@ -75,6 +78,20 @@ pub trait Task: Debug + Send + Sync {
             "the task {} needs a model for the role {role}: add models.{role} = \"...\"",
             self.registered().name
         )))
+    }
+
+    /// The model of a role as the task uses it: as it was given, unless the task needs only a part of it.
+    ///
+    /// # Errors
+    /// If it lacks that part.
+    fn used_model(&self, _role: &str, model: ModelSpec) -> Result<ModelSpec> {
+        Ok(model)
+    }
+
+    /// How many samples of a batch of `batch` have classes, if it learns from samples without classes, too (`data.labelled`): they are
+    /// the first ones, and the classes of the others must not be used.
+    fn labelled_of(&self, _batch: usize) -> Option<usize> {
+        None
     }
 
     /// The phases of a step, in order. Supervised learning has one, which trains all models.
@@ -114,6 +131,16 @@ pub trait Task: Debug + Send + Sync {
         Some(self.metrics().first().map_or("loss", |metric| metric.name))
     }
 
+    /// How the predictions of several models are averaged, if they can be.
+    fn averaging(&self) -> Option<Averaging> {
+        None
+    }
+
+    /// The name of the task whose predictions and metrics it shares; its own, unless it only trains in another way.
+    fn judged_as(&self) -> &'static str {
+        self.registered().name
+    }
+
     /// Outputs that [`Task::host_metrics`] needs. They are kept of all samples in every evaluation, so they should be small: the
     /// classes that a model predicts rather than its logits.
     fn host_outputs(&self) -> &'static [&'static str] {
@@ -132,6 +159,14 @@ pub trait Task: Debug + Send + Sync {
     /// # Errors
     /// If one is not known yet.
     fn variables(&self) -> Result<Vec<(String, Tensor<f32>)>> {
+        Ok(Vec::new())
+    }
+
+    /// The same for nodes of its losses alone, such as the weights of a teacher.
+    ///
+    /// # Errors
+    /// If one is not known yet.
+    fn training_variables(&self) -> Result<Vec<(String, Tensor<f32>)>> {
         Ok(Vec::new())
     }
 
@@ -507,6 +542,8 @@ pub struct TaskSettings {
     pub window_norm: WindowNorm,
     /// The task's own settings: the rest of the `[task]` table.
     pub own: toml::Table,
+    /// The trained models that it names, in a run that is trained.
+    pub teachers: Vec<Teacher>,
 }
 
 impl TaskSettings {
@@ -664,11 +701,15 @@ register! {
     diffusion,
     autoencoder,
     masked_autoencoder,
+    contrastive,
     restoration,
     detection,
     segmentation,
     tagging,
     multilabel,
+    fixmatch,
+    pseudo_labels,
+    distillation,
     translation,
     masked_language_model,
     text_classification,

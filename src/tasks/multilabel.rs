@@ -17,6 +17,7 @@ use crate::data::{Field, FieldValues, Samples, Starts, WindowRows, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::html::{escape, shortened};
+use crate::nn::Averaging;
 use crate::schema::empty_table;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -233,6 +234,10 @@ impl Task for Multilabel {
         let logits = step.run_first(&x)?;
         step.output(LOGITS, logits);
         self.objective(step, logits)
+    }
+
+    fn averaging(&self) -> Option<Averaging> {
+        Some(Averaging::Answers)
     }
 
     fn metrics(&self) -> Vec<Metric> {

@@ -14,6 +14,7 @@ use super::{
 use crate::data::{Field, Fitted, Scale, field};
 use crate::error::{Error, Result};
 use crate::graph::Var;
+use crate::nn::Averaging;
 use crate::ops::squared_error::SquaredError;
 use crate::schema::empty_table;
 use serde_json::{Map, Value, json};
@@ -250,6 +251,10 @@ impl Task for Regression {
         let _scope = step.builder().scope("loss");
         let y = step.batch.field(field::VALUE)?.reshape(outputs.shape())?;
         objective(step, &self.loss, outputs, y, true)
+    }
+
+    fn averaging(&self) -> Option<Averaging> {
+        Some(Averaging::Numbers)
     }
 
     fn metrics(&self) -> Vec<Metric> {

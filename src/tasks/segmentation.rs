@@ -24,7 +24,7 @@ use crate::cpu::Tensor;
 use crate::data::{Field, FieldValues, MaskValue, Normalization, Samples, SetLayout, field};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
-use crate::nn::Model;
+use crate::nn::{Averaging, Model};
 use crate::tensor::TensorType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -391,6 +391,10 @@ impl Task for Segmentation {
         step.output(PICTURE, picture);
         step.output(TRUTH, mask);
         self.objective(&of)
+    }
+
+    fn averaging(&self) -> Option<Averaging> {
+        Some(Averaging::Probabilities)
     }
 
     fn metrics(&self) -> Vec<Metric> {

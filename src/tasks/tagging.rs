@@ -16,6 +16,7 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::graph::Var;
 use crate::html::{escape, shortened};
+use crate::nn::Averaging;
 use crate::schema::empty_table;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -316,6 +317,10 @@ impl Task for Tagging {
         step.count(RIGHT, self.right(&of)?)?;
         step.count(WORDS, of.counts.sum_all()?)?;
         self.objective(&of, 0.0)
+    }
+
+    fn averaging(&self) -> Option<Averaging> {
+        Some(Averaging::Probabilities)
     }
 
     fn metrics(&self) -> Vec<Metric> {

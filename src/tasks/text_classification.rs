@@ -1,17 +1,13 @@
 //! Text classification: one class for each text. Loss, score and decoding are those of classification.
 
-use super::classification::{Classification, takes_tokens};
-use super::metric::Metric;
-use super::{
-    Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction, Registered, Section,
-    StepGraph, Task, TaskCase, WorstSample, case,
-};
+use super::classification::{Classification, judged_as_classification, takes_tokens};
+use super::{Fit, Need, Objective, Registered, StepGraph, Task, TaskCase, case};
 use crate::cpu::Tensor;
-use crate::data::{Normalization, SetLayout, Targets, field};
+use crate::data::{Targets, field};
 use crate::error::{Error, Result};
 use crate::plan::Scalar;
-
 use crate::schema::empty_table;
+
 /// See the module.
 pub(super) static REGISTERED: Registered = Registered {
     name: "text_classification",
@@ -99,17 +95,7 @@ impl Task for TextClassification {
         self.0.loss(step, phase)
     }
 
-    fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
-        self.0.predict(step)
-    }
-
-    fn evaluate<'g>(&self, step: &mut StepGraph<'g, '_>) -> Result<Objective<'g>> {
-        self.0.evaluate(step)
-    }
-
-    fn metrics(&self) -> Vec<Metric> {
-        self.0.metrics()
-    }
+    judged_as_classification!(0);
 
     fn variables(&self) -> Result<Vec<(String, Tensor<f32>)>> {
         self.0.variables()
@@ -117,34 +103,5 @@ impl Task for TextClassification {
 
     fn scalar(&self, name: &str, step: u64, seed: u64) -> Option<Scalar> {
         self.0.scalar(name, step, seed)
-    }
-
-    fn example_layout(
-        &self,
-        models: &Models,
-        layout: SetLayout,
-        normal: Normalization<'_>,
-    ) -> Result<SetLayout> {
-        self.0.example_layout(models, layout, normal)
-    }
-
-    fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
-        self.0.decode(sample)
-    }
-
-    fn findings(&self, found: &Evaluated<'_>) -> Findings {
-        self.0.findings(found)
-    }
-
-    fn report(&self, found: &Evaluated<'_>) -> Vec<Section> {
-        self.0.report(found)
-    }
-
-    fn reported_outputs(&self) -> &'static [&'static str] {
-        self.0.reported_outputs()
-    }
-
-    fn worst_samples(&self, found: &Evaluated<'_>, most: usize) -> Vec<WorstSample> {
-        self.0.worst_samples(found, most)
     }
 }

@@ -54,7 +54,11 @@ impl PreparedSteps {
         graphs: Vec<PhaseGraphs<PlannedGraph>>,
     ) -> Result<PreparedSteps> {
         let mut state: Vec<String> = models.state().map(|part| part.name.clone()).collect();
-        for (name, value) in task.variables()? {
+        for (name, value) in task
+            .variables()?
+            .into_iter()
+            .chain(task.training_variables()?)
+        {
             device.set(&name, &value)?;
         }
         let mut counters: Vec<(String, TensorType)> = Vec::new();

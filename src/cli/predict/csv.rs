@@ -43,6 +43,12 @@ impl PredictionTable {
         for (key, value) in json.iter().filter(|(key, _)| !is_known(key)) {
             match (&**key, value) {
                 ("top", Value::Array(classes)) => self.add_classes(cells, classes, &mut row),
+                ("embedding", Value::Array(values)) => {
+                    for (number, value) in (1..).zip(values) {
+                        let column = self.own(cells, &format!("embedding_{number}"));
+                        row.push((column, shown(value)));
+                    }
+                }
                 (_, Value::Object(values)) => {
                     for (name, value) in values {
                         row.push((self.own(cells, &format!("predicted_{name}")), shown(value)));

@@ -4,6 +4,7 @@
 mod bleu;
 mod calibration;
 mod confusion;
+mod embedding;
 mod errors;
 mod ranking;
 mod sections;
@@ -11,6 +12,8 @@ mod sections;
 pub use bleu::{Bleu, tokens_13a};
 pub use calibration::{Calibration, CalibrationBin};
 pub use confusion::{ClassScores, Confusion, MOST_CONFUSED};
+pub(super) use embedding::components_section;
+pub use embedding::{Components, nearest_neighbour_accuracy};
 pub use errors::NumberErrors;
 pub use ranking::{Ranking, area_under_curve, class_rankings, mean_area_under_curve};
 pub(super) use sections::{calibration, label_rankings, rankings};
