@@ -189,7 +189,7 @@ fn a_run_with_accumulation_resumes_within_an_epoch_bit_for_bit() {
             let mut parts = parts(&case);
             parts.recipe.batch = 3;
             parts.recipe.accumulate = 2;
-            parts.recipe.average = Some(Average { decay: 0.9 });
+            parts.recipe.average = Some(Average::exponential(0.9));
             parts.length.steps = Some(steps);
             parts
         };
@@ -209,7 +209,7 @@ fn averages_follow_the_parameters_and_are_what_is_evaluated_and_written() {
     for engine in engines() {
         let with = |steps| {
             let mut parts = parts(&case);
-            parts.recipe.average = Some(Average { decay: 0.99 });
+            parts.recipe.average = Some(Average::exponential(0.99));
             parts.length.steps = Some(steps);
             parts
         };

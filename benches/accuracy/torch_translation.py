@@ -208,6 +208,14 @@ def greedy(model, sources, begin):
     return [row[: row.index(begin + 1)] if begin + 1 in row else row for row in rows]
 
 
+def grouped(buckets, batch):
+    """The batches of an epoch, of samples of one bucket, in any order but for a last one with fewer samples."""
+    order = torch.randperm(len(buckets))
+    parts = list(order[torch.sort(buckets[order], stable=True).indices].split(batch))
+    full = len(order) // batch
+    return [parts[at] for at in torch.randperm(full)] + parts[full:]
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("run", type=Path)
@@ -247,14 +255,18 @@ def main():
         right = (logits.argmax(-1) == target[:, 1:].flatten()) & (target[:, 1:].flatten() != 0)
         return loss, right.sum().item(), (target[:, 1:] != 0).sum().item()
 
+    lengths = [*sorted(run["data"].get("buckets", [])), context]
+    longest = torch.maximum((sources != 0).sum(1), (targets != 0).sum(1) - 1)
+    buckets = torch.bucketize(longest, torch.tensor(lengths[:-1]))
     start, step = time.time(), 0
     for epoch in range(run["epochs"]):
         model.train()
-        for index in torch.randperm(len(sources)).split(batch):
+        for index in grouped(buckets, batch):
             step += 1
+            length = lengths[buckets[index].max()]
             for group in optimizer.param_groups:
                 group["lr"] = lr * min(step / warmup, math.sqrt(warmup / step))
-            loss, _, _ = losses(sources[index], targets[index], run.get("label_smoothing", 0.0))
+            loss, _, _ = losses(sources[index, :length], targets[index, : length + 1], run.get("label_smoothing", 0.0))
             optimizer.zero_grad()
             loss.backward()
             if "clip_norm" in run:

@@ -24,6 +24,29 @@ impl Drawn {
         }
     }
 
+    /// The samples of every part: those of `own` whose part in `of_each` it is, or all `others`, of the validation and the test part.
+    /// `set` makes a part of those samples whose index it is told to keep.
+    pub fn divide<T, S>(
+        self,
+        own: &T,
+        of_each: &[Part],
+        [validation, test]: [Option<&T>; 2],
+        mut set: impl FnMut(&T, &dyn Fn(usize) -> bool) -> S,
+    ) -> Parts<S> {
+        let mut drawn = |part: Part| set(own, &|index| of_each.get(index) == Some(&part));
+        let mut found = Parts {
+            train: drawn(Part::Train),
+            validation: self.validation.then(|| drawn(Part::Validation)),
+            test: self.test.then(|| drawn(Part::Test)),
+        };
+        if !self.test {
+            let mut whole = |part: &T| set(part, &|_| true);
+            found.test = test.map(&mut whole);
+            found.validation = found.validation.or_else(|| validation.map(whole));
+        }
+        found
+    }
+
     /// The part of each sample, class by class: first the test part, then the validation part from the rest.
     ///
     /// # Errors

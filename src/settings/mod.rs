@@ -161,7 +161,7 @@ pub struct Settings {
     )]
     #[schemars(with = "BTreeMap<String, TableOrName<OptimizerConfig>>")]
     pub optimizers: BTreeMap<String, OptimizerConfig>,
-    /// Decay of the parameters' moving averages, which are evaluated and saved in their place; none if absent.
+    /// Averages of the parameters over the steps, which are evaluated and saved in their place; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<Average>,
     /// Patterns of names of parameters that are not trained.

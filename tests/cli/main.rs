@@ -7,6 +7,7 @@ mod data;
 mod detection;
 mod device_loss;
 mod fault_layer;
+mod few_labels;
 mod folders;
 mod gan;
 mod hostile;

@@ -4,7 +4,7 @@ use super::part_folders::PartFolders;
 use crate::data::files::{name_as_text, natural_order};
 use crate::data::picture::has_image_ending;
 use crate::data::split::Drawn;
-use crate::data::{DataError, DataSettings, Part, Parts, Source};
+use crate::data::{DataError, DataSettings, Parts, Source};
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -102,25 +102,12 @@ impl Pairing {
             });
         }
         let of_each = drawn.parts(&vec![0; all.len()], settings, seed)?;
-        let part = |wanted: Part| -> Vec<Pair> {
-            let members = all
-                .iter()
-                .zip(&of_each)
-                .filter(|(_, part)| **part == wanted);
-            members.map(|(pair, _)| pair.clone()).collect()
+        let others = [validation.as_ref(), test.as_ref()];
+        let set = |pairs: &Vec<Pair>, keep: &dyn Fn(usize) -> bool| -> Vec<Pair> {
+            let kept = pairs.iter().enumerate().filter(|(index, _)| keep(*index));
+            kept.map(|(_, pair)| pair.clone()).collect()
         };
-        Ok(Parts {
-            train: part(Part::Train),
-            validation: match drawn.validation {
-                true => Some(part(Part::Validation)),
-                false if drawn.test => None,
-                false => validation,
-            },
-            test: match drawn.test {
-                true => Some(part(Part::Test)),
-                false => test,
-            },
-        })
+        Ok(drawn.divide(&all, &of_each, others, set))
     }
 
     /// The folders of images and of the others in `root`.

@@ -12,7 +12,7 @@ use crate::data::packed::{stem, unpacked_name};
 use crate::data::split::Drawn;
 use crate::data::texts::{decoded, read_text};
 use crate::data::{
-    DataError, DataSettings, Dataset, Encoder, Field, FieldValues, Fitted, PADDING, Part, Parts,
+    DataError, DataSettings, Dataset, Encoder, Field, FieldValues, Fitted, PADDING, Part,
     SampleNames, Samples, Source, Starts, TokenKind, Tokenizer, WindowRows, field,
 };
 use crate::error::{Error, Result};
@@ -391,7 +391,7 @@ fn load(cx: &mut LoadContext<'_>) -> std::result::Result<Dataset<Samples>, DataE
     let all: usize = all.into_iter().flatten().map(|part| part.lines.len()).sum();
     texts::check_tokens(2 * all + all / settings.context() + 1, settings, path)?;
     let mut cut = 0;
-    let mut set = |part: &Pairs, keep: &dyn Fn(usize) -> bool| {
+    let set = |part: &Pairs, keep: &dyn Fn(usize) -> bool| {
         let mut rows = Rows::new(tokenizer, settings.context());
         let (mut lines, mut references) = (Vec::new(), Vec::new());
         for (index, (line, from, to)) in part.lines.iter().enumerate() {
@@ -405,17 +405,8 @@ fn load(cx: &mut LoadContext<'_>) -> std::result::Result<Dataset<Samples>, DataE
         let names = SampleNames::Lines(lines);
         rows.samples(true).named(names).with_references(references)
     };
-    let mut drawn_part = |part: Part| set(&own, &|index| of_each[index] == part);
-    let mut found = Parts {
-        train: drawn_part(Part::Train),
-        validation: drawn.validation.then(|| drawn_part(Part::Validation)),
-        test: drawn.test.then(|| drawn_part(Part::Test)),
-    };
-    if !drawn.test {
-        let mut whole = |part: &Option<Pairs>| part.as_ref().map(|part| set(part, &|_| true));
-        found.test = whole(&test);
-        found.validation = found.validation.or_else(|| whole(&validation));
-    }
+    let others = [validation.as_ref(), test.as_ref()];
+    let found = drawn.divide(&own, &of_each, others, set);
     let mut dataset = Dataset::of_parts(path, found, Vec::new());
     dataset.notes.extend(notes);
     dataset.notes.extend(texts::note_on_cut(cut, settings));

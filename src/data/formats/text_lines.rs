@@ -8,7 +8,7 @@ use super::{
 use crate::data::files::check_memory;
 use crate::data::split::Drawn;
 use crate::data::texts::read_text;
-use crate::data::{DataError, Dataset, Part, Parts, SampleNames, Samples, Source, TokenKind};
+use crate::data::{DataError, Dataset, Part, SampleNames, Samples, Source, TokenKind};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 
@@ -111,24 +111,15 @@ fn load(cx: &mut LoadContext<'_>) -> std::result::Result<Dataset<Samples>, DataE
     let all = all.into_iter().flatten().map(|part| part.0.len());
     texts::check_tokens(all.sum(), settings, path)?;
     let mut cut = 0;
-    let mut set = |part: &Lines, keep: &dyn Fn(usize) -> bool| {
+    let set = |part: &Lines, keep: &dyn Fn(usize) -> bool| {
         let kept = part.0.iter().enumerate().filter(|(index, _)| keep(*index));
         let (numbers, lines): (Vec<u32>, Vec<&str>) =
             kept.map(|(_, (n, line))| (*n, &**line)).unzip();
         texts::samples(lines.into_iter(), None, tokenizer, settings, &mut cut)
             .named(SampleNames::Lines(numbers))
     };
-    let mut drawn_part = |part: Part| set(&own, &|index| of_each[index] == part);
-    let mut found = Parts {
-        train: drawn_part(Part::Train),
-        validation: drawn.validation.then(|| drawn_part(Part::Validation)),
-        test: drawn.test.then(|| drawn_part(Part::Test)),
-    };
-    if !drawn.test {
-        let mut whole = |part: &Option<Lines>| part.as_ref().map(|part| set(part, &|_| true));
-        found.test = whole(&test);
-        found.validation = found.validation.or_else(|| whole(&validation));
-    }
+    let others = [validation.as_ref(), test.as_ref()];
+    let found = drawn.divide(&own, &of_each, others, set);
     let mut dataset = Dataset::of_parts(path, found, Vec::new());
     dataset.notes.extend(texts::note_on_cut(cut, settings));
     Ok(dataset)
