@@ -74,6 +74,8 @@ pub enum Purpose {
     Generation = 19,
     /// Gaussian noise that is added to what a model sees; index: which of a step's.
     Noise = 24,
+    /// The settings of a trial of a sweep; index: the trial.
+    Sweep = 48,
 }
 
 impl Purpose {
