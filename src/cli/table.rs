@@ -66,8 +66,8 @@ impl TextTable {
             for row in &cells {
                 let cell = |column: usize| row.get(column).map_or("", String::as_str);
                 let mut line = format!("{:<1$}", cell(0), widths.first().copied().unwrap_or(0));
-                for column in first..next {
-                    line.push_str(&format!("  {:>1$}", cell(column), widths[column]));
+                for (column, wide) in widths.iter().enumerate().take(next).skip(first) {
+                    line.push_str(&format!("  {:>1$}", cell(column), *wide));
                 }
                 lines.push(line.trim_end().to_string());
             }
