@@ -94,6 +94,16 @@ impl Error {
         ))
     }
 
+    /// The message for a user, to whom the source location at which a node was built means nothing.
+    pub fn sentence(&self) -> String {
+        match self {
+            Error::Shape {
+                layer, op, message, ..
+            } => format!("{layer}{op}: {message}"),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether it is a usage error (exit code 2) rather than a failure during execution.
     pub fn is_usage(&self) -> bool {
         matches!(self, Error::Shape { .. } | Error::Config(_))

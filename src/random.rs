@@ -78,6 +78,8 @@ pub enum Purpose {
     Labelled = 25,
     /// The order of the samples that keep their classes, among others; index: the epoch.
     LabelledOrder = 26,
+    /// The settings of a trial of a sweep; index: the trial.
+    Sweep = 48,
 }
 
 impl Purpose {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use wgrad::nn::{InputSpec, Network};
-use wgrad::settings::Settings;
+use wgrad::settings::{Settings, SweepSettings};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -95,6 +95,14 @@ fn settings_of_the_examples_are_right() {
         .collect();
     assert!(files.len() > 10, "only {} examples", files.len());
     for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_string();
+        if SweepSettings::is_at(&file) {
+            let checked = SweepSettings::read(&file).and_then(|sweep| sweep.check());
+            checked.unwrap_or_else(|e| panic!("{name}: {e}"));
+            let command = format!("wgrad sweep examples/{name}");
+            assert!(text(&file).contains(&command), "{name} says no command");
+            continue;
+        }
         let settings = Settings::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         settings
             .check()
@@ -104,7 +112,6 @@ fn settings_of_the_examples_are_right() {
             Network::new(settings.model.with_some_sizes())
                 .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         }
-        let name = file.file_name().unwrap().to_str().unwrap();
         let command = format!("wgrad train examples/{name}");
         assert!(text(&file).contains(&command), "{name} says no command");
     }

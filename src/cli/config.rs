@@ -5,7 +5,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::nn::{InputSpec, ModelSpec, Network};
-use wgrad::settings::Settings;
+use wgrad::settings::{Settings, SweepSettings};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -15,13 +15,13 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Check settings or model files without data: keys, values, and the layers of the models
+    /// Check settings, sweep or model files without data: keys, values, and the layers of the models
     Check(CheckArgs),
 }
 
 #[derive(clap::Args)]
 struct CheckArgs {
-    /// Settings files or model files
+    /// Settings, sweep or model files
     #[arg(required = true, value_name = "FILE.toml")]
     files: Vec<PathBuf>,
     /// Print one JSON line per file and nothing else
@@ -34,8 +34,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut all_right = true;
     for file in &args.files {
         let name = file.display().to_string();
-        let problem = Settings::read(file)
-            .and_then(|settings| check(&settings))
+        let checked = match SweepSettings::is_at(file) {
+            true => SweepSettings::read(file).and_then(|sweep| sweep.check()),
+            false => Settings::read(file).and_then(|settings| check(&settings)),
+        };
+        let problem = checked
             .err()
             .map(|error| error.to_string().replace('\n', " "));
         all_right &= problem.is_none();

@@ -1,6 +1,6 @@
 //! `wgrad data`
 
-use super::{OverwriteArg, choice, note, print_line, settings_of};
+use super::{OverwriteArg, choice, note, print_line};
 use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ impl Show {
     fn settings(&self) -> wgrad::Result<Settings> {
         let mut settings = Settings::default();
         if self.data.is_some() || self.source.ends_with(".toml") {
-            settings = settings_of(&self.source)?;
+            settings = Settings::named(&self.source, Path::new(""))?;
         } else {
             settings.set_source(self.source.clone());
         }

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod choice;
+mod compare;
 mod completions;
 mod config;
 mod data;
@@ -25,6 +26,8 @@ mod progress;
 mod run;
 mod runs;
 mod schema;
+mod sweep;
+mod table;
 mod tasks;
 mod train;
 mod tune;
@@ -41,9 +44,8 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use wgrad::device::DeviceChoice;
 use wgrad::gpu::AdapterChoice;
-use wgrad::nn::ModelSpec;
 use wgrad::run::{RunFolder, RunParts};
-use wgrad::settings::{Member, Settings, is_network_file, named_model};
+use wgrad::settings::{Member, Settings};
 
 /// Train and run neural networks on any GPU, through Vulkan, Metal and DX12.
 #[derive(Parser)]
@@ -71,6 +73,10 @@ enum Command {
     Export(export::Args),
     /// List the runs of a folder with their best figures
     Runs(runs::Args),
+    /// Train runs with different settings, and find the best ones
+    Sweep(sweep::Args),
+    /// Compare runs: the settings that differ, their metrics, their curves
+    Compare(compare::Args),
     /// Serve a page on this machine that follows runs while they train
     Watch(watch::Args),
     /// Describe a data set and draw a contact sheet of it
@@ -156,6 +162,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Tune(args) => tune::run(args),
         Command::Runs(args) => runs::run(args),
+        Command::Sweep(args) => sweep::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Config(args) => config::run(args),
         Command::Schema(args) => schema::run(args),
@@ -174,11 +182,7 @@ pub fn main() -> ExitCode {
             }
             let ours = error.downcast_ref::<wgrad::Error>();
             let message = match ours {
-                // The source location at which a node was built means nothing to a user.
-                Some(wgrad::Error::Shape {
-                    layer, op, message, ..
-                }) => format!("{layer}{op}: {message}"),
-                Some(ours) => ours.to_string(),
+                Some(ours) => ours.sentence(),
                 None => format!("{error:#}"),
             };
             let message = message.replace('\n', " ");
@@ -303,28 +307,4 @@ impl OverwriteArg {
             ))),
         }
     }
-}
-
-/// The settings that `what` names: a settings file, a model's own file, an ONNX or Keras file, or a built-in model.
-fn settings_of(what: &str) -> wgrad::Result<Settings> {
-    let path = Path::new(what);
-    if is_network_file(path) {
-        return Ok(Settings {
-            model: named_model(what, Path::new(""))?,
-            ..Settings::default()
-        });
-    }
-    if what.ends_with(".toml") || path.is_file() {
-        return Settings::read(path);
-    }
-    if what.contains(['.', '/', std::path::MAIN_SEPARATOR]) && !path.exists() {
-        return Err(wgrad::Error::missing(
-            path,
-            "data, a settings file, a model file, or a built-in model (see `wgrad models`)",
-        ));
-    }
-    Ok(Settings {
-        model: ModelSpec::preset(what)?,
-        ..Settings::default()
-    })
 }

@@ -1,6 +1,7 @@
 //! The step graphs of a run that is not trained, for commands that only need shapes.
 
-use super::{note, settings_of};
+use super::note;
+use std::path::Path;
 use wgrad::Error;
 use wgrad::data::{Dataset, Samples};
 use wgrad::graph::Graph;
@@ -28,7 +29,7 @@ pub(super) struct Planned {
 /// The run that `what` names, with these `data` and `batch` if given. Data are read only if they are given or the model takes
 /// its input shape from them.
 pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad::Result<Planned> {
-    let mut settings = settings_of(what)?;
+    let mut settings = Settings::named(what, Path::new(""))?;
     if let Some(source) = &data.data {
         settings.set_source(source.clone());
     }

@@ -1,11 +1,11 @@
 //! `wgrad run`
 
-use super::{DeviceArgs, OverwriteArg, WeightsArg, note, print_line, settings_of};
+use super::{DeviceArgs, OverwriteArg, WeightsArg, note, print_line};
 use anyhow::Context as _;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::cpu::Tensor;
 use wgrad::data::{NpyArray, read_npy};
@@ -99,7 +99,7 @@ fn of_model(args: &Args, engine: &Engine) -> wgrad::Result<Vec<Computed>> {
             (args.weights.resolve(&settings, &path)?, settings.seed)
         }
         false => {
-            let mut settings = settings_of(&args.model.to_string_lossy())?;
+            let mut settings = Settings::named(&args.model.to_string_lossy(), Path::new(""))?;
             (settings.resolve_without_data()?, settings.seed)
         }
     };

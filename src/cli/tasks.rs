@@ -3,7 +3,7 @@
 use super::print_line;
 use serde_json::json;
 use std::process::ExitCode;
-use wgrad::tasks::{Better, REGISTRY};
+use wgrad::tasks::REGISTRY;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -18,13 +18,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         if args.json {
             let metrics: Vec<_> = metrics
                 .iter()
-                .map(|metric| {
-                    let better = match metric.better {
-                        Better::Higher => "higher",
-                        Better::Lower => "lower",
-                    };
-                    json!({"name": metric.name, "better": better})
-                })
+                .map(|metric| json!({"name": metric.name, "better": metric.better.name()}))
                 .collect();
             print_line(json!({
                 "name": task.name,

@@ -1,7 +1,7 @@
 //! `wgrad train`
 
 use super::progress::{ProgressPrinter, short};
-use super::{DeviceArgs, interrupt, note, print_line, settings_of};
+use super::{DeviceArgs, interrupt, note, print_line};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +11,8 @@ use wgrad::device::Engine;
 use wgrad::nn::ModelSpec;
 use wgrad::optim::OptimizerConfig;
 use wgrad::run::{
-    CheckpointInterval, EpochReport, Evaluation, FoldsFolder, Observer, Run, RunFolder, StepReport,
+    CheckpointInterval, EpochReport, Evaluation, GroupFolder, GroupKind, Observer, Run, RunFolder,
+    StepReport,
 };
 use wgrad::settings::{Folds, Initialisation, Prepared, SessionObserver, Settings, named_model};
 
@@ -132,7 +133,7 @@ impl Args {
             (Some(path), _) => Some(Settings::read(path)?),
             (None, Some(what)) => match data_of(what)? {
                 Some(source) => return Ok(Start::Data(source)),
-                None => Some(settings_of(what)?),
+                None => Some(Settings::named(what, Path::new(""))?),
             },
             (None, None) => None,
         };
@@ -232,7 +233,7 @@ fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
         args.set_length(settings);
         args.device.clone().apply(settings);
     };
-    if FoldsFolder::open(path).is_some() {
+    if GroupFolder::open(GroupKind::Folds, path).is_some() {
         return cross_validate(args, Folds::resume(path, change)?);
     }
     let prepared = Settings::prepare_resumed(path, change)?;

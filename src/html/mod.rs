@@ -2,10 +2,12 @@
 
 mod histogram;
 mod page;
+mod parallel;
 pub mod plot;
 
 pub use histogram::{histogram, in_blocks};
 pub use page::page_head;
+pub use parallel::{ParallelLine, ParallelPlot};
 
 /// Text escaped for HTML, also within the quotes of an attribute.
 pub fn escape(text: &str) -> String {

@@ -150,6 +150,17 @@ impl Axis {
         })
     }
 
+    /// An axis of names, at the values 0, 1 and so on.
+    pub fn names(title: &str, names: &[String]) -> Axis {
+        let last = names.len().saturating_sub(1) as f64;
+        Axis {
+            title: title.to_string(),
+            range: if last > 0.0 { [0.0, last] } else { [-1.0, 1.0] },
+            ticks: (0..).map(f64::from).zip(names.iter().cloned()).collect(),
+            logarithmic: false,
+        }
+    }
+
     /// An axis of shares, from 0 to 1.
     pub fn share(title: &str) -> Axis {
         let ticks = (0..=5).map(|tick| f64::from(tick) / 5.0);
@@ -162,7 +173,7 @@ impl Axis {
     }
 
     /// Where `value` lies between the ends, from 0 to 1.
-    fn place(&self, value: f64) -> f64 {
+    pub(super) fn place(&self, value: f64) -> f64 {
         let on = |v: f64| if self.logarithmic { v.log10() } else { v };
         let [low, high] = self.range.map(on);
         (on(value) - low) / (high - low)

@@ -98,12 +98,12 @@ fn chart(
 }
 
 /// Radius of the dots of a curve over this many epochs, if it has dots.
-pub(super) fn dots(epochs: usize) -> Option<f64> {
+pub fn dots(epochs: usize) -> Option<f64> {
     (epochs <= MOST_DOTS).then_some(3.0)
 }
 
 /// The horizontal axis of values after these epochs: their index, labelled with the epoch.
-pub(super) fn epoch_axis(epochs: &[u64]) -> Axis {
+pub fn epoch_axis(epochs: &[u64]) -> Axis {
     let every = epochs.len().div_ceil(8).max(1);
     let ticks = epochs.iter().enumerate().step_by(every);
     let last = epochs.len().saturating_sub(1) as f64;

@@ -3,7 +3,7 @@
 //! `events.out.tfevents...` for TensorBoard. `files.json` lists what the run wrote; it overwrites and removes nothing else.
 
 use super::checkpoint::Checkpoint;
-use super::folds::{FOLDS, FoldsFolder};
+use super::group::GroupFolder;
 use super::lock::{self, FolderLock, LOCK};
 use super::manifest::{MANIFEST, Manifest, claim, not_of_a_run};
 use crate::data::Listing;
@@ -89,7 +89,7 @@ impl RunFolder {
         let earlier = [ACCEPTED, VARIANTS].iter().any(|file| exists(&file));
         let unlisted = manifest.is_none() && earlier && exists(&&SETTINGS);
         let resumable = !checkpoints(path, manifest.as_ref()).is_empty() || epochs_in(path) > 1;
-        if unlisted || path.join(FOLDS).exists() || resumable {
+        if unlisted || GroupFolder::is_named_at(path) || resumable {
             return Err(Error::Config(format!(
                 "{shown} already holds a run; name another folder, or resume it with --resume {shown}"
             )));
@@ -158,12 +158,9 @@ impl RunFolder {
         if self.checkpoints().is_empty() {
             return error;
         }
-        let path = self.resumed_path().display();
-        let advised = |text: String| {
-            format!(
-                "{text}; the last checkpoint is intact: resume with wgrad train --resume {path}"
-            )
-        };
+        let command = self.resume_command();
+        let advised =
+            |text: String| format!("{text}; the last checkpoint is intact: resume with {command}");
         match error {
             Error::Device(text) => Error::Device(advised(text)),
             Error::Memory(text) => Error::Memory(advised(text)),
@@ -249,9 +246,14 @@ impl RunFolder {
             origin: Origin::Earlier,
             _lock: None,
         };
-        match folder.settings_path().is_file() {
-            true => Ok(folder),
-            false => Err(Error::Config(format!(
+        match (folder.settings_path().is_file(), GroupFolder::find(path)) {
+            (true, _) => Ok(folder),
+            (false, Some(group)) => Err(Error::Config(format!(
+                "{} holds several runs; name one of them, or resume all with: {}",
+                path.display(),
+                group.resume_command()
+            ))),
+            (false, None) => Err(Error::Config(format!(
                 "{} is not a run folder (it has no run.toml); name one that `wgrad train` created",
                 path.display()
             ))),
@@ -579,11 +581,13 @@ impl RunFolder {
         })
     }
 
-    /// The folder to resume: this one or, for one of several folds, the common one.
-    pub fn resumed_path(&self) -> &Path {
-        let parent = self.path.parent();
-        let folds = parent.filter(|parent| FoldsFolder::open(parent).is_some());
-        folds.unwrap_or(&self.path)
+    /// The command that resumes the run or, for one of several that belong together, all of them.
+    pub fn resume_command(&self) -> String {
+        let group = self.path.parent().and_then(GroupFolder::find);
+        match group {
+            Some(group) => group.resume_command(),
+            None => format!("wgrad train --resume {}", self.path.display()),
+        }
     }
 
     /// Checkpoints of the run, oldest first.

@@ -5,7 +5,7 @@ mod checkpoint;
 mod diagnosis;
 pub mod events;
 mod folder;
-mod folds;
+mod group;
 mod kernel_shares;
 mod lock;
 mod manifest;
@@ -20,7 +20,7 @@ mod steps;
 
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
-pub use folds::FoldsFolder;
+pub use group::{GroupFolder, GroupKind};
 pub use kernel_shares::KernelShares;
 pub use measured::Measured;
 pub use monitor::Monitor;
@@ -435,10 +435,8 @@ impl<'e> Run<'e> {
             self.write_page(folder)?;
         }
         self.save_checkpoint(folder)?;
-        let path = folder.resumed_path().display();
-        Ok(Error::Stopped(format!(
-            "{what}; resume with: wgrad train --resume {path}"
-        )))
+        let command = folder.resume_command();
+        Ok(Error::Stopped(format!("{what}; resume with: {command}")))
     }
 
     /// Whether all epochs or steps are done, or the run stopped early.

@@ -25,13 +25,24 @@ impl Monitor {
     /// Lists those that it reports.
     pub fn check(&self, task: &dyn Task) -> Result<()> {
         match (&self.metric, self.patience, task.monitored()) {
-            (Some(name), ..) => check_metric("monitor", name, task),
+            (Some(_), ..) => self.check_as("monitor", task),
             (None, Some(_), None) => Err(Error::Config(format!(
                 "patience stops a run whose epochs no longer improve, and no metric of the task {} says which epoch is better: name \
                  one with monitor, or leave patience out",
                 task.registered().name
             ))),
             (None, ..) => Ok(()),
+        }
+    }
+
+    /// Checks that the task reports the metric, which was named by the setting `key`.
+    ///
+    /// # Errors
+    /// Lists those that it reports.
+    pub fn check_as(&self, key: &str, task: &dyn Task) -> Result<()> {
+        match &self.metric {
+            Some(name) => check_metric(key, name, task),
+            None => Ok(()),
         }
     }
 

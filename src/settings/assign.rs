@@ -30,10 +30,17 @@ impl Settings {
                 "it takes KEY=VALUE, such as optimizer.lr=0.01".to_string(),
             ));
         };
-        let (key, value) = (key.trim(), value.trim());
+        self.with(key.trim(), parsed(value.trim()))
+    }
+
+    /// The settings with `value` for the dotted `key`; `model.layer[2].units` is a key of the second item of a list.
+    ///
+    /// # Errors
+    /// If there is no such key, or the value does not fit it.
+    pub(super) fn with(&self, key: &str, value: Value) -> Result<Settings> {
         let mut table = Table::try_from(self)
             .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;
-        let value = match (parsed(value), key.split_once('.')) {
+        let value = match (value, key.split_once('.')) {
             // A model given by name or file.
             (Value::String(name), None) if key == "model" => model(&name)?,
             (Value::String(name), Some(("models", role))) if !role.contains('.') => model(&name)?,
@@ -73,23 +80,44 @@ fn parsed(text: &str) -> Value {
 
 /// Sets a dotted key to `value`.
 fn put(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
-    match key.split_once('.') {
-        None if key.is_empty() => Err("the key is empty".to_string()),
-        None => {
-            // A name stands for a table with its defaults, as in a run file.
-            table.insert(key.to_string(), value);
-            Ok(())
-        }
-        Some((head, rest)) => {
-            let inner = table
-                .entry(head)
-                .or_insert_with(|| Value::Table(Table::new()));
-            match inner {
-                Value::Table(inner) => put(inner, rest, value),
-                _ => Err(format!("{head} is not a table, so it has no {rest}")),
-            }
-        }
+    let (head, rest) = match key.split_once('.') {
+        Some((head, rest)) => (head, Some(rest)),
+        None => (key, None),
+    };
+    if head.is_empty() {
+        return Err("the key is empty".to_string());
     }
+    let place = match numbered(head) {
+        Some((name, number)) => item(table, name, number)?,
+        // A name stands for a table with its defaults, as in a run file.
+        None => table
+            .entry(head)
+            .or_insert_with(|| Value::Table(Table::new())),
+    };
+    match (rest, place) {
+        (None, place) => *place = value,
+        (Some(rest), Value::Table(inner)) => put(inner, rest, value)?,
+        (Some(rest), _) => return Err(format!("{head} is not a table, so it has no {rest}")),
+    }
+    Ok(())
+}
+
+/// The name and the number of an item of a list, such as `layer[2]`.
+fn numbered(head: &str) -> Option<(&str, usize)> {
+    let (name, number) = head.strip_suffix(']')?.split_once('[')?;
+    Some((name, number.parse().ok()?))
+}
+
+/// An item of the list `name`, by its number from 1.
+fn item<'a>(table: &'a mut Table, name: &str, number: usize) -> Result<&'a mut Value, String> {
+    let Some(Value::Array(items)) = table.get_mut(name) else {
+        return Err(format!("{name} is not a list, so it has no item {number}"));
+    };
+    let count = items.len();
+    let found = number.checked_sub(1).and_then(|index| items.get_mut(index));
+    found.ok_or_else(|| {
+        format!("{name} has {count} items, which count from 1, so there is no {name}[{number}]")
+    })
 }
 
 #[cfg(test)]
@@ -108,6 +136,10 @@ mod tests {
         assert_eq!((settings.optimizer.lr(), settings.batch), (0.25, 17));
         assert_eq!(settings.schedule.warmup_steps(), Some(7));
         assert_eq!(settings.data.source, "some/folder");
+        let layers = settings.model.layers.len();
+        set(&mut settings, &format!("model.layer[{layers}].bias=false")).unwrap();
+        let text = toml::to_string(&settings.model.layers[layers - 1]).unwrap();
+        assert!(text.contains("bias = false"), "{text}");
         let message = |text: &str| {
             let mut settings = Settings::preset().unwrap();
             set(&mut settings, text).unwrap_err().to_string()
@@ -115,5 +147,8 @@ mod tests {
         assert!(message("optimizer.rl=1").contains("rl"));
         assert!(message("batch").contains("KEY=VALUE"));
         assert!(message("bach=3").contains("batch"));
+        assert!(message("model.layer[99].units=3").contains("no layer[99]"));
+        assert!(message("model.layer[0].units=3").contains("count from 1"));
+        assert!(message("batch[1]=3").contains("batch is not a list"));
     }
 }

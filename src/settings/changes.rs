@@ -1,7 +1,8 @@
-//! Comparison of the settings of a resumed run with those that it was last accepted with.
+//! Comparison of settings: of a resumed run with those that it was last accepted with, and of several runs.
 
 use super::Settings;
 use crate::error::{Error, Result};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -34,6 +35,34 @@ pub(super) const OF_FOLDS: &[&str] = &[
     "data.memory_limit",
 ];
 
+/// Settings that a resumed sweep may change, which are those of folds: its trials are compared as they were begun.
+pub(super) const OF_A_SWEEP: &[&str] = &[
+    "run.device",
+    "run.adapter",
+    "run.checkpoint_every",
+    "run.keep_checkpoints",
+    "run.tensorboard",
+    "run.data.memory_limit",
+];
+
+impl Settings {
+    /// Takes over what a resumed run may change from `others`.
+    pub(super) fn take_changes(&mut self, others: &Settings) {
+        self.epochs = others.epochs;
+        self.steps = others.steps;
+        self.patience = others.patience;
+        self.monitor.clone_from(&others.monitor);
+        self.min_delta = others.min_delta;
+        self.checkpoint_every = others.checkpoint_every;
+        self.keep_checkpoints = others.keep_checkpoints;
+        self.tensorboard = others.tensorboard;
+        self.device = others.device;
+        self.adapter.clone_from(&others.adapter);
+        self.data.evaluate = others.data.evaluate;
+        self.data.memory_limit = others.data.memory_limit;
+    }
+}
+
 /// A setting that differs.
 #[derive(Debug, PartialEq)]
 pub(super) struct Change {
@@ -50,7 +79,8 @@ impl fmt::Display for Change {
     }
 }
 
-fn shown(value: &Option<Value>) -> String {
+/// A value as text; `none` if it is absent.
+pub(super) fn shown(value: &Option<Value>) -> String {
     value
         .as_ref()
         .map_or_else(|| "none".to_string(), Value::to_string)
@@ -60,7 +90,7 @@ fn shown(value: &Option<Value>) -> String {
 ///
 /// # Errors
 /// If settings can't be written as TOML.
-fn changes(before: &Settings, after: &Settings) -> Result<Vec<Change>> {
+fn changes<T: Serialize>(before: &T, after: &T) -> Result<Vec<Change>> {
     let (mut old, mut new) = (flat(before)?, flat(after)?);
     let mut keys: Vec<String> = old.keys().chain(new.keys()).cloned().collect();
     keys.sort();
@@ -81,9 +111,9 @@ fn changes(before: &Settings, after: &Settings) -> Result<Vec<Change>> {
 ///
 /// # Errors
 /// Names the first setting that must not change, with both values.
-pub(super) fn permit(
-    before: &Settings,
-    after: &Settings,
+pub(super) fn permit<T: Serialize>(
+    before: &T,
+    after: &T,
     permitted: &[&str],
     file: &Path,
 ) -> Result<Vec<Change>> {
@@ -111,7 +141,11 @@ pub(super) fn permit(
     )))
 }
 
-fn flat(settings: &Settings) -> Result<BTreeMap<String, Value>> {
+/// The settings by their dotted keys; items of lists of tables count from 1.
+///
+/// # Errors
+/// If they can't be written as TOML.
+pub(super) fn flat<T: Serialize>(settings: &T) -> Result<BTreeMap<String, Value>> {
     let table = Table::try_from(settings)
         .map_err(|e| Error::Config(format!("the settings can't be compared: {e}")))?;
     let mut flat = BTreeMap::new();

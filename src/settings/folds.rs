@@ -3,8 +3,7 @@
 use super::changes::{self, Change};
 use super::{Prepared, Settings};
 use crate::error::{Error, Result};
-use crate::files::{read_text, write_whole};
-use crate::run::{Evaluation, Figure, FoldsFolder, LOSS, RunFolder};
+use crate::run::{Evaluation, Figure, GroupFolder, GroupKind, LOSS, RunFolder};
 use crate::tasks::Shown;
 use crate::toml_text::parse;
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Runs that differ in the fold that is held out.
 pub struct Folds {
     /// Their folder, with the subfolders `fold-1`, `fold-2` and so on.
-    pub folder: FoldsFolder,
+    pub folder: GroupFolder,
     /// Notes for the user.
     pub notes: Vec<String>,
     settings: Settings,
@@ -72,26 +71,26 @@ impl Folds {
         (settings.data.folds, settings.data.fold) = (Some(count), 1);
         settings.check()?;
         if let Some(out) = &out {
-            match FoldsFolder::open(out) {
+            match GroupFolder::open(GroupKind::Folds, out) {
                 Some(folder) if folder.has_begun() => {
-                    settings.data.make_absolute();
-                    let settings = parse(&settings.texts()?.settings, "the settings")?;
+                    let settings = parse(&settings.shared_text()?, "the settings")?;
                     return Self::go_on(folder, settings);
                 }
                 // The first fold failed: there is nothing to resume.
                 Some(_) => {}
                 None => {
                     RunFolder::check_free(out)?;
-                    let folder = FoldsFolder::at(out);
-                    (1..=count)
-                        .try_for_each(|fold| RunFolder::check_free(&folder.fold_path(fold)))?;
+                    let folder = GroupFolder::at(GroupKind::Folds, out);
+                    (1..=count).try_for_each(|fold| {
+                        RunFolder::check_free(&folder.run_path(&fold.to_string()))
+                    })?;
                 }
             }
         }
         let first = settings.clone().prepare()?;
-        settings.data.make_absolute();
         let name = format!("{}-folds", settings.folder_name());
-        let folder = FoldsFolder::create(out.as_deref(), &name, &settings.texts()?.settings)?;
+        let text = settings.shared_text()?;
+        let folder = GroupFolder::create(GroupKind::Folds, out.as_deref(), &name, &text)?;
         Ok(Folds {
             folder,
             notes: Vec::new(),
@@ -106,7 +105,7 @@ impl Folds {
     /// # Errors
     /// If `path` holds no folds, or another setting changed.
     pub fn resume(path: &Path, change: impl FnOnce(&mut Settings)) -> Result<Folds> {
-        let folder = FoldsFolder::open(path).ok_or_else(|| {
+        let folder = GroupFolder::open(GroupKind::Folds, path).ok_or_else(|| {
             Error::Config(format!(
                 "{} is not a folder of folds (it has no folds.toml); name one that `wgrad train --folds` created",
                 path.display()
@@ -118,7 +117,7 @@ impl Folds {
         Self::go_on(folder, settings)
     }
 
-    fn go_on(folder: FoldsFolder, settings: Settings) -> Result<Folds> {
+    fn go_on(folder: GroupFolder, settings: Settings) -> Result<Folds> {
         let file = folder.settings_path();
         let accepted = Settings::read(&folder.accepted_settings_path())?;
         let found = changes::permit(&accepted, &settings, changes::OF_FOLDS, &file)?;
@@ -127,7 +126,7 @@ impl Folds {
             Error::Config(format!("{shown} lacks data.folds, the number of folds"))
         })?;
         let folder = folder.lock()?;
-        folder.write_settings(&settings.texts()?.settings)?;
+        folder.write_settings(&settings.shared_text()?)?;
         let mut folds = Folds {
             notes: found.iter().map(Change::to_string).collect(),
             folder,
@@ -135,8 +134,10 @@ impl Folds {
             count,
             first: None,
         };
-        let done = (1..=count).filter(|&fold| folds.result_path(fold).is_file());
-        let done = done.count();
+        let mut done = 0;
+        for fold in 1..=count {
+            done += usize::from(folds.result(fold)?.is_some());
+        }
         if done > 0 {
             folds.notes.push(format!(
                 "{done} of {count} folds in {} are already done",
@@ -157,43 +158,28 @@ impl Folds {
     ) -> Result<FoldsSummary, E> {
         let mut results = Vec::new();
         for fold in 1..=self.count {
-            let path = self.result_path(fold);
-            if path.is_file() {
-                results.push(read_result(&path)?);
+            if let Some(result) = self.result(fold)? {
+                results.push(result);
                 continue;
             }
             let evaluation = train(self.prepare(fold)?)?;
             let result = FoldResult::of(&evaluation);
-            write_result(&path, &result)?;
+            self.folder.write_result(&fold.to_string(), &result)?;
             results.push(result);
         }
         Ok(FoldsSummary::of(&results, self.folder.path))
     }
 
-    fn result_path(&self, fold: usize) -> PathBuf {
-        self.folder.result_path(fold)
+    fn result(&self, fold: usize) -> Result<Option<FoldResult>> {
+        self.folder.read_result(&fold.to_string())
     }
 
     /// A fold's run, resumed if it had begun.
     fn prepare(&mut self, fold: usize) -> Result<Prepared> {
-        let path = self.folder.fold_path(fold);
+        let path = self.folder.run_path(&fold.to_string());
         let common = &self.settings;
         if RunFolder::open(&path).is_ok() {
-            return Settings::prepare_resumed(&path, |settings| {
-                // Settings that a run may change are shared by all folds.
-                settings.epochs = common.epochs;
-                settings.steps = common.steps;
-                settings.patience = common.patience;
-                settings.monitor = common.monitor.clone();
-                settings.min_delta = common.min_delta;
-                settings.data.evaluate = common.data.evaluate;
-                settings.data.memory_limit = common.data.memory_limit;
-                settings.checkpoint_every = common.checkpoint_every;
-                settings.keep_checkpoints = common.keep_checkpoints;
-                settings.tensorboard = common.tensorboard;
-                settings.device = common.device;
-                settings.adapter = common.adapter.clone();
-            });
+            return Settings::prepare_resumed(&path, |settings| settings.take_changes(common));
         }
         let first = self.first.take().filter(|_| fold == 1);
         let mut prepared = match first {
@@ -231,17 +217,6 @@ impl FoldResult {
         let found = self.figures.iter().find(|figure| figure.name == name);
         found.map(|figure| figure.value)
     }
-}
-
-fn read_result(path: &Path) -> Result<FoldResult> {
-    let text = read_text(path).map_err(Error::io("read", path))?;
-    parse(&text, &path.display().to_string())
-}
-
-fn write_result(path: &Path, result: &FoldResult) -> Result<()> {
-    let text = toml::to_string(result)
-        .map_err(|e| Error::Training(format!("the result of a fold can't be written: {e}")))?;
-    write_whole(path, text.as_bytes())
 }
 
 impl FoldsSummary {

@@ -5,6 +5,7 @@ pub use crate::data::DataSettings;
 mod assign;
 mod changes;
 mod choose;
+mod compare;
 mod ensemble;
 mod folds;
 mod names;
@@ -14,15 +15,21 @@ mod parts;
 mod schema;
 mod start;
 mod starters;
+mod sweep;
 mod teachers;
 mod train;
 
 pub use choose::Chosen;
+pub use compare::{ComparedEpoch, ComparedMetric, ComparedRun, Comparison, DifferingSetting};
 pub use ensemble::Member;
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
 pub use schema::{model_schema, run_schema};
 pub use start::Prepared;
+pub use sweep::{
+    HalvingSettings, Sweep, SweepMethod, SweepObserver, SweepSettings, SweepSummary, SweepTrial,
+    TrialResult, TrialRun, TrialStart, TrialValue, value_text, values_text,
+};
 pub use train::SessionObserver;
 
 use crate::data::Fitted;
@@ -293,8 +300,45 @@ impl Settings {
             });
         }
         check_version(&table, &file)?;
-        let mut settings: Settings = parse(&text, &file)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let settings: Settings = parse(&text, &file)?;
+        settings.located(&table, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// The settings that `what` names: a settings file, a model's own file, an ONNX or Keras file, or a built-in model. A file is
+    /// relative to `folder`.
+    ///
+    /// # Errors
+    /// If there is none, or it can't be read.
+    pub fn named(what: &str, folder: &Path) -> Result<Settings> {
+        let path = folder.join(what);
+        if is_network_file(&path) {
+            return Ok(Settings {
+                model: named_model(what, folder)?,
+                ..Settings::default()
+            });
+        }
+        if what.ends_with(".toml") || path.is_file() {
+            return Settings::read(&path);
+        }
+        if what.contains(['.', '/', std::path::MAIN_SEPARATOR]) && !path.exists() {
+            return Err(Error::missing(
+                &path,
+                "data, a settings file, a model file, or a built-in model (see `wgrad models`)",
+            ));
+        }
+        Ok(Settings {
+            model: ModelSpec::preset(what)?,
+            ..Settings::default()
+        })
+    }
+
+    /// The settings that were written as `table` in a file in `folder`: models that it names are read, and paths are relative to the
+    /// folder.
+    ///
+    /// # Errors
+    /// If there is no such model, or its file can't be read.
+    fn located(self, table: &toml::Table, folder: &Path) -> Result<Settings> {
+        let mut settings = self;
         match table.get("model") {
             Some(toml::Value::String(name)) => settings.model = named_model(name, folder)?,
             Some(_) => settings.model.relative_to(folder),

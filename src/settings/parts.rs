@@ -329,6 +329,35 @@ impl Settings {
         })
     }
 
+    /// The text of these settings for a file in any folder, as runs that belong together share it: all paths are absolute.
+    ///
+    /// # Errors
+    /// If a file that they name can't be found, or they can't be written.
+    pub(super) fn shared_text(&self) -> Result<String> {
+        let settings = self.with_absolute_paths()?;
+        toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))
+    }
+
+    /// The same settings with absolute paths.
+    ///
+    /// # Errors
+    /// If the file of a network can't be found.
+    pub(super) fn with_absolute_paths(&self) -> Result<Settings> {
+        let mut settings = self.clone();
+        settings.data.make_absolute();
+        if let Some(init) = &mut settings.init
+            && let Ok(path) = init.canonicalize()
+        {
+            *init = path;
+        }
+        let models = std::iter::once(&mut settings.model).chain(settings.models.values_mut());
+        for layer in models.flat_map(ModelSpec::onnx_layers_mut) {
+            let found = layer.file.canonicalize();
+            layer.file = found.map_err(Error::io("read", &layer.file))?;
+        }
+        Ok(settings)
+    }
+
     /// Creates the run folder.
     ///
     /// # Errors

@@ -20,12 +20,31 @@ pub struct Metric {
 }
 
 /// Whether higher or lower is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Better {
     /// Higher is better, as for an accuracy.
     Higher,
     /// Lower is better, as for an error.
     Lower,
+}
+
+impl Better {
+    /// `higher` or `lower`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Better::Higher => "higher",
+            Better::Lower => "lower",
+        }
+    }
+
+    /// Whether `figure` is better than `best` by more than `least`.
+    pub fn improves(self, figure: f64, best: f64, least: f64) -> bool {
+        match self {
+            Better::Higher => figure > best + least,
+            Better::Lower => figure < best - least,
+        }
+    }
 }
 
 /// How a figure is shown.
@@ -85,10 +104,7 @@ impl Metric {
 
     /// Whether `figure` is better than `best` by more than `least`.
     pub fn improves(&self, figure: f64, best: f64, least: f64) -> bool {
-        match self.better {
-            Better::Higher => figure > best + least,
-            Better::Lower => figure < best - least,
-        }
+        self.better.improves(figure, best, least)
     }
 }
 

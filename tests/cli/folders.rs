@@ -197,3 +197,26 @@ fn output_files_that_exist_are_replaced_only_on_request() {
         }
     }
 }
+
+#[test]
+fn folds_of_a_network_in_a_file_are_resumed() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .trained()
+        .wgrad("export run --out net.onnx")
+        .succeeds();
+    let args = "train --model net.onnx --data good --batch 8 --device cpu --epochs 1 --folds 2";
+    let message = sandbox.wgrad(&format!("{args} --out folds")).succeeds();
+    std::fs::remove_dir_all(sandbox.path("folds/fold-2")).unwrap();
+    let resumed = sandbox.wgrad("train --resume folds").succeeds();
+    let last = |text: &str| text.lines().last().map(String::from);
+    assert_eq!(last(&resumed.out), last(&message.out));
+    // A folder of several runs is none that can be evaluated.
+    sandbox.wgrad("eval folds").fails(
+        2,
+        &[
+            "folds holds several runs",
+            "resume all with: wgrad train --resume folds",
+        ],
+    );
+}

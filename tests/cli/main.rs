@@ -3,6 +3,7 @@
 
 mod bench;
 mod chosen;
+mod compare;
 mod data;
 mod detection;
 mod device_loss;
@@ -26,6 +27,7 @@ mod sandbox;
 mod segmentation;
 mod sequences;
 mod settings;
+mod sweep;
 mod tables;
 mod tensorboard;
 mod text;
