@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use wgrad::device::Engine;
-use wgrad::run::{EpochReport, Evaluation, Observer, StepReport};
+use wgrad::run::{EpochReport, Evaluation, GroupKind, Observer, StepReport};
 use wgrad::settings::{Folds, FoldsSummary, Prepared, Settings};
 use wgrad::{Error, Result};
 
@@ -74,7 +74,7 @@ fn fit(folds: Folds, reports: u32) -> (Result<FoldsSummary>, u32) {
 }
 
 fn uninterrupted(folder: &Path) -> FoldsSummary {
-    let folds = Folds::begin(settings(folder, "whole"), 5).unwrap();
+    let folds = Folds::begin(settings(folder, "whole"), GroupKind::Folds, 5).unwrap();
     let (summary, epochs) = fit(folds, u32::MAX);
     assert_eq!(epochs, 10);
     summary.unwrap()
@@ -89,7 +89,7 @@ fn message(summary: &FoldsSummary) -> Vec<String> {
 /// Folds that were stopped in the third fold.
 fn stopped(folder: &Path) -> PathBuf {
     let path = folder.join("folds");
-    let folds = Folds::begin(settings(folder, "folds"), 5).unwrap();
+    let folds = Folds::begin(settings(folder, "folds"), GroupKind::Folds, 5).unwrap();
     let mut trained = 0;
     let summary: Result<FoldsSummary> = folds.train(|prepared| {
         trained += 1;
@@ -148,7 +148,7 @@ fn the_same_settings_again_go_on_too_and_others_are_refused() {
     let refused = |change: &dyn Fn(&mut Settings), count, parts: [&str; 2]| {
         let mut settings = settings(dir.path(), "folds");
         change(&mut settings);
-        let Err(refused) = Folds::begin(settings, count) else {
+        let Err(refused) = Folds::begin(settings, GroupKind::Folds, count) else {
             panic!("taken: {parts:?}");
         };
         let message = refused.to_string();
@@ -160,7 +160,7 @@ fn the_same_settings_again_go_on_too_and_others_are_refused() {
     refused(&|_| (), 4, ["data.folds was 5", "is 4 now"]);
     let longer = Folds::resume(&dir.path().join("folds"), |s| s.epochs = 3);
     assert!(longer.is_err_and(|e| e.to_string().contains("epochs was 2")));
-    let folds = Folds::begin(settings(dir.path(), "folds"), 5).unwrap();
+    let folds = Folds::begin(settings(dir.path(), "folds"), GroupKind::Folds, 5).unwrap();
     let (summary, epochs) = fit(folds, u32::MAX);
     assert_eq!((message(&summary.unwrap()), epochs), (message(&whole), 6));
 }
@@ -180,7 +180,7 @@ fn a_fold_that_ended_before_its_first_checkpoint_is_trained_anew() {
 #[test]
 fn mean_and_deviation_are_those_of_the_folds() {
     let dir = tempfile::tempdir().unwrap();
-    let folds = Folds::begin(settings(dir.path(), "folds"), 3).unwrap();
+    let folds = Folds::begin(settings(dir.path(), "folds"), GroupKind::Folds, 3).unwrap();
     let mut losses = Vec::new();
     let summary: Result<FoldsSummary> = folds.train(|prepared| {
         let mut observer = StopsAfter {
@@ -209,7 +209,9 @@ fn impossible_folds_are_refused_before_any_is_trained() {
     let refused = |change: &dyn Fn(&mut Settings), count| {
         let mut settings = settings(dir.path(), "folds");
         change(&mut settings);
-        let refused = Folds::begin(settings, count).map(|_| ()).unwrap_err();
+        let refused = Folds::begin(settings, GroupKind::Folds, count)
+            .map(|_| ())
+            .unwrap_err();
         assert!(!dir.path().join("folds").exists(), "a folder was left");
         refused.to_string()
     };
@@ -240,7 +242,7 @@ fn the_run_of_somebody_else_is_not_taken_for_a_fold() {
     };
     let other = settings(dir.path(), "folds/fold-2").prepare().unwrap();
     train(other, &mut observer).unwrap();
-    let refused = Folds::begin(settings(dir.path(), "folds"), 5).map(|_| ());
+    let refused = Folds::begin(settings(dir.path(), "folds"), GroupKind::Folds, 5).map(|_| ());
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("fold-2 already holds a run"), "{message}");
 }
@@ -248,12 +250,12 @@ fn the_run_of_somebody_else_is_not_taken_for_a_fold() {
 #[test]
 fn a_folder_whose_first_fold_failed_is_free() {
     let dir = tempfile::tempdir().unwrap();
-    let folds = Folds::begin(settings(dir.path(), "folds"), 5).unwrap();
+    let folds = Folds::begin(settings(dir.path(), "folds"), GroupKind::Folds, 5).unwrap();
     let failed: Result<FoldsSummary> =
         folds.train(|_| Err(Error::Training("the loss is not finite".to_string())));
     assert!(failed.is_err());
     let mut other = settings(dir.path(), "folds");
     other.epochs = 1;
-    let (summary, epochs) = fit(Folds::begin(other, 2).unwrap(), u32::MAX);
+    let (summary, epochs) = fit(Folds::begin(other, GroupKind::Folds, 2).unwrap(), u32::MAX);
     assert_eq!((summary.unwrap().folds, epochs), (2, 2));
 }

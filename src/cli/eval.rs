@@ -75,7 +75,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         seen_in_training(training, &dataset.test);
     }
     let (weights, epoch) = args.weights.path(folder);
-    let parts = args.with.resolve(&args.weights, &settings, &weights)?;
+    let parts = args
+        .with
+        .resolve(&opened, &args.weights, &settings, &weights)?;
     let (engine, device_note) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),

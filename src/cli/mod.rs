@@ -36,6 +36,7 @@ mod watch;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use opened::OpenedRun;
 use plain::plain;
 use std::fmt::Display;
 use std::io::Write as _;
@@ -227,20 +228,19 @@ struct WithArg {
 }
 
 impl WithArg {
-    /// The parts of the run with these `settings` and the weights in the file `path`, together with those of the other runs.
+    /// The parts of the run `opened` with these `settings` and the weights in the file `path`, together with those of the other runs.
     fn resolve(
         &self,
+        opened: &OpenedRun,
         weights: &WeightsArg,
         settings: &Settings,
         path: &Path,
     ) -> wgrad::Result<RunParts> {
-        if self.with.is_empty() {
+        let others = opened.others.iter().chain(&self.with);
+        if others.clone().next().is_none() {
             return weights.resolve(settings, path);
         }
-        let others = self
-            .with
-            .iter()
-            .map(|path| Member::open(path, weights.last));
+        let others = others.map(|path| Member::open(path, weights.last));
         settings.resolve_ensemble(path, &others.collect::<wgrad::Result<Vec<_>>>()?)
     }
 }

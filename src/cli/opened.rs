@@ -1,9 +1,9 @@
 //! The run that a command is given: a folder, or a file with a network, which becomes a run in a temporary folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use wgrad::nn::weights;
-use wgrad::run::RunFolder;
+use wgrad::run::{GroupFolder, GroupKind, RunFolder};
 use wgrad::settings::{Settings, is_network_file};
 
 /// A run.
@@ -12,6 +12,8 @@ pub(super) struct OpenedRun {
     pub folder: RunFolder,
     /// Its settings.
     pub settings: Settings,
+    /// The folders of the other members, if it is the first one of an ensemble.
+    pub others: Vec<PathBuf>,
     /// Holds the folder, if it is of a network in a file.
     temporary: Option<TempDir>,
 }
@@ -23,10 +25,17 @@ impl OpenedRun {
     /// If it is none, or the network can't be read.
     pub fn open(path: &Path) -> wgrad::Result<OpenedRun> {
         if !is_network_file(path) {
-            let (folder, settings) = Settings::open_run(path)?;
+            let members = GroupFolder::open(GroupKind::Ensemble, path);
+            let members = members.map(|group| group.run_paths()).unwrap_or_default();
+            let (first, others) = match members.split_first() {
+                Some((first, others)) => (first.as_path(), others.to_vec()),
+                None => (path, Vec::new()),
+            };
+            let (folder, settings) = Settings::open_run(first)?;
             return Ok(OpenedRun {
                 folder,
                 settings,
+                others,
                 temporary: None,
             });
         }
@@ -47,6 +56,7 @@ impl OpenedRun {
         Ok(OpenedRun {
             folder,
             settings,
+            others: Vec::new(),
             temporary: Some(temporary),
         })
     }

@@ -93,7 +93,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.task.set_beam(args.beam);
     settings.check()?;
     let (weights, _) = args.weights.path(folder);
-    let parts = args.with.resolve(&args.weights, &settings, &weights)?;
+    let parts = args
+        .with
+        .resolve(&opened, &args.weights, &settings, &weights)?;
     let task = parts.task.clone();
     let generates = match () {
         () if task.writes_text() => Some("write text, not to classify it"),

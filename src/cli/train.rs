@@ -62,6 +62,9 @@ pub(super) struct Args {
     /// Cross-validate: train N times, each time with another fold held out, and report mean and standard deviation
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
     folds: Option<u16>,
+    /// Train N runs that differ in their seeds, whose predictions `wgrad eval` and `wgrad predict` average
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000), conflicts_with = "folds")]
+    ensemble: Option<u16>,
     /// Learning rate
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
@@ -87,7 +90,7 @@ pub(super) struct Args {
     out: Option<PathBuf>,
     /// Resume a run or folds that were interrupted, or add epochs to a finished run; only the length of the run, the settings
     /// that select the best epoch, checkpoints, event files, and the device may differ from before
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "date", "folds", "steps_per_epoch", "task", "set"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "date", "folds", "ensemble", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
     /// Print JSON lines and nothing else
     #[arg(long)]
@@ -214,10 +217,14 @@ impl Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     interrupt::listen()?;
-    match (&args.resume, args.folds) {
+    let several = match (args.folds, args.ensemble) {
+        (Some(folds), _) => Some((GroupKind::Folds, folds)),
+        (None, members) => members.map(|members| (GroupKind::Ensemble, members)),
+    };
+    match (&args.resume, several) {
         (Some(path), _) => resume(&args, path)?,
-        (None, Some(folds)) => {
-            cross_validate(&args, Folds::begin(args.settings()?, folds.into())?)?;
+        (None, Some((kind, count))) => {
+            train_several(&args, Folds::begin(args.settings()?, kind, count.into())?)?;
         }
         (None, None) => {
             let start = Instant::now();
@@ -233,29 +240,41 @@ fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
         args.set_length(settings);
         args.device.clone().apply(settings);
     };
-    if GroupFolder::open(GroupKind::Folds, path).is_some() {
-        return cross_validate(args, Folds::resume(path, change)?);
+    let kinds = [GroupKind::Folds, GroupKind::Ensemble];
+    if kinds
+        .iter()
+        .any(|&kind| GroupFolder::open(kind, path).is_some())
+    {
+        return train_several(args, Folds::resume(path, change)?);
     }
     let prepared = Settings::prepare_resumed(path, change)?;
     train(args, prepared, start).map(|_| ())
 }
 
-/// Trains the folds that are not finished, and prints mean and standard deviation of every metric, the score last.
-fn cross_validate(args: &Args, folds: Folds) -> anyhow::Result<()> {
+/// Trains the folds or members that are not finished, and prints mean and standard deviation of every metric, the score last.
+fn train_several(args: &Args, folds: Folds) -> anyhow::Result<()> {
     folds.notes.iter().for_each(note);
     let summary = folds.train(|prepared| train(args, prepared, Instant::now()))?;
     if args.json {
         let mut line = summary.to_json();
-        line.insert("event".to_string(), "folds".into());
+        let event = match summary.kind {
+            GroupKind::Ensemble => "ensemble",
+            GroupKind::Folds | GroupKind::Sweep => "folds",
+        };
+        line.insert("event".to_string(), event.into());
         return print_line(Value::Object(line));
     }
-    let count = summary.folds;
-    print_line(format_args!("{count} folds in {}", summary.path.display()))?;
+    let (count, noun) = (summary.folds, summary.kind.noun());
+    let path = summary.path.display();
+    print_line(format_args!("{count} {noun} in {path}"))?;
+    if summary.kind == GroupKind::Ensemble {
+        note(format_args!("`wgrad eval {path}` evaluates their average"));
+    }
     summary
         .spreads
         .iter()
         .rev()
-        .try_for_each(|spread| print_line(format_args!("{count} folds: {}", spread.show())))
+        .try_for_each(|spread| print_line(format_args!("{count} {noun}: {}", spread.show())))
 }
 
 /// Trains a run, new or resumed.

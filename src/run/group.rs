@@ -20,16 +20,28 @@ pub enum GroupKind {
     Folds,
     /// They are the trials of a sweep: `sweep.toml`, and `trial-1`, `trial-2` and so on, or `trial-1-seed-1` with several seeds.
     Sweep,
+    /// They are the members of an ensemble: `ensemble.toml`, and `member-1`, `member-2` and so on.
+    Ensemble,
 }
 
 impl GroupKind {
-    const ALL: [GroupKind; 2] = [GroupKind::Folds, GroupKind::Sweep];
+    const ALL: [GroupKind; 3] = [GroupKind::Folds, GroupKind::Sweep, GroupKind::Ensemble];
 
     /// The file with the settings that the runs share.
     pub(super) fn file(self) -> &'static str {
         match self {
             GroupKind::Folds => "folds.toml",
             GroupKind::Sweep => "sweep.toml",
+            GroupKind::Ensemble => "ensemble.toml",
+        }
+    }
+
+    /// What its runs are called.
+    pub fn noun(self) -> &'static str {
+        match self {
+            GroupKind::Folds => "folds",
+            GroupKind::Sweep => "trials",
+            GroupKind::Ensemble => "members",
         }
     }
 
@@ -38,13 +50,14 @@ impl GroupKind {
         match self {
             GroupKind::Folds => "fold-",
             GroupKind::Sweep => "trial-",
+            GroupKind::Ensemble => "member-",
         }
     }
 
     /// The command that resumes the runs, up to the folder.
     fn command(self) -> &'static str {
         match self {
-            GroupKind::Folds => "wgrad train --resume",
+            GroupKind::Folds | GroupKind::Ensemble => "wgrad train --resume",
             GroupKind::Sweep => "wgrad sweep --resume",
         }
     }
@@ -77,6 +90,11 @@ impl GroupFolder {
     pub(super) fn is_named_at(path: &Path) -> bool {
         let mut kinds = GroupKind::ALL.iter();
         kinds.any(|kind| path.join(kind.file()).exists())
+    }
+
+    /// Why its runs belong together.
+    pub fn kind(&self) -> GroupKind {
+        self.kind
     }
 
     /// The folder `path`, whatever it holds.
@@ -139,7 +157,7 @@ impl GroupFolder {
         write_whole(&self.accepted_settings_path(), settings.as_bytes())
     }
 
-    /// `folds.toml` or `sweep.toml`: the settings that the runs share.
+    /// `folds.toml`, `sweep.toml` or `ensemble.toml`: the settings that the runs share.
     pub fn settings_path(&self) -> PathBuf {
         self.path.join(self.kind.file())
     }

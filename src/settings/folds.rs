@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// Runs that differ in the fold that is held out.
+/// Runs that differ in the fold that is held out, or members of an ensemble, which differ in their seeds.
 pub struct Folds {
-    /// Their folder, with the subfolders `fold-1`, `fold-2` and so on.
+    /// Their folder, with the subfolders `fold-1`, `fold-2` and so on, or `member-1`, `member-2`.
     pub folder: GroupFolder,
     /// Notes for the user.
     pub notes: Vec<String>,
@@ -51,7 +51,9 @@ pub struct FoldSpread {
 /// The result of all folds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldsSummary {
-    /// Number of folds.
+    /// Why the runs belong together: as folds or as members of an ensemble.
+    pub kind: GroupKind,
+    /// Number of runs.
     pub folds: usize,
     /// Their folder.
     pub path: PathBuf,
@@ -60,18 +62,27 @@ pub struct FoldsSummary {
 }
 
 impl Folds {
-    /// Starts `count` folds with these settings, in the folder that they name or a new one under `runs`. If that folder already
+    /// Starts `count` folds, or members of an ensemble, with these settings, in the folder that they name or a new one under `runs`. If that folder already
     /// holds the same folds, they are resumed.
     ///
     /// # Errors
     /// If the folder holds something else or folds with other settings, if there are more folds than samples or a part would be
     /// empty, or as [`Settings::prepare`]. In that case nothing was trained or written.
-    pub fn begin(mut settings: Settings, count: usize) -> Result<Folds> {
+    pub fn begin(mut settings: Settings, kind: GroupKind, count: usize) -> Result<Folds> {
         let out = settings.out.take();
-        (settings.data.folds, settings.data.fold) = (Some(count), 1);
+        match kind {
+            GroupKind::Ensemble => {
+                settings.ensemble = Some(count);
+                // All members see the same parts of the data.
+                settings.data.seed.get_or_insert(settings.seed as u32);
+            }
+            GroupKind::Folds | GroupKind::Sweep => {
+                (settings.data.folds, settings.data.fold) = (Some(count), 1);
+            }
+        }
         settings.check()?;
         if let Some(out) = &out {
-            match GroupFolder::open(GroupKind::Folds, out) {
+            match GroupFolder::open(kind, out) {
                 Some(folder) if folder.has_begun() => {
                     let settings = parse(&settings.shared_text()?, "the settings")?;
                     return Self::go_on(folder, settings);
@@ -80,17 +91,21 @@ impl Folds {
                 Some(_) => {}
                 None => {
                     RunFolder::check_free(out)?;
-                    let folder = GroupFolder::at(GroupKind::Folds, out);
+                    let folder = GroupFolder::at(kind, out);
                     (1..=count).try_for_each(|fold| {
                         RunFolder::check_free(&folder.run_path(&fold.to_string()))
                     })?;
                 }
             }
         }
-        let first = settings.clone().prepare()?;
-        let name = format!("{}-folds", settings.folder_name());
+        let first = settings.of_group(kind, 1).prepare()?;
+        let what = match kind {
+            GroupKind::Ensemble => "ensemble",
+            GroupKind::Folds | GroupKind::Sweep => "folds",
+        };
+        let name = format!("{}-{what}", settings.folder_name());
         let text = settings.shared_text()?;
-        let folder = GroupFolder::create(GroupKind::Folds, out.as_deref(), &name, &text)?;
+        let folder = GroupFolder::create(kind, out.as_deref(), &name, &text)?;
         Ok(Folds {
             folder,
             notes: Vec::new(),
@@ -100,14 +115,19 @@ impl Folds {
         })
     }
 
-    /// Resumes the folds in the folder `path`. `change` may change the settings `device` and `adapter`.
+    /// Resumes the folds or members in the folder `path`. `change` may change the settings `device` and `adapter`.
     ///
     /// # Errors
     /// If `path` holds no folds, or another setting changed.
     pub fn resume(path: &Path, change: impl FnOnce(&mut Settings)) -> Result<Folds> {
-        let folder = GroupFolder::open(GroupKind::Folds, path).ok_or_else(|| {
+        let kinds = [GroupKind::Folds, GroupKind::Ensemble].into_iter();
+        let folder = kinds
+            .filter_map(|kind| GroupFolder::open(kind, path))
+            .next();
+        let folder = folder.ok_or_else(|| {
             Error::Config(format!(
-                "{} is not a folder of folds (it has no folds.toml); name one that `wgrad train --folds` created",
+                "{} is no folder of folds or of an ensemble (it has neither folds.toml nor ensemble.toml); name one that `wgrad train` \
+                 created with --folds or --ensemble",
                 path.display()
             ))
         })?;
@@ -121,9 +141,17 @@ impl Folds {
         let file = folder.settings_path();
         let accepted = Settings::read(&folder.accepted_settings_path())?;
         let found = changes::permit(&accepted, &settings, changes::OF_FOLDS, &file)?;
-        let count = settings.data.folds.ok_or_else(|| {
+        let kind = folder.kind();
+        let (count, key) = match kind {
+            GroupKind::Ensemble => (settings.ensemble, "ensemble"),
+            GroupKind::Folds | GroupKind::Sweep => (settings.data.folds, "data.folds"),
+        };
+        let count = count.ok_or_else(|| {
             let shown = file.display();
-            Error::Config(format!("{shown} lacks data.folds, the number of folds"))
+            Error::Config(format!(
+                "{shown} lacks {key}, the number of {}",
+                kind.noun()
+            ))
         })?;
         let folder = folder.lock()?;
         folder.write_settings(&settings.shared_text()?)?;
@@ -140,7 +168,8 @@ impl Folds {
         }
         if done > 0 {
             folds.notes.push(format!(
-                "{done} of {count} folds in {} are already done",
+                "{done} of {count} {} in {} are already done",
+                kind.noun(),
                 folds.folder.path.display()
             ));
         }
@@ -167,7 +196,8 @@ impl Folds {
             self.folder.write_result(&fold.to_string(), &result)?;
             results.push(result);
         }
-        Ok(FoldsSummary::of(&results, self.folder.path))
+        let kind = self.folder.kind();
+        Ok(FoldsSummary::of(kind, &results, self.folder.path))
     }
 
     fn result(&self, fold: usize) -> Result<Option<FoldResult>> {
@@ -184,14 +214,25 @@ impl Folds {
         let first = self.first.take().filter(|_| fold == 1);
         let mut prepared = match first {
             Some(prepared) => prepared,
-            None => {
-                let mut settings = common.clone();
-                settings.data.fold = fold;
-                settings.prepare()?
-            }
+            None => common.of_group(self.folder.kind(), fold).prepare()?,
         };
         prepared.settings.out = Some(path);
         Ok(prepared)
+    }
+}
+
+impl Settings {
+    /// The settings of one of several runs, counted from 1.
+    fn of_group(&self, kind: GroupKind, number: usize) -> Settings {
+        let mut settings = self.clone();
+        match kind {
+            GroupKind::Ensemble => {
+                settings.ensemble = None;
+                settings.seed += number as u64 - 1;
+            }
+            GroupKind::Folds | GroupKind::Sweep => settings.data.fold = number,
+        }
+        settings
     }
 }
 
@@ -220,7 +261,7 @@ impl FoldResult {
 }
 
 impl FoldsSummary {
-    fn of(results: &[FoldResult], path: PathBuf) -> FoldsSummary {
+    fn of(kind: GroupKind, results: &[FoldResult], path: PathBuf) -> FoldsSummary {
         let spread = |figure: &FoldFigure| {
             let values = results.iter().map(|result| result.value(&figure.name));
             let values: Vec<f64> = values.collect::<Option<_>>()?;
@@ -238,16 +279,17 @@ impl FoldsSummary {
         let first = results.first();
         let figures = first.into_iter().flat_map(|result| &result.figures);
         FoldsSummary {
+            kind,
             folds: results.len(),
             path,
             spreads: figures.filter_map(spread).collect(),
         }
     }
 
-    /// The keys `folds`, `mean_test_NAME` and `std_test_NAME` of every metric, and `run`, the folder.
+    /// The keys `folds` or `members`, `mean_test_NAME` and `std_test_NAME` of every metric, and `run`, the folder.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut line = Map::from_iter([
-            ("folds".to_string(), self.folds.into()),
+            (self.kind.noun().to_string(), self.folds.into()),
             ("run".to_string(), json!(self.path.display().to_string())),
         ]);
         for FoldSpread { mean, std } in &self.spreads {

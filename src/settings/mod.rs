@@ -97,6 +97,9 @@ pub struct Settings {
     /// Number of batches whose gradients are accumulated into one step, equivalent to one batch of all their samples.
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
+    /// Number of runs of an ensemble, which differ in their seeds; `wgrad train --ensemble` sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<usize>,
     /// Precision of matrix products and convolutions in training: `float32`, or `mixed`, 16-bit floats summed in 32 bits.
     #[serde(skip_serializing_if = "is_float32")]
     pub precision: Precision,
@@ -231,6 +234,7 @@ impl Default for Settings {
             steps_per_epoch: None,
             batch: 128,
             accumulate: 1,
+            ensemble: None,
             precision: Precision::default(),
             shuffle: true,
             task: TaskChoice::default(),
@@ -390,6 +394,9 @@ impl Settings {
             .is_some_and(|steps| steps == 0 || i64::try_from(steps).is_err())
         {
             return wrong("steps must be at least 1 and below 2^63");
+        }
+        if self.ensemble.is_some_and(|runs| runs < 2) {
+            return wrong("ensemble must be at least 2 runs");
         }
         if self.accumulate == 0 {
             return wrong("accumulate must be at least 1: the number of batches per step");

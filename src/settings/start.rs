@@ -39,6 +39,11 @@ impl Settings {
     /// If a setting is invalid, data can't be read, or data, models and task do not fit together.
     pub fn prepare(self) -> Result<Prepared> {
         self.check()?;
+        if let Some(runs) = self.ensemble {
+            return Err(Error::Config(format!(
+                "ensemble is {runs}, the number of runs of an ensemble; train them with --ensemble {runs} and leave the key out"
+            )));
+        }
         if let Some(path) = &self.out {
             RunFolder::check_free(path)?;
         }

@@ -182,6 +182,28 @@ fn the_predictions_of_several_runs_are_averaged() {
     let accuracy = |lines: &[serde_json::Value]| lines[0]["test_accuracy"].as_f64().unwrap();
     assert_eq!(accuracy(&alone), accuracy(&twice));
 
+    // Runs of an ensemble differ in their seeds, and are evaluated together.
+    let several = "train run.toml --data good --ensemble 2 --out both --seed 1";
+    let lines = sandbox
+        .wgrad(&format!("{several} --json"))
+        .succeeds()
+        .json();
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (last["event"].as_str(), last["members"].as_u64()),
+        (Some("ensemble"), Some(2))
+    );
+    let rows = |args: &str| probabilities(args).concat();
+    let (group, pair) = (rows("both"), rows("one --with two"));
+    assert!(
+        group
+            .iter()
+            .zip(&pair)
+            .all(|(a, b)| (a.1 - b.1).abs() < 1e-6)
+    );
+    let resumed = sandbox.wgrad("train --resume both").succeeds();
+    assert!(resumed.err.contains("2 of 2 members"), "{}", resumed.err);
+
     sandbox.data_set("four", [8, 8], 4);
     sandbox
         .wgrad("train run.toml --data four --out others")
