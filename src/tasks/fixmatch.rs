@@ -192,7 +192,7 @@ impl Task for FixMatch {
         let strong = step.run_first(&[strong])?;
         let _scope = step.builder().scope("loss");
         let _precise = step.builder().precise();
-        let label = step.batch.field(field::LABEL)?.slice_axis(0, 0..labelled)?;
+        let label = unlabelled::known_classes(step, labelled)?;
         let smoothing = self.supervised.label_smoothing;
         let own = weak.slice_axis(0, 0..labelled)?;
         let own = own.softmax_cross_entropy(label, valid, smoothing)?;

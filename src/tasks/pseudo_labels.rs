@@ -185,7 +185,7 @@ impl Task for PseudoLabels {
         let _precise = step.builder().precise();
         let (batch, valid) = (step.batch.size(), step.batch.valid());
         let labelled = unlabelled::labelled_of(batch, self.own.ratio);
-        let label = step.batch.field(field::LABEL)?.slice_axis(0, 0..labelled)?;
+        let label = unlabelled::known_classes(step, labelled)?;
         let smoothing = self.supervised.label_smoothing;
         let own = logits.slice_axis(0, 0..labelled)?;
         let own = own.softmax_cross_entropy(label, valid, smoothing)?;

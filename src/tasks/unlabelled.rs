@@ -1,6 +1,7 @@
 //! Losses over batches in which some samples have classes and the others do not: the shared part of the tasks that learn from both.
 
 use super::{Objective, StepGraph};
+use crate::data::field;
 use crate::error::{Error, Result};
 use crate::graph::Var;
 
@@ -20,6 +21,13 @@ pub(super) fn check_ratio(ratio: usize) -> Result<()> {
             "task.ratio must be from 1 to 100 samples without a class for each with one, not {ratio}"
         ))),
     }
+}
+
+/// The classes of the first `labelled` samples of the batch, `u32 [labelled]`.
+pub(super) fn known_classes<'g>(step: &StepGraph<'g, '_>, labelled: usize) -> Result<Var<'g>> {
+    // Slices are of floats, which hold the numbers of classes exactly.
+    let classes = step.batch.field(field::LABEL)?.to_float()?;
+    classes.slice_axis(0, 0..labelled)?.to_index()
 }
 
 /// Classes that a model gives to samples without one, and how far each counts.
