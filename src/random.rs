@@ -74,6 +74,18 @@ pub enum Purpose {
     Generation = 19,
     /// Gaussian noise that is added to what a model sees; index: which of a step's.
     Noise = 24,
+    /// How episodes begin in which an agent learns; index: the environment.
+    Episodes = 48,
+    /// How episodes begin in which an agent is evaluated or shown; index: the environment.
+    EvaluationEpisodes = 49,
+    /// Which actions an agent takes while it learns; index: the environment.
+    Actions = 50,
+    /// Which actions an agent takes that is evaluated or shown; index: the environment.
+    EvaluationActions = 51,
+    /// Which transitions of a replay buffer make a batch; index: the environment step, modulo 2^32.
+    Replay = 52,
+    /// The order of the samples that an agent collected; index: the pass over them.
+    Rollouts = 53,
 }
 
 impl Purpose {
@@ -102,6 +114,14 @@ impl Stream {
             next_block: 0,
             words: [0; 4],
             used: 4,
+        }
+    }
+
+    /// The same from its block `block` on.
+    pub fn at(seed: u64, stream: u64, block: u64) -> Self {
+        Self {
+            next_block: block,
+            ..Self::new(seed, stream)
         }
     }
 
@@ -210,6 +230,8 @@ mod tests {
         let key = [0x89ab_cdef, 0x0123_4567];
         assert_eq!(drawn[..4], philox4x32([0, 0, 77, 3], key));
         assert_eq!(drawn[4..], philox4x32([1, 0, 77, 3], key));
+        let mut later = Stream::at(seed, Purpose::Dropout.stream(77), 1);
+        assert_eq!(later.next_u32(), drawn[4]);
     }
 
     #[test]

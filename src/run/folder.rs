@@ -361,7 +361,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If a file that the run did not write has that name.
-    pub(super) fn claim_model(&self) -> Result<PathBuf> {
+    pub(crate) fn claim_model(&self) -> Result<PathBuf> {
         self.claim(MODEL)
     }
 
@@ -369,7 +369,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If a file that the run did not write has that name.
-    pub(super) fn claim_best(&self) -> Result<PathBuf> {
+    pub(crate) fn claim_best(&self) -> Result<PathBuf> {
         self.claim(BEST)
     }
 
