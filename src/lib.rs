@@ -1,5 +1,6 @@
 //! wgrad trains and runs neural networks on any GPU through compute shaders.
 
+pub mod agents;
 mod archive;
 pub mod autodiff;
 pub mod bench;
@@ -8,6 +9,7 @@ mod checksum;
 pub mod cpu;
 pub mod data;
 pub mod device;
+pub mod environments;
 mod error;
 pub mod files;
 pub mod generate;

@@ -79,7 +79,19 @@ pub enum Purpose {
     /// The order of the samples that keep their classes, among others; index: the epoch.
     LabelledOrder = 26,
     /// The settings of a trial of a sweep; index: the trial.
-    Sweep = 48,
+    Sweep = 27,
+    /// How episodes begin in which an agent learns; index: the environment.
+    Episodes = 48,
+    /// How episodes begin in which an agent is evaluated or shown; index: the environment.
+    EvaluationEpisodes = 49,
+    /// Which actions an agent takes while it learns; index: the environment.
+    Actions = 50,
+    /// Which actions an agent takes that is evaluated or shown; index: the environment.
+    EvaluationActions = 51,
+    /// Which transitions of a replay buffer make a batch; index: the environment step, modulo 2^32.
+    Replay = 52,
+    /// The order of the samples that an agent collected; index: the pass over them.
+    Rollouts = 53,
 }
 
 impl Purpose {
@@ -108,6 +120,14 @@ impl Stream {
             next_block: 0,
             words: [0; 4],
             used: 4,
+        }
+    }
+
+    /// The same from its block `block` on.
+    pub fn at(seed: u64, stream: u64, block: u64) -> Self {
+        Self {
+            next_block: block,
+            ..Self::new(seed, stream)
         }
     }
 
@@ -216,6 +236,8 @@ mod tests {
         let key = [0x89ab_cdef, 0x0123_4567];
         assert_eq!(drawn[..4], philox4x32([0, 0, 77, 3], key));
         assert_eq!(drawn[4..], philox4x32([1, 0, 77, 3], key));
+        let mut later = Stream::at(seed, Purpose::Dropout.stream(77), 1);
+        assert_eq!(later.next_u32(), drawn[4]);
     }
 
     #[test]

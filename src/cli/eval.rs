@@ -1,10 +1,12 @@
 //! `wgrad eval`
 
+use super::agent::{Evaluated, choice};
 use super::opened::OpenedRun;
 use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, WithArg, choice, note, print_line};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use wgrad::agents::Play;
 use wgrad::data::{Part, Samples, overlap};
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
@@ -28,6 +30,12 @@ pub(super) struct Args {
     /// Translations: sequences that the beam search continues for each sentence, 1 for a greedy search [default: task.beam of the run]
     #[arg(long, value_name = "N")]
     beam: Option<u16>,
+    /// Agents: number of fresh episodes
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    episodes: u32,
+    /// Agents: draw actions by their probabilities instead of taking the best ones
+    #[arg(long)]
+    sample: bool,
     #[command(flatten)]
     overwrite: OverwriteArg,
     #[command(flatten)]
@@ -46,6 +54,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         args.overwrite.check(path)?;
     }
     let opened = OpenedRun::open(&args.run.run)?;
+    if opened.settings.is_agent() {
+        return evaluate_agent(&args, &opened);
+    }
     let is_file = opened.is_temporary();
     let (folder, mut settings) = (&opened.folder, opened.settings.clone());
     if is_file {
@@ -126,6 +137,49 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     ))?;
     let mut lines = findings.brief.lines.iter().chain(&findings.full.lines);
     lines.try_for_each(print_line)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The mean return of an agent over fresh episodes.
+fn evaluate_agent(args: &Args, opened: &OpenedRun) -> anyhow::Result<ExitCode> {
+    if args.data.is_some() || args.part.is_some() || args.outputs.is_some() {
+        let message = "the run is that of an agent, which is evaluated in its environment; leave --data, --part and --outputs out";
+        return Err(wgrad::Error::Config(message.to_string()).into());
+    }
+    let (folder, mut settings) = (&opened.folder, opened.settings.clone());
+    args.device.clone().apply(&mut settings);
+    settings.check()?;
+    let (weights, epoch) = args.weights.path(folder);
+    let parts = args.weights.resolve(&settings, &weights)?;
+    let (engine, device_note) = Engine::open(
+        settings.device,
+        settings.adapter.as_deref(),
+        folder.recorded_variants()?,
+    )?;
+    device_note.iter().for_each(note);
+    let play = Play {
+        episodes: args.episodes as usize,
+        seed: settings.seed,
+        choice: choice(args.sample),
+    };
+    let found = Evaluated::of(&engine, &settings, parts, play)?;
+    if args.json {
+        let mut line = found.to_json();
+        line.insert("environment".to_string(), settings.environment.name.into());
+        line.insert("task".to_string(), settings.task.name.into());
+        line.insert("weights".to_string(), weights.display().to_string().into());
+        print_line(Value::Object(line))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let weights = epoch.map_or(String::new(), |epoch| {
+        format!(", weights of epoch {epoch}, the best one")
+    });
+    print_line(format_args!(
+        "{} of {} ({}{weights})",
+        found.show(),
+        settings.environment.name,
+        engine.name()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

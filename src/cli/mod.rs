@@ -1,5 +1,6 @@
 //! The command line: arguments, commands and output. Exit codes: 0 success, 1 a check or training failed, 2 usage error.
 
+mod agent;
 mod bench;
 mod check;
 mod choice;
@@ -10,6 +11,7 @@ mod data;
 mod devices;
 mod doctor;
 mod environment;
+mod environments;
 mod eval;
 mod export;
 mod generate;
@@ -21,6 +23,7 @@ mod opened;
 mod plain;
 mod plan;
 mod planned;
+mod play;
 mod predict;
 mod progress;
 mod run;
@@ -64,6 +67,8 @@ enum Command {
     Eval(eval::Args),
     /// Predict with a trained run: classify image files, rows of a table or texts, or forecast a series
     Predict(predict::Args),
+    /// Show a trained agent in its environment: episodes, a film, a table of what it saw and did
+    Play(play::Args),
     /// Generate text with a trained language model, or images with a trained GAN
     Generate(generate::Args),
     /// Compute the outputs of an ONNX file, a run or a model for given arrays
@@ -94,6 +99,8 @@ enum Command {
     Models(models::Args),
     /// List the tasks with the fields that they need and the metrics that they report
     Tasks(tasks::Args),
+    /// List the environments in which agents learn, with what they see and do
+    Environments(environments::Args),
     /// Print the graph, the launches and the memory of a run, without a GPU
     Plan(plan::Args),
     /// Find the fastest kernels for a model on an adapter and save the choice for later runs
@@ -148,6 +155,8 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Play(args) => play::run(args),
+        Command::Environments(args) => environments::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Run(args) => run::run(args),
         Command::Import(args) => import::run(args),

@@ -36,6 +36,13 @@ pub(super) fn planned(what: &str, data: &DataArg, batch: Option<usize>) -> wgrad
     settings.batch = batch.unwrap_or(settings.batch);
     settings.assign(&data.set)?;
     settings.check()?;
+    if settings.is_agent() {
+        // The environment says what the models take.
+        return Ok(Planned {
+            settings,
+            dataset: None,
+        });
+    }
     let inputs = || settings.model.all_inputs();
     let auto = settings.model.takes_its_input_from_data();
     let named = data.data.is_some() || !settings.data.is_built_in();

@@ -92,6 +92,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.clone().apply(&mut settings);
     settings.task.set_beam(args.beam);
     settings.check()?;
+    if settings.is_agent() {
+        let run = args.run.run.display();
+        let message =
+            format!("{run} is the run of an agent, which acts in an environment; use `wgrad play`");
+        return Err(Error::Config(message).into());
+    }
     let (weights, _) = args.weights.path(folder);
     let parts = args
         .with

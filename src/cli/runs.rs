@@ -116,6 +116,17 @@ fn listed(path: &Path) -> Option<Listed> {
 
 /// The best value so far, as the run recorded it.
 fn best(settings: &Settings, lines: &[Value]) -> Option<(&'static str, f64, String, u64)> {
+    if settings.is_agent() {
+        const RETURN: &str = "mean_return_last_100";
+        let line = lines.iter().rfind(|line| line["is_best"] == true)?;
+        let value = line[RETURN].as_f64()?;
+        return Some((
+            RETURN,
+            value,
+            format!("{value:.2}"),
+            line["epoch"].as_u64()?,
+        ));
+    }
     let task = settings.named_task().ok()?;
     let monitor = Monitor {
         metric: settings.monitor.clone(),

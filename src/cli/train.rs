@@ -1,7 +1,7 @@
 //! `wgrad train`
 
 use super::progress::{ProgressPrinter, short};
-use super::{DeviceArgs, interrupt, note, print_line};
+use super::{DeviceArgs, agent, interrupt, note, print_line};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -154,6 +154,7 @@ impl Args {
         match self.start()? {
             Start::Settings(mut settings) => {
                 self.apply(&mut settings)?;
+                self.check_agent(&settings)?;
                 Ok(*settings)
             }
             Start::Data(source) => {
@@ -164,13 +165,17 @@ impl Args {
         }
     }
 
-    fn prepare(&self) -> wgrad::Result<Prepared> {
-        match self.start()? {
-            Start::Settings(mut settings) => {
-                self.apply(&mut settings)?;
-                settings.prepare()
-            }
-            Start::Data(source) => of_data(source).prepare_chosen(&|settings| self.apply(settings)),
+    /// Refuses data where an agent learns in an environment.
+    fn check_agent(&self, settings: &Settings) -> wgrad::Result<()> {
+        let given = [
+            ("--data", self.data.is_some()),
+            ("--folds", self.folds.is_some()),
+        ];
+        match given.iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) if settings.is_agent() => Err(wgrad::Error::Config(format!(
+                "{option} is for data, and the settings name an environment in which an agent learns; leave it out"
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -228,7 +233,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         (None, None) => {
             let start = Instant::now();
-            train(&args, args.prepare()?, start)?;
+            match args.start()? {
+                Start::Settings(mut settings) => {
+                    args.apply(&mut settings)?;
+                    args.check_agent(&settings)?;
+                    match settings.is_agent() {
+                        true => agent::train(args.json, settings.prepare_agent()?, start)?,
+                        false => train(&args, settings.prepare()?, start).map(|_| ())?,
+                    }
+                }
+                Start::Data(source) => {
+                    let prepared = of_data(source).prepare_chosen(&|own| args.apply(own))?;
+                    train(&args, prepared, start)?;
+                }
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -246,6 +264,13 @@ fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
         .any(|&kind| GroupFolder::open(kind, path).is_some())
     {
         return train_several(args, Folds::resume(path, change)?);
+    }
+    if Settings::open_run(path).is_ok_and(|(_, settings)| settings.is_agent()) {
+        return agent::train(
+            args.json,
+            Settings::prepare_resumed_agent(path, change)?,
+            start,
+        );
     }
     let prepared = Settings::prepare_resumed(path, change)?;
     train(args, prepared, start).map(|_| ())

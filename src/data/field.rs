@@ -35,6 +35,23 @@ pub const TARGET: &str = "target";
 /// The columns to predict within the window itself: `f32 [rows, columns]`.
 pub const PAST: &str = "past";
 
+/// The action that an agent took where it saw [`ROW`]: `u32 []`.
+pub const ACTION: &str = "action";
+/// The logarithm of the probability with which it took that action: `f32 [1, 1]`.
+pub const LOG_PROBABILITY: &str = "log_probability";
+/// How much better that action was than expected: `f32 [1, 1]`.
+pub const ADVANTAGE: &str = "advantage";
+/// The discounted sum of the rewards from then on: `f32 [1, 1]`.
+pub const RETURN: &str = "return";
+/// What the critic expected that sum to be before the update: `f32 [1, 1]`.
+pub const OLD_VALUE: &str = "old_value";
+/// The reward of the action: `f32 [1, 1]`.
+pub const REWARD: &str = "reward";
+/// What the agent saw after the action: `f32 [columns]`.
+pub const NEXT_ROW: &str = "next_row";
+/// 1 if the action led to a final state, else 0: `f32 [1, 1]`.
+pub const TERMINATED: &str = "terminated";
+
 /// The boxes of an image: `f32 [most, 6]`, rows of `x0, y0, x1, y1` in pixels, the class, and 1 for a crowd; [`NO_BOX`] after them.
 pub const BOXES: &str = "boxes";
 /// A row of [`BOXES`] that is no box.
@@ -96,7 +113,9 @@ impl Field {
             FieldValues::Labels(_) => Vec::new(),
             FieldValues::Windows { rows, length, .. } => match **rows {
                 WindowRows::Tokens { .. } => vec![*length],
-                WindowRows::Floats { columns, .. } if self.name == ROW || self.name == LABELS => {
+                WindowRows::Floats { columns, .. }
+                    if [ROW, NEXT_ROW, LABELS].contains(&self.name) =>
+                {
                     vec![columns]
                 }
                 WindowRows::Floats { columns, .. } => vec![*length, columns],

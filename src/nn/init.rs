@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "weight_init is \"glorot_uniform\", \"glorot_normal\", \"kaiming_uniform\", \"kaiming_normal\", \"kaiming_normal_fan_out\", \"pytorch\", or { normal = STD }"
+    expecting = "weight_init is \"glorot_uniform\", \"glorot_normal\", \"kaiming_uniform\", \"kaiming_normal\", \"kaiming_normal_fan_out\", \"pytorch\", { normal = STD } or { orthogonal = GAIN }"
 )]
 pub enum WeightInit {
     /// By name.
     Named(NamedInit),
-    /// `{ normal = STD }`.
+    /// `{ normal = STD }` or `{ orthogonal = GAIN }`.
     Scaled(ScaledInit),
 }
 
@@ -41,6 +41,8 @@ pub enum NamedInit {
 pub enum ScaledInit {
     /// Normal of this standard deviation.
     Normal(f64),
+    /// Rows or columns that are orthogonal to each other, times this gain (Saxe et al. 2013). PyTorch `orthogonal_`.
+    Orthogonal(f64),
 }
 
 impl Default for WeightInit {
@@ -61,6 +63,7 @@ impl WeightInit {
         let (fan_in, fan_out) = (fan_in as f64, fan_out as f64);
         match self {
             WeightInit::Scaled(ScaledInit::Normal(std)) => Init::Normal { std },
+            WeightInit::Scaled(ScaledInit::Orthogonal(gain)) => Init::Orthogonal { gain },
             WeightInit::Named(named) => match named {
                 NamedInit::GlorotUniform => Init::Uniform {
                     limit: (6.0 / (fan_in + fan_out)).sqrt(),

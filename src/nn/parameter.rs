@@ -37,6 +37,12 @@ pub enum Init {
         /// Standard deviation.
         std: f64,
     },
+    /// Rows of the matrix `[first axis, the others]`, or its columns if those are fewer, that are orthogonal to each other and have
+    /// the length `gain`.
+    Orthogonal {
+        /// Length of each.
+        gain: f64,
+    },
     /// Constants that follow from the shape `[time, size]`.
     Table(PositionTable),
 }
@@ -91,6 +97,10 @@ impl Parameter {
                 (0..n).map(|_| stream.range(-limit, limit)).collect()
             }
             Init::Normal { std } => (0..n).map(|_| std as f32 * stream.normal()).collect(),
+            Init::Orthogonal { gain } => {
+                let rows = self.ty.dims().first().copied().unwrap_or(1).max(1);
+                orthogonal(rows, n / rows, gain, &mut stream)
+            }
             Init::Table(table) => return table.numbers(self.ty.dims()[0], self.ty.shape.last()),
         };
         Tensor::real(self.ty.shape.clone(), values)
@@ -148,9 +158,58 @@ impl Parameter {
     }
 }
 
+/// A matrix of `rows * columns` elements, of normal numbers made orthogonal one after another (Gram and Schmidt, twice because of
+/// rounding): the factor Q of a QR decomposition in which the diagonal of R is positive.
+fn orthogonal(rows: usize, columns: usize, gain: f64, stream: &mut Stream) -> Vec<f32> {
+    let (count, length) = (rows.min(columns), rows.max(columns));
+    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
+    while vectors.len() < count {
+        let mut vector: Vec<f64> = (0..length).map(|_| f64::from(stream.normal())).collect();
+        for other in vectors.iter().chain(&vectors) {
+            let along: f64 = other.iter().zip(&vector).map(|(a, b)| a * b).sum();
+            let each = vector.iter_mut().zip(other);
+            each.for_each(|(x, other)| *x -= along * other);
+        }
+        let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
+        // Normal numbers are almost never dependent.
+        if norm > 1e-6 {
+            vector.iter_mut().for_each(|x| *x /= norm);
+            vectors.push(vector);
+        }
+    }
+    let element = |at: usize| match (at / columns, at % columns) {
+        (row, column) if rows <= columns => vectors[row][column],
+        (row, column) => vectors[column][row],
+    };
+    let elements = (0..rows * columns).map(element);
+    elements.map(|x| (gain * x) as f32).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn orthogonal_rows_or_columns_have_the_length_of_the_gain() {
+        for (rows, columns) in [(3, 8), (8, 3), (4, 4), (1, 5)] {
+            let values = orthogonal(rows, columns, 1.5, &mut Stream::new(1, 1));
+            let at = |row: usize, column: usize| f64::from(values[row * columns + column]);
+            let count = rows.min(columns);
+            for a in 0..count {
+                for b in 0..count {
+                    let product: f64 = match rows <= columns {
+                        true => (0..columns).map(|c| at(a, c) * at(b, c)).sum(),
+                        false => (0..rows).map(|r| at(r, a) * at(r, b)).sum(),
+                    };
+                    let wanted = if a == b { 2.25 } else { 0.0 };
+                    assert!(
+                        (product - wanted).abs() < 1e-5,
+                        "{rows}x{columns}: {product}"
+                    );
+                }
+            }
+        }
+    }
 
     fn parameter(dims: &[usize], layout: Layout) -> Parameter {
         Parameter {

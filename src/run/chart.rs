@@ -14,7 +14,15 @@ const RATE: &str = "learning_rate";
 /// one of the part that was evaluated.
 pub fn charts(metrics: &[Metric], epochs: &[Value]) -> String {
     let part = part(epochs).name();
-    let mut charts = chart("loss", part, epochs, ["train_loss", "test_loss"], label);
+    // That of agents.
+    let mut charts = chart("mean_return", part, epochs, ["mean_return", ""], label);
+    charts.push_str(&chart(
+        "loss",
+        part,
+        epochs,
+        ["train_loss", "test_loss"],
+        label,
+    ));
     for metric in headline(metrics, epochs) {
         let keys = ["train", "test"].map(|part| format!("{part}_{}", metric.name));
         charts.push_str(&chart(

@@ -363,7 +363,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If a file that the run did not write has that name.
-    pub(super) fn claim_model(&self) -> Result<PathBuf> {
+    pub(crate) fn claim_model(&self) -> Result<PathBuf> {
         self.claim(MODEL)
     }
 
@@ -371,7 +371,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If a file that the run did not write has that name.
-    pub(super) fn claim_best(&self) -> Result<PathBuf> {
+    pub(crate) fn claim_best(&self) -> Result<PathBuf> {
         self.claim(BEST)
     }
 

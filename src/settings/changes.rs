@@ -25,6 +25,9 @@ pub(super) const OF_A_RUN: &[&str] = &[
     "data.memory_limit",
 ];
 
+/// Settings that the resumed run of an agent may change: its length, its checkpoints and the device.
+pub(super) const OF_AN_AGENT: &[&str] = &["epochs", "keep_checkpoints", "device", "adapter"];
+
 /// Settings that resumed folds may change: only their checkpoints, event files, the device and the memory for data, since a mean over folds of different lengths is meaningless.
 pub(super) const OF_FOLDS: &[&str] = &[
     "device",

@@ -2,6 +2,7 @@
 
 pub use crate::data::DataSettings;
 
+mod agent;
 mod assign;
 mod changes;
 mod choose;
@@ -19,6 +20,7 @@ mod sweep;
 mod teachers;
 mod train;
 
+pub use agent::PreparedAgent;
 pub use choose::Chosen;
 pub use compare::{ComparedEpoch, ComparedMetric, ComparedRun, Comparison, DifferingSetting};
 pub use ensemble::Member;
@@ -34,6 +36,7 @@ pub use train::SessionObserver;
 
 use crate::data::Fitted;
 use crate::device::DeviceChoice;
+use crate::environments::EnvironmentSettings;
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::graph::Precision;
@@ -112,6 +115,13 @@ pub struct Settings {
     )]
     #[schemars(with = "TableOrName<TaskChoice>")]
     pub task: TaskChoice,
+    /// The environment in which an agent learns, instead of data. In a file, its name is enough.
+    #[serde(
+        skip_serializing_if = "EnvironmentSettings::is_unset",
+        deserialize_with = "table_or_name"
+    )]
+    #[schemars(with = "TableOrName<EnvironmentSettings>")]
+    pub environment: EnvironmentSettings,
     /// The loss. In a file, its name is enough.
     #[serde(
         skip_serializing_if = "Loss::is_auto",
@@ -238,6 +248,7 @@ impl Default for Settings {
             precision: Precision::default(),
             shuffle: true,
             task: TaskChoice::default(),
+            environment: EnvironmentSettings::default(),
             loss: Loss::default(),
             label_smoothing: 0.0,
             clip_norm: None,
@@ -454,7 +465,8 @@ impl Settings {
         for (number, group) in (1..).zip(&self.groups) {
             group.validate(number)?;
         }
-        self.schedule.validate()
+        self.schedule.validate()?;
+        self.check_agent()
     }
 
     /// Takes the data from `source` and discards what was fitted to other data.

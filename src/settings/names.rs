@@ -2,6 +2,7 @@
 
 use super::TaskChoice;
 use crate::data::DataSettings;
+use crate::environments::{ENVIRONMENTS, EnvironmentSettings};
 use crate::error::Result;
 use crate::nn::{ModelSpec, PRESETS};
 use crate::optim::{OptimizerConfig, Schedule};
@@ -37,6 +38,21 @@ impl FromName for DataSettings {
             "type": "string",
             "description": "The source: `digits` for the built-in ones, or a file or folder.",
         })
+    }
+}
+
+impl FromName for EnvironmentSettings {
+    fn from_name(name: &str) -> Result<Self> {
+        Ok(EnvironmentSettings {
+            name: name.to_string(),
+            ..EnvironmentSettings::default()
+        })
+    }
+
+    fn name_schema() -> Schema {
+        let own = ENVIRONMENTS.iter().map(|known| known.name);
+        let others = ENVIRONMENTS.iter().filter_map(|known| known.gymnasium);
+        schema::names(own.chain(others))
     }
 }
 

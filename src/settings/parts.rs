@@ -177,6 +177,9 @@ impl Settings {
             let network = Network::new(self.model.clone())?;
             self.task.name = Some(tasks::suiting(&network)?.name.to_string());
         }
+        if self.is_agent() {
+            self.fit_to_environment()?;
+        }
         let task = self.named_task()?;
         let models = self.resolve_models(&*task)?;
         let mut parts = self.parts(task, models);
@@ -294,6 +297,9 @@ impl Settings {
     }
 
     fn data_name(&self) -> String {
+        if self.is_agent() {
+            return self.environment.name.clone();
+        }
         let data = Path::new(&self.data.source);
         let name = data.file_name().map(|name| name.to_string_lossy());
         name.map_or_else(|| "data".to_string(), |name| name.into_owned())

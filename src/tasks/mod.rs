@@ -13,6 +13,7 @@ mod fit;
 mod loss;
 mod metric;
 mod models;
+mod policy;
 mod scorer;
 pub mod scores;
 mod step;
@@ -717,4 +718,7 @@ register! {
     language_model,
     forecasting,
     regression,
+    ppo,
+    reinforce,
+    dqn,
 }

@@ -140,8 +140,15 @@ impl<'g, 'a> StepGraph<'g, 'a> {
     /// # Errors
     /// If samples have no class.
     pub fn one_hot(&self, classes: usize) -> Result<Var<'g>> {
-        let label = self.batch.field(field::LABEL)?.to_float()?;
-        let label = label.reshape([self.batch.size(), 1])?;
+        self.one_hot_of(self.batch.field(field::LABEL)?, classes)
+    }
+
+    /// The same of other numbers below `classes`, u32 `[batch]`.
+    ///
+    /// # Errors
+    /// If they are not one for each sample.
+    pub fn one_hot_of(&self, numbers: Var<'g>, classes: usize) -> Result<Var<'g>> {
+        let label = numbers.to_float()?.reshape([self.batch.size(), 1])?;
         let columns = (0..classes)
             .map(|class| label.eq(self.builder.constant(class as f64)))
             .collect::<Result<Vec<_>>>()?;

@@ -5,6 +5,7 @@
 
 mod decoding;
 mod evaluator;
+mod fed_prediction;
 mod graphs;
 mod loaded;
 mod loss_scale;
@@ -16,6 +17,7 @@ mod scalars;
 mod trainer;
 
 pub use evaluator::{Collected, Evaluator, Outputs, Sizes, outputs_of};
+pub use fed_prediction::FedPrediction;
 pub(crate) use graphs::planned_graphs;
 pub use graphs::{BatchSource, PhaseGraphs, evaluation_graph, prediction_graph, training_graphs};
 pub(crate) use loaded::Loaded;

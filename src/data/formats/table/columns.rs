@@ -270,6 +270,22 @@ impl Column {
         }
     }
 
+    /// The values of a cell with this number; `None` if the cells are dates. All zeros if it is not among the categories.
+    pub(crate) fn values_of(&self, number: f32) -> Option<Vec<f32>> {
+        let mut values = vec![0.0; self.width()];
+        match &self.kind {
+            ColumnKind::Number {
+                mean, std, pieces, ..
+            } => write_number(number.into(), [*mean, *std], pieces, &mut values),
+            ColumnKind::Category { values: names } => {
+                let own = names.iter().position(|name| name.parse() == Ok(number));
+                own.into_iter().for_each(|own| values[own] = 1.0);
+            }
+            ColumnKind::Date { .. } => return None,
+        }
+        Some(values)
+    }
+
     /// Number of values per cell.
     pub fn width(&self) -> usize {
         match &self.kind {
@@ -483,9 +499,7 @@ impl<'c> Encoder<'c> {
                 Notation::Number(form),
                 Some(cell),
             ) => {
-                let number = form.parse(cell)?;
-                out[0] = ((number - mean) / std) as f32;
-                pieces::encode(number, pieces, &mut out[1..]);
+                write_number(form.parse(cell)?, [*mean, *std], pieces, out);
             }
             (ColumnKind::Date { mean, std, .. }, Notation::Date(form), Some(cell)) => {
                 let date = form.parse(cell)?;
@@ -514,6 +528,12 @@ impl<'c> Encoder<'c> {
     fn has_time(&self) -> bool {
         matches!(self.column.kind, ColumnKind::Date { time: true, .. })
     }
+}
+
+/// Writes a number by the mean and standard deviation of its column, and the edges of its pieces.
+fn write_number(number: f64, [mean, std]: [f64; 2], pieces: &[f64], out: &mut [f32]) {
+    out[0] = ((number - mean) / std) as f32;
+    pieces::encode(number, pieces, &mut out[1..]);
 }
 
 /// A cell that is not of the kind of its column.
