@@ -78,6 +78,10 @@ pub enum Purpose {
     Labelled = 25,
     /// The order of the samples that keep their classes, among others; index: the epoch.
     LabelledOrder = 26,
+    /// The order of the pixels of permuted images, whose number is the seed; index: 0.
+    Permutation = 52,
+    /// Which training samples the importance of weights is measured on; index: 0.
+    Importance = 53,
 }
 
 impl Purpose {

@@ -11,9 +11,12 @@ use wgrad::device::Engine;
 use wgrad::nn::ModelSpec;
 use wgrad::optim::OptimizerConfig;
 use wgrad::run::{
-    CheckpointInterval, EpochReport, Evaluation, FoldsFolder, Observer, Run, RunFolder, StepReport,
+    CheckpointInterval, EpochReport, Evaluation, FoldsFolder, Observer, Run, RunFolder,
+    StagesFolder, StepReport,
 };
-use wgrad::settings::{Folds, Initialisation, Prepared, SessionObserver, Settings, named_model};
+use wgrad::settings::{
+    Folds, Initialisation, Prepared, SessionObserver, Settings, Stages, TaskScores, named_model,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -84,7 +87,7 @@ pub(super) struct Args {
     /// Run folder [default: the next free one under runs]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Resume a run or folds that were interrupted, or add epochs to a finished run; only the length of the run, the settings
+    /// Resume a run, folds or stages that were interrupted, or add epochs to a finished run; only the length of the run, the settings
     /// that select the best epoch, checkpoints, event files, and the device may differ from before
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "date", "folds", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
@@ -98,6 +101,12 @@ enum Start {
     Settings(Box<Settings>),
     /// A source of data, for which settings are chosen.
     Data(String),
+}
+
+/// What is trained.
+enum Begun {
+    Run(Box<Prepared>),
+    Stages(Box<Stages>),
 }
 
 /// Settings that leave everything but the source open.
@@ -160,14 +169,21 @@ impl Args {
         }
     }
 
-    fn prepare(&self) -> wgrad::Result<Prepared> {
-        match self.start()? {
+    /// The run, or the stages that the settings name.
+    fn prepare(&self) -> wgrad::Result<Begun> {
+        Ok(match self.start()? {
             Start::Settings(mut settings) => {
                 self.apply(&mut settings)?;
-                settings.prepare()
+                match settings.stages().is_empty() {
+                    true => Begun::Run(Box::new(settings.prepare()?)),
+                    false => Begun::Stages(Box::new(Stages::begin(*settings)?)),
+                }
             }
-            Start::Data(source) => of_data(source).prepare_chosen(&|settings| self.apply(settings)),
-        }
+            Start::Data(source) => {
+                let prepared = of_data(source).prepare_chosen(&|settings| self.apply(settings))?;
+                Begun::Run(Box::new(prepared))
+            }
+        })
     }
 
     /// Overrides `settings` by the options.
@@ -220,7 +236,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         (None, None) => {
             let start = Instant::now();
-            train(&args, args.prepare()?, start)?;
+            match args.prepare()? {
+                Begun::Run(prepared) => train(&args, *prepared, start).map(|_| ())?,
+                Begun::Stages(stages) => train_stages(&args, *stages)?,
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -234,6 +253,9 @@ fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
     };
     if FoldsFolder::open(path).is_some() {
         return cross_validate(args, Folds::resume(path, change)?);
+    }
+    if StagesFolder::open(path).is_some() {
+        return train_stages(args, Stages::resume(path, change)?);
     }
     let prepared = Settings::prepare_resumed(path, change)?;
     train(args, prepared, start).map(|_| ())
@@ -255,6 +277,20 @@ fn cross_validate(args: &Args, folds: Folds) -> anyhow::Result<()> {
         .iter()
         .rev()
         .try_for_each(|spread| print_line(format_args!("{count} folds: {}", spread.show())))
+}
+
+/// Trains the stages that are not finished, and prints the score on every task after each.
+fn train_stages(args: &Args, stages: Stages) -> anyhow::Result<()> {
+    stages.notes.iter().for_each(note);
+    let summary = stages.train(|prepared| train(args, prepared, Instant::now()))?;
+    if args.json {
+        let mut line = summary.to_json();
+        line.insert("event".to_string(), "stages".into());
+        return print_line(Value::Object(line));
+    }
+    let count = summary.rows.len();
+    print_line(format_args!("{count} stages in {}", summary.path.display()))?;
+    summary.lines().iter().try_for_each(print_line)
 }
 
 /// Trains a run, new or resumed.
@@ -365,6 +401,16 @@ impl SessionObserver for Session {
             true => self.print_json(run, engine, folder, last),
             false => self.print_text(run, folder, last),
         };
+    }
+
+    fn tasks(&mut self, scores: &TaskScores) {
+        let print = || match self.json {
+            true => scores.to_json().iter().try_for_each(print_line),
+            false => scores.lines().iter().try_for_each(print_line),
+        };
+        if self.printed.is_ok() {
+            self.printed = print();
+        }
     }
 }
 

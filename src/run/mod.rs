@@ -16,7 +16,9 @@ mod observer;
 mod parts;
 mod report;
 mod saving;
+mod stages;
 mod steps;
+mod variables_file;
 
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};
@@ -29,6 +31,7 @@ pub use observer::{
 };
 pub use parts::{CheckedRun, Length, RunParts};
 pub use saving::{CheckpointInterval, Saving};
+pub use stages::StagesFolder;
 
 use crate::cpu::Tensor;
 use crate::data::labelled::Mixture;

@@ -30,10 +30,17 @@ impl Settings {
                 "it takes KEY=VALUE, such as optimizer.lr=0.01".to_string(),
             ));
         };
-        let (key, value) = (key.trim(), value.trim());
+        self.with(key.trim(), parsed(value.trim()))
+    }
+
+    /// The settings with `value` for the dotted `key`.
+    ///
+    /// # Errors
+    /// If there is no such key, or the value does not fit it.
+    pub(super) fn with(&self, key: &str, value: Value) -> Result<Settings> {
         let mut table = Table::try_from(self)
             .map_err(|e| Error::Config(format!("the settings can't be changed: {e}")))?;
-        let value = match (parsed(value), key.split_once('.')) {
+        let value = match (value, key.split_once('.')) {
             // A model given by name or file.
             (Value::String(name), None) if key == "model" => model(&name)?,
             (Value::String(name), Some(("models", role))) if !role.contains('.') => model(&name)?,

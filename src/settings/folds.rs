@@ -68,6 +68,12 @@ impl Folds {
     /// If the folder holds something else or folds with other settings, if there are more folds than samples or a part would be
     /// empty, or as [`Settings::prepare`]. In that case nothing was trained or written.
     pub fn begin(mut settings: Settings, count: usize) -> Result<Folds> {
+        if !settings.stages().is_empty() {
+            return Err(Error::Config(
+                "--folds trains runs on folds of one data set, and [[continual.stage]] runs after one another; leave one of them out"
+                    .to_string(),
+            ));
+        }
         let out = settings.out.take();
         (settings.data.folds, settings.data.fold) = (Some(count), 1);
         settings.check()?;

@@ -5,6 +5,7 @@ pub use crate::data::DataSettings;
 mod assign;
 mod changes;
 mod choose;
+mod continual;
 mod ensemble;
 mod folds;
 mod names;
@@ -12,16 +13,19 @@ mod network_file;
 mod notes;
 mod parts;
 mod schema;
+mod stages;
 mod start;
 mod starters;
 mod teachers;
 mod train;
 
 pub use choose::Chosen;
+pub use continual::{Continual, ContinualMethod, ContinualStage, TaskScore, TaskScores};
 pub use ensemble::Member;
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
 pub use schema::{model_schema, run_schema};
+pub use stages::{Stages, StagesSummary};
 pub use start::Prepared;
 pub use train::SessionObserver;
 
@@ -170,6 +174,9 @@ pub struct Settings {
     /// Low-rank adapters, which are trained instead of the weights of `init`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<Lora>,
+    /// How the run goes on from an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continual: Option<Continual>,
     /// Parameter groups with their own learning rates, or frozen.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupSettings>,
@@ -247,6 +254,7 @@ impl Default for Settings {
             average: None,
             freeze: Patterns::default(),
             lora: None,
+            continual: None,
             groups: Vec::new(),
             schedule: Schedule::default(),
             model: ModelSpec::default(),
@@ -320,6 +328,9 @@ impl Settings {
         }
         settings.data.relative_to(folder);
         teachers::change_paths(&mut settings.task.own, |path| folder.join(path));
+        if let Some(continual) = &mut settings.continual {
+            continual.change_paths(|path| folder.join(path));
+        }
         Ok(settings)
     }
 
@@ -403,7 +414,8 @@ impl Settings {
         for (number, group) in (1..).zip(&self.groups) {
             group.validate(number)?;
         }
-        self.schedule.validate()
+        self.schedule.validate()?;
+        self.check_continual()
     }
 
     /// Takes the data from `source` and discards what was fitted to other data.

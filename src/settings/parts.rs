@@ -118,6 +118,8 @@ impl Settings {
             groups: self.groups.clone(),
             schedule: self.schedule.clone(),
             average: self.average.clone(),
+            anchor: None,
+            replay: None,
             steps: 1,
             steps_per_epoch: 1,
         }
@@ -311,9 +313,12 @@ impl Settings {
         {
             *init = path;
         }
-        teachers::change_paths(&mut settings.task.own, |path| {
-            path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
-        });
+        let absolute =
+            |path: &Path| -> PathBuf { path.canonicalize().unwrap_or_else(|_| path.to_path_buf()) };
+        teachers::change_paths(&mut settings.task.own, absolute);
+        if let Some(continual) = &mut settings.continual {
+            continual.change_paths(absolute);
+        }
         let copies = copies(&mut settings)?;
         let text =
             toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;

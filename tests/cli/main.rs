@@ -3,6 +3,7 @@
 
 mod bench;
 mod chosen;
+mod continual;
 mod data;
 mod detection;
 mod device_loss;
