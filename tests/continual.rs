@@ -256,12 +256,8 @@ fn new_classes_follow_those_that_are_known() {
         let (folder, settings) = Settings::open_run(&dir.path().join("first")).unwrap();
         let parts = settings.resolve_trained(&folder.best_path()).unwrap();
         let before = weights::load(&folder.best_path(), parts.models.spec()).unwrap();
-        let state = parts.models.state().zip(&before);
-        let bias = state
-            .clone()
-            .find(|(part, _)| part.name == "head.bias")
-            .unwrap()
-            .1;
+        let mut state = parts.models.state().zip(&before);
+        let bias = state.find(|(part, _)| part.name == "head.bias").unwrap().1;
         let place = parts
             .models
             .state()
@@ -424,7 +420,7 @@ fn stages_are_refused_where_one_run_is_trained() {
     let settings = stages(dir.path(), "run", &[]);
     let error = settings.prepare().err().unwrap().to_string();
     assert!(error.contains("names several runs"), "{error}");
-    let folds = wgrad::settings::Folds::begin(stages(dir.path(), "run", &[]), 3);
+    let folds = wgrad::settings::Folds::begin(stages(dir.path(), "run", &[]), GroupKind::Folds, 3);
     let error = folds.err().unwrap().to_string();
     assert!(error.contains("leave one of them out"), "{error}");
 }

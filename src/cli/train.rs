@@ -99,6 +99,13 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// What a run begins with.
+enum Start {
+    Settings(Box<Settings>),
+    /// A source of data, for which settings are chosen.
+    Data(String),
+}
+
 /// Settings that leave everything but the source open.
 fn of_data(source: String) -> Settings {
     let mut settings = Settings::default();
