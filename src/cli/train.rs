@@ -14,7 +14,9 @@ use wgrad::run::{
     CheckpointInterval, EpochReport, Evaluation, GroupFolder, GroupKind, Observer, Run, RunFolder,
     StepReport,
 };
-use wgrad::settings::{Folds, Initialisation, Prepared, SessionObserver, Settings, named_model};
+use wgrad::settings::{
+    Folds, Initialisation, Prepared, SessionObserver, Settings, Stages, TaskScores, named_model,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -88,7 +90,7 @@ pub(super) struct Args {
     /// Run folder [default: the next free one under runs]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Resume a run or folds that were interrupted, or add epochs to a finished run; only the length of the run, the settings
+    /// Resume a run, folds or stages that were interrupted, or add epochs to a finished run; only the length of the run, the settings
     /// that select the best epoch, checkpoints, event files, and the device may differ from before
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "model", "batch", "optimizer", "lr", "seed", "no_shuffle", "init", "out", "target", "date", "folds", "ensemble", "steps_per_epoch", "task", "set"])]
     resume: Option<PathBuf>,
@@ -237,9 +239,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 Start::Settings(mut settings) => {
                     args.apply(&mut settings)?;
                     args.check_agent(&settings)?;
-                    match settings.is_agent() {
-                        true => agent::train(args.json, settings.prepare_agent()?, start)?,
-                        false => train(&args, settings.prepare()?, start).map(|_| ())?,
+                    match (settings.is_agent(), settings.stages().is_empty()) {
+                        (true, _) => agent::train(args.json, settings.prepare_agent()?, start)?,
+                        (false, true) => train(&args, settings.prepare()?, start).map(|_| ())?,
+                        (false, false) => train_stages(&args, Stages::begin(*settings)?)?,
                     }
                 }
                 Start::Data(source) => {
@@ -272,6 +275,9 @@ fn resume(args: &Args, path: &Path) -> anyhow::Result<()> {
             start,
         );
     }
+    if GroupFolder::open(GroupKind::Stages, path).is_some() {
+        return train_stages(args, Stages::resume(path, change)?);
+    }
     let prepared = Settings::prepare_resumed(path, change)?;
     train(args, prepared, start).map(|_| ())
 }
@@ -284,7 +290,7 @@ fn train_several(args: &Args, folds: Folds) -> anyhow::Result<()> {
         let mut line = summary.to_json();
         let event = match summary.kind {
             GroupKind::Ensemble => "ensemble",
-            GroupKind::Folds | GroupKind::Sweep => "folds",
+            _ => "folds",
         };
         line.insert("event".to_string(), event.into());
         return print_line(Value::Object(line));
@@ -300,6 +306,20 @@ fn train_several(args: &Args, folds: Folds) -> anyhow::Result<()> {
         .iter()
         .rev()
         .try_for_each(|spread| print_line(format_args!("{count} {noun}: {}", spread.show())))
+}
+
+/// Trains the stages that are not finished, and prints the score on every task after each.
+fn train_stages(args: &Args, stages: Stages) -> anyhow::Result<()> {
+    stages.notes.iter().for_each(note);
+    let summary = stages.train(|prepared| train(args, prepared, Instant::now()))?;
+    if args.json {
+        let mut line = summary.to_json();
+        line.insert("event".to_string(), "stages".into());
+        return print_line(Value::Object(line));
+    }
+    let count = summary.rows.len();
+    print_line(format_args!("{count} stages in {}", summary.path.display()))?;
+    summary.lines().iter().try_for_each(print_line)
 }
 
 /// Trains a run, new or resumed.
@@ -410,6 +430,16 @@ impl SessionObserver for Session {
             true => self.print_json(run, engine, folder, last),
             false => self.print_text(run, folder, last),
         };
+    }
+
+    fn tasks(&mut self, scores: &TaskScores) {
+        let print = || match self.json {
+            true => scores.to_json().iter().try_for_each(print_line),
+            false => scores.lines().iter().try_for_each(print_line),
+        };
+        if self.printed.is_ok() {
+            self.printed = print();
+        }
     }
 }
 

@@ -133,6 +133,30 @@ impl<T: Real> Tensor<T> {
         }
     }
 
+    /// The float elements of `larger`, the first of which along one axis are those of this tensor. `None` unless the shapes are the
+    /// same, or differ in the extent of one axis, which is larger there.
+    pub fn within(&self, larger: &Tensor<T>) -> Option<Tensor<T>> {
+        let (own, all) = (self.dims(), larger.dims());
+        if own.len() != all.len() || [self.dtype(), larger.dtype()] != [DType::F32; 2] {
+            return None;
+        }
+        let mut differing = (0..own.len()).filter(|&axis| own[axis] != all[axis]);
+        let Some(axis) = differing.next() else {
+            return Some(self.clone());
+        };
+        if differing.next().is_some() || own[axis] > all[axis] || own[axis] == 0 {
+            return None;
+        }
+        let inner: usize = own[axis + 1..].iter().product();
+        let mut values = larger.reals().to_vec();
+        let blocks = values.chunks_exact_mut((all[axis] * inner).max(1));
+        let taken = self.reals().chunks_exact((own[axis] * inner).max(1));
+        for (block, taken) in blocks.zip(taken) {
+            block[..taken.len()].copy_from_slice(taken);
+        }
+        Some(Tensor::real(larger.shape.clone(), values))
+    }
+
     /// The same tensor in double precision.
     pub fn to_f64(&self) -> Tensor<f64> {
         let data = match &self.data {
@@ -142,6 +166,28 @@ impl<T: Real> Tensor<T> {
         Tensor {
             shape: self.shape.clone(),
             data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_lies_within_one_that_is_larger_along_one_axis() {
+        let of = |shape: &[usize], first: f32| {
+            let count: usize = shape.iter().product();
+            Tensor::real(shape, (0..count).map(|i| first + i as f32).collect())
+        };
+        let larger = of(&[2, 3], 10.0);
+        let columns = of(&[2, 2], 0.0).within(&larger).unwrap();
+        assert_eq!(columns.reals(), [0.0, 1.0, 12.0, 2.0, 3.0, 15.0]);
+        let rows = of(&[1, 3], 0.0).within(&larger).unwrap();
+        assert_eq!(rows.reals(), [0.0, 1.0, 2.0, 13.0, 14.0, 15.0]);
+        assert_eq!(larger.within(&of(&[2, 3], 0.0)), Some(larger.clone()));
+        for shape in [&[1, 2][..], &[3, 3], &[2, 4], &[6]] {
+            assert_eq!(of(shape, 0.0).within(&larger), None, "{shape:?}");
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn number(labelled: f64, all: usize) -> usize {
 }
 
 /// The indices of `count` samples, in order: equally many of each class, or nearly so, as far as classes have that many.
-fn balanced(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn balanced(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); classes];
     for (index, &label) in labels.iter().enumerate() {
         if let Some(class) = of_class.get_mut(label as usize) {
@@ -91,21 +91,25 @@ fn balanced(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<usiz
     chosen
 }
 
-/// Batches in which samples with and without classes are mixed.
+/// Batches in which the first samples of a set are mixed with the others: those with classes with those without, or those that are
+/// replayed with new ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mixture {
     /// Samples with classes, the first ones of the set.
     pub labelled: usize,
     /// Samples of a batch that have classes, its first ones.
     pub of_batch: usize,
+    /// Whether the rest of a batch has none of the first samples of the set; otherwise it has any.
+    pub apart: bool,
 }
 
 impl Mixture {
     /// Rearranges the shuffled `order` of an epoch: a batch of `batch` samples begins with some that have classes, which come in turn and
-    /// as often as they are needed, and goes on with any, whose classes are not used.
+    /// as often as they are needed, and goes on with the others, or any.
     pub fn arrange(self, order: &mut [u32], batch: usize, seed: u64, epoch: u32) {
-        let any = order.to_vec();
-        let mut any = any.into_iter();
+        let mut rest = order.to_vec();
+        rest.retain(|&sample| !self.apart || sample as usize >= self.labelled);
+        let mut rest = rest.into_iter().cycle();
         let mut stream = Stream::new(seed, Purpose::LabelledOrder.stream(epoch));
         let mut turn: Vec<u32> = Vec::new();
         for places in order.chunks_mut(batch.max(1)) {
@@ -118,7 +122,7 @@ impl Mixture {
                         }
                         turn.pop()
                     }
-                    false => any.next(),
+                    false => rest.next(),
                 };
                 *sample = next.unwrap_or(0);
             }
@@ -187,6 +191,7 @@ mod tests {
         let mixture = Mixture {
             labelled: 3,
             of_batch: 2,
+            apart: false,
         };
         let arranged = |epoch| {
             let mut order: Vec<u32> = (0..20).rev().collect();
@@ -212,6 +217,25 @@ mod tests {
         assert_eq!(others, (8..20).rev().collect::<Vec<u32>>());
         assert_eq!(arranged(0), order);
         assert_ne!(arranged(1), order);
+    }
+
+    #[test]
+    fn what_is_replayed_stays_at_the_beginning_of_batches() {
+        let mixture = Mixture {
+            labelled: 6,
+            of_batch: 1,
+            apart: true,
+        };
+        let mut order: Vec<u32> = (0..10).collect();
+        mixture.arrange(&mut order, 4, 1, 0);
+        let is_new: Vec<bool> = order.iter().map(|&sample| sample >= 6).collect();
+        let wanted = [
+            false, true, true, true, false, true, true, true, false, true,
+        ];
+        assert_eq!(is_new, wanted);
+        // There are four new ones for seven places.
+        assert_eq!(order[1..4], [6, 7, 8]);
+        assert_eq!((order[5], order[6], order[9]), (9, 6, 8));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::brightness::Brightness;
 use super::formats::{LoadContext, detect};
-use super::labelled;
 use super::{DataError, DataSettings, Dataset, Fitted, Part, PictureFit, Samples, Source};
+use super::{class_choice, labelled, permutation};
 use crate::error::{Error, Result};
 
 /// Loads the data of `settings`. Values fitted to the training part are stored in `fitted`; values already there are used instead.
@@ -25,6 +25,12 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
             format.about()
         )));
     }
+    // Where known classes come first, samples are assigned by the names of theirs.
+    let known = match (&settings.known_classes[..], &fitted.classes[..]) {
+        ([], _) => Vec::new(),
+        (known, []) => known.to_vec(),
+        _ => std::mem::take(&mut fitted.classes),
+    };
     let mut dataset = format.load(&mut LoadContext {
         source: &source,
         settings,
@@ -53,7 +59,10 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
         )));
     }
     dataset.notes.splice(0..0, notes);
-    leave_out(&mut dataset, &settings.train_without)?;
+    class_choice::put_known_first(&mut dataset, &known, fitted)?;
+    class_choice::leave_out(&mut dataset, &settings.train_without)?;
+    class_choice::keep_only(&mut dataset, &settings.only)?;
+    permutation::permute_parts(&mut dataset, settings.permutation)?;
     match settings.evaluate {
         Part::Test => {}
         Part::Train => dataset.test = dataset.train.clone(),
@@ -101,106 +110,10 @@ fn brightness_of_test(
     Some(format!("{said}: {advice}"))
 }
 
-/// Removes the samples of some classes from the training and validation parts.
-///
-/// # Errors
-/// If samples have no classes, there is no such class, or a part would become empty.
-fn leave_out(dataset: &mut Dataset<Samples>, classes: &[String]) -> Result<()> {
-    if classes.is_empty() {
-        return Ok(());
-    }
-    let wrong = |what: String| Err(Error::Config(format!("data.train_without {what}")));
-    let mut left_out = vec![false; dataset.classes.len()];
-    for name in classes {
-        match dataset.classes.iter().position(|class| class == name) {
-            Some(class) => left_out[class] = true,
-            None if dataset.classes.is_empty() => {
-                return wrong(format!(
-                    "names the class {name}, but {} has no classes",
-                    dataset.name
-                ));
-            }
-            None => {
-                return wrong(format!(
-                    "names the class {name}, but {} has only {}",
-                    dataset.name,
-                    dataset.classes.join(", ")
-                ));
-            }
-        }
-    }
-    let parts = [
-        ("training", Some(&mut dataset.train)),
-        ("validation", dataset.validation.as_mut()),
-    ];
-    for (part, samples) in parts {
-        let Some(samples) = samples else { continue };
-        let Some(labels) = samples.labels() else {
-            return wrong(format!(
-                "needs a class for each sample, but {} has none",
-                dataset.name
-            ));
-        };
-        let kept =
-            samples.filtered(|index| !left_out.get(labels[index] as usize).is_some_and(|&out| out));
-        if kept.is_empty() {
-            return wrong(format!("leaves the {part} part empty"));
-        }
-        dataset.notes.push(format!(
-            "removed {} of {} {part} {}: those of class {}",
-            samples.len() - kept.len(),
-            samples.len(),
-            samples.noun(),
-            classes.join(", ")
-        ));
-        *samples = kept;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::ImageSet;
-
-    #[test]
-    fn classes_are_left_out_of_training_and_validation_but_not_of_the_test_part() {
-        let set = |labels: Vec<u32>| ImageSet {
-            images: (0..labels.len() as u8).collect(),
-            labels,
-            height: 1,
-            width: 1,
-            channels: 1,
-        };
-        let classes = ["a", "b", "c"].map(String::from);
-        let whole = || {
-            let mut whole = Dataset::new(
-                "tiny",
-                set(vec![0, 1, 2, 1]),
-                set(vec![1, 2]),
-                classes.to_vec(),
-            )
-            .unwrap();
-            whole.validation = Some(set(vec![1, 0]));
-            whole.into_samples()
-        };
-        let mut data = whole();
-        leave_out(&mut data, &["b".to_string()]).unwrap();
-        assert_eq!(data.train.labels(), Some(&[0, 2][..]));
-        assert_eq!(data.validation.unwrap().labels(), Some(&[0][..]));
-        assert_eq!(data.test.labels(), Some(&[1, 2][..]));
-        assert_eq!(
-            data.notes[0],
-            "removed 2 of 4 training images: those of class b"
-        );
-        let message = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-            leave_out(&mut whole(), &names).unwrap_err().to_string()
-        };
-        assert!(message(&["d"]).contains("class d, but tiny has only a, b, c"));
-        assert!(message(&["a", "b", "c"]).contains("leaves the training part empty"));
-        assert!(message(&["a", "b"]).contains("leaves the validation part empty"));
-    }
 
     #[test]
     fn a_test_part_of_the_opposite_brightness_is_noted() {

@@ -206,6 +206,11 @@ impl Samples {
         &self.fields
     }
 
+    /// The fields, whose values may be replaced by as many others.
+    pub(super) fn fields_mut(&mut self) -> &mut [Field] {
+        &mut self.fields
+    }
+
     /// The field `name`, if there is one.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)

@@ -45,6 +45,13 @@ pub struct DataSettings {
     /// should detect without having seen them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub train_without: Vec<String>,
+    /// Classes whose samples alone are used, in all parts; all if empty. The list of classes stays whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// Classes that come first in the list of classes, whether or not the data have samples of them: those of the run that a run goes on
+    /// from, which sets this.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known_classes: Vec<String>,
     /// How many of the training samples keep their classes, equally many of each class, chosen by the seed: from 1 on their number, below
     /// 1 their share. Tasks that learn from samples without classes use the others, too; all other tasks train on these alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +197,9 @@ pub struct DataSettings {
     /// Built-in stories: what is asked.
     #[serde(skip_serializing_if = "StoryKind::is_one_fact")]
     pub stories: StoryKind,
+    /// Images: the number of a permutation, in which the pixels of every image are put, also of those that are predicted; 0 for none.
+    #[serde(skip_serializing_if = "is_no_permutation")]
+    pub permutation: u32,
     /// Whether to stream batches from the host; if absent, only if the set does not fit on the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
@@ -215,6 +225,8 @@ impl Default for DataSettings {
             test_share: None,
             validation_share: None,
             train_without: Vec::new(),
+            only: Vec::new(),
+            known_classes: Vec::new(),
             labelled: None,
             seed: None,
             unlabelled: false,
@@ -260,6 +272,7 @@ impl Default for DataSettings {
             mask_ignore: Vec::new(),
             mask_classes: Vec::new(),
             stories: StoryKind::default(),
+            permutation: 0,
             stream: None,
             memory_limit: None,
         }
@@ -418,6 +431,10 @@ pub enum WindowNorm {
 
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+fn is_no_permutation(number: &u32) -> bool {
+    *number == 0
 }
 
 fn is_false(value: &bool) -> bool {

@@ -1,11 +1,9 @@
 //! Checkpoints: the state from which a run can be resumed, in a safetensors file.
 
-use crate::cpu::{Data, Tensor};
+use super::variables_file;
+use crate::cpu::Tensor;
 use crate::error::{Error, Result};
-use crate::files::read_whole;
 use crate::optim::PlateauState;
-use crate::tensor_file;
-use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -83,23 +81,11 @@ impl Checkpoint {
     /// # Errors
     /// If the file can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let views = self.variables.iter().map(|(name, value)| {
-            let (dtype, bytes) = match &value.data {
-                Data::Real(x) => (Dtype::F32, bytemuck::cast_slice(x)),
-                Data::Index(x) => (Dtype::U32, bytemuck::cast_slice(x)),
-            };
-            let view = TensorView::new(dtype, value.dims().to_vec(), bytes);
-            Ok((
-                name.as_str(),
-                view.map_err(|e| tensor_file::invalid(path, &e))?,
-            ))
-        });
-        let views = views.collect::<Result<Vec<_>>>()?;
         let progress = serde_json::to_string(&self.progress).map_err(|e| {
             Error::Training(format!("the progress of the run can't be written: {e}"))
         })?;
         let metadata = HashMap::from([(PROGRESS.to_string(), progress)]);
-        tensor_file::write(path, &views, metadata)
+        variables_file::write(path, &self.variables, metadata)
     }
 
     /// Reads a checkpoint.
@@ -107,31 +93,17 @@ impl Checkpoint {
     /// # Errors
     /// If the file can't be read or is not a checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        let bytes = read_whole(path, "a safetensors file")?;
-        let (file, metadata) = tensor_file::open(path, &bytes)?;
         let strange = || {
             let shown = path.display();
             Error::Config(format!(
                 "{shown} is not a checkpoint of wgrad; name a run folder"
             ))
         };
+        let (variables, metadata) = variables_file::read(path)?.ok_or_else(strange)?;
         let progress = metadata.get(PROGRESS);
         let progress = progress.and_then(|text| Progress::parse(text));
-        let variables = file.tensors().into_iter().map(|(name, view)| {
-            let words = view
-                .data()
-                .chunks_exact(4)
-                .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            let data = match view.dtype() {
-                Dtype::U32 => Data::Index(words.collect()),
-                Dtype::F32 => Data::Real(words.map(f32::from_bits).collect()),
-                _ => return Err(strange()),
-            };
-            let shape = view.shape().into();
-            Ok((name, Tensor { shape, data }))
-        });
         Ok(Checkpoint {
-            variables: variables.collect::<Result<_>>()?,
+            variables,
             progress: progress.ok_or_else(strange)?,
         })
     }

@@ -1,15 +1,17 @@
 //! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `norms.jsonl`, `report.html`, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained on text, and
+//! `norms.jsonl`, `report.html`, `anchor.safetensors` and `tasks.json` of continual learning, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained on text, and
 //! `events.out.tfevents...` for TensorBoard. `files.json` lists what the run wrote; it overwrites and removes nothing else.
 
 use super::checkpoint::Checkpoint;
 use super::group::GroupFolder;
 use super::lock::{self, FolderLock, LOCK};
 use super::manifest::{MANIFEST, Manifest, claim, not_of_a_run};
+use super::variables_file;
 use crate::data::Listing;
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_temporary, write_whole};
 use crate::tasks::EpochFile;
+use crate::train::AnchorTerm;
 use crate::tune::Tuning;
 use std::collections::BTreeSet;
 use std::fs;
@@ -63,12 +65,15 @@ const REPORT: &str = "report.html";
 const VARIANTS: &str = "variants.toml";
 const TOKENIZER: &str = "tokenizer.json";
 const DATA_FILES: &str = "data-files.json";
+const ANCHOR: &str = "anchor.safetensors";
+const TASKS: &str = "tasks.json";
 const CHECKPOINTS: &str = "checkpoints";
 const EVENTS: &str = "events.out.tfevents.";
 
 /// Files of a run in the folder itself.
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     SETTINGS, ACCEPTED, MODEL, BEST, LORA, METRICS, NORMS, REPORT, VARIANTS, TOKENIZER, DATA_FILES,
+    ANCHOR, TASKS,
 ];
 
 impl RunFolder {
@@ -483,6 +488,44 @@ impl RunFolder {
     /// If it can't be written.
     pub fn write_report(&self, page: &str) -> Result<()> {
         write_whole(&self.claim(REPORT)?, page.as_bytes())
+    }
+
+    /// The values at which the run holds its weights, in `anchor.safetensors`; `None` if it holds none.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn read_anchor(&self) -> Result<Option<Vec<AnchorTerm>>> {
+        let path = self.path.join(ANCHOR);
+        let read = self
+            .has_anchor()
+            .then(|| variables_file::read_anchor(&path));
+        read.transpose()
+    }
+
+    /// Whether there is an `anchor.safetensors`.
+    pub fn has_anchor(&self) -> bool {
+        self.path.join(ANCHOR).is_file()
+    }
+
+    /// Writes `anchor.safetensors`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write_anchor(&self, terms: &[AnchorTerm]) -> Result<()> {
+        variables_file::write_anchor(&self.claim(ANCHOR)?, terms)
+    }
+
+    /// The text of `tasks.json`: the results on the data of this run and of those that it goes on from; `None` before its end.
+    pub fn read_tasks(&self) -> Option<String> {
+        read_text(&self.path.join(TASKS)).ok()
+    }
+
+    /// Writes `tasks.json`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write_tasks(&self, text: &str) -> Result<()> {
+        write_whole(&self.claim(TASKS)?, text.as_bytes())
     }
 
     /// The text of `run.toml`.

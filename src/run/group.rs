@@ -22,10 +22,17 @@ pub enum GroupKind {
     Sweep,
     /// They are the members of an ensemble: `ensemble.toml`, and `member-1`, `member-2` and so on.
     Ensemble,
+    /// They are the stages of continual learning, one after another: `stages.toml`, and `stage-1`, `stage-2` and so on.
+    Stages,
 }
 
 impl GroupKind {
-    const ALL: [GroupKind; 3] = [GroupKind::Folds, GroupKind::Sweep, GroupKind::Ensemble];
+    const ALL: [GroupKind; 4] = [
+        GroupKind::Folds,
+        GroupKind::Sweep,
+        GroupKind::Ensemble,
+        GroupKind::Stages,
+    ];
 
     /// The file with the settings that the runs share.
     pub(super) fn file(self) -> &'static str {
@@ -33,6 +40,7 @@ impl GroupKind {
             GroupKind::Folds => "folds.toml",
             GroupKind::Sweep => "sweep.toml",
             GroupKind::Ensemble => "ensemble.toml",
+            GroupKind::Stages => "stages.toml",
         }
     }
 
@@ -42,6 +50,7 @@ impl GroupKind {
             GroupKind::Folds => "folds",
             GroupKind::Sweep => "trials",
             GroupKind::Ensemble => "members",
+            GroupKind::Stages => "stages",
         }
     }
 
@@ -51,13 +60,14 @@ impl GroupKind {
             GroupKind::Folds => "fold-",
             GroupKind::Sweep => "trial-",
             GroupKind::Ensemble => "member-",
+            GroupKind::Stages => "stage-",
         }
     }
 
     /// The command that resumes the runs, up to the folder.
     fn command(self) -> &'static str {
         match self {
-            GroupKind::Folds | GroupKind::Ensemble => "wgrad train --resume",
+            GroupKind::Folds | GroupKind::Ensemble | GroupKind::Stages => "wgrad train --resume",
             GroupKind::Sweep => "wgrad sweep --resume",
         }
     }
@@ -157,7 +167,7 @@ impl GroupFolder {
         write_whole(&self.accepted_settings_path(), settings.as_bytes())
     }
 
-    /// `folds.toml`, `sweep.toml` or `ensemble.toml`: the settings that the runs share.
+    /// `folds.toml`, `sweep.toml`, `ensemble.toml` or `stages.toml`: the settings that the runs share.
     pub fn settings_path(&self) -> PathBuf {
         self.path.join(self.kind.file())
     }
@@ -214,6 +224,14 @@ impl GroupFolder {
         // A run that failed before its first checkpoint has left nothing.
         fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         write_whole(&path.join(RESULT), text.as_bytes())
+    }
+
+    /// Writes `report.html`, the report of all runs.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write_report(&self, page: &str) -> Result<()> {
+        write_whole(&self.path.join("report.html"), page.as_bytes())
     }
 
     /// The command that resumes the runs.

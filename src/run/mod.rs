@@ -17,6 +17,7 @@ mod parts;
 mod report;
 mod saving;
 mod steps;
+mod variables_file;
 
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use folder::{RunFolder, RunTexts};

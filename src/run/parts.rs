@@ -7,13 +7,13 @@ use crate::data::labelled::{self, Mixture};
 use crate::data::{
     Buckets, DataSettings, Dataset, Fitted, Normalization, Samples, SetLayout, field,
 };
-use crate::device::Device;
+use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tasks::{Fit, Models, Task};
 use crate::train::{
-    BatchSource, PhaseGraphs, Recipe, Sizes, evaluation_graph, planned_graphs, suggest_batch,
-    training_graphs,
+    Anchor, AnchorTerm, BatchSource, PhaseGraphs, Recipe, Replay, Sizes, evaluation_graph,
+    importance, planned_graphs, suggest_batch, training_graphs,
 };
 use std::sync::Arc;
 
@@ -123,6 +123,9 @@ impl RunParts {
     /// If the settings do not say how many have classes, or batches are too small for both.
     pub(crate) fn mixture(&self, train: &Samples) -> Result<Option<Mixture>> {
         let batch = self.recipe.batch;
+        if let Some(replay) = self.recipe.replay {
+            return self.replayed(replay).map(Some);
+        }
         let Some(of_batch) = self.task.labelled_of(batch) else {
             return Ok(None);
         };
@@ -148,7 +151,40 @@ impl RunParts {
         Ok(Some(Mixture {
             labelled: labelled::number(labelled, train.len()),
             of_batch,
+            apart: false,
         }))
+    }
+
+    /// How samples that are replayed are mixed with new ones.
+    fn replayed(&self, replay: Replay) -> Result<Mixture> {
+        let (batch, name) = (self.recipe.batch, self.task.registered().name);
+        let of_batch = (replay.share * batch as f64).round() as usize;
+        let wrong = |what: String| Err(Error::Config(what));
+        match () {
+            () if self.task.labelled_of(batch).is_some() => wrong(format!(
+                "the task {name} mixes samples with and without classes in every batch, so no others can be replayed there; choose another \
+                 continual.method"
+            )),
+            () if of_batch == 0 || of_batch >= batch => wrong(format!(
+                "continual.share = {} of a batch of {batch} is {of_batch} samples, but a batch needs replayed and new ones; change one of \
+                 the two",
+                replay.share
+            )),
+            () if !self.length.shuffle => wrong(
+                "samples that are replayed are mixed with new ones in every batch, so they can't be visited in their order; leave shuffle \
+                 (--no-shuffle) out"
+                    .to_string(),
+            ),
+            () if !self.data.buckets.is_empty() => wrong(
+                "data.buckets makes batches of texts of one length, into which no others can be mixed for a replay; leave it out"
+                    .to_string(),
+            ),
+            () => Ok(Mixture {
+                labelled: replay.samples,
+                of_batch,
+                apart: true,
+            }),
+        }
     }
 
     /// The graphs of a training step over a set, a phase each.
@@ -176,6 +212,26 @@ impl RunParts {
         let layout = SetLayout::new(set, samples, batch);
         self.task
             .example_layout(&self.models, layout, self.normal())
+    }
+
+    /// The importance of the parameters of a trained run for `samples`, with their values.
+    ///
+    /// # Errors
+    /// If models and data don't fit together, or the device failed.
+    pub fn importance(mut self, engine: &Engine, samples: Samples) -> Result<Vec<AnchorTerm>> {
+        let mut device = engine.device();
+        let values = self.initial();
+        self.models.put(&mut *device, &values)?;
+        let normal = self.normal();
+        let found = importance(&mut *device, &*self.task, &self.models, samples, normal)?;
+        let term = |(name, importance): (String, Tensor<f32>)| {
+            Ok(AnchorTerm {
+                value: device.get(&name)?,
+                name,
+                importance,
+            })
+        };
+        found.into_iter().map(term).collect()
     }
 
     pub(crate) fn initial(&mut self) -> Vec<Tensor<f32>> {
@@ -264,6 +320,11 @@ impl CheckedRun {
     /// Replaces the initial values of [`Models::state`].
     pub fn set_values(&mut self, values: Vec<Tensor<f32>>) {
         self.parts.values = Some(values);
+    }
+
+    /// Holds parameters at earlier values.
+    pub fn set_anchor(&mut self, anchor: Anchor) {
+        self.parts.recipe.anchor = Some(Arc::new(anchor));
     }
 
     /// Number of steps of a run of this `length`.

@@ -69,6 +69,12 @@ impl Folds {
     /// If the folder holds something else or folds with other settings, if there are more folds than samples or a part would be
     /// empty, or as [`Settings::prepare`]. In that case nothing was trained or written.
     pub fn begin(mut settings: Settings, kind: GroupKind, count: usize) -> Result<Folds> {
+        if !settings.stages().is_empty() {
+            return Err(Error::Config(
+                "--folds trains runs on folds of one data set, and [[continual.stage]] runs after one another; leave one of them out"
+                    .to_string(),
+            ));
+        }
         let out = settings.out.take();
         match kind {
             GroupKind::Ensemble => {
@@ -76,7 +82,7 @@ impl Folds {
                 // All members see the same parts of the data.
                 settings.data.seed.get_or_insert(settings.seed as u32);
             }
-            GroupKind::Folds | GroupKind::Sweep => {
+            GroupKind::Folds | GroupKind::Sweep | GroupKind::Stages => {
                 (settings.data.folds, settings.data.fold) = (Some(count), 1);
             }
         }
@@ -101,7 +107,7 @@ impl Folds {
         let first = settings.of_group(kind, 1).prepare()?;
         let what = match kind {
             GroupKind::Ensemble => "ensemble",
-            GroupKind::Folds | GroupKind::Sweep => "folds",
+            GroupKind::Folds | GroupKind::Sweep | GroupKind::Stages => "folds",
         };
         let name = format!("{}-{what}", settings.folder_name());
         let text = settings.shared_text()?;
@@ -144,7 +150,9 @@ impl Folds {
         let kind = folder.kind();
         let (count, key) = match kind {
             GroupKind::Ensemble => (settings.ensemble, "ensemble"),
-            GroupKind::Folds | GroupKind::Sweep => (settings.data.folds, "data.folds"),
+            GroupKind::Folds | GroupKind::Sweep | GroupKind::Stages => {
+                (settings.data.folds, "data.folds")
+            }
         };
         let count = count.ok_or_else(|| {
             let shown = file.display();
@@ -230,7 +238,7 @@ impl Settings {
                 settings.ensemble = None;
                 settings.seed += number as u64 - 1;
             }
-            GroupKind::Folds | GroupKind::Sweep => settings.data.fold = number,
+            GroupKind::Folds | GroupKind::Sweep | GroupKind::Stages => settings.data.fold = number,
         }
         settings
     }

@@ -7,6 +7,7 @@ mod assign;
 mod changes;
 mod choose;
 mod compare;
+mod continual;
 mod ensemble;
 mod folds;
 mod names;
@@ -14,6 +15,7 @@ mod network_file;
 mod notes;
 mod parts;
 mod schema;
+mod stages;
 mod start;
 mod starters;
 mod sweep;
@@ -23,10 +25,12 @@ mod train;
 pub use agent::PreparedAgent;
 pub use choose::Chosen;
 pub use compare::{ComparedEpoch, ComparedMetric, ComparedRun, Comparison, DifferingSetting};
+pub use continual::{Continual, ContinualMethod, ContinualStage, TaskScore, TaskScores};
 pub use ensemble::Member;
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
 pub use schema::{model_schema, run_schema};
+pub use stages::{Stages, StagesSummary};
 pub use start::Prepared;
 pub use sweep::{
     HalvingSettings, Sweep, SweepMethod, SweepObserver, SweepSettings, SweepSummary, SweepTrial,
@@ -190,6 +194,9 @@ pub struct Settings {
     /// Low-rank adapters, which are trained instead of the weights of `init`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<Lora>,
+    /// How the run goes on from an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continual: Option<Continual>,
     /// Parameter groups with their own learning rates, or frozen.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupSettings>,
@@ -269,6 +276,7 @@ impl Default for Settings {
             average: None,
             freeze: Patterns::default(),
             lora: None,
+            continual: None,
             groups: Vec::new(),
             schedule: Schedule::default(),
             model: ModelSpec::default(),
@@ -379,6 +387,9 @@ impl Settings {
         }
         settings.data.relative_to(folder);
         teachers::change_paths(&mut settings.task.own, |path| folder.join(path));
+        if let Some(continual) = &mut settings.continual {
+            continual.change_paths(|path| folder.join(path));
+        }
         Ok(settings)
     }
 
@@ -466,6 +477,7 @@ impl Settings {
             group.validate(number)?;
         }
         self.schedule.validate()?;
+        self.check_continual()?;
         self.check_agent()
     }
 

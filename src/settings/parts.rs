@@ -118,6 +118,8 @@ impl Settings {
             groups: self.groups.clone(),
             schedule: self.schedule.clone(),
             average: self.average.clone(),
+            anchor: None,
+            replay: None,
             steps: 1,
             steps_per_epoch: 1,
         }
@@ -311,15 +313,7 @@ impl Settings {
     /// If the settings can't be written.
     pub fn texts(&self) -> Result<RunTexts> {
         let mut settings = self.clone();
-        // Paths in a file are relative to it; paths in options are not.
-        if let Some(init) = &mut settings.init
-            && let Ok(path) = init.canonicalize()
-        {
-            *init = path;
-        }
-        teachers::change_paths(&mut settings.task.own, |path| {
-            path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
-        });
+        settings.make_run_paths_absolute();
         let copies = copies(&mut settings)?;
         let text =
             toml::to_string(&settings).map_err(|e| Error::Config(format!("settings: {e}")))?;
@@ -351,17 +345,26 @@ impl Settings {
     pub(super) fn with_absolute_paths(&self) -> Result<Settings> {
         let mut settings = self.clone();
         settings.data.make_absolute();
-        if let Some(init) = &mut settings.init
-            && let Ok(path) = init.canonicalize()
-        {
-            *init = path;
-        }
+        settings.make_run_paths_absolute();
         let models = std::iter::once(&mut settings.model).chain(settings.models.values_mut());
         for layer in models.flat_map(ModelSpec::onnx_layers_mut) {
             let found = layer.file.canonicalize();
             layer.file = found.map_err(Error::io("read", &layer.file))?;
         }
         Ok(settings)
+    }
+
+    /// Makes the paths of other runs and of initial weights absolute: those in a file are relative to it, and those in options are not.
+    fn make_run_paths_absolute(&mut self) {
+        let absolute =
+            |path: &Path| -> PathBuf { path.canonicalize().unwrap_or_else(|_| path.to_path_buf()) };
+        if let Some(init) = &mut self.init {
+            *init = absolute(init);
+        }
+        teachers::change_paths(&mut self.task.own, absolute);
+        if let Some(continual) = &mut self.continual {
+            continual.change_paths(absolute);
+        }
     }
 
     /// Creates the run folder.

@@ -1,6 +1,7 @@
 //! From settings to a run: data, task and models are combined, checked and put on an engine, afresh or from a checkpoint.
 
 use super::changes::{self, Change};
+use super::continual::Earlier;
 use super::{Initialisation, Settings};
 use crate::data::{self, Dataset, Listing, Samples};
 use crate::device::Engine;
@@ -20,6 +21,8 @@ pub struct Prepared {
     pub notes: Vec<String>,
     /// How the weights of `init` were used.
     pub initialisation: Option<Initialisation>,
+    /// The runs that it goes on from, the first one first.
+    chain: Vec<Earlier>,
     resumed: Option<Resumed>,
 }
 
@@ -131,6 +134,12 @@ impl Settings {
         dataset: impl Into<Dataset<Samples>>,
     ) -> Result<Run<'e>> {
         let dataset = dataset.into();
+        if self.continual.is_some() {
+            return Err(Error::Config(
+                "[continual] is for runs that load their data themselves; use Settings::prepare"
+                    .to_string(),
+            ));
+        }
         self.take_from(&dataset)?;
         let mut parts = self.resolve(&dataset.train)?;
         let initialisation = self.initialise(&parts.models)?;
@@ -144,6 +153,9 @@ impl Settings {
     /// # Errors
     /// If the data can't be read or do not fit the settings.
     pub fn load_data(&mut self) -> Result<Dataset<Samples>> {
+        if self.fitted.is_empty() {
+            self.take_over()?;
+        }
         let specs = || std::iter::once(&self.model).chain(self.models.values());
         let image = specs().find_map(|model| model.all_inputs().find_map(InputSpec::image));
         if let Some([height, width, channels]) = image {
@@ -239,9 +251,16 @@ impl Settings {
     /// A run over the data of these settings, which have been loaded as `dataset`.
     pub(super) fn prepared_with(
         mut self,
-        dataset: Dataset<Samples>,
+        mut dataset: Dataset<Samples>,
         resumed: Option<Resumed>,
     ) -> Result<Prepared> {
+        if !self.stages().is_empty() {
+            return Err(Error::Config(
+                "[[continual.stage]] names several runs, which `wgrad train` of the file trains one after another; leave the stages out to \
+                 train one run"
+                    .to_string(),
+            ));
+        }
         let digests = dataset.digests(self.data.evaluate);
         let source = &self.data.source;
         match &resumed {
@@ -253,9 +272,14 @@ impl Settings {
             None => self.fitted.files = Some(Listing::of(source)?),
         }
         self.fitted.digests.extend(digests);
-        let mut run = self.resolve(&dataset.train)?.check(dataset)?;
+        let mut parts = self.resolve(&dataset.train)?;
+        let chain = self.earlier_runs()?;
+        self.check_goes_on(&chain)?;
+        parts.recipe.replay = self.replayed(&chain, &mut dataset.train)?;
+        let mut run = parts.check(dataset)?;
         let mut notes = run.dataset().notes.clone();
         notes.extend(run.remarks());
+        notes.extend(self.notes_of_chain(&chain));
         if let Some(Resumed {
             checkpoint: Some(checkpoint),
             earlier: Some(earlier),
@@ -267,7 +291,11 @@ impl Settings {
         let mut initialisation = None;
         // The checkpoint replaces the initial weights.
         if resumed.as_ref().is_none_or(|run| run.checkpoint.is_none()) {
-            initialisation = self.initialise(&run.parts().models)?;
+            let models = &run.parts().models;
+            initialisation = match chain.last() {
+                Some(earlier) => Some(self.weights_after(earlier, models)?),
+                None => self.initialise(models)?,
+            };
             if let Some(found) = &initialisation {
                 run.set_values(found.values.clone());
             }
@@ -277,6 +305,7 @@ impl Settings {
             run,
             notes,
             initialisation,
+            chain,
             resumed,
         })
     }
@@ -335,7 +364,8 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::start`].
-    pub(super) fn replay(self, engine: &Engine) -> Result<Run<'_>> {
+    pub(super) fn replay(mut self, engine: &Engine) -> Result<Run<'_>> {
+        self.hold(engine)?;
         let mut run = Run::new(engine, self.run)?;
         if let Some(checkpoint) = self.resumed.and_then(|resumed| resumed.checkpoint) {
             run.restore(checkpoint)?;
@@ -347,7 +377,9 @@ impl Prepared {
     ///
     /// # Errors
     /// If it does not fit the device, the checkpoint is of another run, or the folder can't be written.
-    pub fn start(self, engine: &Engine) -> Result<(Run<'_>, RunFolder)> {
+    pub fn start(mut self, engine: &Engine) -> Result<(Run<'_>, RunFolder)> {
+        self.hold(engine)?;
+        let anchor = self.run.parts().recipe.anchor.clone();
         let mut run = Run::new(engine, self.run)?;
         let folder = match self.resumed {
             Some(Resumed {
@@ -365,6 +397,19 @@ impl Prepared {
             }
             None => self.settings.create_folder()?,
         };
+        if let Some(anchor) = anchor.filter(|_| !folder.has_anchor()) {
+            folder.write_anchor(&anchor.terms)?;
+        }
         Ok((run, folder))
+    }
+
+    /// Holds the weights at those of earlier runs, if the run goes on by elastic weight consolidation.
+    fn hold(&mut self, engine: &Engine) -> Result<()> {
+        let (folder, models) = (self.folder(), &self.run.parts().models);
+        let anchor = self.settings.anchor(folder, &self.chain, models, engine)?;
+        anchor
+            .into_iter()
+            .for_each(|anchor| self.run.set_anchor(anchor));
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! A prepared run from its start to its end, also when the device is lost on the way.
 
-use super::Settings;
 use super::start::{Prepared, Resumed};
+use super::{Settings, TaskScores};
 use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::run::{Evaluation, Observer, Run, RunFolder};
@@ -32,6 +32,8 @@ pub trait SessionObserver: Observer {
         _last: &Evaluation,
     ) {
     }
+    /// Called with the results on the data of every earlier run, at the end of a run of continual learning.
+    fn tasks(&mut self, _scores: &TaskScores) {}
 }
 
 /// Losses of the device in a run.
@@ -81,6 +83,11 @@ impl Prepared {
                     match run.fit(observer, Some(&folder)) {
                         Ok(last) => {
                             observer.finished(&run, &engine, &folder, &last);
+                            // Its memory on the device is free for the evaluations.
+                            drop(run);
+                            if settings.continual.is_some() {
+                                observer.tasks(&settings.score_tasks(&folder, &engine)?);
+                            }
                             return Ok(last);
                         }
                         Err(error) => (error, Some(folder), true),

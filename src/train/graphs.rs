@@ -4,7 +4,7 @@
 use crate::autodiff::gradients;
 use crate::data::{Batch, Normalization, SetLayout, field};
 use crate::device::{Device, PlannedGraph};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Precision, Var};
 use crate::nn::{Forward, Training};
 use crate::optim::{OptimizerInstance, clip_grad_norm};
@@ -29,7 +29,7 @@ pub enum BatchSource {
 }
 
 impl BatchSource {
-    fn batch<'g>(&self, builder: &'g Builder) -> Batch<'g> {
+    pub(super) fn batch<'g>(&self, builder: &'g Builder) -> Batch<'g> {
         match self {
             BatchSource::Set(layout) => Batch::of_set(builder, layout),
             BatchSource::Fed { size, fields } => Batch::fed(builder, *size, fields.clone()),
@@ -99,6 +99,13 @@ pub fn training_graphs(
     recipe: &Recipe,
     source: &BatchSource,
 ) -> Result<Vec<PhaseGraphs>> {
+    if recipe.anchor.is_some() && recipe.accumulate > 1 {
+        return Err(Error::Config(
+            "weights that are held by elastic weight consolidation are penalised once per step, which accumulated gradients are not: leave \
+             accumulate out"
+                .to_string(),
+        ));
+    }
     let phases = task.phases();
     let optimizers = recipe.phase_optimizers(task, models)?;
     let each = phases.iter().zip(optimizers).enumerate();
@@ -142,6 +149,12 @@ pub fn training_graphs(
         let own = models.parameters(phase.roles);
         let parameters: Vec<_> = own.map(|p| (p.name.clone(), p.ty.clone())).collect();
         let weights = variables(&builder, &optimizer, &parameters)?;
+        // What was counted stays the loss of the task.
+        let penalty = match &recipe.anchor {
+            Some(anchor) => anchor.penalty(&builder, &weights)?,
+            None => None,
+        };
+        let loss = penalty.map_or(Ok(loss), |penalty| loss.add(penalty))?;
         let handles: Vec<Var<'_>> = weights.iter().map(|(_, v)| *v).collect();
         let scale = loss_scale(&builder, recipe, phase.name)?;
         let loss = scale.map_or(Ok(loss), |scale| scale.scaled(loss))?;

@@ -3,10 +3,12 @@
 //! [`Trainer`] takes steps over data on the device or fed batches; [`Evaluator`] passes over a set; [`Predictor`] runs a model
 //! alone. Epochs, folders and checkpoints are in [`run`](crate::run).
 
+mod anchor;
 mod decoding;
 mod evaluator;
 mod fed_prediction;
 mod graphs;
+mod importance;
 mod loaded;
 mod loss_scale;
 mod pace;
@@ -16,16 +18,18 @@ mod recipe;
 mod scalars;
 mod trainer;
 
+pub use anchor::{Anchor, AnchorTerm, summed_terms};
 pub use evaluator::{Collected, Evaluator, Outputs, Sizes, outputs_of};
 pub use fed_prediction::FedPrediction;
 pub(crate) use graphs::planned_graphs;
 pub use graphs::{BatchSource, PhaseGraphs, evaluation_graph, prediction_graph, training_graphs};
+pub(crate) use importance::importance;
 pub(crate) use loaded::Loaded;
 pub use loss_scale::LossScaling;
 pub(crate) use pace::Pace;
 pub use predictor::Predictor;
 pub(crate) use prepared::PreparedSteps;
-pub use recipe::Recipe;
 pub(crate) use recipe::suggest_batch;
+pub use recipe::{Recipe, Replay};
 pub use trainer::{FedBatch, Trainer};
 pub(crate) use trainer::{NextBatch, Place};

@@ -61,6 +61,9 @@ impl PreparedSteps {
         {
             device.set(&name, &value)?;
         }
+        for (name, value) in recipe.anchor.iter().flat_map(|anchor| anchor.variables()) {
+            device.set(&name, value)?;
+        }
         let mut counters: Vec<(String, TensorType)> = Vec::new();
         let mut averages: Vec<(String, String)> = Vec::new();
         for (phase, task_phase) in graphs.iter().zip(task.phases()) {

@@ -1,5 +1,6 @@
 //! How a run takes its steps.
 
+use super::anchor::Anchor;
 use crate::error::{Error, Result};
 use crate::graph::Precision;
 use crate::optim::{
@@ -8,6 +9,7 @@ use crate::optim::{
 use crate::tasks::{Models, Phase, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How steps are taken.
 #[derive(Clone, Debug)]
@@ -34,10 +36,23 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// Moving averages of the parameters, which are evaluated and saved in their place.
     pub average: Option<Average>,
+    /// Earlier values at which parameters are held.
+    pub anchor: Option<Arc<Anchor>>,
+    /// Training samples that are replayed.
+    pub replay: Option<Replay>,
     /// Total number of steps of the run, for schedules.
     pub steps: u64,
     /// Steps per epoch, for groups with an `unfreeze_epoch`.
     pub steps_per_epoch: u64,
+}
+
+/// Training samples of earlier data, which come first in the training set and are replayed in every batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replay {
+    /// Their number.
+    pub samples: usize,
+    /// Their share of a batch.
+    pub share: f64,
 }
 
 impl Default for Recipe {
@@ -55,6 +70,8 @@ impl Default for Recipe {
             groups: Vec::new(),
             schedule: Schedule::default(),
             average: None,
+            anchor: None,
+            replay: None,
             steps: 1,
             steps_per_epoch: 1,
         }

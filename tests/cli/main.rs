@@ -4,6 +4,7 @@
 mod bench;
 mod chosen;
 mod compare;
+mod continual;
 mod data;
 mod detection;
 mod device_loss;

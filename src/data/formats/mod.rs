@@ -25,6 +25,7 @@ pub use table::{
 pub use text_table::read_text_rows;
 pub use texts::{ReadTexts, read_texts};
 
+use super::permutation;
 use super::profile::TableProfile;
 use super::split::split_off;
 use super::{DataError, DataSettings, Dataset, Fitted, ImageSet, Parts, Samples, Source};
@@ -302,6 +303,20 @@ impl FormatName {
     /// The format called `name`.
     pub fn named(name: &str) -> Option<FormatName> {
         FORMATS.iter().copied().find(|format| format.name() == name)
+    }
+
+    /// Reads inputs as [`Format::read_inputs`] does, with the pixels of images in the order of `data.permutation`.
+    ///
+    /// # Errors
+    /// As that, or if a run on permuted images is given something else.
+    pub fn read_inputs(
+        self,
+        inputs: &[PredictInput],
+        cx: &InputContext<'_>,
+    ) -> Result<PredictInputs> {
+        let mut read = self.0.read_inputs(inputs, cx)?;
+        permutation::permute(&mut read.set, cx.settings.permutation)?;
+        Ok(read)
     }
 }
 
