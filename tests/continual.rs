@@ -37,10 +37,10 @@ impl SessionObserver for Session {
 /// Digits in two permutations, of which a small network learns one after the other.
 const STAGES: &str = r#"
 batch = 20
-epochs = 6
+epochs = 12
 device = "cpu"
-data = { source = "digits", train = 240, test = 100 }
-optimizer = { name = "adam", lr = 0.005 }
+data = { source = "digits", train = 600, test = 200 }
+optimizer = { name = "adam", lr = 0.01 }
 
 [model]
 name = "small"
@@ -52,9 +52,8 @@ layer = [
 ]
 
 [continual]
-samples = 100
-memory = 60
-share = 0.25
+samples = 200
+memory = 100
 stage = [
     { name = "one", set = { "data.permutation" = 1 } },
     { name = "two", set = { data.permutation = 2 } },
@@ -93,13 +92,13 @@ fn what_was_learned_first_is_kept_by_consolidation_and_by_replay() {
         matrix(&trained(Stages::begin(settings).unwrap()))
     };
     let plain = run("plain", &[]);
-    let ewc = run("ewc", &["continual.method=ewc", "continual.strength=3000"]);
+    let ewc = run("ewc", &["continual.method=ewc", "continual.strength=300"]);
     let replay = run("replay", &["continual.method=replay"]);
     for matrix in [&plain, &ewc, &replay] {
         // The first stage has nothing to keep.
         assert_eq!((matrix.len(), &matrix[0]), (2, &plain[0]));
         assert!(matrix[0][0] > 0.7, "{matrix:?}");
-        assert!(matrix[1][1] > 0.5, "{matrix:?}");
+        assert!(matrix[1][1] > 0.6, "{matrix:?}");
     }
     let kept = |matrix: &[Vec<f64>]| matrix[1][0];
     assert!(kept(&ewc) > kept(&plain) + 0.05, "{plain:?} {ewc:?}");
