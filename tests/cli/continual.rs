@@ -54,14 +54,14 @@ fn every_task_is_reported_after_every_stage() {
         again.out
     );
     sandbox
-        .wgrad("train stages.toml --epochs 2 --out ewc")
+        .wgrad("train stages.toml --set continual.method=ewc --epochs 2 --out ewc")
         .fails(2, &["epochs was 1 when training began", "is 2 now"]);
     sandbox
         .wgrad("train stages.toml --folds 2 --out folds")
         .fails(2, &["--folds", "[[continual.stage]]"]);
     sandbox
         .wgrad("train tiny.toml --data good --set continual.after=ewc --out run")
-        .fails(2, &["continual.after: ewc is not a run folder"]);
+        .fails(2, &["continual.after: ewc holds several runs"]);
     let unknown = "train stages.toml --set continual.strenght=1 --out run";
     sandbox
         .wgrad(unknown)
