@@ -185,7 +185,7 @@ impl<'e> AgentRun<'e> {
     }
 
     /// Number of episodes of the whole run.
-    pub fn episodes(&self) -> u64 {
+    pub fn all_episodes(&self) -> u64 {
         self.tally.all
     }
 

@@ -99,7 +99,7 @@ fn done(
             "event": "done",
             "mean_return_last_100": last.recent_return,
             "mean_return": last.mean_return,
-            "episodes": run.episodes(),
+            "episodes": run.all_episodes(),
             "env_steps": last.env_steps,
             "env_steps_per_s": last.steps_per_second,
             "seconds": start.elapsed().as_secs_f64(),

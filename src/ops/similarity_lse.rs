@@ -247,7 +247,7 @@ impl Op for SimilarityLseGrad {
                     let weight =
                         grad[i] * (product - lse[i]).exp() + grad[j] * (product - lse[j]).exp();
                     for (sum, &other) in out.iter_mut().zip(rows.row(j)) {
-                        *sum = *sum + rows.scale * weight * other;
+                        *sum += rows.scale * weight * other;
                     }
                 }
             });

@@ -199,9 +199,12 @@ pub(super) fn example_rows(models: &Models, role: &str, layout: SetLayout) -> Re
     Ok(layout.numbers(field::ROW, &shape))
 }
 
+/// The name of a field with one number for each sample, and what is made of a number from 0 to 1.
+pub(super) type Recorded = (&'static str, fn(f32) -> f32);
+
 /// A dozen recorded samples of noise for a sample case: observations of three numbers, actions below `actions`, and a field with
 /// one number for each of `numbers`, which are given by their names and what is made of a number from 0 to 1.
-pub(super) fn recorded(actions: u32, numbers: &[(&'static str, fn(f32) -> f32)]) -> Samples {
+pub(super) fn recorded(actions: u32, numbers: &[Recorded]) -> Samples {
     const COUNT: usize = 12;
     const COLUMNS: usize = 3;
     let rows = |name, seed: u32, columns: usize, of: fn(f32) -> f32| Field {
