@@ -276,10 +276,9 @@ impl WeightsArg {
 
     /// The file with the weights, and the best epoch if they are from it and it is not the last.
     fn path(&self, folder: &RunFolder) -> (PathBuf, Option<u64>) {
-        match folder.best_epoch().filter(|_| !self.last) {
-            Some((epoch, is_last)) => (folder.best_path(), Some(epoch).filter(|_| !is_last)),
-            None => (folder.model_path(), None),
-        }
+        let best = folder.best_epoch().filter(|_| !self.last);
+        let epoch = best.filter(|(_, is_last)| !is_last).map(|(epoch, _)| epoch);
+        (folder.weights_path(self.last), epoch)
     }
 
     /// The same, with a note on standard error where the weights are not those of the last epoch.

@@ -172,6 +172,7 @@ impl Args {
         let given = [
             ("--data", self.data.is_some()),
             ("--folds", self.folds.is_some()),
+            ("--ensemble", self.ensemble.is_some()),
         ];
         match given.iter().find(|(_, is_given)| *is_given) {
             Some((option, _)) if settings.is_agent() => Err(wgrad::Error::Config(format!(

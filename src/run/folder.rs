@@ -364,6 +364,14 @@ impl RunFolder {
         self.path.join(BEST)
     }
 
+    /// The weights of the best epoch or, if none is known or with `last`, those of the last one.
+    pub fn weights_path(&self, last: bool) -> PathBuf {
+        match self.best_epoch().filter(|_| !last) {
+            Some(_) => self.best_path(),
+            None => self.model_path(),
+        }
+    }
+
     /// `model.safetensors`, to be written.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::Settings;
 use super::teachers::as_prepared;
 use crate::error::{Error, Result};
 use crate::nn::{Ensemble, Network};
-use crate::run::{RunFolder, RunParts};
+use crate::run::RunParts;
 use crate::tasks::Models;
 use std::path::{Path, PathBuf};
 
@@ -28,16 +28,8 @@ impl Member {
         Ok(Member {
             name: path.display().to_string(),
             settings,
-            weights: weights_of(&folder, last),
+            weights: folder.weights_path(last),
         })
-    }
-}
-
-/// The file with the weights of the best epoch of a run, or of its last one.
-pub(super) fn weights_of(folder: &RunFolder, last: bool) -> PathBuf {
-    match folder.best_epoch().filter(|_| !last) {
-        Some(_) => folder.best_path(),
-        None => folder.model_path(),
     }
 }
 

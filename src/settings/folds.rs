@@ -1,11 +1,10 @@
-//! Cross-validation: a run for each fold, in a common folder from which an interrupted cross-validation is resumed.
+//! Cross-validation, a run for each fold, and ensembles, a run for each seed: in a common folder, from which they are resumed.
 
-use super::changes::{self, Change};
+use super::group::{self, GoingOn};
 use super::{Prepared, Settings};
 use crate::error::{Error, Result};
 use crate::run::{Evaluation, Figure, GroupFolder, GroupKind, LOSS, RunFolder};
 use crate::tasks::Shown;
-use crate::toml_text::parse;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -62,8 +61,8 @@ pub struct FoldsSummary {
 }
 
 impl Folds {
-    /// Starts `count` folds, or members of an ensemble, with these settings, in the folder that they name or a new one under `runs`. If that folder already
-    /// holds the same folds, they are resumed.
+    /// Starts `count` folds, or members of an ensemble, with these settings, in the folder that they name or a new one under `runs`. If
+    /// that folder already holds the same, they are resumed.
     ///
     /// # Errors
     /// If the folder holds something else or folds with other settings, if there are more folds than samples or a part would be
@@ -71,7 +70,8 @@ impl Folds {
     pub fn begin(mut settings: Settings, kind: GroupKind, count: usize) -> Result<Folds> {
         if !settings.stages().is_empty() {
             return Err(Error::Config(
-                "--folds trains runs on folds of one data set, and [[continual.stage]] runs after one another; leave one of them out"
+                "--folds and --ensemble train runs beside one another, and [[continual.stage]] runs after one another; leave one of them \
+                 out"
                     .to_string(),
             ));
         }
@@ -87,22 +87,10 @@ impl Folds {
             }
         }
         settings.check()?;
-        if let Some(out) = &out {
-            match GroupFolder::open(kind, out) {
-                Some(folder) if folder.has_begun() => {
-                    let settings = parse(&settings.shared_text()?, "the settings")?;
-                    return Self::go_on(folder, settings);
-                }
-                // The first fold failed: there is nothing to resume.
-                Some(_) => {}
-                None => {
-                    RunFolder::check_free(out)?;
-                    let folder = GroupFolder::at(kind, out);
-                    (1..=count).try_for_each(|fold| {
-                        RunFolder::check_free(&folder.run_path(&fold.to_string()))
-                    })?;
-                }
-            }
+        if let Some(out) = &out
+            && let Some(going_on) = group::begun(kind, out, &settings, count)?
+        {
+            return Self::go_on(going_on);
         }
         let first = settings.of_group(kind, 1).prepare()?;
         let what = match kind {
@@ -137,16 +125,15 @@ impl Folds {
                 path.display()
             ))
         })?;
-        let mut settings = Settings::read(&folder.settings_path())?;
-        change(&mut settings);
-        settings.check()?;
-        Self::go_on(folder, settings)
+        Self::go_on(group::resumed(folder, change)?)
     }
 
-    fn go_on(folder: GroupFolder, settings: Settings) -> Result<Folds> {
-        let file = folder.settings_path();
-        let accepted = Settings::read(&folder.accepted_settings_path())?;
-        let found = changes::permit(&accepted, &settings, changes::OF_FOLDS, &file)?;
+    fn go_on(going_on: GoingOn) -> Result<Folds> {
+        let GoingOn {
+            folder,
+            settings,
+            notes,
+        } = going_on;
         let kind = folder.kind();
         let (count, key) = match kind {
             GroupKind::Ensemble => (settings.ensemble, "ensemble"),
@@ -155,16 +142,15 @@ impl Folds {
             }
         };
         let count = count.ok_or_else(|| {
-            let shown = file.display();
+            let shown = folder.settings_path();
             Error::Config(format!(
-                "{shown} lacks {key}, the number of {}",
+                "{} lacks {key}, the number of {}",
+                shown.display(),
                 kind.noun()
             ))
         })?;
-        let folder = folder.lock()?;
-        folder.write_settings(&settings.shared_text()?)?;
         let mut folds = Folds {
-            notes: found.iter().map(Change::to_string).collect(),
+            notes,
             folder,
             settings,
             count,
@@ -174,13 +160,8 @@ impl Folds {
         for fold in 1..=count {
             done += usize::from(folds.result(fold)?.is_some());
         }
-        if done > 0 {
-            folds.notes.push(format!(
-                "{done} of {count} {} in {} are already done",
-                kind.noun(),
-                folds.folder.path.display()
-            ));
-        }
+        let note = group::note_of_done(&folds.folder, done, count);
+        folds.notes.extend(note);
         Ok(folds)
     }
 

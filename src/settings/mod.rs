@@ -10,6 +10,7 @@ mod compare;
 mod continual;
 mod ensemble;
 mod folds;
+mod group;
 mod names;
 mod network_file;
 mod notes;

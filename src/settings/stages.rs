@@ -2,11 +2,10 @@
 
 mod report;
 
-use super::changes::{self, Change};
+use super::group::{self, GoingOn};
 use super::{Prepared, Settings, TaskScores};
 use crate::error::{Error, Result};
 use crate::run::{Evaluation, GroupFolder, GroupKind, RunFolder};
-use crate::toml_text::parse;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -41,21 +40,9 @@ impl Stages {
         let out = settings.out.take();
         settings.check()?;
         if let Some(out) = &out {
-            match GroupFolder::open(GroupKind::Stages, out) {
-                Some(folder) if folder.has_begun() => {
-                    let settings = parse(&settings.shared_text()?, "the settings")?;
-                    return Self::go_on(folder, settings);
-                }
-                // The first stage failed: there is nothing to resume.
-                Some(_) => {}
-                None => {
-                    RunFolder::check_free(out)?;
-                    let folder = GroupFolder::at(GroupKind::Stages, out);
-                    let mut numbers = 1..=settings.stages().len();
-                    numbers.try_for_each(|stage| {
-                        RunFolder::check_free(&folder.run_path(&stage.to_string()))
-                    })?;
-                }
+            let count = settings.stages().len();
+            if let Some(going_on) = group::begun(GroupKind::Stages, out, &settings, count)? {
+                return Self::go_on(going_on);
             }
         }
         let first = settings.of_stage(1, None)?.prepare()?;
@@ -82,20 +69,17 @@ impl Stages {
                 path.display()
             ))
         })?;
-        let mut settings = Settings::read(&folder.settings_path())?;
-        change(&mut settings);
-        settings.check()?;
-        Self::go_on(folder, settings)
+        Self::go_on(group::resumed(folder, change)?)
     }
 
-    fn go_on(folder: GroupFolder, settings: Settings) -> Result<Stages> {
-        let file = folder.settings_path();
-        let accepted = Settings::read(&folder.accepted_settings_path())?;
-        let found = changes::permit(&accepted, &settings, changes::OF_FOLDS, &file)?;
-        let folder = folder.lock()?;
-        folder.write_settings(&settings.shared_text()?)?;
+    fn go_on(going_on: GoingOn) -> Result<Stages> {
+        let GoingOn {
+            folder,
+            settings,
+            notes,
+        } = going_on;
         let mut stages = Stages {
-            notes: found.iter().map(Change::to_string).collect(),
+            notes,
             folder,
             settings,
             first: None,
@@ -104,13 +88,8 @@ impl Stages {
         for stage in 1..=stages.count() {
             done += usize::from(stages.scores(stage)?.is_some());
         }
-        if done > 0 {
-            stages.notes.push(format!(
-                "{done} of {} stages in {} are already done",
-                stages.count(),
-                stages.folder.path.display()
-            ));
-        }
+        let note = group::note_of_done(&stages.folder, done, stages.count());
+        stages.notes.extend(note);
         Ok(stages)
     }
 

@@ -1,7 +1,6 @@
 //! The trained runs that `task.teacher` names.
 
 use super::Settings;
-use super::ensemble::weights_of;
 use crate::data::Fitted;
 use crate::error::{Error, Result};
 use crate::tasks::Teacher;
@@ -41,7 +40,7 @@ impl Settings {
     fn teacher(&self, path: &str) -> Result<Teacher> {
         let (folder, settings) = Settings::open_run(Path::new(path))
             .map_err(|error| Error::Config(format!("task.teacher: {error}")))?;
-        let parts = settings.resolve_trained(&weights_of(&folder, false))?;
+        let parts = settings.resolve_trained(&folder.weights_path(false))?;
         if parts.models.iter().count() != 1 {
             return Err(Error::Config(format!(
                 "the teacher {path} has several models, and only classifiers teach; name a run of the task classification"

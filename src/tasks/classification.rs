@@ -127,6 +127,16 @@ impl Classification {
             .unwrap_or(field::IMAGE)
     }
 
+    /// Augments the images of the batch, if it has some.
+    pub(super) fn augment_batch(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
+        if step.batch.has(field::IMAGE) {
+            let image = step.batch.field(field::IMAGE)?;
+            let changed = self.augment.apply(&mut step.forward, image)?;
+            step.batch.put(field::IMAGE, changed);
+        }
+        Ok(())
+    }
+
     /// Losses of `outputs` against the labels `y` of the batch, with label smoothing `smoothing`.
     fn losses<'g>(
         &self,

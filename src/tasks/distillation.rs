@@ -273,12 +273,7 @@ impl Task for Distillation {
     }
 
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
-        if step.batch.has(field::IMAGE) {
-            let image = step.batch.field(field::IMAGE)?;
-            let augment = &self.supervised.augment;
-            let changed = augment.apply(&mut step.forward, image)?;
-            step.batch.put(field::IMAGE, changed);
-        }
+        self.supervised.augment_batch(step)?;
         let x = inputs(step, Classification::input(step))?;
         let taught = self.taught(step, &x)?;
         let logits = step.run_first(&x)?;

@@ -292,14 +292,10 @@ impl Task for Dqn {
         layout: SetLayout,
         _normal: Normalization<'_>,
     ) -> Result<SetLayout> {
-        let inputs = models.get(ONLINE)?.inputs();
-        let shape = inputs
-            .first()
-            .map(|input| input.spec.sample())
-            .unwrap_or_default();
-        let layout = layout.numbers(field::ROW, &shape).labels(field::ACTION);
+        let layout = policy::example_rows(models, ONLINE, field::ROW, layout)?;
+        let layout = policy::example_rows(models, ONLINE, field::NEXT_ROW, layout)?;
+        let layout = layout.labels(field::ACTION);
         let layout = layout.numbers(field::REWARD, &[1, 1]);
-        let layout = layout.numbers(field::NEXT_ROW, &shape);
         Ok(layout.numbers(field::TERMINATED, &[1, 1]))
     }
 

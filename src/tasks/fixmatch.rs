@@ -122,13 +122,7 @@ impl FixMatch {
     pub fn new(settings: &TaskSettings) -> Result<FixMatch> {
         let own: Own = settings.own()?;
         let wrong = |what: &str| Err(Error::Config(what.to_string()));
-        if !(0.0..=1.0).contains(&own.threshold) {
-            return wrong("task.threshold must be a probability, from 0 to 1");
-        }
-        if !(own.weight >= 0.0 && own.weight.is_finite()) {
-            return wrong("task.weight must be at least 0");
-        }
-        unlabelled::check_ratio(own.ratio)?;
+        unlabelled::check(own.threshold, own.weight, own.ratio)?;
         own.strong.check()?;
         if own.strong.is_off() {
             return wrong(

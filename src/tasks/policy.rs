@@ -186,17 +186,22 @@ pub(super) fn decode(sample: &Decoded<'_>, probabilities: bool) -> Result<Predic
     })
 }
 
-/// The observations that the model of `role` takes, for plans without an environment.
+/// Adds the field `name` of observations that the model of `role` takes, for plans without an environment.
 ///
 /// # Errors
 /// If there is no such model.
-pub(super) fn example_rows(models: &Models, role: &str, layout: SetLayout) -> Result<SetLayout> {
+pub(super) fn example_rows(
+    models: &Models,
+    role: &str,
+    name: &'static str,
+    layout: SetLayout,
+) -> Result<SetLayout> {
     let inputs = models.get(role)?.inputs();
     let shape = inputs
         .first()
         .map(|input| input.spec.sample())
         .unwrap_or_default();
-    Ok(layout.numbers(field::ROW, &shape))
+    Ok(layout.numbers(name, &shape))
 }
 
 /// The name of a field with one number for each sample, and what is made of a number from 0 to 1.

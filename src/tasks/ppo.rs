@@ -298,7 +298,7 @@ impl Task for Ppo {
         layout: SetLayout,
         _normal: Normalization<'_>,
     ) -> Result<SetLayout> {
-        let layout = policy::example_rows(models, ACTOR, layout)?.labels(field::ACTION);
+        let layout = policy::example_rows(models, ACTOR, field::ROW, layout)?.labels(field::ACTION);
         let numbers = [
             field::LOG_PROBABILITY,
             field::ADVANTAGE,

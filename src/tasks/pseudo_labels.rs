@@ -113,16 +113,10 @@ impl PseudoLabels {
     pub fn new(settings: &TaskSettings) -> Result<PseudoLabels> {
         let own: Own = settings.own()?;
         let wrong = |what: &str| Err(Error::Config(what.to_string()));
-        if !(0.0..=1.0).contains(&own.threshold) {
-            return wrong("task.threshold must be a probability, from 0 to 1");
-        }
-        if !(own.weight >= 0.0 && own.weight.is_finite()) {
-            return wrong("task.weight must be at least 0");
-        }
+        unlabelled::check(own.threshold, own.weight, own.ratio)?;
         if own.to_step < own.from_step {
             return wrong("task.to_step must not be smaller than task.from_step");
         }
-        unlabelled::check_ratio(own.ratio)?;
         if settings.augment.mixes() {
             return wrong(
                 "augment.mixup and augment.cutmix mix images, which then have no class of their own; leave them out",
@@ -173,12 +167,7 @@ impl Task for PseudoLabels {
     }
 
     fn loss<'g>(&self, step: &mut StepGraph<'g, '_>, _phase: usize) -> Result<Objective<'g>> {
-        if step.batch.has(field::IMAGE) {
-            let image = step.batch.field(field::IMAGE)?;
-            let augment = &self.supervised.augment;
-            let changed = augment.apply(&mut step.forward, image)?;
-            step.batch.put(field::IMAGE, changed);
-        }
+        self.supervised.augment_batch(step)?;
         let x = inputs(step, Classification::input(step))?;
         let logits = step.run_first(&x)?;
         let _scope = step.builder().scope("loss");

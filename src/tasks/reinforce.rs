@@ -172,7 +172,7 @@ impl Task for Reinforce {
         layout: SetLayout,
         _normal: Normalization<'_>,
     ) -> Result<SetLayout> {
-        let layout = policy::example_rows(models, ACTOR, layout)?.labels(field::ACTION);
+        let layout = policy::example_rows(models, ACTOR, field::ROW, layout)?.labels(field::ACTION);
         Ok(layout.numbers(field::ADVANTAGE, &[1, 1]))
     }
 

@@ -10,16 +10,26 @@ pub(super) fn labelled_of(batch: usize, ratio: usize) -> usize {
     ((batch as f64 / (1.0 + ratio as f64)).round() as usize).max(1)
 }
 
-/// Checks the number of samples without classes for each with one.
+/// Checks the settings that the tasks share: the probability from which on a guessed class counts, the weight of the samples that have
+/// none, and their number for each that has one.
 ///
 /// # Errors
-/// If it is out of range.
-pub(super) fn check_ratio(ratio: usize) -> Result<()> {
+/// Names the setting that is out of range.
+pub(super) fn check(threshold: f64, weight: f64, ratio: usize) -> Result<()> {
+    let wrong = |what: String| Err(Error::Config(what));
+    if !(0.0..=1.0).contains(&threshold) {
+        return wrong(format!(
+            "task.threshold must be a probability, from 0 to 1, not {threshold}"
+        ));
+    }
+    if !(weight >= 0.0 && weight.is_finite()) {
+        return wrong(format!("task.weight must be at least 0, not {weight}"));
+    }
     match (1..=100).contains(&ratio) {
         true => Ok(()),
-        false => Err(Error::Config(format!(
+        false => wrong(format!(
             "task.ratio must be from 1 to 100 samples without a class for each with one, not {ratio}"
-        ))),
+        )),
     }
 }
 
@@ -72,6 +82,8 @@ mod tests {
         assert_eq!(labelled_of(512, 7), 64);
         assert_eq!(labelled_of(5, 1), 3);
         assert_eq!(labelled_of(4, 100), 1);
-        assert!(check_ratio(0).is_err() && check_ratio(7).is_ok());
+        assert!(check(0.5, 1.0, 7).is_ok());
+        let wrong = [check(1.5, 1.0, 7), check(0.5, -1.0, 7), check(0.5, 1.0, 0)];
+        assert!(wrong.iter().all(Result::is_err));
     }
 }

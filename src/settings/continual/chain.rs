@@ -1,6 +1,5 @@
 //! The runs that a run goes on from: what it takes over from the last of them, and whether the two fit together.
 
-use super::super::ensemble::weights_of;
 use super::super::{Initialisation, Settings};
 use super::ContinualMethod;
 use crate::data::{self, Dataset, Fitted, Part, Samples};
@@ -64,7 +63,7 @@ impl Earlier {
     /// # Errors
     /// If it has none yet.
     pub fn trained(&self) -> Result<RunParts> {
-        let weights = weights_of(&self.folder, false);
+        let weights = self.folder.weights_path(false);
         match weights.is_file() {
             true => self.settings.resolve_trained(&weights),
             false => Err(Error::Config(format!(

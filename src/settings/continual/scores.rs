@@ -1,7 +1,6 @@
 //! The results of a run on the data of all runs that it goes on from, and on its own: `tasks.json`.
 
 use super::super::Settings;
-use super::super::ensemble::weights_of;
 use crate::data::{Part, Samples};
 use crate::device::Engine;
 use crate::error::{Error, Result};
@@ -133,7 +132,7 @@ impl Settings {
         task: String,
         test: Samples,
     ) -> Result<TaskScore> {
-        let parts = self.resolve_trained(&weights_of(folder, false))?;
+        let parts = self.resolve_trained(&folder.weights_path(false))?;
         let (found, ..) = Measured::evaluation(engine, parts, test)?.run()?;
         let score = found.figures.first();
         let (metric, value) = score.map_or((LOSS, found.loss), |score| (score.metric, score.value));
