@@ -38,7 +38,7 @@ use std::sync::Arc;
 /// The `Debug` text is the name with the attributes: two nodes with the same text and operands have the same value.
 pub trait Op: Debug + Send + Sync + 'static {
     /// Name of the operation: that of its file in `ops`, and unique. If a file has several operations, the file's name
-    /// with what this one computes: `conv2d_weight_grad`. `tests/names.rs` checks this.
+    /// with what this one computes: `conv2d_weight_grad`. `tests/project/names.rs` checks this.
     fn name(&self) -> &'static str;
 
     /// Shape rule: the type of the result, or a message that says which operands don't fit and why.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Compares `text` with the file `name` in tests/golden, in the tests of file `test`. UPDATE_GOLDEN=1 writes the file instead.
+/// Compares `text` with the file `name` in tests/golden, in the tests of tests/engine/`test`.rs. UPDATE_GOLDEN=1 writes the file instead.
 pub fn assert_golden(test: &str, name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
@@ -16,7 +16,7 @@ pub fn assert_golden(test: &str, name: &str, text: &str) {
     let differs = golden.lines().zip(text.lines()).find(|(a, b)| a != b);
     assert!(
         golden == text,
-        "{name} changed, first at {differs:?}; if that is meant, run UPDATE_GOLDEN=1 cargo test --test {test} and look \
+        "{name} changed, first at {differs:?}; if that is meant, run UPDATE_GOLDEN=1 cargo test --test engine {test} and look \
          at the difference"
     );
 }

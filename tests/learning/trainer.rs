@@ -1,8 +1,7 @@
 //! Training steps: accumulated gradients, moving averages, groups, best weights, early stopping, and schedules that follow a
 //! metric; in the reference and on an adapter, after a resume and with streamed data.
 
-mod support;
-
+use crate::support;
 use std::sync::Arc;
 use wgrad::cpu::{Data, Tensor};
 use wgrad::data::{Dataset, FieldValues, Samples, field};

@@ -1,8 +1,7 @@
 //! Pictures that are decoded as they are needed give the same bits as those in memory: in training, resumed runs, evaluations and
 //! predictions, for every way in which a source is split.
 
-mod support;
-
+use crate::support;
 use image::{Rgb, RgbImage};
 use std::fs;
 use std::path::Path;

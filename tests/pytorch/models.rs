@@ -2,10 +2,9 @@
 //! gradients, running statistics, and evaluation. See tests/fixtures/README.md. The weights follow from the seed, as
 //! `wgrad models init` writes them for the record.
 
-#[path = "pytorch_models/gpt2.rs"]
 mod gpt2;
-mod support;
 
+use crate::support;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;

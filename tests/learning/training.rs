@@ -1,7 +1,6 @@
 //! Whole training runs: CPU and GPU agree, runs and resumed runs repeat bit for bit, and memory use stays constant.
 
-mod support;
-
+use crate::support;
 use std::fs;
 use std::path::Path;
 use wgrad::data::{Dataset, digits};

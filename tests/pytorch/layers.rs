@@ -1,7 +1,6 @@
 //! Layers against PyTorch's outputs and gradients with the same weights: see tests/fixtures/README.md.
 
-mod support;
-
+use crate::support;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::HashMap;

@@ -1,8 +1,7 @@
 //! Every task of the registry on its own case: the case can be learned, devices agree, a run resumes bit for bit, predictions
 //! equal those of the evaluation and can be decoded, and weights can be saved and loaded.
 
-mod support;
-
+use crate::support;
 use std::sync::Arc;
 use wgrad::cpu::{Data, Tensor};
 use wgrad::data::{Dataset, Samples};

@@ -1,7 +1,6 @@
 //! Sequence layers at odd sizes: adapter and reference agree, padding changes nothing, and causal layers don't see the future.
 
-mod support;
-
+use crate::support;
 use std::collections::HashMap;
 use std::sync::Arc;
 use wgrad::autodiff::gradients;

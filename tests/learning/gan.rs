@@ -1,7 +1,5 @@
 //! Adversarial networks: each phase of a step updates only its own model.
 
-mod support;
-
 use std::sync::Arc;
 use wgrad::cpu::Tensor;
 use wgrad::device::Engine;

@@ -1,16 +1,10 @@
 //! Plans: their content, and that memory planning, ordering and updates in place preserve the meaning of the graph. The last
 //! test runs random graphs on an adapter; the others need none.
 
-#[path = "support/golden.rs"]
-mod golden;
-#[path = "support/random_graph.rs"]
-mod random_graph;
-mod support;
-#[path = "support/targets.rs"]
-mod targets;
-
-use golden::assert_golden;
-use random_graph::{RandomGraph, random_graph};
+use crate::golden::assert_golden;
+use crate::random_graph::{RandomGraph, random_graph};
+use crate::support;
+use crate::targets;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use wgrad::autodiff::gradients;

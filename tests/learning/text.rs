@@ -1,7 +1,6 @@
 //! Language models: they learn, generate the same text on CPU and GPU, and resume bit for bit from within an epoch.
 
-mod support;
-
+use crate::support;
 use std::fs;
 use std::path::Path;
 use wgrad::Error;

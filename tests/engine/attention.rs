@@ -1,8 +1,7 @@
 //! Exact properties of attention, not up to rounding: the score of a query that sees a single key has gradient 0, because Adam
 //! makes a full step of any rounding error.
 
-mod support;
-
+use crate::support;
 use std::collections::HashMap;
 use std::sync::Arc;
 use wgrad::Result;

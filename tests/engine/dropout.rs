@@ -1,7 +1,6 @@
 //! Dropout has the same mask on every device, and its gradient has the mask of the forward pass.
 
-mod support;
-
+use crate::support;
 use std::collections::HashMap;
 use std::sync::Arc;
 use wgrad::Result;

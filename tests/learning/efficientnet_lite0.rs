@@ -1,10 +1,9 @@
 //! EfficientNet-Lite0 with its published weights gives the same logits as PyTorch and ONNX Runtime.
 //!
-//! The weights are not in the repository: see `support::real_set`. tests/pytorch_models.rs compares the network
+//! The weights are not in the repository: see `support::real_set`. tests/pytorch/models.rs compares the network
 //! with PyTorch without them.
 
-mod support;
-
+use crate::support;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;

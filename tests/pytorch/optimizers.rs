@@ -1,8 +1,7 @@
 //! The optimizers against recorded steps of PyTorch or of their papers, on the CPU and on a device, and the plans of their
 //! updates; the schedules against PyTorch's.
 
-mod support;
-
+use crate::support;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};

@@ -1,7 +1,6 @@
 //! Every variant of every kernel, forward and backward, and every case, against the reference.
 
-mod support;
-
+use crate::support;
 use wgrad::check::{Checks, Extent, check_kernels};
 use wgrad::cpu::Tensor;
 use wgrad::gpu::{Program, Store};

@@ -1,7 +1,6 @@
 //! Properties of losses beyond their values: padding rows do not count, and invalid labels stop the training.
 
-mod support;
-
+use crate::support;
 use std::collections::HashMap;
 use std::sync::Arc;
 use wgrad::autodiff::gradients;

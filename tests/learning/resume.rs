@@ -1,7 +1,6 @@
 //! Resumed runs: which of their settings may change, and that a resumed run gives the same result as an uninterrupted one.
 
-mod support;
-
+use crate::support;
 use std::path::{Path, PathBuf};
 use wgrad::device::Engine;
 use wgrad::run::EpochReport;

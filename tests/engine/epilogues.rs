@@ -1,11 +1,8 @@
 //! Every operation that can apply pointwise operations to its output: its last launch applies them, which
 //! tests/golden/epilogues.txt records for every operation, and the fused kernel agrees with the reference.
 
-#[path = "support/golden.rs"]
-mod golden;
-mod support;
-
-use golden::assert_golden;
+use crate::golden::assert_golden;
+use crate::support;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;

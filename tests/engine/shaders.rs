@@ -2,9 +2,7 @@
 //! validates with no more capabilities than the engine requests of a device, it translates to SPIR-V, MSL and HLSL, and its
 //! bindings and parameters are those that its launches provide. Needs no adapter.
 
-#[path = "support/targets.rs"]
-mod targets;
-
+use crate::targets;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,7 @@
 //! Autoencoders on an adapter and in the reference, and the effect of noise in training. The shared tests of tasks overfit the
 //! task's own case and compare the devices on it; these tests train the built-in model on digits.
 
-mod support;
-
+use crate::support;
 use std::sync::Arc;
 use wgrad::data::Part;
 use wgrad::device::Engine;

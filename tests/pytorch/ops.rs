@@ -1,7 +1,6 @@
 //! Every operation against PyTorch's outputs and gradients: see tests/fixtures/README.md.
 
-mod support;
-
+use crate::support;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};

@@ -1,7 +1,6 @@
 //! Models with several inputs from data: a table of images, where the class depends on both image and number.
 
-mod support;
-
+use crate::support;
 use std::fmt::Write as _;
 use std::path::Path;
 use wgrad::Result;

@@ -1,7 +1,6 @@
 //! Training steps of the MNIST CNN against PyTorch's record: every updated weight, for every optimizer.
 
-mod support;
-
+use crate::support;
 use safetensors::SafeTensors;
 use std::collections::HashMap;
 use std::fs;

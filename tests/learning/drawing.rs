@@ -1,8 +1,7 @@
 //! Images drawn from noise: every task that draws gives the same ones for the same seed, on the reference and on an adapter, and
 //! models that know classes draw those that are asked for.
 
-mod support;
-
+use crate::support;
 use std::sync::Arc;
 use wgrad::device::Engine;
 use wgrad::generate::{DrawSettings, Drawing};

@@ -1,7 +1,6 @@
 //! The tuner chooses variants that are correct and fast, and plans use its choice.
 
-mod support;
-
+use crate::support;
 use wgrad::cpu::{Real, Tensor};
 use wgrad::graph::Builder;
 use wgrad::ops::softmax::Softmax;

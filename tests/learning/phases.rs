@@ -1,7 +1,6 @@
 //! Tasks with several models and phases: each phase trains its own models with its own optimizer, as often as it specifies.
 
-mod support;
-
+use crate::support;
 use std::sync::Arc;
 use wgrad::cpu::Tensor;
 use wgrad::data::{Field, FieldValues, Samples, Starts, WindowRows, field};

@@ -1,7 +1,6 @@
 //! Agents in their environments: runs repeat and resume bit for bit, learn, are evaluated, shown and imitated.
 
-mod support;
-
+use crate::support;
 use std::path::Path;
 use std::process::Command;
 use wgrad::agents::{AgentEpoch, AgentObserver, AgentRun};
