@@ -2,6 +2,7 @@
 
 pub mod agents;
 mod archive;
+pub mod attack;
 pub mod autodiff;
 pub mod bench;
 pub mod check;

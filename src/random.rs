@@ -92,6 +92,10 @@ pub enum Purpose {
     Replay = 52,
     /// The order of the samples that an agent collected; index: the pass over them.
     Rollouts = 53,
+    /// Where an attack on an image begins, and what it tries; index: the image.
+    Attack = 56,
+    /// How an image is corrupted; index: the image.
+    Corruption = 57,
     /// The order of the pixels of permuted images, whose number is the seed; index: 0.
     Permutation = 28,
     /// Which training samples the importance of weights is measured on; index: 0.

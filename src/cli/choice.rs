@@ -3,9 +3,11 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::de::value::Error as Unknown;
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
+use wgrad::attack::{AttackMethod, Corruption};
 use wgrad::data::{FORMATS, FormatName, Part};
 use wgrad::device::DeviceChoice;
 use wgrad::graph::Precision;
+use wgrad::tasks::ChangeNorm;
 
 /// A word with what it means, for `--help`.
 type Word = (&'static str, &'static str);
@@ -31,6 +33,30 @@ const PRECISIONS: &[Word] = &[
     ),
 ];
 
+const ATTACKS: &[Word] = &[
+    ("fgsm", "One step along the sign of the gradient"),
+    ("pgd", "Several steps from random starts"),
+    (
+        "deepfool",
+        "The smallest change that misleads, with --norm l2",
+    ),
+    ("square", "Random squares, by predictions alone"),
+];
+
+const CHANGE_NORMS: &[Word] = &[
+    ("linf", "The largest change of a pixel"),
+    ("l2", "The length of all changes"),
+];
+
+const CORRUPTIONS: &[Word] = &[
+    ("noise", "Normal noise"),
+    ("impulse", "Pixels that are black or white"),
+    ("blur", "Gaussian blur"),
+    ("contrast", "Less contrast"),
+    ("brightness", "More light"),
+    ("rotation", "Rotated by up to 30 degrees"),
+];
+
 const PARTS: &[Word] = &[
     ("train", "The training part"),
     (
@@ -48,6 +74,21 @@ pub(super) fn device() -> impl TypedValueParser<Value = DeviceChoice> {
 /// Parser of `--precision`.
 pub(super) fn precision() -> impl TypedValueParser<Value = Precision> {
     one_of(PRECISIONS)
+}
+
+/// Parser of `--attack`.
+pub(super) fn attack() -> impl TypedValueParser<Value = AttackMethod> {
+    one_of(ATTACKS)
+}
+
+/// Parser of `--norm`.
+pub(super) fn change_norm() -> impl TypedValueParser<Value = ChangeNorm> {
+    one_of(CHANGE_NORMS)
+}
+
+/// Parser of `--corrupt`.
+pub(super) fn corruption() -> impl TypedValueParser<Value = Corruption> {
+    one_of(CORRUPTIONS)
 }
 
 /// Parser of `--part`.

@@ -2,17 +2,22 @@
 
 use super::agent::{Evaluated, choice};
 use super::opened::OpenedRun;
+use super::table::TextTable;
 use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, WithArg, choice, note, print_line};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::agents::Play;
+use wgrad::attack::{CorruptedAccuracy, Corruption, SEVERITIES};
 use wgrad::data::{Part, Samples, overlap};
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
 use wgrad::run::Measured;
 use wgrad::settings::Settings;
-use wgrad::train::Outputs;
+use wgrad::train::{ImageClassifier, Outputs};
+
+/// Corrupted images that are classified at once.
+const CORRUPTED_BATCH: usize = 250;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -27,6 +32,9 @@ pub(super) struct Args {
     /// Write the prediction for each sample to a file: one line of JSON per sample, with its index and its class if it has one
     #[arg(long, value_name = "FILE")]
     outputs: Option<PathBuf>,
+    /// Images: also corrupt them in these ways, in five severities each, and report the accuracy; without names, in all ways
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', num_args = 0.., require_equals = true, value_parser = choice::corruption())]
+    corrupt: Option<Vec<Corruption>>,
     /// Translations: sequences that the beam search continues for each sentence, 1 for a greedy search [default: task.beam of the run]
     #[arg(long, value_name = "N")]
     beam: Option<u16>,
@@ -95,6 +103,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         folder.recorded_variants()?,
     )?;
     device_note.iter().chain(&dataset.notes).for_each(note);
+    if let Some(kinds) = &args.corrupt {
+        let kinds = match &kinds[..] {
+            [] => &Corruption::ALL,
+            named => named,
+        };
+        let mut classifier = parts.image_classifier(&engine, CORRUPTED_BATCH)?;
+        return corrupted(
+            &mut classifier,
+            &dataset.test,
+            kinds,
+            settings.seed,
+            args.json,
+        );
+    }
     let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let task = parts.task.clone();
     let mut measured = Measured::evaluation(&engine, parts, dataset.test)?;
@@ -137,6 +159,43 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     ))?;
     let mut lines = findings.brief.lines.iter().chain(&findings.full.lines);
     lines.try_for_each(print_line)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The accuracy on corrupted images, a row for each corruption.
+fn corrupted(
+    classifier: &mut ImageClassifier<'_>,
+    samples: &Samples,
+    kinds: &[Corruption],
+    seed: u64,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let severities = (1..=SEVERITIES).map(|severity| format!("severity {severity}"));
+    let heads = ["corruption".to_string()].into_iter().chain(severities);
+    let mut table = TextTable::new(heads.chain(["mean".to_string()]));
+    let share = |share: f64| format!("{:.2}%", 100.0 * share);
+    let mut means = Vec::new();
+    for &kind in kinds {
+        let found = CorruptedAccuracy::measure(classifier, samples, kind, seed, samples.len())?;
+        if json {
+            print_line(found.to_json())?;
+        }
+        let row = [kind.name().to_string()].into_iter();
+        let row = row.chain(found.accuracy.map(share));
+        table.push(row.chain([share(found.mean())]));
+        means.push(found.mean());
+    }
+    if json {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let lines = table.lines(TextTable::columns());
+    lines.iter().try_for_each(print_line)?;
+    print_line(format_args!(
+        "mean accuracy over all corruptions {} of {} {}",
+        share(means.iter().sum::<f64>() / means.len() as f64),
+        samples.len(),
+        samples.noun()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

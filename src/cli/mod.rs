@@ -1,6 +1,7 @@
 //! The command line: arguments, commands and output. Exit codes: 0 success, 1 a check or training failed, 2 usage error.
 
 mod agent;
+mod attack;
 mod bench;
 mod check;
 mod choice;
@@ -69,6 +70,8 @@ enum Command {
     Predict(predict::Args),
     /// Show a trained agent in its environment: episodes, a film, a table of what it saw and did
     Play(play::Args),
+    /// Attack a trained classifier of images, and show how accurate it stays
+    Attack(attack::Args),
     /// Generate text with a trained language model, or images with a trained GAN
     Generate(generate::Args),
     /// Compute the outputs of an ONNX file, a run or a model for given arrays
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args),
         Command::Play(args) => play::run(args),
         Command::Environments(args) => environments::run(args),
+        Command::Attack(args) => attack::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Run(args) => run::run(args),
         Command::Import(args) => import::run(args),

@@ -311,6 +311,19 @@ impl<'g> Batch<'g> {
         }
     }
 
+    /// Mean and standard deviation of the channels of the images in the field `name`, by which their values, scaled to [0, 1], were
+    /// normalised. `None` for other fields, and for those that are fed.
+    pub fn normalisation(&self, name: &str) -> Option<(&[f64], &[f64])> {
+        let FieldSource::Set { layout, .. } = &self.source else {
+            return None;
+        };
+        let field = layout.fields.iter().find(|field| field.name == name)?;
+        match &field.place {
+            Storage::Bytes { mean, std } => Some((mean, std)),
+            Storage::Labels | Storage::Windows { .. } => None,
+        }
+    }
+
     /// The values of a field, `[batch, ...]`.
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tasks::{Fit, Models, Task};
 use crate::train::{
-    Anchor, AnchorTerm, BatchSource, PhaseGraphs, Recipe, Replay, Sizes, evaluation_graph,
-    importance, planned_graphs, suggest_batch, training_graphs,
+    Anchor, AnchorTerm, BatchSource, ImageClassifier, PhaseGraphs, Recipe, Replay, Sizes,
+    evaluation_graph, importance, planned_graphs, suggest_batch, training_graphs,
 };
 use std::sync::Arc;
 
@@ -232,6 +232,20 @@ impl RunParts {
             })
         };
         found.into_iter().map(term).collect()
+    }
+
+    /// The trained classifier of images on `engine`, for at most `batch` images at once.
+    ///
+    /// # Errors
+    /// If the models are of another kind, or device memory is too small.
+    pub fn image_classifier(
+        mut self,
+        engine: &Engine,
+        batch: usize,
+    ) -> Result<ImageClassifier<'_>> {
+        let values = self.initial();
+        let (task, models) = (self.task.clone(), self.models.clone());
+        ImageClassifier::new(engine.device(), task, models, &values, self.normal(), batch)
     }
 
     pub(crate) fn initial(&mut self) -> Vec<Tensor<f32>> {

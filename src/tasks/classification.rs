@@ -430,22 +430,11 @@ impl Task for Classification {
 }
 
 /// The methods of [`Task`] by which a task that trains a classifier in another way, and holds a [`Classification`] in the field `$inner`,
-/// predicts and is judged as it is.
-macro_rules! judged_as_classification {
+/// predicts as it does and reports what it reports.
+macro_rules! predicts_as_classification {
     ($inner:tt) => {
         fn predict(&self, step: &mut $crate::tasks::StepGraph<'_, '_>) -> $crate::Result<()> {
             self.$inner.predict(step)
-        }
-
-        fn evaluate<'g>(
-            &self,
-            step: &mut $crate::tasks::StepGraph<'g, '_>,
-        ) -> $crate::Result<$crate::tasks::Objective<'g>> {
-            self.$inner.evaluate(step)
-        }
-
-        fn metrics(&self) -> Vec<$crate::tasks::Metric> {
-            self.$inner.metrics()
         }
 
         fn example_layout(
@@ -493,7 +482,25 @@ macro_rules! judged_as_classification {
         }
     };
 }
+/// The same, also for its evaluation and metrics.
+macro_rules! judged_as_classification {
+    ($inner:tt) => {
+        $crate::tasks::classification::predicts_as_classification!($inner);
+
+        fn evaluate<'g>(
+            &self,
+            step: &mut $crate::tasks::StepGraph<'g, '_>,
+        ) -> $crate::Result<$crate::tasks::Objective<'g>> {
+            self.$inner.evaluate(step)
+        }
+
+        fn metrics(&self) -> Vec<$crate::tasks::Metric> {
+            self.$inner.metrics()
+        }
+    };
+}
 pub(super) use judged_as_classification;
+pub(super) use predicts_as_classification;
 
 /// The logits that were kept, the number of classes, and the labels of these samples.
 fn kept<'a>(found: &Evaluated<'a>) -> Option<(&'a [f32], usize, &'a [u32])> {

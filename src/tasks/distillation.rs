@@ -23,12 +23,13 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Tasks whose runs can be teachers.
-const CLASSIFIERS: [&str; 5] = [
+const CLASSIFIERS: [&str; 6] = [
     "classification",
     "text_classification",
     "fixmatch",
     "pseudo_labels",
     "distillation",
+    "adversarial",
 ];
 
 /// See the module.

@@ -13,6 +13,7 @@ mod fit;
 mod loss;
 mod metric;
 mod models;
+mod perturbation;
 mod policy;
 mod prediction;
 mod scorer;
@@ -32,6 +33,7 @@ pub(crate) use loss::learn_pixel_weights;
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
 pub use models::Models;
+pub use perturbation::{ChangeBound, ChangeNorm, PixelScale};
 pub use prediction::{Decoded, Known, Prediction, PredictionFile, PredictionLine};
 pub use scorer::Scorer;
 pub(crate) use step::{CARRIED, StepGraphCounters};
@@ -605,6 +607,7 @@ register! {
     fixmatch,
     pseudo_labels,
     distillation,
+    adversarial,
     translation,
     masked_language_model,
     text_classification,

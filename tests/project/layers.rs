@@ -32,7 +32,7 @@ const LAYERS: [&[&str]; 15] = [
     &["tasks"],
     &["train"],
     &["run"],
-    &["agents", "generate", "web"],
+    &["agents", "attack", "generate", "web"],
     &["settings"],
     &["bench"],
     &["cli", "lib", "main"],

@@ -1,0 +1,331 @@
+//! A trained classifier of images as a function of pixels from 0 to 1, with its gradients: what attacks and explanations are made of.
+
+use crate::autodiff::vjp;
+use crate::cpu::Tensor;
+use crate::data::{Batch, Normalization, field};
+use crate::device::{Device, ProgramId};
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Var};
+use crate::nn::Forward;
+use crate::plan::Scalar;
+use crate::tasks::{Models, PixelScale, StepGraph, Task};
+use crate::tensor::TensorType;
+use std::sync::Arc;
+
+/// The output of a classifier's predictions.
+const LOGITS: &str = "logits";
+const PIXELS: &str = "pixels";
+const UPSTREAM: &str = "upstream";
+const GRADIENT: &str = "gradient";
+
+/// See the module.
+pub struct ImageClassifier<'e> {
+    device: Box<dyn Device + 'e>,
+    task: Arc<dyn Task>,
+    models: Models,
+    mean: Vec<f64>,
+    std: Vec<f64>,
+    shape: [usize; 3],
+    classes: usize,
+    batch: usize,
+    logits: ProgramId,
+    /// Prepared when it is first needed.
+    gradients: Option<ProgramId>,
+}
+
+/// A graph over the classifier under construction.
+pub struct ClassifierGraph<'g, 'a> {
+    builder: &'g Builder,
+    task: &'a dyn Task,
+    models: &'a Models,
+    scale: PixelScale<'g>,
+    ty: TensorType,
+}
+
+impl<'g> ClassifierGraph<'g, '_> {
+    /// The graph.
+    pub fn builder(&self) -> &'g Builder {
+        self.builder
+    }
+
+    /// The type of a batch of pixels, `[batch, height, width, channels]`.
+    pub fn ty(&self) -> TensorType {
+        self.ty.clone()
+    }
+
+    /// The logits of `pixels`, from 0 to 1, `[batch, classes]`. At most once in a graph.
+    ///
+    /// # Errors
+    /// If they are of another type, or a node can't be built.
+    pub fn logits(&self, pixels: Var<'g>) -> Result<Var<'g>> {
+        let fields = [(field::IMAGE.to_string(), self.ty())];
+        let batch = Batch::fed(self.builder, self.ty.dims()[0], fields);
+        batch.put(field::IMAGE, self.scale.normalised(pixels)?);
+        let mut step = StepGraph::new(batch, Forward::evaluation(self.builder), self.models);
+        self.task.predict(&mut step)?;
+        let found = self.builder.with_graph(|graph| {
+            let mut outputs = graph.outputs.iter();
+            outputs.find(|known| known.name == LOGITS).map(|o| o.node)
+        });
+        let node = found.ok_or_else(|| Error::Graph(format!("there is no output {LOGITS}")))?;
+        Ok(self.builder.var(node))
+    }
+}
+
+impl<'e> ImageClassifier<'e> {
+    /// Puts `models` with the `values` of their [`state`](Models::state) on `device`, for images that were normalised by `normal`, in
+    /// batches of `batch`.
+    ///
+    /// # Errors
+    /// If the task is no classification of images alone, or device memory is too small.
+    pub fn new(
+        mut device: Box<dyn Device + 'e>,
+        task: Arc<dyn Task>,
+        models: Models,
+        values: &[Tensor<f32>],
+        normal: Normalization<'_>,
+        batch: usize,
+    ) -> Result<ImageClassifier<'e>> {
+        let shape = image_shape(&*task, &models, normal)?;
+        models.put(&mut *device, values)?;
+        for (name, value) in task.variables()? {
+            device.set(&name, &value)?;
+        }
+        let doubles = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect();
+        let (mean, std): (Vec<f64>, Vec<f64>) = (doubles(normal.mean), doubles(normal.std));
+        let ty = TensorType::f32([&[batch], &shape[..]].concat());
+        let mut classes = 0;
+        let parts = (&*task, &models, &mean[..], &std[..], ty);
+        let logits = prepared(&mut *device, parts, &[LOGITS], |graph| {
+            let pixels = graph.builder.input(PIXELS, graph.ty());
+            classes = graph.logits(pixels)?.shape().last();
+            Ok(())
+        })?;
+        Ok(ImageClassifier {
+            device,
+            task,
+            models,
+            mean,
+            std,
+            shape,
+            classes,
+            batch,
+            logits,
+            gradients: None,
+        })
+    }
+
+    /// Extents of an image: `[height, width, channels]`.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Numbers of an image.
+    pub fn pixels(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Most images at once.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Prepares a graph of the caller's, of whose outputs those called `outputs` are kept.
+    ///
+    /// # Errors
+    /// If a node can't be built, a variable is missing, or device memory is too small.
+    pub fn prepare(
+        &mut self,
+        outputs: &[&str],
+        build: impl for<'g> FnOnce(&ClassifierGraph<'g, '_>) -> Result<()>,
+    ) -> Result<ProgramId> {
+        let ty = TensorType::f32([&[self.batch], &self.shape[..]].concat());
+        let parts = (&*self.task, &self.models, &self.mean[..], &self.std[..], ty);
+        prepared(&mut *self.device, parts, outputs, build)
+    }
+
+    /// Runs `steps` steps of `program`, whose scalar inputs have these values in all of them.
+    ///
+    /// # Errors
+    /// If a scalar has no value, or the device failed.
+    pub fn run(
+        &mut self,
+        program: ProgramId,
+        steps: usize,
+        scalars: &[(&str, Scalar)],
+    ) -> Result<()> {
+        let value = |name: &String| {
+            let known = scalars.iter().find(|(known, _)| known == name);
+            match (known, name.as_str()) {
+                (Some(&(_, value)), _) => Ok(value),
+                (None, "valid") => Ok(Scalar::from(self.batch)),
+                (None, _) => Err(Error::Graph(format!(
+                    "the scalar input {name} has no value"
+                ))),
+            }
+        };
+        let names = self.device.scalar_names(program);
+        let row: Vec<Scalar> = names.iter().map(value).collect::<Result<_>>()?;
+        let mut left = steps;
+        while left > 0 {
+            let now = left.min(self.device.max_steps());
+            self.device.run(program, now, &row.repeat(now))?;
+            left -= now;
+        }
+        Ok(())
+    }
+
+    /// Feeds `values`, `[images, ...]` with `each` numbers for an image, to the input `name` of `program`; fewer images than a batch are
+    /// followed by zeros.
+    ///
+    /// # Errors
+    /// If there is no such input, or it is of another type.
+    pub fn feed(
+        &mut self,
+        program: ProgramId,
+        name: &str,
+        values: &[f32],
+        dims: &[usize],
+    ) -> Result<()> {
+        let value = self.padded(values, dims);
+        self.device.feed(program, name, &value)
+    }
+
+    /// The same for numbers of classes, one for each image.
+    ///
+    /// # Errors
+    /// If there is no such input.
+    pub fn feed_classes(&mut self, program: ProgramId, name: &str, values: &[u32]) -> Result<()> {
+        let mut all = values.to_vec();
+        all.resize(self.batch, 0);
+        self.device
+            .feed(program, name, &Tensor::index([self.batch], all))
+    }
+
+    /// Sets the variable `name` to pixels of at most a batch of images.
+    ///
+    /// # Errors
+    /// If device memory is too small.
+    pub fn set(&mut self, name: &str, pixels: &[f32]) -> Result<()> {
+        let value = self.padded(pixels, &self.shape);
+        self.device.set(name, &value)
+    }
+
+    /// The variable `name`, pixels of a batch of images. Waits for the device.
+    ///
+    /// # Errors
+    /// If there is none, or the device failed.
+    pub fn get(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.device.get(name)?.reals().to_vec())
+    }
+
+    /// The logits of at most a batch of images, `[images, classes]`, of pixels from 0 to 1.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn logits(&mut self, pixels: &[f32]) -> Result<Vec<f32>> {
+        let images = pixels.len() / self.pixels();
+        self.feed(self.logits, PIXELS, pixels, &self.shape.clone())?;
+        self.run(self.logits, 1, &[])?;
+        self.output(self.logits, LOGITS, images * self.classes)
+    }
+
+    /// The logits of at most a batch of images, and the gradients with respect to their pixels, `[images, height, width, channels]`, of the
+    /// sums of their logits multiplied by `upstream`, `[images, classes]`.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn gradients(&mut self, pixels: &[f32], upstream: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
+        let (images, classes) = (pixels.len() / self.pixels(), self.classes);
+        let program = match self.gradients {
+            Some(known) => known,
+            None => self.prepare(&[LOGITS, GRADIENT], |graph| {
+                let pixels = graph.builder.input(PIXELS, graph.ty());
+                let logits = graph.logits(pixels)?;
+                let upstream = graph.builder.input(UPSTREAM, logits.ty());
+                let gradient = vjp(logits, upstream, &[pixels])?[0];
+                graph.builder.output(GRADIENT, gradient);
+                Ok(())
+            })?,
+        };
+        self.gradients = Some(program);
+        self.feed(program, PIXELS, pixels, &self.shape.clone())?;
+        self.feed(program, UPSTREAM, upstream, &[classes])?;
+        self.run(program, 1, &[])?;
+        Ok((
+            self.output(program, LOGITS, images * classes)?,
+            self.output(program, GRADIENT, images * self.pixels())?,
+        ))
+    }
+
+    /// The first `count` numbers of an output of the last step of `program`. Waits for the device.
+    ///
+    /// # Errors
+    /// If there is none of that name, or the device failed.
+    pub fn output(&self, program: ProgramId, name: &str, count: usize) -> Result<Vec<f32>> {
+        let mut values = self.device.output(program, name)?.reals().to_vec();
+        values.truncate(count);
+        Ok(values)
+    }
+
+    fn padded(&self, values: &[f32], dims: &[usize]) -> Tensor<f32> {
+        let shape = [&[self.batch], dims].concat();
+        let mut all = values.to_vec();
+        all.resize(shape.iter().product(), 0.0);
+        Tensor::real(shape, all)
+    }
+}
+
+/// The extents of the images that the only model of a classification takes.
+fn image_shape(task: &dyn Task, models: &Models, normal: Normalization<'_>) -> Result<[usize; 3]> {
+    let model = models.first()?;
+    let inputs: Vec<Vec<usize>> = model
+        .inputs()
+        .iter()
+        .map(|input| input.spec.sample())
+        .collect();
+    let channels = normal.mean.len();
+    match inputs.first().map(|first| &first[..]) {
+        Some(&[height, width, own])
+            if inputs.len() == 1
+                && own == channels
+                && normal.std.len() == channels
+                && task.judged_as() == "classification" =>
+        {
+            Ok([height, width, channels])
+        }
+        _ => Err(Error::Config(format!(
+            "the run is of the task {} and its model {} takes {inputs:?}, but this is for classifiers of images; name a run of one",
+            task.registered().name,
+            model.name()
+        ))),
+    }
+}
+
+/// Prepares the graph that `build` makes.
+fn prepared(
+    device: &mut dyn Device,
+    (task, models, mean, std, ty): (&dyn Task, &Models, &[f64], &[f64], TensorType),
+    outputs: &[&str],
+    build: impl for<'g> FnOnce(&ClassifierGraph<'g, '_>) -> Result<()>,
+) -> Result<ProgramId> {
+    let builder = Builder::new();
+    build(&ClassifierGraph {
+        builder: &builder,
+        task,
+        models,
+        scale: PixelScale::new(&builder, mean, std)?,
+        ty,
+    })?;
+    let mut graph = builder.finish()?;
+    graph
+        .outputs
+        .retain(|known| outputs.contains(&&*known.name));
+    let planned = device.plan(graph)?;
+    device.prepare(planned)
+}
