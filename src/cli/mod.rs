@@ -112,7 +112,7 @@ enum Command {
     Init(init::Args),
     /// Check settings and model files
     Config(config::Args),
-    /// Print the JSON schema of run or model files, with which an editor completes and checks them
+    /// Print the JSON schema of run, sweep or model files, with which an editor completes and checks them
     Schema(schema::Args),
     /// Print a script that completes commands and options in a shell
     Completions(completions::CompletionsArgs),

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::files::write_whole;
-use wgrad::settings::{model_schema, run_schema};
+use wgrad::settings::{model_schema, run_schema, sweep_schema};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -25,12 +25,15 @@ enum Files {
     Run,
     /// Model files
     Model,
+    /// Settings of sweeps
+    Sweep,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let schema = match args.files {
         Files::Run => run_schema(),
         Files::Model => model_schema(),
+        Files::Sweep => sweep_schema(),
     };
     let text = serde_json::to_string_pretty(&schema)?;
     match args.out {

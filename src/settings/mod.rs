@@ -30,7 +30,7 @@ pub use continual::{Continual, ContinualMethod, ContinualStage, TaskScore, TaskS
 pub use ensemble::Member;
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
 pub use parts::Initialisation;
-pub use schema::{model_schema, run_schema};
+pub use schema::{model_schema, run_schema, sweep_schema};
 pub use stages::{Stages, StagesSummary};
 pub use start::Prepared;
 pub use sweep::{

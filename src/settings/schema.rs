@@ -1,6 +1,6 @@
-//! The schemas of run files and model files, for editors.
+//! The schemas of run files, sweeps and model files, for editors.
 
-use super::{Settings, TaskChoice};
+use super::{Settings, TaskChoice, sweep};
 use crate::nn::ModelSpec;
 use crate::schema;
 use crate::tasks::REGISTRY;
@@ -11,6 +11,11 @@ use std::borrow::Cow;
 /// The JSON schema of run files.
 pub fn run_schema() -> Value {
     schema::of_file::<Settings>("Settings of a run of wgrad")
+}
+
+/// The JSON schema of the settings of sweeps.
+pub fn sweep_schema() -> Value {
+    schema::of_file::<sweep::WrittenSweep>("Settings of a sweep of wgrad")
 }
 
 /// The JSON schema of model files.

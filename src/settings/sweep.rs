@@ -11,6 +11,7 @@ mod trial;
 mod until;
 mod values;
 
+pub(super) use file::WrittenSweep;
 pub use file::{SweepMethod, SweepSettings};
 pub use halving::HalvingSettings;
 pub use summary::SweepSummary;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wgrad::nn::{LayerKind, ModelSpec};
 use wgrad::optim::{OptimizerConfig, Schedule};
-use wgrad::settings::{Settings, SweepSettings, model_schema, run_schema};
+use wgrad::settings::{Settings, SweepSettings, model_schema, run_schema, sweep_schema};
 use wgrad::tasks::{Loss, REGISTRY, TaskSettings};
 
 /// The part of JSON Schema, draft 7, that the schemas use: why a value is not valid, if it is not.
@@ -151,26 +151,20 @@ fn files(folder: &str, ending: &str) -> Vec<(PathBuf, String)> {
 
 #[test]
 fn run_files_of_the_repository_are_valid() {
-    let schema = run_schema();
+    let (schema, sweep) = (run_schema(), sweep_schema());
     let mut checked = 0;
     let starters = files("assets/starters", "toml");
     for (path, text) in files("examples", "toml").into_iter().chain(starters) {
-        let text = match SweepSettings::is_at(&path) {
-            true => run_of_sweep(&text),
-            false => text,
+        let schema = match SweepSettings::is_at(&path) {
+            true => &sweep,
+            false => &schema,
         };
-        check(&schema, &text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        check(schema, &text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         checked += 1;
     }
     let written = toml::to_string(&Settings::preset().unwrap()).unwrap();
     check(&schema, &written).unwrap();
     assert!(checked > 20, "only {checked} files");
-}
-
-/// The table `run` in the settings of a sweep.
-fn run_of_sweep(text: &str) -> String {
-    let table: toml::Table = toml::from_str(text).unwrap();
-    toml::to_string(table["run"].as_table().unwrap()).unwrap()
 }
 
 #[test]
@@ -239,6 +233,17 @@ fn other_files_are_not_valid() {
         "[model]\nname = \"m\"\ninput = [4]\n[[model.layer]]\ntype = \"dense\"\nunit = 3",
     ] {
         assert!(check(&run, text).is_err(), "{text}");
+    }
+    let sweep = sweep_schema();
+    for (text, valid) in [
+        ("run = \"run.toml\"\nvalues = { batch = [1, 2] }", true),
+        ("run = \"run.toml\"\nseeds = [1, 2]\nvalues = {}", true),
+        ("run = \"run.toml\"\nseeds = \"two\"\nvalues = {}", false),
+        ("run = { zzz = 1 }\nvalues = {}", false),
+        ("run = \"run.toml\"", false),
+        ("run = \"run.toml\"\nmethod = \"guess\"\nvalues = {}", false),
+    ] {
+        assert_eq!(check(&sweep, text).is_ok(), valid, "{text}");
     }
     let block = "name = \"m\"\ninput = [4]\nlayer = []\n[[block.b.layer]]\n";
     for (text, valid) in [
@@ -362,7 +367,7 @@ fn the_schema_has_every_key_that_the_program_knows() {
 #[test]
 fn every_key_is_described() {
     let mut bare = BTreeSet::new();
-    for schema in [run_schema(), model_schema()] {
+    for schema in [run_schema(), model_schema(), sweep_schema()] {
         collect_bare(&schema, "", &mut bare);
     }
     assert!(bare.is_empty(), "{bare:#?}");

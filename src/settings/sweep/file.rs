@@ -7,8 +7,9 @@ use super::{SweepTrial, grid, random};
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::toml_text::{explained, parse};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -16,7 +17,7 @@ use toml::{Table, Value};
 pub(super) const MOST_TRIALS: usize = 10_000;
 
 /// How the values of trials are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepMethod {
     /// All combinations.
@@ -68,20 +69,54 @@ pub struct SweepSettings {
 }
 
 /// The file as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub(in crate::settings) struct WrittenSweep {
+    /// The settings that all trials share: a table, or the name of a settings file, a model file or a built-in model.
+    #[schemars(with = "SharedSettings")]
     run: Value,
+    /// How the values of trials are chosen.
     #[serde(default)]
     method: SweepMethod,
+    /// Number of trials that are drawn; a grid has as many as it has combinations.
     trials: Option<usize>,
+    /// Number of random seeds with which each trial is trained, or a list of them.
+    #[schemars(with = "Option<WrittenSeeds>")]
     seeds: Option<Value>,
+    /// Seed of the draws.
     #[serde(default = "one")]
     seed: u64,
+    /// The metric by which trials are compared; the one that selects the best epoch of a run if absent.
     metric: Option<String>,
+    /// The folder of the sweep; a new one under `runs` if absent.
     out: Option<PathBuf>,
+    /// Settings of successive halving.
     halving: Option<HalvingSettings>,
+    /// The lists and ranges of values, by dotted keys of a run file.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     values: Table,
+}
+
+/// The shared settings, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum SharedSettings {
+    /// A settings file, a model file or a built-in model.
+    Named(String),
+    /// The settings.
+    Table(Box<Settings>),
+}
+
+/// The seeds, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum WrittenSeeds {
+    /// How many.
+    Count(u32),
+    /// These.
+    List(Vec<u64>),
 }
 
 fn one() -> u64 {
@@ -99,7 +134,7 @@ impl SweepSettings {
             _ => Error::io("read", path)(error),
         })?;
         let file = path.display().to_string();
-        let written: Written = parse(&text, &file)?;
+        let written: WrittenSweep = parse(&text, &file)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let run = match written.run {
             Value::String(what) => Settings::named(&what, folder)?,

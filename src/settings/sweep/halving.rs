@@ -2,10 +2,11 @@
 //! trials are trained for a few epochs, the best of them for more, and so on.
 
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of successive halving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HalvingSettings {
     /// Of how many trials one goes on, and how many times more epochs it is trained for.
