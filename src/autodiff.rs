@@ -28,6 +28,20 @@ pub fn gradients<'g>(loss: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
 /// # Errors
 /// If `upstream` is of another type than `value`, or an operation on the way has no gradient.
 pub fn vjp<'g>(value: Var<'g>, upstream: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+    vjp_with(value, upstream, wrt, |_, grad| Ok(grad))
+}
+
+/// The same, with what arrives at each operation replaced by what `change` makes of it, given the name of the operation: for rules
+/// other than that of the derivative, such as guided back-propagation.
+///
+/// # Errors
+/// As [`vjp`], and those of `change`.
+pub fn vjp_with<'g>(
+    value: Var<'g>,
+    upstream: Var<'g>,
+    wrt: &[Var<'g>],
+    change: impl Fn(&str, Var<'g>) -> Result<Var<'g>>,
+) -> Result<Vec<Var<'g>>> {
     if upstream.ty() != value.ty() {
         return Err(Error::Graph(format!(
             "a {} can't be the gradient of a {}",
@@ -52,7 +66,7 @@ pub fn vjp<'g>(value: Var<'g>, upstream: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec
         let partials = op.vjp(&Vjp {
             inputs,
             output: builder.var(id),
-            grad,
+            grad: change(op.name(), grad)?,
         })?;
         for (input, partial) in node.inputs.iter().zip(partials) {
             let Some(partial) = partial.filter(|_| needed[input.index()]) else {

@@ -12,6 +12,7 @@ pub mod data;
 pub mod device;
 pub mod environments;
 mod error;
+pub mod explain;
 pub mod files;
 pub mod generate;
 pub mod gpu;

@@ -96,6 +96,8 @@ pub enum Purpose {
     Attack = 56,
     /// How an image is corrupted; index: the image.
     Corruption = 57,
+    /// The noise of an explanation of an image; index: the image.
+    Explanation = 58,
     /// The order of the pixels of permuted images, whose number is the seed; index: 0.
     Permutation = 28,
     /// Which training samples the importance of weights is measured on; index: 0.

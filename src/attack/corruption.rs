@@ -243,23 +243,15 @@ fn rotate(image: &mut [f32], [height, width, channels]: [usize; 3], angle: f32) 
 mod tests {
     use super::*;
 
-    fn corrupted(corruption: Corruption, severity: usize) -> Vec<f32> {
-        let mut image: Vec<f32> = (0..49)
-            .map(|at| if at % 9 == 4 { 1.0 } else { 0.2 })
-            .collect();
-        let mut stream = Stream::new(1, Purpose::Corruption.stream(0));
-        corruption.apply(&mut image, [7, 7, 1], severity, &mut stream);
-        image
-    }
-
     #[test]
     fn corruptions_grow_with_their_severity_and_stay_in_range() {
-        let clean: Vec<f32> = (0..49)
-            .map(|at| if at % 9 == 4 { 1.0 } else { 0.2 })
-            .collect();
+        let pixel = |at: usize| if at % 9 == 4 { 1.0 } else { 0.2 };
+        let clean: Vec<f32> = (0..32 * 32).map(pixel).collect();
         for corruption in Corruption::ALL {
             let distance = |severity| -> f32 {
-                let image = corrupted(corruption, severity);
+                let mut image = clean.clone();
+                let mut stream = Stream::new(1, Purpose::Corruption.stream(0));
+                corruption.apply(&mut image, [32, 32, 1], severity, &mut stream);
                 assert!(
                     image.iter().all(|x| (0.0..=1.0).contains(x)),
                     "{corruption:?}"

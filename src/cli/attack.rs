@@ -117,7 +117,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             .map_or(args.attack.default_steps(), |steps| steps as usize),
         step_size: args.step_size,
         restarts: args.restarts as usize,
-        target: args.target.map(|name| class(&name, &classes)).transpose()?,
+        target: args
+            .target
+            .map(|name| class("--target", &name, &classes))
+            .transpose()?,
         seed: args.seed,
     };
     let most = args.samples as usize;
@@ -149,8 +152,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The number of the class `name`, or of that number.
-fn class(name: &str, classes: &[String]) -> anyhow::Result<u32> {
+/// The number of the class `name`, or of that number, which the option `option` names.
+pub(super) fn class(option: &str, name: &str, classes: &[String]) -> anyhow::Result<u32> {
     let known = classes.iter().position(|class| class == name);
     let number = name
         .parse()
@@ -160,7 +163,7 @@ fn class(name: &str, classes: &[String]) -> anyhow::Result<u32> {
         Some(class) => Ok(class as u32),
         None => {
             let message = format!(
-                "--target {name} is no class of the run; its classes are {}",
+                "{option} {name} is no class of the run; its classes are {}",
                 classes.join(", ")
             );
             Err(wgrad::Error::Config(message).into())

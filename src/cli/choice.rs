@@ -6,6 +6,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use wgrad::attack::{AttackMethod, Corruption};
 use wgrad::data::{FORMATS, FormatName, Part};
 use wgrad::device::DeviceChoice;
+use wgrad::explain::ExplainMethod;
 use wgrad::graph::Precision;
 use wgrad::tasks::ChangeNorm;
 
@@ -41,6 +42,24 @@ const ATTACKS: &[Word] = &[
         "The smallest change that misleads, with --norm l2",
     ),
     ("square", "Random squares, by predictions alone"),
+];
+
+const EXPLANATIONS: &[Word] = &[
+    ("saliency", "The magnitude of the gradient"),
+    ("smooth_grad", "The mean gradient over noisy copies"),
+    (
+        "integrated_gradients",
+        "Gradients on the way from a black image",
+    ),
+    ("grad_cam", "Where a convolution is active for the class"),
+    (
+        "guided_grad_cam",
+        "The same, multiplied by guided back-propagation",
+    ),
+    (
+        "occlusion",
+        "How much the logit falls behind a black square",
+    ),
 ];
 
 const CHANGE_NORMS: &[Word] = &[
@@ -84,6 +103,11 @@ pub(super) fn attack() -> impl TypedValueParser<Value = AttackMethod> {
 /// Parser of `--norm`.
 pub(super) fn change_norm() -> impl TypedValueParser<Value = ChangeNorm> {
     one_of(CHANGE_NORMS)
+}
+
+/// Parser of `--method`.
+pub(super) fn explanation() -> impl TypedValueParser<Value = ExplainMethod> {
+    one_of(EXPLANATIONS)
 }
 
 /// Parser of `--corrupt`.

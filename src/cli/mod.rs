@@ -14,6 +14,7 @@ mod doctor;
 mod environment;
 mod environments;
 mod eval;
+mod explain;
 mod export;
 mod generate;
 mod import;
@@ -70,6 +71,8 @@ enum Command {
     Predict(predict::Args),
     /// Show a trained agent in its environment: episodes, a film, a table of what it saw and did
     Play(play::Args),
+    /// Explain predictions of a trained classifier of images: which pixels they depend on
+    Explain(explain::Args),
     /// Attack a trained classifier of images, and show how accurate it stays
     Attack(attack::Args),
     /// Generate text with a trained language model, or images with a trained GAN
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::Environments(args) => environments::run(args),
         Command::Attack(args) => attack::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Run(args) => run::run(args),
         Command::Import(args) => import::run(args),

@@ -1,7 +1,7 @@
 //! `wgrad predict`
 
 mod csv;
-mod given;
+pub(super) mod given;
 
 use self::csv::PredictionTable;
 use self::given::{Cells, Given, Item};

@@ -32,7 +32,7 @@ const LAYERS: [&[&str]; 15] = [
     &["tasks"],
     &["train"],
     &["run"],
-    &["agents", "attack", "generate", "web"],
+    &["agents", "attack", "explain", "generate", "web"],
     &["settings"],
     &["bench"],
     &["cli", "lib", "main"],

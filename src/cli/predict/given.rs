@@ -7,7 +7,7 @@ use wgrad::nn::{InputSpec, Model};
 use wgrad::settings::Settings;
 
 /// What is to be predicted.
-pub(super) struct Given {
+pub(in crate::cli) struct Given {
     /// Each input, or each sample of the part; each image, if samples are tiles.
     pub items: Vec<Item>,
     /// The cells of each item, if they are rows of a table that the user named.
@@ -19,7 +19,7 @@ pub(super) struct Given {
 }
 
 /// An input, or a sample of a part.
-pub(super) struct Item {
+pub(in crate::cli) struct Item {
     pub name: SampleName,
     /// The image file from which it was read, if any.
     pub picture: Option<PathBuf>,
@@ -41,7 +41,7 @@ impl From<PredictItem> for Item {
 }
 
 /// Names and cells of an input.
-pub(super) type Cells<'a> = Vec<(&'a str, String)>;
+pub(in crate::cli) type Cells<'a> = Vec<(&'a str, String)>;
 
 impl Given {
     /// The `inputs` for the run in the folder `run`, whose first model is `model`.

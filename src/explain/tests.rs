@@ -1,0 +1,170 @@
+use super::*;
+use crate::cpu::Tensor;
+use crate::data::Normalization;
+use crate::device::Engine;
+use crate::nn::{ModelSpec, Network};
+use crate::tasks::{Models, TaskSettings, named};
+use crate::toml_text::parse;
+use serde::Deserialize;
+
+/// What captum finds in the same images (tests/fixtures/make_explanations.py).
+#[derive(Deserialize)]
+struct Recorded {
+    weights: Vec<Vec<f32>>,
+    bytes: Vec<u8>,
+    classes: Vec<u32>,
+    saliency: Vec<Vec<f32>>,
+    integrated_gradients: Vec<Vec<f32>>,
+    grad_cam: Vec<Vec<f32>>,
+    guided_grad_cam: Vec<Vec<f32>>,
+    occlusion: Vec<Vec<f32>>,
+}
+
+const MODEL: &str = r#"
+    name = "tiny"
+    input = [8, 8, 1]
+    layer = [
+        { name = "conv1", type = "conv2d", filters = 4, kernel = 3, activation = "relu" },
+        { name = "conv2", type = "conv2d", filters = 6, kernel = 3, activation = "relu" },
+        { type = "flatten" },
+        { name = "last", type = "dense", units = 3 },
+    ]
+"#;
+
+fn recorded() -> Recorded {
+    serde_json::from_str(include_str!("../../tests/fixtures/explanations.json")).unwrap()
+}
+
+fn explainer(recorded: &Recorded, layer: Option<&str>) -> Explainer<'static> {
+    let spec: ModelSpec = parse(MODEL, "the model").unwrap();
+    let models = Models::one(Network::new(spec).unwrap());
+    let task = (named("classification").unwrap().make)(&TaskSettings::default()).unwrap();
+    let values: Vec<Tensor<f32>> = models
+        .state()
+        .zip(&recorded.weights)
+        .map(|(part, values)| Tensor::real(part.ty.shape.clone(), values.clone()))
+        .collect();
+    let normal = Normalization {
+        mean: &[0.5],
+        std: &[0.25],
+    };
+    let device = Engine::Cpu.device();
+    let classifier = ImageClassifier::new(device, task.into(), models, &values, normal, 16);
+    let settings = ExplainSettings {
+        layer: layer.map(str::to_string),
+        side: Some(2),
+        ..ExplainSettings::default()
+    };
+    Explainer::new(classifier.unwrap(), settings)
+}
+
+fn images(recorded: &Recorded) -> Vec<Vec<f32>> {
+    let pixels = |image: &[u8]| image.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    recorded.bytes.chunks(64).map(pixels).collect()
+}
+
+#[test]
+fn attributions_are_those_of_captum() {
+    let recorded = recorded();
+    let mut explainer = explainer(&recorded, None);
+    for (method, expected) in [
+        (ExplainMethod::Saliency, &recorded.saliency),
+        (
+            ExplainMethod::IntegratedGradients,
+            &recorded.integrated_gradients,
+        ),
+        (ExplainMethod::GradCam, &recorded.grad_cam),
+        (ExplainMethod::GuidedGradCam, &recorded.guided_grad_cam),
+        (ExplainMethod::Occlusion, &recorded.occlusion),
+    ] {
+        for (index, image) in images(&recorded).iter().enumerate() {
+            let class = recorded.classes[index];
+            let found = explainer.explain(method, image, class, index).unwrap();
+            assert_eq!(found.values.len(), expected[index].len(), "{method:?}");
+            let largest = expected[index]
+                .iter()
+                .fold(0.0f32, |most, x| most.max(x.abs()));
+            for (a, b) in found.values.iter().zip(&expected[index]) {
+                assert!(
+                    (a - b).abs() < 1e-4 * largest.max(1e-3),
+                    "{method:?}: {a} and {b}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn integrated_gradients_add_up() {
+    let recorded = recorded();
+    let mut explainer = explainer(&recorded, None);
+    for (index, image) in images(&recorded).iter().enumerate() {
+        let method = ExplainMethod::IntegratedGradients;
+        let found = explainer.explain(method, image, recorded.classes[index], index);
+        let missed = found.unwrap().completeness.unwrap();
+        assert!(missed < 0.01, "image {index}: {missed}");
+    }
+}
+
+#[test]
+fn noise_is_the_same_every_time_and_layers_have_names() {
+    let recorded = recorded();
+    let image = &images(&recorded)[0];
+    let noisy = || explainer(&recorded, None).explain(ExplainMethod::SmoothGrad, image, 1, 0);
+    assert_eq!(noisy().unwrap().values, noisy().unwrap().values);
+    let cam =
+        |layer| explainer(&recorded, Some(layer)).explain(ExplainMethod::GradCam, image, 1, 0);
+    assert_eq!(cam("conv1").unwrap().shape, [6, 6, 1]);
+    let error = cam("last").unwrap_err().to_string();
+    assert!(error.contains("conv1, conv2"), "{error}");
+}
+
+#[test]
+fn maps_depend_on_the_weights() {
+    // Adebayo et al., "Sanity Checks for Saliency Maps", 2018: with other weights, other places matter.
+    let mut recorded = recorded();
+    let image = images(&recorded)[0].clone();
+    let of = |recorded: &Recorded, method| {
+        let found = explainer(recorded, None).explain(method, &image, 0, 0);
+        found.unwrap().values
+    };
+    let methods = ExplainMethod::ALL;
+    let before: Vec<Vec<f32>> = methods
+        .iter()
+        .map(|&method| of(&recorded, method))
+        .collect();
+    recorded
+        .weights
+        .iter_mut()
+        .for_each(|weights| weights.reverse());
+    for (&method, before) in methods.iter().zip(&before) {
+        let after = of(&recorded, method);
+        let mean = |x: &[f32]| x.iter().sum::<f32>() / x.len() as f32;
+        let (a, b) = (mean(before), mean(&after));
+        let product = |x: &[f32], y: &[f32], a: f32, b: f32| -> f32 {
+            x.iter().zip(y).map(|(x, y)| (x - a) * (y - b)).sum()
+        };
+        let own = product(before, before, a, a) * product(&after, &after, b, b);
+        let correlation = product(before, &after, a, b) / own.sqrt().max(f32::MIN_POSITIVE);
+        assert!(correlation.abs() < 0.7, "{method:?}: {correlation}");
+    }
+}
+
+#[test]
+fn a_page_shows_every_method() {
+    let recorded = recorded();
+    let mut explainer = explainer(&recorded, None);
+    let pixels = images(&recorded)[0].clone();
+    let explain = |method| explainer.explain(method, &pixels, 1, 0).unwrap();
+    let image = ExplainedImage {
+        name: "<a>".to_string(),
+        shape: [8, 8, 1],
+        predictions: vec![("b".to_string(), 0.9)],
+        explained: "b".to_string(),
+        explanations: ExplainMethod::ALL.into_iter().map(explain).collect(),
+        pixels: pixels.clone(),
+    };
+    let page = ExplainedImage::page("run", &[image]).unwrap();
+    assert!(page.contains("&lt;a&gt;") && page.contains("integrated gradients, sum"));
+    assert_eq!(page.matches("<img").count(), 7);
+}
