@@ -100,6 +100,8 @@ pub enum Purpose {
     Explanation = 58,
     /// The order of the pixels of permuted images, whose number is the seed; index: 0.
     Permutation = 28,
+    /// Which samples a draw of a bootstrap consists of; index: the draw.
+    Bootstrap = 64,
     /// Which training samples the importance of weights is measured on; index: 0.
     Importance = 29,
 }

@@ -9,6 +9,7 @@ use wgrad::device::DeviceChoice;
 use wgrad::explain::ExplainMethod;
 use wgrad::graph::Precision;
 use wgrad::tasks::ChangeNorm;
+use wgrad::tasks::scores::fairness::Criterion;
 
 /// A word with what it means, for `--help`.
 type Word = (&'static str, &'static str);
@@ -84,6 +85,19 @@ const PARTS: &[Word] = &[
     ),
     ("test", "The test part, for the final result"),
 ];
+
+const CRITERIA: &[Word] = &[
+    (
+        "equalized-odds",
+        "True positive rate and false positive rate",
+    ),
+    ("demographic-parity", "The selection rate"),
+];
+
+/// Parser of `--criterion`.
+pub(super) fn criterion() -> impl TypedValueParser<Value = Criterion> {
+    one_of(CRITERIA)
+}
 
 /// Parser of `--device`.
 pub(super) fn device() -> impl TypedValueParser<Value = DeviceChoice> {
@@ -161,8 +175,9 @@ mod tests {
     #[test]
     fn the_words_of_an_option_are_the_names_of_a_run_file() {
         let words = |words: &[Word]| words.iter().map(|(word, _)| word.to_string()).collect();
-        let expected: [Vec<String>; 2] = [words(DEVICES), words(PARTS)];
+        let expected: [Vec<String>; 3] = [words(DEVICES), words(PARTS), words(CRITERIA)];
         assert_eq!(names_in_a_run_file::<DeviceChoice>(), expected[0]);
         assert_eq!(names_in_a_run_file::<Part>(), expected[1]);
+        assert_eq!(names_in_a_run_file::<Criterion>(), expected[2]);
     }
 }

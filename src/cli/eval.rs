@@ -1,5 +1,8 @@
 //! `wgrad eval`
 
+pub(super) mod groups;
+
+use self::groups::GroupArgs;
 use super::agent::{Evaluated, choice};
 use super::opened::OpenedRun;
 use super::table::TextTable;
@@ -14,6 +17,7 @@ use wgrad::device::Engine;
 use wgrad::files::write_whole;
 use wgrad::run::Measured;
 use wgrad::settings::Settings;
+use wgrad::tasks::scores::fairness::Fairness;
 use wgrad::train::{ImageClassifier, Outputs};
 
 /// Corrupted images that are classified at once.
@@ -45,6 +49,8 @@ pub(super) struct Args {
     #[arg(long)]
     sample: bool,
     #[command(flatten)]
+    groups: GroupArgs,
+    #[command(flatten)]
     overwrite: OverwriteArg,
     #[command(flatten)]
     with: WithArg,
@@ -52,13 +58,18 @@ pub(super) struct Args {
     weights: WeightsArg,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one JSON line and nothing else
+    /// Print one JSON line and nothing else; with --groups, also one for each group and for the gaps between groups
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Some(path) = &args.outputs {
+    for path in args
+        .outputs
+        .as_deref()
+        .into_iter()
+        .chain(args.groups.page())
+    {
         args.overwrite.check(path)?;
     }
     let opened = OpenedRun::open(&args.run.run)?;
@@ -89,6 +100,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.device.apply(&mut settings);
     settings.task.set_beam(args.beam);
     settings.check()?;
+    args.groups.apply(&mut settings, &args.run.run)?;
     let dataset = settings.load_data()?;
     if is_other && !is_file {
         seen_in_training(training, &dataset.test);
@@ -131,6 +143,31 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         write_whole(path, text.as_bytes())?;
     }
+    let fairness = match args.groups.are_compared() {
+        true => Some(
+            args.groups
+                .compare(&settings, measured.samples(), &outputs)?,
+        ),
+        false => None,
+    };
+    if let Some(found) = &fairness {
+        let title = format!(
+            "Groups of {} as {} treats them",
+            dataset.name,
+            settings.title()
+        );
+        args.groups.write_page(found, &title)?;
+        let is_of_run = !is_file && !is_other && args.with.with.is_empty() && !args.weights.last;
+        if is_of_run && !folder.is_locked() {
+            let text = format!("{:#}\n", serde_json::to_value(found)?);
+            if let Err(error) = folder.write_fairness(&text) {
+                note(format_args!(
+                    "the figures are not kept for `wgrad card`: {}",
+                    error.sentence()
+                ));
+            }
+        }
+    }
     if args.json {
         let mut line: Map<String, Value> = test.to_json();
         line.insert("part".to_string(), part.into());
@@ -141,6 +178,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         line.extend(findings.brief.json);
         line.extend(findings.full.json);
         print_line(Value::Object(line))?;
+        for line in fairness.iter().flat_map(Fairness::json_lines) {
+            print_line(line)?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let shown = (test.figures.iter().enumerate())
@@ -159,6 +199,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     ))?;
     let mut lines = findings.brief.lines.iter().chain(&findings.full.lines);
     lines.try_for_each(print_line)?;
+    fairness.as_ref().map_or(Ok(()), groups::print)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -201,8 +242,13 @@ fn corrupted(
 
 /// The mean return of an agent over fresh episodes.
 fn evaluate_agent(args: &Args, opened: &OpenedRun) -> anyhow::Result<ExitCode> {
-    if args.data.is_some() || args.part.is_some() || args.outputs.is_some() {
-        let message = "the run is that of an agent, which is evaluated in its environment; leave --data, --part and --outputs out";
+    if args.data.is_some()
+        || args.part.is_some()
+        || args.outputs.is_some()
+        || args.groups.are_compared()
+    {
+        let message = "the run is that of an agent, which is evaluated in its environment; leave --data, --part, --outputs and --groups \
+                       out";
         return Err(wgrad::Error::Config(message.to_string()).into());
     }
     let (folder, mut settings) = (&opened.folder, opened.settings.clone());

@@ -3,6 +3,7 @@
 mod agent;
 mod attack;
 mod bench;
+mod card;
 mod check;
 mod choice;
 mod compare;
@@ -34,6 +35,7 @@ mod schema;
 mod sweep;
 mod table;
 mod tasks;
+mod thresholds;
 mod train;
 mod tune;
 mod view;
@@ -67,6 +69,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Evaluate a trained run on its test set
     Eval(eval::Args),
+    /// Fit thresholds by which a trained run decides, one for each group of samples, so that groups are treated more alike
+    Thresholds(thresholds::Args),
     /// Predict with a trained run: classify image files, rows of a table or texts, or forecast a series
     Predict(predict::Args),
     /// Show a trained agent in its environment: episodes, a film, a table of what it saw and did
@@ -83,6 +87,8 @@ enum Command {
     Import(import::Args),
     /// Write the network of a run for other programs
     Export(export::Args),
+    /// Write a model card of a run: what it knows of its model, data and figures, with blanks for people to fill in
+    Card(card::Args),
     /// List the runs of a folder with their best figures
     Runs(runs::Args),
     /// Train runs with different settings, and find the best ones
@@ -160,6 +166,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
+        Command::Thresholds(args) => thresholds::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Play(args) => play::run(args),
         Command::Environments(args) => environments::run(args),
@@ -179,6 +186,7 @@ pub fn main() -> ExitCode {
         Command::Tasks(args) => tasks::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Tune(args) => tune::run(args),
+        Command::Card(args) => card::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Sweep(args) => sweep::run(args),
         Command::Compare(args) => compare::run(args),

@@ -31,7 +31,8 @@ impl OpenedRun {
                 Some((first, others)) => (first.as_path(), others.to_vec()),
                 None => (path, Vec::new()),
             };
-            let (folder, settings) = Settings::open_run(first)?;
+            let (folder, mut settings) = Settings::open_run(first)?;
+            settings.take_thresholds(&folder)?;
             return Ok(OpenedRun {
                 folder,
                 settings,

@@ -9,6 +9,8 @@ pub const IMAGE: &str = "image";
 pub const DEGRADED: &str = "degraded";
 /// The class of a sample: `u32 []`.
 pub const LABEL: &str = "label";
+/// The group of a sample, among those of the training part or those with a threshold of their own: `u32 []`.
+pub const GROUP: &str = "group";
 /// The class of every pixel: `f32 [height, width, 1]` of whole numbers.
 pub const MASK: &str = "mask";
 /// The encoded columns of a row of a table: `f32 [columns]`.

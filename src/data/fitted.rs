@@ -1,8 +1,8 @@
 //! Values that a run fits to its data, separate from the user's settings.
 
 use super::{
-    ChannelStats, ClassPattern, Column, DataSettings, Dataset, FormatName, Listing, MaskValue,
-    NumberForm, Samples, Scale, TargetKind, TokenKind, Tokenizer,
+    ChannelStats, ClassPattern, Column, DataSettings, Dataset, FormatName, GroupThresholds,
+    Listing, MaskValue, NumberForm, Samples, Scale, TargetKind, TokenKind, Tokenizer,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -69,6 +69,9 @@ pub struct Fitted {
     /// Tables: how the numbers of the target are written.
     #[serde(skip_serializing_if = "NumberForm::is_plain")]
     pub target_form: NumberForm,
+    /// Thresholds of groups, which were fitted to a trained run and are in a separate file.
+    #[serde(skip)]
+    pub thresholds: Option<GroupThresholds>,
     /// The files of the data, which a run saves in a separate file.
     #[serde(skip)]
     pub files: Option<Listing>,
@@ -85,6 +88,7 @@ impl Fitted {
     pub fn is_empty(&self) -> bool {
         let written = Fitted {
             tokenizer: None,
+            thresholds: None,
             files: None,
             ..self.clone()
         };

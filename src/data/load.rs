@@ -3,7 +3,7 @@
 use super::brightness::Brightness;
 use super::formats::{LoadContext, detect};
 use super::{DataError, DataSettings, Dataset, Fitted, Part, PictureFit, Samples, Source};
-use super::{class_choice, labelled, permutation};
+use super::{class_choice, groups, labelled, permutation};
 use crate::error::{Error, Result};
 
 /// Loads the data of `settings`. Values fitted to the training part are stored in `fitted`; values already there are used instead.
@@ -79,6 +79,7 @@ pub fn load(settings: &DataSettings, fitted: &mut Fitted, seed: u64) -> Result<D
     // Mean and standard deviation need no classes: they are those of all training samples.
     fitted.take(settings, &dataset)?;
     labelled::keep(&mut dataset, settings, seed)?;
+    groups::assign(&mut dataset, settings, fitted, format.about())?;
     let notes = brightness_of_test(settings, fitted, &dataset);
     dataset.notes.extend(notes);
     Ok(dataset)

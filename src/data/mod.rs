@@ -13,6 +13,7 @@ pub mod field;
 mod files;
 mod fitted;
 mod formats;
+mod groups;
 mod joined;
 mod jpeg;
 pub(crate) mod labelled;
@@ -36,6 +37,7 @@ mod spilled;
 mod split;
 mod stream;
 mod texts;
+mod thresholds;
 mod tiff;
 mod tiles;
 mod tokenizer;
@@ -57,6 +59,7 @@ pub use formats::{
     load_cifar_dir, load_idx_dir, load_masks, read_last_window, read_npy, read_rows,
     read_text_rows, read_texts, target_scales,
 };
+pub use groups::{GroupColumn, MOST_GROUPS, SampleGroups};
 pub(crate) use letters::{GLYPH, write_letters};
 pub use listing::{Listing, with_changed_files};
 pub use load::load;
@@ -72,6 +75,7 @@ pub use settings::{DIGITS, DataSettings, WindowNorm, is_built_in};
 pub use sheet::{contact_sheet, save_sheet};
 pub use source::{Entry, Source};
 pub(crate) use stream::{BatchStream, HostBatch, Pass, pack, variables};
+pub use thresholds::{GroupThreshold, GroupThresholds};
 pub use tiles::{Mosaic, Tiles, Tiling, WholePicture};
 pub use tokenizer::{Decoder, Encoder, MASK, PADDING, TokenKind, Tokenizer};
 

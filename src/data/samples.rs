@@ -1,7 +1,9 @@
 //! Samples of any kind as named fields, and the sets from which readers make them.
 
 use super::field::{self, Field, FieldValues};
-use super::{ChannelStats, DataError, ImageSet, PADDING, SampleName, SampleNames, Tiles};
+use super::{
+    ChannelStats, DataError, GroupColumn, ImageSet, PADDING, SampleName, SampleNames, Tiles,
+};
 use std::borrow::Cow;
 
 /// The samples of one part of a data set: named fields with the same number of samples each.
@@ -19,6 +21,8 @@ pub struct Samples {
     references: Option<Vec<String>>,
     /// The images that samples are tiles of, if they are.
     tiles: Option<Tiles>,
+    /// The columns that divide them into groups.
+    groups: Vec<GroupColumn>,
 }
 
 /// Where samples begin in rows.
@@ -137,7 +141,24 @@ impl Samples {
             names: None,
             references: None,
             tiles: None,
+            groups: Vec::new(),
         }
+    }
+
+    /// The same samples with columns that divide them into groups.
+    #[must_use]
+    pub fn with_groups(self, groups: Vec<GroupColumn>) -> Samples {
+        Samples { groups, ..self }
+    }
+
+    /// The columns that divide samples into groups, which the settings name (`data.groups`).
+    pub fn groups(&self) -> &[GroupColumn] {
+        &self.groups
+    }
+
+    /// Adds a field, which must have a value for each sample.
+    pub(crate) fn add_field(&mut self, field: Field) {
+        self.fields.push(field);
     }
 
     /// The same samples with the text that is to be predicted for each.
@@ -478,6 +499,7 @@ impl Samples {
                 each.collect()
             }),
             tiles: self.tiles.as_ref().map(|tiles| tiles.kept(kept)),
+            groups: self.groups.iter().map(|column| column.kept(kept)).collect(),
         }
     }
 

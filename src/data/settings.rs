@@ -120,6 +120,10 @@ pub struct DataSettings {
     /// Tables: numeric columns to treat as categories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
+    /// Tables: columns that divide the rows into groups, for tasks that learn to treat groups alike; whether a model sees them is up to
+    /// `drop`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// Tables: maximum number of pieces into which each numeric column is cut, so that a network can treat small and large numbers
     /// differently; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
@@ -248,6 +252,7 @@ impl Default for DataSettings {
             drop: Vec::new(),
             keep: Vec::new(),
             categories: Vec::new(),
+            groups: Vec::new(),
             pieces: 0,
             text: None,
             source_language: None,

@@ -1,5 +1,6 @@
 //! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `norms.jsonl`, `report.html`, `anchor.safetensors` and `tasks.json` of continual learning, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained on text, and
+//! `norms.jsonl`, `report.html`, `anchor.safetensors` and `tasks.json` of continual learning, `thresholds.toml` and `fairness.json`
+//! about groups of samples, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained on text, and
 //! `events.out.tfevents...` for TensorBoard. `files.json` lists what the run wrote; it overwrites and removes nothing else.
 
 use super::checkpoint::Checkpoint;
@@ -7,7 +8,7 @@ use super::group::GroupFolder;
 use super::lock::{self, FolderLock, LOCK};
 use super::manifest::{MANIFEST, Manifest, claim, not_of_a_run};
 use super::variables_file;
-use crate::data::Listing;
+use crate::data::{GroupThresholds, Listing};
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_temporary, write_whole};
 use crate::tasks::EpochFile;
@@ -67,13 +68,15 @@ const TOKENIZER: &str = "tokenizer.json";
 const DATA_FILES: &str = "data-files.json";
 const ANCHOR: &str = "anchor.safetensors";
 const TASKS: &str = "tasks.json";
+const THRESHOLDS: &str = "thresholds.toml";
+const FAIRNESS: &str = "fairness.json";
 const CHECKPOINTS: &str = "checkpoints";
 const EVENTS: &str = "events.out.tfevents.";
 
 /// Files of a run in the folder itself.
-const FILES: [&str; 13] = [
+const FILES: [&str; 15] = [
     SETTINGS, ACCEPTED, MODEL, BEST, LORA, METRICS, NORMS, REPORT, VARIANTS, TOKENIZER, DATA_FILES,
-    ANCHOR, TASKS,
+    ANCHOR, TASKS, THRESHOLDS, FAIRNESS,
 ];
 
 impl RunFolder {
@@ -534,6 +537,62 @@ impl RunFolder {
     /// If it can't be written.
     pub fn write_tasks(&self, text: &str) -> Result<()> {
         write_whole(&self.claim(TASKS)?, text.as_bytes())
+    }
+
+    /// The thresholds of groups in `thresholds.toml`, if they were fitted.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn read_thresholds(&self) -> Result<Option<GroupThresholds>> {
+        let path = self.path.join(THRESHOLDS);
+        path.is_file()
+            .then(|| GroupThresholds::read(&path))
+            .transpose()
+    }
+
+    /// Writes `thresholds.toml`, and removes what was evaluated without them.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write_thresholds(&self, thresholds: &GroupThresholds) -> Result<()> {
+        let text = thresholds.text()?;
+        write_whole(&self.claim(THRESHOLDS)?, text.as_bytes())?;
+        self.remove_listed(FAIRNESS).map(|_| ())
+    }
+
+    /// Removes `thresholds.toml`, and what was evaluated with them. Returns whether there were some.
+    ///
+    /// # Errors
+    /// If it can't be removed.
+    pub fn remove_thresholds(&self) -> Result<bool> {
+        self.remove_listed(FAIRNESS)?;
+        self.remove_listed(THRESHOLDS)
+    }
+
+    /// The text of `fairness.json`: how groups of samples were treated in the last evaluation of them, if there was one.
+    pub fn read_fairness(&self) -> Option<String> {
+        read_text(&self.path.join(FAIRNESS)).ok()
+    }
+
+    /// Writes `fairness.json`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write_fairness(&self, text: &str) -> Result<()> {
+        write_whole(&self.claim(FAIRNESS)?, text.as_bytes())
+    }
+
+    /// Removes a file that the run wrote. Returns whether it was there.
+    fn remove_listed(&self, file: &str) -> Result<bool> {
+        let path = self.path.join(file);
+        let mut listed = Manifest::read(&self.path)?.unwrap_or_default();
+        if !path.is_file() || !listed.contains(file) {
+            return Ok(false);
+        }
+        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        listed.remove(file);
+        listed.write(&self.path)?;
+        Ok(true)
     }
 
     /// The text of `run.toml`.

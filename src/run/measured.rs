@@ -128,6 +128,11 @@ impl<'e> Measured<'e> {
         Ok(lines)
     }
 
+    /// The samples, without pixels if these are on the device.
+    pub fn samples(&self) -> &Samples {
+        self.evaluator.samples()
+    }
+
     /// The results of a pass, for the task's findings and report.
     pub fn evaluated<'a>(
         &'a self,

@@ -4,6 +4,7 @@ pub use crate::data::DataSettings;
 
 mod agent;
 mod assign;
+mod card;
 mod changes;
 mod choose;
 mod compare;

@@ -6,7 +6,7 @@ use crate::data::{Samples, Tokenizer};
 use crate::error::{Error, Result};
 use crate::nn::{Model, ModelSpec, Network, weights};
 use crate::run::{Length, Monitor, RunFolder, RunParts, RunTexts, Saving};
-use crate::tasks::{self, Models, Task, TaskSettings};
+use crate::tasks::{self, GroupDecision, Models, Task, TaskSettings};
 use crate::train::Recipe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +38,7 @@ impl Settings {
             window_norm: self.data.window_norm,
             own: self.task.own.clone(),
             teachers: Vec::new(),
+            decision: None,
         }
     }
 
@@ -60,7 +61,12 @@ impl Settings {
     /// # Errors
     /// If the settings name none.
     pub fn named_task(&self) -> Result<Arc<dyn Task>> {
-        let settings = self.task_settings();
+        let thresholds = self.fitted.thresholds.as_ref();
+        let decision = thresholds.map(|known| GroupDecision::of(known, &self.fitted.classes));
+        let settings = TaskSettings {
+            decision: decision.transpose()?,
+            ..self.task_settings()
+        };
         let name = settings.name.clone().ok_or_else(|| {
             Error::Config(
                 "the run does not name its task; train it again, or add task = \"...\" to its run.toml"
@@ -373,6 +379,15 @@ impl Settings {
     /// If it already holds a run, or can't be written.
     pub fn create_folder(&self) -> Result<RunFolder> {
         RunFolder::create(self.out.as_deref(), &self.folder_name(), &self.texts()?)
+    }
+
+    /// Takes the thresholds of groups that were fitted to the run in `folder`, if it has some, for its evaluations and predictions.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn take_thresholds(&mut self, folder: &RunFolder) -> Result<()> {
+        self.fitted.thresholds = folder.read_thresholds()?;
+        Ok(())
     }
 
     /// The folder of an earlier run, and its settings.

@@ -8,7 +8,7 @@ use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::nn::{DataSizes, InputSpec, Network};
 use crate::run::{CheckedRun, Checkpoint, Length, Run, RunFolder};
-use crate::tasks::learn_pixel_weights;
+use crate::tasks::{learn_groups, learn_pixel_weights};
 use std::path::Path;
 
 /// A checked run that is ready to be put on an engine.
@@ -113,6 +113,13 @@ impl Settings {
                 path.display()
             )),
         }
+        if folder.read_thresholds()?.is_some() {
+            notes.push(
+                "the thresholds of groups were fitted to the weights so far, and are removed when the run goes on; fit them again with \
+                 `wgrad thresholds`"
+                    .to_string(),
+            );
+        }
         let resumed = Resumed {
             folder,
             checkpoint,
@@ -210,6 +217,13 @@ impl Settings {
         }
         self.loss.learn(&dataset.train, dataset.classes.len());
         learn_pixel_weights(&mut self.task.own, &dataset.train, dataset.classes.len());
+        let name = self.task.name.as_deref();
+        learn_groups(
+            name,
+            &mut self.task.own,
+            &dataset.train,
+            dataset.classes.len(),
+        );
     }
 
     /// Resolves `auto` inputs of the models from `samples`: the first field for a single input, the fields of their names for
@@ -391,6 +405,7 @@ impl Prepared {
                 }
                 folder.forget_after(epoch)?;
                 if !run.is_done() {
+                    folder.remove_thresholds()?;
                     folder.write_settings(&self.settings.texts()?)?;
                 }
                 folder

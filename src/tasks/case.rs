@@ -116,6 +116,52 @@ pub(super) fn pictures([height, width, channels]: [usize; 3]) -> Field {
     }
 }
 
+/// A case of the task `name` over a dozen rows of noise of two classes, which are divided into two groups; `GROUPED_MODEL` fits it.
+pub(super) fn grouped(name: &str) -> Result<TaskCase> {
+    let rows = RowSet {
+        rows: WindowRows::Floats {
+            values: noise(11).map(|x| 4.0 * x - 2.0).take(12 * 6).collect(),
+            columns: 6,
+        },
+        starts: (0..12).collect(),
+        random_starts: false,
+        length: 1,
+        targets: Targets::Classes((0..12).map(|index| index % 2).collect()),
+    };
+    let mut samples = Samples::from(rows);
+    samples.add_field(groups_of(
+        (0..12).map(|index| u32::from(index % 3 == 0)).collect(),
+    ));
+    Ok(TaskCase::new(name, samples)?.classes(&["no", "yes"]))
+}
+
+/// A model for [`grouped`].
+pub(super) const GROUPED_MODEL: &str = r#"
+    name = "tiny"
+    input = [6]
+    layer = [
+        { type = "dense", units = 16, activation = "relu" },
+        { type = "dense", units = 2 },
+    ]
+"#;
+
+/// The group of each sample.
+pub(super) fn groups_of(groups: Vec<u32>) -> Field {
+    Field {
+        name: field::GROUP,
+        values: FieldValues::Labels(groups),
+    }
+}
+
+/// The class of each sample.
+#[cfg(test)]
+pub(super) fn labels_of(labels: Vec<u32>) -> Field {
+    Field {
+        name: field::LABEL,
+        values: FieldValues::Labels(labels),
+    }
+}
+
 /// A class below `classes` for each of a dozen samples, in turn.
 pub(super) fn labels(classes: u32) -> Field {
     Field {

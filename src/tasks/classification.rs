@@ -12,8 +12,8 @@ use super::scores::{
 };
 use super::worst::{WorstSample, worst};
 use super::{
-    AugmentSettings, Decoded, Evaluated, Findings, Fit, Models, Need, Objective, Prediction,
-    PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings, case,
+    AugmentSettings, Decoded, Evaluated, Findings, Fit, GroupDecision, Models, Need, Objective,
+    Prediction, PredictionLine, Registered, Section, StepGraph, Task, TaskCase, TaskSettings, case,
 };
 use crate::cpu::Tensor;
 use crate::data::{Normalization, Samples, SetLayout, field};
@@ -24,7 +24,10 @@ use crate::plan::Scalar;
 use crate::schema::empty_table;
 use serde_json::{Map, Value, json};
 
-pub(super) const LOGITS: &str = "logits";
+/// The output of the logits, by which classes are decided for.
+pub const LOGITS: &str = "logits";
+/// The output of the logits as the model gives them, where decisions are by thresholds of groups.
+pub const UNDECIDED: &str = "undecided_logits";
 const TOP_5: &str = "top_5";
 const CONFUSION: &str = "confusion";
 
@@ -107,6 +110,8 @@ pub struct Classification {
     pub label_smoothing: f64,
     /// Augmentation of training images.
     pub augment: AugmentSettings,
+    /// Thresholds of groups by which a trained model decides.
+    pub decision: Option<GroupDecision>,
 }
 
 impl Classification {
@@ -116,7 +121,21 @@ impl Classification {
             loss: settings.loss.clone(),
             label_smoothing: settings.label_smoothing,
             augment: settings.augment.clone(),
+            decision: settings.decision.clone(),
         }
+    }
+
+    /// Makes logits an output, as they decide for a class: moved by the thresholds of groups if there are some. Returns them.
+    fn decided<'g>(&self, step: &StepGraph<'g, '_>, logits: Var<'g>) -> Result<Var<'g>> {
+        let decided = match &self.decision {
+            None => logits,
+            Some(decision) => {
+                step.output(UNDECIDED, logits);
+                decision.apply(step, logits)?
+            }
+        };
+        step.output(LOGITS, decided);
+        Ok(decided)
     }
 
     /// The input field.
@@ -138,7 +157,7 @@ impl Classification {
     }
 
     /// Losses of `outputs` against the labels `y` of the batch, with label smoothing `smoothing`.
-    fn losses<'g>(
+    pub(super) fn losses<'g>(
         &self,
         step: &StepGraph<'g, '_>,
         outputs: Var<'g>,
@@ -150,7 +169,7 @@ impl Classification {
     }
 
     /// Counts the correct predictions for the score, and returns the objective.
-    fn counted<'g>(
+    pub(super) fn counted<'g>(
         &self,
         step: &StepGraph<'g, '_>,
         losses: &Losses<'g>,
@@ -261,7 +280,7 @@ impl Task for Classification {
     fn predict(&self, step: &mut StepGraph<'_, '_>) -> Result<()> {
         let x = inputs(step, Self::input(step))?;
         let outputs = step.run_first(&x)?;
-        step.output(LOGITS, self.loss.logits(outputs)?);
+        self.decided(step, self.loss.logits(outputs)?)?;
         Ok(())
     }
 
@@ -271,7 +290,7 @@ impl Task for Classification {
         let _scope = step.builder().scope("loss");
         let (y, valid) = (step.batch.field(field::LABEL)?, step.batch.valid());
         let losses = self.losses(step, outputs, y, 0.0)?;
-        let logits = self.loss.logits(outputs)?;
+        let logits = self.decided(step, self.loss.logits(outputs)?)?;
         let classes = logits.shape().last();
         if classes > 5 {
             step.count(TOP_5, logits.count_in_top_k(y, valid, 5)?)?;
@@ -279,7 +298,6 @@ impl Task for Classification {
         if classes <= MOST_CONFUSED {
             step.count(CONFUSION, logits.confusion(y, valid)?)?;
         }
-        step.output(LOGITS, logits);
         self.counted(step, &losses, logits, y)
     }
 
@@ -326,9 +344,14 @@ impl Task for Classification {
     }
 
     fn decode(&self, sample: &Decoded<'_>) -> Result<Prediction> {
-        let probabilities = softmax(sample.output(LOGITS)?);
+        // By thresholds of groups the class that is decided for may not be the most probable one; it comes first nevertheless.
+        let decided = softmax(sample.output(LOGITS)?);
+        let probabilities = match sample.output(UNDECIDED) {
+            Ok(logits) => softmax(logits),
+            Err(_) => decided.clone(),
+        };
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        order.sort_by(|&a, &b| decided[b].total_cmp(&decided[a]));
         order.truncate(sample.top);
         let class = |index: usize| {
             let name = sample.fitted.classes.get(index).cloned();

@@ -8,8 +8,10 @@ pub mod augment;
 mod case;
 mod constants;
 mod custom;
+mod decision;
 mod figures;
 mod fit;
+mod groups;
 mod loss;
 mod metric;
 mod models;
@@ -27,8 +29,10 @@ mod worst;
 pub use augment::AugmentSettings;
 pub use case::TaskCase;
 pub use custom::Custom;
+pub use decision::GroupDecision;
 pub use figures::{bytes as picture_bytes, png as picture_file, sample_grid, thumbnail};
 pub use fit::{Fit, check_input};
+pub(crate) use groups::learn_groups;
 pub(crate) use loss::learn_pixel_weights;
 pub use loss::{Bce, ClassWeights, CrossEntropy, HuberLoss, L1, Loss, Mse, NamedWeights};
 pub use metric::{Better, Counters, Metric, Shown};
@@ -441,6 +445,8 @@ pub struct TaskSettings {
     pub own: toml::Table,
     /// The trained models that it names, in a run that is trained.
     pub teachers: Vec<Teacher>,
+    /// Thresholds of groups by which a trained classifier decides.
+    pub decision: Option<GroupDecision>,
 }
 
 impl TaskSettings {
@@ -608,6 +614,9 @@ register! {
     pseudo_labels,
     distillation,
     adversarial,
+    reweighing,
+    gap_penalty,
+    adversarial_debiasing,
     translation,
     masked_language_model,
     text_classification,

@@ -47,6 +47,7 @@ pub struct StepGraph<'g, 'a> {
     models: &'a Models,
     number: OnceCell<Var<'g>>,
     noise_seed: u64,
+    opposed: Option<(Objective<'g>, f64)>,
 }
 
 impl<'g, 'a> StepGraph<'g, 'a> {
@@ -59,7 +60,19 @@ impl<'g, 'a> StepGraph<'g, 'a> {
             models,
             number: OnceCell::new(),
             noise_seed: 0,
+            opposed: None,
         }
+    }
+
+    /// Turns the step of the phase against an objective that another phase lowers: its gradient's part along that of the loss is taken
+    /// off the gradient of the loss, and `strength` times the whole of it.
+    pub fn oppose(&mut self, objective: Objective<'g>, strength: f64) {
+        self.opposed = Some((objective, strength));
+    }
+
+    /// The objective of [`StepGraph::oppose`], with the strength.
+    pub(crate) fn opposed(&self) -> Option<(Objective<'g>, f64)> {
+        self.opposed
     }
 
     /// Sets the seed of the noise outside of training.

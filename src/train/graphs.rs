@@ -158,7 +158,18 @@ pub fn training_graphs(
         let handles: Vec<Var<'_>> = weights.iter().map(|(_, v)| *v).collect();
         let scale = loss_scale(&builder, recipe, phase.name)?;
         let loss = scale.map_or(Ok(loss), |scale| scale.scaled(loss))?;
-        let grads = gradients(loss, &handles)?;
+        let mut grads = gradients(loss, &handles)?;
+        if let Some((objective, strength)) = step.opposed() {
+            if recipe.accumulate > 1 {
+                return Err(Error::Config(
+                    "a step that is turned against an adversary needs the gradients of the whole batch at once: leave accumulate out"
+                        .to_string(),
+                ));
+            }
+            let opposed = objective.mean(inverse_valid)?;
+            let opposed = scale.map_or(Ok(opposed), |scale| scale.scaled(opposed))?;
+            grads = against(grads, gradients(opposed, &handles)?, strength)?;
+        }
         step.forward.finish()?;
         builder.keep_precise(&grads);
         let mut update = None;
@@ -205,6 +216,30 @@ pub(crate) fn planned_graphs(
 ) -> Result<Vec<PhaseGraphs<PlannedGraph>>> {
     let graphs = training_graphs(task, models, recipe, source)?;
     graphs.into_iter().map(|phase| phase.plan(device)).collect()
+}
+
+/// The gradients `own` without their part along those of `opposed`, and without `strength` times these (Zhang et al. 2018).
+fn against<'g>(own: Vec<Var<'g>>, opposed: Vec<Var<'g>>, strength: f64) -> Result<Vec<Var<'g>>> {
+    let product = |a: &[Var<'g>], b: &[Var<'g>]| -> Result<Option<Var<'g>>> {
+        let mut sum: Option<Var<'g>> = None;
+        for (a, b) in a.iter().zip(b) {
+            let own = a.mul(*b)?.sum_all()?;
+            sum = Some(sum.map_or(Ok(own), |sum| sum.add(own))?);
+        }
+        Ok(sum)
+    };
+    let (Some(along), Some(length)) = (product(&own, &opposed)?, product(&opposed, &opposed)?)
+    else {
+        return Ok(own);
+    };
+    let builder = length.builder();
+    // An adversary without a gradient opposes nothing.
+    let share = along.div(length.maximum(builder.constant(1e-30))?)?;
+    let share = share.add(builder.constant(strength))?;
+    let turned = own.iter().zip(&opposed);
+    turned
+        .map(|(own, opposed)| own.sub(opposed.mul(share)?))
+        .collect()
 }
 
 /// The divisor of accumulated losses, among the accumulated gradients.

@@ -11,7 +11,7 @@ pub(super) use self::split::{column as column_of_parts, part_of};
 use super::part_folders::Role;
 use super::picture_files::shape_for;
 use super::table::{
-    CsvTable, PartRows, TableFiles, columns_in_words, encode_rows, head_rows,
+    CsvTable, PartRows, TableFiles, columns_in_words, encode_rows, group_columns, head_rows,
     leave_out_without_target, load_parts, target_in_words,
 };
 #[cfg(test)]
@@ -21,6 +21,7 @@ use super::{
     box_table, only_file, pictures, pixels::PictureReader, row_name,
 };
 use crate::data::files::set_name;
+use crate::data::groups;
 use crate::data::picture::{PictureShape, decode, has_image_ending};
 use crate::data::{
     Column, DataError, DataSettings, Dataset, Field, FieldValues, Fitted, Parts, SampleNames,
@@ -328,8 +329,11 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
     let read = load_parts(&tables, &files, settings, cx.fitted, cx.seed, Some(&column))?;
     cx.fitted.image = Some(column);
     let columns = &cx.fitted.columns;
+    let groups = groups::wanted(settings, cx.fitted);
     let mut part = |part: PartRows| {
         let count = part.places.len();
+        let (table, path) = &tables[part.table];
+        let groups = group_columns(table, path, &groups, &part.places)?;
         let (all, rows, files) = &mut pixels[part.table];
         let names = part.places.iter().map(|&place| files[place]);
         let names = SampleNames::files(names, &folder);
@@ -337,12 +341,13 @@ fn load(cx: &mut LoadContext<'_>) -> Result<Dataset<Samples>> {
             true => all.take(),
             false => all.as_ref().map(|all| all.kept(&part.places)),
         };
-        samples(count, own, part.values, columns, part.targets).named(names)
+        let samples = samples(count, own, part.values, columns, part.targets).named(names);
+        Ok::<Samples, DataError>(samples.with_groups(groups))
     };
     let parts = Parts {
-        train: part(read.parts.train),
-        validation: read.parts.validation.map(&mut part),
-        test: read.parts.test.map(&mut part),
+        train: part(read.parts.train)?,
+        validation: read.parts.validation.map(&mut part).transpose()?,
+        test: read.parts.test.map(&mut part).transpose()?,
     };
     let mut dataset = Dataset::of_parts(path, parts, read.classes);
     dataset.name = set_name(path);

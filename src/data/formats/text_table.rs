@@ -1,12 +1,14 @@
 //! A table with a text in each row, and its class unless the text is the only column.
 
 use super::table::{
-    Classes, CsvTable, LOOKED_AT, MOST_CLASSES, TableFiles, TargetKind, counts_up, head_of,
-    is_table, leave_out_without, target_beside, target_cells, target_in_words, value, words_in,
+    Classes, CsvTable, LOOKED_AT, MOST_CLASSES, TableFiles, TargetKind, counts_up, group_columns,
+    head_of, is_table, leave_out_without, target_beside, target_cells, target_in_words, value,
+    words_in,
 };
 #[cfg(test)]
 use super::tests::Sample;
 use super::{Detection, Format, InputContext, LoadContext, PredictInput, PredictInputs, texts};
+use crate::data::groups;
 use crate::data::split::Drawn;
 use crate::data::{
     DataError, DataSettings, Dataset, Fitted, Part, Parts, SampleNames, Samples, Source, TokenKind,
@@ -220,11 +222,12 @@ fn load(
         .zip(&of_each)
         .filter(|&(_, &part)| part == Part::Train);
     let seen: Vec<&str> = seen.map(|((_, text), _)| *text).collect();
+    let groups = groups::wanted(settings, fitted);
     let tokenizer = fitted.tokenizer_of(settings, TokenKind::Words, seen.into_iter());
     let rows: usize = tables.iter().map(|(table, _)| table.rows.len()).sum();
     texts::check_tokens(rows, settings, path)?;
     let mut cut = 0;
-    let mut set = |table: &CsvTable,
+    let mut set = |(table, path): (&CsvTable, &Path),
                    texts: &[(u64, &str)],
                    labels: &Option<Vec<u32>>,
                    keep: &dyn Fn(usize) -> bool| {
@@ -234,23 +237,28 @@ fn load(
         let labels = labels.map(|labels| kept.iter().map(|&index| labels[index]).collect());
         let rows = kept.iter().map(|&index| table.row_number(index));
         let names = SampleNames::Rows(rows.collect());
-        texts::samples(own, labels, tokenizer, settings, &mut cut).named(names)
+        let groups = group_columns(table, path, &groups, &kept)?;
+        let samples = texts::samples(own, labels, tokenizer, settings, &mut cut).named(names);
+        Ok::<Samples, DataError>(samples.with_groups(groups))
     };
     let mut own = |part: Part| {
-        set(train, &texts, &train_labels, &|index| {
+        set((train, train_path), &texts, &train_labels, &|index| {
             of_each[index] == part
         })
     };
     let mut parts = Parts {
-        train: own(Part::Train),
-        validation: drawn.validation.then(|| own(Part::Validation)),
-        test: drawn.test.then(|| own(Part::Test)),
+        train: own(Part::Train)?,
+        validation: drawn
+            .validation
+            .then(|| own(Part::Validation))
+            .transpose()?,
+        test: drawn.test.then(|| own(Part::Test)).transpose()?,
     };
     if !drawn.test {
         for ((table, path), is_test) in tables[1..].iter().zip(files.is_test()) {
             let texts = target_cells(table, &column, path)?;
             let labels = labels(table, path)?;
-            let samples = Some(set(table, &texts, &labels, &|_| true));
+            let samples = Some(set((table, path), &texts, &labels, &|_| true)?);
             match is_test {
                 true => parts.test = samples,
                 false => parts.validation = samples,

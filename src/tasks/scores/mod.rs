@@ -1,11 +1,12 @@
 //! Scores of classifiers from the logits of all samples: confusion matrix, ranking (ROC and precision-recall curves) and
-//! calibration, with their sections of a report.
+//! calibration, with their sections of a report, and how alike groups of samples are treated.
 
 mod bleu;
 mod calibration;
 mod confusion;
 mod embedding;
 mod errors;
+pub mod fairness;
 mod ranking;
 mod sections;
 

@@ -60,11 +60,12 @@ use super::{
     PredictItem, only_file, row_name, text_table,
 };
 use crate::data::files::set_name;
+use crate::data::groups;
 use crate::data::packed::{has_ending, stem};
 use crate::data::profile::TableProfile;
 use crate::data::{
-    DataError, DataSettings, Dataset, Entry, Fitted, Parts, RowSet, SampleNames, Samples, Source,
-    Targets, WindowRows,
+    DataError, DataSettings, Dataset, Entry, Fitted, GroupColumn, Parts, RowSet, SampleNames,
+    Samples, Source, Targets, WindowRows,
 };
 use crate::error::Result;
 use ::csv::StringRecord;
@@ -317,6 +318,13 @@ impl Format for Table {
         let path = only_file(inputs, "tables")?;
         let table = CsvTable::read(path, cx.settings, &cx.fitted.input_columns())?;
         let (set, notes) = encode_rows(&table, path, cx.settings, cx.fitted)?;
+        let mut set = Samples::from(set);
+        if let Some(thresholds) = &cx.fitted.thresholds {
+            let places: Vec<usize> = (0..table.rows.len()).collect();
+            let groups = group_columns(&table, path, &thresholds.columns, &places)?;
+            set = set.with_groups(groups);
+            set.add_group_field(&thresholds.columns, &thresholds.values())?;
+        }
         let rows = 1..=table.rows.len();
         Ok(PredictInputs {
             items: rows
@@ -326,7 +334,7 @@ impl Format for Table {
                 names: table.names,
                 rows: table.rows,
             }),
-            set: set.into(),
+            set,
             notes,
         })
     }
@@ -403,16 +411,19 @@ pub(super) fn load_tables(
 ) -> Result<Dataset<Samples>, DataError> {
     let left_out = leave_out_without_target(&mut tables, settings, fitted, false)?;
     let read = load_parts(&tables, files, settings, fitted, seed, None)?;
+    let groups = groups::wanted(settings, fitted);
     let samples = |part: PartRows| {
-        let (table, _) = &tables[part.table];
+        let (table, path) = &tables[part.table];
         let rows = part.places.iter().map(|&place| table.row_number(place));
         let names = SampleNames::Rows(rows.collect());
-        Samples::from(row_set(part.values, &fitted.columns, part.targets)).named(names)
+        let groups = group_columns(table, path, &groups, &part.places)?;
+        let rows = row_set(part.values, &fitted.columns, part.targets);
+        Ok::<Samples, DataError>(Samples::from(rows).named(names).with_groups(groups))
     };
     let parts = Parts {
-        train: samples(read.parts.train),
-        validation: read.parts.validation.map(samples),
-        test: read.parts.test.map(samples),
+        train: samples(read.parts.train)?,
+        validation: read.parts.validation.map(samples).transpose()?,
+        test: read.parts.test.map(samples).transpose()?,
     };
     let mut dataset = Dataset::of_parts(path, parts, read.classes);
     dataset.name = set_name(path);
@@ -420,6 +431,35 @@ pub(super) fn load_tables(
     dataset.found = read.found;
     dataset.found.extend(left_out);
     Ok(dataset)
+}
+
+/// The columns of `table` called `names`, as groups of the rows at `places`.
+///
+/// # Errors
+/// Names the column that is missing, or has too many values.
+pub(super) fn group_columns(
+    table: &CsvTable,
+    path: &Path,
+    names: &[String],
+    places: &[usize],
+) -> Result<Vec<GroupColumn>, DataError> {
+    let column = |name: &String| {
+        let known = table.names.iter().map(String::as_str);
+        let at = table.place(name).ok_or_else(|| {
+            format!(
+                "{}: it has {}",
+                groups::missing_column(name, known),
+                table.listed()
+            )
+        })?;
+        let rows = places.iter().filter_map(|&place| table.rows.row(place));
+        GroupColumn::of(
+            name,
+            rows.map(|(_, row)| value(row.get(at).unwrap_or_default())),
+        )
+    };
+    let columns = names.iter().map(column).collect::<Result<_, String>>();
+    columns.map_err(|problem| DataError::unusable(path, problem))
 }
 
 /// Removes the rows of `tables`, training first and with or without `pictures`, that lack the target. Returns how many of each, in words.
