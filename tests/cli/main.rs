@@ -24,6 +24,7 @@ mod output;
 mod planted_faults;
 mod report;
 mod resume;
+mod robustness;
 mod runs;
 mod sandbox;
 mod segmentation;
