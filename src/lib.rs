@@ -27,6 +27,7 @@ pub mod ops;
 pub mod optim;
 pub mod passes;
 pub mod plan;
+pub mod privacy;
 pub mod random;
 pub mod run;
 mod schema;

@@ -113,7 +113,7 @@ impl Robustness {
 }
 
 /// A bound as text.
-pub(super) fn shown(epsilon: f64) -> String {
+fn shown(epsilon: f64) -> String {
     let text = format!("{epsilon:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }

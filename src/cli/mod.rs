@@ -28,6 +28,7 @@ mod plan;
 mod planned;
 mod play;
 mod predict;
+mod privacy;
 mod progress;
 mod run;
 mod runs;
@@ -77,6 +78,8 @@ enum Command {
     Play(play::Args),
     /// Explain predictions of a trained classifier of images: which pixels they depend on
     Explain(explain::Args),
+    /// Compute the privacy loss of a training with noise, or the noise for a privacy loss
+    Privacy(privacy::Args),
     /// Attack a trained classifier of images, and show how accurate it stays
     Attack(attack::Args),
     /// Generate text with a trained language model, or images with a trained GAN
@@ -171,6 +174,7 @@ pub fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::Environments(args) => environments::run(args),
         Command::Attack(args) => attack::run(args),
+        Command::Privacy(args) => privacy::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Run(args) => run::run(args),

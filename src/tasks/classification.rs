@@ -505,6 +505,7 @@ macro_rules! predicts_as_classification {
         }
     };
 }
+
 /// The same, also for its evaluation and metrics.
 macro_rules! judged_as_classification {
     ($inner:tt) => {

@@ -8,12 +8,11 @@ use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use crate::nn::Forward;
 use crate::plan::Scalar;
+use crate::tasks::classification::LOGITS;
 use crate::tasks::{Models, PixelScale, StepGraph, Task};
 use crate::tensor::TensorType;
 use std::sync::Arc;
 
-/// The output of a classifier's predictions.
-const LOGITS: &str = "logits";
 const PIXELS: &str = "pixels";
 const UPSTREAM: &str = "upstream";
 const GRADIENT: &str = "gradient";
@@ -180,8 +179,7 @@ impl<'e> ImageClassifier<'e> {
         Ok(())
     }
 
-    /// Feeds `values`, `[images, ...]` with `each` numbers for an image, to the input `name` of `program`; fewer images than a batch are
-    /// followed by zeros.
+    /// Feeds `values`, `[images, ...dims]`, to the input `name` of `program`; fewer images than a batch are followed by zeros.
     ///
     /// # Errors
     /// If there is no such input, or it is of another type.
@@ -194,17 +192,6 @@ impl<'e> ImageClassifier<'e> {
     ) -> Result<()> {
         let value = self.padded(values, dims);
         self.device.feed(program, name, &value)
-    }
-
-    /// The same for numbers of classes, one for each image.
-    ///
-    /// # Errors
-    /// If there is no such input.
-    pub fn feed_classes(&mut self, program: ProgramId, name: &str, values: &[u32]) -> Result<()> {
-        let mut all = values.to_vec();
-        all.resize(self.batch, 0);
-        self.device
-            .feed(program, name, &Tensor::index([self.batch], all))
     }
 
     /// Sets the variable `name` to pixels of at most a batch of images.

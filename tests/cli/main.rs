@@ -22,6 +22,7 @@ mod models;
 mod onnx;
 mod output;
 mod planted_faults;
+mod privacy;
 mod report;
 mod resume;
 mod robustness;

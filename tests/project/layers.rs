@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 15] = [
         "host_memory",
         "html",
         "nearest",
+        "privacy",
         "random",
         "schema",
         "shader",
