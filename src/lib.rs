@@ -25,6 +25,7 @@ pub mod ops;
 pub mod optim;
 pub mod passes;
 pub mod plan;
+pub mod provenance;
 pub mod random;
 pub mod run;
 mod schema;

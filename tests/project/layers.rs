@@ -29,7 +29,7 @@ const LAYERS: [&[&str]; 15] = [
     &["device"],
     &["data", "environments"],
     &["nn", "onnx"],
-    &["tasks"],
+    &["provenance", "tasks"],
     &["train"],
     &["run"],
     &["agents", "generate", "web"],
