@@ -231,6 +231,9 @@ fn verify_run(
         ..with
     };
     let verified = printer.verify(ledger, &with)?;
+    if !verified.is_ended {
+        note("the run has not ended, and has no root yet");
+    }
     if let Some(shared) = &args.ledger {
         printer.print(&named_in(shared, ledger)?);
     }
@@ -252,6 +255,9 @@ fn verify_run(
         (true, _) => {
             note("the run is not trained again, because something is broken already");
         }
+        (false, 0) if !args.json => print_line(
+            "the weights come from these data by these settings, if the ledger is honest; --replay shows it",
+        )?,
         (false, _) => {}
     }
     Ok(verified)

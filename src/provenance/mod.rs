@@ -5,8 +5,10 @@ mod carried;
 mod ledger;
 mod merkle;
 mod record;
+mod scan;
 mod signature;
 mod verify;
+mod written;
 
 pub use carried::{CARRIED, CarriedRoot};
 pub use ledger::{LONGEST_LINE, Ledger, LedgerLine, LedgerLink, LedgerReader};
@@ -16,11 +18,12 @@ pub use record::{
     ExportRecord, LedgerRecord, RunRecord, SettingsRecord, StartRecord, WeightsRecord,
     figures_of_line,
 };
+pub use scan::LedgerScan;
 pub use signature::{LedgerKey, LedgerSigner};
 pub use verify::{
-    LEDGER_FILE, LedgerScan, LinkCheck, PartContents, Verification, VerifiedLedger, verify_file,
-    verify_ledger,
+    LEDGER_FILE, LinkCheck, PartContents, Verification, VerifiedLedger, verify_ledger,
 };
+pub use written::verify_file;
 
 use crate::checksum::{ContentDigest, FileSums, sha256_digits};
 use crate::cpu::{Data, Tensor};

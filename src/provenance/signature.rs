@@ -221,6 +221,26 @@ mod tests {
         assert!(!format!("{signer:?}").contains(&hex(&signer.0.to_bytes())));
     }
 
+    /// The keys of RFC 8410, section 10.3, and the second signature of RFC 8032, section 7.1.
+    #[test]
+    fn keys_and_signatures_are_those_of_the_standards() {
+        let private = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                       -----END PRIVATE KEY-----\n";
+        let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+                      -----END PUBLIC KEY-----\n";
+        let dir = tempfile::tempdir().unwrap();
+        let [key, shown] = ["key", "key.pub"].map(|name| dir.path().join(name));
+        write_new(&key, private.as_bytes(), 0o600).unwrap();
+        write_new(&shown, public.as_bytes(), 0o644).unwrap();
+        let signer = LedgerSigner::read(&key).unwrap();
+        assert_eq!(signer.key(), LedgerKey::read(&shown).unwrap());
+        let seed = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
+        let signature = SigningKey::from_bytes(&from_hex(seed).unwrap()).sign(&[0x72]);
+        let known = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                     085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+        assert_eq!(hex(&signature.to_bytes()), known);
+    }
+
     #[test]
     fn files_of_another_kind_are_refused() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,12 +1,11 @@
 //! Verification of ledgers: of the chain, of signatures, and of the files and data that the links name. A ledger is read line by line,
 //! twice: first to find the last link about each file, then to check each link.
 
-use super::carried::CarriedRoot;
 use super::ledger::{LedgerLine, LedgerLink, LedgerReader, NO_PARENT};
 use super::merkle::MerkleTree;
 use super::record::{
-    CheckpointRecord, CodeRecord, DataRecord, DeviceRecord, EndRecord, EvaluationRecord,
-    ExportRecord, LedgerRecord, SettingsRecord, StartRecord, WeightsRecord, figures_of_line,
+    CodeRecord, DataRecord, EvaluationRecord, ExportRecord, LedgerRecord, SettingsRecord,
+    StartRecord, figures_of_line,
 };
 use super::signature::LedgerKey;
 use super::{digest_of, digest_of_file};
@@ -89,96 +88,11 @@ pub struct VerifiedLedger {
     pub is_ended: bool,
 }
 
-/// What a ledger says, without checks.
-#[derive(Clone, Debug, Default)]
-pub struct LedgerScan {
-    /// Number and root of all links.
-    pub links: u64,
-    /// Their root.
-    pub root: String,
-    /// The end of the training, unless another start follows.
-    pub end: Option<EndRecord>,
-    /// The last checkpoint.
-    pub checkpoint: Option<CheckpointRecord>,
-    /// The last weights.
-    pub weights: Option<WeightsRecord>,
-    /// The device of the last start.
-    pub device: Option<DeviceRecord>,
-    /// Settings that changed when the run was resumed.
-    pub changed: Vec<String>,
-}
-
-impl LedgerScan {
-    /// Reads the ledger at `path`.
-    ///
-    /// # Errors
-    /// If it can't be read, or a line is no link.
-    pub fn of(path: &Path) -> Result<LedgerScan> {
-        let mut scan = LedgerScan::default();
-        let root = Self::each(path, &mut |link, record| {
-            scan.links = link;
-            match record {
-                LedgerRecord::Start(_) => scan.end = None,
-                LedgerRecord::End(end) => scan.end = Some(end),
-                LedgerRecord::Checkpoint(found) => scan.checkpoint = Some(found),
-                LedgerRecord::Weights(found) => scan.weights = Some(found),
-                LedgerRecord::Device(found) => scan.device = Some(found),
-                LedgerRecord::Settings(found) => {
-                    scan.changed.extend(found.changed);
-                    scan.changed.truncate(MOST_SEARCHES);
-                }
-                _ => {}
-            }
-        })?;
-        scan.root = root;
-        Ok(scan)
-    }
-
-    /// Passes every record with the number of its link to `take`, and returns the root over all links.
-    ///
-    /// # Errors
-    /// If the ledger can't be read, or a line is no link.
-    pub fn each(path: &Path, take: &mut dyn FnMut(u64, LedgerRecord)) -> Result<String> {
-        let mut reader = LedgerReader::open(path)?;
-        let mut tree = MerkleTree::default();
-        while let Some(line) = reader.next_line()? {
-            let number = tree.leaves() + 1;
-            let damaged = || {
-                Error::Config(format!(
-                    "line {number} of {} is no link; `wgrad verify` says more",
-                    path.display()
-                ))
-            };
-            let LedgerLine::Whole(line) = line else {
-                return Err(damaged());
-            };
-            let link = LedgerLink::parse(&line).map_err(|_| damaged())?;
-            tree.add(&from_hex::<32>(&link.hash).ok_or_else(damaged)?);
-            if let Some(record) = link.record().map_err(|_| damaged())? {
-                take(number, record);
-            }
-        }
-        Ok(tree.root())
-    }
-
-    /// The root that a model carries: that of the end of the training or, before it, of all links so far.
-    pub fn carried(&self) -> CarriedRoot {
-        let (links, root) = match &self.end {
-            Some(end) => (end.links, &end.root),
-            None => (self.links, &self.root),
-        };
-        CarriedRoot {
-            links,
-            root: root.clone(),
-        }
-    }
-}
-
 /// The last links about a file.
 struct OfFile {
     link: u64,
     sha256: String,
-    /// The digest in the link before.
+    /// The last other digest before.
     before: Option<String>,
 }
 
@@ -249,7 +163,11 @@ impl Latest {
     }
 
     fn file(&mut self, link: u64, file: String, sha256: String) {
-        let before = self.files.get(&file).map(|before| before.sha256.clone());
+        // A run that is killed writes the same again when it is resumed.
+        let before = match self.files.remove(&file) {
+            Some(same) if same.sha256 == sha256 => same.before,
+            other => other.map(|other| other.sha256),
+        };
         let found = OfFile {
             link,
             sha256,
@@ -778,69 +696,6 @@ fn figures_of_epochs(folder: &Path) -> Option<BTreeMap<u64, String>> {
         }
     }
     Some(found)
-}
-
-/// Checks that the file `path`, an exported model or weights, comes from the run with the ledger `ledger`, whose chain
-/// [`verify_ledger`] checks.
-///
-/// # Errors
-/// If one can't be read.
-pub fn verify_file(path: &Path, ledger: &Path) -> Result<LinkCheck> {
-    let own = digest_of_file(path)?;
-    let mut found = None;
-    let mut tree = MerkleTree::default();
-    let carried = CarriedRoot::of_file(path).ok().flatten();
-    let mut root = None;
-    let mut reader = LedgerReader::open(ledger)?;
-    let mut number = 0;
-    while let Some(line) = reader.next_line()? {
-        number += 1;
-        let LedgerLine::Whole(line) = line else {
-            continue;
-        };
-        let Ok(link) = LedgerLink::parse(&line) else {
-            continue;
-        };
-        tree.add(&from_hex::<32>(&link.hash).unwrap_or_default());
-        if carried
-            .as_ref()
-            .is_some_and(|carried| carried.links == number)
-        {
-            root = Some(tree.root());
-        }
-        let (sha256, kind) = match link.record() {
-            Ok(Some(LedgerRecord::Export(record))) => (record.sha256, "export"),
-            Ok(Some(LedgerRecord::Weights(record))) => (record.sha256, "weights"),
-            Ok(Some(LedgerRecord::Checkpoint(record))) => (record.sha256, "checkpoint"),
-            _ => continue,
-        };
-        if sha256 == own {
-            found = Some((number, kind));
-        }
-    }
-    let shown = path.display();
-    let mut check = LinkCheck::of("file", Vec::new());
-    let same_root = carried
-        .as_ref()
-        .map(|carried| Some(&carried.root) == root.as_ref());
-    match (found, same_root) {
-        (Some((number, kind)), None | Some(true)) => {
-            check.link = Some(number);
-            check.kind = kind.to_string();
-        }
-        (_, Some(false)) => check.problems.push(format!(
-            "{shown} carries the root of another run than that of {}",
-            ledger.display()
-        )),
-        (None, Some(true)) => check.problems.push(format!(
-            "{shown} carries the root of this run, but is not as it was written: it was changed"
-        )),
-        (None, None) => check.problems.push(format!(
-            "{shown} is no file that the run with {} wrote, or was changed since",
-            ledger.display()
-        )),
-    }
-    Ok(check)
 }
 
 #[cfg(test)]

@@ -718,10 +718,13 @@ impl RunFolder {
     /// line is cut off.
     ///
     /// # Errors
-    /// If a file that the run did not write has its name, or it is damaged.
+    /// If a file that the run did not write has its name, or it is damaged, which is better known before the training than at its end.
     pub(crate) fn open_ledger(&mut self, signer: Option<Arc<LedgerSigner>>) -> Result<()> {
         let ledger = Ledger::new(&self.claim(LEDGER_FILE)?, signer);
         self.cut = ledger.repair()?;
+        if ledger.path().exists() {
+            LedgerScan::of(ledger.path())?;
+        }
         self.ledger = Some(ledger);
         Ok(())
     }

@@ -21,6 +21,7 @@ mod models;
 mod onnx;
 mod output;
 mod planted_faults;
+mod provenance;
 mod report;
 mod resume;
 mod runs;
