@@ -28,6 +28,7 @@ pub mod optim;
 pub mod passes;
 pub mod plan;
 pub mod privacy;
+pub mod provenance;
 pub mod random;
 pub mod run;
 mod schema;

@@ -1,6 +1,6 @@
 //! Safetensors files with a checksum: weights and checkpoints.
 
-use crate::checksum::Checksum;
+use crate::checksum::{Absorb as _, Checksum};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use safetensors::SafeTensorError;
@@ -18,16 +18,26 @@ const CHECKSUM: &str = "checksum";
 pub(crate) fn write(
     path: &Path,
     tensors: &[(&str, TensorView<'_>)],
-    mut metadata: HashMap<String, String>,
+    metadata: HashMap<String, String>,
 ) -> Result<()> {
+    write_whole(path, &to_bytes(path, tensors, metadata)?)
+}
+
+/// The bytes that [`write`] writes to `path`.
+///
+/// # Errors
+/// If a tensor is invalid.
+pub(crate) fn to_bytes(
+    path: &Path,
+    tensors: &[(&str, TensorView<'_>)],
+    mut metadata: HashMap<String, String>,
+) -> Result<Vec<u8>> {
     let sum = checksum(tensors.iter().map(|(name, view)| (*name, view)), &metadata);
     metadata.insert(CHECKSUM.to_string(), sum);
     let views = tensors.iter().map(|(name, view)| (*name, view));
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| invalid(path, &e))?;
-    let sorted = with_sorted_header(&bytes).ok_or_else(|| {
-        Error::Graph(format!("the header of {} can't be written", path.display()))
-    })?;
-    write_whole(path, &sorted)
+    with_sorted_header(&bytes)
+        .ok_or_else(|| Error::Graph(format!("the header of {} can't be written", path.display())))
 }
 
 /// The file with sorted metadata. The crate writes them in the order of a hash map, but the same run writes the same bytes.

@@ -285,14 +285,15 @@ impl<'e> AgentRun<'e> {
         Ok(())
     }
 
-    /// Writes the weights.
+    /// Writes the weights, also as the best ones if they are.
     ///
     /// # Errors
-    /// If the device failed, or the file can't be written.
-    fn save_model(&self, path: &std::path::Path) -> Result<()> {
-        let trainer = &self.interaction.trainer;
-        let values = trainer.values()?;
-        weights::save(path, trainer.models().spec(), &values, trainer.steps_done())
+    /// If the device failed, or a file can't be written.
+    fn save_model(&self, folder: &RunFolder, is_best: bool) -> Result<()> {
+        let (trainer, path) = (self.trainer(), folder.model_path());
+        let (values, steps) = (trainer.values()?, trainer.steps_done());
+        let bytes = weights::to_bytes(&path, trainer.models().spec(), &values, steps, &[])?;
+        folder.write_weights(&bytes, steps, is_best)
     }
 
     /// Lets the agent learn until all epochs are done. After every epoch, and when the observer stops the run, a checkpoint and the
@@ -315,10 +316,7 @@ impl<'e> AgentRun<'e> {
             if let Some(folder) = folder {
                 // The checkpoint is written last. A run that is killed before it repeats the epoch and writes the same again.
                 folder.add_metrics(&epoch.to_json().into())?;
-                self.save_model(&folder.claim_model()?)?;
-                if epoch.is_best {
-                    self.save_model(&folder.claim_best()?)?;
-                }
+                self.save_model(folder, epoch.is_best)?;
                 self.write_report(folder)?;
                 folder.add_checkpoint(&self.checkpoint()?, self.keep)?;
             } else {
@@ -326,6 +324,9 @@ impl<'e> AgentRun<'e> {
             }
             observer.agent_epoch(&epoch)?;
             self.last = Some(epoch);
+        }
+        if let Some(folder) = folder {
+            folder.record_end(self.trainer().steps_done())?;
         }
         Ok(self.last.clone())
     }
@@ -443,7 +444,7 @@ impl<'e> AgentRun<'e> {
         let Some(folder) = folder else {
             return Ok(Error::Stopped(what));
         };
-        self.save_model(&folder.claim_model()?)?;
+        self.save_model(folder, false)?;
         folder.add_checkpoint(&self.checkpoint()?, self.keep)?;
         let path = folder.path.display();
         Ok(Error::Stopped(format!(

@@ -6,15 +6,18 @@ use self::groups::GroupArgs;
 use super::agent::{Evaluated, choice};
 use super::opened::OpenedRun;
 use super::table::TextTable;
-use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, WithArg, choice, note, print_line};
+use super::{
+    DeviceArgs, OverwriteArg, RunArg, SignArg, WeightsArg, WithArg, choice, note, print_line,
+};
 use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::agents::Play;
 use wgrad::attack::{CorruptedAccuracy, Corruption, SEVERITIES};
 use wgrad::data::{Part, Samples, overlap};
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
+use wgrad::provenance::{EvaluationRecord, LedgerRecord, digest_of_file, figures_of_line};
 use wgrad::run::Measured;
 use wgrad::settings::Settings;
 use wgrad::tasks::scores::fairness::Fairness;
@@ -57,6 +60,8 @@ pub(super) struct Args {
     #[command(flatten)]
     weights: WeightsArg,
     #[command(flatten)]
+    sign: SignArg,
+    #[command(flatten)]
     device: DeviceArgs,
     /// Print one JSON line and nothing else; with --groups, also one for each group and for the gaps between groups
     #[arg(long)]
@@ -72,6 +77,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     {
         args.overwrite.check(path)?;
     }
+    let signer = args.sign.read()?;
     let opened = OpenedRun::open(&args.run.run)?;
     if opened.settings.is_agent() {
         return evaluate_agent(&args, &opened);
@@ -131,6 +137,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let task = parts.task.clone();
+    let content = folder.ledger_path().map(|_| dataset.test.content());
     let mut measured = Measured::evaluation(&engine, parts, dataset.test)?;
     let keep = match args.outputs {
         Some(_) => Outputs::Every,
@@ -168,11 +175,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    let mut line: Map<String, Value> = test.to_json();
+    line.insert("part".to_string(), part.into());
+    line.insert("count".to_string(), test.count.into());
+    line.insert("task".to_string(), task.registered().name.into());
+    if content.is_some() {
+        let record = EvaluationRecord {
+            epoch: None,
+            weights: weights_digest(&args.with, &opened, &args.weights, &weights)?,
+            data: content,
+            figures: figures_of_line(&line),
+        };
+        SignArg::record(folder, LedgerRecord::Evaluation(record), signer);
+    }
     if args.json {
-        let mut line: Map<String, Value> = test.to_json();
-        line.insert("part".to_string(), part.into());
-        line.insert("count".to_string(), test.count.into());
-        line.insert("task".to_string(), task.registered().name.into());
         let weights = if is_file { &args.run.run } else { &weights };
         line.insert("weights".to_string(), weights.display().to_string().into());
         line.extend(findings.brief.json);
@@ -240,6 +256,21 @@ fn corrupted(
     Ok(ExitCode::SUCCESS)
 }
 
+/// The digest of the file of the weights at `path`; `None` where they are averaged with others or adapted.
+fn weights_digest(
+    with: &WithArg,
+    opened: &OpenedRun,
+    weights: &WeightsArg,
+    path: &Path,
+) -> wgrad::Result<Option<String>> {
+    let is_average = !opened.others.is_empty() || !with.with.is_empty();
+    let is_adapted = weights.lora.is_some();
+    match is_average || is_adapted {
+        true => Ok(None),
+        false => digest_of_file(path).map(Some),
+    }
+}
+
 /// The mean return of an agent over fresh episodes.
 fn evaluate_agent(args: &Args, opened: &OpenedRun) -> anyhow::Result<ExitCode> {
     if args.data.is_some()
@@ -268,10 +299,22 @@ fn evaluate_agent(args: &Args, opened: &OpenedRun) -> anyhow::Result<ExitCode> {
         choice: choice(args.sample),
     };
     let found = Evaluated::of(&engine, &settings, parts, play)?;
+    let mut line = found.to_json();
+    line.insert(
+        "environment".to_string(),
+        settings.environment.name.clone().into(),
+    );
+    line.insert("task".to_string(), settings.task.name.clone().into());
+    if folder.ledger_path().is_some() {
+        let record = EvaluationRecord {
+            epoch: None,
+            weights: Some(digest_of_file(&weights)?),
+            data: None,
+            figures: figures_of_line(&line),
+        };
+        SignArg::record(folder, LedgerRecord::Evaluation(record), args.sign.read()?);
+    }
     if args.json {
-        let mut line = found.to_json();
-        line.insert("environment".to_string(), settings.environment.name.into());
-        line.insert("task".to_string(), settings.task.name.into());
         line.insert("weights".to_string(), weights.display().to_string().into());
         print_line(Value::Object(line))?;
         return Ok(ExitCode::SUCCESS);

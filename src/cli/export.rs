@@ -1,16 +1,20 @@
 //! `wgrad export`
 
-use super::{OverwriteArg, RunArg, WeightsArg, print_line};
+use super::{OverwriteArg, RunArg, SignArg, WeightsArg, note, print_line};
 use clap::ValueEnum;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::cpu::Tensor;
-use wgrad::data::PictureFit;
+use wgrad::data::{Listing, PictureFit};
 use wgrad::files::write_whole;
 use wgrad::nn::{Model, weights};
 use wgrad::onnx::{ExportOptions, WeightStorage, export, export_keras};
+use wgrad::provenance::{
+    CarriedRoot, ExportRecord, LedgerRecord, LedgerScan, digest_of, digest_of_file,
+};
+use wgrad::run::RunFolder;
 use wgrad::settings::Settings;
 use wgrad::web::{self, WebPage};
 
@@ -49,6 +53,8 @@ pub(super) struct Args {
     weights: WeightsArg,
     #[command(flatten)]
     overwrite: OverwriteArg,
+    #[command(flatten)]
+    sign: SignArg,
     /// Print one JSON line and nothing else
     #[arg(long)]
     json: bool,
@@ -84,6 +90,7 @@ impl ExportFormat {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let signer = args.sign.read()?;
     let (folder, settings) = Settings::open_run(&args.run.run)?;
     let path = args.weights.path_with_note(&folder);
     let parts = args.weights.resolve(&settings, &path)?;
@@ -119,6 +126,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .into());
     }
     args.overwrite.check(&out)?;
+    let carried = carried(&folder);
+    let record = |format: &str| -> wgrad::Result<()> {
+        let Some(carried) = &carried else {
+            return Ok(());
+        };
+        let export = export_record(&args.run.run, &out, format, &path, carried)?;
+        SignArg::record(&folder, LedgerRecord::Export(export), signer.clone());
+        Ok(())
+    };
     let models = &parts.models;
     let role = match &args.role {
         Some(role) => role.as_str(),
@@ -141,7 +157,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => (model, values),
     };
     if args.web {
-        return web(&args, &out, &settings, model, values);
+        let code = web(&args, &out, &settings, model, values)?;
+        record("web")?;
+        return Ok(code);
     }
     match args.format {
         ExportFormat::Onnx => {
@@ -151,9 +169,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 noted.fitted.mean.fill(0.0);
                 noted.fitted.std.fill(1.0 / 255.0);
             }
+            let mut metadata = noted.notes();
+            metadata.extend(carried.as_ref().map(CarriedRoot::note));
             let options = ExportOptions {
                 opset: args.opset,
-                metadata: noted.notes(),
+                metadata,
                 storage: match (args.half, args.quantize) {
                     (true, _) => WeightStorage::Float16,
                     (false, Some(Quantized::Int8)) => WeightStorage::Int8,
@@ -169,9 +189,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ExportFormat::Keras => write_whole(&out, &export_keras(model, values)?)?,
         ExportFormat::Npz => weights::save_npz(&out, weights::StateSpec::of(model), values)?,
         ExportFormat::Safetensors => {
-            weights::save(&out, weights::StateSpec::of(model), values, 0)?;
+            let notes: Vec<_> = carried.iter().map(CarriedRoot::note).collect();
+            let state = weights::StateSpec::of(model);
+            write_whole(&out, &weights::to_bytes(&out, state, values, 0, &notes)?)?;
         }
     }
+    record(args.format.ending())?;
     let size = fs::metadata(&out).map_or(0, |m| m.len());
     match args.json {
         true => print_line(json!({
@@ -187,6 +210,49 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The root of the run's ledger, which the file carries; `None` for runs of earlier versions.
+fn carried(folder: &RunFolder) -> Option<CarriedRoot> {
+    match LedgerScan::of(&folder.ledger_path()?) {
+        Ok(scan) => Some(scan.carried()),
+        Err(error) => {
+            note(format_args!(
+                "the file carries no root of the run: {}",
+                error.sentence()
+            ));
+            None
+        }
+    }
+}
+
+/// What the ledger of the run in the folder `run` says of the file or folder `out`.
+fn export_record(
+    run: &Path,
+    out: &Path,
+    format: &str,
+    weights: &Path,
+    carried: &CarriedRoot,
+) -> wgrad::Result<ExportRecord> {
+    let sha256 = match out.is_dir() {
+        true => {
+            let listing = Listing::of(&out.display().to_string())?;
+            digest_of(listing.to_text()?.as_bytes())
+        }
+        false => digest_of_file(out)?,
+    };
+    let whole = |path: &Path| path.canonicalize().map_err(wgrad::Error::io("read", path));
+    let (run, out) = (whole(run)?, whole(out)?);
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    Ok(ExportRecord {
+        file: name.into_owned(),
+        inside: out.parent() == Some(&run),
+        format: format.to_string(),
+        sha256,
+        weights: digest_of_file(weights)?,
+        links: carried.links,
+        root: carried.root.clone(),
+    })
 }
 
 /// Writes the folder for a browser.

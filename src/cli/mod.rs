@@ -21,6 +21,8 @@ mod generate;
 mod import;
 mod init;
 mod interrupt;
+mod keys;
+mod ledger;
 mod models;
 mod opened;
 mod plain;
@@ -39,6 +41,7 @@ mod tasks;
 mod thresholds;
 mod train;
 mod tune;
+mod verify;
 mod view;
 mod watch;
 
@@ -50,9 +53,11 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use wgrad::device::DeviceChoice;
 use wgrad::gpu::AdapterChoice;
+use wgrad::provenance::{LedgerRecord, LedgerSigner};
 use wgrad::run::{RunFolder, RunParts};
 use wgrad::settings::{Member, Settings};
 
@@ -92,6 +97,12 @@ enum Command {
     Export(export::Args),
     /// Write a model card of a run: what it knows of its model, data and figures, with blanks for people to fill in
     Card(card::Args),
+    /// Verify where a model comes from: the ledger of a run, its files and its data, and whether training again gives the same bits
+    Verify(verify::Args),
+    /// Add runs to a ledger that several people share
+    Ledger(ledger::Args),
+    /// Make keys with which the links of ledgers are signed
+    Keys(keys::Args),
     /// List the runs of a folder with their best figures
     Runs(runs::Args),
     /// Train runs with different settings, and find the best ones
@@ -191,6 +202,9 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Tune(args) => tune::run(args),
         Command::Card(args) => card::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Ledger(args) => ledger::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Sweep(args) => sweep::run(args),
         Command::Compare(args) => compare::run(args),
@@ -310,6 +324,36 @@ impl WeightsArg {
             ));
         }
         path
+    }
+}
+
+/// Who signs what a command adds to a ledger.
+#[derive(clap::Args, Clone, Debug)]
+struct SignArg {
+    /// Sign what is added to the ledger with the private key in this file, see `wgrad keys`
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+}
+
+impl SignArg {
+    /// The key.
+    ///
+    /// # Errors
+    /// If the file holds something else, or others can read it.
+    fn read(&self) -> wgrad::Result<Option<Arc<LedgerSigner>>> {
+        let signer = self.sign.as_deref().map(LedgerSigner::read);
+        Ok(signer.transpose()?.map(Arc::new))
+    }
+
+    /// Adds what was done with the run in `folder` to its ledger. A ledger that can't be written, as on a disk that is read only, is a
+    /// note: the work itself is done.
+    fn record(folder: &RunFolder, record: LedgerRecord, signer: Option<Arc<LedgerSigner>>) {
+        if let Err(error) = folder.record_later(record, signer) {
+            note(format_args!(
+                "this is not in the ledger of the run: {}",
+                error.sentence()
+            ));
+        }
     }
 }
 

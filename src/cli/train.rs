@@ -1,7 +1,7 @@
 //! `wgrad train`
 
 use super::progress::{ProgressPrinter, short};
-use super::{DeviceArgs, agent, interrupt, note, print_line};
+use super::{DeviceArgs, SignArg, agent, interrupt, note, print_line};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,6 +79,8 @@ pub(super) struct Args {
     /// Write event files for TensorBoard into the run folder
     #[arg(long)]
     tensorboard: bool,
+    #[command(flatten)]
+    sign: SignArg,
     #[command(flatten)]
     device: DeviceArgs,
     /// Do not shuffle: visit the samples in file order
@@ -212,7 +214,7 @@ impl Args {
         settings.assign(&self.set)
     }
 
-    /// Sets the length of the run, its checkpoints and its event files: `--epochs` overrides `steps` of the settings.
+    /// Sets the length of the run, its checkpoints, its event files and who signs its ledger: `--epochs` overrides `steps` of the settings.
     fn set_length(&self, settings: &mut Settings) {
         settings.steps = self
             .steps
@@ -220,11 +222,14 @@ impl Args {
         settings.epochs = self.epochs.unwrap_or(settings.epochs);
         settings.checkpoint_every = self.checkpoint_every.or(settings.checkpoint_every);
         settings.tensorboard |= self.tensorboard;
+        settings.sign = self.sign.sign.clone();
     }
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     interrupt::listen()?;
+    // A key that can't be used is refused before anything is read or trained.
+    args.sign.read()?;
     let several = match (args.folds, args.ensemble) {
         (Some(folds), _) => Some((GroupKind::Folds, folds)),
         (None, members) => members.map(|members| (GroupKind::Ensemble, members)),

@@ -1,18 +1,17 @@
 //! The files of a source with their sizes and checksums, by which a resumed run names those that changed.
 
 use super::{DataError, Source};
+use crate::checksum::FileSums;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 /// Files named in a sentence; the others are counted.
 const NAMED: usize = 3;
 
-/// The size and the CRC-32 of each file of a source, by its path within the source.
+/// The size, the CRC-32 and the SHA-256 of each file of a source, by its path within the source. Earlier versions left the last out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Listing {
@@ -35,14 +34,39 @@ impl Listing {
             Vec::new()
         };
         let summed = files.into_par_iter().map(|(path, name)| {
-            let sum = sum(path).map_err(|source| DataError::Unreadable {
+            let sums = FileSums::of(path).map_err(|source| DataError::Unreadable {
                 path: path.to_owned(),
                 source,
             })?;
-            Ok((name.to_string_lossy().into_owned(), sum))
+            let FileSums {
+                bytes,
+                crc32,
+                sha256,
+            } = sums;
+            let sums = format!("{bytes} bytes, crc32 {crc32:08x}, sha256 {sha256}");
+            Ok((name.to_string_lossy().into_owned(), sums))
         });
         let files = summed.collect::<Result<BTreeMap<_, _>, DataError>>()?;
         Ok(Listing { files })
+    }
+
+    /// Number of files.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The content of `data-files.json`.
+    ///
+    /// # Errors
+    /// If it can't be written as JSON.
+    pub fn to_text(&self) -> Result<String> {
+        let text = serde_json::to_string_pretty(self);
+        text.map_err(|e| Error::Config(format!("files of the data: {e}")))
     }
 
     /// What differs `now`, as a sentence's part: `b.png changed, a/1.png and 2 more are missing`. `None` if nothing does.
@@ -54,8 +78,9 @@ impl Listing {
                 .cloned()
                 .collect()
         };
-        let other =
-            |(name, sum): &(&String, &String)| now.files.get(*name).is_some_and(|s| s != *sum);
+        let other = |(name, sum): &(&String, &String)| {
+            now.files.get(*name).is_some_and(|now| !are_same(sum, now))
+        };
         let changed: Vec<String> = self
             .files
             .iter()
@@ -102,20 +127,13 @@ fn enumerated(names: &[String]) -> String {
     }
 }
 
-/// The size of a file and the CRC-32 of its bytes.
-fn sum(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let (mut hasher, mut bytes) = (crc32fast::Hasher::new(), 0);
-    let mut block = vec![0; 1 << 18];
-    loop {
-        let read = file.read(&mut block)?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&block[..read]);
-        bytes += read as u64;
-    }
-    Ok(format!("{bytes} bytes, crc32 {:08x}", hasher.finalize()))
+/// Whether two descriptions of a file agree, one of which may lack what the other has at its end.
+fn are_same(before: &str, now: &str) -> bool {
+    let begins = |long: &str, short: &str| {
+        let rest = long.strip_prefix(short);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(", "))
+    };
+    begins(now, before) || begins(before, now)
 }
 
 #[cfg(test)]
@@ -132,7 +150,10 @@ mod tests {
             write(name, "1");
         }
         let before = Listing::of(&word).unwrap();
-        assert_eq!(before.files["a.csv"], "1 bytes, crc32 83dcefb7");
+        let known = "1 bytes, crc32 83dcefb7, sha256 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+        assert_eq!(before.files["a.csv"], known);
+        assert!(are_same("1 bytes, crc32 83dcefb7", known));
+        assert!(!are_same("1 bytes, crc32 83dcefb", known));
         assert_eq!(before.difference(&Listing::of(&word).unwrap()), None);
         write("b.csv", "2");
         write("f.csv", "1");

@@ -47,7 +47,7 @@ pub use batch::{Batch, Normalization, SetLayout};
 pub(crate) use buckets::Buckets;
 pub use byte_count::ByteCount;
 pub use channels::ChannelStats;
-pub use digest::compare_digests;
+pub use digest::{PartContent, compare_digests};
 pub use error::DataError;
 pub use field::{Field, FieldValues};
 pub use fitted::Fitted;

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::plan::{Plan, Scalar};
 use crate::tensor::{DType, TensorType};
+use std::fmt;
 
 /// Requests that a watch holds before one must be taken.
 const WATCH_DEPTH: usize = 3;
@@ -34,6 +35,17 @@ pub struct PlannedGraph {
     graph: Graph,
     /// What an adapter launches; nothing in the reference, which walks the graph.
     plan: Option<Plan>,
+}
+
+/// The graph, then what is launched.
+impl fmt::Display for PlannedGraph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.graph)?;
+        match &self.plan {
+            Some(plan) => write!(f, "{plan}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl PlannedGraph {

@@ -20,10 +20,10 @@ use super::network::Network;
 use super::parameter::Parameter;
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::tensor_file;
 use file::WeightFile;
 use safetensors::tensor::{Dtype, TensorView};
-use std::collections::HashMap;
 use std::path::Path;
 
 /// The content of a model's weights file: names, shapes and layouts, without values.
@@ -73,6 +73,20 @@ pub fn save<'m>(
     values: &[Tensor<f32>],
     steps: u64,
 ) -> Result<()> {
+    write_whole(path, &to_bytes(path, state, values, steps, &[])?)
+}
+
+/// The bytes that [`save`] writes to `path`, with `notes` among the metadata, as pairs of a key and a text.
+///
+/// # Errors
+/// If a value does not fit its parameter.
+pub fn to_bytes<'m>(
+    path: &Path,
+    state: impl Into<StateSpec<'m>>,
+    values: &[Tensor<f32>],
+    steps: u64,
+    notes: &[(String, String)],
+) -> Result<Vec<u8>> {
     let state = state.into();
     let parts = state.parameters.iter().zip(values);
     let mut tensors: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> = parts
@@ -104,8 +118,9 @@ pub fn save<'m>(
         ))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    tensor_file::write(path, &views, metadata)
+    let format = ("format".to_string(), "pt".to_string());
+    let metadata = notes.iter().cloned().chain([format]);
+    tensor_file::to_bytes(path, &views, metadata.collect())
 }
 
 /// Reads the values of a model's whole state by name. A tied weight may have any of its names in the file; other tensors of the

@@ -1,8 +1,10 @@
 //! Checkpoints: the state from which a run can be resumed, in a safetensors file.
 
 use super::variables_file;
-use crate::cpu::Tensor;
+use crate::checksum::{Absorb as _, ContentDigest};
+use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::optim::PlateauState;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -81,11 +83,35 @@ impl Checkpoint {
     /// # Errors
     /// If the file can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
+        write_whole(path, &self.to_bytes(path)?)
+    }
+
+    /// The SHA-256 of names, types, shapes and values of all variables, in hexadecimal digits. Unlike the file, it does not depend on
+    /// the time that an unfinished epoch took.
+    pub fn content(&self) -> String {
+        let mut sorted: Vec<&(String, Tensor<f32>)> = self.variables.iter().collect();
+        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut digest = ContentDigest::default();
+        for (name, value) in sorted {
+            digest.add(format!("{name} {}", value.ty()).as_bytes());
+            match &value.data {
+                Data::Real(x) => digest.add(bytemuck::cast_slice(x)),
+                Data::Index(x) => digest.add(bytemuck::cast_slice(x)),
+            }
+        }
+        digest.digits()
+    }
+
+    /// The bytes that [`Checkpoint::save`] writes to `path`.
+    ///
+    /// # Errors
+    /// If a variable can't be written.
+    pub(super) fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
         let progress = serde_json::to_string(&self.progress).map_err(|e| {
             Error::Training(format!("the progress of the run can't be written: {e}"))
         })?;
         let metadata = HashMap::from([(PROGRESS.to_string(), progress)]);
-        variables_file::write(path, &self.variables, metadata)
+        variables_file::to_bytes(path, &self.variables, metadata)
     }
 
     /// Reads a checkpoint.
@@ -112,6 +138,24 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_content_is_that_of_the_variables_in_any_order() {
+        let variables = [("b", 1.0), ("a", -0.0)]
+            .map(|(name, value)| (name.to_string(), Tensor::real([1], vec![value])));
+        let checkpoint = |variables: &[(String, Tensor<f32>)], seconds| Checkpoint {
+            variables: variables.to_vec(),
+            progress: Progress {
+                seconds,
+                ..Progress::default()
+            },
+        };
+        let content = checkpoint(&variables, 0.5).content();
+        let [b, mut a] = variables;
+        assert_eq!(checkpoint(&[a.clone(), b.clone()], 0.25).content(), content);
+        a.1 = Tensor::real([1], vec![0.0]);
+        assert_ne!(checkpoint(&[a, b], 0.5).content(), content);
+    }
 
     #[test]
     fn progress_is_read_as_it_is_written_and_as_it_used_to_be() {

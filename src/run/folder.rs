@@ -1,6 +1,7 @@
 //! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
-//! `norms.jsonl`, `report.html`, `anchor.safetensors` and `tasks.json` of continual learning, `thresholds.toml` and `fairness.json`
-//! about groups of samples, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained on text, and
+//! `norms.jsonl`, `provenance.jsonl`, `report.html`, `anchor.safetensors` and `tasks.json` of continual learning, `thresholds.toml` and
+//! `fairness.json` about groups of samples, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained
+//! on text, and
 //! `events.out.tfevents...` for TensorBoard. `files.json` lists what the run wrote; it overwrites and removes nothing else.
 
 use super::checkpoint::Checkpoint;
@@ -11,6 +12,10 @@ use super::variables_file;
 use crate::data::{GroupThresholds, Listing};
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_temporary, write_whole};
+use crate::provenance::{
+    CheckpointRecord, EndRecord, EvaluationRecord, LEDGER_FILE, Ledger, LedgerRecord, LedgerScan,
+    LedgerSigner, WeightsRecord, digest_of, digest_of_file, figures_of_line,
+};
 use crate::tasks::EpochFile;
 use crate::train::AnchorTerm;
 use crate::tune::Tuning;
@@ -29,6 +34,10 @@ pub struct RunFolder {
     origin: Origin,
     /// Held while a run writes in the folder.
     _lock: Option<Arc<FolderLock>>,
+    /// The ledger to which the run that writes in the folder adds what it does.
+    ledger: Option<Ledger>,
+    /// Bytes of an incomplete last line that were cut off it.
+    cut: u64,
 }
 
 /// How the run in a folder began.
@@ -74,9 +83,23 @@ const CHECKPOINTS: &str = "checkpoints";
 const EVENTS: &str = "events.out.tfevents.";
 
 /// Files of a run in the folder itself.
-const FILES: [&str; 15] = [
-    SETTINGS, ACCEPTED, MODEL, BEST, LORA, METRICS, NORMS, REPORT, VARIANTS, TOKENIZER, DATA_FILES,
-    ANCHOR, TASKS, THRESHOLDS, FAIRNESS,
+const FILES: [&str; 16] = [
+    SETTINGS,
+    ACCEPTED,
+    MODEL,
+    BEST,
+    LORA,
+    METRICS,
+    NORMS,
+    REPORT,
+    VARIANTS,
+    TOKENIZER,
+    DATA_FILES,
+    ANCHOR,
+    TASKS,
+    THRESHOLDS,
+    FAIRNESS,
+    LEDGER_FILE,
 ];
 
 impl RunFolder {
@@ -136,6 +159,8 @@ impl RunFolder {
             path,
             origin,
             _lock: Some(Arc::new(lock)),
+            ledger: None,
+            cut: 0,
         };
         // Another run may have begun and ended between the first check and the lock.
         Self::check_free(&folder.path)?;
@@ -253,6 +278,8 @@ impl RunFolder {
             path: path.to_path_buf(),
             origin: Origin::Earlier,
             _lock: None,
+            ledger: None,
+            cut: 0,
         };
         match (folder.settings_path().is_file(), GroupFolder::find(path)) {
             (true, _) => Ok(folder),
@@ -307,6 +334,26 @@ impl RunFolder {
         serde_json::from_str(&text).ok()
     }
 
+    /// `data-files.json`; `None` if it is missing.
+    pub(crate) fn data_files_path(&self) -> Option<PathBuf> {
+        Some(self.path.join(DATA_FILES)).filter(|path| path.is_file())
+    }
+
+    /// The files of the run that say what is trained, by their names: settings, tokenizer, networks, weights at which it is held.
+    ///
+    /// # Errors
+    /// If the list of the files of the run can't be read.
+    pub(crate) fn settings_files(&self) -> Result<Vec<(String, PathBuf)>> {
+        let listed = Manifest::read(&self.path)?.unwrap_or_default();
+        let is_network = |file: &str| file.starts_with("network") && !file.contains('/');
+        let own = [SETTINGS, ACCEPTED, TOKENIZER, ANCHOR];
+        let files = listed
+            .files()
+            .filter(|file| own.contains(file) || is_network(file));
+        let files = files.map(|file| (file.to_string(), self.path.join(file)));
+        Ok(files.filter(|(_, path)| path.is_file()).collect())
+    }
+
     /// Whether the last run in the folder ended by itself, after its end, a stop or an error, and was not killed.
     pub fn was_released(&self) -> bool {
         lock::was_released(&self.path)
@@ -330,12 +377,14 @@ impl RunFolder {
     }
 
     /// Records the kernel variants of the run. Other variants sum in other orders, so a resumed run uses the recorded ones,
-    /// whatever was tuned in between.
+    /// whatever was tuned in between. Returns the path of the file.
     ///
     /// # Errors
     /// If they can't be written.
-    pub fn record_variants(&self, tuning: &Tuning) -> Result<()> {
-        tuning.write(&self.claim(VARIANTS)?)
+    pub fn record_variants(&self, tuning: &Tuning) -> Result<PathBuf> {
+        let path = self.claim(VARIANTS)?;
+        tuning.write(&path)?;
+        Ok(path)
     }
 
     /// The recorded kernel variants; `None` if the run never used an adapter.
@@ -375,20 +424,28 @@ impl RunFolder {
         }
     }
 
-    /// `model.safetensors`, to be written.
+    /// Writes the bytes of weights after `step` steps to `model.safetensors`, and to `best.safetensors` if they are the best ones.
     ///
     /// # Errors
-    /// If a file that the run did not write has that name.
-    pub(crate) fn claim_model(&self) -> Result<PathBuf> {
-        self.claim(MODEL)
+    /// If a file that the run did not write has that name, or one can't be written.
+    pub(crate) fn write_weights(&self, bytes: &[u8], step: u64, is_best: bool) -> Result<()> {
+        for file in [Some(MODEL), is_best.then_some(BEST)].into_iter().flatten() {
+            let path = self.claim(file)?;
+            self.record(|| {
+                Ok(LedgerRecord::Weights(WeightsRecord {
+                    file: file.to_string(),
+                    sha256: digest_of(bytes),
+                    step,
+                }))
+            })?;
+            write_whole(&path, bytes)?;
+        }
+        Ok(())
     }
 
-    /// `best.safetensors`, to be written.
-    ///
-    /// # Errors
-    /// If a file that the run did not write has that name.
-    pub(crate) fn claim_best(&self) -> Result<PathBuf> {
-        self.claim(BEST)
+    /// Whether `model.safetensors` holds these bytes.
+    pub(super) fn has_weights(&self, bytes: &[u8]) -> bool {
+        fs::read(self.model_path()).is_ok_and(|written| written == bytes)
     }
 
     /// `lora.safetensors`: what was trained with low-rank adapters, in the best epoch; to be written.
@@ -397,6 +454,20 @@ impl RunFolder {
     /// If a file that the run did not write has that name.
     pub(super) fn claim_lora(&self) -> Result<PathBuf> {
         self.claim(LORA)
+    }
+
+    /// Adds to the ledger what was written to `lora.safetensors` after `step` steps.
+    ///
+    /// # Errors
+    /// If it can't be read, or the ledger can't be written.
+    pub(super) fn record_lora(&self, step: u64) -> Result<()> {
+        self.record(|| {
+            Ok(LedgerRecord::Weights(WeightsRecord {
+                file: LORA.to_string(),
+                sha256: digest_of_file(&self.path.join(LORA))?,
+                step,
+            }))
+        })
     }
 
     /// A new event file for TensorBoard, `events.out.tfevents.SECONDS.wgrad.N`, to be written: the Nth of the run. TensorBoard reads
@@ -442,6 +513,14 @@ impl RunFolder {
     /// # Errors
     /// If it can't be written.
     pub fn add_metrics(&self, line: &serde_json::Value) -> Result<()> {
+        self.record(|| {
+            Ok(LedgerRecord::Evaluation(EvaluationRecord {
+                epoch: line["epoch"].as_u64(),
+                weights: None,
+                data: None,
+                figures: line.as_object().map(figures_of_line).unwrap_or_default(),
+            }))
+        })?;
         self.add_line(METRICS, line)
     }
 
@@ -643,7 +722,23 @@ impl RunFolder {
     pub fn add_checkpoint(&self, checkpoint: &Checkpoint, keep: usize) -> Result<()> {
         self.create_folder(CHECKPOINTS)?;
         let progress = &checkpoint.progress;
-        checkpoint.save(&self.claim(&checkpoint_file(progress.step))?)?;
+        let file = checkpoint_file(progress.step);
+        let path = self.claim(&file)?;
+        let bytes = checkpoint.to_bytes(&path)?;
+        // The link is on the disk before the file is, so that no run goes on from a checkpoint that no link names.
+        self.record(|| {
+            Ok(LedgerRecord::Checkpoint(CheckpointRecord {
+                file,
+                sha256: digest_of(&bytes),
+                epoch: progress.epoch.into(),
+                step: progress.step,
+                values: checkpoint.content(),
+            }))
+        })?;
+        if let Some(ledger) = &self.ledger {
+            ledger.sync()?;
+        }
+        write_whole(&path, &bytes)?;
         let best = progress.best.as_ref();
         let best = best.map(|best| self.path.join(checkpoint_file(best.step)));
         let mut removed = self.checkpoints();
@@ -660,6 +755,101 @@ impl RunFolder {
             }
         }
         listed.write(&self.path)
+    }
+
+    /// `provenance.jsonl`: the ledger of the run; `None` if it is missing, as in runs of earlier versions.
+    pub fn ledger_path(&self) -> Option<PathBuf> {
+        Some(self.path.join(LEDGER_FILE)).filter(|path| path.is_file())
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// If it is missing.
+    pub fn require_ledger(&self) -> Result<PathBuf> {
+        self.ledger_path().ok_or_else(|| {
+            Error::Config(format!(
+                "{} has no {LEDGER_FILE}: it was trained by a version without one, or the file was removed, and nothing can be verified; \
+                 train it again",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// Lets the run that writes in the folder add what it does to its ledger, signed by `signer` if there is one. An incomplete last
+    /// line is cut off.
+    ///
+    /// # Errors
+    /// If a file that the run did not write has its name, or it is damaged, which is better known before the training than at its end.
+    pub(crate) fn open_ledger(&mut self, signer: Option<Arc<LedgerSigner>>) -> Result<()> {
+        let ledger = Ledger::new(&self.claim(LEDGER_FILE)?, signer);
+        self.cut = ledger.repair()?;
+        if ledger.path().exists() {
+            LedgerScan::of(ledger.path())?;
+        }
+        self.ledger = Some(ledger);
+        Ok(())
+    }
+
+    /// Bytes of an incomplete last line that were cut off the ledger when it was opened, as a process leaves one that was killed.
+    pub fn cut_off(&self) -> u64 {
+        self.cut
+    }
+
+    /// Adds a link to the ledger, if one is open.
+    fn record(&self, record: impl FnOnce() -> Result<LedgerRecord>) -> Result<()> {
+        match &self.ledger {
+            Some(ledger) => ledger.append(&[record()?]),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds links about the beginning of the run to the ledger, if one is open.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub(crate) fn record_start(&self, records: &[LedgerRecord]) -> Result<()> {
+        match &self.ledger {
+            Some(ledger) => ledger.append(records),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the end of the run after `step` steps to the ledger, with the root over all links so far, if one is open and has none.
+    ///
+    /// # Errors
+    /// If it can't be read or written.
+    pub(crate) fn record_end(&self, step: u64) -> Result<()> {
+        let Some(ledger) = self.ledger.as_ref().filter(|ledger| ledger.path().exists()) else {
+            return Ok(());
+        };
+        let scan = LedgerScan::of(ledger.path())?;
+        if scan.end.is_some() || scan.links == 0 {
+            return Ok(());
+        }
+        let end = EndRecord {
+            step,
+            links: scan.links,
+            root: scan.root,
+        };
+        ledger.append(&[LedgerRecord::End(end)])?;
+        ledger.sync()
+    }
+
+    /// Adds what was done with the run after its training to its ledger, signed by `signer` if there is one. Runs of earlier versions
+    /// have none, and get none.
+    ///
+    /// # Errors
+    /// If it is damaged, or can't be written.
+    pub fn record_later(
+        &self,
+        record: LedgerRecord,
+        signer: Option<Arc<LedgerSigner>>,
+    ) -> Result<()> {
+        match self.ledger_path() {
+            Some(path) => Ledger::new(&path, signer).append(&[record]),
+            None => Ok(()),
+        }
     }
 
     /// The latest checkpoint; `None` if the run ended before its first one.

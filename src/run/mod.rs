@@ -36,6 +36,7 @@ use crate::data::labelled::Mixture;
 use crate::data::{Buckets, DataSettings, Fitted, Part};
 use crate::device::Engine;
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::nn::weights;
 use crate::tasks::{Counters, Evaluated, Metric, Reported, Section, Task};
 use crate::train::{
@@ -325,20 +326,24 @@ impl<'e> Run<'e> {
     /// # Errors
     /// If the device failed, or the file can't be written.
     pub fn save_model(&self, path: &Path) -> Result<()> {
+        write_whole(path, &self.model_bytes(path)?)
+    }
+
+    /// The bytes that [`Run::save_model`] writes to `path`.
+    fn model_bytes(&self, path: &Path) -> Result<Vec<u8>> {
         let values = self.trainer.values()?;
-        weights::save(
-            path,
-            self.trainer.models().spec(),
-            &values,
-            self.trainer.steps_done(),
-        )
+        let steps = self.trainer.steps_done();
+        weights::to_bytes(path, self.trainer.models().spec(), &values, steps, &[])
     }
 
     /// Writes what was trained beside the weights that stay as they are, if there are low-rank adapters.
     fn save_lora(&self, folder: &RunFolder) -> Result<()> {
         let model = self.trainer.models().first()?;
         match model.lora() {
-            Some(_) => weights::save_lora(&folder.claim_lora()?, model, &self.trainer.values()?),
+            Some(_) => {
+                weights::save_lora(&folder.claim_lora()?, model, &self.trainer.values()?)?;
+                folder.record_lora(self.trainer.steps_done())
+            }
             None => Ok(()),
         }
     }
@@ -370,9 +375,9 @@ impl<'e> Run<'e> {
             if let Some(folder) = folder {
                 // The checkpoint is written last. A run that is killed before it repeats the epoch and writes the same again.
                 folder.add_metrics(&epoch_line(&report))?;
-                self.save_model(&folder.claim_model()?)?;
+                let bytes = self.model_bytes(&folder.model_path())?;
+                folder.write_weights(&bytes, self.trainer.steps_done(), report.is_best)?;
                 if report.is_best {
-                    self.save_model(&folder.claim_best()?)?;
                     self.save_lora(folder)?;
                 }
                 let checkpoint = self.checkpoint()?;
@@ -395,16 +400,27 @@ impl<'e> Run<'e> {
                 if let Some(events) = &mut self.tensorboard {
                     events.finish(self.trainer.steps_done())?;
                 }
+                self.record_end(folder)?;
                 Ok(evaluation)
             }
             None => {
                 let evaluation = self.evaluate()?;
                 if let Some(folder) = folder {
-                    self.save_model(&folder.claim_model()?)?;
+                    let bytes = self.model_bytes(&folder.model_path())?;
+                    if !folder.has_weights(&bytes) {
+                        folder.write_weights(&bytes, self.trainer.steps_done(), false)?;
+                    }
                 }
+                self.record_end(folder)?;
                 Ok(evaluation)
             }
         }
+    }
+
+    /// Adds the end of the run to its ledger.
+    fn record_end(&self, folder: Option<&RunFolder>) -> Result<()> {
+        let steps = self.trainer.steps_done();
+        folder.map_or(Ok(()), |folder| folder.record_end(steps))
     }
 
     /// Writes a checkpoint and removes those that are no longer kept.
@@ -429,7 +445,8 @@ impl<'e> Run<'e> {
         let Some(folder) = folder else {
             return Ok(Error::Stopped(what));
         };
-        self.save_model(&folder.claim_model()?)?;
+        let bytes = self.model_bytes(&folder.model_path())?;
+        folder.write_weights(&bytes, self.trainer.steps_done(), false)?;
         // The report of the last epoch may not have been due then. The sections of the task stay those of the report before: the
         // weights have changed since the last evaluation.
         if self.last.is_some() {

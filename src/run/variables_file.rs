@@ -2,7 +2,7 @@
 
 use crate::cpu::{Data, Tensor};
 use crate::error::{Error, Result};
-use crate::files::read_whole;
+use crate::files::{read_whole, write_whole};
 use crate::tensor_file;
 use crate::train::AnchorTerm;
 use safetensors::tensor::{Dtype, TensorView};
@@ -21,6 +21,18 @@ pub(super) fn write(
     variables: &[(String, Tensor<f32>)],
     metadata: HashMap<String, String>,
 ) -> Result<()> {
+    write_whole(path, &to_bytes(path, variables, metadata)?)
+}
+
+/// The bytes that [`write`] writes to `path`.
+///
+/// # Errors
+/// If a tensor is invalid.
+pub(super) fn to_bytes(
+    path: &Path,
+    variables: &[(String, Tensor<f32>)],
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>> {
     let views = variables.iter().map(|(name, value)| {
         let (dtype, bytes) = match &value.data {
             Data::Real(x) => (Dtype::F32, bytemuck::cast_slice(x)),
@@ -33,7 +45,7 @@ pub(super) fn write(
         ))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
-    tensor_file::write(path, &views, metadata)
+    tensor_file::to_bytes(path, &views, metadata)
 }
 
 /// Reads variables and metadata; `None` if a tensor is of another type than those that are written.

@@ -1,6 +1,7 @@
 //! From settings to the run of an agent in an environment, new or resumed, and to its end.
 
 use super::changes::{self, Change};
+use super::provenance::Beginning;
 use super::{Initialisation, Settings};
 use crate::agents::{self, AgentEpoch, AgentObserver, AgentParts, AgentRun};
 use crate::data::DataSettings;
@@ -9,6 +10,7 @@ use crate::environments::{self, RegisteredEnvironment};
 use crate::error::{Error, Result};
 use crate::nn::{DataSizes, InputSpec};
 use crate::optim::Schedule;
+use crate::provenance::digest_of_values;
 use crate::run::{Checkpoint, RunFolder};
 use std::path::Path;
 
@@ -23,6 +25,8 @@ pub struct PreparedAgent {
     /// How the weights of `init` were used.
     pub initialisation: Option<Initialisation>,
     resumed: Option<(RunFolder, Option<Checkpoint>)>,
+    /// Settings that changed since the run was started or last resumed, as `epochs: 3 -> 5`.
+    changed: Vec<String>,
 }
 
 impl Settings {
@@ -158,6 +162,7 @@ impl Settings {
             notes: Vec::new(),
             initialisation,
             resumed: None,
+            changed: Vec::new(),
         })
     }
 
@@ -175,7 +180,7 @@ impl Settings {
         change(&mut settings);
         settings.check()?;
         let checkpoint = folder.latest_checkpoint()?;
-        let mut notes = Vec::new();
+        let (mut notes, mut changed) = (Vec::new(), Vec::new());
         if checkpoint.is_none() {
             notes.push(format!(
                 "{} ended before its first checkpoint: the run begins again",
@@ -186,7 +191,8 @@ impl Settings {
             let accepted = Settings::read(&accepted)?;
             let file = folder.settings_path();
             let found = changes::permit(&accepted, &settings, changes::OF_AN_AGENT, &file)?;
-            notes.extend(found.iter().map(Change::to_string));
+            changed = found.iter().map(Change::to_string).collect();
+            notes.extend(changed.clone());
         }
         let (parts, _) = settings.agent_parts()?;
         Ok(PreparedAgent {
@@ -195,6 +201,7 @@ impl Settings {
             notes,
             initialisation: None,
             resumed: Some((folder, checkpoint)),
+            changed,
         })
     }
 
@@ -239,11 +246,20 @@ impl PreparedAgent {
         observer: &mut dyn AgentObserver,
         finished: &mut dyn FnMut(&AgentRun<'_>, &RunFolder, Option<&AgentEpoch>),
     ) -> Result<()> {
+        let signer = self.settings.signer()?;
+        let values = self.parts.run.values.as_deref().map(digest_of_values);
+        let mut beginning = Beginning {
+            values,
+            changed: self.changed,
+            ..Beginning::default()
+        };
         let mut run = AgentRun::new(engine, self.parts)?;
-        let folder = match self.resumed {
+        let mut folder = match self.resumed {
             Some((folder, checkpoint)) => {
                 let epoch = checkpoint.as_ref().map_or(0, |c| c.progress.epoch);
                 if let Some(checkpoint) = checkpoint {
+                    beginning.step = checkpoint.progress.step;
+                    beginning.values = Some(checkpoint.content());
                     run.restore(checkpoint)?;
                 }
                 folder.forget_after(epoch)?;
@@ -254,6 +270,12 @@ impl PreparedAgent {
             }
             None => self.settings.create_folder()?,
         };
+        if !run.is_done() {
+            folder.open_ledger(signer)?;
+            let step = run.trainer().step_digest();
+            self.settings
+                .record_beginning(&folder, engine, step, beginning)?;
+        }
         match run.fit(observer, Some(&folder)) {
             Ok(last) => {
                 finished(&run, &folder, last.as_ref());

@@ -61,6 +61,7 @@ impl Settings {
         self.tensorboard = others.tensorboard;
         self.device = others.device;
         self.adapter.clone_from(&others.adapter);
+        self.sign.clone_from(&others.sign);
         self.data.evaluate = others.data.evaluate;
         self.data.memory_limit = others.data.memory_limit;
     }

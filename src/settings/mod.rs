@@ -16,6 +16,7 @@ mod names;
 mod network_file;
 mod notes;
 mod parts;
+mod provenance;
 mod schema;
 mod stages;
 mod start;
@@ -23,6 +24,7 @@ mod starters;
 mod sweep;
 mod teachers;
 mod train;
+mod train_again;
 
 pub use agent::PreparedAgent;
 pub use choose::Chosen;
@@ -39,6 +41,7 @@ pub use sweep::{
     TrialResult, TrialRun, TrialStart, TrialValue, value_text, values_text,
 };
 pub use train::SessionObserver;
+pub use train_again::TrainedAgain;
 
 use crate::data::Fitted;
 use crate::device::DeviceChoice;
@@ -169,6 +172,10 @@ pub struct Settings {
     /// Run folder; a new one under `runs` if absent. Not serialised, because the settings file lies in that folder.
     #[serde(skip_serializing)]
     pub out: Option<PathBuf>,
+    /// File of the private key that signs the links of the run's ledger. An option of the command alone: a run file travels with the
+    /// run, and the same run by another person has the same settings.
+    #[serde(skip)]
+    pub sign: Option<PathBuf>,
     /// Data set. In a file, its source is enough.
     #[serde(deserialize_with = "table_or_name")]
     #[schemars(with = "TableOrName<DataSettings>")]
@@ -271,6 +278,7 @@ impl Default for Settings {
             tensorboard: false,
             chosen: None,
             out: None,
+            sign: None,
             data: DataSettings::default(),
             augment: AugmentSettings::default(),
             optimizer: OptimizerConfig::default(),

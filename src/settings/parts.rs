@@ -2,7 +2,7 @@
 
 use super::{Settings, teachers};
 use crate::cpu::Tensor;
-use crate::data::{Samples, Tokenizer};
+use crate::data::{Listing, Samples, Tokenizer};
 use crate::error::{Error, Result};
 use crate::nn::{Model, ModelSpec, Network, weights};
 use crate::run::{Length, Monitor, RunFolder, RunParts, RunTexts, Saving};
@@ -326,9 +326,9 @@ impl Settings {
         let tokenizer = settings.fitted.tokenizer.as_ref();
         let tokenizer = tokenizer.map(serde_json::to_string).transpose();
         let files = settings.fitted.files.as_ref();
-        let files = files.map(serde_json::to_string_pretty).transpose();
+        let files = files.map(Listing::to_text).transpose()?;
         Ok(RunTexts {
-            files: files.map_err(|e| Error::Config(format!("files of the data: {e}")))?,
+            files,
             settings: text,
             copies,
             tokenizer: tokenizer.map_err(|e| Error::Config(format!("tokenizer: {e}")))?,

@@ -2,11 +2,13 @@
 
 use super::changes::{self, Change};
 use super::continual::Earlier;
+use super::provenance::Beginning;
 use super::{Initialisation, Settings};
 use crate::data::{self, Dataset, Listing, Samples};
 use crate::device::Engine;
 use crate::error::{Error, Result};
 use crate::nn::{DataSizes, InputSpec, Network};
+use crate::provenance::{PartContents, digest_of_values};
 use crate::run::{CheckedRun, Checkpoint, Length, Run, RunFolder};
 use crate::tasks::{learn_groups, learn_pixel_weights};
 use std::path::Path;
@@ -21,6 +23,8 @@ pub struct Prepared {
     pub notes: Vec<String>,
     /// How the weights of `init` were used.
     pub initialisation: Option<Initialisation>,
+    /// The content of the parts of the data.
+    contents: PartContents,
     /// The runs that it goes on from, the first one first.
     chain: Vec<Earlier>,
     resumed: Option<Resumed>,
@@ -33,6 +37,8 @@ pub(super) struct Resumed {
     pub checkpoint: Option<Checkpoint>,
     /// The length that the run was to have before it was resumed, if that is known.
     pub earlier: Option<Length>,
+    /// Settings that changed since then, as `epochs: 3 -> 5`.
+    pub changed: Vec<String>,
 }
 
 impl Settings {
@@ -91,14 +97,15 @@ impl Settings {
                 path.display()
             ));
         }
-        let mut earlier = None;
+        let (mut earlier, mut changed) = (None, Vec::new());
         match folder.accepted_settings_path() {
             Some(accepted) => {
                 let accepted = Settings::read(&accepted)?;
                 earlier = Some(accepted.length());
                 let file = folder.settings_path();
                 let found = changes::permit(&accepted, &settings, changes::OF_A_RUN, &file)?;
-                notes.extend(found.iter().map(Change::to_string));
+                changed = found.iter().map(Change::to_string).collect();
+                notes.extend(changed.clone());
                 let judged = |change: &Change| ["monitor", "data.evaluate"].contains(&&*change.key);
                 if let Some(checkpoint) = checkpoint.as_mut().filter(|_| found.iter().any(judged)) {
                     // Values of another metric or on another part can't be compared.
@@ -124,6 +131,7 @@ impl Settings {
             folder,
             checkpoint,
             earlier,
+            changed,
         };
         let mut prepared = settings.prepared(Some(resumed))?;
         prepared.notes.splice(0..0, notes);
@@ -276,6 +284,7 @@ impl Settings {
             ));
         }
         let digests = dataset.digests(self.data.evaluate);
+        let contents = dataset.contents(self.data.evaluate);
         let source = &self.data.source;
         match &resumed {
             Some(run) => {
@@ -319,6 +328,7 @@ impl Settings {
             run,
             notes,
             initialisation,
+            contents,
             chain,
             resumed,
         })
@@ -390,17 +400,31 @@ impl Prepared {
     /// Puts the run on `engine` and creates its folder, or resumes from its checkpoint.
     ///
     /// # Errors
-    /// If it does not fit the device, the checkpoint is of another run, or the folder can't be written.
+    /// If it does not fit the device, the checkpoint is of another run, or the folder or its ledger can't be written.
     pub fn start(mut self, engine: &Engine) -> Result<(Run<'_>, RunFolder)> {
+        let signer = self.settings.signer()?;
         self.hold(engine)?;
+        let mut beginning = Beginning {
+            data: Some(self.contents),
+            ..Beginning::default()
+        };
+        if let Some(values) = &self.run.parts().values {
+            beginning.values = Some(digest_of_values(values));
+        }
         let anchor = self.run.parts().recipe.anchor.clone();
         let mut run = Run::new(engine, self.run)?;
-        let folder = match self.resumed {
+        let mut folder = match self.resumed {
             Some(Resumed {
-                folder, checkpoint, ..
+                folder,
+                checkpoint,
+                changed,
+                ..
             }) => {
                 let epoch = checkpoint.as_ref().map_or(0, |c| c.progress.epoch);
+                beginning.changed = changed;
                 if let Some(checkpoint) = checkpoint {
+                    beginning.step = checkpoint.progress.step;
+                    beginning.values = Some(checkpoint.content());
                     run.restore(checkpoint)?;
                 }
                 folder.forget_after(epoch)?;
@@ -414,6 +438,14 @@ impl Prepared {
         };
         if let Some(anchor) = anchor.filter(|_| !folder.has_anchor()) {
             folder.write_anchor(&anchor.terms)?;
+        }
+        if !run.is_done() || folder.ledger_path().is_some() {
+            folder.open_ledger(signer)?;
+        }
+        if !run.is_done() {
+            let step = run.trainer().step_digest();
+            self.settings
+                .record_beginning(&folder, engine, step, beginning)?;
         }
         Ok((run, folder))
     }

@@ -29,12 +29,17 @@ impl Settings {
     /// # Errors
     /// If one is not a run or has several models, or its data were prepared in another way than those of this run.
     pub(super) fn teachers(&self) -> Result<Vec<Teacher>> {
-        let paths: Vec<&str> = match self.task.own.get(KEY) {
+        let paths = self.teacher_paths().into_iter();
+        paths.map(|path| self.teacher(path)).collect()
+    }
+
+    /// The folders of the runs that teach this one.
+    pub(super) fn teacher_paths(&self) -> Vec<&str> {
+        match self.task.own.get(KEY) {
             Some(toml::Value::Array(paths)) => paths.iter().filter_map(|p| p.as_str()).collect(),
             Some(toml::Value::String(path)) => vec![path],
             _ => Vec::new(),
-        };
-        paths.into_iter().map(|path| self.teacher(path)).collect()
+        }
     }
 
     fn teacher(&self, path: &str) -> Result<Teacher> {

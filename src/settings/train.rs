@@ -1,5 +1,6 @@
 //! A prepared run from its start to its end, also when the device is lost on the way.
 
+use super::provenance::cut_off;
 use super::start::{Prepared, Resumed};
 use super::{Settings, TaskScores};
 use crate::device::Engine;
@@ -79,6 +80,9 @@ impl Prepared {
             let (settings, resumed) = (self.settings.clone(), self.folder().cloned());
             let (error, folder, begun) = match self.start(&engine) {
                 Ok((mut run, folder)) => {
+                    if folder.cut_off() > 0 {
+                        observer.note(&cut_off(folder.cut_off()));
+                    }
                     observer.started(&run, &folder);
                     match run.fit(observer, Some(&folder)) {
                         Ok(last) => {
@@ -122,6 +126,7 @@ impl Prepared {
                 folder,
                 checkpoint,
                 earlier: None,
+                changed: Vec::new(),
             });
             self = settings.prepared(resumed)?;
         }
@@ -159,6 +164,7 @@ impl Settings {
                 folder,
                 checkpoint,
                 earlier: None,
+                changed: Vec::new(),
             }))
         };
         let before = {

@@ -4,6 +4,7 @@ use super::graphs::{PhaseGraphs, is_accumulated};
 use super::loss_scale;
 use super::recipe::Recipe;
 use super::scalars::ScalarRows;
+use crate::checksum::ContentDigest;
 use crate::cpu::Tensor;
 use crate::device::{Device, PlannedGraph, ProgramId, WatchId};
 use crate::error::{Error, Result};
@@ -11,6 +12,7 @@ use crate::graph::{Graph, NodeKind, Precision};
 use crate::optim::{Average, OptimizerInstance};
 use crate::tasks::{Models, StepGraphCounters, Task};
 use crate::tensor::TensorType;
+use std::fmt::Write as _;
 
 /// A phase whose programs are prepared.
 pub(super) struct Phase {
@@ -33,6 +35,8 @@ pub(crate) struct PreparedSteps {
     /// These and the sums of the epoch, which a checkpoint holds.
     pub(super) saved: Vec<String>,
     pub(super) counters: Vec<(String, TensorType)>,
+    /// The SHA-256 of the graphs of all phases, and of what is launched for them, in hexadecimal digits.
+    pub(super) digest: String,
     /// Parameters with the variables of their averages.
     pub(super) averages: Vec<(String, String)>,
     pub(super) watch: Option<WatchId>,
@@ -53,6 +57,7 @@ impl PreparedSteps {
         recipe: &Recipe,
         graphs: Vec<PhaseGraphs<PlannedGraph>>,
     ) -> Result<PreparedSteps> {
+        let digest = digest_of_graphs(&graphs);
         let mut state: Vec<String> = models.state().map(|part| part.name.clone()).collect();
         for (name, value) in task
             .variables()?
@@ -143,6 +148,7 @@ impl PreparedSteps {
             phases,
             state,
             saved,
+            digest,
             counters,
             averages,
             watch,
@@ -177,6 +183,16 @@ impl PreparedSteps {
         }
         Ok(())
     }
+}
+
+/// The SHA-256 of the text of all graphs, in hexadecimal digits.
+fn digest_of_graphs(graphs: &[PhaseGraphs<PlannedGraph>]) -> String {
+    let mut digest = ContentDigest::default();
+    for graph in graphs.iter().flat_map(PhaseGraphs::graphs) {
+        // Writing into a digest never fails.
+        let _ = write!(digest, "{graph}");
+    }
+    digest.digits()
 }
 
 /// Checks that the optimizer's variable `name` is none of the model's or of another optimizer.

@@ -99,6 +99,11 @@ impl<'e> Trainer<'e> {
         }
     }
 
+    /// The SHA-256 of the graphs of a step, and of what the device launches for them, in hexadecimal digits.
+    pub(crate) fn step_digest(&self) -> &str {
+        &self.steps.digest
+    }
+
     /// The device, with all variables.
     pub fn device(&self) -> &(dyn Device + 'e) {
         &*self.device

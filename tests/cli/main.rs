@@ -23,6 +23,7 @@ mod onnx;
 mod output;
 mod planted_faults;
 mod privacy;
+mod provenance;
 mod report;
 mod resume;
 mod robustness;

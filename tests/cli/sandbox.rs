@@ -152,6 +152,13 @@ impl CommandOutput {
         self
     }
 
+    /// Checks the exit code alone.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> CommandOutput {
+        assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
+        self
+    }
+
     /// Checks the exit code, and that standard error without notes is one sentence that contains every one of `parts`.
     #[track_caller]
     pub fn fails(self, code: i32, parts: &[&str]) -> CommandOutput {

@@ -4,12 +4,17 @@ use super::{Target, write};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 use wgrad::bench::Baseline;
 use wgrad::cpu::Tensor;
 use wgrad::data::{NpyArray, Tokenizer};
 use wgrad::device::Engine;
 use wgrad::nn::{Lora, Model as _, ModelSpec, Network, weights};
 use wgrad::onnx::{self, Declared, DeclaredExtent, OnnxFile, OnnxNetwork};
+use wgrad::provenance::{
+    CodeRecord, Ledger, LedgerKey, LedgerRecord, LedgerSigner, StartRecord, Verification,
+    verify_ledger,
+};
 use wgrad::run::{Checkpoint, Progress, RunFolder};
 use wgrad::settings::Settings;
 use wgrad::tune::Tuning;
@@ -254,6 +259,14 @@ pub fn files(dir: &Path) -> Vec<Target> {
             let lora = weights::lora_settings(path).is_ok_and(|lora| lora.rank == 2);
             lora && weights::load_adapted(&base, path, &adapted).is_ok()
         }),
+        target(dir, "ledger", &signed_ledger(), |path| {
+            let with = Verification::default();
+            let verified = verify_ledger(path, &with, &mut |_| Ok(()));
+            verified.is_ok_and(|verified| verified.broken == 0)
+        }),
+        target(dir, "public key", KEYS[1].as_bytes(), |path| {
+            LedgerKey::read(path).is_ok()
+        }),
         target(dir, "variants", VARIANTS.as_bytes(), |path| {
             Tuning::read(path).is_ok()
         }),
@@ -265,6 +278,41 @@ pub fn files(dir: &Path) -> Vec<Target> {
         ),
     ]);
     targets
+}
+
+/// The private key in section 10.3 of RFC 8410, and its public key.
+const KEYS: [&str; 2] = [
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n",
+    "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+];
+
+/// A ledger of two links, of which the last is signed.
+fn signed_ledger() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let key = write(&dir.path().join("key"), KEYS[0]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&key, private).unwrap();
+    }
+    let signer = LedgerSigner::read(&key).unwrap();
+    let path = dir.path().join("ledger.jsonl");
+    let code = LedgerRecord::Code(CodeRecord {
+        version: "1".to_string(),
+        sources: "s".to_string(),
+        kernels: "k".to_string(),
+    });
+    let start = LedgerRecord::Start(StartRecord {
+        step: 0,
+        values: None,
+        inputs: BTreeMap::new(),
+        cut: 3,
+    });
+    Ledger::new(&path, None).append(&[code]).unwrap();
+    let signed = Ledger::new(&path, Some(Arc::new(signer)));
+    signed.append(&[start]).unwrap();
+    std::fs::read(path).unwrap()
 }
 
 /// Files that a run folder records, each in a folder of its own.

@@ -30,7 +30,7 @@ const LAYERS: [&[&str]; 15] = [
     &["device"],
     &["data", "environments"],
     &["nn", "onnx"],
-    &["tasks"],
+    &["provenance", "tasks"],
     &["train"],
     &["run"],
     &["agents", "attack", "explain", "generate", "web"],

@@ -2,7 +2,7 @@
 
 use super::file::WeightFile;
 use super::{SHOWN, some_of};
-use crate::checksum::Checksum;
+use crate::checksum::{Absorb as _, Checksum};
 use crate::cpu::Tensor;
 use crate::error::{Error, Result};
 use crate::nn::lora::Lora;
