@@ -88,7 +88,8 @@ pub struct ChangeBound<'g> {
 
 impl<'g> ChangeBound<'g> {
     /// Pixels drawn within the bound around `clean`: uniformly in the cube of `linf`, in a random direction at the bound of `l2`; `noise`
-    /// holds standard normal numbers of the same shape.
+    /// holds standard normal numbers of the same shape. They may lie outside of the range of pixels: where most pixels are black or white,
+    /// a start that is cut off there differs too little from one step to the next for single steps to be learned from (Wong et al. 2020).
     ///
     /// # Errors
     /// If the shapes don't fit.
@@ -98,7 +99,7 @@ impl<'g> ChangeBound<'g> {
             ChangeNorm::Linf => noise.scale(FRAC_1_SQRT_2)?.erf()?,
             ChangeNorm::L2 => noise.div(length(noise)?)?,
         };
-        clean.add(change.mul(self.epsilon)?)?.clamp(0.0, 1.0)
+        clean.add(change.mul(self.epsilon)?)
     }
 
     /// One step of projected gradient ascent from `current`: along the sign of `gradient` (`linf`) or its direction (`l2`), back into the
