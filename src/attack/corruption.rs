@@ -245,7 +245,12 @@ mod tests {
 
     #[test]
     fn corruptions_grow_with_their_severity_and_stay_in_range() {
-        let pixel = |at: usize| if at % 9 == 4 { 1.0 } else { 0.2 };
+        // A bar, which is far from itself when it is rotated.
+        let pixel = |at: usize| match (6..26).contains(&(at / 32)) && (14..18).contains(&(at % 32))
+        {
+            true => 0.9,
+            false => 0.2,
+        };
         let clean: Vec<f32> = (0..32 * 32).map(pixel).collect();
         for corruption in Corruption::ALL {
             let distance = |severity| -> f32 {

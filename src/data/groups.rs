@@ -298,6 +298,8 @@ mod tests {
             message.contains("more than 64 different values"),
             "{message}"
         );
-        assert!(missing_column("sx", ["sex", "age"].into_iter()).ends_with("did you mean `sex`?"));
+        assert!(
+            missing_column("sexx", ["sex", "age"].into_iter()).ends_with("did you mean `sex`?")
+        );
     }
 }

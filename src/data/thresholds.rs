@@ -106,12 +106,12 @@ mod tests {
             columns: vec!["sex".to_string()],
             group: vec![GroupThreshold {
                 values: vec!["f".to_string()],
-                threshold: 0.123_456_789_012_345_67,
+                threshold: 0.625,
             }],
         };
         let text = thresholds.text().unwrap();
         assert_eq!(read(&text), Ok(thresholds));
-        let wrong = text.replace("0.12345678901234568", "1.0");
+        let wrong = text.replace("0.625", "1.0");
         assert!(read(&wrong).unwrap_err().contains("threshold of f is 1"));
         let wrong = text.replace("[\"f\"]", "[\"f\", \"g\"]");
         assert!(read(&wrong).unwrap_err().contains("2 values for 1 columns"));

@@ -8,7 +8,7 @@
 use crate::error::{Error, Result};
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
-/// Terms of the series of fractional orders below the exponential of this no longer count.
+/// Terms of the series of fractional orders that are this much smaller than its sum, as logarithms, no longer count.
 const NEGLIGIBLE: f64 = -30.0;
 /// Most terms of that series; an order whose series is longer is not used.
 const MOST_TERMS: usize = 1000;
@@ -142,32 +142,28 @@ fn whole_order(q: f64, sigma: f64, order: u64) -> f64 {
     sum
 }
 
-/// The same for a fractional order: two infinite series.
+/// The same for a fractional order: two infinite series. As in dp-accounting, the terms count by their magnitude, also those with a
+/// negative sign, so that rounding can't make the sum too small.
 fn fractional_order(q: f64, sigma: f64, order: f64) -> f64 {
     let (mut first, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+    let mut last = (f64::NEG_INFINITY, f64::NEG_INFINITY);
     let turn = sigma * sigma * (1.0 / q - 1.0).ln() + 0.5;
-    let mut coefficient = 1.0;
+    let (log_q, log_rest, wide) = (q.ln(), (-q).ln_1p(), SQRT_2 * sigma);
+    let power = |n: f64| (n * n - n) / (2.0 * sigma * sigma);
+    let mut log_coefficient = 0.0;
     for i in 0..MOST_TERMS {
         let i = i as f64;
         let j = order - i;
-        let log_coefficient = f64::ln(f64::abs(coefficient));
-        let (log_q, log_rest) = (q.ln(), (-q).ln_1p());
-        let wide = SQRT_2 * sigma;
-        let power = |n: f64| (n * n - n) / (2.0 * sigma * sigma);
-        let one =
-            log_coefficient + i * log_q + j * log_rest + power(i) + log_erfc((i - turn) / wide)
-                - LN_2;
-        let two =
-            log_coefficient + j * log_q + i * log_rest + power(j) + log_erfc((turn - j) / wide)
-                - LN_2;
-        match coefficient > 0.0 {
-            true => (first, second) = (log_add(first, one), log_add(second, two)),
-            false => (first, second) = (log_subtract(first, one), log_subtract(second, two)),
+        let below = log_coefficient - LN_2;
+        let one = below + i * log_q + j * log_rest + power(i) + log_erfc((i - turn) / wide);
+        let two = below + j * log_q + i * log_rest + power(j) + log_erfc((turn - j) / wide);
+        (first, second) = (log_add(first, one), log_add(second, two));
+        let total = log_add(first, second);
+        if one < last.0 && two < last.1 && one.max(two) < total + NEGLIGIBLE {
+            return total;
         }
-        if one.max(two) < NEGLIGIBLE {
-            return log_add(first, second);
-        }
-        coefficient *= j / (i + 1.0);
+        last = (one, two);
+        log_coefficient += (j / (i + 1.0)).abs().ln();
     }
     f64::INFINITY
 }
@@ -194,15 +190,6 @@ fn log_add(a: f64, b: f64) -> f64 {
     match low == f64::NEG_INFINITY {
         true => high,
         false => high + (low - high).exp().ln_1p(),
-    }
-}
-
-/// The logarithm of the difference of two numbers, given by their logarithms; of nothing where rounding makes it negative.
-fn log_subtract(a: f64, b: f64) -> f64 {
-    match () {
-        () if b == f64::NEG_INFINITY => a,
-        () if a <= b => f64::NEG_INFINITY,
-        () => a + (-(b - a).exp()).ln_1p(),
     }
 }
 

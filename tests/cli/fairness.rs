@@ -130,7 +130,7 @@ fn columns_that_are_no_groups_are_refused_in_a_sentence() {
         .wgrad("train people.toml --out run --epochs 1")
         .succeeds();
     let eval = |args: &str| sandbox.wgrad(&format!("eval run --device cpu {args}"));
-    eval("--groups sx").fails(1, &["has no column sx", "did you mean `sex`?"]);
+    eval("--groups sexx").fails(1, &["has no column sexx", "did you mean `sex`?"]);
     eval("--groups age").fails(1, &["more than 64 different values in column age"]);
     eval("--groups sex --positive yess").fails(2, &["no class yess", "did you mean `yes`?"]);
     assert_eq!(eval("--positive yes").code, Some(2));

@@ -87,7 +87,6 @@ fn a_classifier_is_attacked_and_its_images_corrupted() {
         ("attack run --epsilon 0", "above 0"),
         ("attack run --epsilon inf", "above 0 and finite"),
         ("attack run --epsilon 8", "whole range of a pixel"),
-        ("attack run --epsilon many", "no number"),
         ("attack run --attack deepfool", "add --norm l2"),
         (
             "attack run --attack square --norm l2",
@@ -103,12 +102,11 @@ fn a_classifier_is_attacked_and_its_images_corrupted() {
 #[test]
 fn a_run_of_text_can_not_be_attacked() {
     let sandbox = Sandbox::new();
-    sandbox.write(
-        "texts.csv",
-        "text,label\ngood,a\nbad,b\nfine,a\npoor,b\nnice,a\nworse,b\n".repeat(4),
-    );
-    let train = "train bag-of-words --data texts.csv --epochs 1 --batch 4 --out run --device cpu";
-    sandbox.wgrad(train).succeeds();
+    let rows = "good,\"what a fine film\"\nbad,\"so dull and so long\"\n".repeat(10);
+    sandbox.write("films.csv", format!("label,text\n{rows}"));
+    sandbox
+        .wgrad("train films.csv --epochs 1 --out run --device cpu")
+        .succeeds();
     for command in ["attack run", "explain run --part test"] {
         sandbox
             .wgrad(&format!("{command} --device cpu"))
@@ -121,7 +119,7 @@ fn training_against_attacks_reports_the_accuracy_under_them() {
     let task = "task = { name = \"adversarial\", method = \"trades\", epsilon = 0.05, steps = 2 }";
     let sandbox = trained(task);
     let line = sandbox.wgrad("eval run --json").succeeds().json();
-    assert!((0.0..=1.0).contains(&line[0]["robust_accuracy"].as_f64().unwrap()));
+    assert!((0.0..=1.0).contains(&line[0]["test_robust_accuracy"].as_f64().unwrap()));
     sandbox
         .wgrad("attack run --epsilon 0.05 --steps 3")
         .succeeds();
@@ -164,7 +162,6 @@ fn predictions_are_explained_by_pictures_and_lines() {
             "its convolutions are seen",
         ),
         ("--class zebra", "no class of the run"),
-        ("--method guess", "possible values"),
     ] {
         sandbox
             .wgrad(&format!("explain run --part test {options}"))

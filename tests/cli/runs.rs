@@ -94,7 +94,7 @@ fn a_disk_that_is_full_ends_the_run_and_leaves_no_half_of_it() {
     let digits = "--set data.train=64 --set data.test=16 --tensorboard";
     for (size, args, file) in [
         ("12k", "tiny.toml --data good", "disk/run/"),
-        ("20k", digits, "disk/run/events.out.tfevents."),
+        ("24k", digits, "disk/run/events.out.tfevents."),
     ] {
         let sandbox = Sandbox::new();
         let disk = sandbox.path("disk");
