@@ -28,7 +28,7 @@ impl GroupColumn {
     ///
     /// # Errors
     /// If it has too many different values, as the rest of a sentence about the file.
-    pub(super) fn of<'c>(
+    pub(crate) fn of<'c>(
         name: &str,
         cells: impl Iterator<Item = Option<&'c str>> + Clone,
     ) -> Result<GroupColumn, String> {

@@ -46,8 +46,9 @@ impl GroupArgs {
     pub(super) fn apply(&self, settings: &mut Settings, run: &Path) -> wgrad::Result<()> {
         if self.are_compared() {
             check_task(&*settings.named_task()?, run)?;
-            settings.data.groups.clone_from(&self.groups);
         }
+        // Groups of the training need not be known where they are not compared.
+        settings.data.groups.clone_from(&self.groups);
         Ok(())
     }
 
