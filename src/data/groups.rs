@@ -69,13 +69,15 @@ impl GroupColumn {
     }
 }
 
-/// The column called `name` among the `known` ones, whose place in the file is given, for messages about groups.
-///
-/// # Errors
-/// If there is none, as the rest of a sentence about the file.
-pub(super) fn missing_column<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+/// The problem of a file without the column `name`, which is to divide its rows into groups, as the rest of a sentence about the file:
+/// `listed` are its columns for the message, and `known` all of them.
+pub(super) fn missing_column<'n>(
+    name: &str,
+    listed: &str,
+    known: impl Iterator<Item = &'n str>,
+) -> String {
     format!(
-        "has no column {name}, which is to divide its rows into groups{}",
+        "has no column {name}, by which its rows are to be divided into groups: it has {listed}{}",
         did_you_mean(name, known)
     )
 }
@@ -299,7 +301,8 @@ mod tests {
             "{message}"
         );
         assert!(
-            missing_column("sexx", ["sex", "age"].into_iter()).ends_with("did you mean `sex`?")
+            missing_column("sexx", "sex, age", ["sex", "age"].into_iter())
+                .ends_with("did you mean `sex`?")
         );
     }
 }

@@ -436,7 +436,7 @@ pub(super) fn load_tables(
 /// The columns of `table` called `names`, as groups of the rows at `places`.
 ///
 /// # Errors
-/// Names the column that is missing, or has too many values.
+/// Names the column that is missing, or has too many values; the former with the nearest name.
 pub(super) fn group_columns(
     table: &CsvTable,
     path: &Path,
@@ -445,13 +445,8 @@ pub(super) fn group_columns(
 ) -> Result<Vec<GroupColumn>, DataError> {
     let column = |name: &String| {
         let known = table.names.iter().map(String::as_str);
-        let at = table.place(name).ok_or_else(|| {
-            format!(
-                "{}: it has {}",
-                groups::missing_column(name, known),
-                table.listed()
-            )
-        })?;
+        let missing = || groups::missing_column(name, &table.listed(), known);
+        let at = table.place(name).ok_or_else(missing)?;
         let rows = places.iter().filter_map(|&place| table.rows.row(place));
         GroupColumn::of(
             name,
