@@ -183,11 +183,12 @@ fn blur(image: &mut [f32], [height, width, channels]: [usize; 3], sigma: f32) {
     let weight = |at: isize| (-0.5 * (at as f32 / sigma).powi(2)).exp();
     let weights: Vec<(isize, f32)> = (-reach..=reach).map(|at| (at, weight(at))).collect();
     let total: f32 = weights.iter().map(|(_, weight)| weight).sum();
-    let passes: [(usize, usize, fn(usize, usize) -> (usize, usize)); 2] = [
-        (height, width, |line, at| (line, at)),
-        (width, height, |line, at| (at, line)),
-    ];
-    for (lines, length, place) in passes {
+    // Along rows, then along columns.
+    for (lines, length, along_rows) in [(height, width, true), (width, height, false)] {
+        let place = |line: usize, at: usize| match along_rows {
+            true => (line, at),
+            false => (at, line),
+        };
         let before = image.to_vec();
         for line in 0..lines {
             for at in 0..length {

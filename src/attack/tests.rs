@@ -11,7 +11,10 @@ use serde::Deserialize;
 /// What torchattacks made of the same images (tests/fixtures/make_attacks.py).
 #[derive(Deserialize)]
 struct Recorded {
-    weights: (Vec<Vec<f32>>, Vec<f32>, Vec<Vec<f32>>, Vec<f32>),
+    hidden: Vec<Vec<f32>>,
+    hidden_bias: Vec<f32>,
+    last: Vec<Vec<f32>>,
+    last_bias: Vec<f32>,
     bytes: Vec<u8>,
     labels: Vec<u32>,
     logits: Vec<Vec<f32>>,
@@ -39,14 +42,13 @@ fn classifier(recorded: &Recorded) -> ImageClassifier<'static> {
     let spec: ModelSpec = parse(MODEL, "the model").unwrap();
     let models = Models::one(Network::new(spec).unwrap());
     let task = (named("classification").unwrap().make)(&TaskSettings::default()).unwrap();
-    let (hidden, hidden_bias, last, last_bias) = &recorded.weights;
     let matrix = |rows: &[Vec<f32>]| Tensor::real([rows.len(), rows[0].len()], rows.concat());
     let row = |values: &[f32]| Tensor::real([values.len()], values.to_vec());
     let values = [
-        matrix(hidden),
-        row(hidden_bias),
-        matrix(last),
-        row(last_bias),
+        matrix(&recorded.hidden),
+        row(&recorded.hidden_bias),
+        matrix(&recorded.last),
+        row(&recorded.last_bias),
     ];
     let normal = Normalization {
         mean: &[0.5],

@@ -115,7 +115,7 @@ impl AdversarialDebiasing {
             groups,
         } = settings.own()?;
         let wrong = |what: String| Err(Error::Config(what));
-        if !(strength >= 0.0 && strength <= 1e6) {
+        if !(0.0..=1e6).contains(&strength) {
             return wrong(format!(
                 "task.strength must be a factor from 0 to 1000000, not {strength}"
             ));
