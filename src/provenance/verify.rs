@@ -80,7 +80,7 @@ pub struct VerifiedLedger {
     pub links: u64,
     /// How many of them, and of the files beside, are broken.
     pub broken: u64,
-    /// The root over all links.
+    /// The root at the end of the training, which models carry; over all links if there is none, as in a shared ledger.
     pub root: String,
     /// The public keys of the authors, sorted.
     pub authors: Vec<String>,
@@ -188,8 +188,12 @@ struct Checker<'a> {
     link: u64,
     tree: MerkleTree,
     roots: BTreeMap<u64, String>,
+    /// The root at the end of the training, unless another start follows.
+    end: Option<String>,
     checkpoints: VecDeque<(u64, String)>,
     has_start: bool,
+    /// Whether the run began before the ledger.
+    is_late: bool,
     authors: BTreeSet<String>,
     searches: usize,
     /// The figures of each epoch in `metrics.jsonl`.
@@ -215,8 +219,10 @@ pub fn verify_ledger(
         link: 0,
         tree: MerkleTree::default(),
         roots: BTreeMap::new(),
+        end: None,
         checkpoints: VecDeque::new(),
         has_start: false,
+        is_late: false,
         authors: BTreeSet::new(),
         searches: 0,
         metrics: with.folder.and_then(figures_of_epochs),
@@ -236,13 +242,13 @@ pub fn verify_ledger(
         )));
     }
     for check in checker.unnamed_files() {
-        broken += 1;
+        broken += u64::from(!check.is_ok());
         report(&check)?;
     }
     Ok(VerifiedLedger {
         links: number,
         broken,
-        root: checker.tree.root(),
+        root: checker.end.unwrap_or_else(|| checker.tree.root()),
         authors: checker.authors.into_iter().collect(),
         is_ended,
     })
@@ -363,6 +369,7 @@ impl Checker<'_> {
                 }
             }
             LedgerRecord::Start(start) => {
+                self.end = None;
                 self.start(start, check);
                 if self.with.folder.is_some() && number == self.latest.start {
                     inputs(start, check);
@@ -380,7 +387,10 @@ impl Checker<'_> {
                 }
                 self.file(number, &found.file, &found.sha256, false, check);
             }
-            LedgerRecord::End(end) => self.root(number, end.links, &end.root, check),
+            LedgerRecord::End(end) => {
+                self.end = Some(end.root.clone());
+                self.root(number, end.links, &end.root, check);
+            }
             LedgerRecord::Export(export) => self.export(number, export, check),
             LedgerRecord::Run(_) => {}
         }
@@ -487,10 +497,13 @@ impl Checker<'_> {
         };
         match self.checkpoints.iter().any(own) {
             true => {}
-            false if first && self.checkpoints.is_empty() => check.notes.push(format!(
-                "the first {} steps were taken by a version without a ledger, and nothing is known of them",
-                start.step
-            )),
+            false if first && self.checkpoints.is_empty() => {
+                self.is_late = true;
+                check.notes.push(format!(
+                    "the first {} steps were taken by a version without a ledger, and nothing is known of them",
+                    start.step
+                ));
+            }
             false => check.problems.push(format!(
                 "it goes on after step {} from a checkpoint that no link before it made",
                 start.step
@@ -608,9 +621,21 @@ impl Checker<'_> {
         let unnamed =
             |file: &String| folder.join(file).is_file() && !self.latest.files.contains_key(file);
         let found = found.into_iter().filter(unnamed);
-        found
-            .map(|file| LinkCheck::of("file", vec![format!("no link names {file}")]))
-            .collect()
+        let check = |file: String| {
+            let said = vec![format!("no link names {file}")];
+            let check = LinkCheck::of("file", Vec::new());
+            match self.is_late {
+                true => LinkCheck {
+                    notes: said,
+                    ..check
+                },
+                false => LinkCheck {
+                    problems: said,
+                    ..check
+                },
+            }
+        };
+        found.map(check).collect()
     }
 }
 
