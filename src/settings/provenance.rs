@@ -97,8 +97,11 @@ impl Settings {
         }
         let earlier = self.earlier_runs()?;
         paths.extend(earlier.iter().map(|run| run.folder.weights_path(false)));
-        paths.retain(|path| path.is_file());
-        Ok(paths)
+        let files = paths.into_iter().filter(|path| path.is_file());
+        // As in the settings of a run, paths are valid from any folder.
+        Ok(files
+            .map(|path| path.canonicalize().unwrap_or(path))
+            .collect())
     }
 }
 
