@@ -77,7 +77,10 @@ for tick in range(0, int(most / 0.02) + 1):
     svg.append(f'<text x="{across(0.02 * tick):.1f}" y="{height - bottom + 18}" text-anchor="middle">{0.02 * tick:.2f}</text>')
 for tick in range(int(200 * low) + 1, int(200 * high) + 1):
     svg.append(f'<text x="{left - 6}" y="{up(tick / 200) + 4:.1f}" text-anchor="end">{tick / 2:.1f}%</text>')
-for name, gap, accuracy in points:
+lowest = 0
+for name, gap, accuracy in sorted(points, key=lambda point: -point[2]):
+    # Names below each other, also where dots are close.
+    lowest = max(lowest + 14, up(accuracy) + 4)
     svg.append(f'<circle cx="{across(gap):.1f}" cy="{up(accuracy):.1f}" r="5" fill="#0b5fb0"/>')
-    svg.append(f'<text x="{across(gap) + 9:.1f}" y="{up(accuracy) + 4:.1f}">{name}</text>')
+    svg.append(f'<text x="{across(gap) + 9:.1f}" y="{lowest:.1f}">{name}</text>')
 (folder / "fairness.svg").write_text("\n".join([*svg, "</svg>"]) + "\n")
