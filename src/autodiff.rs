@@ -1,6 +1,10 @@
 //! Reverse-mode differentiation: one walk from the loss to the leaves. Every operation brings its own rule
 //! (`Op::vjp`); the gradient is ordinary nodes at the end of the same graph.
 
+mod clipped;
+
+pub use clipped::{ClippedGradients, clipped_gradients};
+
 use crate::error::{Error, Result};
 use crate::graph::{Builder, NodeId, NodeKind, Var};
 use crate::ops::Vjp;

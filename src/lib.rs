@@ -13,6 +13,7 @@ pub mod device;
 pub mod environments;
 mod error;
 pub mod explain;
+pub mod federated;
 pub mod files;
 pub mod generate;
 pub mod gpu;

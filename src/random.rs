@@ -62,6 +62,18 @@ pub enum Purpose {
     TestStories = 33,
     /// Which samples become the test part; index: the class.
     Split = 16,
+    /// Which training samples each step takes, where it takes every one with the same probability; index: the epoch.
+    Poisson = 65,
+    /// How samples are divided among clients; index: 0.
+    FederatedSplit = 66,
+    /// Which clients take part in a round, whose seed is the round's; index: 0.
+    FederatedRound = 67,
+    /// The order of a client's samples in a round; index: the client and its pass.
+    FederatedOrder = 68,
+    /// The masks of a pair of clients in a round, whose seed is the pair's; index: 0.
+    FederatedMask = 69,
+    /// The noise of a private round, whose seed is the round's; index: 0.
+    FederatedNoise = 70,
     /// How much of each picture is mixed with another's; index: the step.
     Mix = 17,
     /// Which training samples become the validation part; index: the class.

@@ -164,8 +164,15 @@ impl Observer for ProgressPrinter {
             1 => format!("  1 step skipped, loss scale now {}", s.scale),
             n => format!("  {n} steps skipped, loss scale now {}", s.scale),
         });
+        let private = r.privacy.map_or(String::new(), |spent| {
+            format!(
+                "  epsilon {:.3}, {:.0}% clipped",
+                spent.epsilon,
+                100.0 * spent.clipped
+            )
+        });
         self.say(&format!(
-            "epoch {}/{}  loss {:.4}{phases}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}{waits}{skipped}",
+            "epoch {}/{}  loss {:.4}{phases}{score}  {part} loss {:.4}{figures}  {:.0} samples/s  {}{waits}{skipped}{private}",
             r.epoch,
             r.epochs,
             r.train_loss,

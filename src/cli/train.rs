@@ -486,6 +486,10 @@ impl Session {
         if let (Some(best), Some(metric)) = (best, run.monitored()) {
             line.insert(format!("best_{metric}"), best.value.into());
         }
+        if let Some((spent, delta)) = run.privacy_loss()? {
+            line.insert("epsilon".to_string(), spent.epsilon.into());
+            line.insert("delta".to_string(), delta.into());
+        }
         line.extend(run.findings().json);
         print_line(Value::Object(line))
     }

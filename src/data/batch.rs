@@ -19,6 +19,8 @@ pub struct SetLayout {
     pub samples: usize,
     /// Samples in a step.
     pub batch: usize,
+    /// Places in the order of a pass, as many as samples unless a pass may visit some of them several times.
+    visits: usize,
     fields: Vec<FieldLayout>,
 }
 
@@ -63,8 +65,20 @@ impl SetLayout {
             set: set.to_string(),
             samples,
             batch,
+            visits: samples,
             fields: Vec::new(),
         }
+    }
+
+    /// The same set, of which a pass visits up to `visits` samples.
+    #[must_use]
+    pub fn with_visits(self, visits: usize) -> SetLayout {
+        SetLayout { visits, ..self }
+    }
+
+    /// Places in the order of a pass.
+    pub fn visits(&self) -> usize {
+        self.visits
     }
 
     /// Adds bytes of any shape, which are normalised like pixels.
@@ -240,6 +254,8 @@ pub struct Batch<'g> {
     valid: Var<'g>,
     source: FieldSource<'g>,
     values: RefCell<BTreeMap<String, Var<'g>>>,
+    /// The fields as they were loaded.
+    loaded: RefCell<Vec<Var<'g>>>,
 }
 
 enum FieldSource<'g> {
@@ -268,6 +284,7 @@ impl<'g> Batch<'g> {
                 starts: OnceCell::new(),
             },
             values: RefCell::default(),
+            loaded: RefCell::default(),
         }
     }
 
@@ -283,6 +300,7 @@ impl<'g> Batch<'g> {
             valid: builder.input("valid", TensorType::u32([])),
             source: FieldSource::Fed(fields.into_iter().collect()),
             values: RefCell::default(),
+            loaded: RefCell::default(),
         }
     }
 
@@ -329,16 +347,25 @@ impl<'g> Batch<'g> {
     /// # Errors
     /// If there is none of that name; the message lists the existing ones.
     pub fn field(&self, name: &str) -> Result<Var<'g>> {
-        self.cached(name, || match &self.source {
-            FieldSource::Set { layout, .. } => {
-                let field = layout.fields.iter().find(|field| field.name == name);
-                self.gathered(layout, field.ok_or_else(|| self.missing(name))?)
-            }
-            FieldSource::Fed(fields) => {
-                let ty = fields.get(name).ok_or_else(|| self.missing(name))?;
-                Ok(self.builder.input(name, ty.clone()))
-            }
+        self.cached(name, || {
+            let loaded = match &self.source {
+                FieldSource::Set { layout, .. } => {
+                    let field = layout.fields.iter().find(|field| field.name == name);
+                    self.gathered(layout, field.ok_or_else(|| self.missing(name))?)?
+                }
+                FieldSource::Fed(fields) => {
+                    let ty = fields.get(name).ok_or_else(|| self.missing(name))?;
+                    self.builder.input(name, ty.clone())
+                }
+            };
+            self.loaded.borrow_mut().push(loaded);
+            Ok(loaded)
         })
+    }
+
+    /// The fields that were asked for so far, as they were loaded.
+    pub fn loaded(&self) -> Vec<Var<'g>> {
+        self.loaded.borrow().clone()
     }
 
     /// Replaces the field `name` by `value`, such as an augmented image.
@@ -382,7 +409,7 @@ impl<'g> Batch<'g> {
         let order = *match order.get() {
             Some(known) => known,
             None => {
-                let made = variable("order", per_sample())?;
+                let made = variable("order", TensorType::u32([layout.visits]))?;
                 order.get_or_init(|| made)
             }
         };

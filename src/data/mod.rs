@@ -66,7 +66,7 @@ pub use load::load;
 pub use naive::{NaiveForecast, naive_forecasts, rows_before};
 pub use names::{SampleName, SampleNames, SeriesRows};
 pub use on_disk::{PictureFiles, decoding_threads};
-pub use order::{random_starts, sequential, shuffled};
+pub use order::{drawn, most_drawn, random_starts, sequential, shuffled};
 pub use overlap::overlap;
 pub(crate) use picture::read_colours;
 pub use picture::{Background, PictureFit, PictureShape, Placement, Survey, read_picture};

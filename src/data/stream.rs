@@ -46,6 +46,14 @@ impl Pass {
         }
     }
 
+    /// These samples, which may be any of a set, and some of them several times.
+    pub fn listed(order: Vec<u32>) -> Pass {
+        Pass {
+            order,
+            starts: None,
+        }
+    }
+
     /// The samples of a training epoch: all of `set` in shuffled order, or as many random windows.
     pub fn of_epoch(set: &Samples, seed: u64, epoch: u32) -> Pass {
         match set.starts() {

@@ -19,6 +19,8 @@ pub struct Builder {
     scope: RefCell<Vec<Arc<str>>>,
     /// Number of living [`Precise`] guards.
     precise: Cell<usize>,
+    /// Whether operations are kept as they are, without [`passes::combine`].
+    apart: Cell<bool>,
 }
 
 /// A value of a graph under construction: a cheap handle.
@@ -70,12 +72,19 @@ impl Builder {
             variables: RefCell::new(variables),
             scope: RefCell::default(),
             precise: Cell::default(),
+            apart: Cell::default(),
         }
     }
 
     /// Sets the precision of the graph's products; it is 32 bits otherwise.
     pub fn set_precision(&self, precision: Precision) {
         self.graph.borrow_mut().precision = precision;
+    }
+
+    /// Keeps operations as they are instead of replacing them by combined ones ([`passes::combine`]), which have no rule for gradients of
+    /// single samples.
+    pub fn keep_apart(&self) {
+        self.apart.set(true);
     }
 
     /// Adds `name` to the scope of all nodes built while the guard lives; errors, dumps and labels show it.
@@ -208,7 +217,9 @@ impl Builder {
                 op.name()
             )));
         }
-        if let Some(combined) = passes::combine(&*op, inputs, &ty)? {
+        if !self.apart.get()
+            && let Some(combined) = passes::combine(&*op, inputs, &ty)?
+        {
             return Ok(self.var(combined.id()));
         }
         Ok(self.push(NodeKind::Op(op), ids, ty))

@@ -3,6 +3,7 @@
 
 use super::onnx_form::{OnnxForm, Written};
 use super::resized::{self, Resize, Taken};
+use super::samples;
 use super::{Case, Op, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -64,6 +65,15 @@ impl Op for AdaptiveAvgPool2d {
 
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         resized::vjp(*self, cx)
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

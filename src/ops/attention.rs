@@ -17,6 +17,7 @@ pub(super) mod onnx;
 pub(super) mod reference;
 
 use super::onnx_form::{OnnxForm, Written};
+use super::samples;
 use super::{Case, ErasedOp, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -394,6 +395,15 @@ impl Op for Attention {
         let mut grads = vec![Some(grad)];
         grads.resize(cx.inputs.len(), None);
         Ok(grads)
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_all_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

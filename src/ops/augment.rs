@@ -13,6 +13,7 @@
 //! | [`Change::Jitter`] | `ColorJitter` without hue | 0: brightness, 1: contrast, 2: saturation |
 //! | [`Change::Cutout`] | DeVries and Taylor 2017 | 0: row, 1: column |
 
+use super::samples;
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -254,6 +255,15 @@ impl Op for Augment {
     /// Pictures are data: they need no gradient.
     fn vjp<'g>(&self, _cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![None, None])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

@@ -2,6 +2,7 @@
 //! `AveragePool`. Over the whole image it is [`Var::global_avg_pool2d`].
 
 use super::onnx_form::{OnnxAttribute, OnnxForm, Written, windows};
+use super::samples;
 use super::window::{self, Window};
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
@@ -70,6 +71,15 @@ impl Op for AvgPool2d {
             input: cx.inputs[0].shape(),
         };
         Ok(vec![Some(cx.grad.apply(grad)?)])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

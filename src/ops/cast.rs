@@ -61,6 +61,15 @@ impl Op for CastFloat {
         true
     }
 
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        own[0]
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let values = inputs[0].indices().iter().map(|&i| T::of(f64::from(i)));
         Tensor::real(output.shape.clone(), values.collect())
@@ -87,6 +96,15 @@ impl Op for CastIndex {
 
     fn vjp<'g>(&self, _cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![None])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        own[0]
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

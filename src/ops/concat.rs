@@ -1,6 +1,7 @@
 //! Concatenates tensors along an axis. PyTorch `torch.cat`, ONNX `Concat`.
 
 use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
+use super::samples;
 use super::{Case, Op, Operand, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::{Error, Result};
@@ -62,6 +63,15 @@ impl Op for Concat {
             cx.grad.slice_axis(self.axis, range).map(Some)
         };
         cx.inputs.iter().map(own).collect()
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_all_first(own).filter(|_| self.axis > 0 && !own.contains(&None))
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

@@ -10,16 +10,18 @@ mod grouped;
 mod input_grad;
 mod phases;
 mod reference;
+mod sample_weight_grad;
 mod weight_grad;
 mod winograd;
 
 pub(in crate::ops) use cases::cases;
 pub use input_grad::Conv2dInputGrad;
+pub use sample_weight_grad::Conv2dSampleWeightGrad;
 pub use weight_grad::Conv2dWeightGrad;
 
 use super::contraction::{self, Contraction, OperandLayout, Outline, Segments};
 use super::onnx_form::{OnnxAttribute, OnnxForm, Written, ints, windows};
-use super::{Op, Role, Vjp, operands};
+use super::{Op, Role, Vjp, operands, samples};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::{Precision, Var};
@@ -332,6 +334,33 @@ impl Op for Conv2d {
             &[x, cx.grad],
         )?;
         Ok(vec![Some(dx), Some(dw)])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
+    }
+
+    fn sample_norms<'g>(
+        &self,
+        cx: &Vjp<'g>,
+        operand: usize,
+        samples: usize,
+    ) -> Result<Option<Var<'g>>> {
+        let (x, w) = (cx.inputs[0], cx.inputs[1].shape());
+        if operand != 1 || self.groups > 1 || x.shape().dims()[0] != samples {
+            return Ok(None);
+        }
+        let each = Conv2dSampleWeightGrad {
+            conv: *self,
+            kernel: [w.dims()[1], w.dims()[2]],
+        };
+        let each = x.builder().op(each, &[x, cx.grad])?;
+        each.squared_norms(samples).map(Some)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

@@ -12,6 +12,7 @@ use super::attention::onnx;
 use super::attention::reference::{self, Heads, Parts};
 use super::attention::{Extents, MAX_HEAD_DIM, Work};
 use super::onnx_form::{OnnxForm, Written};
+use super::samples;
 use super::{Case, ErasedOp, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -164,6 +165,15 @@ impl Op for CrossAttention {
         ];
         grads.resize(cx.inputs.len(), None);
         Ok(grads)
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_all_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

@@ -5,6 +5,7 @@
 //! word `e % 4` of the Philox4x32-10 block with the counter `(e / 4, step, stream, 0)` and the seed as key. It is kept
 //! if the top 24 bits of the word, divided by 2^24, are at least p.
 
+use super::samples;
 use super::{Case, Op, Operand, Role, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -66,6 +67,15 @@ impl Op for Dropout {
             Some(cx.grad.builder().op(*self, &[cx.grad, cx.inputs[1]])?),
             None,
         ])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

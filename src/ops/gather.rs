@@ -72,6 +72,45 @@ impl Op for Gather {
         ])
     }
 
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        (own == [None, Some(0)]).then_some(0)
+    }
+
+    /// Of two positions of a sample that read the same row, the gradients add up: `sum over s, t of [i_s = i_t] dy_s dy_t`.
+    fn sample_norms<'g>(
+        &self,
+        cx: &Vjp<'g>,
+        _operand: usize,
+        samples: usize,
+    ) -> Result<Option<Var<'g>>> {
+        let (indices, columns) = (cx.inputs[1].to_float()?, cx.grad.shape().last());
+        let length = indices.ty().elements() / samples;
+        let mut grad = cx.grad.reshape([samples, length, columns])?;
+        let builder = grad.builder();
+        if let Some(padding) = self.padding {
+            let position = indices.reshape([samples, length, 1])?;
+            let padded = position.eq(builder.constant(padding as f64))?;
+            grad = grad.mul(builder.constant(1.0).sub(padded)?)?;
+        }
+        if length == 1 {
+            return grad.squared_norms(samples).map(Some);
+        }
+        let across = indices.reshape([samples, length, 1])?;
+        let same = across.eq(indices.reshape([samples, 1, length])?)?;
+        let inner = super::matmul::Matmul {
+            transpose_a: false,
+            transpose_b: true,
+        };
+        let products = grad.matmul_with(grad, inner)?.mul(same)?;
+        let products = products.reshape([samples, length * length])?;
+        products.sum(&[1]).map(Some)
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (table, columns) = (inputs[0].reals(), output.shape.last());
         let mut values = vec![T::ZERO; output.elements()];

@@ -4,6 +4,7 @@
 use super::columns::{Columns, Whole};
 use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::rows::{self, RowShape};
+use super::samples;
 use super::{Case, ErasedOp, Op, Operand, Role, Vjp, reduce};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -120,6 +121,28 @@ impl Op for LayerNorm {
             Some(part(0)?),
             Some(part(1)?),
         ])
+    }
+
+    fn sample_axis(
+        &self,
+        inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own).filter(|_| inputs[0].shape.rank() > 1)
+    }
+
+    fn sample_norms<'g>(
+        &self,
+        cx: &Vjp<'g>,
+        operand: usize,
+        samples: usize,
+    ) -> Result<Option<Var<'g>>> {
+        let grad = match operand {
+            1 => cx.grad.mul(cx.grad.builder().op(*self, &cx.inputs[..1])?)?,
+            _ => cx.grad,
+        };
+        grad.norms_of_broadcast(&cx.inputs[operand].shape(), samples)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {

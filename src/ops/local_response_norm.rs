@@ -5,6 +5,7 @@
 //! over the window has a kernel of its own; it is linear, and its gradient is the sum over the mirrored window.
 
 use super::onnx_form::{OnnxForm, Written};
+use super::samples;
 use super::{Case, Op, Operand, Role, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -52,6 +53,15 @@ impl Op for ChannelWindowSum {
             after: self.before,
         };
         Ok(vec![Some(cx.grad.apply(mirrored)?)])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

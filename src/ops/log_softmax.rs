@@ -2,6 +2,7 @@
 
 use super::onnx_form::{OnnxAttribute, OnnxForm, Written};
 use super::rows::{self, RowShape};
+use super::samples;
 use super::{Case, Op, Operand, Values, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -37,6 +38,15 @@ impl Op for LogSoftmax {
 
     fn stays_precise(&self) -> bool {
         true
+    }
+
+    fn sample_axis(
+        &self,
+        inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own).filter(|_| inputs[0].shape.rank() > 1)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {

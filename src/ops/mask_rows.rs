@@ -1,6 +1,7 @@
 //! Keeps the rows `i < valid` of x and sets the others to zero, so that the padding of a last, smaller batch does not
 //! affect a loss. `x` is `f32 [rows, …]`, `valid` is `u32 []`.
 
+use super::samples;
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -33,6 +34,15 @@ impl Op for MaskRows {
     /// The gradient with the same rows kept.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![Some(cx.grad.mask_rows(cx.inputs[1])?), None])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

@@ -259,6 +259,40 @@ impl Op for Matmul {
         Ok(vec![Some(da.sum_to(&cx.inputs[0].shape())?), Some(db)])
     }
 
+    fn sample_axis(
+        &self,
+        inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        let [a, b] = [inputs[0].shape.rank(), inputs[1].shape.rank()];
+        let fits = match own {
+            // The rows of A are those of the result.
+            [Some(0), None] => a > 2 || !self.transpose_a,
+            [None, Some(0)] => b > 2,
+            [Some(0), Some(0)] => a > 2 && b > 2 && inputs[0].dims()[0] == inputs[1].dims()[0],
+            _ => false,
+        };
+        fits.then_some(0)
+    }
+
+    fn sample_norms<'g>(
+        &self,
+        cx: &Vjp<'g>,
+        operand: usize,
+        samples: usize,
+    ) -> Result<Option<Var<'g>>> {
+        let (a, b) = (cx.inputs[0], cx.inputs[1]);
+        let (inner, columns) = (a.shape().last(), cx.grad.shape().last());
+        if operand != 1 || self.transpose_a || b.ty().elements() != inner * columns {
+            return Ok(None);
+        }
+        let each = a.ty().elements() / inner / samples;
+        let a = a.reshape([samples, each, inner])?;
+        let grad = cx.grad.reshape([samples, each, columns])?;
+        a.norms_of_products(grad).map(Some)
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let (a, b) = (inputs[0].reals(), inputs[1].reals());
         let Ok(e) = self.extents(&inputs[0].ty(), &inputs[1].ty()) else {

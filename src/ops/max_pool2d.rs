@@ -5,6 +5,7 @@
 //! gradient's kernels search the window again.
 
 use super::onnx_form::{OnnxForm, Written, windows};
+use super::samples;
 use super::window::{self, Window};
 use super::{Case, Op, Operand, Role, Values, Vjp, conv2d_max_pool, operands};
 use crate::cpu::{Real, Tensor};
@@ -59,6 +60,15 @@ impl Op for MaxPool2d {
         Ok(vec![Some(
             cx.grad.builder().op(grad, &[cx.inputs[0], cx.grad])?,
         )])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

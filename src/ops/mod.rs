@@ -14,6 +14,7 @@ mod recurrent;
 mod reduce;
 mod resized;
 mod rows;
+mod samples;
 mod strided;
 mod window;
 
@@ -117,6 +118,37 @@ pub trait Op: Debug + Send + Sync + 'static {
         None
     }
 
+    /// The axis of the result along which the samples of a batch lie, in equal blocks, if every sample's block depends on nothing of
+    /// the other samples; `None` if it may. `own` is that axis of each operand, `None` for operands that are the same for all
+    /// samples, and there is one that has samples.
+    fn sample_axis(
+        &self,
+        inputs: &[&TensorType],
+        own: &[Option<usize>],
+        samples: usize,
+    ) -> Option<usize> {
+        let result = self.infer(inputs).ok()?.shape;
+        match self.role() {
+            Role::Pointwise(_) => samples::of_pointwise(inputs, own, &result),
+            Role::View => samples::of_view(&inputs[0].shape, own[0]?, &result, samples),
+            Role::Kernel | Role::KernelWithEpilogue => None,
+        }
+    }
+
+    /// The squared norms `[samples]` of what each sample contributes to the gradient of the operand `operand`, which is the same for
+    /// all samples, while the others and the result have theirs along their first axes. `None` if the operation has no rule for it.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    fn sample_norms<'g>(
+        &self,
+        _cx: &Vjp<'g>,
+        _operand: usize,
+        _samples: usize,
+    ) -> Result<Option<Var<'g>>> {
+        Ok(None)
+    }
+
     /// Builds and returns a cheaper form of this operation combined with those that produce its operands, or `None` if
     /// there is none. [`passes::combine`](crate::passes::combine) calls it when the node is added to a graph, so that
     /// gradients are those of the cheaper form.
@@ -206,6 +238,20 @@ pub trait ErasedOp: Debug + Send + Sync {
     fn trial_operands(&self, inputs: &[&TensorType]) -> Vec<Operand>;
     /// See [`Op::by_product_of`].
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>>;
+    /// See [`Op::sample_axis`].
+    fn sample_axis(
+        &self,
+        inputs: &[&TensorType],
+        own: &[Option<usize>],
+        samples: usize,
+    ) -> Option<usize>;
+    /// See [`Op::sample_norms`].
+    fn sample_norms<'g>(
+        &self,
+        cx: &Vjp<'g>,
+        operand: usize,
+        samples: usize,
+    ) -> Result<Option<Var<'g>>>;
     /// See [`Op::combined`].
     fn combined<'g>(&self, inputs: &[Var<'g>]) -> Result<Option<Var<'g>>>;
     /// The operation itself, to check for a specific type.
@@ -257,6 +303,22 @@ impl<O: Op> ErasedOp for O {
     }
     fn by_product_of(&self) -> Option<Arc<dyn ErasedOp>> {
         Op::by_product_of(self)
+    }
+    fn sample_axis(
+        &self,
+        inputs: &[&TensorType],
+        own: &[Option<usize>],
+        samples: usize,
+    ) -> Option<usize> {
+        Op::sample_axis(self, inputs, own, samples)
+    }
+    fn sample_norms<'g>(
+        &self,
+        cx: &Vjp<'g>,
+        operand: usize,
+        samples: usize,
+    ) -> Result<Option<Var<'g>>> {
+        Op::sample_norms(self, cx, operand, samples)
     }
     fn combined<'g>(&self, inputs: &[Var<'g>]) -> Result<Option<Var<'g>>> {
         Op::combined(self, inputs)

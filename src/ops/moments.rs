@@ -114,6 +114,15 @@ impl Op for Moments {
         true
     }
 
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        (own[0]? < self.kept && own[0]? == 0).then_some(1)
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let x = inputs[0];
         let columns = Columns::of(x.dims(), self.kept);

@@ -7,6 +7,7 @@
 //! `t = b / 2^8 / 2^24`, where `/ 2^8` is integer division, they are `sqrt(-2 ln u) cos(2 pi t)` and
 //! `sqrt(-2 ln u) sin(2 pi t)`. The largest magnitude is 5.8.
 
+use super::samples;
 use super::{Case, Op, Operand, Role, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -65,6 +66,15 @@ impl Op for Noise {
     /// The noise does not depend on x.
     fn vjp<'g>(&self, cx: &Vjp<'g>) -> Result<Vec<Option<Var<'g>>>> {
         Ok(vec![Some(cx.grad), None])
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

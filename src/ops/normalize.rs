@@ -75,6 +75,22 @@ impl Pointwise for Normalize {
         (x[0] - x[1]) * x[2] + x[3]
     }
 
+    fn unsummed_vjp<'g>(
+        &self,
+        x: &[Var<'g>],
+        _y: Var<'g>,
+        dy: Var<'g>,
+    ) -> Result<Vec<Option<Var<'g>>>> {
+        let [x, mean, scale] = [x[0], x[1], x[2]];
+        let dx = dy.mul(scale)?;
+        Ok(vec![
+            Some(dx),
+            Some(dx.neg()?),
+            Some(dy.mul(x.sub(mean)?)?),
+            Some(dy),
+        ])
+    }
+
     fn vjp<'g>(&self, x: &[Var<'g>], _y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>> {
         let [x, mean, scale, shift] = [x[0], x[1], x[2], x[3]];
         let shape = x.shape();

@@ -69,6 +69,15 @@ impl Op for Permute {
         Ok(vec![Some(cx.grad.permute(&inverse)?)])
     }
 
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        self.axes.iter().position(|&axis| Some(axis) == own[0])
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         self.copy(&inputs[0].shape).reference(inputs[0], output)
     }

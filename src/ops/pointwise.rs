@@ -33,6 +33,20 @@ pub trait Pointwise: Debug + Send + Sync + 'static {
     /// If a node can't be built.
     fn vjp<'g>(&self, x: &[Var<'g>], y: Var<'g>, dy: Var<'g>) -> Result<Vec<Option<Var<'g>>>>;
 
+    /// The same, each before it is summed to the shape of its operand: all of the shape of the result. For operations whose gradient
+    /// rule sums them itself.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    fn unsummed_vjp<'g>(
+        &self,
+        x: &[Var<'g>],
+        y: Var<'g>,
+        dy: Var<'g>,
+    ) -> Result<Vec<Option<Var<'g>>>> {
+        self.vjp(x, y, dy)
+    }
+
     /// Writes the operation as nodes of ONNX.
     ///
     /// # Errors
@@ -85,6 +99,21 @@ impl<P: Pointwise> Op for P {
             .zip(&cx.inputs)
             .map(|(grad, input)| grad.map(|g| g.sum_to(&input.shape())).transpose())
             .collect()
+    }
+
+    fn sample_norms<'g>(
+        &self,
+        cx: &Vjp<'g>,
+        operand: usize,
+        samples: usize,
+    ) -> Result<Option<Var<'g>>> {
+        let grads = self.unsummed_vjp(&cx.inputs, cx.output, cx.grad)?;
+        let Some(grad) = grads.into_iter().nth(operand).flatten() else {
+            return Ok(None);
+        };
+        let shape = cx.output.shape();
+        let grad = grad.broadcast_to(&shape)?;
+        grad.norms_of_broadcast(&cx.inputs[operand].shape(), samples)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

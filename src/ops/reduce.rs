@@ -49,6 +49,13 @@ impl Reduction {
         Ok(TensorType::f32(kept.collect::<Vec<_>>()))
     }
 
+    /// The axis of the result along which the samples lie that lie along `own`, unless that is reduced.
+    pub(super) fn sample_axis(&self, own: usize) -> Option<usize> {
+        let before = self.axes.iter().filter(|&&axis| axis < own).count();
+        let removed = if self.keep_dims { 0 } else { before };
+        (!self.axes.contains(&own)).then_some(own - removed)
+    }
+
     /// `shape` with extent 1 along the reduced axes.
     pub fn kept_shape(&self, shape: &Shape) -> Shape {
         let extent = |(a, &d): (usize, &usize)| if self.axes.contains(&a) { 1 } else { d };

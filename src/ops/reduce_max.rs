@@ -36,6 +36,15 @@ impl Op for ReduceMax {
         Ok(vec![Some(largest.select(share, zero)?)])
     }
 
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        self.over.sample_axis(own[0]?)
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         let lowest = T::of(f64::from(f32::MIN));
         reduce::reference(&self.over, inputs[0], output, lowest, T::max)

@@ -3,6 +3,7 @@
 
 use super::onnx_form::{OnnxForm, Written};
 use super::rows::{self, RowShape};
+use super::samples;
 use super::{Case, Op, Operand, Vjp};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -41,6 +42,15 @@ impl Op for RmsNorm {
         Ok(vec![Some(
             cx.grad.builder().op(op, &[cx.inputs[0], cx.grad])?,
         )])
+    }
+
+    fn sample_axis(
+        &self,
+        inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_first(own).filter(|_| inputs[0].shape.rank() > 1)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _output: &TensorType) -> Tensor<T> {

@@ -71,6 +71,15 @@ impl Op for Slice {
         Ok(vec![Some(cx.grad.pad(&padding, 0.0)?)])
     }
 
+    fn sample_axis(
+        &self,
+        inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        own[0].filter(|&axis| self.ranges[axis] == (0..inputs[0].dims()[axis]))
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         self.copy(&inputs[0].shape).reference(inputs[0], output)
     }

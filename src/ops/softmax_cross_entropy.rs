@@ -6,6 +6,7 @@
 //! NaN, so that training stops, and the gradient 0. PyTorch `torch.nn.functional.cross_entropy(reduction="none")`.
 
 use super::rows::{RowShape, statistics};
+use super::samples;
 use super::{Case, Op, Operand, Values, Vjp, operands};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
@@ -86,6 +87,15 @@ impl Op for SoftmaxCrossEntropy {
 
     fn stays_precise(&self) -> bool {
         true
+    }
+
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        samples::of_all_first(own)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {

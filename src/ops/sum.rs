@@ -36,6 +36,15 @@ impl Op for Sum {
         true
     }
 
+    fn sample_axis(
+        &self,
+        _inputs: &[&TensorType],
+        own: &[Option<usize>],
+        _samples: usize,
+    ) -> Option<usize> {
+        self.over.sample_axis(own[0]?)
+    }
+
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], output: &TensorType) -> Tensor<T> {
         reduce::reference(&self.over, inputs[0], output, T::ZERO, |sum, x| sum + x)
     }

@@ -3,7 +3,9 @@
 pub mod chart;
 mod checkpoint;
 mod diagnosis;
+mod epoch_plan;
 pub mod events;
+mod federated;
 mod folder;
 mod group;
 mod kernel_shares;
@@ -26,18 +28,21 @@ pub use kernel_shares::KernelShares;
 pub use measured::Measured;
 pub use monitor::Monitor;
 pub use observer::{
-    DataWaits, EpochReport, Evaluation, Figure, LOSS, Observer, Silent, StepReport, epoch_line,
+    DataWaits, EpochReport, Evaluation, Figure, LOSS, Observer, PrivacySpent, Silent, StepReport,
+    epoch_line,
 };
 pub use parts::{CheckedRun, Length, RunParts};
 pub use saving::{CheckpointInterval, Saving};
 
 use crate::cpu::Tensor;
 use crate::data::labelled::Mixture;
-use crate::data::{Buckets, DataSettings, Fitted, Part};
+use crate::data::{Buckets, DataSettings, Fitted, Part, most_drawn};
 use crate::device::Engine;
 use crate::error::{Error, Result};
+use crate::federated::Federation;
 use crate::files::write_whole;
 use crate::nn::weights;
+use crate::privacy::PrivacyLoss;
 use crate::tasks::{Counters, Evaluated, Metric, Reported, Section, Task};
 use crate::train::{
     BatchSource, Collected, Evaluator, Loaded, Outputs, PreparedSteps, Recipe, Trainer,
@@ -60,6 +65,10 @@ pub struct Run<'e> {
     buckets: Option<Buckets>,
     /// How samples with and without classes are mixed, if the task learns from both.
     mixture: Option<Mixture>,
+    /// The clients, if the run averages what they learn.
+    federation: Option<Federation>,
+    /// Share of the clients of the last private round whose updates were clipped.
+    clipped_clients: f64,
     length: Length,
     monitor: Monitor,
     saving: Saving,
@@ -104,6 +113,7 @@ impl<'e> Run<'e> {
             mut parts,
             dataset,
             epoch_samples,
+            federation,
         } = run;
         let mut device = engine.device();
         let (train, test) = (dataset.train, dataset.test);
@@ -118,7 +128,29 @@ impl<'e> Run<'e> {
                 parts.task.registered().name
             )));
         }
-        let layout = |batch: usize| parts.layout("train", &train, batch, most_bytes);
+        // Other passes visit every sample at most once.
+        let visits = match (&parts.recipe.privacy, &federation) {
+            (Some(private), _) => {
+                let steps = epoch_samples.div_ceil(private.expected);
+                Some(most_drawn(steps, private.expected))
+            }
+            (None, Some(federation)) => Some(federation.visits().max(train.len())),
+            (None, None) => None,
+        };
+        if streamed && visits.is_some() {
+            return Err(Error::Config(
+                "[privacy] and [federated] choose samples from all of them, and these are streamed because the device has no room for them: take \
+                 a smaller set or smaller images"
+                    .to_string(),
+            ));
+        }
+        let layout = |batch: usize| {
+            let layout = parts.layout("train", &train, batch, most_bytes);
+            match visits {
+                Some(visits) => layout.with_visits(visits),
+                None => layout,
+            }
+        };
         let graphs = |recipe: &Recipe| {
             let source = BatchSource::Set(layout(recipe.batch));
             planned_graphs(&*device, &*parts.task, &parts.models, recipe, &source)
@@ -180,6 +212,8 @@ impl<'e> Run<'e> {
             train,
             buckets,
             mixture,
+            federation,
+            clipped_clients: 0.0,
             length: parts.length,
             monitor: parts.monitor,
             saving: parts.saving,
@@ -229,6 +263,20 @@ impl<'e> Run<'e> {
     pub fn extend(&mut self, epochs: u32) {
         self.length.epochs = epochs;
         self.trainer.set_planned_steps(self.planned_steps());
+    }
+
+    /// What the run has spent so far, with its delta, if it is private.
+    ///
+    /// # Errors
+    /// If a parameter of the mechanism is out of range.
+    pub fn privacy_loss(&self) -> Result<Option<(PrivacyLoss, f64)>> {
+        let steps = self.trainer.steps_done();
+        let (private, count) = match &self.federation {
+            Some(federation) => (federation.privacy(), steps / self.steps_of_epoch().max(1)),
+            None => (self.trainer.recipe().privacy.as_ref(), steps),
+        };
+        let spent = private.map(|private| Ok((private.loss(count)?, private.delta)));
+        spent.transpose()
     }
 
     /// The trainer, with its device and models.

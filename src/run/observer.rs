@@ -82,6 +82,19 @@ pub struct EpochReport {
     pub waits: Option<DataWaits>,
     /// The scaling of the loss, in mixed precision.
     pub scaling: Option<LossScaling>,
+    /// What was spent so far, in private training.
+    pub privacy: Option<PrivacySpent>,
+}
+
+/// The privacy that the steps of a run have spent so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrivacySpent {
+    /// The privacy loss for [`PrivacySpent::delta`].
+    pub epsilon: f64,
+    /// Probability with which the bound may fail.
+    pub delta: f64,
+    /// Share of the samples of the epoch whose gradients were clipped.
+    pub clipped: f64,
 }
 
 /// How long an epoch waited where pictures are decoded while the device trains, as shares of the epoch's time.
@@ -205,6 +218,11 @@ pub fn epoch_line(report: &EpochReport) -> Value {
     if let Some(scaling) = report.scaling {
         line.insert("loss_scale".to_string(), scaling.scale.into());
         line.insert("skipped_steps".to_string(), scaling.skipped.into());
+    }
+    if let Some(privacy) = report.privacy {
+        line.insert("epsilon".to_string(), privacy.epsilon.into());
+        line.insert("delta".to_string(), privacy.delta.into());
+        line.insert("clipped".to_string(), privacy.clipped.into());
     }
     line.extend(report.test.to_json());
     line.into()

@@ -9,7 +9,9 @@ use crate::data::{
 };
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::federated::{FederatedSettings, Federation};
+use crate::graph::{Graph, Precision};
+use crate::privacy::{PrivacySettings, PrivateSteps};
 use crate::tasks::{Fit, Models, Task};
 use crate::train::{
     Anchor, AnchorTerm, BatchSource, ImageClassifier, PhaseGraphs, Recipe, Replay, Sizes,
@@ -46,6 +48,10 @@ pub struct RunParts {
     pub saving: Saving,
     /// Whether event files for TensorBoard are written.
     pub tensorboard: bool,
+    /// Private training.
+    pub privacy: Option<PrivacySettings>,
+    /// Federated averaging.
+    pub federated: Option<FederatedSettings>,
     /// The data settings of the user.
     pub data: DataSettings,
     /// The values fitted to the data.
@@ -279,14 +285,81 @@ impl RunParts {
             monitor::check_metric("schedule.metric", &plateau.metric, &*self.task)?;
         }
         self.monitor.check(&*self.task)?;
-        let each = self.recipe.batch * self.recipe.accumulate;
+        let each = self.recipe.samples_of_step();
         self.recipe.steps_per_epoch = epoch_samples.div_ceil(each) as u64;
         self.recipe.phase_optimizers(&*self.task, &self.models)?;
+        let federation = self.federation(&dataset.train)?;
+        match &federation {
+            Some(federation) => self.recipe.steps_per_epoch = federation.steps_of_round() as u64,
+            None => self.make_private(&dataset.train, epoch_samples)?,
+        }
         Ok(CheckedRun {
             parts: self,
             dataset,
             epoch_samples,
+            federation,
         })
+    }
+
+    /// Makes the steps private, if the settings ask for it: their batches, their noise, and how many of them the budget allows.
+    ///
+    /// # Errors
+    /// If the settings can't be combined with it, or allow no step.
+    fn make_private(&mut self, train: &Samples, epoch_samples: usize) -> Result<()> {
+        let Some(settings) = &self.privacy else {
+            return Ok(());
+        };
+        let with = |what: &str| {
+            Err(Error::Config(format!(
+                "[privacy] can't be combined with {what}; leave one of them out"
+            )))
+        };
+        let expected = self.recipe.samples_of_step();
+        let recipe = &self.recipe;
+        match () {
+            () if self.task.phases().len() > 1 => {
+                return with(&format!(
+                    "the task {}, which trains several models in turn",
+                    self.task.registered().name
+                ));
+            }
+            () if recipe.precision != Precision::Float32 => return with("mixed precision"),
+            () if recipe.replay.is_some() || self.task.labelled_of(recipe.batch).is_some() => {
+                return with("batches that mix samples of two kinds");
+            }
+            () if !self.length.shuffle => {
+                return with(
+                    "shuffle = false (--no-shuffle): each step takes its samples at random",
+                );
+            }
+            () if !self.data.buckets.is_empty() => return with("data.buckets"),
+            () if self.data.stream == Some(true) => return with("data.stream"),
+            () if train.starts().is_some_and(|starts| starts.anywhere) => {
+                return with(
+                    "samples that begin anywhere in a text, of which none belongs to anybody",
+                );
+            }
+            () if expected > train.len() => {
+                return Err(Error::Config(format!(
+                    "steps of {expected} samples are larger than the training set of {}; make batch or accumulate smaller",
+                    train.len()
+                )));
+            }
+            () => {}
+        }
+        let of_epoch = epoch_samples.div_ceil(expected) as u64;
+        let steps = self
+            .length
+            .steps
+            .unwrap_or(of_epoch * u64::from(self.length.epochs));
+        let private = PrivateSteps::new(settings, train.len(), expected, steps)?;
+        if private.most_steps < steps {
+            self.length.steps = Some(private.most_steps);
+        }
+        self.recipe.batch = private.batch(self.recipe.accumulate);
+        self.recipe.accumulate = private.batches(self.recipe.batch);
+        self.recipe.privacy = Some(private);
+        Ok(())
     }
 
     pub(super) fn fit<'a>(
@@ -313,6 +386,8 @@ pub struct CheckedRun {
     pub(super) dataset: Dataset<Samples>,
     /// Number of training samples per epoch.
     pub(super) epoch_samples: usize,
+    /// The clients of federated averaging.
+    pub(super) federation: Option<Federation>,
 }
 
 impl CheckedRun {
@@ -331,6 +406,12 @@ impl CheckedRun {
         self.dataset
     }
 
+    /// How steps, or the rounds of federated averaging, are made private, if they are.
+    pub fn privacy(&self) -> Option<&PrivateSteps> {
+        let rounds = self.federation.as_ref().and_then(Federation::privacy);
+        rounds.or(self.parts.recipe.privacy.as_ref())
+    }
+
     /// Replaces the initial values of [`Models::state`].
     pub fn set_values(&mut self, values: Vec<Tensor<f32>>) {
         self.parts.values = Some(values);
@@ -343,8 +424,12 @@ impl CheckedRun {
 
     /// Number of steps of a run of this `length`.
     fn steps(&self, length: &Length) -> u64 {
+        if let Some(federation) = &self.federation {
+            let all = u64::from(length.epochs) * federation.steps_of_round() as u64;
+            return length.steps.unwrap_or(all);
+        }
         let recipe = &self.parts.recipe;
-        let each = (recipe.batch * recipe.accumulate).max(1);
+        let each = recipe.samples_of_step().max(1);
         let of_epoch = length
             .steps_per_epoch
             .unwrap_or(self.dataset.train.len().div_ceil(each));
@@ -384,6 +469,26 @@ impl CheckedRun {
                 "the warm-up takes {warmup} steps and the run has {steps}, so the learning rate rises until the end"
             ));
         }
+        if let Some(private) = self.privacy() {
+            let (unit, what) = match self.federation {
+                Some(_) => ("rounds", "clients a round"),
+                None => ("steps", "samples a step"),
+            };
+            let taken = private.most_steps;
+            let spent = private
+                .loss(taken)
+                .map_or(f64::INFINITY, |loss| loss.epsilon);
+            remarks.push(format!(
+                "private training: noise {:.4}, {} of {} {what} on average; all {taken} {unit} spend epsilon {spent:.3} for delta {}",
+                private.noise, private.expected, private.samples, private.delta
+            ));
+            if taken < private.planned_steps {
+                remarks.push(format!(
+                    "the budget allows {taken} of {} {unit}",
+                    private.planned_steps
+                ));
+            }
+        }
         let normalized = |name: &str| name.ends_with("running_mean");
         if recipe.accumulate > 1 && parts.models.state().any(|part| normalized(&part.name)) {
             remarks.push(
@@ -401,7 +506,7 @@ impl CheckedRun {
 /// # Errors
 /// If an epoch would have more steps than the set has batches.
 fn samples_of_epoch(set: &mut Samples, length: &Length, recipe: &Recipe) -> Result<usize> {
-    let each = recipe.batch * recipe.accumulate;
+    let each = recipe.samples_of_step();
     let Some(steps) = length.steps_per_epoch else {
         return Ok(set.len());
     };

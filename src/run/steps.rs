@@ -1,12 +1,13 @@
 //! The steps of an epoch: submission, and progress reports while the device works.
 
-use super::observer::{DataWaits, EpochReport, Figure, Observer, StepReport};
+use super::epoch_plan::EpochPlan;
+use super::observer::{DataWaits, EpochReport, Figure, Observer, PrivacySpent, StepReport};
 use super::{Evaluation, KernelShares, Run, RunFolder};
-use crate::data::{Buckets, Pass};
+use crate::data::{Buckets, Pass, drawn};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tasks::{Better, Counters, Metric};
-use crate::train::{NextBatch, Pace, Place};
+use crate::train::{CLIPPED, NextBatch, Pace, Place};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,7 +23,11 @@ impl Run<'_> {
         observer: &mut dyn Observer,
         folder: Option<&RunFolder>,
     ) -> Result<Option<EpochReport>> {
-        let Some(totals) = self.train_steps(observer, folder)? else {
+        let totals = match self.federation.clone() {
+            Some(federation) => self.federated_round(&federation, observer)?,
+            None => self.train_steps(observer, folder)?,
+        };
+        let Some(totals) = totals else {
             return Ok(None);
         };
         let seconds = self.progress.seconds;
@@ -40,6 +45,7 @@ impl Run<'_> {
         let count = totals.samples.max(1) as f64;
         let phase_losses = self.phase_losses(totals.samples, epoch)?;
         let scaling = self.trainer.loss_scaling()?;
+        let privacy = self.privacy_spent(totals.samples)?;
         let test = self.evaluate_epoch(folder)?;
         if !test.loss.is_finite() {
             return Err(self.diverged("test loss", epoch));
@@ -64,6 +70,55 @@ impl Run<'_> {
             is_best,
             waits: self.waits,
             scaling,
+            privacy,
+        }))
+    }
+
+    /// The samples of an epoch, and how its steps take them.
+    ///
+    /// # Errors
+    /// If steps take samples at random, and more than there is room for: about as likely as a collision of two digests.
+    fn pass(&self, epoch: u32) -> Result<(Pass, EpochPlan)> {
+        let recipe = self.trainer.recipe();
+        let (batch, seed) = (recipe.batch, recipe.seed);
+        let set = &self.train.set;
+        if let Some(private) = &recipe.privacy {
+            let steps = self.steps_of_epoch() as usize;
+            let (order, sizes) = drawn(set.len(), private.rate(), steps, seed, epoch);
+            if order.len() > self.train.layout.visits() {
+                return Err(Error::Training(format!(
+                    "the steps of epoch {} drew {} samples, more than there is room for; use another seed",
+                    epoch + 1,
+                    order.len()
+                )));
+            }
+            let plan = EpochPlan::drawn(&sizes, batch);
+            return Ok((Pass::listed(order), plan));
+        }
+        let pass = match self.length.shuffle {
+            true => Pass::of_epoch(set, seed, epoch),
+            false => Pass::in_order(set.len()),
+        };
+        let each = self.trainer.samples_of_step();
+        Ok((pass, EpochPlan::even(self.epoch_samples, each, batch)))
+    }
+
+    /// What was spent so far, in private training, with the share of the epoch's `samples`, or clients, that were clipped.
+    fn privacy_spent(&self, samples: u64) -> Result<Option<PrivacySpent>> {
+        let Some((loss, delta)) = self.privacy_loss()? else {
+            return Ok(None);
+        };
+        let of_samples = || -> Result<f64> {
+            let clipped = self.trainer.counters(samples)?.sum(CLIPPED);
+            Ok(clipped.unwrap_or(0.0) / samples.max(1) as f64)
+        };
+        Ok(Some(PrivacySpent {
+            epsilon: loss.epsilon,
+            delta,
+            clipped: match self.federation {
+                Some(_) => self.clipped_clients,
+                None => of_samples()?,
+            },
         }))
     }
 
@@ -91,14 +146,10 @@ impl Run<'_> {
     ) -> Result<Option<Totals>> {
         let start = Instant::now();
         let seconds_before = self.progress.seconds;
-        let (samples, batch) = (self.epoch_samples, self.trainer.recipe().batch);
-        let each = self.trainer.samples_of_step();
+        let batch = self.trainer.recipe().batch;
         let seed = self.trainer.recipe().seed;
-        let mut pass = match self.length.shuffle {
-            true => Pass::of_epoch(&self.train.set, seed, self.progress.epoch),
-            false => Pass::in_order(self.train.set.len()),
-        };
         let epoch = self.progress.epoch;
+        let (mut pass, plan) = self.pass(epoch)?;
         if let Some(mixture) = self.mixture {
             mixture.arrange(&mut pass.order, batch, seed, epoch);
         }
@@ -113,7 +164,7 @@ impl Run<'_> {
                 .steps
                 .map_or(full, |most| first + most.saturating_sub(done_before)),
         );
-        let skipped = first as usize * each;
+        let skipped = plan.seen(first);
         if first == 0 {
             self.trainer.reset_counters()?;
         }
@@ -141,10 +192,10 @@ impl Run<'_> {
             }
             let train = &self.train;
             let place = |i: u64, k: usize| {
-                let at = (done + i) as usize * each + k * batch;
+                let (at, valid) = plan.batch(done + i, k);
                 Place {
                     cursor: train.cursor(at),
-                    valid: batch.min(samples.saturating_sub(at)),
+                    valid,
                     bucket: of_batches
                         .as_ref()
                         .and_then(|buckets| buckets.get(at / batch).copied()),
@@ -163,13 +214,14 @@ impl Run<'_> {
                 self.trainer.advance(count, &place, &mut before)?;
             }
             done += count;
-            let seen = samples.min(done as usize * each);
+            let seen = plan.seen(done);
             self.read_back(seen as u64, &mut asked, &mut latest)?;
-            let finished = latest.samples.div_ceil(each as u64);
+            let finished = plan.finished(latest.samples);
             pace.finished(finished.saturating_sub(first));
             if latest.samples > 0 {
                 self.check_loss(&latest)?;
-                let report = self.step_report(&latest, first..finished, steps, start);
+                let before = plan.seen(first) as u64;
+                let report = self.step_report(&latest, first..finished, before, steps, start);
                 self.report_step(observer, &report)?;
             }
             if let (Some(folder), Some(every)) = (folder, self.saving.every)
@@ -184,7 +236,7 @@ impl Run<'_> {
         if let Some(watch) = self.trainer.watch() {
             while self.trainer.device_mut().take(watch, true)?.is_some() {}
         }
-        let seen = samples.min(done as usize * each);
+        let seen = plan.seen(done);
         let latest = Totals::of(&self.trainer.counters(seen as u64)?);
         self.check_loss(&latest)?;
         let elapsed = start.elapsed();
@@ -197,13 +249,18 @@ impl Run<'_> {
         if done < steps {
             return Ok(None);
         }
-        let report = self.step_report(&latest, first..steps, steps, start);
+        let before = plan.seen(first) as u64;
+        let report = self.step_report(&latest, first..steps, before, steps, start);
         self.report_step(observer, &report)?;
         Ok(Some(latest))
     }
 
     /// Passes on the progress within an epoch.
-    fn report_step(&mut self, observer: &mut dyn Observer, report: &StepReport) -> Result<()> {
+    pub(super) fn report_step(
+        &mut self,
+        observer: &mut dyn Observer,
+        report: &StepReport,
+    ) -> Result<()> {
         observer.step(report);
         let done = u64::from(report.epoch - 1) * self.steps_of_epoch() + report.step;
         match &mut self.tensorboard {
@@ -257,6 +314,9 @@ impl Run<'_> {
 
     /// Steps per full epoch.
     pub(super) fn steps_of_epoch(&self) -> u64 {
+        if let Some(federation) = &self.federation {
+            return federation.steps_of_round() as u64;
+        }
         self.epoch_samples.div_ceil(self.trainer.samples_of_step()) as u64
     }
 
@@ -272,7 +332,7 @@ impl Run<'_> {
         u32::try_from(epochs).unwrap_or(u32::MAX)
     }
 
-    fn check_loss(&self, totals: &Totals) -> Result<()> {
+    pub(super) fn check_loss(&self, totals: &Totals) -> Result<()> {
         if totals.loss.is_finite() {
             return Ok(());
         }
@@ -287,17 +347,17 @@ impl Run<'_> {
         ))
     }
 
-    /// The progress after `done` of the `steps` steps of an epoch.
-    fn step_report(
+    /// The progress after `done` of the `steps` steps of an epoch, before which there were `before` samples.
+    pub(super) fn step_report(
         &self,
         totals: &Totals,
         done: Range<u64>,
+        before: u64,
         steps: u64,
         start: Instant,
     ) -> StepReport {
         let elapsed = start.elapsed().as_secs_f64();
         let taken = done.end.saturating_sub(done.start).max(1);
-        let before = done.start * self.trainer.samples_of_step() as u64;
         let count = totals.samples.saturating_sub(before).max(1) as f64;
         let each = elapsed / taken as f64;
         let finished = u64::from(self.progress.epoch) * self.steps_of_epoch() + done.end;
@@ -343,7 +403,7 @@ impl Totals {
         metric.map(|metric| Figure { metric, value })
     }
 
-    fn of(counters: &Counters) -> Totals {
+    pub(super) fn of(counters: &Counters) -> Totals {
         Totals {
             loss: counters.sum("loss").unwrap_or(0.0),
             score: counters.sum("score").unwrap_or(0.0),

@@ -74,6 +74,8 @@ impl Settings {
             ("tensorboard", self.tensorboard),
             ("average", self.average.is_some()),
             ("lora", self.lora.is_some()),
+            ("privacy", self.privacy.is_some()),
+            ("federated", self.federated.is_some()),
             (
                 "schedule plateau",
                 matches!(self.schedule, Schedule::Plateau(_)),

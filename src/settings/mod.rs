@@ -47,11 +47,13 @@ use crate::data::Fitted;
 use crate::device::DeviceChoice;
 use crate::environments::EnvironmentSettings;
 use crate::error::{Error, Result};
+use crate::federated::FederatedSettings;
 use crate::files::read_text;
 use crate::graph::Precision;
 use crate::nn::{Lora, ModelSpec};
 use crate::onnx::OnnxNetwork;
 use crate::optim::{Average, GroupSettings, OptimizerConfig, Patterns, Schedule};
+use crate::privacy::PrivacySettings;
 use crate::run::{CheckpointInterval, Saving};
 use crate::tasks::{AugmentSettings, Loss};
 use crate::tensor::LARGEST_COUNT;
@@ -203,6 +205,12 @@ pub struct Settings {
     /// Low-rank adapters, which are trained instead of the weights of `init`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<Lora>,
+    /// Private training; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<PrivacySettings>,
+    /// Federated averaging; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub federated: Option<FederatedSettings>,
     /// How the run goes on from an earlier one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continual: Option<Continual>,
@@ -286,6 +294,8 @@ impl Default for Settings {
             average: None,
             freeze: Patterns::default(),
             lora: None,
+            privacy: None,
+            federated: None,
             continual: None,
             groups: Vec::new(),
             schedule: Schedule::default(),
@@ -443,6 +453,17 @@ impl Settings {
             if self.init.is_none() {
                 return wrong(
                     "[lora] adapts weights that are trained already; name their file as init, or with --init",
+                );
+            }
+        }
+        if let Some(privacy) = &self.privacy {
+            privacy.check()?;
+        }
+        if let Some(federated) = &self.federated {
+            federated.check()?;
+            if self.continual.is_some() {
+                return wrong(
+                    "[federated] can't be combined with [continual]; leave one of them out",
                 );
             }
         }

@@ -126,6 +126,7 @@ impl Settings {
             average: self.average.clone(),
             anchor: None,
             replay: None,
+            privacy: None,
             steps: 1,
             steps_per_epoch: 1,
         }
@@ -158,6 +159,8 @@ impl Settings {
                 keep: self.keep_checkpoints,
             },
             tensorboard: self.tensorboard,
+            privacy: self.privacy.clone(),
+            federated: self.federated.clone(),
             data: self.data.clone(),
             fitted: self.fitted.clone(),
             values: None,

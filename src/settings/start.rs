@@ -300,6 +300,10 @@ impl Settings {
         self.check_goes_on(&chain)?;
         parts.recipe.replay = self.replayed(&chain, &mut dataset.train)?;
         let mut run = parts.check(dataset)?;
+        if let (Some(own), Some(private)) = (&mut self.privacy, run.privacy()) {
+            // A run that is made longer later adds the same noise.
+            own.noise = Some(private.noise);
+        }
         let mut notes = run.dataset().notes.clone();
         notes.extend(run.remarks());
         notes.extend(self.notes_of_chain(&chain));

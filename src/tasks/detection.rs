@@ -225,6 +225,7 @@ impl ObjectDetection {
         Ok(Objective {
             sum: of_classes.add(of_boxes)?.add(of_centres)?,
             weight: Some(found),
+            losses: None,
         })
     }
 

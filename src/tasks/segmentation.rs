@@ -262,6 +262,7 @@ impl Segmentation {
         Ok(Objective {
             sum,
             weight: Some(weight),
+            losses: None,
         })
     }
 

@@ -262,6 +262,8 @@ pub struct Objective<'g> {
     pub sum: Var<'g>,
     /// The divisor, a scalar; the number of valid samples if absent.
     pub weight: Option<Var<'g>>,
+    /// The terms of the sum, `[batch]`, if there is one for each sample: what private training needs.
+    pub losses: Option<Var<'g>>,
 }
 
 impl<'g> Objective<'g> {
@@ -273,6 +275,7 @@ impl<'g> Objective<'g> {
         Ok(Objective {
             sum: losses.sum_all()?,
             weight: None,
+            losses: Some(losses),
         })
     }
 
@@ -284,6 +287,7 @@ impl<'g> Objective<'g> {
         Ok(Objective {
             sum: losses.sum_all()?,
             weight: weights.map(|weights| weights.sum_all()).transpose()?,
+            losses: Some(losses),
         })
     }
 

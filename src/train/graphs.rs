@@ -1,14 +1,15 @@
 //! The graphs of a step. Normally one graph computes gradients and update; with gradients accumulated over several batches, two
 //! graphs share the same variables.
 
-use crate::autodiff::gradients;
+use crate::autodiff::{clipped_gradients, gradients};
 use crate::data::{Batch, Normalization, SetLayout, field};
 use crate::device::{Device, PlannedGraph};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Precision, Var};
 use crate::nn::{Forward, Training};
 use crate::optim::{OptimizerInstance, clip_grad_norm};
-use crate::tasks::{Models, StepGraph, Task};
+use crate::privacy::PrivateSteps;
+use crate::tasks::{Models, Objective, StepGraph, Task};
 use crate::tensor::TensorType;
 
 use super::loss_scale::LossScale;
@@ -112,6 +113,9 @@ pub fn training_graphs(
     let phases = each.map(|(index, (phase, optimizer))| {
         let builder = Builder::new();
         builder.set_precision(recipe.precision);
+        if recipe.privacy.is_some() {
+            builder.keep_apart();
+        }
         let step_number = builder.input("step", TensorType::u32([]));
         let batch = source.batch(&builder);
         let inverse_valid = builder.input("inverse_valid", TensorType::f32([]));
@@ -137,9 +141,10 @@ pub fn training_graphs(
         if let Some(weight) = weight {
             step.count(&counted("weight"), weight)?;
         }
-        let loss = match (recipe.accumulate, objective.weight) {
+        let loss = match (recipe.has_own_update(), objective.weight) {
             // The mean over the valid samples, which are fewer than the batch in the last step of an epoch.
-            (1, _) => objective.mean(inverse_valid)?,
+            (false, _) => objective.mean(inverse_valid)?,
+            _ if recipe.privacy.is_some() => objective.sum,
             (_, Some(_)) => objective.sum,
             (_, None) => {
                 let inverse_total = builder.input("inverse_total", TensorType::f32([]));
@@ -158,7 +163,10 @@ pub fn training_graphs(
         let handles: Vec<Var<'_>> = weights.iter().map(|(_, v)| *v).collect();
         let scale = loss_scale(&builder, recipe, phase.name)?;
         let loss = scale.map_or(Ok(loss), |scale| scale.scaled(loss))?;
-        let mut grads = gradients(loss, &handles)?;
+        let mut grads = match &recipe.privacy {
+            Some(private) => clipped(task, &step, objective, &handles, private)?,
+            None => gradients(loss, &handles)?,
+        };
         if let Some((objective, strength)) = step.opposed() {
             if recipe.accumulate > 1 {
                 return Err(Error::Config(
@@ -174,23 +182,26 @@ pub fn training_graphs(
         builder.keep_precise(&grads);
         let mut update = None;
         let precise = builder.precise();
-        if recipe.accumulate == 1 {
+        if !recipe.has_own_update() {
             apply(&builder, recipe, &optimizer, &weights, scale, grads)?;
         } else {
             for ((name, _), grad) in weights.iter().zip(&grads) {
                 let sum = builder.variable(&accumulated(phase.name, name), grad.ty())?;
                 builder.update(sum, sum.add(*grad)?)?;
             }
-            if let Some(weight) = objective.weight {
+            // Private steps divide by a number that no sample changes.
+            let weight = objective.weight.filter(|_| recipe.privacy.is_none());
+            if let Some(weight) = weight {
                 let sum = builder.variable(&accumulated(phase.name, WEIGHT), weight.ty())?;
                 builder.update(sum, sum.add(weight)?)?;
             }
+            let weighted = weight.is_some();
             update = Some(update_graph(
                 recipe,
                 &optimizer,
                 &parameters,
                 phase.name,
-                objective.weight.is_some(),
+                weighted,
             )?);
         }
         drop(precise);
@@ -240,6 +251,48 @@ fn against<'g>(own: Vec<Var<'g>>, opposed: Vec<Var<'g>>, strength: f64) -> Resul
     turned
         .map(|(own, opposed)| own.sub(opposed.mul(share)?))
         .collect()
+}
+
+/// The name of the counter of samples whose gradients were clipped.
+pub(crate) const CLIPPED: &str = "clipped";
+
+/// The sums of the clipped gradients of the samples of a private step.
+fn clipped<'g>(
+    task: &dyn Task,
+    step: &StepGraph<'g, '_>,
+    objective: Objective<'g>,
+    parameters: &[Var<'g>],
+    private: &PrivateSteps,
+) -> Result<Vec<Var<'g>>> {
+    let losses = objective.losses.ok_or_else(|| {
+        Error::Config(format!(
+            "the task {} has no loss of its own for each sample, so it can't be trained privately; leave [privacy] out",
+            task.registered().name
+        ))
+    })?;
+    let found = clipped_gradients(losses, parameters, &step.batch.loaded(), private.clip)?;
+    let bound = losses.builder().constant(private.clip * private.clip);
+    step.count(CLIPPED, found.squared_norms.gt(bound)?.sum_all()?)?;
+    Ok(found.sums)
+}
+
+/// Gradients of a private step: the mean of the clipped ones, by the mean number of samples, with normal noise from the run's seed and the
+/// number of the step.
+fn with_noise<'g>(
+    builder: &'g Builder,
+    grads: Vec<Var<'g>>,
+    private: &PrivateSteps,
+    seed: u64,
+) -> Result<Vec<Var<'g>>> {
+    /// The streams of normal numbers of the models begin at 0.
+    const FIRST_STREAM: u32 = 1 << 31;
+    let step = builder.input("step", TensorType::u32([]));
+    let deviation = private.noise * private.clip;
+    let noisy = |(stream, grad): (u32, Var<'g>)| {
+        let grad = grad.gaussian_noise(step, deviation, seed, FIRST_STREAM + stream)?;
+        grad.scale(1.0 / private.expected as f64)
+    };
+    (0..).zip(grads).map(noisy).collect()
 }
 
 /// The divisor of accumulated losses, among the accumulated gradients.
@@ -335,6 +388,9 @@ fn update_graph(
             Some(divisor) => sum.div(divisor)?,
             None => sum,
         });
+    }
+    if let Some(private) = &recipe.privacy {
+        grads = with_noise(&builder, grads, private, recipe.seed)?;
     }
     let scale = loss_scale(&builder, recipe, phase)?;
     apply(&builder, recipe, optimizer, &weights, scale, grads)?;

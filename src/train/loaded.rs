@@ -51,8 +51,9 @@ impl Loaded {
             set.release_pixels();
         }
         let order = layout.name("order");
-        let visited = (0..layout.samples as u32).collect();
-        device.set(&order, &Tensor::index([layout.samples], visited))?;
+        let visited = 0..layout.visits();
+        let visited = visited.map(|place| (place % layout.samples.max(1)) as u32);
+        device.set(&order, &Tensor::index([layout.visits()], visited.collect()))?;
         Ok(Loaded {
             layout,
             set: Arc::new(set),
@@ -78,7 +79,9 @@ impl Loaded {
             return Ok(Some(stream));
         }
         let index = |values: Vec<u32>| Tensor::index([values.len()], values);
-        device.set(&self.order, &index(pass.order))?;
+        let mut visited = pass.order;
+        visited.resize(self.layout.visits(), 0);
+        device.set(&self.order, &index(visited))?;
         if let Some(starts) = pass.starts {
             device.set(&self.layout.name("starts"), &index(starts))?;
         }

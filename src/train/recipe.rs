@@ -6,6 +6,7 @@ use crate::graph::Precision;
 use crate::optim::{
     Average, GroupSettings, OptimizerConfig, OptimizerInstance, Patterns, PlateauState, Schedule,
 };
+use crate::privacy::PrivateSteps;
 use crate::tasks::{Models, Phase, Task};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub struct Recipe {
     pub anchor: Option<Arc<Anchor>>,
     /// Training samples that are replayed.
     pub replay: Option<Replay>,
+    /// How steps are made private.
+    pub privacy: Option<PrivateSteps>,
     /// Total number of steps of the run, for schedules.
     pub steps: u64,
     /// Steps per epoch, for groups with an `unfreeze_epoch`.
@@ -72,6 +75,7 @@ impl Default for Recipe {
             average: None,
             anchor: None,
             replay: None,
+            privacy: None,
             steps: 1,
             steps_per_epoch: 1,
         }
@@ -79,6 +83,19 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// Samples of a step: all of its batches or, in private training, their mean number.
+    pub fn samples_of_step(&self) -> usize {
+        match &self.privacy {
+            Some(private) => private.expected,
+            None => self.batch * self.accumulate,
+        }
+    }
+
+    /// Whether gradients are added up over batches before a program of its own updates the parameters.
+    pub(super) fn has_own_update(&self) -> bool {
+        self.accumulate > 1 || self.privacy.is_some()
+    }
+
     pub(super) fn config(&self, phase: &str) -> &OptimizerConfig {
         self.optimizers.get(phase).unwrap_or(&self.optimizer)
     }
@@ -192,6 +209,9 @@ pub(crate) fn suggest_batch(
     recipe: &Recipe,
     fits: impl Fn(&Recipe) -> bool,
 ) -> Error {
+    if recipe.privacy.is_some() {
+        return error;
+    }
     let message = match &error {
         Error::Memory(message) => message.clone(),
         Error::Shape { .. } => format!("a batch of {} is too large ({error})", recipe.batch),

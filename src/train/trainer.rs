@@ -183,6 +183,28 @@ impl<'e> Trainer<'e> {
         self.models.state().map(|part| read(&part.name)).collect()
     }
 
+    /// Sets weights and buffers to `values`, in the order of [`Models::state`], and everything else that steps keep to zero, as before the
+    /// first step.
+    ///
+    /// # Errors
+    /// If the device failed, or a value is of another type.
+    pub(crate) fn restart(&mut self, values: &[Tensor<f32>]) -> Result<()> {
+        let own: Vec<&str> = self.models.state().map(|part| part.name.as_str()).collect();
+        for name in self
+            .steps
+            .state
+            .iter()
+            .filter(|name| !own.contains(&name.as_str()))
+        {
+            let zeros = Tensor::zeros(&self.device.ty(name)?);
+            self.device.set(name, &zeros)?;
+        }
+        for (name, value) in own.iter().zip(values) {
+            self.device.set(name, value)?;
+        }
+        Ok(())
+    }
+
     /// Exchanges parameters with their moving averages, if they have any.
     ///
     /// # Errors
@@ -303,7 +325,7 @@ impl<'e> Trainer<'e> {
         let PreparedSteps {
             phases, shorter, ..
         } = &mut self.steps;
-        let ([only], 1) = (&mut phases[..], self.recipe.accumulate) else {
+        let ([only], false) = (&mut phases[..], self.recipe.has_own_update()) else {
             return Ok(None);
         };
         let bucket = place(0, 0).bucket.filter(|&bucket| bucket < shorter.len());
@@ -469,9 +491,9 @@ impl<'e> Trainer<'e> {
             .sum()
     }
 
-    /// Maximum number of samples per step.
+    /// Maximum number of samples per step; the mean one in private training.
     pub fn samples_of_step(&self) -> usize {
-        self.source.size() * self.recipe.accumulate
+        self.recipe.samples_of_step()
     }
 }
 

@@ -48,6 +48,8 @@ fn parts(case: &TaskCase, [discriminator, generator]: [f64; 2]) -> RunParts {
         monitor: Monitor::default(),
         saving: Saving::default(),
         tensorboard: false,
+        privacy: None,
+        federated: None,
         data: case.data.clone(),
         fitted: case.fitted.clone(),
         values: None,

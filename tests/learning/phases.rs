@@ -151,6 +151,8 @@ fn run(
         monitor: Monitor::default(),
         saving: Saving::default(),
         tensorboard: false,
+        privacy: None,
+        federated: None,
         data: wgrad::data::DataSettings {
             stream: Some(stream),
             ..Default::default()

@@ -46,6 +46,8 @@ fn parts(task: &Registered, case: &TaskCase, epochs: u32) -> RunParts {
         monitor: Monitor::default(),
         saving: Saving::default(),
         tensorboard: false,
+        privacy: None,
+        federated: None,
         data: case.data.clone(),
         fitted: case.fitted.clone(),
         values: None,

@@ -50,6 +50,8 @@ fn parts(case: &TaskCase) -> RunParts {
         monitor: Monitor::default(),
         saving: Saving::default(),
         tensorboard: false,
+        privacy: None,
+        federated: None,
         data: case.data.clone(),
         fitted: case.fitted.clone(),
         values: None,

@@ -16,6 +16,7 @@ const LAYERS: [&[&str]; 15] = [
         "html",
         "nearest",
         "privacy",
+        "federated",
         "random",
         "schema",
         "shader",

@@ -1,6 +1,6 @@
-//! Sample cases of the convolution and its two gradients.
+//! Sample cases of the convolution and its gradients.
 
-use super::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad};
+use super::{Conv2d, Conv2dInputGrad, Conv2dSampleWeightGrad, Conv2dWeightGrad};
 use crate::ops::{Case, Operand};
 use crate::random::Stream;
 
@@ -327,6 +327,17 @@ pub(in crate::ops) fn cases(stream: &mut Stream) -> Vec<Case> {
             conv,
             kernel: e.kernel,
         };
+        if conv.groups == 1 {
+            let each = Conv2dSampleWeightGrad {
+                conv,
+                kernel: e.kernel,
+            };
+            let operands = [
+                Operand::uniform(x).constant(),
+                Operand::uniform(y.clone()).constant(),
+            ];
+            cases.push(Case::new(each, operands));
+        }
         cases.push(Case::new(
             weight,
             [Operand::uniform(x), Operand::uniform(y)],
@@ -341,7 +352,8 @@ mod tests {
 
     #[test]
     fn every_case_has_extents() {
-        // Each shape gives three cases: the convolution and its two gradients.
-        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 40 * 3);
+        // Each shape gives three cases: the convolution and its two gradients. Those of one group have the gradients of images, too.
+        let of_one_group = 28;
+        assert_eq!(cases(&mut Stream::new(3, 0)).len(), 40 * 3 + of_one_group);
     }
 }

@@ -187,7 +187,7 @@ impl Op for Conv2dWeightGrad {
 }
 
 impl Conv2dWeightGrad {
-    fn extents(&self, x: &[usize], dy: &[usize]) -> Result<Extents, String> {
+    pub(super) fn extents(&self, x: &[usize], dy: &[usize]) -> Result<Extents, String> {
         let channels = x.last().copied().unwrap_or(0);
         let out_channels = dy.last().copied().unwrap_or(0);
         if self.conv.groups == 0 || !channels.is_multiple_of(self.conv.groups) {
