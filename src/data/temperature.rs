@@ -60,7 +60,7 @@ mod tests {
         };
         let temperature = FittedTemperature {
             temperature: 1.375,
-            fitted_to: "validation".to_string(),
+            fitted_to: "the validation part".to_string(),
             samples: 5000,
         };
         let text = temperature.text().unwrap();

@@ -128,7 +128,7 @@ fn calibration_is_measured_and_a_temperature_kept_that_predictions_use() {
         let before = odds();
         sandbox.wgrad(&format!("{command} --save")).succeeds();
         let kept = fs::read_to_string(sandbox.path(&format!("{run}/temperature.toml"))).unwrap();
-        assert!(kept.contains("fitted_to = \"validation\""), "{kept}");
+        assert!(kept.contains("fitted_to = \"the validation part\""), "{kept}");
         let temperature = number(found, "temperature");
         assert!(
             (odds() * temperature - before).abs() < 1e-3,
@@ -186,7 +186,7 @@ fn an_onnx_file_divides_by_the_temperature_of_its_run() {
     let before = top("run", "before.jsonl");
     sandbox.write(
         "run/temperature.toml",
-        "temperature = 4.0\nfitted_to = \"validation\"\nsamples = 8\n",
+        "temperature = 4.0\nfitted_to = \"the validation part\"\nsamples = 8\n",
     );
     let after = top("run", "after.jsonl");
     assert!(
@@ -261,7 +261,7 @@ fn wrong_labels_are_found_in_a_test_part_and_by_folds() {
     let is_good = |found: &BTreeSet<u64>, wrong: &BTreeSet<u64>| {
         let right = found.intersection(wrong).count() as f64;
         let [precision, recall] = [found.len(), wrong.len()].map(|count| right / count as f64);
-        assert!(precision > 0.6 && recall > 0.8, "{precision} {recall}");
+        assert!(precision > 0.8 && recall > 0.6, "{precision} {recall}");
     };
     settings(&sandbox, "games.toml", "games", "", ["", "2"]);
     sandbox.wgrad("train games.toml --out run").succeeds();
@@ -323,7 +323,7 @@ fn wrong_labels_are_found_in_a_test_part_and_by_folds() {
     assert!(said.out.contains("fold 2: row"), "{}", said.out);
     sandbox
         .wgrad("eval folds --label-issues --calibration")
-        .fails(2, &["folder of"]);
+        .fails(2, &["holds several runs"]);
     sandbox
         .wgrad("eval folds --label-issues --part train")
         .fails(2, &["is a folder of folds"]);
@@ -360,7 +360,7 @@ fn what_has_no_probabilities_of_classes_is_refused_in_a_sentence() {
         .fails(2, &["--save keeps a temperature in a run"]);
 
     let numbers = "left,right,winner\n0.5,0.25,1.5\n0.25,0.75,2.5\n0.125,0.5,3.25\n".to_string();
-    sandbox.write("numbers.csv", numbers.clone() + &numbers[18..].repeat(5));
+    sandbox.write("numbers.csv", numbers.clone() + &numbers[18..].repeat(30));
     settings(
         &sandbox,
         "numbers.toml",

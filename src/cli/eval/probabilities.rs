@@ -216,8 +216,8 @@ impl ProbabilityArgs {
             return Err(Error::Data(format!("{warning}; it is not kept")));
         }
         let fitted_to = match report.fitted_to {
-            "half" => format!("half of {}", report.part),
-            part => part.to_string(),
+            "half" => format!("half of the {} part", report.part),
+            part => format!("the {part} part"),
         };
         folder
             .clone()
