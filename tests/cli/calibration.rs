@@ -128,7 +128,10 @@ fn calibration_is_measured_and_a_temperature_kept_that_predictions_use() {
         let before = odds();
         sandbox.wgrad(&format!("{command} --save")).succeeds();
         let kept = fs::read_to_string(sandbox.path(&format!("{run}/temperature.toml"))).unwrap();
-        assert!(kept.contains("fitted_to = \"the validation part\""), "{kept}");
+        assert!(
+            kept.contains("fitted_to = \"the validation part\""),
+            "{kept}"
+        );
         let temperature = number(found, "temperature");
         assert!(
             (odds() * temperature - before).abs() < 1e-3,

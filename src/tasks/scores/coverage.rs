@@ -86,7 +86,7 @@ impl SelectivePrediction {
 
 impl CoveragePoint {
     /// A line of JSON; `scaled` says whether confidences are by a temperature.
-    pub fn to_json(&self, scaled: bool) -> Value {
+    pub fn to_json(self, scaled: bool) -> Value {
         json!({
             "event": "coverage",
             "scaled": scaled,

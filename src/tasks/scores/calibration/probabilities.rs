@@ -51,7 +51,7 @@ impl ProbabilityScores {
     }
 
     /// The figures by their keys in JSON.
-    pub fn to_json(&self) -> Map<String, Value> {
+    pub fn to_json(self) -> Map<String, Value> {
         let figures = [
             ("confidence", self.confidence),
             ("ece", self.expected_error),
