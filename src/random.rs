@@ -114,6 +114,8 @@ pub enum Purpose {
     Permutation = 28,
     /// Which samples a draw of a bootstrap consists of; index: the draw.
     Bootstrap = 64,
+    /// Which half of the samples of a part a temperature is fitted to; index: 0.
+    TemperatureHalf = 72,
     /// Which training samples the importance of weights is measured on; index: 0.
     Importance = 29,
 }

@@ -1,8 +1,11 @@
 //! `wgrad eval`
 
 pub(super) mod groups;
+mod label_issues;
+mod probabilities;
 
 use self::groups::GroupArgs;
+use self::probabilities::ProbabilityArgs;
 use super::agent::{Evaluated, choice};
 use super::opened::OpenedRun;
 use super::table::TextTable;
@@ -17,16 +20,18 @@ use wgrad::attack::{CorruptedAccuracy, Corruption, SEVERITIES};
 use wgrad::data::{Part, Samples, overlap};
 use wgrad::device::Engine;
 use wgrad::files::write_whole;
+use wgrad::html::page_head;
 use wgrad::provenance::{EvaluationRecord, LedgerRecord, digest_of_file, figures_of_line};
-use wgrad::run::Measured;
+use wgrad::run::{GroupFolder, GroupKind, Measured};
 use wgrad::settings::Settings;
-use wgrad::tasks::scores::fairness::Fairness;
+use wgrad::tasks::scores::fairness::{Fairness, fairness_sections};
 use wgrad::train::{ImageClassifier, Outputs};
 
 /// Corrupted images that are classified at once.
 const CORRUPTED_BATCH: usize = 250;
 
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("paged").args(["groups", "calibration", "label_issues"]).multiple(true))]
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
@@ -54,6 +59,11 @@ pub(super) struct Args {
     #[command(flatten)]
     groups: GroupArgs,
     #[command(flatten)]
+    probabilities: ProbabilityArgs,
+    /// With --groups, --calibration or --label-issues: write a page with tables, charts and samples
+    #[arg(long, value_name = "FILE", requires = "paged")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
     overwrite: OverwriteArg,
     #[command(flatten)]
     with: WithArg,
@@ -63,7 +73,7 @@ pub(super) struct Args {
     sign: SignArg,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one JSON line and nothing else; with --groups, also one for each group and for the gaps between groups
+    /// Print one JSON line and nothing else; with --groups, --calibration and --label-issues, also lines of what these find
     #[arg(long)]
     json: bool,
 }
@@ -73,17 +83,24 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .outputs
         .as_deref()
         .into_iter()
-        .chain(args.groups.page())
+        .chain(args.html.as_deref())
+        .chain(args.probabilities.file())
     {
         args.overwrite.check(path)?;
     }
     let signer = args.sign.read()?;
+    if args.probabilities.are_issues_alone()
+        && let Some(group) = GroupFolder::open(GroupKind::Folds, &args.run.run)
+    {
+        return label_issues::of_folds(&args, &group);
+    }
     let opened = OpenedRun::open(&args.run.run)?;
     if opened.settings.is_agent() {
         return evaluate_agent(&args, &opened);
     }
     let is_file = opened.is_temporary();
-    let (folder, mut settings) = (&opened.folder, opened.settings.clone());
+    let folder = &opened.folder;
+    let mut settings = opened.settings_for(&args.weights, &args.with);
     if is_file {
         // Those of the data that are named.
         settings.fitted.format = None;
@@ -97,6 +114,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let training = settings.clone();
     let is_other = args.data.is_some();
+    args.probabilities
+        .check_save(&opened, (&args.weights, &args.with), is_other)?;
     if let Some(data) = args.data {
         // Mean and standard deviation stay those of the training.
         settings.data.source = data;
@@ -107,14 +126,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     settings.task.set_beam(args.beam);
     settings.check()?;
     args.groups.apply(&mut settings, &args.run.run)?;
-    let dataset = settings.load_data()?;
+    args.probabilities.check(&settings, &args.run.run)?;
+    let mut dataset = settings.load_data()?;
     if is_other && !is_file {
         seen_in_training(training, &dataset.test);
     }
     let (weights, epoch) = args.weights.path(folder);
-    let parts = args
-        .with
-        .resolve(&opened, &args.weights, &settings, &weights)?;
+    let resolved = || {
+        args.with
+            .resolve(&opened, &args.weights, &settings, &weights)
+    };
+    let parts = resolved()?;
     let (engine, device_note) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
@@ -138,6 +160,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (noun, part) = (dataset.test.noun(), settings.data.evaluate.name());
     let task = parts.task.clone();
     let content = folder.ledger_path().map(|_| dataset.test.content());
+    let validation = dataset.validation.take();
+    let fit = args.probabilities.predict(&engine, resolved, validation)?;
     let mut measured = Measured::evaluation(&engine, parts, dataset.test)?;
     let keep = match args.outputs {
         Some(_) => Outputs::Every,
@@ -157,13 +181,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ),
         false => None,
     };
+    let examined =
+        args.probabilities
+            .examine(&mut measured, &outputs, fit, &settings, args.html.is_some())?;
+    if let Some(path) = &args.html {
+        let title = format!("{} on {}", settings.title(), dataset.name);
+        let groups = fairness.as_ref().map(fairness_sections);
+        let page = page_head(&title) + &groups.unwrap_or_default() + &examined.html;
+        write_whole(path, page.as_bytes())?;
+    }
     if let Some(found) = &fairness {
-        let title = format!(
-            "Groups of {} as {} treats them",
-            dataset.name,
-            settings.title()
-        );
-        args.groups.write_page(found, &title)?;
         let is_of_run = !is_file && !is_other && args.with.with.is_empty() && !args.weights.last;
         if is_of_run && !folder.is_locked() {
             let text = format!("{:#}\n", serde_json::to_value(found)?);
@@ -194,9 +221,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         line.extend(findings.brief.json);
         line.extend(findings.full.json);
         print_line(Value::Object(line))?;
-        for line in fairness.iter().flat_map(Fairness::json_lines) {
+        let lines = fairness.iter().flat_map(Fairness::json_lines);
+        for line in lines.chain(examined.json_lines()) {
             print_line(line)?;
         }
+        args.probabilities.keep(&examined, folder)?;
         return Ok(ExitCode::SUCCESS);
     }
     let shown = (test.figures.iter().enumerate())
@@ -216,6 +245,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut lines = findings.brief.lines.iter().chain(&findings.full.lines);
     lines.try_for_each(print_line)?;
     fairness.as_ref().map_or(Ok(()), groups::print)?;
+    examined.print()?;
+    args.probabilities.keep(&examined, folder)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -277,9 +308,10 @@ fn evaluate_agent(args: &Args, opened: &OpenedRun) -> anyhow::Result<ExitCode> {
         || args.part.is_some()
         || args.outputs.is_some()
         || args.groups.are_compared()
+        || args.probabilities.are_asked()
     {
-        let message = "the run is that of an agent, which is evaluated in its environment; leave --data, --part, --outputs and --groups \
-                       out";
+        let message = "the run is that of an agent, which is evaluated in its environment; leave --data, --part, --outputs, --groups, \
+                       --calibration and --label-issues out";
         return Err(wgrad::Error::Config(message.to_string()).into());
     }
     let (folder, mut settings) = (&opened.folder, opened.settings.clone());

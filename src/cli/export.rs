@@ -126,6 +126,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .into());
     }
     args.overwrite.check(&out)?;
+    let is_best = args.weights.are_best(&folder);
+    let temperature = folder.read_temperature()?.filter(|_| is_best);
+    let temperature = temperature.map(|fitted| fitted.temperature);
+    if temperature.is_some() && (!is_onnx || args.web) {
+        note(
+            "the file holds the network as it was trained, without the temperature of the run; ONNX files divide by it",
+        );
+    }
     let carried = carried(&folder);
     let record = |format: &str| -> wgrad::Result<()> {
         let Some(carried) = &carried else {
@@ -183,6 +191,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                     let fitted = &settings.fitted;
                     [fitted.mean.clone(), fitted.std.clone()]
                 }),
+                temperature,
             };
             write_whole(&out, &export(model, values, &options)?)?;
         }

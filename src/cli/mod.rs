@@ -315,7 +315,16 @@ impl WeightsArg {
         (folder.weights_path(self.last), epoch)
     }
 
-    /// The same, with a note on standard error where the weights are not those of the last epoch.
+    /// Whether they are the best weights of the run in `folder`, without adapters.
+    fn are_best(&self, folder: &RunFolder) -> bool {
+        let is_best = match folder.best_epoch() {
+            Some((_, is_last)) => is_last || !self.last,
+            None => true,
+        };
+        is_best && self.lora.is_none()
+    }
+
+    /// The same as [`WeightsArg::path`], with a note on standard error where the weights are not those of the last epoch.
     fn path_with_note(&self, folder: &RunFolder) -> PathBuf {
         let (path, epoch) = self.path(folder);
         if let Some(epoch) = epoch {

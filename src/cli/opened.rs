@@ -1,7 +1,9 @@
 //! The run that a command is given: a folder, or a file with a network, which becomes a run in a temporary folder.
 
+use super::{WeightsArg, WithArg};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use wgrad::data::FittedTemperature;
 use wgrad::nn::weights;
 use wgrad::run::{GroupFolder, GroupKind, RunFolder};
 use wgrad::settings::{Settings, is_network_file};
@@ -10,8 +12,10 @@ use wgrad::settings::{Settings, is_network_file};
 pub(super) struct OpenedRun {
     /// Its folder.
     pub folder: RunFolder,
-    /// Its settings.
+    /// Its settings, as its network computes: without a temperature.
     pub settings: Settings,
+    /// The temperature of its probabilities, if one was fitted.
+    temperature: Option<FittedTemperature>,
     /// The folders of the other members, if it is the first one of an ensemble.
     pub others: Vec<PathBuf>,
     /// Holds the folder, if it is of a network in a file.
@@ -34,6 +38,7 @@ impl OpenedRun {
             let (folder, mut settings) = Settings::open_run(first)?;
             settings.take_thresholds(&folder)?;
             return Ok(OpenedRun {
+                temperature: folder.read_temperature()?,
                 folder,
                 settings,
                 others,
@@ -57,9 +62,25 @@ impl OpenedRun {
         Ok(OpenedRun {
             folder,
             settings,
+            temperature: None,
             others: Vec::new(),
             temporary: Some(temporary),
         })
+    }
+
+    /// Its settings for predictions with `weights` that are averaged with those of the runs `with`: with its temperature, if that was
+    /// fitted to these.
+    pub fn settings_for(&self, weights: &WeightsArg, with: &WithArg) -> Settings {
+        let mut settings = self.settings.clone();
+        if self.is_alone(weights, with) {
+            settings.fitted.temperature.clone_from(&self.temperature);
+        }
+        settings
+    }
+
+    /// Whether its own best weights predict, neither adapted nor averaged with those of others.
+    pub fn is_alone(&self, weights: &WeightsArg, with: &WithArg) -> bool {
+        weights.are_best(&self.folder) && with.with.is_empty() && self.others.is_empty()
     }
 
     /// Whether it is a network in a file.

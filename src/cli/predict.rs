@@ -88,7 +88,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         args.overwrite.check(path)?;
     }
     let opened = OpenedRun::open(&args.run.run)?;
-    let (folder, mut settings) = (&opened.folder, opened.settings.clone());
+    let folder = &opened.folder;
+    let mut settings = opened.settings_for(&args.weights, &args.with);
     args.device.clone().apply(&mut settings);
     settings.task.set_beam(args.beam);
     settings.check()?;

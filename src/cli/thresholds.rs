@@ -85,7 +85,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     args.device.clone().apply(&mut settings);
     settings.check()?;
-    check_task(&*settings.named_task()?, &args.run.run)?;
+    check_task(
+        &*settings.named_task()?,
+        &args.run.run,
+        "groups are compared by",
+    )?;
     check_data(&settings, &args.run.run.display().to_string())?;
     settings.data.groups.clone_from(&args.groups);
     settings.data.evaluate = args.part;

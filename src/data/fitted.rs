@@ -1,8 +1,9 @@
 //! Values that a run fits to its data, separate from the user's settings.
 
 use super::{
-    ChannelStats, ClassPattern, Column, DataSettings, Dataset, FormatName, GroupThresholds,
-    Listing, MaskValue, NumberForm, Samples, Scale, TargetKind, TokenKind, Tokenizer,
+    ChannelStats, ClassPattern, Column, DataSettings, Dataset, FittedTemperature, FormatName,
+    GroupThresholds, Listing, MaskValue, NumberForm, Samples, Scale, TargetKind, TokenKind,
+    Tokenizer,
 };
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
@@ -72,6 +73,9 @@ pub struct Fitted {
     /// Thresholds of groups, which were fitted to a trained run and are in a separate file.
     #[serde(skip)]
     pub thresholds: Option<GroupThresholds>,
+    /// The temperature of a trained run's probabilities, which is in a separate file.
+    #[serde(skip)]
+    pub temperature: Option<FittedTemperature>,
     /// The files of the data, which a run saves in a separate file.
     #[serde(skip)]
     pub files: Option<Listing>,
@@ -89,6 +93,7 @@ impl Fitted {
         let written = Fitted {
             tokenizer: None,
             thresholds: None,
+            temperature: None,
             files: None,
             ..self.clone()
         };

@@ -1,6 +1,6 @@
 //! The folder of a run: `run.toml`, `model.safetensors`, `best.safetensors`, `checkpoints/`, `metrics.jsonl`,
 //! `norms.jsonl`, `provenance.jsonl`, `report.html`, `anchor.safetensors` and `tasks.json` of continual learning, `thresholds.toml` and
-//! `fairness.json` about groups of samples, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained
+//! `fairness.json` about groups of samples, `temperature.toml`, `variants.toml`, `settings.lock.toml`, `data-files.json`, `tokenizer.json` if it was trained
 //! on text, and
 //! `events.out.tfevents...` for TensorBoard. `files.json` lists what the run wrote; it overwrites and removes nothing else.
 
@@ -11,7 +11,7 @@ use super::group::GroupFolder;
 use super::lock::{self, FolderLock, LOCK};
 use super::manifest::{MANIFEST, Manifest, claim, not_of_a_run};
 use super::variables_file;
-use crate::data::{GroupThresholds, Listing};
+use crate::data::{FittedTemperature, GroupThresholds, Listing};
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_temporary, write_whole};
 use crate::provenance::{
@@ -80,12 +80,13 @@ const DATA_FILES: &str = "data-files.json";
 const ANCHOR: &str = "anchor.safetensors";
 const TASKS: &str = "tasks.json";
 const THRESHOLDS: &str = "thresholds.toml";
+const TEMPERATURE: &str = "temperature.toml";
 const FAIRNESS: &str = "fairness.json";
 const CHECKPOINTS: &str = "checkpoints";
 const EVENTS: &str = "events.out.tfevents.";
 
 /// Files of a run in the folder itself.
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     SETTINGS,
     ACCEPTED,
     MODEL,
@@ -101,6 +102,7 @@ const FILES: [&str; 16] = [
     TASKS,
     THRESHOLDS,
     FAIRNESS,
+    TEMPERATURE,
     LEDGER_FILE,
 ];
 
@@ -648,6 +650,34 @@ impl RunFolder {
     pub fn remove_thresholds(&self) -> Result<bool> {
         self.remove_listed(FAIRNESS)?;
         self.remove_listed(THRESHOLDS)
+    }
+
+    /// The temperature in `temperature.toml`, if one was fitted.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn read_temperature(&self) -> Result<Option<FittedTemperature>> {
+        let path = self.path.join(TEMPERATURE);
+        path.is_file()
+            .then(|| FittedTemperature::read(&path))
+            .transpose()
+    }
+
+    /// Writes `temperature.toml`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write_temperature(&self, temperature: &FittedTemperature) -> Result<()> {
+        let text = temperature.text()?;
+        write_whole(&self.claim(TEMPERATURE)?, text.as_bytes())
+    }
+
+    /// Removes `temperature.toml`. Returns whether there was one.
+    ///
+    /// # Errors
+    /// If it can't be removed.
+    pub fn remove_temperature(&self) -> Result<bool> {
+        self.remove_listed(TEMPERATURE)
     }
 
     /// The text of `fairness.json`: how groups of samples were treated in the last evaluation of them, if there was one.

@@ -1,11 +1,12 @@
 //! Trained models on an engine: evaluation and prediction alone.
 
 use super::observer::Evaluation;
+use super::report::worst_section;
 use super::{RunParts, evaluation};
 use crate::data::{DataSettings, Fitted, Samples};
 use crate::device::{Device, Engine};
 use crate::error::Result;
-use crate::tasks::{Counters, Decoded, Evaluated, Known};
+use crate::tasks::{Counters, Decoded, Evaluated, Known, WorstSample};
 use crate::train::{Collected, Evaluator, Outputs, outputs_of};
 use serde_json::Value;
 
@@ -126,6 +127,27 @@ impl<'e> Measured<'e> {
             }
         }
         Ok(lines)
+    }
+
+    /// These samples of the set as HTML, with their inputs and what is said of each; empty without any. `about` says which samples they
+    /// are, as the beginning of a sentence.
+    ///
+    /// # Errors
+    /// If an image can't be read.
+    pub fn sample_section(&mut self, shown: &[WorstSample], about: &str) -> Result<String> {
+        let indices: Vec<usize> = shown.iter().map(|sample| sample.index).collect();
+        let pictures = match indices.is_empty() {
+            true => None,
+            false => self.evaluator.pictures(&mut *self.device, &indices)?,
+        };
+        let samples = self.evaluator.samples();
+        Ok(worst_section(
+            shown,
+            samples,
+            &self.fitted,
+            pictures.as_ref(),
+            about,
+        ))
     }
 
     /// The samples, without pixels if these are on the device.

@@ -654,7 +654,8 @@ impl<'e> Run<'e> {
                 .pictures(self.trainer.device_mut(), &indices)?,
         };
         let (samples, part) = (self.evaluator.samples(), self.data.evaluate.name());
-        let html = report::worst_section(&worst, samples, &self.fitted, pictures.as_ref(), part);
+        let about = format!("Of the {part} part, the largest first");
+        let html = report::worst_section(&worst, samples, &self.fitted, pictures.as_ref(), &about);
         if !html.is_empty() {
             sections.push(Section {
                 title: "Samples with the largest losses".to_string(),

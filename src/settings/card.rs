@@ -134,6 +134,13 @@ impl Settings {
             );
             item(card, "Decisions", &text);
         }
+        if let Some(fitted) = folder.read_temperature()? {
+            let text = format!(
+                "logits are divided by the temperature {:.4}, fitted to {} ({} samples)",
+                fitted.temperature, fitted.fitted_to, fitted.samples
+            );
+            item(card, "Probabilities", &text);
+        }
         blank(card, "People or organisation, date, licence, contact");
         Ok(())
     }

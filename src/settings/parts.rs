@@ -39,6 +39,7 @@ impl Settings {
             own: self.task.own.clone(),
             teachers: Vec::new(),
             decision: None,
+            temperature: None,
         }
     }
 
@@ -65,6 +66,11 @@ impl Settings {
         let decision = thresholds.map(|known| GroupDecision::of(known, &self.fitted.classes));
         let settings = TaskSettings {
             decision: decision.transpose()?,
+            temperature: self
+                .fitted
+                .temperature
+                .as_ref()
+                .map(|fitted| fitted.temperature),
             ..self.task_settings()
         };
         let name = settings.name.clone().ok_or_else(|| {

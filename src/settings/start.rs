@@ -127,6 +127,13 @@ impl Settings {
                     .to_string(),
             );
         }
+        if folder.read_temperature()?.is_some() {
+            notes.push(
+                "the temperature was fitted to the weights so far, and is removed when the run goes on; fit it again with \
+                 `wgrad eval RUN --calibration --save`"
+                    .to_string(),
+            );
+        }
         let resumed = Resumed {
             folder,
             checkpoint,
@@ -434,6 +441,7 @@ impl Prepared {
                 folder.forget_after(epoch)?;
                 if !run.is_done() {
                     folder.remove_thresholds()?;
+                    folder.remove_temperature()?;
                     folder.write_settings(&self.settings.texts()?)?;
                 }
                 folder

@@ -26,8 +26,10 @@ use serde_json::{Map, Value, json};
 
 /// The output of the logits, by which classes are decided for.
 pub const LOGITS: &str = "logits";
-/// The output of the logits as the model gives them, where decisions are by thresholds of groups.
+/// The output of the logits by which probabilities are computed, where decisions are by thresholds of groups.
 pub const UNDECIDED: &str = "undecided_logits";
+/// The output of the logits as the model gives them, where those of the others are divided by a temperature.
+pub const UNSCALED: &str = "unscaled_logits";
 const TOP_5: &str = "top_5";
 const CONFUSION: &str = "confusion";
 
@@ -112,6 +114,8 @@ pub struct Classification {
     pub augment: AugmentSettings,
     /// Thresholds of groups by which a trained model decides.
     pub decision: Option<GroupDecision>,
+    /// The temperature by which the logits of a trained model are divided.
+    pub temperature: Option<f64>,
 }
 
 impl Classification {
@@ -122,16 +126,25 @@ impl Classification {
             label_smoothing: settings.label_smoothing,
             augment: settings.augment.clone(),
             decision: settings.decision.clone(),
+            temperature: settings.temperature,
         }
     }
 
-    /// Makes logits an output, as they decide for a class: moved by the thresholds of groups if there are some. Returns them.
+    /// Makes logits an output, as they decide for a class: moved by the thresholds of groups if there are some, then divided by the
+    /// temperature if there is one. Returns them.
     fn decided<'g>(&self, step: &StepGraph<'g, '_>, logits: Var<'g>) -> Result<Var<'g>> {
+        let scaled = |logits: Var<'g>| match self.temperature {
+            None => Ok(logits),
+            Some(temperature) => logits.scale(1.0 / temperature),
+        };
+        if self.temperature.is_some() {
+            step.output(UNSCALED, logits);
+        }
         let decided = match &self.decision {
-            None => logits,
+            None => scaled(logits)?,
             Some(decision) => {
-                step.output(UNDECIDED, logits);
-                decision.apply(step, logits)?
+                step.output(UNDECIDED, scaled(logits)?);
+                scaled(decision.apply(step, logits)?)?
             }
         };
         step.output(LOGITS, decided);
@@ -416,7 +429,7 @@ impl Task for Classification {
         let mut sections: Vec<Section> = confusion.into_iter().collect();
         if let Some((logits, classes, labels)) = kept(found) {
             sections.extend(scores::rankings(logits, classes, labels, names));
-            sections.extend(scores::calibration(logits, classes, labels));
+            sections.extend(scores::calibration_section(logits, classes, labels));
         }
         sections
     }

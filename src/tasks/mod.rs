@@ -447,6 +447,8 @@ pub struct TaskSettings {
     pub teachers: Vec<Teacher>,
     /// Thresholds of groups by which a trained classifier decides.
     pub decision: Option<GroupDecision>,
+    /// The temperature by which the logits of a trained classifier are divided.
+    pub temperature: Option<f64>,
 }
 
 impl TaskSettings {

@@ -2,6 +2,7 @@
 //! what is wrong, where, and what to do; the exit code is 1 (failure) or 2 (wrong usage), and nothing is left behind.
 
 mod bench;
+mod calibration;
 mod chosen;
 mod compare;
 mod continual;

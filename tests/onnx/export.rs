@@ -155,6 +155,7 @@ fn agrees(name: &str, opset: i64, storage: WeightStorage) -> usize {
         metadata: vec![("wgrad.task".to_string(), "test".to_string())],
         storage,
         pixels: None,
+        temperature: None,
     };
     let bytes = export(&network, &values, &options).unwrap();
     let file = OnnxFile::parse(&Path::new(name).with_extension("onnx"), &bytes).unwrap();
@@ -295,6 +296,7 @@ fn versions_that_are_not_known_are_refused() {
         metadata: Vec::new(),
         storage: WeightStorage::default(),
         pixels: None,
+        temperature: None,
     };
     let refused = export(&network, &values(&network), &options)
         .unwrap_err()
@@ -315,6 +317,7 @@ fn pixels_are_normalised_by_the_network_on_request() {
         metadata: Vec::new(),
         storage: WeightStorage::default(),
         pixels: None,
+        temperature: None,
     };
     let computed = |options: &ExportOptions, image: NpyArray| {
         let bytes = export(&network, &values, options).unwrap();

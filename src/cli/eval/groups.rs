@@ -2,15 +2,14 @@
 
 use crate::cli::table::TextTable;
 use crate::cli::{note, print_line};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wgrad::Error;
 use wgrad::data::Samples;
-use wgrad::files::write_whole;
 use wgrad::settings::Settings;
 use wgrad::tasks::Task;
 use wgrad::tasks::classification::{LOGITS, UNDECIDED};
 use wgrad::tasks::scores::fairness::{
-    Decisions, FairFigure, Fairness, Grouping, RATES, decided, fairness_page, positive_class,
+    Decisions, FairFigure, Fairness, Grouping, RATES, decided, positive_class,
 };
 use wgrad::train::Collected;
 
@@ -23,17 +22,9 @@ pub(in crate::cli) struct GroupArgs {
     /// With --groups: the positive class [default: the second of two]
     #[arg(long, value_name = "CLASS", requires = "groups")]
     positive: Option<String>,
-    /// With --groups: write a page with tables and charts of the groups
-    #[arg(long, value_name = "FILE", requires = "groups")]
-    html: Option<PathBuf>,
 }
 
 impl GroupArgs {
-    /// The file of the page, if one is to be written.
-    pub(super) fn page(&self) -> Option<&Path> {
-        self.html.as_deref()
-    }
-
     /// Whether groups are compared.
     pub(super) fn are_compared(&self) -> bool {
         !self.groups.is_empty()
@@ -45,7 +36,7 @@ impl GroupArgs {
     /// If the run at `run` does not predict one class for each sample.
     pub(super) fn apply(&self, settings: &mut Settings, run: &Path) -> wgrad::Result<()> {
         if self.are_compared() {
-            check_task(&*settings.named_task()?, run)?;
+            check_task(&*settings.named_task()?, run, "groups are compared by")?;
         }
         // Groups of the training need not be known where they are not compared.
         settings.data.groups.clone_from(&self.groups);
@@ -83,28 +74,17 @@ impl GroupArgs {
             settings.seed,
         )
     }
-
-    /// Writes the page, if one was asked for.
-    ///
-    /// # Errors
-    /// If it can't be written.
-    pub(super) fn write_page(&self, found: &Fairness, title: &str) -> wgrad::Result<()> {
-        let page = self.html.as_ref();
-        page.map_or(Ok(()), |path| {
-            write_whole(path, fairness_page(found, title).as_bytes())
-        })
-    }
 }
 
-/// Checks that groups can be compared by what a task predicts.
+/// Checks that a task predicts one class for each sample. `what` says for what that is needed, as the beginning of a sentence.
 ///
 /// # Errors
-/// If it is not one class for each sample.
-pub(in crate::cli) fn check_task(task: &dyn Task, run: &Path) -> wgrad::Result<()> {
+/// If it does not.
+pub(in crate::cli) fn check_task(task: &dyn Task, run: &Path, what: &str) -> wgrad::Result<()> {
     match task.judged_as() {
         "classification" | "text_classification" => Ok(()),
         _ => Err(Error::Config(format!(
-            "groups are compared by the class that is predicted for each sample, and {} is a run of the task {}, which predicts none; \
+            "{what} the class that is predicted for each sample, and {} is a run of the task {}, which predicts none; \
              name a run of classification",
             run.display(),
             task.registered().name

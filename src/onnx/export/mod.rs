@@ -10,6 +10,7 @@ mod flattened;
 mod graph;
 mod pixels;
 mod storage;
+mod temperature;
 mod transposes;
 
 use super::messages::{DimensionProto, OnnxShape, TensorTypeProto, TypeProto};
@@ -37,6 +38,8 @@ pub struct ExportOptions {
     /// If images are given as pixels from 0 to 255, which the network normalises: mean and standard deviation of each channel, of
     /// pixels from 0 to 1.
     pub pixels: Option<[Vec<f32>; 2]>,
+    /// The temperature by which the output, the logits of a classifier, is divided.
+    pub temperature: Option<f64>,
 }
 
 /// How weights are stored in a file. They are computed with as 32-bit floats in any case.
@@ -99,6 +102,9 @@ pub fn export(
     storage::apply(options.storage, &mut nodes, &mut initializers);
     if let Some([mean, std]) = &options.pixels {
         pixels::normalise(model, mean, std, &mut nodes, &mut initializers)?;
+    }
+    if let Some(temperature) = options.temperature {
+        temperature::divide(model, temperature, &mut nodes, &mut initializers)?;
     }
     let metadata = options.metadata.iter();
     let proto = ModelProto {

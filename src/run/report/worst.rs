@@ -21,13 +21,13 @@ const MOST_ROWS: usize = 200;
 /// Images of samples as bytes, one after another, with the shape of one.
 pub(in crate::run) type SamplePictures = (Vec<usize>, Vec<u8>);
 
-/// The section, as HTML; empty without samples. `part` is the name of the evaluated part.
+/// The section, as HTML; empty without samples. `about` says which samples they are, as the beginning of a sentence.
 pub(in crate::run) fn section(
     worst: &[WorstSample],
     samples: &Samples,
     fitted: &Fitted,
     pictures: Option<&SamplePictures>,
-    part: &str,
+    about: &str,
 ) -> String {
     let Some(first) = worst.first() else {
         return String::new();
@@ -38,7 +38,8 @@ pub(in crate::run) fn section(
         .collect();
     let names = inputs.names(first.index);
     let mut html = format!(
-        "<p>Of the {part} part, the largest first; numbers of samples count from 0.{}</p>\n",
+        "<p>{}; numbers of samples count from 0.{}</p>\n",
+        escape(about),
         inputs.note()
     );
     if names.is_empty() && pictures.iter().any(Option::is_some) {

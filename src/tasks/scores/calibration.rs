@@ -1,5 +1,15 @@
 //! Calibration: whether predictions are right as often as their confidence says.
 
+mod probabilities;
+mod report;
+mod section;
+mod temperature;
+
+pub use probabilities::ProbabilityScores;
+pub use report::{Calibrated, CalibrationReport, Judged};
+pub use section::calibration_section;
+pub use temperature::{MOST_TEMPERATURE, fit_temperature, scaled};
+
 use super::{largest, softmax};
 
 /// Number of bins of equal width, as of Guo et al. 2017.
@@ -67,38 +77,15 @@ impl Calibration {
             .map(|bin| (bin.right as f64 - bin.confidence).abs());
         differences.sum::<f64>() / self.samples().max(1) as f64
     }
+
+    /// Maximum calibration error: the largest difference of accuracy and mean confidence of a bin.
+    pub fn maximum_error(&self) -> f64 {
+        let filled = self.bins.iter().filter(|bin| bin.samples > 0);
+        let differences =
+            filled.map(|bin| (bin.right as f64 - bin.confidence).abs() / bin.samples as f64);
+        differences.fold(0.0, f64::max)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Logits of two classes whose second has this probability.
-    fn logits(probabilities: &[f64]) -> Vec<f32> {
-        let each = probabilities
-            .iter()
-            .flat_map(|p| [0.0, (p / (1.0 - p)).ln() as f32]);
-        each.collect()
-    }
-
-    /// By hand: 0.9 right, 0.91 wrong (both above 13/15, up to 14/15), 0.6 right, and 0.3, which is a confidence of 0.7 in the
-    /// first class, right.
-    #[test]
-    fn the_expected_error_is_that_of_the_bins() {
-        let found = Calibration::of(&logits(&[0.9, 0.91, 0.6, 0.3]), 2, &[1, 0, 1, 0]);
-        assert_eq!((found.samples(), found.accuracy()), (4, 0.75));
-        let counts: Vec<usize> = found.bins.iter().map(|bin| bin.samples).collect();
-        assert_eq!(counts, [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 0]);
-        let wanted = ((1.0_f64 - 0.6) + (1.0 - 0.7) + (1.0 - 1.81_f64).abs()) / 4.0;
-        let error = found.expected_error();
-        assert!((error - wanted).abs() < 1e-6, "{error}");
-        assert!((found.confidence() - (0.9 + 0.91 + 0.6 + 0.7) / 4.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn certainty_is_in_the_last_bin_and_what_is_not_finite_in_none() {
-        let found = Calibration::of(&[0.0, 500.0, f32::NAN, 0.0], 2, &[1, 1]);
-        assert_eq!((found.bins[BINS - 1].samples, found.samples()), (1, 1));
-        assert_eq!(found.expected_error(), 0.0);
-    }
-}
+mod tests;

@@ -1,23 +1,33 @@
-//! Scores of classifiers from the logits of all samples: confusion matrix, ranking (ROC and precision-recall curves) and
-//! calibration, with their sections of a report, and how alike groups of samples are treated.
+//! Scores of classifiers from the logits of all samples: confusion matrix, ranking (ROC and precision-recall curves), calibration and
+//! selective prediction, with their sections of a report; wrong labels; and how alike groups of samples are treated.
 
 mod bleu;
 mod calibration;
 mod confusion;
+mod coverage;
 mod embedding;
 mod errors;
 pub mod fairness;
+mod label_issues;
+mod mistakes;
 mod ranking;
 mod sections;
 
 pub use bleu::{Bleu, tokens_13a};
-pub use calibration::{Calibration, CalibrationBin};
+pub(super) use calibration::calibration_section;
+pub use calibration::{
+    Calibrated, Calibration, CalibrationBin, CalibrationReport, Judged, MOST_TEMPERATURE,
+    ProbabilityScores, fit_temperature, scaled,
+};
 pub use confusion::{ClassScores, Confusion, MOST_CONFUSED};
+pub use coverage::{COVERAGES, CoveragePoint, SelectivePrediction};
 pub(super) use embedding::components_section;
 pub use embedding::{Components, nearest_neighbour_accuracy};
 pub use errors::NumberErrors;
+pub use label_issues::{IssueSample, LabelIssue, LabelIssues, LabelNoise, ListedIssues};
+pub use mistakes::confident_mistakes;
 pub use ranking::{Ranking, area_under_curve, class_rankings, mean_area_under_curve};
-pub(super) use sections::{calibration, label_rankings, rankings};
+pub(super) use sections::{label_rankings, rankings};
 
 /// Probabilities of the classes, from their logits.
 pub fn softmax(logits: &[f32]) -> Vec<f64> {

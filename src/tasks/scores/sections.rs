@@ -1,7 +1,7 @@
-//! Sections of a report about ranking and calibration.
+//! Sections of a report about ranking.
 
-use super::{Calibration, Ranking, class_rankings};
-use crate::html::plot::{Axis, Bar, COLOURS, Curve, Plot};
+use super::{Ranking, class_rankings};
+use crate::html::plot::{Axis, COLOURS, Curve, Plot};
 use crate::html::{escape, shortened};
 use crate::tasks::Section;
 use std::fmt::Write as _;
@@ -166,65 +166,6 @@ fn table(found: &[(usize, Ranking)], name: &dyn Fn(usize) -> String) -> String {
     table
 }
 
-/// The reliability diagram of predictions by `logits`, `[samples, classes]`; `None` without samples.
-pub(in crate::tasks) fn calibration(
-    logits: &[f32],
-    classes: usize,
-    labels: &[u32],
-) -> Option<Section> {
-    let found = Calibration::of(logits, classes, labels);
-    let (count, width) = (found.samples(), 1.0 / found.bins.len() as f64);
-    if count == 0 {
-        return None;
-    }
-    let filled = || (0..).zip(&found.bins).filter(|(_, bin)| bin.samples > 0);
-    let bars = filled().map(|(index, bin)| Bar {
-        x: [f64::from(index) * width, f64::from(index + 1) * width],
-        y: bin.right as f64 / bin.samples as f64,
-        class: "c0",
-    });
-    let shares = filled().map(|(index, bin)| {
-        let middle = (f64::from(index) + 0.5) * width;
-        (middle, bin.samples as f64 / count as f64)
-    });
-    let accuracies = filled().map(|(_, bin)| {
-        let samples = bin.samples as f64;
-        (bin.confidence / samples, bin.right as f64 / samples)
-    });
-    let plot = Plot {
-        title: "reliability".to_string(),
-        x: Axis::share("confidence"),
-        y: Axis::share("accuracy, share of samples"),
-        bars: bars.collect(),
-        curves: vec![
-            Curve::line("perfect", "quiet", vec![(0.0, 0.0), (1.0, 1.0)]),
-            Curve {
-                dots: Some(3.0),
-                ..Curve::line("accuracy", "c0", accuracies.collect())
-            },
-            Curve::dots("share of samples", "c1", shares.collect(), 3.0),
-        ],
-    };
-    let difference = found.confidence() - found.accuracy();
-    let verdict = match difference {
-        d if d > 0.005 => ", so that the model is overconfident",
-        d if d < -0.005 => ", so that the model is underconfident",
-        _ => "",
-    };
-    let about = format!(
-        "<p>Expected calibration error <b>{:.2}%</b> ({} bins of equal width). The mean confidence is {:.2}%, the accuracy {:.2}%\
-         {verdict}.</p>\n",
-        100.0 * found.expected_error(),
-        found.bins.len(),
-        100.0 * found.confidence(),
-        100.0 * found.accuracy()
-    );
-    Some(Section {
-        title: "Calibration".to_string(),
-        html: about + &plot.html(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,7 +206,5 @@ mod tests {
             "{}",
             html.len()
         );
-        let html = calibration(&logits, 300, &labels).unwrap().html;
-        assert!(html.len() < 10_000 && html.contains("15 bins"));
     }
 }

@@ -10,7 +10,7 @@ mod thresholds;
 pub use bootstrap::{DRAWS, LEVEL};
 pub use counts::{DecisionOutcome, OutcomeCounts, RATES, Rates};
 pub use gaps::{GAPS, Gaps, gaps};
-pub use section::{fairness_page, trade_off_page};
+pub use section::{fairness_sections, trade_off_page};
 pub use thresholds::{Criterion, FittedThresholds, TradeOff, fit_thresholds};
 
 use super::Calibration;

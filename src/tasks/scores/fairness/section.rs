@@ -13,21 +13,19 @@ const MOST_NAME: usize = 14;
 /// Distance on the axis between the rates of a group; groups are 1 apart.
 const APART: f64 = 0.14;
 
-/// A page called `title` of how groups are treated.
-pub fn fairness_page(fairness: &Fairness, title: &str) -> String {
-    let mut page = page_head(title);
-    let _ = writeln!(
-        page,
+/// How groups are treated, as sections of a page.
+pub fn fairness_sections(fairness: &Fairness) -> String {
+    let mut html = format!(
         "<p>{} samples of the {} part; the positive class is <b>{}</b>. Lines and brackets are the intervals that hold 95% of {DRAWS} \
-         draws of the samples with replacement.</p>",
+         draws of the samples with replacement.</p>\n",
         fairness.count,
         escape(&fairness.part),
         escape(&fairness.positive)
     );
     for grouping in &fairness.groupings {
-        page.push_str(&section(grouping));
+        html.push_str(&section(grouping));
     }
-    page
+    html
 }
 
 /// The section of a grouping.
