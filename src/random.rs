@@ -102,6 +102,10 @@ pub enum Purpose {
     Permutation = 28,
     /// Which samples a draw of a bootstrap consists of; index: the draw.
     Bootstrap = 64,
+    /// Which samples a membership attack judges; index: 0 for members of the training data, 1 for others.
+    Membership = 72,
+    /// Which half of these samples a shadow run is trained on; index: the pair of shadow runs.
+    ShadowHalves = 73,
     /// Which training samples the importance of weights is measured on; index: 0.
     Importance = 29,
 }

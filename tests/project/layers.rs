@@ -33,7 +33,7 @@ const LAYERS: [&[&str]; 15] = [
     &["provenance", "tasks"],
     &["train"],
     &["run"],
-    &["agents", "attack", "explain", "generate", "web"],
+    &["agents", "attack", "explain", "generate", "membership", "web"],
     &["settings"],
     &["bench"],
     &["cli", "lib", "main"],
