@@ -84,7 +84,7 @@ fn a_run_that_learned_by_heart_reveals_more_than_one_of_an_epoch() {
         assert!(number(line, "tpr_at_0_1_percent") <= number(line, "tpr_at_1_percent"));
     }
     for (long, short) in [(&lines[0], &lines[2]), (&lines[1], &lines[3])] {
-        assert!(number(long, "auc") > 0.8, "{long}");
+        assert!(number(long, "auc") > 0.75, "{long}");
         assert!(number(short, "auc") < 0.7, "{short}");
         assert!(number(long, "accuracy") > number(short, "accuracy"));
     }
@@ -157,7 +157,7 @@ fn what_can_not_be_judged_is_refused() {
     );
     fs::remove_dir_all(sandbox.path("lots")).unwrap();
     sandbox.wgrad("membership run").fails(
-        2,
+        1,
         &["among which its members are looked for, can't be read"],
     );
 }
