@@ -21,6 +21,7 @@ pub mod graph;
 mod guard;
 pub mod host_memory;
 pub mod html;
+pub mod membership;
 mod nearest;
 pub mod nn;
 pub mod onnx;

@@ -115,7 +115,11 @@ pub enum Purpose {
     /// Which samples a draw of a bootstrap consists of; index: the draw.
     Bootstrap = 64,
     /// Which half of the samples of a part a temperature is fitted to; index: 0.
-    TemperatureHalf = 72,
+    TemperatureHalf = 74,
+    /// Which samples a membership attack judges; index: 0 for members of the training data, 1 for others.
+    Membership = 72,
+    /// Which half of these samples a shadow run is trained on; index: the pair of shadow runs.
+    ShadowHalves = 73,
     /// Which training samples the importance of weights is measured on; index: 0.
     Importance = 29,
 }

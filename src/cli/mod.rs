@@ -23,6 +23,7 @@ mod init;
 mod interrupt;
 mod keys;
 mod ledger;
+mod membership;
 mod models;
 mod opened;
 mod plain;
@@ -87,6 +88,8 @@ enum Command {
     Privacy(privacy::Args),
     /// Attack a trained classifier of images, and show how accurate it stays
     Attack(attack::Args),
+    /// Find out how far a trained classifier reveals which samples it was trained on
+    Membership(membership::Args),
     /// Generate text with a trained language model, or images with a trained GAN
     Generate(generate::Args),
     /// Compute the outputs of an ONNX file, a run or a model for given arrays
@@ -185,6 +188,7 @@ pub fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::Environments(args) => environments::run(args),
         Command::Attack(args) => attack::run(args),
+        Command::Membership(args) => membership::run(args),
         Command::Privacy(args) => privacy::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Generate(args) => generate::run(args),

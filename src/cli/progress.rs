@@ -184,6 +184,23 @@ impl Observer for ProgressPrinter {
     }
 }
 
+/// Shows the progress of a training within a command that is about something else, without its figures.
+pub(super) struct Unreported(pub ProgressPrinter);
+
+impl Observer for Unreported {
+    fn step(&mut self, report: &StepReport) {
+        self.0.step(report);
+    }
+
+    fn epoch(&mut self, _: &EpochReport) -> Result<()> {
+        Ok(())
+    }
+
+    fn stops(&self) -> bool {
+        self.0.stops()
+    }
+}
+
 fn set_style(bar: &ProgressBar, style: Result<ProgressStyle, TemplateError>) {
     if let Ok(style) = style {
         bar.set_style(style);

@@ -1,6 +1,6 @@
 //! `wgrad verify`
 
-use super::progress::ProgressPrinter;
+use super::progress::{ProgressPrinter, Unreported};
 use super::{interrupt, note, print_line};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use wgrad::provenance::{
     LedgerKey, LedgerRecord, LedgerScan, LinkCheck, PartContents, Verification, VerifiedLedger,
     verify_file, verify_ledger,
 };
-use wgrad::run::{EpochReport, Observer, RunFolder, StepReport};
+use wgrad::run::RunFolder;
 use wgrad::settings::Settings;
 
 #[derive(clap::Args)]
@@ -240,7 +240,7 @@ fn verify_run(
     match (args.replay, printer.broken) {
         (true, 0) => {
             interrupt::listen()?;
-            let mut progress = Replaying(ProgressPrinter::new(args.json));
+            let mut progress = Unreported(ProgressPrinter::new(args.json));
             let trained = Settings::train_again(path, source, &mut progress);
             progress.0.finish();
             let trained = trained?;
@@ -261,23 +261,6 @@ fn verify_run(
         (false, _) => {}
     }
     Ok(verified)
-}
-
-/// Shows the progress of a second training, without its figures.
-struct Replaying(ProgressPrinter);
-
-impl Observer for Replaying {
-    fn step(&mut self, report: &StepReport) {
-        self.0.step(report);
-    }
-
-    fn epoch(&mut self, _: &EpochReport) -> wgrad::Result<()> {
-        Ok(())
-    }
-
-    fn stops(&self) -> bool {
-        self.0.stops()
-    }
 }
 
 /// Whether the ledger `shared` names the run whose own ledger is `own`, with its root.

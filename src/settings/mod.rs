@@ -12,6 +12,7 @@ mod continual;
 mod ensemble;
 mod folds;
 mod group;
+mod membership;
 mod names;
 mod network_file;
 mod notes;
@@ -32,6 +33,7 @@ pub use compare::{ComparedEpoch, ComparedMetric, ComparedRun, Comparison, Differ
 pub use continual::{Continual, ContinualMethod, ContinualStage, TaskScore, TaskScores};
 pub use ensemble::Member;
 pub use folds::{FoldFigure, FoldSpread, Folds, FoldsSummary};
+pub use membership::{MembershipOptions, MembershipSubject};
 pub use parts::Initialisation;
 pub use schema::{model_schema, run_schema, sweep_schema};
 pub use stages::{Stages, StagesSummary};

@@ -20,6 +20,7 @@ mod image_tasks;
 mod kills;
 mod labels;
 mod lora;
+mod membership;
 mod models;
 mod onnx;
 mod output;

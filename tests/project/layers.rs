@@ -34,7 +34,7 @@ const LAYERS: [&[&str]; 15] = [
     &["provenance", "tasks"],
     &["train"],
     &["run"],
-    &["agents", "attack", "explain", "generate", "web"],
+    &["agents", "attack", "explain", "generate", "membership", "web"],
     &["settings"],
     &["bench"],
     &["cli", "lib", "main"],

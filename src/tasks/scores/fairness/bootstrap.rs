@@ -34,7 +34,7 @@ pub(super) fn drawn_counts(cells: &[u16], groups: usize, seed: u64) -> Vec<Vec<O
 
 /// The interval that holds the middle [`LEVEL`] of a figure's `values` in the draws, its ends interpolated between neighbours; `None`
 /// if fewer than half of the draws have the figure.
-pub(super) fn interval(values: impl Iterator<Item = Option<f64>>) -> Option<[f64; 2]> {
+pub(crate) fn interval(values: impl Iterator<Item = Option<f64>>) -> Option<[f64; 2]> {
     let mut all = 0_usize;
     let counted = values.inspect(|_| all += 1);
     let mut known: Vec<f64> = counted.flatten().collect();

@@ -7,6 +7,7 @@ mod gaps;
 mod section;
 mod thresholds;
 
+pub(crate) use bootstrap::interval as bootstrap_interval;
 pub use bootstrap::{DRAWS, LEVEL};
 pub use counts::{DecisionOutcome, OutcomeCounts, RATES, Rates};
 pub use gaps::{GAPS, Gaps, gaps};
