@@ -8,6 +8,7 @@ mod continual;
 mod data;
 mod detection;
 mod device_loss;
+mod explain;
 mod fairness;
 mod fault_layer;
 mod few_labels;
