@@ -183,7 +183,7 @@ impl Args {
         self.samples.map_or(EACH, |samples| samples as usize)
     }
 
-    /// What is to be explained, with a note where `what` was read in another way than expected.
+    /// What is to be explained. Notes on how it was read are printed.
     fn given(&self, settings: &mut Settings, parts: &RunParts) -> wgrad::Result<Given> {
         let given = match self.part {
             Some(part) => Given::part(part, settings)?,

@@ -165,7 +165,7 @@ impl Explainer<'_> {
             for ((image, slopes), by) in images.iter_mut().zip(each).zip(&shifts) {
                 raise(image, slopes);
                 *image = rolled(image, own, back(own, *by));
-                if step % BLURRED == 0 && step < steps {
+                if step.is_multiple_of(BLURRED) && step < steps {
                     *image = blurred(image, own);
                 }
             }

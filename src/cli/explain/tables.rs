@@ -3,6 +3,7 @@
 use super::super::table::TextTable;
 use super::super::{note, print_line};
 use super::{Explained, Kind};
+use crate::cli::predict::given::Given;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use wgrad::Error;
@@ -54,7 +55,7 @@ pub(super) fn run(
     let given = match single || args.part.is_some() {
         true => args.given(&mut run.settings, &parts)?,
         false => {
-            let given = crate::cli::predict::given::Given::part(Part::Test, &mut run.settings)?;
+            let given = Given::part(Part::Test, &mut run.settings)?;
             given.notes.iter().for_each(note);
             given
         }

@@ -2,7 +2,7 @@
 
 use super::{ExplainedRow, Importances, PartialDependence};
 use crate::html::plot::{Axis, COLOURS, Curve, Plot, significant};
-use crate::html::{escape, page_head};
+use crate::html::{escape, page_head, shortened};
 use std::fmt::Write as _;
 
 /// What is shown of a table.
@@ -84,7 +84,7 @@ impl ExplainedTable {
 /// Names of categories for an axis that has room for few letters.
 fn short(cells: &[String]) -> Vec<String> {
     let most = (48 / cells.len().max(1)).max(1);
-    let name = |cell: &String| crate::html::shortened(cell, most);
+    let name = |cell: &String| shortened(cell, most);
     cells.iter().map(name).collect()
 }
 

@@ -2,8 +2,10 @@
 //! mean of numbers and no category (Sundararajan et al., "Axiomatic Attribution for Deep Networks", 2017).
 
 use super::{TableExplainer, TableSample};
+use crate::data::Column;
 use crate::error::Result;
 use crate::explain::quadrature::gauss_legendre;
+use std::ops::Range;
 
 /// What the cells of a row add to a prediction.
 #[derive(Clone, Debug)]
@@ -43,7 +45,7 @@ impl TableExplainer<'_> {
     pub fn cells(&self, sample: &TableSample, index: usize) -> Vec<(String, String)> {
         let row = sample.row(index);
         let each = self.columns.iter().zip(&self.places);
-        let cell = |(column, place): (&crate::data::Column, &std::ops::Range<usize>)| {
+        let cell = |(column, place): (&Column, &Range<usize>)| {
             let values = row.get(place.clone()).unwrap_or_default();
             (column.name.clone(), column.cell(values))
         };
