@@ -65,7 +65,7 @@ pub(super) struct Args {
     /// Images: draw the filters of the first convolution to a PNG file
     #[arg(long, value_name = "FILE.png")]
     filters: Option<PathBuf>,
-    /// Images: draw images for which the channels of a convolution are most active, or one of them
+    /// Images: draw images to which the channels of a convolution respond most, or one of them
     #[arg(long, value_name = "LAYER[:CHANNEL]")]
     maximise: Option<String>,
     /// Tables: how often the cells of each column are put in another order [default: 5]

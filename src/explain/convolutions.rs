@@ -7,12 +7,17 @@ use crate::nearest::did_you_mean;
 /// The operation of convolutions, and those of layers that can follow it as one.
 const CONVOLUTION: &str = "conv2d";
 
+/// The operation that adds a bias.
+const ADDITION: &str = "add";
+
 /// A layer with a convolution.
 pub(super) struct Convolution {
     /// Its name.
     pub name: String,
     /// The node whose value the layer gives: what its activation makes of the convolution.
     pub active: NodeId,
+    /// The node of the convolution with its bias, before the activation.
+    pub response: NodeId,
     /// The variable with its filters, `[filters, height, width, channels]`, if they are one.
     pub filters: Option<String>,
 }
@@ -26,13 +31,19 @@ pub(super) fn convolutions(graph: &Graph) -> Vec<Convolution> {
         let known = layers.iter_mut().find(|known| *known.name == *node.scope);
         match known {
             // The last node of the layer.
-            Some(known) if node.ty.dims().len() == 4 => known.active = id,
+            Some(known) if node.ty.dims().len() == 4 => {
+                known.active = id;
+                if op.name() == ADDITION && node.inputs.first() == Some(&known.response) {
+                    known.response = id;
+                }
+            }
             Some(_) => {}
             None if op.name() == CONVOLUTION => {
                 let weight = node.inputs.get(1).map(|&weight| &graph.node(weight).kind);
                 layers.push(Convolution {
                     name: node.scope.to_string(),
                     active: id,
+                    response: id,
                     filters: match weight {
                         Some(NodeKind::Variable(name)) => Some(name.to_string()),
                         _ => None,

@@ -1,6 +1,8 @@
-//! Activation maximisation: images for which channels of a convolution are most active, by gradient ascent on the pixels (Erhan et al.,
-//! "Visualizing Higher-Layer Features of a Deep Network", 2009), kept plain by a decay towards grey and a blur (Yosinski et al.,
-//! "Understanding Neural Networks Through Deep Visualization", 2015) and by shifts (jitter, Mordvintsev et al. 2015).
+//! Activation maximisation: images to which channels of a convolution respond most, before their activation, whose gradient may be zero.
+//!
+//! It is gradient ascent on the pixels (Erhan et al., "Visualizing Higher-Layer Features of a Deep Network", 2009), kept plain by a decay
+//! towards grey and a blur (Yosinski et al., "Understanding Neural Networks Through Deep Visualization", 2015) and by random shifts
+//! (jitter, Mordvintsev et al. 2015).
 
 use super::Explainer;
 use super::convolutions::{convolutions, named};
@@ -12,7 +14,7 @@ use crate::random::{Purpose, Stream};
 
 const PIXELS: &str = "pixels";
 const UPSTREAM: &str = "upstream";
-const ACTIVE: &str = "active";
+const RESPONSE: &str = "response";
 const GRADIENT: &str = "gradient";
 /// Most channels that are drawn if none is named.
 const MOST_CHANNELS: usize = 64;
@@ -27,7 +29,7 @@ const BLURRED: usize = 8;
 /// The largest shift, as a share of the shorter side.
 const SHIFT: usize = 16;
 
-/// Images for which channels of a layer are most active.
+/// Images to which channels of a layer respond most.
 #[derive(Clone, Debug)]
 pub struct MaximisedLayer {
     /// Name of the layer.
@@ -38,19 +40,19 @@ pub struct MaximisedLayer {
     pub file: Vec<u8>,
 }
 
-/// How active a channel is.
+/// How much a channel responds: its mean over the places of an image, before the activation.
 #[derive(Clone, Copy, Debug)]
 pub struct MaximisedChannel {
     /// Its number.
     pub channel: usize,
-    /// Its mean activation for the noise from which the image began.
+    /// To the noise from which the image began.
     pub before: f64,
-    /// Its mean activation for the image.
+    /// To the image.
     pub after: f64,
 }
 
 impl Explainer<'_> {
-    /// Draws images for which the channel number `channel` of the convolution `layer` is most active, or its first channels, by `steps`
+    /// Draws images to which the channel number `channel` of the convolution `layer` responds most, or its first channels, by `steps`
     /// steps.
     ///
     /// # Errors
@@ -100,24 +102,24 @@ impl Explainer<'_> {
 
     fn ascent(&mut self, layer: &str) -> Result<Ascent> {
         let mut channels = 0;
-        let program = self.classifier.prepare(&[ACTIVE, GRADIENT], |graph| {
+        let program = self.classifier.prepare(&[RESPONSE, GRADIENT], |graph| {
             let builder = graph.builder();
             let pixels = builder.input(PIXELS, graph.ty());
             graph.logits(pixels)?;
             let layers = builder.with_graph(convolutions);
-            let active = builder.var(named(&layers, "--maximise", layer)?.active);
-            channels = active.shape().last();
-            // The mean activation of the channel that the upstream gradient chooses, for each image.
-            let means = active.mean(&[1, 2])?;
+            let response = builder.var(named(&layers, "--maximise", layer)?.response);
+            channels = response.shape().last();
+            // The mean response of the channel that the upstream gradient chooses, for each image.
+            let means = response.mean(&[1, 2])?;
             let upstream = builder.input(UPSTREAM, means.ty());
-            builder.output(ACTIVE, means.mul(upstream)?.sum(&[1])?);
+            builder.output(RESPONSE, means.mul(upstream)?.sum(&[1])?);
             builder.output(GRADIENT, vjp(means, upstream, &[pixels])?[0]);
             Ok(())
         })?;
         Ok(Ascent { program, channels })
     }
 
-    /// An image for each of at most a batch of `channels`, and their mean activations before and afterwards.
+    /// An image for each of at most a batch of `channels`, and their mean responses before and afterwards.
     fn climb(
         &mut self,
         ascent: &Ascent,
@@ -146,7 +148,7 @@ impl Explainer<'_> {
             })
             .collect();
         let furthest = height.min(width) / SHIFT;
-        let before = self.activations(ascent, &images)?;
+        let before = self.responses(ascent, &images)?;
         for step in 1..=steps {
             let mut shifts = Vec::with_capacity(count);
             for (image, stream) in images.iter_mut().zip(&mut streams) {
@@ -170,18 +172,18 @@ impl Explainer<'_> {
                 }
             }
         }
-        let after = self.activations(ascent, &images)?;
+        let after = self.responses(ascent, &images)?;
         Ok((images, [before, after]))
     }
 
-    fn activations(&mut self, ascent: &Ascent, images: &[Vec<f32>]) -> Result<Vec<f64>> {
+    fn responses(&mut self, ascent: &Ascent, images: &[Vec<f32>]) -> Result<Vec<f64>> {
         let own = self.classifier.shape();
         self.classifier
             .feed(ascent.program, PIXELS, &images.concat(), &own)?;
         self.classifier.run(ascent.program, 1, &[])?;
         let found = self
             .classifier
-            .output(ascent.program, ACTIVE, images.len())?;
+            .output(ascent.program, RESPONSE, images.len())?;
         Ok(found.into_iter().map(f64::from).collect())
     }
 }

@@ -6,7 +6,7 @@ use super::images::{create, stem};
 use serde_json::json;
 use std::path::Path;
 use wgrad::Error;
-use wgrad::explain::{Explainer, SANITY_LIMIT, SanityCheck};
+use wgrad::explain::{Explainer, MaximisedChannel, SANITY_LIMIT, SanityCheck};
 use wgrad::files::write_whole;
 
 /// Steps of an ascent, unless the user says how many.
@@ -39,7 +39,7 @@ pub(super) fn filters(
     }
 }
 
-/// Draws images for which the channels that `wanted` names, as LAYER or LAYER:CHANNEL, are most active.
+/// Draws images to which the channels that `wanted` names, as LAYER or LAYER:CHANNEL, respond most.
 pub(super) fn maximise(
     explainer: &mut Explainer<'_>,
     wanted: &str,
@@ -64,26 +64,29 @@ pub(super) fn maximise(
     let of = channel.map_or(String::new(), |channel| format!("-{channel}"));
     let path = out.join(format!("maximised-{}{of}.png", stem(layer)));
     write_whole(&path, &found.file)?;
-    for own in &found.channels {
-        match as_json {
-            true => print_line(json!({
+    if as_json {
+        return found.channels.iter().try_for_each(|own| {
+            print_line(json!({
                 "event": "maximised",
                 "layer": found.layer,
                 "channel": own.channel,
                 "before": own.before,
                 "after": own.after,
                 "file": path.display().to_string(),
-            }))?,
-            false => print_line(format_args!(
-                "{} channel {}: mean activation {:.4}, {:.4} of noise",
-                found.layer, own.channel, own.after, own.before
-            ))?,
-        }
+            }))
+        });
     }
-    match as_json {
-        true => Ok(()),
-        false => print_line(format_args!("wrote {}", path.display())),
-    }
+    let count = found.channels.len();
+    let mean = |of: fn(&MaximisedChannel) -> f64| {
+        found.channels.iter().map(of).sum::<f64>() / count.max(1) as f64
+    };
+    print_line(format_args!(
+        "mean response of {count} channels of {}: {:.4}, to noise {:.4}",
+        found.layer,
+        mean(|own| own.after),
+        mean(|own| own.before)
+    ))?;
+    print_line(format_args!("wrote {}", path.display()))
 }
 
 /// Prints what the sanity check found.
