@@ -257,6 +257,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let message = "the run is that of an agent; explanations are of classifiers of images, of texts, and of tables";
         return Err(Error::Config(message.to_string()).into());
     }
+    if settings.fitted.thresholds.take().is_some() {
+        note(
+            "the run decides by thresholds of groups; what is explained is its model without them",
+        );
+    }
     let (weights, _) = args.weights.path(&opened.folder);
     let parts = args
         .with
