@@ -4,7 +4,7 @@
 //! The cells are some of those in the rows: of numbers and dates quantiles, of categories the most frequent ones.
 
 use super::{TableExplainer, TableSample};
-use crate::data::{Column, ColumnKind};
+use crate::data::{Column, ColumnKind, Scale};
 use crate::error::Result;
 use std::collections::BTreeMap;
 
@@ -84,8 +84,9 @@ impl TableExplainer<'_> {
 /// The number of an encoded cell, a year of dates; `None` of categories.
 fn number(column: &Column, cell: &[f32]) -> Option<f64> {
     match &column.kind {
-        ColumnKind::Number { mean, std, .. } | ColumnKind::Date { mean, std, .. } => {
-            cell.first().map(|&x| f64::from(x) * std + mean)
+        &ColumnKind::Number { mean, std, .. } | &ColumnKind::Date { mean, std, .. } => {
+            let scale = Scale { mean, std };
+            cell.first().map(|&x| scale.restore(x))
         }
         ColumnKind::Category { .. } => None,
     }
@@ -130,12 +131,21 @@ fn chosen<'c>(column: &Column, cells: Vec<&'c [f32]>) -> Vec<&'c [f32]> {
     if different.len() <= MOST_CELLS {
         return different;
     }
-    let last = (sorted.len() - 1) as f64;
+    let mut found = quantiles(&sorted);
+    found.dedup_by(|a, b| first(a) == first(b));
+    match found.len() > MOST_CELLS / 2 {
+        true => found,
+        // Where one number makes up so much that quantiles coincide, they are those of the different numbers.
+        false => quantiles(&different),
+    }
+}
+
+/// Quantiles of `sorted` cells, without the tails.
+fn quantiles<'c>(sorted: &[&'c [f32]]) -> Vec<&'c [f32]> {
+    let last = sorted.len().saturating_sub(1) as f64;
     let quantile = |at: usize| {
         let share = TAIL + (1.0 - 2.0 * TAIL) * at as f64 / (MOST_CELLS - 1) as f64;
         sorted.get((share * last).round() as usize).copied()
     };
-    let mut found: Vec<&[f32]> = (0..MOST_CELLS).filter_map(quantile).collect();
-    found.dedup_by(|a, b| first(a) == first(b));
-    found
+    (0..MOST_CELLS).filter_map(quantile).collect()
 }
