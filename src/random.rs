@@ -108,7 +108,7 @@ pub enum Purpose {
     Attack = 56,
     /// How an image is corrupted; index: the image.
     Corruption = 57,
-    /// The noise of an explanation of an image; index: the image.
+    /// What an explanation draws: the noise of an image; index: the image. The order of a column; index: the repeat of the column.
     Explanation = 58,
     /// The order of the pixels of permuted images, whose number is the seed; index: 0.
     Permutation = 28,

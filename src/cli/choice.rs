@@ -6,7 +6,6 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use wgrad::attack::{AttackMethod, Corruption};
 use wgrad::data::{FORMATS, FormatName, Part};
 use wgrad::device::DeviceChoice;
-use wgrad::explain::ExplainMethod;
 use wgrad::graph::Precision;
 use wgrad::tasks::ChangeNorm;
 use wgrad::tasks::scores::fairness::Criterion;
@@ -50,7 +49,7 @@ const EXPLANATIONS: &[Word] = &[
     ("smooth_grad", "The mean gradient over noisy copies"),
     (
         "integrated_gradients",
-        "Gradients on the way from a black image",
+        "Gradients on the way from a black image, from embeddings of zero or from an average row",
     ),
     ("grad_cam", "Where a convolution is active for the class"),
     (
@@ -60,6 +59,18 @@ const EXPLANATIONS: &[Word] = &[
     (
         "occlusion",
         "How much the logit falls behind a black square",
+    ),
+    (
+        "attention_rollout",
+        "Texts: what attention carries to the classifier",
+    ),
+    (
+        "permutation_importance",
+        "Tables: how much the score falls where a column is in another order",
+    ),
+    (
+        "partial_dependence",
+        "Tables: the mean prediction by the cell of a column",
     ),
 ];
 
@@ -120,7 +131,7 @@ pub(super) fn change_norm() -> impl TypedValueParser<Value = ChangeNorm> {
 }
 
 /// Parser of `--method`.
-pub(super) fn explanation() -> impl TypedValueParser<Value = ExplainMethod> {
+pub(super) fn explanation() -> impl TypedValueParser<Value = String> {
     one_of(EXPLANATIONS)
 }
 

@@ -1,58 +1,80 @@
 //! `wgrad explain`
 
+mod images;
+mod network;
+mod tables;
+mod texts;
+
 use super::opened::OpenedRun;
 use super::predict::given::Given;
-use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, WithArg, choice, note, print_line};
-use serde_json::json;
+use super::{DeviceArgs, OverwriteArg, RunArg, WeightsArg, WithArg, choice, note};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Error;
 use wgrad::data::{Part, PredictInput};
 use wgrad::device::Engine;
-use wgrad::explain::{ExplainMethod, ExplainSettings, ExplainedImage, Explainer, overlay};
-use wgrad::files::write_whole;
-use wgrad::tasks::scores::softmax;
+use wgrad::nn::Model;
+use wgrad::run::RunParts;
+use wgrad::settings::Settings;
 
-/// Images that are computed at once.
-const BATCH: usize = 50;
-/// Classes that are shown for each image.
+/// Classes that are shown for each image or text.
 const TOP: usize = 3;
+/// Images, texts or rows that are explained one by one, unless the user says how many.
+const EACH: usize = 8;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Image files, or folders of them
-    #[arg(value_name = "FILE", required_unless_present = "part")]
+    /// Image files, or folders of them; for texts, text files or tables with a text in each row; for tables, one CSV file, whose rows are explained one by one
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Explain the first images of a part of the run's own data
-    #[arg(long, value_parser = choice::part(), conflicts_with = "files")]
+    /// Text to explain; can be repeated
+    #[arg(long, value_name = "TEXT", conflicts_with = "files")]
+    text: Vec<String>,
+    /// Explain the first images or texts of a part of the run's own data; for tables, what the model makes of each column [default for tables: test]
+    #[arg(long, value_parser = choice::part(), conflicts_with_all = ["files", "text"])]
     part: Option<Part>,
-    /// Most images to explain
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    samples: u16,
-    /// Methods, one picture each [default: all that suit the model]
+    /// Most images, texts or rows [default: 8 that are explained one by one, 5000 rows for the columns of a table]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    samples: Option<u32>,
+    /// Methods [default: all that suit the model]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = choice::explanation())]
-    method: Vec<ExplainMethod>,
+    method: Vec<String>,
     /// The class to explain, by its name or number [default: the predicted one]
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
-    /// The convolution of Grad-CAM, by the name of its layer [default: the last one]
+    /// Images: the convolution of Grad-CAM, by the name of its layer [default: the last one]
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
-    /// Steps of integrated gradients, and copies of SmoothGrad
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    steps: u16,
-    /// Side of the black squares of occlusion, in pixels [default: a seventh of the image]
+    /// Steps of integrated gradients and of --maximise, and copies of SmoothGrad [default: 50; of --maximise 200]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    steps: Option<u16>,
+    /// Images: side of the black squares of occlusion, in pixels [default: a seventh of the image]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     side: Option<u16>,
-    /// Invert brightness first: for dark strokes on light paper
+    /// Images: invert brightness first, for dark strokes on light paper
     #[arg(long)]
     invert: bool,
-    /// Folder for the pictures [default: explanations in the run folder; of a network file, here]
+    /// Images: check how much the maps of each method change where weights are replaced by random ones
+    #[arg(long)]
+    sanity: bool,
+    /// Images: training images on the page that are most alike to the network, for each image [default: 5]
+    #[arg(long, value_name = "N", requires = "html", value_parser = clap::value_parser!(u16).range(0..=100))]
+    nearest: Option<u16>,
+    /// Images: draw the filters of the first convolution to a PNG file
+    #[arg(long, value_name = "FILE.png")]
+    filters: Option<PathBuf>,
+    /// Images: draw images to which the channels of a convolution respond most, or one of them
+    #[arg(long, value_name = "LAYER[:CHANNEL]")]
+    maximise: Option<String>,
+    /// Tables: how often the cells of each column are put in another order [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repeats: Option<u16>,
+    /// Images: folder for the pictures [default: explanations in the run folder; of a network file, here]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write a page with all images, their predictions and explanations
+    /// Write a page with all predictions and explanations
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     #[command(flatten)]
@@ -63,189 +85,212 @@ pub(super) struct Args {
     weights: WeightsArg,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one JSON line for each method and image, and nothing else
+    /// Print one JSON line for each method and image, text, row or column, and nothing else
     #[arg(long)]
     json: bool,
 }
 
+/// What a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Images,
+    Texts,
+    Tables,
+}
+
+impl Kind {
+    fn of(model: &dyn Model) -> wgrad::Result<Kind> {
+        let spec = model.inputs().first().map(|input| &input.spec);
+        let kind = spec.and_then(|spec| match spec.sample().len() {
+            _ if spec.tokens().is_some() => Some(Kind::Texts),
+            1 => Some(Kind::Tables),
+            3 => Some(Kind::Images),
+            _ => None,
+        });
+        kind.ok_or_else(|| {
+            Error::Config(format!(
+                "the model {} takes {:?}, and explanations are of classifiers of images, of texts, and of the rows of tables; name a run \
+                 of one",
+                model.name(),
+                spec.map(|spec| spec.sample()).unwrap_or_default()
+            ))
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Images => "images",
+            Kind::Texts => "texts",
+            Kind::Tables => "tables",
+        }
+    }
+}
+
+impl Args {
+    /// Checks that there are no options for runs of another kind.
+    fn check(&self, kind: Kind) -> wgrad::Result<()> {
+        let options = [
+            ("--text", Kind::Texts, !self.text.is_empty()),
+            ("--layer", Kind::Images, self.layer.is_some()),
+            ("--side", Kind::Images, self.side.is_some()),
+            ("--invert", Kind::Images, self.invert),
+            ("--sanity", Kind::Images, self.sanity),
+            ("--nearest", Kind::Images, self.nearest.is_some()),
+            ("--filters", Kind::Images, self.filters.is_some()),
+            ("--maximise", Kind::Images, self.maximise.is_some()),
+            ("--out", Kind::Images, self.out.is_some()),
+            ("--repeats", Kind::Tables, self.repeats.is_some()),
+        ];
+        let wrong = options
+            .iter()
+            .find(|(_, own, given)| *given && *own != kind);
+        match wrong {
+            None => Ok(()),
+            Some((option, own, _)) => Err(Error::Config(format!(
+                "{option} is for runs of {}, and this run is one of {}; leave it out",
+                own.name(),
+                kind.name()
+            ))),
+        }
+    }
+
+    /// The methods that were named, among those `known` by their names; all of them if none was.
+    fn methods<M: Copy>(&self, kind: Kind, known: &[(&str, M)]) -> wgrad::Result<Vec<M>> {
+        if self.method.is_empty() {
+            return Ok(known.iter().map(|(_, method)| *method).collect());
+        }
+        let of = |name: &String| {
+            let found = known.iter().find(|(known, _)| known == name);
+            found.map(|(_, method)| *method).ok_or_else(|| {
+                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+                Error::Config(format!(
+                    "--method {name} does not explain {}; choose of {}",
+                    kind.name(),
+                    names.join(", ")
+                ))
+            })
+        };
+        self.method.iter().map(of).collect()
+    }
+
+    /// Steps of integrated gradients.
+    fn integration_steps(&self) -> usize {
+        self.steps.map_or(50, usize::from)
+    }
+
+    /// Most inputs that are explained one by one.
+    fn most(&self) -> usize {
+        self.samples.map_or(EACH, |samples| samples as usize)
+    }
+
+    /// What is to be explained. Notes on how it was read are printed.
+    fn given(&self, settings: &mut Settings, parts: &RunParts) -> wgrad::Result<Given> {
+        let given = match self.part {
+            Some(part) => Given::part(part, settings)?,
+            None => {
+                let paths = self.files.iter().cloned().map(PredictInput::Path);
+                let texts = self.text.iter().cloned().map(PredictInput::Text);
+                let inputs: Vec<PredictInput> = paths.chain(texts).collect();
+                if inputs.is_empty() {
+                    return Err(Error::Config(
+                        "there is nothing to explain; name files, or a part of the run's data with --part test".to_string(),
+                    ));
+                }
+                let model = parts.models.first()?;
+                Given::inputs(&inputs, &self.run.run, settings, model, self.invert)?
+            }
+        };
+        given.notes.iter().for_each(note);
+        Ok(given)
+    }
+}
+
+/// A run that is explained.
+struct Explained<'a> {
+    args: &'a Args,
+    opened: &'a OpenedRun,
+    settings: Settings,
+    /// The names of its classes.
+    classes: Vec<String>,
+}
+
+impl Explained<'_> {
+    /// The class that the user asks for.
+    fn asked_class(&self) -> anyhow::Result<Option<u32>> {
+        let asked = self.args.class.as_deref();
+        let asked = asked.map(|name| super::attack::class("--class", name, &self.classes));
+        asked.transpose()
+    }
+
+    /// The name of a class.
+    fn class(&self, class: usize) -> String {
+        match self.classes.get(class) {
+            Some(name) => name.clone(),
+            None => class.to_string(),
+        }
+    }
+
+    /// The classes with their probabilities, the most probable one first.
+    fn ranked(probabilities: &[f64]) -> Vec<(usize, f64)> {
+        let mut order: Vec<(usize, f64)> = probabilities.iter().copied().enumerate().collect();
+        order.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        order
+    }
+
+    /// The most probable classes with their probabilities.
+    fn named_top(&self, ranked: &[(usize, f64)]) -> Vec<(String, f64)> {
+        let top = ranked.iter().take(TOP);
+        top.map(|(class, share)| (self.class(*class), *share))
+            .collect()
+    }
+}
+
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Some(path) = &args.html {
+    for path in args.html.iter().chain(&args.filters) {
         args.overwrite.check(path)?;
     }
     let opened = OpenedRun::open(&args.run.run)?;
-    let (folder, mut settings) = (&opened.folder, opened.settings.clone());
+    let mut settings = opened.settings.clone();
     args.device.clone().apply(&mut settings);
     settings.check()?;
     if settings.is_agent() {
-        let message = "the run is that of an agent; explanations are of classifiers of images";
+        let message = "the run is that of an agent; explanations are of classifiers of images, of texts, and of tables";
         return Err(Error::Config(message.to_string()).into());
     }
-    let (weights, _) = args.weights.path(folder);
+    if settings.fitted.thresholds.take().is_some() {
+        note(
+            "the run decides by thresholds of groups; what is explained is its model without them",
+        );
+    }
+    let (weights, _) = args.weights.path(&opened.folder);
     let parts = args
         .with
         .resolve(&opened, &args.weights, &settings, &weights)?;
-    let given = match args.part {
-        Some(part) => Given::part(part, &mut settings)?,
-        None => {
-            let paths = args.files.iter().cloned().map(PredictInput::Path);
-            let model = parts.models.first()?;
-            let inputs: Vec<PredictInput> = paths.collect();
-            Given::inputs(&inputs, &args.run.run, &settings, model, args.invert)?
-        }
-    };
-    given.notes.iter().for_each(note);
+    let kind = Kind::of(parts.models.first()?)?;
+    args.check(kind)?;
     let (engine, device_note) = Engine::open(
         settings.device,
         settings.adapter.as_deref(),
-        folder.recorded_variants()?,
+        opened.folder.recorded_variants()?,
     )?;
     device_note.iter().for_each(note);
-    let classes = parts.fitted.classes.clone();
-    let name = |class: u32| match classes.get(class as usize) {
-        Some(name) => name.clone(),
-        None => class.to_string(),
+    let explained = Explained {
+        args: &args,
+        opened: &opened,
+        settings,
+        classes: parts.fitted.classes.clone(),
     };
-    let asked = args
-        .class
-        .as_deref()
-        .map(|name| super::attack::class("--class", name, &classes));
-    let asked = asked.transpose()?;
-    let methods = match &args.method[..] {
-        [] => &ExplainMethod::ALL,
-        named => named,
-    };
-    let own = ExplainSettings {
-        layer: args.layer.clone(),
-        steps: args.steps as usize,
-        side: args.side.map(usize::from),
-        seed: settings.seed,
-        ..ExplainSettings::default()
-    };
-    let out = match &args.out {
-        Some(out) => out.clone(),
-        None if opened.is_temporary() => PathBuf::from("explanations"),
-        None => folder.path.join("explanations"),
-    };
-    std::fs::create_dir_all(&out).map_err(Error::io("create", &out))?;
-    let mut explainer = Explainer::new(parts.image_classifier(&engine, BATCH)?, own);
-    let mut explained = Vec::new();
-    let (mut index, mut troubled) = (0, false);
-    for item in &given.items {
-        if let Some(trouble) = &item.trouble {
-            note(format_args!("{}: {trouble}", shown(&item.name.value)));
-            troubled = true;
-            continue;
-        }
-        if index == args.samples as usize {
-            note(format_args!(
-                "only the first {index} of {} images are explained; --samples N explains more",
-                given.set.len()
-            ));
-            break;
-        }
-        let picture = given.set.picture(index)?;
-        let picture = picture.ok_or_else(|| {
-            Error::Config(
-                "the run takes no images; explanations are of classifiers of images".to_string(),
-            )
-        })?;
-        let pixels: Vec<f32> = picture
-            .iter()
-            .map(|&byte| f32::from(byte) / 255.0)
-            .collect();
-        let probabilities = softmax(&explainer.logits(&pixels)?);
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-        let class = asked.unwrap_or(order[0] as u32);
-        let mut image = ExplainedImage {
-            name: shown(&item.name.value),
-            shape: explainer.shape(),
-            predictions: order
-                .iter()
-                .take(TOP)
-                .map(|&class| (name(class as u32), probabilities[class]))
-                .collect(),
-            explained: name(class),
-            explanations: Vec::new(),
-            pixels,
-        };
-        for &method in methods {
-            let found = match explainer.explain(method, &image.pixels, class, index) {
-                Ok(found) => found,
-                // A model without a convolution has no Grad-CAM; it is an error only where one was asked for.
-                Err(error) if args.method.is_empty() && args.layer.is_none() => {
-                    note(error);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let file = out.join(format!("{}-{}.png", stem(&image.name), method.name()));
-            if let Some(png) = overlay(image.shape, &image.pixels, found.shape, &found.values)? {
-                write_whole(&file, &png)?;
-            }
-            if args.json {
-                print_line(json!({
-                    "event": "explanation",
-                    "method": method.name(),
-                    "input": image.name,
-                    "class": image.explained,
-                    "probability": probabilities[class as usize],
-                    "file": file.display().to_string(),
-                    "completeness": found.completeness.map(|missed| 1.0 - missed),
-                    "shape": found.shape,
-                    "values": found.values,
-                }))?;
-            }
-            image.explanations.push(found);
-        }
-        if !args.json {
-            let predictions = image.predictions.iter();
-            let predictions: Vec<String> = predictions
-                .map(|(name, share)| format!("{name} {:.1}%", 100.0 * share))
-                .collect();
-            print_line(format_args!("{}: {}", image.name, predictions.join("  ")))?;
-        }
-        explained.push(image);
-        index += 1;
-    }
-    if explained.is_empty() {
-        return Err(Error::Data("there is no image to explain".to_string()).into());
-    }
-    if let Some(path) = &args.html {
-        write_whole(
-            path,
-            ExplainedImage::page(&settings.title(), &explained)?.as_bytes(),
-        )?;
-    }
-    if !args.json {
-        print_line(format_args!("wrote the pictures to {}", out.display()))?;
-        if let Some(path) = &args.html {
-            print_line(format_args!("wrote {}", path.display()))?;
-        }
-    }
-    Ok(match troubled {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
-    })
-}
-
-/// The name of an input as text.
-fn shown(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
+    match kind {
+        Kind::Images => images::run(explained, parts, &engine),
+        Kind::Texts => texts::run(explained, parts, &engine),
+        Kind::Tables => tables::run(explained, parts, &engine),
     }
 }
 
-/// A name for files of the input `name`, of letters, digits, points and dashes.
-fn stem(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let kept = |c: char| {
-        if c.is_alphanumeric() || "._-".contains(c) {
-            c
-        } else {
-            '_'
-        }
-    };
-    last.chars().map(kept).collect()
+/// Predictions in words.
+fn in_words(predictions: &[(String, f64)]) -> String {
+    let each = predictions
+        .iter()
+        .map(|(name, share)| format!("{name} {:.1}%", 100.0 * share));
+    each.collect::<Vec<String>>().join("  ")
 }

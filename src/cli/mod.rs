@@ -82,7 +82,7 @@ enum Command {
     Predict(predict::Args),
     /// Show a trained agent in its environment: episodes, a film, a table of what it saw and did
     Play(play::Args),
-    /// Explain predictions of a trained classifier of images: which pixels they depend on
+    /// Explain predictions of a trained model: which pixels, tokens or columns they depend on
     Explain(explain::Args),
     /// Compute the privacy loss of a training with noise, or the noise for a privacy loss
     Privacy(privacy::Args),

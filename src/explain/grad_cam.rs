@@ -2,20 +2,17 @@
 //! "Grad-CAM", 2017), and guided back-propagation, by which only what raises the logit goes back through rectifiers (Springenberg et
 //! al., "Striving for Simplicity", 2015).
 
+use super::convolutions::{convolutions, named};
 use super::gradients::one_hot;
 use crate::autodiff::{vjp, vjp_with};
 use crate::device::ProgramId;
 use crate::error::{Error, Result};
-use crate::graph::NodeId;
-use crate::nearest::did_you_mean;
 use crate::train::ImageClassifier;
 
 const PIXELS: &str = "pixels";
 const UPSTREAM: &str = "upstream";
 const ACTIVE: &str = "active";
 const GRADIENT: &str = "gradient";
-/// The operation of convolutions, and those of layers that can follow it as one.
-const CONVOLUTION: &str = "conv2d";
 const RECTIFIER: &str = "relu";
 
 /// Grad-CAM of one layer.
@@ -37,23 +34,15 @@ impl GradCam {
             let pixels = builder.input(PIXELS, graph.ty());
             let logits = graph.logits(pixels)?;
             let layers = builder.with_graph(convolutions);
-            let found = match layer {
-                None => layers.last(),
-                Some(name) => layers.iter().find(|(known, _)| known == name),
+            let found = match (layer, layers.last()) {
+                (Some(name), _) => named(&layers, "--layer", name)?,
+                (None, Some(last)) => last,
+                (None, None) => {
+                    let message = "the model has no convolution, which Grad-CAM looks into; choose other methods with --method";
+                    return Err(Error::Config(message.to_string()));
+                }
             };
-            let Some((_, node)) = found else {
-                let names: Vec<&str> = layers.iter().map(|(name, _)| &**name).collect();
-                return Err(Error::Config(match layer {
-                    None => "the model has no convolution, which Grad-CAM looks into; choose other methods with --method"
-                        .to_string(),
-                    Some(name) => format!(
-                        "--layer {name} is no convolution of the model; its convolutions are {}{}",
-                        names.join(", "),
-                        did_you_mean(name, names.iter().copied())
-                    ),
-                }));
-            };
-            let active = builder.var(*node);
+            let active = builder.var(found.active);
             let upstream = builder.input(UPSTREAM, logits.ty());
             builder.output(ACTIVE, active);
             builder.output(GRADIENT, vjp(logits, upstream, &[active])?[0]);
@@ -146,22 +135,4 @@ fn feed(
     classifier.feed(program, PIXELS, image, &shape)?;
     classifier.feed(program, UPSTREAM, &one_hot(1, classes, class), &[classes])?;
     classifier.run(program, 1, &[])
-}
-
-/// The layers with a convolution, by name, with the node of each whose value the layer gives: what its activation makes of it.
-fn convolutions(graph: &crate::graph::Graph) -> Vec<(String, NodeId)> {
-    let mut layers: Vec<(String, NodeId)> = Vec::new();
-    for id in graph.ids() {
-        let node = graph.node(id);
-        let Some(op) = node.op() else { continue };
-        let known = layers.iter_mut().find(|(name, _)| *name == *node.scope);
-        match known {
-            // The last node of the layer.
-            Some((_, last)) if node.ty.dims().len() == 4 => *last = id,
-            Some(_) => {}
-            None if op.name() == CONVOLUTION => layers.push((node.scope.to_string(), id)),
-            None => {}
-        }
-    }
-    layers
 }

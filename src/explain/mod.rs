@@ -1,18 +1,39 @@
-//! Explanations of what a trained classifier of images sees: which pixels a prediction depends on ([explanations](../../docs/explain.md)).
+//! Explanations of what trained models see: which pixels, tokens or columns a prediction depends on ([explanations](../../docs/explain.md)).
 //!
-//! One file for each family of methods. All of them explain the logit of a class, the predicted one unless another is asked for, and
-//! work on pixels from 0 to 1.
+//! One file for each family of methods. Those of classifiers explain the logit of a class, the predicted one unless another is asked for;
+//! those of images work on pixels from 0 to 1.
 
+mod convolutions;
+mod filters;
 mod grad_cam;
 mod gradients;
+mod grid;
+mod maximise;
+mod neighbours;
 mod occlusion;
 mod page;
 mod picture;
+mod quadrature;
+mod rollout;
+mod sanity;
+mod table;
 #[cfg(test)]
 mod tests;
+mod text_page;
+mod texts;
 
-pub use page::ExplainedImage;
+pub use filters::DrawnFilters;
+pub use maximise::{MaximisedChannel, MaximisedLayer};
+pub use neighbours::NearestImage;
+pub use page::{ExplainedImage, NearestExample};
 pub use picture::overlay;
+pub use sanity::{MethodSanity, SANITY_LIMIT, SanityCheck, SanityImage};
+pub use table::{
+    ColumnImportance, ExplainedRow, ExplainedTable, Importances, PartialDependence,
+    RowAttributions, TableExplainer, TableMethod, TableSample,
+};
+pub use text_page::ExplainedText;
+pub use texts::{TextExplainer, TextExplanation, TextMethod, real as real_tokens};
 
 use crate::error::Result;
 use crate::train::ImageClassifier;

@@ -24,6 +24,19 @@ pub struct ExplainedImage {
     pub explained: String,
     /// One for each method.
     pub explanations: Vec<Explanation>,
+    /// The training images that are most alike to the network, with their classes in words.
+    pub nearest: Vec<NearestExample>,
+}
+
+/// A training image on a page.
+#[derive(Clone, Debug)]
+pub struct NearestExample {
+    /// Its class in words.
+    pub class: String,
+    /// The cosine of its features with those of the image.
+    pub similarity: f64,
+    /// Pixels from 0 to 1.
+    pub pixels: Vec<f32>,
 }
 
 impl ExplainedImage {
@@ -78,6 +91,27 @@ impl ExplainedImage {
             html.push_str(&figure(&file, &caption));
         }
         html.push_str("</div>\n");
+        if !self.nearest.is_empty() {
+            html.push_str("<p>The nearest training images, by what the last dense layer reads of them:</p>\n<div class=\"cards\">");
+        }
+        for nearest in &self.nearest {
+            let bytes = nearest
+                .pixels
+                .iter()
+                .map(|x| (255.0 * x).round() as u8)
+                .collect();
+            if let Some(file) = thumbnail(&self.shape, bytes, SIDE)? {
+                let caption = format!(
+                    "{}, cosine {:.3}",
+                    escape(&nearest.class),
+                    nearest.similarity
+                );
+                html.push_str(&figure(&file, &caption));
+            }
+        }
+        if !self.nearest.is_empty() {
+            html.push_str("</div>\n");
+        }
         Ok(html)
     }
 }

@@ -164,9 +164,85 @@ fn a_page_shows_every_method() {
         predictions: vec![("b".to_string(), 0.9)],
         explained: "b".to_string(),
         explanations: ExplainMethod::ALL.into_iter().map(explain).collect(),
+        nearest: vec![NearestExample {
+            class: "<c>".to_string(),
+            similarity: 0.5,
+            pixels: pixels.clone(),
+        }],
         pixels: pixels.clone(),
     };
     let page = ExplainedImage::page("run", &[image]).unwrap();
     assert!(page.contains("&lt;a&gt;") && page.contains("integrated gradients, sum"));
-    assert_eq!(page.matches("<img").count(), 7);
+    assert_eq!(page.matches("<img").count(), 8);
+    assert!(page.contains("&lt;c&gt;, cosine 0.500"));
+}
+
+#[test]
+fn the_sanity_check_leaves_the_weights_as_they_were() {
+    let recorded = recorded();
+    let mut explainer = explainer(&recorded, None);
+    let images: Vec<SanityImage> = images(&recorded)
+        .into_iter()
+        .zip(&recorded.classes)
+        .map(|(pixels, &class)| SanityImage { pixels, class })
+        .collect();
+    let methods = [ExplainMethod::Saliency, ExplainMethod::GradCam];
+    let logits = explainer.logits(&images[0].pixels).unwrap();
+    let found = explainer.sanity(&methods, &images).unwrap();
+    assert_eq!(found.layers, ["last", "conv2", "conv1"]);
+    assert_eq!(explainer.logits(&images[0].pixels).unwrap(), logits);
+    for own in &found.methods {
+        assert_eq!(own.correlations.len(), 3);
+        let all = own.correlations.iter().chain(&own.magnitudes);
+        assert!(all.clone().all(|rho| rho.abs() <= 1.0 + 1e-12), "{own:?}");
+    }
+    let error = explainer.sanity(&methods, &[]).unwrap_err().to_string();
+    assert!(error.contains("no image"), "{error}");
+}
+
+#[test]
+fn the_nearest_training_image_of_one_is_itself() {
+    let recorded = recorded();
+    let mut explainer = explainer(&recorded, None);
+    let train = crate::data::ImageSet {
+        images: recorded.bytes.clone(),
+        labels: vec![0, 1, 2, 1],
+        height: 8,
+        width: 8,
+        channels: 1,
+    };
+    let images = images(&recorded);
+    let wanted: Vec<&[f32]> = images.iter().map(|image| &image[..]).collect();
+    let found = explainer.nearest(&wanted, &train.into(), 2).unwrap();
+    for (index, found) in found.iter().enumerate() {
+        assert_eq!((found.len(), found[0].index), (2, index));
+        assert_eq!(found[0].class, Some([0, 1, 2, 1][index]));
+        assert!((found[0].similarity - 1.0).abs() < 1e-6, "{found:?}");
+        assert!(found[1].similarity <= found[0].similarity);
+        assert_eq!(found[0].pixels, images[index]);
+    }
+}
+
+#[test]
+fn filters_are_drawn_and_channels_become_more_active() {
+    let recorded = recorded();
+    let mut explainer = explainer(&recorded, None);
+    let filters = explainer.filters().unwrap();
+    assert_eq!((&*filters.layer, filters.filters), ("conv1", 4));
+    assert_eq!((filters.drawn, filters.shape), (4, [3, 3, 1]));
+    assert!(image::load_from_memory(&filters.file).is_ok());
+    let found = explainer.maximise("conv2", None, 40).unwrap();
+    assert_eq!(found.channels.len(), 6);
+    for channel in &found.channels {
+        assert!(channel.after > channel.before, "{channel:?}");
+    }
+    let one = explainer.maximise("conv2", Some(5), 40).unwrap();
+    assert_eq!(one.channels[0].after, found.channels[5].after);
+    for (layer, channel, why) in [
+        ("conv", None, "its convolutions are conv1, conv2"),
+        ("conv1", Some(4), "it has 4, from 0 on"),
+    ] {
+        let error = explainer.maximise(layer, channel, 1).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }

@@ -1,6 +1,8 @@
 //! The context for building forward passes in one graph: mode (training or inference), random streams, updates of buffers.
 
 use super::decoding::{DecodeStart, DecodeStep};
+use super::layers::TimePoolKind;
+use super::observed::{Observed, ObservedAttention};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Var};
 use std::collections::BTreeSet;
@@ -53,6 +55,8 @@ pub struct Forward<'g> {
     positions: Positions<'g>,
     /// Variables with their next values, in the order in which they were first set.
     buffers: Vec<(Var<'g>, Var<'g>)>,
+    /// What explanations look at, if this is a pass for them.
+    observed: Option<Observed<'g>>,
 }
 
 impl<'g> Forward<'g> {
@@ -64,6 +68,43 @@ impl<'g> Forward<'g> {
     /// Passes for inference: evaluation, prediction, or a teacher model.
     pub fn evaluation(builder: &'g Builder) -> Forward<'g> {
         Forward::new(builder, Mode::Eval)
+    }
+
+    /// A pass for inference that keeps what explanations look at in `observed`.
+    pub fn observing(builder: &'g Builder, observed: Observed<'g>) -> Forward<'g> {
+        let mut forward = Forward::evaluation(builder);
+        forward.observed = Some(observed);
+        forward
+    }
+
+    /// What was kept for explanations, if this is a pass for them.
+    pub fn observed(&self) -> Option<&Observed<'g>> {
+        self.observed.as_ref()
+    }
+
+    /// The vectors `whole` of an embedding layer, as the other layers take them.
+    ///
+    /// # Errors
+    /// If a node can't be built.
+    pub fn embedded(&mut self, whole: Var<'g>) -> Result<Var<'g>> {
+        match &mut self.observed {
+            Some(observed) => observed.embedding(whole),
+            None => Ok(whole),
+        }
+    }
+
+    /// Keeps what an attention layer reads, if this is a pass for explanations.
+    pub fn attends(&mut self, attention: impl FnOnce() -> ObservedAttention<'g>) {
+        if let Some(observed) = &mut self.observed {
+            observed.attention.push(attention());
+        }
+    }
+
+    /// Keeps how a sequence becomes one row, if this is a pass for explanations.
+    pub fn pools(&mut self, by: TimePoolKind) {
+        if let Some(observed) = &mut self.observed {
+            observed.pooling = Some(by);
+        }
     }
 
     /// A pass for inference over one position of the sequences that are decoded.
@@ -90,6 +131,7 @@ impl<'g> Forward<'g> {
             frozen: BTreeSet::new(),
             positions: Positions::All,
             buffers: Vec::new(),
+            observed: None,
         }
     }
 

@@ -14,8 +14,8 @@ use crate::graph::{Graph, Precision};
 use crate::privacy::{PrivacySettings, PrivateSteps};
 use crate::tasks::{Fit, Models, Task};
 use crate::train::{
-    Anchor, AnchorTerm, BatchSource, ImageClassifier, PhaseGraphs, Recipe, Replay, Sizes,
-    evaluation_graph, importance, planned_graphs, suggest_batch, training_graphs,
+    Anchor, AnchorTerm, BatchSource, ImageClassifier, PhaseGraphs, Recipe, Replay, RowModel, Sizes,
+    TextClassifier, evaluation_graph, importance, planned_graphs, suggest_batch, training_graphs,
 };
 use std::sync::Arc;
 
@@ -252,6 +252,24 @@ impl RunParts {
         let values = self.initial();
         let (task, models) = (self.task.clone(), self.models.clone());
         ImageClassifier::new(engine.device(), task, models, &values, self.normal(), batch)
+    }
+
+    /// The trained model of the rows of a table on `engine`, for at most `batch` rows at once.
+    ///
+    /// # Errors
+    /// If the models are of another kind, or device memory is too small.
+    pub fn row_model(mut self, engine: &Engine, batch: usize) -> Result<RowModel<'_>> {
+        let values = self.initial();
+        RowModel::new(engine.device(), self.task, self.models, &values, batch)
+    }
+
+    /// The trained classifier of texts on `engine`, for at most `batch` texts at once.
+    ///
+    /// # Errors
+    /// If the models are of another kind, or device memory is too small.
+    pub fn text_classifier(mut self, engine: &Engine, batch: usize) -> Result<TextClassifier<'_>> {
+        let values = self.initial();
+        TextClassifier::new(engine.device(), self.task, self.models, &values, batch)
     }
 
     pub(crate) fn initial(&mut self) -> Vec<Tensor<f32>> {

@@ -1,5 +1,6 @@
 //! A trained classifier of images as a function of pixels from 0 to 1, with its gradients: what attacks and explanations are made of.
 
+use super::fed_model::{FedModel, batch_type, predicted, shapes};
 use crate::autodiff::vjp;
 use crate::cpu::Tensor;
 use crate::data::{Batch, Normalization, field};
@@ -19,14 +20,11 @@ const GRADIENT: &str = "gradient";
 
 /// See the module.
 pub struct ImageClassifier<'e> {
-    device: Box<dyn Device + 'e>,
-    task: Arc<dyn Task>,
-    models: Models,
+    model: FedModel<'e>,
     mean: Vec<f64>,
     std: Vec<f64>,
     shape: [usize; 3],
     classes: usize,
-    batch: usize,
     logits: ProgramId,
     /// Prepared when it is first needed.
     gradients: Option<ProgramId>,
@@ -61,13 +59,7 @@ impl<'g> ClassifierGraph<'g, '_> {
         let batch = Batch::fed(self.builder, self.ty.dims()[0], fields);
         batch.put(field::IMAGE, self.scale.normalised(pixels)?);
         let mut step = StepGraph::new(batch, Forward::evaluation(self.builder), self.models);
-        self.task.predict(&mut step)?;
-        let found = self.builder.with_graph(|graph| {
-            let mut outputs = graph.outputs.iter();
-            outputs.find(|known| known.name == LOGITS).map(|o| o.node)
-        });
-        let node = found.ok_or_else(|| Error::Graph(format!("there is no output {LOGITS}")))?;
-        Ok(self.builder.var(node))
+        predicted(self.task, &mut step)
     }
 }
 
@@ -78,7 +70,7 @@ impl<'e> ImageClassifier<'e> {
     /// # Errors
     /// If the task is no classification of images alone, or device memory is too small.
     pub fn new(
-        mut device: Box<dyn Device + 'e>,
+        device: Box<dyn Device + 'e>,
         task: Arc<dyn Task>,
         models: Models,
         values: &[Tensor<f32>],
@@ -86,29 +78,22 @@ impl<'e> ImageClassifier<'e> {
         batch: usize,
     ) -> Result<ImageClassifier<'e>> {
         let shape = image_shape(&*task, &models, normal)?;
-        models.put(&mut *device, values)?;
-        for (name, value) in task.variables()? {
-            device.set(&name, &value)?;
-        }
         let doubles = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect();
         let (mean, std): (Vec<f64>, Vec<f64>) = (doubles(normal.mean), doubles(normal.std));
-        let ty = TensorType::f32([&[batch], &shape[..]].concat());
+        let mut model = FedModel::new(device, task, models, values, batch)?;
         let mut classes = 0;
-        let parts = (&*task, &models, &mean[..], &std[..], ty);
-        let logits = prepared(&mut *device, parts, &[LOGITS], |graph| {
+        let parts = (shape, &mean[..], &std[..]);
+        let logits = prepared(&mut model, parts, &[LOGITS], |graph| {
             let pixels = graph.builder.input(PIXELS, graph.ty());
             classes = graph.logits(pixels)?.shape().last();
             Ok(())
         })?;
         Ok(ImageClassifier {
-            device,
-            task,
-            models,
+            model,
             mean,
             std,
             shape,
             classes,
-            batch,
             logits,
             gradients: None,
         })
@@ -131,7 +116,28 @@ impl<'e> ImageClassifier<'e> {
 
     /// Most images at once.
     pub fn batch(&self) -> usize {
-        self.batch
+        self.model.batch
+    }
+
+    /// The models.
+    pub fn models(&self) -> &Models {
+        self.model.models()
+    }
+
+    /// The values of the models' [`state`](Models::state). Waits for the device.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn values(&self) -> Result<Vec<Tensor<f32>>> {
+        self.model.values()
+    }
+
+    /// Replaces the values of the models' [`state`](Models::state).
+    ///
+    /// # Errors
+    /// If they are those of other models.
+    pub fn set_values(&mut self, values: &[Tensor<f32>]) -> Result<()> {
+        self.model.set_values(values)
     }
 
     /// Prepares a graph of the caller's, of whose outputs those called `outputs` are kept.
@@ -143,9 +149,8 @@ impl<'e> ImageClassifier<'e> {
         outputs: &[&str],
         build: impl for<'g> FnOnce(&ClassifierGraph<'g, '_>) -> Result<()>,
     ) -> Result<ProgramId> {
-        let ty = TensorType::f32([&[self.batch], &self.shape[..]].concat());
-        let parts = (&*self.task, &self.models, &self.mean[..], &self.std[..], ty);
-        prepared(&mut *self.device, parts, outputs, build)
+        let parts = (self.shape, &self.mean[..], &self.std[..]);
+        prepared(&mut self.model, parts, outputs, build)
     }
 
     /// Runs `steps` steps of `program`, whose scalar inputs have these values in all of them.
@@ -158,25 +163,7 @@ impl<'e> ImageClassifier<'e> {
         steps: usize,
         scalars: &[(&str, Scalar)],
     ) -> Result<()> {
-        let value = |name: &String| {
-            let known = scalars.iter().find(|(known, _)| known == name);
-            match (known, name.as_str()) {
-                (Some(&(_, value)), _) => Ok(value),
-                (None, "valid") => Ok(Scalar::from(self.batch)),
-                (None, _) => Err(Error::Graph(format!(
-                    "the scalar input {name} has no value"
-                ))),
-            }
-        };
-        let names = self.device.scalar_names(program);
-        let row: Vec<Scalar> = names.iter().map(value).collect::<Result<_>>()?;
-        let mut left = steps;
-        while left > 0 {
-            let now = left.min(self.device.max_steps());
-            self.device.run(program, now, &row.repeat(now))?;
-            left -= now;
-        }
-        Ok(())
+        self.model.run(program, steps, scalars)
     }
 
     /// Feeds `values`, `[images, ...dims]`, to the input `name` of `program`; fewer images than a batch are followed by zeros.
@@ -190,8 +177,7 @@ impl<'e> ImageClassifier<'e> {
         values: &[f32],
         dims: &[usize],
     ) -> Result<()> {
-        let value = self.padded(values, dims);
-        self.device.feed(program, name, &value)
+        self.model.feed(program, name, values, dims)
     }
 
     /// Sets the variable `name` to pixels of at most a batch of images.
@@ -199,8 +185,7 @@ impl<'e> ImageClassifier<'e> {
     /// # Errors
     /// If device memory is too small.
     pub fn set(&mut self, name: &str, pixels: &[f32]) -> Result<()> {
-        let value = self.padded(pixels, &self.shape);
-        self.device.set(name, &value)
+        self.model.set(name, pixels, &self.shape)
     }
 
     /// The variable `name`, pixels of a batch of images. Waits for the device.
@@ -208,7 +193,7 @@ impl<'e> ImageClassifier<'e> {
     /// # Errors
     /// If there is none, or the device failed.
     pub fn get(&self, name: &str) -> Result<Vec<f32>> {
-        Ok(self.device.get(name)?.reals().to_vec())
+        self.model.get(name)
     }
 
     /// The logits of at most a batch of images, `[images, classes]`, of pixels from 0 to 1.
@@ -255,27 +240,14 @@ impl<'e> ImageClassifier<'e> {
     /// # Errors
     /// If there is none of that name, or the device failed.
     pub fn output(&self, program: ProgramId, name: &str, count: usize) -> Result<Vec<f32>> {
-        let mut values = self.device.output(program, name)?.reals().to_vec();
-        values.truncate(count);
-        Ok(values)
-    }
-
-    fn padded(&self, values: &[f32], dims: &[usize]) -> Tensor<f32> {
-        let shape = [&[self.batch], dims].concat();
-        let mut all = values.to_vec();
-        all.resize(shape.iter().product(), 0.0);
-        Tensor::real(shape, all)
+        self.model.output(program, name, count)
     }
 }
 
 /// The extents of the images that the only model of a classification takes.
 fn image_shape(task: &dyn Task, models: &Models, normal: Normalization<'_>) -> Result<[usize; 3]> {
     let model = models.first()?;
-    let inputs: Vec<Vec<usize>> = model
-        .inputs()
-        .iter()
-        .map(|input| input.spec.sample())
-        .collect();
+    let inputs = shapes(model.inputs());
     let channels = normal.mean.len();
     match inputs.first().map(|first| &first[..]) {
         Some(&[height, width, own])
@@ -294,25 +266,22 @@ fn image_shape(task: &dyn Task, models: &Models, normal: Normalization<'_>) -> R
     }
 }
 
-/// Prepares the graph that `build` makes.
+/// Prepares the graph that `build` makes over images of a shape that were normalised by a mean and a deviation.
 fn prepared(
-    device: &mut dyn Device,
-    (task, models, mean, std, ty): (&dyn Task, &Models, &[f64], &[f64], TensorType),
+    model: &mut FedModel<'_>,
+    (shape, mean, std): ([usize; 3], &[f64], &[f64]),
     outputs: &[&str],
     build: impl for<'g> FnOnce(&ClassifierGraph<'g, '_>) -> Result<()>,
 ) -> Result<ProgramId> {
-    let builder = Builder::new();
-    build(&ClassifierGraph {
-        builder: &builder,
-        task,
-        models,
-        scale: PixelScale::new(&builder, mean, std)?,
-        ty,
-    })?;
-    let mut graph = builder.finish()?;
-    graph
-        .outputs
-        .retain(|known| outputs.contains(&&*known.name));
-    let planned = device.plan(graph)?;
-    device.prepare(planned)
+    let ty = batch_type(model.batch, &shape);
+    let keep = |name: &str| outputs.contains(&name);
+    model.prepare(keep, |builder, task, models| {
+        build(&ClassifierGraph {
+            builder,
+            task,
+            models,
+            scale: PixelScale::new(builder, mean, std)?,
+            ty,
+        })
+    })
 }

@@ -6,6 +6,7 @@
 mod anchor;
 mod decoding;
 mod evaluator;
+mod fed_model;
 mod fed_prediction;
 mod graphs;
 mod image_classifier;
@@ -16,7 +17,9 @@ mod pace;
 mod predictor;
 mod prepared;
 mod recipe;
+mod row_model;
 mod scalars;
+mod text_classifier;
 mod trainer;
 
 pub use anchor::{Anchor, AnchorTerm, summed_terms};
@@ -33,5 +36,7 @@ pub use predictor::Predictor;
 pub(crate) use prepared::PreparedSteps;
 pub(crate) use recipe::suggest_batch;
 pub use recipe::{Recipe, Replay};
+pub use row_model::RowModel;
+pub use text_classifier::{AttentionInput, TextClassifier};
 pub use trainer::{FedBatch, Trainer};
 pub(crate) use trainer::{NextBatch, Place};

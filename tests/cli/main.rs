@@ -9,6 +9,7 @@ mod continual;
 mod data;
 mod detection;
 mod device_loss;
+mod explain;
 mod fairness;
 mod fault_layer;
 mod federated;

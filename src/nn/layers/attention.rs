@@ -6,6 +6,7 @@ use crate::graph::Var;
 use crate::nn::attributes::{bounded, yes};
 use crate::nn::init::{NamedInit, WeightInit};
 use crate::nn::layer::LayerType;
+use crate::nn::observed::ObservedAttention;
 use crate::nn::parameter::{Init, Layout, PositionTable};
 use crate::nn::site::Site;
 use schemars::JsonSchema;
@@ -126,6 +127,12 @@ impl Attention {
             return queries.cross_attention(keys_values, heads, Some(step.lengths));
         }
         site.cx.keep(site.name, keys_values)?;
+        site.cx.attends(|| ObservedAttention {
+            name: site.name.to_string(),
+            qkv,
+            heads,
+            causal: self.causal,
+        });
         qkv.attention(heads, self.causal, padding.map(|padding| padding.lengths))
     }
 }

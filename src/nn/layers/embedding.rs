@@ -84,7 +84,8 @@ impl LayerType for Embedding {
         let rows = tokens.vocabulary;
         let start = start(self.weight_init, rows, self.width);
         let table = site.parameter("weight", &[rows, self.width], start, Layout::Same)?;
-        table.embedding(inputs[0], None)
+        let vectors = table.embedding(inputs[0], None)?;
+        site.cx.embedded(vectors)
     }
 }
 

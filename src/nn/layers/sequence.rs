@@ -53,6 +53,7 @@ impl LayerType for TimePool {
         let x = inputs[0];
         let [time, features] = sequence(x)?;
         let batch = x.shape().dims()[0];
+        site.cx.pools(self.by);
         let position = |at: usize| x.slice_axis(1, at..at + 1)?.reshape([batch, features]);
         // The sum over time of the positions times their weights.
         let weighed = |weights: Var<'g>| x.mul(weights.reshape([batch, time, 1])?)?.sum(&[1]);

@@ -245,8 +245,9 @@ impl Column {
             ColumnKind::Number { missing: true, .. } if values.last() == Some(&1.0) => {
                 MISSING.to_string()
             }
-            ColumnKind::Number { mean, std, .. } => {
-                let value = values.first().map(|&x| f64::from(x) * std + mean);
+            &ColumnKind::Number { mean, std, .. } => {
+                let scale = Scale { mean, std };
+                let value = values.first().map(|&x| scale.restore(x));
                 significant(value.unwrap_or(f64::NAN), 6)
             }
             ColumnKind::Date { missing: true, .. } if values.last() == Some(&1.0) => {

@@ -33,7 +33,8 @@ impl Scale {
     pub fn restore(&self, scaled: f32) -> f64 {
         let number = f64::from(scaled) * self.std + self.mean;
         let rounded = |digits: usize| format!("{number:.digits$e}").parse().unwrap_or(number);
-        let mut shorter = (0..f64::DIGITS as usize).map(rounded);
+        // No number is shorter than 0, which has no digits by which the others are tried.
+        let mut shorter = std::iter::once(0.0).chain((0..f64::DIGITS as usize).map(rounded));
         let is_read_as_scaled = |shorter: &f64| ((shorter - self.mean) / self.std) as f32 == scaled;
         shorter.find(is_read_as_scaled).unwrap_or(number)
     }
@@ -69,6 +70,11 @@ mod tests {
         };
         assert!(scale.restore(f32::NAN).is_nan());
         assert_eq!(scale.restore(f32::INFINITY), f64::INFINITY);
+        let scale = Scale {
+            mean: 582.4,
+            std: 2543.6,
+        };
+        assert_eq!(scale.restore((-582.4f64 / 2543.6) as f32), 0.0);
         let scale = Scale {
             mean: 312.4,
             std: 119.7,
