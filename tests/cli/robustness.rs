@@ -1,6 +1,6 @@
 //! Attacks on classifiers, training against them, and corruptions.
 
-use super::sandbox::{Sandbox, names};
+use super::sandbox::Sandbox;
 
 /// A network of the 8 x 8 images of the sandbox with a convolution.
 const MODEL: &str = r#"
