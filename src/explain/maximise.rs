@@ -77,14 +77,8 @@ impl Explainer<'_> {
         };
         let (mut images, mut found) = (Vec::new(), Vec::new());
         for some in channels.chunks(self.classifier.batch().max(1)) {
-            let (pixels, [before, after]) = self.climb(&ascent, some, steps)?;
-            for ((channel, before), after) in some.iter().zip(before).zip(after) {
-                found.push(MaximisedChannel {
-                    channel: *channel,
-                    before,
-                    after,
-                });
-            }
+            let (pixels, responses) = self.climb(&ascent, some, steps)?;
+            found.extend(responses);
             images.extend(pixels);
         }
         let file = grid(own, &images)?.ok_or_else(|| {
@@ -119,13 +113,13 @@ impl Explainer<'_> {
         Ok(Ascent { program, channels })
     }
 
-    /// An image for each of at most a batch of `channels`, and their mean responses before and afterwards.
+    /// An image for each of at most a batch of `channels`, and how much these respond.
     fn climb(
         &mut self,
         ascent: &Ascent,
         channels: &[usize],
         steps: usize,
-    ) -> Result<(Vec<Vec<f32>>, [Vec<f64>; 2])> {
+    ) -> Result<(Vec<Vec<f32>>, Vec<MaximisedChannel>)> {
         let ([height, width, _], count) = (self.classifier.shape(), channels.len());
         let (own, last) = (self.classifier.shape(), ascent.channels);
         let mut upstream = vec![0.0; count * last];
@@ -173,7 +167,16 @@ impl Explainer<'_> {
             }
         }
         let after = self.responses(ascent, &images)?;
-        Ok((images, [before, after]))
+        let pairs = before.into_iter().zip(after);
+        let responses = channels
+            .iter()
+            .zip(pairs)
+            .map(|(&channel, (before, after))| MaximisedChannel {
+                channel,
+                before,
+                after,
+            });
+        Ok((images, responses.collect()))
     }
 
     fn responses(&mut self, ascent: &Ascent, images: &[Vec<f32>]) -> Result<Vec<f64>> {
