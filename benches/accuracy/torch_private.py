@@ -9,6 +9,7 @@ Needs torch, numpy and opacus; Python 3.11 for tomllib.
 """
 
 import argparse
+import math
 import time
 import tomllib
 from pathlib import Path
@@ -62,6 +63,11 @@ def main():
             noise_multiplier=private["noise"],
             max_grad_norm=private["clip"],
         )
+    steps = settings["epochs"] * len(loader)
+    cosine = settings["schedule"]["name"] == "cosine"
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)) if cosine else 1.0
+    )
     for epoch in range(1, (given.epochs or settings["epochs"]) + 1):
         began = time.monotonic()
         model.train()
@@ -70,6 +76,7 @@ def main():
             if len(labels) > 0:
                 F.cross_entropy(model(images), labels).backward()
                 optimizer.step()
+            schedule.step()
         seconds = time.monotonic() - began
         model.eval()
         with torch.no_grad():

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::nn::ModelSpec;
 use crate::plan::Scalar;
+use crate::privacy::{PrivacySettings, PrivateSteps};
 use crate::random::Stream;
 use crate::run::RunParts;
 use crate::settings::Settings;
@@ -16,14 +17,25 @@ use std::collections::HashMap;
 const SAMPLES: usize = 1024;
 
 pub(super) fn workloads() -> Vec<Box<dyn Workload>> {
-    let train = |name: &'static str, model: &'static str, batch: usize| {
-        Box::new(Train { name, model, batch }) as Box<dyn Workload>
+    let train = |name: &'static str, model: &'static str, batch: usize| Train {
+        name,
+        model,
+        batch,
+        is_private: false,
     };
-    vec![
+    // Clipped gradients without the noise and the update, a program of its own that takes a small part of the time.
+    let private = Train {
+        is_private: true,
+        ..train("cnn_private_b128", "mnist-cnn", 128)
+    };
+    let all = [
         train("cnn_train_b32", "mnist-cnn", 32),
         train("cnn_train_b128", "mnist-cnn", 128),
+        private,
         train("resnet18_train_b8", "resnet18-cifar", 8),
-    ]
+    ];
+    let workload = |train| Box::new(train) as Box<dyn Workload>;
+    all.into_iter().map(workload).collect()
 }
 
 /// A built-in model on the built-in digits, or on random images if it does not take digits, as `wgrad train` runs it.
@@ -31,6 +43,8 @@ struct Train {
     name: &'static str,
     model: &'static str,
     batch: usize,
+    /// Whether gradients of single samples are clipped.
+    is_private: bool,
 }
 
 impl Train {
@@ -51,7 +65,17 @@ impl Train {
         let channels = settings.model.input.channels();
         settings.fitted.mean = vec![0.5; channels];
         settings.fitted.std = vec![0.5; channels];
-        let parts = settings.resolve_without_data()?;
+        let mut parts = settings.resolve_without_data()?;
+        if self.is_private {
+            let privacy = PrivacySettings {
+                clip: 1.0,
+                noise: Some(1.0),
+                epsilon: None,
+                delta: 1e-5,
+            };
+            let private = PrivateSteps::new(&privacy, SAMPLES, self.batch, 1)?;
+            parts.recipe.privacy = Some(private);
+        }
         let layout = parts.example_layout("train", SAMPLES, self.batch)?;
         Ok((parts, layout))
     }
