@@ -185,7 +185,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         args.probabilities
             .examine(&mut measured, &outputs, fit, &settings, args.html.is_some())?;
     if let Some(path) = &args.html {
-        let title = format!("{} on {}", settings.title(), dataset.name);
+        let title = match is_other {
+            true => format!("{}, evaluated on {}", settings.title(), dataset.name),
+            false => settings.title(),
+        };
         let groups = fairness.as_ref().map(fairness_sections);
         let page = page_head(&title) + &groups.unwrap_or_default() + &examined.html;
         write_whole(path, page.as_bytes())?;

@@ -68,6 +68,9 @@ pub(super) struct Args {
     /// Images: draw images to which the channels of a convolution respond most, or one of them
     #[arg(long, value_name = "LAYER[:CHANNEL]")]
     maximise: Option<String>,
+    /// Images: draw what the first channels of a convolution make of each image
+    #[arg(long, value_name = "LAYER")]
+    activations: Option<String>,
     /// Tables: how often the cells of each column are put in another order [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeats: Option<u16>,
@@ -138,6 +141,7 @@ impl Args {
             ("--nearest", Kind::Images, self.nearest.is_some()),
             ("--filters", Kind::Images, self.filters.is_some()),
             ("--maximise", Kind::Images, self.maximise.is_some()),
+            ("--activations", Kind::Images, self.activations.is_some()),
             ("--out", Kind::Images, self.out.is_some()),
             ("--repeats", Kind::Tables, self.repeats.is_some()),
         ];

@@ -3,6 +3,7 @@
 //! One file for each family of methods. Those of classifiers explain the logit of a class, the predicted one unless another is asked for;
 //! those of images work on pixels from 0 to 1.
 
+mod activations;
 mod convolutions;
 mod filters;
 mod grad_cam;
@@ -22,6 +23,7 @@ mod tests;
 mod text_page;
 mod texts;
 
+pub use activations::{ActivationMaps, DrawnActivations};
 pub use filters::DrawnFilters;
 pub use maximise::{MaximisedChannel, MaximisedLayer};
 pub use neighbours::NearestImage;

@@ -231,6 +231,23 @@ fn filters_are_drawn_and_channels_become_more_active() {
     assert_eq!((&*filters.layer, filters.filters), ("conv1", 4));
     assert_eq!((filters.drawn, filters.shape), (4, [3, 3, 1]));
     assert!(image::load_from_memory(&filters.file).is_ok());
+    let maps = explainer.activation_maps("conv2").unwrap();
+    let pixels = explainer.shape().iter().product();
+    let dark = explainer.activations(&maps, &vec![0.0; pixels]).unwrap();
+    let light = explainer.activations(&maps, &vec![1.0; pixels]).unwrap();
+    assert_eq!((light.shape[2], light.means.len(), light.drawn), (6, 6, 6));
+    assert_ne!(dark.means, light.means);
+    assert!(
+        light.means.iter().all(|&mean| mean >= 0.0),
+        "after the ReLU"
+    );
+    assert!(image::load_from_memory(&light.file).is_ok());
+    let error = explainer
+        .activation_maps("dense")
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("--activations dense"), "{error}");
     let found = explainer.maximise("conv2", None, 40).unwrap();
     assert_eq!(found.channels.len(), 6);
     for channel in &found.channels {

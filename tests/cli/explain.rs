@@ -45,6 +45,7 @@ fn predictions_are_explained_by_pictures_and_lines() {
         ("--method partial_dependence", "does not explain images"),
         ("--repeats 3", "is for runs of tables"),
         ("--maximise head", "its convolutions are seen"),
+        ("--activations head", "its convolutions are seen"),
         ("--maximise seen:4", "it has 4, from 0 on"),
         (
             "--maximise seen:x",
@@ -84,6 +85,14 @@ fn a_network_itself_is_drawn_and_maps_are_checked() {
     sandbox
         .wgrad(draw)
         .fails(2, &["filters.png already exists"]);
+
+    let active = "explain run --part test --samples 2 --method saliency --activations seen --out active --json";
+    let lines = sandbox.wgrad(active).succeeds().json();
+    let of_layer = lines.iter().filter(|line| line["event"] == "activations");
+    let of_layer: Vec<_> = of_layer.collect();
+    assert_eq!(of_layer.len(), 2);
+    assert_eq!(of_layer[0]["shape"], serde_json::json!([6, 6, 4]));
+    assert!(sandbox.path("active/0-activations-seen.png").is_file());
 
     let check = "explain run --part test --samples 3 --steps 4 --sanity";
     let lines = sandbox.wgrad(&format!("{check} --json")).succeeds().json();

@@ -141,8 +141,8 @@ fn all_are_found(kinds: &[Kind]) {
             for number in *numbers {
                 let plant = format!("{opcode}:{number}:{change}");
                 planted += 1;
-                if finds(&sandbox, op, Some(&plant)).is_err() {
-                    missed.push(format!("{op} {plant}"));
+                if let Err(why) = finds(&sandbox, op, Some(&plant)) {
+                    missed.push(format!("{op} {plant}: {why}"));
                 }
             }
         }

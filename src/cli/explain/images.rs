@@ -60,6 +60,9 @@ pub(super) fn run(
     let Some(given) = given else {
         return Ok(ExitCode::SUCCESS);
     };
+    let maps = args.activations.as_ref();
+    let maps = maps.map(|layer| explainer.activation_maps(layer));
+    let maps = maps.transpose()?;
     create(&out)?;
     let (mut explained, mut suited) = (Vec::new(), methods.clone());
     let (mut checked, mut troubled) = (Vec::new(), false);
@@ -91,6 +94,9 @@ pub(super) fn run(
             nearest: Vec::new(),
             pixels,
         };
+        if let Some(maps) = &maps {
+            network::activations(&mut explainer, maps, &image, &out, args.json)?;
+        }
         let mut unsuited = Vec::new();
         for &method in &suited {
             let found = match explainer.explain(method, &image.pixels, class, index) {

@@ -1,4 +1,5 @@
-//! What `wgrad explain` shows of a network itself: filters, images for which channels are most active, and the sanity check of maps.
+//! What `wgrad explain` shows of a network itself: filters, activations, images for which channels are most active, and the sanity check
+//! of maps.
 
 use super::super::print_line;
 use super::super::table::TextTable;
@@ -6,7 +7,9 @@ use super::images::{create, stem};
 use serde_json::json;
 use std::path::Path;
 use wgrad::Error;
-use wgrad::explain::{Explainer, MaximisedChannel, SANITY_LIMIT, SanityCheck};
+use wgrad::explain::{
+    ActivationMaps, ExplainedImage, Explainer, MaximisedChannel, SANITY_LIMIT, SanityCheck,
+};
 use wgrad::files::write_whole;
 
 /// Steps of an ascent, unless the user says how many.
@@ -87,6 +90,36 @@ pub(super) fn maximise(
         mean(|own| own.before)
     ))?;
     print_line(format_args!("wrote {}", path.display()))
+}
+
+/// Draws what the channels of a convolution make of `image` to a file in the folder `out`.
+pub(super) fn activations(
+    explainer: &mut Explainer<'_>,
+    maps: &ActivationMaps,
+    image: &ExplainedImage,
+    out: &Path,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let found = explainer.activations(maps, &image.pixels)?;
+    let name = format!(
+        "{}-activations-{}.png",
+        stem(&image.name),
+        stem(&found.layer)
+    );
+    let path = out.join(name);
+    write_whole(&path, &found.file)?;
+    match as_json {
+        true => print_line(json!({
+            "event": "activations",
+            "input": image.name,
+            "layer": found.layer,
+            "shape": found.shape,
+            "drawn": found.drawn,
+            "means": found.means,
+            "file": path.display().to_string(),
+        })),
+        false => Ok(()),
+    }
 }
 
 /// Prints what the sanity check found.
