@@ -24,7 +24,7 @@ EPOCHS = {0.01: 40, 0.1: 12}
 
 def train(wgrad: str, out: Path, *options: str) -> list[dict]:
     """Trains a run, unless it is there, and returns what it printed: a dictionary for each line."""
-    log = out.with_suffix(".jsonl")
+    log = out.parent / f"{out.name}.jsonl"
     if not log.exists():
         began = time.monotonic()
         done = subprocess.run([wgrad, "train", *options, "--out", out, "--json"], stdout=subprocess.PIPE, check=True, text=True)
