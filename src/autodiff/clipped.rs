@@ -188,8 +188,8 @@ fn places(losses: Var<'_>, fields: &[Var<'_>], samples: usize) -> Result<Vec<Sam
                 .collect();
             let mixes = || {
                 unsupported(node,
-                    "mixes the samples of a batch, so that no gradient belongs to one of them; in place of batch normalisation use a group_norm \
-                     or layer_norm",
+                    "has no rule that keeps the samples of a batch apart, so that no gradient belongs to one of them; batch normalisation mixes them: use \
+                     a group_norm or layer_norm in its place",
                 )
             };
             if of_inputs().any(|place| place == Samples::Source) {

@@ -416,11 +416,14 @@ impl SessionObserver for Session {
             self.progress.note(format_args!(
                 "nothing left to train in {}: {}",
                 folder.path.display(),
-                match run.stopped_early() {
-                    true => "it stopped early; raise patience in its run.toml to continue",
-                    false => {
-                        "all epochs or steps are done; raise --epochs or --steps to continue"
+                match () {
+                    () if run.stopped_early() => {
+                        "it stopped early; raise patience in its run.toml to continue"
                     }
+                    () if run.has_spent_budget() => {
+                        "its privacy budget is spent, which can't be raised: a new run spends a budget of its own in addition"
+                    }
+                    () => "all epochs or steps are done; raise --epochs or --steps to continue",
                 }
             ));
         }

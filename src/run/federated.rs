@@ -8,7 +8,6 @@ use crate::cpu::Tensor;
 use crate::data::{Pass, Samples};
 use crate::error::{Error, Result};
 use crate::federated::{Federation, MaskedSum, PlainSum, UpdateSum};
-use crate::graph::Precision;
 use crate::privacy::PrivateSteps;
 use crate::random::{Purpose, Stream};
 use crate::train::Place;
@@ -157,19 +156,9 @@ impl RunParts {
             return Ok(None);
         };
         let recipe = &self.recipe;
-        let several = self.task.phases().len() > 1;
-        let mixes = recipe.replay.is_some() || self.task.labelled_of(recipe.batch).is_some();
-        let anywhere = train.starts().is_some_and(|starts| starts.anywhere);
-        let others = [
-            ("a task that trains several models in turn", several),
-            ("mixed precision", recipe.precision != Precision::Float32),
+        let rounds = [
             ("accumulate", recipe.accumulate > 1),
             ("average", recipe.average.is_some()),
-            ("batches that mix samples of two kinds", mixes),
-            ("samples that begin anywhere in a text", anywhere),
-            ("shuffle = false (--no-shuffle)", !self.length.shuffle),
-            ("data.buckets", !self.data.buckets.is_empty()),
-            ("data.stream", self.data.stream == Some(true)),
             (
                 "steps, as every epoch is a round",
                 self.length.steps.is_some(),
@@ -180,7 +169,11 @@ impl RunParts {
                 self.saving.every.is_some(),
             ),
         ];
-        if let Some((other, _)) = others.iter().find(|(_, given)| *given) {
+        let rounds = rounds.iter().find(|(_, given)| *given);
+        let other = self
+            .orders_samples(train)
+            .or(rounds.map(|(other, _)| *other));
+        if let Some(other) = other {
             return Err(Error::Config(format!(
                 "[federated] can't be combined with {other}; leave one of them out"
             )));

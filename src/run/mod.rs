@@ -16,6 +16,7 @@ mod monitor;
 mod norms;
 mod observer;
 mod parts;
+mod private;
 mod report;
 mod saving;
 mod steps;
@@ -42,7 +43,6 @@ use crate::error::{Error, Result};
 use crate::federated::Federation;
 use crate::files::write_whole;
 use crate::nn::weights;
-use crate::privacy::PrivacyLoss;
 use crate::tasks::{Counters, Evaluated, Metric, Reported, Section, Task};
 use crate::train::{
     BatchSource, Collected, Evaluator, Loaded, Outputs, PreparedSteps, Recipe, Trainer,
@@ -263,20 +263,6 @@ impl<'e> Run<'e> {
     pub fn extend(&mut self, epochs: u32) {
         self.length.epochs = epochs;
         self.trainer.set_planned_steps(self.planned_steps());
-    }
-
-    /// What the run has spent so far, with its delta, if it is private.
-    ///
-    /// # Errors
-    /// If a parameter of the mechanism is out of range.
-    pub fn privacy_loss(&self) -> Result<Option<(PrivacyLoss, f64)>> {
-        let steps = self.trainer.steps_done();
-        let (private, count) = match &self.federation {
-            Some(federation) => (federation.privacy(), steps / self.steps_of_epoch().max(1)),
-            None => (self.trainer.recipe().privacy.as_ref(), steps),
-        };
-        let spent = private.map(|private| Ok((private.loss(count)?, private.delta)));
-        spent.transpose()
     }
 
     /// The trainer, with its device and models.

@@ -10,7 +10,7 @@ use crate::data::{
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
 use crate::federated::{FederatedSettings, Federation};
-use crate::graph::{Graph, Precision};
+use crate::graph::Graph;
 use crate::privacy::{PrivacySettings, PrivateSteps};
 use crate::tasks::{Fit, Models, Task};
 use crate::train::{
@@ -317,67 +317,6 @@ impl RunParts {
             epoch_samples,
             federation,
         })
-    }
-
-    /// Makes the steps private, if the settings ask for it: their batches, their noise, and how many of them the budget allows.
-    ///
-    /// # Errors
-    /// If the settings can't be combined with it, or allow no step.
-    fn make_private(&mut self, train: &Samples, epoch_samples: usize) -> Result<()> {
-        let Some(settings) = &self.privacy else {
-            return Ok(());
-        };
-        let with = |what: &str| {
-            Err(Error::Config(format!(
-                "[privacy] can't be combined with {what}; leave one of them out"
-            )))
-        };
-        let expected = self.recipe.samples_of_step();
-        let recipe = &self.recipe;
-        match () {
-            () if self.task.phases().len() > 1 => {
-                return with(&format!(
-                    "the task {}, which trains several models in turn",
-                    self.task.registered().name
-                ));
-            }
-            () if recipe.precision != Precision::Float32 => return with("mixed precision"),
-            () if recipe.replay.is_some() || self.task.labelled_of(recipe.batch).is_some() => {
-                return with("batches that mix samples of two kinds");
-            }
-            () if !self.length.shuffle => {
-                return with(
-                    "shuffle = false (--no-shuffle): each step takes its samples at random",
-                );
-            }
-            () if !self.data.buckets.is_empty() => return with("data.buckets"),
-            () if self.data.stream == Some(true) => return with("data.stream"),
-            () if train.starts().is_some_and(|starts| starts.anywhere) => {
-                return with(
-                    "samples that begin anywhere in a text, of which none belongs to anybody",
-                );
-            }
-            () if expected > train.len() => {
-                return Err(Error::Config(format!(
-                    "steps of {expected} samples are larger than the training set of {}; make batch or accumulate smaller",
-                    train.len()
-                )));
-            }
-            () => {}
-        }
-        let of_epoch = epoch_samples.div_ceil(expected) as u64;
-        let steps = self
-            .length
-            .steps
-            .unwrap_or(of_epoch * u64::from(self.length.epochs));
-        let private = PrivateSteps::new(settings, train.len(), expected, steps)?;
-        if private.most_steps < steps {
-            self.length.steps = Some(private.most_steps);
-        }
-        self.recipe.batch = private.batch(self.recipe.accumulate);
-        self.recipe.accumulate = private.batches(self.recipe.batch);
-        self.recipe.privacy = Some(private);
-        Ok(())
     }
 
     pub(super) fn fit<'a>(

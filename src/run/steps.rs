@@ -1,13 +1,13 @@
 //! The steps of an epoch: submission, and progress reports while the device works.
 
 use super::epoch_plan::EpochPlan;
-use super::observer::{DataWaits, EpochReport, Figure, Observer, PrivacySpent, StepReport};
+use super::observer::{DataWaits, EpochReport, Figure, Observer, StepReport};
 use super::{Evaluation, KernelShares, Run, RunFolder};
 use crate::data::{Buckets, Pass, drawn};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tasks::{Better, Counters, Metric};
-use crate::train::{CLIPPED, NextBatch, Pace, Place};
+use crate::train::{NextBatch, Pace, Place};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -101,25 +101,6 @@ impl Run<'_> {
         };
         let each = self.trainer.samples_of_step();
         Ok((pass, EpochPlan::even(self.epoch_samples, each, batch)))
-    }
-
-    /// What was spent so far, in private training, with the share of the epoch's `samples`, or clients, that were clipped.
-    fn privacy_spent(&self, samples: u64) -> Result<Option<PrivacySpent>> {
-        let Some((loss, delta)) = self.privacy_loss()? else {
-            return Ok(None);
-        };
-        let of_samples = || -> Result<f64> {
-            let clipped = self.trainer.counters(samples)?.sum(CLIPPED);
-            Ok(clipped.unwrap_or(0.0) / samples.max(1) as f64)
-        };
-        Ok(Some(PrivacySpent {
-            epsilon: loss.epsilon,
-            delta,
-            clipped: match self.federation {
-                Some(_) => self.clipped_clients,
-                None => of_samples()?,
-            },
-        }))
     }
 
     /// Passes the result of the epoch to a plateau schedule.

@@ -100,10 +100,10 @@ pub fn training_graphs(
     recipe: &Recipe,
     source: &BatchSource,
 ) -> Result<Vec<PhaseGraphs>> {
-    if recipe.anchor.is_some() && recipe.accumulate > 1 {
+    if recipe.anchor.is_some() && recipe.has_own_update() {
         return Err(Error::Config(
-            "weights that are held by elastic weight consolidation are penalised once per step, which accumulated gradients are not: leave \
-             accumulate out"
+            "weights that are held by elastic weight consolidation are penalised once per step, which gradients that are accumulated or clipped \
+             sample by sample are not: leave accumulate and [privacy] out"
                 .to_string(),
         ));
     }
@@ -168,7 +168,7 @@ pub fn training_graphs(
             None => gradients(loss, &handles)?,
         };
         if let Some((objective, strength)) = step.opposed() {
-            if recipe.accumulate > 1 {
+            if recipe.has_own_update() {
                 return Err(Error::Config(
                     "a step that is turned against an adversary needs the gradients of the whole batch at once: leave accumulate out"
                         .to_string(),

@@ -57,7 +57,7 @@ fn rounds_lower_the_loss_and_a_resumed_run_has_the_same_bits() {
 }
 
 #[test]
-fn one_client_with_all_samples_and_one_pass_is_plain_training_but_for_the_order() {
+fn the_masks_of_a_single_client_change_nothing() {
     let sandbox = sandbox();
     let alone = "--set federated.clients=1 --set federated.share=1";
     let lines = sandbox
@@ -66,7 +66,6 @@ fn one_client_with_all_samples_and_one_pass_is_plain_training_but_for_the_order(
         .json();
     let done = lines.iter().find(|line| line["event"] == "done").unwrap();
     assert!(done["test_loss"].as_f64().unwrap().is_finite());
-    // Masks of a single client do not change its update beyond rounding.
     let masked =
         format!("train federated.toml {alone} --set federated.masked=true --out two --json");
     let lines = sandbox.wgrad(&masked).succeeds().json();

@@ -110,6 +110,8 @@ fn a_budget_finds_the_noise_and_ends_a_run_that_is_made_longer() {
         .succeeds()
         .json();
     assert!(epsilon(&longer) <= 4.0);
+    let said = sandbox.wgrad("train --resume run --epochs 12").succeeds();
+    assert!(said.err.contains("budget is spent"), "{}", said.err);
     let noise = |run: &str| {
         let settings = std::fs::read_to_string(sandbox.path(&format!("{run}/run.toml"))).unwrap();
         let line = settings.lines().find(|line| line.starts_with("noise = "));
@@ -142,7 +144,7 @@ fn what_private_training_does_not_allow_is_refused_in_one_sentence() {
     };
     refused(
         ["type = \"group_norm\", groups = 2", "type = \"batch_norm\""],
-        &["mixes the samples", "group_norm"],
+        &["keeps the samples", "group_norm"],
     );
     refused(["noise = 1.5\n", ""], &["[privacy] needs noise"]);
     refused(

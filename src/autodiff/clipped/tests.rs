@@ -9,7 +9,7 @@ use crate::tensor::TensorType;
 use std::sync::Arc;
 
 const SAMPLES: usize = 3;
-const BOUND: f64 = 0.7;
+const BOUND: f64 = 0.1;
 
 /// Fields, parameters and the losses of a network.
 struct Built<'g> {
@@ -83,7 +83,7 @@ fn check(build: impl for<'g> Fn(&'g Builder) -> Result<Built<'g>>) {
     let mut sums: Vec<Vec<f64>> = (0..count)
         .map(|index| vec![0.0; value(&format!("sum {index}")).len()])
         .collect();
-    let (mut clipped, mut kept) = (0, 0);
+    let mut clipped = 0;
     for (sample, found) in norms.iter().enumerate() {
         let grads: Vec<Vec<f64>> = (0..count)
             .map(|index| value(&format!("{sample} {index}")))
@@ -94,17 +94,14 @@ fn check(build: impl for<'g> Fn(&'g Builder) -> Result<Built<'g>>) {
             "{square} {found}"
         );
         let factor = (BOUND / square.sqrt()).min(1.0);
-        match factor < 1.0 {
-            true => clipped += 1,
-            false => kept += 1,
-        }
+        clipped += usize::from(factor < 1.0);
         for (sum, grad) in sums.iter_mut().zip(&grads) {
             sum.iter_mut()
                 .zip(grad)
                 .for_each(|(sum, g)| *sum += factor * g);
         }
     }
-    assert_eq!(clipped + kept, SAMPLES);
+    assert!(clipped > 0, "{norms:?}");
     for (index, expected) in sums.iter().enumerate() {
         let found = value(&format!("sum {index}"));
         for (a, b) in expected.iter().zip(&found) {
@@ -206,7 +203,7 @@ fn what_mixes_samples_or_shares_weights_is_refused() {
         })
     });
     assert!(
-        message.contains("norm1") && message.contains("mixes"),
+        message.contains("norm1") && message.contains("keeps the samples"),
         "{message}"
     );
     let message = refused(&|builder| {

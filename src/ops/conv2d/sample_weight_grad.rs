@@ -1,8 +1,9 @@
 //! The gradients of a convolution with respect to its weights, one for each image.
 
-use super::super::contraction::{self, Contraction, OperandLayout, Segments};
+use super::super::contraction;
 use super::super::{Op, Role, Vjp, operands};
-use super::{Conv2d, Conv2dWeightGrad, floats, reference, signed};
+use super::weight_grad::{longest_segment, product};
+use super::{Conv2d, Conv2dWeightGrad, Extents, floats, reference};
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
@@ -67,60 +68,17 @@ impl Op for Conv2dSampleWeightGrad {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        /// Pixels per segment: each segment is one loop, which must stay below llvmpipe's limit on iterations.
-        const LONGEST_SEGMENT: usize = 4096;
         let (x, dy) = (cx.input(0), cx.input(1));
         let images = x.dims()[0];
         let all = self.sum().extents(x.dims(), dy.dims());
-        let e = super::Extents {
+        let of_image = Extents {
             batch: 1,
             ..all.map_err(crate::Error::Graph)?
         };
-        let k_contiguous = e.channels * self.conv.stride[1] == 1;
-        let segment_rows = match k_contiguous {
-            true => 1,
-            false => (LONGEST_SEGMENT / e.output[1]).clamp(1, e.output[0]),
-        };
-        let per_image = e.output[0].div_ceil(segment_rows);
-        let mut params = self.conv.geometry();
-        params.extend([
-            ("height", signed(e.input[0])),
-            ("width", signed(e.input[1])),
-            ("channels", e.channels.into()),
-            ("out_height", e.output[0].into()),
-            ("out_width", signed(e.output[1])),
-            ("kernel_width", signed(e.kernel[1])),
-            ("segments_per_image", per_image.into()),
-            ("segment_rows", segment_rows.into()),
-        ]);
-        let outline = e.weight_grad();
+        let segment_rows = longest_segment(&of_image);
         contraction::lower(
             cx,
-            Contraction {
-                broadcast: "conv2d/weight_grad_broadcast",
-                tiled: "conv2d/weight_grad_tiled",
-                a: x,
-                b: dy,
-                m: outline.m,
-                n: outline.n,
-                batches: images,
-                segments: Segments::Fixed {
-                    count: per_image,
-                    length: segment_rows * e.output[1],
-                    k: e.output[0] * e.output[1],
-                },
-                a_layout: OperandLayout {
-                    k_contiguous,
-                    vec4: e.channels.is_multiple_of(4),
-                },
-                b_layout: OperandLayout {
-                    k_contiguous: false,
-                    vec4: e.out_channels.is_multiple_of(4),
-                },
-                transpose_out: true,
-                params,
-                constants: Vec::new(),
-            },
+            product(&self.conv, &of_image, [x, dy], images, segment_rows),
         )
     }
 

@@ -7,7 +7,7 @@ use super::{Conv2d, Conv2dInputGrad, Extents, depthwise, floats, grouped, refere
 use crate::cpu::{Real, Tensor};
 use crate::error::Result;
 use crate::graph::Var;
-use crate::plan::{Lowering, Target};
+use crate::plan::{Arg, Lowering, Target};
 use crate::tensor::TensorType;
 
 /// Gradient of [`Conv2d`] with respect to its weights: `X, dY` to `dW`.
@@ -58,15 +58,12 @@ impl Op for Conv2dWeightGrad {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        /// Pixels per segment: each segment is one loop, which must stay below llvmpipe's limit on iterations.
-        const LONGEST_SEGMENT: usize = 4096;
         /// Minimum number of segments, so that a product of few tiles can be divided into splits.
         const FEWEST_SEGMENTS: usize = 16;
         let (x, dy, dw) = (cx.input(0), cx.input(1), cx.output()?);
         let e = self
             .extents(x.dims(), dy.dims())
             .map_err(crate::Error::Graph)?;
-        let [_, kw] = e.kernel;
         let rows = e.batch * e.output[0];
         if cx.variant() == "direct" {
             // Few weights and many pixels: split the rows to keep loops short and all invocations busy.
@@ -110,58 +107,10 @@ impl Op for Conv2dWeightGrad {
             grouped::apart(cx, x, self.conv.groups)?,
             grouped::apart(cx, dy, self.conv.groups)?,
         );
-        let mut params = self.conv.geometry();
-        params.extend([
-            ("height", signed(e.input[0])),
-            ("width", signed(e.input[1])),
-            ("channels", e.channels.into()),
-            ("out_height", e.output[0].into()),
-            ("out_width", signed(e.output[1])),
-            ("kernel_width", signed(kw)),
-        ]);
-        let k_contiguous = e.channels * self.conv.stride[1] == 1;
-        // Image rows per segment: many, so that few steps are cut short, but few enough to have segments for all
-        // splits.
-        let segment_rows = if k_contiguous {
-            1
-        } else {
-            let most = (LONGEST_SEGMENT / e.output[1]).clamp(1, e.output[0]);
-            (rows / FEWEST_SEGMENTS).clamp(1, most)
-        };
-        let per_image = e.output[0].div_ceil(segment_rows);
-        params.extend([
-            ("segments_per_image", per_image.into()),
-            ("segment_rows", segment_rows.into()),
-        ]);
-        let Outline { m, n, .. } = e.weight_grad();
-        contraction::lower(
-            cx,
-            Contraction {
-                broadcast: "conv2d/weight_grad_broadcast",
-                tiled: "conv2d/weight_grad_tiled",
-                a: x,
-                b: dy,
-                m,
-                n,
-                batches: self.conv.groups,
-                segments: Segments::Fixed {
-                    count: e.batch * per_image,
-                    length: segment_rows * e.output[1],
-                    k: rows * e.output[1],
-                },
-                a_layout: OperandLayout {
-                    k_contiguous,
-                    vec4: e.channels.is_multiple_of(4),
-                },
-                b_layout: OperandLayout {
-                    k_contiguous: false,
-                    vec4: e.out_channels.is_multiple_of(4),
-                },
-                transpose_out: true,
-                params,
-                constants: Vec::new(),
-            },
-        )
+        // Many rows, but few enough to have segments for all splits.
+        let segment_rows = (rows / FEWEST_SEGMENTS).clamp(1, longest_segment(&e));
+        let groups = self.conv.groups;
+        contraction::lower(cx, product(&self.conv, &e, [x, dy], groups, segment_rows))
     }
 
     fn role(&self) -> Role {
@@ -183,6 +132,64 @@ impl Op for Conv2dWeightGrad {
 
     fn reduction_length(&self, inputs: &[&TensorType]) -> usize {
         inputs[1].dims()[..3].iter().product()
+    }
+}
+
+/// The most rows of an image in a segment of the sum over pixels: each segment is one loop, which must stay below llvmpipe's limit on
+/// iterations.
+pub(super) fn longest_segment(e: &Extents) -> usize {
+    const PIXELS: usize = 4096;
+    (PIXELS / e.output[1]).clamp(1, e.output[0])
+}
+
+/// The gradients with respect to the weights as a batch of `batches` contractions, each over the images of `e`: `X, dY` of all of them, one
+/// after another. A segment of the sums is `segment_rows` rows of an image where that can be.
+pub(super) fn product(
+    conv: &Conv2d,
+    e: &Extents,
+    [x, dy]: [Arg; 2],
+    batches: usize,
+    segment_rows: usize,
+) -> Contraction {
+    let k_contiguous = e.channels * conv.stride[1] == 1;
+    let segment_rows = if k_contiguous { 1 } else { segment_rows };
+    let per_image = e.output[0].div_ceil(segment_rows);
+    let mut params = conv.geometry();
+    params.extend([
+        ("height", signed(e.input[0])),
+        ("width", signed(e.input[1])),
+        ("channels", e.channels.into()),
+        ("out_height", e.output[0].into()),
+        ("out_width", signed(e.output[1])),
+        ("kernel_width", signed(e.kernel[1])),
+        ("segments_per_image", per_image.into()),
+        ("segment_rows", segment_rows.into()),
+    ]);
+    let Outline { m, n, .. } = e.weight_grad();
+    Contraction {
+        broadcast: "conv2d/weight_grad_broadcast",
+        tiled: "conv2d/weight_grad_tiled",
+        a: x,
+        b: dy,
+        m,
+        n,
+        batches,
+        segments: Segments::Fixed {
+            count: e.batch * per_image,
+            length: segment_rows * e.output[1],
+            k: e.batch * e.output[0] * e.output[1],
+        },
+        a_layout: OperandLayout {
+            k_contiguous,
+            vec4: e.channels.is_multiple_of(4),
+        },
+        b_layout: OperandLayout {
+            k_contiguous: false,
+            vec4: e.out_channels.is_multiple_of(4),
+        },
+        transpose_out: true,
+        params,
+        constants: Vec::new(),
     }
 }
 
